@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A message from a client to the relay. The cases and the structs below are the registry of everything a client may
+/// say; `docs/wire-protocol.md` has an example of each.
+package enum ClientMessage: Hashable, Sendable {
+    case login(Login)
+    case register(Register)
+    case presence(Presence)
+    case lookup(Lookup)
+    case offer(Offer)
+    case accept(Accept)
+    case decline(Decline)
+    case progress(Progress)
+    case delivered(Delivered)
+    case cancel(Cancel)
+    case ping(Ping)
+
+    /// The `type` field of a message.
+    package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+        case login, register, presence, lookup, offer, accept, decline, progress, delivered, cancel, ping
+    }
+
+    /// Proves that the sender holds the key a registered name belongs to.
+    package struct Login: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var credentials: Credentials
+
+        package init(id: RequestID, credentials: Credentials) {
+            self.id = id
+            self.credentials = credentials
+        }
+    }
+
+    /// Claims a name for a key; the same key may claim its name again.
+    package struct Register: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var credentials: Credentials
+        package var invitation: InvitationCode?
+
+        package init(id: RequestID, credentials: Credentials, invitation: InvitationCode? = nil) {
+            self.id = id
+            self.credentials = credentials
+            self.invitation = invitation
+        }
+    }
+
+    /// Tells whether this session wants to be rung.
+    package struct Presence: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var receiving: Bool
+
+        package init(id: RequestID, receiving: Bool) {
+            self.id = id
+            self.receiving = receiving
+        }
+    }
+
+    /// Asks for another client's public keys and whether it can be rung now.
+    package struct Lookup: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var name: PeerName
+
+        package init(id: RequestID, name: PeerName) {
+            self.id = id
+            self.name = name
+        }
+    }
+
+    /// Offers a transfer. The transfer's id is the sender's choice and outlives connections and tokens.
+    package struct Offer: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var to: PeerName
+        /// Whether the offer may wait while nobody of that name is there to be rung.
+        package var wait: Bool
+        package var payload: Payload
+
+        package init(id: RequestID, transfer: TransferID, to: PeerName, wait: Bool, payload: Payload) {
+            self.id = id
+            self.transfer = transfer
+            self.to = to
+            self.wait = wait
+            self.payload = payload
+        }
+    }
+
+    /// Takes an offer; the first session to accept gets it.
+    package struct Accept: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var payload: Payload
+
+        package init(id: RequestID, transfer: TransferID, payload: Payload) {
+            self.id = id
+            self.transfer = transfer
+            self.payload = payload
+        }
+    }
+
+    /// Refuses an offer on this session.
+    package struct Decline: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var code: FailureCode
+
+        package init(id: RequestID, transfer: TransferID, code: FailureCode) {
+            self.id = id
+            self.transfer = transfer
+            self.code = code
+        }
+    }
+
+    /// The receiver's count of bytes, for the sender's eyes; the relay may drop it.
+    package struct Progress: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var bytes: UInt64
+
+        package init(id: RequestID, transfer: TransferID, bytes: UInt64) {
+            self.id = id
+            self.transfer = transfer
+            self.bytes = bytes
+        }
+    }
+
+    /// The receiver has verified, stored and named everything.
+    package struct Delivered: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var payload: Payload
+
+        package init(id: RequestID, transfer: TransferID, payload: Payload) {
+            self.id = id
+            self.transfer = transfer
+            self.payload = payload
+        }
+    }
+
+    /// Ends a transfer that was offered or accepted.
+    package struct Cancel: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var code: FailureCode
+
+        package init(id: RequestID, transfer: TransferID, code: FailureCode) {
+            self.id = id
+            self.transfer = transfer
+            self.code = code
+        }
+    }
+
+    /// Asks for a `pong`, for clients that cannot send a WebSocket ping.
+    package struct Ping: Codable, Hashable, Sendable {
+        package var id: RequestID
+
+        package init(id: RequestID) {
+            self.id = id
+        }
+    }
+
+    /// The message's `id` field.
+    package var id: RequestID {
+        switch self {
+        case .login(let message): message.id
+        case .register(let message): message.id
+        case .presence(let message): message.id
+        case .lookup(let message): message.id
+        case .offer(let message): message.id
+        case .accept(let message): message.id
+        case .decline(let message): message.id
+        case .progress(let message): message.id
+        case .delivered(let message): message.id
+        case .cancel(let message): message.id
+        case .ping(let message): message.id
+        }
+    }
+
+    /// The message's `type` field.
+    package var kind: Kind {
+        switch self {
+        case .login: .login
+        case .register: .register
+        case .presence: .presence
+        case .lookup: .lookup
+        case .offer: .offer
+        case .accept: .accept
+        case .decline: .decline
+        case .progress: .progress
+        case .delivered: .delivered
+        case .cancel: .cancel
+        case .ping: .ping
+        }
+    }
+}
+
+extension ClientMessage: Codable {
+    package init(from decoder: any Decoder) throws {
+        switch try decoder.container(keyedBy: TypeKey.self).decode(Kind.self, forKey: .type) {
+        case .login: self = .login(try Login(from: decoder))
+        case .register: self = .register(try Register(from: decoder))
+        case .presence: self = .presence(try Presence(from: decoder))
+        case .lookup: self = .lookup(try Lookup(from: decoder))
+        case .offer: self = .offer(try Offer(from: decoder))
+        case .accept: self = .accept(try Accept(from: decoder))
+        case .decline: self = .decline(try Decline(from: decoder))
+        case .progress: self = .progress(try Progress(from: decoder))
+        case .delivered: self = .delivered(try Delivered(from: decoder))
+        case .cancel: self = .cancel(try Cancel(from: decoder))
+        case .ping: self = .ping(try Ping(from: decoder))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: TypeKey.self)
+        try container.encode(kind, forKey: .type)
+        switch self {
+        case .login(let message): try message.encode(to: encoder)
+        case .register(let message): try message.encode(to: encoder)
+        case .presence(let message): try message.encode(to: encoder)
+        case .lookup(let message): try message.encode(to: encoder)
+        case .offer(let message): try message.encode(to: encoder)
+        case .accept(let message): try message.encode(to: encoder)
+        case .decline(let message): try message.encode(to: encoder)
+        case .progress(let message): try message.encode(to: encoder)
+        case .delivered(let message): try message.encode(to: encoder)
+        case .cancel(let message): try message.encode(to: encoder)
+        case .ping(let message): try message.encode(to: encoder)
+        }
+    }
+}

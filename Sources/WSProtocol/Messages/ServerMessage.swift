@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A message from the relay to a client. The cases and the structs below are the registry of everything a relay may
+/// say; `docs/wire-protocol.md` has an example of each.
+package enum ServerMessage: Hashable, Sendable {
+    case challenge(Challenge)
+    case welcome(Welcome)
+    case ok(Ok)
+    case peer(Peer)
+    case offered(Offered)
+    case ring(Ring)
+    case start(Start)
+    case progress(Progress)
+    case delivered(Delivered)
+    case failed(Failed)
+    case pong(Pong)
+    case error(Refusal)
+
+    /// The `type` field of a message.
+    package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+        case challenge, welcome, ok, peer, offered, ring, start, progress, delivered, failed, pong, error
+    }
+
+    /// The first message of every connection.
+    package struct Challenge: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var nonce: Nonce
+        /// The relay's program and version.
+        package var agent: Label
+        package var registration: Registration
+
+        package init(id: RequestID, nonce: Nonce, agent: Label, registration: Registration) {
+            self.id = id
+            self.nonce = nonce
+            self.agent = agent
+            self.registration = registration
+        }
+    }
+
+    /// Who may register a new name.
+    package enum Registration: String, Codable, Hashable, Sendable, CaseIterable {
+        case invite, open, closed
+    }
+
+    /// Answers `login` and `register`: the session is open.
+    package struct Welcome: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var name: PeerName
+        /// The relay's name for this connection, for logs on both sides.
+        package var session: Label
+        /// Seconds between pings in either direction.
+        package var heartbeat: Int
+
+        package init(id: RequestID, name: PeerName, session: Label, heartbeat: Int) {
+            self.id = id
+            self.name = name
+            self.session = session
+            self.heartbeat = heartbeat
+        }
+    }
+
+    /// Answers a request that has no other answer.
+    package struct Ok: Codable, Hashable, Sendable {
+        package var id: RequestID
+
+        package init(id: RequestID) {
+            self.id = id
+        }
+    }
+
+    /// Answers `lookup`.
+    package struct Peer: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var name: PeerName
+        package var key: SigningKey
+        package var exchangeKey: ExchangeKey
+        /// Whether at least one session of that name is receiving.
+        package var online: Bool
+
+        package init(id: RequestID, name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, online: Bool) {
+            self.id = id
+            self.name = name
+            self.key = key
+            self.exchangeKey = exchangeKey
+            self.online = online
+        }
+    }
+
+    /// Answers `offer`, and comes again, with the same id, whenever the state changes.
+    package struct Offered: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var state: State
+
+        package enum State: String, Codable, Hashable, Sendable, CaseIterable {
+            /// Nobody of that name is receiving; the offer waits.
+            case waiting
+            /// Somebody has been asked.
+            case ringing
+            /// Somebody has accepted; a `start` follows once the receiver's stream is attached.
+            case accepted
+        }
+
+        package init(id: RequestID, transfer: TransferID, state: State) {
+            self.id = id
+            self.transfer = transfer
+            self.state = state
+        }
+    }
+
+    /// Offers a transfer to a receiving session.
+    package struct Ring: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var from: PeerName
+        package var key: SigningKey
+        package var exchangeKey: ExchangeKey
+        package var payload: Payload
+
+        package init(
+            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey, payload: Payload
+        ) {
+            self.id = id
+            self.transfer = transfer
+            self.from = from
+            self.key = key
+            self.exchangeKey = exchangeKey
+            self.payload = payload
+        }
+    }
+
+    /// Gives one side its token: the receiver as the answer to `accept`, the sender under the id of its `offer`.
+    package struct Start: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var role: TransferRole
+        package var token: Token
+        /// Where to go: a URI reference, resolved against the relay's URL (RFC 3986, section 5).
+        package var url: String
+        /// Seconds until the token can no longer be claimed.
+        package var expires: Int
+        /// The payload of the receiver's `accept`; only on the sender's side.
+        package var payload: Payload?
+
+        package init(
+            id: RequestID, transfer: TransferID, role: TransferRole, token: Token, url: String, expires: Int, payload: Payload? = nil
+        ) {
+            self.id = id
+            self.transfer = transfer
+            self.role = role
+            self.token = token
+            self.url = url
+            self.expires = expires
+            self.payload = payload
+        }
+    }
+
+    /// The receiver's count of bytes.
+    package struct Progress: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var bytes: UInt64
+
+        package init(id: RequestID, transfer: TransferID, bytes: UInt64) {
+            self.id = id
+            self.transfer = transfer
+            self.bytes = bytes
+        }
+    }
+
+    /// The receiver's word that everything is verified and stored.
+    package struct Delivered: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var payload: Payload
+
+        package init(id: RequestID, transfer: TransferID, payload: Payload) {
+            self.id = id
+            self.transfer = transfer
+            self.payload = payload
+        }
+    }
+
+    /// A transfer, or a ring, is over.
+    package struct Failed: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var code: FailureCode
+        package var by: Party
+
+        package enum Party: String, Codable, Hashable, Sendable, CaseIterable {
+            case peer, relay
+        }
+
+        package init(id: RequestID, transfer: TransferID, code: FailureCode, by: Party) {
+            self.id = id
+            self.transfer = transfer
+            self.code = code
+            self.by = by
+        }
+    }
+
+    /// Answers `ping`.
+    package struct Pong: Codable, Hashable, Sendable {
+        package var id: RequestID
+
+        package init(id: RequestID) {
+            self.id = id
+        }
+    }
+
+    /// Refuses a request; nothing has changed.
+    package struct Refusal: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var code: FailureCode
+        /// A sentence for a person.
+        package var message: String
+
+        package init(id: RequestID, code: FailureCode, message: String) {
+            self.id = id
+            self.code = code
+            self.message = message
+        }
+    }
+
+    /// The message's `type` field.
+    package var kind: Kind {
+        switch self {
+        case .challenge: .challenge
+        case .welcome: .welcome
+        case .ok: .ok
+        case .peer: .peer
+        case .offered: .offered
+        case .ring: .ring
+        case .start: .start
+        case .progress: .progress
+        case .delivered: .delivered
+        case .failed: .failed
+        case .pong: .pong
+        case .error: .error
+        }
+    }
+
+    /// The message's `id` field.
+    package var id: RequestID {
+        switch self {
+        case .challenge(let message): message.id
+        case .welcome(let message): message.id
+        case .ok(let message): message.id
+        case .peer(let message): message.id
+        case .offered(let message): message.id
+        case .ring(let message): message.id
+        case .start(let message): message.id
+        case .progress(let message): message.id
+        case .delivered(let message): message.id
+        case .failed(let message): message.id
+        case .pong(let message): message.id
+        case .error(let message): message.id
+        }
+    }
+}
+
+extension ServerMessage: Codable {
+    package init(from decoder: any Decoder) throws {
+        switch try decoder.container(keyedBy: TypeKey.self).decode(Kind.self, forKey: .type) {
+        case .challenge: self = .challenge(try Challenge(from: decoder))
+        case .welcome: self = .welcome(try Welcome(from: decoder))
+        case .ok: self = .ok(try Ok(from: decoder))
+        case .peer: self = .peer(try Peer(from: decoder))
+        case .offered: self = .offered(try Offered(from: decoder))
+        case .ring: self = .ring(try Ring(from: decoder))
+        case .start: self = .start(try Start(from: decoder))
+        case .progress: self = .progress(try Progress(from: decoder))
+        case .delivered: self = .delivered(try Delivered(from: decoder))
+        case .failed: self = .failed(try Failed(from: decoder))
+        case .pong: self = .pong(try Pong(from: decoder))
+        case .error: self = .error(try Refusal(from: decoder))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: TypeKey.self)
+        try container.encode(kind, forKey: .type)
+        switch self {
+        case .challenge(let message): try message.encode(to: encoder)
+        case .welcome(let message): try message.encode(to: encoder)
+        case .ok(let message): try message.encode(to: encoder)
+        case .peer(let message): try message.encode(to: encoder)
+        case .offered(let message): try message.encode(to: encoder)
+        case .ring(let message): try message.encode(to: encoder)
+        case .start(let message): try message.encode(to: encoder)
+        case .progress(let message): try message.encode(to: encoder)
+        case .delivered(let message): try message.encode(to: encoder)
+        case .failed(let message): try message.encode(to: encoder)
+        case .pong(let message): try message.encode(to: encoder)
+        case .error(let message): try message.encode(to: encoder)
+        }
+    }
+}
