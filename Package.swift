@@ -42,10 +42,19 @@ let package = Package(
             dependencies: [.product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
         ),
+        .target(
+            name: "WebSocketTransport",
+            dependencies: [
+                "WSProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "RelayServer",
             dependencies: [
-                "TLSTransport", "WSProtocol",
+                "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -61,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "RelayClient",
             dependencies: [
-                "TLSTransport", "WSProtocol",
+                "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -89,6 +98,16 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "WebSocketTransportTests",
+            dependencies: [
+                "WebSocketTransport", "WSProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "RelayServerTests",
             dependencies: [
                 "RelayServer", "WSProtocol", "TestSupport",
@@ -112,7 +131,5 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .testTarget(name: "LoopbackTests", dependencies: ["TestSupport"], swiftSettings: strict),
-        .testTarget(name: "ConformanceTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )

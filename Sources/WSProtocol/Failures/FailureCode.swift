@@ -27,7 +27,6 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     // Transfers, as the relay ends them.
     case acceptedElsewhere = "accepted_elsewhere"
     case expired = "expired"
-    case peerGone = "peer_gone"
     case senderGone = "sender_gone"
     case receiverGone = "receiver_gone"
     case stalled = "stalled"
@@ -50,7 +49,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
         case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer, .transferExists,
             .tooManyTransfers, .draining, .unavailable, .clusterUnavailable, .internalError, .acceptedElsewhere,
-            .expired, .peerGone, .senderGone, .receiverGone, .stalled:
+            .expired, .senderGone, .receiverGone, .stalled:
             false
         }
     }

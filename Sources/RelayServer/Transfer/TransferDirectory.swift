@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// What the byte path asks of, and tells to, whoever keeps the transfers.
+///
+/// Safe to call from any thread. Today the answers come from this process; a claim is a future because in a cluster it
+/// is one atomic command of the shared store.
+protocol TransferDirectory: Sendable {
+    /// Uses up `token` for the half `role`, atomically: of any number of callers with one token, exactly one gets the
+    /// transfer. Unknown, used, expired and wrong-side tokens all give nil; a wrong-side claim uses nothing up.
+    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<TransferID?>
+
+    /// Something happened to the stream of a transfer that was claimed.
+    func streamChanged(_ transfer: TransferID, _ event: StreamEvent)
+}
+
+/// What the byte path reports about one transfer's stream.
+enum StreamEvent: Hashable, Sendable {
+    /// The receiver's request is held, waiting for the sender's.
+    case downloadParked
+    /// Both halves are joined.
+    case joined
+    /// Every byte of the upload was handed to the receiver's connection.
+    case finished(bytes: UInt64)
+    /// The stream ended early, after `bytes` had gone through; `code` says whose fault it was.
+    case cut(FailureCode, bytes: UInt64)
+}
+
+/// What the keeper of the transfers asks of the byte path. Safe to call from any thread.
+protocol StreamControl: Sendable {
+    /// Cuts whatever halves of `transfer` are attached, telling both ends `code`. Harmless when there are none.
+    func abort(_ transfer: TransferID, code: FailureCode)
+}
