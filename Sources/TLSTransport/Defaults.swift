@@ -1,1 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// The limits and sizes of this module, each with its reason.
+package enum TLSDefaults {
+    /// How long a handshake may take, from the connection to its last message. DERP gives 10 s for each step; an honest
+    /// peer on a bad mobile link needs 2 or 3 s.
+    package static let handshakeTimeout = TimeAmount.seconds(10)
+
+    /// How long `close` waits for what was written to leave for the kernel, before it cuts. A peer that stopped reading
+    /// must not hold a closed connection for ever.
+    package static let closeTimeout = TimeAmount.seconds(10)
+
+    /// The size in bytes of OpenSSL's own read buffer: one full record (RFC 8446, section 5.2) with its header and
+    /// alignment is 16,713, so each read callback brings a whole record and there is no second one for its header.
+    static let readBufferLength = 17 * 1024
+
+    /// The most plaintext in bytes that one record carries (RFC 8446, section 5.1).
+    static let recordLength = 16 * 1024
+
+    /// The room in bytes to read into, at a time, on a connection that has little to read.
+    static let smallReadSpace = 1024
+
+    /// More than what a record adds to its plaintext, in bytes: header 5, explicit nonce 8 (TLS 1.2), content type 1,
+    /// tag 16.
+    static let recordOverhead = 32
+
+    /// The most ciphertext in bytes that is kept back until `flush`; beyond it, it goes to the channel, which counts it.
+    static let gatherLimit = 128 * 1024
+
+    /// The most plaintext in bytes that is kept while the handshake runs.
+    static let earlyWriteLimit = 256 * 1024
+
+    /// How many messages of TLS's own (answers to key updates) may be waiting for a peer that reads nothing.
+    static let unreadAnswerLimit = 32
+
+    /// How many servers a client's session cache knows.
+    static let cachedServers = 64
+
+    /// How many sessions the cache holds for one server: each ticket of TLS 1.3 is used once (RFC 8446, C.4).
+    static let cachedSessionsPerServer = 4
+
+    /// How many tickets a server gives out with each full handshake: one for each of two connections that follow.
+    static let ticketsPerHandshake = 2
+}
