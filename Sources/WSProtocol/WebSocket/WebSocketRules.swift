@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// The rules of one WebSocket connection (RFC 6455) above the framing: masks, reserved bits, opcodes, the order of
+/// fragments, lengths, UTF-8, pings and pongs, and the close handshake. No extension, text messages only.
+///
+/// Pure: frames and the time go in, actions come out. After every event the owner has to wake it up at ``deadline``.
+package struct WebSocketRules {
+    /// One frame as it came, already unmasked.
+    package struct Frame: Hashable, Sendable {
+        package var isFinal: Bool
+        /// Whether any of the three reserved bits is set.
+        package var hasReservedBits: Bool
+        /// Four bits (RFC 6455, section 5.2).
+        package var opcode: UInt8
+        package var isMasked: Bool
+        package var data: ByteBuffer
+
+        package init(isFinal: Bool, hasReservedBits: Bool, opcode: UInt8, isMasked: Bool, data: ByteBuffer) {
+            self.isFinal = isFinal
+            self.hasReservedBits = hasReservedBits
+            self.opcode = opcode
+            self.isMasked = isMasked
+            self.data = data
+        }
+    }
+
+    enum State: Hashable {
+        /// Messages go both ways.
+        case open(Heart, Message?)
+        /// Our close frame is out, the peer's is not in: all else it sends is dropped, until `deadline`. `end` is
+        /// what is still to be reported; nil when the owner knows.
+        case closing(deadline: NIODeadline, end: End?)
+        /// Both close frames exist; ours may still be on its way out.
+        case finishing(deadline: NIODeadline)
+        /// Nothing comes and nothing goes.
+        case closed
+    }
+
+    /// The state of the pings.
+    enum Heart: Hashable {
+        /// The next ping is due at `next`.
+        case beating(next: NIODeadline)
+        /// The ping with the number `number` is out, its answer due at `answer`; the one behind it at `next`.
+        case waiting(number: UInt64, answer: NIODeadline, next: NIODeadline)
+    }
+
+    /// A message of which some frames are in.
+    struct Message: Hashable {
+        var text: ByteBuffer
+        var fragments: Int
+        var validator: UTF8Validator
+    }
+
+    /// What the owner is told, once, about the end of the connection.
+    package struct End: Hashable, Sendable {
+        /// The code of the close frame that decided it; nil when there was none, or none in it.
+        package var code: UInt16?
+        package var reason: WebSocketClosing
+    }
+
+    let role: WebSocketRole
+    let limits: WebSocketLimits
+    let heartbeat: WebSocketHeartbeat
+    let interval: TimeAmount
+    var pings: UInt64 = 0
+    var state: State
+
+    /// A connection whose upgrade has just been done.
+    ///
+    /// - Parameter jitter: -1 to 1, chosen at random for each connection.
+    package init(
+        role: WebSocketRole, limits: WebSocketLimits = .init(), heartbeat: WebSocketHeartbeat = .init(),
+        jitter: Double, now: NIODeadline
+    ) {
+        self.role = role
+        self.limits = limits
+        self.heartbeat = heartbeat
+        self.interval = heartbeat.interval(jitter: jitter)
+        self.state = .open(.beating(next: now + self.interval), nil)
+    }
+
+    /// When ``timerFired(now:)`` has to be called at the latest; nil when time changes nothing any more.
+    package var deadline: NIODeadline? {
+        switch state {
+        case .open(.beating(let next), _): next
+        case .open(.waiting(_, let answer, _), _): answer
+        case .closing(let deadline, _): deadline
+        case .finishing(let deadline): deadline
+        case .closed: nil
+        }
+    }
+
+    /// Whether messages may be sent.
+    package var isOpen: Bool {
+        switch state {
+        case .open: true
+        case .closing, .finishing, .closed: false
+        }
+    }
+
+    // MARK: - Time
+
+    /// What to do when time has passed.
+    package enum TimerAction: Hashable, Sendable {
+        case nothing
+        /// Send a ping with this content.
+        case sendPing(ByteBuffer)
+        /// Send a close frame, report `end`; nothing more is to be delivered.
+        case fail(End)
+        /// Close the connection now, whatever is still in it; report `end` unless it is nil.
+        case closeConnection(End?)
+    }
+
+    /// The time is `now`. Harmless when nothing is due.
+    package mutating func timerFired(now: NIODeadline) -> TimerAction {
+        switch state {
+        case .open(.beating(let next), let message):
+            guard next <= now else { return .nothing }
+            pings &+= 1
+            state = .open(
+                .waiting(number: pings, answer: now + heartbeat.answerWithin, next: now + interval), message
+            )
+            return .sendPing(ByteBuffer(integer: pings))
+        case .open(.waiting(_, let answer, _), _):
+            guard answer <= now else { return .nothing }
+            return .fail(fail(.unansweredPing, now: now))
+        case .closing(let deadline, let end):
+            guard deadline <= now else { return .nothing }
+            state = .closed
+            return .closeConnection(end)
+        case .finishing(let deadline):
+            guard deadline <= now else { return .nothing }
+            state = .closed
+            return .closeConnection(nil)
+        case .closed:
+            return .nothing
+        }
+    }
+
+    // MARK: - The owner's wishes
+
+    /// What to do when this side wants to close.
+    package enum CloseAction: Hashable, Sendable {
+        /// A close is already under way.
+        case nothing
+        /// Send a close frame with the code that was asked for.
+        case sendClose
+    }
+
+    /// This side wants no more messages and sends none. The end is reported when the peer has answered, or has not
+    /// for ``WebSocketLimits/closeTimeout``.
+    package mutating func closeRequested(code: UInt16, now: NIODeadline) -> CloseAction {
+        switch state {
+        case .open:
+            state = .closing(deadline: now + limits.closeTimeout, end: End(code: code, reason: .local))
+            return .sendClose
+        case .closing, .finishing, .closed:
+            return .nothing
+        }
+    }
+
+    // MARK: - The connection
+
+    /// What to do when the peer did something that no frame stands for.
+    package enum FailureAction: Hashable, Sendable {
+        /// The connection is being closed anyway.
+        case nothing
+        /// Send a close frame with the end's code, and report the end; nothing more is to be delivered.
+        case fail(End)
+    }
+
+    /// What came in is not a sequence of frames, so nothing behind it can be read.
+    package mutating func framingFailed(_ violation: WebSocketViolation, now: NIODeadline) -> FailureAction {
+        switch state {
+        case .open:
+            let end = fail(violation, now: now)
+            state = .closing(deadline: now + limits.lingerTimeout, end: nil)
+            return .fail(end)
+        case .closing(let deadline, let end):
+            state = .closing(deadline: min(deadline, now + limits.lingerTimeout), end: end)
+            return .nothing
+        case .finishing, .closed:
+            return .nothing
+        }
+    }
+
+    /// More than ``WebSocketLimits/pendingBytes`` wait for the peer to read them.
+    package mutating func peerStalled(now: NIODeadline) -> FailureAction {
+        switch state {
+        case .open: .fail(fail(.slowReader, now: now))
+        case .closing, .finishing, .closed: .nothing
+        }
+    }
+
+    /// What to do when a close frame of ours has left.
+    package enum CloseSentAction: Hashable, Sendable {
+        case nothing
+        case closeConnection
+    }
+
+    /// Our close frame has been handed to the network.
+    package mutating func closeSent() -> CloseSentAction {
+        switch state {
+        case .finishing:
+            state = .closed
+            return .closeConnection
+        case .open, .closing, .closed:
+            return .nothing
+        }
+    }
+
+    /// What to do when the connection is gone.
+    package enum GoneAction: Hashable, Sendable {
+        case nothing
+        case report(End)
+    }
+
+    /// The connection is gone, by whoever's doing.
+    package mutating func connectionClosed() -> GoneAction {
+        defer { state = .closed }
+        switch state {
+        case .open: return .report(End(code: nil, reason: .lost))
+        case .closing(_, let end): return end.map(GoneAction.report) ?? .nothing
+        case .finishing, .closed: return .nothing
+        }
+    }
+
+    /// Stops taking frames because of `violation`.
+    mutating func fail(_ violation: WebSocketViolation, now: NIODeadline) -> End {
+        state = .closing(deadline: now + limits.closeTimeout, end: nil)
+        return End(code: violation.closeCode.rawValue, reason: .violation(violation))
+    }
+}
