@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An answer other than success: its status, a code for programs, and a sentence for a person.
+struct HTTPRefusal: Error, Hashable, Sendable {
+    var status: HTTPStatus
+    var code: String
+    var message: String
+    /// More fields of the answer, such as Allow.
+    var fields: [RequestHead.Field] = []
+
+    /// The request breaks the grammar of RFC 9112, or could be read in two ways.
+    static func malformed(_ message: String) -> HTTPRefusal {
+        HTTPRefusal(status: .badRequest, code: "bad_request", message: message)
+    }
+}
+
+extension HTTPRefusal {
+    /// There is no room for more.
+    static let full = HTTPRefusal(
+        status: .unavailable, code: "unavailable", message: "the relay is full: try again in a moment",
+        fields: [retryAfter]
+    )
+
+    /// The process is about to stop.
+    static let draining = HTTPRefusal(
+        status: .unavailable, code: "draining", message: "the relay is about to stop: try again in a moment",
+        fields: [retryAfter]
+    )
+
+    private static var retryAfter: RequestHead.Field {
+        RequestHead.Field(name: "Retry-After", value: String(Defaults.Connection.retryAfter))
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Reads the head of one request, byte for byte as strict as RFC 9112 allows a server to be.
+///
+/// A relay behind a balancer must never see a request otherwise than the balancer saw it, so whatever two parsers could
+/// read differently is refused: bare line feeds, folded fields, both lengths at once, repeated or listed lengths. A value
+/// type, fed with whatever has arrived; it never looks at the same byte twice.
+struct RequestHeadParser {
+    /// What is known after feeding.
+    enum Outcome: Hashable, Sendable {
+        case needMore
+        /// The head is complete; whatever is left in the buffer belongs to the body.
+        case head(RequestHead)
+        case refused(HTTPRefusal)
+    }
+
+    /// The most bytes of a whole head.
+    static let maximumHead = 16 * 1024
+    /// The most bytes of the request line, and of one field.
+    static let maximumLine = 8 * 1024
+    /// The most fields.
+    static let maximumFields = 100
+
+    private var line: [UInt8] = []
+    private var headLength = 0
+    private var requestLine: RequestLine?
+    private var fields: [RequestHead.Field] = []
+
+    /// Consumes bytes up to the end of the head.
+    mutating func feed(_ buffer: inout ByteBuffer) -> Outcome {
+        while let byte: UInt8 = buffer.readInteger() {
+            headLength += 1
+            guard headLength <= Self.maximumHead else { return .refused(Self.tooLarge(isRequestLine: requestLine == nil)) }
+            if byte != 0x0A {
+                if line.last == 0x0D { return .refused(.malformed("a carriage return stands alone in the head")) }
+                line.append(byte)
+                guard line.count <= Self.maximumLine else {
+                    return .refused(Self.tooLarge(isRequestLine: requestLine == nil))
+                }
+                continue
+            }
+            guard line.popLast() == 0x0D else { return .refused(.malformed("a line of the head does not end in CRLF")) }
+            let isLast = line.isEmpty
+            do throws(HTTPRefusal) {
+                if let requestLine {
+                    if isLast { return .head(try HeadChecks.head(requestLine, fields)) }
+                    guard fields.count < Self.maximumFields else { throw Self.tooLarge(isRequestLine: false) }
+                    fields.append(try FieldLine.parse(line[...]))
+                } else {
+                    requestLine = try RequestLine(line)
+                }
+            } catch {
+                return .refused(error)
+            }
+            line.removeAll(keepingCapacity: true)
+        }
+        return .needMore
+    }
+
+    /// Whether nothing at all has arrived yet.
+    var isEmpty: Bool { headLength == 0 }
+
+    private static func tooLarge(isRequestLine: Bool) -> HTTPRefusal {
+        isRequestLine
+            ? HTTPRefusal(status: .uriTooLong, code: "uri_too_long", message: "the request line is longer than 8 KiB")
+            : HTTPRefusal(
+                status: .fieldsTooLarge, code: "fields_too_large",
+                message: "the head is larger than 16 KiB, has a field over 8 KiB, or more than 100 fields"
+            )
+    }
+}

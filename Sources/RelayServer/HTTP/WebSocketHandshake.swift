@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import FoundationEssentials
+import NIOCore
+
+/// The server's half of a WebSocket opening handshake (RFC 6455, section 4.2).
+struct WebSocketHandshake: Hashable, Sendable {
+    /// The one subprotocol this server speaks.
+    static let subprotocol = "relay.v1"
+
+    /// The value of `Sec-WebSocket-Accept`.
+    let accept: String
+    /// The Host field: what a login's signature is made for.
+    let audience: String
+
+    /// Checks an upgrade request.
+    init(_ head: RequestHead) throws(HTTPRefusal) {
+        guard head.minorVersion == 1, let host = head.host, head.members(of: "upgrade").contains("websocket"),
+            head.members(of: "connection").contains("upgrade")
+        else {
+            throw HTTPRefusal(
+                status: .upgradeRequired, code: "upgrade_required",
+                message: "this resource is a WebSocket: send an upgrade request",
+                fields: [.init(name: "Upgrade", value: "websocket"), .init(name: "Sec-WebSocket-Version", value: "13")]
+            )
+        }
+        guard head.values(of: "sec-websocket-version") == ["13"] else {
+            throw HTTPRefusal(
+                status: .upgradeRequired, code: "websocket_version",
+                message: "this server speaks WebSocket version 13",
+                fields: [.init(name: "Upgrade", value: "websocket"), .init(name: "Sec-WebSocket-Version", value: "13")]
+            )
+        }
+        let keys = head.values(of: "sec-websocket-key")
+        guard keys.count == 1, let key = keys.first, Data(base64Encoded: key)?.count == 16 else {
+            throw .malformed("Sec-WebSocket-Key is not 16 bytes in base64")
+        }
+        guard head.members(of: "sec-websocket-protocol").contains(Self.subprotocol) else {
+            throw .malformed("the WebSocket subprotocol relay.v1 is not offered")
+        }
+        for origin in head.values(of: "origin") where !Self.isSame(origin, host: host) {
+            throw HTTPRefusal(
+                status: .forbidden, code: "origin_refused", message: "pages of another site may not connect here"
+            )
+        }
+        audience = host
+        let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
+        accept = Data(digest).base64EncodedString()
+    }
+
+    /// Writes the `101` answer.
+    func writeAnswer(into buffer: inout ByteBuffer) {
+        ResponseHead.write(
+            .switchingProtocols,
+            [
+                .init(name: "Upgrade", value: "websocket"), .init(name: "Connection", value: "Upgrade"),
+                .init(name: "Sec-WebSocket-Accept", value: accept),
+                .init(name: "Sec-WebSocket-Protocol", value: Self.subprotocol),
+            ],
+            into: &buffer
+        )
+    }
+
+    private static func isSame(_ origin: String, host: String) -> Bool {
+        origin.lowercased() == "https://" + host
+    }
+}

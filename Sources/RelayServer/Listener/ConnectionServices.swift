@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+
+/// What connections need of the rest of the node.
+struct ConnectionServices: Sendable {
+    /// Claims tokens and hears what becomes of streams.
+    var transfers: any TransferDirectory
+    /// The streams this process holds.
+    var streams: StreamTable
+    /// Who may come in.
+    var admission: Admission
+    /// Takes over connections that became WebSockets.
+    var control: any ControlAcceptor
+    var logger: Logger
+}
+
+/// Takes over a connection that became a WebSocket.
+protocol ControlAcceptor: Sendable {
+    /// Adds what a control connection needs to the end of `channel`'s pipeline; on the channel's event loop, after the
+    /// `101` answer was written.
+    ///
+    /// - Parameter audience: the Host field of the upgrade request: what a login's signature is made for.
+    func install(on channel: any Channel, audience: String, address: String) throws
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+import TLSTransport
+
+/// Accepts connections on one address and gives each a pipeline.
+struct RelayListener: Sendable {
+    private let channel: any Channel
+
+    /// The address that is really bound, port included.
+    var address: SocketAddress? { channel.localAddress }
+
+    /// How sockets are read: buffers that grow with what arrives, up to a size that still fits the processor's cache.
+    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
+        minimum: 1024, initial: 4096, maximum: Defaults.Stream.receiveBytes
+    )
+
+    /// Binds `address` and serves TLS there. Throws what the system says when the address cannot be bound.
+    static func bind(
+        _ address: SocketAddress, tls: TLSContext, group: any EventLoopGroup, services: ConnectionServices
+    ) async throws -> RelayListener {
+        let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
+            let operations = channel.pipeline.syncOperations
+            try operations.addHandler(TLSHandler(server: tls, handshakeTimeout: Defaults.Connection.handshakeTimeout))
+            try operations.addHandler(
+                RequestHandler(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay)
+            )
+        }.bind(to: address).get()
+        return RelayListener(channel: channel)
+    }
+
+    /// Binds `address` and serves plain HTTP there: redirections to `https` at `port`, `/healthz`, and nothing else.
+    static func bindRedirect(
+        _ address: SocketAddress, toPort port: Int, group: any EventLoopGroup, services: ConnectionServices
+    ) async throws -> RelayListener {
+        let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
+            try channel.pipeline.syncOperations.addHandler(
+                RequestHandler(
+                    services: services, ticket: ticket, isRefused: isRefused, purpose: .redirect(toPort: port)
+                )
+            )
+        }.bind(to: address).get()
+        return RelayListener(channel: channel)
+    }
+
+    /// Stops accepting; connections that are there stay.
+    func close() async throws {
+        try await channel.close()
+    }
+
+    /// Accepts connections and lets `pipeline` add the handlers of each.
+    static func bootstrap(
+        group: any EventLoopGroup, services: ConnectionServices,
+        pipeline: @escaping @Sendable (any Channel, ConnectionTicket, _ isRefused: Bool) throws -> Void
+    ) -> ServerBootstrap {
+        var bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.recvAllocator, value: receiveAllocator)
+            .childChannelInitializer { channel in
+                let (verdict, ticket) = services.admission.connectionOpened(from: channel.remoteAddress)
+                channel.closeFuture.whenComplete { _ in ticket.drop() }
+                return channel.eventLoop.makeCompletedFuture {
+                    guard verdict != .closed else { throw ChannelError.eof }
+                    try pipeline(channel, ticket, verdict == .refused)
+                }
+            }
+        for (option, value) in SocketSettings.accepted {
+            bootstrap = bootstrap.childChannelOption(option, value: value)
+        }
+        return bootstrap
+    }
+}

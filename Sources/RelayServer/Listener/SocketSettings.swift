@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+
+/// The socket options of every connection (tcp(7), socket(7)).
+enum SocketSettings {
+    private static func tcp(_ name: Int32) -> ChannelOptions.Types.SocketOption {
+        ChannelOptions.Types.SocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: name))
+    }
+
+    private static func socket(_ name: Int32) -> ChannelOptions.Types.SocketOption {
+        ChannelOptions.Types.SocketOption(level: .socket, name: NIOBSDSocket.Option(rawValue: name))
+    }
+
+    /// What every accepted connection gets: no delay, probes on silence, and the kernel's word when a peer is gone.
+    static let accepted: [(ChannelOptions.Types.SocketOption, SocketOptionValue)] = [
+        (tcp(TCP_NODELAY), 1),
+        (socket(SO_KEEPALIVE), 1),
+        (tcp(TCP_KEEPIDLE), Defaults.Connection.keepaliveIdle),
+        (tcp(TCP_KEEPINTVL), Defaults.Connection.keepaliveInterval),
+        (tcp(TCP_KEEPCNT), Defaults.Connection.keepaliveProbes),
+        (tcp(TCP_USER_TIMEOUT), Int(Defaults.Connection.tcpUserTimeout.nanoseconds / 1_000_000)),
+    ]
+
+    /// Takes the kernel's time-out off a connection whose peer may pause for longer without being gone.
+    static func disableUserTimeout(_ channel: any Channel) {
+        guard let options = channel.syncOptions else { return }
+        // Not every channel is a TCP socket; one that is not has no such time-out.
+        try? options.setOption(tcp(TCP_USER_TIMEOUT), value: 0)
+    }
+}

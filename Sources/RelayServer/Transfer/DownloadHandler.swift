@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TLSTransport
+import WSProtocol
+
+/// The receiver's half: a request that is held until the sender comes, then an answer whose body is the sender's.
+final class DownloadHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private static let lineEnd = ByteBuffer(string: "\r\n")
+
+    private var pipe: Pipe?
+    private var context: ChannelHandlerContext?
+    private let transfer: TransferID
+    private let services: ConnectionServices
+    private var isChunked = false
+    private var isFirstChunk = true
+
+    init(transfer: TransferID, services: ConnectionServices) {
+        self.transfer = transfer
+        self.services = services
+    }
+
+    /// Whether the connection takes more.
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    /// What the kernel knows about the receiver.
+    var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        // The kernel's own time-out would also end a receiver that merely pauses, so the stream watches by itself.
+        SocketSettings.disableUserTimeout(context.channel)
+        let pipe = Pipe(transfer: transfer, download: self, loop: context.eventLoop, services: services)
+        self.pipe = pipe
+        pipe.park()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        pipe = nil
+    }
+
+    /// Sends the answer's head; without a length the body is chunked (RFC 9112, section 7.1).
+    func start(length: UInt64?) {
+        isChunked = length == nil
+        var head = ByteBuffer()
+        ResponseHead.write(
+            .ok,
+            [
+                .init(name: "Content-Type", value: "application/octet-stream"),
+                length.map { .init(name: "Content-Length", value: String($0)) }
+                    ?? .init(name: "Transfer-Encoding", value: "chunked"),
+                .init(name: "Cache-Control", value: "no-store"), .init(name: "Connection", value: "close"),
+            ],
+            into: &head
+        )
+        context?.writeAndFlush(wrapOutboundOut(head), promise: nil)
+    }
+
+    /// Writes content; ``flush()`` sends it.
+    func write(_ content: ByteBuffer) {
+        guard let context else { return }
+        if isChunked {
+            // The end of one chunk and the size of the next travel together.
+            let size = String(content.readableBytes, radix: 16)
+            let frame = ByteBuffer(string: isFirstChunk ? "\(size)\r\n" : "\r\n\(size)\r\n")
+            isFirstChunk = false
+            context.write(wrapOutboundOut(frame), promise: nil)
+        }
+        context.write(wrapOutboundOut(content), promise: nil)
+    }
+
+    /// Sends what was written.
+    func flush() { context?.flush() }
+
+    /// Sends the end of the body and tells the pipe when everything is in the kernel's hands.
+    func finish() {
+        guard let context else { return }
+        let end = isChunked ? ByteBuffer(string: isFirstChunk ? "0\r\n\r\n" : "\r\n0\r\n\r\n") : ByteBuffer()
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(end)).whenSuccess { bound.value.pipe?.downloadFlushed() }
+    }
+
+    /// Closes the connection as complete.
+    func close() {
+        pipe = nil
+        context?.close(promise: nil)
+    }
+
+    /// Closes the connection without close_notify: a cut is never an end.
+    func cut() {
+        pipe = nil
+        context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil)
+        context?.close(promise: nil)
+    }
+
+    /// Answers with a refusal instead of a body.
+    func refuse(_ code: FailureCode) {
+        pipe = nil
+        guard let context else { return }
+        context.writeAndFlush(wrapOutboundOut(ResponseHead.refusal(.stream(code))), promise: nil)
+        context.close(promise: nil)
+    }
+
+    /// Whatever a receiver sends after its request means nothing.
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        pipe?.writabilityChanged(isWritable: context.channel.isWritable)
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        pipe?.downloadCut()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        pipe?.downloadCut()
+        context.close(promise: nil)
+    }
+}
+
+@available(*, unavailable)
+extension DownloadHandler: Sendable {}

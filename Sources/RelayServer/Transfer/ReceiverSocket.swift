@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+
+/// Asks the kernel how a receiver's connection is doing (tcp(7), TCP_INFO).
+enum ReceiverSocket {
+    /// Offsets into the kernel's `struct tcp_info`, whose layout is part of Linux's binary interface.
+    private enum Offset {
+        static let unacknowledgedPackets = 24
+        static let lastAcknowledgementMilliseconds = 56
+        static let acknowledgedBytes = 120
+        static let end = 128
+    }
+
+    /// The state of `channel`'s connection; nil when it is not a TCP socket or the kernel is too old to tell.
+    static func state(of channel: any Channel) -> StreamMachine.ReceiverState? {
+        try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
+            withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info -> StreamMachine.ReceiverState? in
+                var length = socklen_t(info.count)
+                guard getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &length) == 0,
+                    Int(length) >= Offset.end
+                else { return nil }
+                let silence = info.load(fromByteOffset: Offset.lastAcknowledgementMilliseconds, as: UInt32.self)
+                return StreamMachine.ReceiverState(
+                    acknowledged: info.load(fromByteOffset: Offset.acknowledgedBytes, as: UInt64.self),
+                    hasUnacknowledged: info.load(fromByteOffset: Offset.unacknowledgedPackets, as: UInt32.self) > 0,
+                    sinceAcknowledgement: .milliseconds(Int64(silence))
+                )
+            }
+        } ?? nil
+    }
+}

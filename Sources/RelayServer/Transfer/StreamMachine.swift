@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// The rules of one transfer's stream: who waits for whom, what a cut means, and when a silent side has been silent for
+/// too long. Pure: the pipe tells it what happened and carries out what it answers.
+struct StreamMachine {
+    /// How long things may take.
+    struct Limits: Hashable, Sendable {
+        /// The receiver's request waits this long for the sender's.
+        var attach: TimeAmount = Defaults.Stream.attachTimeout
+        /// A sender that is not held back has to bring at least `minimumBytes` in each window of this length.
+        var progressWindow: TimeAmount = Defaults.Stream.progressWindow
+        var minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes
+        /// A receiver that has something to take has to take at least one byte in this time.
+        var stall: TimeAmount = Defaults.Stream.receiverStall
+        /// A receiver whose network acknowledges nothing of what is in flight for this long is gone.
+        var silence: TimeAmount = Defaults.Stream.receiverSilence
+    }
+
+    /// What the kernel knows about the connection to the receiver.
+    struct ReceiverState: Hashable, Sendable {
+        /// Bytes acknowledged since the connection began.
+        var acknowledged: UInt64
+        /// Whether packets are in flight that have not been acknowledged.
+        var hasUnacknowledged: Bool
+        /// Time since the last acknowledgement of anything, window probes included.
+        var sinceAcknowledgement: TimeAmount
+    }
+
+    /// What the pipe has to do, in order.
+    enum Action: Hashable, Sendable {
+        /// Send the head of the download's answer; nil means chunked.
+        case startDownload(length: UInt64?)
+        /// Let the sender begin (`100 Continue`, if it waits for that).
+        case startUpload
+        /// Send the end of the download's body and tell when it is written.
+        case finishDownload
+        /// Close the download as complete.
+        case closeDownload
+        /// Cut the download so that nobody takes it for complete.
+        case cutDownload
+        /// Answer the download, whose body has not begun, with a refusal.
+        case refuseDownload(FailureCode)
+        /// Tell the sender that every byte was handed over.
+        case answerUpload(bytes: UInt64)
+        /// Tell the sender that it is over.
+        case refuseUpload(FailureCode)
+        /// Close the upload, whose sender is gone or beyond hearing.
+        case cutUpload
+        /// Tell the keeper of the transfers.
+        case report(StreamEvent)
+    }
+
+    private enum State: Hashable {
+        case parked(until: NIODeadline)
+        case streaming(Progress)
+        case finishing(Progress)
+        case ended
+    }
+
+    private struct Progress: Hashable {
+        var bytes: UInt64 = 0
+        var windowStart: NIODeadline
+        var bytesAtWindowStart: UInt64 = 0
+        /// Whether the sender was held back at any time in this window.
+        var wasBlocked = false
+        var isBlocked = false
+        var acknowledged: UInt64 = 0
+        /// When the receiver last took something, or had nothing to take.
+        var lastTaken: NIODeadline
+    }
+
+    private var state: State
+    private let limits: Limits
+
+    /// The receiver's request is there; the sender's is awaited.
+    init(limits: Limits = Limits(), now: NIODeadline) {
+        self.limits = limits
+        state = .parked(until: now + limits.attach)
+    }
+
+    /// Whether nothing more will happen.
+    var isEnded: Bool { state == .ended }
+
+    /// The sender's request has come.
+    mutating func joined(length: UInt64?, now: NIODeadline) -> [Action] {
+        switch state {
+        case .parked:
+            state = .streaming(Progress(windowStart: now, lastTaken: now))
+            return [.startDownload(length: length), .startUpload, .report(.joined)]
+        case .streaming, .finishing, .ended: return [.refuseUpload(.receiverGone)]
+        }
+    }
+
+    /// `count` bytes of content go from the sender to the receiver. Returns false when they have nowhere to go.
+    mutating func forwarded(_ count: Int) -> Bool {
+        switch state {
+        case .streaming(var progress):
+            progress.bytes += UInt64(count)
+            state = .streaming(progress)
+            return true
+        case .parked, .finishing, .ended: return false
+        }
+    }
+
+    /// The receiver's connection takes no more, or takes more again.
+    mutating func blockedChanged(_ isBlocked: Bool, now: NIODeadline) {
+        switch state {
+        case .streaming(var progress):
+            Self.setBlocked(isBlocked, &progress, now)
+            state = .streaming(progress)
+        case .finishing(var progress):
+            Self.setBlocked(isBlocked, &progress, now)
+            state = .finishing(progress)
+        case .parked, .ended: break
+        }
+    }
+
+    /// The sender's body is complete.
+    mutating func uploadCompleted() -> [Action] {
+        switch state {
+        case .streaming(let progress):
+            state = .finishing(progress)
+            return [.finishDownload]
+        case .parked, .finishing, .ended: return []
+        }
+    }
+
+    /// The end of the download's body has been written.
+    mutating func downloadFlushed() -> [Action] {
+        switch state {
+        case .finishing(let progress):
+            state = .ended
+            return [
+                .closeDownload, .answerUpload(bytes: progress.bytes), .report(.finished(bytes: progress.bytes)),
+            ]
+        case .parked, .streaming, .ended: return []
+        }
+    }
+
+    /// The sender's connection ended before its body did.
+    mutating func uploadCut() -> [Action] {
+        switch state {
+        case .streaming(let progress):
+            state = .ended
+            return [.cutDownload, .cutUpload, .report(.cut(.senderGone, bytes: progress.bytes))]
+        // The whole body is here: a sender that leaves now only misses the answer.
+        case .parked, .finishing, .ended: return []
+        }
+    }
+
+    /// The receiver's connection ended before the body did.
+    mutating func downloadCut() -> [Action] { end(.receiverGone, refusing: false) }
+
+    /// Whoever keeps the transfers has ended this one.
+    mutating func aborted(_ code: FailureCode) -> [Action] { end(code, refusing: true) }
+
+    /// Some time has passed. `receiver` is nil when the kernel would not tell.
+    mutating func ticked(receiver: ReceiverState?, now: NIODeadline) -> [Action] {
+        switch state {
+        case .parked(let until): return now >= until ? end(.expired, refusing: true) : []
+        case .streaming(var progress):
+            if let code = lapse(&progress, receiver, now) { return end(code, refusing: true) }
+            state = .streaming(progress)
+            return []
+        case .finishing(var progress):
+            if let code = receiverLapse(&progress, receiver, now) { return end(code, refusing: true) }
+            state = .finishing(progress)
+            return []
+        case .ended: return []
+        }
+    }
+
+    private mutating func end(_ code: FailureCode, refusing: Bool) -> [Action] {
+        switch state {
+        case .parked:
+            state = .ended
+            return (refusing ? [.refuseDownload(code)] : []) + [.report(.cut(code, bytes: 0))]
+        case .streaming(let progress), .finishing(let progress):
+            state = .ended
+            return [.cutDownload, .refuseUpload(code), .report(.cut(code, bytes: progress.bytes))]
+        case .ended: return []
+        }
+    }
+
+    private static func setBlocked(_ isBlocked: Bool, _ progress: inout Progress, _ now: NIODeadline) {
+        if isBlocked && !progress.isBlocked { progress.lastTaken = now }
+        progress.isBlocked = isBlocked
+        progress.wasBlocked = progress.wasBlocked || isBlocked
+    }
+
+    private func lapse(_ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline) -> FailureCode? {
+        if let code = receiverLapse(&progress, receiver, now) { return code }
+        guard now - progress.windowStart >= limits.progressWindow else { return nil }
+        // A sender that we held back is not the slow one.
+        let isTooSlow = !progress.wasBlocked && progress.bytes - progress.bytesAtWindowStart < limits.minimumBytes
+        progress.windowStart = now
+        progress.bytesAtWindowStart = progress.bytes
+        progress.wasBlocked = progress.isBlocked
+        return isTooSlow ? .stalled : nil
+    }
+
+    private func receiverLapse(
+        _ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline
+    ) -> FailureCode? {
+        if let receiver {
+            if receiver.hasUnacknowledged, receiver.sinceAcknowledgement >= limits.silence { return .receiverGone }
+            if receiver.acknowledged != progress.acknowledged {
+                progress.acknowledged = receiver.acknowledged
+                progress.lastTaken = now
+            }
+        }
+        let hasSomethingToTake: Bool
+        switch state {
+        case .finishing: hasSomethingToTake = true
+        case .parked, .streaming, .ended: hasSomethingToTake = progress.isBlocked
+        }
+        if !hasSomethingToTake { progress.lastTaken = now }
+        return now - progress.lastTaken >= limits.stall ? .stalled : nil
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// The sender's half: a request body whose content goes into the pipe as it comes, and no faster than it is taken.
+final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private var request: UploadRequest
+    private var pipe: Pipe?
+    private var context: ChannelHandlerContext?
+    private var isReadHeldBack = false
+    private var hasForwarded = false
+    private var hasStarted = false
+
+    init(_ request: UploadRequest, into pipe: Pipe) {
+        self.request = request
+        self.pipe = pipe
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { join() }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        pipe = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        join()
+        context.fireChannelActive()
+    }
+
+    private func join() {
+        guard !hasStarted else { return }
+        hasStarted = true
+        pipe?.join(self, length: request.length)
+    }
+
+    /// The receiver is there: lets the sender begin and takes what it has sent already.
+    func start() {
+        guard let context else { return }
+        if request.expectsContinue {
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
+        }
+        let leftover = request.leftover
+        request.leftover = ByteBuffer()
+        take(leftover)
+        endBatch()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        take(unwrapInboundIn(data))
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        endBatch()
+        context.fireChannelReadComplete()
+    }
+
+    private func take(_ arrived: ByteBuffer) {
+        var arrived = arrived
+        while let pipe {
+            switch request.body.next(&arrived) {
+            case .content(let content):
+                guard pipe.forward(content) else { return }
+                hasForwarded = true
+            case .needMore: return
+            case .end:
+                hasForwarded = false
+                return pipe.uploadCompleted()
+            case .malformed: return pipe.uploadCut()
+            }
+        }
+    }
+
+    private func endBatch() {
+        guard hasForwarded else { return }
+        hasForwarded = false
+        pipe?.flush()
+    }
+
+    /// Reading waits while the receiver's connection takes no more.
+    func read(context: ChannelHandlerContext) {
+        if let pipe, pipe.isBlocked {
+            isReadHeldBack = true
+        } else {
+            context.read()
+        }
+    }
+
+    /// The receiver's connection takes more again.
+    func resume() {
+        guard isReadHeldBack else { return }
+        isReadHeldBack = false
+        context?.read()
+    }
+
+    /// Answers that every byte was handed over, and closes.
+    func answer(bytes: UInt64) {
+        let answer = ResponseHead.complete(.ok, type: "application/json", body: "{\"bytes\":\(bytes)}\n")
+        endWith(answer)
+    }
+
+    /// Answers that it is over. The rest of the body is read and dropped, so that the answer arrives.
+    func refuse(_ code: FailureCode) { endWith(ResponseHead.refusal(.stream(code))) }
+
+    /// Closes without an answer.
+    func cut() {
+        pipe = nil
+        context?.close(promise: nil)
+    }
+
+    private func endWith(_ answer: ByteBuffer) {
+        pipe = nil
+        guard let context else { return }
+        let linger = LingerHandler(answer, after: request.body)
+        let operations = context.pipeline.syncOperations
+        guard (try? operations.addHandler(linger, position: .after(self))) != nil else {
+            return context.close(promise: nil)
+        }
+        operations.removeHandler(self, promise: nil)
+        if isReadHeldBack { context.channel.read() }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        pipe?.uploadCut()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        pipe?.uploadCut()
+        context.close(promise: nil)
+    }
+}
+
+@available(*, unavailable)
+extension UploadHandler: Sendable {}
