@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// Who owns which name.
+protocol UserDirectory: Sendable {
+    /// The owner of `name`; nil when nobody has it.
+    func user(named: PeerName) async throws -> User?
+    /// Registers or confirms: same key again succeeds without using the invitation; updates the exchange key.
+    func register(
+        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
+    ) async throws -> RegistrationOutcome
+    /// Records a (possibly new) exchange key vouched for by a login signature.
+    func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) async throws
+}
+
+/// A name and the keys it belongs to.
+struct User: Hashable, Sendable, Codable {
+    var name: PeerName
+    var key: SigningKey
+    var exchangeKey: ExchangeKey
+}
+
+/// What became of an attempt to register a name.
+enum RegistrationOutcome: Hashable, Sendable {
+    case registered, nameTaken, badInvitation, closed
+}
