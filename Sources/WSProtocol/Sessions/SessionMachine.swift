@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// What to do after an event of a control connection.
+package enum SessionAction: Hashable, Sendable {
+    case ignore
+    /// Send this.
+    case reply(ServerMessage)
+    /// Check these credentials, then call ``SessionMachine/loginChecked(_:)``.
+    case check(LoginAttempt)
+    /// The login holds: announce the session, and answer this request with `welcome`.
+    case admit(RequestID, PeerName)
+    /// An open session asks for this.
+    case pass(ClientMessage)
+    /// Send the message, if there is one, then close.
+    case close(WebSocketCloseCode, after: ServerMessage?)
+}
+
+/// One control connection as the relay sees it (sections 1.2 to 1.4 of the protocol): the challenge, the login with
+/// its deadline, and how many messages the client may send.
+package struct SessionMachine: Sendable {
+    /// Where the connection is.
+    package enum State: Hashable, Sendable {
+        /// The challenge is out.
+        case challenged(deadline: NIODeadline)
+        /// Credentials came and are being checked.
+        case checking(LoginAttempt, deadline: NIODeadline)
+        case open(PeerName)
+        case closed
+    }
+
+    package private(set) var state: State
+    private var budget: MessageBudget
+    private let nonce: Nonce
+
+    /// A connection whose challenge, with `nonce`, is being sent at `now`.
+    ///
+    /// - Parameter loginTimeout: how long the login may take, with its check.
+    package init(nonce: Nonce, loginTimeout: TimeAmount, limits: MessageBudget.Limits, now: NIODeadline) {
+        self.nonce = nonce
+        self.state = .challenged(deadline: now + loginTimeout)
+        self.budget = MessageBudget(limits: limits, now: now)
+    }
+
+    /// A whole text message came.
+    package mutating func messageReceived(
+        _ message: Result<ClientMessage, MessageCodec.Malformed>, now: NIODeadline
+    ) -> SessionAction {
+        if case .closed = state { return .ignore }
+        if let refusal = charge(message, now: now) { return refusal }
+        switch message {
+        case .failure(let malformed): return .reply(.refusal(malformed.id, malformed.code))
+        case .success(let message): return wellFormedReceived(message)
+        }
+    }
+
+    /// The check that ``SessionAction/check(_:)`` asked for is done.
+    package mutating func loginChecked(_ verdict: LoginVerdict) -> SessionAction {
+        switch state {
+        case .checking(let attempt, deadline: _):
+            switch verdict {
+            case .accepted:
+                state = .open(attempt.credentials.name)
+                return .admit(attempt.id, attempt.credentials.name)
+            case .refused(let code):
+                state = .closed
+                return .close(.loginFailed, after: .refusal(attempt.id, code))
+            }
+        case .challenged, .open, .closed: return .ignore
+        }
+    }
+
+    /// The login's deadline may have passed. A check that is still running by then is too late too.
+    package mutating func timerFired(now: NIODeadline) -> SessionAction {
+        switch state {
+        case .challenged(let deadline), .checking(_, let deadline):
+            guard now >= deadline else { return .ignore }
+            state = .closed
+            return .close(.loginFailed, after: nil)
+        case .open, .closed: return .ignore
+        }
+    }
+
+    /// The connection is gone: whatever is still on its way comes to nothing.
+    package mutating func connectionClosed() { state = .closed }
+
+    /// Counts `message` against the budget; the answer when it is over.
+    private mutating func charge(
+        _ message: Result<ClientMessage, MessageCodec.Malformed>, now: NIODeadline
+    ) -> SessionAction? {
+        let id: RequestID
+        switch message {
+        // Whoever receives reports often, and the relay drops what is too much: the one kind that is free, once open.
+        case .success(.progress(let message)):
+            if case .open = state { return nil }
+            id = message.id
+        case .success(let message): id = message.id
+        case .failure(let malformed): id = malformed.id
+        }
+        switch budget.messageReceived(now: now) {
+        case .admitted: return nil
+        case .refused: return .reply(.refusal(id, .rateLimited))
+        case .exhausted:
+            state = .closed
+            return .close(.policyViolation, after: .refusal(id, .rateLimited))
+        }
+    }
+
+    private mutating func wellFormedReceived(_ message: ClientMessage) -> SessionAction {
+        switch state {
+        case .challenged(let deadline):
+            guard let attempt = loginAttempt(message) else { return .reply(.refusal(message.id, .notNow)) }
+            state = .checking(attempt, deadline: deadline)
+            return .check(attempt)
+        case .checking: return .reply(.refusal(message.id, .notNow))
+        case .open:
+            if loginAttempt(message) != nil { return .reply(.refusal(message.id, .notNow)) }
+            if case .ping(let ping) = message { return .reply(.pong(.init(id: ping.id))) }
+            return .pass(message)
+        case .closed: return .ignore
+        }
+    }
+
+    private func loginAttempt(_ message: ClientMessage) -> LoginAttempt? {
+        switch message {
+        case .login(let message):
+            LoginAttempt(id: message.id, purpose: .login, credentials: message.credentials, nonce: nonce)
+        case .register(let message):
+            LoginAttempt(
+                id: message.id, purpose: .register, credentials: message.credentials, nonce: nonce,
+                invitation: message.invitation
+            )
+        case .presence, .lookup, .offer, .accept, .decline, .progress, .delivered, .cancel, .ping: nil
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+// What the byte path and the clock do to a transfer.
+extension RelayedTransfer {
+    /// The receiver's request is held, waiting for the sender's.
+    package mutating func downloadParked(now: NIODeadline) -> [TransferAction] {
+        switch state {
+        case .accepted(let receiver, let payload, deadline: _):
+            state = .parked(receiver: receiver, deadline: now + timers.attach)
+            return [.startUpload(payload)]
+        case .waiting, .ringing, .parked, .streaming, .confirmed, .streamed, .ended: return []
+        }
+    }
+
+    /// Both halves are joined.
+    package mutating func streamJoined() -> [TransferAction] {
+        switch state {
+        case .parked(let receiver, deadline: _):
+            state = .streaming(receiver: receiver)
+            return []
+        case .waiting, .ringing, .accepted, .streaming, .confirmed, .streamed, .ended: return []
+        }
+    }
+
+    /// Every byte was handed to the receiver's connection.
+    package mutating func streamFinished(now: NIODeadline) -> [TransferAction] {
+        switch state {
+        case .parked(let receiver, deadline: _), .streaming(let receiver):
+            state = .streamed(receiver: receiver, deadline: now + timers.delivery)
+            return []
+        case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
+        case .waiting, .ringing, .accepted, .streamed, .ended: return []
+        }
+    }
+
+    /// The stream, or the half of it that was there, ended early.
+    package mutating func streamCut(_ code: FailureCode) -> [TransferAction] {
+        switch state {
+        case .accepted, .parked, .streaming: return fail(code)
+        // The receiver has everything: what broke was only the way it was being told to stop.
+        case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
+        case .waiting, .ringing, .streamed, .ended: return []
+        }
+    }
+
+    /// ``deadline`` may have passed.
+    package mutating func deadlinePassed(now: NIODeadline) -> [TransferAction] {
+        guard let deadline, now >= deadline else { return [] }
+        switch state {
+        case .ringing, .accepted, .parked, .streamed: return fail(.expired)
+        case .confirmed(receiver: _, let payload, deadline: _):
+            return end(.delivered, [.tellDelivered(payload), .abortStream(.stalled)])
+        case .waiting, .streaming, .ended: return []
+        }
+    }
+}
