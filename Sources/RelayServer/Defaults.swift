@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import WSProtocol
 
 /// Every limit and time-out of the server, each with the reason for its value.
 enum Defaults {}
@@ -56,5 +57,71 @@ extension Defaults {
         static let receiverSilence = TimeAmount.seconds(15)
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(5)
+    }
+}
+
+// MARK: - Control connections and transfers
+
+extension Defaults {
+    enum Control {
+        /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).
+        static let loginTimeout = TimeAmount.seconds(10)
+        /// 100 messages a minute, 30 at once: OWASP's figures for a WebSocket. Who is refused 100 times in a row is a
+        /// loop, not a person, and is closed.
+        static let messageBudget = MessageBudget.Limits.standard
+        /// Seconds between pings, as `welcome` announces them: below nginx's 60 s of silence, and below what NATs keep.
+        static let heartbeat = 20
+        /// Requests of one connection that wait for the users' registry to answer an earlier one. Twice the burst of the
+        /// message budget; more than that means that the registry hangs.
+        static let waitingRequests = 64
+        /// Bytes that may wait for a client that does not read, before it is cut: above everything that turning to
+        /// receive can ring at once (`offersPerRecipient` payloads of 43 KiB), so only a client that is stuck meets it.
+        static let outboundLimit = 8 * 1024 * 1024
+        /// Below this many waiting bytes the client counts as reading again.
+        static let outboundLowMark = 64 * 1024
+        /// From the close frame to the end of the connection, whether the client answers or not.
+        static let closeTimeout = TimeAmount.seconds(5)
+    }
+
+    enum Exchange {
+        /// Control connections of one name: every device a person has, and then some.
+        static let sessionsPerName = 16
+        /// Transfers one session may have offered, and as many that it may have accepted. A transfer has at most one
+        /// unclaimed token at a time (the upload's is minted when the download's has been used), so this bounds the
+        /// tokens of a session as well, and no second limit can refuse a transfer half-way.
+        static let transfersPerSession = 64
+        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive.
+        static let offersPerRecipient = 128
+        /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
+        /// of thousands of usual ones. Past it, offers are refused as `unavailable`.
+        static let heldBytes = 64 * 1024 * 1024
+        /// Unclaimed tokens of the node: 64 sessions' worth of the limit above times 16; each costs some 200 bytes.
+        static let unclaimedTokens = 65_536
+        /// From minting a token to its use (strelaysrv gives a minute to join).
+        static let tokenLifetime = TimeAmount.seconds(60)
+        /// The timers of a transfer's states.
+        static let timers = TransferTimers(
+            // A person has to see the question and answer it.
+            ring: .minutes(10),
+            // The receiver's token lives as long.
+            claim: tokenLifetime,
+            // The sender has been waiting for this; it only has to connect (transit relay).
+            attach: .seconds(30),
+            // The receiver may have to hash and flush a large file after the last byte.
+            delivery: .minutes(10),
+            // The byte path's report is only a thread behind; a stream that is still open after this is stuck.
+            straggler: .seconds(30),
+            // Four a second are as many as a person can see.
+            progress: .milliseconds(250)
+        )
+        /// How often deadlines are looked at: far below the shortest timer, far above the cost of a look.
+        static let sweepInterval = TimeAmount.seconds(1)
+
+        /// All of the above in one value.
+        static let limits = ExchangeLimits(
+            sessionsPerName: sessionsPerName, transfersPerSession: transfersPerSession,
+            offersPerRecipient: offersPerRecipient, heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
+            tokenLifetime: tokenLifetime, timers: timers, heartbeat: Control.heartbeat
+        )
     }
 }

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// The limits of an ``Exchange``; `Defaults.Exchange` has the usual ones with their reasons.
+struct ExchangeLimits: Hashable, Sendable {
+    var sessionsPerName: Int
+    /// Offered, and separately accepted, transfers of one session.
+    var transfersPerSession: Int
+    var offersPerRecipient: Int
+    /// Bytes of payloads that are kept for later.
+    var heldBytes: Int
+    var unclaimedTokens: Int
+    var tokenLifetime: TimeAmount
+    var timers: TransferTimers
+    /// Seconds, as announced in `welcome`.
+    var heartbeat: Int
+}

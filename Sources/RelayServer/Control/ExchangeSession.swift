@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// A session that is logged in, as the ``Exchange`` knows it.
+struct ExchangeSession: Sendable {
+    /// Who it is, with the keys that its own login vouched for.
+    let user: User
+    /// Whether it wants to be rung.
+    var isReceiving = false
+    /// The transfers it offered.
+    var offered: Set<TransferID> = []
+    /// The transfers on whose receiving side it is: rung, or accepted.
+    var incoming: Set<TransferID> = []
+    /// Those that it accepted.
+    var accepted: Set<TransferID> = []
+    /// `r1` was the challenge.
+    private var lastID: UInt64 = 1
+
+    init(user: User) {
+        self.user = user
+    }
+
+    /// The next id for something the relay says unasked.
+    mutating func nextID() -> RequestID {
+        lastID += 1
+        return .sequence(.relay, lastID)
+    }
+}

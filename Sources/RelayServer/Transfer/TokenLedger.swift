@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// The tokens that have been handed out and not been used yet.
+///
+/// Each is bound to one transfer and one half of it, is good for one claim, and expires. All live equally long, so the
+/// order of minting is the order of expiry, and sweeping looks at nothing that is still good.
+struct TokenLedger: Sendable {
+    private struct Entry: Sendable {
+        var transfer: TransferID
+        var role: TransferRole
+        var expiry: NIODeadline
+    }
+
+    private let lifetime: TimeAmount
+    private let capacity: Int
+    private var entries: [TokenDigest: Entry] = [:]
+    /// At most two for each transfer.
+    private var digests: [TransferID: [TokenDigest]] = [:]
+    /// Every digest in the order of minting, with those that were used or revoked since.
+    private var byAge = CircularBuffer<(digest: TokenDigest, expiry: NIODeadline)>()
+
+    /// - Parameters:
+    ///   - lifetime: how long a token may be claimed.
+    ///   - capacity: how many tokens are remembered, used ones included until they would have expired.
+    init(lifetime: TimeAmount, capacity: Int) {
+        self.lifetime = lifetime
+        self.capacity = capacity
+    }
+
+    /// Tokens that may still be claimed, and those that expired since the last ``sweep(now:)``.
+    var count: Int { entries.count }
+
+    /// Whether a token can be minted at `now`.
+    mutating func hasRoom(now: NIODeadline) -> Bool {
+        sweep(now: now)
+        return byAge.count < capacity
+    }
+
+    /// A fresh token for the half `role` of `transfer`; nil when there are too many already.
+    mutating func mint(_ transfer: TransferID, _ role: TransferRole, now: NIODeadline) -> Token? {
+        guard hasRoom(now: now) else { return nil }
+        let token = Token.random()
+        let digest = TokenDigest(token)
+        let expiry = now + lifetime
+        entries[digest] = Entry(transfer: transfer, role: role, expiry: expiry)
+        digests[transfer, default: []].append(digest)
+        byAge.append((digest, expiry))
+        return token
+    }
+
+    /// Uses `token` up; nil when it is unknown, used, expired, or for the other half. The last uses nothing up.
+    mutating func claim(_ token: Token, as role: TransferRole, now: NIODeadline) -> TransferID? {
+        let digest = TokenDigest(token)
+        guard let entry = entries[digest], entry.role == role, now < entry.expiry else { return nil }
+        remove(digest, of: entry.transfer)
+        return entry.transfer
+    }
+
+    /// Forgets the unused tokens of `transfer`.
+    mutating func revoke(_ transfer: TransferID) {
+        for digest in digests.removeValue(forKey: transfer) ?? [] { entries[digest] = nil }
+    }
+
+    /// Forgets what has expired.
+    mutating func sweep(now: NIODeadline) {
+        while let oldest = byAge.first, oldest.expiry <= now {
+            byAge.removeFirst()
+            if let entry = entries[oldest.digest] { remove(oldest.digest, of: entry.transfer) }
+        }
+    }
+
+    private mutating func remove(_ digest: TokenDigest, of transfer: TransferID) {
+        entries[digest] = nil
+        digests[transfer]?.removeAll { $0 == digest }
+        if digests[transfer]?.isEmpty == true { digests[transfer] = nil }
+    }
+}
