@@ -77,10 +77,6 @@ extension Defaults {
         /// Bytes that may wait for a client that does not read, before it is cut: above everything that turning to
         /// receive can ring at once (`offersPerRecipient` payloads of 43 KiB), so only a client that is stuck meets it.
         static let outboundLimit = 8 * 1024 * 1024
-        /// Below this many waiting bytes the client counts as reading again.
-        static let outboundLowMark = 64 * 1024
-        /// From the close frame to the end of the connection, whether the client answers or not.
-        static let closeTimeout = TimeAmount.seconds(5)
     }
 
     enum Exchange {

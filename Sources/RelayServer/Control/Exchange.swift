@@ -51,6 +51,23 @@ struct Exchange: Sendable {
     /// The earliest time at which ``timerFired(now:)`` may have something to do.
     var nextDeadline: NIODeadline? { deadlines.next }
 
+    /// Something happened at `now`: the one way in, whichever node or thread it comes from.
+    mutating func handle(_ event: ExchangeEvent, now: NIODeadline) -> [ExchangeAction] {
+        switch event {
+        case .sessionOpened(let session, let user, let request):
+            return sessionOpened(session, user: user, request: request)
+        case .requestReceived(let request, let session): return requestReceived(request, from: session, now: now)
+        case .sessionClosed(let session): return sessionClosed(session, now: now)
+        case .streamChanged(let transfer, let event): return streamChanged(transfer, event, now: now)
+        case .timerFired: return timerFired(now: now)
+        case .drainBegun:
+            isDraining = true
+            return []
+        case .nameRemoved(let name):
+            return names[name]?.sessions.map { .close($0, .policyViolation) } ?? []
+        }
+    }
+
     /// The login of `session` holds; `request` is to be answered.
     mutating func sessionOpened(_ session: SessionID, user: User, request: RequestID) -> [ExchangeAction] {
         guard sessions[session] == nil else { return [] }
@@ -112,12 +129,6 @@ struct Exchange: Sendable {
         }
         return actions
     }
-
-    /// From now on new offers and accepts are refused; what has been accepted goes on.
-    mutating func drainBegun() { isDraining = true }
-
-    /// The sessions of `name`, for whoever has to close them.
-    func sessions(of name: PeerName) -> [SessionID] { names[name]?.sessions ?? [] }
 
     /// Changes what is known of `name`, and forgets it when nothing is left.
     mutating func changePresence(_ name: PeerName, _ body: (inout Presence) -> Void) {

@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The keys of log metadata.
+/// The keys of all log metadata. None is ever given a token, a key, an invitation, a file's name or content.
 enum LogKeys {
     /// What went wrong, in words.
     static let error = "error"
+    /// A control connection, such as `n1-7`: on each line that is about one.
+    static let session = "session"
+    /// A transfer's id.
+    static let transfer = "transfer"
+    /// How a transfer ended.
+    static let outcome = "outcome"
+    /// The address a connection comes from.
+    static let remote = "remote"
+    /// A user's name.
+    static let name = "name"
+    /// A client's program and version.
+    static let agent = "agent"
+    /// A close code or a failure code.
+    static let code = "code"
 }

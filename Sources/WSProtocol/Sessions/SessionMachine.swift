@@ -10,7 +10,7 @@ package enum SessionAction: Hashable, Sendable {
     /// Check these credentials, then call ``SessionMachine/loginChecked(_:)``.
     case check(LoginAttempt)
     /// The login holds: announce the session, and answer this request with `welcome`.
-    case admit(RequestID, PeerName)
+    case admit(Credentials, RequestID)
     /// An open session asks for this.
     case pass(ClientMessage)
     /// Send the message, if there is one, then close.
@@ -62,7 +62,7 @@ package struct SessionMachine: Sendable {
             switch verdict {
             case .accepted:
                 state = .open(attempt.credentials.name)
-                return .admit(attempt.id, attempt.credentials.name)
+                return .admit(attempt.credentials, attempt.id)
             case .refused(let code):
                 state = .closed
                 return .close(.loginFailed, after: .refusal(attempt.id, code))

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import WSProtocol
+import WebSocketTransport
+
+/// The relay's end of one control connection: text messages in, events of the ``SessionMachine`` and the
+/// ``ExchangeService``; messages out.
+///
+/// Has to be the last handler of the pipeline, behind `WebSocketHandler`.
+final class ControlHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = SessionOutput
+    typealias OutboundOut = ByteBuffer
+
+    private let services: ControlServices
+    private let verifier: LoginVerifier
+    private var logger: Logger
+    /// Nil until the connection is active.
+    private var machine: SessionMachine?
+    private var session: SessionID?
+    private var requests = RequestQueue(capacity: Defaults.Control.waitingRequests)
+    private var context: ChannelHandlerContext?
+    private var loginTimer: Scheduled<Void>?
+
+    /// - Parameters:
+    ///   - audience: the Host field of the upgrade request; logins are signed for it.
+    ///   - remoteAddress: the client's address, for the log.
+    init(services: ControlServices, audience: String, remoteAddress: String) {
+        self.services = services
+        self.verifier = LoginVerifier(directory: services.directory, audience: audience)
+        self.logger = services.logger
+        logger[metadataKey: LogKeys.remote] = "\(remoteAddress)"
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin(context) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let message = MessageCodec.decodeClientMessage(Self.unwrapInboundIn(data))
+        run(machine?.messageReceived(message, now: context.eventLoop.now) ?? .ignore, context)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // The connection may linger for a close handshake; the session is over now.
+        if case .closed? = event as? WebSocketEvent { end() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch Self.unwrapOutboundIn(data) {
+        case .message(let message):
+            do {
+                context.write(Self.wrapOutboundOut(try MessageCodec.encode(message)), promise: promise)
+            } catch {
+                promise?.fail(error)
+                close(.internalError, context)
+            }
+        case .close(let code):
+            close(code, context)
+            promise?.succeed()
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("control connection failed", metadata: [LogKeys.error: "\(error)"])
+        context.close(promise: nil)
+    }
+
+    // MARK: - Beginning and end
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard machine == nil else { return }
+        let nonce = Nonce.random()
+        let session = services.exchange.connected(ChannelSink(channel: context.channel))
+        self.session = session
+        logger[metadataKey: LogKeys.session] = "\(session)"
+        machine = SessionMachine(
+            nonce: nonce, loginTimeout: Defaults.Control.loginTimeout, limits: services.budget,
+            now: context.eventLoop.now
+        )
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        loginTimer = context.eventLoop.scheduleTask(in: Defaults.Control.loginTimeout) { bound.value.loginTimedOut() }
+        let challenge = ServerMessage.Challenge(
+            id: .sequence(.relay, 1), nonce: nonce, agent: services.agent, registration: services.registration
+        )
+        send(.challenge(challenge), context)
+        logger.debug("control connection opened")
+    }
+
+    private func end() {
+        loginTimer?.cancel()
+        loginTimer = nil
+        machine?.connectionClosed()
+        guard let session else { return }
+        self.session = nil
+        services.exchange.handle(.sessionClosed(session))
+        logger.debug("control connection closed")
+    }
+
+    private func loginTimedOut() {
+        loginTimer = nil
+        guard let context else { return }
+        run(machine?.timerFired(now: context.eventLoop.now) ?? .ignore, context)
+    }
+
+    // MARK: - Running actions
+
+    private func run(_ action: SessionAction, _ context: ChannelHandlerContext) {
+        switch action {
+        case .ignore: break
+        case .reply(let message): send(message, context)
+        case .check(let attempt): check(attempt, context)
+        case .admit(let user, let request): admit(user, request)
+        case .pass(let message): step(requests.requestReceived(message), context)
+        case .close(let code, let message):
+            if let message { send(message, context) }
+            logger.info("control connection refused", metadata: [LogKeys.code: "\(code.rawValue)"])
+            close(code, context)
+        }
+    }
+
+    private func check(_ attempt: LoginAttempt, _ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let loop = context.eventLoop
+        let verifier = verifier
+        Task {
+            let verdict = await verifier.verdict(on: attempt)
+            loop.execute { bound.value.loginChecked(verdict) }
+        }
+    }
+
+    private func loginChecked(_ verdict: LoginVerdict) {
+        guard let context else { return }
+        run(machine?.loginChecked(verdict) ?? .ignore, context)
+    }
+
+    private func admit(_ credentials: Credentials, _ request: RequestID) {
+        guard let session else { return }
+        loginTimer?.cancel()
+        loginTimer = nil
+        let user = User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey)
+        logger.debug("session opened", metadata: [LogKeys.name: "\(user.name)", LogKeys.agent: "\(credentials.agent)"])
+        services.exchange.handle(.sessionOpened(session, user, request))
+    }
+
+    /// Hands requests on until one has to wait, or none is left.
+    private func step(_ first: RequestStep, _ context: ChannelHandlerContext) {
+        var next = first
+        while let session {
+            switch next {
+            case .nothing: return
+            case .refuse(let request, let code): return send(.refusal(request, code), context)
+            case .find(let name, let message): return find(name, for: message, context)
+            case .run(let request):
+                services.exchange.handle(.requestReceived(request, from: session))
+                next = requests.finished()
+            }
+        }
+    }
+
+    private func find(_ name: PeerName, for message: ClientMessage, _ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let loop = context.eventLoop
+        let directory = services.directory
+        Task {
+            let found: Result<User?, any Error>
+            do { found = .success(try await directory.user(named: name)) } catch { found = .failure(error) }
+            loop.execute { bound.value.found(found, for: message) }
+        }
+    }
+
+    private func found(_ found: Result<User?, any Error>, for message: ClientMessage) {
+        guard let context, let session else { return }
+        switch found.map({ SessionRequest(message, found: $0) }) {
+        case .success(let request?): services.exchange.handle(.requestReceived(request, from: session))
+        case .success(nil): break
+        case .failure(let error):
+            logger.error("the users' registry cannot be read", metadata: [LogKeys.error: "\(error)"])
+            send(.refusal(message.id, .unavailable), context)
+        }
+        step(requests.finished(), context)
+    }
+
+    private func send(_ message: ServerMessage, _ context: ChannelHandlerContext) {
+        write(context: context, data: NIOAny(SessionOutput.message(message)), promise: nil)
+        context.flush()
+    }
+
+    private func close(_ code: WebSocketCloseCode, _ context: ChannelHandlerContext) {
+        context.triggerUserOutboundEvent(WebSocketCommand.close(code: code.rawValue), promise: nil)
+    }
+}
+
+@available(*, unavailable)
+extension ControlHandler: Sendable {}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+import WebSocketTransport
+
+/// Turns connections whose upgrade is done into control connections.
+struct ControlPipeline: Sendable {
+    let services: ControlServices
+
+    /// Adds what a control connection needs to the end of `channel`'s pipeline; on the channel's event loop, after the
+    /// `101` answer was written. The challenge is sent at once.
+    ///
+    /// - Parameters:
+    ///   - audience: the Host field of the upgrade request: what a login's signature is made for.
+    ///   - address: the client's address, for the log.
+    /// - Throws: `ChannelError` when the channel is closed already.
+    func install(on channel: any Channel, audience: String, address: String) throws {
+        let pipeline = channel.pipeline.syncOperations
+        let limits = WebSocketLimits(pendingBytes: Defaults.Control.outboundLimit)
+        let heartbeat = WebSocketHeartbeat(interval: .seconds(Int64(Defaults.Control.heartbeat)))
+        try WebSocketPipeline.install(on: pipeline, role: .server, limits: limits, heartbeat: heartbeat)
+        try pipeline.addHandler(ControlHandler(services: services, audience: audience, remoteAddress: address))
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// What to do with a request that came, or next.
+enum RequestStep: Hashable, Sendable {
+    case nothing
+    /// Hand this on as it is; ask again with ``RequestQueue/finished()`` right away.
+    case run(SessionRequest)
+    /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
+    case find(PeerName, for: ClientMessage)
+    /// Too many are waiting already.
+    case refuse(RequestID, FailureCode)
+}
+
+/// Keeps the requests of one session in order although some of them wait for the users' registry: a `cancel` must not
+/// overtake its `offer`.
+struct RequestQueue: Sendable {
+    private let capacity: Int
+    private var isBusy = false
+    private var waiting = CircularBuffer<ClientMessage>()
+
+    /// - Parameter capacity: how many requests may wait.
+    init(capacity: Int) {
+        self.capacity = capacity
+    }
+
+    /// An open session asks for something.
+    mutating func requestReceived(_ message: ClientMessage) -> RequestStep {
+        switch message {
+        // The session's machine answers these itself.
+        case .login, .register, .ping: return .refuse(message.id, .notNow)
+        case .presence, .lookup, .offer, .accept, .decline, .progress, .delivered, .cancel: break
+        }
+        guard isBusy else { return begin(message) }
+        // Reports of progress are not rate limited and may be lost, so they never wait.
+        if case .progress = message { return .nothing }
+        guard waiting.count < capacity else { return .refuse(message.id, .unavailable) }
+        waiting.append(message)
+        return .nothing
+    }
+
+    /// The request that was being worked on has been handed on.
+    mutating func finished() -> RequestStep {
+        isBusy = false
+        guard let next = waiting.popFirst() else { return .nothing }
+        return begin(next)
+    }
+
+    private mutating func begin(_ message: ClientMessage) -> RequestStep {
+        isBusy = true
+        switch message {
+        case .lookup(let request): return .find(request.name, for: message)
+        case .offer(let request): return .find(request.to, for: message)
+        case .presence(let request): return .run(.presence(request))
+        case .accept(let request): return .run(.accept(request))
+        case .decline(let request): return .run(.decline(request))
+        case .progress(let request): return .run(.progress(request))
+        case .delivered(let request): return .run(.delivered(request))
+        case .cancel(let request): return .run(.cancel(request))
+        case .login, .register, .ping:
+            // Never taken in.
+            isBusy = false
+            return .nothing
+        }
+    }
+}
+
+extension SessionRequest {
+    /// A request that waited for the users' registry, with its answer; nil for one that does not need it.
+    init?(_ message: ClientMessage, found user: User?) {
+        switch message {
+        case .lookup(let request): self = .lookup(request, user)
+        case .offer(let request): self = .offer(request, to: user)
+        case .login, .register, .presence, .accept, .decline, .progress, .delivered, .cancel, .ping: return nil
+        }
+    }
+}
