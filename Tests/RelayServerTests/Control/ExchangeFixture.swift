@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+@testable import RelayServer
+
+/// An exchange with a hand-set clock, and short ways to make things happen to it.
+struct ExchangeFixture {
+    var exchange: Exchange
+    var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private var lastSession: UInt64 = 0
+    private var lastRequest: UInt64 = 0
+
+    static let payload = Payload(bytes: Array("payload".utf8))!
+
+    init(_ change: (inout ExchangeLimits) -> Void = { _ in }) {
+        var limits = Defaults.Exchange.limits
+        change(&limits)
+        exchange = Exchange(limits: limits)
+    }
+
+    static func user(_ name: String) -> User {
+        let key = Array(repeating: UInt8(name.utf8.count), count: 32)
+        return User(name: PeerName(rawValue: name)!, key: .init(bytes: key)!, exchangeKey: .init(bytes: key)!)
+    }
+
+    mutating func nextID() -> RequestID {
+        lastRequest += 1
+        return .sequence(.client, lastRequest)
+    }
+
+    /// Opens a session and, unless told otherwise, lets it be rung.
+    mutating func open(_ name: String, receiving: Bool = true) -> SessionID {
+        lastSession += 1
+        let session = SessionID(node: .alone, number: lastSession)
+        _ = exchange.handle(.sessionOpened(session, Self.user(name), nextID()), now: now)
+        if receiving { _ = ask(session) { .presence(.init(id: $0, receiving: true)) } }
+        return session
+    }
+
+    mutating func ask(_ session: SessionID, _ request: (RequestID) -> SessionRequest) -> [ExchangeAction] {
+        handle(.requestReceived(request(nextID()), from: session))
+    }
+
+    mutating func handle(_ event: ExchangeEvent) -> [ExchangeAction] { exchange.handle(event, now: now) }
+
+    mutating func offer(
+        _ session: SessionID, to name: String, transfer: TransferID = .random(), wait: Bool = true
+    ) -> (TransferID, [ExchangeAction]) {
+        let user = Self.user(name)
+        let actions = ask(session) {
+            .offer(.init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: Self.payload), to: user)
+        }
+        return (transfer, actions)
+    }
+
+    mutating func accept(_ session: SessionID, _ transfer: TransferID) -> [ExchangeAction] {
+        ask(session) { .accept(.init(id: $0, transfer: transfer, payload: Self.payload)) }
+    }
+
+    mutating func stream(_ transfer: TransferID, _ event: StreamEvent) -> [ExchangeAction] {
+        handle(.streamChanged(transfer, event))
+    }
+
+    /// A transfer from a new session of alice's to a new one of bob's, as far as its bytes flow.
+    mutating func streaming() -> (transfer: TransferID, sender: SessionID, receiver: SessionID) {
+        let sender = open("alice", receiving: false)
+        let receiver = open("bob")
+        let (transfer, _) = offer(sender, to: "bob")
+        _ = accept(receiver, transfer)
+        _ = stream(transfer, .downloadParked)
+        _ = stream(transfer, .joined)
+        return (transfer, sender, receiver)
+    }
+}
+
+/// What was said to each session, in short: `1:offered`, `2:failed.expired`, `abort.expired`, …
+func words(_ actions: [ExchangeAction]) -> [String] {
+    actions.compactMap { action in
+        switch action {
+        case .send(let session, .error(let refusal)): "\(session.number):error.\(refusal.code.rawValue)"
+        case .send(let session, .failed(let failed)): "\(session.number):failed.\(failed.code.rawValue)"
+        case .send(let session, .offered(let offered)): "\(session.number):\(offered.state.rawValue)"
+        case .send(let session, let message): "\(session.number):\(message.kind.rawValue)"
+        case .close(let session, let code): "\(session.number):close.\(code.rawValue)"
+        case .abortStream(_, let code): "abort.\(code.rawValue)"
+        case .transferEnded: nil
+        }
+    }
+}
+
+/// The token in `actions`.
+func token(in actions: [ExchangeAction]) -> Token? {
+    for case .send(_, .start(let start)) in actions { return start.token }
+    return nil
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import RelayServer
+
+@Suite struct TokenLedgerTests {
+    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private var ledger = TokenLedger(lifetime: .seconds(60), capacity: 8)
+
+    @Test mutating func aTokenIsGoodOnce() throws {
+        let transfer = TransferID.random()
+        let token = try #require(ledger.mint(transfer, .upload, now: start))
+        #expect(ledger.claim(token, as: .upload, now: start) == transfer)
+        #expect(ledger.claim(token, as: .upload, now: start) == nil)
+        #expect(ledger.count == 0)
+    }
+
+    @Test mutating func theOtherSideUsesNothingUp() throws {
+        let transfer = TransferID.random()
+        let token = try #require(ledger.mint(transfer, .download, now: start))
+        #expect(ledger.claim(token, as: .upload, now: start) == nil)
+        #expect(ledger.claim(token, as: .download, now: start) == transfer)
+    }
+
+    @Test mutating func anUnknownTokenIsNoGood() throws {
+        _ = ledger.mint(.random(), .download, now: start)
+        #expect(ledger.claim(.random(), as: .download, now: start) == nil)
+        #expect(ledger.count == 1)
+    }
+
+    @Test mutating func aTokenExpires() throws {
+        let transfer = TransferID.random()
+        let early = try #require(ledger.mint(transfer, .upload, now: start))
+        let late = try #require(ledger.mint(transfer, .download, now: start))
+        #expect(ledger.claim(early, as: .upload, now: start + .nanoseconds(59_999_999_999)) == transfer)
+        #expect(ledger.claim(late, as: .download, now: start + .seconds(60)) == nil)
+        ledger.sweep(now: start + .seconds(60))
+        #expect(ledger.count == 0)
+    }
+
+    @Test mutating func revokingTakesBothHalvesAndNothingElse() throws {
+        let transfer = TransferID.random()
+        let other = TransferID.random()
+        let tokens = [
+            try #require(ledger.mint(transfer, .upload, now: start)),
+            try #require(ledger.mint(transfer, .download, now: start)),
+        ]
+        let kept = try #require(ledger.mint(other, .upload, now: start))
+        ledger.revoke(transfer)
+        #expect(ledger.claim(tokens[0], as: .upload, now: start) == nil)
+        #expect(ledger.claim(tokens[1], as: .download, now: start) == nil)
+        #expect(ledger.claim(kept, as: .upload, now: start) == other)
+    }
+
+    @Test mutating func itIsBoundedWhateverBecomesOfTheTokens() throws {
+        for _ in 0..<8 {
+            let token = try #require(ledger.mint(.random(), .upload, now: start))
+            _ = ledger.claim(token, as: .upload, now: start)
+        }
+        #expect(ledger.mint(.random(), .upload, now: start) == nil)
+        #expect(ledger.mint(.random(), .upload, now: start + .seconds(60)) != nil)
+    }
+
+    @Test mutating func tokensDiffer() {
+        var big = TokenLedger(lifetime: .seconds(60), capacity: 1000)
+        #expect(Set((0..<1000).compactMap { _ in big.mint(.random(), .upload, now: start) }).count == 1000)
+    }
+
+    @Test func aDigestIsTheSHA256() throws {
+        let token = try #require(Token(bytes: Array(repeating: 0, count: 32)))
+        let hex = TokenDigest(token).bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+        #expect(hex == "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925")
+    }
+}
