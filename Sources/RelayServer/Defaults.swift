@@ -101,8 +101,8 @@ extension Defaults {
             ring: .minutes(10),
             // The receiver's token lives as long.
             claim: tokenLifetime,
-            // The sender has been waiting for this; it only has to connect (transit relay).
-            attach: .seconds(30),
+            // As long as the receiver's request is held.
+            attach: Stream.attachTimeout,
             // The receiver may have to hash and flush a large file after the last byte.
             delivery: .minutes(10),
             // The byte path's report is only a thread behind; a stream that is still open after this is stuck.

@@ -5,7 +5,7 @@ import WSProtocol
 import WebSocketTransport
 
 /// Turns connections whose upgrade is done into control connections.
-struct ControlPipeline: Sendable {
+struct ControlPipeline: ControlAcceptor {
     let services: ControlServices
 
     /// Adds what a control connection needs to the end of `channel`'s pipeline; on the channel's event loop, after the

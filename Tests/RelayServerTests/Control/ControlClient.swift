@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import Logging
+import NIOCore
+import NIOEmbedded
+import Synchronization
+import Testing
+import WSProtocol
+import WebSocketTransport
+
+@testable import RelayServer
+
+/// A users' registry in memory, which can be made to fail.
+final class FakeDirectory: UserDirectory {
+    struct Broken: Error {}
+
+    let users = Mutex<[PeerName: User]>([:])
+    let isBroken = Mutex(false)
+    static let invitation = InvitationCode(rawValue: "right")!
+
+    private func check() throws { if isBroken.withLock({ $0 }) { throw Broken() } }
+
+    func user(named name: PeerName) async throws -> User? {
+        try check()
+        return users.withLock { $0[name] }
+    }
+
+    func register(
+        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
+    ) async throws -> RegistrationOutcome {
+        try check()
+        return users.withLock { users in
+            if let user = users[name], user.key != key { return .nameTaken }
+            if users[name] == nil, invitation != Self.invitation { return .badInvitation }
+            users[name] = User(name: name, key: key, exchangeKey: exchangeKey)
+            return .registered
+        }
+    }
+
+    func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) async throws {
+        try check()
+        users.withLock { $0[name]?.exchangeKey = exchangeKey }
+    }
+}
+
+/// Catches what the handler asks of the WebSocket in front of it.
+private final class CloseRecorder: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+    private let codes: AsyncStream<UInt16>.Continuation
+
+    init(_ codes: AsyncStream<UInt16>.Continuation) { self.codes = codes }
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard case .close(let code)? = event as? WebSocketCommand else { return }
+        codes.yield(code)
+    }
+}
+
+/// A client's end of a control connection whose relay's end is a `ControlHandler`.
+final class ControlClient: Sendable {
+    let key = Curve25519.Signing.PrivateKey()
+    let exchangeKey = ExchangeKey.random()
+    let name: PeerName
+    let channel: NIOAsyncTestingChannel
+    let challenge: ServerMessage.Challenge
+    private let closes: AsyncStream<UInt16>
+
+    static let audience = "relay.example:8443"
+
+    init(_ name: String, _ services: ControlServices) async throws {
+        self.name = PeerName(rawValue: name)!
+        let (closes, continuation) = AsyncStream.makeStream(of: UInt16.self)
+        self.closes = closes
+        channel = NIOAsyncTestingChannel()
+        try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
+        try await channel.testingEventLoop.submit { [channel] in
+            let handler = ControlHandler(services: services, audience: Self.audience, remoteAddress: "test")
+            try channel.pipeline.syncOperations.addHandlers([CloseRecorder(continuation), handler])
+        }.get()
+        let text = try await channel.waitForOutboundWrite(as: ByteBuffer.self)
+        guard case .challenge(let challenge) = try MessageCodec.decodeServerMessage(text).get() else {
+            throw FakeDirectory.Broken()
+        }
+        self.challenge = challenge
+    }
+
+    func credentials(
+        _ purpose: Credentials.Purpose, nonce: Nonce? = nil, audience: String = audience,
+        signedBy signer: Curve25519.Signing.PrivateKey? = nil
+    ) throws -> Credentials {
+        let signed = Credentials.signedBytes(
+            purpose: purpose, audience: audience, name: name, nonce: nonce ?? challenge.nonce, exchangeKey: exchangeKey
+        )
+        return Credentials(
+            name: name, key: SigningKey(bytes: key.publicKey.rawRepresentation)!, exchangeKey: exchangeKey,
+            signature: LoginSignature(bytes: try (signer ?? key).signature(for: signed))!, agent: Label(clipping: "test")
+        )
+    }
+
+    func send(_ message: ClientMessage) async throws { try await channel.writeInbound(try MessageCodec.encode(message)) }
+
+    func ask(_ message: ClientMessage) async throws -> ServerMessage {
+        try await send(message)
+        return try await next()
+    }
+
+    /// The next thing the relay says.
+    func next() async throws -> ServerMessage {
+        try MessageCodec.decodeServerMessage(try await channel.waitForOutboundWrite(as: ByteBuffer.self)).get()
+    }
+
+    /// The code the relay closes with.
+    func closeCode() async -> UInt16? {
+        for await code in closes { return code }
+        return nil
+    }
+
+    func register(_ credentials: Credentials, invitation: InvitationCode? = FakeDirectory.invitation) async throws
+        -> ServerMessage
+    {
+        try await ask(.register(.init(id: .sequence(.client, 1), credentials: credentials, invitation: invitation)))
+    }
+
+    func login(_ credentials: Credentials) async throws -> ServerMessage {
+        try await ask(.login(.init(id: .sequence(.client, 1), credentials: credentials)))
+    }
+}
