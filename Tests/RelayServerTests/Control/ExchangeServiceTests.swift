@@ -124,9 +124,9 @@ private final class RecordingStreams: StreamControl {
         offer(alice, transfer)
         accept(bob, transfer)
         let token = try #require(sink.takeTokens().first)
-        let loop = EmbeddedEventLoop()
-        #expect(try service.claim(token, as: .download, on: loop).wait() == transfer)
-        #expect(try service.claim(token, as: .download, on: loop).wait() == nil)
+        let loop = NIOAsyncTestingEventLoop()
+        #expect(try await service.claim(token, as: .download, on: loop).get() == transfer)
+        #expect(try await service.claim(token, as: .download, on: loop).get() == nil)
         service.handle(.sessionClosed(alice))
         #expect(streams.aborted.withLock { $0 } == [.senderGone])
     }

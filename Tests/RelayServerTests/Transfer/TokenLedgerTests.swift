@@ -10,9 +10,14 @@ import WSProtocol
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     private var ledger = TokenLedger(lifetime: .seconds(60), capacity: 8)
 
+    private mutating func mint(_ transfer: TransferID, _ role: TransferRole) throws -> Token {
+        let token = ledger.mint(transfer, role, now: start)
+        return try #require(token)
+    }
+
     @Test mutating func aTokenIsGoodOnce() throws {
         let transfer = TransferID.random()
-        let token = try #require(ledger.mint(transfer, .upload, now: start))
+        let token = try mint(transfer, .upload)
         #expect(ledger.claim(token, as: .upload, now: start) == transfer)
         #expect(ledger.claim(token, as: .upload, now: start) == nil)
         #expect(ledger.count == 0)
@@ -20,7 +25,7 @@ import WSProtocol
 
     @Test mutating func theOtherSideUsesNothingUp() throws {
         let transfer = TransferID.random()
-        let token = try #require(ledger.mint(transfer, .download, now: start))
+        let token = try mint(transfer, .download)
         #expect(ledger.claim(token, as: .upload, now: start) == nil)
         #expect(ledger.claim(token, as: .download, now: start) == transfer)
     }
@@ -33,8 +38,8 @@ import WSProtocol
 
     @Test mutating func aTokenExpires() throws {
         let transfer = TransferID.random()
-        let early = try #require(ledger.mint(transfer, .upload, now: start))
-        let late = try #require(ledger.mint(transfer, .download, now: start))
+        let early = try mint(transfer, .upload)
+        let late = try mint(transfer, .download)
         #expect(ledger.claim(early, as: .upload, now: start + .nanoseconds(59_999_999_999)) == transfer)
         #expect(ledger.claim(late, as: .download, now: start + .seconds(60)) == nil)
         ledger.sweep(now: start + .seconds(60))
@@ -45,10 +50,10 @@ import WSProtocol
         let transfer = TransferID.random()
         let other = TransferID.random()
         let tokens = [
-            try #require(ledger.mint(transfer, .upload, now: start)),
-            try #require(ledger.mint(transfer, .download, now: start)),
+            try mint(transfer, .upload),
+            try mint(transfer, .download),
         ]
-        let kept = try #require(ledger.mint(other, .upload, now: start))
+        let kept = try mint(other, .upload)
         ledger.revoke(transfer)
         #expect(ledger.claim(tokens[0], as: .upload, now: start) == nil)
         #expect(ledger.claim(tokens[1], as: .download, now: start) == nil)
@@ -57,7 +62,7 @@ import WSProtocol
 
     @Test mutating func itIsBoundedWhateverBecomesOfTheTokens() throws {
         for _ in 0..<8 {
-            let token = try #require(ledger.mint(.random(), .upload, now: start))
+            let token = try mint(.random(), .upload)
             _ = ledger.claim(token, as: .upload, now: start)
         }
         #expect(ledger.mint(.random(), .upload, now: start) == nil)

@@ -2,7 +2,8 @@
 
 import NIOCore
 import Testing
-import WSProtocol
+
+@testable import WSProtocol
 
 private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 private let nonce = Nonce.random()
