@@ -118,7 +118,8 @@ package enum ServerMessage: Hashable, Sendable {
         package var payload: Payload
 
         package init(
-            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey, payload: Payload
+            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey,
+            payload: Payload
         ) {
             self.id = id
             self.transfer = transfer
@@ -143,7 +144,8 @@ package enum ServerMessage: Hashable, Sendable {
         package var payload: Payload?
 
         package init(
-            id: RequestID, transfer: TransferID, role: TransferRole, token: Token, url: String, expires: Int, payload: Payload? = nil
+            id: RequestID, transfer: TransferID, role: TransferRole, token: Token, url: String, expires: Int,
+            payload: Payload? = nil
         ) {
             self.id = id
             self.transfer = transfer
