@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import time
 
-from .processes import ContentDiffers, Failure, cpu_seconds, peak_memory
+from .processes import ContentDiffers, Failure, cpu_seconds, peak_memory, process_poll
 
 WARM_UP_BYTES = 64 * 1024 * 1024
 SLOWEST_BYTES_PER_SECOND = 15_000_000  # below that something is wrong, and the stream is given up
@@ -44,9 +44,7 @@ def stream(contestant, load, count, processes, flip=None):
         command += ["--flip", str(flip)]
     head = halves.source_head() if callable(halves.source_head) else halves.source_head
     source = launch(processes, command + (["--request"] if head is not None else []), head)
-    ends = {}
-    for role, process in (("sink", sink), ("source", source)):
-        ends[role] = finish(contestant, role, process, deadline)
+    ends = finish(contestant, {"sink": sink, "source": source}, deadline)
     after = cpu_seconds(contestant.process.pid)
     for process in (source, sink):
         processes.stop(process)
@@ -68,17 +66,32 @@ def launch(processes, command, head):
     return process
 
 
-def finish(contestant, role, process, deadline):
-    """Waits for one end and returns what it printed."""
-    try:
-        text, _ = process.communicate(timeout=max(1, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{contestant.name}: the {role} did not finish in time") from None
-    if process.returncode == 3:
+def finish(contestant, ends, deadline):
+    """Waits for both ends and returns what they printed. When one fails, the other is not waited for."""
+    waiting = dict(ends)
+    while waiting:
+        for role, process in list(waiting.items()):
+            if process.poll() is None:
+                continue
+            del waiting[role]
+            if role == "source" and process.returncode != 0 and "sink" in waiting:
+                process_poll(ends["sink"], 5)  # what the sink says is the better explanation
+                waiting.pop("sink")
+                explain(contestant, "sink", ends["sink"].returncode or 0)
+            explain(contestant, role, process.returncode)
+        if waiting and time.monotonic() > deadline:
+            raise Failure(f"{contestant.name}: the {' and the '.join(waiting)} did not finish in time")
+        if waiting:
+            process_poll(next(iter(waiting.values())), 0.25)
+    return {role: json.loads(process.stdout.read().splitlines()[-1]) for role, process in ends.items()}
+
+
+def explain(contestant, role, status):
+    """Raises unless the status is that of an end that is content."""
+    if status == 3:
         raise ContentDiffers(f"{contestant.name}: the content differs")
-    if process.returncode != 0:
-        raise Failure(f"{contestant.name}: the {role} failed with status {process.returncode}")
-    return json.loads(text.splitlines()[-1])
+    if status != 0:
+        raise Failure(f"{contestant.name}: the {role} failed with status {status}")
 
 
 def rounds(contestants, load, count, number, processes, tell):

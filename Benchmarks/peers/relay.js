@@ -10,25 +10,32 @@ const fs = require('fs');
 const https = require('https');
 
 const [port, certificate, key] = process.argv.slice(2);
-let parked = null; // the download that waits for its upload
+let upload = null; // whichever half came first waits here for the other
+let download = null;
+
+function join() {
+  if (upload === null || download === null) return;
+  const { req, res } = upload;
+  const receiver = download;
+  upload = download = null;
+  const head = { 'Content-Type': 'application/octet-stream', Connection: 'close' };
+  if (req.headers['content-length'] !== undefined) head['Content-Length'] = req.headers['content-length'];
+  receiver.writeHead(200, head);
+  req.pipe(receiver);
+  receiver.on('finish', () => res.writeHead(200, { Connection: 'close' }).end());
+  receiver.on('error', () => req.destroy());
+  req.on('error', () => receiver.destroy());
+}
 
 const server = https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, (req, res) => {
   if (req.method === 'GET' && req.url === '/download') {
-    parked = res;
-    return;
+    download = res;
+    join();
+  } else if (req.method === 'PUT' && req.url === '/upload') {
+    upload = { req, res };
+    join();
+  } else {
+    res.writeHead(req.url === '/healthz' ? 200 : 404, { Connection: 'close' }).end();
   }
-  if (req.method === 'PUT' && req.url === '/upload' && parked !== null) {
-    const download = parked;
-    parked = null;
-    const head = { 'Content-Type': 'application/octet-stream', Connection: 'close' };
-    if (req.headers['content-length'] !== undefined) head['Content-Length'] = req.headers['content-length'];
-    download.writeHead(200, head);
-    req.pipe(download);
-    download.on('finish', () => res.writeHead(200, { Connection: 'close' }).end());
-    download.on('error', () => req.destroy());
-    req.on('aborted', () => download.destroy());
-    return;
-  }
-  res.writeHead(req.url === '/healthz' ? 200 : 404, { Connection: 'close' }).end();
 });
 server.listen(Number(port), '127.0.0.1', () => console.log('listening'));

@@ -92,6 +92,7 @@ package enum ServerMessage: Hashable, Sendable {
         package var transfer: TransferID
         package var state: State
 
+        /// How far an offer is.
         package enum State: String, Codable, Hashable, Sendable, CaseIterable {
             /// Nobody of that name is receiving; the offer waits.
             case waiting
@@ -190,6 +191,7 @@ package enum ServerMessage: Hashable, Sendable {
         package var code: FailureCode
         package var by: Party
 
+        /// Who found out, or decided, that it is over.
         package enum Party: String, Codable, Hashable, Sendable, CaseIterable {
             case peer, relay
         }
