@@ -53,6 +53,7 @@ PLANTS = (
     ("machines", SERVER + "Machine.swift", swift("func planted() { switch 1 { default: break } }")),
     ("machines", SERVER + "Machine.swift", swift("let planted = NIODeadline.now()")),
     ("machines", SERVER + "Machine.swift", swift("var planted: EventLoopPromise<Void>")),
+    ("machines", "Sources/WSProtocol/Planted.swift", swift("var state = 1\nfunc planted() { switch 1 { default: break } }")),
     ("environment", SERVER + ".swift", swift("let planted = ProcessInfo.processInfo.environment[\"HOME\"]")),
     ("environment", CLIENT + ".swift", swift("let planted = getenv(\"HOME\")")),
     ("logs", SERVER + ".swift", swift("func planted() { logger.info(\"gone: \\(name)\") }")),

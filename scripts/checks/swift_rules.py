@@ -137,9 +137,18 @@ def access(tree):
                      r"let|init|extension|typealias|subscript|import)\b", "use package access")
 
 
+def machine_paths(tree):
+    """Files of state machines: named so, or in WSProtocol with a `var state`; with their Type+Feature.swift files."""
+    sources = tree.swift("Sources/")
+    bases = {path.removesuffix(".swift") for path in sources if path.endswith("Machine.swift") or (
+        path.startswith("Sources/WSProtocol/") and re.search(r"\bvar\s+state\b", tree.code(path)))}
+    return [path for path in sources if path.removesuffix(".swift").partition("+")[0] in {
+        base.partition("+")[0] for base in bases} and "/Messages/" not in path]
+
+
 def machines(tree):
     """State machines are pure values: every state is spelled out, time is an argument, nothing is promised."""
-    paths = [path for path in tree.swift("Sources/") if path.endswith("Machine.swift")]
+    paths = machine_paths(tree)
     yield from found(tree, paths, r"\bdefault\s*:", "no default: over states and events")
     yield from found(tree, paths, r"\b(?:ChannelHandlerContext|EventLoopPromise|EventLoopFuture|CheckedContinuation|Channel)\b",
                      "a state machine holds values only")
