@@ -32,18 +32,19 @@ def stream(contestant, load, count, processes, flip=None):
     if halves.sink_listens:
         command = (load, "sink", "--listen", str(halves.sink_port), "--bytes", str(count),
                    "--cert", certificates.certificate, "--key", certificates.key)
-        sink = launch(processes, command, None)
+        sink = launch(processes, command, None, flip is not None)
         if sink.stdout.readline().strip() != "listening":
             raise Failure(f"{contestant.name}: the sink could not listen")
     else:
         command = (load, "sink", "--connect", str(halves.sink_port), "--bytes", str(count),
                    "--ca", certificates.ca, "--request")
-        sink = launch(processes, command, halves.sink_head)
+        sink = launch(processes, command, halves.sink_head, flip is not None)
     command = [load, "source", "--connect", str(halves.source_port), "--bytes", str(count), "--ca", certificates.ca]
     if flip is not None:
         command += ["--flip", str(flip)]
     head = halves.source_head() if callable(halves.source_head) else halves.source_head
-    source = launch(processes, command + (["--request"] if head is not None else []), head)
+    command += ["--request"] if head is not None else []
+    source = launch(processes, command, head, flip is not None)
     ends = finish(contestant, {"sink": sink, "source": source}, deadline)
     after = cpu_seconds(contestant.process.pid)
     for process in (source, sink):
@@ -56,9 +57,10 @@ def stream(contestant, load, count, processes, flip=None):
     return Sample(count, after - before, ends)
 
 
-def launch(processes, command, head):
+def launch(processes, command, head, quiet=False):
     """Starts one end, handing it the head of its request on standard input."""
-    process = processes.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    complaints = subprocess.DEVNULL if quiet else None
+    process = processes.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True)
     if head is not None:
         process.stdin.write(head)
     process.stdin.close()
