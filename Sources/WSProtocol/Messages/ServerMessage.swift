@@ -92,6 +92,7 @@ package enum ServerMessage: Hashable, Sendable {
         package var transfer: TransferID
         package var state: State
 
+        /// How far an offer is.
         package enum State: String, Codable, Hashable, Sendable, CaseIterable {
             /// Nobody of that name is receiving; the offer waits.
             case waiting
@@ -118,7 +119,8 @@ package enum ServerMessage: Hashable, Sendable {
         package var payload: Payload
 
         package init(
-            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey, payload: Payload
+            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey,
+            payload: Payload
         ) {
             self.id = id
             self.transfer = transfer
@@ -143,7 +145,8 @@ package enum ServerMessage: Hashable, Sendable {
         package var payload: Payload?
 
         package init(
-            id: RequestID, transfer: TransferID, role: TransferRole, token: Token, url: String, expires: Int, payload: Payload? = nil
+            id: RequestID, transfer: TransferID, role: TransferRole, token: Token, url: String, expires: Int,
+            payload: Payload? = nil
         ) {
             self.id = id
             self.transfer = transfer
@@ -188,6 +191,7 @@ package enum ServerMessage: Hashable, Sendable {
         package var code: FailureCode
         package var by: Party
 
+        /// Who found out, or decided, that it is over.
         package enum Party: String, Codable, Hashable, Sendable, CaseIterable {
             case peer, relay
         }

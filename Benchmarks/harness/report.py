@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numbers, for people and for programs."""
+
+import json
+import os
+import platform
+import statistics
+
+from .measure import median
+
+# What relay-server is held to, as ratios of the medians of one run.
+MARKS = (("HAProxy", 1.10), ("Node.js", 0.55))
+
+
+def build(contestants, samples, memory, count, system_library):
+    """Everything that was measured, as a value that becomes JSON."""
+    rows = []
+    for contestant in contestants:
+        taken = samples[contestant.name]
+        costs = [sample.cpu_per_gb for sample in taken]
+        rows.append({
+            "name": contestant.name,
+            "version": contestant.version,
+            "library": contestant.library,
+            "cpu_seconds_per_gb": round(statistics.median(costs), 4),
+            "lowest": round(min(costs), 4),
+            "highest": round(max(costs), 4),
+            "all": [round(cost, 4) for cost in costs],
+            "megabytes_per_second": round(median(taken, "megabytes_per_second"), 1),
+            "load_tools_cpu_seconds_per_gb": round(median(taken, "ends_cpu_per_gb"), 4),
+            "peak_memory_bytes": memory[contestant.name],
+        })
+    costs = {row["name"]: row["cpu_seconds_per_gb"] for row in rows}
+    ratios, marks = {}, []
+    if "relay" in costs:
+        ratios = {f"relay/{name}": round(costs["relay"] / cost, 3)
+                  for name, cost in costs.items() if name != "relay" and cost > 0}
+        marks = [{"ratio": f"relay/{name}", "at_most": limit, "measured": ratios[f"relay/{name}"],
+                  "passed": ratios[f"relay/{name}"] <= limit} for name, limit in MARKS if f"relay/{name}" in ratios]
+    return {
+        "bytes": count,
+        "rounds": len(next(iter(samples.values()))),
+        "protocol": "TLS 1.3 in and out, TLS_AES_128_GCM_SHA256, loopback",
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(),
+                    "library": system_library},
+        "relays": rows,
+        "ratios": ratios,
+        "marks": marks,
+    }
+
+
+def markdown(result):
+    """The result as a page."""
+    machine = result["machine"]
+    lines = [
+        f"One stream of {result['bytes'] / 1e9:.2f} GB, {result['rounds']} interleaved rounds, {result['protocol']}.",
+        f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['library']}.",
+        "CPU seconds (user and system, all processes of the relay) per GB of 10^9 bytes; content compared byte by byte.",
+        "",
+        "| relay | version | TLS library | CPU s/GB, median | lowest to highest | MB/s | peak memory |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in result["relays"]:
+        lines.append(
+            f"| {row['name']} | {row['version']} | {row['library']} | {row['cpu_seconds_per_gb']:.3f} "
+            f"| {row['lowest']:.2f} to {row['highest']:.2f} | {row['megabytes_per_second']:.0f} "
+            f"| {row['peak_memory_bytes'] / 1048576:.0f} MiB |")
+    if result["ratios"]:
+        lines += ["", "| ratio | measured | mark | |", "| --- | ---: | ---: | --- |"]
+        verdicts = {mark["ratio"]: mark for mark in result["marks"]}
+        for ratio, value in result["ratios"].items():
+            mark = verdicts.get(ratio)
+            limit, verdict = (f"<= {mark['at_most']:.2f}", verdict_of(mark)) if mark else ("", "")
+            lines.append(f"| {ratio} | {value:.2f} | {limit} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def table(result):
+    """The result for a terminal."""
+    lines = ["", f"{'relay':10}{'CPU s/GB':>10}{'lowest':>9}{'highest':>9}{'MB/s':>8}{'memory':>10}   TLS library"]
+    for row in result["relays"]:
+        lines.append(
+            f"{row['name']:10}{row['cpu_seconds_per_gb']:>10.3f}{row['lowest']:>9.3f}{row['highest']:>9.3f}"
+            f"{row['megabytes_per_second']:>8.0f}{row['peak_memory_bytes'] / 1048576:>6.0f} MiB   {row['library']}")
+    lines.append("")
+    marks = {mark["ratio"]: mark for mark in result["marks"]}
+    for ratio, value in result["ratios"].items():
+        mark = marks.get(ratio)
+        lines.append(f"{ratio:16}{value:6.2f}" + (f"   mark <= {mark['at_most']:.2f}   {verdict_of(mark)}" if mark else ""))
+    if not result["ratios"]:
+        lines.append("relay-server was not among the relays: no ratios.")
+    return "\n".join(lines)
+
+
+def verdict_of(mark):
+    """One word for a mark."""
+    return "PASS" if mark["passed"] else "MISSED"
+
+
+def write(result, path):
+    """Writes the result to `path`: JSON when the name ends so, Markdown otherwise."""
+    text = json.dumps(result, indent=2) + "\n" if path.endswith(".json") else markdown(result)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def processor():
+    """The processor's name."""
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()

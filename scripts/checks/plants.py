@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planted failures: for every check at least one change to the tree that it has to notice."""
+
+SPDX = "// SPDX-License-Identifier: Apache-2.0\n\n"
+SERVER, CLIENT = "Sources/RelayServer/Planted", "Sources/RelayClient/Planted"
+
+
+def swift(body):
+    """A Swift file around `body`."""
+    return SPDX + body + "\n"
+
+
+def long_function(lines):
+    """A function of more lines than `lines`."""
+    return "func planted() -> Int {\n" + "    let value = 1\n" * lines + "    return value\n}"
+
+
+def secret(kind):
+    """Something that looks like a secret, put together here so that this file holds none."""
+    return {"key": "-----BEGIN PRIVATE " + "KEY-----\n", "token": "Bearer " + "A1b2" * 11 + "\n",
+            "url": "redis" + "://relay:" + "hunter2hunter2" + "@redis.example:6379\n"}[kind]
+
+
+UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
+
+# (check, path, text of the file that is added there)
+PLANTS = (
+    ("format", SERVER + ".swift", swift("let  planted = 1")),
+    ("format", SERVER + ".swift", swift("/// Planted.\nfunc planted(_ text: String?) -> String { text! }")),
+    ("format", SERVER + ".swift", swift("let planted = \"" + "x" * 120 + "\"")),
+    ("imports", "Sources/WSProtocol/Planted.swift", swift("import NIOPosix")),
+    ("imports", "Sources/WSProtocol/Planted.swift", swift("package import FoundationEssentials")),
+    ("imports", SERVER + ".swift", swift("private import COpenSSL")),
+    ("imports", "Sources/TLSTransport/Planted.swift", swift("package import COpenSSL")),
+    ("imports", "Sources/TLSTransport/Planted.swift", swift("import NIOHTTP1")),
+    ("imports", CLIENT + ".swift", swift("private import CHiredis")),
+    ("tls-calls", SERVER + ".swift", swift("let planted = SSL_read(session, buffer, 1)")),
+    ("sizes", SERVER + ".swift", swift("let planted = 1\n" * 420)),
+    ("sizes", SERVER + ".swift", swift(long_function(70))),
+    ("sizes", "Tests/WSProtocolTests/PlantedTests.swift", swift("let planted = 1\n" * 810)),
+    ("forbidden", SERVER + ".swift", swift("let planted = try! work()")),
+    ("forbidden", SERVER + ".swift", swift("let planted = thing as! Int")),
+    ("forbidden", SERVER + ".swift", swift("func planted() { fatalError(\"no\") }")),
+    ("forbidden", SERVER + ".swift", swift("func planted() { preconditionFailure() }")),
+    ("forbidden", SERVER + ".swift", swift("nonisolated(unsafe) var planted = 1")),
+    ("forbidden", SERVER + ".swift", swift("func planted() async throws { try await Task.sleep(for: .seconds(1)) }")),
+    ("forbidden", SERVER + ".swift", swift("func planted() { print(\"here\") }")),
+    ("forbidden", "Tests/WSProtocolTests/PlantedTests.swift", swift("func planted() { usleep(1) }")),
+    ("unchecked", SERVER + ".swift", swift("final class Planted: @unchecked Sendable {}")),
+    ("unchecked", SERVER + ".swift", swift("enum Planted {\n" + "".join(UNCHECKED.format(i) for i in range(4)) + "}")),
+    ("access", SERVER + ".swift", swift("public struct Planted {}")),
+    ("access", SERVER + ".swift", swift("public private(set) var planted = 1")),
+    ("machines", SERVER + "Machine.swift", swift("func planted() { switch 1 { default: break } }")),
+    ("machines", SERVER + "Machine.swift", swift("let planted = NIODeadline.now()")),
+    ("machines", SERVER + "Machine.swift", swift("var planted: EventLoopPromise<Void>")),
+    ("machines", "Sources/WSProtocol/Planted.swift", swift("var state = 1\nfunc planted() { switch 1 { default: break } }")),
+    ("environment", SERVER + ".swift", swift("let planted = ProcessInfo.processInfo.environment[\"HOME\"]")),
+    ("environment", CLIENT + ".swift", swift("let planted = getenv(\"HOME\")")),
+    ("logs", SERVER + ".swift", swift("func planted() { logger.info(\"gone: \\(name)\") }")),
+    ("logs", SERVER + ".swift", swift("func planted() { context.log.error(\n    \"gone: \\(name)\") }")),
+    ("logs", SERVER + ".swift", swift("func planted() { log.debug(message) }")),
+    ("waiting", "Sources/TLSTransport/Planted.swift", swift("func planted() async {}")),
+    ("documented", SERVER + ".swift", swift("struct Planted {}")),
+    ("licence", SERVER + ".swift", "let planted = 1\n"),
+    ("licence", "scripts/planted", "#!/usr/bin/env bash\ntrue\n"),
+    ("unfinished", SERVER + ".swift", swift("// TO" + "DO: later")),
+    ("tracked", "Package.resolved", "{}\n"),
+    ("tracked", "certs/out/server.pem", "planted\n"),
+    ("tracked", ".build/planted", "planted\n"),
+    ("tracked", "docs/planted.txt", "x" * 1_000_001 + "\n"),
+    ("secrets", "docs/planted.md", secret("key")),
+    ("secrets", "docs/planted.md", secret("token")),
+    ("secrets", "docs/planted.md", secret("url")),
+    ("folders", "Sources/RelayServer/Utils/Planted.swift", swift("let planted = 1")),
+    ("shell", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\nif true; then\n"),
+    ("python", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted(:\n"),
+    ("python", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n" + "    pass\n" * 61),
+    ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
+    ("endings", "docs/planted.md", "no line feed"),
+    ("endings", "docs/planted.md", "a blank at the end \n"),
+)
+
+# Only with shellcheck on the machine.
+SHELLCHECK_PLANTS = (
+    ("shell", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\necho $1\n"),
+)

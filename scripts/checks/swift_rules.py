@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules for Swift sources. Each rule takes a Tree and yields (path, line, problem)."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from .tree import functions, line_of
+
+MAXIMUM_SOURCE_LINES = 400
+MAXIMUM_TEST_LINES = 800
+MAXIMUM_FUNCTION_LINES = 60
+MAXIMUM_UNCHECKED = 3
+
+IMPORT = re.compile(r"^[ \t]*((?:@\w+(?:\([^)]*\))?[ \t]+)*)(?:(\w+)[ \t]+)?import[ \t]+(?:(?:struct|class|enum|func|var|let|"
+                    r"protocol|typealias)[ \t]+)?(\w+)", re.MULTILINE)
+TLS_CALL = re.compile(r"\bSSL_(?:read|write|do_handshake|shutdown)(?:_ex)?\s*\(")
+LOG_CALL = re.compile(r"\b\w*[lL]og(?:ger)?\s*\.\s*(?:trace|debug|info|notice|warning|error|critical)\s*\(\s*")
+
+# Construct, and where it is allowed all the same.
+FORBIDDEN = (
+    ("try!", r"\btry\s*!", ()),
+    ("as!", r"\bas\s*!", ()),
+    ("fatalError", r"\bfatalError\s*\(", ()),
+    ("preconditionFailure", r"\bpreconditionFailure\s*\(", ()),
+    ("nonisolated(unsafe)", r"\bnonisolated\s*\(\s*unsafe\s*\)", ()),
+    ("sleep", r"\bu?sleep\s*\(|\bnanosleep\s*\(", ()),
+    ("print outside Terminal", r"(?<![\w.])(?:debugPrint|print|dump)\s*\(", ("/Terminal/", "/Terminal.swift")),
+)
+
+
+def found(tree, paths, pattern, problem, text=None):
+    """A problem for each match of `pattern` in the blanked text of the files."""
+    for path in paths:
+        code = (text or tree.code)(path)
+        for match in re.finditer(pattern, code):
+            yield path, line_of(code, match.start()), problem
+
+
+def formatting(tree):
+    """swift format lint, strict, with .swift-format."""
+    swift = shutil.which("swift")
+    if swift is None:
+        yield "", 0, "there is no swift on the PATH"
+        return
+    paths = [path for path in tree.paths if path.endswith(".swift")]
+    result = subprocess.run((swift, "format", "lint", "--strict", "--parallel", "--configuration", ".swift-format", *paths),
+                            cwd=tree.root, capture_output=True, text=True, check=False, timeout=300)
+    for line in result.stderr.splitlines():
+        match = re.match(r"(.*?):(\d+):\d+: \w+: (.*)", line)
+        if match:
+            yield os.path.relpath(os.path.join(tree.root, match.group(1)), tree.root), int(match.group(2)), match.group(3)
+    if result.returncode != 0 and not result.stderr.strip():
+        yield "", 0, f"swift format ended with status {result.returncode}"
+
+
+def imports(tree):
+    """Each module is imported only where the layout has it."""
+    for path in tree.swift("Sources/", "Tests/"):
+        code = tree.code(path)
+        for match in IMPORT.finditer(code):
+            access, module = match.group(2), match.group(3)
+            problem = import_problem(path, access, module)
+            if problem:
+                yield path, line_of(code, match.start(3)), problem
+
+
+def import_problem(path, access, module):
+    """Why `module` must not be imported there, or None."""
+    if path.startswith("Sources/WSProtocol/"):
+        codec = path.endswith("/MessageCodec.swift") and module == "FoundationEssentials"
+        if module != "NIOCore" and not codec:
+            return f"WSProtocol is pure, it does not import {module}"
+    if path.startswith("Sources/TLSTransport/") and module.startswith("NIO") and module not in ("NIOCore", "NIOTLS"):
+        return f"TLSTransport knows no sockets and no HTTP, it does not import {module}"
+    if path.startswith("Sources/") and module in ("COpenSSL", "CHiredis"):
+        home = {"COpenSSL": "Sources/TLSTransport/", "CHiredis": "Sources/RelayServer/Cluster/"}[module]
+        if not path.startswith(home):
+            return f"only {home} imports {module}"
+        if access not in ("private", "fileprivate"):
+            return f"the import of {module} has to be private, so that no C type leaks"
+    if path.startswith("Sources/") and module in ("XCTest", "Testing", "NIOSSL"):
+        return f"{module} has no place in Sources"
+    return None
+
+
+def tls_calls(tree):
+    """SSL_read, SSL_write, SSL_do_handshake and SSL_shutdown are called in one file, which minds the error queue."""
+    calls = list(found(tree, tree.swift("Sources/"), TLS_CALL, "a TLS call outside the one guarded file"))
+    counts = {}
+    for path, _, _ in calls:
+        if path.startswith("Sources/TLSTransport/"):
+            counts[path] = counts.get(path, 0) + 1
+    home = max(sorted(counts), key=counts.get, default=None)
+    return [call for call in calls if call[0] != home]
+
+
+def sizes(tree):
+    """Files and functions are small enough to be read at once."""
+    for path in tree.swift("Sources/", "Tests/"):
+        limit = MAXIMUM_TEST_LINES if path.startswith("Tests/") else MAXIMUM_SOURCE_LINES
+        lines = tree.text(path).count("\n")
+        if lines > limit:
+            yield path, limit, f"{lines} lines, {limit} at most"
+        for line, length in functions(tree.code(path)):
+            if length > MAXIMUM_FUNCTION_LINES:
+                yield path, line, f"a function of {length} lines, {MAXIMUM_FUNCTION_LINES} at most"
+
+
+def forbidden(tree):
+    """Constructs that can stop the process, block a thread or hide a race."""
+    sources = tree.swift("Sources/")
+    for name, pattern, exceptions in FORBIDDEN:
+        paths = [path for path in sources if not any(exception in path for exception in exceptions)]
+        yield from found(tree, paths, pattern, f"{name} is not allowed in Sources")
+    yield from found(tree, tree.swift("Tests/"), r"\b(?:u|nano)?sleep\s*\(", "tests wait for events, they do not sleep")
+
+
+def unchecked(tree):
+    """At most three @unchecked Sendable, each with a SAFETY comment right above."""
+    places = list(found(tree, tree.swift("Sources/"), r"@unchecked\s+Sendable", ""))
+    for path, line, _ in places:
+        lines = tree.text(path).splitlines()
+        above = line - 2
+        while above >= 0 and lines[above].strip().startswith(("//", "@")) and "SAFETY:" not in lines[above]:
+            above -= 1
+        if "// SAFETY:" not in lines[line - 1] and (above < 0 or "// SAFETY:" not in lines[above]):
+            yield path, line, "@unchecked Sendable without a // SAFETY: line above"
+    for path, line, _ in places[MAXIMUM_UNCHECKED:]:
+        yield path, line, f"more than {MAXIMUM_UNCHECKED} @unchecked Sendable in the package"
+
+
+def access(tree):
+    """Nothing is public: what crosses targets is `package`."""
+    yield from found(tree, tree.swift("Sources/"), r"\b(?:public|open)\s+(?:[a-z()]+\s+)*(?:class|struct|enum|actor|protocol|func|var|"
+                     r"let|init|extension|typealias|subscript|import)\b", "use package access")
+
+
+def machine_paths(tree):
+    """Files of state machines: named so, or in WSProtocol with a `var state`; with their Type+Feature.swift files."""
+    sources = tree.swift("Sources/")
+    bases = {path.removesuffix(".swift") for path in sources if path.endswith("Machine.swift") or (
+        path.startswith("Sources/WSProtocol/") and re.search(r"\bvar\s+state\b", tree.code(path)))}
+    return [path for path in sources if path.removesuffix(".swift").partition("+")[0] in {
+        base.partition("+")[0] for base in bases} and "/Messages/" not in path]
+
+
+def machines(tree):
+    """State machines are pure values: every state is spelled out, time is an argument, nothing is promised."""
+    paths = machine_paths(tree)
+    yield from found(tree, paths, r"\bdefault\s*:", "no default: over states and events")
+    yield from found(tree, paths, r"\b(?:ChannelHandlerContext|EventLoopPromise|EventLoopFuture|CheckedContinuation|Channel)\b",
+                     "a state machine holds values only")
+    yield from found(tree, paths, r"\.now\s*\(|\bDate\s*\(|\bContinuousClock\b|\bSuspendingClock\b", "time is an argument")
+    yield from found(tree, paths, r"static\s+func\s*==", "actions are equatable without hand-written code")
+    yield from found(tree, paths, r"@discardableResult", "a result of a state machine is never dropped")
+
+
+def environment(tree):
+    """Environment variables are read in the configuration files alone."""
+    paths = [path for path in tree.swift("Sources/")
+             if not re.search(r"(?:Configuration|Environment|Settings)[^/]*\.swift$", path)]
+    yield from found(tree, paths, r"\b(?:ProcessInfo|getenv|secure_getenv)\b", "the environment is read in configuration files only")
+
+
+def logs(tree):
+    """A log message is a constant; what varies goes into the metadata."""
+    for path in tree.swift("Sources/"):
+        text = tree.uncommented(path)
+        for match in LOG_CALL.finditer(text):
+            literal = re.match(r'"(?:[^"\\\n]|\\.)*"', text[match.end():])
+            if literal is None and text.startswith(")", match.end()):
+                continue
+            if literal is None or "\\(" in literal.group(0):
+                yield path, line_of(text, match.start()), "a log message has to be a constant string"
+
+
+def waiting(tree):
+    """No concurrency runtime on the byte path."""
+    yield from found(tree, tree.swift("Sources/WSProtocol/", "Sources/TLSTransport/"), r"\b(?:async|await|Task)\b",
+                     "async has no place here")
+
+
+def documented(tree):
+    """Each type that is not private says what it is."""
+    declaration = re.compile(r"^[ \t]*((?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|private|fileprivate|nonisolated)"
+                             r"[ \t]+)*)(?:struct|class|enum|actor|protocol)[ \t]+(?!func\b|var\b|let\b)(\w+)", re.MULTILINE)
+    for path in tree.swift("Sources/"):
+        code, lines = tree.code(path), tree.text(path).splitlines()
+        for match in declaration.finditer(code):
+            if "private" in match.group(1):
+                continue
+            line = line_of(code, match.start(2))
+            above = line - 2
+            while above >= 0 and re.match(r"\s*(?:@|// )", lines[above]):
+                above -= 1
+            if above < 0 or not lines[above].strip().startswith(("///", "*/")):
+                yield path, line, f"{match.group(2)} has no documentation comment"

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules for everything else in the repository. Each rule takes a Tree and yields (path, line, problem)."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+
+from .tree import line_of
+
+LICENCE = "SPDX-License-Identifier: Apache-2.0"
+MAXIMUM_TRACKED_BYTES = 1_000_000
+MAXIMUM_SCRIPT_FUNCTION_LINES = 60
+# Spelled in two parts, so that this file does not find itself.
+UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
+SECRETS = (
+    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE " r"KEY-----")),
+    ("an access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")),
+    ("a bearer token", re.compile(r"Bearer\s+[A-Za-z0-9_-]{40,}")),
+    ("a password in a URL", re.compile(r"\b(?:rediss?|https?)://[^\s/:@<>\[\]{}$]+:(?!password@|secret@|PASSWORD@)[^\s/:@<>\[\]{}$]{6,}@")),
+)
+
+
+def licence(tree):
+    """The first line of every source file names the licence."""
+    for path in tree.paths:
+        language = tree.language(path)
+        lines = tree.text(path).splitlines()[:2] if language else []
+        if language in ("swift", "c", "h", "js"):
+            allowed = 2 if path.endswith("Package.swift") else 1
+            if f"// {LICENCE}" not in lines[:allowed]:
+                yield path, 1, f"the first line has to be: // {LICENCE}"
+        elif language in ("python", "bash", "sh", "in"):
+            allowed = 2 if lines and lines[0].startswith("#!") else 1
+            if f"# {LICENCE}" not in lines[:allowed]:
+                yield path, 1, f"the first line, or the one below #!, has to be: # {LICENCE}"
+
+
+def unfinished(tree):
+    """What is left to do is in an issue, not in a comment."""
+    for path in tree.paths:
+        text = tree.text(path)
+        for match in UNFINISHED.finditer(text):
+            yield path, line_of(text, match.start()), f"{match.group(0)} in the tree"
+
+
+def tracked(tree):
+    """Nothing that is made, and nothing secret, is in the repository."""
+    made = re.compile(r"(?:^|/)(?:\.build[^/]*|\.venv[^/]*|__pycache__|out)/|(?:^|/)Package\.resolved$|\.(?:pem|key|p12|pyc|o|rdb|aof|log)$")
+    for path in tree.tracked:
+        if made.search(path):
+            yield path, 0, "must not be tracked"
+        elif os.path.isfile(os.path.join(tree.root, path)) and (
+                os.path.getsize(os.path.join(tree.root, path)) > MAXIMUM_TRACKED_BYTES):
+            yield path, 0, f"larger than {MAXIMUM_TRACKED_BYTES} bytes"
+
+
+def secrets(tree):
+    """No key and no password in any file."""
+    for path in tree.paths:
+        text = tree.text(path)
+        for name, pattern in SECRETS:
+            for match in pattern.finditer(text):
+                yield path, line_of(text, match.start()), f"looks like {name}"
+
+
+def folders(tree):
+    """Folders are nouns of the domain."""
+    for path in tree.paths:
+        match = re.search(r"(?:^|/)(Utils?|Utilities|Helpers?|Common|Misc|New|Shared)/", path)
+        if match:
+            yield path, 0, f"{match.group(1)} says nothing about what is in it"
+
+
+def shell(tree):
+    """Shell scripts parse, and shellcheck has nothing to say."""
+    paths = [path for path in tree.paths if tree.language(path) in ("bash", "sh")]
+    for path in paths:
+        parsed = subprocess.run((tree.language(path), "-n", path), cwd=tree.root, capture_output=True, text=True, check=False)
+        if parsed.returncode != 0:
+            yield path, 0, parsed.stderr.strip().partition("\n")[0]
+    if shutil.which("shellcheck") and paths:
+        result = subprocess.run(("shellcheck", "--external-sources", "--exclude", "SC2015", "--format", "gcc", *paths), cwd=tree.root,
+                                capture_output=True, text=True, check=False, timeout=300)
+        for line in result.stdout.splitlines():
+            path, number, _, problem = line.split(":", 3)
+            yield path, int(number), problem.strip()
+
+
+def python(tree):
+    """Python files parse, and their functions are short."""
+    for path in tree.paths:
+        if tree.language(path) != "python":
+            continue
+        try:
+            module = ast.parse(tree.text(path))
+        except SyntaxError as error:
+            yield path, error.lineno or 0, f"does not parse: {error.msg}"
+            continue
+        for node in ast.walk(module):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAXIMUM_SCRIPT_FUNCTION_LINES:
+                    yield path, node.lineno, f"a function of {length} lines, {MAXIMUM_SCRIPT_FUNCTION_LINES} at most"
+
+
+def links(tree):
+    """Links between the documents lead somewhere."""
+    for path in tree.paths:
+        if not path.endswith(".md"):
+            continue
+        text = re.sub(r"^```.*?^```", lambda match: re.sub(r"[^\n]", " ", match.group(0)), tree.text(path),
+                      flags=re.DOTALL | re.MULTILINE)
+        for match in re.finditer(r"\]\(([^)\s]+)\)", text):
+            target = match.group(1).partition("#")[0]
+            if not target or re.match(r"[a-z]+:", target):
+                continue
+            if not os.path.exists(os.path.join(tree.root, os.path.dirname(path), target)):
+                yield path, line_of(text, match.start()), f"leads nowhere: {target}"
+
+
+def endings(tree):
+    """Text files end with a line feed, and no line ends in a blank."""
+    for path in tree.paths:
+        if os.path.splitext(path)[1] in (".png", ".gif", ".bin"):
+            continue
+        text = tree.text(path)
+        if text and not text.endswith("\n"):
+            yield path, text.count("\n") + 1, "no line feed at the end"
+        match = re.search(r"[ \t]+$|\r", text, re.MULTILINE)
+        if match:
+            yield path, line_of(text, match.start()), "a blank, or a carriage return, at the end of a line"

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adds up what a run of scripts/test left behind, and prints `N passed, N failed` as the last line.
+
+    tally.py FOLDER SKIPS
+
+FOLDER holds JUnit files (*.xml) and `steps`, lines of a step's name, a tab and its exit status. A step that failed counts
+as one failure unless its JUnit file already has one. SKIPS has a line for each test that may be skipped: its name, a
+colon, and the reason.
+"""
+
+import glob
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+
+
+def excuses(path):
+    """Names of tests that may be skipped, with the reason for each."""
+    if not os.path.exists(path):
+        return {}
+    found = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            name, colon, reason = line.strip().partition(": ")
+            if line.strip() and not line.startswith("#"):
+                if not colon or not reason.strip():
+                    raise SystemExit(f"{path}: a name without a reason: {line.strip()}")
+                found[name] = reason.strip()
+    return found
+
+
+def cases(path):
+    """(name, outcome) of each test in a JUnit file; the outcome is passed, failed or skipped."""
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        yield name, outcome
+
+
+def steps(path):
+    """(name, exit status) of each step."""
+    if not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            name, _, status = line.rstrip("\n").partition("\t")
+            yield name, int(status)
+
+
+def tally(folder, skips):
+    """(number that passed, names that failed, number of excused skips)."""
+    allowed = excuses(skips)
+    passed, failed, excused = 0, [], 0
+    for path in sorted(glob.glob(os.path.join(folder, "*.xml"))):
+        for name, outcome in cases(path):
+            if outcome == "passed":
+                passed += 1
+            elif outcome == "failed":
+                failed.append(name)
+            elif name in allowed:
+                excused += 1
+                print(f"skipped: {name}: {allowed[name]}")
+            else:
+                failed.append(f"{name} (skipped, and not in {skips})")
+    counted = {"swift test": "unit", "pytest": "processes"}
+    for name, status in steps(os.path.join(folder, "steps")):
+        if name in counted:
+            path = glob.glob(os.path.join(folder, counted[name] + "*.xml"))
+            ran = [outcome for file in path for _, outcome in cases(file)]
+            if not ran or (status != 0 and "failed" not in ran):
+                failed.append(f"{name} (exit status {status}, {len(ran)} tests seen)")
+        elif status == 0:
+            passed += 1
+        else:
+            failed.append(f"{name} (exit status {status})")
+    return passed, failed, excused
+
+
+def main(folder, skips):
+    """Returns the exit status."""
+    passed, failed, _ = tally(folder, skips)
+    for name in failed:
+        print(f"FAILED: {name}")
+    print(f"{passed} passed, {len(failed)} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
