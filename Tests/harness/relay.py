@@ -138,7 +138,7 @@ class Person:
     def run(self, *arguments, profile=True, env=None, prefix=(), **options):
         """Starts relay-client with this profile."""
         where = ["--profile", self.profile] if profile else []
-        return Process([*prefix, self.relay.binaries / "relay-client", *arguments[:1], *where, *arguments[1:]],
+        return Process([*prefix, self.relay.binaries / "relay-client", *where, *arguments],
                        env=clean_environment(self.home, **(env or {})), folder=self.home / "logs", cwd=self.home,
                        **options)
 
