@@ -61,18 +61,26 @@ def test_a_tls_1_3_suite_is_served(relay, suite):
     assert status == 0 and f"Cipher is {suite}" in text, text
 
 
+@pytest.mark.parametrize(("group", "name"), [("X25519", "X25519, 253 bits"), ("P-256", "ECDH, prime256v1, 256 bits"),
+                                             ("P-384", "ECDH, secp384r1, 384 bits")])
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-@pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])
-def test_a_group_of_the_list_is_served(relay, group, version):
-    status, text = s_client(relay, version, "-groups", group)
+def test_a_group_of_the_list_is_served(relay, group, name, version):
+    # TLS 1.2 has one list for the exchange and for the certificate's curve: P-256 has to be in it, in second place.
+    status, text = s_client(relay, version, "-groups", group if version == "-tls1_3" else f"{group}:P-256")
     assert status == 0 and "Verify return code: 0 (ok)" in text, text
+    assert f"Server Temp Key: {name}" in text or (version == "-tls1_2" and "Server Temp Key: " in text), text
 
 
-@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @pytest.mark.parametrize("group", ["X448", "P-521", "ffdhe2048"])
-def test_another_group_is_refused(relay, group, version):
-    status, text = s_client(relay, version, "-groups", group)
+def test_another_group_is_refused(relay, group):
+    status, text = s_client(relay, "-tls1_3", "-groups", group)
     assert status != 0 and "Cipher is (NONE)" in text, text
+
+
+@pytest.mark.parametrize("group", ["X448", "P-521"])
+def test_another_group_is_not_chosen(relay, group):
+    status, text = s_client(relay, "-tls1_2", "-groups", f"{group}:P-256")
+    assert status == 0 and "Server Temp Key: ECDH, prime256v1" in text, text
 
 
 def test_alpn_http_1_1_is_chosen(relay):
