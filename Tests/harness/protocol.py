@@ -2,6 +2,7 @@
 """A client written from docs/wire-protocol.md alone: it shares nothing with the one in Sources."""
 
 import base64
+import contextlib
 import dataclasses
 import http.client
 import itertools
@@ -103,9 +104,10 @@ class Session:
         self.host = f"{relay.host}:{relay.port}"
         context = ssl.create_default_context(cafile=relay.ca)
         more = {"source_address": (source, 0)} if source else {}
-        self.socket = websockets.sync.client.connect(
+        self._open = contextlib.ExitStack()
+        self.socket = self._open.enter_context(websockets.sync.client.connect(
             f"wss://{self.host}/ws", ssl=context, subprotocols=["relay.v1"], compression=None, proxy=None,
-            max_size=65_536, open_timeout=15, close_timeout=2, **more)
+            max_size=65_536, open_timeout=15, close_timeout=2, **more))
         self.ids = (f"c{number}" for number in itertools.count(1))
         self.closed = None
         self._arrived, self._news = [], threading.Condition()
@@ -131,7 +133,7 @@ class Session:
 
     def close(self):
         """Ends the connection."""
-        self.socket.close()
+        self._open.close()
 
     def send(self, **message):
         """Sends one message as it is."""
