@@ -17,21 +17,32 @@ PARTIAL_FILE, SEND_ERROR, RECEIVE_ERROR = 18, 55, 56
 
 def curl(relay, folder, *arguments, **options):
     """Starts curl; it fails on nothing by itself, and prints status and answer."""
-    return Process(["curl", "--silent", "--show-error", "--http1.1", "--cacert", relay.ca, *arguments],
-                   env=clean_environment(folder), folder=folder / "curl", name="curl", **options)
+    return Process(
+        ["curl", "--silent", "--show-error", "--http1.1", "--cacert", relay.ca, *arguments],
+        env=clean_environment(folder),
+        folder=folder / "curl",
+        name="curl",
+        **options,
+    )
 
 
 def downloading(relay, folder, start, *more, query=False):
     """curl as the receiver; writes to `got`."""
-    how = [f"{relay.url}/download?token={start.token}"] if query else [
-        "--header", f"Authorization: Bearer {start.token}", f"{relay.url}/download"]
+    how = (
+        [f"{relay.url}/download?token={start.token}"]
+        if query
+        else ["--header", f"Authorization: Bearer {start.token}", f"{relay.url}/download"]
+    )
     return curl(relay, folder, "--output", folder / "got", "--write-out", "%{http_code}", *more, *how)
 
 
 def uploading(relay, folder, token, source, *more, query=False, **options):
     """curl as the sender."""
-    how = [f"{relay.url}/upload?token={token}"] if query else [
-        "--header", f"Authorization: Bearer {token}", f"{relay.url}/upload"]
+    how = (
+        [f"{relay.url}/upload?token={token}"]
+        if query
+        else ["--header", f"Authorization: Bearer {token}", f"{relay.url}/upload"]
+    )
     return curl(relay, folder, "--upload-file", source, "--write-out", "\n%{http_code}", *more, *how, **options)
 
 
@@ -59,8 +70,17 @@ def test_curl_posts_an_empty_body(relay, tmp_path):
     with Pair(relay) as pair:
         offer, start = pair.accepted()
         receiver = downloading(relay, tmp_path, start)
-        sender = curl(relay, tmp_path, "--data-binary", "", "--write-out", "\n%{http_code}",
-                      "--header", f"Authorization: Bearer {offer.start().token}", f"{relay.url}/upload")
+        sender = curl(
+            relay,
+            tmp_path,
+            "--data-binary",
+            "",
+            "--write-out",
+            "\n%{http_code}",
+            "--header",
+            f"Authorization: Bearer {offer.start().token}",
+            f"{relay.url}/upload",
+        )
         sender.expect(0, 10)
         receiver.expect(0, 10)
     assert sender.out().split("\n") == ['{"bytes":0}', "200"] and receiver.out() == "200"
@@ -131,8 +151,17 @@ def test_an_early_403_arrives_while_a_gigabyte_is_uploaded(relay, tmp_path, fram
     with open(tmp_path / "gigabyte", "wb") as file:
         file.truncate(content.GiB)
     more = ["--header", "Transfer-Encoding: chunked"] if framing == "chunked" else []
-    sender = uploading(relay, tmp_path, "A" * 43, tmp_path / "gigabyte", "--header", expect, *more,
-                       "--write-out", "\n%{size_upload} %{http_code}")
+    sender = uploading(
+        relay,
+        tmp_path,
+        "A" * 43,
+        tmp_path / "gigabyte",
+        "--header",
+        expect,
+        *more,
+        "--write-out",
+        "\n%{size_upload} %{http_code}",
+    )
     status = sender.wait(40)
     last = sender.out().split("\n")[-1]
     sent, code = last.split(" ")
@@ -147,8 +176,17 @@ def test_100_continue_comes_only_when_the_receiver_is_there_and_curl_then_sends(
     (tmp_path / "source").write_bytes(b"abc")
     with Pair(relay) as pair:
         _, download, start = pair.parked()
-        sender = uploading(relay, tmp_path, start.token, tmp_path / "source", "--header", "Expect: 100-continue",
-                           "--expect100-timeout", "20", "--verbose")
+        sender = uploading(
+            relay,
+            tmp_path,
+            start.token,
+            tmp_path / "source",
+            "--header",
+            "Expect: 100-continue",
+            "--expect100-timeout",
+            "20",
+            "--verbose",
+        )
         sender.expect(0, 10)
         assert download.answer().body == b"abc"
     assert "< HTTP/1.1 100 Continue" in sender.err(), sender.tail()

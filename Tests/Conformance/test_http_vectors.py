@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile and unusual HTTP/1.1, row by row, over raw TLS: each is refused with 4xx or 5xx, and the connection closed."""
+"""Hostile and unusual HTTP/1.1, row by row, over raw TLS: refused with 4xx or 5xx, and the connection closed."""
 
 import pytest
 
@@ -10,8 +10,10 @@ LINE = b"GET /healthz HTTP/1.1\r\n"
 HOST = b"Host: 127.0.0.1\r\n"
 UNKNOWN = b"Authorization: Bearer " + b"A" * 43 + b"\r\n"
 PUT = b"PUT /upload HTTP/1.1\r\n" + HOST + UNKNOWN
-UPGRADE = (b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-           b"Sec-WebSocket-Protocol: relay.v1\r\n")
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Protocol: relay.v1\r\n"
+)
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 VERSION = b"Sec-WebSocket-Version: 13\r\n"
 TE = b"Transfer-Encoding: chunked\r\n"
@@ -19,8 +21,16 @@ TE = b"Transfer-Encoding: chunked\r\n"
 
 def put(*lines, body=b"", version=b"HTTP/1.1"):
     """An upload with an unknown token."""
-    return (b"PUT /upload " + version + b"\r\n" + HOST + UNKNOWN + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
-            + body)
+    return (
+        b"PUT /upload "
+        + version
+        + b"\r\n"
+        + HOST
+        + UNKNOWN
+        + b"".join(line + b"\r\n" for line in lines)
+        + b"\r\n"
+        + body
+    )
 
 
 # name, bytes, allowed statuses (an empty set: close without an answer is allowed too)
@@ -41,7 +51,11 @@ HEADS = [
     ("TE xchunked", put(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n"), {400, 501}),
     ("TE chunked,identity", put(b"Transfer-Encoding: chunked,identity", body=b"0\r\n\r\n"), {400, 501}),
     ("TE gzip, chunked", put(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"), {400, 501}),
-    ("TE chunked twice", put(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), {400, 501}),
+    (
+        "TE chunked twice",
+        put(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        {400, 501},
+    ),
     ("TE vertical tab", put(b"Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n"), {400, 501}),
     ("TE space before colon", put(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n"), {400}),
     ("TE on HTTP/1.0", put(b"Transfer-Encoding: chunked", version=b"HTTP/1.0", body=b"0\r\n\r\n"), {400}),
@@ -68,7 +82,11 @@ HEADS = [
     ("64 KiB target", b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {414}),
     ("9 KiB target", b"GET /" + b"a" * 9216 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {414}),
     ("64 KiB header", LINE + HOST + b"A: " + b"b" * 65536 + b"\r\n\r\n", {431}),
-    ("17 KiB of headers", LINE + HOST + b"".join(b"A%d: %s\r\n" % (n, b"b" * 1000) for n in range(17)) + b"\r\n", {431}),
+    (
+        "17 KiB of headers",
+        LINE + HOST + b"".join(b"A%d: %s\r\n" % (n, b"b" * 1000) for n in range(17)) + b"\r\n",
+        {431},
+    ),
     ("300 headers", LINE + HOST + b"".join(b"A%d: b\r\n" % n for n in range(300)) + b"\r\n", {431}),
     ("101 headers", LINE + HOST + b"".join(b"A%d: b\r\n" % n for n in range(100)) + b"\r\n", {431}),
     ("unknown Expect", put(b"Content-Length: 3", b"Expect: 200-maybe"), {417}),
@@ -86,45 +104,85 @@ HEADS = [
     ("PUT on download", b"PUT /download HTTP/1.1\r\n" + HOST + UNKNOWN + b"Content-Length: 0\r\n\r\n", {405}),
     ("no length", put(), {411}),
     ("no token", b"GET /download HTTP/1.1\r\n" + HOST + b"\r\n", {401}),
-    ("absolute target of a different host", b"GET https://example.com/healthz HTTP/1.1\r\n" + HOST + b"\r\n", {400, 421}),
+    (
+        "absolute target of a different host",
+        b"GET https://example.com/healthz HTTP/1.1\r\n" + HOST + b"\r\n",
+        {400, 421},
+    ),
     ("absolute target that is no URL", b"GET https:///healthz HTTP/1.1\r\n" + HOST + b"\r\n", {400, 404, 421}),
     ("Host that is no host", LINE + b"Host: a b/c\r\n\r\n", {400}),
-    ("token twice in the query", b"GET /download?token=%s&token=%s HTTP/1.1\r\n" % (b"A" * 43, b"A" * 43) + HOST + b"\r\n",
-     {400}),
-    ("token in the query and in the header", b"GET /download?token=" + b"A" * 43 + b" HTTP/1.1\r\n" + HOST + UNKNOWN
-     + b"\r\n", {400}),
+    (
+        "token twice in the query",
+        b"GET /download?token=%s&token=%s HTTP/1.1\r\n" % (b"A" * 43, b"A" * 43) + HOST + b"\r\n",
+        {400},
+    ),
+    (
+        "token in the query and in the header",
+        b"GET /download?token=" + b"A" * 43 + b" HTTP/1.1\r\n" + HOST + UNKNOWN + b"\r\n",
+        {400},
+    ),
     ("two Authorization headers", b"GET /download HTTP/1.1\r\n" + HOST + UNKNOWN + UNKNOWN + b"\r\n", {400}),
-    ("Basic authorization", b"GET /download HTTP/1.1\r\n" + HOST + b"Authorization: Basic QUFBQQ==\r\n\r\n", {400, 401}),
-    ("token with percent codes, unknown", b"GET /download?token=%41" + b"A" * 42 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
-     {400, 403}),
-    ("token with a broken percent code", b"GET /download?token=%4" + b"A" * 42 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
-     {400, 403}),
-    ("the parameter's name with percent codes", b"GET /download?%74oken=" + b"A" * 43 + b" HTTP/1.1\r\n" + HOST
-     + b"\r\n", {400, 401, 403}),
-    ("token once plain, once with percent codes", b"GET /download?token=%s&%%74oken=%s HTTP/1.1\r\n"
-     % (b"A" * 43, b"B" * 43) + HOST + b"\r\n", {400}),
+    (
+        "Basic authorization",
+        b"GET /download HTTP/1.1\r\n" + HOST + b"Authorization: Basic QUFBQQ==\r\n\r\n",
+        {400, 401},
+    ),
+    (
+        "token with percent codes, unknown",
+        b"GET /download?token=%41" + b"A" * 42 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+        {400, 403},
+    ),
+    (
+        "token with a broken percent code",
+        b"GET /download?token=%4" + b"A" * 42 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+        {400, 403},
+    ),
+    (
+        "the parameter's name with percent codes",
+        b"GET /download?%74oken=" + b"A" * 43 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+        {400, 401, 403},
+    ),
+    (
+        "token once plain, once with percent codes",
+        b"GET /download?token=%s&%%74oken=%s HTTP/1.1\r\n" % (b"A" * 43, b"B" * 43) + HOST + b"\r\n",
+        {400},
+    ),
     ("empty token", b"GET /download?token= HTTP/1.1\r\n" + HOST + b"\r\n", {400, 401, 403}),
     ("token of 8000 bytes", b"GET /download?token=" + b"A" * 8000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {400, 403}),
     ("/ws without upgrade", b"GET /ws HTTP/1.1\r\n" + HOST + b"\r\n", {400, 426}),
-    ("/ws without subprotocol", b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + KEY
-     + VERSION + b"\r\n", {400}),
-    ("/ws with another subprotocol", b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-     b"Sec-WebSocket-Protocol: chat\r\n" + KEY + VERSION + b"\r\n", {400}),
+    (
+        "/ws without subprotocol",
+        b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + KEY + VERSION + b"\r\n",
+        {400},
+    ),
+    (
+        "/ws with another subprotocol",
+        b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Protocol: chat\r\n" + KEY + VERSION + b"\r\n",
+        {400},
+    ),
     ("/ws with version 8", UPGRADE + KEY + b"Sec-WebSocket-Version: 8\r\n\r\n", {426}),
     ("/ws without version", UPGRADE + KEY + b"\r\n", {400, 426}),
     ("/ws with two versions", UPGRADE + KEY + VERSION + VERSION + b"\r\n", {400, 426}),
     ("/ws without key", UPGRADE + VERSION + b"\r\n", {400}),
     ("/ws with two keys", UPGRADE + KEY + KEY + VERSION + b"\r\n", {400}),
     ("/ws with a short key", UPGRADE + b"Sec-WebSocket-Key: c2hvcnQ=\r\n" + VERSION + b"\r\n", {400}),
-    ("/ws with a key that is no base64", UPGRADE + b"Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n" + VERSION + b"\r\n",
-     {400}),
+    (
+        "/ws with a key that is no base64",
+        UPGRADE + b"Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n" + VERSION + b"\r\n",
+        {400},
+    ),
     ("/ws by POST", (UPGRADE + KEY + VERSION).replace(b"GET", b"POST", 1) + b"Content-Length: 0\r\n\r\n", {400, 405}),
     ("/ws with a body", UPGRADE + KEY + VERSION + b"Content-Length: 5\r\n\r\nhello", {400}),
     ("/ws with a chunked body", UPGRADE + KEY + VERSION + TE + b"\r\n5\r\nhello\r\n0\r\n\r\n", {400}),
     ("/ws on HTTP/1.0", (UPGRADE + KEY + VERSION).replace(b"HTTP/1.1", b"HTTP/1.0", 1) + b"\r\n", {400, 426, 505}),
     ("/ws from a page of another site", UPGRADE + KEY + VERSION + b"Origin: https://evil.example\r\n\r\n", {403}),
-    ("upgrade to h2c", LINE + HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-     b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", {200, 400}),
+    (
+        "upgrade to h2c",
+        LINE + HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        {200, 400},
+    ),
 ]
 
 

@@ -81,7 +81,9 @@ def test_the_length_of_the_stream_is_as_documented(relay, people, tmp_path):
 BROKEN = {
     "another kind": lambda: records.record(2, b"abc") + b"".join(records.encode([b"abc"])),
     "an empty data record": lambda: records.record(0, b"") + b"".join(records.encode([b"abc"])),
-    "a data record that is too long": lambda: records.record(0, b"x" * 65_537) + records.record(1, hashlib.sha256(b"x" * 65_537).digest()),
+    "a data record that is too long": lambda: (
+        records.record(0, b"x" * 65_537) + records.record(1, hashlib.sha256(b"x" * 65_537).digest())
+    ),
     "a wrong digest": lambda: records.record(0, b"abc") + records.record(1, bytes(32)),
     "a short end record": lambda: records.record(0, b"abc") + records.record(1, hashlib.sha256(b"abc").digest()[:31]),
     "more than announced": lambda: b"".join(records.encode([b"abcdef"])),
@@ -113,10 +115,24 @@ def test_relay_client_refuses_a_broken_stream(relay, people, fault):
     assert receiving.err().count("\n") <= 3, receiving.err()
 
 
-@pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"null", b"\xff\xfe", b'{"v":0}', b'{"v":0,"name":5}',
-                                     b'{"v":0,"name":"a","size":-1}', b'{"v":0,"name":"a","size":1e999}',
-                                     b'{"v":0,"name":"a","size":99999999999999999999999}', b'{"v":7,"name":"a","size":1}',
-                                     b'[' * 30_000], ids=range(12))
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"v":0}',
+        b'{"v":0,"name":5}',
+        b'{"v":0,"name":"a","size":-1}',
+        b'{"v":0,"name":"a","size":1e999}',
+        b'{"v":0,"name":"a","size":99999999999999999999999}',
+        b'{"v":7,"name":"a","size":1}',
+        b"[" * 30_000,
+    ],
+    ids=range(12),
+)
 def test_relay_client_declines_an_offer_it_cannot_read(relay, people, payload):
     bob = people("bob")
     receiving = bob.receive(once=False)
@@ -131,8 +147,19 @@ def test_relay_client_declines_an_offer_it_cannot_read(relay, people, payload):
     assert (bob.inbox / "next").read_bytes() == body
 
 
-@pytest.mark.parametrize("reply", [{"v": 0}, {"v": 0, "offset": -1}, {"v": 0, "offset": 10**30}, {"v": 0, "offset": 99},
-                                   {"v": 9, "offset": 0}, [], None], ids=range(7))
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"v": 0},
+        {"v": 0, "offset": -1},
+        {"v": 0, "offset": 10**30},
+        {"v": 0, "offset": 99},
+        {"v": 9, "offset": 0},
+        [],
+        None,
+    ],
+    ids=range(7),
+)
 def test_relay_client_survives_an_acceptance_it_cannot_use(relay, people, tmp_path, reply):
     alice = people("alice")
     (tmp_path / "file").write_bytes(b"abc")
@@ -168,7 +195,8 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
     for example in examples:
         assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", example["id"]), example
         assert json.dumps(example, sort_keys=True, separators=(",", ":")) == json.dumps(
-            example, separators=(",", ":")), "examples are in the order of their keys"
+            example, separators=(",", ":")
+        ), "examples are in the order of their keys"
         for key, length in (("nonce", 32), ("token", 32), ("transfer", 16), ("key", 32), ("exchangeKey", 32)):
             if key in example:
                 assert len(protocol.unb64(example[key])) == length, example
@@ -177,5 +205,25 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
         if "payload" in example:
             assert isinstance(protocol.unpack(example["payload"]), dict)
     assert {each["type"] for each in examples} >= {
-        "challenge", "login", "register", "welcome", "presence", "ok", "lookup", "peer", "ping", "pong", "offer", "offered",
-        "start", "ring", "accept", "decline", "progress", "delivered", "cancel", "failed", "error"}
+        "challenge",
+        "login",
+        "register",
+        "welcome",
+        "presence",
+        "ok",
+        "lookup",
+        "peer",
+        "ping",
+        "pong",
+        "offer",
+        "offered",
+        "start",
+        "ring",
+        "accept",
+        "decline",
+        "progress",
+        "delivered",
+        "cancel",
+        "failed",
+        "error",
+    }

@@ -18,8 +18,20 @@ from harness.executables import REPOSITORY
 def s_client(relay, *arguments, given=b"", timeout=20):
     """Runs openssl s_client; returns (exit status, everything it printed)."""
     done = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{relay.port}", "-CAfile", relay.ca, "-verify_return_error",
-         *arguments], input=given, capture_output=True, timeout=timeout)
+        [
+            "openssl",
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{relay.port}",
+            "-CAfile",
+            relay.ca,
+            "-verify_return_error",
+            *arguments,
+        ],
+        input=given,
+        capture_output=True,
+        timeout=timeout,
+    )
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
@@ -40,16 +52,31 @@ def test_an_old_version_is_refused(relay, version):
     assert "alert protocol version" in text, text
 
 
-@pytest.mark.parametrize("suite", ["AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384",
-                                   "DHE-RSA-AES128-GCM-SHA256", "NULL", "aNULL", "RC4", "3DES", "PSK", "SRP"])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA384",
+        "DHE-RSA-AES128-GCM-SHA256",
+        "NULL",
+        "aNULL",
+        "RC4",
+        "3DES",
+        "PSK",
+        "SRP",
+    ],
+)
 def test_a_weak_suite_is_refused(relay, suite):
     status, text = s_client(relay, "-tls1_2", "-cipher", f"{suite}:@SECLEVEL=0")
-    assert status != 0 and ("Cipher is (NONE)" in text or "no cipher match" in text.lower() or "no ciphers" in text.lower()
-                            ), text
+    assert status != 0 and (
+        "Cipher is (NONE)" in text or "no cipher match" in text.lower() or "no ciphers" in text.lower()
+    ), text
 
 
-@pytest.mark.parametrize("suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
-                                   "ECDHE-ECDSA-CHACHA20-POLY1305"])
+@pytest.mark.parametrize(
+    "suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+)
 def test_an_intermediate_suite_is_served(relay, suite):
     status, text = s_client(relay, "-tls1_2", "-cipher", suite)
     assert status == 0 and f"Cipher is {suite}" in text, text
@@ -61,8 +88,10 @@ def test_a_tls_1_3_suite_is_served(relay, suite):
     assert status == 0 and f"Cipher is {suite}" in text, text
 
 
-@pytest.mark.parametrize(("group", "name"), [("X25519", "X25519, 253 bits"), ("P-256", "ECDH, prime256v1, 256 bits"),
-                                             ("P-384", "ECDH, secp384r1, 384 bits")])
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("X25519", "X25519, 253 bits"), ("P-256", "ECDH, prime256v1, 256 bits"), ("P-384", "ECDH, secp384r1, 384 bits")],
+)
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_a_group_of_the_list_is_served(relay, group, name, version):
     # TLS 1.2 has one list for the exchange and for the certificate's curve: P-256 has to be in it, in second place.
@@ -112,8 +141,12 @@ def test_compression_and_early_data_are_off(relay, tmp_path):
     assert "Compression: NONE" in text, text
     s_client(relay, "-tls1_3", "-sess_out", str(tmp_path / "session"), "-quiet", "-ign_eof", given=REQUEST)
     if (tmp_path / "session").exists():
-        shown = subprocess.run(["openssl", "sess_id", "-in", tmp_path / "session", "-noout", "-text"], capture_output=True,
-                               text=True, timeout=10)
+        shown = subprocess.run(
+            ["openssl", "sess_id", "-in", tmp_path / "session", "-noout", "-text"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
         assert "Max Early Data: 0" in shown.stdout, shown.stdout
 
 
@@ -137,8 +170,11 @@ def test_a_foreign_session_gets_a_full_handshake(relay, own_relay, tmp_path):
     assert status == 0 and "HTTP/1.1 200" in text and "New, TLSv1.3" in text, text
 
 
-@pytest.mark.parametrize("name", [["-verify_ip", "127.0.0.1"], ["-verify_hostname", "localhost", "-servername", "localhost"]],
-                         ids=["address", "name"])
+@pytest.mark.parametrize(
+    "name",
+    [["-verify_ip", "127.0.0.1"], ["-verify_hostname", "localhost", "-servername", "localhost"]],
+    ids=["address", "name"],
+)
 def test_the_certificate_is_for_the_names_it_was_made_for(relay, name):
     status, text = s_client(relay, *name)
     assert status == 0 and "Verify return code: 0 (ok)" in text, text
@@ -171,16 +207,29 @@ def alert_or_end(relay, *sent):
         return got
 
 
-@pytest.mark.parametrize("sent", [
-    b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + b"\x01" * 37,
-    b"\x16\x03\x01\xff\xff" + b"\x00" * 65535,
-    b"\x16\x03\x01\x00\x05\x01\xff\xff\xff\x00" + b"\x16\x03\x01\x40\x00" + b"\x00" * 16384,
-    b"\x15\x03\x03\x00\x02\x02\x28",
-    b"\x17\x03\x03\x00\x10" + b"\x00" * 16,
-    b"\x14\x03\x03\x00\x01\x01" * 64,
-    b"\xff" * 1000,
-], ids=["plain-http", "sslv2-hello", "record-too-long", "hello-of-16-MiB", "alert-first", "data-first", "ccs-flood", "noise"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + b"\x01" * 37,
+        b"\x16\x03\x01\xff\xff" + b"\x00" * 65535,
+        b"\x16\x03\x01\x00\x05\x01\xff\xff\xff\x00" + b"\x16\x03\x01\x40\x00" + b"\x00" * 16384,
+        b"\x15\x03\x03\x00\x02\x02\x28",
+        b"\x17\x03\x03\x00\x10" + b"\x00" * 16,
+        b"\x14\x03\x03\x00\x01\x01" * 64,
+        b"\xff" * 1000,
+    ],
+    ids=[
+        "plain-http",
+        "sslv2-hello",
+        "record-too-long",
+        "hello-of-16-MiB",
+        "alert-first",
+        "data-first",
+        "ccs-flood",
+        "noise",
+    ],
+)
 def test_what_is_no_tls_is_closed_at_once(relay, sent):
     got = alert_or_end(relay, sent)
     assert b"HTTP/1" not in got and len(got) < 200, got
@@ -229,12 +278,17 @@ def sslyze():
     found = named or (str(beside) if beside.exists() else shutil.which("sslyze"))
     assert found and os.access(found, os.X_OK), (
         "sslyze is not installed: python3 -m venv .build-venv-sslyze && "
-        ".build-venv-sslyze/bin/pip install -r Tests/requirements-sslyze.txt (or set RELAY_SSLYZE)")
+        ".build-venv-sslyze/bin/pip install -r Tests/requirements-sslyze.txt (or set RELAY_SSLYZE)"
+    )
     return found
 
 
 def test_sslyze_finds_mozilla_intermediate(relay):
-    done = subprocess.run([sslyze(), f"--certinfo_ca_file={relay.ca}", "--mozilla_config=intermediate",
-                           f"localhost:{relay.port}"], capture_output=True, text=True, timeout=110)
+    done = subprocess.run(
+        [sslyze(), f"--certinfo_ca_file={relay.ca}", "--mozilla_config=intermediate", f"localhost:{relay.port}"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
     assert "OK - Compliant" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0, done.stdout + done.stderr

@@ -27,7 +27,12 @@ def ask(pair, method, path, token, *, query=False, length=None):
 
 def seen_from_outside(answer):
     """All of an answer that a stranger could compare, but the date."""
-    return answer.version, answer.status, [(name, value) for name, value in answer.headers if name != "date"], answer.body
+    return (
+        answer.version,
+        answer.status,
+        [(name, value) for name, value in answer.headers if name != "date"],
+        answer.body,
+    )
 
 
 def finish(pair, offer, download_token):
@@ -50,11 +55,13 @@ def test_unknown_used_and_wrong_side_tokens_look_the_same(relay, query):
     with Pair(relay) as pair:
         offer, start = pair.accepted()
         unknown = protocol.b64(os.urandom(32))
-        seen = {"unknown download": ask(pair, "GET", "/download", unknown, query=query),
-                "malformed download": ask(pair, "GET", "/download", "short", query=query),
-                "wrong side, upload": ask(pair, "PUT", "/upload", start.token, query=query, length=0),
-                "unknown upload": ask(pair, "PUT", "/upload", unknown, query=query, length=0),
-                "unknown upload by POST": ask(pair, "POST", "/upload", unknown, query=query, length=0)}
+        seen = {
+            "unknown download": ask(pair, "GET", "/download", unknown, query=query),
+            "malformed download": ask(pair, "GET", "/download", "short", query=query),
+            "wrong side, upload": ask(pair, "PUT", "/upload", start.token, query=query, length=0),
+            "unknown upload": ask(pair, "PUT", "/upload", unknown, query=query, length=0),
+            "unknown upload by POST": ask(pair, "POST", "/upload", unknown, query=query, length=0),
+        }
         upload = finish(pair, offer, start.token)
         seen["used download"] = ask(pair, "GET", "/download", start.token, query=query)
         seen["used upload"] = ask(pair, "PUT", "/upload", upload.token, query=query, length=0)
@@ -70,7 +77,9 @@ def test_unknown_used_and_wrong_side_tokens_look_the_same(relay, query):
 def test_another_method_does_not_use_a_download_token_up(relay, method, query):
     with Pair(relay) as pair:
         offer, start = pair.accepted()
-        answer = ask(pair, method, "/download", start.token, query=query, length=0 if method in ("PUT", "POST") else None)
+        answer = ask(
+            pair, method, "/download", start.token, query=query, length=0 if method in ("PUT", "POST") else None
+        )
         assert answer.status == 405, answer
         allowed = {each.strip() for each in answer.header("allow").split(",")}
         assert allowed == {"GET"}
@@ -86,7 +95,9 @@ def test_another_method_does_not_use_an_upload_token_up(relay, method):
         assert {each.strip() for each in answer.header("allow").split(",")} == {"PUT", "POST"}
         assert ask(pair, "PUT", "/download", start.token, length=0).status == 405
         upload = pair.connect()
-        upload.send(raw.request("POST", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc"))
+        upload.send(
+            raw.request("POST", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc")
+        )
         assert upload.answer().status == 200
         assert download.answer().body == b"abc"
 
@@ -101,7 +112,9 @@ def test_the_other_sides_path_does_not_use_a_token_up(relay):
         _, download, start = pair.parked()
         assert ask(pair, "GET", "/download", start.token).status == 403
         upload = pair.connect()
-        upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc"))
+        upload.send(
+            raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc")
+        )
         assert upload.answer().status == 200
         assert download.answer().body == b"abc"
 
@@ -114,7 +127,9 @@ def test_a_malformed_request_does_not_use_a_token_up(relay):
             connection.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", line))
             assert connection.answer().status in (400, 417, 501), line
         upload = pair.connect()
-        upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc"))
+        upload.send(
+            raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc")
+        )
         assert upload.answer().status == 200
         assert download.answer().body == b"abc"
 
@@ -154,15 +169,20 @@ def test_of_a_thousand_racers_for_one_token_exactly_one_wins(relay, side):
             sent = raw.request("GET", "/download", f"Authorization: Bearer {start.token}")
         else:
             offer, download, start = pair.parked()
-            sent = raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc")
+            sent = raw.request(
+                "PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 3", body=b"abc"
+            )
         race = _Race(relay, sent, racers)
         if side == "download":
+
             def uploaded():
                 upload = pair.connect()
                 token = offer.start(50).token
-                upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {token}", "Content-Length: 3",
-                                        body=b"abc"))
+                upload.send(
+                    raw.request("PUT", "/upload", f"Authorization: Bearer {token}", "Content-Length: 3", body=b"abc")
+                )
                 return upload.answer(method="PUT", timeout=50).status
+
             uploading = background(uploaded)
             answers = race.run()
             assert uploading.result(50) == 200
@@ -196,8 +216,9 @@ class _Race:
             nonlocal waiting
             source = f"127.0.{1 + number // 200}.{1 + number % 40}"
             async with ready:
-                reader, writer = await asyncio.open_connection(*self.relay.address, ssl=context, local_addr=(source, 0),
-                                                               ssl_handshake_timeout=30)
+                reader, writer = await asyncio.open_connection(
+                    *self.relay.address, ssl=context, local_addr=(source, 0), ssl_handshake_timeout=30
+                )
             waiting += 1
             if waiting == self.count:
                 go.set()

@@ -37,19 +37,31 @@ class Socket(raw.Connection):
     def __init__(self, relay, *headers):
         super().__init__(relay.address, relay.ca)
         self.host = f"{relay.host}:{relay.port}"
-        self.send(raw.request("GET", "/ws", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: relay.v1", *headers,
-                              host=self.host))
+        self.send(
+            raw.request(
+                "GET",
+                "/ws",
+                "Connection: Upgrade",
+                "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                "Sec-WebSocket-Protocol: relay.v1",
+                *headers,
+                host=self.host,
+            )
+        )
         self.upgrade = self.head()
 
     def frame(self, timeout=10):
         """The next frame: (opcode, payload), or None at the end."""
+
         def take(count):
             while len(self.buffer) < count:
                 if not self.receive():
                     return None
             piece, self.buffer = self.buffer[:count], self.buffer[count:]
             return piece
+
         head = take(2)
         if head is None:
             return None
@@ -131,11 +143,16 @@ BROKEN = {
     "a surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
     "a cut UTF-8 sequence": (frame(TEXT, b"\xe2\x82"), 1007),
     "a message of 65537 bytes": (frame(TEXT, b" " * 65_537), 1009),
-    "a message of 65537 bytes in fragments": (frame(TEXT, b" " * 8_192, final=False) + frame(0, b" " * 8_192, final=False) * 7
-                                             + frame(0, b" "), 1009),
+    "a message of 65537 bytes in fragments": (
+        frame(TEXT, b" " * 8_192, final=False) + frame(0, b" " * 8_192, final=False) * 7 + frame(0, b" "),
+        1009,
+    ),
     "a length of 2^63": (frame(TEXT, b"", length=1 << 63), {1002, 1009}),
     "a length of 2^62": (frame(TEXT, b"", length=1 << 62), 1009),
-    "seventeen fragments": (frame(TEXT, b"{", final=False) + frame(0, b" ", final=False) * 15 + frame(0, b"}"), {1002, 1008, 1009}),
+    "seventeen fragments": (
+        frame(TEXT, b"{", final=False) + frame(0, b" ", final=False) * 15 + frame(0, b"}"),
+        {1002, 1008, 1009},
+    ),
     "a close frame of one byte": (frame(CLOSE, b"\x03"), 1002),
     "close code 1005": (frame(CLOSE, struct.pack(">H", 1005)), 1002),
     "close code 999": (frame(CLOSE, struct.pack(">H", 999)), 1002),
@@ -174,8 +191,11 @@ def test_the_longest_message_is_taken(control):
 
 def test_sixteen_fragments_are_taken(control):
     text = b'{"type":"ping","id":"c1"}'
-    control.send(frame(TEXT, text[:1], final=False)
-                 + b"".join(frame(0, text[index:index + 1], final=False) for index in range(1, 15)) + frame(0, text[15:]))
+    control.send(
+        frame(TEXT, text[:1], final=False)
+        + b"".join(frame(0, text[index : index + 1], final=False) for index in range(1, 15))
+        + frame(0, text[15:])
+    )
     assert control.message() == {"type": "pong", "id": "c1"}
 
 
@@ -186,8 +206,11 @@ def test_frames_in_single_bytes_are_understood(control):
 
 
 BAD_MESSAGES = {
-    "no JSON": (b"hello", "bad_message"), "an array": (b"[]", "bad_message"), "null": (b"null", "bad_message"),
-    "no type": (b'{"id":"c1"}', "bad_message"), "no id": (b'{"type":"ping"}', "bad_message"),
+    "no JSON": (b"hello", "bad_message"),
+    "an array": (b"[]", "bad_message"),
+    "null": (b"null", "bad_message"),
+    "no type": (b'{"id":"c1"}', "bad_message"),
+    "no id": (b'{"type":"ping"}', "bad_message"),
     "an id with a space": (b'{"type":"ping","id":"a b"}', "bad_message"),
     "an id of 65 letters": (b'{"type":"ping","id":"%s"}' % (b"a" * 65), "bad_message"),
     "an unknown type": (b'{"type":"dance","id":"c1"}', "unknown_type"),
@@ -197,22 +220,48 @@ BAD_MESSAGES = {
     "a name of 64 letters": (b'{"type":"lookup","id":"c1","name":"%s"}' % (b"a" * 64), "bad_message"),
     "a second login": (b'{"type":"login","id":"c1","credentials":{}}', ("not_now", "bad_message")),
     "deep nesting": (b'{"type":"ping","id":"c1","x":' + b"[" * 30_000 + b"]" * 30_000 + b"}", ("bad_message", None)),
-    "a huge number": (b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":1e400}', "bad_message"),
-    "a negative number": (b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":-1}', "bad_message"),
+    "a huge number": (
+        b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":1e400}',
+        "bad_message",
+    ),
+    "a negative number": (
+        b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":-1}',
+        "bad_message",
+    ),
     "a short transfer": (b'{"type":"cancel","id":"c1","transfer":"EBESEw","code":"cancelled"}', "bad_message"),
-    "a transfer with padding": (b'{"type":"cancel","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw==","code":"cancelled"}',
-                                "bad_message"),
-    "a relay's code from a client": (b'{"type":"cancel","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","code":"stalled"}',
-                                     "bad_message"),
-    "no such transfer": (b'{"type":"cancel","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","code":"cancelled"}',
-                         "unknown_transfer"),
-    "accepting nothing": (b'{"type":"accept","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","payload":"e30"}',
-                          "unknown_transfer"),
-    "a payload of 32769 bytes": (json.dumps({"type": "offer", "id": "c1", "to": "bob", "wait": True,
-                                             "transfer": "EBESExQVFhcYGRobHB0eHw",
-                                             "payload": protocol.b64(bytes(32_769))}).encode(), "bad_message"),
-    "what only the relay says": (b'{"type":"welcome","id":"c1","name":"a","session":"s","heartbeat":20}',
-                                 ("unknown_type", "bad_message", "not_now")),
+    "a transfer with padding": (
+        b'{"type":"cancel","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw==","code":"cancelled"}',
+        "bad_message",
+    ),
+    "a relay's code from a client": (
+        b'{"type":"cancel","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","code":"stalled"}',
+        "bad_message",
+    ),
+    "no such transfer": (
+        b'{"type":"cancel","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","code":"cancelled"}',
+        "unknown_transfer",
+    ),
+    "accepting nothing": (
+        b'{"type":"accept","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","payload":"e30"}',
+        "unknown_transfer",
+    ),
+    "a payload of 32769 bytes": (
+        json.dumps(
+            {
+                "type": "offer",
+                "id": "c1",
+                "to": "bob",
+                "wait": True,
+                "transfer": "EBESExQVFhcYGRobHB0eHw",
+                "payload": protocol.b64(bytes(32_769)),
+            }
+        ).encode(),
+        "bad_message",
+    ),
+    "what only the relay says": (
+        b'{"type":"welcome","id":"c1","name":"a","session":"s","heartbeat":20}',
+        ("unknown_type", "bad_message", "not_now"),
+    ),
 }
 
 
@@ -246,9 +295,11 @@ def test_a_signature_over_anything_else_is_refused(relay, change):
     with Socket(relay) as made:
         nonce = made.message()["nonce"]
         host, verb = made.host, "login"
-        credentials = identity.credentials("register" if change == "verb" else verb,
-                                           "relay.example.com" if change == "host" else host,
-                                           protocol.b64(os.urandom(32)) if change == "nonce" else nonce)
+        credentials = identity.credentials(
+            "register" if change == "verb" else verb,
+            "relay.example.com" if change == "host" else host,
+            protocol.b64(os.urandom(32)) if change == "nonce" else nonce,
+        )
         if change == "signature":
             credentials["signature"] = protocol.b64(os.urandom(64))
         elif change == "name":
@@ -364,12 +415,21 @@ def test_refusals_of_offers(relay):
 
 
 def test_a_stranger_cannot_meddle_with_a_transfer(relay):
-    sender, bob, eve = relay.session("alice"), relay.session("bob", receiving=True), relay.session("eve", receiving=True)
+    sender, bob, eve = (
+        relay.session("alice"),
+        relay.session("bob", receiving=True),
+        relay.session("eve", receiving=True),
+    )
     offer = sender.offer(bob.identity.name, protocol.pack(v=0, name="a"))
     bob.ring()
-    for attempt in (lambda: eve.accept(offer.transfer), lambda: eve.decline(offer.transfer),
-                    lambda: eve.cancel(offer.transfer), lambda: eve.delivered(offer.transfer, 1, "0" * 64),
-                    lambda: bob.delivered(offer.transfer, 1, "0" * 64), lambda: sender.accept(offer.transfer)):
+    for attempt in (
+        lambda: eve.accept(offer.transfer),
+        lambda: eve.decline(offer.transfer),
+        lambda: eve.cancel(offer.transfer),
+        lambda: eve.delivered(offer.transfer, 1, "0" * 64),
+        lambda: bob.delivered(offer.transfer, 1, "0" * 64),
+        lambda: sender.accept(offer.transfer),
+    ):
         with pytest.raises(protocol.Refused):
             attempt()
     bob.accept(offer.transfer)

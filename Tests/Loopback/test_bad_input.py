@@ -16,7 +16,17 @@ from harness.relay import Person, Relay, unique
 from harness.waiting import background, until
 
 USAGE, VERIFICATION, NO_INPUT, UNREACHABLE, NO_OUTPUT, IO, GAVE_UP, PROTOCOL, REFUSED, CONFIGURATION = (
-    64, 65, 66, 69, 73, 74, 75, 76, 77, 78)
+    64,
+    65,
+    66,
+    69,
+    73,
+    74,
+    75,
+    76,
+    77,
+    78,
+)
 
 #: Takes root's power over permissions away, so that they count in these tests too.
 MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
@@ -36,7 +46,9 @@ def assert_one_line(process, *words):
     assert len(problems) == 1, process.err()
     for word in words:
         alternatives = word if isinstance(word, tuple) else (word,)
-        assert any(each.lower() in problems[0].lower() for each in alternatives), f"none of {alternatives} in: {problems[0]}"
+        assert any(each.lower() in problems[0].lower() for each in alternatives), (
+            f"none of {alternatives} in: {problems[0]}"
+        )
     assert len(problems[0]) < 400, problems[0]
     for internal in ("NIO", "Swift.", "Optional(", "Error Domain", "errno:", "0x"):
         assert internal not in problems[0], problems[0]
@@ -98,16 +110,23 @@ def test_the_systems_store_does_not_know_this_relay(relay, tmp_path):
     assert "--ca" in line, f"it does not say what to do: {line}"
 
 
-@pytest.mark.parametrize(("starts", "ends", "names", "words"), [
-    (-20, -10, ["127.0.0.1"], ("expired",)),
-    (10, 20, ["127.0.0.1"], ("not yet valid", "not valid yet", "not valid before")),
-    (-1, 30, ["example.com"], ("127.0.0.1", "host name", "hostname", "is for")),
-    (-1, 30, ["127.0.0.2"], ("127.0.0.1", "host name", "hostname", "is for")),
-], ids=["expired", "not-yet-valid", "wrong-host-name", "wrong-address"])
+@pytest.mark.parametrize(
+    ("starts", "ends", "names", "words"),
+    [
+        (-20, -10, ["127.0.0.1"], ("expired",)),
+        (10, 20, ["127.0.0.1"], ("not yet valid", "not valid yet", "not valid before")),
+        (-1, 30, ["example.com"], ("127.0.0.1", "host name", "hostname", "is for")),
+        (-1, 30, ["127.0.0.2"], ("127.0.0.1", "host name", "hostname", "is for")),
+    ],
+    ids=["expired", "not-yet-valid", "wrong-host-name", "wrong-address"],
+)
 def test_a_bad_certificate(binaries, tmp_path, starts, ends, names, words):
     bad = certificates.forged(tmp_path / "bad", *names, starts=starts, ends=ends)
-    with subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", bad.chain, "-key", bad.key, "-www"],
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", bad.chain, "-key", bad.key, "-www"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as server:
         try:
             port = until(lambda: _accepting(server), 10, "s_server")
             relay = Relay(binaries, bad, tmp_path / "none", registration="open")
@@ -139,8 +158,11 @@ def test_no_such_host(relay, tmp_path):
 
 
 def test_another_service_listens(relay, certs, tmp_path):
-    with subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certs.chain, "-key", certs.key, "-www"],
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certs.chain, "-key", certs.key, "-www"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as server:
         try:
             port = until(lambda: _accepting(server), 10, "s_server")
             alice = relay.person("alice", tmp_path, login=False)
@@ -159,8 +181,19 @@ def test_plain_http_listens(relay, tmp_path):
         server.shutdown()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "ftp://127.0.0.1", "127.0.0.1", "https://", "", "https://a b",
-                                 "https://127.0.0.1:99999", "https://user:secret@127.0.0.1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1",
+        "ftp://127.0.0.1",
+        "127.0.0.1",
+        "https://",
+        "",
+        "https://a b",
+        "https://127.0.0.1:99999",
+        "https://user:secret@127.0.0.1",
+    ],
+)
 def test_an_address_that_is_none(relay, tmp_path, url):
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.run("login", url, "--name", alice.name, "--ca", relay.ca)
@@ -265,8 +298,10 @@ def in_a_full_place(bob, size, script_end=""):
     listing = bob.home / "listing"
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     inbox = shlex.quote(str(bob.inbox))
-    script = (f"mount -t tmpfs -o size={size} tmpfs {inbox} || exit 99; {script_end} "
-              f'"$@"; status=$?; ls -A {inbox} > {shlex.quote(str(listing))}; exit $status')
+    script = (
+        f"mount -t tmpfs -o size={size} tmpfs {inbox} || exit 99; {script_end} "
+        f'"$@"; status=$?; ls -A {inbox} > {shlex.quote(str(listing))}; exit $status'
+    )
     return (*unshare, "sh", "-c", script, "sh"), listing
 
 
@@ -330,8 +365,11 @@ def test_a_read_only_directory(people, file):
 def test_an_output_that_is_no_directory(people, tmp_path, kind):
     bob = people("bob")
     (tmp_path / "plain").write_bytes(b"x")
-    target = {"missing": tmp_path / "no" / "such", "file": tmp_path / "plain",
-              "below a file": tmp_path / "plain" / "x"}[kind]
+    target = {
+        "missing": tmp_path / "no" / "such",
+        "file": tmp_path / "plain",
+        "below a file": tmp_path / "plain" / "x",
+    }[kind]
     process = bob.receive(output=target, ready=False)
     assert_one_line(process.expect(NO_OUTPUT, 10), target.name)
 
@@ -350,9 +388,20 @@ def test_commands_without_a_profile_say_login(relay, tmp_path, file):
         assert_one_line(process, "login")
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["send"], ["send", "bob"], ["send", "bob", "x", "--what"],
-                                       ["receive", "--max-size", "much"], ["send", "bob", "x", "--timeout", "soon"],
-                                       ["login"]], ids=lambda arguments: "-".join(arguments) or "nothing")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["send"],
+        ["send", "bob"],
+        ["send", "bob", "x", "--what"],
+        ["receive", "--max-size", "much"],
+        ["send", "bob", "x", "--timeout", "soon"],
+        ["login"],
+    ],
+    ids=lambda arguments: "-".join(arguments) or "nothing",
+)
 def test_usage(relay, tmp_path, arguments):
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.run(*arguments, profile=False)
@@ -372,12 +421,17 @@ def test_profiles_are_private(relay, tmp_path):
     alice = relay.person("alice", tmp_path)
     modes = {path: path.stat().st_mode & 0o777 for path in [alice.profile, *alice.profile.rglob("*")]}
     assert modes[alice.profile] == 0o700
-    assert all(mode & 0o077 == 0 for path, mode in modes.items() if path.is_file() and "key" in path.name.lower()), modes
+    assert all(mode & 0o077 == 0 for path, mode in modes.items() if path.is_file() and "key" in path.name.lower()), (
+        modes
+    )
     assert any(path.is_file() for path in modes)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x00" * 100, b"{", b"[]", b'{"name":5}', b"\xff" * 4096],
-                         ids=["empty", "zeros", "brace", "array", "number", "noise"])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"\x00" * 100, b"{", b"[]", b'{"name":5}', b"\xff" * 4096],
+    ids=["empty", "zeros", "brace", "array", "number", "noise"],
+)
 def test_a_damaged_profile(relay, tmp_path, damage, file):
     alice = relay.person("alice", tmp_path)
     files = [path for path in alice.profile.rglob("*") if path.is_file()]

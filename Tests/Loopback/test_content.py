@@ -83,7 +83,9 @@ def test_a_file_to_standard_output(people, tmp_path):
 def test_several_files_in_one_send(people, tmp_path):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(once=False)
-    digests = {f"file {number}": content.file(tmp_path / f"file {number}", number, 100_000 * number) for number in range(5)}
+    digests = {
+        f"file {number}": content.file(tmp_path / f"file {number}", number, 100_000 * number) for number in range(5)
+    }
     alice.send(bob, *(tmp_path / name for name in digests)).expect(0, 20)
     assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
     assert receiving.running()

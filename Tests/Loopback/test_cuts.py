@@ -229,7 +229,9 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     at_rest = settled(accepted, 2, 20, "the server still reads")
     after = relay.resident()
     assert after - before <= 256 * 1024, f"{(after - before) // 1024} KiB"
-    assert at_rest - at_stop <= 8 * content.MiB, f"{(at_rest - at_stop) / content.MiB:.1f} MiB were taken after the stop"
+    assert at_rest - at_stop <= 8 * content.MiB, (
+        f"{(at_rest - at_stop) / content.MiB:.1f} MiB were taken after the stop"
+    )
     sent = measure.io(sending.pid)["rchar"]
     assert settled(lambda: measure.io(sending.pid)["rchar"], 1, 10, "the sender reads on") - sent < 100_000
     relay.healthy()

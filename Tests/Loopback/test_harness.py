@@ -20,14 +20,22 @@ def test_records_come_back_in_any_pieces(size, step):
     stream = b"".join(records.encode([body[:1000], body[1000:]]))
     assert len(stream) == records.length(size)
     decoder = records.Decoder(size)
-    got = b"".join(decoder.feed(stream[at:at + step]) for at in range(0, len(stream), step))
+    got = b"".join(decoder.feed(stream[at : at + step]) for at in range(0, len(stream), step))
     decoder.close()
     assert got == body
 
 
-@pytest.mark.parametrize("stream", [
-    records.record(2, b"abc"), records.record(0, b""), records.record(0, b"x" * 65_537), records.record(1, bytes(32)),
-    records.record(0, b"abcd"), b"".join(records.encode([b"abc"])) + b"x"])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        records.record(2, b"abc"),
+        records.record(0, b""),
+        records.record(0, b"x" * 65_537),
+        records.record(1, bytes(32)),
+        records.record(0, b"abcd"),
+        b"".join(records.encode([b"abc"])) + b"x",
+    ],
+)
 def test_a_broken_stream_is_refused(stream):
     with pytest.raises(records.Refused):
         records.Decoder(3).feed(stream)
@@ -54,6 +62,7 @@ def server(tmp_path):
             wrapped = context.wrap_socket(plain, server_side=True)
             wrapped.recv(1000)
             function(wrapped)
+
         threading.Thread(target=run, daemon=True).start()
         return raw.Connection(listener.getsockname(), certs.ca, timeout=5)
 
@@ -78,9 +87,11 @@ def test_each_way_to_end_is_told_apart(server):
         connection.close()
 
     for function, expected in ((notify, raw.NOTIFY), (lambda it: it.close(), raw.TRUNCATED), (reset, raw.RESET)):
+
         def serve(connection, function=function):
             connection.sendall(head + b"hel")
             function(connection)
+
         with server(serve) as client:
             client.send(b"GET / HTTP/1.1\r\n\r\n")
             try:
@@ -99,12 +110,13 @@ def test_each_way_to_end_is_told_apart(server):
 
 def test_answers_are_read_as_they_are_framed(server):
     for sent, status, body, complete in (
-            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, b"ok", True),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", 200, b"ok", False),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok", 200, b"ok", False),
-            (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nok", 403, b"ok", False),
-            (b"HTTP/1.1 502 No\r\n\r\nok", 502, b"ok", True)):
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, b"ok", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", 200, b"ok", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok", 200, b"ok", False),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nok", 403, b"ok", False),
+        (b"HTTP/1.1 502 No\r\n\r\nok", 502, b"ok", True),
+    ):
         with server(lambda connection, sent=sent: (connection.sendall(sent), notify(connection))) as client:
             client.send(b"x")
             answer = client.answer()

@@ -16,7 +16,7 @@ def assert_harmless(process, terminal=False):
     """Nothing dangerous was printed (a carriage return is fine on a terminal)."""
     text = process.output().decode("utf-8", "replace")
     found = DANGEROUS.search(text.replace("\r\n", "\n"))
-    assert not found, f"{found.group(0)!r} in {text[max(0, found.start() - 80):found.end() + 40]!r}"
+    assert not found, f"{found.group(0)!r} in {text[max(0, found.start() - 80) : found.end() + 40]!r}"
 
 
 OFFERED = {

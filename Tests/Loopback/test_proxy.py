@@ -48,7 +48,9 @@ def test_no_proxy_of_another_host_changes_nothing(relay, people):
 def test_http_proxy_alone_is_not_for_https(relay, people):
     alice = people("alice")
     with Proxy() as proxy:
-        alice.login(env={"HTTP_PROXY": f"http://127.0.0.1:{proxy.port}", "http_proxy": f"http://127.0.0.1:{proxy.port}"})
+        alice.login(
+            env={"HTTP_PROXY": f"http://127.0.0.1:{proxy.port}", "http_proxy": f"http://127.0.0.1:{proxy.port}"}
+        )
         assert proxy.asked == []
 
 
@@ -79,11 +81,20 @@ def test_a_proxy_variable_that_is_none(relay, people, value):
     assert "proxy" in process.err().lower() and len(process.err().strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"nonsense\r\n\r\n", b"", b"A" * 100_000,
-                                    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"",
+        b"A" * 100_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
+    ],
+)
 def test_a_proxy_that_talks_nonsense(relay, people, answer):
     alice = people("alice")
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def serve():
             client, _ = server.accept()
             with client:

@@ -9,7 +9,7 @@ from harness.waiting import background, until
 
 
 def test_nothing_is_written_to_disk(own_relay, tmp_path):
-    relay = own_relay(registration="open", level="warning")
+    relay = own_relay(registration="open", level="notice")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     digest = content.file(tmp_path / "file", "no disk", 100_000_000)
     receiving = bob.receive()
@@ -24,9 +24,9 @@ def test_nothing_is_written_to_disk(own_relay, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_memory_is_flat_over_five_gibibytes(own_relay, tmp_path):
-    """Resident memory is sampled each 20 MiB or so. The first half GiB is the warm-up; after it, the highest sample of the
-    second half must not be more than 1 MiB above the highest of the first."""
-    relay = own_relay(registration="open", level="warning")
+    """Resident memory is sampled each 20 MiB or so. The first half GiB is the warm-up; after it, the highest sample of
+    the second half must not be more than 1 MiB above the highest of the first."""
+    relay = own_relay(registration="open", level="notice")
     size = 5 * content.GiB
     piece = content.data("five GiB", 4 * content.MiB)
     samples, arrived = [], 0
@@ -63,7 +63,7 @@ def test_memory_is_flat_over_five_gibibytes(own_relay, tmp_path):
 
 
 def test_descriptors_and_memory_return_to_where_they_were(own_relay):
-    relay = own_relay(registration="open", level="warning")
+    relay = own_relay(registration="open", level="notice")
 
     def round_of(count):
         for number in range(count):
@@ -86,7 +86,7 @@ def test_descriptors_and_memory_return_to_where_they_were(own_relay):
 
 
 def test_a_receiver_that_never_reads_costs_little(own_relay):
-    relay = own_relay(registration="open", level="warning")
+    relay = own_relay(registration="open", level="notice")
 
     def stalled():
         with Pair(relay, timeout=30) as pair:

@@ -48,9 +48,17 @@ def refuses(relay):
     """Whether a new request is refused."""
     try:
         with raw.Connection(relay.address, relay.ca, timeout=3) as connection:
-            connection.send(raw.request("GET", "/ws", "Connection: Upgrade", "Upgrade: websocket",
-                                        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-                                        "Sec-WebSocket-Protocol: relay.v1"))
+            connection.send(
+                raw.request(
+                    "GET",
+                    "/ws",
+                    "Connection: Upgrade",
+                    "Upgrade: websocket",
+                    "Sec-WebSocket-Version: 13",
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                    "Sec-WebSocket-Protocol: relay.v1",
+                )
+            )
             answer = connection.head()
             if answer is None:
                 return True
@@ -168,16 +176,38 @@ def test_a_port_in_use_is_said(own_relay, binaries, certs, tmp_path):
 def test_bad_certificates_are_said(binaries, certs, tmp_path):
     mixed = tmp_path / "mixed"
     other = certificates.forged(mixed, "127.0.0.1")
-    cases = {"missing": ("/nonexistent.pem", certs.key), "mismatch": (certs.chain, other.key),
-             "no key": (certs.chain, certs.chain), "no certificate": (certs.key, certs.key)}
+    cases = {
+        "missing": ("/nonexistent.pem", certs.key),
+        "mismatch": (certs.chain, other.key),
+        "no key": (certs.chain, certs.chain),
+        "no certificate": (certs.key, certs.key),
+    }
     (tmp_path / "garbage").write_bytes(os.urandom(1000))
     cases["garbage"] = (tmp_path / "garbage", certs.key)
     for name, (chain, key) in cases.items():
         for command in ([], ["check"]):
-            arguments = [binaries / "relay-server", *command, "--listen", "127.0.0.1:0", "--tls-cert", chain, "--tls-key",
-                         key, "--state-dir", tmp_path / "state", "--metrics-listen", "off"]
-            done = subprocess.run(arguments, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
-                                  env=clean_environment(tmp_path))
+            arguments = [
+                binaries / "relay-server",
+                *command,
+                "--listen",
+                "127.0.0.1:0",
+                "--tls-cert",
+                chain,
+                "--tls-key",
+                key,
+                "--state-dir",
+                tmp_path / "state",
+                "--metrics-listen",
+                "off",
+            ]
+            done = subprocess.run(
+                arguments,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                stdin=subprocess.DEVNULL,
+                env=clean_environment(tmp_path),
+            )
             assert done.returncode == 78, (name, command, done)
             text = done.stdout + done.stderr
             assert any(str(path) in text for path in (chain, key)), (name, text)
@@ -187,28 +217,72 @@ def test_bad_certificates_are_said(binaries, certs, tmp_path):
 
 def test_check_accepts_a_good_configuration(binaries, certs, tmp_path):
     done = subprocess.run(
-        [binaries / "relay-server", "check", "--listen", "127.0.0.1:0", "--tls-cert", certs.chain, "--tls-key", certs.key,
-         "--state-dir", tmp_path / "state", "--metrics-listen", "off"], capture_output=True, text=True, timeout=20,
-        env=clean_environment(tmp_path))
+        [
+            binaries / "relay-server",
+            "check",
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-cert",
+            certs.chain,
+            "--tls-key",
+            certs.key,
+            "--state-dir",
+            tmp_path / "state",
+            "--metrics-listen",
+            "off",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env=clean_environment(tmp_path),
+    )
     assert done.returncode == 0, done
 
 
-@pytest.mark.parametrize("arguments", [["--listen", "nonsense"], ["--listen", "127.0.0.1:99999"],
-                                       ["--registration", "maybe"], ["--log-level", "loud"], ["--what"]],
-                         ids=lambda arguments: "-".join(arguments).strip("-"))
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--listen", "nonsense"],
+        ["--listen", "127.0.0.1:99999"],
+        ["--registration", "maybe"],
+        ["--log-level", "loud"],
+        ["--what"],
+    ],
+    ids=lambda arguments: "-".join(arguments).strip("-"),
+)
 def test_bad_settings(binaries, certs, tmp_path, arguments):
     done = subprocess.run(
-        [binaries / "relay-server", "serve", "--tls-cert", certs.chain, "--tls-key", certs.key, "--state-dir",
-         tmp_path / "state", "--metrics-listen", "off", *arguments], capture_output=True, text=True, timeout=20,
-        env=clean_environment(tmp_path))
+        [
+            binaries / "relay-server",
+            "serve",
+            "--tls-cert",
+            certs.chain,
+            "--tls-key",
+            certs.key,
+            "--state-dir",
+            tmp_path / "state",
+            "--metrics-listen",
+            "off",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env=clean_environment(tmp_path),
+    )
     assert done.returncode in (64, 78), done
 
 
 def test_admin_commands_without_a_server_say_so(binaries, tmp_path):
     (tmp_path / "state").mkdir()
     for command in (["invite"], ["status"], ["users", "list"]):
-        done = subprocess.run([binaries / "relay-server", *command, "--state-dir", tmp_path / "state"], capture_output=True,
-                              text=True, timeout=20, env=clean_environment(tmp_path))
+        done = subprocess.run(
+            [binaries / "relay-server", *command, "--state-dir", tmp_path / "state"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=clean_environment(tmp_path),
+        )
         assert done.returncode == 69, done
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
@@ -225,7 +299,15 @@ def test_the_state_is_private(own_relay, tmp_path):
 def test_noise_on_the_admin_socket_harms_nobody(own_relay):
     relay = own_relay(registration="open")
     (path,) = [path for path in relay.state.rglob("*") if path.is_socket()]
-    for noise in (b"", b"\n", b"{}\n", b"[" * 100_000 + b"\n", os.urandom(100_000), b'{"command":"dance"}\n', b"x" * 5_000_000):
+    for noise in (
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[" * 100_000 + b"\n",
+        os.urandom(100_000),
+        b'{"command":"dance"}\n',
+        b"x" * 5_000_000,
+    ):
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(5)
             client.connect(str(path))
@@ -253,21 +335,28 @@ def test_thousands_of_hostile_first_bytes(relay):
     """Random bytes at each layer: TCP, TLS, HTTP, WebSocket. Never a crash."""
     noise = content.data("noise", 2_000_000)
     for number in range(150):
-        piece = noise[number * 4096: number * 4096 + 1 + (number * 37) % 4096]
+        piece = noise[number * 4096 : number * 4096 + 1 + (number * 37) % 4096]
         with socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + number % 50}", 0)) as plain:
             try:
                 plain.sendall(piece)
             except ConnectionError:
                 pass
     for number in range(100):
-        piece = noise[number * 5000: number * 5000 + 1 + (number * 131) % 5000]
+        piece = noise[number * 5000 : number * 5000 + 1 + (number * 131) % 5000]
         with raw.Connection(relay.address, relay.ca, source=f"127.0.3.{1 + number % 50}") as connection:
             if number % 2:
                 piece = b"GET /download?token=" + piece
             connection.send(piece)
-    upgrade = raw.request("GET", "/ws", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: relay.v1")
+    upgrade = raw.request(
+        "GET",
+        "/ws",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol: relay.v1",
+    )
     for number in range(100):
         with raw.Connection(relay.address, relay.ca, source=f"127.0.3.{1 + number % 50}") as connection:
-            connection.send(upgrade + noise[number * 3000: number * 3000 + 3000])
+            connection.send(upgrade + noise[number * 3000 : number * 3000 + 3000])
     relay.healthy()

@@ -108,7 +108,9 @@ def test_json_failures_are_objects_too(people, tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     process = alice.send("nobody-here", "--json", tmp_path / "file").expect(69, 10)
     events = [json.loads(line) for line in process.out().splitlines()]
-    assert any("unknown_peer" in json.dumps(event) or "nobody-here" in json.dumps(event) for event in events), process.tail()
+    assert any("unknown_peer" in json.dumps(event) or "nobody-here" in json.dumps(event) for event in events), (
+        process.tail()
+    )
 
 
 def test_json_whoami(people):
@@ -128,8 +130,9 @@ def test_quiet_says_nothing_when_all_goes_well(people, tmp_path):
     assert failing.err().strip(), "an error is said even so"
 
 
-@pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("n\n", 77), ("\n", 77), ("\x04", 77)],
-                         ids=["yes", "no", "return", "end"])
+@pytest.mark.parametrize(
+    ("typed", "status"), [("y\n", 0), ("n\n", 77), ("\n", 77), ("\x04", 77)], ids=["yes", "no", "return", "end"]
+)
 def test_receive_asks(relay, people, tmp_path, typed, status):
     alice, bob = people("alice", "bob")
     (tmp_path / "invoice\u202efdp.exe").write_bytes(b"maybe")

@@ -111,9 +111,18 @@ def no_pong(relay):
     """A control connection whose client never answers a ping; seconds until it is closed."""
     with raw.Connection(relay.address, relay.ca, timeout=70) as connection:
         identity = protocol.Identity("silent-one")
-        connection.send(raw.request("GET", "/ws", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: relay.v1",
-                                    host=f"127.0.0.1:{relay.port}"))
+        connection.send(
+            raw.request(
+                "GET",
+                "/ws",
+                "Connection: Upgrade",
+                "Upgrade: websocket",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                "Sec-WebSocket-Protocol: relay.v1",
+                host=f"127.0.0.1:{relay.port}",
+            )
+        )
         assert connection.head().status == 101
         while b'"challenge"' not in connection.buffer:
             connection.receive()
@@ -152,7 +161,7 @@ def expired_download_token(relay):
 
 
 def no_sender(relay):
-    """A parked download whose sender has its token and never comes; (status, body, seconds, what the receiver hears)."""
+    """A parked download whose sender has its token and never comes; (answer, seconds, what the receiver hears)."""
     with Pair(relay, timeout=80) as pair:
         offer, download, start = pair.parked()
         watch = Watch()
@@ -204,9 +213,25 @@ def dripping_sender(relay):
         return ending.result(80), watch()
 
 
-SCENARIOS = {function.__name__: function for function in (
-    silence, half_hello, dripped_hello, no_request, half_header, slow_header, no_login, no_pong, answered_pings,
-    expired_download_token, no_sender, stalled_receiver, silent_sender, dripping_sender)}
+SCENARIOS = {
+    function.__name__: function
+    for function in (
+        silence,
+        half_hello,
+        dripped_hello,
+        no_request,
+        half_header,
+        slow_header,
+        no_login,
+        no_pong,
+        answered_pings,
+        expired_download_token,
+        no_sender,
+        stalled_receiver,
+        silent_sender,
+        dripping_sender,
+    )
+}
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +276,9 @@ def test_an_expired_token_is_refused_like_an_unknown_one(outcome):
     failure, failed_after, (expired, unknown) = outcome("expired_download_token")
     assert expired.status == unknown.status == 403
     assert expired.body == unknown.body
-    assert [each for each in expired.headers if each[0] != "date"] == [each for each in unknown.headers if each[0] != "date"]
+    assert [each for each in expired.headers if each[0] != "date"] == [
+        each for each in unknown.headers if each[0] != "date"
+    ]
     assert isinstance(failure, protocol.Failed) and failure.code == "expired", failure
     assert 55 <= failed_after <= 66, failed_after
 

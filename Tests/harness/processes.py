@@ -73,9 +73,14 @@ class Process:
         self.stderr_path = pathlib.Path(stem, "stderr")
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
             self.popen = subprocess.Popen(
-                arguments, env=env, cwd=cwd, stdin=subprocess.DEVNULL if stdin is None else stdin,
-                stdout=out if stdout is None else stdout, stderr=err if stderr is None else stderr,
-                start_new_session=True)
+                arguments,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=out if stdout is None else stdout,
+                stderr=err if stderr is None else stderr,
+                start_new_session=True,
+            )
         with _lock:
             _all.append(self)
 
@@ -158,4 +163,5 @@ class Process:
 
     def tail(self, size=4000):
         """The last `size` characters of each stream, under its command line."""
-        return f"$ {' '.join(map(repr, self.arguments))}\n--- stdout\n{self.out()[-size:]}\n--- stderr\n{self.err()[-size:]}"
+        command = " ".join(map(repr, self.arguments))
+        return f"$ {command}\n--- stdout\n{self.out()[-size:]}\n--- stderr\n{self.err()[-size:]}"

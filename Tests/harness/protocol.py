@@ -81,8 +81,13 @@ class Identity:
         """The credentials for `login` or `register` (section 1.4)."""
         lines = [f"relay.v1 {verb}", host.lower(), self.name, nonce, self.exchange_key]
         signature = self.signing.sign("\n".join(lines).encode())
-        return {"name": self.name, "key": self.key, "exchangeKey": self.exchange_key, "signature": b64(signature),
-                "agent": "python/0.1"}
+        return {
+            "name": self.name,
+            "key": self.key,
+            "exchangeKey": self.exchange_key,
+            "signature": b64(signature),
+            "agent": "python/0.1",
+        }
 
 
 @dataclasses.dataclass
@@ -105,9 +110,19 @@ class Session:
         context = ssl.create_default_context(cafile=relay.ca)
         more = {"source_address": (source, 0)} if source else {}
         self._open = contextlib.ExitStack()
-        self.socket = self._open.enter_context(websockets.sync.client.connect(
-            f"wss://{self.host}/ws", ssl=context, subprotocols=["relay.v1"], compression=None, proxy=None,
-            max_size=65_536, open_timeout=15, close_timeout=2, **more))
+        self.socket = self._open.enter_context(
+            websockets.sync.client.connect(
+                f"wss://{self.host}/ws",
+                ssl=context,
+                subprotocols=["relay.v1"],
+                compression=None,
+                proxy=None,
+                max_size=65_536,
+                open_timeout=15,
+                close_timeout=2,
+                **more,
+            )
+        )
         self.ids = (f"c{number}" for number in itertools.count(1))
         self.closed = None
         self._arrived, self._news = [], threading.Condition()
@@ -241,9 +256,13 @@ class Offer:
         deadline = time.monotonic() + timeout
         while True:
             message = self.session.next(
-                lambda m: m.get("transfer") == self.transfer and m["type"] in ("offered", "start", "progress", "delivered",
-                                                                                "failed"),
-                deadline - time.monotonic(), f"{wanted} (states so far: {self.states})")
+                lambda m: (
+                    m.get("transfer") == self.transfer
+                    and m["type"] in ("offered", "start", "progress", "delivered", "failed")
+                ),
+                deadline - time.monotonic(),
+                f"{wanted} (states so far: {self.states})",
+            )
             if message["type"] == "offered":
                 self.states.append(message["state"])
             elif message["type"] == "progress":
@@ -318,9 +337,10 @@ def send_file(relay, session, to, name, content, *, announce=True, wait=True, ti
     manifest = {"v": 0, "name": name, **({"size": size} if announce else {})}
     offer = session.offer(to, pack(**manifest), wait=wait)
     start = offer.start(timeout)
-    pieces = (content[at:at + 1_000_000] for at in range(0, size, 1_000_000))
-    status, answer = upload(relay, start, records.encode(pieces), length=records.length(size) if announce else None,
-                            timeout=timeout)
+    pieces = (content[at : at + 1_000_000] for at in range(0, size, 1_000_000))
+    status, answer = upload(
+        relay, start, records.encode(pieces), length=records.length(size) if announce else None, timeout=timeout
+    )
     assert status == 200, (status, answer)
     return offer.delivered(timeout)
 

@@ -50,8 +50,10 @@ class Proxy:
             if self.credentials:
                 wanted = "Basic " + base64.b64encode(self.credentials.encode()).decode()
                 if headers.get("proxy-authorization") != wanted:
-                    client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n"
-                                   b"Proxy-Authenticate: Basic realm=\"test\"\r\nContent-Length: 0\r\n\r\n")
+                    client.sendall(
+                        b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                        b'Proxy-Authenticate: Basic realm="test"\r\nContent-Length: 0\r\n\r\n'
+                    )
                     return
             method, target, _ = first.split(" ")
             if method != "CONNECT":

@@ -53,8 +53,9 @@ class Connection:
         self.timeout = timeout
         plain = socket.create_connection(address, timeout, source_address=(source, 0) if source else None)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = context(ca, version=version).wrap_socket(plain, server_hostname=server_name,
-                                                               suppress_ragged_eofs=False)
+        self.socket = context(ca, version=version).wrap_socket(
+            plain, server_hostname=server_name, suppress_ragged_eofs=False
+        )
         self.buffer = b""
         self.ended = None
         self.sent = 0
@@ -151,7 +152,7 @@ class Connection:
             while len(self.buffer) < int(length) and self.receive(deadline):
                 pass
             found.complete = len(self.buffer) >= int(length)
-            found.body, self.buffer = self.buffer[: int(length)], self.buffer[int(length):]
+            found.body, self.buffer = self.buffer[: int(length)], self.buffer[int(length) :]
         else:
             while self.receive(deadline):
                 pass
@@ -172,7 +173,7 @@ class Connection:
             body.append(self.buffer[:size])
             if len(self.buffer) < size + 2:
                 return b"".join(body), False
-            self.buffer = self.buffer[size + 2:]
+            self.buffer = self.buffer[size + 2 :]
 
 
 def request(method, target, *headers, host="127.0.0.1", version="HTTP/1.1", body=b""):

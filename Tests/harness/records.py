@@ -29,7 +29,7 @@ def encode(content):
         pending += piece
         start = 0
         while len(pending) - start >= LARGEST:
-            yield record(DATA, bytes(pending[start:start + LARGEST]))
+            yield record(DATA, bytes(pending[start : start + LARGEST]))
             start += LARGEST
         del pending[:start]
     if pending:
@@ -56,12 +56,12 @@ class Decoder:
         while len(self._pending) - at >= 4:
             if self.ended:
                 break
-            kind, size = self._pending[at], int.from_bytes(self._pending[at + 1:at + 4], "big")
+            kind, size = self._pending[at], int.from_bytes(self._pending[at + 1 : at + 4], "big")
             if kind not in (DATA, END) or (kind == END and size != 32) or (kind == DATA and not 1 <= size <= LARGEST):
                 raise Refused(f"record of kind {kind}, {size} bytes")
             if len(self._pending) - at - 4 < size:
                 break
-            body = bytes(self._pending[at + 4:at + 4 + size])
+            body = bytes(self._pending[at + 4 : at + 4 + size])
             at += 4 + size
             if kind == END:
                 if body != self.sha256.digest():

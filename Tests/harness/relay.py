@@ -56,23 +56,46 @@ class Relay:
     def command(self, *arguments):
         """Runs an admin sub-command (`invite`, `users`, `status` …) to its end."""
         return subprocess.run(
-            [self.binaries / "relay-server", *arguments, "--state-dir", self.state], timeout=20, text=True,
-            stdin=subprocess.DEVNULL, capture_output=True, env=clean_environment(self.folder))
+            [self.binaries / "relay-server", *arguments, "--state-dir", self.state],
+            timeout=20,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=clean_environment(self.folder),
+        )
 
     def launch(self, port=0):
         """Starts the process and does not wait."""
         self.process = Process(
-            [self.binaries / "relay-server", "serve", "--listen", f"{self.host}:{port}", "--tls-cert", self.certs.chain,
-             "--tls-key", self.certs.key, "--state-dir", self.state, "--registration", self.registration,
-             "--metrics-listen", "off", "--log-level", self.level, *self.arguments],
-            env=clean_environment(self.folder), folder=self.folder / "logs")
+            [
+                self.binaries / "relay-server",
+                "serve",
+                "--listen",
+                f"{self.host}:{port}",
+                "--tls-cert",
+                self.certs.chain,
+                "--tls-key",
+                self.certs.key,
+                "--state-dir",
+                self.state,
+                "--registration",
+                self.registration,
+                "--metrics-listen",
+                "off",
+                "--log-level",
+                self.level,
+                *self.arguments,
+            ],
+            env=clean_environment(self.folder),
+            folder=self.folder / "logs",
+        )
         return self
 
     def start(self, port=0):
         """Starts it and waits until it listens."""
         self.launch(port)
         # Which port the system chose is in the line that says so: the last number of a line with "listening".
-        line = self.process.wait_for(r"(?m)^.*listening.*$", 20).group(0)
+        line = self.process.wait_for(r"(?m)^.*listening.*https.*$|^.*listening.*$", 20).group(0)
         found = re.search(r"port\W{1,4}(\d{2,5})\b", line) or re.search(rf"{re.escape(self.host)}:(\d{{2,5}})\b", line)
         assert found, f"no port in: {line}"
         self.port = int(found.group(1))
@@ -138,22 +161,41 @@ class Person:
     def run(self, *arguments, profile=True, env=None, prefix=(), **options):
         """Starts relay-client with this profile."""
         where = ["--profile", self.profile] if profile else []
-        return Process([*prefix, self.relay.binaries / "relay-client", *where, *arguments],
-                       env=clean_environment(self.home, **(env or {})), folder=self.home / "logs", cwd=self.home,
-                       **options)
+        return Process(
+            [*prefix, self.relay.binaries / "relay-client", *where, *arguments],
+            env=clean_environment(self.home, **(env or {})),
+            folder=self.home / "logs",
+            cwd=self.home,
+            **options,
+        )
 
     def login(self, *, url=None, ca=None, name=None, env=None, expect=0, timeout=20):
         """`relay-client login`; with an invitation when the relay wants one."""
         secret = {"RELAY_INVITE": self.relay.invite()} if self.relay.registration == "invite" and env is None else {}
-        process = self.run("login", url or self.relay.url, "--name", name or self.name, "--ca", ca or self.relay.ca,
-                           env={**secret, **(env or {})})
+        process = self.run(
+            "login",
+            url or self.relay.url,
+            "--name",
+            name or self.name,
+            "--ca",
+            ca or self.relay.ca,
+            env={**secret, **(env or {})},
+        )
         return process.expect(expect, timeout)
 
     def receive(self, *arguments, once=True, output=None, ready=True, sender=None, **options):
         """`relay-client receive --yes`, waited for until it can be rung."""
         trust = ["--from", sender] if sender else []
-        process = self.run("receive", "--yes", *trust, *(["--once"] if once else []), "--output", output or self.inbox,
-                           *arguments, **options)
+        process = self.run(
+            "receive",
+            "--yes",
+            *trust,
+            *(["--once"] if once else []),
+            "--output",
+            output or self.inbox,
+            *arguments,
+            **options,
+        )
         if ready:
             self.wait_online(process)
         return process
@@ -161,9 +203,11 @@ class Person:
     def wait_online(self, process=None, timeout=20):
         """Waits until the relay would ring this name."""
         with self.relay.session("watcher", source="127.0.0.9") as watcher:
+
             def online():
                 assert process is None or process.running(), f"{process.describe()}\n{process.tail()}"
                 return watcher.lookup(self.name)["online"]
+
             # A session may send 30 messages at once and 100 a minute: look four times a second at first.
             until(online, timeout, f"{self.name} online", step=0.06)
 

@@ -32,7 +32,9 @@ class Terminal:
 
     def streams(self, stdin=True, stdout=True, stderr=True):
         """Arguments for Process."""
-        return {name: self.slave for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted}
+        return {
+            name: self.slave for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted
+        }
 
     def started(self):
         """Closes this side's copy of the terminal, so that its end can be seen."""
@@ -45,7 +47,9 @@ class Terminal:
 
     def wait_for(self, text, timeout=15):
         """Waits until this text was drawn."""
-        return until(lambda: text.lower() in self.seen().lower(), timeout, lambda: f"{text!r} in {self.seen()[-2000:]!r}")
+        return until(
+            lambda: text.lower() in self.seen().lower(), timeout, lambda: f"{text!r} in {self.seen()[-2000:]!r}"
+        )
 
     def type(self, text):
         """Types."""
@@ -64,11 +68,11 @@ def rendered(text, columns=80):
             row, column = row + 1, 0
             while len(lines) <= row:
                 lines.append("")
-        elif letter == "\x1b" and text[at:at + 1] == "[":
+        elif letter == "\x1b" and text[at : at + 1] == "[":
             end = at + 1
             while end < len(text) and not text[end].isalpha():
                 end += 1
-            number, code = text[at + 1:end], text[end:end + 1]
+            number, code = text[at + 1 : end], text[end : end + 1]
             at = end + 1
             if code == "K":
                 lines[row] = "" if number == "2" else lines[row][:column]
@@ -78,7 +82,6 @@ def rendered(text, columns=80):
                 column = int(number or 1) - 1
         else:
             line = lines[row].ljust(column)
-            lines[row] = line[:column] + letter + line[column + 1:]
+            lines[row] = line[:column] + letter + line[column + 1 :]
             column += 1
     return [line.rstrip() for line in lines]
-
