@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""curl moves the bytes with real tokens, and takes a cut for an error."""
+
+import os
+import signal
+
+import pytest
+
+from harness import content
+from harness.executables import clean_environment
+from harness.pairs import Pair
+from harness.processes import Process
+from harness.waiting import background, until
+
+PARTIAL_FILE, SEND_ERROR, RECEIVE_ERROR = 18, 55, 56
+
+
+def curl(relay, folder, *arguments, **options):
+    """Starts curl; it fails on nothing by itself, and prints status and answer."""
+    return Process(
+        ["curl", "--silent", "--show-error", "--http1.1", "--cacert", relay.ca, *arguments],
+        env=clean_environment(folder),
+        folder=folder / "curl",
+        name="curl",
+        **options,
+    )
+
+
+def downloading(relay, folder, start, *more, query=False):
+    """curl as the receiver; writes to `got`."""
+    how = (
+        [f"{relay.url}/download?token={start.token}"]
+        if query
+        else ["--header", f"Authorization: Bearer {start.token}", f"{relay.url}/download"]
+    )
+    return curl(relay, folder, "--output", folder / "got", "--write-out", "%{http_code}", *more, *how)
+
+
+def uploading(relay, folder, token, source, *more, query=False, **options):
+    """curl as the sender."""
+    how = (
+        [f"{relay.url}/upload?token={token}"]
+        if query
+        else ["--header", f"Authorization: Bearer {token}", f"{relay.url}/upload"]
+    )
+    return curl(relay, folder, "--upload-file", source, "--write-out", "\n%{http_code}", *more, *how, **options)
+
+
+@pytest.mark.parametrize("query", [False, True], ids=["header", "query"])
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"], ids=["expect", "no-expect"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_curl_uploads_and_downloads(relay, tmp_path, framing, expect, query):
+    digest = content.file(tmp_path / "source", f"{framing} {expect}", 20_000_000)
+    more = ["--header", expect]
+    if framing == "chunked":
+        more += ["--header", "Transfer-Encoding: chunked"]
+    with Pair(relay) as pair:
+        offer, start = pair.accepted()
+        receiver = downloading(relay, tmp_path, start, query=query)
+        token = offer.start().token
+        sender = uploading(relay, tmp_path, token, tmp_path / "source", *more, query=query)
+        sender.expect(0, 30)
+        receiver.expect(0, 30)
+    assert sender.out().split("\n") == ['{"bytes":20000000}', "200"]
+    assert receiver.out() == "200"
+    assert content.sha256(tmp_path / "got") == digest
+
+
+def test_curl_posts_an_empty_body(relay, tmp_path):
+    with Pair(relay) as pair:
+        offer, start = pair.accepted()
+        receiver = downloading(relay, tmp_path, start)
+        sender = curl(
+            relay,
+            tmp_path,
+            "--data-binary",
+            "",
+            "--write-out",
+            "\n%{http_code}",
+            "--header",
+            f"Authorization: Bearer {offer.start().token}",
+            f"{relay.url}/upload",
+        )
+        sender.expect(0, 10)
+        receiver.expect(0, 10)
+    assert sender.out().split("\n") == ['{"bytes":0}', "200"] and receiver.out() == "200"
+    assert not (tmp_path / "got").exists() or (tmp_path / "got").stat().st_size == 0
+
+
+def halfway(relay, tmp_path, pair, *framing, known=True):
+    """curl on both sides, and the sender's standard input held open when half is through."""
+    offer, start = pair.accepted()
+    receiver = downloading(relay, tmp_path, start, "--no-buffer")
+    token = offer.start().token
+    read, write = os.pipe()
+    length = ["--header", "Content-Length: 20000000"] if known else []
+    sender = uploading(relay, tmp_path, token, "-", "--header", "Expect:", *length, *framing, stdin=read)
+    os.close(read)
+    os.set_blocking(write, True)
+    filling = background(os.write, write, b"x" * 10_000_000)
+    until(lambda: (tmp_path / "got").exists() and (tmp_path / "got").stat().st_size >= 9_000_000, 20, "half of it")
+    filling.result(10)
+    return sender, receiver, write
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])
+def test_curl_sees_a_cut_sender_as_an_error(relay, tmp_path, known):
+    with Pair(relay) as pair:
+        sender, receiver, write = halfway(relay, tmp_path, pair, known=known)
+        sender.signal(signal.SIGKILL)
+        os.close(write)
+        status = receiver.wait(5)
+    # 18: partial file; 56: the TLS connection ended without close_notify.
+    assert status in (PARTIAL_FILE, RECEIVE_ERROR), receiver.tail()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])
+def test_curl_gets_an_answer_when_the_receiver_is_cut(relay, tmp_path, known):
+    with Pair(relay) as pair:
+        sender, receiver, write = halfway(relay, tmp_path, pair, known=known)
+        receiver.signal(signal.SIGKILL)
+        status = sender.wait(5)
+        os.close(write)
+    assert sender.out().split("\n")[-1] == "502", sender.tail()
+    assert '"receiver_gone"' in sender.out(), sender.tail()
+    assert status in (0, SEND_ERROR), sender.tail()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])
+def test_curl_sees_a_cancelled_transfer_as_an_error(relay, tmp_path, known):
+    with Pair(relay) as pair:
+        offer, start = pair.accepted()
+        receiver = downloading(relay, tmp_path, start, "--no-buffer")
+        token = offer.start().token
+        read, write = os.pipe()
+        length = ["--header", "Content-Length: 20000000"] if known else []
+        sender = uploading(relay, tmp_path, token, "-", "--header", "Expect:", *length, stdin=read)
+        os.close(read)
+        os.write(write, b"x" * 60_000)
+        until(lambda: (tmp_path / "got").exists() and (tmp_path / "got").stat().st_size, 10, "the first bytes")
+        pair.receiver.cancel(offer.transfer)
+        assert receiver.wait(5) in (PARTIAL_FILE, RECEIVE_ERROR), receiver.tail()
+        sender.wait(5)
+        os.close(write)
+    assert sender.out().split("\n")[-1] in ("502", "409", "410"), sender.tail()
+
+
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"], ids=["expect", "no-expect"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_early_403_arrives_while_a_gigabyte_is_uploaded(relay, tmp_path, framing, expect):
+    with open(tmp_path / "gigabyte", "wb") as file:
+        file.truncate(content.GiB)
+    more = ["--header", "Transfer-Encoding: chunked"] if framing == "chunked" else []
+    sender = uploading(
+        relay,
+        tmp_path,
+        "A" * 43,
+        tmp_path / "gigabyte",
+        "--header",
+        expect,
+        *more,
+        "--write-out",
+        "\n%{size_upload} %{http_code}",
+    )
+    status = sender.wait(40)
+    last = sender.out().split("\n")[-1]
+    sent, code = last.split(" ")
+    assert code == "403", sender.tail()
+    assert '"token_refused"' in sender.out(), sender.tail()
+    assert status in (0, SEND_ERROR), sender.tail()
+    if "100" in expect:
+        assert int(sent) == 0, "nothing is sent before the relay says so"
+
+
+def test_100_continue_comes_only_when_the_receiver_is_there_and_curl_then_sends(relay, tmp_path):
+    (tmp_path / "source").write_bytes(b"abc")
+    with Pair(relay) as pair:
+        _, download, start = pair.parked()
+        sender = uploading(
+            relay,
+            tmp_path,
+            start.token,
+            tmp_path / "source",
+            "--header",
+            "Expect: 100-continue",
+            "--expect100-timeout",
+            "20",
+            "--verbose",
+        )
+        sender.expect(0, 10)
+        assert download.answer().body == b"abc"
+    assert "< HTTP/1.1 100 Continue" in sender.err(), sender.tail()
+
+
+def test_healthz_by_curl(relay, tmp_path):
+    curl(relay, tmp_path, "--fail", f"{relay.url}/healthz").expect(0, 10)

@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bad input gets: one line that says what happened, the exit code of the contract, nothing half-written, and the
+other side told at once."""
+
+import http.server
+import os
+import shlex
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from harness import certificates, content, protocol
+from harness.relay import Person, Relay, unique
+from harness.waiting import background, until
+
+USAGE, VERIFICATION, NO_INPUT, UNREACHABLE, NO_OUTPUT, IO, GAVE_UP, PROTOCOL, REFUSED, CONFIGURATION = (
+    64,
+    65,
+    66,
+    69,
+    73,
+    74,
+    75,
+    76,
+    77,
+    78,
+)
+
+#: Takes root's power over permissions away, so that they count in these tests too.
+MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+
+
+def mortal():
+    """The command to put in front so that file permissions count."""
+    return MORTAL if os.geteuid() == 0 else ()
+
+
+def assert_one_line(process, *words):
+    """One line on standard error, with these words in it (any of the alternatives of each)."""
+    lines = process.err().strip().splitlines()
+    assert lines, "nothing was said"
+    last = lines[-1]
+    problems = [line for line in lines if "rror" in line] or [last]
+    assert len(problems) == 1, process.err()
+    for word in words:
+        alternatives = word if isinstance(word, tuple) else (word,)
+        assert any(each.lower() in problems[0].lower() for each in alternatives), (
+            f"none of {alternatives} in: {problems[0]}"
+        )
+    assert len(problems[0]) < 400, problems[0]
+    for internal in ("NIO", "Swift.", "Optional(", "Error Domain", "errno:", "0x"):
+        assert internal not in problems[0], problems[0]
+    return problems[0]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A small file to send."""
+    path = tmp_path / "file.txt"
+    path.write_bytes(b"hello")
+    return path
+
+
+def test_unknown_peer(people, file):
+    alice = people("alice")
+    assert_one_line(alice.send("nobody-here", file).expect(UNREACHABLE, 10), "nobody-here")
+
+
+def test_declined_on_a_terminal_or_by_another_client(relay, people, file):
+    alice = people("alice")
+    with relay.session("bob", receiving=True) as bob:
+        sending = alice.send(bob.identity.name, file)
+        bob.decline(bob.ring()["transfer"])
+        assert_one_line(sending.expect(REFUSED, 2), bob.identity.name, "declined")
+
+
+@pytest.mark.parametrize("code", ["no_space", "cannot_write", "too_large", "cancelled", "verification_failed"])
+def test_what_the_receiver_says_is_passed_on(relay, people, file, code):
+    alice = people("alice")
+    with relay.session("bob", receiving=True) as bob:
+        sending = alice.send(bob.identity.name, file)
+        bob.decline(bob.ring()["transfer"], code)
+        assert_one_line(sending.expect({VERIFICATION, NO_OUTPUT, IO, REFUSED}, 2), bob.identity.name)
+
+
+def test_offline_without_waiting(people, file):
+    alice, bob = people("alice", "bob")
+    assert_one_line(alice.send(bob, "--no-wait", file).expect(UNREACHABLE, 10), bob.name)
+
+
+def test_waiting_ends_at_the_timeout(people, file):
+    alice, bob = people("alice", "bob")
+    assert_one_line(alice.send(bob, "--timeout", "1s", file).expect({UNREACHABLE, GAVE_UP}, 10), bob.name)
+
+
+def test_wrong_ca(relay, tmp_path):
+    other = certificates.forged(tmp_path / "other", "127.0.0.1")
+    alice = relay.person("alice", tmp_path, login=False)
+    process = alice.login(ca=other.ca, expect={UNREACHABLE, REFUSED, CONFIGURATION})
+    assert_one_line(process, ("certificate", "trust", "CA"))
+    alice.login()
+
+
+def test_the_systems_store_does_not_know_this_relay(relay, tmp_path):
+    alice = relay.person("alice", tmp_path, login=False)
+    process = alice.run("login", relay.url, "--name", alice.name).expect({UNREACHABLE, REFUSED, CONFIGURATION}, 10)
+    line = assert_one_line(process, ("certificate", "trust"))
+    assert "--ca" in line, f"it does not say what to do: {line}"
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "names", "words"),
+    [
+        (-20, -10, ["127.0.0.1"], ("expired",)),
+        (10, 20, ["127.0.0.1"], ("not yet valid", "not valid yet", "not valid before")),
+        (-1, 30, ["example.com"], ("127.0.0.1", "host name", "hostname", "is for")),
+        (-1, 30, ["127.0.0.2"], ("127.0.0.1", "host name", "hostname", "is for")),
+    ],
+    ids=["expired", "not-yet-valid", "wrong-host-name", "wrong-address"],
+)
+def test_a_bad_certificate(binaries, tmp_path, starts, ends, names, words):
+    bad = certificates.forged(tmp_path / "bad", *names, starts=starts, ends=ends)
+    with subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", bad.chain, "-key", bad.key, "-www"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            port = until(lambda: _accepting(server), 10, "s_server")
+            relay = Relay(binaries, bad, tmp_path / "none", registration="open")
+            relay.port = port
+            alice = Person(relay, unique("alice"), tmp_path)
+            process = alice.login(expect={UNREACHABLE, REFUSED, CONFIGURATION})
+            assert_one_line(process, words)
+        finally:
+            server.kill()
+
+
+def _accepting(server):
+    """The port s_server printed (its line is `ACCEPT 127.0.0.1:PORT`)."""
+    line = server.stdout.readline().decode()
+    return int(line.rsplit(":", 1)[1]) if line.startswith("ACCEPT ") else None
+
+
+def test_nobody_listens(relay, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    alice = relay.person("alice", tmp_path, login=False)
+    process = alice.login(url=f"https://127.0.0.1:{port}", expect=UNREACHABLE)
+    assert_one_line(process, str(port), ("refused", "reach", "connect"))
+
+
+def test_no_such_host(relay, tmp_path):
+    alice = relay.person("alice", tmp_path, login=False)
+    assert_one_line(alice.login(url="https://relay.invalid:8443", expect=UNREACHABLE), "relay.invalid")
+
+
+def test_another_service_listens(relay, certs, tmp_path):
+    with subprocess.Popen(
+        ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certs.chain, "-key", certs.key, "-www"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            port = until(lambda: _accepting(server), 10, "s_server")
+            alice = relay.person("alice", tmp_path, login=False)
+            process = alice.login(url=f"https://127.0.0.1:{port}", expect={UNREACHABLE, PROTOCOL})
+            assert_one_line(process, "relay")
+        finally:
+            server.kill()
+
+
+def test_plain_http_listens(relay, tmp_path):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        alice = relay.person("alice", tmp_path, login=False)
+        process = alice.login(url=f"https://127.0.0.1:{server.server_port}", expect={UNREACHABLE, PROTOCOL})
+        assert_one_line(process, ("TLS", "relay"))
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1",
+        "ftp://127.0.0.1",
+        "127.0.0.1",
+        "https://",
+        "",
+        "https://a b",
+        "https://127.0.0.1:99999",
+        "https://user:secret@127.0.0.1",
+    ],
+)
+def test_an_address_that_is_none(relay, tmp_path, url):
+    alice = relay.person("alice", tmp_path, login=False)
+    process = alice.run("login", url, "--name", alice.name, "--ca", relay.ca)
+    process.expect({USAGE, UNREACHABLE} if url == "127.0.0.1" else USAGE, 10)
+    assert "secret" not in process.err()
+
+
+def test_a_name_that_is_taken(relay, tmp_path):
+    first = relay.person("taken", tmp_path)
+    second = Person(relay, first.name, tmp_path / "second")
+    assert_one_line(second.login(expect=REFUSED), first.name, ("taken", "belongs", "another key"))
+    first.login()
+
+
+def test_a_name_that_is_none(relay, tmp_path):
+    alice = relay.person("alice", tmp_path, login=False)
+    for name in ("Alice", "a b", "", "-alice", "a" * 64, "älice", "../alice"):
+        alice.run("login", relay.url, f"--name={name}", "--ca", relay.ca).expect(USAGE, 10)
+
+
+def test_invitations(own_relay, tmp_path):
+    relay = own_relay(registration="invite")
+    alice = relay.person("alice", tmp_path, login=False)
+    assert_one_line(alice.login(env={}, expect={REFUSED, USAGE}), "invit")
+    assert_one_line(alice.login(env={"RELAY_INVITE": "wrong"}, expect=REFUSED), "invit")
+    code = relay.invite()
+    alice.login(env={"RELAY_INVITE": code})
+    bob = relay.person("bob", tmp_path, login=False)
+    line = assert_one_line(bob.login(env={"RELAY_INVITE": code}, expect=REFUSED), "invit")
+    assert code not in line
+    named = relay.invite("carol")
+    assert_one_line(bob.login(env={"RELAY_INVITE": named}, expect=REFUSED), "invit")
+    carol = relay.person("carol", tmp_path, login=False, exact=True)
+    carol.login(env={"RELAY_INVITE": named})
+    alice.login(env={})  # the same key again needs none
+    assert relay.command("users", "list").stdout.split() != []
+    for name in (alice.name, "carol"):
+        assert name in relay.command("users", "list").stdout
+    assert bob.name not in relay.command("users", "list").stdout
+    assert code not in relay.logs() and named not in relay.logs()
+
+
+def test_registration_is_closed(own_relay, tmp_path):
+    relay = own_relay(registration="closed")
+    alice = relay.person("alice", tmp_path, login=False)
+    assert_one_line(alice.login(env={"RELAY_INVITE": "x"}, expect=REFUSED), ("closed", "no new names"))
+
+
+def test_a_removed_user_is_a_stranger(own_relay, tmp_path, file):
+    relay = own_relay(registration="invite")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    assert relay.command("users", "remove", alice.name).returncode == 0
+    assert relay.command("users", "remove", alice.name).returncode != 0
+    assert_one_line(alice.send(bob, file).expect(REFUSED, 10))
+
+
+def test_unreadable_files(people, tmp_path, file):
+    alice, bob = people("alice", "bob")
+    receiving = bob.receive(once=False)
+    assert_one_line(alice.send(bob, tmp_path / "missing").expect(NO_INPUT, 10), "missing")
+    (tmp_path / "secret").write_bytes(b"x")
+    (tmp_path / "secret").chmod(0)
+    process = alice.send(bob, tmp_path / "secret", prefix=mortal()).expect(NO_INPUT, 10)
+    assert_one_line(process, "secret", ("permission", "not allowed", "read"))
+    os.mkfifo(tmp_path / "pipe")
+    assert_one_line(alice.send(bob, tmp_path / "pipe").expect({NO_INPUT, USAGE}, 10), "pipe")
+    assert_one_line(alice.send(bob, tmp_path / "file.txt" / "below").expect(NO_INPUT, 10), "below")
+    # One bad path among good ones: nothing is sent, since it is found before anybody is rung.
+    assert_one_line(alice.send(bob, file, tmp_path / "missing").expect(NO_INPUT, 10), "missing")
+    assert bob.received() == []
+    assert receiving.running()
+
+
+def test_a_file_that_shrinks_or_grows_while_it_is_sent(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    for change in ("shrinks", "grows"):
+        path = tmp_path / change
+        path.write_bytes(bytes(1_000_000))
+        with relay.session("bob", receiving=True) as other:
+            sending = alice.send(other.identity.name, path)
+            transfer = other.ring()["transfer"]
+            if change == "shrinks":
+                os.truncate(path, 1000)
+            else:
+                with open(path, "ab") as file:
+                    file.write(b"more")
+            start = other.accept(transfer)
+            downloading = background(protocol.download, relay, start)
+            if change == "shrinks":
+                assert other.failed(transfer, 3)["code"] in ("cannot_read", "sender_gone")
+                assert_one_line(sending.expect({NO_INPUT, IO}, 5), change)
+            else:
+                status = sending.wait(5) if not downloading.result(5)[2] else None
+                assert status in (None, NO_INPUT, IO)
+            downloading.exception(5)
+        sending.kill()
+
+
+def in_a_full_place(bob, size, script_end=""):
+    """Runs `receive` in a mount namespace of its own whose inbox is a file system of `size`; what is in it at the end
+    is listed into a file."""
+    listing = bob.home / "listing"
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    inbox = shlex.quote(str(bob.inbox))
+    script = (
+        f"mount -t tmpfs -o size={size} tmpfs {inbox} || exit 99; {script_end} "
+        f'"$@"; status=$?; ls -A {inbox} > {shlex.quote(str(listing))}; exit $status'
+    )
+    return (*unshare, "sh", "-c", script, "sh"), listing
+
+
+def test_a_disk_too_small_for_a_known_size(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "big", "too big", 10_000_000)
+    prefix, listing = in_a_full_place(bob, "4m")
+    receiving = bob.receive(prefix=prefix)
+    sending = alice.send(bob, tmp_path / "big").expect({NO_OUTPUT, IO, REFUSED}, 10)
+    assert_one_line(sending, bob.name, ("space", "room", "full"))
+    receiving.expect({NO_OUTPUT, IO, REFUSED}, 5)
+    assert_one_line(receiving, ("space", "room", "full"))
+    assert b"big" not in listing.read_bytes().split(b"\n")
+    relay.healthy()
+
+
+def test_a_disk_that_fills_up_on_the_way(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "big", "too big", 10_000_000)
+    prefix, listing = in_a_full_place(bob, "4m")
+    receiving = bob.receive(prefix=prefix)
+    with open(tmp_path / "big", "rb") as stdin:
+        sending = alice.send(bob, "-", stdin=stdin).expect({NO_OUTPUT, IO, REFUSED}, 10)
+    assert_one_line(sending, bob.name, ("space", "room", "full", "write"))
+    receiving.expect({NO_OUTPUT, IO}, 5)
+    assert_one_line(receiving, ("space", "room", "full"))
+    assert all(name.endswith(b".part") for name in listing.read_bytes().split()), listing.read_bytes()
+    relay.healthy()
+
+
+def test_a_closed_standard_output(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "file", "closed pipe", 5_000_000)
+    read, write = os.pipe()
+    receiving = bob.receive(output="-", stdout=write)
+    os.close(write)
+    sending = alice.send(bob, tmp_path / "file")
+    os.read(read, 1000)
+    os.close(read)
+    receiving.expect({NO_OUTPUT, IO}, 5)
+    assert sending.wait(5) > 0
+
+
+def test_a_read_only_directory(people, file):
+    alice, bob = people("alice", "bob")
+    bob.inbox.chmod(0o555)
+    receiving = bob.receive(prefix=mortal(), ready=False)
+    bob_ready = background(bob.wait_online, receiving)
+    # Either it says so before it is rung, or it declines with the reason.
+    until(lambda: bob_ready.done(), 25, "receive is up or gone")
+    if bob_ready.exception() is None:
+        sending = alice.send(bob, file).expect({NO_OUTPUT, IO, REFUSED}, 10)
+        assert_one_line(sending, bob.name)
+    receiving.expect(NO_OUTPUT, 5)
+    assert_one_line(receiving, str(bob.inbox))
+    bob.inbox.chmod(0o755)
+    assert bob.received() == []
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "below a file"])
+def test_an_output_that_is_no_directory(people, tmp_path, kind):
+    bob = people("bob")
+    (tmp_path / "plain").write_bytes(b"x")
+    target = {
+        "missing": tmp_path / "no" / "such",
+        "file": tmp_path / "plain",
+        "below a file": tmp_path / "plain" / "x",
+    }[kind]
+    process = bob.receive(output=target, ready=False)
+    assert_one_line(process.expect(NO_OUTPUT, 10), target.name)
+
+
+def test_yes_for_everyone_says_so_and_without_yes_it_refuses(people):
+    bob = people("bob")
+    bob.run("receive", "--once", "--output", bob.inbox).expect({USAGE, REFUSED}, 10)
+    receiving = bob.receive()
+    assert any(word in receiving.err().lower() for word in ("every", "any")), receiving.err()
+
+
+def test_commands_without_a_profile_say_login(relay, tmp_path, file):
+    alice = relay.person("alice", tmp_path, login=False)
+    for arguments in (["send", "bob", file], ["receive", "--yes"], ["whoami"]):
+        process = alice.run(*arguments).expect({CONFIGURATION, USAGE}, 10)
+        assert_one_line(process, "login")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["send"],
+        ["send", "bob"],
+        ["send", "bob", "x", "--what"],
+        ["receive", "--max-size", "much"],
+        ["send", "bob", "x", "--timeout", "soon"],
+        ["login"],
+    ],
+    ids=lambda arguments: "-".join(arguments) or "nothing",
+)
+def test_usage(relay, tmp_path, arguments):
+    alice = relay.person("alice", tmp_path, login=False)
+    process = alice.run(*arguments, profile=False)
+    process.expect({USAGE, 0} if not arguments else USAGE, 10)
+
+
+def test_version_and_help(binaries, relay, tmp_path):
+    alice = relay.person("alice", tmp_path, login=False)
+    for arguments in (["--help"], ["--version"], ["send", "--help"], ["receive", "--help"], ["login", "--help"]):
+        assert alice.run(*arguments, profile=False).expect(0, 10).out().strip()
+    for arguments in (["--help"], ["--version"], ["serve", "--help"], ["invite", "--help"]):
+        done = subprocess.run([binaries / "relay-server", *arguments], capture_output=True, timeout=10)
+        assert done.returncode == 0 and done.stdout
+
+
+def test_profiles_are_private(relay, tmp_path):
+    alice = relay.person("alice", tmp_path)
+    modes = {path: path.stat().st_mode & 0o777 for path in [alice.profile, *alice.profile.rglob("*")]}
+    assert modes[alice.profile] == 0o700
+    assert all(mode & 0o077 == 0 for path, mode in modes.items() if path.is_file() and "key" in path.name.lower()), (
+        modes
+    )
+    assert any(path.is_file() for path in modes)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"\x00" * 100, b"{", b"[]", b'{"name":5}', b"\xff" * 4096],
+    ids=["empty", "zeros", "brace", "array", "number", "noise"],
+)
+def test_a_damaged_profile(relay, tmp_path, damage, file):
+    alice = relay.person("alice", tmp_path)
+    files = [path for path in alice.profile.rglob("*") if path.is_file()]
+    for path in files:
+        kept = path.read_bytes()
+        path.write_bytes(damage)
+        process = alice.send("nobody-here", file)
+        status = process.wait(10)
+        assert status in (CONFIGURATION, VERIFICATION, NO_INPUT, IO, UNREACHABLE, REFUSED), (path, process.tail())
+        assert_one_line(process)
+        path.write_bytes(kept)
+
+
+def test_doctor_names_the_step_that_fails(relay, certs, tmp_path):
+    alice = relay.person("alice", tmp_path)
+    good = alice.run("doctor").expect(0, 15)
+    for step in ("TCP", "TLS", "certificate", "WebSocket", "login"):
+        assert step.lower() in good.out().lower() + good.err().lower(), good.tail()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    bad = alice.run("doctor", "--server", f"https://127.0.0.1:{port}").expect(UNREACHABLE, 15)
+    assert "tcp" in (bad.out() + bad.err()).lower()
+    bad = alice.run("doctor", "--server", "https://relay.invalid").expect(UNREACHABLE, 15)
+    assert "dns" in (bad.out() + bad.err()).lower()
+    other = certificates.forged(tmp_path / "other", "127.0.0.1")
+    bad = alice.run("doctor", "--ca", other.ca)
+    assert bad.wait(15) in (UNREACHABLE, REFUSED, CONFIGURATION)
+    assert "certificate" in (bad.out() + bad.err()).lower()
+
+
+def test_whoami(relay, tmp_path):
+    alice = relay.person("alice", tmp_path)
+    process = alice.run("whoami").expect(0, 10)
+    assert alice.name in process.out()

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contents of every size arrive as they were."""
+
+import hashlib
+import os
+
+import pytest
+
+from harness import content
+
+
+def assert_only(person, name):
+    """The inbox holds this file and nothing else."""
+    assert person.received() == [os.fsencode(name)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 1_000_003])
+def test_a_file_arrives(people, tmp_path, size):
+    alice, bob = people("alice", "bob")
+    digest = content.file(tmp_path / "report.pdf", f"size {size}", size)
+    receiving = bob.receive(sender=alice.name)
+    sending = alice.send(bob, tmp_path / "report.pdf")
+    sending.expect(0, 15)
+    receiving.expect(0, 5)
+    assert content.sha256(bob.inbox / "report.pdf") == digest
+    assert_only(bob, "report.pdf")
+    assert "delivered" in sending.out() + sending.err()
+
+
+@pytest.mark.large
+@pytest.mark.timeout(240)
+def test_two_gibibytes_arrive(people, large):
+    alice, bob = people("alice", "bob")
+    digest = content.file(large / "big.bin", "2 GiB", 2 * content.GiB)
+    (large / "inbox").mkdir()
+    receiving = bob.receive(output=large / "inbox")
+    alice.send(bob, large / "big.bin").expect(0, 180)
+    receiving.expect(0, 10)
+    assert (large / "inbox" / "big.bin").stat().st_size == 2 * content.GiB
+    assert content.sha256(large / "inbox" / "big.bin") == digest
+
+
+def test_standard_input_goes_to_standard_output(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    digest = content.file(tmp_path / "in", "stdin", 30_000_000)
+    receiving = bob.receive(output="-")
+    with open(tmp_path / "in", "rb") as stdin:
+        sending = alice.send(bob, "-", stdin=stdin)
+    sending.expect(0, 20)
+    receiving.expect(0, 5)
+    assert content.sha256(receiving.stdout_path) == digest
+    assert bob.received() == []
+
+
+def test_empty_standard_input(people):
+    alice, bob = people("alice", "bob")
+    receiving = bob.receive(output="-")
+    alice.send(bob, "-").expect(0, 15)
+    receiving.expect(0, 5)
+    assert receiving.stdout_path.read_bytes() == b""
+
+
+def test_standard_input_gets_a_name_in_a_folder(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "in").write_bytes(b"some text")
+    receiving = bob.receive()
+    with open(tmp_path / "in", "rb") as stdin:
+        alice.send(bob, "-", stdin=stdin).expect(0, 15)
+    receiving.expect(0, 5)
+    (name,) = bob.received()
+    assert (bob.inbox / os.fsdecode(name)).read_bytes() == b"some text"
+
+
+def test_a_file_to_standard_output(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    digest = content.file(tmp_path / "a", "to stdout", 1_000_000)
+    receiving = bob.receive(output="-")
+    alice.send(bob, tmp_path / "a").expect(0, 15)
+    receiving.expect(0, 5)
+    assert hashlib.sha256(receiving.stdout_path.read_bytes()).hexdigest() == digest
+
+
+def test_several_files_in_one_send(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    receiving = bob.receive(once=False)
+    digests = {
+        f"file {number}": content.file(tmp_path / f"file {number}", number, 100_000 * number) for number in range(5)
+    }
+    alice.send(bob, *(tmp_path / name for name in digests)).expect(0, 20)
+    assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
+    assert receiving.running()
+
+
+def test_several_receivers_in_one_send(people, tmp_path):
+    alice, bob, carol = people("alice", "bob", "carol")
+    digest = content.file(tmp_path / "file", "two receivers", 300_000)
+    receiving = [bob.receive(), carol.receive()]
+    alice.send(f"{bob.name},{carol.name}", tmp_path / "file").expect(0, 20)
+    for process, person in zip(receiving, (bob, carol)):
+        process.expect(0, 5)
+        assert content.sha256(person.inbox / "file") == digest
+
+
+def test_nothing_is_overwritten(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (bob.inbox / "report.pdf").write_bytes(b"mine")
+    (bob.inbox / "report (1).pdf").symlink_to("/nonexistent")
+    receiving = bob.receive(once=False)
+    for text in (b"first", b"second"):
+        (tmp_path / "report.pdf").write_bytes(text)
+        alice.send(bob, tmp_path / "report.pdf").expect(0, 15)
+    assert receiving.running()
+    assert (bob.inbox / "report.pdf").read_bytes() == b"mine"
+    assert (bob.inbox / "report (2).pdf").read_bytes() == b"first"
+    assert (bob.inbox / "report (3).pdf").read_bytes() == b"second"
+    assert len(bob.received()) == 4
+
+
+def test_twenty_transfers_at_once(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    receiving = bob.receive(once=False)
+    digests, sending = {}, []
+    for number in range(20):
+        digests[f"file-{number}"] = content.file(tmp_path / f"file-{number}", f"at once {number}", 4_000_000 + number)
+    for name in digests:
+        sending.append(alice.send(bob, tmp_path / name))
+    for process in sending:
+        process.expect(0, 60)
+    assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
+    assert receiving.running()
+    relay.healthy()
+
+
+def test_a_sender_waits_for_a_receiver_who_is_not_there_yet(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"patience")
+    sending = alice.send(bob, tmp_path / "file")
+    sending.wait_for(r"(?i)wait", 10)
+    receiving = bob.receive(ready=False)
+    sending.expect(0, 15)
+    receiving.expect(0, 5)
+    assert (bob.inbox / "file").read_bytes() == b"patience"
+
+
+def test_the_size_limit_of_the_receiver(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "large").write_bytes(bytes(2_000_000))
+    (tmp_path / "small").write_bytes(bytes(1000))
+    receiving = bob.receive("--max-size", "1MB", once=False)
+    alice.send(bob, tmp_path / "large").expect(77, 15)
+    alice.send(bob, tmp_path / "small").expect(0, 15)
+    with open(tmp_path / "large", "rb") as stdin:
+        alice.send(bob, "-", stdin=stdin).expect(77, 15)
+    assert bob.received() == [b"small"]
+    assert receiving.running()
+
+
+def test_only_the_named_sender_is_accepted(people, tmp_path):
+    alice, bob, eve = people("alice", "bob", "eve")
+    (tmp_path / "file").write_bytes(b"hello")
+    receiving = bob.receive(sender=alice.name, once=False)
+    eve.send(bob, tmp_path / "file").expect(77, 15)
+    assert bob.received() == []
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    assert bob.received() == [b"file"]
+    assert receiving.running()

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody dies, stops or gives up in the middle: the other side knows at once, and no half file looks whole."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from harness import content, measure, protocol, raw
+from harness.pairs import Pair, wait_for_bytes
+from harness.waiting import background, settled, until
+
+SIZE = 4 * content.GiB  # sparse: it takes no room at the sender
+
+
+def biggest(folder):
+    """How large the largest file below `folder` is."""
+    sizes = []
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                sizes.append(os.lstat(os.path.join(where, name)).st_size)
+            except FileNotFoundError:
+                pass
+    return max(sizes, default=0)
+
+
+def halfway(alice, bob, large, *, receive=(), send=()):
+    """Starts a transfer of a large file and returns (sending, receiving) when some of it has arrived."""
+    with open(large / "film.mkv", "wb") as file:
+        file.truncate(SIZE)
+    (large / "inbox").mkdir()
+    receiving = bob.receive(*receive, output=large / "inbox")
+    sending = alice.send(bob, *send, large / "film.mkv")
+    until(lambda: biggest(large / "inbox") >= SIZE // 32, 60, "a good part of the file")
+    assert sending.running() and receiving.running()
+    return sending, receiving
+
+
+def one_second_after(kill, process):
+    """Runs `kill`, then waits for the end of `process` as long as the contract allows; its exit status and the time."""
+    began = time.monotonic()
+    kill()
+    return process.wait(1.0), time.monotonic() - began
+
+
+def halves_by_the_byte(alice, bob, size=100_000_000):
+    """As `halfway`, but exactly: standard input stops at half. (sending, receiving, the pipe's end)."""
+    receiving = bob.receive()
+    read, write = os.pipe()
+    sending = alice.send(bob, "-", stdin=read)
+    os.close(read)
+    background(lambda: [os.write(write, bytes(1_000_000)) for _ in range(size // 2_000_000)])
+    until(lambda: biggest(bob.inbox) >= size // 2 - 65_536 * 16, 30, "half of it")
+    return sending, receiving, write
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_sender_goes_in_the_middle(people, large, how):
+    alice, bob = people("alice", "bob")
+    sending, receiving = halfway(alice, bob, large)
+    status, _ = one_second_after(lambda: sending.signal(how), receiving)
+    assert status not in (0, None) and status > 0, receiving.tail()
+    assert not (large / "inbox" / "film.mkv").exists()
+    assert sending.wait(2) != 0
+    assert len(receiving.err().strip().splitlines()) <= 12, receiving.err()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_receiver_goes_in_the_middle(people, large, how):
+    alice, bob = people("alice", "bob")
+    sending, receiving = halfway(alice, bob, large)
+    status, _ = one_second_after(lambda: receiving.signal(how), sending)
+    assert status not in (0, None) and status > 0, sending.tail()
+    assert "delivered" not in sending.out(), sending.out()
+    assert receiving.wait(2) != 0
+    assert not (large / "inbox" / "film.mkv").exists()
+
+
+def test_the_sender_is_killed_when_half_is_through(people):
+    alice, bob = people("alice", "bob")
+    sending, receiving, write = halves_by_the_byte(alice, bob)
+    status, _ = one_second_after(lambda: sending.signal(signal.SIGKILL), receiving)
+    os.close(write)
+    assert status > 0, receiving.tail()
+    assert all(name.endswith(b".part") for name in bob.received()), bob.received()
+
+
+def test_the_receiver_is_killed_when_half_is_through(people):
+    alice, bob = people("alice", "bob")
+    sending, receiving, write = halves_by_the_byte(alice, bob)
+    status, _ = one_second_after(lambda: receiving.signal(signal.SIGKILL), sending)
+    os.close(write)
+    assert status > 0, sending.tail()
+    assert all(name.endswith(b".part") for name in bob.received()), bob.received()
+
+
+def test_a_receiver_killed_after_the_last_byte_is_not_a_delivery(relay, people, tmp_path):
+    alice = people("alice")
+    (tmp_path / "file").write_bytes(b"abc")
+    with relay.session("bob", receiving=True) as bob:
+        sending = alice.send(bob.identity.name, tmp_path / "file")
+        start = bob.accept(bob.ring()["transfer"])
+        assert protocol.download(relay, start)[2]
+    status = sending.wait(3)
+    assert status > 0 and "delivered" not in sending.out(), sending.tail()
+
+
+def test_a_sender_who_leaves_while_ringing_is_told_to_the_receiver(relay, people, tmp_path):
+    alice = people("alice")
+    (tmp_path / "file").write_bytes(b"abc")
+    with relay.session("bob", receiving=True) as bob:
+        for how, codes in ((signal.SIGKILL, {"sender_gone"}), (signal.SIGINT, {"cancelled", "sender_gone"})):
+            sending = alice.send(bob.identity.name, tmp_path / "file")
+            ring = bob.ring()
+            sending.signal(how)
+            assert bob.failed(ring["transfer"], 1)["code"] in codes
+            assert sending.wait(2) != 0
+
+
+def test_ctrl_c_of_a_sender_tells_the_receiver_that_it_was_cancelled(relay, people, large):
+    alice = people("alice")
+    with open(large / "file", "wb") as file:
+        file.truncate(SIZE)
+    with relay.session("bob", receiving=True) as bob:
+        sending = alice.send(bob.identity.name, large / "file")
+        start = bob.accept(bob.ring()["transfer"])
+        arrived = []
+        downloading = background(protocol.download, relay, start, lambda piece: arrived.append(len(piece)))
+        until(lambda: sum(arrived) > 10_000_000, 20, "the first bytes")
+        sending.signal(signal.SIGINT)
+        failed = bob.failed(start.transfer, 1)
+        assert (failed["code"], failed["by"]) == ("cancelled", "peer")
+        assert downloading.result(5)[2] is False, "a cut must not look whole"
+        assert sending.wait(2) in (130, 75, 77, 74), sending.tail()
+
+
+def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, people):
+    bob = people("bob")
+    receiving = bob.receive()
+    with relay.session("alice") as alice:
+        offer = alice.offer(bob.name, protocol.pack(v=0, name="file", size=1_000_000))
+        start = offer.start()
+        stop = []
+
+        def slowly():
+            while not stop:
+                yield bytes([0, 0, 0, 1, 120])
+                time.sleep(0.01)
+
+        uploading = background(protocol.upload, relay, start, slowly(), length=None)
+        until(lambda: biggest(bob.inbox) or offer.session._arrived, 10, "the first bytes")
+        receiving.signal(signal.SIGINT)
+        with pytest.raises(protocol.Failed) as failed:
+            offer.delivered(1)
+        assert failed.value.code in ("cancelled", "receiver_gone")
+        uploading.exception(5)
+        stop.append(True)
+    assert receiving.wait(2) != 0
+    assert not (bob.inbox / "file").exists()
+
+
+def test_the_uploads_answer_is_readable_when_the_receiver_is_cut(relay):
+    with Pair(relay) as pair:
+        offer, download, upload = pair.flowing(100_000_000)
+        pushing = background(upload.send, bytes(100_000_000))
+        wait_for_bytes(download, 1_000_000)
+        download.reset()
+        pushing.result(10)
+        answer = upload.answer(timeout=5, method="PUT")
+        assert answer is not None and answer.status == 502 and b"receiver_gone" in answer.body, answer
+        with pytest.raises(protocol.Failed) as failed:
+            offer.delivered(2)
+        assert failed.value.code == "receiver_gone"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_cut_sender_never_ends_the_body_cleanly(relay, known, how):
+    with Pair(relay) as pair:
+        offer, download, upload = pair.flowing(1_000_000 if known else None)
+        upload.send(b"x" * 500_000 if known else raw.chunked(b"x" * 500_000, end=False))
+        head = download.head()
+        assert head.status == 200
+        assert (head.header("content-length") == "1000000") is known
+        wait_for_bytes(download, 400_000)
+        (upload.close if how == "close" else upload.reset)()
+        began = time.monotonic()
+        assert download.how_ended(1.0) in (raw.TRUNCATED, raw.RESET), download.ended
+        assert time.monotonic() - began < 1.0
+        if not known:
+            assert not download.buffer.endswith(b"0\r\n\r\n")
+        failed = pair.receiver.failed(offer.transfer)
+        assert failed["code"] == "sender_gone", failed
+
+
+def test_a_half_closed_tls_upload_is_a_cut(relay):
+    with Pair(relay) as pair:
+        _, download, upload = pair.flowing(1000)
+        upload.send(b"x" * 500)
+        background(upload.socket.unwrap)
+        assert download.head().status == 200
+        assert download.how_ended(3) in (raw.TRUNCATED, raw.RESET)
+
+
+def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, certs, own_relay, large):
+    """Memory is that of smaps_rollup. The first transfer warms the server's allocator; the second is stopped twice, and
+    what is compared is the server while bytes flow, just before the second stop, with the server when all is still."""
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    with open(large / "small", "wb") as file:
+        file.truncate(300_000_000)
+    receiving = bob.receive()
+    alice.send(bob, large / "small").expect(0, 30)
+    receiving.expect(0, 5)
+
+    sending, receiving = halfway(alice, bob, large)
+    accepted = lambda: measure.io(relay.pid)["rchar"]  # noqa: E731 - what the server has read from its sockets
+    receiving.signal(signal.SIGSTOP)
+    settled(accepted, 1, 20, "the server still reads")
+    receiving.signal(signal.SIGCONT)
+    seen = biggest(large / "inbox")
+    until(lambda: biggest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again")
+
+    before = max(relay.resident() for _ in range(5))
+    receiving.signal(signal.SIGSTOP)
+    at_stop = accepted()
+    at_rest = settled(accepted, 2, 20, "the server still reads")
+    after = relay.resident()
+    assert after - before <= 256 * 1024, f"{(after - before) // 1024} KiB"
+    assert at_rest - at_stop <= 8 * content.MiB, (
+        f"{(at_rest - at_stop) / content.MiB:.1f} MiB were taken after the stop"
+    )
+    sent = measure.io(sending.pid)["rchar"]
+    assert settled(lambda: measure.io(sending.pid)["rchar"], 1, 10, "the sender reads on") - sent < 100_000
+    relay.healthy()
+    receiving.signal(signal.SIGCONT)
+    seen = biggest(large / "inbox")
+    until(lambda: biggest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again after the second stop")
+
+
+def test_a_stopped_pair_slows_nobody(relay, people, large, tmp_path):
+    alice, bob, carol, dave = people("alice", "bob", "carol", "dave")
+    _, receiving = halfway(alice, bob, large)
+    receiving.signal(signal.SIGSTOP)
+    digest = content.file(tmp_path / "other", "unrelated", 50_000_000)
+    other = dave.receive()
+    carol.send(dave, tmp_path / "other").expect(0, 15)
+    other.expect(0, 5)
+    assert content.sha256(dave.inbox / "other") == digest

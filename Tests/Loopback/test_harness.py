@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tools can tell good from bad: a tool that cannot fail proves nothing. Needs no built executables."""
+
+import hashlib
+import socket
+import ssl
+import threading
+
+import pytest
+
+from harness import certificates, content, protocol, raw, records
+from harness.terminal import rendered
+from harness.waiting import TooLate, background, settled, until
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000])
+@pytest.mark.parametrize("step", [1, 7, 65_540, 1_000_000])
+def test_records_come_back_in_any_pieces(size, step):
+    body = content.data("records", size)
+    stream = b"".join(records.encode([body[:1000], body[1000:]]))
+    assert len(stream) == records.length(size)
+    decoder = records.Decoder(size)
+    got = b"".join(decoder.feed(stream[at : at + step]) for at in range(0, len(stream), step))
+    decoder.close()
+    assert got == body
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        records.record(2, b"abc"),
+        records.record(0, b""),
+        records.record(0, b"x" * 65_537),
+        records.record(1, bytes(32)),
+        records.record(0, b"abcd"),
+        b"".join(records.encode([b"abc"])) + b"x",
+    ],
+)
+def test_a_broken_stream_is_refused(stream):
+    with pytest.raises(records.Refused):
+        records.Decoder(3).feed(stream)
+
+
+def test_a_stream_without_its_end_is_a_cut():
+    decoder = records.Decoder(3)
+    decoder.feed(records.record(0, b"abc"))
+    with pytest.raises(records.Cut):
+        decoder.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves one TLS connection by a function on the plain and the wrapped socket."""
+    certs = certificates.forged(tmp_path / "certs", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certs.chain, certs.key)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(function):
+        def run():
+            plain, _ = listener.accept()
+            wrapped = context.wrap_socket(plain, server_side=True)
+            wrapped.recv(1000)
+            function(wrapped)
+
+        threading.Thread(target=run, daemon=True).start()
+        return raw.Connection(listener.getsockname(), certs.ca, timeout=5)
+
+    yield serve
+    listener.close()
+
+
+def notify(connection):
+    """Ends properly."""
+    try:
+        connection.unwrap()
+    except OSError:
+        pass
+    connection.close()
+
+
+def test_each_way_to_end_is_told_apart(server):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+
+    def reset(connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+
+    for function, expected in ((notify, raw.NOTIFY), (lambda it: it.close(), raw.TRUNCATED), (reset, raw.RESET)):
+
+        def serve(connection, function=function):
+            connection.sendall(head + b"hel")
+            function(connection)
+
+        with server(serve) as client:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            try:
+                answer = client.answer()
+            except ConnectionError:
+                answer = None
+            assert answer is None or not answer.complete
+            # After a reset Python reports whichever it saw first.
+            assert client.how_ended(2) in (expected, raw.TRUNCATED if expected == raw.RESET else expected), client.ended
+    hold = threading.Event()
+    with server(lambda connection: (connection.sendall(head), hold.wait(5))) as client:
+        client.send(b"x")
+        assert client.how_ended(0.2) == raw.OPEN
+        hold.set()
+
+
+def test_answers_are_read_as_they_are_framed(server):
+    for sent, status, body, complete in (
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, b"ok", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", 200, b"ok", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok", 200, b"ok", False),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nok", 403, b"ok", False),
+        (b"HTTP/1.1 502 No\r\n\r\nok", 502, b"ok", True),
+    ):
+        with server(lambda connection, sent=sent: (connection.sendall(sent), notify(connection))) as client:
+            client.send(b"x")
+            answer = client.answer()
+            assert (answer.status, answer.body, answer.complete) == (status, body, complete), sent
+
+
+def test_content_differs_by_seed_and_is_stable():
+    assert content.data(1, 5000) != content.data(2, 5000)
+    assert content.data(1, 5_000_000)[:5000] == content.data(1, 5000)
+    assert len(content.data(1, 5_000_001)) == 5_000_001
+
+
+def test_the_signature_is_over_the_five_lines():
+    identity = protocol.Identity("alice")
+    nonce = protocol.b64(bytes(range(32)))
+    credentials = identity.credentials("login", "RELAY.example.com:8443", nonce)
+    text = f"relay.v1 login\nrelay.example.com:8443\nalice\n{nonce}\n{identity.exchange_key}"
+    identity.signing.public_key().verify(protocol.unb64(credentials["signature"]), text.encode())
+
+
+def test_waiting_has_an_end():
+    with pytest.raises(TooLate):
+        until(lambda: False, 0.05, "never")
+    with pytest.raises(TooLate):
+        counter = iter(range(10**9))
+        settled(lambda: next(counter), 0.1, 0.3, "never still")
+    assert settled(lambda: 5, 0.05, 1, "still") == 5
+    with pytest.raises(ZeroDivisionError):
+        background(lambda: 1 / 0).result(5)
+
+
+def test_a_terminal_is_rendered():
+    assert rendered("one\rtwo\nthree\r\x1b[Kfour\n") == ["two", "four", ""]
+    assert rendered("aaaa\rb") == ["baaa"]
+    assert hashlib.sha256(b"").hexdigest() == hashlib.sha256(content.data(0, 0)).hexdigest()

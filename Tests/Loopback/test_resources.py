@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a transfer costs the server: nothing on disk, and no memory that grows with the file."""
+
+import pytest
+
+from harness import content, measure
+from harness.pairs import Pair
+from harness.waiting import background, until
+
+
+def test_nothing_is_written_to_disk(own_relay, tmp_path):
+    relay = own_relay(registration="open", level="notice")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    digest = content.file(tmp_path / "file", "no disk", 100_000_000)
+    receiving = bob.receive()
+    before = measure.io(relay.pid)["write_bytes"]
+    alice.send(bob, tmp_path / "file").expect(0, 30)
+    receiving.expect(0, 5)
+    assert measure.io(relay.pid)["write_bytes"] == before
+    assert content.sha256(bob.inbox / "file") == digest
+
+
+@pytest.mark.large
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_memory_is_flat_over_five_gibibytes(own_relay, tmp_path):
+    """Resident memory is sampled each 20 MiB or so. The first half GiB is the warm-up; after it, the highest sample of
+    the second half must not be more than 1 MiB above the highest of the first."""
+    relay = own_relay(registration="open", level="notice")
+    size = 5 * content.GiB
+    piece = content.data("five GiB", 4 * content.MiB)
+    samples, arrived = [], 0
+
+    with Pair(relay, timeout=60) as pair:
+        _, download, upload = pair.flowing(size)
+
+        def push():
+            for _ in range(size // len(piece)):
+                if not upload.send(piece):
+                    return False
+            return True
+
+        pushing = background(push)
+        head = download.head()
+        assert head.status == 200 and head.header("content-length") == str(size)
+        arrived, download.buffer = len(download.buffer), b""
+        into, next_sample = memoryview(bytearray(1 << 20)), 0
+        download.socket.settimeout(30)
+        while arrived < size:
+            count = download.socket.recv_into(into)
+            assert count, f"cut after {arrived}"
+            arrived += count
+            if arrived >= next_sample:
+                samples.append((arrived, relay.resident()))
+                next_sample = arrived + 20 * content.MiB
+        assert pushing.result(10)
+        assert upload.answer(method="PUT").body.replace(b" ", b"") == b'{"bytes":%d}' % size
+    warm = [(at, memory) for at, memory in samples if at > content.GiB // 2]
+    half = warm[len(warm) // 2][0]
+    first = max(memory for at, memory in warm if at <= half)
+    second = max(memory for at, memory in warm if at > half)
+    assert second - first <= content.MiB, f"grew by {(second - first) // 1024} KiB: {warm[::20]}"
+
+
+def test_descriptors_and_memory_return_to_where_they_were(own_relay):
+    relay = own_relay(registration="open", level="notice")
+
+    def round_of(count):
+        for number in range(count):
+            with Pair(relay, source=f"127.0.2.{1 + number % 20}") as pair:
+                _, download, upload = pair.flowing(200_000)
+                upload.send(bytes(200_000 if number % 3 else 100_000))
+                if number % 3:
+                    assert upload.answer(method="PUT").status == 200
+                    assert download.answer().complete
+                else:
+                    upload.close()
+                    download.how_ended(5)
+
+    round_of(30)
+    until(lambda: measure.descriptors(relay.pid) <= 40, 10, lambda: f"{measure.descriptors(relay.pid)} descriptors")
+    rest, memory = measure.descriptors(relay.pid), relay.resident()
+    round_of(60)
+    until(lambda: measure.descriptors(relay.pid) <= rest, 10, lambda: f"{measure.descriptors(relay.pid)}, not {rest}")
+    assert relay.resident() - memory < 2 * content.MiB
+
+
+def test_a_receiver_that_never_reads_costs_little(own_relay):
+    relay = own_relay(registration="open", level="notice")
+
+    def stalled():
+        with Pair(relay, timeout=30) as pair:
+            _, _, upload = pair.flowing(content.GiB)
+            before = relay.resident()
+            upload.socket.settimeout(2)
+            try:
+                while upload.sent < 64 * content.MiB:
+                    upload.sent += upload.socket.send(bytes(65_536))
+            except TimeoutError:
+                pass
+            return upload.sent, relay.resident() - before
+
+    stalled()
+    sent, grown = stalled()
+    assert grown <= 256 * 1024, f"{grown // 1024} KiB"
+    assert sent <= 8 * content.MiB, f"{sent / content.MiB:.1f} MiB accepted"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing that was sent, and nothing that opens a door, is in what the server prints, at its most talkative."""
+
+from harness import protocol, raw
+from harness.pairs import Pair
+
+CANARY = "canary-3f9a1c7e"
+
+
+def test_the_servers_log_holds_no_secret(own_relay, tmp_path):
+    relay = own_relay(registration="invite", level="trace")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    secrets = {CANARY}
+    code = relay.invite()
+    secrets.add(code)
+    relay.person("carol", tmp_path, login=False).login(env={"RELAY_INVITE": code})
+    relay.person("dave", tmp_path, login=False).login(env={"RELAY_INVITE": code}, expect=77)
+    name = f"{CANARY}-name.txt"
+    (tmp_path / name).write_bytes(f"{CANARY}-payload".encode() * 1000)
+    receiving = bob.receive()
+    alice.send(bob, tmp_path / name).expect(0, 15)
+    receiving.expect(0, 5)
+
+    identities = [protocol.Identity(f"{each}-py") for each in ("erin", "frank")]
+    for identity in identities:
+        relay.session(identity=identity, invitation=relay.invite()).close()
+    pair = Pair.__new__(Pair)
+    pair.relay, pair.source, pair.timeout, pair.connections = relay, None, 15, []
+    pair.sender, pair.receiver = (protocol.Session(relay, identity).login() for identity in identities)
+    pair.receiver.presence()
+    with pair:
+        offer = pair.sender.offer(identities[1].name, protocol.pack(v=0, name=f"{CANARY}.pdf", size=3))
+        transfer = pair.receiver.ring()["transfer"]
+        start = pair.receiver.accept(transfer)
+        secrets.add(start.token)
+        # A token in the wrong place, as people and balancers do it: still not in the log.
+        for target in (f"/upload?token={start.token}", f"/{start.token}", f"/healthz?token={start.token}"):
+            with raw.Connection(relay.address, relay.ca) as connection:
+                connection.send(raw.request("GET", target, f"Referer: https://x/{CANARY}", f"User-Agent: {CANARY}"))
+                connection.answer()
+        download = pair.connect()
+        download.send(raw.request("GET", f"/download?token={start.token}"))
+        token = offer.start().token
+        secrets.add(token)
+        upload = pair.connect()
+        upload.send(raw.request("PUT", f"/upload?token={token}", "Content-Length: 1000", body=CANARY.encode()))
+        download.head()
+        upload.close()
+        pair.receiver.failed(transfer)
+        pair.sender.send(type="dance", id="x", secret=CANARY)
+        pair.sender.send(type=CANARY, id="y")
+        pair.sender.ask("ping")
+    relay.stop()
+    log = relay.logs()
+    assert len(log) > 200, "a server at level trace says something"
+    for secret in secrets:
+        assert secret not in log, [line for line in log.splitlines() if secret in line][:3]
+    forged = [line for line in log.splitlines() if "\x1b" in line or "\r" in line]
+    assert not forged, forged
+
+
+def test_nothing_of_a_client_forges_a_line_of_the_log(own_relay):
+    relay = own_relay(registration="open", level="trace")
+    with raw.Connection(relay.address, relay.ca) as connection:
+        connection.send(b"GET /%0d%0aFORGED HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: a\x1b[31mFORGED\r\n\r\n")
+        connection.answer()
+    session = protocol.Session(relay, protocol.Identity("mallory"))
+    session.next(lambda message: message["type"] == "challenge")
+    credentials = session.identity.credentials("register", session.host, protocol.b64(bytes(32)))
+    session.send(type="register", id="c1", credentials={**credentials, "agent": "x\nFORGED\x1b[31m"})
+    session.close_code()
+    session.close()
+    relay.stop()
+    for line in relay.logs().splitlines():
+        assert not line.startswith("FORGED") and "\x1b" not in line, line

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server as an operator meets it: starting, stopping, dying, coming back."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from harness import certificates, content, protocol, raw
+from harness.executables import clean_environment
+from harness.pairs import Pair, wait_for_bytes
+from harness.relay import Relay
+from harness.waiting import background, until
+
+
+def test_sigterm_lets_transfers_finish_and_refuses_new_ones(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    pair = Pair(relay, timeout=20)
+    bystander = relay.session("carol", receiving=True)
+    _, download, upload = pair.flowing(2_000_000)
+    upload.send(b"a" * 1_000_000)
+    assert download.head().status == 200
+    wait_for_bytes(download, 900_000)
+
+    relay.process.signal(signal.SIGTERM)
+    # New ones are refused: by 503 or no connection, and by `draining` on a control connection that is still there.
+    until(lambda: refuses(relay), 5, "new requests are refused")
+    try:
+        bystander.offer(pair.receiver.identity.name, protocol.pack(v=0, name="late"))
+        pytest.fail("a new offer was taken")
+    except protocol.Refused as refused:
+        assert refused.code == "draining"
+    except ConnectionError:
+        assert bystander.closed == 1001
+    assert relay.process.running(), relay.process.tail()
+
+    upload.send(b"b" * 1_000_000)
+    assert upload.answer(method="PUT").status == 200
+    wait_for_bytes(download, 2_000_000)
+    assert download.buffer == b"a" * 1_000_000 + b"b" * 1_000_000
+    assert download.how_ended(5) == raw.NOTIFY
+    assert relay.process.wait(15) == 0, relay.process.tail()
+
+
+def refuses(relay):
+    """Whether a new request is refused."""
+    try:
+        with raw.Connection(relay.address, relay.ca, timeout=3) as connection:
+            connection.send(
+                raw.request(
+                    "GET",
+                    "/ws",
+                    "Connection: Upgrade",
+                    "Upgrade: websocket",
+                    "Sec-WebSocket-Version: 13",
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                    "Sec-WebSocket-Protocol: relay.v1",
+                )
+            )
+            answer = connection.head()
+            if answer is None:
+                return True
+            if answer.status == 503:
+                assert answer.header("retry-after"), "503 says when to come again"
+                return True
+            return False
+    except OSError:
+        return True
+
+
+def test_sigterm_with_relay_clients_in_the_middle(own_relay, large):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digest = content.file(large / "file", "drain", 500_000_000)
+    receiving = bob.receive()
+    sending = alice.send(bob, large / "file")
+    until(lambda: any(entry.stat().st_size > 1_000_000 for entry in bob.inbox.iterdir()), 20, "the first bytes")
+    relay.process.signal(signal.SIGTERM)
+    sending.expect(0, 30)
+    receiving.expect(0, 5)
+    assert content.sha256(bob.inbox / "file") == digest
+    assert relay.process.wait(15) == 0
+
+
+def test_sigterm_and_sigint_of_an_idle_server_with_sessions(own_relay):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        relay = own_relay(registration="open")
+        session = relay.session("alice")
+        relay.process.signal(number)
+        assert session.close_code(5) == 1001
+        assert relay.process.wait(5) == 0, relay.process.tail()
+        with pytest.raises(OSError):
+            socket.create_connection(relay.address, 2).close()
+
+
+def test_a_killed_server_comes_back_with_its_users(own_relay, tmp_path):
+    relay = own_relay(registration="invite")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    unused, used = relay.invite(), relay.invite()
+    relay.person("carol", tmp_path, login=False).login(env={"RELAY_INVITE": used})
+    relay.process.kill()
+    assert any(path.is_socket() for path in relay.state.rglob("*")), "the admin socket is stale now"
+    relay.start(relay.port)
+    assert "stale" in relay.logs() or relay.command("status").returncode == 0
+    (tmp_path / "file").write_bytes(b"still known")
+    receiving = bob.receive()
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 5)
+    relay.person("dave", tmp_path, login=False).login(env={"RELAY_INVITE": unused})
+    relay.person("eve", tmp_path, login=False).login(env={"RELAY_INVITE": used}, expect=77)
+    assert not [path for path in relay.state.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_killed_again_and_again_while_names_are_registered(own_relay):
+    relay = own_relay(registration="open")
+    known = []
+    for _ in range(5):
+        stop = []
+
+        def register():
+            while not stop:
+                identity = protocol.Identity(f"user{len(known)}")
+                try:
+                    relay.session(identity=identity).close()
+                except (OSError, ConnectionError, AssertionError, Exception):  # noqa: B014 - the server dies under it
+                    return
+                known.append(identity)
+
+        before = len(known)
+        working = background(register)
+        until(lambda: len(known) >= before + 5, 20, "names are registered")
+        relay.process.kill()
+        stop.append(True)
+        working.result(20)
+        relay.start()
+    for identity in known:
+        with protocol.Session(relay, identity) as session:
+            session.login()
+    listed = relay.command("users", "list").stdout
+    assert all(identity.name in listed for identity in known)
+
+
+def test_clients_fail_clearly_when_the_server_is_killed(own_relay, large):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    with open(large / "file", "wb") as file:
+        file.truncate(4 * content.GiB)
+    receiving = bob.receive()
+    sending = alice.send(bob, large / "file")
+    until(lambda: any(entry.stat().st_size > 1_000_000 for entry in bob.inbox.iterdir()), 20, "the first bytes")
+    relay.process.kill()
+    assert sending.wait(5) in (69, 74, 75), sending.tail()
+    assert receiving.wait(5) in (69, 74, 75), receiving.tail()
+    assert not (bob.inbox / "file").exists()
+
+
+def test_a_second_server_on_the_same_state_is_refused(own_relay, binaries, certs, tmp_path):
+    first = own_relay(registration="open")
+    second = Relay(binaries, certs, tmp_path / "second", registration="open", state=first.state).launch()
+    assert second.process.wait(10) in (69, 73, 75, 78), second.process.tail()
+    text = second.logs().lower()
+    assert "running" in text or "in use" in text, text
+    first.healthy()
+    assert first.command("status").returncode == 0, "the first one's admin socket is as it was"
+
+
+def test_a_port_in_use_is_said(own_relay, binaries, certs, tmp_path):
+    first = own_relay(registration="open")
+    second = Relay(binaries, certs, tmp_path / "second", registration="open").launch(first.port)
+    assert second.process.wait(10) in (69, 78), second.process.tail()
+    assert str(first.port) in second.logs() and "in use" in second.logs().lower(), second.logs()
+
+
+def test_bad_certificates_are_said(binaries, certs, tmp_path):
+    mixed = tmp_path / "mixed"
+    other = certificates.forged(mixed, "127.0.0.1")
+    cases = {
+        "missing": ("/nonexistent.pem", certs.key),
+        "mismatch": (certs.chain, other.key),
+        "no key": (certs.chain, certs.chain),
+        "no certificate": (certs.key, certs.key),
+    }
+    (tmp_path / "garbage").write_bytes(os.urandom(1000))
+    cases["garbage"] = (tmp_path / "garbage", certs.key)
+    for name, (chain, key) in cases.items():
+        for command in ([], ["check"]):
+            arguments = [
+                binaries / "relay-server",
+                *command,
+                "--listen",
+                "127.0.0.1:0",
+                "--tls-cert",
+                chain,
+                "--tls-key",
+                key,
+                "--state-dir",
+                tmp_path / "state",
+                "--metrics-listen",
+                "off",
+            ]
+            done = subprocess.run(
+                arguments,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                stdin=subprocess.DEVNULL,
+                env=clean_environment(tmp_path),
+            )
+            assert done.returncode == 78, (name, command, done)
+            text = done.stdout + done.stderr
+            assert any(str(path) in text for path in (chain, key)), (name, text)
+            if name == "mismatch":
+                assert "match" in text.lower(), text
+
+
+def test_check_accepts_a_good_configuration(binaries, certs, tmp_path):
+    done = subprocess.run(
+        [
+            binaries / "relay-server",
+            "check",
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-cert",
+            certs.chain,
+            "--tls-key",
+            certs.key,
+            "--state-dir",
+            tmp_path / "state",
+            "--metrics-listen",
+            "off",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env=clean_environment(tmp_path),
+    )
+    assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--listen", "nonsense"],
+        ["--listen", "127.0.0.1:99999"],
+        ["--registration", "maybe"],
+        ["--log-level", "loud"],
+        ["--what"],
+    ],
+    ids=lambda arguments: "-".join(arguments).strip("-"),
+)
+def test_bad_settings(binaries, certs, tmp_path, arguments):
+    done = subprocess.run(
+        [
+            binaries / "relay-server",
+            "serve",
+            "--tls-cert",
+            certs.chain,
+            "--tls-key",
+            certs.key,
+            "--state-dir",
+            tmp_path / "state",
+            "--metrics-listen",
+            "off",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env=clean_environment(tmp_path),
+    )
+    assert done.returncode in (64, 78), done
+
+
+def test_admin_commands_without_a_server_say_so(binaries, tmp_path):
+    (tmp_path / "state").mkdir()
+    for command in (["invite"], ["status"], ["users", "list"]):
+        done = subprocess.run(
+            [binaries / "relay-server", *command, "--state-dir", tmp_path / "state"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=clean_environment(tmp_path),
+        )
+        assert done.returncode == 69, done
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_the_state_is_private(own_relay, tmp_path):
+    relay = own_relay(registration="invite")
+    relay.person("alice", tmp_path)
+    relay.invite()
+    modes = {path: path.stat().st_mode & 0o777 for path in [relay.state, *relay.state.rglob("*")]}
+    assert modes[relay.state] == 0o700, modes
+    assert all(mode & 0o077 == 0 for mode in modes.values()), modes
+
+
+def test_noise_on_the_admin_socket_harms_nobody(own_relay):
+    relay = own_relay(registration="open")
+    (path,) = [path for path in relay.state.rglob("*") if path.is_socket()]
+    for noise in (
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[" * 100_000 + b"\n",
+        os.urandom(100_000),
+        b'{"command":"dance"}\n',
+        b"x" * 5_000_000,
+    ):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(path))
+            try:
+                client.sendall(noise)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):
+                    pass
+            except (ConnectionError, TimeoutError):
+                pass
+    assert relay.command("status").returncode == 0
+    relay.healthy()
+
+
+def test_status_tells_about_sessions_and_transfers(own_relay):
+    relay = own_relay(registration="open")
+    with Pair(relay) as pair:
+        pair.flowing(1000)
+        done = relay.command("status")
+        assert done.returncode == 0 and done.stdout.strip(), done
+        assert "2" in done.stdout, done.stdout  # two sessions
+
+
+def test_thousands_of_hostile_first_bytes(relay):
+    """Random bytes at each layer: TCP, TLS, HTTP, WebSocket. Never a crash."""
+    noise = content.data("noise", 2_000_000)
+    for number in range(150):
+        piece = noise[number * 4096 : number * 4096 + 1 + (number * 37) % 4096]
+        with socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + number % 50}", 0)) as plain:
+            try:
+                plain.sendall(piece)
+            except ConnectionError:
+                pass
+    for number in range(100):
+        piece = noise[number * 5000 : number * 5000 + 1 + (number * 131) % 5000]
+        with raw.Connection(relay.address, relay.ca, source=f"127.0.3.{1 + number % 50}") as connection:
+            if number % 2:
+                piece = b"GET /download?token=" + piece
+            connection.send(piece)
+    upgrade = raw.request(
+        "GET",
+        "/ws",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol: relay.v1",
+    )
+    for number in range(100):
+        with raw.Connection(relay.address, relay.ca, source=f"127.0.3.{1 + number % 50}") as connection:
+            connection.send(upgrade + noise[number * 3000 : number * 3000 + 3000])
+    relay.healthy()

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people and scripts see: one line that is redrawn on a terminal, plain lines elsewhere, JSON on request."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from harness import content, protocol
+from harness.terminal import Terminal, rendered
+from harness.waiting import background, until
+
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def slow_receiver(relay, bob, seconds=2.0):
+    """Receives one file at a measured pace, so that progress is seen."""
+    ring = bob.ring(20)
+    size = protocol.unpack(ring["payload"])["size"]
+    start = bob.accept(ring["transfer"])
+    began, got = time.monotonic(), [0]
+
+    def sink(piece):
+        got[0] += len(piece)
+        ahead = began + seconds * got[0] / size - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)
+
+    return protocol.download(relay, start, sink), ring["transfer"], size
+
+
+def test_a_senders_progress_is_one_line_redrawn(relay, people, tmp_path):
+    alice = people("alice")
+    content.file(tmp_path / "film.mkv", "progress", 60_000_000)
+    terminal = Terminal()
+    with relay.session("bob") as bob:
+        sending = alice.send(bob.identity.name, tmp_path / "film.mkv", **terminal.streams())
+        terminal.started()
+        terminal.wait_for("waiting")
+        bob.presence()
+        receiving = background(slow_receiver, relay, bob)
+        terminal.wait_for("MB")
+        _, transfer, size = receiving.result(30)
+        terminal.wait_for("verifying")
+        bob.delivered(transfer, size, content.sha256(tmp_path / "film.mkv"))
+        sending.expect(0, 10)
+    terminal.wait_for("delivered")
+    drawn = terminal.seen()
+    assert drawn.count("\r") >= 6, "it is redrawn"
+    lines = [line for line in rendered(drawn) if line]
+    assert len(lines) <= 4, lines
+    assert any("delivered" in line.lower() for line in lines), lines
+    percents = [int(each) for each in re.findall(r"(\d{1,3}) ?%", drawn)]
+    assert len(set(percents)) >= 3 and percents == sorted(percents) and max(percents) <= 100, percents
+    assert "/s" in drawn, "no rate"
+    for piece in re.split(r"[\r\n]", drawn):
+        assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 80, f"wider than the terminal: {piece!r}"
+
+
+def test_progress_fits_a_narrow_terminal(relay, people, tmp_path):
+    alice = people("alice")
+    name = "a-name-that-is-much-longer-than-the-terminal-is-wide.tar.gz"
+    content.file(tmp_path / name, "narrow", 20_000_000)
+    terminal = Terminal(columns=40)
+    with relay.session("bob", receiving=True) as bob:
+        sending = alice.send(bob.identity.name, tmp_path / name, **terminal.streams())
+        terminal.started()
+        _, transfer, size = slow_receiver(relay, bob, 1.0)
+        bob.delivered(transfer, size, content.sha256(tmp_path / name))
+        sending.expect(0, 10)
+    redrawn = [piece for line in terminal.seen().split("\n") for piece in line.split("\r")[1:-1]]
+    for piece in redrawn:
+        assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 40, repr(piece)
+
+
+def test_elsewhere_there_are_plain_lines(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "file", "plain", 5_000_000)
+    receiving = bob.receive()
+    sending = alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 5)
+    for process in (sending, receiving):
+        assert not CONTROL.search(process.out() + process.err()), process.tail()
+        assert len((process.out() + process.err()).splitlines()) < 40
+    assert "delivered" in sending.out() + sending.err()
+    assert "file" in receiving.out() + receiving.err()
+
+
+def test_json_is_one_object_a_line_and_nothing_else(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "file", "json", 5_000_000)
+    receiving = bob.receive("--json")
+    sending = alice.send(bob, "--json", tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 5)
+    for process in (sending, receiving):
+        events = [json.loads(line) for line in process.out().splitlines()]
+        assert events and all(isinstance(event, dict) for event in events), process.tail()
+        keys = set.intersection(*(set(event) for event in events))
+        assert keys & {"event", "type"}, f"nothing says what each object is: {events[:3]}"
+    assert any("delivered" in line for line in sending.out().splitlines())
+
+
+def test_json_failures_are_objects_too(people, tmp_path):
+    alice = people("alice")
+    (tmp_path / "file").write_bytes(b"x")
+    process = alice.send("nobody-here", "--json", tmp_path / "file").expect(69, 10)
+    events = [json.loads(line) for line in process.out().splitlines()]
+    assert any("unknown_peer" in json.dumps(event) or "nobody-here" in json.dumps(event) for event in events), (
+        process.tail()
+    )
+
+
+def test_json_whoami(people):
+    alice = people("alice")
+    (line,) = alice.run("whoami", "--json").expect(0, 10).out().splitlines()
+    assert alice.name in json.dumps(json.loads(line))
+
+
+def test_quiet_says_nothing_when_all_goes_well(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"hush")
+    receiving = bob.receive("--quiet", sender=alice.name)
+    sending = alice.send(bob, "--quiet", tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 5)
+    assert sending.output() == b"" and receiving.output() == b"", (sending.tail(), receiving.tail())
+    failing = alice.send("nobody-here", "--quiet", tmp_path / "file").expect(69, 10)
+    assert failing.err().strip(), "an error is said even so"
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"), [("y\n", 0), ("n\n", 77), ("\n", 77), ("\x04", 77)], ids=["yes", "no", "return", "end"]
+)
+def test_receive_asks(relay, people, tmp_path, typed, status):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "invoice\u202efdp.exe").write_bytes(b"maybe")
+    terminal = Terminal()
+    receiving = bob.run("receive", "--once", "--output", bob.inbox, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    sending = alice.send(bob, tmp_path / "invoice\u202efdp.exe")
+    terminal.wait_for("invoice")
+    terminal.wait_for(alice.name)
+    assert "\u202e" not in terminal.seen()
+    assert sending.running(), sending.tail()
+    terminal.type(typed)
+    assert sending.wait(5) == status, sending.tail()
+    assert len(bob.received()) == (1 if status == 0 else 0)
+    if status == 0:
+        receiving.expect(0, 5)
+
+
+def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    sending = alice.send(bob, tmp_path / "file")
+    terminal.wait_for(alice.name)
+    sending.signal(signal.SIGINT)
+    assert sending.wait(2) != 0
+    before = len(terminal.seen())
+    until(lambda: len(terminal.seen()) > before, 5, "the terminal says that the sender is gone")
+    (tmp_path / "second").write_bytes(b"y")
+    again = alice.send(bob, tmp_path / "second")
+    terminal.wait_for("second")
+    terminal.type("y\n")
+    again.expect(0, 10)
+    assert bob.received() == [b"second"]
+
+
+def test_ctrl_c_typed_at_the_terminal_ends_receive(people):
+    bob = people("bob")
+    receiving = bob.receive("--from", "somebody", once=False)
+    receiving.signal(signal.SIGINT)
+    assert receiving.wait(2) >= 0, "killed rather than ended"
+
+
+def test_exec_runs_for_each_file(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    if "--exec" not in bob.run("receive", "--help", profile=False).expect(0, 10).out():
+        pytest.fail("receive has no --exec")
+    (tmp_path / "$(touch owned).txt").write_bytes(b"x" * 10)
+    receiving = bob.receive("--exec", "env | grep ^RELAY_ > seen", sender=alice.name)
+    alice.send(bob, tmp_path / "$(touch owned).txt").expect(0, 15)
+    receiving.expect(0, 10)
+    seen = dict(line.split("=", 1) for line in (bob.home / "seen").read_text().splitlines() if "=" in line)
+    assert seen["RELAY_FROM"] == alice.name and seen["RELAY_SIZE"] == "10"
+    assert os.path.basename(seen["RELAY_FILE"]) == "$(touch owned).txt" and len(seen["RELAY_TRANSFER"]) == 22
+    assert not (bob.home / "owned").exists()

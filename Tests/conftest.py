@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the process-level tests: built executables, certificates, relays, people."""
+
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from harness import certificates, executables, processes
+from harness.relay import Relay
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of what its processes, and the relays that still run, have printed."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for process in processes.of_interest():
+            report.sections.append((f"{process.name} {process.describe()}", process.tail()))
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers():
+    """Whatever a test starts is gone when it ends, also when it fails."""
+    mark = processes.mark()
+    yield
+    processes.stop_since(mark)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_survives():
+    """Whatever the fixtures started is gone when the run ends."""
+    yield
+    processes.stop_since(0)
+
+
+@pytest.fixture(scope="session")
+def binaries():
+    """The folder with relay-server and relay-client; without it nothing here can be tested, and that is a failure."""
+    return executables.folder()
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory):
+    """Certificates of this run, made by certs/make for 127.0.0.1 and localhost."""
+    return certificates.made(tmp_path_factory.mktemp("certs"))
+
+
+def _relay(binaries, certs, folder, **options):
+    return Relay(binaries, certs, folder, **options).start()
+
+
+@pytest.fixture(scope="session")
+def relay(binaries, certs, tmp_path_factory):
+    """The relay most tests share. Registration is open: names are made by the dozen."""
+    with processes.shared():
+        shared = _relay(binaries, certs, tmp_path_factory.mktemp("relay"), registration="open")
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def own_relay(binaries, certs, tmp_path):
+    """Makes relays for one test alone: `own_relay(registration="invite")`."""
+    made = []
+
+    def make(**options):
+        made.append(_relay(binaries, certs, tmp_path / f"relay{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def large(request):
+    """A folder for large files, removed whatever happens (a failed test keeps its logs, not its gigabytes)."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="relay-large-"))
+    yield folder
+    processes.stop_since(processes.mark_of_test())
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def people(relay, tmp_path):
+    """Makes profiles at the shared relay: `alice, bob = people("alice", "bob")` (the names get a unique ending)."""
+
+    def make(*names, at=None):
+        made = [(at or relay).person(name, tmp_path) for name in names]
+        return made[0] if len(made) == 1 else made
+
+    return make

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates: the run's own by certs/make, and bad ones made here."""
+
+import datetime
+import ipaddress
+import pathlib
+import subprocess
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from .executables import REPOSITORY
+
+
+_NO_OTHER_USE = {
+    "content_commitment": False,
+    "key_encipherment": False,
+    "data_encipherment": False,
+    "key_agreement": False,
+    "encipher_only": False,
+    "decipher_only": False,
+}
+
+
+class Certificates:
+    """A folder with ca.pem, server.pem and server.key."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    @property
+    def ca(self):
+        """The file a client trusts."""
+        return self.folder / "ca.pem"
+
+    @property
+    def chain(self):
+        """The server's certificate."""
+        return self.folder / "server.pem"
+
+    @property
+    def key(self):
+        """The server's key."""
+        return self.folder / "server.key"
+
+
+def made(folder):
+    """What certs/make writes for this machine."""
+    subprocess.run(
+        [REPOSITORY / "certs/make", "--out", folder, "127.0.0.1", "localhost"],
+        check=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    return Certificates(folder)
+
+
+def forged(folder, *names, starts=-1, ends=30):
+    """A CA and a server certificate for `names`, valid from day `starts` to day `ends` counted from now."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+    def builder(subject, public, first, last):
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")]))
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + datetime.timedelta(days=first))
+            .not_valid_after(now + datetime.timedelta(days=last))
+        )
+
+    ca = (
+        builder("test CA", ca_key.public_key(), -60, 60)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NO_OTHER_USE), critical=True
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    leaf = (
+        builder(names[0], key.public_key(), starts, ends)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NO_OTHER_USE), critical=True
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    return _stored(folder, ca, leaf, key)
+
+
+def _alternatives(names):
+    found = []
+    for name in names:
+        try:
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            found.append(x509.DNSName(name))
+    return found
+
+
+def _stored(folder, ca, leaf, key):
+    (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    (folder / "server.pem").write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    keyfile = folder / "server.key"
+    keyfile.touch(mode=0o600)
+    keyfile.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return Certificates(folder)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Content that is quick to make, cannot be compressed, and differs for each seed."""
+
+import hashlib
+import os
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+BLOCK = 1 << 20
+MiB = 1 << 20
+GiB = 1 << 30
+
+
+def blocks(seed, size, block=BLOCK):
+    """Yields `size` pseudo-random bytes (AES-CTR of zeros, some GB/s) in blocks."""
+    key = hashlib.sha256(f"content {seed}".encode()).digest()[:16]
+    stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    zeros = bytes(block)
+    while size > 0:
+        yield stream.update(zeros[: min(block, size)])
+        size -= block
+
+
+def data(seed, size):
+    """The same as one value."""
+    return b"".join(blocks(seed, size))
+
+
+def file(path, seed, size):
+    """Writes a file of `size` bytes and returns its SHA-256 in hex."""
+    digest = hashlib.sha256()
+    with open(path, "wb") as out:
+        for block in blocks(seed, size):
+            out.write(block)
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hex."""
+    with open(path, "rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def listing(folder):
+    """Everything below `folder`: relative path (bytes) to size."""
+    found = {}
+    root = os.fsencode(folder)
+    for where, folders, files in os.walk(root):
+        for name in files + folders:
+            path = os.path.join(where, name)
+            found[os.path.relpath(path, root)] = os.lstat(path).st_size
+    return found

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the built executables and the repository's scripts are."""
+
+import os
+import pathlib
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+def folder():
+    """The folder named by RELAY_BIN, else the newest build in .build."""
+    named = os.environ.get("RELAY_BIN")
+    candidates = [pathlib.Path(named)] if named else [REPOSITORY / ".build/release", REPOSITORY / ".build/debug"]
+    for candidate in candidates:
+        if all((candidate / name).is_file() for name in ("relay-server", "relay-client")):
+            return candidate.resolve()
+    pytest.exit(f"no relay-server and relay-client in {', '.join(map(str, candidates))}: set RELAY_BIN", returncode=2)
+
+
+def clean_environment(home, **more):
+    """An environment that owes nothing to the machine's: no proxies, no RELAY_*, a home of its own."""
+    return {
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color",
+        # A trap must end the process at once, not after a symbolised backtrace.
+        "SWIFT_BACKTRACE": "enable=no",
+        **{key: value for key, value in os.environ.items() if key.startswith(("ASAN_", "TSAN_", "LSAN_", "UBSAN_"))},
+        **{key: str(value) for key, value in more.items()},
+    }

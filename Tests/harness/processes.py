@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes: their output in files, a deadline on every wait, and none left behind."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+
+from .waiting import TooLate, until
+
+_lock = threading.Lock()
+_all = []
+_test_mark = 0
+_sharing = False
+
+
+def mark():
+    """A point in time: `stop_since` ends what was started after it, except shared processes."""
+    global _test_mark
+    _test_mark = len(_all)
+    return _test_mark
+
+
+def mark_of_test():
+    """The mark of the test that runs now."""
+    return _test_mark
+
+
+def stop_since(point):
+    """Kills what was started after `point` and still runs (everything, shared or not, when `point` is 0)."""
+    with _lock:
+        started = list(_all[point:])
+    for process in reversed(started):
+        if point == 0 or not process.shared:
+            process.kill()
+
+
+@contextlib.contextmanager
+def shared():
+    """What starts inside outlives the test: a fixture of the session owns it."""
+    global _sharing
+    _sharing = True
+    try:
+        yield
+    finally:
+        _sharing = False
+
+
+def of_interest():
+    """The processes a failure report shows: this test's, and shared ones."""
+    return [process for index, process in enumerate(_all) if index >= _test_mark or process.shared]
+
+
+class Process:
+    """A started process."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, arguments, *, env, folder, name=None, stdin=None, stdout=None, stderr=None, cwd=None):
+        arguments = [os.fspath(argument) for argument in arguments]
+        self.name = name or pathlib.Path(os.fsdecode(arguments[0])).name
+        self.arguments = arguments
+        self.shared = _sharing
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = tempfile.mkdtemp(prefix=f"{self.name}-{next(self._numbers):03}-", dir=folder)
+        self.stdout_path = pathlib.Path(stem, "stdout")
+        self.stderr_path = pathlib.Path(stem, "stderr")
+        with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
+            self.popen = subprocess.Popen(
+                arguments,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=out if stdout is None else stdout,
+                stderr=err if stderr is None else stderr,
+                start_new_session=True,
+            )
+        with _lock:
+            _all.append(self)
+
+    @property
+    def pid(self):
+        """The process id."""
+        return self.popen.pid
+
+    @property
+    def stdin(self):
+        """The writing end of its standard input, when it was started with a pipe."""
+        return self.popen.stdin
+
+    def out(self):
+        """Standard output so far, as text."""
+        return self.stdout_path.read_bytes().decode("utf-8", "replace")
+
+    def err(self):
+        """Standard error so far, as text."""
+        return self.stderr_path.read_bytes().decode("utf-8", "replace")
+
+    def output(self):
+        """Both, as bytes."""
+        return self.stdout_path.read_bytes() + self.stderr_path.read_bytes()
+
+    def running(self):
+        """Whether it still runs."""
+        return self.popen.poll() is None
+
+    def wait(self, timeout):
+        """Its exit status (negative: the signal that killed it); TooLate after `timeout` seconds."""
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TooLate(f"{self.name} still runs after {timeout} s:\n{self.tail()}") from None
+
+    def expect(self, status, timeout):
+        """Waits for the end and asserts the exit status (one, or any of several)."""
+        allowed = {status} if isinstance(status, int) else set(status)
+        actual = self.wait(timeout)
+        assert actual in allowed, f"{self.describe()}: expected {sorted(allowed)}\n{self.tail()}"
+        return self
+
+    def wait_for(self, pattern, timeout):
+        """Waits until its output matches `pattern` (text; either stream) and returns the match."""
+        compiled = re.compile(pattern)
+
+        def look():
+            found = compiled.search(self.out()) or compiled.search(self.err())
+            if not found and not self.running():
+                found = compiled.search(self.out()) or compiled.search(self.err())
+                if not found:
+                    raise TooLate(f"{self.describe()} before it said /{pattern}/\n{self.tail()}")
+            return found
+
+        return until(look, timeout, lambda: f"/{pattern}/ from {self.name}\n{self.tail()}")
+
+    def signal(self, number):
+        """Sends a signal to the process alone."""
+        if self.running():
+            self.popen.send_signal(number)
+
+    def kill(self):
+        """Kills it and whatever it started, and waits for the end. Harmless when it has ended."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait(10)
+        if self.popen.stdin:
+            with contextlib.suppress(OSError):
+                self.popen.stdin.close()
+
+    def describe(self):
+        """How it ended, in words."""
+        status = self.popen.poll()
+        if status is None:
+            return "still runs"
+        return f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
+
+    def tail(self, size=4000):
+        """The last `size` characters of each stream, under its command line."""
+        command = " ".join(map(repr, self.arguments))
+        return f"$ {command}\n--- stdout\n{self.out()[-size:]}\n--- stderr\n{self.err()[-size:]}"

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A CONNECT proxy with basic credentials, that counts."""
+
+import base64
+import contextlib
+import socket
+import threading
+
+
+class Proxy:
+    """Listens on 127.0.0.1; `asked` are the request lines it was sent, `served` the tunnels it opened."""
+
+    def __init__(self, credentials=None):
+        self.credentials, self.asked, self.served, self.authorizations = credentials, [], [], []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+        for each in list(self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        self._open.add(client)
+        with client, contextlib.suppress(OSError, ValueError):
+            client.settimeout(30)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = client.recv(4096)
+                if not piece:
+                    return
+                head += piece
+            head, _, rest = head.partition(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").split("\r\n")
+            self.asked.append(first)
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            self.authorizations.append(headers.get("proxy-authorization"))
+            if self.credentials:
+                wanted = "Basic " + base64.b64encode(self.credentials.encode()).decode()
+                if headers.get("proxy-authorization") != wanted:
+                    client.sendall(
+                        b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                        b'Proxy-Authenticate: Basic realm="test"\r\nContent-Length: 0\r\n\r\n'
+                    )
+                    return
+            method, target, _ = first.split(" ")
+            if method != "CONNECT":
+                client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
+                return
+            host, _, port = target.rpartition(":")
+            with socket.create_connection((host.strip("[]"), int(port)), 10) as server:
+                self._open.add(server)
+                self.served.append(target)
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                server.sendall(rest)
+                client.settimeout(None)
+                server.settimeout(None)
+                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                back.start()
+                _pump(client, server)
+                back.join()
+
+
+def _pump(source, sink):
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65_536):
+            sink.sendall(piece)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP by hand over TLS: exactly the bytes a test wants, and how exactly the other side ended."""
+
+import dataclasses
+import socket
+import ssl
+import time
+
+#: How a connection ended.
+NOTIFY = "close_notify"
+TRUNCATED = "end without close_notify"
+RESET = "reset"
+OPEN = "open"
+
+
+def context(ca, verify=True, version=None):
+    """A TLS context that tells a truncated connection from a closed one."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.set_alpn_protocols(["http/1.1"])
+    # Python asks OpenSSL to take a cut for an end; here the difference is what is tested.
+    made.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)
+    if version:
+        made.minimum_version = made.maximum_version = version
+    if verify:
+        made.load_verify_locations(ca)
+    else:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+@dataclasses.dataclass
+class Answer:
+    """An HTTP answer, as it came."""
+
+    status: int
+    version: str
+    headers: list  # of (lower-case name, value)
+    body: bytes
+    complete: bool  # whether the body had the end its framing promised
+
+    def header(self, name):
+        """The value of a header that is there at most once, or None."""
+        values = [value for key, value in self.headers if key == name.lower()]
+        assert len(values) <= 1, f"{name} is there {len(values)} times"
+        return values[0] if values else None
+
+
+class Connection:
+    """One TLS connection with a deadline on every step."""
+
+    def __init__(self, address, ca, *, timeout=15, source=None, server_name="127.0.0.1", version=None):
+        self.timeout = timeout
+        plain = socket.create_connection(address, timeout, source_address=(source, 0) if source else None)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = context(ca, version=version).wrap_socket(
+            plain, server_hostname=server_name, suppress_ragged_eofs=False
+        )
+        self.buffer = b""
+        self.ended = None
+        self.sent = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Closes at once, without a word."""
+        self.socket.close()
+
+    def reset(self):
+        """Closes with a TCP reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+    def send(self, data):
+        """Sends everything; an error is remembered, not raised: the answer is what counts."""
+        view = memoryview(data)
+        try:
+            while view:
+                count = self.socket.send(view[:65536])
+                self.sent += count
+                view = view[count:]
+            return True
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+    def receive(self, deadline=None):
+        """Reads once into the buffer; False when the connection has ended (see `ended`)."""
+        if self.ended:
+            return False
+        self.socket.settimeout(self.timeout if deadline is None else max(0.001, deadline - time.monotonic()))
+        try:
+            piece = self.socket.recv(262_144)
+        except ssl.SSLEOFError:
+            self.ended = TRUNCATED
+        except ConnectionError:
+            self.ended = RESET
+        except ssl.SSLError as error:
+            self.ended = f"TLS error {error.reason}"
+        else:
+            if piece:
+                self.buffer += piece
+                return True
+            self.ended = NOTIFY
+        return False
+
+    def how_ended(self, timeout=10):
+        """Reads away what comes, and says how the connection ended; OPEN when it did not within `timeout`."""
+        deadline = time.monotonic() + timeout
+        try:
+            while self.receive(deadline):
+                pass
+        except TimeoutError:
+            return OPEN
+        return self.ended
+
+    def _until(self, mark, deadline):
+        while mark not in self.buffer:
+            if not self.receive(deadline):
+                return None
+        head, _, self.buffer = self.buffer.partition(mark)
+        return head
+
+    def head(self, timeout=None):
+        """Status line and headers of the next answer, or None when the connection ended before."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        head = self._until(b"\r\n\r\n", deadline)
+        if head is None:
+            return None
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, status, *_ = first.split(" ", 2)
+        headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        return Answer(int(status), version, headers, b"", False)
+
+    def answer(self, timeout=None, method="GET", interim=False):
+        """The next whole answer (interim ones skipped unless asked for), or None when there is none."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        found = self.head(timeout)
+        while found and found.status < 200 and found.status != 101 and not interim:
+            found = self.head(max(0.001, deadline - time.monotonic()))
+        if found is None or found.status < 200:
+            return found
+        length, coding = found.header("content-length"), found.header("transfer-encoding")
+        if method == "HEAD" or found.status in (204, 304):
+            found.complete = True
+        elif coding:
+            found.body, found.complete = self._chunks(deadline)
+        elif length is not None:
+            while len(self.buffer) < int(length) and self.receive(deadline):
+                pass
+            found.complete = len(self.buffer) >= int(length)
+            found.body, self.buffer = self.buffer[: int(length)], self.buffer[int(length) :]
+        else:
+            while self.receive(deadline):
+                pass
+            found.body, self.buffer, found.complete = self.buffer, b"", self.ended == NOTIFY
+        return found
+
+    def _chunks(self, deadline):
+        body = []
+        while True:
+            line = self._until(b"\r\n", deadline)
+            if line is None:
+                return b"".join(body), False
+            size = int(line.split(b";")[0], 16)
+            if size == 0:
+                return b"".join(body), self._until(b"\r\n", deadline) is not None
+            while len(self.buffer) < size + 2 and self.receive(deadline):
+                pass
+            body.append(self.buffer[:size])
+            if len(self.buffer) < size + 2:
+                return b"".join(body), False
+            self.buffer = self.buffer[size + 2 :]
+
+
+def request(method, target, *headers, host="127.0.0.1", version="HTTP/1.1", body=b""):
+    """The bytes of a request. `headers` are whole lines without their end."""
+    lines = [f"{method} {target} {version}", f"Host: {host}", *headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def chunked(*pieces, end=True):
+    """A chunked body."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + (b"0\r\n\r\n" if end else b"")

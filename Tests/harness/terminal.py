@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program on a terminal of its own (a pty): what it draws, and what is typed."""
+
+import fcntl
+import os
+import struct
+import termios
+import threading
+
+from .waiting import until
+
+
+class Terminal:
+    """Hands out standard streams for a Process, and keeps everything that was written to them."""
+
+    def __init__(self, columns=80, rows=24):
+        self.master, self.slave = os.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._seen, self._lock = bytearray(), threading.Lock()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            try:
+                piece = os.read(self.master, 65_536)
+            except OSError:
+                return
+            if not piece:
+                return
+            with self._lock:
+                self._seen += piece
+
+    def streams(self, stdin=True, stdout=True, stderr=True):
+        """Arguments for Process."""
+        return {
+            name: self.slave for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted
+        }
+
+    def started(self):
+        """Closes this side's copy of the terminal, so that its end can be seen."""
+        os.close(self.slave)
+
+    def seen(self):
+        """Everything so far, as text."""
+        with self._lock:
+            return bytes(self._seen).decode("utf-8", "replace")
+
+    def wait_for(self, text, timeout=15):
+        """Waits until this text was drawn."""
+        return until(
+            lambda: text.lower() in self.seen().lower(), timeout, lambda: f"{text!r} in {self.seen()[-2000:]!r}"
+        )
+
+    def type(self, text):
+        """Types."""
+        os.write(self.master, text.encode())
+
+
+def rendered(text, columns=80):
+    """What a terminal shows in the end: carriage return, line feed, erase and cursor-up understood; lines."""
+    lines, row, column, at = [""], 0, 0, 0
+    while at < len(text):
+        letter = text[at]
+        at += 1
+        if letter == "\r":
+            column = 0
+        elif letter == "\n":
+            row, column = row + 1, 0
+            while len(lines) <= row:
+                lines.append("")
+        elif letter == "\x1b" and text[at : at + 1] == "[":
+            end = at + 1
+            while end < len(text) and not text[end].isalpha():
+                end += 1
+            number, code = text[at + 1 : end], text[end : end + 1]
+            at = end + 1
+            if code == "K":
+                lines[row] = "" if number == "2" else lines[row][:column]
+            elif code == "A":
+                row = max(0, row - int(number or 1))
+            elif code == "G":
+                column = int(number or 1) - 1
+        else:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + letter + line[column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines]
