@@ -6,7 +6,7 @@ package import NIOCore
 /// fragments, lengths, UTF-8, pings and pongs, and the close handshake. No extension, text messages only.
 ///
 /// Pure: frames and the time go in, actions come out. After every event the owner has to wake it up at ``deadline``.
-package struct WebSocketRules {
+package struct WebSocketRules: Sendable {
     /// One frame as it came, already unmasked.
     package struct Frame: Hashable, Sendable {
         package var isFinal: Bool
@@ -26,7 +26,7 @@ package struct WebSocketRules {
         }
     }
 
-    enum State: Hashable {
+    enum State: Hashable, Sendable {
         /// Messages go both ways.
         case open(Heart, Message?)
         /// Our close frame is out, the peer's is not in: all else it sends is dropped, until `deadline`. `end` is
@@ -39,7 +39,7 @@ package struct WebSocketRules {
     }
 
     /// The state of the pings.
-    enum Heart: Hashable {
+    enum Heart: Hashable, Sendable {
         /// The next ping is due at `next`.
         case beating(next: NIODeadline)
         /// The ping with the number `number` is out, its answer due at `answer`; the one behind it at `next`.
@@ -47,7 +47,7 @@ package struct WebSocketRules {
     }
 
     /// A message of which some frames are in.
-    struct Message: Hashable {
+    struct Message: Hashable, Sendable {
         var text: ByteBuffer
         var fragments: Int
         var validator: UTF8Validator
@@ -58,6 +58,11 @@ package struct WebSocketRules {
         /// The code of the close frame that decided it; nil when there was none, or none in it.
         package var code: UInt16?
         package var reason: WebSocketClosing
+
+        package init(code: UInt16?, reason: WebSocketClosing) {
+            self.code = code
+            self.reason = reason
+        }
     }
 
     let role: WebSocketRole
