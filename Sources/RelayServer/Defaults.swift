@@ -121,3 +121,56 @@ extension Defaults {
         )
     }
 }
+
+// MARK: - Users and invitations
+
+extension Defaults {
+    enum Users {
+        /// Registered names. The registry is kept in memory and rewritten whole at each change: 100,000 names are some
+        /// 25 MB of file and a fraction of a second of one thread. Past it, a registration fails as `unavailable`.
+        static let maximumUsers = 100_000
+        /// Invitations that are neither used nor expired. An operator with more than this has a script gone wrong.
+        static let maximumInvitations = 10_000
+        /// Bytes of the registry's file that are read at start: double what the two limits above can fill.
+        static let maximumFileSize = 64 * 1024 * 1024
+        /// Random bytes of an invitation: 128 bits cannot be guessed at any rate of trying.
+        static let invitationLength = 16
+        /// Seconds an invitation is good for unless the operator says otherwise: time to pass it on, not to lose it.
+        static let invitationLifetime: Int64 = 24 * 60 * 60
+        /// Seconds an invitation may at most be good for: what is not used within a year is forgotten, not waited for.
+        static let maximumInvitationLifetime: Int64 = 366 * 24 * 60 * 60
+    }
+}
+
+// MARK: - Operations
+
+extension Defaults {
+    enum Operations {
+        /// Bytes of a configuration file: a hundred times what one with every setting needs.
+        static let maximumConfigurationSize = 256 * 1024
+        /// Seconds that running transfers are given to finish once the relay is told to stop: most do, and service
+        /// managers kill after 90 s.
+        static let drainTimeout: Int64 = 30
+        /// Seconds that connections are given to take their last bytes once the drain is over.
+        static let closeTimeout: Int64 = 2
+        /// Milliseconds between two looks at whether they have: nobody waits longer than that for nothing.
+        static let closePoll: Int64 = 10
+        /// Descriptors when the system does not say: what POSIX systems have given for decades.
+        static let assumedDescriptors = 1024
+    }
+
+    enum Admin {
+        /// Bytes of a request's line: ten times the longest.
+        static let maximumRequest = 4 * 1024
+        /// Bytes of a reply's line: a page of users with names of full length takes a quarter of it.
+        static let maximumReply = 1024 * 1024
+        /// Users in one reply.
+        static let usersPerPage = 1000
+        /// Seconds for one request and its reply, the disk included, on either side.
+        static let exchangeTimeout: Int64 = 30
+        /// Connections at once; a person needs one.
+        static let maximumConnections = 32
+        /// Bytes of a Unix socket's path, without the terminating zero (sun_path on Linux is 108).
+        static let maximumSocketPath = 107
+    }
+}

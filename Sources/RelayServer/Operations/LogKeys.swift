@@ -8,7 +8,7 @@ enum LogKeys {
     static let session = "session"
     /// A transfer's id.
     static let transfer = "transfer"
-    /// How a transfer ended.
+    /// How a transfer, or a drain, ended.
     static let outcome = "outcome"
     /// The address a connection comes from.
     static let remote = "remote"
@@ -18,4 +18,22 @@ enum LogKeys {
     static let agent = "agent"
     /// A close code or a failure code.
     static let code = "code"
+    /// An address this process listens on.
+    static let address = "address"
+    /// What such an address is for: `https` or `http`.
+    static let purpose = "purpose"
+    /// How many of something there are; the message says of what.
+    static let count = "count"
+    /// How many descriptors the process may have.
+    static let descriptors = "descriptors"
+    /// This process's id.
+    static let pid = "pid"
+    /// Who may register a new name.
+    static let registration = "registration"
+    /// A span of time in seconds.
+    static let seconds = "seconds"
+    /// The signal that came.
+    static let signal = "signal"
+    /// This program's version.
+    static let version = "version"
 }

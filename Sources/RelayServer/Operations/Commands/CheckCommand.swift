@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+
+/// `relay-server check`
+struct CheckCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Validate configuration and certificates, without serving: exit 0, or 78 and why.",
+        discussion: """
+            Takes the same options as serve. Example:
+              relay-server check --config /etc/relay/server.json
+            """
+    )
+
+    @OptionGroup var options: ServerOptions
+
+    func run() async throws {
+        do {
+            let settings = try options.configuration()
+            _ = try settings.certificate.load()
+            _ = try AdminSocket.path(in: settings.stateDirectory)
+            for address in settings.listen + [settings.httpListen].compactMap(\.self) { _ = try address.resolved() }
+        } catch let error as OperatorError {
+            // Whatever is wrong, and wherever it stands, here it is the configuration.
+            throw OperatorError(.configuration, error.message)
+        }
+        print("the configuration is good")
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+
+/// The command line of `relay-server`.
+@main
+struct RelayServerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "relay-server",
+        abstract: "A relay for files between people who can only dial out.",
+        discussion: """
+            Start a relay:
+              certs/make relay.example.com
+              relay-server --tls-cert certs/out/server.pem --tls-key certs/out/server.key
+
+            Let somebody in, in another terminal on the same machine:
+              relay-server invite alice
+            and give them the code that this prints. They use it once:
+              relay-client login https://relay.example.com:8443 --name alice --invite CODE
+
+            Exit codes: 0 done; 64 wrong command line; 69 no server runs, or a port or the state directory is in use; \
+            73 a file cannot be made; 74 reading or writing failed; 76 another version runs; 77 refused; \
+            78 wrong configuration.
+            """,
+        version: "relay-server \(ProgramVersion.current)",
+        subcommands: [
+            ServeCommand.self, InviteCommand.self, UsersCommand.self, StatusCommand.self, DrainCommand.self,
+            CheckCommand.self,
+        ],
+        defaultSubcommand: ServeCommand.self
+    )
+
+    /// Runs the command line's command, and turns what it throws into one line and an exit code.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as OperatorError {
+            LogSink.standardError.write("relay-server: \(error)\n")
+            Glibc.exit(error.status.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+
+/// The settings as flags. What they may be is checked where all sources of settings meet, in `ServerConfiguration`.
+struct ServerOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Accept TLS connections here; repeatable (default: 0.0.0.0:8443). Port 0 takes a free one.",
+            valueName: "host:port"
+        )
+    )
+    var listen: [String] = []
+
+    @Option(help: ArgumentHelp("The server's certificate and its chain, PEM; `certs/make` makes one.", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The certificate's private key, PEM, not encrypted.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Users and the admin socket (default: $XDG_STATE_HOME/relay-server; env RELAY_STATE_DIR).",
+            valueName: "dir"
+        )
+    )
+    var stateDir: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Who may register a name: who has an invitation, anyone, or nobody (default: invite).",
+            valueName: "invite|open|closed"
+        )
+    )
+    var registration: String?
+
+    @Option(
+        name: .customLong("public-url"),
+        help: ArgumentHelp("This node's own address, where clients can reach it directly.", valueName: "url")
+    )
+    var publicURL: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Plain HTTP: redirects to https, answers /healthz, nothing else.", valueName: "host:port"
+        )
+    )
+    var httpListen: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The same settings in a JSON file; flags win over the environment (RELAY_*) wins over the file.",
+            valueName: "file"
+        )
+    )
+    var config: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning, error or critical (default: info).", valueName: "level"
+        )
+    )
+    var logLevel: String?
+
+    @Option(help: ArgumentHelp("How log lines look (default: text).", valueName: "text|json"))
+    var logFormat: String?
+
+    @Option(help: ArgumentHelp("Write the process id here once the relay serves.", valueName: "file"))
+    var pidFile: String?
+
+    @Option(help: ArgumentHelp("Append the log to this file instead of standard error.", valueName: "file"))
+    var logFile: String?
+
+    /// The flags that were given, by setting.
+    var flags: [Setting: [String]] {
+        var flags: [Setting: [String]] = [:]
+        for setting in Setting.allCases {
+            let texts = texts(setting)
+            if !texts.isEmpty { flags[setting] = texts }
+        }
+        return flags
+    }
+
+    private func texts(_ setting: Setting) -> [String] {
+        let text: String? =
+            switch setting {
+            case .listen: nil
+            case .tlsCert: tlsCert
+            case .tlsKey: tlsKey
+            case .stateDir: stateDir
+            case .registration: registration
+            case .publicURL: publicURL
+            case .httpListen: httpListen
+            case .logLevel: logLevel
+            case .logFormat: logFormat
+            case .pidFile: pidFile
+            case .logFile: logFile
+            }
+        return setting == .listen ? listen : text.map { [$0] } ?? []
+    }
+
+    /// The checked configuration.
+    func configuration() throws(OperatorError) -> ServerConfiguration {
+        try ServerConfiguration(SettingReader(flags: flags, file: config))
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import FoundationEssentials
+
+/// `relay-server status`
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show what the running server is doing.",
+        discussion: """
+            Examples:
+              relay-server status
+              relay-server status --json | jq -r '.listen[0]'
+            """
+    )
+
+    @Flag(help: "One JSON object instead of lines for people.")
+    var json = false
+
+    @OptionGroup var state: StateOptions
+
+    func run() async throws {
+        let reply = try await state.client().ask(.status)
+        guard case .status(let status) = reply else { throw AdminClient.unexpected }
+        print(json ? try Self.json(status) : Self.lines(status))
+    }
+
+    private static func json(_ status: ServerStatus) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(status), as: UTF8.self)
+    }
+
+    private static func lines(_ status: ServerStatus) -> String {
+        [
+            "relay-server \(status.version), process \(status.pid), \(status.state.rawValue) for \(status.uptime) s",
+            "https         \(status.listen.joined(separator: " "))",
+            "http          \(status.httpListen.isEmpty ? "off" : status.httpListen.joined(separator: " "))",
+            "registration  \(status.registration.rawValue)",
+            "users         \(status.users) (\(status.invitations) invited)",
+            "sessions      \(status.sessions)",
+            "transfers     \(status.transfers)",
+        ].joined(separator: "\n")
+    }
+}

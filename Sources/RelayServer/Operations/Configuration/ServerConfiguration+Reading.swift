@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import Logging
+import WSProtocol
+
+extension ServerConfiguration {
+    /// Checks every setting.
+    /// - Throws: ``OperatorError`` for the first wrong one, naming the flag, the variable or the line of the file.
+    init(_ settings: SettingReader) throws(OperatorError) {
+        self.init(
+            certificate: try Self.certificate(settings), stateDirectory: try settings.stateDirectory()
+        )
+        if let found = try settings.texts(.listen) {
+            var addresses: [ListenAddress] = []
+            for text in found.value { addresses.append(try Self.address(text, .listen, found.origin)) }
+            guard !addresses.isEmpty else {
+                throw OperatorError(found.origin.status, "\(found.origin.name(of: .listen)) is empty: give HOST:PORT")
+            }
+            listen = addresses
+        }
+        if let found = try settings.text(.httpListen) {
+            httpListen = try Self.address(found.value, .httpListen, found.origin)
+        }
+        if let value = try Self.choice(.registration, settings, ServerMessage.Registration.allCases) {
+            registration = value
+        }
+        if let found = try settings.text(.publicURL) { publicURL = try Self.url(found) }
+        if let value = try Self.choice(.logLevel, settings, Logger.Level.allCases) { log.level = value }
+        if let value = try Self.choice(.logFormat, settings, LogFormat.allCases) { log.format = value }
+        log.file = try Self.path(.logFile, settings)
+        pidFile = try Self.path(.pidFile, settings)
+    }
+
+    private static func certificate(_ settings: SettingReader) throws(OperatorError) -> CertificateFiles {
+        let advice = "`certs/make NAME` makes both, then --tls-cert certs/out/server.pem --tls-key certs/out/server.key"
+        switch (try path(.tlsCert, settings), try path(.tlsKey, settings)) {
+        case (let chain?, let key?): return CertificateFiles(chain: chain, key: key)
+        case (nil, nil): throw OperatorError(.configuration, "there is no certificate to serve TLS with: \(advice)")
+        case (.some, nil): throw OperatorError(.configuration, "--tls-cert has no --tls-key: \(advice)")
+        case (nil, .some): throw OperatorError(.configuration, "--tls-key has no --tls-cert: \(advice)")
+        }
+    }
+
+    private static func address(
+        _ text: String, _ setting: Setting, _ origin: SettingOrigin
+    ) throws(OperatorError) -> ListenAddress {
+        guard let address = ListenAddress(text) else {
+            throw OperatorError(
+                origin.status, "\(origin.name(of: setting)): \"\(text)\" is not HOST:PORT, such as 0.0.0.0:8443 or [::1]:0"
+            )
+        }
+        return address
+    }
+
+    private static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {
+        guard let found = try settings.text(setting) else { return nil }
+        guard !found.value.isEmpty, !found.value.utf8.contains(0) else {
+            throw OperatorError(found.origin.status, "\(found.origin.name(of: setting)) is not the path of a file")
+        }
+        return found.value
+    }
+
+    private static func choice<Value: RawRepresentable>(
+        _ setting: Setting, _ settings: SettingReader, _ all: [Value]
+    ) throws(OperatorError) -> Value? where Value.RawValue == String {
+        guard let found = try settings.text(setting) else { return nil }
+        guard let value = Value(rawValue: found.value) else {
+            let choices = all.map(\.rawValue).joined(separator: ", ")
+            throw OperatorError(
+                found.origin.status, "\(found.origin.name(of: setting)): \"\(found.value)\" is not one of \(choices)"
+            )
+        }
+        return value
+    }
+
+    /// A URL that names a server and nothing on it.
+    private static func url(_ found: SettingReader.Found<String>) throws(OperatorError) -> String {
+        let mistake = OperatorError(
+            found.origin.status,
+            "\(found.origin.name(of: .publicURL)): \"\(found.value)\" is not https://HOST or https://HOST:PORT"
+        )
+        guard let parts = URLComponents(string: found.value), parts.scheme?.lowercased() == "https",
+            let host = parts.host, !host.isEmpty, parts.user == nil, parts.password == nil, parts.query == nil,
+            parts.fragment == nil, parts.path.isEmpty || parts.path == "/", (1...65535).contains(parts.port ?? 443),
+            found.value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { throw mistake }
+        return parts.path == "/" ? String(found.value.dropLast()) : found.value
+    }
+}

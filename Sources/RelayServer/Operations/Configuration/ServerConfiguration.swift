@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// Everything a running relay is told from outside, checked once: a plain value that can be compared and replaced.
+struct ServerConfiguration: Hashable, Sendable {
+    /// Where TLS connections are accepted; at least one.
+    var listen = [ListenAddress(host: "0.0.0.0", port: 8443)]
+    var certificate: CertificateFiles
+    /// The directory with the users' registry and the admin socket.
+    var stateDirectory: String
+    /// Who may register a new name.
+    var registration = ServerMessage.Registration.invite
+    /// This node's own address, `https://HOST[:PORT]` without anything behind it; nil when clients are to use the
+    /// address they already have.
+    var publicURL: String?
+    /// Where plain HTTP is answered with a redirection; nil means nowhere.
+    var httpListen: ListenAddress?
+    var log = LogConfiguration()
+    /// The file that gets the process id once the relay serves.
+    var pidFile: String?
+}

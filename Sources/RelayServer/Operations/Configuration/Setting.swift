@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything that can be configured, by the one name it has everywhere: `--tls-cert` as a flag, `RELAY_TLS_CERT` in the
+/// environment, `"tls-cert"` in the file.
+enum Setting: String, CaseIterable, Sendable {
+    case listen
+    case tlsCert = "tls-cert"
+    case tlsKey = "tls-key"
+    case stateDir = "state-dir"
+    case registration
+    case publicURL = "public-url"
+    case httpListen = "http-listen"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+    case pidFile = "pid-file"
+    case logFile = "log-file"
+
+    /// The name of the environment variable.
+    var variable: String { "RELAY_" + rawValue.uppercased().replacing("-", with: "_") }
+
+    /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
+    var isList: Bool { self == .listen }
+}

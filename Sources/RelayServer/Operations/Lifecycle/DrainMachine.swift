@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// From serving to the end: a drain first, then the stop.
+struct DrainMachine: Hashable, Sendable {
+    /// How far it is.
+    enum State: Hashable, Sendable, CaseIterable {
+        case serving, draining, stopping
+    }
+
+    /// Why the server stops.
+    enum Reason: String, Hashable, Sendable {
+        /// Every running transfer has finished.
+        case finished
+        /// Some had not when the time was over.
+        case deadline
+        /// Somebody asked a second time.
+        case hurried
+    }
+
+    /// What has to be done.
+    enum Action: Hashable, Sendable {
+        case nothing
+        /// Refuse what is new, start the clock, and wait for what runs.
+        case beginDrain
+        case stop(Reason)
+    }
+
+    private(set) var state = State.serving
+
+    init(_ state: State = .serving) { self.state = state }
+
+    /// SIGTERM or SIGINT. The second one does not wait.
+    mutating func signalled() -> Action {
+        switch state {
+        case .serving:
+            state = .draining
+            return .beginDrain
+        case .draining:
+            state = .stopping
+            return .stop(.hurried)
+        case .stopping:
+            return .nothing
+        }
+    }
+
+    /// An operator's `drain`. Asking again changes nothing.
+    mutating func drainRequested() -> Action {
+        switch state {
+        case .serving:
+            state = .draining
+            return .beginDrain
+        case .draining, .stopping:
+            return .nothing
+        }
+    }
+
+    /// No accepted transfer is left.
+    mutating func becameIdle() -> Action { ended(.finished) }
+
+    /// The time for the drain is over.
+    mutating func deadlinePassed() -> Action { ended(.deadline) }
+
+    private mutating func ended(_ reason: Reason) -> Action {
+        switch state {
+        case .serving, .stopping:
+            return .nothing
+        case .draining:
+            state = .stopping
+            return .stop(reason)
+        }
+    }
+}

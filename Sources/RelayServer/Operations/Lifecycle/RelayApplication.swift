@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+import WSProtocol
+
+/// One node, from the checked configuration to the last closed socket.
+struct RelayApplication: Sendable {
+    /// Makes the parts that serve; listeners are bound when it returns. Throws ``OperatorError``.
+    typealias Composer = @Sendable (ServerContext) async throws -> ServerParts
+
+    let configuration: ServerConfiguration
+    let logger: Logger
+    var descriptorLimit: Int
+    var drainTimeout = TimeAmount.seconds(Defaults.Operations.drainTimeout)
+    /// Whether SIGTERM and SIGINT end this server; a test's do not.
+    var trapsSignals = true
+    let compose: Composer
+    /// Told once the server serves.
+    var ready: @Sendable (ServerStatus) -> Void = { _ in }
+
+    /// Serves until the server is told to stop, and has stopped.
+    /// - Throws: ``OperatorError`` in words when it cannot start.
+    func run() async throws {
+        let tls = try configuration.certificate.load()
+        let directory = try StateDirectory(path: configuration.stateDirectory)
+        let users = try FileUserDirectory(
+            file: RegistryFile(directory: directory), mode: configuration.registration
+        )
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let context = ServerContext(
+            configuration: configuration, group: group, tls: tls, users: users, logger: logger,
+            descriptorLimit: descriptorLimit
+        )
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await serve(context, directory))
+        } catch {
+            result = .failure(error)
+        }
+        try? await group.shutdownGracefully()
+        try result.get()
+        logger.notice("stopped")
+    }
+
+    private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
+        let started = ContinuousClock.now
+        let parts = try await compose(context)
+        let coordinator = DrainCoordinator(
+            parts: parts, loop: context.group.any(), timeout: drainTimeout, logger: logger
+        )
+        let users = context.users
+        let status: @Sendable () -> ServerStatus = { [configuration] in
+            Self.status(configuration, parts, coordinator, users, started)
+        }
+        let responder = AdminResponder(
+            users: users, status: status, drain: { coordinator.drainRequested() },
+            nameRemoved: { parts.exchange.nameRemoved($0) }
+        )
+        let admin = try await AdminServer.bind(in: directory, group: context.group, responder: responder)
+        let signals = trapsSignals ? await UnixSignalsSequence(trapping: .sigterm, .sigint) : nil
+        let pidFile = configuration.pidFile.map { PIDFile(path: $0) }
+        do {
+            try pidFile?.write()
+        } catch {
+            await admin.close()
+            throw error
+        }
+        defer { pidFile?.remove() }
+        announce(status())
+        ready(status())
+        let relay = RelayService(parts: parts, admin: admin, coordinator: coordinator, logger: logger)
+        try await run(
+            relay, signals.map { SignalService(signals: $0, coordinator: coordinator, logger: logger) }
+        )
+    }
+
+    private func run(_ relay: RelayService, _ signals: SignalService?) async throws {
+        // What the group itself says is of no use to operators: the services say it better.
+        let quiet = Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
+        var services = [
+            ServiceGroupConfiguration.ServiceConfiguration(
+                service: relay, successTerminationBehavior: .gracefullyShutdownGroup
+            )
+        ]
+        if let signals {
+            services.append(.init(service: signals, successTerminationBehavior: .ignore))
+        }
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: quiet))
+        try await group.run()
+    }
+
+    private func announce(_ status: ServerStatus) {
+        logger.notice(
+            "started",
+            metadata: [
+                LogKeys.version: "\(status.version)", LogKeys.pid: "\(status.pid)",
+                LogKeys.registration: "\(status.registration.rawValue)", LogKeys.descriptors: "\(descriptorLimit)",
+            ]
+        )
+        for address in status.httpListen {
+            logger.notice("listening", metadata: [LogKeys.address: "\(address)", LogKeys.purpose: "http"])
+        }
+        for address in status.listen {
+            logger.notice("listening", metadata: [LogKeys.address: "\(address)", LogKeys.purpose: "https"])
+        }
+    }
+
+    private static func status(
+        _ configuration: ServerConfiguration, _ parts: ServerParts, _ coordinator: DrainCoordinator,
+        _ users: FileUserDirectory, _ started: ContinuousClock.Instant
+    ) -> ServerStatus {
+        let state: ServerStatus.State =
+            switch coordinator.state {
+            case .serving: .serving
+            case .draining: .draining
+            case .stopping: .stopping
+            }
+        let counts = users.counts()
+        return ServerStatus(
+            version: ProgramVersion.current, state: state, pid: getpid(),
+            uptime: (ContinuousClock.now - started).components.seconds,
+            listen: parts.listeners.compactMap { $0.address?.hostAndPort },
+            httpListen: parts.redirects.compactMap { $0.address?.hostAndPort },
+            registration: configuration.registration, users: counts.users, invitations: counts.invitations,
+            sessions: parts.exchange.connections, transfers: parts.exchange.activeTransfers
+        )
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import ServiceLifecycle
+import WSProtocol
+
+/// Serves until it is time to stop, then ends what is left in order.
+struct RelayService: Service {
+    let parts: ServerParts
+    let admin: AdminServer
+    let coordinator: DrainCoordinator
+    let logger: Logger
+
+    func run() async throws {
+        let coordinator = coordinator
+        try await withGracefulShutdownHandler {
+            let reason = try await coordinator.waitForStop()
+            logger.notice("stopping", metadata: [LogKeys.outcome: "\(reason.rawValue)"])
+        } onGracefulShutdown: {
+            coordinator.drainRequested()
+        }
+        for listener in parts.listeners + parts.redirects { try? await listener.close() }
+        parts.exchange.closeAllSessions(.goingAway)
+        await waitForConnections()
+        await admin.close()
+    }
+
+    /// Gives what is being written a moment: an answer on its way to a client, the close of a session.
+    private func waitForConnections() async {
+        let deadline = ContinuousClock.now + .seconds(Defaults.Operations.closeTimeout)
+        while parts.openConnections() > 0, ContinuousClock.now < deadline {
+            try? await Task.sleep(for: .milliseconds(Defaults.Operations.closePoll))
+        }
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import TLSTransport
+
+/// What the parts of a server are made from.
+struct ServerContext: Sendable {
+    let configuration: ServerConfiguration
+    /// One event loop for each processor.
+    let group: any EventLoopGroup
+    let tls: TLSContext
+    let users: FileUserDirectory
+    let logger: Logger
+    /// How many descriptors the process may have.
+    let descriptorLimit: Int
+}

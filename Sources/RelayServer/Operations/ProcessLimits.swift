@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+private import CProcess
+import Glibc
+
+/// What the process asks of the system before it serves.
+enum ProcessLimits {
+    /// Raises the limit of open descriptors to what the system allows, forbids memory dumps (they would hold keys and
+    /// other people's files), keeps new files private, and lets a write to a closed socket fail instead of kill.
+    /// - Returns: how many descriptors the process may have.
+    static func apply() -> Int {
+        _ = signal(SIGPIPE, SIG_IGN)
+        _ = umask(0o077)
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        _ = CProcess_set_not_dumpable()
+        return raiseDescriptors()
+    }
+
+    private static func raiseDescriptors() -> Int {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0 else { return Defaults.Operations.assumedDescriptors }
+        let before = limit.rlim_cur
+        limit.rlim_cur = limit.rlim_max
+        let now = setrlimit(resource, &limit) == 0 ? limit.rlim_max : before
+        return Int(clamping: now)
+    }
+}

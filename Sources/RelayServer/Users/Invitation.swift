@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import WSProtocol
+
+/// The SHA-256 of an invitation's code, which is all that is kept of it.
+enum InvitationDigestKind: FixedBytesKind { static var length: Int { 32 } }
+
+typealias InvitationDigest = FixedBytes<InvitationDigestKind>
+
+/// A right to register one name, once, for a while.
+struct Invitation: Hashable, Sendable, Codable {
+    /// Tells the invitation apart without knowing its code: whoever reads the registry's file cannot use it.
+    var digest: InvitationDigest
+    /// The only name it is good for; nil means any.
+    var name: PeerName?
+    /// The first moment at which it is no longer good.
+    var expires: UnixTime
+}
+
+extension InvitationCode {
+    /// A fresh code from the system's cryptographic generator.
+    static func random() -> InvitationCode? {
+        var generator = SystemRandomNumberGenerator()
+        let bytes = (0..<Defaults.Users.invitationLength).map { _ in
+            UInt8.random(in: .min ... .max, using: &generator)
+        }
+        return InvitationCode(rawValue: Base64URL.encode(bytes))
+    }
+
+    /// What the registry keeps of it. Nil never happens: SHA-256 has 32 bytes.
+    var digest: InvitationDigest? { InvitationDigest(bytes: SHA256.hash(data: Array(rawValue.utf8))) }
+}
