@@ -17,14 +17,19 @@ struct CheckCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let settings = try options.configuration()
-            _ = try settings.certificate.load()
-            _ = try AdminSocket.path(in: settings.stateDirectory)
-            for address in settings.listen + [settings.httpListen].compactMap(\.self) { _ = try address.resolved() }
-        } catch let error as OperatorError {
+            try validateAll()
+        } catch {
             // Whatever is wrong, and wherever it stands, here it is the configuration.
             throw OperatorError(.configuration, error.message)
         }
         print("the configuration is good")
+    }
+
+    private func validateAll() throws(OperatorError) {
+        let settings = try options.configuration()
+        _ = try settings.certificate.load()
+        _ = try AdminSocket.path(in: settings.stateDirectory)
+        for address in settings.listen { _ = try address.resolved() }
+        if let address = settings.httpListen { _ = try address.resolved() }
     }
 }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import FoundationEssentials
+import WSProtocol
 
 /// `relay-server status`
 struct StatusCommand: AsyncParsableCommand {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 import WSProtocol
 
 /// Everything a running relay is told from outside, checked once: a plain value that can be compared and replaced.
@@ -19,4 +20,10 @@ struct ServerConfiguration: Hashable, Sendable {
     var log = LogConfiguration()
     /// The file that gets the process id once the relay serves.
     var pidFile: String?
+
+    /// The port that people reach the relay on, as far as the configuration says: the public URL's.
+    var publicPort: Int? {
+        guard let publicURL, let parts = URLComponents(string: publicURL) else { return nil }
+        return parts.port ?? 443
+    }
 }

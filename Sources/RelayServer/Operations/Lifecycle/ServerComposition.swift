@@ -39,7 +39,7 @@ enum ServerComposition {
             }
         }
         if let address = context.configuration.httpListen {
-            let port = parts.listeners.first?.address?.port ?? 443
+            let port = context.configuration.publicPort ?? parts.listeners.first?.address?.port ?? 443
             let socketAddress = try address.resolved()
             do {
                 parts.redirects.append(
