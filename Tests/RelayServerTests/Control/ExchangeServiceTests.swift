@@ -31,6 +31,26 @@ final class RecordingSink: SessionSink {
     }
 }
 
+/// Cancels its offer from within the delivery of the first `offered`.
+private final class HastySink: SessionSink {
+    let session = Mutex<SessionID?>(nil)
+    private let transfer: TransferID
+    private let service: ExchangeService
+
+    init(_ transfer: TransferID, _ service: ExchangeService) {
+        self.transfer = transfer
+        self.service = service
+    }
+
+    func send(_ message: ServerMessage) {
+        guard message.kind == .offered, let session = session.withLock({ $0 }) else { return }
+        let cancel = ClientMessage.Cancel(id: .unknown, transfer: transfer, code: .cancelled)
+        service.handle(.requestReceived(.cancel(cancel), from: session))
+    }
+
+    func close(_: WebSocketCloseCode) {}
+}
+
 /// Remembers what it was asked to cut.
 private final class RecordingStreams: StreamControl {
     let aborted = Mutex<[FailureCode]>([])
@@ -112,6 +132,21 @@ private final class RecordingStreams: StreamControl {
         let messages = sink.take().compactMap { if case .message(let message) = $0 { message } else { nil } }
         let expected = (0..<1600).map { RequestID.sequence(.relay, UInt64($0 + 2)) }
         #expect(messages.map(\.id) == expected)
+    }
+
+    @Test func whatADeliveryCausesComesAfterIt() {
+        let bobs = RecordingSink()
+        _ = open("bob", bobs)
+        _ = bobs.take()
+        let transfer = TransferID.random()
+        // The sender takes its offer back the moment it hears of it, which is before the ring has gone out.
+        let sink = HastySink(transfer, service)
+        let alice = service.connected(sink)
+        sink.session.withLock { $0 = alice }
+        service.handle(.sessionOpened(alice, ExchangeFixture.user("alice"), .unknown))
+        offer(alice, transfer)
+        let kinds = bobs.take().map { if case .message(let message) = $0 { message.kind.rawValue } else { "close" } }
+        #expect(kinds == ["ring", "failed"])
     }
 
     @Test func streamsAreCutAndClaimsAnswered() async throws {
