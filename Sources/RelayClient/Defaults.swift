@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Every limit and every interval of the client, each with its unit and the reason for its value.
-enum Defaults {
+import NIOCore
+
+/// Every limit and time of the client, with its unit and its reason.
+enum Defaults {}
+
+extension Defaults {
     // MARK: Files
 
     /// Threads that do blocking file work. Several transfers at once should keep a disk busy; more only fight for it.
@@ -20,4 +24,28 @@ enum Defaults {
     static let maximumNumberedNames = 9_999
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.
     static let displayedNameColumns = 100
+
+    // MARK: Profile
+
+    /// The largest file of a profile that is read, in bytes: ours have a few hundred.
+    static let maximumProfileFile = 64 * 1024
+
+    // MARK: Terminal
+
+    /// Between two drawings of the progress line: ten a second look smooth and cost nothing.
+    static let redrawInterval = TimeAmount.milliseconds(100)
+    /// Between two drawings while nothing is reported, so that a stalled transfer is seen to stall.
+    static let idleRedrawInterval = TimeAmount.seconds(1)
+    /// Between two progress lines where they stay: a log of an hour's transfer has 360 of them.
+    static let plainProgressInterval = TimeAmount.seconds(10)
+    /// Between two `progress` objects of one transfer: enough for a program that draws its own bar.
+    static let jsonProgressInterval = TimeAmount.milliseconds(500)
+    /// What the shown rate looks back on: shorter jumps about, longer lags behind.
+    static let rateWindow = TimeAmount.seconds(3)
+    /// Columns assumed where the terminal does not say.
+    static let terminalColumns = 80
+    /// How long a question waits for its answer: a little less than the relay lets an offer ring (10 minutes).
+    static let promptTimeout = TimeAmount.minutes(9)
+    /// Bytes of an answer that are looked at: "yes" has three.
+    static let maximumAnswer = 1024
 }
