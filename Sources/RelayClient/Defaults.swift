@@ -25,6 +25,9 @@ extension Defaults {
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.
     static let displayedNameColumns = 100
 
+    /// Characters of a sentence that are shown: a relay's words are never longer than a screen.
+    static let maximumSentence = 2_000
+
     // MARK: Profile
 
     /// The largest file of a profile that is read, in bytes: ours have a few hundred.
@@ -44,6 +47,8 @@ extension Defaults {
     static let rateWindow = TimeAmount.seconds(3)
     /// Columns assumed where the terminal does not say.
     static let terminalColumns = 80
+    /// Bytes of lines kept back while a question has the terminal: a few screens.
+    static let maximumHeldBack = 16 * 1024
     /// How long a question waits for its answer: a little less than the relay lets an offer ring (10 minutes).
     static let promptTimeout = TimeAmount.minutes(9)
     /// Bytes of an answer that are looked at: "yes" has three.

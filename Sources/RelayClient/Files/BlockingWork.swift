@@ -16,9 +16,16 @@ struct BlockingWork: Sendable {
     static let output = BlockingWork(threads: 1, name: "stdout-")
     /// For questions to the person; one thread, because two questions at once cannot be answered.
     static let questions = BlockingWork(threads: 1, name: "tty-")
+    /// For drawing on a terminal that nothing was reported for, which may be stopped.
+    static let terminal = BlockingWork(threads: 1, name: "draw-")
 
     private init(threads: Int, name: String) {
         pool = NIOThreadPool._makePerpetualStartedPool(numberOfThreads: threads, threadNamePrefix: name)
+    }
+
+    /// Runs `body` some time, for nobody.
+    func start(_ body: @escaping @Sendable () -> Void) {
+        pool.submit { _ in body() }
     }
 
     /// Runs `body` to its end, also when the calling task is cancelled.

@@ -24,6 +24,16 @@ enum DisplayName {
         return shortened(pieces, columns: max(4, columns), isWhole: isWhole)
     }
 
+    /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It ends
+    /// where nobody would read on.
+    static func line(_ sentence: String) -> String {
+        var text = ""
+        for scalar in sentence.unicodeScalars.prefix(Defaults.maximumSentence) {
+            text += isDangerous(scalar) ? "\\u{" + String(scalar.value, radix: 16) + "}" : String(scalar)
+        }
+        return text
+    }
+
     /// Whether `scalar` can do harm on a terminal or in a listing: control characters, bidirectional controls, line and
     /// paragraph separators, and invisible format characters. The two joiners are not among them: scripts and emoji
     /// need them.
