@@ -146,8 +146,7 @@ final class FileSink: ContentSink {
     /// Whether the `.part` name still means the file that was made.
     private func isStillOurs() -> Bool {
         var status = stat()
-        guard (try? SystemCall.check { fstatat(directory.descriptor, partialName, &status, AT_SYMLINK_NOFOLLOW) }) != nil
-        else { return false }
+        guard fstatat(directory.descriptor, partialName, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
         return OpenFile.Identity(status) == identity
     }
 

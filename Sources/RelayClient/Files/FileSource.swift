@@ -121,7 +121,8 @@ final class FileSource: ContentSource {
     private func changed(_ how: String) -> FileError {
         FileError(
             code: .changed,
-            message: "\"\(shownPath)\" \(how) while it was being sent: send it again once nothing writes to it, or a copy"
+            message: "\"\(shownPath)\" \(how) while it was being sent: "
+                + "send it again once nothing writes to it, or send a copy"
         )
     }
 }

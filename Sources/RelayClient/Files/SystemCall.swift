@@ -38,13 +38,13 @@ enum SystemCall {
         }
     }
 
-    /// Writes all of `bytes` to `descriptor`, through short writes, interruptions and a descriptor that is full for now.
+    /// Writes all of `bytes` to `descriptor`, through short writes, interruptions and a pipe that is full for now.
     static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws(SystemFailure) {
         var rest = bytes[...]
         while !rest.isEmpty {
             do {
-                let count = try check { write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count) }
-                rest = rest.dropFirst(count)
+                let next = UnsafeRawBufferPointer(rebasing: rest)
+                rest = rest.dropFirst(try check { write(descriptor, next.baseAddress, next.count) })
             } catch where error.number == EAGAIN {
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 try check { poll(&waiting, 1, -1) }

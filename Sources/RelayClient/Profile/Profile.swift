@@ -54,8 +54,8 @@ struct Profile: Sendable, CustomStringConvertible {
         guard let keys = try readKeys(&folder, directory) else {
             throw ProfileError(
                 code: .unusable,
-                message: "\"\(DisplayName.escape(directory))\" has no \(keysFile): put the lost file back from a backup, "
-                    + "or log in under another name with another profile"
+                message: "\"\(DisplayName.escape(directory))\" has no \(keysFile): "
+                    + "put the lost file back from a backup, or log in under another name with another profile"
             )
         }
         return Profile(
@@ -125,8 +125,8 @@ struct Profile: Sendable, CustomStringConvertible {
     private static func damaged(_ file: String, _ directory: String) -> ProfileError {
         ProfileError(
             code: .unusable,
-            message: "\"\(DisplayName.escape(directory + "/" + file))\" is damaged, or of another version of this program: "
-                + "put it back from a backup, or move it away and log in again"
+            message: "\"\(DisplayName.escape(directory + "/" + file))\" is damaged, or of another version of this "
+                + "program: put it back from a backup, or move it away and log in again"
         )
     }
 

@@ -53,7 +53,8 @@ struct ActiveTransfers: Sendable {
         let moving = entries.filter { entry in entry.phase == .moving }
         guard !moving.isEmpty else {
             let states = Set(entries.map(Self.state(of:)))
-            return ProgressLine(title: "", state: "\(entries.count) transfers: " + states.sorted().joined(separator: ", "))
+            let state = "\(entries.count) transfers: " + states.sorted().joined(separator: ", ")
+            return ProgressLine(title: "", state: state)
         }
         let sizes = entries.map(\.label.size)
         let others = entries.count - moving.count

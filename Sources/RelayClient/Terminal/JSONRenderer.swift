@@ -8,8 +8,8 @@ import WSProtocol
 ///
 /// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
 ///   `failed`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
-/// - about a transfer: `transfer` (its id), `direction` (`send` or `receive`), `peer`, `name` (exactly as the sender gave
-///   it), `size` (bytes; missing where it is not known);
+/// - about a transfer: `transfer` (its id), `direction` (`send` or `receive`), `peer`, `name` (exactly as the sender
+///   gave it), `size` (bytes; missing where it is not known);
 /// - `bytes`: of content, with `progress`, `delivered` and `received`;
 /// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
 /// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
@@ -44,8 +44,8 @@ struct JSONRenderer: ReportRenderer {
             shown[transfer] = nil
             return true
         case .detail: return isVerbose
-        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .reconnecting, .reconnected,
-            .notice, .warning:
+        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .reconnecting,
+            .reconnected, .notice, .warning:
             return true
         }
     }

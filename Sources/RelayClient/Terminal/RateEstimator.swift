@@ -9,21 +9,21 @@ struct RateEstimator: Hashable, Sendable {
         var bytes: UInt64
     }
 
-    /// Between two samples; what comes in between replaces the later one's bytes.
+    /// Between two samples, so that there are a few dozen at most.
     private static let interval = TimeAmount.milliseconds(100)
 
     private let window: TimeAmount
     private var samples: [Sample] = []
+    private var latest: UInt64 = 0
 
     /// Looks back `window`.
     init(window: TimeAmount = Defaults.rateWindow) { self.window = window }
 
     /// In all, `bytes` have come by `now`. Fewer than before means that it began anew.
     mutating func record(bytes: UInt64, now: NIODeadline) {
-        if let last = samples.last, bytes < last.bytes { samples.removeAll() }
-        if let last = samples.last, samples.count > 1, now < last.time + Self.interval {
-            samples[samples.count - 1].bytes = bytes
-        } else {
+        if bytes < latest { samples.removeAll() }
+        latest = bytes
+        if samples.last.map({ last in now >= last.time + Self.interval }) ?? true {
             samples.append(Sample(time: now, bytes: bytes))
         }
         // One sample from before the window stays, as what the window's bytes are counted from.
@@ -32,10 +32,10 @@ struct RateEstimator: Hashable, Sendable {
 
     /// Bytes a second; nil while there is too little to say.
     func bytesPerSecond(now: NIODeadline) -> UInt64? {
-        guard let last = samples.last, let base = samples.last(where: { $0.time + window <= now }) ?? samples.first,
+        guard let base = samples.last(where: { $0.time + window <= now }) ?? samples.first,
             now >= base.time + Self.interval
         else { return nil }
         let seconds = Double((now - base.time).nanoseconds) / 1e9
-        return UInt64(exactly: (Double(last.bytes - base.bytes) / seconds).rounded())
+        return UInt64(exactly: (Double(latest - base.bytes) / seconds).rounded())
     }
 }
