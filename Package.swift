@@ -33,6 +33,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CProcess"),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .target(
             name: "TLSTransport",
             dependencies: ["COpenSSL", .product(name: "NIOCore", package: "swift-nio")],
@@ -72,7 +73,7 @@ let package = Package(
         .executableTarget(
             name: "RelayClient",
             dependencies: [
-                "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CLinux", "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls of the Linux kernel that glibc declares only under _GNU_SOURCE, which Swift's Glibc module is built without.
+#ifndef CLINUX_SHIM_H
+#define CLINUX_SHIM_H
+
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+// renameat2(2) with RENAME_NOREPLACE, inside one directory.
+static inline int CLinux_rename_noreplace(int directory, const char *from, const char *to) {
+    return (int)syscall(SYS_renameat2, directory, from, directory, to, 1u);
+}
+
+// fallocate(2) with FALLOC_FL_KEEP_SIZE, from the start of the file.
+static inline int CLinux_reserve(int file, off_t length) {
+    return (int)syscall(SYS_fallocate, file, 1, (off_t)0, length);
+}
+
+#endif

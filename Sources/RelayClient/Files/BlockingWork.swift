@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOPosix
+import Synchronization
+
+/// Threads for calls that block, so that neither an event loop nor Swift's own few threads ever wait for a disk, a
+/// pipe or a person.
+struct BlockingWork: Sendable {
+    private let pool: NIOThreadPool
+
+    /// For reading and writing files.
+    static let files = BlockingWork(threads: Defaults.fileThreads, name: "file-")
+    /// For standard input, which may block for ever.
+    static let input = BlockingWork(threads: 1, name: "stdin-")
+    /// For standard output, which may block for ever.
+    static let output = BlockingWork(threads: 1, name: "stdout-")
+    /// For questions to the person; one thread, because two questions at once cannot be answered.
+    static let questions = BlockingWork(threads: 1, name: "tty-")
+    /// For drawing on a terminal that nothing was reported for, which may be stopped.
+    static let terminal = BlockingWork(threads: 1, name: "draw-")
+
+    private init(threads: Int, name: String) {
+        pool = NIOThreadPool._makePerpetualStartedPool(numberOfThreads: threads, threadNamePrefix: name)
+    }
+
+    /// Runs `body` some time, for nobody.
+    func start(_ body: @escaping @Sendable () -> Void) {
+        pool.submit { _ in body() }
+    }
+
+    /// Runs `body` to its end, also when the calling task is cancelled.
+    func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            pool.submit { _ in continuation.resume(with: Result(catching: body)) }
+        }
+    }
+
+    /// Runs `body`, but stops waiting for it when the calling task is cancelled; it then ends unheard, whenever it can.
+    func runAbandonable<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        let waiter = Waiter<Value>()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                guard waiter.wait(continuation) else { return }
+                pool.submit { _ in
+                    guard waiter.isWaiting else { return }
+                    waiter.resolve(Result(catching: body))
+                }
+            }
+        } onCancel: {
+            waiter.resolve(.failure(CancellationError()))
+        }
+    }
+
+    /// Whoever waits for one piece of work: told once, by the work or by the cancellation.
+    private final class Waiter<Value: Sendable>: Sendable {
+        private enum State {
+            case new
+            case waiting(CheckedContinuation<Value, any Error>)
+            case cancelledEarly
+            case told
+        }
+
+        private let state = Mutex(State.new)
+
+        /// Whether the result is still wanted.
+        var isWaiting: Bool {
+            state.withLock { state in
+                if case .waiting = state { true } else { false }
+            }
+        }
+
+        /// Begins to wait; false when the task was cancelled before, which `continuation` has been told.
+        func wait(_ continuation: CheckedContinuation<Value, any Error>) -> Bool {
+            let begins = state.withLock { state in
+                switch state {
+                case .new:
+                    state = .waiting(continuation)
+                    return true
+                case .waiting, .cancelledEarly, .told:
+                    state = .told
+                    return false
+                }
+            }
+            if !begins { continuation.resume(throwing: CancellationError()) }
+            return begins
+        }
+
+        /// Tells `result`, unless something else was told before.
+        func resolve(_ result: Result<Value, any Error>) {
+            let continuation: CheckedContinuation<Value, any Error>? = state.withLock { state in
+                switch state {
+                case .new:
+                    state = .cancelledEarly
+                    return nil
+                case .waiting(let continuation):
+                    state = .told
+                    return continuation
+                case .cancelledEarly, .told:
+                    return nil
+                }
+            }
+            continuation?.resume(with: result)
+        }
+    }
+}

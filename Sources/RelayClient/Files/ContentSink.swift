@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Where received bytes go. One writer at a time; after ``finish()`` or ``discard()`` nothing more is written.
+protocol ContentSink: Sendable {
+    /// Takes `buffer`, which may reach the disk later, but before ``finish()`` returns. Throws ``FileError``.
+    func write(_ buffer: ByteBuffer) async throws
+    /// Makes everything durable and gives the file its final name, to be called only once the content is verified.
+    /// Returns the final absolute path, or `-` for standard output. Throws ``FileError``; then nothing has the final
+    /// name and ``discard()`` is still to be called.
+    func finish() async throws -> String
+    /// Removes whatever this sink created; harmless after ``finish()`` and when repeated.
+    func discard() async
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Where the bytes that are sent come from. One reader at a time.
+protocol ContentSource: Sendable {
+    /// What the receiver is told it is called: one component, never a path.
+    var name: String { get }
+    /// How many bytes there will be, where that is known.
+    var size: UInt64? { get }
+    /// The next 1 to `max` bytes; nil at the end. Throws ``FileError``, or `CancellationError` from standard input.
+    func read(max: Int) async throws -> ByteBuffer?
+    /// Nothing more will be read.
+    func close()
+}

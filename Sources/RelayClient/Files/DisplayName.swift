@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Names as they may be shown: whatever a stranger put into a name, it stays inside its place on the screen.
+enum DisplayName {
+    /// `text` with everything that could move the cursor, change the order of what is read, end a line, or hide
+    /// itself, written out as `\u{202e}`, `\n` and the like. A backslash and a double quote are written `\\` and `\"`,
+    /// so that what is shown means one name only and stays inside its quotes. Longer than `columns` on a terminal, its
+    /// middle is left out.
+    static func escape(_ text: String, columns: Int = Defaults.displayedNameColumns) -> String {
+        var pieces: [Piece] = []
+        var previous: Unicode.Scalar?
+        // Wherever the cut will be, what is far from both ends cannot be seen; a name of a megabyte costs no more.
+        let scalars = text.unicodeScalars
+        let kept = max(4, columns) * 4
+        let head = scalars.prefix(kept)
+        let tail = scalars[head.endIndex...].suffix(kept)
+        let isWhole = head.endIndex == tail.startIndex
+        for part in [head, tail] {
+            for scalar in part {
+                pieces.append(piece(scalar, after: previous))
+                previous = scalar
+            }
+        }
+        return shortened(pieces, columns: max(4, columns), isWhole: isWhole)
+    }
+
+    /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It ends
+    /// where nobody would read on.
+    static func line(_ sentence: String) -> String {
+        var text = ""
+        for scalar in sentence.unicodeScalars.prefix(Defaults.maximumSentence) {
+            text += isDangerous(scalar) ? "\\u{" + String(scalar.value, radix: 16) + "}" : String(scalar)
+        }
+        return text
+    }
+
+    /// Whether `scalar` can do harm on a terminal or in a listing: control characters, bidirectional controls, line and
+    /// paragraph separators, and invisible format characters. The two joiners are not among them: scripts and emoji
+    /// need them.
+    static func isDangerous(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        case .format: scalar != zeroWidthJoiner && scalar != zeroWidthNonJoiner
+        default: scalar.properties.isNoncharacterCodePoint
+        }
+    }
+
+    private static let zeroWidthJoiner: Unicode.Scalar = "\u{200D}"
+    private static let zeroWidthNonJoiner: Unicode.Scalar = "\u{200C}"
+    private static let emojiPresentation: Unicode.Scalar = "\u{FE0F}"
+
+    /// One shown scalar and the columns it takes.
+    private struct Piece {
+        let text: String
+        let columns: Int
+    }
+
+    private static func piece(_ scalar: Unicode.Scalar, after previous: Unicode.Scalar?) -> Piece {
+        switch scalar {
+        case "\\": return Piece(text: "\\\\", columns: 2)
+        case "\"": return Piece(text: "\\\"", columns: 2)
+        case "\n": return Piece(text: "\\n", columns: 2)
+        case "\r": return Piece(text: "\\r", columns: 2)
+        case "\t": return Piece(text: "\\t", columns: 2)
+        default: break
+        }
+        let isHidden = isDangerous(scalar) || scalar.properties.isDefaultIgnorableCodePoint
+        guard isHidden, !belongsToEmoji(scalar, after: previous) else {
+            return Piece(text: String(scalar), columns: TextWidth.columns(of: scalar))
+        }
+        let escaped = "\\u{" + String(scalar.value, radix: 16) + "}"
+        return Piece(text: escaped, columns: escaped.utf8.count)
+    }
+
+    /// A joiner or the emoji selector directly behind an emoji is part of the picture and hides nothing.
+    private static func belongsToEmoji(_ scalar: Unicode.Scalar, after previous: Unicode.Scalar?) -> Bool {
+        guard scalar == zeroWidthJoiner || scalar == emojiPresentation, let previous, !previous.isASCII else {
+            return false
+        }
+        return previous.properties.isEmoji || (scalar == zeroWidthJoiner && previous == emojiPresentation)
+    }
+
+    private static func shortened(_ pieces: [Piece], columns: Int, isWhole: Bool) -> String {
+        let total = pieces.reduce(0) { sum, piece in sum + piece.columns }
+        if isWhole && total <= columns && pieces.count <= columns * 4 { return pieces.map(\.text).joined() }
+        let tailColumns = (columns - 1) / 2
+        let head = fitting(pieces, columns: columns - 1 - tailColumns)
+        let tail = fitting(pieces.reversed(), columns: tailColumns).reversed()
+        return head.joined() + "…" + tail.joined()
+    }
+
+    /// The first pieces that fit into `columns`; marks of no width are limited too, so that a pile of them ends.
+    private static func fitting(_ pieces: some Sequence<Piece>, columns: Int) -> [String] {
+        var left = columns
+        var texts: [String] = []
+        for piece in pieces {
+            left -= piece.columns
+            if left < 0 || texts.count >= columns * 2 { break }
+            texts.append(piece.text)
+        }
+        return texts
+    }
+}

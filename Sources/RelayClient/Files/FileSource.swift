@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+import Synchronization
+
+/// One regular file to send. It has to stay as it was when it was opened: a file that grows, shrinks or is written to
+/// meanwhile is reported instead of sent as something that never existed.
+final class FileSource: ContentSource {
+    let name: String
+    let size: UInt64?
+
+    private let shownPath: String
+    private let opened: Version
+    private let state: Mutex<State>
+
+    private struct State {
+        var file: OpenFile?
+        var offset: Int64 = 0
+    }
+
+    /// What changes when somebody writes to a file.
+    private struct Version: Hashable {
+        let size: Int64
+        let seconds: Int
+        let nanoseconds: Int
+
+        init(_ status: stat) {
+            size = Int64(status.st_size)
+            seconds = status.st_mtim.tv_sec
+            nanoseconds = status.st_mtim.tv_nsec
+        }
+    }
+
+    /// Opens the file at `path`, following links because the person named it. Throws ``FileError`` with
+    /// `cannotRead` when there is none, it may not be read, or it is not a regular file.
+    static func open(_ path: String) throws -> FileSource {
+        let shown = DisplayName.escape(path)
+        do {
+            // Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
+            let file = try OpenFile(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            let status = try SystemCall.status(of: file.descriptor)
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: return try FileSource(path: path, shown: shown, file: file, status: status)
+            case S_IFDIR:
+                throw FileError(
+                    code: .cannotRead,
+                    message: "\"\(shown)\" is a folder, and folders come later: send the files in it, "
+                        + "or a tar of it through standard input (tar c FOLDER | relay-client send NAME -)"
+                )
+            default:
+                throw FileError(
+                    code: .cannotRead,
+                    message: "\"\(shown)\" is not a regular file: send its content through standard input "
+                        + "(relay-client send NAME - < FILE)"
+                )
+            }
+        } catch let failure as SystemFailure {
+            throw FileError(code: .cannotRead, message: "cannot read \"\(shown)\": \(failure)")
+        }
+    }
+
+    private init(path: String, shown: String, file: OpenFile, status: stat) throws {
+        name = path.split(separator: "/").last.map(String.init) ?? path
+        shownPath = shown
+        opened = Version(status)
+        // Files of /proc and the like say that they are empty and are not: nothing is known about their size.
+        var probe: UInt8 = 0
+        let looksEmpty = status.st_size == 0
+        let hasContent = try looksEmpty && SystemCall.check { pread(file.descriptor, &probe, 1, 0) } > 0
+        size = hasContent ? nil : UInt64(max(0, status.st_size))
+        state = Mutex(State(file: file))
+        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+    }
+
+    func read(max: Int) async throws -> ByteBuffer? {
+        let wanted = Swift.max(1, Swift.min(max, Defaults.maximumRead))
+        return try await BlockingWork.files.run { [self] in
+            do {
+                return try state.withLock { state in try readNext(wanted, &state) }
+            } catch let failure as SystemFailure {
+                throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" failed: \(failure)")
+            }
+        }
+    }
+
+    func close() {
+        state.withLock { state in state.file = nil }
+    }
+
+    private func readNext(_ wanted: Int, _ state: inout State) throws -> ByteBuffer? {
+        guard let file = state.file else {
+            throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" went on after it was closed")
+        }
+        // One byte past the known end is asked for as well: if it is there, the file has grown.
+        let left = size.map { size in size - min(size, UInt64(state.offset)) }
+        let length = left.map { left in Int(min(UInt64(wanted), left)) } ?? wanted
+        var buffer = ByteBuffer()
+        let offset = state.offset
+        let count = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Swift.max(1, length)) { space in
+            try SystemCall.check { pread(file.descriptor, space.baseAddress, Swift.max(1, length), off_t(offset)) }
+        }
+        guard let left else {
+            state.offset += Int64(count)
+            return count == 0 ? nil : buffer
+        }
+        if left == 0 {
+            guard count == 0 else { throw changed("grew") }
+            try checkUnchanged(file)
+            return nil
+        }
+        guard count > 0 else { throw changed("became shorter") }
+        state.offset += Int64(count)
+        return buffer
+    }
+
+    private func checkUnchanged(_ file: OpenFile) throws {
+        guard Version(try SystemCall.status(of: file.descriptor)) == opened else { throw changed("was written to") }
+    }
+
+    private func changed(_ how: String) -> FileError {
+        FileError(
+            code: .changed,
+            message: "\"\(shownPath)\" \(how) while it was being sent: "
+                + "send it again once nothing writes to it, or send a copy"
+        )
+    }
+}

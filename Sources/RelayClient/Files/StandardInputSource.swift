@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+import Synchronization
+
+/// Standard input, of unknown size. What has been read cannot be read again.
+final class StandardInputSource: ContentSource {
+    let name: String
+    let size: UInt64? = nil
+
+    private let descriptor: Int32
+    private let isClosed = Mutex(false)
+
+    /// `name` is what the receiver sees; `descriptor` is another than 0 in tests only, and stays the caller's.
+    init(name: String = "stdin", descriptor: Int32 = STDIN_FILENO) {
+        self.name = name
+        self.descriptor = descriptor
+    }
+
+    /// Gives what is there, up to `max`, as soon as anything is; stops waiting when the task is cancelled.
+    func read(max: Int) async throws -> ByteBuffer? {
+        guard !isClosed.withLock({ $0 }) else { return nil }
+        let wanted = Swift.max(1, Swift.min(max, Defaults.maximumRead))
+        let descriptor = descriptor
+        let buffer = try await BlockingWork.input.runAbandonable {
+            do {
+                return try Self.readNext(wanted, descriptor)
+            } catch let failure as SystemFailure {
+                throw FileError(code: .readFailed, message: "reading standard input failed: \(failure)")
+            }
+        }
+        return buffer.readableBytes == 0 ? nil : buffer
+    }
+
+    func close() {
+        isClosed.withLock { isClosed in isClosed = true }
+    }
+
+    private static func readNext(_ wanted: Int, _ descriptor: Int32) throws -> ByteBuffer {
+        var buffer = ByteBuffer()
+        while true {
+            do {
+                try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { space in
+                    try SystemCall.check { Glibc.read(descriptor, space.baseAddress, wanted) }
+                }
+                return buffer
+            } catch let failure as SystemFailure where failure.number == EAGAIN {
+                // Somebody else made the shared descriptor non-blocking.
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                try SystemCall.check { poll(&waiting, 1, -1) }
+            }
+        }
+    }
+}

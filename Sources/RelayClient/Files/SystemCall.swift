@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A failed call to the system: its `errno`.
+struct SystemFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    let number: Int32
+
+    /// The failure of the call that has just returned on this thread.
+    static var last: SystemFailure { SystemFailure(number: errno) }
+
+    /// The system's words for it, with a small first letter so that they fit inside a sentence.
+    var description: String {
+        switch number {
+        case ENOENT: "no such file or directory"
+        case EACCES, EPERM: "permission denied"
+        case EROFS: "the file system is read-only"
+        case ELOOP: "too many symbolic links"
+        case ENAMETOOLONG: "the name is too long"
+        default: String(cString: strerror(number)).lowercased()
+        }
+    }
+
+    /// Whether the disk, or this user's share of it, is full.
+    var isFull: Bool { number == ENOSPC || number == EDQUOT }
+}
+
+/// Calls to the system with interruptions handled.
+enum SystemCall {
+    /// Repeats `call` while a signal interrupts it, and throws ``SystemFailure`` when it fails (returns -1).
+    @discardableResult
+    static func check<Result: SignedInteger>(_ call: () -> Result) throws(SystemFailure) -> Result {
+        while true {
+            let result = call()
+            if result != -1 { return result }
+            let failure = SystemFailure.last
+            if failure.number != EINTR { throw failure }
+        }
+    }
+
+    /// Writes all of `bytes` to `descriptor`, through short writes, interruptions and a pipe that is full for now.
+    static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws(SystemFailure) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            do {
+                let next = UnsafeRawBufferPointer(rebasing: rest)
+                rest = rest.dropFirst(try check { write(descriptor, next.baseAddress, next.count) })
+            } catch where error.number == EAGAIN {
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                try check { poll(&waiting, 1, -1) }
+            }
+        }
+    }
+
+    /// What the system knows about an open file.
+    static func status(of descriptor: Int32) throws(SystemFailure) -> stat {
+        var status = stat()
+        try check { fstat(descriptor, &status) }
+        return status
+    }
+}

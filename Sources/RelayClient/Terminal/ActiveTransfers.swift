@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// The transfers that were introduced and have not ended, in the order of their introduction, and how far each is.
+struct ActiveTransfers: Sendable {
+    /// One of them.
+    struct Entry: Sendable {
+        /// What is going on.
+        enum Phase: Hashable, Sendable {
+            case waiting
+            case ringing
+            case offered
+            case moving
+            case verifying
+        }
+
+        var label: TransferLabel
+        var phase: Phase
+        var bytes: UInt64 = 0
+        var rate = RateEstimator()
+    }
+
+    private(set) var entries: [Entry] = []
+
+    /// Takes in what `report` says. Returns the label of the transfer it is about, also of one that it ends.
+    mutating func apply(_ report: TransferReport, now: NIODeadline) -> TransferLabel? {
+        switch report {
+        case .waiting(let label): return set(label, .waiting)
+        case .ringing(let label): return set(label, .ringing)
+        case .offered(let label): return set(label, .offered)
+        case .started(let label):
+            let known = set(label, .moving)
+            update(label.transfer) { entry in entry.rate.record(bytes: entry.bytes, now: now) }
+            return known
+        case .progress(let transfer, let bytes):
+            return update(transfer) { entry in
+                entry.bytes = bytes
+                entry.rate.record(bytes: bytes, now: now)
+            }
+        case .verifying(let transfer): return update(transfer) { entry in entry.phase = .verifying }
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _): return remove(transfer)
+        case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
+        case .ready, .reconnecting, .reconnected, .notice, .warning, .detail: return nil
+        }
+    }
+
+    /// One line for all of them; nil when there are none.
+    func line(now: NIODeadline) -> ProgressLine? {
+        guard let first = entries.first else { return nil }
+        if entries.count == 1 { return Self.line(for: first, now: now) }
+        let moving = entries.filter { entry in entry.phase == .moving }
+        guard !moving.isEmpty else {
+            let states = Set(entries.map(Self.state(of:)))
+            let state = "\(entries.count) transfers: " + states.sorted().joined(separator: ", ")
+            return ProgressLine(title: "", state: state)
+        }
+        let sizes = entries.map(\.label.size)
+        let others = entries.count - moving.count
+        return ProgressLine(
+            title: "\(entries.count) transfers" + (others > 0 ? ", \(others) waiting" : ""),
+            bytes: Self.sum(entries.map(\.bytes)),
+            total: sizes.contains(nil) ? nil : Self.sum(sizes.compactMap { $0 }),
+            rate: Self.sum(moving.compactMap { entry in entry.rate.bytesPerSecond(now: now) })
+        )
+    }
+
+    /// The line for `entry` alone.
+    static func line(for entry: Entry, now: NIODeadline) -> ProgressLine {
+        ProgressLine(
+            title: DisplayName.escape(entry.label.name),
+            state: entry.phase == .moving ? nil : state(of: entry),
+            bytes: entry.bytes,
+            total: entry.label.size,
+            rate: entry.rate.bytesPerSecond(now: now)
+        )
+    }
+
+    private static func state(of entry: Entry) -> String {
+        let peer = entry.label.peer
+        switch (entry.phase, entry.label.direction) {
+        case (.waiting, _): return "waiting for \(peer)"
+        case (.ringing, _): return "ringing \(peer)"
+        case (.offered, _): return "offered by \(peer)"
+        case (.moving, .send): return "sending to \(peer)"
+        case (.moving, .receive): return "receiving from \(peer)"
+        case (.verifying, .send): return "\(peer) is verifying"
+        case (.verifying, .receive): return "verifying"
+        }
+    }
+
+    /// Sizes come from strangers: a sum that is too large is as large as can be.
+    private static func sum(_ values: [UInt64]) -> UInt64 {
+        values.reduce(0) { sum, value in
+            let (next, overflow) = sum.addingReportingOverflow(value)
+            return overflow ? .max : next
+        }
+    }
+
+    private mutating func set(_ label: TransferLabel, _ phase: Entry.Phase) -> TransferLabel {
+        if let index = entries.firstIndex(where: { $0.label.transfer == label.transfer }) {
+            entries[index].label = label
+            entries[index].phase = phase
+        } else {
+            entries.append(Entry(label: label, phase: phase))
+        }
+        return label
+    }
+
+    @discardableResult
+    private mutating func update(_ transfer: TransferID, _ change: (inout Entry) -> Void) -> TransferLabel? {
+        guard let index = entries.firstIndex(where: { $0.label.transfer == transfer }) else { return nil }
+        change(&entries[index])
+        return entries[index].label
+    }
+
+    private mutating func remove(_ transfer: TransferID) -> TransferLabel? {
+        entries.firstIndex { $0.label.transfer == transfer }.map { index in entries.remove(at: index).label }
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import NIOCore
+import WSProtocol
+
+/// One JSON object a line on standard output, for programs. The fields are promised to stay:
+///
+/// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
+///   `failed`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
+/// - about a transfer: `transfer` (its id), `direction` (`send` or `receive`), `peer`, `name` (exactly as the sender
+///   gave it), `size` (bytes; missing where it is not known);
+/// - `bytes`: of content, with `progress`, `delivered` and `received`;
+/// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
+/// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
+/// - `code` and `message`: with `failed`; `message` alone with `notice`, `warning`, `detail` and `reconnecting`;
+/// - `seconds`: until the next try, with `reconnecting`;
+/// - `name` is this side's own name with `ready`.
+struct JSONRenderer: ReportRenderer {
+    private let isVerbose: Bool
+    private let usesStandardError: Bool
+    private var transfers = ActiveTransfers()
+    private var shown: [TransferID: NIODeadline] = [:]
+
+    /// With `usesStandardError`, the objects go there, because standard output is taken by the content.
+    init(isVerbose: Bool, usesStandardError: Bool) {
+        self.isVerbose = isVerbose
+        self.usesStandardError = usesStandardError
+    }
+
+    mutating func render(_ report: TransferReport, now: NIODeadline, columns _: Int) -> RenderedText {
+        let label = transfers.apply(report, now: now)
+        guard isWanted(report, now: now), let text = Self.text(Line(report, label)) else { return RenderedText() }
+        return usesStandardError ? RenderedText(standardError: text) : RenderedText(standardOutput: text)
+    }
+
+    private mutating func isWanted(_ report: TransferReport, now: NIODeadline) -> Bool {
+        switch report {
+        case .progress(let transfer, _):
+            if let last = shown[transfer], now < last + Defaults.jsonProgressInterval { return false }
+            shown[transfer] = now
+            return true
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _):
+            shown[transfer] = nil
+            return true
+        case .detail: return isVerbose
+        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .reconnecting,
+            .reconnected, .notice, .warning:
+            return true
+        }
+    }
+
+    private static func text(_ line: Line) -> String? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(line) else { return nil }
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
+
+    /// One object.
+    private struct Line: Encodable {
+        var event: String
+        var transfer: TransferID?
+        var direction: String?
+        var peer: PeerName?
+        var name: String?
+        var size: UInt64?
+        var bytes: UInt64?
+        var path: String?
+        var sha256: String?
+        var code: String?
+        var message: String?
+        var seconds: Double?
+
+        init(_ report: TransferReport, _ label: TransferLabel?) {
+            event = ""
+            transfer = label?.transfer
+            direction = label?.direction.rawValue
+            peer = label?.peer
+            name = label?.name
+            size = label?.size
+            fill(report)
+        }
+
+        private mutating func fill(_ report: TransferReport) {
+            switch report {
+            case .ready(let own): (event, name) = ("ready", own.rawValue)
+            case .waiting: event = "waiting"
+            case .ringing: event = "ringing"
+            case .offered: event = "offered"
+            case .started: event = "started"
+            case .progress(let id, let count): (event, transfer, bytes) = ("progress", id, count)
+            case .verifying(let id): (event, transfer) = ("verifying", id)
+            case .delivered(let id, let count, let hash):
+                (event, transfer, bytes, sha256) = ("delivered", id, count, hash)
+            case .received(let id, let place, let count, let hash):
+                (event, transfer, path, bytes, sha256) = ("received", id, place, count, hash)
+            case .failed(let id, let code, let message):
+                (event, transfer, self.code, self.message) = ("failed", id, code, message)
+            case .reconnecting(let reason, let pause):
+                (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)
+            case .reconnected: event = "reconnected"
+            case .notice(let text): (event, message) = ("notice", text)
+            case .warning(let text): (event, message) = ("warning", text)
+            case .detail(let text): (event, message) = ("detail", text)
+            }
+        }
+    }
+}

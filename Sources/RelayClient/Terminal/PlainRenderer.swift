@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// Lines that stay, on standard error: one for each change, and now and then one for the progress.
+struct PlainRenderer: ReportRenderer {
+    private let isVerbose: Bool
+    private var transfers = ActiveTransfers()
+    private var shown: [TransferID: NIODeadline] = [:]
+
+    /// With `isVerbose`, details are shown too.
+    init(isVerbose: Bool) { self.isVerbose = isVerbose }
+
+    mutating func render(_ report: TransferReport, now: NIODeadline, columns _: Int) -> RenderedText {
+        let label = transfers.apply(report, now: now)
+        switch report {
+        case .progress(let transfer, _): return RenderedText(standardError: progress(transfer, now: now))
+        case .started(let label): shown[label.transfer] = now
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _):
+            shown[transfer] = nil
+        case .detail where !isVerbose: return RenderedText()
+        case .ready, .waiting, .ringing, .offered, .verifying, .failed(nil, _, _), .reconnecting, .reconnected, .notice,
+            .warning, .detail:
+            break
+        }
+        let sentence = ReportText.sentence(for: report, label: label)
+        return RenderedText(standardError: sentence.map { sentence in sentence + "\n" } ?? "")
+    }
+
+    private mutating func progress(_ transfer: TransferID, now: NIODeadline) -> String {
+        guard let entry = transfers.entries.first(where: { $0.label.transfer == transfer }),
+            let last = shown[transfer], now >= last + Defaults.plainProgressInterval
+        else { return "" }
+        shown[transfer] = now
+        return ActiveTransfers.line(for: entry, now: now).text(width: Self.columns) + "\n"
+    }
+
+    /// Wide enough for every field; no bar, which needs more.
+    private static let columns = 120
+}

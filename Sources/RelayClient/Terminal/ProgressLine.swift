@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One line about work in progress, made to fit a width: values in, text out.
+struct ProgressLine: Hashable, Sendable {
+    /// What it is about, already fit for a terminal.
+    var title: String
+    /// What is happening while no bytes flow (`ringing bob`); nil while they do.
+    var state: String?
+    /// Bytes that are through.
+    var bytes: UInt64 = 0
+    /// Bytes there will be; nil where that is not known.
+    var total: UInt64?
+    /// Bytes a second; nil where that is not known yet.
+    var rate: UInt64?
+
+    /// The line, of at most `width` columns. What matters least goes first where not everything fits: the bar, the
+    /// time left, the rate, the bytes, and then the end of the title.
+    func text(width: Int) -> String {
+        if let state { return TextWidth.prefix(of: title.isEmpty ? state : "\(state)  \(title)", columns: width) }
+        let percent = percentText
+        let fields = [percent, bytesText, rateText, timeText].compactMap { $0 }
+        for count in stride(from: fields.count, through: 1, by: -1) {
+            let details = fields.prefix(count).joined(separator: "  ")
+            let room = width - details.utf8.count - 2
+            let titleColumns = min(TextWidth.columns(of: title), Self.widestTitle)
+            guard room >= min(titleColumns, Self.narrowestTitle) || count == 1 else { continue }
+            return line(details, room: room, hasBar: count == fields.count && percent != nil, width: width)
+        }
+        return TextWidth.prefix(of: title, columns: width)
+    }
+
+    private static let narrowestTitle = 12
+    private static let widestTitle = 40
+    private static let narrowestBar = 10
+    private static let widestBar = 30
+
+    private func line(_ details: String, room: Int, hasBar: Bool, width: Int) -> String {
+        guard room > 3 else { return TextWidth.prefix(of: details, columns: width) }
+        let wanted = TextWidth.columns(of: title)
+        // The bar and the two spaces behind it.
+        let barRoom = room - min(wanted, Self.widestTitle) - 2
+        guard hasBar, barRoom >= Self.narrowestBar else {
+            return Self.shortened(title, columns: room) + "  " + details
+        }
+        let columns = min(barRoom, Self.widestBar)
+        return Self.shortened(title, columns: room - columns - 2) + "  " + bar(columns) + "  " + details
+    }
+
+    private func bar(_ columns: Int) -> String {
+        let inside = columns - 2
+        let filled = Int((fraction ?? 0) * Double(inside))
+        return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: inside - filled) + "]"
+    }
+
+    /// 0 to 1; nil where the total is not known.
+    private var fraction: Double? {
+        total.map { total in total == 0 ? 1 : min(1, Double(bytes) / Double(total)) }
+    }
+
+    private var percentText: String? {
+        // Rounded down: 100 % is said only when it is all.
+        fraction.map { fraction in "\(Int(fraction * 100))%" }
+    }
+
+    private var bytesText: String {
+        let done = ByteFormat.string(bytes)
+        return total.map { total in "\(done) of \(ByteFormat.string(total))" } ?? done
+    }
+
+    private var rateText: String? {
+        rate.map { rate in ByteFormat.string(rate) + "/s" }
+    }
+
+    private var timeText: String? {
+        guard let rate, rate > 0, let total, total > bytes else { return nil }
+        return Self.duration((total - bytes) / rate).map { duration in duration + " left" }
+    }
+
+    /// `0:09`, `12:34`, `1:02:03`; nil for what is too long to believe.
+    static func duration(_ seconds: UInt64) -> String? {
+        guard seconds < 100 * 3600 else { return nil }
+        let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60)
+        return hours > 0 ? "\(hours):\(twoDigits(minutes)):\(twoDigits(rest))" : "\(minutes):\(twoDigits(rest))"
+    }
+
+    private static func twoDigits(_ number: UInt64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+
+    private static func shortened(_ text: String, columns: Int) -> String {
+        if TextWidth.columns(of: text) <= columns { return text }
+        return TextWidth.prefix(of: text, columns: columns - 1) + "…"
+    }
+}

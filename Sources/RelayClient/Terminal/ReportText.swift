@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// Reports as sentences for people: one line each, fit for a terminal.
+enum ReportText {
+    /// How a line is meant.
+    enum Tone: Hashable, Sendable {
+        case plain
+        case good
+        case bad
+    }
+
+    /// The line for `report` about the transfer `label`; nil where there is nothing to say in a sentence of its own.
+    static func sentence(for report: TransferReport, label: TransferLabel?) -> String? {
+        switch report {
+        case .ready(let name): "ready to receive as \(name)"
+        case .waiting(let label): "\(label.peer) is not receiving now; waiting to send \(what(label))"
+        case .ringing(let label): "ringing \(label.peer) for \(what(label))"
+        case .offered(let label): "\(label.peer) offers \(what(label))"
+        case .started(let label): way(label) + " " + what(label)
+        case .progress: nil
+        case .verifying: label.map(verifying)
+        case .delivered(_, let bytes, _): label.map { "delivered \(what($0, bytes)) to \($0.peer)" }
+        case .received(_, let path, let bytes, _): label.map { received($0, path, bytes) }
+        case .failed(_, _, let message): failed(label, message)
+        case .reconnecting(let reason, let pause):
+            "lost the relay (\(DisplayName.line(reason))); trying again in \(seconds(pause))"
+        case .reconnected: "found the relay again"
+        case .notice(let text), .detail(let text): DisplayName.line(text)
+        case .warning(let text): "warning: " + DisplayName.line(text)
+        }
+    }
+
+    /// Whether `report` is good news, bad news or neither.
+    static func tone(of report: TransferReport) -> Tone {
+        switch report {
+        case .delivered, .received: .good
+        case .failed, .warning: .bad
+        case .ready, .waiting, .ringing, .offered, .started, .progress, .verifying, .reconnecting, .reconnected,
+            .notice, .detail:
+            .plain
+        }
+    }
+
+    /// `Accept "report.pdf" (12.3 MB) from alice?`
+    static func question(accepting label: TransferLabel) -> String {
+        let size = label.size.map(ByteFormat.string) ?? "size not known"
+        return "Accept \(quoted(label)) (\(size)) from \(label.peer)?"
+    }
+
+    private static func quoted(_ label: TransferLabel) -> String { "\"\(DisplayName.escape(label.name))\"" }
+
+    private static func what(_ label: TransferLabel, _ bytes: UInt64? = nil) -> String {
+        quoted(label) + ((bytes ?? label.size).map { " (\(ByteFormat.string($0)))" } ?? "")
+    }
+
+    private static func way(_ label: TransferLabel) -> String {
+        switch label.direction {
+        case .send: "\(label.peer) accepted; sending"
+        case .receive: "receiving from \(label.peer)"
+        }
+    }
+
+    private static func verifying(_ label: TransferLabel) -> String {
+        switch label.direction {
+        case .send: "\(label.peer) is verifying \(quoted(label))"
+        case .receive: "verifying \(quoted(label))"
+        }
+    }
+
+    private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
+        let sentence = "received \(what(label, bytes)) from \(label.peer)"
+        return path == "-" ? sentence : sentence + " as \"\(DisplayName.escape(path))\""
+    }
+
+    private static func failed(_ label: TransferLabel?, _ message: String) -> String {
+        guard let label else { return "error: " + DisplayName.line(message) }
+        switch label.direction {
+        case .send: return "not delivered: \(quoted(label)) to \(label.peer): " + DisplayName.line(message)
+        case .receive: return "not received: \(quoted(label)) from \(label.peer): " + DisplayName.line(message)
+        }
+    }
+
+    private static func seconds(_ amount: TimeAmount) -> String {
+        let tenths = max(0, amount.nanoseconds) / 100_000_000
+        return tenths < 10 ? "0.\(tenths) s" : "\(tenths / 10) s"
+    }
+}

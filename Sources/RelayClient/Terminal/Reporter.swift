@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// Tells whoever is watching, person or program, what is going on. Safe to call from any thread.
+///
+/// Text is written while the lock is held, so that lines never mix and stay in order; a terminal that is stopped
+/// (Ctrl-S) therefore stops whoever reports, never an event loop, which reports nothing.
+final class Reporter: Sendable {
+    /// How reports are shown.
+    enum Mode: Hashable, Sendable {
+        /// One line drawn again and again.
+        case terminal(isColoured: Bool)
+        /// Lines that stay.
+        case plain
+        /// Objects for programs.
+        case json
+        /// Errors only.
+        case quiet
+    }
+
+    private let state: Mutex<State>
+    private let output: Int32
+    private let errors: Int32
+
+    private struct State {
+        var renderer: any ReportRenderer
+        var ticking: RepeatedTask?
+    }
+
+    /// - Parameters:
+    ///   - mode: how to show reports; ``mode(json:quiet:isTerminal:environment:)`` chooses.
+    ///   - isVerbose: whether details are shown.
+    ///   - contentOnStandardOutput: whether standard output is taken by received content; then nothing else is
+    ///     written there.
+    ///   - output: standard output; another descriptor in tests only.
+    ///   - errors: standard error; another descriptor in tests only.
+    init(
+        mode: Mode, isVerbose: Bool = false, contentOnStandardOutput: Bool = false,
+        output: Int32 = STDOUT_FILENO, errors: Int32 = STDERR_FILENO
+    ) {
+        self.output = output
+        self.errors = errors
+        let renderer: any ReportRenderer =
+            switch mode {
+            case .terminal(let isColoured): TerminalRenderer(isVerbose: isVerbose, isColoured: isColoured)
+            case .plain: PlainRenderer(isVerbose: isVerbose)
+            case .json: JSONRenderer(isVerbose: isVerbose, usesStandardError: contentOnStandardOutput)
+            case .quiet: QuietRenderer()
+            }
+        state = Mutex(State(renderer: renderer))
+        guard case .terminal = mode else { return }
+        let interval = Defaults.idleRedrawInterval
+        let ticking = MultiThreadedEventLoopGroup.singleton.any().scheduleRepeatedTask(
+            initialDelay: interval, delay: interval
+        ) { [weak self] task in
+            guard let self else { return task.cancel() }
+            BlockingWork.terminal.start { self.tick() }
+        }
+        state.withLock { state in state.ticking = ticking }
+    }
+
+    /// The mode for this environment: colours and a moving line only where somebody can see them. `isTerminal` says
+    /// whether standard error is one; `environment` is looked at for TERM and NO_COLOR (no-color.org).
+    static func mode(json: Bool, quiet: Bool, isTerminal: Bool, environment: [String: String]) -> Mode {
+        if json { return .json }
+        if quiet { return .quiet }
+        let terminal = environment["TERM"] ?? ""
+        guard isTerminal, !terminal.isEmpty, terminal != "dumb" else { return .plain }
+        return .terminal(isColoured: environment["NO_COLOR", default: ""].isEmpty)
+    }
+
+    /// Shows `report`.
+    func report(_ report: TransferReport) {
+        show { renderer, now, columns in renderer.render(report, now: now, columns: columns) }
+    }
+
+    /// Clears the terminal's last line for a question; until ``release()`` nothing is drawn.
+    func hold() {
+        show { renderer, _, _ in renderer.hold() }
+    }
+
+    /// Goes on after ``hold()``, with what has come meanwhile.
+    func release() {
+        show { renderer, now, columns in renderer.release(now: now, columns: columns) }
+    }
+
+    /// Removes the line that is still being drawn; to be called before the process ends.
+    func finish() {
+        show { renderer, _, _ in renderer.finish() }
+        state.withLock { state in state.ticking?.cancel() }
+    }
+
+    private func tick() {
+        show { renderer, now, columns in renderer.tick(now: now, columns: columns) }
+    }
+
+    private func show(_ render: (inout any ReportRenderer, NIODeadline, Int) -> RenderedText) {
+        state.withLock { state in
+            let text = render(&state.renderer, .now(), columns())
+            Self.write(text.standardOutput, to: output)
+            Self.write(text.standardError, to: errors)
+        }
+    }
+
+    private func columns() -> Int {
+        var size = winsize()
+        guard ioctl(errors, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return Defaults.terminalColumns }
+        return Int(size.ws_col)
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        guard !text.isEmpty else { return }
+        var text = text
+        text.withUTF8 { bytes in
+            // Whoever watched may be gone; the transfer goes on.
+            try? SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
+///
+/// A transfer is introduced by a report with its label; the later ones carry its id only. `delivered`, `received` and
+/// `failed` end it.
+enum TransferReport: Hashable, Sendable {
+    /// This side is logged in under this name and can be offered files.
+    case ready(PeerName)
+    /// Nobody of that name is receiving; the offer waits.
+    case waiting(TransferLabel)
+    /// The other side's client is asking its person.
+    case ringing(TransferLabel)
+    /// The other side offers a file.
+    case offered(TransferLabel)
+    /// The bytes begin to flow.
+    case started(TransferLabel)
+    /// So many bytes of content are through in all.
+    case progress(TransferID, bytes: UInt64)
+    /// All bytes are there; they are being checked and stored.
+    case verifying(TransferID)
+    /// The receiver has confirmed that it verified and stored everything: `bytes` of content with this SHA-256.
+    case delivered(TransferID, bytes: UInt64, sha256: String?)
+    /// Everything is verified and stored here, at `path` (`-`: standard output).
+    case received(TransferID, path: String, bytes: UInt64, sha256: String?)
+    /// It has failed; nil where it is not about one transfer. `code` is of the wire's table or this program's own,
+    /// `message` says in one line what happened and what to do.
+    case failed(TransferID?, code: String, message: String)
+    /// The relay was lost; the next try is after `pause`.
+    case reconnecting(reason: String, pause: TimeAmount)
+    /// The relay was found again.
+    case reconnected
+    /// Anything else worth a line.
+    case notice(String)
+    /// Something that is not right, though nothing has failed.
+    case warning(String)
+    /// For `--verbose` only.
+    case detail(String)
+}
