@@ -54,3 +54,79 @@ extension Defaults {
     /// Bytes of an answer that are looked at: "yes" has three.
     static let maximumAnswer = 1024
 }
+
+extension Defaults {
+    // MARK: Connecting
+
+    /// From the first DNS question to an open TCP connection: past this a person has given up looking.
+    static let connectTimeout = TimeAmount.seconds(10)
+    /// From the upgrade request to the relay's `welcome`: the relay closes after the same time.
+    static let loginTimeout = TimeAmount.seconds(10)
+    /// TCP_USER_TIMEOUT on the control connection: a relay that acknowledges nothing for this long is gone.
+    static let controlUserTimeout = TimeAmount.seconds(15)
+    /// TCP_USER_TIMEOUT on a data connection. Linux counts a closed window as time without progress, even while the
+    /// other side answers the probes; a receiver that pauses is the relay's business for 60 s, so this has to be longer.
+    static let dataUserTimeout = TimeAmount.seconds(75)
+    /// Bytes of a `url` in a `start` message: the relay refuses targets longer than this.
+    static let longestReference = 8 * 1024
+    /// Entries of NO_PROXY that are looked at: a variable that long is a mistake.
+    static let mostProxyExemptions = 1_000
+    /// Bytes of an HTTP answer's body that are read for its code: the relay's are under 300.
+    static let longestAnswer = 16 * 1024
+    /// Bytes of one HTTP field, as the relay's own limit.
+    static let longestField = 8 * 1024
+    /// Bytes of all fields together, as the relay's own limit.
+    static let longestHead = 16 * 1024
+    /// Fields of one answer, as the relay's own limit.
+    static let mostFields = 100
+    /// Control messages that wait to be looked at: the sessions never take longer than a few at a time.
+    static let mostUnreadMessages = 1_024
+    /// How long to wait for the close handshake when leaving: nothing depends on it.
+    static let closeTimeout = TimeAmount.seconds(1)
+
+    /// Events that wait for a session's loop; half of them may come from the relay.
+    static let mostEvents = 8_192
+
+    // MARK: Trying again
+
+    /// The first pause before connecting again.
+    static let firstPause = TimeAmount.milliseconds(100)
+    /// The longest pause: a relay that comes back after an hour is found within half a minute.
+    static let longestPause = TimeAmount.seconds(30)
+
+    // MARK: Data
+
+    /// Bytes read from a source at a time: 16 full records, large enough that the cost of a hop to the event loop does
+    /// not show.
+    static let readSize = 16 * 65_536
+    /// Bytes that may wait in a channel before the source is paused: two reads, so that hashing and sending overlap.
+    static let uploadHighWaterMark = 2 * 1_048_576
+    /// Bytes left in the channel when the source goes on.
+    static let uploadLowWaterMark = 1_048_576
+    /// Bytes of a download that may wait for the sink before reading pauses.
+    static let downloadHighWaterMark = 2 * 1_048_576
+    /// How long the relay's `100 Continue` is waited for. `start` comes when the receiver is attached already, so
+    /// silence means that something on the way swallowed it.
+    static let continueTimeout = TimeAmount.seconds(3)
+    /// The relay holds a download for 30 s until the sender's half comes, and says so at the end; a little longer.
+    static let downloadAnswerTimeout = TimeAmount.seconds(45)
+    /// From the last byte of the upload to the relay's answer: the receiver may be slow to take what the relay and
+    /// the network hold.
+    static let uploadAnswerTimeout = TimeAmount.seconds(90)
+
+    // MARK: Transfers
+
+    /// How long the relay's word on why a stream broke is waited for. Short, so that the end of a peer is told within
+    /// a second.
+    static let explanationTimeout = TimeAmount.milliseconds(600)
+    /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
+    static let parallelDownloads = 4
+    /// Rings that are kept in mind at once; more than that is no correspondence.
+    static let mostRings = 100
+    /// How often the sender hears how far the receiver is: half as often as the relay would pass on.
+    static let progressInterval = TimeAmount.milliseconds(500)
+    /// The name that standard input is offered under.
+    static let standardInputName = "stdin"
+    /// How long leaving may take after an interrupt: enough to tell the relay and to remove part files.
+    static let leaveTimeout = TimeAmount.seconds(1)
+}

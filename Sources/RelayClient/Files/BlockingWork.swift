@@ -19,6 +19,9 @@ struct BlockingWork: Sendable {
     /// For drawing on a terminal that nothing was reported for, which may be stopped.
     static let terminal = BlockingWork(threads: 1, name: "draw-")
 
+    /// For the commands of `--exec`, one after the other.
+    static let commands = BlockingWork(threads: 1, name: "exec-")
+
     private init(threads: Int, name: String) {
         pool = NIOThreadPool._makePerpetualStartedPool(numberOfThreads: threads, threadNamePrefix: name)
     }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Dispatch
+import NIOPosix
+import TLSTransport
+
+/// What every command needs: the options, the environment, a reporter, and a way to be interrupted.
+struct Client: Sendable {
+    let environment: Environment
+    /// The folder of the profile.
+    let directory: String
+    /// The relay that an option or a variable names; nil leaves it to the profile.
+    let server: String?
+    /// The file of authorities that an option or a variable names.
+    let authorities: String?
+    let reporter: Reporter
+    let interruption = Interruption()
+
+    /// - Parameter contentOnStandardOutput: whether standard output is taken by received content.
+    init(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, environment: Environment = .current) throws {
+        self.environment = environment
+        directory = try options.profile ?? environment[.profile]
+            ?? ProfileLocation.directory(environment: environment.variables)
+        server = options.server ?? environment[.server]
+        authorities = options.authorities ?? environment[.ca]
+        let mode = Reporter.mode(
+            json: options.json, quiet: options.quiet, isTerminal: StandardStreams.isErrorTerminal,
+            environment: environment.variables
+        )
+        reporter = Reporter(
+            mode: mode, isVerbose: options.verbose, contentOnStandardOutput: contentOnStandardOutput
+        )
+    }
+
+    /// The profile, with what had to be put right reported. Throws ``ProfileError``.
+    func profile() throws -> Profile {
+        let profile = try Profile.load(directory: directory)
+        for warning in profile.warnings { reporter.report(.warning(warning)) }
+        return profile
+    }
+
+    /// The relay: option, variable or profile, in this order. Throws ``ConnectionError``.
+    func relay(of profile: Profile?) throws -> RelayURL {
+        guard let text = server ?? profile?.server else {
+            throw CommandError("no relay is named; give --server URL, or log in first", status: .configuration)
+        }
+        do {
+            return try RelayURL(text)
+        } catch {
+            throw ConnectionError(url: error)
+        }
+    }
+
+    /// How to connect. Throws ``ConnectionError`` when a setting cannot be used.
+    func dialer(authorities: String?) throws -> Dialer {
+        do {
+            let trust = authorities.map(TLSTrust.file) ?? .system
+            return Dialer(
+                proxies: try ProxySettings(environment: environment.variables),
+                tls: try TLSContext.client(trust: trust, applicationProtocols: ["http/1.1"]),
+                group: MultiThreadedEventLoopGroup.singleton
+            )
+        } catch let error as TLSError {
+            throw ConnectionError(settings: error)
+        } catch let error as Proxy.Malformed {
+            throw ConnectionError(proxy: error)
+        }
+    }
+
+    /// Everything a session needs, from the profile.
+    func link() throws -> RelayLink {
+        let profile = try profile()
+        return RelayLink(
+            relay: try relay(of: profile), dialer: try dialer(authorities: authorities ?? profile.caPath),
+            identity: Identity(profile), reporter: reporter, interruption: interruption
+        )
+    }
+
+    /// Runs a command: an interrupt is told, an error becomes one line and the exit status.
+    static func run(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, _ body: (Client) async throws -> Void)
+        async throws
+    {
+        var reporter: Reporter?
+        do {
+            let client = try Client(options, contentOnStandardOutput: contentOnStandardOutput)
+            reporter = client.reporter
+            let signals = Signals(interruption: client.interruption)
+            defer { signals.stop() }
+            try await body(client)
+            client.reporter.finish()
+        } catch let error as ExitCode {
+            reporter?.finish()
+            throw error
+        } catch {
+            let problem = CommandError(error)
+            let shown = reporter ?? Reporter(mode: .plain)
+            shown.report(.failed(nil, code: problem.status.code, message: problem.description))
+            shown.finish()
+            throw ExitCode(problem.status.rawValue)
+        }
+    }
+}
+
+extension Identity {
+    /// Who the profile is.
+    init(_ profile: Profile) {
+        self.init(name: profile.name, signingKey: profile.signingKey, exchangeKey: profile.exchangeKey)
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import FoundationEssentials
+import NIOConcurrencyHelpers
+
+/// `relay-client doctor`.
+struct DoctorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Find out which step on the way to the relay fails.",
+        discussion: "Ends with 0 when every step succeeds, and with the status of the step that fails otherwise."
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        try await Client.run(global) { client in
+            let passed = NIOLockedValueBox<Set<ConnectionStep>>([])
+            let isJSON = global.json
+            let show: @Sendable (ConnectionStep, String, Bool) -> Void = { step, text, isGood in
+                Self.show(step, text, isGood: isGood, isJSON: isJSON)
+            }
+            do {
+                let profile = try client.profile()
+                let relay = try client.relay(of: profile)
+                var dialer = try client.dialer(authorities: client.authorities ?? profile.caPath)
+                show(.settings, "\(profile.name) at \(relay)", true)
+                dialer.observer = { step, text in
+                    passed.withLockedValue { _ = $0.insert(step) }
+                    show(step, text, true)
+                }
+                let ready = dialer
+                let connection = try await client.interruption.bounded {
+                    try await ControlConnection.open(relay, dialer: ready, identity: Identity(profile))
+                }
+                await connection.close()
+            } catch {
+                let problem = CommandError(error)
+                let step = (error as? ConnectionError)?.step ?? .settings
+                if step == .tcp, !passed.withLockedValue({ $0.contains(.dns) }) { show(.dns, "an address was found", true) }
+                if step == .certificate { show(.tls, "it answers", true) }
+                show(step, problem.description, false)
+                throw ExitCode(problem.status.rawValue)
+            }
+        }
+    }
+
+    private struct Line: Encodable {
+        var event = "step"
+        var step: String
+        var ok: Bool
+        var text: String
+    }
+
+    private static func show(_ step: ConnectionStep, _ text: String, isGood: Bool, isJSON: Bool) {
+        guard isJSON else {
+            let name = step.rawValue + String(repeating: " ", count: max(0, 12 - step.rawValue.utf8.count))
+            return StandardStreams.printLine("\(name)\(isGood ? "OK      " : "FAILED  ")\(text)")
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let line = try? encoder.encode(Line(step: step.rawValue, ok: isGood, text: text)) else { return }
+        StandardStreams.printLine(String(decoding: line, as: UTF8.self))
+    }
+}

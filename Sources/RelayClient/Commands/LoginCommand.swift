@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import WSProtocol
+
+/// `relay-client login`.
+struct LoginCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "login",
+        abstract: "Make a name on a relay your own, and remember both.",
+        discussion: "The invitation can come from --invite, from RELAY_INVITE, or be typed when asked for."
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "The relay: https://HOST[:PORT].")
+    var url: String
+
+    @Option(help: "The name to be known by: lower-case letters, digits, dots, dashes and underscores.")
+    var name: PeerName
+
+    @Option(name: .customLong("invite"), help: "The invitation's code (or RELAY_INVITE).")
+    var invitation: String?
+
+    func run() async throws {
+        try await Client.run(global) { client in
+            let relay: RelayURL
+            do {
+                relay = try RelayURL(url)
+            } catch {
+                throw ConnectionError(url: error)
+            }
+            // Both before any key is made: a mistyped command leaves nothing behind.
+            let invitation = try code(client)
+            let dialer = try client.dialer(authorities: client.authorities)
+            try refuseAnotherName(client)
+            let profile = try Profile.create(
+                directory: client.directory, name: name, server: relay.description, caPath: client.authorities
+            )
+            for warning in profile.warnings { client.reporter.report(.warning(warning)) }
+            let entrant = Entrant(relay: relay, dialer: dialer, identity: Identity(profile), client: client)
+            try await entrant.register(invitation)
+            try profile.save()
+            client.reporter.report(.notice("logged in to \(relay) as \(name)"))
+            if let fingerprint = profile.fingerprint { client.reporter.report(.detail("key \(fingerprint)")) }
+        }
+    }
+
+    private func code(_ client: Client) throws -> InvitationCode? {
+        guard let text = invitation ?? client.environment[.invite] else { return nil }
+        guard let code = InvitationCode(rawValue: text) else {
+            throw CommandError("the invitation is not a code that a relay makes; copy all of it", status: .usage)
+        }
+        return code
+    }
+
+    /// One profile is one name: its keys must not become somebody else's by a slip.
+    private func refuseAnotherName(_ client: Client) throws {
+        guard let present = try? Profile.load(directory: client.directory), present.name != name else { return }
+        throw CommandError(
+            "the profile in \"\(DisplayName.escape(client.directory))\" is \(present) already; "
+                + "use another one with --profile DIR",
+            status: .configuration
+        )
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import WSProtocol
+
+/// `relay-client receive`.
+struct ReceiveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "receive",
+        abstract: "Receive what others send, after asking.",
+        discussion: """
+            Files never overwrite others. The command of --exec finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and \
+            RELAY_TRANSFER in its environment.
+            """
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    @Option(help: "The folder for the files; - is standard output.")
+    var output = "."
+
+    @Option(name: .customLong("from"), parsing: .singleValue, help: "Take files from this name only; repeatable.")
+    var senders: [PeerName] = []
+
+    @Flag(name: .customLong("yes"), help: "Take everything without asking; limit it with --from.")
+    var isTrusting = false
+
+    @Flag(name: .customLong("once"), help: "End after the first file.")
+    var isOnce = false
+
+    @Option(help: "Decline what is larger, such as 500M or 2G.")
+    var maxSize: ByteSize?
+
+    @Option(name: .customLong("exec"), help: "A shell command to run for each file.")
+    var command: String?
+
+    func run() async throws {
+        try await Client.run(global, contentOnStandardOutput: output == "-") { client in
+            let prompt = isTrusting ? nil : Prompt(reporter: client.reporter)
+            guard isTrusting || prompt != nil else {
+                throw CommandError(
+                    "there is no terminal to ask on before accepting; use --yes, and --from NAME to limit it",
+                    status: .refused
+                )
+            }
+            if output == "-", StandardStreams.isOutputTerminal {
+                throw CommandError("standard output is a terminal; redirect it, or name a folder", status: .usage)
+            }
+            let target: ReceiveOutput =
+                output == "-" ? .standardOutput : .folder(try ReceiveDirectory.open(output))
+            let link = try client.link()
+            if isTrusting, senders.isEmpty {
+                client.reporter.report(.warning("--yes without --from: taking files from everyone on \(link.relay)"))
+            }
+            let policy = ReceivePolicy(
+                from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes
+            )
+            var session = ReceiveSession(
+                link: link, settings: .init(policy: policy, output: target, isOnce: isOnce, command: command),
+                prompt: prompt
+            )
+            do {
+                try await session.run()
+            } catch where isOnce && session.hasReported {
+                throw ExitCode(CommandError(error).status.rawValue)
+            } catch is CancellationError {
+                throw ExitCode(ExitStatus.interrupted.rawValue)
+            }
+        }
+    }
+}

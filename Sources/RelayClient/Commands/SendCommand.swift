@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import WSProtocol
+
+/// `relay-client send`.
+struct SendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "send",
+        abstract: "Send files to somebody, and wait until they have arrived.",
+        discussion: "Prints \"delivered\" only when the receiver has verified and stored the file."
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: "Who to send to: NAME[,NAME...].")
+    var receivers: PeerList
+
+    @Argument(help: "The files; - is standard input.")
+    var paths: [String]
+
+    @Flag(name: .customLong("no-wait"), help: "Fail at once when the receiver is not receiving.")
+    var doesNotWait = false
+
+    @Option(help: "How long to wait for the relay and the receiver before giving up, such as 30s, 10m or 24h.")
+    var timeout = TimeSpan.tenMinutes
+
+    func validate() throws {
+        guard !paths.isEmpty else { throw ValidationError("name at least one file") }
+        let standardInputs = paths.count { $0 == "-" }
+        guard standardInputs == 0 || (standardInputs == 1 && receivers.names.count == 1) else {
+            throw ValidationError("standard input can be read only once, so it goes to one receiver only")
+        }
+    }
+
+    func run() async throws {
+        try await Client.run(global) { client in
+            // Every file is looked at before anybody is bothered.
+            let jobs = try jobs()
+            var session = SendSession(link: try client.link(), patience: timeout.amount)
+            var status = ExitStatus.done
+            for job in jobs {
+                do {
+                    let summary = try await session.send(job)
+                    client.reporter.report(.delivered(job.transfer, bytes: summary.size, sha256: summary.hex))
+                } catch {
+                    let problem = CommandError(error)
+                    let code = (error as? TransferFailure)?.code.rawValue ?? problem.status.code
+                    client.reporter.report(.failed(job.transfer, code: code, message: problem.description))
+                    if status == .done { status = problem.status }
+                }
+                if client.interruption.isInterrupted {
+                    status = .interrupted
+                    break
+                }
+            }
+            await session.close()
+            if status != .done { throw ExitCode(status.rawValue) }
+        }
+    }
+
+    private func jobs() throws -> [SendJob] {
+        try paths.flatMap { path in
+            try receivers.names.map { peer in
+                let source: any ContentSource =
+                    path == "-"
+                    ? StandardInputSource(name: Defaults.standardInputName) : try FileSource.open(path)
+                return SendJob(peer: peer, source: source, waits: !doesNotWait)
+            }
+        }
+    }
+}

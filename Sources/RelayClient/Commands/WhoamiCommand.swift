@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import FoundationEssentials
+
+/// `relay-client whoami`.
+struct WhoamiCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "whoami", abstract: "Print the profile's name, relay and key fingerprint."
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    private struct Answer: Encodable {
+        var event = "whoami"
+        var name: String
+        var server: String
+        var fingerprint: String
+        var profile: String
+    }
+
+    func run() async throws {
+        try await Client.run(global) { client in
+            let profile = try client.profile()
+            let relay = try client.relay(of: profile)
+            let fingerprint = profile.fingerprint?.description ?? ""
+            guard global.json else {
+                StandardStreams.printLine("name         \(profile.name)")
+                StandardStreams.printLine("relay        \(relay)")
+                StandardStreams.printLine("fingerprint  \(fingerprint)")
+                return
+            }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            let answer = Answer(
+                name: profile.name.rawValue, server: relay.description, fingerprint: fingerprint,
+                profile: profile.directory
+            )
+            StandardStreams.printLine(String(decoding: try encoder.encode(answer), as: UTF8.self))
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+extension ControlConnection {
+    /// How to prove who we are.
+    enum Entrance: Sendable {
+        /// The name is ours already.
+        case login
+        /// The name is to become ours.
+        case register(InvitationCode?)
+    }
+
+    /// Connects, upgrades and logs in.
+    ///
+    /// - Parameter invitation: asked for a way in once the relay has said who may register.
+    /// - Returns: a connection whose messages begin behind `welcome`.
+    static func open(
+        _ relay: RelayURL, dialer: Dialer, identity: Identity,
+        entrance: @Sendable (ServerMessage.Registration) async throws(ConnectionError) -> Entrance = { _ in .login }
+    ) async throws(ConnectionError) -> ControlConnection {
+        let connection = try await upgrade(relay, dialer: dialer)
+        do {
+            let challenge = try await connection.challenge()
+            let entrance = try await entrance(challenge.registration)
+            let welcome = try await connection.logIn(identity, challenge: challenge, entrance: entrance)
+            dialer.observer(.login, "as \(welcome.name)")
+            return connection
+        } catch {
+            connection.abort()
+            throw error
+        }
+    }
+
+    private func challenge() async throws(ConnectionError) -> ServerMessage.Challenge {
+        guard case .challenge(let challenge) = try await answer() else { throw unexpected() }
+        return challenge
+    }
+
+    private func logIn(
+        _ identity: Identity, challenge: ServerMessage.Challenge, entrance: Entrance
+    ) async throws(ConnectionError) -> ServerMessage.Welcome {
+        let id = nextID()
+        let purpose: Credentials.Purpose
+        switch entrance {
+        case .login: purpose = .login
+        case .register: purpose = .register
+        }
+        let made = try? identity.credentials(
+            purpose: purpose, audience: relay.endpoint.authority.lowercased(), nonce: challenge.nonce
+        )
+        guard let credentials = made else {
+            throw ConnectionError(
+                .login, "the profile's key cannot sign", advice: "restore the profile from a copy, or log in anew",
+                status: .configuration
+            )
+        }
+        switch entrance {
+        case .login: try await send(.login(.init(id: id, credentials: credentials)))
+        case .register(let invitation):
+            try await send(.register(.init(id: id, credentials: credentials, invitation: invitation)))
+        }
+        switch try await answer() {
+        case .welcome(let welcome) where welcome.id == id: return welcome
+        case .error(let refusal): throw ConnectionError(refused: refusal.code, name: identity.name, relay: relay)
+        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .delivered, .failed, .pong:
+            throw unexpected()
+        }
+    }
+
+    /// The next message, within the time a login has.
+    private func answer() async throws(ConnectionError) -> ServerMessage {
+        let overdue = closeLater(Defaults.loginTimeout)
+        defer { overdue.cancel() }
+        do {
+            for try await message in messages { return message }
+        } catch let error as ConnectionError {
+            throw error
+        } catch {
+            throw ConnectionError(closed: nil, reason: .lost, relay: relay)
+        }
+        throw ConnectionError(closed: nil, reason: .lost, relay: relay)
+    }
+
+    private func unexpected() -> ConnectionError {
+        ConnectionError(
+            .login, "\(relay) broke the protocol at login", advice: "check that it is a relay of this version",
+            status: .protocolBreach
+        )
+    }
+}

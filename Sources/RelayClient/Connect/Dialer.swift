@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOExtras
+import NIOHTTP1
+import NIOPosix
+import TLSTransport
+
+/// Opens TLS connections to the relay, through the proxy where there is one.
+struct Dialer: Sendable {
+    let proxies: ProxySettings
+    let tls: TLSContext
+    let group: any EventLoopGroup
+    /// Told about each step that was passed, with a word or two about it.
+    var observer: @Sendable (ConnectionStep, String) -> Void = { _, _ in }
+
+    /// Connects, shakes hands and installs the handlers behind TLS.
+    ///
+    /// - Parameters:
+    ///   - userTimeout: TCP_USER_TIMEOUT of this connection.
+    ///   - install: adds the handlers that come behind TLS; called on the channel's event loop.
+    /// - Returns: the channel, its certificate checked.
+    func connect(
+        to endpoint: Endpoint, userTimeout: TimeAmount,
+        install: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws(ConnectionError) -> any Channel {
+        let proxy = proxies.proxy(for: endpoint)
+        let channel = try await open(proxy?.endpoint ?? endpoint, proxy: proxy, userTimeout: userTimeout)
+        do {
+            if let proxy { try await tunnel(through: proxy, to: endpoint, on: channel) }
+            try await shakeHands(with: endpoint, on: channel, install: install)
+            return channel
+        } catch {
+            channel.close(promise: nil)
+            throw error
+        }
+    }
+
+    private func open(
+        _ endpoint: Endpoint, proxy: Proxy?, userTimeout: TimeAmount
+    ) async throws(ConnectionError) -> any Channel {
+        let bootstrap = SocketOptions.apply(to: ClientBootstrap(group: group), userTimeout: userTimeout)
+            .connectTimeout(Defaults.connectTimeout)
+        do {
+            let channel = try await bootstrap.connect(host: endpoint.host, port: endpoint.port).get()
+            let address = channel.remoteAddress?.ipAddress ?? endpoint.host
+            observer(.dns, proxy == nil ? address : "\(address) is the proxy")
+            observer(.tcp, "port \(endpoint.port)")
+            return channel
+        } catch {
+            throw ConnectionError(connecting: error, to: endpoint, isProxy: proxy != nil)
+        }
+    }
+
+    private func tunnel(
+        through proxy: Proxy, to endpoint: Endpoint, on channel: any Channel
+    ) async throws(ConnectionError) {
+        let promise = channel.eventLoop.makePromise(of: Void.self)
+        do {
+            try await channel.eventLoop.submit {
+                let pipeline = channel.pipeline.syncOperations
+                let encoder = HTTPRequestEncoder()
+                let decoder = HTTPCoding.decoder()
+                let answer = ProxyAnswerHandler(promise: promise)
+                // The host as it stands in an authority: an IPv6 address in its brackets.
+                let host = String(endpoint.description.dropLast(":\(endpoint.port)".utf8.count))
+                var headers: HTTPHeaders = ["Host": endpoint.description, "User-Agent": ClientAgent.text]
+                if let authorization = proxy.authorization { headers.add(name: "Proxy-Authorization", value: authorization) }
+                let connect = NIOHTTP1ProxyConnectHandler(
+                    targetHost: host, targetPort: endpoint.port, headers: headers,
+                    deadline: .now() + Defaults.connectTimeout, promise: promise
+                )
+                promise.futureResult.assumeIsolated().whenSuccess {
+                    pipeline.removeHandler(answer, promise: nil)
+                    pipeline.removeHandler(decoder, promise: nil)
+                    pipeline.removeHandler(encoder, promise: nil)
+                }
+                try pipeline.addHandlers([encoder, decoder, answer, connect])
+            }.get()
+        } catch {
+            promise.fail(error)
+        }
+        do {
+            try await promise.futureResult.get()
+            observer(.proxy, "\(proxy.endpoint)")
+        } catch {
+            throw ConnectionError(tunnelling: error, through: proxy, to: endpoint)
+        }
+    }
+
+    private func shakeHands(
+        with endpoint: Endpoint, on channel: any Channel, install: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws(ConnectionError) {
+        let promise = channel.eventLoop.makePromise(of: TLSHandshakeSummary.self)
+        let tls = tls
+        do {
+            try await channel.eventLoop.submit {
+                let pipeline = channel.pipeline.syncOperations
+                try pipeline.addHandler(TLSHandler(client: tls, serverName: TLSServerName(host: endpoint.host)))
+                try pipeline.addHandler(HandshakeHandler(promise: promise))
+                try install(channel)
+            }.get()
+        } catch {
+            promise.fail(error)
+        }
+        do {
+            let handshake = try await promise.futureResult.get()
+            observer(.tls, "\(handshake.version), \(handshake.cipher)")
+            observer(.certificate, "valid for \(endpoint.host)")
+        } catch {
+            throw ConnectionError(handshaking: error, with: endpoint)
+        }
+    }
+}

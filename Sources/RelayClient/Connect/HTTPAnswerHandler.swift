@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOHTTP1
+
+/// Reads one whole answer, of which only the first bytes of the body are kept, and hands it to a promise.
+final class HTTPAnswerHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+
+    private let promise: EventLoopPromise<HTTPAnswer>
+    private var status: Int?
+    private var body = ByteBuffer()
+
+    init(promise: EventLoopPromise<HTTPAnswer>) {
+        self.promise = promise
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch Self.unwrapInboundIn(data) {
+        case .head(let head): status = Int(head.status.code)
+        case .body(var part): body.appendAnswer(&part)
+        case .end: finish(context)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        finish(context)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if status == nil { promise.fail(error) }
+        context.close(promise: nil)
+    }
+
+    /// An answer that was cut behind its head has still said what matters.
+    private func finish(_ context: ChannelHandlerContext) {
+        if let status {
+            promise.succeed(HTTPAnswer(status: status, body: body))
+        } else {
+            promise.fail(ChannelError.eof)
+        }
+    }
+}
+
+@available(*, unavailable)
+extension HTTPAnswerHandler: Sendable {}
+
+extension ByteBuffer {
+    /// Appends as much of `part` as the limit for answers allows, and drops the rest.
+    mutating func appendAnswer(_ part: inout ByteBuffer) {
+        let room = max(0, Defaults.longestAnswer - readableBytes)
+        if var kept = part.readSlice(length: min(room, part.readableBytes)) { writeBuffer(&kept) }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// Moves a download into a sink: receiving, unframing, hashing, storing, each a stage of its own.
+struct Downloader: Sendable {
+    let stream: DownloadStream
+    let sink: any ContentSink
+    /// Bytes the offer promised; nil when it did not say.
+    let size: UInt64?
+    /// The most bytes this side takes; nil without a limit.
+    let limit: UInt64?
+    /// Told the bytes of content received so far, after each piece.
+    let progress: @Sendable (UInt64) -> Void
+
+    /// Receives everything and compares it with the sender's digest. Nothing has the final name yet afterwards.
+    ///
+    /// - Throws: ``StreamError``, ``FileError``, ``ContentError``, or `CancellationError`.
+    func run() async throws -> ContentSummary {
+        var decoder = RecordDecoder(size: size)
+        var hash = ContentHash()
+        var digest: [UInt8]?
+        while let pieces = try await next(isComplete: digest != nil) {
+            try Task.checkCancellation()
+            for piece in pieces {
+                digest = try await take(piece, decoder: &decoder, hash: &hash) ?? digest
+            }
+            progress(hash.size)
+        }
+        guard let digest else { throw StreamError.cut }
+        let summary = hash.finish()
+        guard summary.digest == digest, size == nil || size == summary.size else {
+            throw ContentError.verificationFailed
+        }
+        return summary
+    }
+
+    /// What has arrived. Once the end record was read, a cut does not matter any more.
+    private func next(isComplete: Bool) async throws -> [ByteBuffer]? {
+        do {
+            return try await stream.next()
+        } catch where isComplete {
+            return nil
+        }
+    }
+
+    /// Stores the content of one piece; returns the digest when the end record was in it.
+    private func take(
+        _ piece: ByteBuffer, decoder: inout RecordDecoder, hash: inout ContentHash
+    ) async throws -> [UInt8]? {
+        var piece = piece
+        var digest: [UInt8]?
+        while true {
+            switch decoder.next(&piece) {
+            case .content(let content):
+                hash.update(content)
+                if let limit, hash.size > limit { throw ContentError.tooLarge }
+                try await sink.write(content)
+            case .end(let end): digest = end
+            case .needMore: return digest
+            case .violation(let violation): throw ContentError.malformed(violation)
+            }
+        }
+    }
+}

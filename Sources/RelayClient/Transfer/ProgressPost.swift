@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Synchronization
+import WSProtocol
+
+/// Tells the person how far a download is, and now and then the sender.
+final class ProgressPost: Sendable {
+    private let transfer: TransferID
+    private let connection: ControlConnection
+    private let reporter: Reporter
+    private let due = Mutex(NIODeadline.now() + Defaults.progressInterval)
+
+    init(reception: Reception, reporter: Reporter) {
+        transfer = reception.label.transfer
+        connection = reception.connection
+        self.reporter = reporter
+    }
+
+    /// `bytes` of content have come in all.
+    func callAsFunction(_ bytes: UInt64) {
+        reporter.report(.progress(transfer, bytes: bytes))
+        let now = NIODeadline.now()
+        let isDue = due.withLock { due in
+            guard now >= due else { return false }
+            due = now + Defaults.progressInterval
+            return true
+        }
+        if isDue { connection.post(.progress(.init(id: connection.nextID(), transfer: transfer, bytes: bytes))) }
+    }
+}

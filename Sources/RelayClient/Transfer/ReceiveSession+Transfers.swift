@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// One transfer's way through the session.
+extension ReceiveSession {
+    /// Somebody offers something: judge it, or ask.
+    mutating func rung(_ ring: ServerMessage.Ring) {
+        guard let connection, receptions[ring.transfer] == nil else { return }
+        guard receptions.count < Defaults.mostRings else {
+            return connection.post(
+                .decline(.init(id: connection.nextID(), transfer: ring.transfer, code: .declined))
+            )
+        }
+        var timeouts = TransferTimeouts()
+        timeouts.explanation = Defaults.explanationTimeout
+        let machine = ReceiveMachine(
+            ring: ring, answerID: connection.nextID(), conclusionID: connection.nextID(), timeouts: timeouts
+        )
+        let offer = PayloadCoding.offer(ring.payload)
+        let label = TransferLabel(
+            transfer: ring.transfer, direction: .receive, peer: ring.from, name: offer?.name ?? "?", size: offer?.size
+        )
+        receptions[ring.transfer] = Reception(machine: machine, label: label, connection: connection)
+        order.append(ring.transfer)
+        guard offer != nil else { return decided(ring.transfer, .decline(.protocolError)) }
+        link.reporter.report(.offered(label))
+        let verdict = settings.policy.judge(from: ring.from, size: label.size)
+        guard verdict == .ask else { return decided(ring.transfer, verdict) }
+        ask(label)
+    }
+
+    private mutating func ask(_ label: TransferLabel) {
+        guard let prompt else { return decided(label.transfer, .decline(.declined)) }
+        let queue = queue
+        receptions[label.transfer]?.work = Task {
+            let answer = await prompt.ask(ReportText.question(accepting: label))
+            queue.post(.decided(label.transfer, answer == true ? .accept : .decline(.declined)))
+        }
+    }
+
+    /// The person, or the policy, has answered.
+    mutating func decided(_ id: TransferID, _ verdict: ReceivePolicy.Verdict) {
+        switch verdict {
+        case .accept: receptions[id]?.isQueued = true
+        case .decline(let code): step(id) { $0.decided(.decline(code), now: .now()) }
+        case .ask: break
+        }
+    }
+
+    /// Accepts those whose turn it is.
+    mutating func startQueued() {
+        for id in order {
+            guard receptions.values.count(where: \.isRunning) < settings.output.parallelDownloads else { return }
+            guard let reception = receptions[id], reception.isQueued else { continue }
+            receptions[id]?.isQueued = false
+            guard let payload = PayloadCoding.encode(AcceptPayload(offset: 0)) else { continue }
+            do {
+                let sink = try settings.output.makeSink(name: reception.label.name, size: reception.label.size)
+                receptions[id]?.sink = sink
+                step(id) { $0.decided(.accept(payload), now: .now()) }
+            } catch {
+                receptions[id]?.cause = error
+                step(id) { $0.decided(.decline(Self.code(of: error)), now: .now()) }
+            }
+        }
+    }
+
+    /// Feeds the machine of one transfer and runs its actions.
+    mutating func step(_ id: TransferID, _ event: (inout ReceiveMachine) -> [ReceiveMachine.Action]) {
+        guard var machine = receptions[id]?.machine else { return }
+        let actions = event(&machine)
+        receptions[id]?.machine = machine
+        for action in actions {
+            switch action {
+            case .send(let message): receptions[id]?.connection.post(message)
+            case .startDownload(let token, let url): startDownload(id, token: token, url: url)
+            case .cutStream, .abandon: receptions[id]?.work?.cancel()
+            case .report(let outcome): finish(id, outcome)
+            }
+        }
+    }
+
+    private mutating func startDownload(_ id: TransferID, token: Token, url: String) {
+        guard let reception = receptions[id], let sink = reception.sink else { return }
+        let (link, queue, limit) = (link, queue, settings.policy.maximumSize)
+        let progress = ProgressPost(reception: reception, reporter: link.reporter)
+        receptions[id]?.work = Task {
+            do {
+                guard let target = link.relay.resolve(url) else { throw StreamError.badAddress }
+                let stream = try await DownloadStream.open(target, token: token, dialer: link.dialer)
+                defer { stream.abort() }
+                try await withTaskCancellationHandler {
+                    try await stream.begun()
+                    link.reporter.report(.started(reception.label))
+                    let downloader = Downloader(
+                        stream: stream, sink: sink, size: reception.label.size, limit: limit,
+                        progress: progress.callAsFunction
+                    )
+                    queue.post(.downloaded(id, try await downloader.run()))
+                } onCancel: {
+                    stream.abort()
+                }
+            } catch {
+                queue.post(.downloadEnded(id, error))
+            }
+        }
+    }
+
+    /// Everything is there and verified: store it under its name.
+    mutating func downloaded(_ id: TransferID, _ summary: ContentSummary) {
+        guard let sink = receptions[id]?.sink else { return }
+        receptions[id]?.summary = summary
+        step(id) { $0.downloadFinished() }
+        guard receptions[id] != nil else { return }
+        link.reporter.report(.verifying(id))
+        let queue = queue
+        receptions[id]?.work = Task {
+            do {
+                queue.post(.stored(id, try await sink.finish()))
+            } catch {
+                queue.post(.storingFailed(id, error))
+            }
+        }
+    }
+
+    /// The download ended badly: the stream broke, or what came cannot be kept.
+    mutating func downloadEnded(_ id: TransferID, _ error: any Error) {
+        receptions[id]?.cause = error
+        if let error = error as? StreamError {
+            step(id) { $0.downloadFailed(error.failure(as: .download), now: .now()) }
+        } else {
+            step(id) { $0.storeFailed(Self.code(of: error)) }
+        }
+    }
+
+    /// It has its final name: tell the sender.
+    mutating func stored(_ id: TransferID, _ path: String) {
+        guard let summary = receptions[id]?.summary, let payload = PayloadCoding.encode(DeliveredPayload(summary)) else {
+            return
+        }
+        receptions[id]?.path = path
+        step(id) { $0.stored(payload, now: .now()) }
+    }
+
+    /// What the other side is told about an error of this side.
+    static func code(of error: any Error) -> FailureCode {
+        switch error {
+        case let error as FileError: error.failureCode
+        case let error as ContentError: error.code
+        case is CancellationError: .cancelled
+        default: .cannotWrite
+        }
+    }
+}

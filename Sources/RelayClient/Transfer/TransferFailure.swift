@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// Why one transfer was not delivered, in words.
+struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The code of the protocol's table.
+    let code: FailureCode
+    /// What happened and what to do next, to stand behind the name of the file.
+    let description: String
+    let status: ExitStatus
+
+    /// Which end of a transfer this program is.
+    enum Side: Hashable, Sendable, CaseIterable {
+        case sender
+        case receiver
+    }
+
+    /// - Parameters:
+    ///   - code: what the relay or the peer said, or what this side found out.
+    ///   - side: which end this is.
+    ///   - peer: who is at the other end.
+    init(_ code: FailureCode, side: Side, peer: PeerName) {
+        let (what, advice) = Self.words(code, side: side, peer: peer)
+        self.init(code: code, description: "\(what); \(advice)")
+    }
+
+    init(code: FailureCode, description: String, status: ExitStatus? = nil) {
+        self.code = code
+        self.description = description
+        self.status = status ?? ExitStatus(code)
+    }
+
+    private static func words(_ code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
+        switch code {
+        case .unknownPeer: ("nobody on this relay is called \(peer)", "check the name")
+        case .peerOffline: ("\(peer) is not receiving", "try again later, or leave out --no-wait")
+        case .declined: side == .sender ? ("\(peer) declined it", "ask \(peer)") : ("it was declined", "nothing to do")
+        case .cancelled: ("\(peer) interrupted it", "ask \(peer), and send it again")
+        case .noSpace: side == .sender ? ("\(peer) has no room for it", "ask \(peer) to make room") : room
+        case .cannotWrite:
+            side == .sender
+                ? ("\(peer) cannot store it", "ask \(peer) to look at the receiving folder")
+                : ("it cannot be stored", "look at the receiving folder")
+        case .cannotRead:
+            side == .sender ? ("it cannot be read", "look at the file") : ("\(peer) cannot read it", "ask \(peer)")
+        case .verificationFailed: ("what arrived is not what was sent", "send it again")
+        case .tooLarge:
+            side == .sender
+                ? ("it is larger than \(peer) takes", "ask \(peer) to raise --max-size")
+                : ("it is larger than --max-size", "raise --max-size to take it")
+        case .protocolError: ("\(peer)'s client broke the protocol", "check that both are of the same version")
+        case .receiverGone, .senderGone:
+            (code == .receiverGone) == (side == .sender)
+                ? ("the connection of \(peer) was cut", "send it again")
+                : ("our own connection was cut", "check the network, and send it again")
+        case .stalled: ("no bytes moved for too long", "send it again")
+        case .expired:
+            side == .sender
+                ? ("\(peer) did not answer in time", "try again when \(peer) is there")
+                : ("\(peer) did not send in time", "ask \(peer) to send it again")
+        case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
+        case .unknownTransfer: ("\(peer) is gone, or somebody was quicker", "send it again")
+        case .badMessage, .unknownType, .notNow, .transferExists, .loginRefused, .nameTaken, .badInvitation,
+            .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
+            .clusterUnavailable, .internalError:
+            relayWords(code)
+        }
+    }
+
+    private static let room = ("there is no room for it", "make room, or name another folder with --output")
+
+    private static func relayWords(_ code: FailureCode) -> (String, String) {
+        switch code {
+        case .rateLimited: ("the relay wants fewer messages", "wait a minute, and try again")
+        case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")
+        case .draining: ("the relay is about to stop", "try again in a moment")
+        case .clusterUnavailable, .unavailable: ("the relay cannot do it now", "try again in a moment")
+        default: ("the relay refused it (\(code.rawValue))", "check that both are of the same version")
+        }
+    }
+}
