@@ -51,6 +51,7 @@ package struct SendMachine: Hashable, Sendable {
         case unreadable
     }
 
+    /// How far the sender's half is.
     enum State: Hashable {
         case idle
         /// The offer is out, without an answer.

@@ -26,6 +26,7 @@ package struct WebSocketRules: Sendable {
         }
     }
 
+    /// How far the session is on its way from open to closed.
     enum State: Hashable, Sendable {
         /// Messages go both ways.
         case open(Heart, Message?)
