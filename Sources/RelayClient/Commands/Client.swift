@@ -40,16 +40,12 @@ struct Client: Sendable {
         return profile
     }
 
-    /// The relay: option, variable or profile, in this order. Throws ``ConnectionError``.
+    /// The relay: option, variable or profile, in this order. Throws ``CommandError`` or ``RelayURL/Malformed``.
     func relay(of profile: Profile?) throws -> RelayURL {
         guard let text = server ?? profile?.server else {
             throw CommandError("no relay is named; give --server URL, or log in first", status: .configuration)
         }
-        do {
-            return try RelayURL(text)
-        } catch {
-            throw ConnectionError(url: error)
-        }
+        return try RelayURL(text)
     }
 
     /// How to connect. Throws ``ConnectionError`` when a setting cannot be used.

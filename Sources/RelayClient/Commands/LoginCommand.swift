@@ -24,12 +24,7 @@ struct LoginCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Client.run(global) { client in
-            let relay: RelayURL
-            do {
-                relay = try RelayURL(url)
-            } catch {
-                throw ConnectionError(url: error)
-            }
+            let relay = try RelayURL(url)
             // Both before any key is made: a mistyped command leaves nothing behind.
             let invitation = try code(client)
             let dialer = try client.dialer(authorities: client.authorities)

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import FoundationEssentials
+import WSProtocol
 
 /// `relay-client whoami`.
 struct WhoamiCommand: AsyncParsableCommand {
