@@ -57,8 +57,8 @@ package struct ReceiveMachine: Hashable, Sendable {
         /// The `accept` is out, without an answer.
         case accepting(deadline: NIODeadline)
         case downloading
-        /// Everything came; it is being verified and stored. `outcome` is what to report if that fails and something else
-        /// had ended the transfer before.
+        /// Everything came; it is being verified and stored. `outcome` is what to report if that fails and something
+        /// else had ended the transfer before.
         case storing(outcome: Outcome?)
         /// `delivered` is out, without an answer.
         case reporting(deadline: NIODeadline)
