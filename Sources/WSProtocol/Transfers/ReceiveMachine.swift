@@ -51,6 +51,7 @@ package struct ReceiveMachine: Hashable, Sendable {
         case decline(FailureCode)
     }
 
+    /// How far the transfer is.
     enum State: Hashable {
         /// The person is being asked.
         case deciding

@@ -52,6 +52,7 @@ package struct SendMachine: Hashable, Sendable {
         case unreadable
     }
 
+    /// How far the transfer is.
     enum State: Hashable {
         case idle
         /// The offer is out, without an answer.
