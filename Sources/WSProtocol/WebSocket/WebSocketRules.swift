@@ -26,7 +26,7 @@ package struct WebSocketRules: Sendable {
         }
     }
 
-    /// How far the session is on its way from open to closed.
+    /// How far the connection is.
     enum State: Hashable, Sendable {
         /// Messages go both ways.
         case open(Heart, Message?)

@@ -34,29 +34,34 @@ import WSProtocol
         }
     }
 
-    @Test(arguments: [
-        ("", .badMessage, "0"), ("null", .badMessage, "0"), ("[]", .badMessage, "0"), ("\"ping\"", .badMessage, "0"),
-        ("{", .badMessage, "0"), ("{}", .badMessage, "0"), (#"{"id":"c1"}"#, .badMessage, "c1"),
-        (#"{"id":"c1","type":7}"#, .badMessage, "c1"), (#"{"id":"c1","type":null}"#, .badMessage, "c1"),
-        (#"{"id":"c1","type":"welcome"}"#, .unknownType, "c1"), (#"{"id":"c1","type":"PING"}"#, .unknownType, "c1"),
-        (#"{"type":"nonsense"}"#, .unknownType, "0"), (#"{"id":7,"type":"ping"}"#, .badMessage, "0"),
-        (#"{"type":"ping"}"#, .badMessage, "0"), (#"{"id":"","type":"ping"}"#, .badMessage, "0"),
-        (#"{"id":"a b","type":"ping"}"#, .badMessage, "0"), (#"{"id":"c1","type":"ping"}x"#, .badMessage, "0"),
-        (#"{"id":"c1","type":"ping"}{"id":"c2","type":"ping"}"#, .badMessage, "0"),
-        (#"{"id":"c1","receiving":1,"type":"presence"}"#, .badMessage, "c1"),
-        (#"{"id":"c1","receiving":"true","type":"presence"}"#, .badMessage, "c1"),
-        (#"{"id":"c1","type":"presence"}"#, .badMessage, "c1"),
-        (#"{"id":"c1","name":"Bob","type":"lookup"}"#, .badMessage, "c1"),
-        (#"{"id":"c1","name":"bo\u0000b","type":"lookup"}"#, .badMessage, "c1"),
-        (#"{"id":"c1","name":["bob"],"type":"lookup"}"#, .badMessage, "c1"),
-        (#"{"code":"exploded","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"cancel"}"#, .badMessage, "c1"),
-        (#"{"code":"cancelled","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHx","type":"cancel"}"#, .badMessage, "c1"),
-    ] as [(String, FailureCode, String)])
+    @Test(
+        arguments: [
+            ("", .badMessage, "0"), ("null", .badMessage, "0"), ("[]", .badMessage, "0"),
+            ("\"ping\"", .badMessage, "0"),
+            ("{", .badMessage, "0"), ("{}", .badMessage, "0"), (#"{"id":"c1"}"#, .badMessage, "c1"),
+            (#"{"id":"c1","type":7}"#, .badMessage, "c1"), (#"{"id":"c1","type":null}"#, .badMessage, "c1"),
+            (#"{"id":"c1","type":"welcome"}"#, .unknownType, "c1"), (#"{"id":"c1","type":"PING"}"#, .unknownType, "c1"),
+            (#"{"type":"nonsense"}"#, .unknownType, "0"), (#"{"id":7,"type":"ping"}"#, .badMessage, "0"),
+            (#"{"type":"ping"}"#, .badMessage, "0"), (#"{"id":"","type":"ping"}"#, .badMessage, "0"),
+            (#"{"id":"a b","type":"ping"}"#, .badMessage, "0"), (#"{"id":"c1","type":"ping"}x"#, .badMessage, "0"),
+            (#"{"id":"c1","type":"ping"}{"id":"c2","type":"ping"}"#, .badMessage, "0"),
+            (#"{"id":"c1","receiving":1,"type":"presence"}"#, .badMessage, "c1"),
+            (#"{"id":"c1","receiving":"true","type":"presence"}"#, .badMessage, "c1"),
+            (#"{"id":"c1","type":"presence"}"#, .badMessage, "c1"),
+            (#"{"id":"c1","name":"Bob","type":"lookup"}"#, .badMessage, "c1"),
+            (#"{"id":"c1","name":"bo\u0000b","type":"lookup"}"#, .badMessage, "c1"),
+            (#"{"id":"c1","name":["bob"],"type":"lookup"}"#, .badMessage, "c1"),
+            (#"{"code":"exploded","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"cancel"}"#, .badMessage, "c1"),
+            (#"{"code":"cancelled","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHx","type":"cancel"}"#, .badMessage, "c1"),
+        ] as [(String, FailureCode, String)])
     func badText(text: String, code: FailureCode, id: String) throws {
         #expect(Self.refusal(text) == Malformed(code: code, id: try #require(RequestID(rawValue: id))))
     }
 
-    @Test(arguments: ["-1", "1.5", "1e400", "-0.1", "18446744073709551616", "1" + String(repeating: "0", count: 5000), "\"5\"", "null", "true"])
+    @Test(arguments: [
+        "-1", "1.5", "1e400", "-0.1", "18446744073709551616", "1" + String(repeating: "0", count: 5000), "\"5\"",
+        "null", "true",
+    ])
     func badNumber(number: String) throws {
         let text = #"{"bytes":\#(number),"id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"progress"}"#
         #expect(Self.refusal(text) == Malformed(code: .badMessage, id: .sequence(.client, 1)))
@@ -69,7 +74,9 @@ import WSProtocol
 
     @Test func lengthIsBounded() throws {
         let head = #"{"id":"c1","type":"ping","x":""#
-        func text(_ length: Int) -> String { head + String(repeating: "x", count: length - head.utf8.count - 2) + "\"}" }
+        func text(_ length: Int) -> String {
+            head + String(repeating: "x", count: length - head.utf8.count - 2) + "\"}"
+        }
         #expect(text(65_536).utf8.count == 65_536)
         #expect(Self.refusal(text(65_536)) == nil)
         #expect(Self.refusal(text(65_537)) == Malformed(code: .badMessage, id: .unknown))

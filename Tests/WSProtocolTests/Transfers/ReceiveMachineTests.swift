@@ -49,7 +49,8 @@ import WSProtocol
         #expect(Self.downloaded(&machine) == [])
         #expect(
             Self.stored(&machine) == [
-                .send(.delivered(.init(id: Samples.requestIDs[2], transfer: Samples.transfer, payload: Samples.payload)))
+                .send(
+                    .delivered(.init(id: Samples.requestIDs[2], transfer: Samples.transfer, payload: Samples.payload)))
             ])
         #expect(!machine.isFinished)
         #expect(Self.acknowledged(&machine) == [.report(.received(isConfirmed: true))])
@@ -61,13 +62,15 @@ import WSProtocol
         let id = Samples.requestIDs[1]
         #expect(
             Self.decline(&machine) == [
-                .send(.decline(.init(id: id, transfer: Samples.transfer, code: .tooLarge))), .report(.declined(.tooLarge)),
+                .send(.decline(.init(id: id, transfer: Samples.transfer, code: .tooLarge))),
+                .report(.declined(.tooLarge)),
             ])
         // A relay's code is not the client's to say.
         var wrong = try Self.machine()
         #expect(
             wrong.decided(.decline(.internalError), now: Samples.start) == [
-                .send(.decline(.init(id: id, transfer: Samples.transfer, code: .declined))), .report(.declined(.declined)),
+                .send(.decline(.init(id: id, transfer: Samples.transfer, code: .declined))),
+                .report(.declined(.declined)),
             ])
     }
 

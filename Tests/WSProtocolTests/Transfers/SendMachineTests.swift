@@ -92,7 +92,8 @@ import WSProtocol
         let messages: [ServerMessage] = [
             .offered(.init(id: id, transfer: other, state: .ringing)),
             .start(.init(id: id, transfer: other, role: .upload, token: Samples.token, url: "/", expires: 1)),
-            .start(.init(id: id, transfer: Samples.transfer, role: .download, token: Samples.token, url: "/", expires: 1)),
+            .start(
+                .init(id: id, transfer: Samples.transfer, role: .download, token: Samples.token, url: "/", expires: 1)),
             .delivered(.init(id: id, transfer: other, payload: Samples.payload)),
             .failed(.init(id: id, transfer: other, code: .expired, by: .relay)),
             .error(.init(id: id, code: .notNow, message: "")), .ok(.init(id: id)), .pong(.init(id: id)),
