@@ -197,8 +197,6 @@ def test_bad_certificates_are_said(binaries, certs, tmp_path):
                 key,
                 "--state-dir",
                 tmp_path / "state",
-                "--metrics-listen",
-                "off",
             ]
             done = subprocess.run(
                 arguments,
@@ -228,8 +226,6 @@ def test_check_accepts_a_good_configuration(binaries, certs, tmp_path):
             certs.key,
             "--state-dir",
             tmp_path / "state",
-            "--metrics-listen",
-            "off",
         ],
         capture_output=True,
         text=True,
@@ -261,8 +257,6 @@ def test_bad_settings(binaries, certs, tmp_path, arguments):
             certs.key,
             "--state-dir",
             tmp_path / "state",
-            "--metrics-listen",
-            "off",
             *arguments,
         ],
         capture_output=True,
