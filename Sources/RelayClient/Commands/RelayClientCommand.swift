@@ -18,4 +18,9 @@ struct RelayClientCommand: AsyncParsableCommand {
             LoginCommand.self, SendCommand.self, ReceiveCommand.self, WhoamiCommand.self, DoctorCommand.self,
         ]
     )
+
+    /// Runs the program with the command line's arguments.
+    static func main() async {
+        await main(ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst())))
+    }
 }
