@@ -160,7 +160,7 @@ class Person:
         """Starts relay-client with this profile."""
         where = ["--profile", self.profile] if profile else []
         return Process(
-            [*prefix, self.relay.binaries / "relay-client", *where, *arguments],
+            [*prefix, self.relay.binaries / "relay-client", *arguments[:1], *where, *arguments[1:]],
             env=clean_environment(self.home, **(env or {})),
             folder=self.home / "logs",
             cwd=self.home,
