@@ -8,7 +8,7 @@ import Testing
 @testable import TLSTransport
 
 /// Other people's TLS on real sockets.
-@Suite struct InteropTests {
+@Suite(.timeLimit(.minutes(2))) struct InteropTests {
     private func withServer(
         _ handler: @escaping @Sendable () -> any ChannelHandler & Sendable, _ body: (Int) async throws -> Void
     ) async throws {

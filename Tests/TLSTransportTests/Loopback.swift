@@ -92,8 +92,13 @@ final class LoopbackClient: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? TLSEvent else { return }
         result.events.append(event)
-        guard case .handshakeCompleted = event else { return }
-        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: request)), promise: nil)
+        switch event {
+        case .handshakeCompleted:
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: request)), promise: nil)
+        case .peerClosed, .truncated:
+            // Some servers wait for our close_notify before they close.
+            context.close(promise: nil)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

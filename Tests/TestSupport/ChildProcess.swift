@@ -25,12 +25,12 @@ package final class ChildProcess: Sendable {
     private struct State {
         var output = Data()
         var errors = Data()
-        var openPipes = 2
         var status: Int32?
         var waiters: [Int: Waiter] = [:]
         var nextWaiter = 0
 
-        var hasEnded: Bool { status != nil && openPipes == 0 }
+        /// Set after the end of both outputs.
+        var hasEnded: Bool { status != nil }
         var text: String { String(decoding: output, as: UTF8.self) + String(decoding: errors, as: UTF8.self) }
 
         /// Takes out the waiters that can go on.
@@ -50,8 +50,9 @@ package final class ChildProcess: Sendable {
         }
     }
 
-    private let process: Process
-    private let input: FileHandle
+    /// The number the system knows the program by.
+    package let processID: Int32
+    private let input: Mutex<Int32?>
     private let state = Shared()
 
     /// The part that callbacks keep alive after the object itself has gone.
@@ -75,51 +76,26 @@ package final class ChildProcess: Sendable {
     package init(
         _ program: String, _ arguments: [String] = [], environment: [String: String] = [:], directory: String? = nil
     ) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [program] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory, isDirectory: true) }
-        // A program started at the same time by another test must not inherit the pipes: nobody would see their end.
-        let pipes = Self.starting.withLock { _ in [Pipe(), Pipe(), Pipe()].map(Self.closedInChildren) }
-        let (input, output, errors) = (pipes[0], pipes[1], pipes[2])
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = errors
-        self.process = process
-        self.input = input.fileHandleForWriting
-        let shared = state
-        output.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            shared.change { if data.isEmpty { $0.openPipes -= 1 } else { $0.output += data } }
+        let pipes = try SpawnedPipes()
+        processID = try pipes.spawn(
+            [program] + arguments,
+            environment: ProcessInfo.processInfo.environment.merging(environment) { _, new in new },
+            directory: directory)
+        input = Mutex(pipes.input)
+        let (shared, identifier) = (state, processID)
+        Thread.detachNewThread {
+            pipes.readAll { data, isError in
+                shared.change { if isError { $0.errors += data } else { $0.output += data } }
+            }
+            let status = SpawnedPipes.status(of: identifier)
+            shared.change { $0.status = status }
         }
-        errors.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            shared.change { if data.isEmpty { $0.openPipes -= 1 } else { $0.errors += data } }
-        }
-        process.terminationHandler = { ended in shared.change { $0.status = ended.terminationStatus } }
-        try Self.starting.withLock { _ in try process.run() }
-    }
-
-    /// Held while pipes are made and while a program is started.
-    private static let starting = Mutex(())
-
-    private static func closedInChildren(_ pipe: Pipe) -> Pipe {
-        for handle in [pipe.fileHandleForReading, pipe.fileHandleForWriting] {
-            _ = fcntl(handle.fileDescriptor, F_SETFD, FD_CLOEXEC)
-        }
-        return pipe
     }
 
     deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        try? input.close()
+        signal(SIGKILL)
+        try? closeInput()
     }
-
-    /// The number the system knows the program by.
-    package var processID: Int32 { process.processIdentifier }
 
     /// What it wrote to standard output so far.
     package var output: String { state.state.withLock { String(decoding: $0.output, as: UTF8.self) } }
@@ -130,14 +106,23 @@ package final class ChildProcess: Sendable {
     /// What it wrote to standard error so far.
     package var errors: String { state.state.withLock { String(decoding: $0.errors, as: UTF8.self) } }
 
-    /// Writes to its standard input.
-    package func send(_ text: String) throws { try input.write(contentsOf: Data(text.utf8)) }
+    /// Writes to its standard input. Blocks while the pipe is full.
+    package func send(_ text: String) throws {
+        try input.withLock { descriptor in
+            guard let descriptor else { throw Failure(description: "standard input is closed") }
+            try FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).write(contentsOf: Data(text.utf8))
+        }
+    }
 
     /// Ends its standard input.
-    package func closeInput() throws { try input.close() }
+    package func closeInput() throws {
+        if let descriptor = input.withLock({ $0.take() }) { close(descriptor) }
+    }
 
-    /// Sends it a signal.
-    package func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+    /// Sends it a signal, unless it has ended.
+    package func signal(_ number: Int32) {
+        state.state.withLock { if !$0.hasEnded { _ = kill(processID, number) } }
+    }
 
     /// Waits until it has written `text` to either output.
     package func wait(for text: String, seconds: Double = 20) async throws {
@@ -155,7 +140,7 @@ package final class ChildProcess: Sendable {
 
     private func wait(_ wish: Wish, _ seconds: Double, _ words: String) async throws {
         let shared = state
-        let identifier = process.processIdentifier
+        let identifier = processID
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             let resume: @Sendable (Result<Void, Failure>) -> Void = {
                 continuation.resume(with: $0.mapError { $0 as any Error })
