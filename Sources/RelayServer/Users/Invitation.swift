@@ -22,10 +22,18 @@ extension InvitationCode {
     /// A fresh code from the system's cryptographic generator.
     static func random() -> InvitationCode? {
         var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<Defaults.Users.invitationLength).map { _ in
-            UInt8.random(in: .min ... .max, using: &generator)
+        return random(using: &generator)
+    }
+
+    /// A fresh code from `generator`. None begins with a hyphen: on a command line it would look like an option.
+    static func random(using generator: inout some RandomNumberGenerator) -> InvitationCode? {
+        while true {
+            let bytes = (0..<Defaults.Users.invitationLength).map { _ in
+                UInt8.random(in: .min ... .max, using: &generator)
+            }
+            let text = Base64URL.encode(bytes)
+            if !text.hasPrefix("-") { return InvitationCode(rawValue: text) }
         }
-        return InvitationCode(rawValue: Base64URL.encode(bytes))
     }
 
     /// What the registry keeps of it. Nil never happens: SHA-256 has 32 bytes.

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Logging
+import Testing
+import WSProtocol
+
+@testable import RelayServer
+
+@Suite("Configuration")
+struct ConfigurationTests {
+    private let temporary: TemporaryDirectory
+
+    init() throws { temporary = try TemporaryDirectory() }
+
+    /// The two flags without which nothing is valid.
+    private let certificate: [Setting: [String]] = [.tlsCert: ["cert.pem"], .tlsKey: ["key.pem"]]
+
+    private func file(_ text: String) throws -> String {
+        let path = temporary.file("relay.json")
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    private func read(
+        _ flags: [Setting: [String]] = [:], environment: [String: String] = [:], file: String? = nil
+    ) throws -> ServerConfiguration {
+        let all = certificate.merging(flags) { _, new in new }
+        let environment = environment.merging(["HOME": "/home/relay"]) { given, _ in given }
+        return try ServerConfiguration(SettingReader(flags: all, file: file, environment: environment))
+    }
+
+    private func failure(
+        _ flags: [Setting: [String]] = [:], environment: [String: String] = [:], file: String? = nil
+    ) -> OperatorError? {
+        do {
+            _ = try read(flags, environment: environment, file: file)
+            return nil
+        } catch {
+            return error as? OperatorError
+        }
+    }
+
+    @Test("what nobody sets has the documented defaults")
+    func defaults() throws {
+        let settings = try read()
+        #expect(settings.listen.map(\.description) == ["0.0.0.0:8443"])
+        #expect(settings.stateDirectory == "/home/relay/.local/state/relay-server")
+        #expect(settings.registration == .invite)
+        #expect(settings.publicURL == nil)
+        #expect(settings.httpListen == nil)
+        #expect(settings.log == LogConfiguration(level: .info, format: .text, file: nil))
+        #expect(settings.pidFile == nil)
+    }
+
+    @Test("flags win over the environment, the environment over the file, setting by setting")
+    func precedence() throws {
+        let path = try file(
+            #"{"listen":["file:1","file:2"],"registration":"closed","log-level":"debug","log-format":"json"}"#
+        )
+        let environment = ["RELAY_LISTEN": "env:1,env:2", "RELAY_REGISTRATION": "open", "RELAY_LOG_FORMAT": ""]
+        let settings = try read([.listen: ["flag:1", "flag:2"]], environment: environment, file: path)
+        #expect(settings.listen.map(\.description) == ["flag:1", "flag:2"])
+        #expect(settings.registration == .open)
+        #expect(settings.log.level == .debug)
+        #expect(settings.log.format == .json)
+        #expect(try read(environment: environment, file: path).listen.map(\.host) == ["env", "env"])
+        #expect(try read(file: path).listen.map(\.port) == [1, 2])
+        #expect(try read(environment: ["RELAY_CONFIG": path]).registration == .closed)
+    }
+
+    @Test("every setting can be set in each of the three places")
+    func everySetting() throws {
+        let values: [Setting: String] = [
+            .listen: "[::1]:0", .tlsCert: "c", .tlsKey: "k", .stateDir: "/s", .registration: "open",
+            .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .logLevel: "trace",
+            .logFormat: "json", .pidFile: "/p", .logFile: "/l",
+        ]
+        #expect(values.count == Setting.allCases.count)
+        let expected = ServerConfiguration(
+            listen: [ListenAddress(host: "::1", port: 0)], certificate: CertificateFiles(chain: "c", key: "k"),
+            stateDirectory: "/s", registration: .open, publicURL: "https://relay.example.com",
+            httpListen: ListenAddress(host: "127.0.0.1", port: 80),
+            log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
+        )
+        let byFlag = try SettingReader(flags: values.mapValues { [$0] }, environment: [:])
+        #expect(try ServerConfiguration(byFlag) == expected)
+        let variables = Dictionary(uniqueKeysWithValues: values.map { ($0.key.variable, $0.value) })
+        #expect(variables["RELAY_PUBLIC_URL"] != nil)
+        #expect(try ServerConfiguration(SettingReader(environment: variables)) == expected)
+        let fields = values.map { setting, text in
+            "\"\(setting.rawValue)\":" + (setting.isList ? "[\"\(text)\"]" : "\"\(text)\"")
+        }
+        let path = try file("{" + fields.joined(separator: ",") + "}")
+        #expect(try ServerConfiguration(SettingReader(file: path, environment: [:])) == expected)
+    }
+
+    @Test(
+        "a wrong value is named with its place, in one line; a flag exits 64, the rest 78",
+        arguments: [
+            (Setting.listen, "8443"), (.listen, "host:65536"), (.listen, ":1"), (.listen, "::1:80"),
+            (.listen, "a b:1"), (.listen, "host:+1"), (.listen, "[host]:1"), (.registration, "Open"),
+            (.publicURL, "http://relay.example.com"), (.publicURL, "https://relay.example.com/path"),
+            (.publicURL, "https://user@relay.example.com"), (.publicURL, "https://"), (.publicURL, "relay"),
+            (.httpListen, "x"), (.logLevel, "loud"), (.logFormat, "xml"), (.registration, "a\nb"),
+        ]
+    )
+    func wrongValues(setting: Setting, text: String) throws {
+        let byFlag = try #require(failure([setting: [text]]))
+        #expect(byFlag.status == .usage)
+        #expect(byFlag.message.contains("--\(setting.rawValue)"))
+        #expect(!byFlag.description.contains("\n"))
+        let byVariable = try #require(failure(environment: [setting.variable: text]))
+        #expect(byVariable.status == .configuration)
+        #expect(byVariable.message.contains(setting.variable))
+    }
+
+    @Test(
+        "a wrong file is refused in words",
+        arguments: [
+            ("", "not a JSON object"), ("[]", "not a JSON object"), (#"{"listen":"#, "not a JSON object"),
+            (#"{"lisen":["a:1"]}"#, "unknown setting \"lisen\""), (#"{"listen":"a:1"}"#, "a list of texts"),
+            (#"{"registration":["open"]}"#, "a text"), (#"{"log-level":3}"#, "a text"), (#"{"listen":[]}"#, "is empty"),
+            (#"{"registration":"Open"}"#, "\"registration\" in "),
+        ]
+    )
+    func wrongFiles(text: String, words: String) throws {
+        let error = try #require(failure(file: try file(text)))
+        #expect(error.status == .configuration)
+        #expect(error.message.contains(words), "\(error.message)")
+    }
+
+    @Test("a missing, huge or unreadable file is refused")
+    func unreadableFiles() throws {
+        #expect(failure(file: temporary.file("missing"))?.message.contains("No such file") == true)
+        #expect(failure(file: temporary.path)?.status == .configuration)
+        #expect(failure(file: "/dev/zero")?.status == .configuration)
+    }
+
+    @Test("without a certificate the message says how to make one")
+    func noCertificate() throws {
+        for flags in [[:], [.tlsCert: ["c"]], [.tlsKey: ["k"]]] as [[Setting: [String]]] {
+            let error = #expect(throws: OperatorError.self) {
+                try ServerConfiguration(SettingReader(flags: flags, environment: ["HOME": "/h"]))
+            }
+            #expect(error?.status == .configuration)
+            #expect(error?.message.contains("certs/make") == true)
+        }
+        let missing = CertificateFiles(chain: temporary.file("c"), key: temporary.file("k"))
+        let error = #expect(throws: OperatorError.self) { try missing.load() }
+        #expect(error?.status == .configuration)
+    }
+
+    @Test("the state directory follows the XDG rules")
+    func stateDirectory() throws {
+        func path(_ environment: [String: String]) throws -> String {
+            try SettingReader(environment: environment).stateDirectory()
+        }
+        #expect(try path(["XDG_STATE_HOME": "/x", "HOME": "/h"]) == "/x/relay-server")
+        #expect(try path(["XDG_STATE_HOME": "relative", "HOME": "/h"]) == "/h/.local/state/relay-server")
+        #expect(try path(["RELAY_STATE_DIR": "/r", "XDG_STATE_HOME": "/x"]) == "/r")
+        #expect(throws: OperatorError.self) { try path([:]) }
+    }
+
+    @Test("the documentation names every setting")
+    func documented() throws {
+        let document = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("docs/configuration.md")
+        let text = try String(contentsOf: document, encoding: .utf8)
+        for setting in Setting.allCases {
+            #expect(text.contains("| `\(setting.rawValue)` |"), "\(setting.rawValue)")
+        }
+    }
+
+    @Test(
+        "spans of time",
+        arguments: [("90s", 90), ("30m", 1800), ("24h", 86_400), ("366d", 31_622_400)] as [(String, Int64)]
+    )
+    func lifetimes(text: String, seconds: Int64) {
+        #expect(Lifetime(argument: text)?.seconds == seconds)
+    }
+
+    @Test("what is no span of time", arguments: ["", "h", "0h", "-1h", "+1h", "1", "1.5h", "367d", "9999999999d", "1w"])
+    func notLifetimes(text: String) {
+        #expect(Lifetime(argument: text) == nil)
+    }
+}
