@@ -5,8 +5,8 @@ import Glibc
 
 /// The registry's file in the state directory: replaced as a whole, so that whoever reads it sees the old or the new.
 ///
-/// The new contents go to a second file, are forced to the disk, and take the first one's name in one step. The process,
-/// or the machine, may stop between any two of these steps.
+/// The new contents go to a second file, are forced to the disk, and take the first one's name in one step. The
+/// process, or the machine, may stop between any two of these steps.
 struct RegistryFile: Sendable {
     static let name = "users.json"
     static let temporaryName = "users.json.new"
@@ -45,7 +45,8 @@ struct RegistryFile: Sendable {
             case .version(let version):
                 throw OperatorError(
                     .configuration,
-                    "the users' registry \(path) has version \(version), which this relay-server cannot read: install a newer one"
+                    "the users' registry \(path) has version \(version), which this relay-server cannot read: "
+                        + "install a newer one"
                 )
             }
         }

@@ -4,8 +4,8 @@ import WSProtocol
 
 /// The rules of who may have which name: a pure value, without files and without a clock.
 ///
-/// A name belongs to the first key that registers it, until an operator removes it. An invitation is used up by the same
-/// change that registers the name, so that a copy of this value written to disk never has one without the other.
+/// A name belongs to the first key that registers it, until an operator removes it. An invitation is used up by the
+/// same change that registers the name, so that a copy of this value written to disk never has one without the other.
 struct UserRegistry: Hashable, Sendable {
     var users: [PeerName: User] = [:]
     var invitations: [InvitationDigest: Invitation] = [:]
@@ -32,8 +32,8 @@ struct UserRegistry: Hashable, Sendable {
 
     /// Registers `name`, or confirms it to the key it belongs to.
     ///
-    /// Someone without a good invitation learns nothing about which names exist: only the name's own key, or a bearer of
-    /// an invitation, can tell a taken name from a free one.
+    /// In the mode `invite`, someone without a good invitation learns nothing about which names exist: only the name's
+    /// own key, or a bearer of an invitation, can tell a taken name from a free one.
     /// - Throws: ``Full`` when there is no room for another name; nothing has changed then.
     mutating func register(
         _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?,

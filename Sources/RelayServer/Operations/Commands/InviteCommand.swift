@@ -45,7 +45,8 @@ extension PeerName {
     static func argument(_ text: String) throws -> PeerName {
         guard let name = PeerName(rawValue: text) else {
             throw ValidationError(
-                "\"\(TextEscape.escape(text))\" is not a name: 1 to 63 of a-z 0-9 . _ -, beginning with a letter or digit"
+                "\"\(TextEscape.escape(text))\" is not a name: 1 to 63 of a-z 0-9 . _ -, "
+                    + "beginning with a letter or digit"
             )
         }
         return name

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything that can be configured, by the one name it has everywhere: `--tls-cert` as a flag, `RELAY_TLS_CERT` in the
-/// environment, `"tls-cert"` in the file.
+/// Everything that can be configured, by the one name it has everywhere: `--tls-cert` as a flag, `RELAY_TLS_CERT` in
+/// the environment, `"tls-cert"` in the file.
 enum Setting: String, CaseIterable, Sendable {
     case listen
     case tlsCert = "tls-cert"
