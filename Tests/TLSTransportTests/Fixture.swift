@@ -2,6 +2,7 @@
 
 import NIOCore
 import TestSupport
+
 @testable import TLSTransport
 
 /// Contexts on certificates that are made once for each run of the tests.

@@ -3,6 +3,7 @@
 import NIOCore
 import NIOEmbedded
 import Testing
+
 @testable import TLSTransport
 
 @Suite struct HandoverTests {

@@ -4,6 +4,7 @@ import NIOCore
 import NIOEmbedded
 import TestSupport
 import Testing
+
 @testable import TLSTransport
 
 @Suite struct HandshakeTests {

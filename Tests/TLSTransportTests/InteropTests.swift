@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 import TestSupport
 import Testing
+
 @testable import TLSTransport
 
 /// Other people's TLS on real sockets.
@@ -37,7 +38,7 @@ import Testing
         ("-tls1_3", "TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256"),
     ])
     func opensslClientSpeaksToUs(option: String, version: String, suite: String) async throws {
-        try await withServer({ EchoHandler() }) { port in
+        try await withServer(EchoHandler.init) { port in
             let choice = option == "-tls1_2" ? ["-cipher", suite] : ["-ciphersuites", suite]
             let child = try client(port, [option, "-alpn", "http/1.1"] + choice)
             try child.send("good morning\n")
@@ -55,7 +56,7 @@ import Testing
         ["-alpn", "h2"], ["-groups", "P-521"],
     ])
     func opensslClientIsRefused(arguments: [String]) async throws {
-        try await withServer({ EchoHandler() }) { port in
+        try await withServer(EchoHandler.init) { port in
             let child = try client(port, arguments)
             #expect(try await child.exitStatus() == 1)
             #expect(child.errors.contains("alert"))
@@ -63,7 +64,7 @@ import Testing
     }
 
     @Test func renegotiationIsRefused() async throws {
-        try await withServer({ EchoHandler() }) { port in
+        try await withServer(EchoHandler.init) { port in
             let child = try client(port, ["-tls1_2"])
             try child.send("before\n")
             try await child.wait(for: "before")
@@ -75,7 +76,7 @@ import Testing
     }
 
     @Test func keyUpdateFromOpenssl() async throws {
-        try await withServer({ EchoHandler() }) { port in
+        try await withServer(EchoHandler.init) { port in
             let child = try client(port, ["-tls1_3"])
             try child.send("before\n")
             try await child.wait(for: "before")
@@ -90,7 +91,7 @@ import Testing
 
     @Test func curlGetsAnAnswerAndSeesACut() async throws {
         let ca = try Fixture.certificates.ca
-        try await withServer({ WebHandler() }) { port in
+        try await withServer(WebHandler.init) { port in
             for host in ["localhost", "127.0.0.1"] {
                 let good = try await ChildProcess.run(
                     "curl", ["-sS", "--noproxy", "*", "--cacert", ca, "https://\(host):\(port)/"])
@@ -118,7 +119,7 @@ import Testing
                     except (ssl.SSLEOFError, ConnectionResetError):
                         print("cut")
             """
-        try await withServer({ EchoHandler() }) { port in
+        try await withServer(EchoHandler.init) { port in
             for (word, answer) in [("quit", "end 100006\n"), ("cut", "cut\n")] {
                 let result = try await ChildProcess.run("python3", ["-c", program, ca, "\(port)", word])
                 #expect(result.output == answer, "\(result.errors)")

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOEmbedded
+
 @testable import TLSTransport
 
 /// Keeps what comes out of a TLS handler towards the other handlers.

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOPosix
+
 @testable import TLSTransport
 
 /// A TLS server on a port of its own, on real sockets, that gives every connection the handler a test makes.

@@ -3,6 +3,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+
 @testable import TLSTransport
 
 /// A server that takes each connection to another event loop right after its handshake, and echoes there.

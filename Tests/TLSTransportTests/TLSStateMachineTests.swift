@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
+
 @testable import TLSTransport
 
 @Suite struct TLSStateMachineTests {
@@ -13,20 +14,35 @@ import Testing
         ("ciphertext", { "\($0.ciphertextReceived())" }),
         ("closeNotify", { "\($0.closeNotifyReceived())" }),
         ("end", { "\($0.inputEnded())" }),
-        ("inactive", { $0.channelBecameInactive(); return "-" }),
+        (
+            "inactive",
+            {
+                $0.channelBecameInactive()
+                return "-"
+            }
+        ),
         ("write", { "\($0.plaintextWritten())" }),
         ("close", { "\($0.closeRequested())" }),
         ("closeOutput", { "\($0.closeOutputRequested())" }),
         ("flushed", { "\($0.flushFinished())" }),
-        ("abort", { $0.abortRequested(); return "-" }),
+        (
+            "abort",
+            {
+                $0.abortRequested()
+                return "-"
+            }
+        ),
         ("failed", { "\($0.failed())" }),
         ("timeout", { "\($0.handshakeTimedOut())" }),
-        ("handOver", { machine in
-            switch machine.handOverRequested() {
-            case .give(let state): "give \(state)"
-            case .refuse: "refuse"
+        (
+            "handOver",
+            { machine in
+                switch machine.handOverRequested() {
+                case .give(let state): "give \(state)"
+                case .refuse: "refuse"
+                }
             }
-        }),
+        ),
     ]
 
     private static let goodbye = "closeAfterFlush(sendingCloseNotify: true)"
