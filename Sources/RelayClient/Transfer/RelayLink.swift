@@ -35,9 +35,14 @@ struct RelayLink: Sendable {
                 }
                 reporter.report(.reconnecting(reason: error.summary, pause: pause))
                 isNews = true
-                try await interruption.bounded { try await Task.sleep(for: .nanoseconds(pause.nanoseconds)) }
+                try await self.pause(pause)
             }
         }
+    }
+
+    /// Waits, unless the person interrupts: `CancellationError`.
+    func pause(_ amount: TimeAmount) async throws {
+        try await interruption.bounded { try await Task.sleep(for: .nanoseconds(amount.nanoseconds)) }
     }
 
     /// Reads the connection's messages into `queue` until it ends.

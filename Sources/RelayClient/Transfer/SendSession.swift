@@ -41,7 +41,7 @@ struct SendSession {
             if case .connectionLost = result.outcome { self.connection = nil }
             let reason = (result.cause as? ConnectionError)?.summary ?? "the relay cannot take the offer now"
             link.reporter.report(.reconnecting(reason: reason, pause: pause))
-            try await link.interruption.bounded { try await Task.sleep(for: .nanoseconds(pause.nanoseconds)) }
+            try await link.pause(pause)
         }
     }
 
