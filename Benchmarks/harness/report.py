@@ -88,7 +88,7 @@ def table(result):
         mark = marks.get(ratio)
         lines.append(f"{ratio:16}{value:6.2f}" + (f"   mark <= {mark['at_most']:.2f}   {verdict_of(mark)}" if mark else ""))
     if not result["ratios"]:
-        lines.append("relay-server was not among the relays: no ratios.")
+        lines.append("No ratios: they need relay-server and another relay in one run.")
     return "\n".join(lines)
 
 

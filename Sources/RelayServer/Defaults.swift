@@ -9,6 +9,7 @@ enum Defaults {}
 // MARK: - Connections
 
 extension Defaults {
+    /// Accepting connections, and what they may cost before anybody knows whose they are.
     enum Connection {
         /// TLS handshake, then the request's head: enough for any honest client on a bad line, short enough that idle
         /// sockets cannot pile up.
@@ -43,6 +44,7 @@ extension Defaults {
 // MARK: - Streams
 
 extension Defaults {
+    /// The two halves of a transfer.
     enum Stream {
         /// The most bytes taken from a socket at once. More was no faster: the data falls out of the processor's cache.
         static let receiveBytes = 64 * 1024
@@ -63,6 +65,7 @@ extension Defaults {
 // MARK: - Control connections and transfers
 
 extension Defaults {
+    /// Control connections.
     enum Control {
         /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).
         static let loginTimeout = TimeAmount.seconds(10)
@@ -79,6 +82,7 @@ extension Defaults {
         static let outboundLimit = 8 * 1024 * 1024
     }
 
+    /// Sessions, offers and transfers, as the whole relay holds them.
     enum Exchange {
         /// Control connections of one name: every device a person has, and then some.
         static let sessionsPerName = 16
@@ -125,6 +129,7 @@ extension Defaults {
 // MARK: - Users and invitations
 
 extension Defaults {
+    /// The users' registry and its invitations.
     enum Users {
         /// Registered names. The registry is kept in memory and rewritten whole at each change: 100,000 names are some
         /// 25 MB of file and a fraction of a second of one thread. Past it, a registration fails as `unavailable`.
@@ -145,6 +150,7 @@ extension Defaults {
 // MARK: - Operations
 
 extension Defaults {
+    /// Configuration, start and stop.
     enum Operations {
         /// Bytes of a configuration file: a hundred times what one with every setting needs.
         static let maximumConfigurationSize = 256 * 1024
@@ -159,6 +165,7 @@ extension Defaults {
         static let assumedDescriptors = 1024
     }
 
+    /// The admin socket.
     enum Admin {
         /// Bytes of a request's line: ten times the longest.
         static let maximumRequest = 4 * 1024

@@ -78,7 +78,7 @@ HEADS = [
     ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 405, 505}),
     ("no such version", b"GET /healthz HTTQ/1.1\r\n" + HOST + b"\r\n", {400}),
     ("HTTP/0.9", b"GET /healthz\r\n", {400, 505, None}),
-    ("TLS hello inside TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64, {400, None}),
+    ("TLS hello inside TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64 + b"\r\n\r\n", {400, None}),
     ("64 KiB target", b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {414}),
     ("9 KiB target", b"GET /" + b"a" * 9216 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {414}),
     ("64 KiB header", LINE + HOST + b"A: " + b"b" * 65536 + b"\r\n\r\n", {431}),

@@ -121,16 +121,17 @@ import WebSocketTransport
         try fixture.finish()
     }
 
-    @Test(arguments: [
-        ([0x81, 0x01, 0x61], 1002, .unmaskedFrame),
-        ([0x81, 0xFF, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0], 1009, .messageTooLong),
-        ([0x81, 0xFF, 0xFF, 0, 0, 0, 0, 1, 0, 1], 1009, .messageTooLong),
-        ([0x09, 0x80, 0, 0, 0, 0], 1002, .fragmentedControlFrame),
-        ([0x89, 0xFE, 0, 126, 0, 0, 0, 0], 1002, .longControlFrame),
-        ([0xC1, 0x80, 0, 0, 0, 0], 1002, .reservedBits),
-        ([0x82, 0x80, 0, 0, 0, 0], 1003, .binaryMessage),
-        ([0x81, 0x81, 0, 0, 0, 0, 0xFF], 1007, .invalidUTF8),
-    ] as [([UInt8], UInt16, WebSocketViolation)])
+    @Test(
+        arguments: [
+            ([0x81, 0x01, 0x61], 1002, .unmaskedFrame),
+            ([0x81, 0xFF, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0], 1009, .messageTooLong),
+            ([0x81, 0xFF, 0xFF, 0, 0, 0, 0, 1, 0, 1], 1009, .messageTooLong),
+            ([0x09, 0x80, 0, 0, 0, 0], 1002, .fragmentedControlFrame),
+            ([0x89, 0xFE, 0, 126, 0, 0, 0, 0], 1002, .longControlFrame),
+            ([0xC1, 0x80, 0, 0, 0, 0], 1002, .reservedBits),
+            ([0x82, 0x80, 0, 0, 0, 0], 1003, .binaryMessage),
+            ([0x81, 0x81, 0, 0, 0, 0, 0xFF], 1007, .invalidUTF8),
+        ] as [([UInt8], UInt16, WebSocketViolation)])
     func breachIsAnsweredWithItsCode(bytes: [UInt8], code: UInt16, violation: WebSocketViolation) throws {
         let fixture = try Fixture()
         try fixture.receive(bytes)

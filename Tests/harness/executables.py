@@ -28,6 +28,8 @@ def clean_environment(home, **more):
         "TERM": "xterm-256color",
         # A trap must end the process at once, not after a symbolised backtrace.
         "SWIFT_BACKTRACE": "enable=no",
+        # Several relays run at once: none of them may take a fixed port.
+        "RELAY_METRICS_LISTEN": "off",
         **{key: value for key, value in os.environ.items() if key.startswith(("ASAN_", "TSAN_", "LSAN_", "UBSAN_"))},
         **{key: str(value) for key, value in more.items()},
     }

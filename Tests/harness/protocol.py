@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client written from docs/wire-protocol.md alone: it shares nothing with the one in Sources."""
 
+import asyncio
 import base64
-import contextlib
 import dataclasses
 import http.client
 import itertools
@@ -15,10 +15,10 @@ import urllib.parse
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
-import websockets.sync.client
+import websockets.asyncio.client
 
 from . import records
-from .waiting import TooLate, background
+from .waiting import TooLate
 
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
@@ -101,43 +101,63 @@ class Start:
     payload: dict
 
 
+class _Loop:
+    """One event loop on a thread of its own for every control connection (two threads at one TLS connection are more
+    than Python's ssl can take)."""
+
+    def __init__(self):
+        self._loop, self._lock = None, threading.Lock()
+
+    def run(self, coroutine, timeout):
+        """Runs a coroutine to its end and returns its value."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+
+
+_loop = _Loop()
+
+
 class Session:
-    """A control connection, for use by one thread at a time (a reader thread keeps what arrives)."""
+    """A control connection, for use by one thread at a time (what arrives is kept until it is asked for)."""
 
     def __init__(self, relay, identity, *, source=None):
         self.relay, self.identity = relay, identity
         self.host = f"{relay.host}:{relay.port}"
-        context = ssl.create_default_context(cafile=relay.ca)
-        more = {"source_address": (source, 0)} if source else {}
-        self._open = contextlib.ExitStack()
-        self.socket = self._open.enter_context(
-            websockets.sync.client.connect(
-                f"wss://{self.host}/ws",
-                ssl=context,
-                subprotocols=["relay.v1"],
-                compression=None,
-                proxy=None,
-                max_size=65_536,
-                open_timeout=15,
-                close_timeout=2,
-                **more,
-            )
-        )
         self.ids = (f"c{number}" for number in itertools.count(1))
         self.closed = None
         self._arrived, self._news = [], threading.Condition()
-        background(self._read)
+        self.socket = _loop.run(self._open(source), 20)
 
-    def _read(self):
+    async def _open(self, source):
+        context = ssl.create_default_context(cafile=self.relay.ca)
+        connecting = websockets.asyncio.client.connect(
+            f"wss://{self.host}/ws",
+            ssl=context,
+            subprotocols=["relay.v1"],
+            compression=None,
+            proxy=None,
+            max_size=65_536,
+            open_timeout=15,
+            close_timeout=2,
+            **({"local_addr": (source, 0)} if source else {}),
+        )
+        socket = await connecting.__aenter__()
+        self._reading = asyncio.get_running_loop().create_task(self._read(socket))
+        return socket
+
+    async def _read(self, socket):
         try:
-            for text in self.socket:
+            async for text in socket:
                 with self._news:
                     self._arrived.append(json.loads(text))
                     self._news.notify_all()
         except websockets.exceptions.ConnectionClosed:
             pass
         with self._news:
-            self.closed = self.socket.close_code
+            self.closed = socket.close_code or 1006
             self._news.notify_all()
 
     def __enter__(self):
@@ -148,11 +168,14 @@ class Session:
 
     def close(self):
         """Ends the connection."""
-        self._open.close()
+        _loop.run(self.socket.close(), 10)
 
     def send(self, **message):
-        """Sends one message as it is."""
-        self.socket.send(json.dumps(message))
+        """Sends one message as it is; ConnectionError when the connection is over."""
+        try:
+            _loop.run(self.socket.send(json.dumps(message)), 10)
+        except websockets.exceptions.ConnectionClosed as error:
+            raise ConnectionError(str(error)) from None
 
     def next(self, wanted, timeout=15, what="a message"):
         """Takes the first message for which `wanted` is true."""

@@ -80,8 +80,6 @@ class Relay:
                 self.state,
                 "--registration",
                 self.registration,
-                "--metrics-listen",
-                "off",
                 "--log-level",
                 self.level,
                 *self.arguments,

@@ -26,8 +26,14 @@ FORBIDDEN = (
     ("preconditionFailure", r"\bpreconditionFailure\s*\(", ()),
     ("nonisolated(unsafe)", r"\bnonisolated\s*\(\s*unsafe\s*\)", ()),
     ("sleep", r"\bu?sleep\s*\(|\bnanosleep\s*\(", ()),
-    ("print outside Terminal", r"(?<![\w.])(?:debugPrint|print|dump)\s*\(", ("/Terminal/", "/Terminal.swift")),
+    ("print outside Terminal and the commands", r"(?<![\w.])(?:debugPrint|print|dump)\s*\(", ("/Terminal/", "/Operations/Commands/")),
 )
+
+# Files that are let off one construct, each with its reason.
+LET_OFF = {
+    ("sleep", "Sources/RelayServer/Operations/Lifecycle/RelayService.swift"):
+        "once, at the very end: looks every few milliseconds whether the last connections are gone",
+}
 
 
 def found(tree, paths, pattern, problem, text=None):
@@ -39,13 +45,13 @@ def found(tree, paths, pattern, problem, text=None):
 
 
 def formatting(tree):
-    """swift format lint, strict, with .swift-format."""
+    """swift format lint, strict, with .swift-format; tests may force-unwrap their own constants (Tests/.swift-format)."""
     swift = shutil.which("swift")
     if swift is None:
         yield "", 0, "there is no swift on the PATH"
         return
     paths = [path for path in tree.paths if path.endswith(".swift")]
-    result = subprocess.run((swift, "format", "lint", "--strict", "--parallel", "--configuration", ".swift-format", *paths),
+    result = subprocess.run((swift, "format", "lint", "--strict", "--parallel", *paths),
                             cwd=tree.root, capture_output=True, text=True, check=False, timeout=300)
     for line in result.stderr.splitlines():
         match = re.match(r"(.*?):(\d+):\d+: \w+: (.*)", line)
@@ -112,7 +118,8 @@ def forbidden(tree):
     """Constructs that can stop the process, block a thread or hide a race."""
     sources = tree.swift("Sources/")
     for name, pattern, exceptions in FORBIDDEN:
-        paths = [path for path in sources if not any(exception in path for exception in exceptions)]
+        paths = [path for path in sources if (name, path) not in LET_OFF
+                 and not any(exception in path for exception in exceptions)]
         yield from found(tree, paths, pattern, f"{name} is not allowed in Sources")
     yield from found(tree, tree.swift("Tests/"), r"\b(?:u|nano)?sleep\s*\(", "tests wait for events, they do not sleep")
 
@@ -160,7 +167,7 @@ def machines(tree):
 def environment(tree):
     """Environment variables are read in the configuration files alone."""
     paths = [path for path in tree.swift("Sources/")
-             if not re.search(r"(?:Configuration|Environment|Settings)[^/]*\.swift$", path)]
+             if not re.search(r"/Configuration/|/[^/]*(?:Configuration|Environment)[^/]*\.swift$", path)]
     yield from found(tree, paths, r"\b(?:ProcessInfo|getenv|secure_getenv)\b", "the environment is read in configuration files only")
 
 

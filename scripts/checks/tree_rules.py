@@ -18,7 +18,8 @@ SECRETS = (
     ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE " r"KEY-----")),
     ("an access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")),
     ("a bearer token", re.compile(r"Bearer\s+[A-Za-z0-9_-]{40,}")),
-    ("a password in a URL", re.compile(r"\b(?:rediss?|https?)://[^\s/:@<>\[\]{}$]+:(?!password@|secret@|PASSWORD@)[^\s/:@<>\[\]{}$]{6,}@")),
+    ("a password in a URL", re.compile(r"\b(?:rediss?|https?)://[^\s/:@<>\[\]{}$]+:(?!password@|secret@|PASSWORD@)[^\s/:@<>\[\]{}$]{6,}@"
+                                        r"(?!127\.|localhost)")),
 )
 
 

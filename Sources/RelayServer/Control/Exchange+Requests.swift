@@ -78,12 +78,18 @@ extension Exchange {
         let presence = names[offer.to]
         let receivers = presence?.receiving.filter { $0 != session } ?? []
         let refusal: FailureCode? =
-            if isDraining { .draining
-            } else if transfers[offer.transfer] != nil { .transferExists
-            } else if asking.offered.count >= limits.transfersPerSession { .tooManyTransfers
-            } else if presence?.offers.count ?? 0 >= limits.offersPerRecipient { .tooManyTransfers
-            } else if tally.heldBytes + offer.payload.rawValue.utf8.count > limits.heldBytes { .unavailable
-            } else if receivers.isEmpty && !offer.wait { .peerOffline
+            if isDraining {
+                .draining
+            } else if transfers[offer.transfer] != nil {
+                .transferExists
+            } else if asking.offered.count >= limits.transfersPerSession {
+                .tooManyTransfers
+            } else if presence?.offers.count ?? 0 >= limits.offersPerRecipient {
+                .tooManyTransfers
+            } else if tally.heldBytes + offer.payload.rawValue.utf8.count > limits.heldBytes {
+                .unavailable
+            } else if receivers.isEmpty && !offer.wait {
+                .peerOffline
             } else { nil }
         if let refusal { return [.send(session, .refusal(offer.id, refusal))] }
         let (transfer, actions) = RelayedTransfer.offered(
@@ -98,10 +104,14 @@ extension Exchange {
         _ message: ClientMessage.Accept, by asking: ExchangeSession, _ session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
         let refusal: FailureCode? =
-            if isDraining { .draining
-            } else if asking.accepted.count >= limits.transfersPerSession { .tooManyTransfers
-            } else if !ledger.hasRoom(now: now) { .unavailable
-            } else if tally.heldBytes + message.payload.rawValue.utf8.count > limits.heldBytes { .unavailable
+            if isDraining {
+                .draining
+            } else if asking.accepted.count >= limits.transfersPerSession {
+                .tooManyTransfers
+            } else if !ledger.hasRoom(now: now) {
+                .unavailable
+            } else if tally.heldBytes + message.payload.rawValue.utf8.count > limits.heldBytes {
+                .unavailable
             } else { nil }
         if let refusal { return [.send(session, .refusal(message.id, refusal))] }
         return onTransfer(message.transfer, message.id, session, now: now) {

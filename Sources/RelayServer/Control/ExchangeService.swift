@@ -89,7 +89,8 @@ final class ExchangeService: TransferDirectory {
     }
 
     /// Looks at the deadlines every ``Defaults/Exchange/sweepInterval`` from now on, on `loop`; until the task is
-    /// cancelled.
+    /// cancelled, or the loop or this object is gone.
+    @discardableResult
     func startSweeping(on loop: any EventLoop) -> RepeatedTask {
         let interval = Defaults.Exchange.sweepInterval
         return loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in

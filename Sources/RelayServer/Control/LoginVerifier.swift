@@ -25,7 +25,9 @@ struct LoginVerifier: Sendable {
 
     private func isSigned(_ attempt: LoginAttempt) -> Bool {
         let credentials = attempt.credentials
-        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: credentials.key.bytes) else { return false }
+        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: credentials.key.bytes) else {
+            return false
+        }
         let signed = Credentials.signedBytes(
             purpose: attempt.purpose, audience: audience, name: credentials.name, nonce: attempt.nonce,
             exchangeKey: credentials.exchangeKey

@@ -23,7 +23,9 @@ final class LingerHandler: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         if body?.isComplete ?? false { return context.close(promise: nil) }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        total = context.eventLoop.scheduleTask(in: body == nil ? Defaults.Connection.lingerMalformed : Defaults.Connection.lingerTotal) {
+        total = context.eventLoop.scheduleTask(
+            in: body == nil ? Defaults.Connection.lingerMalformed : Defaults.Connection.lingerTotal
+        ) {
             bound.value.close(promise: nil)
         }
         restartIdle(context)

@@ -89,7 +89,8 @@ struct RequestBodyReader: Hashable, Sendable {
                 return digits < 15 ? .chunkSize(digits: digits + 1, value: value << 4 | digit) : .broken
             }
             guard digits > 0 else { return .broken }
-            return byte == 0x0D ? .chunkSizeEnd(value: value) : byte == 0x3B ? .chunkExtension(value: value, length: 0) : .broken
+            return byte == 0x0D
+                ? .chunkSizeEnd(value: value) : byte == 0x3B ? .chunkExtension(value: value, length: 0) : .broken
         case .chunkExtension(let value, let length):
             if byte == 0x0D { return .chunkSizeEnd(value: value) }
             guard byte == 0x09 || (byte >= 0x20 && byte != 0x7F), length < Self.maximumExtension else { return .broken }

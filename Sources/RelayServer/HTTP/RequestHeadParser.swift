@@ -32,7 +32,9 @@ struct RequestHeadParser {
     mutating func feed(_ buffer: inout ByteBuffer) -> Outcome {
         while let byte: UInt8 = buffer.readInteger() {
             headLength += 1
-            guard headLength <= Self.maximumHead else { return .refused(Self.tooLarge(isRequestLine: requestLine == nil)) }
+            guard headLength <= Self.maximumHead else {
+                return .refused(Self.tooLarge(isRequestLine: requestLine == nil))
+            }
             if byte != 0x0A {
                 if line.last == 0x0D { return .refused(.malformed("a carriage return stands alone in the head")) }
                 line.append(byte)

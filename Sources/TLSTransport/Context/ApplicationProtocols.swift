@@ -37,7 +37,9 @@ final class ApplicationProtocols {
         unsafe SSL_CTX_set_alpn_select_cb(
             context,
             { _, chosen, chosenLength, offered, offeredLength, address in
-                guard let address = unsafe address, let chosen = unsafe chosen else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+                guard let address = unsafe address, let chosen = unsafe chosen else {
+                    return SSL_TLSEXT_ERR_ALERT_FATAL
+                }
                 return unsafe Unmanaged<ApplicationProtocols>.fromOpaque(address)._withUnsafeGuaranteedRef { ours in
                     var result: UnsafeMutablePointer<UInt8>?
                     let verdict = unsafe SSL_select_next_proto(

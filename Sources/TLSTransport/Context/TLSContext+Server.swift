@@ -54,8 +54,8 @@ extension TLSContext {
 
     /// Sessions are resumed by tickets, so the server keeps nothing.
     ///
-    /// The keys of the tickets are OpenSSL's own and live as long as this context. Nodes that are to resume each other's
-    /// sessions need common keys: `SSL_CTX_set_tlsext_ticket_key_evp_cb` belongs here.
+    /// The keys of the tickets are OpenSSL's own and live as long as this context. Nodes that are to resume each
+    /// other's sessions need common keys: `SSL_CTX_set_tlsext_ticket_key_evp_cb` belongs here.
     private func setUpTickets() throws(TLSError) {
         ErrorQueue.clear()
         unsafe COpenSSL_SSL_CTX_set_session_cache_mode(handle, Int(SSL_SESS_CACHE_OFF))

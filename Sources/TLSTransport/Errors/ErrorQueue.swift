@@ -6,13 +6,13 @@ private import COpenSSL
 struct OpenSSLFailure: Equatable {
     /// The library the first error came from: one of `ERR_LIB_…`; 0 when the queue was empty.
     var library: CInt = 0
-    /// The first error's reason within its library; an errno for the library `ERR_LIB_SYS`.
+    /// The first error's reason within its library.
     var reason: CInt = 0
     /// All of the queue in words, or nil when it was empty.
     var text: String?
 
     /// Whether the operating system refused something (no such file, not allowed).
-    var isSystem: Bool { library == ERR_LIB_SYS }
+    var isSystem = false
 }
 
 /// The error queue of OpenSSL, which belongs to the thread: empty it before a call, drain it right after.
@@ -34,6 +34,7 @@ enum ErrorQueue {
                 failure.library = ERR_GET_LIB(code)
                 failure.reason = ERR_GET_REASON(code)
             }
+            if ERR_GET_LIB(code) == ERR_LIB_SYS { failure.isSystem = true }
             if lines.count < entriesKept { lines.append(words(of: code)) }
         }
         failure.text = lines.isEmpty ? nil : lines.joined(separator: "; ")

@@ -68,25 +68,27 @@ extension TLSHandler {
         TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake)
     }
 
-    /// As `deliver`, for data that came without a read of the socket.
+    /// As `deliver`, for data that came without a read of the socket: nobody else says that this was all for now.
     func deliverPending(_ context: ChannelHandlerContext) {
         guard mayHavePending, machine.ciphertextReceived() == .decrypt else { return }
-        let wanted = readRequested
-        deliver(context)
-        if wanted && !readRequested { context.fireChannelReadComplete() }
+        if deliver(context) { context.fireChannelReadComplete() }
     }
 
     /// Decrypts all there is and passes it on in one piece.
     ///
-    /// Whoever gets it may close the channel, take the session away or remove this handler before `fireChannelRead` comes
-    /// back: nothing of the session is touched after that.
-    private func deliver(_ context: ChannelHandlerContext) {
-        guard let connection else { return }
+    /// Whoever gets it may close the channel, take the session away or remove this handler before `fireChannelRead`
+    /// comes back: nothing of the session is touched after that.
+    ///
+    /// - Returns: whether there was any plaintext.
+    @discardableResult
+    private func deliver(_ context: ChannelHandlerContext) -> Bool {
+        guard let connection else { return false }
         mayHavePending = false
         let answered = connection.store.outbound.readableBytes
         let result = connection.read(into: &plaintext)
         if connection.store.outbound.readableBytes > answered { sendAnswer(context) }
-        if plaintext.readableBytes > 0 {
+        let hasData = plaintext.readableBytes > 0
+        if hasData {
             readRequested = false
             let bytes = plaintext
             if connection.releasesBuffers { plaintext = ByteBuffer() }
@@ -102,6 +104,7 @@ extension TLSHandler {
         case .failed(let error):
             fail(context, error)
         }
+        return hasData
     }
 
     /// Sends what TLS itself has to say to what was read. A peer that provokes answers and never reads them is cut off,

@@ -5,9 +5,9 @@ package import NIOCore
 /// TLS for a channel: ciphertext towards the network, plaintext towards the other handlers, byte buffers on both sides.
 ///
 /// It tells what happens by `TLSEvent`, is told what to do by `TLSCommand`, and reports what goes wrong as a `TLSError`
-/// through `errorCaught`, after which it closes the channel. `close` sends close_notify once everything written has been
-/// flushed, and then closes without waiting for the peer's. Whoever listens to `handshakeCompleted` before writing never
-/// has more than `earlyWriteLimit` refused.
+/// through `errorCaught`, after which it closes the channel. `close` sends close_notify once everything written has
+/// been flushed, and then closes without waiting for the peer's. What is written before `handshakeCompleted` waits for
+/// it; there is a limit to that.
 ///
 /// One `channelRead` brings all the plaintext of one read of the socket, and one `flush` makes one write of it.
 package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
@@ -105,8 +105,9 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Gives the session away, to be adopted by another handler in another channel on the same socket.
     ///
-    /// What was written is flushed to this channel first: the caller lets it leave, and stops this channel's reads, before
-    /// the socket changes hands. Afterwards this handler passes everything on but plaintext, which it refuses to write.
+    /// What was written is flushed to this channel first: the caller lets it leave, and stops this channel's reads,
+    /// before the socket changes hands. Afterwards this handler passes everything on but plaintext, which it refuses to
+    /// write.
     ///
     /// - Throws: `closed` if there is no complete, live session.
     package func detach() throws(TLSError) -> TLSHandover {
@@ -127,12 +128,6 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.context = context
         guard context.channel.isActive else { return }
         start(context)
-        guard mayHavePending else { return }
-        // The handlers behind this one are added after it: let that happen first.
-        context.eventLoop.assumeIsolated().execute {
-            guard let context = self.context, self.readsByItself(context) else { return }
-            self.deliverPending(context)
-        }
     }
 
     /// Frees the session.
@@ -154,6 +149,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func start(_ context: ChannelHandlerContext) {
         if let setupError { return fail(context, setupError) }
+        if mayHavePending { deliverSoon(context) }
         guard machine.channelBecameActive() == .handshake else { return }
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: handshakeTimeout) {
             guard let context = self.context, self.machine.handshakeTimedOut() == .reportAndClose else { return }
@@ -162,6 +158,14 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         continueHandshake(context)
         // The handshake needs its answers also where nobody reads yet.
         context.read()
+    }
+
+    /// Delivers what an adopted session holds, once the handlers behind this one have been added too.
+    private func deliverSoon(_ context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolated().execute {
+            guard let context = self.context, self.readsByItself(context) else { return }
+            self.deliverPending(context)
+        }
     }
 
     /// Takes the handshake as far as it goes.

@@ -5,9 +5,9 @@ private import Synchronization
 
 /// A TLS session on its way from one channel to another, perhaps on another event loop.
 ///
-/// Holds the session, ciphertext nobody has decrypted yet, and what arrives at the old channel in the meantime. It can be
-/// adopted once: `TLSHandler(adopting:)`.
-// SAFETY: `detach` gives up the session before this exists, so this is its only owner, and every access is under `lock`.
+/// Holds the session, ciphertext nobody has decrypted yet, and what arrives at the old channel in the meantime. It can
+/// be adopted once: `TLSHandler(adopting:)`.
+// SAFETY: `detach` gives the session up when it makes this, its only owner then, and every access is under `lock`.
 package final class TLSHandover: @unchecked Sendable {
     private let lock = Mutex(())
     private var connection: TLSConnection?
@@ -26,8 +26,8 @@ package final class TLSHandover: @unchecked Sendable {
         lock.withLock { _ in connection.take() }
     }
 
-    /// Adds ciphertext that came to the old channel after all. Dropped if the session has been adopted: two channels must
-    /// not read from one socket.
+    /// Adds ciphertext that came to the old channel after all. Dropped if the session has been adopted: two channels
+    /// must not read from one socket.
     func append(_ ciphertext: ByteBuffer) {
         lock.withLock { _ in connection?.store.append(ciphertext) }
     }

@@ -71,7 +71,7 @@ package final class TLSConnection {
         case .dns(let host):
             unsafe SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
             isSet =
-                unsafe !host.isEmpty && SSL_set1_host(ssl, host) == 1
+                unsafe !host.isEmpty && !host.utf8.contains(0) && SSL_set1_host(ssl, host) == 1
                 && COpenSSL_SSL_set_tlsext_host_name(ssl, host) == 1
         case .ip(let address):
             isSet = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), address) == 1

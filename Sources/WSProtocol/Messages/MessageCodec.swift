@@ -13,6 +13,11 @@ package enum MessageCodec {
         package var code: FailureCode
         /// The request the reply should name; ``RequestID/unknown`` when the text has none that can be read.
         package var id: RequestID
+
+        package init(code: FailureCode, id: RequestID) {
+            self.code = code
+            self.id = id
+        }
     }
 
     /// Encodes `message`; keys are sorted, so that equal messages have equal text.
@@ -35,7 +40,10 @@ package enum MessageCodec {
     private static func decode<Message: Decodable, Kind: RawRepresentable>(
         _: Message.Type, kind _: Kind.Type, _ text: ByteBuffer
     ) -> Result<Message, Malformed> where Kind.RawValue == String {
-        guard text.readableBytes <= maximumLength else { return .failure(Malformed(code: .badMessage, id: .unknown)) }
+        // JSONDecoder guesses the encoding, and would take UTF-16 and UTF-32; JSON in UTF-8 holds no zero byte.
+        guard text.readableBytes <= maximumLength, !text.readableBytesView.contains(0) else {
+            return .failure(Malformed(code: .badMessage, id: .unknown))
+        }
         let data = Data(text.readableBytesView)
         let decoder = JSONDecoder()
         if let message = try? decoder.decode(Message.self, from: data) { return .success(message) }

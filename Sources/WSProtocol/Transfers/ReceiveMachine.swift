@@ -51,14 +51,15 @@ package struct ReceiveMachine: Hashable, Sendable {
         case decline(FailureCode)
     }
 
+    /// How far the transfer is.
     enum State: Hashable {
         /// The person is being asked.
         case deciding
         /// The `accept` is out, without an answer.
         case accepting(deadline: NIODeadline)
         case downloading
-        /// Everything came; it is being verified and stored. `outcome` is what to report if that fails and something else
-        /// had ended the transfer before.
+        /// Everything came; it is being verified and stored. `outcome` is what to report if that fails and something
+        /// else had ended the transfer before.
         case storing(outcome: Outcome?)
         /// `delivered` is out, without an answer.
         case reporting(deadline: NIODeadline)

@@ -141,7 +141,8 @@ package struct RelayedTransfer: Sendable {
     ) -> [TransferAction] {
         let pending: [SessionID]
         switch state {
-        case .ringing(_, let rung, lastDecline: _, deadline: _): pending = rung.filter { !$0.hasDeclined }.map(\.session)
+        case .ringing(_, let rung, lastDecline: _, deadline: _):
+            pending = rung.filter { !$0.hasDeclined }.map(\.session)
         case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .ended: pending = receivingSide
         }
         return pending.filter { $0 != gone }.map { .failReceiver($0, code, by: party) }

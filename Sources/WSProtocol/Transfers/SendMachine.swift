@@ -13,7 +13,8 @@ package struct SendMachine: Hashable, Sendable {
         case send(ClientMessage)
         /// Tell the person how far the offer has come.
         case show(ServerMessage.Offered.State)
-        /// Begin the upload; `payload` is that of the receiver's `accept`. To be answered by ``uploadFinished(_:now:)``.
+        /// Begin the upload; `payload` is that of the receiver's `accept`. To be answered by
+        /// ``uploadFinished(_:now:)``.
         case startUpload(token: Token, url: String, payload: Payload?)
         /// Cut the upload; its end need not be told any more.
         case cutStream
@@ -23,8 +24,8 @@ package struct SendMachine: Hashable, Sendable {
 
     /// How a transfer ended.
     package enum Outcome: Hashable, Sendable {
-        /// The receiver says that it has everything. Whether the payload names the digest of what was sent is the owner's
-        /// to check.
+        /// The receiver says that it has everything. Whether the payload names the digest of what was sent is the
+        /// owner's to check.
         case delivered(Payload)
         /// The relay refused the offer.
         case refused(FailureCode)
@@ -51,6 +52,7 @@ package struct SendMachine: Hashable, Sendable {
         case unreadable
     }
 
+    /// How far the transfer is.
     enum State: Hashable {
         case idle
         /// The offer is out, without an answer.

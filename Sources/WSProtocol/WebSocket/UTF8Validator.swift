@@ -7,8 +7,8 @@ package import NIOCore
 package struct UTF8Validator: Hashable, Sendable {
     /// How many bytes the current character still needs.
     private var missing: UInt8 = 0
-    /// What the next byte of the current character may be: the first one behind the lead byte has a narrower range, which
-    /// rules out overlong forms, surrogates and what is beyond U+10FFFF.
+    /// What the next byte of the current character may be: the first one behind the lead byte has a narrower range,
+    /// which rules out overlong forms, surrogates and what is beyond U+10FFFF.
     private var lowest: UInt8 = 0x80
     private var highest: UInt8 = 0xBF
 

@@ -8,7 +8,8 @@ extension WebSocketRules {
         case nothing
         /// A message is complete.
         case deliver(ByteBuffer)
-        /// Send a pong with this content. When several wait to be sent, the last one is enough (RFC 6455, section 5.5.3).
+        /// Send a pong with this content. When several wait to be sent, the last one is enough (RFC 6455, section
+        /// 5.5.3).
         case sendPong(ByteBuffer)
         /// The peer closes: answer with a close frame of the same code (empty without one), report `end`, and close
         /// the connection once the frame is out.

@@ -26,6 +26,7 @@ package struct WebSocketRules: Sendable {
         }
     }
 
+    /// How far the connection is.
     enum State: Hashable, Sendable {
         /// Messages go both ways.
         case open(Heart, Message?)

@@ -20,7 +20,7 @@ import Testing
         #expect(verdicts[800] == .refused)
         #expect(verdicts[899] == .refused)
         #expect(verdicts[900] == .closed)
-        tickets.forEach { $0.drop() }
+        for ticket in tickets { ticket.drop() }
         #expect(admission.connections == 0)
     }
 

@@ -94,11 +94,14 @@ final class ControlClient: Sendable {
         )
         return Credentials(
             name: name, key: SigningKey(bytes: key.publicKey.rawRepresentation)!, exchangeKey: exchangeKey,
-            signature: LoginSignature(bytes: try (signer ?? key).signature(for: signed))!, agent: Label(clipping: "test")
+            signature: LoginSignature(bytes: try (signer ?? key).signature(for: signed))!,
+            agent: Label(clipping: "test")
         )
     }
 
-    func send(_ message: ClientMessage) async throws { try await channel.writeInbound(try MessageCodec.encode(message)) }
+    func send(_ message: ClientMessage) async throws {
+        try await channel.writeInbound(try MessageCodec.encode(message))
+    }
 
     func ask(_ message: ClientMessage) async throws -> ServerMessage {
         try await send(message)

@@ -11,7 +11,8 @@ import WebSocketTransport
 
 @testable import RelayServer
 
-@Suite struct ControlHandlerTests {
+// The limit is for a broken handler only, which would leave a test waiting for an answer that never comes.
+@Suite(.timeLimit(.minutes(1))) struct ControlHandlerTests {
     private let directory = FakeDirectory()
     private let services: ControlServices
 

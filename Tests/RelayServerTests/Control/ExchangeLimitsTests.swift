@@ -85,7 +85,9 @@ import WSProtocol
             let running = fixture.streaming()
             _ = fixture.offer(running.sender, to: "nobody")
             _ = fixture.offer(running.receiver, to: "alice")
-            for session in round.isMultiple(of: 2) ? [running.sender, running.receiver] : [running.receiver, running.sender] {
+            for session in round.isMultiple(of: 2)
+                ? [running.sender, running.receiver] : [running.receiver, running.sender]
+            {
                 _ = fixture.handle(.sessionClosed(session))
             }
         }

@@ -31,6 +31,26 @@ final class RecordingSink: SessionSink {
     }
 }
 
+/// Cancels its offer from within the delivery of the first `offered`.
+private final class HastySink: SessionSink {
+    let session = Mutex<SessionID?>(nil)
+    private let transfer: TransferID
+    private let service: ExchangeService
+
+    init(_ transfer: TransferID, _ service: ExchangeService) {
+        self.transfer = transfer
+        self.service = service
+    }
+
+    func send(_ message: ServerMessage) {
+        guard message.kind == .offered, let session = session.withLock({ $0 }) else { return }
+        let cancel = ClientMessage.Cancel(id: .unknown, transfer: transfer, code: .cancelled)
+        service.handle(.requestReceived(.cancel(cancel), from: session))
+    }
+
+    func close(_: WebSocketCloseCode) {}
+}
+
 /// Remembers what it was asked to cut.
 private final class RecordingStreams: StreamControl {
     let aborted = Mutex<[FailureCode]>([])
@@ -55,7 +75,9 @@ private final class RecordingStreams: StreamControl {
     private func offer(_ session: SessionID, _ transfer: TransferID) {
         let bob = ExchangeFixture.user("bob")
         let payload = ExchangeFixture.payload
-        ask(session, .offer(.init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload), to: bob))
+        ask(
+            session,
+            .offer(.init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload), to: bob))
     }
 
     private func accept(_ session: SessionID, _ transfer: TransferID) {
@@ -111,7 +133,24 @@ private final class RecordingStreams: StreamControl {
         // The relay's ids count up as the exchange decides, so they show the order.
         let messages = sink.take().compactMap { if case .message(let message) = $0 { message } else { nil } }
         let expected = (0..<1600).map { RequestID.sequence(.relay, UInt64($0 + 2)) }
-        #expect(messages.map(\.id) == expected)
+        // Compared outside the macro, which would print them all.
+        let isInOrder = messages.map(\.id) == expected
+        #expect(isInOrder)
+    }
+
+    @Test func whatADeliveryCausesComesAfterIt() {
+        let bobs = RecordingSink()
+        _ = open("bob", bobs)
+        _ = bobs.take()
+        let transfer = TransferID.random()
+        // The sender takes its offer back the moment it hears of it, which is before the ring has gone out.
+        let sink = HastySink(transfer, service)
+        let alice = service.connected(sink)
+        sink.session.withLock { $0 = alice }
+        service.handle(.sessionOpened(alice, ExchangeFixture.user("alice"), .unknown))
+        offer(alice, transfer)
+        let kinds = bobs.take().map { if case .message(let message) = $0 { message.kind.rawValue } else { "close" } }
+        #expect(kinds == ["ring", "failed"])
     }
 
     @Test func streamsAreCutAndClaimsAnswered() async throws {
@@ -154,6 +193,37 @@ private final class RecordingStreams: StreamControl {
         #expect(service.connections == 3)
         service.handle(.sessionClosed(alice))
         #expect(service.connections == 2)
+    }
+
+    @Test func deadlinesPassWhileItSweeps() throws {
+        let loop = EmbeddedEventLoop()
+        let start = NIODeadline.now()
+        let elapsed = Mutex(TimeAmount.zero)
+        let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let service = ExchangeService(logger: quiet, clock: { start + elapsed.withLock { $0 } })
+        let task = service.startSweeping(on: loop)
+        let alice = ExchangeFixture.user("alice")
+        let sink = RecordingSink()
+        let session = service.connected(sink)
+        service.handle(.sessionOpened(session, alice, .unknown))
+        let other = service.connected(RecordingSink())
+        service.handle(.sessionOpened(other, alice, .unknown))
+        ask(.presence(.init(id: .unknown, receiving: true)), other, service)
+        let payload = ExchangeFixture.payload
+        let offer = ClientMessage.Offer(id: .unknown, transfer: .random(), to: alice.name, wait: true, payload: payload)
+        ask(.offer(offer, to: alice), session, service)
+        loop.advanceTime(by: .seconds(5))
+        #expect(service.status.ringing == 1)
+        elapsed.withLock { $0 = .minutes(10) }
+        loop.advanceTime(by: Defaults.Exchange.sweepInterval)
+        #expect(service.status.ringing == 0 && service.status.failed == 1)
+        guard case .message(.failed(let failed))? = sink.take().last else { return #expect(Bool(false)) }
+        #expect(failed.code == .expired)
+        task.cancel()
+    }
+
+    private func ask(_ request: SessionRequest, _ session: SessionID, _ service: ExchangeService) {
+        service.handle(.requestReceived(request, from: session))
     }
 
     @Test func aRemovedNamesSessionsAreClosed() {

@@ -10,7 +10,9 @@ import WSProtocol
     private let transfer = TransferID.random()
 
     private func id(_ number: UInt64) -> RequestID { .sequence(.client, number) }
-    private func cancel(_ number: UInt64) -> ClientMessage.Cancel { .init(id: id(number), transfer: transfer, code: .cancelled) }
+    private func cancel(_ number: UInt64) -> ClientMessage.Cancel {
+        .init(id: id(number), transfer: transfer, code: .cancelled)
+    }
 
     @Test func nothingOvertakesARequestThatWaitsForTheRegistry() {
         var queue = RequestQueue(capacity: 2)

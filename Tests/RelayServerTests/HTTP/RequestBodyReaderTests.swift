@@ -19,7 +19,9 @@ import Testing
     @Test func readsChunksHoweverTheyAreCut() {
         let text = "5\r\nhello\r\n00a;name=\"value\"\r\n0123456789\r\n0\r\nX-Trailer: 1\r\n\r\nREST"
         for piece in 1...text.utf8.count {
-            #expect(Self.read(.chunked, text, pieces: piece) == Read(content: "hello0123456789", outcome: .end, rest: "REST"))
+            #expect(
+                Self.read(.chunked, text, pieces: piece)
+                    == Read(content: "hello0123456789", outcome: .end, rest: "REST"))
         }
     }
 

@@ -54,7 +54,8 @@ import Testing
     }
 
     @Test func readsAHeadHoweverItIsCut() {
-        let text = "PUT /upload?token=x&y HTTP/1.1\r\nHost: A.example:8443\r\nExpect: 100-Continue\r\n"
+        let text =
+            "PUT /upload?token=x&y HTTP/1.1\r\nHost: A.example:8443\r\nExpect: 100-Continue\r\n"
             + "content-length:  12\t\r\nX-Any: \r\n\r\nbody"
         let expected = RequestHead(
             method: "PUT", path: "/upload", query: "token=x&y", minorVersion: 1, host: "a.example:8443",
@@ -106,7 +107,8 @@ import Testing
             bytes = bytes.dropFirst(pieces)
             switch parser.feed(&buffer) {
             case .needMore: continue
-            case .head(let head): return Fed(head: head, rest: String(buffer: buffer) + String(decoding: bytes, as: UTF8.self))
+            case .head(let head):
+                return Fed(head: head, rest: String(buffer: buffer) + String(decoding: bytes, as: UTF8.self))
             case .refused(let refusal): return Fed(refusal: refusal, rest: "")
             }
         }

@@ -16,8 +16,11 @@ import WSProtocol
         #expect(try Self.route("GET /download?token=\(token.rawValue)") == .download(token))
         #expect(try Self.route("GET /download?a=b&%74oken=\(token.rawValue)") == .download(token))
         #expect(try Self.route("GET /download", ["Authorization: Bearer \(token.rawValue)"]) == .download(token))
-        #expect(try Self.route("PUT /upload", ["authorization: bEARER \(token.rawValue)", "Content-Length: 0"]) == .upload(token))
-        #expect(try Self.route("POST /upload?token=\(token.rawValue)", ["Transfer-Encoding: chunked"]) == .upload(token))
+        #expect(
+            try Self.route("PUT /upload", ["authorization: bEARER \(token.rawValue)", "Content-Length: 0"])
+                == .upload(token))
+        #expect(
+            try Self.route("POST /upload?token=\(token.rawValue)", ["Transfer-Encoding: chunked"]) == .upload(token))
         let accept = try Self.route("GET /ws", Self.upgrade)
         #expect(accept == .control(try WebSocketHandshake(Self.head("GET /ws", Self.upgrade))))
     }

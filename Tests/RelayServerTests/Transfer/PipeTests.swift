@@ -76,7 +76,9 @@ import WSProtocol
             download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
             try await relay.directory.wait(for: transfer, .downloadParked)
             let upload = try await relay.connect()
-            upload.send("PUT /upload?token=\(up.rawValue) HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+            upload.send(
+                "PUT /upload?token=\(up.rawValue) HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"
+            )
             try await download.received("some")
             upload.close()
             let body = try await download.everything()

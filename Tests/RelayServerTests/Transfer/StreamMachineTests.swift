@@ -12,7 +12,8 @@ import WSProtocol
 
     @Test func goesFromParkedToFinished() {
         let machine = Driver(in: .parked)
-        #expect(machine.joined(length: 7, now: Self.start) == [.startDownload(length: 7), .startUpload, .report(.joined)])
+        #expect(
+            machine.joined(length: 7, now: Self.start) == [.startDownload(length: 7), .startUpload, .report(.joined)])
         #expect(machine.forwarded(3))
         #expect(machine.forwarded(4))
         #expect(machine.uploadCompleted() == [.finishDownload])
@@ -143,7 +144,9 @@ import WSProtocol
         }
 
         var isEnded: Bool { machine.isEnded }
-        func joined(length: UInt64?, now: NIODeadline) -> [StreamMachine.Action] { machine.joined(length: length, now: now) }
+        func joined(length: UInt64?, now: NIODeadline) -> [StreamMachine.Action] {
+            machine.joined(length: length, now: now)
+        }
         func forwarded(_ count: Int) -> Bool { machine.forwarded(count) }
         func blockedChanged(_ isBlocked: Bool, now: NIODeadline) { machine.blockedChanged(isBlocked, now: now) }
         func uploadCompleted() -> [StreamMachine.Action] { machine.uploadCompleted() }

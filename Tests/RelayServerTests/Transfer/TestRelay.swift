@@ -22,7 +22,8 @@ struct TestRelay {
             transfers: directory, streams: StreamTable(), admission: Admission(descriptorLimit: 1000),
             control: NoControl(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
-        let channel = try await RelayListener.bootstrap(group: group, services: services) { channel, ticket, isRefused in
+        let channel = try await RelayListener.bootstrap(group: group, services: services) {
+            channel, ticket, isRefused in
             try channel.pipeline.syncOperations.addHandler(
                 RequestHandler(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay)
             )
@@ -110,7 +111,7 @@ struct TestClient: Sendable {
                 state.waiters.removeAll { $0.0(seen) || seen.isClosed }
                 return (ready, seen.text)
             }
-            ready.0.forEach { $0.resume(returning: ready.1) }
+            for waiting in ready.0 { waiting.resume(returning: ready.1) }
         }
 
         func handler() -> some ChannelHandler & Sendable { Handler(collector: self) }
@@ -163,7 +164,7 @@ final class TestDirectory: TransferDirectory {
             state.waiters.removeAll { $0.0 == transfer && $0.1 == event }
             return ready
         }
-        ready.forEach { $0.resume() }
+        for waiting in ready { waiting.resume() }
     }
 
     func wait(for transfer: TransferID, _ event: StreamEvent) async throws {

@@ -76,7 +76,8 @@ import WSProtocol
 
     @Test func aDigestIsTheSHA256() throws {
         let token = try #require(Token(bytes: Array(repeating: 0, count: 32)))
-        let hex = TokenDigest(token).bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+        let hex = TokenDigest(token).bytes.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }
+            .joined()
         #expect(hex == "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925")
     }
 }

@@ -32,7 +32,8 @@ struct UserRegistryTests {
         mode: ServerMessage.Registration = .invite, later seconds: Int64 = 0
     ) throws -> RegistrationOutcome {
         try registry.register(
-            name, key: key ?? self.key, exchangeKey: exchange, invitation: text.flatMap { InvitationCode(rawValue: $0) },
+            name, key: key ?? self.key, exchangeKey: exchange,
+            invitation: text.flatMap { InvitationCode(rawValue: $0) },
             mode: mode, now: now.advanced(by: seconds)
         )
     }

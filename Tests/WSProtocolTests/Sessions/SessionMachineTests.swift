@@ -41,7 +41,9 @@ private enum Event: CaseIterable {
     case login, register, ping, request, progress, malformed, accepted, refused, deadline, tooEarly, connectionClosed
 
     func happen(to machine: inout SessionMachine) throws -> SessionAction {
-        func received(_ message: ClientMessage) -> SessionAction { machine.messageReceived(.success(message), now: start) }
+        func received(_ message: ClientMessage) -> SessionAction {
+            machine.messageReceived(.success(message), now: start)
+        }
         switch self {
         case .login: return received(.login(.init(id: try id("x"), credentials: credentials)))
         case .register:

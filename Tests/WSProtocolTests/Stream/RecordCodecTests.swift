@@ -41,7 +41,8 @@ import WSProtocol
 
     /// Whole, byte by byte, and cut in two at random places.
     private static func expect(
-        _ stream: [UInt8], size: UInt64? = nil, gives outcome: Outcome, sourceLocation: SourceLocation = #_sourceLocation
+        _ stream: [UInt8], size: UInt64? = nil, gives outcome: Outcome,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) {
         var generator = SeededGenerator(seed: 7)
         var feeds = [[stream], stream.map { [$0] }]

@@ -77,7 +77,8 @@ private func word(_ action: TransferAction) -> String {
 }
 
 private enum Event: String, CaseIterable {
-    case receiving, senderReceiving, accept, acceptByStranger, decline, declineByStranger, cancelBySender, cancelByReceiver
+    case receiving, senderReceiving, accept, acceptByStranger, decline, declineByStranger, cancelBySender,
+        cancelByReceiver
     case cancelByStranger, progress, progressByStranger, delivered, deliveredByStranger, senderClosed, receiverClosed
     case strangerClosed, parked, joined, finished, cut, deadline, tooEarly
 

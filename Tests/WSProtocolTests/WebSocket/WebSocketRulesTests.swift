@@ -15,7 +15,8 @@ import WSProtocol
     }
 
     static func frame(
-        _ opcode: UInt8, _ data: some Sequence<UInt8> = [], final: Bool = true, reserved: Bool = false, masked: Bool = true
+        _ opcode: UInt8, _ data: some Sequence<UInt8> = [], final: Bool = true, reserved: Bool = false,
+        masked: Bool = true
     ) -> Rules.Frame {
         Rules.Frame(
             isFinal: final, hasReservedBits: reserved, opcode: opcode, isMasked: masked, data: ByteBuffer(bytes: data)
@@ -36,19 +37,21 @@ import WSProtocol
 
     // MARK: - Frames
 
-    @Test(arguments: [
-        (frame(1, masked: false), .unmaskedFrame), (frame(9, masked: false), .unmaskedFrame),
-        (frame(1, reserved: true), .reservedBits), (frame(8, reserved: true), .reservedBits),
-        (frame(2), .binaryMessage), (frame(2, final: false), .binaryMessage),
-        (frame(3), .unknownOpcode), (frame(7), .unknownOpcode), (frame(11), .unknownOpcode), (frame(15), .unknownOpcode),
-        (frame(0), .unexpectedContinuation), (frame(0, final: false), .unexpectedContinuation),
-        (frame(9, final: false), .fragmentedControlFrame), (frame(8, final: false), .fragmentedControlFrame),
-        (frame(9, Array(repeating: 0, count: 126)), .longControlFrame),
-        (frame(8, [3]), .malformedClose),
-        (frame(8, [3, 232, 0xFF]), .invalidUTF8), (frame(8, [3, 232, 0xC3]), .invalidUTF8),
-        (frame(1, [0xC3]), .invalidUTF8), (frame(1, [0x61, 0xFF], final: false), .invalidUTF8),
-        (frame(1, Array(repeating: 0x61, count: 65_537)), .messageTooLong),
-    ] as [(Rules.Frame, WebSocketViolation)])
+    @Test(
+        arguments: [
+            (frame(1, masked: false), .unmaskedFrame), (frame(9, masked: false), .unmaskedFrame),
+            (frame(1, reserved: true), .reservedBits), (frame(8, reserved: true), .reservedBits),
+            (frame(2), .binaryMessage), (frame(2, final: false), .binaryMessage),
+            (frame(3), .unknownOpcode), (frame(7), .unknownOpcode), (frame(11), .unknownOpcode),
+            (frame(15), .unknownOpcode),
+            (frame(0), .unexpectedContinuation), (frame(0, final: false), .unexpectedContinuation),
+            (frame(9, final: false), .fragmentedControlFrame), (frame(8, final: false), .fragmentedControlFrame),
+            (frame(9, Array(repeating: 0, count: 126)), .longControlFrame),
+            (frame(8, [3]), .malformedClose),
+            (frame(8, [3, 232, 0xFF]), .invalidUTF8), (frame(8, [3, 232, 0xC3]), .invalidUTF8),
+            (frame(1, [0xC3]), .invalidUTF8), (frame(1, [0x61, 0xFF], final: false), .invalidUTF8),
+            (frame(1, Array(repeating: 0x61, count: 65_537)), .messageTooLong),
+        ] as [(Rules.Frame, WebSocketViolation)])
     func breachFailsTheConnection(frame: Rules.Frame, violation: WebSocketViolation) {
         var rules = Self.server()
         #expect(rules.frameReceived(frame, now: Self.start) == .fail(Self.failure(violation)))
@@ -62,7 +65,9 @@ import WSProtocol
         #expect(rules.frameReceived(Self.close(code), now: Self.start) == .fail(Self.failure(.invalidCloseCode)))
     }
 
-    @Test(arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1014, 3000, 3999, 4000, 4401, 4999] as [UInt16])
+    @Test(
+        arguments: [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1014, 3000, 3999, 4000, 4401, 4999]
+            as [UInt16])
     func closeIsAnsweredWithItsCode(code: UInt16) {
         var rules = Self.server()
         let end = Rules.End(code: code, reason: .peer("bye é"))

@@ -69,7 +69,8 @@ struct AdminClient: Sendable {
             return OperatorError(.refused, "not allowed to use \(path): run this as the user the relay-server runs as")
         }
         return OperatorError(
-            .unavailable, "no relay-server runs with the state directory \(stateDirectory): start it, or set --state-dir"
+            .unavailable,
+            "no relay-server runs with the state directory \(stateDirectory): start it, or set --state-dir"
         )
     }
 }

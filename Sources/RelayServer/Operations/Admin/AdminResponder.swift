@@ -37,7 +37,8 @@ struct AdminResponder: Sendable {
         } catch let error as OperatorError {
             return .failed(message: error.message, exit: error.status.rawValue)
         } catch {
-            return .failed(message: "the users' registry cannot be written: \(error)", exit: ExitStatus.inputOutput.rawValue)
+            return .failed(
+                message: "the users' registry cannot be written: \(error)", exit: ExitStatus.inputOutput.rawValue)
         }
     }
 }

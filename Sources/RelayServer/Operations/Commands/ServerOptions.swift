@@ -12,7 +12,8 @@ struct ServerOptions: ParsableArguments {
     )
     var listen: [String] = []
 
-    @Option(help: ArgumentHelp("The server's certificate and its chain, PEM; `certs/make` makes one.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The server's certificate and its chain, PEM; `certs/make` makes one.", valueName: "file"))
     var tlsCert: String?
 
     @Option(help: ArgumentHelp("The certificate's private key, PEM, not encrypted.", valueName: "file"))

@@ -47,7 +47,8 @@ extension ServerConfiguration {
     ) throws(OperatorError) -> ListenAddress {
         guard let address = ListenAddress(text) else {
             throw OperatorError(
-                origin.status, "\(origin.name(of: setting)): \"\(text)\" is not HOST:PORT, such as 0.0.0.0:8443 or [::1]:0"
+                origin.status,
+                "\(origin.name(of: setting)): \"\(text)\" is not HOST:PORT, such as 0.0.0.0:8443 or [::1]:0"
             )
         }
         return address

@@ -101,12 +101,14 @@ struct SettingReader: Sendable {
         guard let names = try? JSONDecoder().decode([String: AnyJSON].self, from: contents),
             let snapshot = try? JSONSnapshot(data: contents.bytes, providerName: path, parsingOptions: .default)
         else {
-            throw OperatorError(.configuration, "the configuration \(path) is not a JSON object of texts and lists of texts")
+            throw OperatorError(
+                .configuration, "the configuration \(path) is not a JSON object of texts and lists of texts")
         }
         let known = Set(Setting.allCases.map(\.rawValue))
         if let unknown = names.keys.filter({ !known.contains($0) }).min() {
             throw OperatorError(
-                .configuration, "the configuration \(path) has an unknown setting \"\(unknown)\": see docs/configuration.md"
+                .configuration,
+                "the configuration \(path) has an unknown setting \"\(unknown)\": see docs/configuration.md"
             )
         }
         return snapshot

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+private import Foundation
+
+/// Certificates made for one run of the tests by `certs/make`.
+package final class TestCertificates: Sendable {
+    private let directory: TemporaryDirectory
+
+    /// The folder that holds them, laid out as `certs/make` does.
+    package var path: String { directory.path }
+    /// The authority's certificate.
+    package var ca: String { directory.file("ca.pem") }
+    /// The server's certificate.
+    package var server: String { directory.file("server.pem") }
+    /// The server's key.
+    package var serverKey: String { directory.file("server.key") }
+
+    /// Where `certs/make` is.
+    package static let script: String = {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { root.deleteLastPathComponent() }
+        return root.appendingPathComponent("certs/make").path
+    }()
+
+    /// Makes an authority, a certificate for `names` and one for each of `nodes`.
+    package init(names: [String] = ["localhost", "127.0.0.1"], nodes: [String] = []) throws {
+        directory = try TemporaryDirectory()
+        let result = try ChildProcess.runBlocking(
+            Self.script, ["--out", directory.path] + nodes.flatMap { ["--node", $0] } + names)
+        guard result.status == 0 else { throw ChildProcess.Failure(description: result.errors) }
+    }
+
+    /// A certificate of the same key, signed by the same authority, that expired yesterday.
+    package func expired() throws -> String {
+        let (request, certificate) = (directory.file("expired.csr"), directory.file("expired.pem"))
+        let names = try directory.write(Data("subjectAltName = DNS:localhost".utf8), to: "expired.cnf")
+        try openssl(["req", "-new", "-key", serverKey, "-subj", "/CN=expired", "-out", request])
+        try openssl([
+            "x509", "-req", "-days", "-1", "-in", request, "-CA", ca, "-CAkey", directory.file("ca.key"),
+            "-set_serial", "7", "-extfile", names, "-out", certificate,
+        ])
+        return certificate
+    }
+
+    private func openssl(_ arguments: [String]) throws {
+        let result = try ChildProcess.runBlocking("openssl", arguments)
+        guard result.status == 0 else { throw ChildProcess.Failure(description: result.errors) }
+    }
+}
