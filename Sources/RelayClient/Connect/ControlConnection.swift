@@ -3,8 +3,8 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
-import WebSocketTransport
 import WSProtocol
+import WebSocketTransport
 
 /// An open control connection. Safe to use from any task; the messages have one reader at a time.
 final class ControlConnection: Sendable {
@@ -86,7 +86,10 @@ final class ControlConnection: Sendable {
                 if let pause = outbox.budget.take(now: .now()) { return (nil, pause) }
                 return (first, nil)
             }
-            if let pause { return _ = channel.eventLoop.scheduleTask(deadline: pause) { self.drain() } }
+            if let pause {
+                _ = channel.eventLoop.scheduleTask(deadline: pause) { self.drain() }
+                return
+            }
             guard let message else { return }
             write(message)
             // Only now: until then a message that is posted meanwhile leaves the sending to this loop.
@@ -105,10 +108,12 @@ final class ControlConnection: Sendable {
 
     /// A request id that this connection has not used yet.
     func nextID() -> RequestID {
-        .sequence(.client, lastRequest.withLockedValue { last in
-            last += 1
-            return last
-        })
+        .sequence(
+            .client,
+            lastRequest.withLockedValue { last in
+                last += 1
+                return last
+            })
     }
 
     /// Says goodbye and waits until the connection is closed, for a second at most.
@@ -132,7 +137,8 @@ final class ControlConnection: Sendable {
     }
 
     private static func startUpgrade(
-        _ target: RequestTarget, relay: RelayURL, channel: any Channel, queue: ControlMessageHandler.Messages.Continuation
+        _ target: RequestTarget, relay: RelayURL, channel: any Channel,
+        queue: ControlMessageHandler.Messages.Continuation
     ) throws -> EventLoopFuture<ControlUpgrade> {
         let pipeline = channel.pipeline.syncOperations
         let encoder = HTTPRequestEncoder()

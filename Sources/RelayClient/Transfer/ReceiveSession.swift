@@ -49,7 +49,7 @@ struct ReceiveSession {
     var ending: Swift.Result<Void, any Error>?
     /// Whether the reason of the end has been shown, as that of a transfer.
     var hasReported = false
-    private var timer: Task<Void, Never>?
+    private var timer: Scheduled<Void>?
     private var backOff = BackOff()
     private var connectedAt = NIODeadline.now()
 
@@ -159,12 +159,7 @@ struct ReceiveSession {
         timer?.cancel()
         timer = nil
         guard let deadline = receptions.values.compactMap(\.machine.deadline).min() else { return }
-        let queue = queue
-        timer = Task {
-            let delay = max(0, (deadline - .now()).nanoseconds)
-            guard (try? await Task.sleep(for: .nanoseconds(delay))) != nil else { return }
-            queue.post(.deadlinePassed)
-        }
+        timer = link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.deadlinePassed) }
     }
 
     /// Tells the relay, and waits for what is being tidied up; not for long after an interrupt.
@@ -184,10 +179,7 @@ struct ReceiveSession {
             await work.value
             continuation.finish()
         }
-        Task {
-            try? await Task.sleep(for: .nanoseconds(Defaults.leaveTimeout.nanoseconds))
-            continuation.finish()
-        }
+        link.timers.scheduleTask(in: Defaults.leaveTimeout) { continuation.finish() }
         for await _ in done {}
     }
 }

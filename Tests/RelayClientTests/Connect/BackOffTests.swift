@@ -6,7 +6,7 @@ import Testing
 @testable import RelayClient
 
 @Suite struct BackOffTests {
-    /// Always the same number: 0 gives the shortest pauses, the largest gives the longest.
+    /// Always the same number; the largest gives the longest pauses.
     private struct Constant: RandomNumberGenerator {
         var value: UInt64
         mutating func next() -> UInt64 { value }
@@ -26,8 +26,13 @@ import Testing
     }
 
     @Test func jitterTakesHalfOffAtMost() {
-        var generator = Constant(value: 0)
-        var backOff = BackOff()
-        #expect(backOff.next(using: &generator) == .milliseconds(50))
+        var generator = SystemRandomNumberGenerator()
+        var pauses: Set<TimeAmount> = []
+        for _ in 0..<100 {
+            var backOff = BackOff()
+            pauses.insert(backOff.next(using: &generator))
+        }
+        #expect(pauses.allSatisfy { (.milliseconds(50) ... .milliseconds(100)).contains($0) })
+        #expect(pauses.count > 1)
     }
 }

@@ -10,7 +10,8 @@ import WSProtocol
     private static let full = StreamRecord.maximumDataLength
 
     /// Frames `pieces`, reads the result back, and returns content, record lengths and the length of the stream.
-    private static func roundTrip(_ pieces: [Int], fillsRecords: Bool) -> (content: [UInt8], lengths: [Int], total: Int) {
+    private static func roundTrip(_ pieces: [Int], fillsRecords: Bool) -> (content: [UInt8], lengths: [Int], total: Int)
+    {
         var framer = RecordFramer(fillsRecords: fillsRecords)
         var stream = ByteBuffer()
         var hash = ContentHash()
@@ -44,7 +45,8 @@ import WSProtocol
     }
 
     @Test(arguments: [
-        [], [1], [full], [full + 1], [full - 1, 2], [1, full - 1], [1, 1, full * 3, 5], [full * 2], [3, full * 2, full - 3],
+        [], [1], [full], [full + 1], [full - 1, 2], [1, full - 1], [1, 1, full * 3, 5], [full * 2],
+        [3, full * 2, full - 3],
         [full * 16, full * 16, 17],
     ])
     func fillsEveryRecordButTheLast(_ pieces: [Int]) {
