@@ -81,6 +81,10 @@ extension Defaults {
     static let mostFields = 100
     /// Control messages that wait to be looked at: the sessions never take longer than a few at a time.
     static let mostUnreadMessages = 1_024
+    /// Messages that may be sent at once: the relay allows 30, of which the login takes one or two.
+    static let messageBurst: Int64 = 27
+    /// The pause between messages after that: the relay allows 100 a minute; a little longer, as its clock may differ.
+    static let messageInterval = TimeAmount.milliseconds(620)
     /// How long to wait for the close handshake when leaving: nothing depends on it.
     static let closeTimeout = TimeAmount.seconds(1)
 
@@ -93,6 +97,9 @@ extension Defaults {
     static let firstPause = TimeAmount.milliseconds(100)
     /// The longest pause: a relay that comes back after an hour is found within half a minute.
     static let longestPause = TimeAmount.seconds(30)
+
+    /// A connection that lasted this long was a good one: the pauses begin again from the shortest.
+    static let steadyConnection = TimeAmount.seconds(60)
 
     // MARK: Data
 

@@ -20,7 +20,8 @@ struct Client: Sendable {
     /// - Parameter contentOnStandardOutput: whether standard output is taken by received content.
     init(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, environment: Environment = .current) throws {
         self.environment = environment
-        directory = try options.profile ?? environment[.profile]
+        directory =
+            try options.profile ?? environment[.profile]
             ?? ProfileLocation.directory(environment: environment.variables)
         server = options.server ?? environment[.server]
         authorities = options.authorities ?? environment[.ca]
@@ -74,7 +75,9 @@ struct Client: Sendable {
     }
 
     /// Runs a command: an interrupt is told, an error becomes one line and the exit status.
-    static func run(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, _ body: (Client) async throws -> Void)
+    static func run(
+        _ options: GlobalOptions, contentOnStandardOutput: Bool = false, _ body: (Client) async throws -> Void
+    )
         async throws
     {
         var reporter: Reporter?

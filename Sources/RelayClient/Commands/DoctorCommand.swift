@@ -38,7 +38,9 @@ struct DoctorCommand: AsyncParsableCommand {
             } catch {
                 let problem = CommandError(error)
                 let step = (error as? ConnectionError)?.step ?? .settings
-                if step == .tcp, !passed.withLockedValue({ $0.contains(.dns) }) { show(.dns, "an address was found", true) }
+                if step == .tcp, !passed.withLockedValue({ $0.contains(.dns) }) {
+                    show(.dns, "an address was found", true)
+                }
                 if step == .certificate { show(.tls, "it answers", true) }
                 show(step, problem.description, false)
                 throw ExitCode(problem.status.rawValue)

@@ -35,7 +35,8 @@ enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
             switch code {
             case .badMessage, .unknownType, .notNow, .transferExists, .protocolError: .protocolBreach
             case .rateLimited, .tooManyTransfers, .draining, .expired: .gaveUp
-            case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined, .cancelled,
+            case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined,
+                .cancelled,
                 .tooLarge:
                 .refused
             case .unknownPeer, .peerOffline, .unknownTransfer, .unavailable, .clusterUnavailable, .internalError,

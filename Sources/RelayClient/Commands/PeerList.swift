@@ -21,4 +21,3 @@ struct PeerList: Hashable, Sendable, ExpressibleByArgument {
 extension PeerName: ExpressibleByArgument {
     package init?(argument: String) { self.init(rawValue: argument) }
 }
-

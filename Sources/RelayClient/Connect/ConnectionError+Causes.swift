@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+import NIOExtras
+import NIOPosix
+import TLSTransport
+import WSProtocol
+import WebSocketTransport
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -7,18 +14,13 @@ import Musl
 #else
 import Darwin
 #endif
-import NIOCore
-import NIOExtras
-import NIOPosix
-import TLSTransport
-import WebSocketTransport
-import WSProtocol
 
 extension ConnectionError {
     /// There is no TCP connection to `endpoint`.
     init(connecting error: any Error, to endpoint: Endpoint, isProxy: Bool) {
         let who = isProxy ? "the proxy \(endpoint)" : "\(endpoint)"
-        let noAddress = (error as? NIOConnectionError).map { $0.connectionErrors.isEmpty && $0.dnsAError != nil } ?? false
+        let noAddress =
+            (error as? NIOConnectionError).map { $0.connectionErrors.isEmpty && $0.dnsAError != nil } ?? false
         if noAddress {
             self.init(
                 .dns, "no address found for \(endpoint.host)",
@@ -28,7 +30,8 @@ extension ConnectionError {
         } else {
             self.init(
                 .tcp, "cannot connect to \(who): \(Self.reason(error))",
-                advice: "check that \(isProxy ? "the proxy" : "the relay") is running there and that no firewall is in between",
+                advice:
+                    "check that \(isProxy ? "the proxy" : "the relay") is running there and that no firewall is in between",
                 status: .unreachable, isTemporary: true
             )
         }
@@ -102,7 +105,8 @@ extension ConnectionError {
             )
         default:
             self.init(
-                .tls, "TLS with \(endpoint) failed: \(error.message)", advice: "check that it is a relay, and try again",
+                .tls, "TLS with \(endpoint) failed: \(error.message)",
+                advice: "check that it is a relay, and try again",
                 status: .unreachable, isTemporary: true
             )
         }
@@ -138,7 +142,8 @@ extension ConnectionError {
         case let error as NIOConnectionError:
             error.connectionErrors.last.map { reason($0.error) } ?? "no address"
         case let error as IOError where error.errnoCode == ECONNREFUSED: "connection refused"
-        case let error as IOError where error.errnoCode == ENETUNREACH || error.errnoCode == EHOSTUNREACH: "no route to it"
+        case let error as IOError where error.errnoCode == ENETUNREACH || error.errnoCode == EHOSTUNREACH:
+            "no route to it"
         case let error as IOError where error.errnoCode == ETIMEDOUT: "no answer"
         case let error as IOError: "system error \(error.errnoCode)"
         case ChannelError.connectTimeout: "no answer within \(Defaults.connectTimeout.nanoseconds / 1_000_000_000) s"

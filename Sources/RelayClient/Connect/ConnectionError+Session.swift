@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import WebSocketTransport
 import WSProtocol
+import WebSocketTransport
 
 extension ConnectionError {
     /// The relay answered the upgrade with something else than a WebSocket.
@@ -11,7 +11,8 @@ extension ConnectionError {
         case 503, 502, 504:
             self.init(
                 .webSocket, "\(relay) takes no new connections now (status \(answer.status))",
-                advice: "it is full or about to restart; try again in a moment", status: .unreachable, isTemporary: true,
+                advice: "it is full or about to restart; try again in a moment", status: .unreachable,
+                isTemporary: true,
                 code: answer.code
             )
         case 401, 403, 407:

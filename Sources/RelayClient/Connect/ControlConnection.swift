@@ -3,8 +3,8 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
-import WebSocketTransport
 import WSProtocol
+import WebSocketTransport
 
 /// An open control connection. Safe to use from any task; the messages have one reader at a time.
 final class ControlConnection: Sendable {
@@ -13,6 +13,13 @@ final class ControlConnection: Sendable {
     let messages: ControlMessageHandler.Messages
     private let channel: any Channel
     private let lastRequest = NIOLockedValueBox(UInt64(0))
+    private let outbox = NIOLockedValueBox(Outbox())
+
+    /// What waits until the relay's limit allows it.
+    private struct Outbox {
+        var budget = MessageBudget()
+        var waiting: [ClientMessage] = []
+    }
 
     private init(relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages) {
         self.relay = relay
@@ -59,18 +66,54 @@ final class ControlConnection: Sendable {
         }
     }
 
-    /// Sends a message without waiting for it to leave. That the connection is gone is told by the end of ``messages``.
+    /// Sends a message without waiting for it to leave; in its turn, as fast as the relay's limit allows. That the
+    /// connection is gone is told by the end of ``messages``.
     func post(_ message: ClientMessage) {
+        // The relay does not count these, and an old one is worth nothing.
+        if case .progress = message { return write(message) }
+        let mayGo = outbox.withLockedValue { outbox in
+            outbox.waiting.append(message)
+            return outbox.waiting.count == 1
+        }
+        if mayGo { drain() }
+    }
+
+    /// Sends what may be sent, and comes back for the rest.
+    private func drain() {
+        while true {
+            let (message, pause): (ClientMessage?, NIODeadline?) = outbox.withLockedValue { outbox in
+                guard let first = outbox.waiting.first else { return (nil, nil) }
+                if let pause = outbox.budget.take(now: .now()) { return (nil, pause) }
+                return (first, nil)
+            }
+            if let pause {
+                _ = channel.eventLoop.scheduleTask(deadline: pause) { self.drain() }
+                return
+            }
+            guard let message else { return }
+            write(message)
+            // Only now: until then a message that is posted meanwhile leaves the sending to this loop.
+            let isDone = outbox.withLockedValue { outbox in
+                outbox.waiting.removeFirst()
+                return outbox.waiting.isEmpty
+            }
+            if isDone { return }
+        }
+    }
+
+    private func write(_ message: ClientMessage) {
         guard let text = try? MessageCodec.encode(message) else { return }
         channel.writeAndFlush(text, promise: nil)
     }
 
     /// A request id that this connection has not used yet.
     func nextID() -> RequestID {
-        .sequence(.client, lastRequest.withLockedValue { last in
-            last += 1
-            return last
-        })
+        .sequence(
+            .client,
+            lastRequest.withLockedValue { last in
+                last += 1
+                return last
+            })
     }
 
     /// Says goodbye and waits until the connection is closed, for a second at most.
@@ -94,7 +137,8 @@ final class ControlConnection: Sendable {
     }
 
     private static func startUpgrade(
-        _ target: RequestTarget, relay: RelayURL, channel: any Channel, queue: ControlMessageHandler.Messages.Continuation
+        _ target: RequestTarget, relay: RelayURL, channel: any Channel,
+        queue: ControlMessageHandler.Messages.Continuation
     ) throws -> EventLoopFuture<ControlUpgrade> {
         let pipeline = channel.pipeline.syncOperations
         let encoder = HTTPRequestEncoder()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import WebSocketTransport
 import WSProtocol
+import WebSocketTransport
 
 /// Puts what the relay says, decoded, into a bounded queue, and the reason of the end behind it.
 final class ControlMessageHandler: ChannelInboundHandler {

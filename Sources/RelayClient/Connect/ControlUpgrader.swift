@@ -4,8 +4,8 @@ import Crypto
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
-import WebSocketTransport
 import WSProtocol
+import WebSocketTransport
 
 /// The client's half of the upgrade to the control connection (RFC 6455, section 4.1), subprotocol included.
 final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {

@@ -65,7 +65,9 @@ struct Dialer: Sendable {
                 // The host as it stands in an authority: an IPv6 address in its brackets.
                 let host = String(endpoint.description.dropLast(":\(endpoint.port)".utf8.count))
                 var headers: HTTPHeaders = ["Host": endpoint.description, "User-Agent": ClientAgent.text]
-                if let authorization = proxy.authorization { headers.add(name: "Proxy-Authorization", value: authorization) }
+                if let authorization = proxy.authorization {
+                    headers.add(name: "Proxy-Authorization", value: authorization)
+                }
                 let connect = NIOHTTP1ProxyConnectHandler(
                     targetHost: host, targetPort: endpoint.port, headers: headers,
                     deadline: .now() + Defaults.connectTimeout, promise: promise

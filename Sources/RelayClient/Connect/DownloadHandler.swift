@@ -40,7 +40,9 @@ final class DownloadHandler: ChannelInboundHandler {
         self.context = context
         context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.downloadAnswerTimeout) { self.fail(.silent) }
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.downloadAnswerTimeout) {
+            self.fail(.silent)
+        }
     }
 
     /// Hands over everything that has arrived, or the next that will; nil at the end.

@@ -20,7 +20,8 @@ final class DownloadStream: Sendable {
     /// Connects and sends the request, which the relay holds until the sender's half is there.
     ///
     /// - Throws: ``StreamError``.
-    static func open(_ target: RequestTarget, token: Token, dialer: Dialer) async throws(StreamError) -> DownloadStream {
+    static func open(_ target: RequestTarget, token: Token, dialer: Dialer) async throws(StreamError) -> DownloadStream
+    {
         var headers = HTTPCoding.headers(for: target)
         headers.add(name: "Authorization", value: "Bearer \(token.rawValue)")
         let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target.target, headers: headers)

@@ -53,7 +53,9 @@ struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The letters of DNS names and of IPv4 addresses (RFC 1123, section 2.1), and the underscore that some people use.
     private static func isHostName(_ text: Substring) -> Bool {
         (1...253).contains(text.utf8.count) && text.utf8.first != 0x2D
-            && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { (1...63).contains($0.utf8.count) }
+            && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy {
+                (1...63).contains($0.utf8.count)
+            }
             && text.utf8.allSatisfy { byte in
                 switch byte {
                 case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true

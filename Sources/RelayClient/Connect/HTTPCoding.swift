@@ -22,7 +22,8 @@ enum HTTPCoding {
     }
 
     /// Adds encoder and decoder at the end of the pipeline, in the order that lets the decoder see the requests.
-    static func install(on pipeline: ChannelPipeline.SynchronousOperations, forwardsInformational: Bool = false) throws {
+    static func install(on pipeline: ChannelPipeline.SynchronousOperations, forwardsInformational: Bool = false) throws
+    {
         try pipeline.addHandler(HTTPRequestEncoder())
         try pipeline.addHandler(decoder(forwardsInformational: forwardsInformational))
     }

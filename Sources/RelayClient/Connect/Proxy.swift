@@ -27,7 +27,8 @@ struct Proxy: Hashable, Sendable, CustomStringConvertible {
             let scheme = rest[..<separator.lowerBound].lowercased()
             guard scheme == "http" else {
                 throw Malformed(
-                    description: "\(variable) names a proxy of another kind than http://; only HTTP proxies are supported"
+                    description:
+                        "\(variable) names a proxy of another kind than http://; only HTTP proxies are supported"
                 )
             }
             rest = rest[separator.upperBound...]
@@ -51,7 +52,8 @@ struct Proxy: Hashable, Sendable, CustomStringConvertible {
     private static func basic(_ userInfo: Substring, variable: String) throws(Malformed) -> String {
         let parts = userInfo.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard let user = decoded(parts[0]), let password = parts.count > 1 ? decoded(parts[1]) : "",
-            !user.contains(":"), !(user + password).unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F })
+            !user.contains(":"),
+            !(user + password).unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F })
         else {
             throw Malformed(description: "the user name or password in \(variable) is not percent-encoded correctly")
         }

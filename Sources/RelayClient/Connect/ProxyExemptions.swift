@@ -14,7 +14,8 @@ struct ProxyExemptions: Hashable, Sendable {
 
     /// Reads the value of the variable. What is not an entry is passed over, as curl does.
     init(_ list: String) {
-        entries = list.split { $0 == "," || $0.isWhitespace }.prefix(Defaults.mostProxyExemptions).compactMap(Self.entry)
+        entries = list.split { $0 == "," || $0.isWhitespace }.prefix(Defaults.mostProxyExemptions).compactMap(
+            Self.entry)
     }
 
     /// Whether `endpoint` is to be reached without the proxy.

@@ -14,22 +14,26 @@ struct RelayURL: Hashable, Sendable, CustomStringConvertible {
     /// Reads a URL that a person typed.
     init(_ text: String) throws(Malformed) {
         guard let separator = text.firstRange(of: "://") else {
-            throw Malformed(description: "\"\(DisplayName.escape(text))\" is not a URL; write it as https://\(Self.guess(text))")
+            throw Malformed(
+                description: "\"\(DisplayName.escape(text))\" is not a URL; write it as https://\(Self.guess(text))")
         }
         let scheme = text[..<separator.lowerBound].lowercased()
         guard scheme == "https" || scheme == "wss" else {
             throw Malformed(
-                description: "a relay is reached over TLS only; write the URL with https:// and not \(DisplayName.escape(scheme))://"
+                description:
+                    "a relay is reached over TLS only; write the URL with https:// and not \(DisplayName.escape(scheme))://"
             )
         }
         let rest = text[separator.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard !authority.contains("@") else {
-            throw Malformed(description: "a relay's URL has no user name or password; leave out what stands before the @")
+            throw Malformed(
+                description: "a relay's URL has no user name or password; leave out what stands before the @")
         }
         guard let endpoint = Endpoint.parse(authority, defaultPort: Endpoint.defaultPort) else {
             throw Malformed(
-                description: "\"\(DisplayName.escape(String(authority)))\" is not a host name or address with an optional port"
+                description:
+                    "\"\(DisplayName.escape(String(authority)))\" is not a host name or address with an optional port"
             )
         }
         let path = rest[authority.endIndex...]
@@ -37,7 +41,8 @@ struct RelayURL: Hashable, Sendable, CustomStringConvertible {
             throw Malformed(description: "a relay's URL ends with its path; leave out what follows the ? or #")
         }
         guard RequestTarget.isPath(path) else {
-            throw Malformed(description: "the path of \"\(DisplayName.escape(text))\" has characters that a URL must not have")
+            throw Malformed(
+                description: "the path of \"\(DisplayName.escape(text))\" has characters that a URL must not have")
         }
         self.endpoint = endpoint
         var prefix = path

@@ -4,6 +4,13 @@
 /// the answer may come at any time.
 struct UploadExchange: Sendable {
     private var state = State.awaitingContinue
+    /// Bytes of the body that are still to be written, where its length was announced.
+    private var remaining: UInt64?
+
+    /// - Parameter length: the Content-Length in bytes; nil for a chunked body.
+    init(length: UInt64?) {
+        remaining = length
+    }
 
     private enum State: Hashable, Sendable {
         case awaitingContinue
@@ -46,16 +53,22 @@ struct UploadExchange: Sendable {
     enum WriteAction: Hashable, Sendable {
         case write
         case refuse(Outcome)
-        /// Nothing may be written now: before the start or behind the end.
+        /// Nothing may be written now: before the start, behind the end, or beyond the announced length.
         case misuse
     }
 
-    /// There is a piece of the body to write.
-    func bodyOffered() -> WriteAction {
+    /// There is a piece of the body to write, of so many bytes.
+    mutating func bodyOffered(bytes: Int) -> WriteAction {
         switch state {
-        case .sending: .write
-        case .over(let outcome): .refuse(outcome)
-        case .awaitingContinue, .sent: .misuse
+        case .sending:
+            if let remaining {
+                let (left, overflow) = remaining.subtractingReportingOverflow(UInt64(bytes))
+                guard !overflow else { return .misuse }
+                self.remaining = left
+            }
+            return .write
+        case .over(let outcome): return .refuse(outcome)
+        case .awaitingContinue, .sent: return .misuse
         }
     }
 
@@ -77,10 +90,12 @@ struct UploadExchange: Sendable {
         case nothing
     }
 
-    /// The relay's whole answer came. `200` before the body's end is no success: the relay cannot have everything.
+    /// The relay's whole answer came. `200` before the body's last byte is no success: the relay cannot have everything.
     mutating func answered(_ answer: HTTPAnswer) -> EndAction {
         switch state {
         case .sent where answer.status == 200: end(.accepted(bytes: answer.bytes))
+        // The last byte of an announced length ends the body for the relay before it is said here.
+        case .sending where answer.status == 200 && remaining == 0: end(.accepted(bytes: answer.bytes))
         case .awaitingContinue, .sending, .sent: end(.refused(answer))
         case .over: .nothing
         }

@@ -13,15 +13,17 @@ final class UploadHandler: ChannelInboundHandler {
     private let ready: EventLoopPromise<Void>
     /// Succeeds with the relay's `200`; fails with a ``StreamError``.
     private let done: EventLoopPromise<UInt64?>
-    private var exchange = UploadExchange()
+    private var exchange: UploadExchange
     private var answer: (status: Int, body: ByteBuffer)?
     /// The one write that waits until the channel is writable again.
     private var waiting: EventLoopPromise<Void>?
     private var timer: Scheduled<Void>?
     private var context: ChannelHandlerContext?
 
-    init(head: HTTPRequestHead, ready: EventLoopPromise<Void>, done: EventLoopPromise<UInt64?>) {
+    /// - Parameter length: the body's length, as the head announces it; nil for a chunked body.
+    init(head: HTTPRequestHead, length: UInt64?, ready: EventLoopPromise<Void>, done: EventLoopPromise<UInt64?>) {
         self.head = head
+        exchange = UploadExchange(length: length)
         self.ready = ready
         self.done = done
     }
@@ -40,7 +42,7 @@ final class UploadHandler: ChannelInboundHandler {
 
     /// Writes a piece of the body; `promise` succeeds when there is room for the next one. One write at a time.
     func write(_ buffer: ByteBuffer, promise: EventLoopPromise<Void>) {
-        switch exchange.bodyOffered() {
+        switch exchange.bodyOffered(bytes: buffer.readableBytes) {
         case .write:
             guard let context, waiting == nil else { return promise.fail(ChannelError.inappropriateOperationForState) }
             context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(buffer))), promise: nil)
@@ -108,6 +110,7 @@ final class UploadHandler: ChannelInboundHandler {
         guard case .report(let outcome) = action else { return }
         timer?.cancel()
         if case .accepted(let bytes) = outcome {
+            waiting?.succeed()
             done.succeed(bytes)
         } else {
             let error = StreamError(outcome)

@@ -37,7 +37,7 @@ final class UploadStream: Sendable {
         let done = channel.eventLoop.makePromise(of: UInt64?.self)
         do {
             let handler = try await channel.eventLoop.submit {
-                try Self.start(UploadHandler(head: head, ready: ready, done: done), on: channel)
+                try Self.start(UploadHandler(head: head, length: length, ready: ready, done: done), on: channel)
             }.get()
             try await ready.futureResult.get()
             return UploadStream(channel: channel, handler: handler, done: done.futureResult)

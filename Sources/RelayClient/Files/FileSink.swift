@@ -165,7 +165,7 @@ final class FileSink: ContentSink {
             let partialName = name.partial(tag: randomTag())
             do {
                 return (partialName, try OpenFile(partialName, in: directory, flags: flags, mode: 0o600))
-            } catch where error.number == EEXIST {
+            } catch  where error.number == EEXIST {
                 continue
             }
         }

@@ -61,7 +61,7 @@ final class ReceiveDirectory: Sendable {
         }
         do {
             return try FileSink(name: name, size: size, directory: directory, directoryPath: path)
-        } catch where error.isFull {
+        } catch  where error.isFull {
             throw FileError(
                 code: .noSpace,
                 message: "\"\(DisplayName.escape(path))\" has no room for another file: make room, then try again"

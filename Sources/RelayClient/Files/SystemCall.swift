@@ -45,7 +45,7 @@ enum SystemCall {
             do {
                 let next = UnsafeRawBufferPointer(rebasing: rest)
                 rest = rest.dropFirst(try check { write(descriptor, next.baseAddress, next.count) })
-            } catch where error.number == EAGAIN {
+            } catch  where error.number == EAGAIN {
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 try check { poll(&waiting, 1, -1) }
             }

@@ -61,7 +61,7 @@ struct PrivateDirectory {
                 try SystemCall.check { fsync(file.descriptor) }
                 if replacing {
                     try SystemCall.check { renameat(directory.descriptor, temporary, directory.descriptor, name) }
-                } else if try !NewName.give(name, to: temporary, in: directory) {
+                } else if try NewName.give(name, to: temporary, in: directory) == false {
                     throw SystemFailure(number: EEXIST)
                 }
                 try SystemCall.check { fsync(directory.descriptor) }

@@ -40,7 +40,7 @@ struct Downloader: Sendable {
     private func next(isComplete: Bool) async throws -> [ByteBuffer]? {
         do {
             return try await stream.next()
-        } catch where isComplete {
+        } catch  where isComplete {
             return nil
         }
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import WSProtocol
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -7,7 +9,6 @@ import Musl
 #else
 import Darwin
 #endif
-import WSProtocol
 
 /// A file that has arrived, for the command of `--exec`.
 struct FinishedFile: Hashable, Sendable {

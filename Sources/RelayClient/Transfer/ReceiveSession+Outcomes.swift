@@ -83,7 +83,8 @@ extension ReceiveSession {
             if case .connection(let error)? = reception.cause as? StreamError { return error }
             return TransferFailure(.receiverGone, side: .receiver, peer: peer)
         case .unanswered: return TransferFailure(.unavailable, side: .receiver, peer: peer)
-        case .connectionLost, .received: return reception.cause ?? TransferFailure(.receiverGone, side: .receiver, peer: peer)
+        case .connectionLost, .received:
+            return reception.cause ?? TransferFailure(.receiverGone, side: .receiver, peer: peer)
         case .cancelled: return CancellationError()
         }
     }

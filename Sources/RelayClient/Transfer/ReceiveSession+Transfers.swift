@@ -137,7 +137,8 @@ extension ReceiveSession {
 
     /// It has its final name: tell the sender.
     mutating func stored(_ id: TransferID, _ path: String) {
-        guard let summary = receptions[id]?.summary, let payload = PayloadCoding.encode(DeliveredPayload(summary)) else {
+        guard let summary = receptions[id]?.summary, let payload = PayloadCoding.encode(DeliveredPayload(summary))
+        else {
             return
         }
         receptions[id]?.path = path

@@ -49,7 +49,9 @@ struct ReceiveSession {
     var ending: Swift.Result<Void, any Error>?
     /// Whether the reason of the end has been shown, as that of a transfer.
     var hasReported = false
-    private var timer: Task<Void, Never>?
+    private var timer: Scheduled<Void>?
+    private var backOff = BackOff()
+    private var connectedAt = NIODeadline.now()
 
     init(link: RelayLink, settings: Settings, prompt: Prompt?) {
         self.link = link
@@ -63,7 +65,7 @@ struct ReceiveSession {
     ///   after an interrupt.
     mutating func run() async throws {
         link.interruption.whenInterrupted { [queue] in queue.post(.interrupted) }
-        connect(isAgain: false)
+        connect(after: nil)
         for await event in queue.events {
             handle(event)
             startQueued()
@@ -99,11 +101,13 @@ struct ReceiveSession {
 
     // MARK: - The connection
 
-    private func connect(isAgain: Bool) {
+    /// - Parameter pause: how long to wait before; nil for the first connection.
+    private func connect(after pause: TimeAmount?) {
         let (link, queue) = (link, queue)
         Task {
             do {
-                let connection = try await link.connect(until: nil, isAgain: isAgain)
+                if let pause { try await link.pause(pause) }
+                let connection = try await link.connect(until: nil, isAgain: pause != nil)
                 queue.post(.connected(connection))
                 link.pump(connection, into: queue, message: Event.message, end: Event.connectionEnded)
             } catch {
@@ -114,6 +118,7 @@ struct ReceiveSession {
 
     private mutating func connected(_ connection: ControlConnection) {
         self.connection = connection
+        connectedAt = .now()
         let id = connection.nextID()
         presenceID = id
         connection.post(.presence(.init(id: id, receiving: true)))
@@ -130,8 +135,12 @@ struct ReceiveSession {
             ending = .failure(error)
             return
         }
-        link.reporter.report(.reconnecting(reason: error.summary, pause: Defaults.firstPause))
-        connect(isAgain: true)
+        // A relay that takes connections only to drop them must not be tried in a tight loop.
+        if NIODeadline.now() - connectedAt > Defaults.steadyConnection { backOff.reset() }
+        var generator = SystemRandomNumberGenerator()
+        let pause = backOff.next(using: &generator)
+        link.reporter.report(.reconnecting(reason: error.summary, pause: pause))
+        connect(after: pause)
     }
 
     private mutating func received(_ message: ServerMessage) {
@@ -150,12 +159,7 @@ struct ReceiveSession {
         timer?.cancel()
         timer = nil
         guard let deadline = receptions.values.compactMap(\.machine.deadline).min() else { return }
-        let queue = queue
-        timer = Task {
-            let delay = max(0, (deadline - .now()).nanoseconds)
-            guard (try? await Task.sleep(for: .nanoseconds(delay))) != nil else { return }
-            queue.post(.deadlinePassed)
-        }
+        timer = link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.deadlinePassed) }
     }
 
     /// Tells the relay, and waits for what is being tidied up; not for long after an interrupt.
@@ -175,10 +179,7 @@ struct ReceiveSession {
             await work.value
             continuation.finish()
         }
-        Task {
-            try? await Task.sleep(for: .nanoseconds(Defaults.leaveTimeout.nanoseconds))
-            continuation.finish()
-        }
+        link.timers.scheduleTask(in: Defaults.leaveTimeout) { continuation.finish() }
         for await _ in done {}
     }
 }

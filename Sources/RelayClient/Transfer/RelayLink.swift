@@ -11,6 +11,9 @@ struct RelayLink: Sendable {
     let reporter: Reporter
     let interruption: Interruption
 
+    /// Where timers run.
+    var timers: any EventLoop { dialer.group.any() }
+
     /// Connects and logs in, with pauses between the attempts as long as the failure may pass.
     ///
     /// - Parameters:
@@ -35,9 +38,14 @@ struct RelayLink: Sendable {
                 }
                 reporter.report(.reconnecting(reason: error.summary, pause: pause))
                 isNews = true
-                try await interruption.bounded { try await Task.sleep(for: .nanoseconds(pause.nanoseconds)) }
+                try await self.pause(pause)
             }
         }
+    }
+
+    /// Waits, unless the person interrupts: `CancellationError`.
+    func pause(_ amount: TimeAmount) async throws {
+        try await interruption.bounded { [timers] in try await timers.scheduleTask(in: amount) {}.futureResult.get() }
     }
 
     /// Reads the connection's messages into `queue` until it ends.
@@ -50,7 +58,8 @@ struct RelayLink: Sendable {
                 for try await received in connection.messages {
                     guard queue.postForeign(message(received)) else { break }
                 }
-                queue.post(end(ConnectionError(closed: nil, reason: .violation(.messageTooLong), relay: connection.relay)))
+                queue.post(
+                    end(ConnectionError(closed: nil, reason: .violation(.messageTooLong), relay: connection.relay)))
             } catch {
                 let lost = ConnectionError(closed: nil, reason: .lost, relay: connection.relay)
                 queue.post(end((error as? ConnectionError) ?? lost))

@@ -42,10 +42,11 @@ struct SendAttempt {
     private var machine: SendMachine
     private var result = Result(outcome: .cancelled)
     private var upload: Task<Void, Never>?
-    private var timer: Task<Void, Never>?
+    private var timer: Scheduled<Void>?
 
     /// Nil when the offer is too long for a message, which only a monstrous name can make it.
-    init?(job: SendJob, link: RelayLink, connection: ControlConnection, queue: EventQueue<Event>, deadline: NIODeadline) {
+    init?(job: SendJob, link: RelayLink, connection: ControlConnection, queue: EventQueue<Event>, deadline: NIODeadline)
+    {
         let payload = OfferPayload(name: job.source.name, size: job.source.size)
         guard let payload = PayloadCoding.encode(payload) else { return nil }
         self.job = job
@@ -174,13 +175,8 @@ struct SendAttempt {
         timer = machine.deadline.map { post(.deadlinePassed, at: $0) }
     }
 
-    private func post(_ event: Event, at deadline: NIODeadline) -> Task<Void, Never> {
-        let queue = queue
-        return Task {
-            let delay = max(0, (deadline - .now()).nanoseconds)
-            guard (try? await Task.sleep(for: .nanoseconds(delay))) != nil else { return }
-            queue.post(event)
-        }
+    private func post(_ event: Event, at deadline: NIODeadline) -> Scheduled<Void> {
+        link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(event) }
     }
 
     /// The result, once nothing reads the source any more.

@@ -27,9 +27,11 @@ struct SendSession {
         var generator = SystemRandomNumberGenerator()
         while true {
             let connection = try await connected(until: deadline)
-            guard var attempt = SendAttempt(
-                job: job, link: link, connection: connection, queue: queue, deadline: deadline
-            ) else {
+            guard
+                var attempt = SendAttempt(
+                    job: job, link: link, connection: connection, queue: queue, deadline: deadline
+                )
+            else {
                 throw CommandError("the name of the file is too long; rename it", status: .noInput)
             }
             let result = await attempt.run()
@@ -41,7 +43,7 @@ struct SendSession {
             if case .connectionLost = result.outcome { self.connection = nil }
             let reason = (result.cause as? ConnectionError)?.summary ?? "the relay cannot take the offer now"
             link.reporter.report(.reconnecting(reason: reason, pause: pause))
-            try await link.interruption.bounded { try await Task.sleep(for: .nanoseconds(pause.nanoseconds)) }
+            try await link.pause(pause)
         }
     }
 
@@ -60,8 +62,11 @@ struct SendSession {
     }
 
     /// Only the receiver's own word, about exactly what was sent, is a delivery.
-    private static func confirmed(_ payload: Payload, by job: SendJob, _ result: SendAttempt.Result) throws -> ContentSummary {
-        guard let delivered = PayloadCoding.delivered(payload), let summary = result.summary, delivered.confirms(summary)
+    private static func confirmed(_ payload: Payload, by job: SendJob, _ result: SendAttempt.Result) throws
+        -> ContentSummary
+    {
+        guard let delivered = PayloadCoding.delivered(payload), let summary = result.summary,
+            delivered.confirms(summary)
         else { throw TransferFailure(.verificationFailed, side: .sender, peer: job.peer) }
         return summary
     }

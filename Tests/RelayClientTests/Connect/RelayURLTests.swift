@@ -28,7 +28,8 @@ import Testing
         "", "relay.example.com", "relay.example.com:8443", "http://relay.example.com", "ws://relay.example.com",
         "ftp://relay.example.com", "https://", "https://:8443", "https://a:b@relay.example.com", "https://relay:0",
         "https://relay:65536", "https://relay:+443", "https://relay:", "https://relay: 443", "https://re lay",
-        "https://[::1", "https://[::1]8443", "https://[nonsense]", "https://::1", "https://relay/a?b", "https://relay/#a",
+        "https://[::1", "https://[::1]8443", "https://[nonsense]", "https://::1", "https://relay/a?b",
+        "https://relay/#a",
         "https://relay?x", "https://relay/a b", "https://relay/../x", "https://-relay", "https://relay..example",
         "https://relay/\r\nX: y", "https://relay\r\nX: y",
     ])
@@ -37,7 +38,8 @@ import Testing
     }
 
     @Test func saysWhatToWriteInstead() {
-        #expect(throws: RelayURL.Malformed(description: "\"relay:8443\" is not a URL; write it as https://relay:8443")) {
+        #expect(throws: RelayURL.Malformed(description: "\"relay:8443\" is not a URL; write it as https://relay:8443"))
+        {
             try RelayURL("relay:8443")
         }
         #expect(
@@ -72,6 +74,7 @@ import Testing
     }
 
     @Test func refusesALongReference() throws {
-        #expect(try RelayURL("https://r").resolve("/" + String(repeating: "a", count: Defaults.longestReference)) == nil)
+        #expect(
+            try RelayURL("https://r").resolve("/" + String(repeating: "a", count: Defaults.longestReference)) == nil)
     }
 }

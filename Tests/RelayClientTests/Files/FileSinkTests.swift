@@ -3,8 +3,8 @@
 import Foundation
 import Glibc
 import NIOCore
-import Testing
 import TestSupport
+import Testing
 
 @testable import RelayClient
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
 @testable import RelayClient
 
 /// What a stranger may call a file: it ends up in the folder, under a name that can be shown.
 struct HostileNameTests {
     static let names = [
-        "", ".", "..", "/", "//", "../../etc/passwd", "/etc/passwd", "a/b", "..\\..\\boot.ini", "~root", "-rf", "--help",
+        "", ".", "..", "/", "//", "../../etc/passwd", "/etc/passwd", "a/b", "..\\..\\boot.ini", "~root", "-rf",
+        "--help",
         "name with spaces", "two\nlines", "tab\there", "bell\u{7}", "nul\0inside", "\u{1b}]0;title\u{7}", "\u{1b}[2J",
         "c1\u{9b}31m", "rtl\u{202e}gpj.exe", "marks\u{200f}\u{200e}\u{61c}", "isolate\u{2066}x\u{2069}",
         "separator\u{2028}\u{2029}", "zero\u{200b}width", "bom\u{feff}", "tag\u{e0041}", ".bashrc", ".ssh", "...",
@@ -40,7 +41,8 @@ struct HostileNameTests {
             #expect(!made.unicodeScalars.contains(where: DisplayName.isDangerous))
         }
         #expect(try folder.outsideListing().isEmpty)
-        #expect(Set(try FileManager.default.contentsOfDirectory(atPath: folder.temporary.path)) == ["inbox", "outside"])
+        #expect(
+            Set(try FileManager.default.contentsOfDirectory(atPath: folder.temporary.path)) == ["inbox", "outside"])
         let shown = DisplayName.escape(name)
         #expect(!shown.unicodeScalars.contains(where: DisplayName.isDangerous))
         #expect(TextWidth.columns(of: shown) <= Defaults.displayedNameColumns)

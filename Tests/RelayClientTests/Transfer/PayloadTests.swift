@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import WSProtocol
+
+@testable import RelayClient
+
+@Suite struct PayloadTests {
+    private static func payload(_ json: String) throws -> Payload { try #require(Payload(bytes: Array(json.utf8))) }
+
+    @Test func writesWhatTheDocumentSays() throws {
+        let summary = ContentSummary(size: 5, digest: [UInt8](repeating: 0xA5, count: 32))
+        let texts = [
+            PayloadCoding.encode(OfferPayload(name: "report.pdf", size: 12_345)),
+            PayloadCoding.encode(OfferPayload(name: "a/b", size: nil)),
+            PayloadCoding.encode(AcceptPayload(offset: 0)),
+            PayloadCoding.encode(DeliveredPayload(summary)),
+        ].map { $0?.bytes.map { String(decoding: $0, as: UTF8.self) } }
+        #expect(
+            texts == [
+                #"{"name":"report.pdf","size":12345,"v":0}"#, #"{"name":"a/b","v":0}"#, #"{"offset":0,"v":0}"#,
+                #"{"sha256":"\#(String(repeating: "a5", count: 32))","size":5,"v":0}"#,
+            ]
+        )
+    }
+
+    @Test func readsAnOffer() throws {
+        #expect(PayloadCoding.offer(try Self.payload(#"{"v":0,"name":"x","size":7,"more":[]}"#))?.size == 7)
+        #expect(PayloadCoding.offer(try Self.payload(#"{"v":0,"name":"x"}"#))?.size == .some(nil))
+    }
+
+    @Test(arguments: [
+        "", "{}", "[]", "null", #"{"v":1,"name":"x"}"#, #"{"v":0}"#, #"{"v":0,"name":""}"#, #"{"v":0,"name":7}"#,
+        #"{"v":0,"name":"x","size":-1}"#, #"{"v":0,"name":"x","size":1.5}"#,
+        #"{"v":0,"name":"x","size":99999999999999999999}"#, #"{"v":0,"name":"x","size":"7"}"#, "\u{0}",
+    ])
+    func refusesAnythingElseAsAnOffer(_ json: String) throws {
+        #expect(PayloadCoding.offer(try Self.payload(json)) == nil)
+    }
+
+    @Test(arguments: ["", "{}", #"{"v":0,"offset":1}"#, #"{"v":1,"offset":0}"#, #"{"v":0,"offset":-1}"#])
+    func refusesAnAcceptItCannotFollow(_ json: String) throws {
+        #expect(PayloadCoding.accept(try Self.payload(json)) == nil)
+        #expect(PayloadCoding.accept(nil) == nil)
+        #expect(PayloadCoding.accept(try Self.payload(#"{"v":0,"offset":0}"#)) != nil)
+    }
+
+    @Test func onlyTheSameSizeAndDigestAreADelivery() throws {
+        let summary = ContentSummary(size: 5, digest: [UInt8](repeating: 0xA5, count: 32))
+        let hex = summary.hex
+        func confirms(_ json: String) throws -> Bool {
+            PayloadCoding.delivered(try Self.payload(json))?.confirms(summary) ?? false
+        }
+        #expect(try confirms(#"{"v":0,"size":5,"sha256":"\#(hex)"}"#))
+        #expect(try !confirms(#"{"v":0,"size":6,"sha256":"\#(hex)"}"#))
+        #expect(try !confirms(#"{"v":1,"size":5,"sha256":"\#(hex)"}"#))
+        #expect(try !confirms(#"{"v":0,"size":5,"sha256":"\#(hex.dropLast())"}"#))
+        #expect(try !confirms(#"{"v":0,"size":5}"#))
+        #expect(try !confirms(#"{}"#))
+    }
+
+    @Test func judgesOffers() throws {
+        let (alice, bob) = (try #require(PeerName(rawValue: "alice")), try #require(PeerName(rawValue: "bob")))
+        #expect(ReceivePolicy().judge(from: alice, size: nil) == .ask)
+        #expect(ReceivePolicy(isTrusting: true).judge(from: alice, size: 7) == .accept)
+        let strict = ReceivePolicy(from: [alice], isTrusting: true, maximumSize: 10)
+        #expect(strict.judge(from: alice, size: 10) == .accept)
+        #expect(strict.judge(from: alice, size: 11) == .decline(.tooLarge))
+        #expect(strict.judge(from: alice, size: nil) == .accept)
+        #expect(strict.judge(from: bob, size: 1) == .decline(.declined))
+        #expect(ReceivePolicy(from: [alice]).judge(from: alice, size: 1) == .ask)
+    }
+}
