@@ -57,6 +57,9 @@ extension Defaults {
         static let receiverStall = TimeAmount.seconds(60)
         /// No acknowledgement of anything in flight for this long: the receiver's network is gone.
         static let receiverSilence = TimeAmount.seconds(15)
+        /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
+        /// turns of the event loop.
+        static let unsentBytes = 512 * 1024
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(5)
     }
@@ -84,8 +87,9 @@ extension Defaults {
 
     /// Sessions, offers and transfers, as the whole relay holds them.
     enum Exchange {
-        /// Control connections of one name: every device a person has, and then some.
-        static let sessionsPerName = 16
+        /// Control connections of one name: every device a person has, and a script that sends dozens of files at once
+        /// with one process each.
+        static let sessionsPerName = 64
         /// Transfers one session may have offered, and as many that it may have accepted. A transfer has at most one
         /// unclaimed token at a time (the upload's is minted when the download's has been used), so this bounds the
         /// tokens of a session as well, and no second limit can refuse a transfer half-way.
@@ -111,11 +115,14 @@ extension Defaults {
             delivery: .minutes(10),
             // The byte path's report is only a thread behind; a stream that is still open after this is stuck.
             straggler: .seconds(30),
+            // A message on another connection of the same client is hardly later than the cut it explains; a client
+            // that was killed is known by its closed session at once.
+            explanation: .milliseconds(500),
             // Four a second are as many as a person can see.
             progress: .milliseconds(250)
         )
         /// How often deadlines are looked at: far below the shortest timer, far above the cost of a look.
-        static let sweepInterval = TimeAmount.seconds(1)
+        static let sweepInterval = TimeAmount.milliseconds(250)
 
         /// All of the above in one value.
         static let limits = ExchangeLimits(

@@ -20,7 +20,7 @@ extension Exchange {
             case .ringing: status.ringing += 1
             case .accepted: status.accepted += 1
             case .parked: status.parked += 1
-            case .streaming, .confirmed: status.streaming += 1
+            case .streaming, .broken, .confirmed: status.streaming += 1
             case .streamed: status.streamed += 1
             case .ended: break
             }

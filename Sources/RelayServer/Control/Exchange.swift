@@ -108,14 +108,14 @@ struct Exchange: Sendable {
         case .downloadParked:
             // Without a token for the sender there will be no stream.
             let canGoOn = ledger.hasRoom(now: now)
-            return change(transfer, now: now) { canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable) }
+            return change(transfer, now: now) { canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable, now: now) }
         case .joined: return change(transfer, now: now) { $0.streamJoined() }
         case .finished(let bytes):
             tally.bytesRelayed &+= bytes
             return change(transfer, now: now) { $0.streamFinished(now: now) }
         case .cut(let code, let bytes):
             tally.bytesRelayed &+= bytes
-            return change(transfer, now: now) { $0.streamCut(code) }
+            return change(transfer, now: now) { $0.streamCut(code, now: now) }
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLSTransport
 
 /// Sends a last answer and sees to it that it arrives: what the client is still sending is read and dropped for a while,
 /// because closing a socket with unread bytes makes the kernel send a reset that overtakes the answer.
@@ -48,6 +49,12 @@ final class LingerHandler: ChannelInboundHandler {
         }
         body = reader
         restartIdle(context)
+    }
+
+    /// Whoever ends TLS waits for nothing more.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? TLSEvent == .peerClosed { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -23,10 +23,12 @@ enum SocketSettings {
         (tcp(TCP_USER_TIMEOUT), Int(Defaults.Connection.tcpUserTimeout.nanoseconds / 1_000_000)),
     ]
 
-    /// Takes the kernel's time-out off a connection whose peer may pause for longer without being gone.
-    static func disableUserTimeout(_ channel: any Channel) {
+    /// Prepares a connection for a stream to a receiver, who may pause for longer without being gone: the kernel's own
+    /// time-out goes, and what it may hold unsent is bounded, so that a sender is held back early.
+    static func prepareForStreaming(_ channel: any Channel) {
         guard let options = channel.syncOptions else { return }
-        // Not every channel is a TCP socket; one that is not has no such time-out.
+        // Not every channel is a TCP socket; one that is not has neither.
         try? options.setOption(tcp(TCP_USER_TIMEOUT), value: 0)
+        try? options.setOption(tcp(TCP_NOTSENT_LOWAT), value: SocketOptionValue(Defaults.Stream.unsentBytes))
     }
 }

@@ -31,8 +31,7 @@ final class DownloadHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        // The kernel's own time-out would also end a receiver that merely pauses, so the stream watches by itself.
-        SocketSettings.disableUserTimeout(context.channel)
+        SocketSettings.prepareForStreaming(context.channel)
         let pipe = Pipe(transfer: transfer, download: self, loop: context.eventLoop, services: services)
         self.pipe = pipe
         pipe.park()
@@ -111,6 +110,15 @@ final class DownloadHandler: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         pipe?.writabilityChanged(isWritable: context.channel.isWritable)
         context.fireChannelWritabilityChanged()
+    }
+
+    /// A receiver that ends TLS takes nothing more.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? TLSEvent == .peerClosed {
+            pipe?.downloadCut()
+            context.close(promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -64,7 +64,9 @@ final class Pipe {
 
     /// The upload's body is complete.
     func uploadCompleted() { run(machine.uploadCompleted()) }
-    /// The upload's connection has ended early, or its framing is broken.
+    /// The upload's framing is broken.
+    func uploadMalformed() { run(machine.uploadMalformed()) }
+    /// The upload's connection has ended early.
     func uploadCut() { run(machine.uploadCut()) }
     /// The download's connection has ended.
     func downloadCut() { run(machine.downloadCut()) }
@@ -88,6 +90,7 @@ final class Pipe {
             case .refuseDownload(let code): download?.refuse(code)
             case .answerUpload(let bytes): upload?.answer(bytes: bytes)
             case .refuseUpload(let code): upload?.refuse(code)
+            case .refuseMalformedUpload: upload?.refuseMalformed()
             case .cutUpload: upload?.cut()
             case .report(let event): services.transfers.streamChanged(transfer, event)
             }

@@ -47,6 +47,8 @@ struct StreamMachine {
         case answerUpload(bytes: UInt64)
         /// Tell the sender that it is over.
         case refuseUpload(FailureCode)
+        /// Tell the sender that its body's framing is broken.
+        case refuseMalformedUpload
         /// Close the upload, whose sender is gone or beyond hearing.
         case cutUpload
         /// Tell the keeper of the transfers.
@@ -147,6 +149,16 @@ struct StreamMachine {
             state = .ended
             return [.cutDownload, .cutUpload, .report(.cut(.senderGone, bytes: progress.bytes))]
         // The whole body is here: a sender that leaves now only misses the answer.
+        case .parked, .finishing, .ended: return []
+        }
+    }
+
+    /// The sender's body has broken framing: there is no telling where it would end.
+    mutating func uploadMalformed() -> [Action] {
+        switch state {
+        case .streaming(let progress):
+            state = .ended
+            return [.cutDownload, .refuseMalformedUpload, .report(.cut(.senderGone, bytes: progress.bytes))]
         case .parked, .finishing, .ended: return []
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLSTransport
 import WSProtocol
 
 /// The sender's half: a request body whose content goes into the pipe as it comes, and no faster than it is taken.
@@ -74,7 +75,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
             case .end:
                 hasForwarded = false
                 return pipe.uploadCompleted()
-            case .malformed: return pipe.uploadCut()
+            case .malformed: return pipe.uploadMalformed()
             }
         }
     }
@@ -126,6 +127,15 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         operations.removeHandler(self, promise: nil)
         if isReadHeldBack { context.channel.read() }
+    }
+
+    /// Answers that the body's framing is broken, and closes.
+    func refuseMalformed() { endWith(ResponseHead.refusal(.malformed("the body is not what its framing says"))) }
+
+    /// A sender that says it has nothing more to say, although its body is not complete, has been cut.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? TLSEvent == .peerClosed { pipe?.uploadCut() }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

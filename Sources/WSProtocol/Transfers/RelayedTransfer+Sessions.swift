@@ -20,7 +20,7 @@ extension RelayedTransfer {
             rung.append(Rung(session: session, hasDeclined: false))
             state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
             return [.ring(session, payload)]
-        case .accepted, .parked, .streaming, .confirmed, .streamed, .ended: return []
+        case .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
         }
     }
 
@@ -34,7 +34,7 @@ extension RelayedTransfer {
             let others = failPending(.acceptedElsewhere, by: .relay, except: session)
             state = .accepted(receiver: session, payload, deadline: now + timers.claim)
             return [.startDownload(session, request), .tellOffered(.accepted)] + others
-        case .waiting, .ringing, .accepted, .parked, .streaming, .confirmed, .streamed, .ended:
+        case .waiting, .ringing, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
             return [.refuse(session, request, .unknownTransfer)]
         }
     }
@@ -51,7 +51,7 @@ extension RelayedTransfer {
             rung[index].hasDeclined = true
             state = .ringing(payload, rung: rung, lastDecline: code, deadline: deadline)
             return [.answer(session, request)] + endIfNobodyIsLeft()
-        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .ended:
+        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
             return [.refuse(session, request, .unknownTransfer)]
         }
     }
@@ -63,7 +63,7 @@ extension RelayedTransfer {
         switch state {
         // Nothing can be called off any more: the receiver has it, and the sender is about to hear so.
         case .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
-        case .waiting, .ringing, .accepted, .parked, .streaming, .streamed: break
+        case .waiting, .ringing, .accepted, .parked, .streaming, .streamed, .broken: break
         }
         let abort: [TransferAction] = receiver == nil ? [] : [.abortStream(code)]
         if session == sender {
@@ -79,7 +79,7 @@ extension RelayedTransfer {
     /// The receiver reports how far it is. Too many reports are dropped, and so are all that make no sense.
     package mutating func progressed(by session: SessionID, bytes: UInt64, now: NIODeadline) -> [TransferAction] {
         switch state {
-        case .waiting, .ringing, .ended: return []
+        case .waiting, .ringing, .broken, .ended: return []
         case .accepted, .parked, .streaming, .confirmed, .streamed:
             guard session == receiver, now >= nextProgress else { return [] }
             nextProgress = now + timers.progress
@@ -102,7 +102,8 @@ extension RelayedTransfer {
         case .parked, .streaming:
             state = .confirmed(receiver: session, payload, deadline: now + timers.straggler)
             return [.answer(session, request)]
-        case .streamed: return end(.delivered, [.answer(session, request), .tellDelivered(payload)])
+        // A receiver that has everything may close its stream before the byte path is done with it.
+        case .streamed, .broken: return end(.delivered, [.answer(session, request), .tellDelivered(payload)])
         case .waiting, .ringing, .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
         }
     }
@@ -120,6 +121,8 @@ extension RelayedTransfer {
         case .accepted, .parked, .streaming, .streamed:
             if session == sender { return fail(.senderGone, except: session) }
             return session == receiver ? fail(.receiverGone, except: session) : []
+        case .broken(let receiver, let code, deadline: _):
+            return session == sender || session == receiver ? fail(code, except: session) : []
         case .confirmed(let receiver, let payload, deadline: _):
             if session == sender { return end(.delivered, [.abortStream(.senderGone)]) }
             // What the receiver came for is done.

@@ -10,7 +10,7 @@ extension RelayedTransfer {
         case .accepted(let receiver, let payload, deadline: _):
             state = .parked(receiver: receiver, deadline: now + timers.attach)
             return [.startUpload(payload)]
-        case .waiting, .ringing, .parked, .streaming, .confirmed, .streamed, .ended: return []
+        case .waiting, .ringing, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
         }
     }
 
@@ -20,7 +20,7 @@ extension RelayedTransfer {
         case .parked(let receiver, deadline: _):
             state = .streaming(receiver: receiver)
             return []
-        case .waiting, .ringing, .accepted, .streaming, .confirmed, .streamed, .ended: return []
+        case .waiting, .ringing, .accepted, .streaming, .confirmed, .streamed, .broken, .ended: return []
         }
     }
 
@@ -31,17 +31,24 @@ extension RelayedTransfer {
             state = .streamed(receiver: receiver, deadline: now + timers.delivery)
             return []
         case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
-        case .waiting, .ringing, .accepted, .streamed, .ended: return []
+        case .waiting, .ringing, .accepted, .streamed, .broken, .ended: return []
         }
     }
 
     /// The stream, or the half of it that was there, ended early.
-    package mutating func streamCut(_ code: FailureCode) -> [TransferAction] {
+    ///
+    /// An end that goes on purpose says so on its control connection, with a better reason than that it is gone; that
+    /// message may be a moment behind.
+    package mutating func streamCut(_ code: FailureCode, now: NIODeadline) -> [TransferAction] {
         switch state {
+        case .parked(let receiver, deadline: _) where code == .senderGone || code == .receiverGone,
+            .streaming(let receiver) where code == .senderGone || code == .receiverGone:
+            state = .broken(receiver: receiver, code, deadline: now + timers.explanation)
+            return []
         case .accepted, .parked, .streaming: return fail(code)
         // The receiver has everything: what broke was only the way it was being told to stop.
         case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
-        case .waiting, .ringing, .streamed, .ended: return []
+        case .waiting, .ringing, .streamed, .broken, .ended: return []
         }
     }
 
@@ -52,6 +59,7 @@ extension RelayedTransfer {
         case .ringing, .accepted, .parked, .streamed: return fail(.expired)
         case .confirmed(receiver: _, let payload, deadline: _):
             return end(.delivered, [.tellDelivered(payload), .abortStream(.stalled)])
+        case .broken(receiver: _, let code, deadline: _): return fail(code)
         case .waiting, .streaming, .ended: return []
         }
     }

@@ -8,7 +8,8 @@ package import NIOCore
 ///                                          \______ confirmed ______/
 ///
 /// `confirmed` is there because the receiver's `delivered` and the byte path's report of the last byte come by different
-/// threads: either may be first. Any state may go to `ended`.
+/// threads: either may be first. A stream that was cut goes from `streaming` to `broken` for a moment, because whoever cut
+/// it may be about to say why. Any state may go to `ended`.
 package struct RelayedTransfer: Sendable {
     /// A session that was rung.
     package struct Rung: Hashable, Sendable {
@@ -31,6 +32,8 @@ package struct RelayedTransfer: Sendable {
         case confirmed(receiver: SessionID, Payload, deadline: NIODeadline)
         /// Every byte has been handed over; the receiver has yet to say `delivered`.
         case streamed(receiver: SessionID, deadline: NIODeadline)
+        /// The stream was cut at one end, whose session is still there and may say why.
+        case broken(receiver: SessionID, FailureCode, deadline: NIODeadline)
         case ended
     }
 
@@ -80,7 +83,7 @@ package struct RelayedTransfer: Sendable {
         case .waiting, .streaming, .ended: nil
         case .ringing(_, rung: _, lastDecline: _, let deadline), .accepted(receiver: _, _, let deadline),
             .parked(receiver: _, let deadline), .confirmed(receiver: _, _, let deadline),
-            .streamed(receiver: _, let deadline):
+            .streamed(receiver: _, let deadline), .broken(receiver: _, _, let deadline):
             deadline
         }
     }
@@ -90,7 +93,8 @@ package struct RelayedTransfer: Sendable {
         switch state {
         case .waiting, .ringing, .ended: nil
         case .accepted(let receiver, _, deadline: _), .parked(let receiver, deadline: _), .streaming(let receiver),
-            .confirmed(let receiver, _, deadline: _), .streamed(let receiver, deadline: _):
+            .confirmed(let receiver, _, deadline: _), .streamed(let receiver, deadline: _),
+            .broken(let receiver, _, deadline: _):
             receiver
         }
     }
@@ -99,7 +103,7 @@ package struct RelayedTransfer: Sendable {
     package var receivingSide: [SessionID] {
         switch state {
         case .ringing(_, let rung, lastDecline: _, deadline: _): rung.map(\.session)
-        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .ended: receiver.map { [$0] } ?? []
+        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: receiver.map { [$0] } ?? []
         }
     }
 
@@ -107,7 +111,7 @@ package struct RelayedTransfer: Sendable {
     package var isOpenToRing: Bool {
         switch state {
         case .waiting, .ringing: true
-        case .accepted, .parked, .streaming, .confirmed, .streamed, .ended: false
+        case .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: false
         }
     }
 
@@ -117,7 +121,7 @@ package struct RelayedTransfer: Sendable {
         case .waiting(let payload), .ringing(let payload, rung: _, lastDecline: _, deadline: _),
             .accepted(receiver: _, let payload, deadline: _), .confirmed(receiver: _, let payload, deadline: _):
             payload.rawValue.utf8.count
-        case .parked, .streaming, .streamed, .ended: 0
+        case .parked, .streaming, .streamed, .broken, .ended: 0
         }
     }
 
@@ -143,7 +147,7 @@ package struct RelayedTransfer: Sendable {
         switch state {
         case .ringing(_, let rung, lastDecline: _, deadline: _):
             pending = rung.filter { !$0.hasDeclined }.map(\.session)
-        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .ended: pending = receivingSide
+        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: pending = receivingSide
         }
         return pending.filter { $0 != gone }.map { .failReceiver($0, code, by: party) }
     }

@@ -14,18 +14,21 @@ package struct TransferTimers: Hashable, Sendable {
     package var delivery: TimeAmount
     /// From a `delivered` that overtook the end of the stream to that end.
     package var straggler: TimeAmount
+    /// From a cut of the stream to the verdict: whoever cut it may say why.
+    package var explanation: TimeAmount
     /// Between two reports of progress that are passed on.
     package var progress: TimeAmount
 
     package init(
         ring: TimeAmount, claim: TimeAmount, attach: TimeAmount, delivery: TimeAmount, straggler: TimeAmount,
-        progress: TimeAmount
+        explanation: TimeAmount, progress: TimeAmount
     ) {
         self.ring = ring
         self.claim = claim
         self.attach = attach
         self.delivery = delivery
         self.straggler = straggler
+        self.explanation = explanation
         self.progress = progress
     }
 }

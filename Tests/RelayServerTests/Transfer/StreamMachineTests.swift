@@ -25,7 +25,7 @@ import WSProtocol
     }
 
     enum Phase: CaseIterable { case parked, streaming, finishing, ended }
-    enum Event: CaseIterable { case joined, forwarded, completed, flushed, uploadCut, downloadCut, aborted, ticked }
+    enum Event: CaseIterable { case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, aborted, ticked }
 
     /// What each event does in each phase, with 5 bytes forwarded where bytes flow.
     private static func expected(_ phase: Phase, _ event: Event) -> [StreamMachine.Action] {
@@ -35,6 +35,7 @@ import WSProtocol
         case (.streaming, .completed): [.finishDownload]
         case (.finishing, .flushed): [.closeDownload, .answerUpload(bytes: 5), .report(.finished(bytes: 5))]
         case (.streaming, .uploadCut): [.cutDownload, .cutUpload, .report(.cut(.senderGone, bytes: 5))]
+        case (.streaming, .malformed): [.cutDownload, .refuseMalformedUpload, .report(.cut(.senderGone, bytes: 5))]
         case (.parked, .downloadCut): [.report(.cut(.receiverGone, bytes: 0))]
         case (.streaming, .downloadCut), (.finishing, .downloadCut):
             [.cutDownload, .refuseUpload(.receiverGone), .report(.cut(.receiverGone, bytes: 5))]
@@ -58,6 +59,7 @@ import WSProtocol
                     actions = []
                 case .completed: actions = machine.uploadCompleted()
                 case .flushed: actions = machine.downloadFlushed()
+                case .malformed: actions = machine.uploadMalformed()
                 case .uploadCut: actions = machine.uploadCut()
                 case .downloadCut: actions = machine.downloadCut()
                 case .aborted: actions = machine.aborted(.cancelled)
@@ -151,6 +153,7 @@ import WSProtocol
         func blockedChanged(_ isBlocked: Bool, now: NIODeadline) { machine.blockedChanged(isBlocked, now: now) }
         func uploadCompleted() -> [StreamMachine.Action] { machine.uploadCompleted() }
         func downloadFlushed() -> [StreamMachine.Action] { machine.downloadFlushed() }
+        func uploadMalformed() -> [StreamMachine.Action] { machine.uploadMalformed() }
         func uploadCut() -> [StreamMachine.Action] { machine.uploadCut() }
         func downloadCut() -> [StreamMachine.Action] { machine.downloadCut() }
         func aborted(_ code: FailureCode) -> [StreamMachine.Action] { machine.aborted(code) }

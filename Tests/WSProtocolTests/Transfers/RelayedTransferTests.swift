@@ -11,7 +11,7 @@ private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 private let late = start + .hours(1)
 private let timers = TransferTimers(
     ring: .seconds(600), claim: .seconds(60), attach: .seconds(30), delivery: .seconds(600), straggler: .seconds(10),
-    progress: .milliseconds(250)
+    explanation: .milliseconds(500), progress: .milliseconds(250)
 )
 
 private func id(_ text: String) throws -> RequestID { try #require(RequestID(rawValue: text)) }
@@ -19,7 +19,7 @@ private func payload(_ text: String) throws -> Payload { try #require(Payload(by
 
 /// The states of a transfer from alice, which bob is rung for and takes.
 private enum Stage: String, CaseIterable {
-    case waiting, ringing, accepted, parked, streaming, confirmed, streamed, ended
+    case waiting, ringing, accepted, parked, streaming, confirmed, streamed, ended, broken
 
     func transfer(wait: Bool = true) throws -> RelayedTransfer {
         let offer = ClientMessage.Offer(
@@ -38,7 +38,8 @@ private enum Stage: String, CaseIterable {
         case .confirmed:
             _ = transfer.delivered(by: bob, request: try id("d"), payload: try payload("done"), now: start)
         case .streamed: _ = transfer.streamFinished(now: start)
-        case .ended: _ = transfer.streamCut(.stalled)
+        case .ended: _ = transfer.streamCut(.stalled, now: start)
+        case .broken: _ = transfer.streamCut(.receiverGone, now: start)
         case .waiting, .ringing, .accepted, .parked, .streaming: break
         }
         return transfer
@@ -54,6 +55,7 @@ private func word(_ state: RelayedTransfer.State) -> String {
     case .streaming: "streaming"
     case .confirmed: "confirmed"
     case .streamed: "streamed"
+    case .broken: "broken"
     case .ended: "ended"
     }
 }
@@ -105,7 +107,7 @@ private enum Event: String, CaseIterable {
         case .parked: transfer.downloadParked(now: start)
         case .joined: transfer.streamJoined()
         case .finished: transfer.streamFinished(now: start)
-        case .cut: transfer.streamCut(.stalled)
+        case .cut: transfer.streamCut(.stalled, now: start)
         case .deadline: transfer.deadlinePassed(now: late)
         case .tooEarly: transfer.deadlinePassed(now: start)
         }
@@ -121,53 +123,56 @@ private enum Event: String, CaseIterable {
         let called = "ok receiver:cannot_read:peer abort:cannot_read end:cannot_read > ended"
         let refused = "ok sender:no_space:peer abort:no_space end:no_space > ended"
         let declined = "ok sender:no_space:peer end:no_space > ended"
+        let left = "receiver:receiver_gone:relay abort:receiver_gone end:receiver_gone > ended"
+        let unexplained =
+            "sender:receiver_gone:relay receiver:receiver_gone:relay abort:receiver_gone end:receiver_gone > ended"
         return switch self {
-        case .receiving: ["offered:ringing ring > ringing", "ring > ringing", "-", "-", "-", "-", "-", "-"]
-        case .senderReceiving: ["-", "-", "-", "-", "-", "-", "-", "-"]
-        case .accept: ["?", "download offered:accepted > accepted", "?", "?", "?", "?", "?", "?"]
-        case .acceptByStranger: ["?", "?", "?", "?", "?", "?", "?", "?"]
-        case .decline: ["?", declined, "?", "?", "?", "?", "?", "?"]
-        case .declineByStranger: ["?", "?", "?", "?", "?", "?", "?", "?"]
+        case .receiving: ["offered:ringing ring > ringing", "ring > ringing", "-", "-", "-", "-", "-", "-", "-"]
+        case .senderReceiving: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
+        case .accept: ["?", "download offered:accepted > accepted", "?", "?", "?", "?", "?", "?", "?"]
+        case .acceptByStranger: ["?", "?", "?", "?", "?", "?", "?", "?", "?"]
+        case .decline: ["?", declined, "?", "?", "?", "?", "?", "?", "?"]
+        case .declineByStranger: ["?", "?", "?", "?", "?", "?", "?", "?", "?"]
         case .cancelBySender:
             [
                 "ok end:cannot_read > ended", "ok receiver:cannot_read:peer end:cannot_read > ended", called, called,
-                called, "?", called, "?",
+                called, "?", called, "?", called,
             ]
-        case .cancelByReceiver: ["?", declined, refused, refused, refused, "?", refused, "?"]
-        case .cancelByStranger: ["?", "?", "?", "?", "?", "?", "?", "?"]
+        case .cancelByReceiver: ["?", declined, refused, refused, refused, "?", refused, "?", refused]
+        case .cancelByStranger: ["?", "?", "?", "?", "?", "?", "?", "?", "?"]
         case .progress:
             [
                 "-", "-", "progress > accepted", "progress > parked", "progress > streaming", "progress > confirmed",
-                "progress > streamed", "-",
+                "progress > streamed", "-", "-",
             ]
-        case .progressByStranger: ["-", "-", "-", "-", "-", "-", "-", "-"]
+        case .progressByStranger: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
         case .delivered:
             [
                 "?", "?", "ok delivered abort:cancelled end > ended", "ok > confirmed", "ok > confirmed", "?",
-                "ok delivered end > ended", "?",
+                "ok delivered end > ended", "?", "ok delivered end > ended",
             ]
-        case .deliveredByStranger: ["?", "?", "?", "?", "?", "?", "?", "?"]
+        case .deliveredByStranger: ["?", "?", "?", "?", "?", "?", "?", "?", "?"]
         case .senderClosed:
             [
                 "end:sender_gone > ended", "receiver:sender_gone:relay end:sender_gone > ended", gone, gone, gone,
-                "abort:sender_gone end > ended", gone, "-",
+                "abort:sender_gone end > ended", gone, "-", left,
             ]
         case .receiverClosed:
             [
                 "-", "offered:waiting > waiting", lost, lost, lost, "delivered abort:receiver_gone end > ended", lost,
-                "-",
+                "-", lost,
             ]
-        case .strangerClosed: ["-", "-", "-", "-", "-", "-", "-", "-"]
-        case .parked: ["-", "-", "upload > parked", "-", "-", "-", "-", "-"]
-        case .joined: ["-", "-", "-", "> streaming", "-", "-", "-", "-"]
-        case .finished: ["-", "-", "-", "> streamed", "> streamed", "delivered end > ended", "-", "-"]
-        case .cut: ["-", "-", stalled, stalled, stalled, "delivered end > ended", "-", "-"]
+        case .strangerClosed: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
+        case .parked: ["-", "-", "upload > parked", "-", "-", "-", "-", "-", "-"]
+        case .joined: ["-", "-", "-", "> streaming", "-", "-", "-", "-", "-"]
+        case .finished: ["-", "-", "-", "> streamed", "> streamed", "delivered end > ended", "-", "-", "-"]
+        case .cut: ["-", "-", stalled, stalled, stalled, "delivered end > ended", "-", "-", "-"]
         case .deadline:
             [
                 "-", "sender:expired:relay receiver:expired:relay end:expired > ended", expired, expired, "-",
-                "delivered abort:stalled end > ended", expired, "-",
+                "delivered abort:stalled end > ended", expired, "-", unexplained,
             ]
-        case .tooEarly: ["-", "-", "-", "-", "-", "-", "-", "-"]
+        case .tooEarly: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
         }
     }
 }
