@@ -71,7 +71,7 @@ def test_progress_fits_a_narrow_terminal(relay, people, tmp_path):
         _, transfer, size = slow_receiver(relay, bob, 1.0)
         bob.delivered(transfer, size, content.sha256(tmp_path / name))
         sending.expect(0, 10)
-    redrawn = [piece for line in terminal.seen().split("\n") for piece in line.split("\r")[1:-1]]
+    redrawn = [piece for line in terminal.seen().split("\r\n") for piece in line.split("\r")[1:-1]]
     for piece in redrawn:
         assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 40, repr(piece)
 
