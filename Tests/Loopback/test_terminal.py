@@ -143,6 +143,7 @@ def test_receive_asks(relay, people, tmp_path, typed, status):
     sending = alice.send(bob, tmp_path / "invoice\u202efdp.exe")
     terminal.wait_for("invoice")
     terminal.wait_for(alice.name)
+    terminal.wait_for("[y/N]")
     assert "\u202e" not in terminal.seen()
     assert sending.running(), sending.tail()
     terminal.type(typed)
@@ -168,6 +169,7 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     (tmp_path / "second").write_bytes(b"y")
     again = alice.send(bob, tmp_path / "second")
     terminal.wait_for("second")
+    until(lambda: terminal.seen().count("[y/N]") >= 2, 10, "the second question")
     terminal.type("y\n")
     again.expect(0, 10)
     assert bob.received() == [b"second"]
