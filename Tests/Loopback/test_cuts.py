@@ -154,9 +154,9 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
         receiving.signal(signal.SIGINT)
         with pytest.raises(protocol.Failed) as failed:
             offer.delivered(1)
-        assert failed.value.code in ("cancelled", "receiver_gone")
-        uploading.exception(5)
         stop.append(True)
+        assert (failed.value.code, failed.value.by) == ("cancelled", "peer")
+        uploading.exception(5)
     assert receiving.wait(2) != 0
     assert not (bob.inbox / "file").exists()
 
@@ -216,7 +216,11 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     receiving.expect(0, 5)
 
     sending, receiving = halfway(alice, bob, large)
-    accepted = lambda: measure.io(relay.pid)["rchar"]  # noqa: E731 - what the server has read from its sockets
+
+    def accepted():
+        # What the server has read; its timers read some bytes a second too.
+        return measure.io(relay.pid)["rchar"] // 65_536 * 65_536
+
     receiving.signal(signal.SIGSTOP)
     settled(accepted, 1, 20, "the server still reads")
     receiving.signal(signal.SIGCONT)

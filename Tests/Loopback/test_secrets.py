@@ -68,7 +68,7 @@ def test_nothing_of_a_client_forges_a_line_of_the_log(own_relay):
     session.next(lambda message: message["type"] == "challenge")
     credentials = session.identity.credentials("register", session.host, protocol.b64(bytes(32)))
     session.send(type="register", id="c1", credentials={**credentials, "agent": "x\nFORGED\x1b[31m"})
-    session.close_code()
+    assert session.next(lambda message: message["id"] == "c1")["type"] == "error"
     session.close()
     relay.stop()
     for line in relay.logs().splitlines():

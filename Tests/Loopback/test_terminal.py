@@ -71,7 +71,7 @@ def test_progress_fits_a_narrow_terminal(relay, people, tmp_path):
         _, transfer, size = slow_receiver(relay, bob, 1.0)
         bob.delivered(transfer, size, content.sha256(tmp_path / name))
         sending.expect(0, 10)
-    redrawn = [piece for line in terminal.seen().split("\n") for piece in line.split("\r")[1:-1]]
+    redrawn = [piece for line in terminal.seen().split("\r\n") for piece in line.split("\r")[1:-1]]
     for piece in redrawn:
         assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 40, repr(piece)
 
@@ -143,6 +143,7 @@ def test_receive_asks(relay, people, tmp_path, typed, status):
     sending = alice.send(bob, tmp_path / "invoice\u202efdp.exe")
     terminal.wait_for("invoice")
     terminal.wait_for(alice.name)
+    terminal.wait_for("[y/N]")
     assert "\u202e" not in terminal.seen()
     assert sending.running(), sending.tail()
     terminal.type(typed)
@@ -168,6 +169,7 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     (tmp_path / "second").write_bytes(b"y")
     again = alice.send(bob, tmp_path / "second")
     terminal.wait_for("second")
+    until(lambda: terminal.seen().count("[y/N]") >= 2, 10, "the second question")
     terminal.type("y\n")
     again.expect(0, 10)
     assert bob.received() == [b"second"]

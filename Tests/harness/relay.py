@@ -31,7 +31,7 @@ class Relay:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = pathlib.Path(state) if state else self.folder / "state"
         self.registration, self.level, self.arguments = registration, level, list(arguments)
-        self.process, self.port = None, None
+        self.process, self.port, self._watcher = None, None, None
 
     @property
     def url(self):
@@ -139,6 +139,14 @@ class Relay:
         made.login("register", invitation)
         return made.presence() if receiving else made
 
+    def watcher(self):
+        """A session that only looks. It comes from an address of its own, and its name is invited once."""
+        invitation = None
+        if self._watcher is None:
+            self._watcher = protocol.Identity(unique("watcher"))
+            invitation = self.invite() if self.registration == "invite" else None
+        return self.session(identity=self._watcher, invitation=invitation, source="127.0.0.9")
+
     def person(self, name, folder, *, login=True, exact=False):
         """Somebody with a profile of relay-client."""
         made = Person(self, name if exact else unique(name), pathlib.Path(folder))
@@ -200,7 +208,7 @@ class Person:
 
     def wait_online(self, process=None, timeout=20):
         """Waits until the relay would ring this name."""
-        with self.relay.session("watcher", source="127.0.0.9") as watcher:
+        with self.relay.watcher() as watcher:
 
             def online():
                 assert process is None or process.running(), f"{process.describe()}\n{process.tail()}"
