@@ -48,6 +48,8 @@ struct SpawnedPipes: Sendable {
         for (number, descriptor) in child.enumerated() {
             posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
         }
+        // Nothing else of this process: a socket or pipe of another test must not live on in a child of this one.
+        for descriptor in Int32(3)..<1024 { posix_spawn_file_actions_addclose(&actions, descriptor) }
         var defaults = sigset_t()
         sigemptyset(&defaults)
         sigaddset(&defaults, SIGPIPE)

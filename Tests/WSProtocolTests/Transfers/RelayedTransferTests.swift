@@ -267,6 +267,7 @@ private enum Event: String, CaseIterable {
         let expected: [Stage: TimeAmount?] = [
             .waiting: nil, .ringing: .seconds(600), .accepted: .seconds(60), .parked: .seconds(30), .streaming: nil,
             .confirmed: .seconds(10), .streamed: .seconds(600), .ended: nil,
+            .broken: .milliseconds(500),
         ]
         for stage in Stage.allCases {
             #expect(try stage.transfer().deadline == expected[stage].flatMap { $0 }.map { start + $0 }, "\(stage)")
