@@ -108,7 +108,9 @@ struct Exchange: Sendable {
         case .downloadParked:
             // Without a token for the sender there will be no stream.
             let canGoOn = ledger.hasRoom(now: now)
-            return change(transfer, now: now) { canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable, now: now) }
+            return change(transfer, now: now) {
+                canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable, now: now)
+            }
         case .joined: return change(transfer, now: now) { $0.streamJoined() }
         case .finished(let bytes):
             tally.bytesRelayed &+= bytes

@@ -122,6 +122,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func upgrade(_ handshake: WebSocketHandshake, _ context: ChannelHandlerContext) {
         ticket.identified()
+        // Control connections are idle nearly always, and there are many of them. A channel without TLS has no handler.
+        (try? context.pipeline.syncOperations.handler(type: TLSHandler.self))?.releaseBuffersWhenIdle()
         var answer = ByteBuffer()
         handshake.writeAnswer(into: &answer)
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)

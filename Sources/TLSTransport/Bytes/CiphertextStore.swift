@@ -10,6 +10,8 @@ final class CiphertextStore {
     private(set) var inbound = ByteBuffer()
     /// What OpenSSL made for the peer and the channel has not got yet.
     private(set) var outbound = ByteBuffer()
+    /// How much went to the channel at once last time: as much memory is set aside at once next time.
+    private var lastTaken = 0
     /// The first byte that ever came from the peer: it tells whether the peer speaks TLS at all.
     private(set) var firstByte: UInt8?
 
@@ -33,7 +35,7 @@ final class CiphertextStore {
     /// The memory of what the channel has already written is used again, if the channel has let go of it.
     func reserveOutbound(_ count: Int) {
         if outbound.readableBytes == 0 {
-            outbound.clear(minimumCapacity: count)
+            outbound.clear(minimumCapacity: max(count, lastTaken))
         } else {
             outbound.reserveCapacity(minimumWritableBytes: count)
         }
@@ -44,6 +46,7 @@ final class CiphertextStore {
         guard outbound.readableBytes > 0 else { return nil }
         let taken = outbound
         if keepingMemory {
+            lastTaken = taken.readableBytes
             outbound.moveReaderIndex(to: outbound.writerIndex)
         } else {
             outbound = ByteBuffer()

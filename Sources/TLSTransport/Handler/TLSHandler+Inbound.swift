@@ -74,35 +74,37 @@ extension TLSHandler {
         if deliver(context) { context.fireChannelReadComplete() }
     }
 
-    /// Decrypts all there is and passes it on in one piece.
+    /// Decrypts all there is and passes it on, a record's worth at a time.
     ///
     /// Whoever gets it may close the channel, take the session away or remove this handler before `fireChannelRead`
-    /// comes back: nothing of the session is touched after that.
+    /// comes back: the session is asked for again after that, and the machine whether it may still be read.
     ///
     /// - Returns: whether there was any plaintext.
     @discardableResult
     private func deliver(_ context: ChannelHandlerContext) -> Bool {
-        guard let connection else { return false }
         mayHavePending = false
-        let answered = connection.store.outbound.readableBytes
-        let result = connection.read(into: &plaintext)
-        if connection.store.outbound.readableBytes > answered { sendAnswer(context) }
-        let hasData = plaintext.readableBytes > 0
-        if hasData {
-            readRequested = false
-            let bytes = plaintext
-            if connection.releasesBuffers { plaintext = ByteBuffer() }
-            context.fireChannelRead(Self.wrapInboundOut(bytes))
-        }
-        switch result {
-        case .drained:
-            break
-        case .closed:
-            if machine.closeNotifyReceived() == .announce {
-                context.fireUserInboundEventTriggered(TLSEvent.peerClosed)
+        var hasData = false
+        while let connection {
+            let answered = connection.store.outbound.readableBytes
+            let result = connection.read(into: &plaintext)
+            if connection.store.outbound.readableBytes > answered { sendAnswer(context) }
+            if plaintext.readableBytes > 0 {
+                hasData = true
+                readRequested = false
+                let bytes = plaintext
+                if connection.releasesBuffers { plaintext = ByteBuffer() }
+                context.fireChannelRead(Self.wrapInboundOut(bytes))
             }
-        case .failed(let error):
-            fail(context, error)
+            switch result {
+            case .full: if machine.ciphertextReceived() == .decrypt { continue }
+            case .drained: break
+            case .closed:
+                if machine.closeNotifyReceived() == .announce {
+                    context.fireUserInboundEventTriggered(TLSEvent.peerClosed)
+                }
+            case .failed(let error): fail(context, error)
+            }
+            break
         }
         return hasData
     }

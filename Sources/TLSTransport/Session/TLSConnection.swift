@@ -143,31 +143,39 @@ package final class TLSConnection {
     enum ReadResult: Equatable {
         /// All complete records are decrypted.
         case drained
-        /// The same, and the last one was the peer's close_notify.
+        /// The buffer is full; there may be more.
+        case full
+        /// As `drained`, and the last record was the peer's close_notify.
         case closed
         case failed(TLSError)
     }
 
-    /// Decrypts everything there is into `plaintext`, in place of what it held; also when it fails further on.
+    /// Decrypts as much as one record can hold into `plaintext`, in place of what it held; also when it fails further on.
+    ///
+    /// One record's worth at a time, so that whoever passes it on finds it in the processor's nearest cache, and all of a
+    /// connection's plaintext needs no more memory than that.
     func read(into plaintext: inout ByteBuffer) -> ReadResult {
-        defer { store.releaseInbound() }
-        let space = releasesBuffers ? TLSDefaults.smallReadSpace : TLSDefaults.recordLength
-        // Plaintext is shorter than its ciphertext; OpenSSL may hold the beginning of a record from earlier.
-        plaintext.clear(minimumCapacity: store.inbound.readableBytes + space)
-        while true {
+        let wanted = releasesBuffers ? store.inbound.readableBytes : TLSDefaults.recordLength
+        plaintext.clear(minimumCapacity: min(max(wanted, TLSDefaults.smallReadSpace), TLSDefaults.recordLength))
+        while plaintext.writableBytes > 0 {
             var result = CallResult.wantsCiphertext
-            unsafe plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: space) { space in
+            unsafe plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: 1) { space in
                 var count = 0
                 result = guarded { unsafe SSL_read_ex($0, space.baseAddress, space.count, &count) }
                 return count
             }
             switch result {
             case .done: continue
-            case .wantsCiphertext: return .drained
-            case .endOfData: return .closed
+            case .wantsCiphertext:
+                store.releaseInbound()
+                return .drained
+            case .endOfData:
+                store.releaseInbound()
+                return .closed
             case .failed(let failure): return .failed(TLSError(session: failure))
             }
         }
+        return .full
     }
 
     /// Whether there may be plaintext that no new ciphertext is needed for.

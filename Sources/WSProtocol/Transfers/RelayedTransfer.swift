@@ -103,7 +103,8 @@ package struct RelayedTransfer: Sendable {
     package var receivingSide: [SessionID] {
         switch state {
         case .ringing(_, let rung, lastDecline: _, deadline: _): rung.map(\.session)
-        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: receiver.map { [$0] } ?? []
+        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
+            receiver.map { [$0] } ?? []
         }
     }
 

@@ -180,7 +180,8 @@ struct ConfigurationTests {
         #expect(Lifetime(argument: text)?.seconds == seconds)
     }
 
-    @Test("what is no span of time", arguments: ["", "h", "0h", "-1h", "+1h", "1", "1.5h", "367d", "9999999999d", "1w"])
+    @Test(
+        "what is no span of time", arguments: ["", "h", "0h", "-1h", "+1h", "1", "1.5h", "367d", "9999999999d", "1w"])
     func notLifetimes(text: String) {
         #expect(Lifetime(argument: text) == nil)
     }

@@ -25,7 +25,9 @@ import WSProtocol
     }
 
     enum Phase: CaseIterable { case parked, streaming, finishing, ended }
-    enum Event: CaseIterable { case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, aborted, ticked }
+    enum Event: CaseIterable {
+        case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, aborted, ticked
+    }
 
     /// What each event does in each phase, with 5 bytes forwarded where bytes flow.
     private static func expected(_ phase: Phase, _ event: Event) -> [StreamMachine.Action] {
