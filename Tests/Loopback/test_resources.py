@@ -102,7 +102,9 @@ def test_a_receiver_that_never_reads_costs_little(own_relay):
                 pass
             return upload.sent, relay.resident() - before
 
+    # The first one warms the allocator up. What else the machine does only adds to a figure: the least of three counts.
     stalled()
-    sent, grown = stalled()
-    assert grown <= 256 * 1024, f"{grown // 1024} KiB"
-    assert sent <= 8 * content.MiB, f"{sent / content.MiB:.1f} MiB accepted"
+    rounds = [stalled() for _ in range(3)]
+    sent, grown = (min(values) for values in zip(*rounds))
+    assert grown <= 256 * 1024, f"grew by at least {grown // 1024} KiB: {rounds}"
+    assert sent <= 8 * content.MiB, f"at least {sent / content.MiB:.1f} MiB accepted: {rounds}"
