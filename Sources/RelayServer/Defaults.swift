@@ -59,7 +59,7 @@ extension Defaults {
         static let receiverSilence = TimeAmount.seconds(15)
         /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
         /// turns of the event loop.
-        static let unsentBytes = 512 * 1024
+        static let unsentBytes = 2 * 1024 * 1024
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(5)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
 
 /// The program.
 @main
@@ -21,6 +22,21 @@ struct RelayClientCommand: AsyncParsableCommand {
 
     /// Runs the program with the command line's arguments.
     static func main() async {
-        await main(ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst())))
+        do {
+            var command = try parseAsRoot(ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst())))
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch where exitCode(for: error) == .validationFailure {
+            // The parser quotes arguments as they are, and an argument may hold anything.
+            let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
+            let text = Array(lines.map { DisplayName.line(String($0)) + "\n" }.joined().utf8)
+            _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            exit(withError: ExitCode.validationFailure)
+        } catch {
+            exit(withError: error)
+        }
     }
 }

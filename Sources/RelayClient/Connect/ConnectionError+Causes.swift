@@ -23,7 +23,7 @@ extension ConnectionError {
             (error as? NIOConnectionError).map { $0.connectionErrors.isEmpty && $0.dnsAError != nil } ?? false
         if noAddress {
             self.init(
-                .dns, "no address found for \(endpoint.host)",
+                .dns, "no address found for \(isProxy ? "the proxy " : "")\(endpoint.host)",
                 advice: "check the spelling of the name, and whether this machine can resolve names at all",
                 status: .unreachable, isTemporary: true
             )

@@ -54,7 +54,25 @@ struct JSONRenderer: ReportRenderer {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(line) else { return nil }
-        return String(decoding: data, as: UTF8.self) + "\n"
+        return visible(String(decoding: data, as: UTF8.self)) + "\n"
+    }
+
+    /// `json` with everything that could do something to a terminal written as an escape, which means the same in JSON
+    /// (RFC 8259, section 7).
+    private static func visible(_ json: String) -> String {
+        guard json.unicodeScalars.contains(where: DisplayName.isDangerous) else { return json }
+        var text = ""
+        for scalar in json.unicodeScalars {
+            guard DisplayName.isDangerous(scalar) else {
+                text.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in String(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return text
     }
 
     /// One object.

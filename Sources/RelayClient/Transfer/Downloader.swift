@@ -28,7 +28,8 @@ struct Downloader: Sendable {
             }
             progress(hash.size)
         }
-        guard let digest else { throw StreamError.cut }
+        // A body that is cut has thrown; one that ends well without its end record is not what the sender should send.
+        guard let digest else { throw ContentError.verificationFailed }
         let summary = hash.finish()
         guard summary.digest == digest, size == nil || size == summary.size else {
             throw ContentError.verificationFailed
