@@ -24,9 +24,15 @@ struct Uploader: Sendable {
             }
             defer { group.cancelAll() }
             try await withTaskCancellationHandler {
-                // Both succeed at the same moment; whichever fails first says why.
-                try await group.next()
-                try await group.next()
+                do {
+                    // Both succeed at the same moment; whichever fails first says why.
+                    try await group.next()
+                    try await group.next()
+                } catch {
+                    // The group ends with its last task, and the one that watches the stream ends with the stream.
+                    stream.abort()
+                    throw error
+                }
             } onCancel: {
                 stream.abort()
             }
