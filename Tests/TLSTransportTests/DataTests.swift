@@ -17,11 +17,13 @@ import Testing
         #expect(joined.client.recorder.bytes == Fixture.bytes(count, seed: 2))
     }
 
-    @Test func plaintextComesInPiecesOfARecord() throws {
+    @Test func plaintextComesInBoundedPieces() throws {
         let joined = try Fixture.open()
         joined.client.write(Fixture.bytes(60_000))
         try joined.pump()
-        #expect(joined.server.recorder.reads == [16_384, 16_384, 16_384, 10_848])
+        joined.client.write(Fixture.bytes(100_000))
+        try joined.pump()
+        #expect(joined.server.recorder.reads == [60_000, 65_536, 34_464])
     }
 
     @Test func oneFlushIsOneWrite() throws {

@@ -29,7 +29,7 @@ struct RelayClientCommand: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-        } catch where exitCode(for: error) == .validationFailure {
+        } catch  where exitCode(for: error) == .validationFailure {
             // The parser quotes arguments as they are, and an argument may hold anything.
             let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
             let text = Array(lines.map { DisplayName.line(String($0)) + "\n" }.joined().utf8)

@@ -74,7 +74,7 @@ extension TLSHandler {
         if deliver(context) { context.fireChannelReadComplete() }
     }
 
-    /// Decrypts all there is and passes it on, a record's worth at a time.
+    /// Decrypts all there is and passes it on, a bounded piece at a time.
     ///
     /// Whoever gets it may close the channel, take the session away or remove this handler before `fireChannelRead`
     /// comes back: the session is asked for again after that, and the machine whether it may still be read.

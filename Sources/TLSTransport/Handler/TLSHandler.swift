@@ -9,7 +9,7 @@ package import NIOCore
 /// been flushed, and then closes without waiting for the peer's. What is written before `handshakeCompleted` waits for
 /// it; there is a limit to that.
 ///
-/// One read of the socket brings its plaintext in pieces of at most one record, and one `flush` makes one write of all that
+/// One read of the socket brings its plaintext in pieces of at most 64 KiB, and one `flush` makes one write of all that
 /// was written before it.
 package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Ciphertext from the network.

@@ -150,13 +150,11 @@ package final class TLSConnection {
         case failed(TLSError)
     }
 
-    /// Decrypts as much as one record can hold into `plaintext`, in place of what it held; also when it fails further on.
-    ///
-    /// One record's worth at a time, so that whoever passes it on finds it in the processor's nearest cache, and all of a
-    /// connection's plaintext needs no more memory than that.
+    /// Decrypts into `plaintext`, in place of what it held, until there is no more ciphertext or the buffer is full; also when
+    /// it fails further on.
     func read(into plaintext: inout ByteBuffer) -> ReadResult {
-        let wanted = releasesBuffers ? store.inbound.readableBytes : TLSDefaults.recordLength
-        plaintext.clear(minimumCapacity: min(max(wanted, TLSDefaults.smallReadSpace), TLSDefaults.recordLength))
+        let wanted = releasesBuffers ? store.inbound.readableBytes : TLSDefaults.pieceLength
+        plaintext.clear(minimumCapacity: min(max(wanted, TLSDefaults.smallReadSpace), TLSDefaults.pieceLength))
         while plaintext.writableBytes > 0 {
             var result = CallResult.wantsCiphertext
             unsafe plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: 1) { space in
