@@ -166,8 +166,6 @@ extension Defaults {
         static let drainTimeout: Int64 = 30
         /// Seconds that connections are given to take their last bytes once the drain is over.
         static let closeTimeout: Int64 = 2
-        /// Milliseconds between two looks at whether they have: nobody waits longer than that for nothing.
-        static let closePoll: Int64 = 10
         /// Descriptors when the system does not say: what POSIX systems have given for decades.
         static let assumedDescriptors = 1024
     }

@@ -29,12 +29,6 @@ FORBIDDEN = (
     ("print outside Terminal and the commands", r"(?<![\w.])(?:debugPrint|print|dump)\s*\(", ("/Terminal/", "/Operations/Commands/")),
 )
 
-# Files that are let off one construct, each with its reason.
-LET_OFF = {
-    ("sleep", "Sources/RelayServer/Operations/Lifecycle/RelayService.swift"):
-        "once, at the very end: looks every few milliseconds whether the last connections are gone",
-}
-
 
 def found(tree, paths, pattern, problem, text=None):
     """A problem for each match of `pattern` in the blanked text of the files."""
@@ -118,8 +112,7 @@ def forbidden(tree):
     """Constructs that can stop the process, block a thread or hide a race."""
     sources = tree.swift("Sources/")
     for name, pattern, exceptions in FORBIDDEN:
-        paths = [path for path in sources if (name, path) not in LET_OFF
-                 and not any(exception in path for exception in exceptions)]
+        paths = [path for path in sources if not any(exception in path for exception in exceptions)]
         yield from found(tree, paths, pattern, f"{name} is not allowed in Sources")
     yield from found(tree, tree.swift("Tests/"), r"\b(?:u|nano)?sleep\s*\(", "tests wait for events, they do not sleep")
 

@@ -18,6 +18,7 @@ final class Admission: Sendable {
         var connections = 0
         var unidentified: [String: Int] = [:]
         var isDraining = false
+        var emptyCallbacks: [@Sendable () -> Void] = []
     }
 
     private let state = Mutex(State())
@@ -54,7 +55,24 @@ final class Admission: Sendable {
         return (verdict, ConnectionTicket(admission: self, address: key))
     }
 
-    fileprivate func connectionClosed() { state.withLock { $0.connections -= 1 } }
+    /// Calls `callback` once, as soon as no connection is open; at once when there is none.
+    func whenEmpty(_ callback: @escaping @Sendable () -> Void) {
+        let isEmpty = state.withLock { state in
+            if state.connections > 0 { state.emptyCallbacks.append(callback) }
+            return state.connections == 0
+        }
+        if isEmpty { callback() }
+    }
+
+    fileprivate func connectionClosed() {
+        let callbacks = state.withLock { state -> [@Sendable () -> Void] in
+            state.connections -= 1
+            guard state.connections == 0 else { return [] }
+            defer { state.emptyCallbacks = [] }
+            return state.emptyCallbacks
+        }
+        for callback in callbacks { callback() }
+    }
 
     fileprivate func strangerGone(_ address: String) {
         state.withLock { state in

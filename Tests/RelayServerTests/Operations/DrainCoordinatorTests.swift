@@ -15,7 +15,7 @@ struct DrainCoordinatorTests {
 
     private func coordinator(_ exchange: FakeExchange) -> DrainCoordinator {
         let parts = ServerParts(
-            listeners: [], exchange: exchange, beginDrain: { exchange.note("refuse") }, openConnections: { 0 }
+            listeners: [], exchange: exchange, beginDrain: { exchange.note("refuse") }, whenEmpty: { $0() }
         )
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         return DrainCoordinator(parts: parts, loop: loop, timeout: .seconds(30), logger: logger)

@@ -73,7 +73,9 @@ struct RelayApplication: Sendable {
         defer { pidFile?.remove() }
         announce(status())
         ready(status())
-        let relay = RelayService(parts: parts, admin: admin, coordinator: coordinator, logger: logger)
+        let relay = RelayService(
+            parts: parts, admin: admin, coordinator: coordinator, loop: context.group.any(), logger: logger
+        )
         try await run(
             relay, signals.map { SignalService(signals: $0, coordinator: coordinator, logger: logger) }
         )

@@ -10,6 +10,7 @@ struct RelayService: Service {
     let parts: ServerParts
     let admin: AdminServer
     let coordinator: DrainCoordinator
+    let loop: any EventLoop
     let logger: Logger
 
     func run() async throws {
@@ -28,9 +29,10 @@ struct RelayService: Service {
 
     /// Gives what is being written a moment: an answer on its way to a client, the close of a session.
     private func waitForConnections() async {
-        let deadline = ContinuousClock.now + .seconds(Defaults.Operations.closeTimeout)
-        while parts.openConnections() > 0, ContinuousClock.now < deadline {
-            try? await Task.sleep(for: .milliseconds(Defaults.Operations.closePoll))
-        }
+        let done = loop.makePromise(of: Void.self)
+        let deadline = loop.scheduleTask(in: .seconds(Defaults.Operations.closeTimeout)) { done.succeed() }
+        parts.whenEmpty { done.succeed() }
+        try? await done.futureResult.get()
+        deadline.cancel()
     }
 }

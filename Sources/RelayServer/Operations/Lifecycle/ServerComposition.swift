@@ -25,7 +25,7 @@ enum ServerComposition {
         )
         var parts = ServerParts(
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
-            openConnections: { admission.connections }
+            whenEmpty: { admission.whenEmpty($0) }
         )
         for address in context.configuration.listen {
             let socketAddress = try address.resolved()

@@ -10,6 +10,6 @@ struct ServerParts: Sendable {
     var exchange: any Drainable
     /// Refuses new connections' requests from now on (control connections, and `/healthz` as ready).
     var beginDrain: @Sendable () -> Void
-    /// Connections of any kind that are open now.
-    var openConnections: @Sendable () -> Int
+    /// Calls back once, as soon as no connection of any kind is open.
+    var whenEmpty: @Sendable (_ callback: @escaping @Sendable () -> Void) -> Void
 }
