@@ -10,9 +10,6 @@ struct Prompt: Sendable {
     private let output: OpenFile
     private let reporter: Reporter?
 
-    /// Whether there is somebody to ask.
-    static var isInteractive: Bool { openTerminal() != nil }
-
     /// Asks on this process's terminal; nil when it has none, or is in the background. `reporter` keeps the terminal
     /// clear meanwhile.
     init?(reporter: Reporter? = nil) {

@@ -9,8 +9,6 @@ final class DownloadHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private static let lineEnd = ByteBuffer(string: "\r\n")
-
     private var pipe: Pipe?
     private var context: ChannelHandlerContext?
     private let transfer: TransferID

@@ -176,11 +176,6 @@ package final class TLSConnection {
         return .full
     }
 
-    /// Whether there may be plaintext that no new ciphertext is needed for.
-    var hasPending: Bool {
-        unsafe store.inbound.readableBytes > 0 || SSL_has_pending(ssl) == 1
-    }
-
     /// Encrypts all of `plaintext` to the end of the outbound ciphertext. Returns what went wrong, if anything did.
     func write(_ plaintext: ByteBuffer) -> TLSError? {
         let count = plaintext.readableBytes

@@ -39,10 +39,7 @@ import WSProtocol
 
     @Test func asksForTheBodyOnlyOnceTheReceiverIsThere() async throws {
         try await withRelay { relay in
-            let (transfer, up, down) = relay.directory.mint()
-            let download = try await relay.connect()
-            download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
-            try await relay.directory.wait(for: transfer, .downloadParked)
+            let (_, up, download) = try await relay.parked()
             let upload = try await relay.connect()
             upload.send(
                 "PUT /upload?token=\(up.rawValue) HTTP/1.1\r\nHost: r\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
@@ -56,10 +53,7 @@ import WSProtocol
 
     @Test func tellsTheSenderThatTheReceiverIsGone() async throws {
         try await withRelay { relay in
-            let (transfer, up, down) = relay.directory.mint()
-            let download = try await relay.connect()
-            download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
-            try await relay.directory.wait(for: transfer, .downloadParked)
+            let (transfer, up, download) = try await relay.parked()
             let upload = try await relay.connect()
             upload.send("PUT /upload?token=\(up.rawValue) HTTP/1.1\r\nHost: r\r\nContent-Length: 1000\r\n\r\nsome")
             try await download.received("some")
@@ -71,10 +65,7 @@ import WSProtocol
 
     @Test func neverMakesACutLookLikeAnEnd() async throws {
         try await withRelay { relay in
-            let (transfer, up, down) = relay.directory.mint()
-            let download = try await relay.connect()
-            download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
-            try await relay.directory.wait(for: transfer, .downloadParked)
+            let (transfer, up, download) = try await relay.parked()
             let upload = try await relay.connect()
             upload.send(
                 "PUT /upload?token=\(up.rawValue) HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"

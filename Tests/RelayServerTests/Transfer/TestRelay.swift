@@ -45,6 +45,15 @@ struct TestRelay {
         return TestClient(channel: channel, collector: collector)
     }
 
+    /// A transfer whose receiver is held, waiting for the sender.
+    func parked() async throws -> (TransferID, up: Token, download: TestClient) {
+        let (transfer, up, down) = directory.mint()
+        let download = try await connect()
+        download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
+        try await directory.wait(for: transfer, .downloadParked)
+        return (transfer, up, download)
+    }
+
     func stop() async throws {
         try await channel.close()
         try await group.shutdownGracefully()
