@@ -103,6 +103,10 @@ extension Defaults {
         static let unclaimedTokens = 65_536
         /// From minting a token to its use (strelaysrv gives a minute to join).
         static let tokenLifetime = TimeAmount.seconds(60)
+        /// The home of a token answers a claim within a millisecond or not at all; the client is told within 2 s.
+        static let claimTimeout = TimeAmount.seconds(2)
+        /// Claims that wait for other nodes' answers: as many as connections come in 2 s at a rate no node can serve.
+        static let openClaims = 16_384
         /// The timers of a transfer's states.
         static let timers = TransferTimers(
             // A person has to see the question and answer it.

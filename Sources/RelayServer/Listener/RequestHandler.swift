@@ -106,12 +106,12 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 guard pending.readableBytes == 0 else { throw .malformed("bytes follow the upgrade request") }
                 upgrade(handshake, context)
             case .download(let token):
-                claim(token, as: .download, body: body, context) { handler, transfer, context in
-                    handler.replace(with: DownloadHandler(transfer: transfer, services: handler.services), context)
+                claim(token, as: .download, body: body, context) { handler, claim, context in
+                    handler.replace(with: DownloadHandler(claim.stream, services: handler.services), context)
                 }
             case .upload(let token):
-                claim(token, as: .upload, body: body, context) { handler, transfer, context in
-                    handler.join(UploadRequest(head, leftover: handler.pending), to: transfer, context)
+                claim(token, as: .upload, body: body, context) { handler, claim, context in
+                    handler.join(UploadRequest(head, leftover: handler.pending), by: claim, context)
                 }
             }
         } catch {
@@ -139,41 +139,43 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func claim(
         _ token: Token, as role: TransferRole, body: RequestBodyReader, _ context: ChannelHandlerContext,
-        then proceed: @escaping (RequestHandler, TransferID, ChannelHandlerContext) -> Void
+        then proceed: @escaping (RequestHandler, StreamClaim, ChannelHandlerContext) -> Void
     ) {
         let bound = NIOLoopBound((self, context, proceed), eventLoop: context.eventLoop)
         services.transfers.claim(token, as: role, on: context.eventLoop).whenComplete { result in
             let (handler, context, proceed) = bound.value
             guard context.channel.isActive else {
-                if case .success(let transfer?) = result { handler.abandon(transfer, role) }
+                if case .success(let claim?) = result { handler.abandon(claim.stream, role) }
                 return
             }
             switch result {
-            case .success(let transfer?):
+            case .success(let claim?):
                 handler.ticket.identified()
-                proceed(handler, transfer, context)
+                proceed(handler, claim, context)
             case .success(nil): handler.end(with: TokenField.refused, body: body, context)
-            case .failure: handler.end(with: .stream(.unavailable), body: body, context)
+            case .failure(let error):
+                let code = (error as? ClusterUnavailable)?.code ?? .unavailable
+                handler.end(with: .stream(code), body: body, context)
             }
         }
     }
 
     /// The client left while its token was being claimed.
-    private func abandon(_ transfer: TransferID, _ role: TransferRole) {
+    private func abandon(_ stream: StreamKey, _ role: TransferRole) {
         let code: FailureCode = role == .download ? .receiverGone : .senderGone
-        services.streams.abort(transfer, code: code)
-        services.transfers.streamChanged(transfer, .cut(code, bytes: 0))
+        services.streams.abort(stream, code: code)
+        services.transfers.streamChanged(stream, .cut(code, bytes: 0))
     }
 
-    private func join(_ request: UploadRequest, to transfer: TransferID, _ context: ChannelHandlerContext) {
-        guard let place = services.streams.place(of: transfer) else {
-            services.transfers.streamChanged(transfer, .cut(.receiverGone, bytes: 0))
+    private func join(_ request: UploadRequest, by claim: StreamClaim, _ context: ChannelHandlerContext) {
+        guard let place = services.streams.place(of: claim.stream) else {
+            services.transfers.streamChanged(claim.stream, .cut(.receiverGone, bytes: 0))
             return end(with: .stream(.receiverGone), body: request.body, context)
         }
         if place.loop.inEventLoop {
             replace(with: UploadHandler(request, into: place.stream()), context)
         } else if !ConnectionMove.move(context, request: request, to: place, ticket: ticket) {
-            services.streams.abort(transfer, code: .internalError)
+            services.streams.abort(claim.stream, code: .internalError)
             end(with: .stream(.internalError), body: request.body, context)
         }
     }

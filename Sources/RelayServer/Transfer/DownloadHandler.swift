@@ -11,13 +11,13 @@ final class DownloadHandler: ChannelInboundHandler {
 
     private var pipe: Pipe?
     private var context: ChannelHandlerContext?
-    private let transfer: TransferID
+    private let stream: StreamKey
     private let services: ConnectionServices
     private var isChunked = false
     private var isFirstChunk = true
 
-    init(transfer: TransferID, services: ConnectionServices) {
-        self.transfer = transfer
+    init(_ stream: StreamKey, services: ConnectionServices) {
+        self.stream = stream
         self.services = services
     }
 
@@ -30,7 +30,7 @@ final class DownloadHandler: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         SocketSettings.prepareForStreaming(context.channel)
-        let pipe = Pipe(transfer: transfer, download: self, loop: context.eventLoop, services: services)
+        let pipe = Pipe(stream, download: self, loop: context.eventLoop, services: services)
         self.pipe = pipe
         pipe.park()
     }

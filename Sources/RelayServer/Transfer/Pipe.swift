@@ -9,7 +9,7 @@ import WSProtocol
 /// Lives from the moment the download is parked until the stream has ended. Bound to the download's event loop, to which
 /// the upload's connection is moved if it came in on another one. The rules are in ``StreamMachine``.
 final class Pipe {
-    let transfer: TransferID
+    let key: StreamKey
     private var machine: StreamMachine
     private var download: DownloadHandler?
     private var upload: UploadHandler?
@@ -17,8 +17,8 @@ final class Pipe {
     private let loop: any EventLoop
     private let services: ConnectionServices
 
-    init(transfer: TransferID, download: DownloadHandler, loop: any EventLoop, services: ConnectionServices) {
-        self.transfer = transfer
+    init(_ key: StreamKey, download: DownloadHandler, loop: any EventLoop, services: ConnectionServices) {
+        self.key = key
         self.download = download
         self.loop = loop
         self.services = services
@@ -32,7 +32,7 @@ final class Pipe {
         let bound = NIOLoopBound(self, eventLoop: loop)
         tick = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.ticked() }
         services.streams.add(self, loop: loop)
-        services.transfers.streamChanged(transfer, .downloadParked)
+        services.transfers.streamChanged(key, .downloadParked)
     }
 
     /// Joins the sender's half.
@@ -92,13 +92,13 @@ final class Pipe {
             case .refuseUpload(let code): upload?.refuse(code)
             case .refuseMalformedUpload: upload?.refuseMalformed()
             case .cutUpload: upload?.cut()
-            case .report(let event): services.transfers.streamChanged(transfer, event)
+            case .report(let event): services.transfers.streamChanged(key, event)
             }
         }
         guard machine.isEnded, tick != nil else { return }
         tick?.cancel()
         tick = nil
-        services.streams.remove(transfer)
+        services.streams.remove(key)
         // The handlers hold the pipe and the pipe holds them.
         download = nil
         upload = nil

@@ -157,16 +157,20 @@ final class TestDirectory: TransferDirectory {
         return (transfer, up, down)
     }
 
-    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<TransferID?> {
+    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<StreamClaim?> {
         let transfer = state.withLock { state -> TransferID? in
             guard let (transfer, expected) = state.tokens[token], expected == role else { return nil }
             state.tokens[token] = nil
             return transfer
         }
-        return loop.makeSucceededFuture(transfer)
+        let claim = transfer.map {
+            StreamClaim(stream: StreamKey(home: .alone, transfer: $0), download: .alone)
+        }
+        return loop.makeSucceededFuture(claim)
     }
 
-    func streamChanged(_ transfer: TransferID, _ event: StreamEvent) {
+    func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
+        let transfer = stream.transfer
         let ready = state.withLock { state in
             state.events[transfer, default: []].append(event)
             let ready = state.waiters.filter { $0.0 == transfer && $0.1 == event }.map(\.2)
