@@ -60,6 +60,8 @@ extension Defaults {
         /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
         /// turns of the event loop.
         static let unsentBytes = 2 * 1024 * 1024
+        /// Another node is reached, and says whether it has the download, in this time: both are a round trip.
+        static let nodeTimeout = TimeAmount.seconds(2)
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(5)
     }

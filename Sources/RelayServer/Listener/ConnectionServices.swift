@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import WSProtocol
 
 /// What connections need of the rest of the node.
 struct ConnectionServices: Sendable {
@@ -9,6 +10,10 @@ struct ConnectionServices: Sendable {
     var transfers: any TransferDirectory
     /// The streams this process holds.
     var streams: StreamTable
+    /// This node.
+    var node = NodeID.alone
+    /// Reaches the nodes that hold other halves; nil when there are none.
+    var connector: (any NodeConnector)?
     /// Who may come in.
     var admission: Admission
     /// Takes over connections that became WebSockets.

@@ -111,7 +111,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 }
             case .upload(let token):
                 claim(token, as: .upload, body: body, context) { handler, claim, context in
-                    handler.join(UploadRequest(head, leftover: handler.pending), by: claim, context)
+                    handler.join(head, by: claim, context)
                 }
             }
         } catch {
@@ -167,17 +167,57 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         services.transfers.streamChanged(stream, .cut(code, bytes: 0))
     }
 
-    private func join(_ request: UploadRequest, by claim: StreamClaim, _ context: ChannelHandlerContext) {
+    private func join(_ head: RequestHead, by claim: StreamClaim, _ context: ChannelHandlerContext) {
+        let request = UploadRequest(head, leftover: pending)
+        guard claim.download == services.node else { return hop(head, by: claim, context) }
         guard let place = services.streams.place(of: claim.stream) else {
             services.transfers.streamChanged(claim.stream, .cut(.receiverGone, bytes: 0))
             return end(with: .stream(.receiverGone), body: request.body, context)
         }
         if place.loop.inEventLoop {
             replace(with: UploadHandler(request, into: place.stream()), context)
-        } else if !ConnectionMove.move(context, request: request, to: place, ticket: ticket) {
+        } else if !ConnectionMove.move(context.channel, request: request, to: place, ticket: ticket) {
             services.streams.abort(claim.stream, code: .internalError)
             end(with: .stream(.internalError), body: request.body, context)
         }
+    }
+
+    /// The receiver's half is on another node: the stream goes on to it.
+    private func hop(_ head: RequestHead, by claim: StreamClaim, _ context: ChannelHandlerContext) {
+        let stream = claim.stream
+        guard let connector = services.connector else { return refuseHop(.clusterUnavailable, stream, head, context) }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        NodeUplinkHandler.open(
+            stream, on: claim.download, length: UploadRequest(head, leftover: ByteBuffer()).length,
+            loop: context.eventLoop, connector: connector
+        ).whenComplete { result in
+            let (handler, context) = bound.value
+            switch result {
+            case .success(let uplink):
+                guard context.channel.isActive else {
+                    uplink.value.cut(.senderGone)
+                    return handler.abandon(stream, .upload)
+                }
+                let pipe = Pipe(
+                    stream, to: uplink.value, isHop: true, loop: context.eventLoop, services: handler.services
+                )
+                pipe.park()
+                uplink.value.attach(pipe)
+                let request = UploadRequest(head, leftover: handler.pending)
+                handler.replace(with: UploadHandler(request, into: pipe), context)
+            case .failure(let error):
+                let code = (error as? StreamHopRefused)?.code ?? .clusterUnavailable
+                handler.refuseHop(code, stream, head, context)
+            }
+        }
+    }
+
+    private func refuseHop(
+        _ code: FailureCode, _ stream: StreamKey, _ head: RequestHead, _ context: ChannelHandlerContext
+    ) {
+        services.transfers.streamChanged(stream, .cut(code, bytes: 0))
+        guard context.channel.isActive else { return }
+        end(with: .stream(code), body: RequestBodyReader(head.framing), context)
     }
 
     /// Answers with a refusal and lets the connection end.

@@ -22,9 +22,18 @@ final class StreamTable: StreamControl {
 
     private let places = Mutex<[StreamKey: Place]>([:])
     private let emptied = Mutex<(@Sendable () -> Void)?>(nil)
+    private let joins = Mutex(StreamCounts())
 
     /// How many streams there are.
     var count: Int { places.withLock { $0.count } }
+
+    /// How many streams have been joined since the start.
+    var counts: StreamCounts { joins.withLock { $0 } }
+
+    /// A stream was joined here; `isHop` when its bytes go on to another node.
+    func joined(isHop: Bool) {
+        joins.withLock { if isHop { $0.toNodes &+= 1 } else { $0.toReceivers &+= 1 } }
+    }
 
     /// Where `stream` is; nil when this process holds none.
     func place(of stream: StreamKey) -> Place? { places.withLock { $0[stream] } }

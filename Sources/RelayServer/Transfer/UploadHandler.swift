@@ -16,10 +16,13 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var isReadHeldBack = false
     private var hasForwarded = false
     private var hasStarted = false
+    private let lossMeans: FailureCode
 
-    init(_ request: UploadRequest, into pipe: Pipe) {
+    /// - Parameter lossMeans: what it means when the connection breaks without a word.
+    init(_ request: UploadRequest, into pipe: Pipe, lossMeans: FailureCode = .senderGone) {
         self.request = request
         self.pipe = pipe
+        self.lossMeans = lossMeans
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -134,17 +137,17 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A sender that says it has nothing more to say, although its body is not complete, has been cut.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event as? TLSEvent == .peerClosed { pipe?.uploadCut() }
+        if event as? TLSEvent == .peerClosed { pipe?.uploadCut(.senderGone) }
         context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        pipe?.uploadCut()
+        pipe?.uploadCut(lossMeans)
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        pipe?.uploadCut()
+        pipe?.uploadCut(lossMeans)
         context.close(promise: nil)
     }
 }

@@ -122,7 +122,7 @@ import WSProtocol
         }
     }
 
-    private static func content(of answer: String) -> String {
+    static func content(of answer: String) -> String {
         guard let end = answer.firstRange(of: "\r\n\r\n") else { return "" }
         let body = answer[end.upperBound...]
         guard answer[..<end.lowerBound].contains("chunked") else { return String(body) }

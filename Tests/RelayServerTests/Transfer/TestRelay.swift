@@ -15,12 +15,18 @@ struct TestRelay {
     let services: ConnectionServices
     let channel: any Channel
 
-    static func start() async throws -> TestRelay {
+    /// - Parameters:
+    ///   - node: what the node is called.
+    ///   - directory: shared by the nodes of one test.
+    ///   - connector: how it reaches other nodes.
+    static func start(
+        node: NodeID = .alone, directory: TestDirectory = TestDirectory(), connector: (any NodeConnector)? = nil
+    ) async throws -> TestRelay {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let directory = TestDirectory()
         let services = ConnectionServices(
-            transfers: directory, streams: StreamTable(), admission: Admission(descriptorLimit: 1000),
-            control: NoControl(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            transfers: directory, streams: StreamTable(), node: node, connector: connector,
+            admission: Admission(descriptorLimit: 1000), control: NoControl(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
         let channel = try await RelayListener.bootstrap(group: group, services: services) {
             channel, ticket, isRefused in
@@ -147,6 +153,12 @@ final class TestDirectory: TransferDirectory {
         var waiters: [(TransferID, StreamEvent, CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
+    private let downloadNode: NodeID
+
+    /// - Parameter downloadNode: where uploads are told that their downloads are.
+    init(downloadNode: NodeID = .alone) {
+        self.downloadNode = downloadNode
+    }
 
     func mint() -> (TransferID, up: Token, down: Token) {
         let (transfer, up, down) = (TransferID.random(), Token.random(), Token.random())
@@ -164,7 +176,7 @@ final class TestDirectory: TransferDirectory {
             return transfer
         }
         let claim = transfer.map {
-            StreamClaim(stream: StreamKey(home: .alone, transfer: $0), download: .alone)
+            StreamClaim(stream: StreamKey(home: .alone, transfer: $0), download: downloadNode)
         }
         return loop.makeSucceededFuture(claim)
     }
