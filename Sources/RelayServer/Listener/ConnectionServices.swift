@@ -9,6 +9,8 @@ struct ConnectionServices: Sendable {
     var transfers: any TransferDirectory
     /// The streams this process holds.
     var streams: StreamTable
+    /// The memory they are moved through.
+    let memory = StreamMemory()
     /// Who may come in.
     var admission: Admission
     /// Takes over connections that became WebSockets.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLSTransport
 import WSProtocol
 
 /// Joins the two halves of one transfer on one event loop: what the upload brings goes straight into the download's
@@ -10,6 +11,8 @@ import WSProtocol
 /// the upload's connection is moved if it came in on another one. The rules are in ``StreamMachine``.
 final class Pipe {
     let transfer: TransferID
+    /// The large buffers of the event loop.
+    let buffers: SharedBuffers
     private var machine: StreamMachine
     private var download: DownloadHandler?
     private var upload: UploadHandler?
@@ -22,6 +25,7 @@ final class Pipe {
         self.download = download
         self.loop = loop
         self.services = services
+        buffers = services.memory.buffers(of: loop)
         machine = StreamMachine(now: .now())
     }
 
@@ -41,6 +45,11 @@ final class Pipe {
         guard self.upload == nil else { return upload.refuse(.receiverGone) }
         self.upload = upload
         run(machine.joined(length: length, now: .now()))
+    }
+
+    /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
+    func receiveBuffer() -> ByteBuffer {
+        buffers.takeReceiveBuffer(limit: ReadAllowance.bytes(download?.sendBuffer))
     }
 
     /// Takes content from the upload; false when it has nowhere to go.
