@@ -251,6 +251,40 @@ def test_a_delivery_that_nobody_heard_of_is_told_again(own_relay, tmp_path):
     assert "delivered" in sending.err() and receiving.err().count("received ") == 1, receiving.tail()
 
 
+@pytest.mark.parametrize("whose", ["receiver", "sender"])
+def test_only_the_stream_is_cut(relay, people, large, whose):
+    """Both clients are still there, and so is the relay."""
+    alice, bob = people("alice", "bob")
+    digest = content.file(large / "file", "stream", SIZE)
+    with Forwarder(relay.address) as forwarder:
+        through = ["--server", forwarder.url]
+        receiving = bob.receive(*(through if whose == "receiver" else []), once=whose == "receiver")
+        sending = alice.send(bob, *(through if whose == "sender" else []), large / "file")
+        until(lambda: biggest(bob.inbox) >= SIZE // 4, 30, "a quarter of it")
+        forwarder.cut(1)
+        sending.expect(0, 60)
+        receiving.wait_for("received ", 5)
+    assert content.sha256(bob.inbox / "file") == digest
+    until(lambda: bob.received() == [b"file"], 5, lambda: bob.received())
+    assert "reconnecting" in sending.err(), sending.tail()
+
+
+@pytest.mark.slow
+def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))
+    (tmp_path / "file").write_bytes(b"silence")
+    receiving = bob.receive()
+    sending = alice.send(carol, tmp_path / "file")
+    sending.wait_for("not receiving", 10)
+    relay.process.signal(signal.SIGSTOP)
+    for process in (receiving, sending):
+        process.wait_for("reconnecting", 47)
+    relay.process.signal(signal.SIGCONT)
+    for process in (receiving, sending):
+        process.wait_for("reconnected", 30)
+
+
 def test_a_receiver_that_has_everything_need_not_fetch_it(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)

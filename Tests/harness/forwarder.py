@@ -12,7 +12,7 @@ class Forwarder:
     host = "127.0.0.1"
 
     def __init__(self, target):
-        self.target, self.count, self._open, self._mute = target, 0, set(), set()
+        self.target, self.count, self._open, self._mute = target, 0, {}, set()
         self._lock = threading.Lock()
         self._listener = socket.create_server((self.host, 0))
         self.port = self._listener.getsockname()[1]
@@ -35,10 +35,11 @@ class Forwarder:
         with self._lock:
             self._mute.add(number)
 
-    def cut(self):
-        """Ends every connection."""
+    def cut(self, number=None):
+        """Ends connection `number`, from 0, or every one."""
         with self._lock:
-            made, self._open = self._open, set()
+            chosen = [key for key in self._open if number in (None, key)]
+            made = [each for key in chosen for each in self._open.pop(key)]
         for each in made:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -54,7 +55,7 @@ class Forwarder:
         with client, contextlib.suppress(OSError), socket.create_connection(self.target, 10) as server:
             server.settimeout(None)
             with self._lock:
-                self._open |= {client, server}
+                self._open[number] = (client, server)
             back = threading.Thread(target=self._pump, args=(server, client, None), daemon=True)
             back.start()
             self._pump(client, server, number)

@@ -19,6 +19,8 @@ struct SendAttempt {
         /// Nobody has accepted this transfer in the time that the person gave.
         case waitedLongEnough(TransferID)
         case interrupted
+        /// The relay does not answer a question.
+        case questionOverdue(RequestID)
     }
 
     /// How it ended.
@@ -117,16 +119,24 @@ struct SendAttempt {
             if end == .finished { link.reporter.report(.verifying(job.transfer)) }
             return machine.uploadFinished(end, now: .now())
         case .deadlinePassed:
-            return machine.deadlinePassed(now: .now())
+            return withoutFarewell(machine.deadlinePassed(now: .now()))
         case .waitedLongEnough(transfer):
             guard result.startedAt == nil else { return [] }
             result.hasWaitedLongEnough = true
             return machine.cancelledByUser()
         case .interrupted:
             return machine.cancelledByUser()
-        case .streaming, .summed, .uploadEnded, .waitedLongEnough:
+        case .streaming, .summed, .uploadEnded, .waitedLongEnough, .questionOverdue:
             return []  // Left over from the transfer before this one.
         }
+    }
+
+    /// `actions`, without a `cancelled` for a stream that broke and is tried again: nobody has decided that.
+    private func withoutFarewell(_ actions: [SendMachine.Action]) -> [SendMachine.Action] {
+        guard case .report(.broken(let failure))? = actions.last,
+            Prospect(failure, cause: result.cause as? StreamError).isPassing
+        else { return actions }
+        return Array(actions.suffix(1))
     }
 
     /// Runs `actions`; true when the transfer is over.

@@ -51,7 +51,7 @@ struct SendSession {
                 if let time = result.takenAt { attempts.connected(now: time) }
                 if let time = result.startedAt { attempts.started(now: time) }
                 if result.lost != nil { disconnect() }
-                trouble = self.trouble(of: job, result)
+                trouble = await self.trouble(of: job, result)
             } catch let error as ConnectionError {
                 trouble = Trouble(
                     prospect: Prospect(error, hasWorked: hasWorked), error: error, reason: error.summary
@@ -148,14 +148,43 @@ struct SendSession {
         return summary
     }
 
-    private func trouble(of job: SendJob, _ result: SendAttempt.Result) -> Trouble {
+    private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) async -> Trouble {
         let error = failure(of: job, result)
+        if case .failed(.receiverGone, by: .relay) = result.outcome, await isReceiving(job.peer) {
+            return Trouble(
+                prospect: .passing(after: .zero, elsewhere: false), error: error,
+                reason: FailureCode.receiverGone.sentence
+            )
+        }
         let prospect = Prospect(
             result.outcome, stream: result.cause as? StreamError, lost: result.lost,
             hasStarted: result.startedAt != nil
         )
         let reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(result.outcome)
         return Trouble(prospect: prospect, error: error, reason: reason)
+    }
+
+    /// Asks the relay whether anybody of that name is receiving: then only the stream was cut, and not the client gone.
+    private mutating func isReceiving(_ peer: PeerName) async -> Bool {
+        guard let connection else { return false }
+        let (id, queue) = (connection.nextID(), queue)
+        connection.post(.lookup(.init(id: id, name: peer)))
+        let overdue = link.timers.scheduleTask(in: Defaults.questionTimeout) { queue.post(.questionOverdue(id)) }
+        defer { overdue.cancel() }
+        for await event in queue.events {
+            switch event {
+            case .message(.peer(let answer)) where answer.id == id: return answer.online
+            case .message(.error(let refusal)) where refusal.id == id: return false
+            case .connectionEnded:
+                // The relay goes, and the receiver's stream went a moment before our own connection.
+                disconnect()
+                return true
+            case .questionOverdue(id), .interrupted: return false
+            case .message, .streaming, .summed, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
+                break
+            }
+        }
+        return false
     }
 
     private static func reason(_ outcome: SendMachine.Outcome) -> String {
