@@ -49,6 +49,9 @@ extension TLSError {
         /// The peer's certificate is for other names.
         package static let nameMismatch = Code(
             "nameMismatch", "the certificate of the other side is not for the wanted name")
+        /// The client was asked for a certificate and has shown none.
+        package static let certificateMissing = Code(
+            "certificateMissing", "the other side has shown no certificate, and needs one here")
         /// Another rule of X.509 is broken.
         package static let certificateRejected = Code(
             "certificateRejected", "the certificate of the other side is not acceptable")
