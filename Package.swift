@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "RelayServer",
             dependencies: [
-                "CProcess", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CProcess", "RedisTransport", "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -135,7 +135,7 @@ let package = Package(
         .testTarget(
             name: "RelayServerTests",
             dependencies: [
-                "RelayServer", "WSProtocol", "TestSupport",
+                "RelayServer", "RedisTransport", "TLSTransport", "WSProtocol", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -35,6 +35,8 @@ struct ServerOptions: ParsableArguments {
     )
     var registration: String?
 
+    @OptionGroup(title: "Cluster") var cluster: ClusterOptions
+
     @Option(
         name: .customLong("public-url"),
         help: ArgumentHelp("This node's own address, where clients can reach it directly.", valueName: "url")
@@ -90,6 +92,15 @@ struct ServerOptions: ParsableArguments {
             case .tlsKey: tlsKey
             case .stateDir: stateDir
             case .registration: registration
+            case .redis: cluster.redis
+            case .redisCA: cluster.redisCA
+            case .nodeID: cluster.nodeID
+            case .nodeListen: cluster.nodeListen
+            case .nodeAdvertise: cluster.nodeAdvertise
+            case .clusterCA: cluster.clusterCA
+            case .clusterCert: cluster.clusterCert
+            case .clusterKey: cluster.clusterKey
+            case .clusterSecret: cluster.clusterSecret
             case .publicURL: publicURL
             case .httpListen: httpListen
             case .logLevel: logLevel

@@ -25,6 +25,7 @@ extension ServerConfiguration {
         if let value = try Self.choice(.registration, settings, ServerMessage.Registration.allCases) {
             registration = value
         }
+        cluster = try ClusterConfiguration(settings)
         if let found = try settings.text(.publicURL) { publicURL = try Self.url(found) }
         if let value = try Self.choice(.logLevel, settings, Logger.Level.allCases) { log.level = value }
         if let value = try Self.choice(.logFormat, settings, LogFormat.allCases) { log.format = value }
@@ -42,7 +43,7 @@ extension ServerConfiguration {
         }
     }
 
-    private static func address(
+    static func address(
         _ text: String, _ setting: Setting, _ origin: SettingOrigin
     ) throws(OperatorError) -> ListenAddress {
         guard let address = ListenAddress(text) else {
@@ -54,7 +55,7 @@ extension ServerConfiguration {
         return address
     }
 
-    private static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {
+    static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {
         guard let found = try settings.text(setting) else { return nil }
         guard !found.value.isEmpty, !found.value.utf8.contains(0) else {
             throw OperatorError(found.origin.status, "\(found.origin.name(of: setting)) is not the path of a file")
