@@ -32,6 +32,9 @@ package enum RedisDefaults {
     /// accepts and then cuts would be tried ten times a second for ever.
     package static let stableAfter = TimeAmount.seconds(5)
 
+    /// The shortest time between two warnings about one connection: a storm of resets must not fill the log.
+    static let warningInterval = TimeAmount.seconds(10)
+
     /// How often a subscription proves that it is alive.
     package static let heartbeatInterval = TimeAmount.seconds(5)
 

@@ -26,7 +26,9 @@ final class RedisLink {
     /// Why the owner had the connection cut.
     private var reason: RedisError?
     private var timer: Scheduled<Void>?
-    private var isFailing = false
+    /// Whether people have been told that it fails, and not yet that it works.
+    private var isReported = true
+    private var lastWarning: NIODeadline?
     /// The attempt that is being made.
     private var attempt: EventLoopPromise<Void>?
     /// Keeps what ended the connection.
@@ -109,10 +111,11 @@ final class RedisLink {
         channel = connection.channel
         connection.channel.closeFuture.assumeIsolated().whenComplete { _ in self.ended() }
         guard case .announce(let generation) = action else { return run(action) }
-        isFailing = false
-        log.notice(
-            "redis is reachable",
-            metadata: ["redis.address": "\(settings.url.address)", "redis.version": "\(connection.version)"])
+        let metadata: Logger.Metadata = [
+            LogKeys.redis: "\(settings.url.address)", LogKeys.version: "\(connection.version)",
+        ]
+        if isReported { log.notice("redis is reachable", metadata: metadata) }
+        isReported = false
         // It may have ended in the same turn of the loop; then it is not worth a word.
         if connection.channel.isActive { changed(.connected(generation: generation, connection.version)) }
     }
@@ -132,15 +135,17 @@ final class RedisLink {
         changed(.disconnected(error))
     }
 
-    /// Once when it begins, and at debug for each attempt after that.
+    /// Once for each outage, and not for each of many short ones; what is left out is told at debug.
     private func report(_ error: any Error) {
-        let metadata: Logger.Metadata = ["redis.address": "\(settings.url.address)", "error": "\(error)"]
-        if isFailing {
-            log.debug("redis is still not reachable", metadata: metadata)
-        } else {
-            log.warning("redis is not reachable; trying again", metadata: metadata)
+        let metadata: Logger.Metadata = [LogKeys.redis: "\(settings.url.address)", LogKeys.error: "\(error)"]
+        let now = NIODeadline.now()
+        let isRecent = lastWarning.map { now - $0 < RedisDefaults.warningInterval } ?? false
+        guard lastWarning == nil || !isReported && !isRecent else {
+            return log.debug("redis is not reachable", metadata: metadata)
         }
-        isFailing = true
+        lastWarning = now
+        isReported = true
+        log.warning("redis is not reachable; trying again", metadata: metadata)
     }
 }
 

@@ -23,13 +23,12 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
         self.promise = promise
     }
 
+    /// Begins: the connection stands already.
     func handlerAdded(context: ChannelHandlerContext) {
-        if context.channel.isActive { begin(context) }
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        begin(context)
-        context.fireChannelActive()
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
+            self.run(self.machine.timedOut(), context)
+        }
+        if !isTLS { run(machine.connected(), context) }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -54,14 +53,6 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         timer?.cancel()
         promise.fail(RedisError(.disconnected))
-    }
-
-    private func begin(_ context: ChannelHandlerContext) {
-        guard timer == nil else { return }
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
-            self.run(self.machine.timedOut(), context)
-        }
-        if !isTLS { run(machine.connected(), context) }
     }
 
     private func run(_ action: HandshakeMachine.Action, _ context: ChannelHandlerContext) {

@@ -23,31 +23,45 @@ struct RedisDialer {
     /// - Returns: the connection; or fails with a `RedisRefusal` or a `RedisError`. On the event loop.
     func connect(_ handlers: [any ChannelHandler], last: LastHandler) -> EventLoopFuture<Connection>.Isolated {
         let promise = eventLoop.makePromise(of: RedisVersion.self)
-        let box = NIOLoopBound(handlers + [last], eventLoop: eventLoop)
-        let settings = settings
-        let channel = bootstrap.channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
-                let pipeline = channel.pipeline.syncOperations
-                if let tls = settings.tls {
-                    let name = TLSServerName(host: settings.url.host)
-                    let timeout = settings.handshakeTimeout
-                    try pipeline.addHandler(TLSHandler(client: tls, serverName: name, handshakeTimeout: timeout))
+        // Not in the channel's initializer: a name with several addresses makes several channels.
+        return bootstrap.connect(host: settings.url.host, port: settings.url.port).assumeIsolated()
+            .flatMapThrowing { channel in
+                do {
+                    try self.install(handlers + [last], promise, on: channel)
+                } catch {
+                    promise.fail(error)
+                    ConnectionEnd.cut(channel)
                 }
-                try pipeline.addHandler(ReplyHandler())
-                try pipeline.addHandler(HandshakeHandler(settings: settings, promise: promise))
-                try pipeline.addHandlers(box.value)
+                return channel
             }
-        }
-        .connect(host: settings.url.host, port: settings.url.port)
-        channel.whenFailure { promise.fail(Self.words(of: $0)) }
-        return channel.assumeIsolated()
+            .flatMapError { error in
+                promise.fail(error)
+                return self.eventLoop.makeFailedFuture(error)
+            }
             .flatMap { channel in promise.futureResult.map { Connection(channel: channel, version: $0) } }
             .flatMapErrorThrowing { throw Self.words(of: $0) }
+    }
+
+    private func install(
+        _ handlers: [any ChannelHandler], _ promise: EventLoopPromise<RedisVersion>, on channel: any Channel
+    ) throws {
+        let pipeline = channel.pipeline.syncOperations
+        if let tls = settings.tls {
+            let name = TLSServerName(host: settings.url.host)
+            try pipeline.addHandler(
+                TLSHandler(client: tls, serverName: name, handshakeTimeout: settings.handshakeTimeout))
+        }
+        try pipeline.addHandler(ReplyHandler())
+        try pipeline.addHandler(HandshakeHandler(settings: settings, promise: promise))
+        try pipeline.addHandlers(handlers)
+        try channel.syncOptions?.setOption(.autoRead, value: true)
     }
 
     private var bootstrap: ClientBootstrap {
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(settings.connectTimeout)
+            // Nothing is read before there is somebody to read it.
+            .channelOption(.autoRead, value: false)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)
         #if os(Linux)

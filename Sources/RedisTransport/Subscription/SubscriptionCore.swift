@@ -15,7 +15,6 @@ final class SubscriptionCore {
     private var timer: Scheduled<Void>?
     /// The connection that the login is done on.
     private var connection: (generation: Int, version: RedisVersion)?
-    private var isSubscribed = false
 
     init(
         client: RedisClient, channels: [String], settings: RedisSettings, log: Logger, events: RedisSubscription.Events
@@ -54,14 +53,12 @@ final class SubscriptionCore {
         heartbeat.stopped()
         timer?.cancel()
         connection = nil
-        isSubscribed = false
     }
 
     private func occurred(_ event: SubscriptionHandler.Event) {
         switch event {
         case .subscribed:
             guard let connection else { return }
-            isSubscribed = true
             run(heartbeat.started(now: .now()))
             events.changed(.connected(generation: connection.generation, version: connection.version))
         case .message(let message):

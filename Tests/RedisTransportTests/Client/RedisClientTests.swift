@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Logging
 import NIOCore
 import TestSupport
 import Testing
@@ -98,6 +99,27 @@ import Testing
         #expect(try await node.connected() == 2)
         #expect(try await node.client.reply(to: RedisCommand("PING")) == .simple("PONG"))
         try await node.stop()
+    }
+
+    @Test func theLogTellsOfAnOutageOnceAndHasNoPassword() async throws {
+        let lines = Journal<String>()
+        let server = try await RedisServer(["--requirepass", "canary"])
+        let node = Node(
+            try server.settings(login: ":" + "canary" + "@"), log: Logger(label: "test") { _ in LineRecorder(lines) })
+        try await node.connect()
+        try await server.kill()
+        for _ in 0..<4 { _ = try await node.disconnected() }
+        try await server.start()
+        try await node.connected()
+        try await node.stop()
+        let seen = lines.all.filter { !$0.hasPrefix("debug") }
+        #expect(
+            seen.map { $0.prefix { $0 != "[" } } == [
+                "notice redis is reachable ", "warning redis is not reachable; trying again ",
+                "notice redis is reachable ",
+            ])
+        #expect(lines.all.count > seen.count)
+        #expect(lines.all.allSatisfy { !$0.contains("canary") && $0.contains("127.0.0.1:\(server.port)") })
     }
 
     @Test func aReplicaIsLeft() async throws {

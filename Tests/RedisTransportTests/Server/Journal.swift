@@ -22,6 +22,9 @@ final class Journal<Entry: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
+    /// All entries that no test has found.
+    var all: [Entry] { state.withLock { $0.entries } }
+
     func append(_ entry: Entry) {
         let waiter = state.withLock { state -> Waiter? in
             if let waiter = state.waiter, waiter.fits(entry) {

@@ -11,8 +11,7 @@ final class Node: Sendable {
     let client: RedisClient
     let changes = Journal<RedisLinkState>()
 
-    init(_ settings: RedisSettings) {
-        let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    init(_ settings: RedisSettings, log: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
         let changes = changes
         client = RedisClient(
             settings: settings, eventLoop: MultiThreadedEventLoopGroup.singleton.next(), log: log,
