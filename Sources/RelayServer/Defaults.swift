@@ -21,9 +21,12 @@ extension Defaults {
         static let lingerIdle = TimeAmount.seconds(5)
         /// A malformed request may have more bytes on their way; they are dropped for a moment only.
         static let lingerMalformed = TimeAmount.milliseconds(200)
-        /// Connections of one address that have not yet shown a token or a login. Loopback addresses are exempt: that is
-        /// where a balancer on the same machine comes from.
+        /// Connections of one address that have not yet shown a token or a login. Loopback addresses are exempt: who is
+        /// on the machine itself has other ways. Behind a balancer it is the address of the balancer's client that counts.
         static let unidentifiedPerAddress = 64
+        /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
+        /// name, an id) may double that.
+        static let proxyHeaderBytes = 2048
         /// Share of the descriptor limit, in percent, above which new work is refused and above which connections are
         /// closed unheard: running transfers need what is left.
         static let refuseAbovePercent = 80
@@ -46,8 +49,11 @@ extension Defaults {
 extension Defaults {
     /// The two halves of a transfer.
     enum Stream {
-        /// The most bytes taken from a socket at once. More was no faster: the data falls out of the processor's cache.
+        /// The most bytes taken from a socket at once, unless the kernel has room for more at the receiver's end. This is
+        /// also what a transfer holds when its receiver stops.
         static let receiveBytes = 64 * 1024
+        /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
+        static let firstReceiveBytes = 4 * 1024
         /// The receiver's request waits this long for the sender's.
         static let attachTimeout = TimeAmount.seconds(30)
         /// At least 1 KiB/s on average from a sender that is not held back.
@@ -60,6 +66,8 @@ extension Defaults {
         /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
         /// turns of the event loop.
         static let unsentBytes = 2 * 1024 * 1024
+        /// Another node is reached, and says whether it has the download, in this time: both are a round trip.
+        static let nodeTimeout = TimeAmount.seconds(2)
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(5)
     }
@@ -103,6 +111,10 @@ extension Defaults {
         static let unclaimedTokens = 65_536
         /// From minting a token to its use (strelaysrv gives a minute to join).
         static let tokenLifetime = TimeAmount.seconds(60)
+        /// The home of a token answers a claim within a millisecond or not at all; the client is told within 2 s.
+        static let claimTimeout = TimeAmount.seconds(2)
+        /// Claims that wait for other nodes' answers: as many as connections come in 2 s at a rate no node can serve.
+        static let openClaims = 16_384
         /// The timers of a transfer's states.
         static let timers = TransferTimers(
             // A person has to see the question and answer it.

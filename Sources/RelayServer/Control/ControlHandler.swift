@@ -170,6 +170,7 @@ final class ControlHandler: ChannelDuplexHandler {
             case .nothing: return
             case .refuse(let request, let code): return send(.refusal(request, code), context)
             case .find(let name, let message): return find(name, for: message, context)
+            case .mint(let message): return mint(for: message, context)
             case .run(let request):
                 services.exchange.handle(.requestReceived(request, from: session))
                 next = requests.finished()
@@ -180,23 +181,46 @@ final class ControlHandler: ChannelDuplexHandler {
     private func find(_ name: PeerName, for message: ClientMessage, _ context: ChannelHandlerContext) {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let loop = context.eventLoop
-        let directory = services.directory
+        let (directory, cluster) = (services.directory, services.exchange.cluster)
         Task {
-            let found: Result<User?, any Error>
-            do { found = .success(try await directory.user(named: name)) } catch { found = .failure(error) }
+            async let elsewhere = cluster.receivers(of: name)
+            let found: Result<SessionRequest?, any Error>
+            do {
+                let user = try await directory.user(named: name)
+                found = .success(SessionRequest(message, found: user, elsewhere: await elsewhere))
+            } catch {
+                found = .failure(error)
+            }
             loop.execute { bound.value.found(found, for: message) }
         }
     }
 
-    private func found(_ found: Result<User?, any Error>, for message: ClientMessage) {
+    private func found(_ found: Result<SessionRequest?, any Error>, for message: ClientMessage) {
         guard let context, let session else { return }
-        switch found.map({ SessionRequest(message, found: $0) }) {
+        switch found {
         case .success(let request?): services.exchange.handle(.requestReceived(request, from: session))
         case .success(nil): break
+        case .failure(let error as ClusterUnavailable): send(.refusal(message.id, error.code), context)
         case .failure(let error):
             logger.error("the users' registry cannot be read", metadata: [LogKeys.error: "\(error)"])
             send(.refusal(message.id, .unavailable), context)
         }
+        step(requests.finished(), context)
+    }
+
+    private func mint(for message: ClientMessage.Accept, _ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let loop = context.eventLoop
+        let cluster = services.exchange.cluster
+        Task {
+            let token = await cluster.newToken()
+            loop.execute { bound.value.minted(token, for: message) }
+        }
+    }
+
+    private func minted(_ token: Token, for message: ClientMessage.Accept) {
+        guard let context, let session else { return }
+        services.exchange.handle(.requestReceived(.accept(message, token: token), from: session))
         step(requests.finished(), context)
     }
 

@@ -12,9 +12,33 @@ extension Exchange {
         guard let asking = sessions[session] else { return [] }
         switch request {
         case .presence(let message): return presenceChanged(message, of: asking, session, now: now)
-        case .lookup(let message, let user): return [.send(session, answer(to: message, user))]
-        case .offer(let message, let user): return offered(message, to: user, by: asking, session, now: now)
-        case .accept(let message): return accepted(message, by: asking, session, now: now)
+        case .lookup(let message, let user, let elsewhere):
+            return [.send(session, answer(to: message, user, elsewhere))]
+        case .offer(let message, let user, let elsewhere):
+            return offered(message, to: user, elsewhere, by: asking, session, now: now)
+        case .accept, .decline, .cancel, .delivered, .progress:
+            return aboutTransfer(request, by: asking, session, now: now)
+        }
+    }
+
+    /// What a session says about a transfer: decided here, or passed on to the transfer's home.
+    private mutating func aboutTransfer(
+        _ request: SessionRequest, by asking: ExchangeSession, _ session: SessionID, now: NIODeadline
+    ) -> [ExchangeAction] {
+        if let (id, transfer, forwarded) = request.forwarded, transfers[transfer] == nil, guests[transfer] != nil {
+            return forward(forwarded, id, transfer, by: asking, session)
+        }
+        if case .accept(let message, token: _) = request, asking.accepted.count >= limits.transfersPerSession {
+            return [.send(session, .refusal(message.id, .tooManyTransfers))]
+        }
+        return decide(request, by: session, now: now)
+    }
+
+    /// Decides what a session of any node asks about a transfer of this home.
+    mutating func decide(_ request: SessionRequest, by session: SessionID, now: NIODeadline) -> [ExchangeAction] {
+        switch request {
+        case .presence, .lookup, .offer: return []
+        case .accept(let message, let token): return accepted(message, token, by: session, now: now)
         case .decline(let message):
             return onTransfer(message.transfer, message.id, session, endingWith: message.code, now: now) {
                 $0.declined(by: session, request: message.id, code: message.code)
@@ -38,31 +62,42 @@ extension Exchange {
     private mutating func presenceChanged(
         _ message: ClientMessage.Presence, of asking: ExchangeSession, _ session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
-        var actions: [ExchangeAction] = [.send(session, .ok(.init(id: message.id)))]
-        guard message.receiving != asking.isReceiving else { return actions }
+        let answer = ExchangeAction.send(session, .ok(.init(id: message.id)))
+        guard message.receiving != asking.isReceiving else { return [answer] }
         sessions[session]?.isReceiving = message.receiving
         tally.receiving += message.receiving ? 1 : -1
         var offers: [TransferID] = []
-        changePresence(asking.user.name) { presence in
-            if message.receiving {
-                presence.receiving.append(session)
-                offers = presence.offers
-            } else {
-                // What already rings goes on ringing: the session may still answer.
-                presence.receiving.removeAll { $0 == session }
+        var actions =
+            [answer]
+            + changePresence(asking.user.name) { presence in
+                if message.receiving {
+                    presence.receiving.append(session)
+                    offers = presence.offers
+                } else {
+                    // What already rings goes on ringing: the session may still answer.
+                    presence.receiving.removeAll { $0 == session }
+                }
             }
-        }
         for offer in offers {
             actions += change(offer, now: now) { $0.sessionReceiving(session, now: now) }
         }
         return actions
     }
 
-    private func answer(to message: ClientMessage.Lookup, _ user: User?) -> ServerMessage {
+    private func answer(
+        to message: ClientMessage.Lookup, _ user: User?, _ elsewhere: RemoteReceivers
+    ) -> ServerMessage {
         guard let user else { return unknownPeer(message.id, message.name) }
+        let isHere = names[user.name]?.receiving.isEmpty == false
+        let isElsewhere: Bool
+        switch elsewhere {
+        case .known(let sessions): isElsewhere = !sessions.isEmpty
+        case .unknown where isHere: isElsewhere = false
+        case .unknown: return .refusal(message.id, .clusterUnavailable)
+        }
         let peer = ServerMessage.Peer(
             id: message.id, name: user.name, key: user.key, exchangeKey: user.exchangeKey,
-            online: names[user.name]?.receiving.isEmpty == false
+            online: isHere || isElsewhere
         )
         return .peer(peer)
     }
@@ -72,15 +107,17 @@ extension Exchange {
     }
 
     private mutating func offered(
-        _ offer: ClientMessage.Offer, to user: User?, by asking: ExchangeSession, _ session: SessionID, now: NIODeadline
+        _ offer: ClientMessage.Offer, to user: User?, _ elsewhere: RemoteReceivers, by asking: ExchangeSession,
+        _ session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
         guard user != nil else { return [.send(session, unknownPeer(offer.id, offer.to))] }
         let presence = names[offer.to]
-        let receivers = presence?.receiving.filter { $0 != session } ?? []
+        var receivers = presence?.receiving.filter { $0 != session } ?? []
+        if case .known(let sessions) = elsewhere { receivers += sessions.filter { $0.node != node } }
         let refusal: FailureCode? =
             if isDraining {
                 .draining
-            } else if transfers[offer.transfer] != nil {
+            } else if transfers[offer.transfer] != nil || guests[offer.transfer] != nil {
                 .transferExists
             } else if asking.offered.count >= limits.transfersPerSession {
                 .tooManyTransfers
@@ -88,6 +125,9 @@ extension Exchange {
                 .tooManyTransfers
             } else if tally.heldBytes + offer.payload.rawValue.utf8.count > limits.heldBytes {
                 .unavailable
+            } else if receivers.isEmpty && elsewhere == .unknown {
+                // Somebody may well be there: to say that nobody is would be a guess.
+                .clusterUnavailable
             } else if receivers.isEmpty && !offer.wait {
                 .peerOffline
             } else { nil }
@@ -96,38 +136,53 @@ extension Exchange {
             offer, by: session, ringing: receivers, timers: limits.timers, now: now
         )
         sessions[session]?.offered.insert(transfer.id)
-        settle(transfer, since: .none)
-        return run(actions, of: transfer, now: now)
+        return [.announce(.home(transfer.id, true))] + settle(transfer, since: .none)
+            + run(actions, of: transfer, token: nil, now: now)
     }
 
     private mutating func accepted(
-        _ message: ClientMessage.Accept, by asking: ExchangeSession, _ session: SessionID, now: NIODeadline
+        _ message: ClientMessage.Accept, _ token: Token, by session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
         let refusal: FailureCode? =
             if isDraining {
                 .draining
-            } else if asking.accepted.count >= limits.transfersPerSession {
-                .tooManyTransfers
             } else if !ledger.hasRoom(now: now) {
                 .unavailable
             } else if tally.heldBytes + message.payload.rawValue.utf8.count > limits.heldBytes {
                 .unavailable
             } else { nil }
-        if let refusal { return [.send(session, .refusal(message.id, refusal))] }
-        return onTransfer(message.transfer, message.id, session, now: now) {
+        if let refusal { return notify(session, .refuse(message.id, refusal)) }
+        return onTransfer(message.transfer, message.id, session, token: token, now: now) {
             $0.accepted(by: session, request: message.id, payload: message.payload, now: now)
         }
     }
 
     /// Runs `body` on a transfer, or refuses the request.
     ///
-    /// - Parameter code: the code that the request names, which has to be one of a client's.
+    /// - Parameters:
+    ///   - code: the code that the request names, which has to be one of a client's.
+    ///   - token: what the request may need.
     private mutating func onTransfer(
         _ transfer: TransferID, _ request: RequestID, _ session: SessionID, endingWith code: FailureCode? = nil,
-        now: NIODeadline, _ body: (inout RelayedTransfer) -> [TransferAction]
+        token: Token? = nil, now: NIODeadline, _ body: (inout RelayedTransfer) -> [TransferAction]
     ) -> [ExchangeAction] {
-        if let code, !code.isClients { return [.send(session, .refusal(request, .badMessage))] }
-        guard transfers[transfer] != nil else { return [.send(session, .refusal(request, .unknownTransfer))] }
-        return change(transfer, now: now, body)
+        if let code, !code.isClients { return notify(session, .refuse(request, .badMessage)) }
+        guard transfers[transfer] != nil else { return notify(session, .refuse(request, .unknownTransfer)) }
+        return change(transfer, token: token, now: now, body)
+    }
+}
+
+extension SessionRequest {
+    /// What is passed on to the transfer's home, with the ids of the request and of the transfer; nil for requests that
+    /// concern no transfer.
+    fileprivate var forwarded: (RequestID, TransferID, ForwardedRequest)? {
+        switch self {
+        case .presence, .lookup, .offer: nil
+        case .accept(let message, token: _): (message.id, message.transfer, .accept(message))
+        case .decline(let message): (message.id, message.transfer, .decline(message))
+        case .cancel(let message): (message.id, message.transfer, .cancel(message))
+        case .progress(let message): (message.id, message.transfer, .progress(message))
+        case .delivered(let message): (message.id, message.transfer, .delivered(message))
+        }
     }
 }

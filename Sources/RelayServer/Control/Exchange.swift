@@ -3,11 +3,12 @@
 import NIOCore
 import WSProtocol
 
-/// Who is here, and what goes on between them: the sessions of each name, the transfers, and their tokens.
+/// Who is here, and what goes on between them: the sessions of each name on this node, the transfers whose home this
+/// node is, their tokens, and the part of this node's sessions in transfers of other homes.
 ///
-/// A value with one mutating method for each event, which returns what is to be done. It knows sessions by their id
-/// only, and what it asks for are messages to ids: nothing in here assumes that a session is on this node. No event
-/// costs more than the few sessions and transfers that it concerns.
+/// A value with one mutating method for each event, which returns what is to be done. A session on the receiving side
+/// may be on any node: what it is told goes through ``notify(_:_:)``. No event but the loss of a node costs more than
+/// the few sessions and transfers that it concerns.
 struct Exchange: Sendable {
     /// What there is under one name.
     struct Presence: Sendable {
@@ -24,6 +25,8 @@ struct Exchange: Sendable {
     /// Numbers that are kept as things happen, because counting them would mean to look at everything.
     struct Tally: Sendable {
         var activeTransfers = 0
+        /// Sessions' accepts of transfers of other homes.
+        var guestAccepts = 0
         var heldBytes = 0
         var receiving = 0
         var delivered: UInt64 = 0
@@ -31,22 +34,32 @@ struct Exchange: Sendable {
         var bytesRelayed: UInt64 = 0
     }
 
+    let node: NodeID
     let limits: ExchangeLimits
     var sessions: [SessionID: ExchangeSession] = [:]
     var names: [PeerName: Presence] = [:]
     var transfers: [TransferID: RelayedTransfer] = [:]
     var ledger: TokenLedger
     var deadlines = DeadlineQueue<TransferID>()
+    /// Where the halves of this home's streams are.
+    var halves: [TransferID: StreamHalves] = [:]
+    /// The sessions of other nodes on the receiving side of this home's transfers.
+    var remotes: [SessionID: Set<TransferID>] = [:]
+    /// The transfers of other homes that concern sessions of this node.
+    var guests: [TransferID: GuestTransfer] = [:]
     var tally = Tally()
     private(set) var isDraining = false
 
-    init(limits: ExchangeLimits) {
+    /// - Parameter node: this node's name, which its sessions' ids begin with.
+    init(node: NodeID = .alone, limits: ExchangeLimits) {
+        self.node = node
         self.limits = limits
         self.ledger = TokenLedger(lifetime: limits.tokenLifetime, capacity: limits.unclaimedTokens)
     }
 
-    /// Transfers that somebody has accepted and that are not over: what a graceful stop waits for.
-    var activeTransfers: Int { tally.activeTransfers }
+    /// Transfers that somebody has accepted and that are not over, of this home or with a receiver on this node: what a
+    /// graceful stop waits for.
+    var activeTransfers: Int { tally.activeTransfers + tally.guestAccepts }
 
     /// The earliest time at which ``timerFired(now:)`` may have something to do.
     var nextDeadline: NIODeadline? { deadlines.next }
@@ -58,14 +71,25 @@ struct Exchange: Sendable {
             return sessionOpened(session, user: user, request: request)
         case .requestReceived(let request, let session): return requestReceived(request, from: session, now: now)
         case .sessionClosed(let session): return sessionClosed(session, now: now)
-        case .streamChanged(let transfer, let event): return streamChanged(transfer, event, now: now)
+        case .downloadParked(let transfer, let node, let grant):
+            return downloadParked(transfer, on: node, grant, now: now)
+        case .streamChanged(let transfer, let event, let node):
+            return streamChanged(transfer, event, on: node, now: now)
         case .timerFired: return timerFired(now: now)
-        case .drainBegun:
-            isDraining = true
-            return []
+        case .drainBegun: return drainBegun()
         case .nameRemoved(let name):
             return names[name]?.sessions.map { .close($0, .policyViolation) } ?? []
+        case .receiversAppeared(let name, let sessions): return receiversAppeared(name, sessions, now: now)
+        case .messageReceived(let message, let node): return messageReceived(message, from: node, now: now)
+        case .requestForwarded(let request, let session): return requestForwarded(request, from: session, now: now)
+        case .nodeLost(let node): return nodeLost(node, now: now)
         }
+    }
+
+    /// Sessions that are in no transfer which goes on leave now, so that their clients find another node at once.
+    private mutating func drainBegun() -> [ExchangeAction] {
+        isDraining = true
+        return sessions.filter { !$0.value.isBusy }.map { .close($0.key, .goingAway) }
     }
 
     /// The login of `session` holds; `request` is to be answered.
@@ -86,39 +110,15 @@ struct Exchange: Sendable {
     mutating func sessionClosed(_ session: SessionID, now: NIODeadline) -> [ExchangeAction] {
         guard let gone = sessions.removeValue(forKey: session) else { return [] }
         if gone.isReceiving { tally.receiving -= 1 }
-        changePresence(gone.user.name) { presence in
+        var actions = changePresence(gone.user.name) { presence in
             presence.sessions.removeAll { $0 == session }
             presence.receiving.removeAll { $0 == session }
         }
-        return gone.offered.union(gone.incoming).flatMap { transfer in
-            change(transfer, now: now) { $0.sessionClosed(session) }
+        for transfer in gone.offered.union(gone.incoming) {
+            actions += change(transfer, now: now) { $0.sessionClosed(session) }
+            actions += guestLeft(transfer, session, wasAccepted: gone.accepted.contains(transfer))
         }
-    }
-
-    /// Uses `token` up for the half `role`; nil when it is no good. See ``TokenLedger/claim(_:as:now:)``.
-    mutating func claim(_ token: Token, as role: TransferRole, now: NIODeadline) -> TransferID? {
-        ledger.claim(token, as: role, now: now)
-    }
-
-    /// The byte path reports about `transfer`.
-    mutating func streamChanged(
-        _ transfer: TransferID, _ event: StreamEvent, now: NIODeadline
-    ) -> [ExchangeAction] {
-        switch event {
-        case .downloadParked:
-            // Without a token for the sender there will be no stream.
-            let canGoOn = ledger.hasRoom(now: now)
-            return change(transfer, now: now) {
-                canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable, now: now)
-            }
-        case .joined: return change(transfer, now: now) { $0.streamJoined() }
-        case .finished(let bytes):
-            tally.bytesRelayed &+= bytes
-            return change(transfer, now: now) { $0.streamFinished(now: now) }
-        case .cut(let code, let bytes):
-            tally.bytesRelayed &+= bytes
-            return change(transfer, now: now) { $0.streamCut(code, now: now) }
-        }
+        return actions
     }
 
     /// Deadlines may have passed.
@@ -132,10 +132,20 @@ struct Exchange: Sendable {
         return actions
     }
 
-    /// Changes what is known of `name`, and forgets it when nothing is left.
-    mutating func changePresence(_ name: PeerName, _ body: (inout Presence) -> Void) {
-        var presence = names.removeValue(forKey: name) ?? Presence()
+    /// Changes what is known of `name`, and forgets it when nothing is left. What other nodes have to know of it is
+    /// announced.
+    mutating func changePresence(_ name: PeerName, _ body: (inout Presence) -> Void) -> [ExchangeAction] {
+        let before = names.removeValue(forKey: name) ?? Presence()
+        var presence = before
         body(&presence)
         if !presence.isEmpty { names[name] = presence }
+        var actions: [ExchangeAction] = []
+        if before.receiving != presence.receiving {
+            actions.append(.announce(.receiving(name, sessions: Set(presence.receiving.map(\.number)))))
+        }
+        if before.offers.isEmpty != presence.offers.isEmpty {
+            actions.append(.announce(.waiting(name, !presence.offers.isEmpty)))
+        }
+        return actions
     }
 }

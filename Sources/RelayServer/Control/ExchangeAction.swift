@@ -4,12 +4,18 @@ import WSProtocol
 
 /// What to do after an event of the ``Exchange``, in this order.
 enum ExchangeAction: Hashable, Sendable {
-    /// Send this to a session.
+    /// Send this to a session of this node.
     case send(SessionID, ServerMessage)
-    /// Close a session's connection.
+    /// Close the connection of a session of this node.
     case close(SessionID, WebSocketCloseCode)
-    /// Cut the streams of a transfer.
-    case abortStream(TransferID, FailureCode)
+    /// Tell another node.
+    case tell(NodeID, NodeMessage)
+    /// Cut the halves of a stream that this node holds.
+    case abortStream(StreamKey, FailureCode)
+    /// Cut everything this node holds of transfers whose home was lost.
+    case abortStreams(ofHome: NodeID, FailureCode)
+    /// Let the other nodes know what there is here.
+    case announce(ExchangeAnnouncement)
     /// A transfer is over; for the log and the metrics.
     case transferEnded(TransferID, TransferOutcome)
 }

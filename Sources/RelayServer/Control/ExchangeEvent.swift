@@ -9,11 +9,30 @@ enum ExchangeEvent: Hashable, Sendable {
     case requestReceived(SessionRequest, from: SessionID)
     /// The connection is gone, whether it was ever open or not.
     case sessionClosed(SessionID)
-    case streamChanged(TransferID, StreamEvent)
+    /// The byte path of `node` holds the receiver's request of a transfer.
+    case downloadParked(TransferID, on: NodeID, UploadGrant)
+    /// The byte path of `node` reports anything else about a transfer of this home.
+    case streamChanged(TransferID, StreamEvent, on: NodeID)
     /// Deadlines may have passed.
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
     case drainBegun
     /// The name belongs to nobody any more: its sessions have to go.
     case nameRemoved(PeerName)
+    /// Other nodes have sessions of that name that want to be rung.
+    case receiversAppeared(PeerName, [SessionID])
+    /// Another node said something.
+    case messageReceived(NodeMessage, from: NodeID)
+    /// A client of another node asked something about a transfer of this home.
+    case requestForwarded(SessionRequest, from: SessionID)
+    /// Everything shared with that node's process is over.
+    case nodeLost(NodeID)
+}
+
+/// What the sender of a transfer gets for its upload.
+struct UploadGrant: Hashable, Sendable {
+    /// Not seen by anybody yet.
+    var token: Token
+    /// The own address of the node that holds the download, such as `https://n2.example.org`, if it has one.
+    var publicURL: String?
 }

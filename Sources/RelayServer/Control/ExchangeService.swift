@@ -18,7 +18,10 @@ final class ExchangeService: TransferDirectory {
     private enum Delivery: Sendable {
         case send(any SessionSink, ServerMessage)
         case close(any SessionSink, WebSocketCloseCode)
-        case abort(any StreamControl, TransferID, FailureCode)
+        case tell(any Cluster, NodeID, NodeMessage)
+        case announce(any Cluster, ExchangeAnnouncement)
+        case abort(any StreamControl, StreamKey, FailureCode)
+        case abortAll(any StreamControl, NodeID, FailureCode)
         case log(TransferID, TransferOutcome)
         case call(@Sendable () -> Void)
     }
@@ -26,6 +29,9 @@ final class ExchangeService: TransferDirectory {
     private struct State: Sendable {
         var exchange: Exchange
         var streams: (any StreamControl)?
+        let cluster: any Cluster
+        /// How often each node has been lost: what was begun for a process that is gone must not reach the next one.
+        var losses: [NodeID: UInt64] = [:]
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
         var lastSession: UInt64 = 0
@@ -38,12 +44,14 @@ final class ExchangeService: TransferDirectory {
                 switch action {
                 case .send(let session, let message): sinks[session].map { outbox.append(.send($0, message)) }
                 case .close(let session, let code): sinks[session].map { outbox.append(.close($0, code)) }
-                case .abortStream(let transfer, let code):
-                    streams.map { outbox.append(.abort($0, transfer, code)) }
+                case .tell(let node, let message): outbox.append(.tell(cluster, node, message))
+                case .announce(let announcement): outbox.append(.announce(cluster, announcement))
+                case .abortStream(let stream, let code): streams.map { outbox.append(.abort($0, stream, code)) }
+                case .abortStreams(let home, let code): streams.map { outbox.append(.abortAll($0, home, code)) }
                 case .transferEnded(let transfer, let outcome): outbox.append(.log(transfer, outcome))
                 }
             }
-            if exchange.activeTransfers == 0, !idleCallbacks.isEmpty {
+            if !idleCallbacks.isEmpty, exchange.activeTransfers == 0, streams?.count ?? 0 == 0 {
                 outbox += idleCallbacks.map { .call($0) }
                 idleCallbacks = []
             }
@@ -65,22 +73,27 @@ final class ExchangeService: TransferDirectory {
     }
 
     private let state: Mutex<State>
+    /// The other nodes.
+    let cluster: any Cluster
     private let node: NodeID
+    let claims = ClaimDesk()
     private let clock: @Sendable () -> NIODeadline
     private let logger: Logger
 
     /// - Parameters:
     ///   - node: this node's name, which its sessions' ids begin with.
+    ///   - cluster: the other nodes.
     ///   - streams: may also be given later, to ``attach(_:)``.
     ///   - clock: the time; another one in tests.
     init(
-        node: NodeID = .alone, limits: ExchangeLimits = Defaults.Exchange.limits, streams: (any StreamControl)? = nil,
-        logger: Logger, clock: @escaping @Sendable () -> NIODeadline = { .now() }
+        node: NodeID = .alone, cluster: any Cluster = NoCluster(), limits: ExchangeLimits = Defaults.Exchange.limits,
+        streams: (any StreamControl)? = nil, logger: Logger, clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
         self.node = node
+        self.cluster = cluster
         self.logger = logger
         self.clock = clock
-        self.state = Mutex(State(exchange: Exchange(limits: limits), streams: streams))
+        self.state = Mutex(State(exchange: Exchange(node: node, limits: limits), streams: streams, cluster: cluster))
     }
 
     /// Whom to ask to cut streams from now on.
@@ -121,18 +134,64 @@ final class ExchangeService: TransferDirectory {
 
     // MARK: - TransferDirectory
 
-    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<TransferID?> {
-        loop.makeSucceededFuture(claim(token, as: role))
+    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<StreamClaim?> {
+        let digest = TokenDigest(token)
+        if let claim = claim(digest, as: role, by: node) { return loop.makeSucceededFuture(claim) }
+        let (cluster, claims, node) = (cluster, claims, node)
+        return loop.makeFutureWithTask { try await cluster.home(of: digest) }.flatMap { home in
+            guard let home, home != node else { return loop.makeSucceededFuture(nil) }
+            return claims.ask(home, on: loop) { id in
+                cluster.send(.claim(id: id, digest: digest, role: role), to: home)
+            }
+        }
     }
 
-    /// Uses `token` up for the half `role`, at once. Of any number of callers with one token, one gets the transfer.
-    func claim(_ token: Token, as role: TransferRole) -> TransferID? {
+    /// Uses the token of `digest` up for the half `role` on the node `asker`, if this node is its home. Of any number of
+    /// callers with one token, one gets the transfer.
+    func claim(_ digest: TokenDigest, as role: TransferRole, by asker: NodeID) -> StreamClaim? {
         let now = clock()
-        return state.withLock { $0.exchange.claim(token, as: role, now: now) }
+        return state.withLock { $0.exchange.claim(digest, as: role, by: asker, now: now) }
     }
 
-    func streamChanged(_ transfer: TransferID, _ event: StreamEvent) {
-        handle(.streamChanged(transfer, event))
+    func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
+        guard stream.home == node else {
+            return cluster.send(.stream(transfer: stream.transfer, event), to: stream.home)
+        }
+        guard event == .downloadParked else { return handle(.streamChanged(stream.transfer, event, on: node)) }
+        downloadParked(stream.transfer, on: node)
+    }
+
+    /// The byte path of `holder` holds the receiver's request of a transfer of this home.
+    func downloadParked(_ transfer: TransferID, on holder: NodeID) {
+        whileAlive(holder) { [cluster] in
+            .downloadParked(transfer, on: holder, await cluster.uploadGrant(for: holder))
+        }
+    }
+
+    /// Handles an event that takes a moment to be made, unless `node` is lost before it is.
+    func whileAlive(_ node: NodeID, _ event: @escaping @Sendable () async -> ExchangeEvent) {
+        let losses = losses(of: node)
+        Task {
+            let event = await event()
+            if self.losses(of: node) == losses { handle(event) }
+        }
+    }
+
+    private func losses(of node: NodeID) -> UInt64 { state.withLock { $0.losses[node] ?? 0 } }
+
+    /// What was begun for the process that was `node` is not to be finished.
+    func noteLoss(of node: NodeID) { state.withLock { $0.losses[node, default: 0] += 1 } }
+
+    /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
+    func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
+        let now = clock()
+        let isMine = state.withLock { state in
+            let claim = state.exchange.claim(digest, as: role, by: asker, now: now)
+            let answer = NodeMessage.claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download)
+            state.append([.tell(asker, answer)])
+            return state.takesDelivery()
+        }
+        if isMine { deliver() }
     }
 
     // MARK: - Operations
@@ -149,10 +208,20 @@ final class ExchangeService: TransferDirectory {
     /// Refuses new offers and accepts from now on. What has been accepted goes on.
     func beginDrain() { handle(.drainBegun) }
 
-    /// Calls `callback` once, as soon as no accepted transfer is left; at once when there is none. From any thread.
+    /// Calls `callback` once, as soon as no accepted transfer and no stream is left; at once when there is none. From any
+    /// thread.
     func whenIdle(_ callback: @escaping @Sendable () -> Void) {
         let isMine = state.withLock { state in
             state.idleCallbacks.append(callback)
+            state.append([])
+            return state.takesDelivery()
+        }
+        if isMine { deliver() }
+    }
+
+    /// The last stream here has ended: a graceful stop may have waited for it.
+    func streamsEmptied() {
+        let isMine = state.withLock { state in
             state.append([])
             return state.takesDelivery()
         }
@@ -183,7 +252,10 @@ final class ExchangeService: TransferDirectory {
         switch delivery {
         case .send(let sink, let message): sink.send(message)
         case .close(let sink, let code): sink.close(code)
-        case .abort(let streams, let transfer, let code): streams.abort(transfer, code: code)
+        case .tell(let cluster, let node, let message): cluster.send(message, to: node)
+        case .announce(let cluster, let announcement): cluster.announce(announcement)
+        case .abort(let streams, let stream, let code): streams.abort(stream, code: code)
+        case .abortAll(let streams, let home, let code): streams.abortAll(of: home, code: code)
         case .log(let transfer, let outcome):
             let word =
                 switch outcome {

@@ -2,7 +2,7 @@
 
 import WSProtocol
 
-/// A session that is logged in, as the ``Exchange`` knows it.
+/// A session of this node that is logged in, as the ``Exchange`` knows it.
 struct ExchangeSession: Sendable {
     /// Who it is, with the keys that its own login vouched for.
     let user: User
@@ -10,16 +10,21 @@ struct ExchangeSession: Sendable {
     var isReceiving = false
     /// The transfers it offered.
     var offered: Set<TransferID> = []
-    /// The transfers on whose receiving side it is: rung, or accepted.
+    /// The transfers on whose receiving side it is: rung, or accepted; of this home and of others.
     var incoming: Set<TransferID> = []
     /// Those that it accepted.
     var accepted: Set<TransferID> = []
+    /// Those that it offered and somebody accepted.
+    var taken: Set<TransferID> = []
     /// `r1` was the challenge.
     private var lastID: UInt64 = 1
 
     init(user: User) {
         self.user = user
     }
+
+    /// Whether a graceful stop has to wait for it.
+    var isBusy: Bool { !accepted.isEmpty || !taken.isEmpty }
 
     /// The next id for something the relay says unasked.
     mutating func nextID() -> RequestID {

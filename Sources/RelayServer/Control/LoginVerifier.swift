@@ -18,6 +18,8 @@ struct LoginVerifier: Sendable {
             case .login: return try await login(attempt.credentials)
             case .register: return try await register(attempt)
             }
+        } catch let error as ClusterUnavailable {
+            return .refused(error.code)
         } catch {
             return .refused(.unavailable)
         }

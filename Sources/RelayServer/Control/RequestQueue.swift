@@ -8,13 +8,15 @@ enum RequestStep: Hashable, Sendable {
     case nothing
     /// Hand this on as it is; ask again with ``RequestQueue/finished()`` right away.
     case run(SessionRequest)
+    /// Have a token made for this, and call ``RequestQueue/finished()`` when the request has been handed on.
+    case mint(ClientMessage.Accept)
     /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
     case find(PeerName, for: ClientMessage)
     /// Too many are waiting already.
     case refuse(RequestID, FailureCode)
 }
 
-/// Keeps the requests of one session in order although some of them wait for the users' registry: a `cancel` must not
+/// Keeps the requests of one session in order although some of them wait for the users' registry or for other nodes: a `cancel` must not
 /// overtake its `offer`.
 struct RequestQueue: Sendable {
     private let capacity: Int
@@ -54,7 +56,7 @@ struct RequestQueue: Sendable {
         case .lookup(let request): return .find(request.name, for: message)
         case .offer(let request): return .find(request.to, for: message)
         case .presence(let request): return .run(.presence(request))
-        case .accept(let request): return .run(.accept(request))
+        case .accept(let request): return .mint(request)
         case .decline(let request): return .run(.decline(request))
         case .progress(let request): return .run(.progress(request))
         case .delivered(let request): return .run(.delivered(request))
@@ -69,10 +71,10 @@ struct RequestQueue: Sendable {
 
 extension SessionRequest {
     /// A request that waited for the users' registry, with its answer; nil for one that does not need it.
-    init?(_ message: ClientMessage, found user: User?) {
+    init?(_ message: ClientMessage, found user: User?, elsewhere: RemoteReceivers) {
         switch message {
-        case .lookup(let request): self = .lookup(request, user)
-        case .offer(let request): self = .offer(request, to: user)
+        case .lookup(let request): self = .lookup(request, user, elsewhere: elsewhere)
+        case .offer(let request): self = .offer(request, to: user, elsewhere: elsewhere)
         case .login, .register, .presence, .accept, .decline, .progress, .delivered, .cancel, .ping: return nil
         }
     }

@@ -2,16 +2,27 @@
 
 import WSProtocol
 
-/// A request of an open session, with what the users' registry had to say about it.
+/// A request of an open session, with what had to be found out for it first.
 enum SessionRequest: Hashable, Sendable {
     case presence(ClientMessage.Presence)
     /// The user is nil when nobody has the name.
-    case lookup(ClientMessage.Lookup, User?)
+    case lookup(ClientMessage.Lookup, User?, elsewhere: RemoteReceivers)
     /// The user is nil when nobody has the name.
-    case offer(ClientMessage.Offer, to: User?)
-    case accept(ClientMessage.Accept)
+    case offer(ClientMessage.Offer, to: User?, elsewhere: RemoteReceivers)
+    /// The token is the download's, not seen by anybody yet.
+    case accept(ClientMessage.Accept, token: Token)
     case decline(ClientMessage.Decline)
     case progress(ClientMessage.Progress)
     case delivered(ClientMessage.Delivered)
     case cancel(ClientMessage.Cancel)
+}
+
+/// The sessions of a name on other nodes that want to be rung.
+enum RemoteReceivers: Hashable, Sendable {
+    case known([SessionID])
+    /// The rest of the cluster cannot be asked.
+    case unknown
+
+    /// There are no other nodes, or nobody there.
+    static let none = RemoteReceivers.known([])
 }

@@ -12,10 +12,13 @@ import WSProtocol
 /// has to be queued, locked or woken. It happens once per transfer, before the first byte of content is taken.
 enum ConnectionMove {
     /// Starts the move; false when it cannot be done, with the connection left as it was.
+    ///
+    /// - Parameter lossMeans: what it means when the connection breaks without a word.
     static func move(
-        _ context: ChannelHandlerContext, request: UploadRequest, to place: StreamTable.Place, ticket: ConnectionTicket
+        _ channel: any Channel, request: UploadRequest, to place: StreamTable.Place,
+        ticket: ConnectionTicket, lossMeans: FailureCode = .senderGone
     ) -> Bool {
-        let operations = context.pipeline.syncOperations
+        let operations = channel.pipeline.syncOperations
         let duplicate = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
             fcntl(socket, F_DUPFD_CLOEXEC, 0)
         }
@@ -30,7 +33,7 @@ enum ConnectionMove {
         }
         ticket.hold()
         // The old channel lets go of its descriptor only; the connection lives on through the other one.
-        context.close(promise: nil)
+        channel.close(promise: nil)
         let loop = place.loop
         ClientBootstrap(group: loop)
             .channelOption(.maxMessagesPerRead, value: 1)
@@ -39,7 +42,7 @@ enum ConnectionMove {
                 channel.eventLoop.makeCompletedFuture {
                     let operations = channel.pipeline.syncOperations
                     if let session { try operations.addHandler(TLSHandler(adopting: session)) }
-                    try operations.addHandler(UploadHandler(request, into: place.stream()))
+                    try operations.addHandler(UploadHandler(request, into: place.stream(), lossMeans: lossMeans))
                 }
             }
             .withConnectedSocket(descriptor)
@@ -49,7 +52,7 @@ enum ConnectionMove {
                 case .failure:
                     // The bootstrap has closed the descriptor.
                     ticket.drop()
-                    loop.execute { place.stream().abort(.senderGone) }
+                    loop.execute { place.stream().abort(lossMeans) }
                 }
             }
         return true

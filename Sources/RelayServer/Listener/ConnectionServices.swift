@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import WSProtocol
 
 /// What connections need of the rest of the node.
 struct ConnectionServices: Sendable {
@@ -9,11 +10,19 @@ struct ConnectionServices: Sendable {
     var transfers: any TransferDirectory
     /// The streams this process holds.
     var streams: StreamTable
+    /// This node.
+    var node = NodeID.alone
+    /// Reaches the nodes that hold other halves; nil when there are none.
+    var connector: (any NodeConnector)?
+    /// The memory they are moved through.
+    let memory = StreamMemory()
     /// Who may come in.
     var admission: Admission
     /// Takes over connections that became WebSockets.
     var control: any ControlAcceptor
     var logger: Logger
+    /// Who is believed when it says whose a connection is.
+    var peers = TrustedPeers()
 }
 
 /// Takes over a connection that became a WebSocket.

@@ -95,6 +95,10 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if let redirection = purpose.redirection(for: head) { throw redirection }
             let route = try Route(head)
             if route != .health, isRefused { throw .full }
+            if services.peers.origin(for: context.channel.remoteAddress) == .field {
+                let client = TrustedPeers.client(of: head) ?? context.channel.remoteAddress
+                guard ticket.belongs(to: client) else { throw .full }
+            }
             switch route {
             case .health:
                 let answer = ResponseHead.complete(
@@ -106,12 +110,12 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 guard pending.readableBytes == 0 else { throw .malformed("bytes follow the upgrade request") }
                 upgrade(handshake, context)
             case .download(let token):
-                claim(token, as: .download, body: body, context) { handler, transfer, context in
-                    handler.replace(with: DownloadHandler(transfer: transfer, services: handler.services), context)
+                claim(token, as: .download, body: body, context) { handler, claim, context in
+                    handler.replace(with: DownloadHandler(claim.stream, services: handler.services), context)
                 }
             case .upload(let token):
-                claim(token, as: .upload, body: body, context) { handler, transfer, context in
-                    handler.join(UploadRequest(head, leftover: handler.pending), to: transfer, context)
+                claim(token, as: .upload, body: body, context) { handler, claim, context in
+                    handler.join(head, by: claim, context)
                 }
             }
         } catch {
@@ -127,9 +131,10 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var answer = ByteBuffer()
         handshake.writeAnswer(into: &answer)
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
-        let address = context.channel.remoteAddress?.ipAddress ?? "unknown"
         do {
-            try services.control.install(on: context.channel, audience: handshake.audience, address: address)
+            try services.control.install(
+                on: context.channel, audience: handshake.audience, address: ticket.client ?? "unknown"
+            )
             context.pipeline.syncOperations.removeHandler(self, promise: nil)
         } catch {
             services.logger.error("cannot set up a control connection", metadata: [LogKeys.error: "\(error)"])
@@ -139,43 +144,85 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func claim(
         _ token: Token, as role: TransferRole, body: RequestBodyReader, _ context: ChannelHandlerContext,
-        then proceed: @escaping (RequestHandler, TransferID, ChannelHandlerContext) -> Void
+        then proceed: @escaping (RequestHandler, StreamClaim, ChannelHandlerContext) -> Void
     ) {
         let bound = NIOLoopBound((self, context, proceed), eventLoop: context.eventLoop)
         services.transfers.claim(token, as: role, on: context.eventLoop).whenComplete { result in
             let (handler, context, proceed) = bound.value
             guard context.channel.isActive else {
-                if case .success(let transfer?) = result { handler.abandon(transfer, role) }
+                if case .success(let claim?) = result { handler.abandon(claim.stream, role) }
                 return
             }
             switch result {
-            case .success(let transfer?):
+            case .success(let claim?):
                 handler.ticket.identified()
-                proceed(handler, transfer, context)
+                proceed(handler, claim, context)
             case .success(nil): handler.end(with: TokenField.refused, body: body, context)
-            case .failure: handler.end(with: .stream(.unavailable), body: body, context)
+            case .failure(let error):
+                let code = (error as? ClusterUnavailable)?.code ?? .unavailable
+                handler.end(with: .stream(code), body: body, context)
             }
         }
     }
 
     /// The client left while its token was being claimed.
-    private func abandon(_ transfer: TransferID, _ role: TransferRole) {
+    private func abandon(_ stream: StreamKey, _ role: TransferRole) {
         let code: FailureCode = role == .download ? .receiverGone : .senderGone
-        services.streams.abort(transfer, code: code)
-        services.transfers.streamChanged(transfer, .cut(code, bytes: 0))
+        services.streams.abort(stream, code: code)
+        services.transfers.streamChanged(stream, .cut(code, bytes: 0))
     }
 
-    private func join(_ request: UploadRequest, to transfer: TransferID, _ context: ChannelHandlerContext) {
-        guard let place = services.streams.place(of: transfer) else {
-            services.transfers.streamChanged(transfer, .cut(.receiverGone, bytes: 0))
+    private func join(_ head: RequestHead, by claim: StreamClaim, _ context: ChannelHandlerContext) {
+        let request = UploadRequest(head, leftover: pending)
+        guard claim.download == services.node else { return hop(head, by: claim, context) }
+        guard let place = services.streams.place(of: claim.stream) else {
+            services.transfers.streamChanged(claim.stream, .cut(.receiverGone, bytes: 0))
             return end(with: .stream(.receiverGone), body: request.body, context)
         }
         if place.loop.inEventLoop {
             replace(with: UploadHandler(request, into: place.stream()), context)
-        } else if !ConnectionMove.move(context, request: request, to: place, ticket: ticket) {
-            services.streams.abort(transfer, code: .internalError)
+        } else if !ConnectionMove.move(context.channel, request: request, to: place, ticket: ticket) {
+            services.streams.abort(claim.stream, code: .internalError)
             end(with: .stream(.internalError), body: request.body, context)
         }
+    }
+
+    /// The receiver's half is on another node: the stream goes on to it.
+    private func hop(_ head: RequestHead, by claim: StreamClaim, _ context: ChannelHandlerContext) {
+        let stream = claim.stream
+        guard let connector = services.connector else { return refuseHop(.clusterUnavailable, stream, head, context) }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        NodeUplinkHandler.open(
+            stream, on: claim.download, length: UploadRequest(head, leftover: ByteBuffer()).length,
+            loop: context.eventLoop, connector: connector
+        ).whenComplete { result in
+            let (handler, context) = bound.value
+            switch result {
+            case .success(let uplink):
+                guard context.channel.isActive else {
+                    uplink.value.cut(.senderGone)
+                    return handler.abandon(stream, .upload)
+                }
+                let pipe = Pipe(
+                    stream, to: uplink.value, isHop: true, loop: context.eventLoop, services: handler.services
+                )
+                pipe.park()
+                uplink.value.attach(pipe)
+                let request = UploadRequest(head, leftover: handler.pending)
+                handler.replace(with: UploadHandler(request, into: pipe), context)
+            case .failure(let error):
+                let code = (error as? StreamHopRefused)?.code ?? .clusterUnavailable
+                handler.refuseHop(code, stream, head, context)
+            }
+        }
+    }
+
+    private func refuseHop(
+        _ code: FailureCode, _ stream: StreamKey, _ head: RequestHead, _ context: ChannelHandlerContext
+    ) {
+        services.transfers.streamChanged(stream, .cut(code, bytes: 0))
+        guard context.channel.isActive else { return }
+        end(with: .stream(code), body: RequestBodyReader(head.framing), context)
     }
 
     /// Answers with a refusal and lets the connection end.

@@ -5,19 +5,18 @@ import TLSTransport
 import WSProtocol
 
 /// The receiver's half: a request that is held until the sender comes, then an answer whose body is the sender's.
-final class DownloadHandler: ChannelInboundHandler {
+final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private var pipe: Pipe?
     private var context: ChannelHandlerContext?
-    private let transfer: TransferID
+    private let stream: StreamKey
     private let services: ConnectionServices
-    private var isChunked = false
-    private var isFirstChunk = true
+    private var framing = BodyWriter(length: 0)
 
-    init(transfer: TransferID, services: ConnectionServices) {
-        self.transfer = transfer
+    init(_ stream: StreamKey, services: ConnectionServices) {
+        self.stream = stream
         self.services = services
     }
 
@@ -27,10 +26,13 @@ final class DownloadHandler: ChannelInboundHandler {
     /// What the kernel knows about the receiver.
     var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
 
+    /// What the kernel's buffer for the receiver takes.
+    var sendBuffer: ReadAllowance.SendBuffer? { context.flatMap { ReceiverSocket.sendBuffer(of: $0.channel) } }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         SocketSettings.prepareForStreaming(context.channel)
-        let pipe = Pipe(transfer: transfer, download: self, loop: context.eventLoop, services: services)
+        let pipe = Pipe(stream, to: self, loop: context.eventLoop, services: services)
         self.pipe = pipe
         pipe.park()
     }
@@ -42,14 +44,13 @@ final class DownloadHandler: ChannelInboundHandler {
 
     /// Sends the answer's head; without a length the body is chunked (RFC 9112, section 7.1).
     func start(length: UInt64?) {
-        isChunked = length == nil
+        framing = BodyWriter(length: length)
+        if let context, let pipe { context.share(pipe.buffers) }
         var head = ByteBuffer()
         ResponseHead.write(
             .ok,
             [
-                .init(name: "Content-Type", value: "application/octet-stream"),
-                length.map { .init(name: "Content-Length", value: String($0)) }
-                    ?? .init(name: "Transfer-Encoding", value: "chunked"),
+                .init(name: "Content-Type", value: "application/octet-stream"), BodyWriter.field(length: length),
                 .init(name: "Cache-Control", value: "no-store"), .init(name: "Connection", value: "close"),
             ],
             into: &head
@@ -60,13 +61,7 @@ final class DownloadHandler: ChannelInboundHandler {
     /// Writes content; ``flush()`` sends it.
     func write(_ content: ByteBuffer) {
         guard let context else { return }
-        if isChunked {
-            // The end of one chunk and the size of the next travel together.
-            let size = String(content.readableBytes, radix: 16)
-            let frame = ByteBuffer(string: isFirstChunk ? "\(size)\r\n" : "\r\n\(size)\r\n")
-            isFirstChunk = false
-            context.write(wrapOutboundOut(frame), promise: nil)
-        }
+        if let prefix = framing.prefix(content.readableBytes) { context.write(wrapOutboundOut(prefix), promise: nil) }
         context.write(wrapOutboundOut(content), promise: nil)
     }
 
@@ -76,9 +71,8 @@ final class DownloadHandler: ChannelInboundHandler {
     /// Sends the end of the body and tells the pipe when everything is in the kernel's hands.
     func finish() {
         guard let context else { return }
-        let end = isChunked ? ByteBuffer(string: isFirstChunk ? "0\r\n\r\n" : "\r\n0\r\n\r\n") : ByteBuffer()
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(end)).whenSuccess { bound.value.pipe?.downloadFlushed() }
+        context.writeAndFlush(wrapOutboundOut(framing.end)).whenSuccess { bound.value.pipe?.downloadFlushed() }
     }
 
     /// Closes the connection as complete.
@@ -88,7 +82,7 @@ final class DownloadHandler: ChannelInboundHandler {
     }
 
     /// Closes the connection without close_notify: a cut is never an end.
-    func cut() {
+    func cut(_ code: FailureCode) {
         pipe = nil
         context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil)
         context?.close(promise: nil)

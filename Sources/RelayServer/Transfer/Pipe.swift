@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLSTransport
 import WSProtocol
 
 /// Joins the two halves of one transfer on one event loop: what the upload brings goes straight into the download's
@@ -8,21 +9,36 @@ import WSProtocol
 ///
 /// Lives from the moment the download is parked until the stream has ended. Bound to the download's event loop, to which
 /// the upload's connection is moved if it came in on another one. The rules are in ``StreamMachine``.
+///
+/// When the download is on another node, a pipe on each carries the stream: here into the connection between the nodes,
+/// there out of it.
 final class Pipe {
-    let transfer: TransferID
+    let key: StreamKey
+    /// The large buffers of the event loop.
+    let buffers: SharedBuffers
     private var machine: StreamMachine
-    private var download: DownloadHandler?
+    private var outlet: (any StreamOutlet)?
     private var upload: UploadHandler?
     private var tick: RepeatedTask?
     private let loop: any EventLoop
     private let services: ConnectionServices
 
-    init(transfer: TransferID, download: DownloadHandler, loop: any EventLoop, services: ConnectionServices) {
-        self.transfer = transfer
-        self.download = download
+    private let isHop: Bool
+
+    /// - Parameters:
+    ///   - outlet: where the bytes go.
+    ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
+    init(
+        _ key: StreamKey, to outlet: any StreamOutlet, isHop: Bool = false, loop: any EventLoop,
+        services: ConnectionServices
+    ) {
+        self.key = key
+        self.outlet = outlet
+        self.isHop = isHop
         self.loop = loop
         self.services = services
-        machine = StreamMachine(now: .now())
+        machine = StreamMachine(limits: isHop ? .hop : .init(), now: .now())
+        buffers = services.memory.buffers(of: loop)
     }
 
     /// Starts waiting for the sender.
@@ -32,7 +48,7 @@ final class Pipe {
         let bound = NIOLoopBound(self, eventLoop: loop)
         tick = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.ticked() }
         services.streams.add(self, loop: loop)
-        services.transfers.streamChanged(transfer, .downloadParked)
+        if !isHop { services.transfers.streamChanged(key, .downloadParked) }
     }
 
     /// Joins the sender's half.
@@ -40,21 +56,27 @@ final class Pipe {
         loop.preconditionInEventLoop()
         guard self.upload == nil else { return upload.refuse(.receiverGone) }
         self.upload = upload
+        services.streams.joined(isHop: isHop)
         run(machine.joined(length: length, now: .now()))
+    }
+
+    /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
+    func receiveBuffer() -> ByteBuffer {
+        buffers.takeReceiveBuffer(limit: ReadAllowance.bytes(outlet?.sendBuffer))
     }
 
     /// Takes content from the upload; false when it has nowhere to go.
     func forward(_ content: ByteBuffer) -> Bool {
-        guard machine.forwarded(content.readableBytes), let download else { return false }
-        download.write(content)
+        guard machine.forwarded(content.readableBytes), let outlet else { return false }
+        outlet.write(content)
         return true
     }
 
     /// Sends on what ``forward(_:)`` took.
-    func flush() { download?.flush() }
+    func flush() { outlet?.flush() }
 
     /// Whether the upload has to stop reading.
-    var isBlocked: Bool { download.map { !$0.isWritable } ?? false }
+    var isBlocked: Bool { outlet.map { !$0.isWritable } ?? false }
 
     /// The download's connection takes more, or no more.
     func writabilityChanged(isWritable: Bool) {
@@ -66,8 +88,8 @@ final class Pipe {
     func uploadCompleted() { run(machine.uploadCompleted()) }
     /// The upload's framing is broken.
     func uploadMalformed() { run(machine.uploadMalformed()) }
-    /// The upload's connection has ended early.
-    func uploadCut() { run(machine.uploadCut()) }
+    /// The upload's connection has ended early; `code` says who is gone.
+    func uploadCut(_ code: FailureCode) { run(machine.uploadCut(code)) }
     /// The download's connection has ended.
     func downloadCut() { run(machine.downloadCut()) }
     /// The end of the download's body has been written.
@@ -76,32 +98,39 @@ final class Pipe {
     func abort(_ code: FailureCode) { run(machine.aborted(code)) }
 
     private func ticked() {
-        run(machine.ticked(receiver: download?.receiverState, now: .now()))
+        run(machine.ticked(receiver: outlet?.receiverState, now: .now()))
     }
 
     private func run(_ actions: [StreamMachine.Action]) {
         for action in actions {
             switch action {
-            case .startDownload(let length): download?.start(length: length)
+            case .startDownload(let length): outlet?.start(length: length)
             case .startUpload: upload?.start()
-            case .finishDownload: download?.finish()
-            case .closeDownload: download?.close()
-            case .cutDownload: download?.cut()
-            case .refuseDownload(let code): download?.refuse(code)
+            case .finishDownload: outlet?.finish()
+            case .closeDownload: outlet?.close()
+            case .cutDownload(let code): outlet?.cut(code)
+            case .refuseDownload(let code): outlet?.refuse(code)
             case .answerUpload(let bytes): upload?.answer(bytes: bytes)
             case .refuseUpload(let code): upload?.refuse(code)
             case .refuseMalformedUpload: upload?.refuseMalformed()
             case .cutUpload: upload?.cut()
-            case .report(let event): services.transfers.streamChanged(transfer, event)
+            case .report(let event): report(event)
             }
         }
         guard machine.isEnded, tick != nil else { return }
         tick?.cancel()
         tick = nil
-        services.streams.remove(transfer)
+        services.streams.remove(key)
         // The handlers hold the pipe and the pipe holds them.
-        download = nil
+        outlet = nil
         upload = nil
+    }
+
+    /// The node that holds the download reports what goes well, and counts the bytes.
+    private func report(_ event: StreamEvent) {
+        guard isHop else { return services.transfers.streamChanged(key, event) }
+        guard case .cut(let code, bytes: _) = event else { return }
+        services.transfers.streamChanged(key, .cut(code, bytes: 0))
     }
 }
 

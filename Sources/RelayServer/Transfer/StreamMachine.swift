@@ -13,10 +13,15 @@ struct StreamMachine {
         /// A sender that is not held back has to bring at least `minimumBytes` in each window of this length.
         var progressWindow: TimeAmount = Defaults.Stream.progressWindow
         var minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes
-        /// A receiver that has something to take has to take at least one byte in this time.
-        var stall: TimeAmount = Defaults.Stream.receiverStall
+        /// A receiver that has something to take has to take at least one byte in this time; nil: others look at that.
+        var stall: TimeAmount? = Defaults.Stream.receiverStall
         /// A receiver whose network acknowledges nothing of what is in flight for this long is gone.
         var silence: TimeAmount = Defaults.Stream.receiverSilence
+        /// What it means that the far end is gone.
+        var gone = FailureCode.receiverGone
+
+        /// For a stream into another node: whether the receiver takes anything is that node's business.
+        static let hop = Limits(stall: nil, gone: .clusterUnavailable)
     }
 
     /// What the kernel knows about the connection to the receiver.
@@ -40,7 +45,7 @@ struct StreamMachine {
         /// Close the download as complete.
         case closeDownload
         /// Cut the download so that nobody takes it for complete.
-        case cutDownload
+        case cutDownload(FailureCode)
         /// Answer the download, whose body has not begun, with a refusal.
         case refuseDownload(FailureCode)
         /// Tell the sender that every byte was handed over.
@@ -142,12 +147,12 @@ struct StreamMachine {
         }
     }
 
-    /// The sender's connection ended before its body did.
-    mutating func uploadCut() -> [Action] {
+    /// The sender's connection ended before its body did; `code` says who is gone.
+    mutating func uploadCut(_ code: FailureCode) -> [Action] {
         switch state {
         case .streaming(let progress):
             state = .ended
-            return [.cutDownload, .cutUpload, .report(.cut(.senderGone, bytes: progress.bytes))]
+            return [.cutDownload(code), .cutUpload, .report(.cut(code, bytes: progress.bytes))]
         // The whole body is here: a sender that leaves now only misses the answer.
         case .parked, .finishing, .ended: return []
         }
@@ -158,13 +163,15 @@ struct StreamMachine {
         switch state {
         case .streaming(let progress):
             state = .ended
-            return [.cutDownload, .refuseMalformedUpload, .report(.cut(.senderGone, bytes: progress.bytes))]
+            return [
+                .cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: progress.bytes)),
+            ]
         case .parked, .finishing, .ended: return []
         }
     }
 
     /// The receiver's connection ended before the body did.
-    mutating func downloadCut() -> [Action] { end(.receiverGone, refusing: false) }
+    mutating func downloadCut() -> [Action] { end(limits.gone, refusing: false) }
 
     /// Whoever keeps the transfers has ended this one.
     mutating func aborted(_ code: FailureCode) -> [Action] { end(code, refusing: true) }
@@ -192,7 +199,7 @@ struct StreamMachine {
             return (refusing ? [.refuseDownload(code)] : []) + [.report(.cut(code, bytes: 0))]
         case .streaming(let progress), .finishing(let progress):
             state = .ended
-            return [.cutDownload, .refuseUpload(code), .report(.cut(code, bytes: progress.bytes))]
+            return [.cutDownload(code), .refuseUpload(code), .report(.cut(code, bytes: progress.bytes))]
         case .ended: return []
         }
     }
@@ -218,7 +225,7 @@ struct StreamMachine {
         _ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline
     ) -> FailureCode? {
         if let receiver {
-            if receiver.hasUnacknowledged, receiver.sinceAcknowledgement >= limits.silence { return .receiverGone }
+            if receiver.hasUnacknowledged, receiver.sinceAcknowledgement >= limits.silence { return limits.gone }
             if receiver.acknowledged != progress.acknowledged {
                 progress.acknowledged = receiver.acknowledged
                 progress.lastTaken = now
@@ -230,6 +237,6 @@ struct StreamMachine {
         case .parked, .streaming, .ended: hasSomethingToTake = progress.isBlocked
         }
         if !hasSomethingToTake { progress.lastTaken = now }
-        return now - progress.lastTaken >= limits.stall ? .stalled : nil
+        return limits.stall.map { now - progress.lastTaken >= $0 } ?? false ? .stalled : nil
     }
 }

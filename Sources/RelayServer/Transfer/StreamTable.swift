@@ -20,27 +20,51 @@ final class StreamTable: StreamControl {
         func stream() -> Pipe { pipe.value }
     }
 
-    private let places = Mutex<[TransferID: Place]>([:])
+    private let places = Mutex<[StreamKey: Place]>([:])
+    private let emptied = Mutex<(@Sendable () -> Void)?>(nil)
+    private let joins = Mutex(StreamCounts())
 
     /// How many streams there are.
     var count: Int { places.withLock { $0.count } }
 
-    /// Where `transfer`'s stream is; nil when this process holds none.
-    func place(of transfer: TransferID) -> Place? { places.withLock { $0[transfer] } }
+    /// How many streams have been joined since the start.
+    var counts: StreamCounts { joins.withLock { $0 } }
 
-    func abort(_ transfer: TransferID, code: FailureCode) {
-        guard let place = place(of: transfer) else { return }
+    /// A stream was joined here; `isHop` when its bytes go on to another node.
+    func joined(isHop: Bool) {
+        joins.withLock { if isHop { $0.toNodes &+= 1 } else { $0.toReceivers &+= 1 } }
+    }
+
+    /// Where `stream` is; nil when this process holds none.
+    func place(of stream: StreamKey) -> Place? { places.withLock { $0[stream] } }
+
+    func abort(_ stream: StreamKey, code: FailureCode) {
+        guard let place = place(of: stream) else { return }
         place.loop.execute { place.stream().abort(code) }
+    }
+
+    func abortAll(of home: NodeID, code: FailureCode) {
+        let places = places.withLock { $0.filter { $0.key.home == home }.map(\.value) }
+        for place in places { place.loop.execute { place.stream().abort(code) } }
     }
 
     /// Adds a stream; on `loop`.
     func add(_ pipe: Pipe, loop: any EventLoop) {
         let place = Place(pipe, loop: loop)
-        places.withLock { $0[pipe.transfer] = place }
+        places.withLock { $0[pipe.key] = place }
     }
 
     /// Removes a stream.
-    func remove(_ transfer: TransferID) {
-        _ = places.withLock { $0.removeValue(forKey: transfer) }
+    func remove(_ stream: StreamKey) {
+        let removed = places.withLock { places -> (@Sendable () -> Void)? in
+            places.removeValue(forKey: stream)
+            return places.isEmpty ? emptied.withLock { $0 } : nil
+        }
+        removed?()
+    }
+
+    /// Calls `callback` from now on whenever the last stream has gone.
+    func onEmptied(_ callback: @escaping @Sendable () -> Void) {
+        emptied.withLock { $0 = callback }
     }
 }

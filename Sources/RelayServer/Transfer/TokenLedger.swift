@@ -6,7 +6,7 @@ import WSProtocol
 /// The tokens that have been handed out and not been used yet.
 ///
 /// Each is bound to one transfer and one half of it, is good for one claim, and expires. All live equally long, so the
-/// order of minting is the order of expiry, and sweeping looks at nothing that is still good.
+/// order of issue is the order of expiry, and sweeping looks at nothing that is still good.
 struct TokenLedger: Sendable {
     private struct Entry: Sendable {
         var transfer: TransferID
@@ -19,7 +19,7 @@ struct TokenLedger: Sendable {
     private var entries: [TokenDigest: Entry] = [:]
     /// At most two for each transfer.
     private var digests: [TransferID: [TokenDigest]] = [:]
-    /// Every digest in the order of minting, with those that were used or revoked since.
+    /// Every digest in the order of issue, with those that were used or revoked since.
     private var byAge = CircularBuffer<(digest: TokenDigest, expiry: NIODeadline)>()
 
     /// - Parameters:
@@ -39,29 +39,31 @@ struct TokenLedger: Sendable {
         return byAge.count < capacity
     }
 
-    /// A fresh token for the half `role` of `transfer`; nil when there are too many already.
-    mutating func mint(_ transfer: TransferID, _ role: TransferRole, now: NIODeadline) -> Token? {
-        guard hasRoom(now: now) else { return nil }
-        let token = Token.random()
+    /// Makes `token`, which nobody has seen yet, good for the half `role` of `transfer`; false when there are too many
+    /// already.
+    mutating func issue(_ token: Token, for transfer: TransferID, _ role: TransferRole, now: NIODeadline) -> Bool {
+        guard hasRoom(now: now) else { return false }
         let digest = TokenDigest(token)
         let expiry = now + lifetime
         entries[digest] = Entry(transfer: transfer, role: role, expiry: expiry)
         digests[transfer, default: []].append(digest)
         byAge.append((digest, expiry))
-        return token
+        return true
     }
 
-    /// Uses `token` up; nil when it is unknown, used, expired, or for the other half. The last uses nothing up.
-    mutating func claim(_ token: Token, as role: TransferRole, now: NIODeadline) -> TransferID? {
-        let digest = TokenDigest(token)
+    /// Uses the token of `digest` up; nil when it is unknown, used, expired, or for the other half. The last uses nothing up.
+    mutating func claim(_ digest: TokenDigest, as role: TransferRole, now: NIODeadline) -> TransferID? {
         guard let entry = entries[digest], entry.role == role, now < entry.expiry else { return nil }
         remove(digest, of: entry.transfer)
         return entry.transfer
     }
 
-    /// Forgets the unused tokens of `transfer`.
-    mutating func revoke(_ transfer: TransferID) {
-        for digest in digests.removeValue(forKey: transfer) ?? [] { entries[digest] = nil }
+    /// Forgets the unused tokens of `transfer`, and says which they were.
+    @discardableResult
+    mutating func revoke(_ transfer: TransferID) -> [TokenDigest] {
+        let unused = digests.removeValue(forKey: transfer) ?? []
+        for digest in unused { entries[digest] = nil }
+        return unused
     }
 
     /// Forgets what has expired.

@@ -5,15 +5,15 @@ import WSProtocol
 
 /// What the byte path asks of, and tells to, whoever keeps the transfers.
 ///
-/// Safe to call from any thread. Today the answers come from this process; a claim is a future because in a cluster it
-/// is one atomic command of the shared store.
+/// Safe to call from any thread. A claim is a future because in a cluster another node may have to be asked.
 protocol TransferDirectory: Sendable {
     /// Uses up `token` for the half `role`, atomically: of any number of callers with one token, exactly one gets the
-    /// transfer. Unknown, used, expired and wrong-side tokens all give nil; a wrong-side claim uses nothing up.
-    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<TransferID?>
+    /// transfer. Unknown, used, expired and wrong-side tokens all give nil; a wrong-side claim uses nothing up. Fails
+    /// with ``ClusterUnavailable`` when whoever knows cannot be asked.
+    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<StreamClaim?>
 
     /// Something happened to the stream of a transfer that was claimed.
-    func streamChanged(_ transfer: TransferID, _ event: StreamEvent)
+    func streamChanged(_ stream: StreamKey, _ event: StreamEvent)
 }
 
 /// What the byte path reports about one transfer's stream.
@@ -30,6 +30,12 @@ enum StreamEvent: Hashable, Sendable {
 
 /// What the keeper of the transfers asks of the byte path. Safe to call from any thread.
 protocol StreamControl: Sendable {
-    /// Cuts whatever halves of `transfer` are attached, telling both ends `code`. Harmless when there are none.
-    func abort(_ transfer: TransferID, code: FailureCode)
+    /// How many streams there are here.
+    var count: Int { get }
+
+    /// Cuts whatever halves of `stream` are attached here, telling both ends `code`. Harmless when there are none.
+    func abort(_ stream: StreamKey, code: FailureCode)
+
+    /// Cuts every stream whose home is `home`.
+    func abortAll(of home: NodeID, code: FailureCode)
 }

@@ -16,10 +16,13 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var isReadHeldBack = false
     private var hasForwarded = false
     private var hasStarted = false
+    private let lossMeans: FailureCode
 
-    init(_ request: UploadRequest, into pipe: Pipe) {
+    /// - Parameter lossMeans: what it means when the connection breaks without a word.
+    init(_ request: UploadRequest, into pipe: Pipe, lossMeans: FailureCode = .senderGone) {
         self.request = request
         self.pipe = pipe
+        self.lossMeans = lossMeans
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -45,7 +48,12 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// The receiver is there: lets the sender begin and takes what it has sent already.
     func start() {
-        guard let context else { return }
+        guard let context, let pipe else { return }
+        // Without TLS what was read would wait for the receiver as it is, in a buffer that is far too large for that.
+        if context.share(pipe.buffers) {
+            let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)
+            try? context.channel.syncOptions?.setOption(.recvAllocator, value: allocator)
+        }
         if request.expectsContinue {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
@@ -134,17 +142,17 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A sender that says it has nothing more to say, although its body is not complete, has been cut.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event as? TLSEvent == .peerClosed { pipe?.uploadCut() }
+        if event as? TLSEvent == .peerClosed { pipe?.uploadCut(.senderGone) }
         context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        pipe?.uploadCut()
+        pipe?.uploadCut(lossMeans)
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        pipe?.uploadCut()
+        pipe?.uploadCut(lossMeans)
         context.close(promise: nil)
     }
 }

@@ -109,7 +109,11 @@ extension RelayedTransfer {
     }
 
     /// A session's connection is gone.
-    package mutating func sessionClosed(_ session: SessionID) -> [TransferAction] {
+    ///
+    /// - Parameter isNodeLost: whether the session's node is gone with it: the client is probably still there, and
+    ///   worth another try.
+    package mutating func sessionClosed(_ session: SessionID, isNodeLost: Bool = false) -> [TransferAction] {
+        let code: FailureCode = isNodeLost ? .clusterUnavailable : .receiverGone
         switch state {
         case .waiting: return session == sender ? fail(.senderGone, except: session) : []
         case .ringing(let payload, var rung, let lastDecline, let deadline):
@@ -120,9 +124,10 @@ extension RelayedTransfer {
             return endIfNobodyIsLeft()
         case .accepted, .parked, .streaming, .streamed:
             if session == sender { return fail(.senderGone, except: session) }
-            return session == receiver ? fail(.receiverGone, except: session) : []
-        case .broken(let receiver, let code, deadline: _):
-            return session == sender || session == receiver ? fail(code, except: session) : []
+            return session == receiver ? fail(code, except: session) : []
+        case .broken(let receiver, let cause, deadline: _):
+            guard session == sender || session == receiver else { return [] }
+            return fail(isNodeLost ? code : cause, except: session)
         case .confirmed(let receiver, let payload, deadline: _):
             if session == sender { return end(.delivered, [.abortStream(.senderGone)]) }
             // What the receiver came for is done.

@@ -50,17 +50,26 @@ struct ExchangeFixture {
     ) -> (TransferID, [ExchangeAction]) {
         let user = Self.user(name)
         let actions = ask(session) {
-            .offer(.init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: Self.payload), to: user)
+            .offer(
+                .init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: Self.payload), to: user,
+                elsewhere: .none)
         }
         return (transfer, actions)
     }
 
     mutating func accept(_ session: SessionID, _ transfer: TransferID) -> [ExchangeAction] {
-        ask(session) { .accept(.init(id: $0, transfer: transfer, payload: Self.payload)) }
+        ask(session) { .accept(.init(id: $0, transfer: transfer, payload: Self.payload), token: .random()) }
     }
 
+    mutating func claim(_ token: Token, as role: TransferRole) -> TransferID? {
+        exchange.claim(TokenDigest(token), as: role, by: .alone, now: now)?.stream.transfer
+    }
+
+    /// The byte path of the home reports; the download's token has been claimed there.
     mutating func stream(_ transfer: TransferID, _ event: StreamEvent) -> [ExchangeAction] {
-        handle(.streamChanged(transfer, event))
+        exchange.halves[transfer] = StreamHalves(download: .alone, upload: .alone)
+        guard event == .downloadParked else { return handle(.streamChanged(transfer, event, on: .alone)) }
+        return handle(.downloadParked(transfer, on: .alone, UploadGrant(token: .random())))
     }
 
     /// A transfer from a new session of alice's to a new one of bob's, as far as its bytes flow.
@@ -85,8 +94,32 @@ func words(_ actions: [ExchangeAction]) -> [String] {
         case .send(let session, let message): "\(session.number):\(message.kind.rawValue)"
         case .close(let session, let code): "\(session.number):close.\(code.rawValue)"
         case .abortStream(_, let code): "abort.\(code.rawValue)"
-        case .transferEnded: nil
+        case .tell(let node, let message): "\(node):\(word(message))"
+        case .abortStreams(let home, let code): "abort.\(home).\(code.rawValue)"
+        case .transferEnded, .announce: nil
         }
+    }
+}
+
+/// What one node tells another, in short.
+func word(_ message: NodeMessage) -> String {
+    switch message {
+    case .ring(let session, transfer: _, from: _, payload: _): "\(session).ring"
+    case .start(let session, request: _, transfer: _, token: _, expires: _): "\(session).start"
+    case .ok(let session, request: _): "\(session).ok"
+    case .refuse(let session, request: _, let code): "\(session).refuse.\(code.rawValue)"
+    case .failed(let session, transfer: _, let code, by: _): "\(session).failed.\(code.rawValue)"
+    case .release(let session, transfer: _): "\(session).release"
+    case .request(let session, .accept): "\(session).accept"
+    case .request(let session, .decline): "\(session).decline"
+    case .request(let session, .cancel): "\(session).cancel"
+    case .request(let session, .progress): "\(session).progress"
+    case .request(let session, .delivered): "\(session).delivered"
+    case .left(let session, transfer: _): "\(session).left"
+    case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
+    case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"
+    case .stream(transfer: _, _): "stream"
+    case .abort(transfer: _, let code): "abort.\(code.rawValue)"
     }
 }
 

@@ -54,8 +54,10 @@ private final class HastySink: SessionSink {
 /// Remembers what it was asked to cut.
 private final class RecordingStreams: StreamControl {
     let aborted = Mutex<[FailureCode]>([])
+    let count = 0
 
-    func abort(_: TransferID, code: FailureCode) { aborted.withLock { $0.append(code) } }
+    func abortAll(of home: NodeID, code: FailureCode) {}
+    func abort(_: StreamKey, code: FailureCode) { aborted.withLock { $0.append(code) } }
 }
 
 @Suite struct ExchangeServiceTests {
@@ -77,11 +79,16 @@ private final class RecordingStreams: StreamControl {
         let payload = ExchangeFixture.payload
         ask(
             session,
-            .offer(.init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload), to: bob))
+            .offer(
+                .init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload), to: bob,
+                elsewhere: .none)
+        )
     }
 
     private func accept(_ session: SessionID, _ transfer: TransferID) {
-        ask(session, .accept(.init(id: .unknown, transfer: transfer, payload: ExchangeFixture.payload)))
+        ask(
+            session,
+            .accept(.init(id: .unknown, transfer: transfer, payload: ExchangeFixture.payload), token: .random()))
     }
 
     @Test func ofAThousandClaimsOneSucceeds() throws {
@@ -97,7 +104,7 @@ private final class RecordingStreams: StreamControl {
             DispatchQueue.concurrentPerform(iterations: 1000) { index in
                 // Those of the wrong side take part and disturb nothing.
                 let role: TransferRole = index.isMultiple(of: 10) ? .upload : .download
-                if service.claim(token, as: role) != nil { winners.withLock { $0 += 1 } }
+                if service.claim(TokenDigest(token), as: role, by: .alone) != nil { winners.withLock { $0 += 1 } }
             }
             #expect(winners.withLock { $0 } == 1)
             ask(alice, .cancel(.init(id: .unknown, transfer: transfer, code: .cancelled)))
@@ -164,13 +171,13 @@ private final class RecordingStreams: StreamControl {
         accept(bob, transfer)
         let token = try #require(sink.takeTokens().first)
         let loop = NIOAsyncTestingEventLoop()
-        #expect(try await service.claim(token, as: .download, on: loop).get() == transfer)
+        #expect(try await service.claim(token, as: .download, on: loop).get()?.stream.transfer == transfer)
         #expect(try await service.claim(token, as: .download, on: loop).get() == nil)
         service.handle(.sessionClosed(alice))
         #expect(streams.aborted.withLock { $0 } == [.senderGone])
     }
 
-    @Test func aStopWaitsForWhatIsRunning() {
+    @Test func aStopWaitsForWhatIsRunning() throws {
         let sinks = [RecordingSink(), RecordingSink(), RecordingSink()]
         let alice = open("alice", sinks[0], receiving: false)
         let bob = open("bob", sinks[1])
@@ -178,12 +185,14 @@ private final class RecordingStreams: StreamControl {
         let transfer = TransferID.random()
         offer(alice, transfer)
         accept(bob, transfer)
+        let token = try #require(sinks[1].takeTokens().first)
+        _ = service.claim(TokenDigest(token), as: .download, by: .alone)
         service.beginDrain()
         let idle = Mutex(0)
         let idleNow: @Sendable () -> Int = { idle.withLock { $0 } }
         service.whenIdle { idle.withLock { $0 += 1 } }
         #expect(idleNow() == 0 && service.activeTransfers == 1 && service.status.isDraining)
-        service.streamChanged(transfer, .cut(.stalled, bytes: 1))
+        service.streamChanged(StreamKey(home: .alone, transfer: transfer), .cut(.stalled, bytes: 1))
         #expect(idleNow() == 1 && service.activeTransfers == 0)
         service.whenIdle { idle.withLock { $0 += 1 } }
         #expect(idleNow() == 2)
@@ -211,7 +220,7 @@ private final class RecordingStreams: StreamControl {
         ask(.presence(.init(id: .unknown, receiving: true)), other, service)
         let payload = ExchangeFixture.payload
         let offer = ClientMessage.Offer(id: .unknown, transfer: .random(), to: alice.name, wait: true, payload: payload)
-        ask(.offer(offer, to: alice), session, service)
+        ask(.offer(offer, to: alice, elsewhere: .none), session, service)
         loop.advanceTime(by: .seconds(5))
         #expect(service.status.ringing == 1)
         elapsed.withLock { $0 = .minutes(10) }

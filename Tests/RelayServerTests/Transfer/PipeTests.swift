@@ -84,7 +84,7 @@ import WSProtocol
             let download = try await relay.connect()
             download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
             try await relay.directory.wait(for: transfer, .downloadParked)
-            relay.services.streams.abort(transfer, code: .cancelled)
+            relay.services.streams.abort(StreamKey(home: .alone, transfer: transfer), code: .cancelled)
             let answer = try await download.everything()
             #expect(answer.hasPrefix("HTTP/1.1 502 "))
             #expect(answer.contains("\"cancelled\""))
@@ -122,7 +122,7 @@ import WSProtocol
         }
     }
 
-    private static func content(of answer: String) -> String {
+    static func content(of answer: String) -> String {
         guard let end = answer.firstRange(of: "\r\n\r\n") else { return "" }
         let body = answer[end.upperBound...]
         guard answer[..<end.lowerBound].contains("chunked") else { return String(body) }

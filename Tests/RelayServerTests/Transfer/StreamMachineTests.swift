@@ -36,14 +36,15 @@ import WSProtocol
         case (.streaming, .joined), (.finishing, .joined), (.ended, .joined): [.refuseUpload(.receiverGone)]
         case (.streaming, .completed): [.finishDownload]
         case (.finishing, .flushed): [.closeDownload, .answerUpload(bytes: 5), .report(.finished(bytes: 5))]
-        case (.streaming, .uploadCut): [.cutDownload, .cutUpload, .report(.cut(.senderGone, bytes: 5))]
-        case (.streaming, .malformed): [.cutDownload, .refuseMalformedUpload, .report(.cut(.senderGone, bytes: 5))]
+        case (.streaming, .uploadCut): [.cutDownload(.senderGone), .cutUpload, .report(.cut(.senderGone, bytes: 5))]
+        case (.streaming, .malformed):
+            [.cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: 5))]
         case (.parked, .downloadCut): [.report(.cut(.receiverGone, bytes: 0))]
         case (.streaming, .downloadCut), (.finishing, .downloadCut):
-            [.cutDownload, .refuseUpload(.receiverGone), .report(.cut(.receiverGone, bytes: 5))]
+            [.cutDownload(.receiverGone), .refuseUpload(.receiverGone), .report(.cut(.receiverGone, bytes: 5))]
         case (.parked, .aborted): [.refuseDownload(.cancelled), .report(.cut(.cancelled, bytes: 0))]
         case (.streaming, .aborted), (.finishing, .aborted):
-            [.cutDownload, .refuseUpload(.cancelled), .report(.cut(.cancelled, bytes: 5))]
+            [.cutDownload(.cancelled), .refuseUpload(.cancelled), .report(.cut(.cancelled, bytes: 5))]
         default: []
         }
     }
@@ -156,7 +157,7 @@ import WSProtocol
         func uploadCompleted() -> [StreamMachine.Action] { machine.uploadCompleted() }
         func downloadFlushed() -> [StreamMachine.Action] { machine.downloadFlushed() }
         func uploadMalformed() -> [StreamMachine.Action] { machine.uploadMalformed() }
-        func uploadCut() -> [StreamMachine.Action] { machine.uploadCut() }
+        func uploadCut() -> [StreamMachine.Action] { machine.uploadCut(.senderGone) }
         func downloadCut() -> [StreamMachine.Action] { machine.downloadCut() }
         func aborted(_ code: FailureCode) -> [StreamMachine.Action] { machine.aborted(code) }
         func ticked(receiver: Receiver?, now: NIODeadline) -> [StreamMachine.Action] {

@@ -15,12 +15,18 @@ struct TestRelay {
     let services: ConnectionServices
     let channel: any Channel
 
-    static func start() async throws -> TestRelay {
+    /// - Parameters:
+    ///   - node: what the node is called.
+    ///   - directory: shared by the nodes of one test.
+    ///   - connector: how it reaches other nodes.
+    static func start(
+        node: NodeID = .alone, directory: TestDirectory = TestDirectory(), connector: (any NodeConnector)? = nil
+    ) async throws -> TestRelay {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let directory = TestDirectory()
         let services = ConnectionServices(
-            transfers: directory, streams: StreamTable(), admission: Admission(descriptorLimit: 1000),
-            control: NoControl(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            transfers: directory, streams: StreamTable(), node: node, connector: connector,
+            admission: Admission(descriptorLimit: 1000), control: NoControl(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
         let channel = try await RelayListener.bootstrap(group: group, services: services) {
             channel, ticket, isRefused in
@@ -147,6 +153,12 @@ final class TestDirectory: TransferDirectory {
         var waiters: [(TransferID, StreamEvent, CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
+    private let downloadNode: NodeID
+
+    /// - Parameter downloadNode: where uploads are told that their downloads are.
+    init(downloadNode: NodeID = .alone) {
+        self.downloadNode = downloadNode
+    }
 
     func mint() -> (TransferID, up: Token, down: Token) {
         let (transfer, up, down) = (TransferID.random(), Token.random(), Token.random())
@@ -157,16 +169,20 @@ final class TestDirectory: TransferDirectory {
         return (transfer, up, down)
     }
 
-    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<TransferID?> {
+    func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<StreamClaim?> {
         let transfer = state.withLock { state -> TransferID? in
             guard let (transfer, expected) = state.tokens[token], expected == role else { return nil }
             state.tokens[token] = nil
             return transfer
         }
-        return loop.makeSucceededFuture(transfer)
+        let claim = transfer.map {
+            StreamClaim(stream: StreamKey(home: .alone, transfer: $0), download: downloadNode)
+        }
+        return loop.makeSucceededFuture(claim)
     }
 
-    func streamChanged(_ transfer: TransferID, _ event: StreamEvent) {
+    func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
+        let transfer = stream.transfer
         let ready = state.withLock { state in
             state.events[transfer, default: []].append(event)
             let ready = state.waiters.filter { $0.0 == transfer && $0.1 == event }.map(\.2)

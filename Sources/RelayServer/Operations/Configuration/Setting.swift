@@ -19,6 +19,8 @@ enum Setting: String, CaseIterable, Sendable {
     case clusterSecret = "cluster-secret"
     case publicURL = "public-url"
     case httpListen = "http-listen"
+    case proxyProtocol = "proxy-protocol"
+    case trustedProxy = "trusted-proxy"
     case logLevel = "log-level"
     case logFormat = "log-format"
     case pidFile = "pid-file"
@@ -28,5 +30,5 @@ enum Setting: String, CaseIterable, Sendable {
     var variable: String { "RELAY_" + rawValue.uppercased().replacing("-", with: "_") }
 
     /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
-    var isList: Bool { self == .listen }
+    var isList: Bool { [.listen, .proxyProtocol, .trustedProxy].contains(self) }
 }

@@ -10,6 +10,7 @@ enum ServerComposition {
     static func compose(_ context: ServerContext) async throws -> ServerParts {
         let streams = StreamTable()
         let exchange = ExchangeService(streams: streams, logger: context.logger)
+        streams.onEmptied { [weak exchange] in exchange?.streamsEmptied() }
         exchange.startSweeping(on: context.group.next())
         guard let agent = Label(rawValue: "relay-server/\(ProgramVersion.current)") else {
             throw OperatorError(.configuration, "the program's version is not printable")
@@ -21,7 +22,10 @@ enum ServerComposition {
         let admission = Admission(descriptorLimit: context.descriptorLimit)
         let services = ConnectionServices(
             transfers: exchange, streams: streams, admission: admission,
-            control: ControlPipeline(services: control), logger: context.logger
+            control: ControlPipeline(services: control), logger: context.logger,
+            peers: TrustedPeers(
+                sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
+            )
         )
         var parts = ServerParts(
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },

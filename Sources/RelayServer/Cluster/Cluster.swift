@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// The other nodes, as this node's sessions and transfers need them. For any thread.
+protocol Cluster: Sendable {
+    /// Tells another node, after everything it was told before. When that cannot be done, the node is lost.
+    func send(_ message: NodeMessage, to node: NodeID)
+
+    /// Lets the others find something of this node, until it is taken back.
+    func announce(_ announcement: ExchangeAnnouncement)
+
+    /// The sessions of `name` on other nodes that want to be rung.
+    func receivers(of name: PeerName) async -> RemoteReceivers
+
+    /// A fresh token whose home is this node. The others know so when it returns, if they can be told at all.
+    func newToken() async -> Token
+
+    /// What the sender of a transfer gets whose download is held by `node`.
+    func uploadGrant(for node: NodeID) async -> UploadGrant
+
+    /// The node to ask about a token; nil when nobody has made such a token known.
+    func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID?
+}
+
+/// A node that is the only one.
+struct NoCluster: Cluster {
+    func send(_ message: NodeMessage, to node: NodeID) {}
+    func announce(_ announcement: ExchangeAnnouncement) {}
+    func receivers(of name: PeerName) async -> RemoteReceivers { .none }
+    func newToken() async -> Token { .random() }
+    func uploadGrant(for node: NodeID) async -> UploadGrant { UploadGrant(token: .random()) }
+    func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? { nil }
+}

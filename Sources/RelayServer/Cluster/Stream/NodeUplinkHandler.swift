@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TLSTransport
+import WSProtocol
+
+/// The way of a stream to the node that holds its download: a request to that node, whose body is the sender's.
+///
+/// The sender's cut is passed on as the end of TLS in the middle of the body; a connection that merely breaks means that
+/// a node, or the network between two, is gone.
+final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        /// The other node has to say that it has the download.
+        case asking(EventLoopPromise<NIOLoopBound<NodeUplinkHandler>>, deadline: Scheduled<Void>)
+        case open(Pipe)
+        /// The whole body is sent; the other node has to say that it was handed over.
+        case finished(Pipe)
+        case ended
+    }
+
+    private var state = State.ended
+    private var context: ChannelHandlerContext?
+    private var parser = NodeAnswerParser()
+    private var framing: BodyWriter
+    private let length: UInt64?
+    private let stream: StreamKey
+    private let node: NodeID
+
+    private init(_ stream: StreamKey, on node: NodeID, length: UInt64?) {
+        self.stream = stream
+        self.node = node
+        self.length = length
+        framing = BodyWriter(length: length)
+    }
+
+    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``.
+    static func open(
+        _ stream: StreamKey, on node: NodeID, length: UInt64?, loop: any EventLoop, connector: any NodeConnector
+    ) -> EventLoopFuture<NIOLoopBound<NodeUplinkHandler>> {
+        let handler = NIOLoopBound(NodeUplinkHandler(stream, on: node, length: length), eventLoop: loop)
+        let joined = loop.makePromise(of: NIOLoopBound<NodeUplinkHandler>.self)
+        connector.connect(to: node, on: loop) { channel in
+            try channel.pipeline.syncOperations.addHandler(handler.value)
+        }.whenComplete { result in
+            switch result {
+            case .success: handler.value.ask(joined)
+            case .failure: joined.fail(StreamHopRefused(code: .clusterUnavailable))
+            }
+        }
+        return joined.futureResult
+    }
+
+    private func ask(_ joined: EventLoopPromise<NIOLoopBound<NodeUplinkHandler>>) {
+        guard let context, context.channel.isActive else {
+            return joined.fail(StreamHopRefused(code: .clusterUnavailable))
+        }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let deadline = context.eventLoop.scheduleTask(in: Defaults.Stream.nodeTimeout) {
+            bound.value.broke(.clusterUnavailable)
+        }
+        state = .asking(joined, deadline: deadline)
+        SocketSettings.prepareForStreaming(context.channel)
+        var head = ByteBuffer()
+        head.writeString("PUT /stream HTTP/1.1\r\nHost: \(node)\r\n")
+        head.writeString("Relay-Home: \(stream.home)\r\nRelay-Transfer: \(stream.transfer)\r\n")
+        let field = BodyWriter.field(length: length)
+        head.writeString("\(field.name): \(field.value)\r\nExpect: 100-continue\r\n\r\n")
+        context.writeAndFlush(wrapOutboundOut(head), promise: nil)
+    }
+
+    /// The stream's bytes come from `pipe` from now on.
+    func attach(_ pipe: Pipe) {
+        guard let context, context.channel.isActive else { return pipe.abort(.clusterUnavailable) }
+        state = .open(pipe)
+    }
+
+    // MARK: - StreamOutlet
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
+
+    var sendBuffer: ReadAllowance.SendBuffer? { context.flatMap { ReceiverSocket.sendBuffer(of: $0.channel) } }
+
+    /// The request's head, which announces the body, has been sent already.
+    func start(length: UInt64?) {
+        if let context, case .open(let pipe) = state { context.share(pipe.buffers) }
+    }
+
+    func write(_ content: ByteBuffer) {
+        guard let context else { return }
+        if let prefix = framing.prefix(content.readableBytes) { context.write(wrapOutboundOut(prefix), promise: nil) }
+        context.write(wrapOutboundOut(content), promise: nil)
+    }
+
+    func flush() { context?.flush() }
+
+    func finish() {
+        guard let context, case .open(let pipe) = state else { return }
+        state = .finished(pipe)
+        context.writeAndFlush(wrapOutboundOut(framing.end), promise: nil)
+    }
+
+    func close() {
+        state = .ended
+        context?.close(promise: nil)
+    }
+
+    func cut(_ code: FailureCode) {
+        state = .ended
+        if code != .senderGone { context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
+        context?.close(promise: nil)
+    }
+
+    func refuse(_ code: FailureCode) { cut(code) }
+
+    // MARK: - ChannelInboundHandler
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        broke(.clusterUnavailable)
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let answer = parser.feed(unwrapInboundIn(data)) else { return }
+        switch (answer, state) {
+        case (.proceed, .asking(let joined, let deadline)):
+            deadline.cancel()
+            state = .ended
+            joined.succeed(NIOLoopBound(self, eventLoop: context.eventLoop))
+        case (.complete, .finished(let pipe)): pipe.downloadFlushed()
+        case (.refused(let code), _): broke(code)
+        case (.proceed, _), (.complete, _), (.malformed, _): broke(.clusterUnavailable)
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        switch state {
+        case .open(let pipe), .finished(let pipe): pipe.writabilityChanged(isWritable: context.channel.isWritable)
+        case .asking, .ended: break
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? TLSEvent == .peerClosed { broke(.clusterUnavailable) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        broke(.clusterUnavailable)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { broke(.clusterUnavailable) }
+
+    /// The other node does not go on with it.
+    private func broke(_ code: FailureCode) {
+        let before = state
+        state = .ended
+        switch before {
+        case .asking(let joined, let deadline):
+            deadline.cancel()
+            joined.fail(StreamHopRefused(code: code))
+            context?.close(promise: nil)
+        // The pipe closes the connection.
+        case .open(let pipe), .finished(let pipe): pipe.abort(code)
+        case .ended: break
+        }
+    }
+}
+
+/// Why a stream cannot go on to another node.
+struct StreamHopRefused: Error, Hashable {
+    var code: FailureCode
+}
+
+@available(*, unavailable)
+extension NodeUplinkHandler: Sendable {}
