@@ -32,6 +32,12 @@ extension TLSError {
         /// The CA file is not PEM, or has no certificate.
         package static let trustInvalid = Code(
             "trustInvalid", "the CA certificate file holds no valid PEM certificate")
+        /// The certificate this end is to show will not be believed by those who trust the given authority.
+        package static let identityNotTrusted = Code(
+            "identityNotTrusted", "the certificate is not signed by the given authority, or has expired")
+        /// The certificate this end is to show is for other names.
+        package static let identityNameMismatch = Code(
+            "identityNameMismatch", "the certificate is not for the wanted name")
         /// OpenSSL refused one of our settings, or is out of memory.
         package static let setupFailed = Code("setupFailed", "OpenSSL could not be set up")
 
