@@ -234,6 +234,9 @@ extension Defaults {
         static let complaints = 256
         /// Bytes of the head that answers an upgrade.
         static let upgradeHead = 4 * 1024
+    }
+}
+
 // MARK: - What Redis holds of a cluster
 
 extension Defaults {

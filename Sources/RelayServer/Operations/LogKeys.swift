@@ -28,8 +28,6 @@ enum LogKeys {
     static let count = "count"
     /// How many descriptors the process may have.
     static let descriptors = "descriptors"
-    /// Another node's id.
-    static let node = "node"
     /// This process's id.
     static let pid = "pid"
     /// Who may register a new name.

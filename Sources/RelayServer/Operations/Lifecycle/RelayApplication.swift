@@ -148,7 +148,8 @@ struct RelayApplication: Sendable {
             listen: parts.listeners.compactMap { $0.address?.hostAndPort },
             httpListen: parts.redirects.compactMap { $0.address?.hostAndPort },
             registration: configuration.registration, users: counts.users, invitations: counts.invitations,
-            sessions: parts.exchange.connections, transfers: parts.exchange.activeTransfers
+            sessions: parts.exchange.connections, transfers: parts.exchange.activeTransfers,
+            streams: parts.streamCounts(), cluster: parts.clusterStatus()
         )
     }
 }
