@@ -112,8 +112,9 @@ import WSProtocol
         for context in contexts {
             #expect(try await TestCaller.handshake(with: context, to: b)?.code == .refusedByPeer)
         }
+        // The client is told before the count is made.
+        while b.links.status.refusedCertificates < contexts.count { await Task.yield() }
         try await b.stop()
-        #expect(b.links.status.refusedCertificates == 4)
         #expect(b.links.status.inbound == 0)
     }
 
