@@ -5,8 +5,8 @@ import WSProtocol
 /// What one node tells another about transfers (`docs/cluster-protocol.md`, section 4). `session` is the number of a
 /// session on the node spoken to, or, in what goes to a home, on the speaker's.
 enum NodeMessage: Hashable, Sendable {
-    /// Ring that session.
-    case ring(session: UInt64, transfer: TransferID, from: User, payload: Payload)
+    /// Ring that session, which is believed to be one of the name `to`: its own node knows.
+    case ring(session: UInt64, transfer: TransferID, from: User, to: PeerName, payload: Payload)
     /// The answer to its `accept`: the download's token.
     case start(session: UInt64, request: RequestID, transfer: TransferID, token: Token, expires: Int)
     /// The answer to its request.
