@@ -13,7 +13,7 @@ struct SendSession {
     private var queue = EventQueue<SendAttempt.Event>()
     private var registration: Interruption.Registration?
     private var generator = SystemRandomNumberGenerator()
-    /// Whether a login has succeeded once: only what had worked is looked for again.
+    /// Whether the relay has answered once: only what had worked is looked for again.
     private var hasWorked = false
     /// Whether the person was told that the relay is away, and not yet that it is back.
     private var isAway = false
@@ -56,9 +56,10 @@ struct SendSession {
                 if result.lost != nil { disconnect() }
                 trouble = await self.trouble(of: job, result)
             } catch let error as ConnectionError {
-                trouble = Trouble(
-                    prospect: Prospect(error, hasWorked: hasWorked), error: error, reason: error.summary
-                )
+                let prospect = Prospect(error, hasWorked: hasWorked)
+                // A relay that says that it cannot now is there, also when it is gone for a moment after that.
+                if prospect.isPassing { hasWorked = true }
+                trouble = Trouble(prospect: prospect, error: error, reason: error.summary)
             }
             try await recover(from: trouble, job, &attempts)
         }
