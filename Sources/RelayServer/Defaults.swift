@@ -249,3 +249,41 @@ extension Defaults {
         static let secretFileSize = 4096
     }
 }
+
+// MARK: - Links between nodes
+
+extension Defaults {
+    /// Connections from node to node.
+    enum Link {
+        /// A node that was not reached for this long is lost: its clients are elsewhere by then.
+        static let loss = TimeAmount.seconds(5)
+        /// TCP connection and TLS handshake with another node, and then upgrade and `welcome`: nodes are near each other,
+        /// and two attempts have to fit into the time above.
+        static let dial = TimeAmount.seconds(2)
+        static let greeting = TimeAmount.seconds(2)
+        /// The pauses between attempts: a listener that is being put back is found at once, a node that is away costs
+        /// nothing.
+        static let shortestPause = TimeAmount.milliseconds(50)
+        static let longestPause = TimeAmount.seconds(1)
+        /// A node that is frozen is noticed within the sum of both.
+        static let heartbeat = TimeAmount.seconds(2)
+        static let heartbeatAnswer = TimeAmount.seconds(3)
+        /// Messages that wait for another node's acknowledgement: seconds of a busy node's work. Past either, that node
+        /// is stuck.
+        static let unackedMessages = 4096
+        static let unackedBytes = 16 * 1024 * 1024
+        /// Bytes that wait in a connection for a node that does not read: all of the above, sent again at once, with
+        /// frames.
+        static let pendingBytes = unackedBytes + unackedMessages * 16
+        /// Nodes known at once. Links are for tens of nodes; a directory that names more is wrong.
+        static let nodes = 1024
+        /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
+        /// of nodes that can restart at once.
+        static let strangers = 256
+        /// The same complaint about the same address is logged once in this time, for so many addresses.
+        static let complaintInterval = TimeAmount.minutes(1)
+        static let complaints = 256
+        /// Bytes of the head that answers an upgrade.
+        static let upgradeHead = 4 * 1024
+    }
+}

@@ -2,15 +2,9 @@
 
 import WSProtocol
 
-/// Where a node can be dialled, and which start of it is to be found there.
-struct NodeAddress: Hashable, Sendable {
-    var host: String
-    var port: Int
-    var incarnation: Incarnation
-}
-
-/// Knows where other nodes are.
+/// Knows where nodes can be dialled.
 protocol NodeAddressBook: Sendable {
-    /// Where `node` can be dialled; nil when nobody knows a live node of that id.
+    /// The address of a node that is said to be alive; nil when nobody knows such a node. It may take its time: links have
+    /// a deadline of their own.
     func address(of node: NodeID) async -> NodeAddress?
 }
