@@ -130,7 +130,7 @@ struct ModelWorld {
         links[Self.link(node, other)].append(message)
     }
 
-    private mutating func announce(_ announcement: Announcement, at node: Int) {
+    private mutating func announce(_ announcement: ExchangeAnnouncement, at node: Int) {
         switch announcement {
         case .receiving(let name, let sessions):
             receiving[name, default: [:]][node] = sessions.isEmpty ? nil : sessions
