@@ -98,6 +98,10 @@ extension Exchange {
         for id in transfers.keys {
             for name in ["a", "b", "c"] {
                 guard let holder = NodeID(rawValue: name), halves[id]?.has(holder) != true else { continue }
+                var copy = self
+                let grant = UploadGrant(token: .random())
+                _ = copy.handle(.downloadParked(id, on: holder, grant), now: now)
+                if copy.fingerprint != fingerprint { return "a stranger's download counts" }
                 for event in events {
                     var copy = self
                     let actions = copy.handle(.streamChanged(id, event, on: holder), now: now)
