@@ -138,7 +138,8 @@ def test_no_wait_waits_for_whoever_had_accepted(own_relay, tmp_path):
     bob = relay.session("bob", receiving=True)
     sending = alice.send(bob.identity.name, "--no-wait", "--json", tmp_path / "file")
     start = bob.accept(bob.ring()["transfer"])
-    background(protocol.download, relay, start, lambda piece: relay.process.kill())
+    first = relay.process
+    background(protocol.download, relay, start, lambda piece: first.kill())
     sending.wait_for('"event":"reconnecting"', 10)
     relay.start(relay.port)
     sending.wait_for('"event":"waiting"', 15)

@@ -157,7 +157,7 @@ struct SendSession {
 
     private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) async -> Trouble {
         let error = failure(of: job, result)
-        if case .failed(.receiverGone, by: .relay) = result.outcome, await isReceiving(job.peer) {
+        if result.lost == nil, Self.isReceiverGone(result.outcome), await isReceiving(job.peer) {
             return Trouble(
                 prospect: .passing(after: .zero, elsewhere: false), error: error,
                 reason: FailureCode.receiverGone.sentence
@@ -169,6 +169,14 @@ struct SendSession {
         )
         let reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(result.outcome)
         return Trouble(prospect: prospect, error: error, reason: reason)
+    }
+
+    /// Whether the relay says so, on either connection.
+    private static func isReceiverGone(_ outcome: SendMachine.Outcome) -> Bool {
+        switch outcome {
+        case .failed(.receiverGone, by: .relay), .broken(.refused(_, .receiverGone)): true
+        case .delivered, .refused, .failed, .broken, .unreadable, .cancelled, .unanswered, .connectionLost: false
+        }
     }
 
     /// Asks the relay whether anybody of that name is receiving: then only the stream was cut, and not the client gone.
