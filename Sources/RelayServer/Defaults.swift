@@ -21,9 +21,12 @@ extension Defaults {
         static let lingerIdle = TimeAmount.seconds(5)
         /// A malformed request may have more bytes on their way; they are dropped for a moment only.
         static let lingerMalformed = TimeAmount.milliseconds(200)
-        /// Connections of one address that have not yet shown a token or a login. Loopback addresses are exempt: that is
-        /// where a balancer on the same machine comes from.
+        /// Connections of one address that have not yet shown a token or a login. Loopback addresses are exempt: who is
+        /// on the machine itself has other ways. Behind a balancer it is the address of the balancer's client that counts.
         static let unidentifiedPerAddress = 64
+        /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
+        /// name, an id) may double that.
+        static let proxyHeaderBytes = 2048
         /// Share of the descriptor limit, in percent, above which new work is refused and above which connections are
         /// closed unheard: running transfers need what is left.
         static let refuseAbovePercent = 80

@@ -42,9 +42,11 @@ final class Admission: Sendable {
     /// Whether the relay is about to stop.
     var isDraining: Bool { state.withLock { $0.isDraining } }
 
-    /// Counts a connection from `address` in; the ticket counts it out again.
+    /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket is
+    /// told when it is.
     func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionTicket) {
         let key = Self.limitedAddress(address)
+        let client = address?.ipAddress
         let verdict: Verdict = state.withLock { state in
             state.connections += 1
             if let key { state.unidentified[key, default: 0] += 1 }
@@ -52,7 +54,7 @@ final class Admission: Sendable {
             if let key, state.unidentified[key, default: 0] > unidentifiedPerAddress { return .closed }
             return state.connections > refuseAbove ? .refused : .admitted
         }
-        return (verdict, ConnectionTicket(admission: self, address: key))
+        return (verdict, ConnectionTicket(admission: self, client: client, counted: key))
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -74,6 +76,14 @@ final class Admission: Sendable {
         for callback in callbacks { callback() }
     }
 
+    /// Counts a stranger in; false when there are too many of its address.
+    fileprivate func strangerArrived(_ address: String) -> Bool {
+        state.withLock { state in
+            state.unidentified[address, default: 0] += 1
+            return state.unidentified[address, default: 0] <= unidentifiedPerAddress
+        }
+    }
+
     fileprivate func strangerGone(_ address: String) {
         state.withLock { state in
             guard let count = state.unidentified[address] else { return }
@@ -82,7 +92,7 @@ final class Admission: Sendable {
     }
 
     /// The address a stranger is counted under; nil for those that are not.
-    private static func limitedAddress(_ address: SocketAddress?) -> String? {
+    fileprivate static func limitedAddress(_ address: SocketAddress?) -> String? {
         guard let text = address?.ipAddress, !text.hasPrefix("127."), text != "::1", !text.hasPrefix("::ffff:127.")
         else { return nil }
         return text
@@ -94,24 +104,43 @@ final class ConnectionTicket: Sendable {
     private struct State {
         var holders = 1
         var isStranger = true
+        /// The client's address.
+        var client: String?
+        /// The address the client is counted under as a stranger.
+        var counted: String?
     }
 
     private let admission: Admission
-    private let address: String?
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    fileprivate init(admission: Admission, address: String?) {
+    fileprivate init(admission: Admission, client: String?, counted: String?) {
         self.admission = admission
-        self.address = address
+        state = Mutex(State(client: client, counted: counted))
+    }
+
+    /// The client's address; nil as long as a balancer has not said it.
+    var client: String? { state.withLock { $0.client } }
+
+    /// A balancer has said whose the connection is.
+    /// - Returns: false when there are too many strangers of that address: the connection has to go.
+    func belongs(to address: SocketAddress?) -> Bool {
+        let key = Admission.limitedAddress(address)
+        let isNew = state.withLock { state in
+            guard state.isStranger, state.counted == nil else { return false }
+            (state.client, state.counted) = (address?.ipAddress, key)
+            return true
+        }
+        guard isNew, let key else { return true }
+        return admission.strangerArrived(key)
     }
 
     /// The connection has shown a token or has become a control connection, which has rules of its own.
     func identified() {
-        let wasStranger = state.withLock { state in
-            defer { state.isStranger = false }
-            return state.isStranger
+        let counted = state.withLock { state in
+            defer { (state.isStranger, state.counted) = (false, nil) }
+            return state.counted
         }
-        if wasStranger, let address { admission.strangerGone(address) }
+        if let counted { admission.strangerGone(counted) }
     }
 
     /// One more channel carries the connection.

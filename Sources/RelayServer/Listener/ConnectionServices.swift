@@ -19,6 +19,8 @@ struct ConnectionServices: Sendable {
     /// Takes over connections that became WebSockets.
     var control: any ControlAcceptor
     var logger: Logger
+    /// Who is believed when it says whose a connection is.
+    var peers = TrustedPeers()
 }
 
 /// Takes over a connection that became a WebSocket.

@@ -60,10 +60,18 @@ struct RelayListener: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: receiveAllocator)
             .childChannelInitializer { channel in
-                let (verdict, ticket) = services.admission.connectionOpened(from: channel.remoteAddress)
+                // A balancer is never a stranger; whom it connects for is counted as soon as it has said so.
+                let origin = services.peers.origin(for: channel.remoteAddress)
+                let address = origin == .connection ? channel.remoteAddress : nil
+                let (verdict, ticket) = services.admission.connectionOpened(from: address)
                 channel.closeFuture.whenComplete { _ in ticket.drop() }
                 return channel.eventLoop.makeCompletedFuture {
                     guard verdict != .closed else { throw ChannelError.eof }
+                    if origin == .header {
+                        try channel.pipeline.syncOperations.addHandler(
+                            ProxyHeaderHandler(ticket: ticket, peers: services.peers, logger: services.logger)
+                        )
+                    }
                     try pipeline(channel, ticket, verdict == .refused)
                 }
             }

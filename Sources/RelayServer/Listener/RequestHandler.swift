@@ -95,6 +95,10 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if let redirection = purpose.redirection(for: head) { throw redirection }
             let route = try Route(head)
             if route != .health, isRefused { throw .full }
+            if services.peers.origin(for: context.channel.remoteAddress) == .field {
+                let client = TrustedPeers.client(of: head) ?? context.channel.remoteAddress
+                guard ticket.belongs(to: client) else { throw .full }
+            }
             switch route {
             case .health:
                 let answer = ResponseHead.complete(
@@ -127,9 +131,10 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var answer = ByteBuffer()
         handshake.writeAnswer(into: &answer)
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
-        let address = context.channel.remoteAddress?.ipAddress ?? "unknown"
         do {
-            try services.control.install(on: context.channel, audience: handshake.audience, address: address)
+            try services.control.install(
+                on: context.channel, audience: handshake.audience, address: ticket.client ?? "unknown"
+            )
             context.pipeline.syncOperations.removeHandler(self, promise: nil)
         } catch {
             services.logger.error("cannot set up a control connection", metadata: [LogKeys.error: "\(error)"])

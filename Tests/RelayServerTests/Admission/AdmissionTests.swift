@@ -39,6 +39,30 @@ import Testing
         #expect(admission.connectionOpened(from: one).0 == .admitted)
     }
 
+    @Test func strangersBehindABalancerAreCountedByTheirOwnAddress() throws {
+        let admission = Admission(descriptorLimit: 10_000, unidentifiedPerAddress: 2)
+        let client = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
+        let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
+        let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
+        let tickets = (0..<8).map { _ in admission.connectionOpened(from: nil).1 }
+        #expect(tickets[0].client == nil)
+        #expect(tickets[0].belongs(to: client))
+        #expect(tickets[0].client == "192.0.2.1")
+        #expect(tickets[1].belongs(to: client))
+        #expect(!tickets[2].belongs(to: client))
+        #expect(tickets[3].belongs(to: other))
+        tickets[2].drop()
+        #expect(!tickets[4].belongs(to: client))
+        tickets[4].drop()
+        tickets[0].identified()
+        #expect(tickets[5].belongs(to: client))
+        #expect(tickets[6].belongs(to: local) && tickets[7].belongs(to: local))
+        // One connection is one stranger, and none once it has shown a token.
+        #expect(tickets[3].belongs(to: other) && tickets[0].belongs(to: client))
+        for index in [0, 1, 3, 5, 6, 7] { tickets[index].drop() }
+        #expect(admission.connections == 0)
+    }
+
     @Test func aTicketLastsAsLongAsAnyChannelHoldsIt() throws {
         let admission = Admission(descriptorLimit: 1000)
         let (_, ticket) = admission.connectionOpened(from: nil)

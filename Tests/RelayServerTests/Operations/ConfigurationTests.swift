@@ -74,13 +74,15 @@ struct ConfigurationTests {
         let values: [Setting: String] = [
             .listen: "[::1]:0", .tlsCert: "c", .tlsKey: "k", .stateDir: "/s", .registration: "open",
             .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .logLevel: "trace",
-            .logFormat: "json", .pidFile: "/p", .logFile: "/l",
+            .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
         ]
         #expect(values.count == Setting.allCases.count)
         let expected = ServerConfiguration(
             listen: [ListenAddress(host: "::1", port: 0)], certificate: CertificateFiles(chain: "c", key: "k"),
             stateDirectory: "/s", registration: .open, publicURL: "https://relay.example.com",
             httpListen: ListenAddress(host: "127.0.0.1", port: 80),
+            proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
+            trustedProxy: [AddressRange("::1")].compactMap(\.self),
             log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
         )
         let byFlag = try SettingReader(flags: values.mapValues { [$0] }, environment: [:])
@@ -95,6 +97,16 @@ struct ConfigurationTests {
         #expect(try ServerConfiguration(SettingReader(file: path, environment: [:])) == expected)
     }
 
+    @Test("ranges may be given one by one or separated by commas")
+    func ranges() throws {
+        let expected = ["10.0.0.0/8", "fd00::/8"]
+        let texts = [.proxyProtocol: ["10.0.0.0/8, fd00::/8"], .trustedProxy: expected] as [Setting: [String]]
+        let settings = try read(texts)
+        #expect(settings.proxyProtocol.map(\.description) == expected)
+        #expect(settings.trustedProxy.map(\.description) == expected)
+        #expect(try read(environment: ["RELAY_PROXY_PROTOCOL": "10.0.0.0/8,fd00::/8"]).proxyProtocol.count == 2)
+    }
+
     @Test(
         "a wrong value is named with its place, in one line; a flag exits 64, the rest 78",
         arguments: [
@@ -103,6 +115,7 @@ struct ConfigurationTests {
             (.publicURL, "http://relay.example.com"), (.publicURL, "https://relay.example.com/path"),
             (.publicURL, "https://user@relay.example.com"), (.publicURL, "https://"), (.publicURL, "relay"),
             (.httpListen, "x"), (.logLevel, "loud"), (.logFormat, "xml"), (.registration, "a\nb"),
+            (.proxyProtocol, "10.0.0.1/8"), (.proxyProtocol, "10.0.0.0/8,,::1"), (.trustedProxy, "balancer"),
         ]
     )
     func wrongValues(setting: Setting, text: String) throws {

@@ -50,6 +50,21 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Balancers whose connections begin with a PROXY header, version 1 or 2; from others none is accepted.",
+            valueName: "cidr,..."
+        )
+    )
+    var proxyProtocol: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Balancers that end TLS: the last X-Forwarded-For of their requests is the client.", valueName: "cidr,..."
+        )
+    )
+    var trustedProxy: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
             "The same settings in a JSON file; flags win over the environment (RELAY_*) wins over the file.",
             valueName: "file"
         )
@@ -83,22 +98,24 @@ struct ServerOptions: ParsableArguments {
     }
 
     private func texts(_ setting: Setting) -> [String] {
-        let text: String? =
-            switch setting {
-            case .listen: nil
-            case .tlsCert: tlsCert
-            case .tlsKey: tlsKey
-            case .stateDir: stateDir
-            case .registration: registration
-            case .publicURL: publicURL
-            case .httpListen: httpListen
-            case .logLevel: logLevel
-            case .logFormat: logFormat
-            case .pidFile: pidFile
-            case .logFile: logFile
-            }
-        return setting == .listen ? listen : text.map { [$0] } ?? []
+        switch setting {
+        case .listen: listen
+        case .proxyProtocol: proxyProtocol
+        case .trustedProxy: trustedProxy
+        case .tlsCert: one(tlsCert)
+        case .tlsKey: one(tlsKey)
+        case .stateDir: one(stateDir)
+        case .registration: one(registration)
+        case .publicURL: one(publicURL)
+        case .httpListen: one(httpListen)
+        case .logLevel: one(logLevel)
+        case .logFormat: one(logFormat)
+        case .pidFile: one(pidFile)
+        case .logFile: one(logFile)
+        }
     }
+
+    private func one(_ text: String?) -> [String] { text.map { [$0] } ?? [] }
 
     /// The checked configuration.
     func configuration() throws(OperatorError) -> ServerConfiguration {

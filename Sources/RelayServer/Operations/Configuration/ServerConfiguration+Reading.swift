@@ -22,6 +22,8 @@ extension ServerConfiguration {
         if let found = try settings.text(.httpListen) {
             httpListen = try Self.address(found.value, .httpListen, found.origin)
         }
+        proxyProtocol = try Self.ranges(.proxyProtocol, settings)
+        trustedProxy = try Self.ranges(.trustedProxy, settings)
         if let value = try Self.choice(.registration, settings, ServerMessage.Registration.allCases) {
             registration = value
         }
@@ -52,6 +54,24 @@ extension ServerConfiguration {
             )
         }
         return address
+    }
+
+    /// Ranges of addresses; each text may hold several, separated by commas.
+    private static func ranges(
+        _ setting: Setting, _ settings: SettingReader
+    ) throws(OperatorError) -> [AddressRange] {
+        guard let found = try settings.texts(setting) else { return [] }
+        var ranges: [AddressRange] = []
+        for text in found.value.flatMap({ $0.split(separator: ",", omittingEmptySubsequences: false) }) {
+            guard let range = AddressRange(String(text.drop { $0 == " " })) else {
+                throw OperatorError(
+                    found.origin.status,
+                    "\(found.origin.name(of: setting)): \"\(text)\" is not an address or a range, such as 10.0.0.0/8"
+                )
+            }
+            ranges.append(range)
+        }
+        return ranges
     }
 
     private static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {

@@ -17,6 +17,10 @@ struct ServerConfiguration: Hashable, Sendable {
     var publicURL: String?
     /// Where plain HTTP is answered with a redirection; nil means nowhere.
     var httpListen: ListenAddress?
+    /// Balancers whose connections begin with a PROXY header; all others are taken for what they are.
+    var proxyProtocol: [AddressRange] = []
+    /// Balancers that end TLS, whose X-Forwarded-For is believed.
+    var trustedProxy: [AddressRange] = []
     var log = LogConfiguration()
     /// The file that gets the process id once the relay serves.
     var pidFile: String?

@@ -10,6 +10,8 @@ enum Setting: String, CaseIterable, Sendable {
     case registration
     case publicURL = "public-url"
     case httpListen = "http-listen"
+    case proxyProtocol = "proxy-protocol"
+    case trustedProxy = "trusted-proxy"
     case logLevel = "log-level"
     case logFormat = "log-format"
     case pidFile = "pid-file"
@@ -19,5 +21,5 @@ enum Setting: String, CaseIterable, Sendable {
     var variable: String { "RELAY_" + rawValue.uppercased().replacing("-", with: "_") }
 
     /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
-    var isList: Bool { self == .listen }
+    var isList: Bool { [.listen, .proxyProtocol, .trustedProxy].contains(self) }
 }

@@ -22,7 +22,10 @@ enum ServerComposition {
         let admission = Admission(descriptorLimit: context.descriptorLimit)
         let services = ConnectionServices(
             transfers: exchange, streams: streams, admission: admission,
-            control: ControlPipeline(services: control), logger: context.logger
+            control: ControlPipeline(services: control), logger: context.logger,
+            peers: TrustedPeers(
+                sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
+            )
         )
         var parts = ServerParts(
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cluster/up: what its command sees, and that nothing is left behind, however it ends."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from harness import raw
+from harness.cluster import Cluster, Tree, kill, up
+from harness.waiting import until
+
+
+def serves(port, ca):
+    """Whether a relay answers there."""
+    try:
+        with raw.Connection(("127.0.0.1", port), ca, timeout=5) as connection:
+            connection.send(raw.request("GET", "/healthz"))
+            answer = connection.answer()
+            return answer is not None and answer.status == 200
+    except OSError:
+        return False
+
+
+def ports_of(cluster):
+    """Every port the cluster has said something about."""
+    values = " ".join(cluster.variables[name] for name in ("RELAY_SERVER", "RELAY_NODE_URLS", "RELAY_REDIS"))
+    return [int(number) for number in re.findall(r"127\.0\.0\.1:(\d+)", values)]
+
+
+def assert_nothing_left(cluster, tree, timeout=20):
+    """No process, no folder, no port."""
+    until(lambda: not tree.alive(), timeout, lambda: f"all processes are gone: {tree.alive()}")
+    until(lambda: not cluster.directory.exists(), timeout, lambda: list(cluster.directory.iterdir()))
+    for port in ports_of(cluster):
+        with socket.socket() as free:
+            # What clients have closed may still be in TIME_WAIT; a listener would be in the way all the same.
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", port))
+            free.listen()
+
+
+def test_the_command_sees_everything_it_was_promised(cluster):
+    made = cluster("--nodes", "2")
+    seen = made.variables
+    assert seen["RELAY_SERVER"].startswith("https://127.0.0.1:") and len(made.nodes) == len(made.pids) == 2
+    for port in (made.port, *made.nodes):
+        assert serves(port, seen["RELAY_CA"])
+    for pid in made.pids:
+        assert os.readlink(f"/proc/{pid}/exe").endswith("/relay-server")
+    where = subprocess.run(
+        ["sh", "-c", "command -v relay-server; command -v relay-client; command -v cluster-restart"],
+        env=seen, text=True, capture_output=True, check=True,
+    )
+    assert len(where.stdout.split()) == 3
+    invited = subprocess.run(["relay-server", "invite", "alice"], env=seen, text=True, capture_output=True, check=True)
+    assert invited.stdout.strip()
+    password, port = re.fullmatch(r"redis://:(\w{32})@127\.0\.0\.1:(\d+)/0", seen["RELAY_REDIS"]).groups()
+    with socket.create_connection(("127.0.0.1", int(port)), 5) as redis:
+        redis.sendall(b"PING\r\n")
+        assert redis.recv(64).startswith(b"-NOAUTH")
+        redis.sendall(f"AUTH {password}\r\nCONFIG GET save\r\n".encode())
+        assert redis.recv(64).startswith(b"+OK")
+    assert made.directory.stat().st_mode & 0o777 == 0o700
+    # A password, or the nodes' secret, on a command line is there for everybody on the machine to see.
+    secrets = [password.encode(), (made.directory / "cluster.secret").read_bytes().strip()]
+    for pid, _ in Tree(made.process.pid).alive():
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            line = file.read()
+        assert not any(secret in line for secret in secrets), line
+
+
+@pytest.mark.parametrize(
+    "command, status",
+    [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("cat; test -n \"$RELAY_SERVER\"", 0)],
+)
+def test_the_exit_status_is_the_commands(binaries, tmp_path, command, status):
+    up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", command).expect(status, 60)
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        (["--nodes", "0"], 64, "0 is not a number from 1"),
+        (["--nodes", "x"], 64, "x is not a number"),
+        (["--balancer", "apache"], 64, "apache"),
+        (["--port", "65536"], 64, "65536"),
+        (["true"], 64, "unrecognized arguments"),
+        (["--"], 64, "no command"),
+        (["--nodes", "1", "--", "/nonexistent/command"], 127, "No such file"),
+        (["--nodes", "1", "--", "/etc/passwd"], 126, "Permission denied"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(binaries, tmp_path, arguments, status, words):
+    process = up(binaries, tmp_path / "c", *arguments).expect(status, 60)
+    assert words in process.err() and process.err().count("\n") == 1, process.tail()
+
+
+def test_a_port_that_is_taken_is_said_so(binaries, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = up(binaries, tmp_path / "c", "--nodes", "1", "--port", port, "--", "true").expect(69, 60)
+    assert port in process.err() and "--port" in process.err()
+    process = up(binaries, tmp_path / "c", "--nodes", "1", "--port", port, "--", "sh", "-c", "echo $RELAY_SERVER")
+    assert process.expect(0, 60).out() == f"https://127.0.0.1:{port}\n"
+
+
+def test_a_long_path_for_temporary_files_is_no_obstacle(binaries, tmp_path):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    command = ["sh", "-c", "echo $RELAY_CLUSTER_DIR"]
+    process = up(binaries, tmp_path / "c", "--nodes", "1", "--", *command, env={"TMPDIR": long})
+    assert process.expect(0, 60).out().startswith("/tmp/relay-cluster.")
+
+
+def test_a_part_that_cannot_start_is_named_with_its_last_words(binaries, tmp_path):
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    (broken / "relay-server").write_text("#!/bin/sh\necho 'the moon is in the way' >&2\nexit 78\n")
+    (broken / "relay-client").write_text("#!/bin/sh\n")
+    for file in broken.iterdir():
+        file.chmod(0o755)
+    process = up(broken, tmp_path / "c", "--nodes", "2", "--", "true").expect(69, 60)
+    assert "ended with status 78: the moon is in the way" in process.err(), process.tail()
+
+
+ORPHANS = "setsid sh -c 'trap \"\" TERM INT HUP; tail -f /dev/null' & (tail -f /dev/null &) ; tail -f /dev/null & "
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_after_a_signal(cluster, number):
+    made = cluster("--nodes", "2")
+    tree = Tree(made.process.pid)
+    assert len(tree.alive()) >= 6, tree.alive()
+    made.process.signal(number)
+    status = made.process.wait(30)
+    assert status == (-9 if number == signal.SIGKILL else 128 + number), made.process.tail()
+    assert_nothing_left(made, tree)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_the_command_left_behind_goes_too(binaries, tmp_path, number):
+    process = up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", ORPHANS + "echo ready; cat; wait",
+                 stdin=subprocess.PIPE)
+    process.wait_for("ready", 60)
+    tree = until(
+        lambda: (found := Tree(process.pid)) and len(found.named("tail")) == 3 and found, 10, "three that stay behind"
+    )
+    process.signal(number)
+    process.wait(30)
+    until(lambda: not tree.alive(), 20, tree.alive)
+    until(lambda: not list(process.temporary.iterdir()), 10, "the folder is gone")
+
+
+def test_orphans_of_a_command_that_ended_go_too(binaries, tmp_path):
+    process = up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", ORPHANS + "echo ready; read line",
+                 stdin=subprocess.PIPE)
+    process.wait_for("ready", 60)
+    tree = until(
+        lambda: (found := Tree(process.pid)) and len(found.named("tail")) == 3 and found, 10, "three that stay behind"
+    )
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    process.expect(0, 30)
+    assert not tree.alive()
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["keeper", "group"])
+def test_nothing_is_left_when_what_does_the_work_is_killed(cluster, whole_group):
+    made = cluster("--nodes", "2")
+    tree = Tree(made.process.pid)
+    if whole_group:
+        os.killpg(made.process.pid, signal.SIGKILL)
+        assert made.process.wait(30) == -9
+    else:
+        keeper = int(open(f"/proc/{made.process.pid}/task/{made.process.pid}/children").read().split()[0])
+        kill(keeper)
+        assert made.process.wait(30) == 137
+    assert_nothing_left(made, tree)
+
+
+def test_frozen_parts_do_not_keep_it_from_ending(cluster):
+    made = cluster("--nodes", "2")
+    tree = Tree(made.process.pid)
+    for pid in (made.pids[0], *tree.named("redis-server")):
+        kill(pid, signal.SIGSTOP)
+    assert made.stop() == 0
+    assert_nothing_left(made, tree)
+
+
+def test_two_at_once_do_not_meet(binaries, tmp_path):
+    clusters = [Cluster(binaries, tmp_path / name, "--nodes", "2") for name in ("one", "other")]
+    ports = [port for each in clusters for port in ports_of(each)]
+    assert len(set(ports)) == len(ports) == 8
+    trees = [Tree(each.process.pid) for each in clusters]
+    assert clusters[0].stop() == 0
+    assert_nothing_left(clusters[0], trees[0])
+    assert serves(clusters[1].port, clusters[1].ca)
+    assert clusters[1].stop() == 0
+    assert_nothing_left(clusters[1], trees[1])
+
+
+def test_a_dead_node_stays_dead_until_it_is_restarted_where_it_was(cluster):
+    made = cluster("--nodes", "2")
+    kill(made.pids[1])
+    until(lambda: not serves(made.nodes[1], made.ca), 10, "the node is gone")
+    assert made.process.running() and serves(made.nodes[0], made.ca)
+    until(lambda: serves(made.port, made.ca), 10, "the balancer has noticed")
+    done = made.restart("n2")
+    assert done.returncode == 0, done
+    assert serves(made.nodes[1], made.ca)
+    assert int(done.stdout) == int((made.directory / "n2.pid").read_text()) != made.pids[1]
+    # One that runs is stopped first, as gently as an operator would.
+    done = made.restart("n1")
+    assert done.returncode == 0 and serves(made.nodes[0], made.ca)
+    assert "stopped" in made.log_of("n1")
+    assert made.restart("n3").returncode == 69
+
+
+@pytest.mark.parametrize("part", ["redis", "balancer"])
+def test_redis_and_the_balancer_come_back_where_they_were(cluster, part):
+    made = cluster("--nodes", "1")
+    kill(int((made.directory / f"{part}.pid").read_text()))
+    done = made.restart(part)
+    assert done.returncode == 0, done
+    assert serves(made.port, made.ca)
+
+
+def test_without_a_command_it_stays_up_and_says_how_to_use_it(binaries, tmp_path):
+    process = up(binaries, tmp_path / "c", "--nodes", "1")
+    process.wait_for("Ctrl-C", 60)
+    printed = process.out()
+    done = subprocess.run(
+        ["sh", "-c", printed + 'relay-server status && test -n "$RELAY_SERVER"'],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        text=True, capture_output=True, timeout=20, check=False,
+    )
+    assert done.returncode == 0, done
+    tree = Tree(process.pid)
+    process.signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert not tree.alive()

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster made by cluster/up, which stays up for as long as a test wants it."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+from .certificates import Certificates
+from .executables import REPOSITORY, clean_environment
+from .processes import Process
+from .relay import Relay
+from .waiting import until
+
+STARTING = 60
+# Where clusters were told to put their folders.
+temporaries = []
+
+
+def up(binaries, folder, *arguments, env=None, **options):
+    """Starts `cluster/up ARGUMENTS...` and does not wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Sockets want a short path. Whoever makes it looks whether it is empty in the end.
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix="relay-up."))
+    temporaries.append(temporary)
+    process = Process(
+        [REPOSITORY / "cluster/up", *arguments],
+        env=clean_environment(folder, **({"RELAY_BIN": binaries, "TMPDIR": temporary} | (env or {}))),
+        folder=folder / "logs",
+        name="cluster-up",
+        **options,
+    )
+    process.temporary = temporary
+    return process
+
+
+class Cluster(Relay):
+    """A running cluster. As a relay, it is its balancer."""
+
+    registration = "open"
+
+    def __init__(self, binaries, folder, *arguments, env=None):
+        self.binaries, self.folder, self._watcher = binaries, folder, None
+        self.variables_file = folder / "variables"
+        # The command writes down what it sees, and stays until its standard input ends.
+        self.process = up(
+            binaries,
+            folder,
+            *arguments,
+            "--",
+            "sh",
+            "-c",
+            'env -0 >"$0.new"; mv "$0.new" "$0"; exec cat',
+            self.variables_file,
+            env={"RELAY_REGISTRATION": self.registration, "RELAY_LOG_LEVEL": "debug", **(env or {})},
+            stdin=subprocess.PIPE,
+        )
+        until(self._is_up, STARTING, lambda: f"the cluster is up\n{self.process.tail()}")
+        lines = self.variables_file.read_bytes().decode().split("\0")
+        self.variables = dict(line.split("=", 1) for line in lines if line)
+        self.directory = pathlib.Path(self.variables["RELAY_CLUSTER_DIR"])
+        self.port = self.port_of(self.variables["RELAY_SERVER"])
+        self.certs = Certificates(self.directory / "certs")
+        self.state = pathlib.Path(self.variables["RELAY_STATE_DIR"])
+
+    def _is_up(self):
+        assert self.process.running(), self.process.tail()
+        return self.variables_file.exists()
+
+    @staticmethod
+    def port_of(url):
+        """The port at the end of a URL."""
+        return int(url.rpartition(":")[2])
+
+    @property
+    def nodes(self):
+        """The nodes' ports."""
+        return [self.port_of(url) for url in self.variables["RELAY_NODE_URLS"].split()]
+
+    @property
+    def pids(self):
+        """The nodes' process ids, as they were at the start."""
+        return [int(pid) for pid in self.variables["RELAY_NODE_PIDS"].split()]
+
+    def log_of(self, part):
+        """What a part (`n1`, `balancer`, `redis`) has printed."""
+        return (self.directory / f"{part}.log").read_text(encoding="utf-8", errors="replace")
+
+    def logs(self):
+        """What all nodes have printed."""
+        return "".join(path.read_text(encoding="utf-8") for path in sorted(self.directory.glob("n*.log")))
+
+    def restart(self, part, timeout=60):
+        """`cluster-restart PART`."""
+        return subprocess.run(
+            ["cluster-restart", part],
+            env=self.variables,
+            timeout=timeout,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+
+    def stop(self, timeout=30):
+        """Lets the command end, and returns the exit status."""
+        if self.process.running():
+            self.process.stdin.close()
+        try:
+            return self.process.wait(timeout)
+        finally:
+            self.process.kill()
+
+
+class Tree:
+    """The processes below one, remembered beyond their end."""
+
+    def __init__(self, root):
+        below = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit() and (found := _parent_and_start(entry)):
+                below.setdefault(found[0], []).append((int(entry.name), found[1]))
+        self.processes, left = [], [root]
+        while left:
+            children = below.get(left.pop(), [])
+            self.processes += children
+            left += [pid for pid, _ in children]
+
+    def alive(self):
+        """Those that still run, as (id, command)."""
+        return [
+            (pid, pathlib.Path(f"/proc/{pid}/comm").read_text().strip())
+            for pid, start in self.processes
+            if (found := _parent_and_start(pathlib.Path(f"/proc/{pid}"))) and found[1] == start and found[2] != "Z"
+        ]
+
+    def named(self, name):
+        """The ids of those with that command that run."""
+        return [pid for pid, command in self.alive() if command == name]
+
+
+def _parent_and_start(entry):
+    """Parent, time of start, and state of a process; None when it is gone."""
+    try:
+        fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), int(fields[19]), fields[0].decode()
+
+
+def kill(pid, number=signal.SIGKILL):
+    """A signal to one process."""
+    os.kill(pid, number)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server process of the cluster."""
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+from . import system
+
+STARTING_SECONDS = 30
+# A node lets its transfers finish for 30 s, and says goodbye for some more.
+DRAINING_SECONDS = 45
+
+
+class Part:
+    """A server: how it is started, and how to see that it serves.
+
+    `answers` is called until it returns true; it may raise OSError as long as the server does not.
+    """
+
+    def __init__(self, name, folder, arguments, environment, answers, *, standard_input=None):
+        self.name, self.arguments, self.environment, self.answers = name, arguments, environment, answers
+        self.standard_input = standard_input
+        self.log = folder / f"{name}.log"
+        self.pid_file = folder / f"{name}.pid"
+        self._process = None
+
+    @property
+    def pid(self):
+        """Its process id; None before it was started."""
+        return self._process.pid if self._process is not None else None
+
+    def running(self):
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self):
+        """Starts it and does not wait."""
+        keeper = os.getpid()
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                self.arguments,
+                env=self.environment,
+                stdin=subprocess.DEVNULL if self.standard_input is None else subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # A session of its own, which Ctrl-C does not reach: it ends when the keeper says so, or dies with it.
+                start_new_session=True,
+                preexec_fn=lambda: system.die_with(keeper, signal.SIGKILL),
+            )
+        if self.standard_input is not None:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+                pipe.write(self.standard_input)
+        self.pid_file.write_text(f"{self.pid}\n", encoding="ascii")
+
+    def wait(self, pause):
+        """Waits until it serves; `pause` is called between two looks."""
+        deadline = time.monotonic() + STARTING_SECONDS
+        while True:
+            if not self.running():
+                raise system.Failure(f"{self.name} ended with status {self._process.returncode}: {self.last_words()}")
+            with contextlib.suppress(OSError, ValueError):
+                if self.answers():
+                    return
+            if time.monotonic() > deadline:
+                raise system.Failure(f"{self.name} does not serve after {STARTING_SECONDS} s: {self.last_words()}")
+            pause()
+
+    def terminate(self):
+        """SIGTERM. Something that is stopped (SIGSTOP) hears it when it goes on."""
+        if self.running():
+            self._process.send_signal(signal.SIGTERM)
+
+    def end(self, seconds, pause):
+        """Waits for the end; kills it when it takes longer."""
+        deadline = time.monotonic() + seconds
+        while self.running() and time.monotonic() < deadline:
+            pause()
+        self.kill()
+
+    def kill(self):
+        """SIGKILL, and gone. Harmless when it is gone already."""
+        if self._process is not None:
+            if self.running():
+                self._process.kill()
+            self._process.wait()
+
+    def last_words(self):
+        """The end of what it has printed, in one line."""
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            return " / ".join(lines[-4:]) or "it has printed nothing"
+        return "it has printed nothing"
+
+
+def healthy(port, authority):
+    """Whether /healthz is answered with 200 there, over verified TLS."""
+    context = ssl.create_default_context(cafile=authority)
+    with socket.create_connection((port.host, port.number), 2) as plain:
+        with context.wrap_socket(plain, server_hostname=port.host) as connection:
+            connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {port}\r\n\r\n".encode())
+            return connection.recv(64).startswith(b"HTTP/1.1 200 ")
+
+
+def redis_answers(port, password):
+    """Whether Redis answers, and wants this password."""
+    with socket.create_connection((port.host, port.number), 2) as connection:
+        connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+        received = b""
+        while received.count(b"\n") < 2:
+            piece = connection.recv(64)
+            if not piece:
+                return False
+            received += piece
+        return received == b"+OK\r\n+PONG\r\n"

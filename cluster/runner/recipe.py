@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Balancers: which recipe, which program, and what is filled in."""
+
+import os
+import pathlib
+import re
+import shutil
+
+from . import system
+
+RECIPES = pathlib.Path(__file__).resolve().parents[1] / "recipes"
+# Where balancers connect from, so that nodes can tell them from everybody else on the machine.
+SOURCE = "127.0.0.2"
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
+
+class Recipe:
+    """One of the four balancers."""
+
+    ALL = ("haproxy", "haproxy-tls", "nginx", "nginx-tls")
+
+    def __init__(self, name):
+        self.name = name
+        self.program = name.removesuffix("-tls")
+
+    @property
+    def package(self):
+        """What Debian calls the program, for scripts/require."""
+        return {"haproxy": ("haproxy",), "nginx": ("nginx", "libnginx-mod-stream")}[self.program]
+
+    @property
+    def node_flags(self):
+        """What makes a node believe this balancer, and nobody else."""
+        # nginx's http has no PROXY protocol towards its servers.
+        return ["--trusted-proxy" if self.name == "nginx-tls" else "--proxy-protocol", SOURCE]
+
+    def fill_in(self, folder, listen, nodes, name):
+        """Writes the recipe into `folder`, for nodes given as (id, address), and returns the command line.
+
+        A line with @ID@ is there once for each node.
+        """
+        certs = folder / "certs"
+        values = {
+            "LISTEN": str(listen),
+            "DIR": str(folder),
+            "CA": str(certs / "ca.pem"),
+            "CERT": str(certs / "server.pem"),
+            "KEY": str(certs / "server.key"),
+            "PEM": str(certs / "both.pem"),
+            "NAME": name,
+            "SOURCE": SOURCE,
+            "LOG": "stdout" if self.program == "haproxy" else "/dev/stdout",
+            "ERRORS": "stderr",
+            # Debian has the module in a file of its own.
+            "MODULE": f"load_module {STREAM_MODULE};" if os.path.exists(STREAM_MODULE) else "",
+        }
+        suffix = "cfg" if self.program == "haproxy" else "conf"
+        lines = []
+        for line in (RECIPES / f"{self.name}.{suffix}.in").read_text(encoding="utf-8").splitlines():
+            if "@ID@" in line and not line.lstrip().startswith("#"):
+                lines += [_put(line, values | {"ID": id, "NODE": str(node)}) for id, node in nodes]
+            else:
+                lines.append(line if line.lstrip().startswith("#") else _put(line, values))
+        target = folder / f"balancer.{suffix}"
+        target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if self.program == "haproxy":
+            return [found("haproxy"), "-db", "-f", target]
+        # One process, which takes everything with it when it is killed.
+        return [found("nginx"), "-e", "stderr", "-c", target, "-g", "daemon off; master_process off;"]
+
+
+def _put(line, values):
+    return re.sub(r"@([A-Z]+)@", lambda match: values[match.group(1)], line)
+
+
+def found(program):
+    """The path of a program, or a Failure that says how to get it."""
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_PATH}")
+    if path is None:
+        raise system.Failure(f"there is no {program} on this machine: scripts/require {program} installs it")
+    return path

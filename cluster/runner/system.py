@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Linux offers for leaving nothing behind: prctl(2), /proc, and ports nobody else gets."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import time
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """Something that the person who started the cluster has to read: one line, and the exit status."""
+
+    def __init__(self, message, status=69):
+        super().__init__(message)
+        self.status = status
+
+
+def become_subreaper():
+    """Whoever descends from this process becomes its child when its own parent ends: nobody gets away."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with(parent, number):
+    """This process gets the signal when `parent` ends, however it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+def descendants(of):
+    """The ids of all processes below one, zombies included."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{entry}/stat", "rb") as file:
+                # The command's name, in parentheses, may hold anything.
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry))
+    found, left = [], [of]
+    while left:
+        below = children.get(left.pop(), [])
+        found += below
+        left += below
+    return found
+
+
+def kill_descendants(spare=(), seconds=10):
+    """Kills everything below this process except `spare` and what is below those, and waits until it is gone."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        kept = {pid for each in spare for pid in (each, *descendants(each))}
+        doomed = [pid for pid in descendants(os.getpid()) if pid not in kept]
+        if not doomed:
+            return
+        for pid in doomed:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in doomed:
+            # Those that are not our own children become so when their parents are gone.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.01)
+
+
+class Port:
+    """A port of 127.0.0.1 that is kept until the end, also while nobody listens on it.
+
+    The socket is bound and never listens: the system gives the port to nobody who asks for any, while a server that
+    sets SO_REUSEADDR, as they all do, may still listen on it, and again after it was restarted.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, number=0):
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((self.host, number))
+        except OSError as error:
+            raise Failure(f"port {number} cannot be had ({error.strerror}): choose another --port, or none") from None
+        self.number = self._socket.getsockname()[1]
+
+    def __str__(self):
+        return f"{self.host}:{self.number}"
