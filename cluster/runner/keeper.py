@@ -240,7 +240,7 @@ class Keeper:
             if name.startswith("RELAY_"):
                 print(f"export {name}='{value}'")
         print(f"export PATH='{self.folder}/bin:{self.binaries}':$PATH")
-        print(f"# {len(self.ids)} nodes behind {self.options.balancer}. Ctrl-C takes everything down.", flush=True)
+        print(f"# Nodes: {len(self.ids)}, behind {self.options.balancer}. Ctrl-C takes everything down.", flush=True)
 
     def _launch_command(self):
         keeper = os.getpid()

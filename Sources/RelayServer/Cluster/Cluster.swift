@@ -8,7 +8,7 @@ protocol Cluster: Sendable {
     func send(_ message: NodeMessage, to node: NodeID)
 
     /// Lets the others find something of this node, until it is taken back.
-    func announce(_ announcement: Announcement)
+    func announce(_ announcement: ExchangeAnnouncement)
 
     /// The sessions of `name` on other nodes that want to be rung.
     func receivers(of name: PeerName) async -> RemoteReceivers
@@ -23,16 +23,10 @@ protocol Cluster: Sendable {
     func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID?
 }
 
-/// The rest of the cluster, or what it shares, cannot be asked.
-struct ClusterUnavailable: Error, Hashable {
-    /// What a client is told.
-    var code: FailureCode { .clusterUnavailable }
-}
-
 /// A node that is the only one.
 struct NoCluster: Cluster {
     func send(_ message: NodeMessage, to node: NodeID) {}
-    func announce(_ announcement: Announcement) {}
+    func announce(_ announcement: ExchangeAnnouncement) {}
     func receivers(of name: PeerName) async -> RemoteReceivers { .none }
     func newToken() async -> Token { .random() }
     func uploadGrant(for node: NodeID) async -> UploadGrant { UploadGrant(token: .random()) }

@@ -33,11 +33,11 @@ final class ClaimDesk: Sendable {
             return state.lastID
         }
         guard let id else {
-            promise.fail(ClusterUnavailable())
+            promise.fail(ClusterUnavailable.tooMany)
             return promise.futureResult
         }
         let deadline = loop.scheduleTask(in: Defaults.Exchange.claimTimeout) {
-            self.close(id, .failure(ClusterUnavailable()))
+            self.close(id, .failure(ClusterUnavailable.noAnswer))
         }
         promise.futureResult.whenComplete { _ in deadline.cancel() }
         ask(id)
@@ -54,7 +54,7 @@ final class ClaimDesk: Sendable {
     /// Nothing will be answered by `node` any more.
     func lost(_ node: NodeID) {
         let ids = state.withLock { $0.open.filter { $0.value.home == node }.map(\.key) }
-        for id in ids { close(id, .failure(ClusterUnavailable())) }
+        for id in ids { close(id, .failure(ClusterUnavailable.noAnswer)) }
     }
 
     private func close(_ id: UInt64, _ result: Result<StreamClaim?, any Error>) {

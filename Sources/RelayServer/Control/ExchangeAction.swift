@@ -15,19 +15,7 @@ enum ExchangeAction: Hashable, Sendable {
     /// Cut everything this node holds of transfers whose home was lost.
     case abortStreams(ofHome: NodeID, FailureCode)
     /// Let the other nodes know what there is here.
-    case announce(Announcement)
+    case announce(ExchangeAnnouncement)
     /// A transfer is over; for the log and the metrics.
     case transferEnded(TransferID, TransferOutcome)
-}
-
-/// Something of this node that other nodes have to find.
-enum Announcement: Hashable, Sendable {
-    /// The sessions of `name`, by their numbers, that want to be rung here; none: nobody any more.
-    case receiving(PeerName, sessions: Set<UInt64>)
-    /// Whether there are offers to `name` here that can still ring.
-    case waiting(PeerName, Bool)
-    /// This node is the home of a transfer, or no longer.
-    case home(TransferID, Bool)
-    /// An unused token is void.
-    case void(TokenDigest)
 }

@@ -19,7 +19,7 @@ final class ExchangeService: TransferDirectory {
         case send(any SessionSink, ServerMessage)
         case close(any SessionSink, WebSocketCloseCode)
         case tell(any Cluster, NodeID, NodeMessage)
-        case announce(any Cluster, Announcement)
+        case announce(any Cluster, ExchangeAnnouncement)
         case abort(any StreamControl, StreamKey, FailureCode)
         case abortAll(any StreamControl, NodeID, FailureCode)
         case log(TransferID, TransferOutcome)

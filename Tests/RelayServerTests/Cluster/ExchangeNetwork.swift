@@ -181,7 +181,7 @@ struct ExchangeNetwork {
         }
     }
 
-    private mutating func announce(_ announcement: Announcement, at node: NodeID) {
+    private mutating func announce(_ announcement: ExchangeAnnouncement, at node: NodeID) {
         switch announcement {
         case .receiving(let name, let sessions):
             receiving[name, default: [:]][node] = sessions.isEmpty ? nil : sessions

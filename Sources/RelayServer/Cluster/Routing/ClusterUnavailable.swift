@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// The rest of the cluster, or what it shares, cannot be asked, or cannot answer yet.
+struct ClusterUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
+    /// For logs.
+    var reason: String
+
+    var description: String { reason }
+
+    /// What a client is told.
+    var code: FailureCode { .clusterUnavailable }
+
+    /// Redis was emptied, and the nodes are still writing again.
+    static let settling = ClusterUnavailable(reason: "Redis was emptied and is being filled again")
+    /// What came is not what the script replies.
+    static let nonsense = ClusterUnavailable(reason: "the reply of Redis is not of the expected form")
+    /// Another node did not answer in time, or is lost.
+    static let noAnswer = ClusterUnavailable(reason: "another node did not answer")
+    /// More questions wait for answers than are allowed.
+    static let tooMany = ClusterUnavailable(reason: "too many questions to other nodes are open")
+}
