@@ -49,8 +49,11 @@ extension Defaults {
 extension Defaults {
     /// The two halves of a transfer.
     enum Stream {
-        /// The most bytes taken from a socket at once. More was no faster: the data falls out of the processor's cache.
+        /// The most bytes taken from a socket at once, unless the kernel has room for more at the receiver's end. This is
+        /// also what a transfer holds when its receiver stops.
         static let receiveBytes = 64 * 1024
+        /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
+        static let firstReceiveBytes = 4 * 1024
         /// The receiver's request waits this long for the sender's.
         static let attachTimeout = TimeAmount.seconds(30)
         /// At least 1 KiB/s on average from a sender that is not held back.

@@ -14,6 +14,8 @@ struct ConnectionServices: Sendable {
     var node = NodeID.alone
     /// Reaches the nodes that hold other halves; nil when there are none.
     var connector: (any NodeConnector)?
+    /// The memory they are moved through.
+    let memory = StreamMemory()
     /// Who may come in.
     var admission: Admission
     /// Takes over connections that became WebSockets.

@@ -26,6 +26,9 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     /// What the kernel knows about the receiver.
     var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
 
+    /// What the kernel's buffer for the receiver takes.
+    var sendBuffer: ReadAllowance.SendBuffer? { context.flatMap { ReceiverSocket.sendBuffer(of: $0.channel) } }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         SocketSettings.prepareForStreaming(context.channel)
@@ -42,6 +45,7 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     /// Sends the answer's head; without a length the body is chunked (RFC 9112, section 7.1).
     func start(length: UInt64?) {
         framing = BodyWriter(length: length)
+        if let context, let pipe { context.share(pipe.buffers) }
         var head = ByteBuffer()
         ResponseHead.write(
             .ok,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLSTransport
 import WSProtocol
 
 /// Joins the two halves of one transfer on one event loop: what the upload brings goes straight into the download's
@@ -13,6 +14,8 @@ import WSProtocol
 /// there out of it.
 final class Pipe {
     let key: StreamKey
+    /// The large buffers of the event loop.
+    let buffers: SharedBuffers
     private var machine: StreamMachine
     private var outlet: (any StreamOutlet)?
     private var upload: UploadHandler?
@@ -35,6 +38,7 @@ final class Pipe {
         self.loop = loop
         self.services = services
         machine = StreamMachine(limits: isHop ? .hop : .init(), now: .now())
+        buffers = services.memory.buffers(of: loop)
     }
 
     /// Starts waiting for the sender.
@@ -54,6 +58,11 @@ final class Pipe {
         self.upload = upload
         services.streams.joined(isHop: isHop)
         run(machine.joined(length: length, now: .now()))
+    }
+
+    /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
+    func receiveBuffer() -> ByteBuffer {
+        buffers.takeReceiveBuffer(limit: ReadAllowance.bytes(outlet?.sendBuffer))
     }
 
     /// Takes content from the upload; false when it has nowhere to go.

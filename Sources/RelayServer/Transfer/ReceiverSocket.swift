@@ -13,6 +13,29 @@ enum ReceiverSocket {
         static let end = 128
     }
 
+    /// Indices into what SO_MEMINFO tells (socket(7)): numbers of 32 bits.
+    private enum Memory {
+        static let option: Int32 = 55
+        static let sendBuffer = 3
+        static let queued = 5
+        static let count = 9
+    }
+
+    /// How much `channel`'s socket takes and how much it holds; nil when it is not a socket or the kernel is too old.
+    static func sendBuffer(of channel: any Channel) -> ReadAllowance.SendBuffer? {
+        try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
+            withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Memory.count) {
+                values -> ReadAllowance.SendBuffer? in
+                var length = socklen_t(Memory.count * MemoryLayout<UInt32>.size)
+                guard getsockopt(socket, SOL_SOCKET, Memory.option, values.baseAddress, &length) == 0,
+                    Int(length) > Memory.queued * MemoryLayout<UInt32>.size
+                else { return nil }
+                return ReadAllowance.SendBuffer(
+                    size: Int(values[Memory.sendBuffer]), queued: Int(values[Memory.queued]))
+            }
+        } ?? nil
+    }
+
     /// The state of `channel`'s connection; nil when it is not a TCP socket or the kernel is too old to tell.
     static func state(of channel: any Channel) -> StreamMachine.ReceiverState? {
         try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in

@@ -9,6 +9,8 @@ protocol StreamOutlet: AnyObject {
     var isWritable: Bool { get }
     /// What the kernel knows about the far end.
     var receiverState: StreamMachine.ReceiverState? { get }
+    /// What the kernel's buffer for the far end takes.
+    var sendBuffer: ReadAllowance.SendBuffer? { get }
 
     /// The body begins; without a length it is chunked.
     func start(length: UInt64?)

@@ -48,7 +48,12 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// The receiver is there: lets the sender begin and takes what it has sent already.
     func start() {
-        guard let context else { return }
+        guard let context, let pipe else { return }
+        // Without TLS what was read would wait for the receiver as it is, in a buffer that is far too large for that.
+        if context.share(pipe.buffers) {
+            let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)
+            try? context.channel.syncOptions?.setOption(.recvAllocator, value: allocator)
+        }
         if request.expectsContinue {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }

@@ -10,6 +10,10 @@ final class CiphertextStore {
     private(set) var inbound = ByteBuffer()
     /// What OpenSSL made for the peer and the channel has not got yet.
     private(set) var outbound = ByteBuffer()
+    /// Where large buffers come from and go to; nil for a connection that has its own.
+    private(set) var shared: SharedBuffers?
+    /// Whether `outbound` is one of those.
+    private var isOutboundShared = false
     /// How much went to the channel at once last time: as much memory is set aside at once next time.
     private var lastTaken = 0
     /// The first byte that ever came from the peer: it tells whether the peer speaks TLS at all.
@@ -27,14 +31,31 @@ final class CiphertextStore {
 
     /// Lets go of the channel's buffer once it is used up, so that the channel can use it for its next read.
     func releaseInbound() {
-        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        guard inbound.readableBytes == 0 else { return }
+        shared?.giveBack(inbound)
+        inbound = ByteBuffer()
+    }
+
+    /// Takes large buffers from `buffers` from now on, or has its own again.
+    func share(_ buffers: SharedBuffers?) {
+        shared = buffers
+        if outbound.readableBytes == 0 { outbound = ByteBuffer() }
     }
 
     /// Makes room for `count` bytes of ciphertext, so that writing does not grow the buffer bit by bit.
     ///
     /// The memory of what the channel has already written is used again, if the channel has let go of it.
     func reserveOutbound(_ count: Int) {
-        if outbound.readableBytes == 0 {
+        if let shared {
+            guard outbound.writableBytes < count else { return }
+            let total = outbound.readableBytes + count
+            isOutboundShared = total >= TLSDefaults.sharedPieceMinimum
+            var larger =
+                isOutboundShared
+                ? shared.takePiece(capacity: total) : ByteBufferAllocator().buffer(capacity: total)
+            larger.writeImmutableBuffer(outbound)
+            outbound = larger
+        } else if outbound.readableBytes == 0 {
             outbound.clear(minimumCapacity: max(count, lastTaken))
         } else {
             outbound.reserveCapacity(minimumWritableBytes: count)
@@ -45,7 +66,11 @@ final class CiphertextStore {
     func takeOutbound(keepingMemory: Bool) -> ByteBuffer? {
         guard outbound.readableBytes > 0 else { return nil }
         let taken = outbound
-        if keepingMemory {
+        if let shared {
+            if isOutboundShared { shared.keep(taken) }
+            isOutboundShared = false
+            outbound = ByteBuffer()
+        } else if keepingMemory {
             lastTaken = taken.readableBytes
             outbound.moveReaderIndex(to: outbound.writerIndex)
         } else {

@@ -86,13 +86,11 @@ extension TLSHandler {
         var hasData = false
         while let connection {
             let answered = connection.store.outbound.readableBytes
-            let result = connection.read(into: &plaintext)
+            let (bytes, result) = decrypt(connection)
             if connection.store.outbound.readableBytes > answered { sendAnswer(context) }
-            if plaintext.readableBytes > 0 {
+            if bytes.readableBytes > 0 {
                 hasData = true
                 readRequested = false
-                let bytes = plaintext
-                if connection.releasesBuffers { plaintext = ByteBuffer() }
                 context.fireChannelRead(Self.wrapInboundOut(bytes))
             }
             switch result {
@@ -107,6 +105,18 @@ extension TLSHandler {
             break
         }
         return hasData
+    }
+
+    /// Decrypts one piece.
+    private func decrypt(_ connection: TLSConnection) -> (ByteBuffer, TLSConnection.ReadResult) {
+        if let shared = connection.store.shared {
+            let result = connection.read(into: &shared.plaintext, limit: TLSDefaults.sharedPieceLength)
+            return (shared.plaintext, result)
+        }
+        let result = connection.read(into: &plaintext, limit: TLSDefaults.pieceLength)
+        let bytes = plaintext
+        if connection.releasesBuffers { plaintext = ByteBuffer() }
+        return (bytes, result)
     }
 
     /// Sends what TLS itself has to say to what was read. A peer that provokes answers and never reads them is cut off,

@@ -87,7 +87,8 @@ extension TLSHandler {
         }
         gather(promise)
         // The channel counts only what it has: it could not say that it is full if too much stayed here.
-        if connection.store.outbound.readableBytes >= TLSDefaults.gatherLimit { writeGathered(context) }
+        let limit = connection.store.shared == nil ? TLSDefaults.gatherLimit : TLSDefaults.sharedPieceLength
+        if connection.store.outbound.readableBytes >= limit { writeGathered(context) }
     }
 
     /// Adds a promise for the ciphertext that is gathered.

@@ -9,8 +9,8 @@ package import NIOCore
 /// been flushed, and then closes without waiting for the peer's. What is written before `handshakeCompleted` waits for
 /// it; there is a limit to that.
 ///
-/// One read of the socket brings its plaintext in pieces of at most 64 KiB, and one `flush` makes one write of all that
-/// was written before it.
+/// One read of the socket brings its plaintext in pieces of at most 64 KiB (112 KiB where buffers are shared), and one
+/// `flush` makes one write of all that was written before it.
 package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Ciphertext from the network.
     package typealias InboundIn = ByteBuffer
@@ -104,6 +104,13 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         plaintext = ByteBuffer()
     }
 
+    /// Uses large buffers in turn with other connections of this event loop, and gives back its own. For connections that
+    /// move a lot, one after the other.
+    package func share(_ buffers: SharedBuffers) {
+        connection?.store.share(buffers)
+        plaintext = ByteBuffer()
+    }
+
     /// Gives the session away, to be adopted by another handler in another channel on the same socket.
     ///
     /// What was written is flushed to this channel first: the caller lets it leave, and stops this channel's reads,
@@ -119,6 +126,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         writeGathered(context)
         context.flush()
         self.connection = nil
+        connection.store.share(nil)
         let handover = TLSHandover(connection, state: state)
         self.handover = handover
         return handover

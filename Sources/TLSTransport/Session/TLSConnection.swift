@@ -150,16 +150,18 @@ package final class TLSConnection {
         case failed(TLSError)
     }
 
-    /// Decrypts into `plaintext`, in place of what it held, until there is no more ciphertext or the buffer is full; also when
-    /// it fails further on.
-    func read(into plaintext: inout ByteBuffer) -> ReadResult {
-        let wanted = releasesBuffers ? store.inbound.readableBytes : TLSDefaults.pieceLength
-        plaintext.clear(minimumCapacity: min(max(wanted, TLSDefaults.smallReadSpace), TLSDefaults.pieceLength))
-        while plaintext.writableBytes > 0 {
+    /// Decrypts into `plaintext`, in place of what it held, until there is no more ciphertext or there are `limit` bytes; also
+    /// when it fails further on.
+    func read(into plaintext: inout ByteBuffer, limit: Int) -> ReadResult {
+        let wanted = releasesBuffers ? store.inbound.readableBytes : limit
+        plaintext.clear(minimumCapacity: min(max(wanted, TLSDefaults.smallReadSpace), limit))
+        let limit = min(limit, plaintext.writableBytes)
+        while plaintext.readableBytes < limit {
+            let room = limit - plaintext.readableBytes
             var result = CallResult.wantsCiphertext
             unsafe plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: 1) { space in
                 var count = 0
-                result = guarded { unsafe SSL_read_ex($0, space.baseAddress, space.count, &count) }
+                result = guarded { unsafe SSL_read_ex($0, space.baseAddress, min(space.count, room), &count) }
                 return count
             }
             switch result {

@@ -83,8 +83,12 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
 
-    /// The request's head is the body's beginning, and has been sent.
-    func start(length: UInt64?) {}
+    var sendBuffer: ReadAllowance.SendBuffer? { context.flatMap { ReceiverSocket.sendBuffer(of: $0.channel) } }
+
+    /// The request's head, which announces the body, has been sent already.
+    func start(length: UInt64?) {
+        if let context, case .open(let pipe) = state { context.share(pipe.buffers) }
+    }
 
     func write(_ content: ByteBuffer) {
         guard let context else { return }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TLSTransport
+
+/// How much of an upload may be read at a time: what the receiver's kernel buffer is sure to take in the same turn, so that
+/// nothing large is left over in this process.
+///
+/// A kernel that is out of memory for sockets may take less than it has room for. Then what is left over of that one read
+/// waits here, and nothing more is read until it has left.
+enum ReadAllowance {
+    /// The kernel's buffer for a receiver, as the kernel counts: content and its own overhead.
+    struct SendBuffer: Hashable, Sendable {
+        /// Bytes it may hold.
+        var size: Int
+        /// Bytes it holds.
+        var queued: Int
+    }
+
+    /// The most bytes to read now; `buffer` is nil when nobody knows.
+    static func bytes(_ buffer: SendBuffer?) -> Int {
+        guard let buffer else { return Defaults.Stream.receiveBytes }
+        let limit = min(buffer.size, Defaults.Stream.unsentBytes)
+        guard buffer.queued < limit else { return Defaults.Stream.receiveBytes }
+        // Half of the room: the kernel's overhead is nearly half as much as the content when its packets are small.
+        let room = (limit - buffer.queued) / 2
+        return min(max(room, Defaults.Stream.receiveBytes), TLSDefaults.sharedReceiveLength)
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+import TLSTransport
+import Testing
+
+@testable import RelayServer
+
+@Suite struct ReadAllowanceTests {
+    private static let least = Defaults.Stream.receiveBytes
+    private static let most = TLSDefaults.sharedReceiveLength
+
+    private func bytes(_ size: Int, _ queued: Int) -> Int {
+        ReadAllowance.bytes(ReadAllowance.SendBuffer(size: size, queued: queued))
+    }
+
+    @Test func isTheLeastWhereNobodyKnowsOrThereIsNoRoom() {
+        #expect(ReadAllowance.bytes(nil) == Self.least)
+        #expect(bytes(0, 0) == Self.least)
+        #expect(bytes(87_040, 0) == Self.least)
+        #expect(bytes(4_000_000, 4_000_000) == Self.least)
+        #expect(bytes(4_000_000, 5_000_000) == Self.least)
+        // The kernel may hold more than that, but must not say that it takes more than is allowed to wait there.
+        #expect(bytes(.max, Defaults.Stream.unsentBytes) == Self.least)
+    }
+
+    @Test func isTheMostWhereThereIsRoom() {
+        #expect(bytes(4_000_000, 0) == Self.most)
+        #expect(bytes(.max, 0) == Self.most)
+    }
+
+    @Test func isNeverMoreThanHalfOfTheRoom() {
+        for size in stride(from: 0, through: 6_000_000, by: 250_000) {
+            for queued in stride(from: 0, through: 6_000_000, by: 130_000) {
+                let allowance = bytes(size, queued)
+                #expect(Self.least...Self.most ~= allowance)
+                #expect(allowance == Self.least || allowance <= (size - queued) / 2)
+            }
+        }
+    }
+
+    @Test func theKernelTellsHowFullItsBufferIs() async throws {
+        let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .childChannelOption(.autoRead, value: false)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let address = try #require(server.localAddress)
+        let client = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).connect(to: address).get()
+        let before = try await client.eventLoop.submit { ReceiverSocket.sendBuffer(of: client) }.get()
+        // More than both kernels hold: the rest stays in the channel.
+        client.writeAndFlush(ByteBuffer(repeating: 0, count: 64 * 1024 * 1024), promise: nil)
+        let after = try await client.eventLoop.submit { ReceiverSocket.sendBuffer(of: client) }.get()
+        let (empty, full) = (try #require(before), try #require(after))
+        #expect(empty.size > 0 && empty.queued == 0)
+        #expect(full.queued > full.size / 2)
+        #expect(ReadAllowance.bytes(full) < Self.most)
+        try await client.close()
+        try await server.close()
+    }
+}
