@@ -40,6 +40,17 @@ let package = Package(
             swiftSettings: strictWithC
         ),
         .target(
+            name: "RedisTransport",
+            dependencies: [
+                "CHiredis", "TLSTransport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strictWithC
+        ),
+        .target(
             name: "WSProtocol",
             dependencies: [.product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
@@ -56,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "RelayServer",
             dependencies: [
-                "CProcess", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CProcess", "RedisTransport", "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -96,6 +107,17 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "RedisTransportTests",
+            dependencies: [
+                "RedisTransport", "TLSTransport", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "WSProtocolTests",
             dependencies: ["WSProtocol", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
@@ -113,7 +135,7 @@ let package = Package(
         .testTarget(
             name: "RelayServerTests",
             dependencies: [
-                "RelayServer", "WSProtocol", "TestSupport",
+                "RelayServer", "RedisTransport", "TLSTransport", "WSProtocol", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -93,13 +93,32 @@ extension Defaults {
 
     // MARK: Trying again
 
-    /// The first pause before connecting again.
-    static let firstPause = TimeAmount.milliseconds(100)
-    /// The longest pause: a relay that comes back after an hour is found within half a minute.
-    static let longestPause = TimeAmount.seconds(30)
-
+    /// The longest first pause before another try: a node that has gone is replaced by the next one at once.
+    static let firstPause = TimeAmount.milliseconds(200)
+    /// The longest pause at all: the clients of a node that has gone are elsewhere within 5 s.
+    static let longestPause = TimeAmount.seconds(5)
     /// A connection that lasted this long was a good one: the pauses begin again from the shortest.
-    static let steadyConnection = TimeAmount.seconds(60)
+    static let steadyConnection = TimeAmount.seconds(10)
+    /// The pause after a fault of the relay, which is rarely gone at once.
+    static let pauseAfterFault = TimeAmount.seconds(1)
+    /// The pause after a limit of the relay was met: 100 messages a minute are eight in this time, and a session whose
+    /// connection died is noticed a little later than that.
+    static let pauseWhenLimited = TimeAmount.seconds(5)
+    /// How often a first connection that is cut while it is made is tried again: enough for a relay that just starts,
+    /// soon enough for a person who mistyped a port.
+    static let quickTries = 3
+    /// How often one content begins to flow: what was cut that often does not arrive.
+    static let mostStarts = 100
+    /// How long a token is tried: the relay takes it for 60 s, counted from a little earlier.
+    static let tokenLifetime = TimeAmount.seconds(55)
+    /// How long an accepted offer whose transfer broke is taken again without asking: a sender tries for 10 minutes,
+    /// unless it is told otherwise.
+    static let interruptedOfferLifetime = TimeAmount.minutes(15)
+    /// Offers that are remembered: a few hundred bytes each.
+    static let mostRememberedOffers = 1_000
+    /// How long `receive --once` stays for a sender who may not have heard that the file arrived: a relay's restart and
+    /// the longest pause fit in.
+    static let confirmationPatience = TimeAmount.minutes(2)
 
     // MARK: Data
 
@@ -126,6 +145,9 @@ extension Defaults {
     /// How long the relay's word on why a stream broke is waited for. Short, so that the end of a peer is told within
     /// a second.
     static let explanationTimeout = TimeAmount.milliseconds(600)
+    /// How long the relay's answer is waited for whether the other side is still there: with the time above, less than a
+    /// second.
+    static let questionTimeout = TimeAmount.milliseconds(300)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
     /// Rings that are kept in mind at once; more than that is no correspondence.

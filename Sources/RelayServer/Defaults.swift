@@ -198,3 +198,92 @@ extension Defaults {
         static let maximumSocketPath = 107
     }
 }
+
+// MARK: - Links between nodes
+
+extension Defaults {
+    /// Connections from node to node.
+    enum Link {
+        /// A node that was not reached for this long is lost: its clients are elsewhere by then.
+        static let loss = TimeAmount.seconds(5)
+        /// TCP connection and TLS handshake with another node, and then upgrade and `welcome`: nodes are near each other,
+        /// and two attempts have to fit into the time above.
+        static let dial = TimeAmount.seconds(2)
+        static let greeting = TimeAmount.seconds(2)
+        /// The pauses between attempts: a listener that is being put back is found at once, a node that is away costs
+        /// nothing.
+        static let shortestPause = TimeAmount.milliseconds(50)
+        static let longestPause = TimeAmount.seconds(1)
+        /// A node that is frozen is noticed within the sum of both.
+        static let heartbeat = TimeAmount.seconds(2)
+        static let heartbeatAnswer = TimeAmount.seconds(3)
+        /// Messages that wait for another node's acknowledgement: seconds of a busy node's work. Past either, that node
+        /// is stuck.
+        static let unackedMessages = 4096
+        static let unackedBytes = 16 * 1024 * 1024
+        /// Bytes that wait in a connection for a node that does not read: all of the above, sent again at once, with
+        /// frames.
+        static let pendingBytes = unackedBytes + unackedMessages * 16
+        /// Nodes known at once. Links are for tens of nodes; a directory that names more is wrong.
+        static let nodes = 1024
+        /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
+        /// of nodes that can restart at once.
+        static let strangers = 256
+        /// The same complaint about the same address is logged once in this time, for so many addresses.
+        static let complaintInterval = TimeAmount.minutes(1)
+        static let complaints = 256
+        /// Bytes of the head that answers an upgrade.
+        static let upgradeHead = 4 * 1024
+    }
+}
+
+// MARK: - What Redis holds of a cluster
+
+extension Defaults {
+    /// Presence, routes, doorbells, users and ticket keys in Redis.
+    enum Routing {
+        /// How often a node renews what it has there, and looks by itself at what a lost doorbell would have told it.
+        static let renewal = TimeAmount.seconds(5)
+        /// How long what it has there lives without that: three renewals, so that two may be lost.
+        static let life = TimeAmount.seconds(15)
+        /// The life of the epoch and of the set of nodes. They matter only while a node lives; an hour of an unreachable
+        /// Redis does not change them.
+        static let longLife = TimeAmount.hours(1)
+        /// How long a start waits for another process with the same id to be gone: its presence's life and a bit.
+        static let claim = TimeAmount.seconds(16)
+        /// How often it looks meanwhile.
+        static let claimLook = TimeAmount.seconds(1)
+        /// Requests across nodes have to be answered, or refused in words, within 2 s.
+        static let deadline = TimeAmount.seconds(2)
+        /// How often a token that nobody knows is looked for while nodes write theirs again.
+        static let secondLook = TimeAmount.milliseconds(250)
+        /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
+        static let keysPerBatch = 500
+        /// Names that one call of a script looks for on all nodes.
+        static let namesPerLook = 100
+        /// Names that wait to be looked for. What does not fit is looked for at the next renewal.
+        static let waitingLooks = 65_536
+        /// Users in memory for when Redis is away: some 20 MB.
+        static let cachedUsers = 65_536
+        /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
+        /// do.
+        static let bellPatience = TimeAmount.seconds(1)
+        static let rings = 3
+        /// How often overdue doorbells are looked for.
+        static let bellSweep = TimeAmount.milliseconds(250)
+        /// Doorbells that wait for an answer.
+        static let unansweredBells = 4096
+        /// Doorbells that are known to have been heard, so that one that is rung again is not looked after again.
+        static let rememberedBells = 1024
+        /// How often a problem that lasts is logged.
+        static let complaint = TimeAmount.minutes(1)
+        /// How often ticket keys are read without a doorbell.
+        static let ticketLook = TimeAmount.minutes(1)
+        /// The life of ticket keys in Redis: more than three generations of 12 h, so that they end with their use.
+        static let ticketLife = TimeAmount.hours(48)
+        /// The least bytes of a cluster's secret: as many as the key that is made from it.
+        static let secretLength = 32
+        /// The most bytes of the secret's file.
+        static let secretFileSize = 4096
+    }
+}

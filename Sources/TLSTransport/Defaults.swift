@@ -65,4 +65,14 @@ package enum TLSDefaults {
 
     /// How many tickets a server gives out with each full handshake: one for each of two connections that follow.
     static let ticketsPerHandshake = 2
+
+    /// Generations of ticket keys: with a new one each 12 h, a client that was away for a night still resumes.
+    package static let ticketGenerations = 3
+
+    /// Seconds after which a new key seals tickets. Whoever steals a key can read what its tickets were used for, so it
+    /// must not live for long; HAProxy's and nginx' guides say 12 h.
+    package static let ticketRotation: Int64 = 12 * 60 * 60
+
+    /// How many names of a peer's certificate are looked at: a node has one, or a few.
+    static let peerNames = 16
 }

@@ -47,6 +47,7 @@ def test_the_other_client_receives_from_relay_client(relay, people, size, tmp_pa
         sending = alice.send(bob.identity.name, tmp_path / "to python.bin")
         manifest, got = protocol.receive_file(relay, bob)
         assert sending.wait(10) == 0, sending.tail()
+    assert len(protocol.unb64(manifest.pop("attempt"))) == 16
     assert manifest == {"v": 0, "name": "to python.bin", "size": size}
     assert got == body
     assert "delivered" in sending.out() + sending.err()

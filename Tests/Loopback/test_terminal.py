@@ -175,6 +175,33 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     assert bob.received() == [b"second"]
 
 
+def test_a_restart_of_the_relay_asks_nobody_twice(own_relay, large):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digest = content.file(large / "file", "asked once", 300_000_000)
+    terminal = Terminal()
+    receiving = bob.run("receive", "--once", "--output", bob.inbox, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    sending = alice.send(bob, large / "file")
+    terminal.wait_for("[y/N]")
+    # A question that the relay's end takes away is asked again; one that was answered is not.
+    relay.process.kill()
+    terminal.wait_for("reconnecting (try 1")
+    relay.start(relay.port)
+    until(lambda: terminal.seen().count("[y/N]") == 2, 10, "the question again")
+    terminal.type("y\n")
+    until(lambda: any(entry.stat().st_size > 50_000_000 for entry in bob.inbox.iterdir()), 20, "some of it")
+    relay.process.kill()
+    terminal.wait_for("interrupted: ")
+    relay.start(relay.port)
+    sending.expect(0, 30)
+    receiving.expect(0, 5)
+    assert content.sha256(bob.inbox / "file") == digest
+    assert terminal.seen().count("[y/N]") == 2, terminal.seen()[-3000:]
+    assert terminal.seen().count("reconnected") == 2
+
+
 def test_ctrl_c_typed_at_the_terminal_ends_receive(people):
     bob = people("bob")
     receiving = bob.receive("--from", "somebody", once=False)

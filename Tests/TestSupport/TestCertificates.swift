@@ -15,6 +15,11 @@ package final class TestCertificates: Sendable {
     /// The server's key.
     package var serverKey: String { directory.file("server.key") }
 
+    /// A node's certificate.
+    package func node(_ id: String) -> String { directory.file("node-\(id).pem") }
+    /// A node's key.
+    package func nodeKey(_ id: String) -> String { directory.file("node-\(id).key") }
+
     /// Where `certs/make` is.
     package static let script: String = {
         var root = URL(fileURLWithPath: #filePath)

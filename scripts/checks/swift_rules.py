@@ -75,7 +75,7 @@ def import_problem(path, access, module):
     if path.startswith("Sources/TLSTransport/") and module.startswith("NIO") and module not in ("NIOCore", "NIOTLS"):
         return f"TLSTransport knows no sockets and no HTTP, it does not import {module}"
     if path.startswith("Sources/") and module in ("COpenSSL", "CHiredis"):
-        home = {"COpenSSL": "Sources/TLSTransport/", "CHiredis": "Sources/RelayServer/Cluster/"}[module]
+        home = {"COpenSSL": "Sources/TLSTransport/", "CHiredis": "Sources/RedisTransport/"}[module]
         if not path.startswith(home):
             return f"only {home} imports {module}"
         if access not in ("private", "fileprivate"):

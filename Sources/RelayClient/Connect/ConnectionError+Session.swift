@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import NIOHTTP1
+import TLSTransport
 import WSProtocol
 import WebSocketTransport
 
@@ -8,12 +10,11 @@ extension ConnectionError {
     /// The relay answered the upgrade with something else than a WebSocket.
     init(upgradeRefused answer: HTTPAnswer, relay: RelayURL) {
         switch answer.status {
-        case 503, 502, 504:
+        case 500, 502, 503, 504:
             self.init(
                 .webSocket, "\(relay) takes no new connections now (status \(answer.status))",
                 advice: "it is full or about to restart; try again in a moment", status: .unreachable,
-                isTemporary: true,
-                code: answer.code
+                isTemporary: true, code: answer.code ?? (answer.status == 503 ? .unavailable : nil)
             )
         case 401, 403, 407:
             self.init(
@@ -31,7 +32,7 @@ extension ConnectionError {
 
     /// The upgrade ended without an answer, or with one that is not HTTP.
     init(upgrading error: any Error, relay: RelayURL) {
-        if error is ChannelError {
+        if Self.isCut(error) {
             self.init(
                 .webSocket, "\(relay) closed the connection instead of answering the upgrade",
                 advice: "check that it is a relay, and try again", status: .unreachable, isTemporary: true
@@ -42,6 +43,23 @@ extension ConnectionError {
                 advice: "check the URL, its port and its path", status: .protocolBreach
             )
         }
+    }
+
+    /// Whether `error` only says that the connection is gone, whichever layer noticed it.
+    private static func isCut(_ error: any Error) -> Bool {
+        switch error {
+        case is ChannelError, is IOError, is TLSError: true
+        case let error as HTTPParserError: error == .invalidEOFState
+        default: false
+        }
+    }
+
+    /// Nothing came of connecting in the time there was.
+    init(silent relay: RelayURL) {
+        self.init(
+            .tcp, "\(relay) does not answer", advice: "check the network, and try again", status: .unreachable,
+            isTemporary: true
+        )
     }
 
     /// The relay refused the login.
@@ -94,7 +112,7 @@ extension ConnectionError {
         case (.peer, .policyViolation):
             self.init(
                 .session, "\(relay) closed the connection: too many messages", advice: "wait a minute, then try again",
-                status: .gaveUp, isTemporary: true
+                status: .gaveUp, isTemporary: true, code: .rateLimited
             )
         case (.peer, .protocolError), (.peer, .unacceptableData), (.peer, .invalidData), (.peer, .tooLarge):
             self.init(

@@ -23,7 +23,7 @@ final class DownloadHandler: ChannelInboundHandler {
     private enum State {
         case awaitingHead
         /// The body of an error answer.
-        case refused(status: Int, body: ByteBuffer)
+        case refused(status: Int, retryAfter: String?, body: ByteBuffer)
         case streaming
         /// The body is complete.
         case complete
@@ -66,9 +66,9 @@ final class DownloadHandler: ChannelInboundHandler {
         switch (Self.unwrapInboundIn(data), state) {
         case (.head(let head), .awaitingHead): headReceived(head)
         case (.body(let part), .streaming): take(part)
-        case (.body(var part), .refused(let status, var body)):
+        case (.body(var part), .refused(let status, let retryAfter, var body)):
             body.appendAnswer(&part)
-            state = .refused(status: status, body: body)
+            state = .refused(status: status, retryAfter: retryAfter, body: body)
         case (.end, .streaming):
             state = .complete
             if pieces.isEmpty {
@@ -103,7 +103,9 @@ final class DownloadHandler: ChannelInboundHandler {
         timer?.cancel()
         let hasLength = !head.headers["Content-Length"].isEmpty || !head.headers["Transfer-Encoding"].isEmpty
         guard head.status == .ok, hasLength else {
-            state = .refused(status: Int(head.status.code), body: ByteBuffer())
+            state = .refused(
+                status: Int(head.status.code), retryAfter: head.headers.first(name: "Retry-After"), body: ByteBuffer()
+            )
             return
         }
         state = .streaming
@@ -132,7 +134,8 @@ final class DownloadHandler: ChannelInboundHandler {
     private func connectionEnded() {
         switch state {
         case .awaitingHead, .streaming: fail(.cut)
-        case .refused(let status, let body): fail(.refused(HTTPAnswer(status: status, body: body)))
+        case .refused(let status, let retryAfter, let body):
+            fail(.refused(HTTPAnswer(status: status, body: body, retryAfter: retryAfter)))
         case .complete, .failed: break
         }
     }

@@ -20,8 +20,9 @@ final class DownloadStream: Sendable {
     /// Connects and sends the request, which the relay holds until the sender's half is there.
     ///
     /// - Throws: ``StreamError``.
-    static func open(_ target: RequestTarget, token: Token, dialer: Dialer) async throws(StreamError) -> DownloadStream
-    {
+    private static func open(
+        _ target: RequestTarget, token: Token, dialer: Dialer
+    ) async throws(StreamError) -> DownloadStream {
         var headers = HTTPCoding.headers(for: target)
         headers.add(name: "Authorization", value: "Bearer \(token.rawValue)")
         let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target.target, headers: headers)
@@ -48,11 +49,19 @@ final class DownloadStream: Sendable {
         }
     }
 
-    /// Waits until the sender's half has arrived and the body begins.
-    func begun() async throws(StreamError) {
+    /// As ``open(_:token:dialer:)``, and waits until the sender's half has arrived and the body begins.
+    static func begun(_ target: RequestTarget, token: Token, dialer: Dialer) async throws(StreamError) -> DownloadStream
+    {
+        let stream = try await open(target, token: token, dialer: dialer)
         do {
-            try await ready.get()
+            try await withTaskCancellationHandler {
+                try await stream.ready.get()
+            } onCancel: {
+                stream.abort()
+            }
+            return stream
         } catch {
+            stream.abort()
             throw (error as? StreamError) ?? .cut
         }
     }

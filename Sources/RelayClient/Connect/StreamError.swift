@@ -31,7 +31,7 @@ enum StreamError: Error, Hashable, Sendable {
     func code(as role: TransferRole) -> FailureCode {
         switch self {
         case .connection: .unavailable
-        case .refused(let answer): answer.code ?? Self.code(ofStatus: answer.status, as: role)
+        case .refused(let answer): answer.code ?? Self.code(ofStatus: answer.status)
         case .cut: role == .upload ? .receiverGone : .senderGone
         case .silent: .stalled
         case .badAddress: .protocolError
@@ -39,11 +39,10 @@ enum StreamError: Error, Hashable, Sendable {
     }
 
     /// What an answer without a code of its own means: it comes from something between us and the relay.
-    private static func code(ofStatus status: Int, as role: TransferRole) -> FailureCode {
+    private static func code(ofStatus status: Int) -> FailureCode {
         switch status {
-        case 502: role == .upload ? .receiverGone : .senderGone
-        case 503: .unavailable
-        case 504, 408: .expired
+        case 500, 502, 503, 504: .unavailable
+        case 408: .expired
         case 403, 401: .unknownTransfer
         default: .protocolError
         }
@@ -51,6 +50,17 @@ enum StreamError: Error, Hashable, Sendable {
 }
 
 extension StreamError {
+    /// What happened, in a few words, while it is being tried again.
+    var summary: String {
+        switch self {
+        case .connection(let error): error.summary
+        case .refused(let answer): "the relay cannot take the stream now (status \(answer.status))"
+        case .cut: "the stream was cut"
+        case .silent: "the relay does not answer"
+        case .badAddress: "the relay named an address that cannot be used"
+        }
+    }
+
     /// The same in the words of the transfer machines.
     func failure(as role: TransferRole) -> StreamFailure {
         switch self {

@@ -14,7 +14,7 @@ final class UploadHandler: ChannelInboundHandler {
     /// Succeeds with the relay's `200`; fails with a ``StreamError``.
     private let done: EventLoopPromise<UInt64?>
     private var exchange: UploadExchange
-    private var answer: (status: Int, body: ByteBuffer)?
+    private var answer: (status: Int, retryAfter: String?, body: ByteBuffer)?
     /// The one write that waits until the channel is writable again.
     private var waiting: EventLoopPromise<Void>?
     private var timer: Scheduled<Void>?
@@ -68,7 +68,7 @@ final class UploadHandler: ChannelInboundHandler {
         switch Self.unwrapInboundIn(data) {
         case .head(let head) where head.status == .continue: continued()
         case .head(let head) where (100..<200).contains(head.status.code): break
-        case .head(let head): answer = (Int(head.status.code), ByteBuffer())
+        case .head(let head): answer = (Int(head.status.code), head.headers.first(name: "Retry-After"), ByteBuffer())
         case .body(var part): answer?.body.appendAnswer(&part)
         case .end: answered()
         }
@@ -103,7 +103,7 @@ final class UploadHandler: ChannelInboundHandler {
 
     private func answered() {
         guard let answer else { return }
-        run(exchange.answered(HTTPAnswer(status: answer.status, body: answer.body)))
+        run(exchange.answered(HTTPAnswer(status: answer.status, body: answer.body, retryAfter: answer.retryAfter)))
     }
 
     private func run(_ action: UploadExchange.EndAction) {

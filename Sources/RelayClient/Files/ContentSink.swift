@@ -10,6 +10,8 @@ protocol ContentSink: Sendable {
     /// Returns the final absolute path, or `-` for standard output. Throws ``FileError``; then nothing has the final
     /// name and ``discard()`` is still to be called.
     func finish() async throws -> String
+    /// Whether everything can still be taken back, so that the same content may come once more from its beginning.
+    var isRepeatable: Bool { get }
     /// Removes whatever this sink created; harmless after ``finish()`` and when repeated.
     func discard() async
 }

@@ -10,6 +10,10 @@ protocol ContentSource: Sendable {
     var size: UInt64? { get }
     /// The next 1 to `max` bytes; nil at the end. Throws ``FileError``, or `CancellationError` from standard input.
     func read(max: Int) async throws -> ByteBuffer?
+    /// Whether ``rewind()`` can succeed: what comes from a pipe is gone once it was read.
+    var isRepeatable: Bool { get }
+    /// Begins again from the first byte. Throws ``FileError`` when that would not be the same content any more.
+    func rewind() async throws
     /// Nothing more will be read.
     func close()
 }

@@ -8,6 +8,8 @@ import Synchronization
 /// A received file: content goes into a hidden `.part` file of an unguessable name that only its owner can read, and
 /// gets its final name, without replacing anything, once it is complete and on the disk.
 final class FileSink: ContentSink {
+    let isRepeatable = true
+
     private let name: SafeFileName
     private let partialName: String
     private let size: UInt64?

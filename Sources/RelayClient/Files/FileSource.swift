@@ -10,6 +10,9 @@ final class FileSource: ContentSource {
     let name: String
     let size: UInt64?
 
+    let isRepeatable = true
+
+    private let path: String
     private let shownPath: String
     private let opened: Version
     private let state: Mutex<State>
@@ -19,13 +22,15 @@ final class FileSource: ContentSource {
         var offset: Int64 = 0
     }
 
-    /// What changes when somebody writes to a file.
+    /// What changes when somebody writes to a file, or puts another one in its place.
     private struct Version: Hashable {
+        let identity: OpenFile.Identity
         let size: Int64
         let seconds: Int
         let nanoseconds: Int
 
         init(_ status: stat) {
+            identity = OpenFile.Identity(status)
             size = Int64(status.st_size)
             seconds = status.st_mtim.tv_sec
             nanoseconds = status.st_mtim.tv_nsec
@@ -62,6 +67,7 @@ final class FileSource: ContentSource {
 
     private init(path: String, shown: String, file: OpenFile, status: stat) throws {
         name = path.split(separator: "/").last.map(String.init) ?? path
+        self.path = path
         shownPath = shown
         opened = Version(status)
         // Files of /proc and the like say that they are empty and are not: nothing is known about their size.
@@ -81,6 +87,15 @@ final class FileSource: ContentSource {
             } catch let failure as SystemFailure {
                 throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" failed: \(failure)")
             }
+        }
+    }
+
+    /// Begins again from the first byte, if the path still means the same file as it was.
+    func rewind() async throws {
+        try await BlockingWork.files.run { [self] in
+            var status = stat()
+            guard stat(path, &status) == 0, Version(status) == opened else { throw changedBetween }
+            state.withLock { state in state.offset = 0 }
         }
     }
 
@@ -116,6 +131,14 @@ final class FileSource: ContentSource {
 
     private func checkUnchanged(_ file: OpenFile) throws {
         guard Version(try SystemCall.status(of: file.descriptor)) == opened else { throw changed("was written to") }
+    }
+
+    private var changedBetween: FileError {
+        FileError(
+            code: .changed,
+            message: "\"\(shownPath)\" was changed, moved or removed before all of it was sent: "
+                + "send it again once nothing writes to it, or send a copy"
+        )
     }
 
     private func changed(_ how: String) -> FileError {

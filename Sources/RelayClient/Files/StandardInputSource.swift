@@ -11,6 +11,7 @@ final class StandardInputSource: ContentSource {
 
     private let descriptor: Int32
     private let isClosed = Mutex(false)
+    private let hasBegun = Mutex(false)
 
     /// `name` is what the receiver sees; `descriptor` is another than 0 in tests only, and stays the caller's.
     init(name: String = "stdin", descriptor: Int32 = STDIN_FILENO) {
@@ -21,6 +22,8 @@ final class StandardInputSource: ContentSource {
     /// Gives what is there, up to `max`, as soon as anything is; stops waiting when the task is cancelled.
     func read(max: Int) async throws -> ByteBuffer? {
         guard !isClosed.withLock({ $0 }) else { return nil }
+        // A read that is given up may still take bytes away.
+        hasBegun.withLock { hasBegun in hasBegun = true }
         let wanted = Swift.max(1, Swift.min(max, Defaults.maximumRead))
         let descriptor = descriptor
         let buffer = try await BlockingWork.input.runAbandonable {
@@ -31,6 +34,16 @@ final class StandardInputSource: ContentSource {
             }
         }
         return buffer.readableBytes == 0 ? nil : buffer
+    }
+
+    var isRepeatable: Bool { !hasBegun.withLock { $0 } }
+
+    func rewind() async throws {
+        guard isRepeatable else {
+            throw FileError(
+                code: .readFailed, message: "standard input cannot be read a second time: run the command again"
+            )
+        }
     }
 
     func close() {

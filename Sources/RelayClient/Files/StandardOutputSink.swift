@@ -2,11 +2,13 @@
 
 import Glibc
 import NIOCore
+import Synchronization
 
 /// Standard output. What is written there is out before the content as a whole is verified, so a reader has to look at
 /// the exit code; nothing can be taken back.
 final class StandardOutputSink: ContentSink {
     private let descriptor: Int32
+    private let hasBegun = Mutex(false)
 
     /// `descriptor` is another than 1 in tests only, and stays the caller's.
     init(descriptor: Int32 = STDOUT_FILENO) {
@@ -17,6 +19,7 @@ final class StandardOutputSink: ContentSink {
 
     /// Writes at once, so that a slow stream is seen as it comes; stops waiting when the task is cancelled.
     func write(_ buffer: ByteBuffer) async throws {
+        hasBegun.withLock { hasBegun in hasBegun = true }
         try await perform { descriptor in
             try buffer.withUnsafeReadableBytes { bytes in try SystemCall.writeAll(bytes, to: descriptor) }
         }
@@ -33,6 +36,8 @@ final class StandardOutputSink: ContentSink {
         }
         return "-"
     }
+
+    var isRepeatable: Bool { !hasBegun.withLock { $0 } }
 
     func discard() async {}
 

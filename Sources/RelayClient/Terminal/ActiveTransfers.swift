@@ -14,6 +14,8 @@ struct ActiveTransfers: Sendable {
             case offered
             case moving
             case verifying
+            /// It broke, and may be offered again.
+            case interrupted
         }
 
         var label: TransferLabel
@@ -22,7 +24,17 @@ struct ActiveTransfers: Sendable {
         var rate = RateEstimator()
     }
 
+    /// The relay is away, or cannot do what it is asked.
+    struct Outage: Hashable, Sendable {
+        /// The number of the next try, from 1.
+        var attempt: Int
+        /// When that is.
+        var next: NIODeadline
+    }
+
     private(set) var entries: [Entry] = []
+    /// Nil while all is well.
+    private(set) var outage: Outage?
 
     /// Takes in what `report` says. Returns the label of the transfer it is about, also of one that it ends.
     mutating func apply(_ report: TransferReport, now: NIODeadline) -> TransferLabel? {
@@ -42,12 +54,24 @@ struct ActiveTransfers: Sendable {
         case .verifying(let transfer): return update(transfer) { entry in entry.phase = .verifying }
         case .delivered(let transfer, _, _), .received(let transfer, _, _, _): return remove(transfer)
         case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
-        case .ready, .reconnecting, .reconnected, .notice, .warning, .detail: return nil
+        case .interrupted(let transfer, _): return update(transfer) { entry in entry.phase = .interrupted }
+        case .withdrawn(let transfer): return remove(transfer)
+        case .reconnecting(_, let attempt, let pause):
+            outage = Outage(attempt: attempt, next: now + pause)
+            return nil
+        case .reconnected:
+            outage = nil
+            return nil
+        case .ready, .notice, .warning, .detail: return nil
         }
     }
 
-    /// One line for all of them; nil when there are none.
+    /// One line for all of them; nil when there are none and all is well.
     func line(now: NIODeadline) -> ProgressLine? {
+        if let outage {
+            let title = entries.count == 1 ? entries.first.map { DisplayName.escape($0.label.name) } : nil
+            return ProgressLine(title: title ?? "", state: Self.state(of: outage, now: now))
+        }
         guard let first = entries.first else { return nil }
         if entries.count == 1 { return Self.line(for: first, now: now) }
         let moving = entries.filter { entry in entry.phase == .moving }
@@ -77,6 +101,11 @@ struct ActiveTransfers: Sendable {
         )
     }
 
+    private static func state(of outage: Outage, now: NIODeadline) -> String {
+        let seconds = max(0, (outage.next - now).nanoseconds + 999_999_999) / 1_000_000_000
+        return "reconnecting (try \(outage.attempt)\(seconds > 0 ? " in \(seconds) s" : ""))"
+    }
+
     private static func state(of entry: Entry) -> String {
         let peer = entry.label.peer
         switch (entry.phase, entry.label.direction) {
@@ -87,6 +116,7 @@ struct ActiveTransfers: Sendable {
         case (.moving, .receive): return "receiving from \(peer)"
         case (.verifying, .send): return "\(peer) is verifying"
         case (.verifying, .receive): return "verifying"
+        case (.interrupted, _): return "interrupted; waiting for \(peer)"
         }
     }
 

@@ -7,14 +7,16 @@ import WSProtocol
 /// One JSON object a line on standard output, for programs. The fields are promised to stay:
 ///
 /// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
-///   `failed`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
-/// - about a transfer: `transfer` (its id), `direction` (`send` or `receive`), `peer`, `name` (exactly as the sender
+///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
+/// - about a transfer: `transfer` (the id of its first try; later ones stay under it), `direction` (`send` or `receive`), `peer`, `name` (exactly as the sender
 ///   gave it), `size` (bytes; missing where it is not known);
 /// - `bytes`: of content, with `progress`, `delivered` and `received`;
 /// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
 /// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
-/// - `code` and `message`: with `failed`; `message` alone with `notice`, `warning`, `detail` and `reconnecting`;
-/// - `seconds`: until the next try, with `reconnecting`;
+/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the sender is back, or
+///   fails later), `notice`, `warning`, `detail` and `reconnecting`;
+/// - `reconnecting` comes once when the relay is lost, with `seconds` until the first try; `reconnected` once when it is
+///   back;
 /// - `name` is this side's own name with `ready`.
 struct JSONRenderer: ReportRenderer {
     private let isVerbose: Bool
@@ -29,7 +31,9 @@ struct JSONRenderer: ReportRenderer {
     }
 
     mutating func render(_ report: TransferReport, now: NIODeadline, columns _: Int) -> RenderedText {
+        let wasAway = transfers.outage != nil
         let label = transfers.apply(report, now: now)
+        if wasAway, case .reconnecting = report { return RenderedText() }
         guard isWanted(report, now: now), let text = Self.text(Line(report, label)) else { return RenderedText() }
         return usesStandardError ? RenderedText(standardError: text) : RenderedText(standardOutput: text)
     }
@@ -44,8 +48,8 @@ struct JSONRenderer: ReportRenderer {
             shown[transfer] = nil
             return true
         case .detail: return isVerbose
-        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .reconnecting,
-            .reconnected, .notice, .warning:
+        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .interrupted, .withdrawn,
+            .reconnecting, .reconnected, .notice, .warning:
             return true
         }
     }
@@ -115,7 +119,9 @@ struct JSONRenderer: ReportRenderer {
                 (event, transfer, path, bytes, sha256) = ("received", id, place, count, hash)
             case .failed(let id, let code, let message):
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
-            case .reconnecting(let reason, let pause):
+            case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
+            case .withdrawn(let id): (event, transfer) = ("withdrawn", id)
+            case .reconnecting(let reason, _, let pause):
                 (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)
             case .reconnected: event = "reconnected"
             case .notice(let text): (event, message) = ("notice", text)

@@ -13,6 +13,7 @@ struct PlainRenderer: ReportRenderer {
     init(isVerbose: Bool) { self.isVerbose = isVerbose }
 
     mutating func render(_ report: TransferReport, now: NIODeadline, columns _: Int) -> RenderedText {
+        let wasAway = transfers.outage != nil
         let label = transfers.apply(report, now: now)
         switch report {
         case .progress(let transfer, _): return RenderedText(standardError: progress(transfer, now: now))
@@ -20,8 +21,10 @@ struct PlainRenderer: ReportRenderer {
         case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _):
             shown[transfer] = nil
         case .detail where !isVerbose: return RenderedText()
-        case .ready, .waiting, .ringing, .offered, .verifying, .failed(nil, _, _), .reconnecting, .reconnected, .notice,
-            .warning, .detail:
+        // One line when it begins, and one when it is over.
+        case .reconnecting where wasAway: return RenderedText()
+        case .ready, .waiting, .ringing, .offered, .verifying, .failed(nil, _, _), .interrupted, .withdrawn,
+            .reconnecting, .reconnected, .notice, .warning, .detail:
             break
         }
         let sentence = ReportText.sentence(for: report, label: label)

@@ -24,9 +24,11 @@ enum ReportText {
         case .delivered(_, let bytes, _): label.map { "delivered \(what($0, bytes)) to \($0.peer)" }
         case .received(_, let path, let bytes, _): label.map { received($0, path, bytes) }
         case .failed(_, _, let message): failed(label, message)
-        case .reconnecting(let reason, let pause):
-            "lost the relay (\(DisplayName.line(reason))); trying again in \(seconds(pause))"
-        case .reconnected: "found the relay again"
+        case .interrupted:
+            label.map { "interrupted: \(what($0)) from \($0.peer); it begins again when \($0.peer) is back" }
+        case .withdrawn: label.map { "the offer of \(what($0)) from \($0.peer) is gone; it may come again" }
+        case .reconnecting(let reason, _, _): "reconnecting: \(DisplayName.line(reason))"
+        case .reconnected: "reconnected"
         case .notice(let text), .detail(let text): DisplayName.line(text)
         case .warning(let text): "warning: " + DisplayName.line(text)
         }
@@ -37,8 +39,9 @@ enum ReportText {
         switch report {
         case .delivered, .received: .good
         case .failed, .warning: .bad
-        case .ready, .waiting, .ringing, .offered, .started, .progress, .verifying, .reconnecting, .reconnected,
-            .notice, .detail:
+        case .ready, .waiting, .ringing, .offered, .started, .progress, .verifying, .interrupted, .withdrawn,
+            .reconnecting,
+            .reconnected, .notice, .detail:
             .plain
         }
     }
@@ -80,10 +83,5 @@ enum ReportText {
         case .send: return "not delivered: \(quoted(label)) to \(label.peer): " + DisplayName.line(message)
         case .receive: return "not received: \(quoted(label)) from \(label.peer): " + DisplayName.line(message)
         }
-    }
-
-    private static func seconds(_ amount: TimeAmount) -> String {
-        let tenths = max(0, amount.nanoseconds) / 100_000_000
-        return tenths < 10 ? "0.\(tenths) s" : "\(tenths / 10) s"
     }
 }

@@ -22,16 +22,20 @@ struct TerminalRenderer: ReportRenderer {
     }
 
     mutating func render(_ report: TransferReport, now: NIODeadline, columns: Int) -> RenderedText {
+        let wasAway = transfers.outage != nil
         let label = transfers.apply(report, now: now)
         switch report {
         case .progress:
             if let lastDrawn, now < lastDrawn + Defaults.redrawInterval { return RenderedText() }
             return RenderedText(standardError: drawing(now: now, columns: columns))
+        // Why is said once; that it goes on, and since when, is in the line that is drawn.
+        case .reconnecting where wasAway: return RenderedText(standardError: drawing(now: now, columns: columns))
         case .waiting, .ringing, .offered, .started, .verifying:
             return RenderedText(standardError: drawing(now: now, columns: columns))
         case .detail where !isVerbose:
             return RenderedText()
-        case .ready, .delivered, .received, .failed, .reconnecting, .reconnected, .notice, .warning, .detail:
+        case .ready, .delivered, .received, .failed, .interrupted, .withdrawn, .reconnecting, .reconnected, .notice,
+            .warning, .detail:
             let sentence = ReportText.sentence(for: report, label: label) ?? ""
             return RenderedText(
                 standardError: stay(painted(sentence, ReportText.tone(of: report)), now: now, columns: columns)

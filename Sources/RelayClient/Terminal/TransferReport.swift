@@ -29,9 +29,13 @@ enum TransferReport: Hashable, Sendable {
     /// It has failed; nil where it is not about one transfer. `code` is of the wire's table or this program's own,
     /// `message` says in one line what happened and what to do.
     case failed(TransferID?, code: String, message: String)
-    /// The relay was lost; the next try is after `pause`.
-    case reconnecting(reason: String, pause: TimeAmount)
-    /// The relay was found again.
+    /// It broke for a reason that may pass: it goes on when the sender offers it again, and fails otherwise.
+    case interrupted(TransferID, message: String)
+    /// The offer went before anybody accepted it, for a reason that may pass.
+    case withdrawn(TransferID)
+    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`.
+    case reconnecting(reason: String, attempt: Int, pause: TimeAmount)
+    /// The relay was found again, or does it now.
     case reconnected
     /// Anything else worth a line.
     case notice(String)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import Synchronization
 
 /// Whether the person wants the program to stop, and who has to be told.
@@ -8,34 +9,51 @@ final class Interruption: Sendable {
 
     private struct State {
         var isInterrupted = false
-        var actions: [@Sendable () -> Void] = []
+        var actions: [UInt64: @Sendable () -> Void] = [:]
+        var lastID: UInt64 = 0
+    }
+
+    /// What was registered, to be taken back with ``forget(_:)``.
+    struct Registration: Hashable, Sendable {
+        fileprivate let id: UInt64
     }
 
     /// Whether it has happened.
     var isInterrupted: Bool { state.withLock { $0.isInterrupted } }
 
     /// Runs `action` when it happens, or now if it has.
-    func whenInterrupted(_ action: @escaping @Sendable () -> Void) {
-        let isLate = state.withLock { state in
-            if !state.isInterrupted { state.actions.append(action) }
-            return state.isInterrupted
+    @discardableResult
+    func whenInterrupted(_ action: @escaping @Sendable () -> Void) -> Registration {
+        let (registration, isLate) = state.withLock { state in
+            state.lastID += 1
+            if !state.isInterrupted { state.actions[state.lastID] = action }
+            return (Registration(id: state.lastID), state.isInterrupted)
         }
         if isLate { action() }
+        return registration
+    }
+
+    /// Does not run that action any more. Whoever registers again and again forgets again and again.
+    func forget(_ registration: Registration) {
+        _ = state.withLock { state in state.actions.removeValue(forKey: registration.id) }
     }
 
     /// It happens. Only the first time counts.
     func interrupt() {
         let actions = state.withLock { state in
             state.isInterrupted = true
-            defer { state.actions = [] }
+            defer { state.actions = [:] }
             return state.actions
         }
-        for action in actions { action() }
+        for id in actions.keys.sorted() { actions[id]?() }
     }
 
-    /// The result of `operation`, or `CancellationError` as soon as the person interrupts: what cannot be cancelled is
-    /// left behind.
-    func bounded<Value: Sendable>(_ operation: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    /// The result of `operation`, or `CancellationError` as soon as the person interrupts or the calling task is
+    /// cancelled, or whatever `overdue` is when that comes first: then `operation` is cancelled, and what cannot be
+    /// cancelled is left behind.
+    func bounded<Value: Sendable>(
+        overdue: Overdue? = nil, _ operation: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
         let (results, continuation) = AsyncThrowingStream<Value, any Error>.makeStream()
         let task = Task {
             do {
@@ -44,11 +62,24 @@ final class Interruption: Sendable {
                 continuation.finish(throwing: error)
             }
         }
-        whenInterrupted {
-            task.cancel()
-            continuation.finish(throwing: CancellationError())
+        continuation.onTermination = { _ in task.cancel() }
+        let registration = whenInterrupted { continuation.finish(throwing: CancellationError()) }
+        let timer = overdue.map { overdue in
+            overdue.loop.scheduleTask(deadline: overdue.deadline) { continuation.finish(throwing: overdue.error) }
+        }
+        defer {
+            forget(registration)
+            timer?.cancel()
         }
         for try await value in results { return value }
         throw CancellationError()
+    }
+
+    /// When a wait has lasted too long, and what is the matter then.
+    struct Overdue: Sendable {
+        let deadline: NIODeadline
+        let error: any Error
+        /// Where the timer runs.
+        let loop: any EventLoop
     }
 }

@@ -11,11 +11,14 @@ struct OfferPayload: Codable, Hashable, Sendable {
     var name: String
     /// Bytes; nil when the sender does not know.
     var size: UInt64?
+    /// The same in each offer of the same content to the same receiver; nil from a client that never offers again.
+    var attempt: OfferIdentity?
 
-    init(name: String, size: UInt64?) {
+    init(name: String, size: UInt64?, attempt: OfferIdentity? = nil) {
         self.v = 0
         self.name = name
         self.size = size
+        self.attempt = attempt
     }
 }
 

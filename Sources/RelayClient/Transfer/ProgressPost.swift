@@ -7,19 +7,22 @@ import WSProtocol
 /// Tells the person how far a download is, and now and then the sender.
 final class ProgressPost: Sendable {
     private let transfer: TransferID
+    /// What it is shown under.
+    private let shown: TransferID
     private let connection: ControlConnection
     private let reporter: Reporter
     private let due = Mutex(NIODeadline.now() + Defaults.progressInterval)
 
     init(reception: Reception, reporter: Reporter) {
-        transfer = reception.label.transfer
+        transfer = reception.machine.ring.transfer
+        shown = reception.label.transfer
         connection = reception.connection
         self.reporter = reporter
     }
 
     /// `bytes` of content have come in all.
     func callAsFunction(_ bytes: UInt64) {
-        reporter.report(.progress(transfer, bytes: bytes))
+        reporter.report(.progress(shown, bytes: bytes))
         let now = NIODeadline.now()
         let isDue = due.withLock { due in
             guard now >= due else { return false }

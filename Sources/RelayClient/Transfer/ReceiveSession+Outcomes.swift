@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import WSProtocol
 
 /// The end of one transfer.
@@ -8,12 +9,19 @@ extension ReceiveSession {
     mutating func finish(_ id: TransferID, _ outcome: ReceiveMachine.Outcome) {
         guard let reception = receptions.removeValue(forKey: id) else { return }
         order.removeAll { $0 == id }
+        if reception.known != nil { return confirmed(reception, outcome) }
         switch outcome {
         case .received(let isConfirmed): received(reception, isConfirmed: isConfirmed)
         case .declined, .refused, .failed, .notStored, .broken, .cancelled, .unanswered, .connectionLost:
             let failure = failure(of: reception, outcome)
-            report(failure, of: reception)
             tidyUp(reception)
+            let prospect = Prospect(outcome, stream: reception.cause as? StreamError, lost: reception.lost)
+            if prospect.isPassing, ending == nil, interrupted(reception, failure) {
+                if case .refused = outcome, !receptions.values.contains(where: \.isRunning) { leaveNode() }
+                return
+            }
+            report(failure, of: reception)
+            keepConsent(to: reception, outcome)
             // An offer that nobody had taken is nothing that could have been received once.
             if settings.isOnce, reception.sink != nil || reception.cause is FileError {
                 hasReported = true
@@ -22,9 +30,48 @@ extension ReceiveSession {
         }
     }
 
+    /// A transfer broke for a reason that may pass: remembers what was accepted. False when it is over all the same.
+    private mutating func interrupted(_ reception: Reception, _ failure: any Error) -> Bool {
+        let label = reception.label
+        guard let sink = reception.sink else {
+            // It is offered again, or it is not; what was decided about it stays so.
+            if !recalls(reception) { link.reporter.report(.withdrawn(label.transfer)) }
+            return true
+        }
+        guard sink.isRepeatable, let key = reception.key else { return false }
+        let problem = problem(failure)
+        memory.interrupted(key, label, problem, now: .now())
+        link.reporter.report(.interrupted(label.transfer, message: problem.message))
+        return true
+    }
+
+    /// Whether an earlier transfer of the same is remembered.
+    private func recalls(_ reception: Reception) -> Bool {
+        guard let key = reception.key else { return false }
+        return memory.recall(key, name: reception.label.name, size: reception.label.size) != nil
+    }
+
+    /// A sender who went may only have lost its connection: the same offer, made again, needs no second question.
+    private mutating func keepConsent(to reception: Reception, _ outcome: ReceiveMachine.Outcome) {
+        switch outcome {
+        case .failed(.senderGone, by: .relay), .broken:
+            guard let key = reception.key, reception.sink?.isRepeatable == true else { return }
+            memory.interrupted(key, reception.label, nil, now: .now())
+        case .received, .declined, .refused, .failed, .notStored, .cancelled, .unanswered, .connectionLost: break
+        }
+    }
+
+    /// The sender of something that was here already has been told, or could not be.
+    private mutating func confirmed(_ reception: Reception, _ outcome: ReceiveMachine.Outcome) {
+        guard case .received(isConfirmed: true) = outcome else { return }
+        link.reporter.report(.detail("\(reception.label.peer) knows now that it arrived"))
+        if staysUntil != nil { end(.success(())) }
+    }
+
     private mutating func received(_ reception: Reception, isConfirmed: Bool) {
         guard let path = reception.path, let summary = reception.summary else { return }
         let id = reception.label.transfer
+        if let key = reception.key { memory.finished(key, summary) }
         link.reporter.report(.received(id, path: path, bytes: summary.size, sha256: summary.hex))
         if !isConfirmed {
             link.reporter.report(.warning("\(reception.label.peer) may not have heard that it arrived"))
@@ -36,7 +83,13 @@ extension ReceiveSession {
             )
             errand { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
         }
-        if settings.isOnce { end(.success(())) }
+        guard settings.isOnce else { return }
+        if !isConfirmed, reception.lost != nil, reception.key != nil {
+            // The sender comes back to hear of it.
+            staysUntil = .now() + Defaults.confirmationPatience
+        } else {
+            end(.success(()))
+        }
     }
 
     private mutating func end(_ result: Swift.Result<Void, any Error>) {
@@ -44,9 +97,18 @@ extension ReceiveSession {
     }
 
     private func report(_ error: any Error, of reception: Reception) {
-        let problem = CommandError(error)
-        let code = (error as? TransferFailure)?.code.rawValue ?? Self.code(of: error).rawValue
-        link.reporter.report(.failed(reception.label.transfer, code: code, message: problem.description))
+        let problem = problem(error)
+        link.reporter.report(.failed(reception.label.transfer, code: problem.code, message: problem.message))
+    }
+
+    private func problem(_ error: any Error) -> OfferMemory.Problem {
+        let code =
+            switch error {
+            case let error as TransferFailure: error.code
+            case is ConnectionError: FailureCode.receiverGone
+            default: Self.code(of: error)
+            }
+        return OfferMemory.Problem(code: code.rawValue, message: CommandError(error).description)
     }
 
     /// Stops what runs for it, and removes the part file once nothing writes to it any more.

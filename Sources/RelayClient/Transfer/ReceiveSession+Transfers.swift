@@ -19,24 +19,50 @@ extension ReceiveSession {
             ring: ring, answerID: connection.nextID(), conclusionID: connection.nextID(), timeouts: timeouts
         )
         let offer = PayloadCoding.offer(ring.payload)
-        let label = TransferLabel(
+        let key = offer?.attempt.map { OfferMemory.Key(sender: ring.key, identity: $0) }
+        var label = TransferLabel(
             transfer: ring.transfer, direction: .receive, peer: ring.from, name: offer?.name ?? "?", size: offer?.size
         )
-        receptions[ring.transfer] = Reception(machine: machine, label: label, connection: connection)
+        let isAgain = recognize(key, &label)
+        // Somebody who waits for one file, and has it, takes no other; another session may.
+        guard isAgain || staysUntil == nil else { return }
+        receptions[ring.transfer] = Reception(machine: machine, label: label, key: key, connection: connection)
         order.append(ring.transfer)
         guard offer != nil else { return decided(ring.transfer, .decline(.protocolError)) }
-        link.reporter.report(.offered(label))
-        let verdict = settings.policy.judge(from: ring.from, size: label.size)
-        guard verdict == .ask else { return decided(ring.transfer, verdict) }
-        ask(label)
+        if !isAgain { link.reporter.report(.offered(label)) }
+        switch settings.policy.judge(from: ring.from, size: label.size) {
+        case .ask where isAgain: decided(ring.transfer, .accept)
+        case .ask: ask(ring.transfer, label)
+        case .accept: decided(ring.transfer, .accept)
+        case .decline(let code): decided(ring.transfer, .decline(code))
+        }
     }
 
-    private mutating func ask(_ label: TransferLabel) {
-        guard let prompt else { return decided(label.transfer, .decline(.declined)) }
+    /// Whether this offer was accepted before. If so, it is shown as the transfer that it was.
+    private func recognize(_ key: OfferMemory.Key?, _ label: inout TransferLabel) -> Bool {
+        guard let key else { return false }
+        switch memory.recall(key, name: label.name, size: label.size) {
+        case .accepted(let interrupted)?:
+            label.transfer = interrupted.label.transfer
+            return true
+        case .finished?: return true
+        case nil: break
+        }
+        // The relay may tell of the new offer before the old transfer is through with the disk.
+        guard
+            let other = receptions.values.first(where: { $0.key == key && $0.isRunning }),
+            other.label.name == label.name, other.label.size == label.size
+        else { return false }
+        label.transfer = other.label.transfer
+        return true
+    }
+
+    private mutating func ask(_ id: TransferID, _ label: TransferLabel) {
+        guard let prompt else { return decided(id, .decline(.declined)) }
         let queue = queue
-        receptions[label.transfer]?.work = Task {
+        receptions[id]?.work = Task {
             let answer = await prompt.ask(ReportText.question(accepting: label))
-            queue.post(.decided(label.transfer, answer == true ? .accept : .decline(.declined)))
+            queue.post(.decided(id, answer == true ? .accept : .decline(.declined)))
         }
     }
 
@@ -53,9 +79,18 @@ extension ReceiveSession {
     mutating func startQueued() {
         for id in order {
             guard receptions.values.count(where: \.isRunning) < settings.output.parallelDownloads else { return }
-            guard let reception = receptions[id], reception.isQueued else { continue }
+            guard let reception = receptions[id], reception.isQueued, !isBusy(reception) else { continue }
             receptions[id]?.isQueued = false
             guard let payload = PayloadCoding.encode(AcceptPayload(offset: 0)) else { continue }
+            if let key = reception.key,
+                case .finished(let summary)? = memory.recall(
+                    key, name: reception.label.name, size: reception.label.size
+                )
+            {
+                receptions[id]?.known = summary
+                step(id) { $0.decided(.accept(payload), now: .now()) }
+                continue
+            }
             do {
                 let sink = try settings.output.makeSink(name: reception.label.name, size: reception.label.size)
                 receptions[id]?.sink = sink
@@ -67,12 +102,18 @@ extension ReceiveSession {
         }
     }
 
+    /// Whether an earlier transfer of the same content is not through yet.
+    private func isBusy(_ reception: Reception) -> Bool {
+        guard let key = reception.key else { return false }
+        return receptions.values.contains { $0.key == key && $0.isRunning }
+    }
+
     /// Feeds the machine of one transfer and runs its actions.
     mutating func step(_ id: TransferID, _ event: (inout ReceiveMachine) -> [ReceiveMachine.Action]) {
         guard var machine = receptions[id]?.machine else { return }
         let actions = event(&machine)
         receptions[id]?.machine = machine
-        for action in actions {
+        for action in withoutFarewell(actions, of: id) {
             switch action {
             case .send(let message): receptions[id]?.connection.post(message)
             case .startDownload(let token, let url): startDownload(id, token: token, url: url)
@@ -82,17 +123,31 @@ extension ReceiveSession {
         }
     }
 
+    /// `actions`, without a `cancelled` for a stream that broke and may come again: nobody has decided that.
+    private func withoutFarewell(_ actions: [ReceiveMachine.Action], of id: TransferID) -> [ReceiveMachine.Action] {
+        guard case .report(.broken(let failure))? = actions.last,
+            Prospect(failure, cause: receptions[id]?.cause as? StreamError).isPassing
+        else { return actions }
+        return Array(actions.suffix(1))
+    }
+
     private mutating func startDownload(_ id: TransferID, token: Token, url: String) {
-        guard let reception = receptions[id], let sink = reception.sink else { return }
+        guard let reception = receptions[id] else { return }
+        if let known = reception.known { return confirm(id, known) }
+        guard let sink = reception.sink else { return }
+        if let key = reception.key { memory.forget(key) }
         let (link, queue, limit) = (link, queue, settings.policy.maximumSize)
         let progress = ProgressPost(reception: reception, reporter: link.reporter)
+        let opening = StreamOpening(.download, url: url, link: link)
         receptions[id]?.work = Task {
             do {
-                guard let target = link.relay.resolve(url) else { throw StreamError.badAddress }
-                let stream = try await DownloadStream.open(target, token: token, dialer: link.dialer)
+                let stream = try await opening.run { target in
+                    try await DownloadStream.begun(target, token: token, dialer: link.dialer)
+                } abort: { stream in
+                    stream.abort()
+                }
                 defer { stream.abort() }
                 try await withTaskCancellationHandler {
-                    try await stream.begun()
                     link.reporter.report(.started(reception.label))
                     let downloader = Downloader(
                         stream: stream, sink: sink, size: reception.label.size, limit: limit,
@@ -108,13 +163,20 @@ extension ReceiveSession {
         }
     }
 
+    /// The content came with an earlier transfer, and its sender does not know.
+    private mutating func confirm(_ id: TransferID, _ summary: ContentSummary) {
+        receptions[id]?.summary = summary
+        step(id) { $0.downloadFinished() }
+        tellDelivered(id)
+    }
+
     /// Everything is there and verified: store it under its name.
     mutating func downloaded(_ id: TransferID, _ summary: ContentSummary) {
         guard let sink = receptions[id]?.sink else { return }
         receptions[id]?.summary = summary
         step(id) { $0.downloadFinished() }
-        guard receptions[id] != nil else { return }
-        link.reporter.report(.verifying(id))
+        guard let label = receptions[id]?.label else { return }
+        link.reporter.report(.verifying(label.transfer))
         let queue = queue
         receptions[id]?.work = Task {
             do {
@@ -137,11 +199,15 @@ extension ReceiveSession {
 
     /// It has its final name: tell the sender.
     mutating func stored(_ id: TransferID, _ path: String) {
+        receptions[id]?.path = path
+        tellDelivered(id)
+    }
+
+    private mutating func tellDelivered(_ id: TransferID) {
         guard let summary = receptions[id]?.summary, let payload = PayloadCoding.encode(DeliveredPayload(summary))
         else {
             return
         }
-        receptions[id]?.path = path
         step(id) { $0.stored(payload, now: .now()) }
     }
 

@@ -4,15 +4,15 @@ import NIOCore
 import WSProtocol
 
 /// Receives whatever is offered and accepted, several contents at once: one loop that feeds a ``ReceiveMachine`` for
-/// each and runs their actions.
+/// each and runs their actions. Looks for the relay again whenever it is gone.
 struct ReceiveSession {
     /// What can happen.
     enum Event: Sendable {
         case message(ServerMessage)
         case connectionEnded(ConnectionError)
         case connected(ControlConnection)
-        /// There will be no connection.
-        case gaveUp(any Error)
+        /// There is no connection.
+        case notConnected(any Error)
         case decided(TransferID, ReceivePolicy.Verdict)
         case downloaded(TransferID, ContentSummary)
         case downloadEnded(TransferID, any Error)
@@ -40,6 +40,8 @@ struct ReceiveSession {
     var receptions: [TransferID: Reception] = [:]
     /// The order in which the rings came, for those that wait for their turn.
     var order: [TransferID] = []
+    /// What was accepted before, or is here already.
+    var memory = OfferMemory()
     var connection: ControlConnection?
     var presenceID: RequestID?
     /// What is still being tidied up: part files to remove, commands to run.
@@ -49,9 +51,17 @@ struct ReceiveSession {
     var ending: Swift.Result<Void, any Error>?
     /// Whether the reason of the end has been shown, as that of a transfer.
     var hasReported = false
+    /// With `isOnce`, everything is here, but its sender may not know: how long to stay to say so again.
+    var staysUntil: NIODeadline?
     private var timer: Scheduled<Void>?
-    private var backOff = BackOff()
-    private var connectedAt = NIODeadline.now()
+    private var attempts = AttemptMachine(patience: nil, now: .now())
+    private var generator = SystemRandomNumberGenerator()
+    /// Whether a login has succeeded once: only what had worked is looked for again.
+    private var hasWorked = false
+    /// Whether the person was told that files may come.
+    private var hasBeenReady = false
+    /// Whether the person was told that the relay is away, and not yet that it is back.
+    private var isAway = false
 
     init(link: RelayLink, settings: Settings, prompt: Prompt?) {
         self.link = link
@@ -81,7 +91,8 @@ struct ReceiveSession {
         case .message(let message): received(message)
         case .connected(let connection): connected(connection)
         case .connectionEnded(let error): connectionEnded(error)
-        case .gaveUp(let error): ending = .failure(error)
+        case .notConnected(let error as ConnectionError): lookAgain(after: error)
+        case .notConnected(let error): ending = .failure(error)
         case .decided(let id, let verdict): decided(id, verdict)
         case .downloaded(let id, let summary): downloaded(id, summary)
         case .downloadEnded(let id, let error): downloadEnded(id, error)
@@ -90,13 +101,21 @@ struct ReceiveSession {
             receptions[id]?.cause = error
             step(id) { $0.storeFailed(Self.code(of: error)) }
         case .errandDone(let number): errands[number] = nil
-        case .deadlinePassed:
-            let now = NIODeadline.now()
-            for id in receptions.keys { step(id) { $0.deadlinePassed(now: now) } }
+        case .deadlinePassed: deadlinePassed(now: .now())
         case .interrupted:
             for id in receptions.keys { step(id) { $0.cancelledByUser() } }
-            ending = .failure(CancellationError())
+            // What was asked for is here.
+            ending = staysUntil == nil ? .failure(CancellationError()) : .success(())
         }
+    }
+
+    private mutating func deadlinePassed(now: NIODeadline) {
+        for id in receptions.keys { step(id) { $0.deadlinePassed(now: now) } }
+        for forgotten in memory.expire(now: now) {
+            guard let problem = forgotten.problem else { continue }
+            link.reporter.report(.failed(forgotten.label.transfer, code: problem.code, message: problem.message))
+        }
+        if let staysUntil, staysUntil <= now, ending == nil { ending = .success(()) }
     }
 
     // MARK: - The connection
@@ -107,47 +126,67 @@ struct ReceiveSession {
         Task {
             do {
                 if let pause { try await link.pause(pause) }
-                let connection = try await link.connect(until: nil, isAgain: pause != nil)
+                let connection = try await link.connect(until: nil)
                 queue.post(.connected(connection))
                 link.pump(connection, into: queue, message: Event.message, end: Event.connectionEnded)
             } catch {
-                queue.post(.gaveUp(error))
+                queue.post(.notConnected(error))
             }
         }
     }
 
     private mutating func connected(_ connection: ControlConnection) {
         self.connection = connection
-        connectedAt = .now()
+        hasWorked = true
         let id = connection.nextID()
         presenceID = id
         connection.post(.presence(.init(id: id, receiving: true)))
     }
 
+    /// The relay rings this session from now on.
+    private mutating func present() {
+        attempts.connected(now: .now())
+        if isAway { link.reporter.report(.reconnected) }
+        isAway = false
+        if !hasBeenReady { link.reporter.report(.ready(link.identity.name)) }
+        hasBeenReady = true
+    }
+
     private mutating func connectionEnded(_ error: ConnectionError) {
         connection = nil
         for id in receptions.keys {
+            receptions[id]?.lost = error
             if receptions[id]?.cause == nil { receptions[id]?.cause = error }
             step(id) { $0.connectionLost() }
         }
+        lookAgain(after: error)
+    }
+
+    /// Connects again after a pause, or ends with `error`.
+    private mutating func lookAgain(after error: ConnectionError) {
         guard ending == nil else { return }
-        guard error.isTemporary else {
-            ending = .failure(error)
-            return
+        let prospect = Prospect(error, hasWorked: hasWorked)
+        switch attempts.failed(prospect, now: .now(), using: &generator) {
+        case .fail, .giveUp: ending = .failure(error)
+        case .tryAgain(let pause, let attempt):
+            isAway = true
+            link.reporter.report(.reconnecting(reason: error.summary, attempt: attempt, pause: pause))
+            connect(after: pause)
         }
-        // A relay that takes connections only to drop them must not be tried in a tight loop.
-        if NIODeadline.now() - connectedAt > Defaults.steadyConnection { backOff.reset() }
-        var generator = SystemRandomNumberGenerator()
-        let pause = backOff.next(using: &generator)
-        link.reporter.report(.reconnecting(reason: error.summary, pause: pause))
-        connect(after: pause)
+    }
+
+    /// Looks for another node, because this one takes nothing any more; its connection's end leads to the next.
+    func leaveNode() {
+        guard let connection else { return }
+        Task { await connection.close() }
     }
 
     private mutating func received(_ message: ServerMessage) {
         switch message {
         case .ring(let ring): rung(ring)
-        case .ok(let ok) where ok.id == presenceID: link.reporter.report(.ready(link.identity.name))
+        case .ok(let ok) where ok.id == presenceID: present()
         case .error(let refusal) where refusal.id == presenceID:
+            guard !Prospect(refusal.code).isPassing else { return leaveNode() }
             ending = .failure(ConnectionError(refused: refusal.code, name: link.identity.name, relay: link.relay))
         default: for id in receptions.keys { step(id) { $0.received(message) } }
         }
@@ -158,7 +197,9 @@ struct ReceiveSession {
     private mutating func rearm() {
         timer?.cancel()
         timer = nil
-        guard let deadline = receptions.values.compactMap(\.machine.deadline).min() else { return }
+        let deadlines =
+            receptions.values.compactMap(\.machine.deadline) + [memory.deadline, staysUntil].compactMap { $0 }
+        guard let deadline = deadlines.min() else { return }
         timer = link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.deadlinePassed) }
     }
 

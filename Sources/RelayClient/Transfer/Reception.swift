@@ -6,6 +6,8 @@ import WSProtocol
 struct Reception {
     var machine: ReceiveMachine
     let label: TransferLabel
+    /// By what an earlier or a later offer of the same is known; nil from a sender that gives no identity.
+    let key: OfferMemory.Key?
     /// The connection that it was rung on: its ids belong to that one.
     let connection: ControlConnection
     /// Whether the person, or the policy, has said yes and it waits for its turn.
@@ -20,6 +22,10 @@ struct Reception {
     var path: String?
     /// Why it failed, in more detail than the machine knows.
     var cause: (any Error)?
+    /// Why the control connection ended meanwhile, if it did.
+    var lost: ConnectionError?
+    /// What it comes down to, when an earlier transfer has brought it: then nothing is received, only confirmed.
+    var known: ContentSummary?
 
     /// Whether it takes one of the places for downloads.
     var isRunning: Bool { sink != nil }

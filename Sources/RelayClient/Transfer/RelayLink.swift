@@ -14,36 +14,26 @@ struct RelayLink: Sendable {
     /// Where timers run.
     var timers: any EventLoop { dialer.group.any() }
 
-    /// Connects and logs in, with pauses between the attempts as long as the failure may pass.
+    /// Connects and logs in, once.
     ///
-    /// - Parameters:
-    ///   - deadline: when to give up; nil never does.
-    ///   - isAgain: whether a connection was lost before, so that its return is news.
-    /// - Throws: ``ConnectionError``, ``CommandError`` with status 75 at the deadline, or `CancellationError`.
-    func connect(until deadline: NIODeadline?, isAgain: Bool = false) async throws -> ControlConnection {
-        var backOff = BackOff()
-        var generator = SystemRandomNumberGenerator()
-        var isNews = isAgain
-        while true {
-            do {
-                let connection = try await interruption.bounded {
-                    try await ControlConnection.open(relay, dialer: dialer, identity: identity)
-                }
-                if isNews { reporter.report(.reconnected) }
-                return connection
-            } catch let error as ConnectionError where error.isTemporary {
-                let pause = backOff.next(using: &generator)
-                if let deadline, NIODeadline.now() + pause >= deadline {
-                    throw CommandError("gave up: \(error)", status: .gaveUp)
-                }
-                reporter.report(.reconnecting(reason: error.summary, pause: pause))
-                isNews = true
-                try await self.pause(pause)
+    /// - Parameter deadline: when to stop waiting for it; nil leaves it to the limits of each step.
+    /// - Throws: ``ConnectionError``, or `CancellationError`.
+    func connect(until deadline: NIODeadline?) async throws -> ControlConnection {
+        let overdue = deadline.map {
+            Interruption.Overdue(deadline: $0, error: ConnectionError(silent: relay), loop: timers)
+        }
+        return try await interruption.bounded(overdue: overdue) {
+            let connection = try await ControlConnection.open(relay, dialer: dialer, identity: identity)
+            // Nobody waits for it any more: it must not stay logged in.
+            guard !Task.isCancelled else {
+                connection.abort()
+                throw CancellationError()
             }
+            return connection
         }
     }
 
-    /// Waits, unless the person interrupts: `CancellationError`.
+    /// Waits, unless the person interrupts or the task is cancelled: `CancellationError`.
     func pause(_ amount: TimeAmount) async throws {
         try await interruption.bounded { [timers] in try await timers.scheduleTask(in: amount) {}.futureResult.get() }
     }

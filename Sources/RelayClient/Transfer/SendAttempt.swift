@@ -10,6 +10,8 @@ struct SendAttempt {
     enum Event: Sendable {
         case message(ServerMessage)
         case connectionEnded(ConnectionError)
+        /// The stream stands, and bytes may flow.
+        case streaming(TransferID)
         /// What this transfer's upload is made of.
         case summed(TransferID, ContentSummary)
         case uploadEnded(TransferID, SendMachine.UploadResult, (any Error)?)
@@ -17,6 +19,8 @@ struct SendAttempt {
         /// Nobody has accepted this transfer in the time that the person gave.
         case waitedLongEnough(TransferID)
         case interrupted
+        /// The relay does not answer a question.
+        case questionOverdue(RequestID)
     }
 
     /// How it ended.
@@ -24,10 +28,14 @@ struct SendAttempt {
         var outcome: SendMachine.Outcome
         /// What was sent, once it is known.
         var summary: ContentSummary?
-        /// Why the upload or the connection failed, in more detail than the outcome has.
+        /// Why the upload failed, in more detail than the outcome has.
         var cause: (any Error)?
-        /// Whether bytes have flowed.
-        var hasStarted = false
+        /// Why the control connection ended, if it did.
+        var lost: ConnectionError?
+        /// When the relay took the offer, if it did.
+        var takenAt: NIODeadline?
+        /// When bytes began to flow, if they did.
+        var startedAt: NIODeadline?
         /// Whether this side gave up waiting.
         var hasWaitedLongEnough = false
     }
@@ -37,38 +45,47 @@ struct SendAttempt {
     let connection: ControlConnection
     /// The events of the connection and of this attempt.
     let queue: EventQueue<Event>
-    /// When to stop waiting for somebody to accept.
-    let deadline: NIODeadline
+    /// When to stop waiting for somebody to accept; nil never does.
+    let deadline: NIODeadline?
+    /// What the content comes down to, if an earlier try has read all of it.
+    let known: ContentSummary?
+    /// Whether it is news that the relay takes the offer.
+    let isReturn: Bool
+    private let transfer: TransferID
     private var machine: SendMachine
     private var result = Result(outcome: .cancelled)
     private var upload: Task<Void, Never>?
     private var timer: Scheduled<Void>?
 
     /// Nil when the offer is too long for a message, which only a monstrous name can make it.
-    init?(job: SendJob, link: RelayLink, connection: ControlConnection, queue: EventQueue<Event>, deadline: NIODeadline)
-    {
-        let payload = OfferPayload(name: job.source.name, size: job.source.size)
+    init?(
+        job: SendJob, link: RelayLink, connection: ControlConnection, queue: EventQueue<Event>, deadline: NIODeadline?,
+        known: ContentSummary?, isReturn: Bool
+    ) {
+        let payload = OfferPayload(name: job.source.name, size: job.source.size, attempt: job.identity)
         guard let payload = PayloadCoding.encode(payload) else { return nil }
         self.job = job
         self.link = link
         self.connection = connection
         self.queue = queue
         self.deadline = deadline
+        self.known = known
+        self.isReturn = isReturn
+        // The relay may still be busy with the last one.
+        transfer = isReturn ? .random() : job.transfer
         var timeouts = TransferTimeouts()
         timeouts.explanation = Defaults.explanationTimeout
         machine = SendMachine(
-            offer: .init(
-                id: connection.nextID(), transfer: job.transfer, to: job.peer, wait: job.waits, payload: payload
-            ),
+            offer: .init(id: connection.nextID(), transfer: transfer, to: job.peer, wait: job.waits, payload: payload),
             cancelID: connection.nextID(), timeouts: timeouts
         )
     }
 
     /// Runs the transfer to its end.
     mutating func run() async -> Result {
-        let waiting = post(.waitedLongEnough(job.transfer), at: deadline)
+        let waiting = deadline.map { post(.waitedLongEnough(transfer), at: $0) }
         defer {
-            waiting.cancel()
+            waiting?.cancel()
             timer?.cancel()
         }
         if perform(machine.begin(now: .now())) { return await finished() }
@@ -82,29 +99,44 @@ struct SendAttempt {
 
     private mutating func actions(for event: Event) -> [SendMachine.Action] {
         switch event {
+        case .message(.delivered(let delivered)) where delivered.transfer == transfer && known != nil && upload == nil:
+            // The receiver has it from an earlier try, and needs no byte of this one.
+            taken()
+            return [.report(.delivered(delivered.payload))]
         case .message(let message):
             return machine.received(message, now: .now())
         case .connectionEnded(let error):
-            result.cause = error
+            result.lost = error
             return machine.connectionLost()
-        case .summed(job.transfer, let summary):
+        case .streaming(transfer):
+            result.startedAt = .now()
+            return []
+        case .summed(transfer, let summary):
             result.summary = summary
             return []
-        case .uploadEnded(job.transfer, let end, let error):
+        case .uploadEnded(transfer, let end, let error):
             result.cause = error
             if end == .finished { link.reporter.report(.verifying(job.transfer)) }
             return machine.uploadFinished(end, now: .now())
         case .deadlinePassed:
-            return machine.deadlinePassed(now: .now())
-        case .waitedLongEnough(job.transfer):
-            guard !result.hasStarted else { return [] }
+            return withoutFarewell(machine.deadlinePassed(now: .now()))
+        case .waitedLongEnough(transfer):
+            guard result.startedAt == nil else { return [] }
             result.hasWaitedLongEnough = true
             return machine.cancelledByUser()
         case .interrupted:
             return machine.cancelledByUser()
-        case .summed, .uploadEnded, .waitedLongEnough:
+        case .streaming, .summed, .uploadEnded, .waitedLongEnough, .questionOverdue:
             return []  // Left over from the transfer before this one.
         }
+    }
+
+    /// `actions`, without a `cancelled` for a stream that broke and is tried again: nobody has decided that.
+    private func withoutFarewell(_ actions: [SendMachine.Action]) -> [SendMachine.Action] {
+        guard case .report(.broken(let failure))? = actions.last,
+            Prospect(failure, cause: result.cause as? StreamError).isPassing
+        else { return actions }
+        return Array(actions.suffix(1))
     }
 
     /// Runs `actions`; true when the transfer is over.
@@ -112,9 +144,7 @@ struct SendAttempt {
         for action in actions {
             switch action {
             case .send(let message): connection.post(message)
-            case .show(.waiting): link.reporter.report(.waiting(job.label))
-            case .show(.ringing): link.reporter.report(.ringing(job.label))
-            case .show(.accepted): link.reporter.report(.detail("\(job.peer) accepted"))
+            case .show(let state): show(state)
             case .startUpload(let token, let url, let payload):
                 if startUpload(token: token, url: url, payload: payload) { return true }
             case .cutStream: upload?.cancel()
@@ -126,46 +156,67 @@ struct SendAttempt {
         return false
     }
 
+    private mutating func show(_ state: ServerMessage.Offered.State) {
+        taken()
+        switch state {
+        case .waiting: link.reporter.report(.waiting(job.label))
+        case .ringing: link.reporter.report(.ringing(job.label))
+        case .accepted: link.reporter.report(.detail("\(job.peer) accepted"))
+        }
+    }
+
+    /// The relay does what it was asked.
+    private mutating func taken() {
+        guard result.takenAt == nil else { return }
+        result.takenAt = .now()
+        if isReturn { link.reporter.report(.reconnected) }
+    }
+
     /// Starts the upload; true when the other client's `accept` makes no sense and the transfer is over.
     private mutating func startUpload(token: Token, url: String, payload: Payload?) -> Bool {
         guard PayloadCoding.accept(payload) != nil else {
-            connection.post(.cancel(.init(id: connection.nextID(), transfer: job.transfer, code: .protocolError)))
+            connection.post(.cancel(.init(id: connection.nextID(), transfer: transfer, code: .protocolError)))
             return perform(machine.failed(.protocolError, by: .peer))
         }
-        result.hasStarted = true
-        link.reporter.report(.started(job.label))
-        let (job, link, queue) = (job, link, queue)
+        taken()
+        let (job, link, queue, transfer) = (job, link, queue, transfer)
+        let opening = StreamOpening(.upload, url: url, link: link)
         upload = Task {
-            do throws(StreamError) {
-                guard let target = link.relay.resolve(url) else { throw .badAddress }
-                let stream = try await UploadStream.open(
-                    target, token: token, length: Uploader.bodyLength(of: job.source.size), dialer: link.dialer
-                )
-                await Self.upload(job, stream: stream, link: link, queue: queue)
+            do {
+                let length = Uploader.bodyLength(of: job.source.size)
+                let stream = try await opening.run { target in
+                    try await UploadStream.open(target, token: token, length: length, dialer: link.dialer)
+                } abort: { stream in
+                    stream.abort()
+                }
+                link.reporter.report(.started(job.label))
+                queue.post(.streaming(transfer))
+                await Self.upload(job, transfer, stream: stream, link: link, queue: queue)
             } catch {
-                queue.post(.uploadEnded(job.transfer, .broken(error.failure(as: .upload)), error))
+                let error = (error as? StreamError) ?? .cut
+                queue.post(.uploadEnded(transfer, .broken(error.failure(as: .upload)), error))
             }
         }
         return false
     }
 
     private static func upload(
-        _ job: SendJob, stream: UploadStream, link: RelayLink, queue: EventQueue<Event>
+        _ job: SendJob, _ transfer: TransferID, stream: UploadStream, link: RelayLink, queue: EventQueue<Event>
     ) async {
         let uploader = Uploader(
             source: job.source, stream: stream,
             progress: { link.reporter.report(.progress(job.transfer, bytes: $0)) },
-            summed: { queue.post(.summed(job.transfer, $0)) }
+            summed: { queue.post(.summed(transfer, $0)) }
         )
         do {
             try await uploader.run()
-            queue.post(.uploadEnded(job.transfer, .finished, nil))
+            queue.post(.uploadEnded(transfer, .finished, nil))
         } catch let error as StreamError {
             stream.abort()
-            queue.post(.uploadEnded(job.transfer, .broken(error.failure(as: .upload)), error))
+            queue.post(.uploadEnded(transfer, .broken(error.failure(as: .upload)), error))
         } catch {
             stream.abort()
-            queue.post(.uploadEnded(job.transfer, .unreadable, error))
+            queue.post(.uploadEnded(transfer, .unreadable, error))
         }
     }
 

@@ -2,21 +2,24 @@
 
 import WSProtocol
 
-/// One content for one receiver.
+/// One content for one receiver, however many tries that takes.
 struct SendJob: Sendable {
     let peer: PeerName
     /// Where the content comes from; opened before anybody is asked, so that a mistyped path fails at once.
     let source: any ContentSource
     /// Whether the offer may wait for a receiver who is not there.
     let waits: Bool
-    /// Names the transfer.
+    /// By what the receiver knows a later try for the same content.
+    let identity: OfferIdentity
+    /// The id of the first try's transfer. What is shown goes under this one, whatever the later ones are.
     let transfer: TransferID
 
-    init(peer: PeerName, source: any ContentSource, waits: Bool, transfer: TransferID = .random()) {
+    init(peer: PeerName, source: any ContentSource, waits: Bool) {
         self.peer = peer
         self.source = source
         self.waits = waits
-        self.transfer = transfer
+        identity = .random()
+        transfer = .random()
     }
 
     /// For showing it.

@@ -3,86 +3,195 @@
 import NIOCore
 import WSProtocol
 
-/// Sends contents one after the other, on one control connection as long as it lasts.
+/// Sends contents one after the other, each with as many tries as it takes, on one control connection as long as that
+/// lasts.
 struct SendSession {
     private let link: RelayLink
-    /// When to stop connecting and waiting for somebody to accept; nothing bounds the transfer itself.
+    /// How long to go on while no bytes flow.
     private let patience: TimeAmount
     private var connection: ControlConnection?
     private var queue = EventQueue<SendAttempt.Event>()
+    private var registration: Interruption.Registration?
+    private var generator = SystemRandomNumberGenerator()
+    /// Whether a login has succeeded once: only what had worked is looked for again.
+    private var hasWorked = false
+    /// Whether the person was told that the relay is away, and not yet that it is back.
+    private var isAway = false
 
     init(link: RelayLink, patience: TimeAmount) {
         self.link = link
         self.patience = patience
     }
 
-    /// Sends one content, as often as it takes until it begins to flow.
+    /// Why one try did not deliver.
+    private struct Trouble {
+        var prospect: Prospect
+        /// What to tell when there is no other try.
+        var error: any Error
+        /// The same while there is one.
+        var reason: String
+    }
+
+    /// Sends one content.
     ///
     /// - Returns: what was delivered, as the receiver has confirmed it.
     /// - Throws: ``TransferFailure``, ``ConnectionError``, ``FileError``, ``CommandError``, or `CancellationError`.
     mutating func send(_ job: SendJob) async throws -> ContentSummary {
-        let deadline = NIODeadline.now() + patience
         defer { job.source.close() }
-        var backOff = BackOff()
-        var generator = SystemRandomNumberGenerator()
+        var attempts = AttemptMachine(patience: patience, now: .now())
+        // What the content comes down to, once one try has read all of it: it is checked that it stays the same.
+        var known: ContentSummary?
         while true {
-            let connection = try await connected(until: deadline)
-            guard
-                var attempt = SendAttempt(
-                    job: job, link: link, connection: connection, queue: queue, deadline: deadline
+            let trouble: Trouble
+            do {
+                let connection = try await connected(until: attempts.deadline)
+                let result = try await run(job, on: connection, until: attempts.deadline, known: known)
+                known = result.summary ?? known
+                if case .delivered(let payload) = result.outcome { return try Self.confirmed(payload, by: job, known) }
+                if let time = result.takenAt { attempts.connected(now: time) }
+                if let time = result.startedAt { attempts.started(now: time) }
+                if result.lost != nil { disconnect() }
+                trouble = await self.trouble(of: job, result)
+            } catch let error as ConnectionError {
+                trouble = Trouble(
+                    prospect: Prospect(error, hasWorked: hasWorked), error: error, reason: error.summary
                 )
-            else {
-                throw CommandError("the name of the file is too long; rename it", status: .noInput)
             }
-            let result = await attempt.run()
-            if case .delivered(let payload) = result.outcome { return try Self.confirmed(payload, by: job, result) }
-            let pause = backOff.next(using: &generator)
-            guard Self.isWorthAnotherTry(result), NIODeadline.now() + pause < deadline else {
-                throw failure(of: job, result)
-            }
-            if case .connectionLost = result.outcome { self.connection = nil }
-            let reason = (result.cause as? ConnectionError)?.summary ?? "the relay cannot take the offer now"
-            link.reporter.report(.reconnecting(reason: reason, pause: pause))
-            try await link.pause(pause)
+            try await recover(from: trouble, job, &attempts)
         }
     }
 
     /// Says goodbye to the relay.
     func close() async { await connection?.close() }
 
-    private mutating func connected(until deadline: NIODeadline) async throws -> ControlConnection {
+    // MARK: - The connection
+
+    private mutating func connected(until deadline: NIODeadline?) async throws -> ControlConnection {
         if let connection { return connection }
         let connection = try await link.connect(until: deadline)
         let queue = EventQueue<SendAttempt.Event>()
         link.pump(connection, into: queue, message: SendAttempt.Event.message, end: SendAttempt.Event.connectionEnded)
-        link.interruption.whenInterrupted { queue.post(.interrupted) }
+        registration = link.interruption.whenInterrupted { queue.post(.interrupted) }
         self.connection = connection
         self.queue = queue
+        hasWorked = true
         return connection
     }
 
+    /// Leaves the connection behind; says goodbye in case somebody still listens.
+    private mutating func disconnect() {
+        if let registration { link.interruption.forget(registration) }
+        guard let connection else { return }
+        self.connection = nil
+        Task { await connection.close() }
+    }
+
+    // MARK: - One try, and the next
+
+    private mutating func run(
+        _ job: SendJob, on connection: ControlConnection, until deadline: NIODeadline?, known: ContentSummary?
+    ) async throws -> SendAttempt.Result {
+        guard
+            var attempt = SendAttempt(
+                job: job, link: link, connection: connection, queue: queue, deadline: deadline, known: known,
+                isReturn: isAway
+            )
+        else {
+            throw CommandError("the name of the file is too long; rename it", status: .noInput)
+        }
+        let result = await attempt.run()
+        if result.takenAt != nil { isAway = false }
+        return result
+    }
+
+    /// Waits for the next try, or throws why there is none.
+    private mutating func recover(
+        from trouble: Trouble, _ job: SendJob, _ attempts: inout AttemptMachine
+    ) async throws {
+        switch attempts.failed(trouble.prospect, now: .now(), using: &generator) {
+        case .fail:
+            throw trouble.error
+        case .giveUp:
+            throw TransferFailure(
+                code: .expired,
+                description: "gave up after \(Self.words(patience)): \(trouble.reason); "
+                    + "try again, or with a longer --timeout",
+                status: .gaveUp
+            )
+        case .tryAgain(let pause, let attempt):
+            guard job.source.isRepeatable else {
+                throw CommandError(
+                    "\(trouble.reason), and \(job.source.name) cannot be read a second time; run the command again",
+                    status: CommandError(trouble.error).status
+                )
+            }
+            if case .passing(_, elsewhere: true) = trouble.prospect { disconnect() }
+            isAway = true
+            link.reporter.report(.reconnecting(reason: trouble.reason, attempt: attempt, pause: pause))
+            try await link.pause(pause)
+            try await job.source.rewind()
+        }
+    }
+
+    private static func words(_ amount: TimeAmount) -> String {
+        let seconds = max(0, amount.nanoseconds) / 1_000_000_000
+        return seconds < 120 ? "\(seconds) s" : "\(seconds / 60) min"
+    }
+
     /// Only the receiver's own word, about exactly what was sent, is a delivery.
-    private static func confirmed(_ payload: Payload, by job: SendJob, _ result: SendAttempt.Result) throws
-        -> ContentSummary
-    {
-        guard let delivered = PayloadCoding.delivered(payload), let summary = result.summary,
-            delivered.confirms(summary)
-        else { throw TransferFailure(.verificationFailed, side: .sender, peer: job.peer) }
+    private static func confirmed(
+        _ payload: Payload, by job: SendJob, _ summary: ContentSummary?
+    ) throws -> ContentSummary {
+        guard let delivered = PayloadCoding.delivered(payload), let summary, delivered.confirms(summary) else {
+            throw TransferFailure(.verificationFailed, side: .sender, peer: job.peer)
+        }
         return summary
     }
 
-    /// Before bytes have flowed, another try costs nobody anything.
-    private static func isWorthAnotherTry(_ result: SendAttempt.Result) -> Bool {
-        guard !result.hasStarted else { return false }
-        switch result.outcome {
-        case .connectionLost:
-            return (result.cause as? ConnectionError)?.isTemporary ?? true
-        case .refused(let code), .failed(let code, by: .relay):
-            switch code {
-            case .draining, .unavailable, .clusterUnavailable, .rateLimited, .tooManyTransfers: return true
-            default: return false
+    private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) async -> Trouble {
+        let error = failure(of: job, result)
+        if case .failed(.receiverGone, by: .relay) = result.outcome, await isReceiving(job.peer) {
+            return Trouble(
+                prospect: .passing(after: .zero, elsewhere: false), error: error,
+                reason: FailureCode.receiverGone.sentence
+            )
+        }
+        let prospect = Prospect(
+            result.outcome, stream: result.cause as? StreamError, lost: result.lost,
+            hasStarted: result.startedAt != nil
+        )
+        let reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(result.outcome)
+        return Trouble(prospect: prospect, error: error, reason: reason)
+    }
+
+    /// Asks the relay whether anybody of that name is receiving: then only the stream was cut, and not the client gone.
+    private mutating func isReceiving(_ peer: PeerName) async -> Bool {
+        guard let connection else { return false }
+        let (id, queue) = (connection.nextID(), queue)
+        connection.post(.lookup(.init(id: id, name: peer)))
+        let overdue = link.timers.scheduleTask(in: Defaults.questionTimeout) { queue.post(.questionOverdue(id)) }
+        defer { overdue.cancel() }
+        for await event in queue.events {
+            switch event {
+            case .message(.peer(let answer)) where answer.id == id: return answer.online
+            case .message(.error(let refusal)) where refusal.id == id: return false
+            case .connectionEnded:
+                // The relay goes, and the receiver's stream went a moment before our own connection.
+                disconnect()
+                return true
+            case .questionOverdue(id), .interrupted: return false
+            case .message, .streaming, .summed, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
+                break
             }
-        case .delivered, .failed, .broken, .unreadable, .cancelled, .unanswered: return false
+        }
+        return false
+    }
+
+    private static func reason(_ outcome: SendMachine.Outcome) -> String {
+        switch outcome {
+        case .refused(let code), .failed(let code, by: _): code.sentence
+        case .unanswered: "the relay does not answer"
+        case .delivered, .broken, .unreadable, .cancelled, .connectionLost: "the connection to the relay was lost"
         }
     }
 
@@ -104,7 +213,7 @@ struct SendSession {
             )
         case .cancelled: return CancellationError()
         case .unanswered: return TransferFailure(.expired, side: .sender, peer: job.peer)
-        case .connectionLost: return result.cause ?? TransferFailure(.senderGone, side: .sender, peer: job.peer)
+        case .connectionLost: return result.lost ?? TransferFailure(.senderGone, side: .sender, peer: job.peer)
         }
     }
 }

@@ -6,16 +6,18 @@ import NIOCore
 
 /// The server's half of a WebSocket opening handshake (RFC 6455, section 4.2).
 struct WebSocketHandshake: Hashable, Sendable {
-    /// The one subprotocol this server speaks.
+    /// The one subprotocol this server speaks with clients.
     static let subprotocol = "relay.v1"
 
+    /// The subprotocol that was agreed on.
+    let subprotocol: String
     /// The value of `Sec-WebSocket-Accept`.
     let accept: String
     /// The Host field: what a login's signature is made for.
     let audience: String
 
-    /// Checks an upgrade request.
-    init(_ head: RequestHead) throws(HTTPRefusal) {
+    /// Checks an upgrade request, which has to offer `subprotocol`.
+    init(_ head: RequestHead, subprotocol: String = Self.subprotocol) throws(HTTPRefusal) {
         guard head.minorVersion == 1, let host = head.host, head.members(of: "upgrade").contains("websocket"),
             head.members(of: "connection").contains("upgrade")
         else {
@@ -36,8 +38,8 @@ struct WebSocketHandshake: Hashable, Sendable {
         guard keys.count == 1, let key = keys.first, Data(base64Encoded: key)?.count == 16 else {
             throw .malformed("Sec-WebSocket-Key is not 16 bytes in base64")
         }
-        guard head.members(of: "sec-websocket-protocol").contains(Self.subprotocol) else {
-            throw .malformed("the WebSocket subprotocol relay.v1 is not offered")
+        guard head.members(of: "sec-websocket-protocol").contains(subprotocol) else {
+            throw .malformed("the WebSocket subprotocol \(subprotocol) is not offered")
         }
         for origin in head.values(of: "origin") where !Self.isSame(origin, host: host) {
             throw HTTPRefusal(
@@ -45,8 +47,14 @@ struct WebSocketHandshake: Hashable, Sendable {
             )
         }
         audience = host
+        accept = Self.accept(for: key)
+        self.subprotocol = subprotocol
+    }
+
+    /// The value that proves that the server has read the key (RFC 6455, section 4.2.2).
+    static func accept(for key: String) -> String {
         let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        accept = Data(digest).base64EncodedString()
+        return Data(digest).base64EncodedString()
     }
 
     /// Writes the `101` answer.
@@ -56,7 +64,7 @@ struct WebSocketHandshake: Hashable, Sendable {
             [
                 .init(name: "Upgrade", value: "websocket"), .init(name: "Connection", value: "Upgrade"),
                 .init(name: "Sec-WebSocket-Accept", value: accept),
-                .init(name: "Sec-WebSocket-Protocol", value: Self.subprotocol),
+                .init(name: "Sec-WebSocket-Protocol", value: subprotocol),
             ],
             into: &buffer
         )

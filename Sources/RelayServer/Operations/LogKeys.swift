@@ -12,6 +12,8 @@ enum LogKeys {
     static let outcome = "outcome"
     /// The address a connection comes from.
     static let remote = "remote"
+    /// A node's id.
+    static let node = "node"
     /// A user's name.
     static let name = "name"
     /// A client's program and version.

@@ -9,7 +9,7 @@ import WSProtocol
 ///
 /// Reading touches memory only. Changes are made one after the other on a queue of their own, since each waits for the
 /// disk: no event loop does. A change counts, in memory too, only once it is on the disk.
-final class FileUserDirectory: UserDirectory {
+final class FileUserDirectory: UserAdministration {
     private let registry: Mutex<UserRegistry>
     private let file: RegistryFile
     private let writer = DispatchQueue(label: "relay.users")
@@ -61,17 +61,8 @@ final class FileUserDirectory: UserDirectory {
             let invitation = Invitation(digest: digest, name: name, expires: expires)
             return (registry.invite(invitation, now: now), expires)
         }
-        switch outcome {
-        case .invited:
-            return (code, expires)
-        case .nameTaken:
-            let name = name?.rawValue ?? ""
-            throw OperatorError(
-                .refused, "\(name) is registered already: `relay-server users remove \(name)` frees the name"
-            )
-        case .tooMany:
-            throw OperatorError(.refused, "there are too many unused invitations: wait until some expire")
-        }
+        if let refusal = outcome.refusal(name) { throw refusal }
+        return (code, expires)
     }
 
     /// All users, in the order of their names.

@@ -17,7 +17,22 @@ extension TLSContext {
         return context
     }
 
-    private func load(_ trust: TLSTrust) throws(TLSError) {
+    /// Makes the context of a client that shows a certificate of its own when it is asked for one.
+    ///
+    /// - Parameters:
+    ///   - path: PEM file with the client's certificate first, then those between it and the authority.
+    ///   - privateKey: PEM file with the certificate's key, not encrypted.
+    /// - Throws: as the other, and what `server` throws about certificate and key.
+    package static func client(
+        trust: TLSTrust, certificateChain path: String, privateKey: String, applicationProtocols: [String]
+    ) throws(TLSError) -> TLSContext {
+        let context = try client(trust: trust, applicationProtocols: applicationProtocols)
+        try context.loadIdentity(certificateChain: path, privateKey: privateKey)
+        return context
+    }
+
+    /// Sets whose signature on the other side's certificate is good enough.
+    func load(_ trust: TLSTrust) throws(TLSError) {
         ErrorQueue.clear()
         switch trust {
         case .system:

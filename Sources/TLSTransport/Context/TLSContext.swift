@@ -7,7 +7,7 @@ private import COpenSSL
 /// Make one for a listener or a client and use it for each connection. It never changes: new certificates mean a new
 /// context, and connections keep the one they were made with.
 // SAFETY: nothing here changes after init; OpenSSL makes sessions from one SSL_CTX on any number of threads and counts
-// its references atomically; the session cache has its own lock.
+// its references atomically; the session cache and the ticket keys have locks of their own.
 @safe
 package final class TLSContext: @unchecked Sendable {
     /// Which end of a connection a context is for.
@@ -23,9 +23,11 @@ package final class TLSContext: @unchecked Sendable {
     /// Owner of one reference to the SSL_CTX.
     let handle: OpaquePointer
     private let protocols: ApplicationProtocols
+    /// A server's keys of session tickets; kept here because OpenSSL's callback points to them.
+    let tickets: TicketKeys?
 
     /// Makes a context with everything that is the same for both ends.
-    init(role: Role, applicationProtocols: [String]) throws(TLSError) {
+    init(role: Role, applicationProtocols: [String], tickets: TicketKeys? = nil) throws(TLSError) {
         ErrorQueue.clear()
         guard let protocols = ApplicationProtocols(applicationProtocols) else {
             throw TLSError(.setupFailed, detail: "a name of an application protocol has 1 to 255 bytes")
@@ -36,6 +38,7 @@ package final class TLSContext: @unchecked Sendable {
         }
         self.role = role
         self.protocols = protocols
+        self.tickets = tickets
         unsafe self.handle = handle
         // From here on deinit frees the handle, whatever happens.
         let isSet =

@@ -32,6 +32,12 @@ extension TLSError {
         /// The CA file is not PEM, or has no certificate.
         package static let trustInvalid = Code(
             "trustInvalid", "the CA certificate file holds no valid PEM certificate")
+        /// The certificate this end is to show will not be believed by those who trust the given authority.
+        package static let identityNotTrusted = Code(
+            "identityNotTrusted", "the certificate is not signed by the given authority, or has expired")
+        /// The certificate this end is to show is for other names.
+        package static let identityNameMismatch = Code(
+            "identityNameMismatch", "the certificate is not for the wanted name")
         /// OpenSSL refused one of our settings, or is out of memory.
         package static let setupFailed = Code("setupFailed", "OpenSSL could not be set up")
 
@@ -49,6 +55,9 @@ extension TLSError {
         /// The peer's certificate is for other names.
         package static let nameMismatch = Code(
             "nameMismatch", "the certificate of the other side is not for the wanted name")
+        /// The client was asked for a certificate and has shown none.
+        package static let certificateMissing = Code(
+            "certificateMissing", "the other side has shown no certificate, and needs one here")
         /// Another rule of X.509 is broken.
         package static let certificateRejected = Code(
             "certificateRejected", "the certificate of the other side is not acceptable")

@@ -55,6 +55,7 @@ extension TLSError {
             SSL_R_NO_SHARED_GROUPS, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_PROTOCOLS_AVAILABLE:
             .nothingInCommon
         case SSL_R_NO_APPLICATION_PROTOCOL: .noCommonProtocol
+        case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: .certificateMissing
         case SSL_AD_REASON_OFFSET...: code(ofAlert: reason)
         default: .handshakeFailed
         }

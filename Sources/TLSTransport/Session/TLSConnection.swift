@@ -228,7 +228,8 @@ package final class TLSConnection {
             version: unsafe String(cString: SSL_get_version(ssl)),
             cipher: unsafe String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))),
             applicationProtocol: chosen,
-            isResumed: unsafe SSL_session_reused(ssl) == 1
+            isResumed: unsafe SSL_session_reused(ssl) == 1,
+            peerNames: unsafe PeerCertificate.names(of: ssl)
         )
     }
 }

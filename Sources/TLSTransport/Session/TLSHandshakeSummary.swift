@@ -10,4 +10,7 @@ package struct TLSHandshakeSummary: Hashable, Sendable {
     package let applicationProtocol: String?
     /// Whether an earlier session was resumed, without certificates.
     package let isResumed: Bool
+    /// The DNS names of the other side's certificate, checked by then; empty when it has shown none. At most
+    /// `TLSDefaults.peerNames`.
+    package let peerNames: [String]
 }

@@ -75,6 +75,46 @@ struct SourceTests {
         await expectChanged(source, "written")
     }
 
+    @Test func aFileIsReadAgainFromItsBeginning() async throws {
+        let source = try FileSource.open(try temporary.write(Data("12345".utf8), to: "file"))
+        #expect(try await source.read(max: 2)?.readableBytes == 2)
+        try await source.rewind()
+        #expect(try await everything(source) == Array("12345".utf8))
+        try await source.rewind()
+        #expect(try await everything(source) == Array("12345".utf8))
+    }
+
+    @Test(arguments: ["written", "replaced", "removed"])
+    func aFileThatIsAnotherOneIsNotReadAgain(_ how: String) async throws {
+        let path = try temporary.write(Data("12345".utf8), to: "file")
+        let source = try FileSource.open(path)
+        #expect(try await source.read(max: 2)?.readableBytes == 2)
+        switch how {
+        case "written": try Data("123456".utf8).write(to: URL(fileURLWithPath: path))
+        case "replaced":
+            let other = try temporary.write(Data("12345".utf8), to: "other")
+            #expect(rename(other, path) == 0)
+        default: #expect(unlink(path) == 0)
+        }
+        let error = await fileError { try await source.rewind() }
+        #expect(error?.code == .changed)
+        #expect(error?.message.contains("changed") == true)
+    }
+
+    @Test func aPipeIsReadAgainOnlyIfNobodyHasRead() async throws {
+        let (reading, writing) = try pipePair()
+        defer { close(reading) }
+        #expect(write(writing.descriptor, "x", 1) == 1)
+        close(writing)
+        let source = StandardInputSource(descriptor: reading.descriptor)
+        #expect(source.isRepeatable)
+        try await source.rewind()
+        #expect(try await everything(source) == [0x78])
+        #expect(!source.isRepeatable)
+        let error = await fileError { try await source.rewind() }
+        #expect(error?.message.contains("second time") == true)
+    }
+
     private func expectChanged(_ source: FileSource, _ word: String) async {
         let error = await fileError { _ = try await everything(source) }
         #expect(error?.code == .changed)

@@ -30,8 +30,9 @@ struct RendererTests {
             .started(label), .received(id, path: "/tmp/" + Self.hostile, bytes: 2_000_000, sha256: "00"),
             .started(label), .failed(id, code: "no_space", message: "full \u{1b}[2J\n"),
             .failed(nil, code: "unreachable", message: "nobody there\n"),
-            .reconnecting(reason: "lost\n", pause: .milliseconds(1_500)), .reconnected, .notice("n\u{1b}"),
-            .warning("w\r"), .detail("d\n"),
+            .reconnecting(reason: "lost\n", attempt: 1, pause: .milliseconds(1_500)), .reconnected, .notice("n\u{1b}"),
+            .warning("w\r"), .detail("d\n"), .started(label), .interrupted(id, message: "cut\u{1b}"),
+            .offered(label), .withdrawn(id),
         ]
     }
 
@@ -76,8 +77,37 @@ struct RendererTests {
         #expect(lines[9].hasPrefix("received \(name) (2.00 MB) from bob as \"/tmp/"))
         #expect(lines[11] == "not delivered: \(name) to bob: full \\u{1b}[2J\\u{a}\n")
         #expect(lines[12] == "error: nobody there\\u{a}\n")
-        #expect(lines[13] == "lost the relay (lost\\u{a}); trying again in 1 s\n")
+        #expect(lines[13] == "reconnecting: lost\\u{a}\n")
+        #expect(lines[14] == "reconnected\n")
         #expect(lines[17].isEmpty)
+        #expect(lines[19] == "interrupted: \(name) (2.00 MB) from bob; it begins again when bob is back\n")
+        #expect(lines[21] == "the offer of \(name) (2.00 MB) from bob is gone; it may come again\n")
+    }
+
+    @Test func anOutageIsSaidOnceAndDrawnUntilItIsOver() {
+        let lost = (1...3).map { TransferReport.reconnecting(reason: "lost", attempt: $0, pause: .seconds(2)) }
+        var renderers = self.renderers
+        for index in renderers.indices {
+            _ = renderers[index].render(.waiting(label), now: start, columns: 80)
+            let texts = (lost + [.reconnected, lost[0]]).map { report in
+                let text = renderers[index].render(report, now: at(1_000), columns: 80)
+                return text.standardOutput + text.standardError
+            }
+            switch renderers[index] {
+            case is QuietRenderer: #expect(texts.joined().isEmpty)
+            case is TerminalRenderer:
+                #expect(texts[0].contains("reconnecting: lost\n"))
+                #expect(texts[1].contains("reconnecting (try 2 in 2 s)") && !texts[1].contains("\n"))
+                #expect(texts[2].contains("reconnecting (try 3 in 2 s)"))
+                #expect(texts[3].contains("reconnected\n") && texts[3].contains("waiting for bob"))
+                let later = renderers[index].tick(now: at(5_000), columns: 80).standardError
+                #expect(later.contains("reconnecting (try 1)"))
+            default:
+                #expect(texts[0].contains("reconnecting") && texts[3].contains("reconnected"))
+                #expect(texts[1].isEmpty && texts[2].isEmpty)
+                #expect(texts[4].contains("reconnecting"))
+            }
+        }
     }
 
     @Test func plainProgressIsRare() {
@@ -113,6 +143,7 @@ struct RendererTests {
             lines.map(\.event) == [
                 "ready", "waiting", "ringing", "offered", "started", "progress", "verifying", "delivered", "started",
                 "received", "started", "failed", "failed", "reconnecting", "reconnected", "notice", "warning", "detail",
+                "started", "interrupted", "offered", "withdrawn",
             ]
         )
         #expect(lines[0].name == "bob")

@@ -13,12 +13,14 @@ import WSProtocol
         let texts = [
             PayloadCoding.encode(OfferPayload(name: "report.pdf", size: 12_345)),
             PayloadCoding.encode(OfferPayload(name: "a/b", size: nil)),
+            PayloadCoding.encode(OfferPayload(name: "a", size: 1, attempt: OfferIdentity(bytes: 0...15))),
             PayloadCoding.encode(AcceptPayload(offset: 0)),
             PayloadCoding.encode(DeliveredPayload(summary)),
         ].map { $0?.bytes.map { String(decoding: $0, as: UTF8.self) } }
         #expect(
             texts == [
-                #"{"name":"report.pdf","size":12345,"v":0}"#, #"{"name":"a/b","v":0}"#, #"{"offset":0,"v":0}"#,
+                #"{"name":"report.pdf","size":12345,"v":0}"#, #"{"name":"a/b","v":0}"#,
+                #"{"attempt":"AAECAwQFBgcICQoLDA0ODw","name":"a","size":1,"v":0}"#, #"{"offset":0,"v":0}"#,
                 #"{"sha256":"\#(String(repeating: "a5", count: 32))","size":5,"v":0}"#,
             ]
         )
@@ -27,12 +29,16 @@ import WSProtocol
     @Test func readsAnOffer() throws {
         #expect(PayloadCoding.offer(try Self.payload(#"{"v":0,"name":"x","size":7,"more":[]}"#))?.size == 7)
         #expect(PayloadCoding.offer(try Self.payload(#"{"v":0,"name":"x"}"#))?.size == .some(nil))
+        #expect(PayloadCoding.offer(try Self.payload(#"{"v":0,"name":"x"}"#))?.attempt == .some(nil))
+        let again = #"{"attempt":"AAECAwQFBgcICQoLDA0ODw","v":0,"name":"x"}"#
+        #expect(PayloadCoding.offer(try Self.payload(again))?.attempt?.bytes == Array(0...15))
     }
 
     @Test(arguments: [
         "", "{}", "[]", "null", #"{"v":1,"name":"x"}"#, #"{"v":0}"#, #"{"v":0,"name":""}"#, #"{"v":0,"name":7}"#,
         #"{"v":0,"name":"x","size":-1}"#, #"{"v":0,"name":"x","size":1.5}"#,
         #"{"v":0,"name":"x","size":99999999999999999999}"#, #"{"v":0,"name":"x","size":"7"}"#, "\u{0}",
+        #"{"v":0,"name":"x","attempt":"AAEC"}"#, #"{"v":0,"name":"x","attempt":7}"#,
     ])
     func refusesAnythingElseAsAnOffer(_ json: String) throws {
         #expect(PayloadCoding.offer(try Self.payload(json)) == nil)

@@ -121,8 +121,8 @@ import WSProtocol
         let directory = TestDirectory(downloadNode: Self.b)
         let downNode = try await TestRelay.start(node: Self.b, directory: directory)
         let services = downNode.services
-        let door = try await RelayListener.bootstrap(group: downNode.group, services: services) { channel, ticket, _ in
-            try channel.pipeline.syncOperations.addHandler(Door(services, ticket))
+        let door = try await RelayListener.bootstrap(group: downNode.group, services: services) { channel, _, _ in
+            try channel.pipeline.syncOperations.addHandler(Door(services))
         }.bind(host: "127.0.0.1", port: 0).get()
         let upNode = try await TestRelay.start(
             node: Self.a, directory: directory, connector: PlainConnector(address: door.localAddress)
@@ -142,18 +142,25 @@ private final class Door: ChannelInboundHandler, RemovableChannelHandler {
 
     private var parser = RequestHeadParser()
     private let services: ConnectionServices
-    private let ticket: ConnectionTicket
 
-    init(_ services: ConnectionServices, _ ticket: ConnectionTicket) {
+    init(_ services: ConnectionServices) {
         self.services = services
-        self.ticket = ticket
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var arrived = unwrapInboundIn(data)
         guard case .head(let head) = parser.feed(&arrived) else { return context.close(promise: nil) }
-        NodeStreams(services: services).accept(head, leftover: arrived, ticket: ticket, on: context.channel)
-        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        let operations = context.pipeline.syncOperations
+        do {
+            let node = try #require(NodeID(rawValue: "a"))
+            try NodeStreams(services: services).accept(head, leftover: arrived, from: node, on: context.channel)
+        } catch {
+            guard let refusal = error as? HTTPRefusal else { return context.close(promise: nil) }
+            var (body, rest) = (RequestBodyReader(head.framing), arrived)
+            while case .content = body.next(&rest) {}
+            try? operations.addHandler(LingerHandler(ResponseHead.refusal(refusal), after: body))
+        }
+        operations.removeHandler(self, promise: nil)
     }
 }
 

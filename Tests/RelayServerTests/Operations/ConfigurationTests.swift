@@ -2,6 +2,7 @@
 
 import Foundation
 import Logging
+import RedisTransport
 import Testing
 import WSProtocol
 
@@ -75,11 +76,19 @@ struct ConfigurationTests {
             .listen: "[::1]:0", .tlsCert: "c", .tlsKey: "k", .stateDir: "/s", .registration: "open",
             .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .logLevel: "trace",
             .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
+            .redis: "redis://:word@r", .redisCA: "/rca",
+            .nodeID: "a", .nodeListen: "0.0.0.0:9443", .nodeAdvertise: "node-a:9443", .clusterCA: "/ca",
+            .clusterCert: "/cc", .clusterKey: "/ck", .clusterSecret: "/cs",
         ]
+        let cluster = ClusterConfiguration(
+            redis: try RedisURL("redis://:word@r"), redisAuthority: "/rca", node: .test("a"),
+            listen: ListenAddress(host: "0.0.0.0", port: 9443), advertise: ListenAddress(host: "node-a", port: 9443),
+            authority: "/ca", certificate: CertificateFiles(chain: "/cc", key: "/ck"), secretFile: "/cs"
+        )
         #expect(values.count == Setting.allCases.count)
         let expected = ServerConfiguration(
             listen: [ListenAddress(host: "::1", port: 0)], certificate: CertificateFiles(chain: "c", key: "k"),
-            stateDirectory: "/s", registration: .open, publicURL: "https://relay.example.com",
+            stateDirectory: "/s", registration: .open, cluster: cluster, publicURL: "https://relay.example.com",
             httpListen: ListenAddress(host: "127.0.0.1", port: 80),
             proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
             trustedProxy: [AddressRange("::1")].compactMap(\.self),

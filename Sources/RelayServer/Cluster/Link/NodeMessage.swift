@@ -2,34 +2,65 @@
 
 import WSProtocol
 
-/// What one node tells another about transfers (`docs/cluster-protocol.md`, section 4). `session` is the number of a
-/// session on the node spoken to, or, in what goes to a home, on the speaker's.
+/// What one node says to another over a link: the registry of all of it. `docs/cluster-protocol.md`, section 4, has the
+/// meaning and an example of each.
+///
+/// `session` is the number of a session on the node spoken to (home to session node) or on the caller (session node to
+/// home).
 enum NodeMessage: Hashable, Sendable {
+    // Home to session node.
+
     /// Ring that session.
     case ring(session: UInt64, transfer: TransferID, from: User, payload: Payload)
-    /// The answer to its `accept`: the download's token.
+    /// The answer to its `accept`; `expires` is in seconds.
     case start(session: UInt64, request: RequestID, transfer: TransferID, token: Token, expires: Int)
     /// The answer to its request.
     case ok(session: UInt64, request: RequestID)
-    /// The refusal of its request.
+    /// The other answer to its request.
     case refuse(session: UInt64, request: RequestID, code: FailureCode)
     /// The transfer, or only its ring, is over.
     case failed(session: UInt64, transfer: TransferID, code: FailureCode, by: ServerMessage.Failed.Party)
-    /// The session has nothing more to do with the transfer.
+    /// That session has nothing more to do with the transfer.
     case release(session: UInt64, transfer: TransferID)
 
-    /// A session asks something about a transfer of the home spoken to.
+    // Session node to home.
+
+    /// What the client asked.
     case request(session: UInt64, ForwardedRequest)
     /// The session is gone, or will not be rung.
     case left(session: UInt64, transfer: TransferID)
 
-    /// Somebody showed a token: is it good?
-    case claim(id: UInt64, digest: TokenDigest, role: TransferRole)
-    /// Yes, and where the download is; or no.
-    case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)
+    // Between the home and the nodes that hold the halves.
 
-    /// What the byte path reports to the home.
+    /// Somebody has shown a token here: is it good?
+    case claim(id: UInt64, digest: TokenDigest, role: TransferRole)
+    /// Yes, and where the download is parked; without a transfer: no.
+    case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)
+    /// What the byte path reports.
     case stream(transfer: TransferID, StreamEvent)
     /// Cut the halves you hold.
     case abort(transfer: TransferID, code: FailureCode)
+
+    /// The key of a message's object.
+    enum Kind: String, CaseIterable {
+        case ring, start, ok, refuse, failed, release, request, left, claim, claimed, stream, abort
+    }
+
+    /// Which message it is.
+    var kind: Kind {
+        switch self {
+        case .ring: .ring
+        case .start: .start
+        case .ok: .ok
+        case .refuse: .refuse
+        case .failed: .failed
+        case .release: .release
+        case .request: .request
+        case .left: .left
+        case .claim: .claim
+        case .claimed: .claimed
+        case .stream: .stream
+        case .abort: .abort
+        }
+    }
 }

@@ -4,42 +4,29 @@ import NIOCore
 import WSProtocol
 
 /// Takes in the streams that other nodes bring for downloads held here (`docs/cluster-protocol.md`, section 5).
-struct NodeStreams: Sendable {
+struct NodeStreams: NodeStreamAcceptor {
     let services: ConnectionServices
 
-    /// Joins a `PUT /stream` to the download it names. On the channel's event loop; adds the handler that goes on, which
-    /// may be one that refuses, to the end of the pipeline, or moves the connection away.
-    ///
-    /// - Parameter leftover: what arrived behind the head.
-    func accept(_ head: RequestHead, leftover: ByteBuffer, ticket: ConnectionTicket, on channel: any Channel) {
-        let request = UploadRequest(head, leftover: leftover)
+    /// Joins a `PUT /stream` to the download it names: adds the upload's handler, or moves the connection to the event
+    /// loop of the download.
+    func accept(_ head: RequestHead, leftover: ByteBuffer, from node: NodeID, on channel: any Channel) throws {
         guard let stream = Self.stream(head) else {
-            return refuse(.malformed("Relay-Home and Relay-Transfer have to name a stream"), request, channel)
+            throw HTTPRefusal.malformed("Relay-Home and Relay-Transfer have to name a stream")
         }
-        guard let place = services.streams.place(of: stream) else {
-            return refuse(.stream(.receiverGone), request, channel)
-        }
+        guard let place = services.streams.place(of: stream) else { throw HTTPRefusal.stream(.receiverGone) }
+        let request = UploadRequest(head, leftover: leftover)
         if place.loop.inEventLoop {
-            add(UploadHandler(request, into: place.stream(), lossMeans: .clusterUnavailable), channel)
-        } else if !ConnectionMove.move(
-            channel, request: request, to: place, ticket: ticket, lossMeans: .clusterUnavailable
-        ) {
-            refuse(.stream(.internalError), request, channel)
+            let upload = UploadHandler(request, into: place.stream(), lossMeans: .clusterUnavailable)
+            return try channel.pipeline.syncOperations.addHandler(upload)
         }
-    }
-
-    private func refuse(_ refusal: HTTPRefusal, _ request: UploadRequest, _ channel: any Channel) {
-        var (body, rest) = (request.body, request.leftover)
-        while case .content = body.next(&rest) {}
-        add(LingerHandler(ResponseHead.refusal(refusal), after: body), channel)
-    }
-
-    private func add(_ handler: any ChannelHandler, _ channel: any Channel) {
-        do {
-            try channel.pipeline.syncOperations.addHandler(handler)
-        } catch {
-            channel.close(promise: nil)
-        }
+        // It counts as a connection while it is moved, and after.
+        let (_, ticket) = services.admission.connectionOpened(from: nil)
+        channel.closeFuture.whenComplete { _ in ticket.drop() }
+        guard
+            ConnectionMove.move(
+                channel, request: request, to: place, ticket: ticket, lossMeans: .clusterUnavailable
+            )
+        else { throw HTTPRefusal.stream(.internalError) }
     }
 
     /// The stream that a request names.

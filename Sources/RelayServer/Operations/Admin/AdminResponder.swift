@@ -4,9 +4,9 @@ import WSProtocol
 
 /// Answers what sub-commands ask.
 struct AdminResponder: Sendable {
-    let users: FileUserDirectory
+    let users: any UserAdministration
     /// What the server is doing.
-    let status: @Sendable () -> ServerStatus
+    let status: @Sendable () async -> ServerStatus
     /// Begins to drain; harmless when that has begun.
     let drain: @Sendable () -> Void
     /// Somebody's name was freed: its sessions end.
@@ -17,12 +17,12 @@ struct AdminResponder: Sendable {
         do {
             switch request {
             case .status:
-                return .status(status: status())
+                return .status(status: await status())
             case .invite(let name, let lifetime):
                 let invitation = try await users.invite(name, lifetime: lifetime)
                 return .invited(code: invitation.code, expires: invitation.expires)
             case .users(let after):
-                let page = users.users(after: after, limit: Defaults.Admin.usersPerPage)
+                let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
                 return .users(users: page.users, isLast: page.isLast)
             case .remove(let name):
                 guard try await users.remove(name) else {
@@ -32,7 +32,7 @@ struct AdminResponder: Sendable {
                 return .removed(name: name)
             case .drain:
                 drain()
-                return .draining(transfers: status().transfers, seconds: Defaults.Operations.drainTimeout)
+                return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
             }
         } catch let error as OperatorError {
             return .failed(message: error.message, exit: error.status.rawValue)

@@ -27,4 +27,8 @@ struct ServerStatus: Hashable, Sendable, Codable {
     var sessions: Int
     /// Transfers that were accepted and are not over.
     var transfers: Int
+    /// Streams that were joined on this node since the start.
+    var streams = StreamCounts()
+    /// How this node stands with the others; nil when it is the only one.
+    var cluster: ClusterStatus?
 }

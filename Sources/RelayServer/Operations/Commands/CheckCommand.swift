@@ -28,6 +28,8 @@ struct CheckCommand: AsyncParsableCommand {
     private func validateAll() throws(OperatorError) {
         let settings = try options.configuration()
         _ = try settings.certificate.load()
+        try settings.cluster?.checkFiles()
+        if let address = settings.cluster?.listen { _ = try address.resolved() }
         _ = try AdminSocket.path(in: settings.stateDirectory)
         for address in settings.listen { _ = try address.resolved() }
         if let address = settings.httpListen { _ = try address.resolved() }

@@ -35,6 +35,8 @@ struct ServerOptions: ParsableArguments {
     )
     var registration: String?
 
+    @OptionGroup(title: "Cluster") var cluster: ClusterOptions
+
     @Option(
         name: .customLong("public-url"),
         help: ArgumentHelp("This node's own address, where clients can reach it directly.", valueName: "url")
@@ -106,6 +108,15 @@ struct ServerOptions: ParsableArguments {
         case .tlsKey: one(tlsKey)
         case .stateDir: one(stateDir)
         case .registration: one(registration)
+        case .redis: one(cluster.redis)
+        case .redisCA: one(cluster.redisCA)
+        case .nodeID: one(cluster.nodeID)
+        case .nodeListen: one(cluster.nodeListen)
+        case .nodeAdvertise: one(cluster.nodeAdvertise)
+        case .clusterCA: one(cluster.clusterCA)
+        case .clusterCert: one(cluster.clusterCert)
+        case .clusterKey: one(cluster.clusterKey)
+        case .clusterSecret: one(cluster.clusterSecret)
         case .publicURL: one(publicURL)
         case .httpListen: one(httpListen)
         case .logLevel: one(logLevel)

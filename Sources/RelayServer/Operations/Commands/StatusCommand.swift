@@ -34,7 +34,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     private static func lines(_ status: ServerStatus) -> String {
-        [
+        let lines = [
             "relay-server \(status.version), process \(status.pid), \(status.state.rawValue) for \(status.uptime) s",
             "https         \(status.listen.joined(separator: " "))",
             "http          \(status.httpListen.isEmpty ? "off" : status.httpListen.joined(separator: " "))",
@@ -42,6 +42,17 @@ struct StatusCommand: AsyncParsableCommand {
             "users         \(status.users) (\(status.invitations) invited)",
             "sessions      \(status.sessions)",
             "transfers     \(status.transfers)",
-        ].joined(separator: "\n")
+            "streams       \(status.streams.toReceivers) to receivers, \(status.streams.toNodes) to other nodes",
+        ]
+        return (lines + cluster(status)).joined(separator: "\n")
+    }
+
+    private static func cluster(_ status: ServerStatus) -> [String] {
+        guard let cluster = status.cluster else { return [] }
+        let redis = cluster.redis ? (cluster.joined ? "joined" : "connected, not joined") : "away"
+        return [
+            "node          \(cluster.node), \(cluster.nodes) others, \(cluster.links) linked",
+            "redis         \(redis)",
+        ]
     }
 }

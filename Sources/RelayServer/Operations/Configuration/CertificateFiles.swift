@@ -10,11 +10,12 @@ struct CertificateFiles: Hashable, Sendable {
     var key: String
 
     /// Loads both, and checks that they belong together.
+    /// - Parameter tickets: what session tickets are sealed with.
     /// - Throws: ``OperatorError`` in words.
-    func load() throws(OperatorError) -> TLSContext {
+    func load(tickets: TicketKeys = TicketKeys()) throws(OperatorError) -> TLSContext {
         do {
             return try TLSContext.server(
-                certificateChain: chain, privateKey: key, applicationProtocols: ["http/1.1"]
+                certificateChain: chain, privateKey: key, applicationProtocols: ["http/1.1"], tickets: tickets
             )
         } catch {
             throw OperatorError(.configuration, "\(error)")

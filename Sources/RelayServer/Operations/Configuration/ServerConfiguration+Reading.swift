@@ -27,6 +27,7 @@ extension ServerConfiguration {
         if let value = try Self.choice(.registration, settings, ServerMessage.Registration.allCases) {
             registration = value
         }
+        cluster = try ClusterConfiguration(settings)
         if let found = try settings.text(.publicURL) { publicURL = try Self.url(found) }
         if let value = try Self.choice(.logLevel, settings, Logger.Level.allCases) { log.level = value }
         if let value = try Self.choice(.logFormat, settings, LogFormat.allCases) { log.format = value }
@@ -44,7 +45,7 @@ extension ServerConfiguration {
         }
     }
 
-    private static func address(
+    static func address(
         _ text: String, _ setting: Setting, _ origin: SettingOrigin
     ) throws(OperatorError) -> ListenAddress {
         guard let address = ListenAddress(text) else {
@@ -74,7 +75,7 @@ extension ServerConfiguration {
         return ranges
     }
 
-    private static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {
+    static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {
         guard let found = try settings.text(setting) else { return nil }
         guard !found.value.isEmpty, !found.value.utf8.contains(0) else {
             throw OperatorError(found.origin.status, "\(found.origin.name(of: setting)) is not the path of a file")

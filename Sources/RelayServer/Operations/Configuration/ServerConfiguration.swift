@@ -12,6 +12,8 @@ struct ServerConfiguration: Hashable, Sendable {
     var stateDirectory: String
     /// Who may register a new name.
     var registration = ServerMessage.Registration.invite
+    /// What makes this relay a node of a cluster; nil when it is the only one.
+    var cluster: ClusterConfiguration?
     /// This node's own address, `https://HOST[:PORT]` without anything behind it; nil when clients are to use the
     /// address they already have.
     var publicURL: String?

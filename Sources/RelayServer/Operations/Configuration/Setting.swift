@@ -8,6 +8,15 @@ enum Setting: String, CaseIterable, Sendable {
     case tlsKey = "tls-key"
     case stateDir = "state-dir"
     case registration
+    case redis
+    case redisCA = "redis-ca"
+    case nodeID = "node-id"
+    case nodeListen = "node-listen"
+    case nodeAdvertise = "node-advertise"
+    case clusterCA = "cluster-ca"
+    case clusterCert = "cluster-cert"
+    case clusterKey = "cluster-key"
+    case clusterSecret = "cluster-secret"
     case publicURL = "public-url"
     case httpListen = "http-listen"
     case proxyProtocol = "proxy-protocol"

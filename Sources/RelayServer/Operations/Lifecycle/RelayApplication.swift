@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import TLSTransport
 import UnixSignals
 import WSProtocol
 
@@ -26,18 +27,14 @@ struct RelayApplication: Sendable {
     /// Serves until the server is told to stop, and has stopped.
     /// - Throws: ``OperatorError`` in words when it cannot start.
     func run() async throws {
-        let tls = try configuration.certificate.load()
+        let tickets = TicketKeys()
+        let tls = try configuration.certificate.load(tickets: tickets)
+        try configuration.cluster?.checkFiles()
         let directory = try StateDirectory(path: configuration.stateDirectory)
-        let users = try FileUserDirectory(
-            file: RegistryFile(directory: directory), mode: configuration.registration
-        )
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        let context = ServerContext(
-            configuration: configuration, group: group, tls: tls, users: users, logger: logger,
-            descriptorLimit: descriptorLimit
-        )
         let result: Result<Void, any Error>
         do {
+            let context = try context(group, tls, tickets, RegistryFile(directory: directory))
             result = .success(try await serve(context, directory))
         } catch {
             result = .failure(error)
@@ -47,6 +44,27 @@ struct RelayApplication: Sendable {
         logger.notice("stopped")
     }
 
+    /// Where the users are is where the node keeps what it knows: in its own file, or with the cluster.
+    private func context(
+        _ group: any EventLoopGroup, _ tls: TLSContext, _ tickets: TicketKeys, _ registry: RegistryFile
+    ) throws(OperatorError) -> ServerContext {
+        let users: any UserAdministration
+        var cluster: ClusterParts?
+        if let settings = configuration.cluster {
+            let parts = try ClusterParts(
+                settings, configuration: configuration, local: registry.load(), tickets: tickets, loop: group.next(),
+                logger: logger
+            )
+            (users, cluster) = (parts.users, parts)
+        } else {
+            users = try FileUserDirectory(file: registry, mode: configuration.registration)
+        }
+        return ServerContext(
+            configuration: configuration, group: group, tls: tls, users: users, cluster: cluster, logger: logger,
+            descriptorLimit: descriptorLimit
+        )
+    }
+
     private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
         let started = ContinuousClock.now
         let parts = try await compose(context)
@@ -54,8 +72,8 @@ struct RelayApplication: Sendable {
             parts: parts, loop: context.group.any(), timeout: drainTimeout, logger: logger
         )
         let users = context.users
-        let status: @Sendable () -> ServerStatus = { [configuration] in
-            Self.status(configuration, parts, coordinator, users, started)
+        let status: @Sendable () async -> ServerStatus = { [configuration] in
+            await Self.status(configuration, parts, coordinator, users, started)
         }
         let responder = AdminResponder(
             users: users, status: status, drain: { coordinator.drainRequested() },
@@ -71,8 +89,9 @@ struct RelayApplication: Sendable {
             throw error
         }
         defer { pidFile?.remove() }
-        announce(status())
-        ready(status())
+        let first = await status()
+        announce(first)
+        ready(first)
         let relay = RelayService(
             parts: parts, admin: admin, coordinator: coordinator, loop: context.group.any(), logger: logger
         )
@@ -114,22 +133,23 @@ struct RelayApplication: Sendable {
 
     private static func status(
         _ configuration: ServerConfiguration, _ parts: ServerParts, _ coordinator: DrainCoordinator,
-        _ users: FileUserDirectory, _ started: ContinuousClock.Instant
-    ) -> ServerStatus {
+        _ users: any UserAdministration, _ started: ContinuousClock.Instant
+    ) async -> ServerStatus {
         let state: ServerStatus.State =
             switch coordinator.state {
             case .serving: .serving
             case .draining: .draining
             case .stopping: .stopping
             }
-        let counts = users.counts()
+        let counts = await users.counts()
         return ServerStatus(
             version: ProgramVersion.current, state: state, pid: getpid(),
             uptime: (ContinuousClock.now - started).components.seconds,
             listen: parts.listeners.compactMap { $0.address?.hostAndPort },
             httpListen: parts.redirects.compactMap { $0.address?.hostAndPort },
             registration: configuration.registration, users: counts.users, invitations: counts.invitations,
-            sessions: parts.exchange.connections, transfers: parts.exchange.activeTransfers
+            sessions: parts.exchange.connections, transfers: parts.exchange.activeTransfers,
+            streams: parts.streamCounts(), cluster: parts.clusterStatus()
         )
     }
 }

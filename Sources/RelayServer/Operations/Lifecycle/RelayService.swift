@@ -24,6 +24,7 @@ struct RelayService: Service {
         for listener in parts.listeners + parts.redirects { try? await listener.close() }
         parts.exchange.closeAllSessions(.goingAway)
         await waitForConnections()
+        await parts.leaveCluster()
         await admin.close()
     }
 

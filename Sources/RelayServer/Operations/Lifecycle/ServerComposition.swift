@@ -1,17 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TLSTransport
 import WSProtocol
 
-/// Puts one node together: who keeps the transfers, the byte path, and the listeners in front of both.
+/// Puts one node together: who keeps the transfers, the byte path, the listeners in front of both, and the other nodes.
 enum ServerComposition {
-    /// Makes the parts and binds the listeners.
-    /// - Throws: ``OperatorError`` when an address cannot be bound.
+    /// Makes the parts, binds the listeners and joins the cluster.
+    /// - Throws: ``OperatorError`` when an address cannot be bound, or the cluster does not want this node.
     static func compose(_ context: ServerContext) async throws -> ServerParts {
+        let cluster = try clusterNode(context)
         let streams = StreamTable()
-        let exchange = ExchangeService(streams: streams, logger: context.logger)
+        let exchange = ExchangeService(
+            node: cluster?.identity.id ?? .alone, cluster: cluster ?? NoCluster(), streams: streams,
+            logger: context.logger
+        )
         streams.onEmptied { [weak exchange] in exchange?.streamsEmptied() }
         exchange.startSweeping(on: context.group.next())
+        let services = try services(context, exchange, streams, cluster)
+        let admission = services.admission
+        var parts = ServerParts(
+            listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
+            whenEmpty: { admission.whenEmpty($0) }
+        )
+        parts.streamCounts = { streams.counts }
+        try await bind(&parts, context, services)
+        if let cluster { try await join(cluster, &parts, context, services, exchange) }
+        return parts
+    }
+
+    private static func services(
+        _ context: ServerContext, _ exchange: ExchangeService, _ streams: StreamTable, _ cluster: ClusterNode?
+    ) throws -> ConnectionServices {
         guard let agent = Label(rawValue: "relay-server/\(ProgramVersion.current)") else {
             throw OperatorError(.configuration, "the program's version is not printable")
         }
@@ -19,18 +39,19 @@ enum ServerComposition {
             exchange: exchange, directory: context.users, registration: context.configuration.registration,
             agent: agent, logger: context.logger
         )
-        let admission = Admission(descriptorLimit: context.descriptorLimit)
-        let services = ConnectionServices(
-            transfers: exchange, streams: streams, admission: admission,
+        return ConnectionServices(
+            transfers: exchange, streams: streams, node: cluster?.identity.id ?? .alone, connector: cluster,
+            admission: Admission(descriptorLimit: context.descriptorLimit),
             control: ControlPipeline(services: control), logger: context.logger,
             peers: TrustedPeers(
                 sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
             )
         )
-        var parts = ServerParts(
-            listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
-            whenEmpty: { admission.whenEmpty($0) }
-        )
+    }
+
+    private static func bind(
+        _ parts: inout ServerParts, _ context: ServerContext, _ services: ConnectionServices
+    ) async throws {
         for address in context.configuration.listen {
             let socketAddress = try address.resolved()
             do {
@@ -43,20 +64,65 @@ enum ServerComposition {
                 throw address.failure(error)
             }
         }
-        if let address = context.configuration.httpListen {
-            let port = context.configuration.publicPort ?? parts.listeners.first?.address?.port ?? 443
-            let socketAddress = try address.resolved()
-            do {
-                parts.redirects.append(
-                    try await RelayListener.bindRedirect(
-                        socketAddress, toPort: port, group: context.group, services: services
-                    )
+        guard let address = context.configuration.httpListen else { return }
+        let port = context.configuration.publicPort ?? parts.listeners.first?.address?.port ?? 443
+        let socketAddress = try address.resolved()
+        do {
+            parts.redirects.append(
+                try await RelayListener.bindRedirect(
+                    socketAddress, toPort: port, group: context.group, services: services
                 )
-            } catch {
-                throw address.failure(error)
-            }
+            )
+        } catch {
+            throw address.failure(error)
         }
-        return parts
+    }
+
+    // MARK: - The other nodes
+
+    private static func clusterNode(_ context: ServerContext) throws(OperatorError) -> ClusterNode? {
+        guard let settings = context.configuration.cluster, let parts = context.cluster else { return nil }
+        do {
+            let identity = try NodeIdentity(
+                id: parts.node, incarnation: parts.incarnation, authority: settings.authority,
+                certificate: settings.certificate.chain, key: settings.certificate.key
+            )
+            return ClusterNode(
+                identity: identity, routing: parts.routing, group: context.group, logger: context.logger
+            )
+        } catch {
+            throw OperatorError(.configuration, "\(error)")
+        }
+    }
+
+    /// Listens for other nodes and takes this one's place among them.
+    private static func join(
+        _ cluster: ClusterNode, _ parts: inout ServerParts, _ context: ServerContext, _ services: ConnectionServices,
+        _ exchange: ExchangeService
+    ) async throws {
+        guard let settings = context.configuration.cluster else { return }
+        let socketAddress = try settings.listen.resolved()
+        let listener: NodeListener
+        do {
+            listener = try await NodeListener.bind(
+                socketAddress, identity: cluster.identity, group: context.group, links: cluster.links,
+                streams: NodeStreams(services: services), logger: context.logger
+            )
+        } catch {
+            throw settings.listen.failure(error)
+        }
+        try await cluster.start(at: settings.advertised(port: listener.address?.port ?? 0), exchange)
+        parts.clusterStatus = { cluster.status }
+        parts.leaveCluster = {
+            await cluster.stop()
+            try? await listener.close()
+        }
+        // The other nodes take what comes from now on, and balancers notice a closed port sooner than anything else.
+        let (admission, listeners) = (services.admission, parts.listeners)
+        parts.beginDrain = {
+            admission.beginDrain()
+            Task { for listener in listeners { try? await listener.close() } }
+        }
     }
 }
 

@@ -10,7 +10,9 @@ struct ServerContext: Sendable {
     /// One event loop for each processor.
     let group: any EventLoopGroup
     let tls: TLSContext
-    let users: FileUserDirectory
+    let users: any UserAdministration
+    /// What the node has of its cluster; nil when it is the only one.
+    let cluster: ClusterParts?
     let logger: Logger
     /// How many descriptors the process may have.
     let descriptorLimit: Int

@@ -8,8 +8,15 @@ struct ServerParts: Sendable {
     var redirects: [any BoundListener] = []
     /// Who keeps sessions and transfers.
     var exchange: any Drainable
-    /// Refuses new connections' requests from now on (control connections, and `/healthz` as ready).
+    /// Refuses new control connections from now on. A node of a cluster takes no connections at all any more: the other
+    /// nodes do.
     var beginDrain: @Sendable () -> Void
     /// Calls back once, as soon as no connection of any kind is open.
     var whenEmpty: @Sendable (_ callback: @escaping @Sendable () -> Void) -> Void
+    /// Leaves the cluster, if there is one; once nothing goes on here any more.
+    var leaveCluster: @Sendable () async -> Void = {}
+    /// How this node stands with the others; nil when there are none.
+    var clusterStatus: @Sendable () -> ClusterStatus? = { nil }
+    /// Streams that were joined here.
+    var streamCounts: @Sendable () -> StreamCounts = { StreamCounts() }
 }

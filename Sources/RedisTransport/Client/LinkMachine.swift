@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import NIOCore
+
+/// One connection that is made anew whenever it ends, with pauses.
+struct LinkMachine {
+    /// What is to be done.
+    enum Action: Hashable {
+        /// Nothing.
+        case none
+        /// Try to connect.
+        case connect
+        /// The connection of this number stands: the first is 1, and each new one has the next.
+        case announce(generation: Int)
+        /// Call ``timerFired()`` after this time.
+        case wait(TimeAmount)
+        /// The connection that stood is gone; call ``timerFired()`` after this time.
+        case lost(pause: TimeAmount)
+        /// Close the connection, or the one that has just been made.
+        case close
+        /// Call no ``timerFired()``.
+        case cancelTimer
+    }
+
+    private enum State: Hashable {
+        case idle
+        case connecting
+        case connected(since: NIODeadline)
+        case waiting
+        case stopped
+    }
+
+    private let stableAfter: TimeAmount
+    private var backOff: RedisBackOff
+    private var generation = 0
+    private var state = State.idle
+
+    /// - Parameter stableAfter: how long a connection stands before the pauses begin anew.
+    init(backOff: RedisBackOff, stableAfter: TimeAmount) {
+        self.backOff = backOff
+        self.stableAfter = stableAfter
+    }
+
+    /// Somebody wants the connection.
+    mutating func started() -> Action {
+        switch state {
+        case .idle:
+            state = .connecting
+            return .connect
+        case .connecting, .connected, .waiting, .stopped: return .none
+        }
+    }
+
+    /// The attempt was a success.
+    mutating func connectSucceeded(now: NIODeadline) -> Action {
+        switch state {
+        case .connecting:
+            state = .connected(since: now)
+            generation += 1
+            return .announce(generation: generation)
+        case .stopped: return .close
+        case .idle, .connected, .waiting: return .none
+        }
+    }
+
+    /// The attempt was none.
+    mutating func connectFailed(using generator: inout some RandomNumberGenerator) -> Action {
+        switch state {
+        case .connecting:
+            state = .waiting
+            return .wait(backOff.next(using: &generator))
+        case .idle, .connected, .waiting, .stopped: return .none
+        }
+    }
+
+    /// The connection ended.
+    mutating func connectionEnded(now: NIODeadline, using generator: inout some RandomNumberGenerator) -> Action {
+        switch state {
+        case .connected(let since):
+            if now - since >= stableAfter { backOff.reset() }
+            state = .waiting
+            return .lost(pause: backOff.next(using: &generator))
+        case .idle, .connecting, .waiting, .stopped: return .none
+        }
+    }
+
+    /// The pause is over.
+    mutating func timerFired() -> Action {
+        switch state {
+        case .waiting:
+            state = .connecting
+            return .connect
+        case .idle, .connecting, .connected, .stopped: return .none
+        }
+    }
+
+    /// Nobody wants the connection any more.
+    mutating func stopped() -> Action {
+        defer { state = .stopped }
+        switch state {
+        case .connected: return .close
+        case .waiting: return .cancelTimer
+        case .idle, .connecting, .stopped: return .none
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+package import NIOCore
+
+/// One connection to Redis for commands, made anew whenever it ends. For any thread.
+///
+/// Commands are not kept for later: without a connection they fail at once with `unavailable`. A command whose reply
+/// does not come in time fails, and the connection with it, so that a frozen Redis looks as dead as it is and a late
+/// reply is never taken for another's. After `disconnected` and `deadlineExceeded` a command may or may not have been
+/// run: callers repeat only what may be run twice.
+package final class RedisClient: Sendable {
+    /// Where the client, its callback and its futures live.
+    package let eventLoop: any EventLoop
+    private let settings: RedisSettings
+    private let log: Logger
+    private let changed: @Sendable (RedisLinkState) -> Void
+    private let core: NIOLoopBoundBox<ClientCore?>
+
+    /// Makes a client; ``start()`` connects it.
+    ///
+    /// - Parameter changed: called on the event loop with each change.
+    package init(
+        settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
+        changed: @escaping @Sendable (RedisLinkState) -> Void = { _ in }
+    ) {
+        self.settings = settings
+        self.eventLoop = eventLoop
+        self.log = log
+        self.changed = changed
+        core = .makeEmptyBox(valueType: ClientCore.self, eventLoop: eventLoop)
+    }
+
+    /// Connects, and goes on trying until ``stop()``, which has to be called.
+    package func start() {
+        eventLoop.execute { [self] in
+            guard core.value == nil else { return }
+            core.value = ClientCore(settings: settings, eventLoop: eventLoop, log: log, changed: changed)
+        }
+    }
+
+    /// Ends the connection for good; commands that wait fail.
+    package func stop() -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        eventLoop.execute { [self] in
+            guard let core = core.value else { return promise.succeed() }
+            core.stop(promise)
+        }
+        return promise.futureResult
+    }
+
+    /// Sends a command.
+    ///
+    /// - Parameter timeout: how long the reply may take, from now.
+    /// - Returns: the reply; or fails with a `RedisError`, which is `replied` for an error that Redis replied with.
+    package func send(
+        _ command: RedisCommand, timeout: TimeAmount = RedisDefaults.commandTimeout
+    ) -> EventLoopFuture<RESPValue> {
+        send(command, deadline: .now() + timeout)
+    }
+
+    /// As `send`, for those who wait.
+    package func reply(
+        to command: RedisCommand, timeout: TimeAmount = RedisDefaults.commandTimeout
+    ) async throws -> RESPValue {
+        try await send(command, timeout: timeout).get()
+    }
+
+    /// Runs a script: by its name, or as a whole if Redis does not have it.
+    ///
+    /// - Parameter timeout: how long both attempts together may take.
+    package func run(
+        _ script: RedisScript, keys: [ByteBuffer], arguments: [ByteBuffer] = [],
+        timeout: TimeAmount = RedisDefaults.commandTimeout
+    ) -> EventLoopFuture<RESPValue> {
+        let deadline = NIODeadline.now() + timeout
+        return send(script.byDigest(keys: keys, arguments: arguments), deadline: deadline).flatMapError { error in
+            guard let error = error as? RedisError, error.isReply("NOSCRIPT") else {
+                return self.eventLoop.makeFailedFuture(error)
+            }
+            return self.send(script.bySource(keys: keys, arguments: arguments), deadline: deadline)
+        }
+    }
+
+    private func send(_ command: RedisCommand, deadline: NIODeadline) -> EventLoopFuture<RESPValue> {
+        let promise = eventLoop.makePromise(of: RESPValue.self)
+        if eventLoop.inEventLoop {
+            send(command, deadline, promise)
+        } else {
+            eventLoop.execute { self.send(command, deadline, promise) }
+        }
+        return promise.futureResult
+    }
+
+    private func send(_ command: RedisCommand, _ deadline: NIODeadline, _ promise: EventLoopPromise<RESPValue>) {
+        guard let core = core.value else { return promise.fail(RedisError(.unavailable)) }
+        core.send(command, deadline: deadline, promise: promise)
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Logging
+internal import NIOCore
+
+/// Runs a `LinkMachine`: dials, and dials again. Belongs to one event loop.
+final class RedisLink {
+    /// What the owner is told.
+    enum Change {
+        /// The connection of this number stands.
+        case connected(generation: Int, RedisVersion)
+        /// It does not stand any more, or an attempt failed.
+        case disconnected(any Error)
+    }
+
+    private let settings: RedisSettings
+    private let eventLoop: any EventLoop
+    private let log: Logger
+    /// Makes the handler of a new connection.
+    private let makeHandler: () -> any ChannelHandler
+    private let changed: (Change) -> Void
+
+    private var machine: LinkMachine
+    private var generator = SystemRandomNumberGenerator()
+    private var channel: (any Channel)?
+    /// Why the owner had the connection cut.
+    private var reason: RedisError?
+    private var timer: Scheduled<Void>?
+    /// Whether people have been told that it fails, and not yet that it works.
+    private var isReported = true
+    private var lastWarning: NIODeadline?
+    /// The attempt that is being made.
+    private var attempt: EventLoopPromise<Void>?
+    /// Keeps what ended the connection.
+    private var last = LastHandler()
+
+    init(
+        settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
+        makeHandler: @escaping () -> any ChannelHandler, changed: @escaping (Change) -> Void
+    ) {
+        self.settings = settings
+        self.eventLoop = eventLoop
+        self.log = log
+        self.makeHandler = makeHandler
+        self.changed = changed
+        machine = LinkMachine(backOff: settings.backOff, stableAfter: settings.stableAfter)
+    }
+
+    /// Connects, and stays connected until ``stop(_:)``.
+    func start() { run(machine.started()) }
+
+    /// Cuts the connection that stands; it is made anew.
+    func drop(_ error: RedisError) {
+        reason = reason ?? error
+        if let channel { ConnectionEnd.cut(channel) }
+    }
+
+    /// Ends it all.
+    ///
+    /// - Parameter promise: succeeds once no connection is left, and no attempt to make one.
+    func stop(_ promise: EventLoopPromise<Void>) {
+        reason = RedisError(.stopped)
+        run(machine.stopped())
+        if let channel {
+            channel.closeFuture.cascade(to: promise)
+        } else if let attempt {
+            attempt.futureResult.cascade(to: promise)
+        } else {
+            promise.succeed()
+        }
+    }
+
+    private func run(_ action: LinkMachine.Action) {
+        switch action {
+        case .none, .announce: break
+        case .connect: connect()
+        case .wait(let pause), .lost(let pause): wait(pause)
+        case .close: if let channel { ConnectionEnd.cut(channel) }
+        case .cancelTimer: timer?.cancel()
+        }
+    }
+
+    private func wait(_ pause: TimeAmount) {
+        timer = eventLoop.assumeIsolated().scheduleTask(in: pause) { self.run(self.machine.timerFired()) }
+    }
+
+    private func connect() {
+        let (attempt, last) = (eventLoop.makePromise(of: Void.self), LastHandler())
+        (reason, self.attempt, self.last) = (nil, attempt, last)
+        let dialer = RedisDialer(settings: settings, eventLoop: eventLoop)
+        dialer.connect([makeHandler()], last: last).whenComplete { result in
+            self.attempt = nil
+            switch result {
+            case .success(let connection):
+                self.succeeded(connection)
+                // Not before the end, if it was stopped meanwhile.
+                if self.reason == RedisError(.stopped) {
+                    connection.channel.closeFuture.cascade(to: attempt)
+                } else {
+                    attempt.succeed()
+                }
+            case .failure(let error):
+                self.failed(error)
+                attempt.succeed()
+            }
+        }
+    }
+
+    private func succeeded(_ connection: RedisDialer.Connection) {
+        let action = machine.connectSucceeded(now: .now())
+        channel = connection.channel
+        connection.channel.closeFuture.assumeIsolated().whenComplete { _ in self.ended() }
+        guard case .announce(let generation) = action else { return run(action) }
+        let metadata: Logger.Metadata = [
+            LogKeys.redis: "\(settings.url.address)", LogKeys.version: "\(connection.version)",
+        ]
+        if isReported { log.notice("redis is reachable", metadata: metadata) }
+        isReported = false
+        // It may have ended in the same turn of the loop; then it is not worth a word.
+        if connection.channel.isActive { changed(.connected(generation: generation, connection.version)) }
+    }
+
+    private func failed(_ error: any Error) {
+        report(error)
+        run(machine.connectFailed(using: &generator))
+        changed(.disconnected(error))
+    }
+
+    private func ended() {
+        let error = reason ?? last.error ?? RedisError(.disconnected)
+        channel = nil
+        let action = machine.connectionEnded(now: .now(), using: &generator)
+        if reason != RedisError(.stopped) { report(error) }
+        run(action)
+        changed(.disconnected(error))
+    }
+
+    /// Once for each outage, and not for each of many short ones; what is left out is told at debug.
+    private func report(_ error: any Error) {
+        let metadata: Logger.Metadata = [LogKeys.redis: "\(settings.url.address)", LogKeys.error: "\(error)"]
+        let now = NIODeadline.now()
+        let isRecent = lastWarning.map { now - $0 < RedisDefaults.warningInterval } ?? false
+        guard lastWarning == nil || !isReported && !isRecent else {
+            return log.debug("redis is not reachable", metadata: metadata)
+        }
+        lastWarning = now
+        isReported = true
+        log.warning("redis is not reachable; trying again", metadata: metadata)
+    }
+}
+
+@available(*, unavailable)
+extension RedisLink: Sendable {}

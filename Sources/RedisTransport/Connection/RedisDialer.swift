@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import NIOCore
+internal import NIOPosix
+internal import TLSTransport
+
+/// Makes connections to Redis: TCP, TLS where the URL says so, and the login.
+struct RedisDialer {
+    let settings: RedisSettings
+    let eventLoop: any EventLoop
+
+    /// What came of an attempt.
+    struct Connection: Sendable {
+        let channel: any Channel
+        let version: RedisVersion
+    }
+
+    /// Connects.
+    ///
+    /// - Parameters:
+    ///   - handlers: come behind the login, and are told `RedisEvent.ready`.
+    ///   - last: comes behind them, and keeps what ended the connection.
+    /// - Returns: the connection; or fails with a `RedisRefusal` or a `RedisError`. On the event loop.
+    func connect(_ handlers: [any ChannelHandler], last: LastHandler) -> EventLoopFuture<Connection>.Isolated {
+        let promise = eventLoop.makePromise(of: RedisVersion.self)
+        // Not in the channel's initializer: a name with several addresses makes several channels.
+        return bootstrap.connect(host: settings.url.host, port: settings.url.port).assumeIsolated()
+            .flatMapThrowing { channel in
+                do {
+                    try self.install(handlers + [last], promise, on: channel)
+                } catch {
+                    promise.fail(error)
+                    ConnectionEnd.cut(channel)
+                }
+                return channel
+            }
+            .flatMapError { error in
+                promise.fail(error)
+                return self.eventLoop.makeFailedFuture(error)
+            }
+            .flatMap { channel in promise.futureResult.map { Connection(channel: channel, version: $0) } }
+            .flatMapErrorThrowing { throw Self.words(of: $0) }
+    }
+
+    private func install(
+        _ handlers: [any ChannelHandler], _ promise: EventLoopPromise<RedisVersion>, on channel: any Channel
+    ) throws {
+        let pipeline = channel.pipeline.syncOperations
+        if let tls = settings.tls {
+            let name = TLSServerName(host: settings.url.host)
+            try pipeline.addHandler(
+                TLSHandler(client: tls, serverName: name, handshakeTimeout: settings.handshakeTimeout))
+        }
+        try pipeline.addHandler(ReplyHandler())
+        try pipeline.addHandler(HandshakeHandler(settings: settings, promise: promise))
+        try pipeline.addHandlers(handlers)
+        try channel.syncOptions?.setOption(.autoRead, value: true)
+    }
+
+    private var bootstrap: ClientBootstrap {
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(settings.connectTimeout)
+            // Nothing is read before there is somebody to read it.
+            .channelOption(.autoRead, value: false)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+        #if os(Linux)
+        // The numbers of `linux/tcp.h`, which the C library's module does not always have.
+        let (keepAliveIdle, keepAliveInterval, keepAliveCount, userTimeout) = (4, 5, 6, 18) as (CInt, CInt, CInt, CInt)
+        let values = [
+            (keepAliveIdle, RedisDefaults.keepAliveInterval), (keepAliveInterval, RedisDefaults.keepAliveInterval),
+            (keepAliveCount, RedisDefaults.keepAliveProbes),
+            (userTimeout, Int(RedisDefaults.userTimeout.nanoseconds / 1_000_000)),
+        ]
+        return values.reduce(bootstrap) { bootstrap, option in
+            let name = NIOBSDSocket.Option(rawValue: option.0)
+            return bootstrap.channelOption(.tcpOption(name), value: SocketOptionValue(option.1))
+        }
+        #else
+        return bootstrap
+        #endif
+    }
+
+    /// `error` as one of this module's.
+    private static func words(of error: any Error) -> any Error {
+        switch error {
+        case let error as RedisError: return error
+        case let refusal as RedisRefusal: return refusal
+        case let error as TLSError: return RedisError(.unreachable, error.description)
+        case let error as NIOConnectionError:
+            let first = error.connectionErrors.first.map { "\($0.error)" } ?? error.dnsAError.map { "\($0)" }
+            return RedisError(
+                .unreachable, first ?? error.dnsAAAAError.map { "\($0)" } ?? "no address of \(error.host) answers")
+        case ChannelError.connectTimeout: return RedisError(.unreachable, "nothing answers there")
+        case let error: return RedisError(.unreachable, "\(error)")
+        }
+    }
+}

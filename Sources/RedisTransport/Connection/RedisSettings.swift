@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import TLSTransport
+
+/// How to reach a Redis, and how long to wait for it. The times can be changed before it is used; they are what
+/// `RedisDefaults` says otherwise.
+package struct RedisSettings: Sendable {
+    /// Where it is, and the login.
+    package let url: RedisURL
+    /// For `rediss://`: whom to trust.
+    let tls: TLSContext?
+    /// How long the name look-up and the TCP connection may take.
+    package var connectTimeout = RedisDefaults.connectTimeout
+    /// How long TLS and the login may take.
+    package var handshakeTimeout = RedisDefaults.handshakeTimeout
+    /// How long Redis may take to confirm subscriptions.
+    package var subscribeTimeout = RedisDefaults.subscribeTimeout
+    /// The pauses between attempts to connect.
+    package var backOff = RedisBackOff()
+    /// How long a connection has to stand before the pauses begin anew.
+    package var stableAfter = RedisDefaults.stableAfter
+    /// When a subscription's heartbeat is sent and due.
+    package var heartbeat = HeartbeatTimes()
+
+    /// Settings for `url`.
+    ///
+    /// - Parameter trust: whose signature on the server's certificate is good enough; for `rediss://` only.
+    /// - Throws: `TLSError` when the authorities cannot be read.
+    package init(url: RedisURL, trust: TLSTrust = .system) throws(TLSError) {
+        self.url = url
+        tls = url.isTLS ? try TLSContext.client(trust: trust, applicationProtocols: []) : nil
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What can go wrong with Redis, in words.
+///
+/// Two errors are equal when their codes are. `description` is one line for people; nothing in it is a secret, and what
+/// Redis said is in it only as short, printable text.
+package struct RedisError: Error, Sendable {
+    /// What happened.
+    package enum Code: Hashable, Sendable, CaseIterable {
+        /// There is no connection at the moment; it is being tried again.
+        case unavailable
+        /// The connection could not be made.
+        case unreachable
+        /// The connection ended before the reply came: the command may or may not have been run.
+        case disconnected
+        /// The reply did not come in time: the command may or may not have been run.
+        case deadlineExceeded
+        /// Too many commands, or too many bytes of them, are waiting for replies.
+        case overloaded
+        /// The command is larger than a command may be.
+        case tooLarge
+        /// What came is not what Redis says.
+        case protocolViolation
+        /// Redis replied with an error.
+        case replied
+        /// Redis will not have us: see `RedisRefusal`.
+        case refused
+        /// A subscription's heartbeat did not come back.
+        case silent
+        /// The client was stopped.
+        case stopped
+
+        /// The constant sentence of the code.
+        package var message: String {
+            switch self {
+            case .unavailable: "there is no connection to Redis at the moment; it is being tried again"
+            case .unreachable: "Redis cannot be reached"
+            case .disconnected: "the connection to Redis ended before the reply came"
+            case .deadlineExceeded: "Redis did not reply in time"
+            case .overloaded: "too many commands are waiting for Redis"
+            case .tooLarge: "the command for Redis is too large"
+            case .protocolViolation: "what came is not a reply of Redis"
+            case .replied: "Redis replied with an error"
+            case .refused: "Redis refused this node"
+            case .silent: "the subscription at Redis is dead"
+            case .stopped: "the connection to Redis was ended by this node"
+            }
+        }
+    }
+
+    /// What happened.
+    package let code: Code
+    /// More about it, printable; nil if there is no more.
+    package let detail: String?
+
+    /// Makes an error. Of `detail` what is not printable ASCII is replaced, and what is too long is cut.
+    package init(_ code: Code, _ detail: String? = nil) {
+        self.code = code
+        self.detail = detail.map(Self.printable)
+    }
+
+    /// Whether Redis replied with an error whose first word, its code, is `word`.
+    package func isReply(_ word: String) -> Bool {
+        guard code == .replied, let detail else { return false }
+        return detail == word || detail.hasPrefix(word + " ")
+    }
+
+    /// `text` as one short line of printable ASCII.
+    static func printable(_ text: String) -> String {
+        let shown = text.unicodeScalars.prefix(RedisDefaults.quotedLength).map { scalar in
+            (0x20...0x7E).contains(scalar.value) ? Character(scalar) : "?"
+        }
+        let isCut = text.unicodeScalars.count > RedisDefaults.quotedLength
+        return String(shown) + (isCut ? "..." : "")
+    }
+}
+
+extension RedisError: Equatable {
+    /// Equal codes make equal errors.
+    package static func == (left: RedisError, right: RedisError) -> Bool { left.code == right.code }
+}
+
+extension RedisError: CustomStringConvertible {
+    /// The message, and the detail behind it.
+    package var description: String { detail.map { "\(code.message): \($0)" } ?? code.message }
+}

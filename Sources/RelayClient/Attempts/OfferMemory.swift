@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// What the receiver remembers about offers, so that the same one made again needs no second question and makes no
+/// second file. Bounded: the oldest entries go first. Pure: the time is an argument.
+struct OfferMemory: Sendable {
+    /// What tells that an offer is the same: who signs for it, and the identity it carries.
+    struct Key: Hashable, Sendable {
+        let sender: SigningKey
+        let identity: OfferIdentity
+    }
+
+    /// An offer that was accepted and whose transfer broke.
+    struct Interrupted: Hashable, Sendable {
+        /// As it was shown.
+        let label: TransferLabel
+        /// What to say about it if it is not made again; nil when that was said already.
+        let problem: Problem?
+        /// When it is forgotten.
+        let until: NIODeadline
+    }
+
+    /// Why a transfer did not come to its end.
+    struct Problem: Hashable, Sendable {
+        let code: String
+        let message: String
+    }
+
+    /// What is known about an offer.
+    enum Recollection: Hashable, Sendable {
+        /// The person, or the policy, said yes to it before.
+        case accepted(Interrupted)
+        /// Its content is here, verified and stored.
+        case finished(ContentSummary)
+    }
+
+    private var entries: [Key: Recollection] = [:]
+    /// The keys in the order in which they came, each once.
+    private var order: [Key] = []
+
+    /// An accepted offer's transfer broke at `now`.
+    mutating func interrupted(_ key: Key, _ label: TransferLabel, _ problem: Problem?, now: NIODeadline) {
+        set(
+            key,
+            .accepted(Interrupted(label: label, problem: problem, until: now + Defaults.interruptedOfferLifetime))
+        )
+    }
+
+    /// An offer's content was stored.
+    mutating func finished(_ key: Key, _ summary: ContentSummary) { set(key, .finished(summary)) }
+
+    /// What is known about an offer of `name` and `size`; nil when that is nothing, or when under the same identity
+    /// something else is offered.
+    func recall(_ key: Key, name: String, size: UInt64?) -> Recollection? {
+        switch entries[key] {
+        case .accepted(let entry)? where entry.label.name == name && entry.label.size == size: .accepted(entry)
+        case .finished(let summary)? where size == nil || size == summary.size: .finished(summary)
+        case .accepted, .finished, nil: nil
+        }
+    }
+
+    /// The interrupted offer is being received again, or will not be.
+    mutating func forget(_ key: Key) {
+        guard entries.removeValue(forKey: key) != nil else { return }
+        order.removeAll { $0 == key }
+    }
+
+    /// When the next interrupted offer is forgotten.
+    var deadline: NIODeadline? {
+        entries.values.compactMap { entry in
+            if case .accepted(let interrupted) = entry { interrupted.until } else { nil }
+        }.min()
+    }
+
+    /// Forgets the interrupted offers whose time is over, and returns them in the order in which they came.
+    mutating func expire(now: NIODeadline) -> [Interrupted] {
+        let expired: [(Key, Interrupted)] = order.compactMap { key in
+            guard case .accepted(let entry)? = entries[key], entry.until <= now else { return nil }
+            return (key, entry)
+        }
+        for (key, _) in expired { forget(key) }
+        return expired.map(\.1)
+    }
+
+    private mutating func set(_ key: Key, _ entry: Recollection) {
+        forget(key)
+        if order.count >= Defaults.mostRememberedOffers { forget(order[0]) }
+        entries[key] = entry
+        order.append(key)
+    }
+}

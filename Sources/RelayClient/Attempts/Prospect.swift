@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// Whether trying again may mend what went wrong: the client's one table of that.
+enum Prospect: Hashable, Sendable {
+    /// It may be over in a moment, but not before `after`. With `elsewhere`, the next try needs a connection of its own:
+    /// this one is gone, or a balancer may choose another node for the next.
+    case passing(after: TimeAmount, elsewhere: Bool)
+    /// A relay that is just starting or stopping, or no relay at all: worth a few quick tries.
+    case doubtful
+    /// Somebody has decided it, or a person has to mend it.
+    case final
+
+    /// At once, on another connection.
+    static let elsewhere = Prospect.passing(after: .zero, elsewhere: true)
+
+    /// Whether there is more than a doubtful hope.
+    var isPassing: Bool {
+        switch self {
+        case .passing: true
+        case .doubtful, .final: false
+        }
+    }
+
+    /// What the relay said, in an `error`, a `failed` or the body of an HTTP answer.
+    init(_ code: FailureCode) {
+        switch code {
+        case .draining, .unavailable, .clusterUnavailable: self = .elsewhere
+        case .internalError: self = .passing(after: Defaults.pauseAfterFault, elsewhere: true)
+        case .tooManySessions: self = .passing(after: Defaults.pauseWhenLimited, elsewhere: true)
+        case .rateLimited, .tooManyTransfers: self = .passing(after: Defaults.pauseWhenLimited, elsewhere: false)
+        case .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation, .registrationClosed,
+            .unknownPeer, .peerOffline, .unknownTransfer, .transferExists, .acceptedElsewhere, .expired, .senderGone,
+            .receiverGone, .stalled, .declined, .cancelled, .noSpace, .cannotWrite, .cannotRead, .verificationFailed,
+            .tooLarge, .protocolError:
+            self = .final
+        }
+    }
+
+    /// There is no control connection, or no data connection.
+    ///
+    /// - Parameter hasWorked: whether this program was logged in before. If not, the address may simply be wrong, and
+    ///   only a relay that answers, and says that it cannot now, is worth waiting for.
+    init(_ error: ConnectionError, hasWorked: Bool) {
+        guard error.isTemporary else {
+            self = .final
+            return
+        }
+        let said = error.code.map { Prospect($0) }
+        switch (hasWorked, said) {
+        case (true, .passing?): self = said ?? .elsewhere
+        case (true, _): self = .elsewhere
+        // Somebody has to close another session of this name: waiting does not.
+        case (false, .passing?) where error.code != .tooManySessions: self = said ?? .elsewhere
+        case (false, _):
+            switch error.step {
+            case .tls, .webSocket, .session: self = .doubtful
+            case .login: self = error.code == nil ? .doubtful : .final
+            case .settings, .dns, .tcp, .proxy, .certificate: self = .final
+            }
+        }
+    }
+
+    /// A data stream broke, and the relay gave no reason of its own.
+    init(_ failure: StreamFailure, cause: StreamError?) {
+        switch (failure, cause) {
+        case (.cut, .connection(let error)?): self.init(error, hasWorked: true)
+        case (.cut, _): self = .elsewhere
+        case (.refused(_, let code?), _): self.init(code)
+        case (.refused(_, nil), _): self = .final
+        }
+    }
+
+    /// How a transfer ended for its sender.
+    ///
+    /// - Parameters:
+    ///   - lost: why the control connection ended, if it did.
+    ///   - hasStarted: whether bytes have flowed.
+    init(
+        _ outcome: SendMachine.Outcome, stream: StreamError?, lost: ConnectionError?, hasStarted: Bool
+    ) {
+        switch outcome {
+        case .connectionLost: self = lost.map { Prospect($0, hasWorked: true) } ?? .elsewhere
+        // A relay that stops cuts streams for reasons that are none: what counts is that it is gone.
+        case .broken(let failure):
+            self = lost.map { Prospect($0, hasWorked: true) } ?? Prospect(failure, cause: stream)
+        case .refused(let code): self.init(code)
+        // Our own stream was cut while we are still here.
+        case .failed(.senderGone, by: .relay): self = .elsewhere
+        case .failed(let code, by: .relay): self.init(code)
+        case .unanswered: self = hasStarted ? .final : .elsewhere
+        case .delivered, .failed(_, by: .peer), .unreadable, .cancelled: self = .final
+        }
+    }
+
+    /// How a transfer ended for its receiver.
+    ///
+    /// - Parameter lost: why the control connection ended, if it did.
+    init(_ outcome: ReceiveMachine.Outcome, stream: StreamError?, lost: ConnectionError?) {
+        switch outcome {
+        case .connectionLost: self = lost.map { Prospect($0, hasWorked: true) } ?? .elsewhere
+        case .broken(let failure):
+            self = lost.map { Prospect($0, hasWorked: true) } ?? Prospect(failure, cause: stream)
+        case .refused(let code): self.init(code)
+        // Our own stream was cut while we are still here.
+        case .failed(.receiverGone, by: .relay): self = .elsewhere
+        case .failed(let code, by: .relay): self.init(code)
+        case .unanswered: self = .elsewhere
+        case .received, .declined, .failed(_, by: .peer), .notStored, .cancelled: self = .final
+        }
+    }
+}

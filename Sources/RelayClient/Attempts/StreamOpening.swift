@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// Opens one half of a transfer as ``OpeningMachine`` says, and tells the person when that takes more than one try.
+struct StreamOpening: Sendable {
+    private let link: RelayLink
+    private let url: String
+    private let path: String
+    private let expiry: NIODeadline
+
+    /// - Parameter url: the `url` of the relay's `start`.
+    init(_ role: TransferRole, url: String, link: RelayLink) {
+        self.link = link
+        self.url = url
+        path =
+            switch role {
+            case .upload: "upload"
+            case .download: "download"
+            }
+        expiry = .now() + Defaults.tokenLifetime
+    }
+
+    /// Runs `open` until it succeeds or there is no use in it any more.
+    ///
+    /// - Parameter abort: closes a stream that comes when nobody waits for it any more.
+    /// - Throws: ``StreamError``, or `CancellationError`.
+    func run<Stream: Sendable>(
+        _ open: @escaping @Sendable (RequestTarget) async throws -> Stream, abort: @escaping @Sendable (Stream) -> Void
+    ) async throws -> Stream {
+        guard var target = link.relay.resolve(url), let home = link.relay.resolve(path) else {
+            throw StreamError.badAddress
+        }
+        var machine = OpeningMachine(target: target, home: home, expiry: expiry)
+        var generator = SystemRandomNumberGenerator()
+        var isAway = false
+        while true {
+            do {
+                let stream = try await link.interruption.bounded { [target] in
+                    let stream = try await open(target)
+                    guard !Task.isCancelled else {
+                        abort(stream)
+                        throw CancellationError()
+                    }
+                    return stream
+                }
+                if isAway { link.reporter.report(.reconnected) }
+                return stream
+            } catch let error as StreamError {
+                try Task.checkCancellation()
+                switch machine.failed(error, now: .now(), using: &generator) {
+                case .fail(let error): throw error
+                case .ask(let next, let pause, let attempt):
+                    isAway = true
+                    link.reporter.report(.reconnecting(reason: error.summary, attempt: attempt, pause: pause))
+                    try await link.pause(pause)
+                    target = next
+                }
+            }
+        }
+    }
+}

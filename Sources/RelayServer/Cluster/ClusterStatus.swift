@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a node stands with the others.
+struct ClusterStatus: Hashable, Sendable, Codable {
+    /// This node's id.
+    var node: String
+    /// Whether Redis is connected, and whether this node's place in it stands.
+    var redis: Bool
+    var joined: Bool
+    /// Other nodes that are alive.
+    var nodes: Int
+    /// Nodes this one has a link to or from.
+    var links: Int
+    /// How often a node was lost, and a certificate refused, since the start.
+    var lost: UInt64
+    var refused: UInt64
+}

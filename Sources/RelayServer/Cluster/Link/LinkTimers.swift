@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// The times and limits of a link.
+struct LinkTimers: Hashable, Sendable {
+    /// A node that was not reached for this long is lost.
+    var loss = Defaults.Link.loss
+    /// From the upgraded connection to the other side's `welcome`.
+    var greeting = Defaults.Link.greeting
+    /// The first pause between two attempts to dial; each is twice the one before, up to the longest.
+    var shortestPause = Defaults.Link.shortestPause
+    var longestPause = Defaults.Link.longestPause
+    /// The most messages, and bytes of them, that wait for an acknowledgement.
+    var unackedMessages = Defaults.Link.unackedMessages
+    var unackedBytes = Defaults.Link.unackedBytes
+}

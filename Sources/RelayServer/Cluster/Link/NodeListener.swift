@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import NIOPosix
+import TLSTransport
+
+/// Accepts the connections of other nodes: mutual TLS, and one request each, for a link or for a stream.
+struct NodeListener: Sendable {
+    private let channel: any Channel
+
+    /// The address that is really bound, port included.
+    var address: SocketAddress? { channel.localAddress }
+
+    /// Binds `address`. Throws what the system says when it cannot be bound.
+    static func bind(
+        _ address: SocketAddress, identity: NodeIdentity, group: any EventLoopGroup, links: NodeLinks,
+        streams: any NodeStreamAcceptor, strangers limit: Int = Defaults.Link.strangers, logger: Logger
+    ) async throws -> NodeListener {
+        let strangers = StrangerCount(limit: limit)
+        var bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.recvAllocator, value: RelayListener.receiveAllocator)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let stranger = strangers.admit() else { throw ChannelError.eof }
+                    channel.closeFuture.whenComplete { _ in stranger.identified() }
+                    try channel.pipeline.syncOperations.addHandlers([
+                        TLSHandler(server: identity.server, handshakeTimeout: Defaults.Connection.handshakeTimeout),
+                        NodeRequestHandler(links: links, streams: streams, stranger: stranger, logger: logger),
+                    ])
+                }
+            }
+        for (option, value) in SocketSettings.accepted {
+            bootstrap = bootstrap.childChannelOption(option, value: value)
+        }
+        return NodeListener(channel: try await bootstrap.bind(to: address).get())
+    }
+
+    /// Stops accepting; connections that are there stay.
+    func close() async throws { try await channel.close() }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RedisTransport
+
+/// What routing does in Redis. Lives are arguments, in milliseconds.
+enum ClusterScripts {
+    /// Reads a text. What is of another type, which none of the nodes has written, counts as absent.
+    static let get = """
+        local function get(key)
+            local value = redis.pcall('GET', key)
+            return type(value) == 'string' and value or nil
+        end
+
+        """
+
+    /// Takes or renews a node's presence. Atomic, so that of two processes with one id exactly one gets it, and so that
+    /// exactly one node makes the new epoch of an emptied Redis.
+    ///
+    /// KEYS presence, nodes, epoch. ARGV incarnation, presence, its life, the life of the other two, a fresh epoch, the
+    /// node's id, the exact presence that may be replaced (or nothing).
+    /// Returns {1, epoch, 1 if it is new} or {0, the presence that stands there, its remaining life}.
+    static let presence = RedisScript(
+        get + """
+            local current = get(KEYS[1])
+            -- No node writes a presence without a life: such a one is nobody's.
+            if current and current ~= ARGV[7] and redis.call('PTTL', KEYS[1]) > 0 then
+                local readable, value = pcall(cjson.decode, current)
+                if not (readable and type(value) == 'table' and value.incarnation == ARGV[1]) then
+                    return {0, string.sub(current, 1, 2048), redis.call('PTTL', KEYS[1])}
+                end
+            end
+            redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+            redis.call('SADD', KEYS[2], ARGV[6])
+            redis.call('PEXPIRE', KEYS[2], ARGV[4])
+            local epoch, isNew = get(KEYS[3]), 0
+            if not epoch or #epoch ~= #ARGV[5] then epoch, isNew = ARGV[5], 1 end
+            redis.call('SET', KEYS[3], epoch, 'PX', ARGV[4])
+            return {1, epoch, isNew}
+            """
+    )
+
+    /// Writes and withdraws routes. Atomic only to be one round trip: each key is this node's own.
+    ///
+    /// KEYS the routes. ARGV for each its value and its life; a life of 0 withdraws it if it still names the incarnation
+    /// that stands in the place of the value. Returns how many keys it looked at.
+    static let routes = RedisScript(
+        get + """
+            for i, key in ipairs(KEYS) do
+                local value, life = ARGV[2 * i - 1], ARGV[2 * i]
+                if life ~= '0' then
+                    redis.call('SET', key, value, 'PX', life)
+                else
+                    local current = get(key)
+                    if current and string.find(current, value, 1, true) then redis.call('DEL', key) end
+                end
+            end
+            return #KEYS
+            """
+    )
+
+    /// Takes a node's presence away, if it is still that incarnation's. Atomic, so that a successor keeps its own.
+    ///
+    /// KEYS presence, nodes. ARGV incarnation, the node's id. Returns 1 when it was there.
+    static let leave = RedisScript(
+        get + """
+            local current = get(KEYS[1])
+            local readable, value = pcall(cjson.decode, current or '')
+            if not (readable and type(value) == 'table' and value.incarnation == ARGV[1]) then return 0 end
+            redis.call('DEL', KEYS[1])
+            redis.call('SREM', KEYS[2], ARGV[2])
+            return 1
+            """
+    )
+
+    /// What begins every look at all nodes: at most 1,024 of them, since anybody could have put ids into the set. Ids of
+    /// dead nodes are taken out.
+    private static let allNodes =
+        get + """
+            local ids, nodes, alive = redis.call('SRANDMEMBER', KEYS[1], 1024), {}, {}
+            for _, id in ipairs(ids) do
+                local presence = get(ARGV[1] .. id)
+                if not presence then
+                    redis.call('SREM', KEYS[1], id)
+                elseif #id <= 32 and #presence <= 2048 then
+                    alive[#alive + 1] = id
+                    nodes[#nodes + 1] = id
+                    nodes[#nodes + 1] = presence
+                end
+            end
+            local epoch = get(KEYS[2]) or ''
+
+            """
+
+    /// Who is alive. Atomic, so that an emptied Redis is never mistaken for a cluster whose nodes have all died.
+    ///
+    /// KEYS nodes, epoch. ARGV prefix of presences. Returns {epoch, {id, presence, …}}.
+    static let nodes = RedisScript(allNodes + "return {epoch, nodes}")
+
+    /// The routes of names on all live nodes. Atomic, so that a route and the incarnation that it counts under are of one
+    /// moment. At most 4,096 routes of at most 2,048 bytes are told.
+    ///
+    /// KEYS nodes, epoch. ARGV prefix of presences, prefix of the routes, names.
+    /// Returns {epoch, {id, presence, …}, {name, id, route, …}}.
+    static let look = RedisScript(
+        allNodes + """
+            local found = {}
+            for i = 3, #ARGV do
+                for _, id in ipairs(alive) do
+                    local route = get(ARGV[2] .. ARGV[i] .. ':' .. id)
+                    if route and #route <= 2048 and #found < 12288 then
+                        found[#found + 1] = ARGV[i]
+                        found[#found + 1] = id
+                        found[#found + 1] = route
+                    end
+                end
+            end
+            return {epoch, nodes, found}
+            """
+    )
+
+    /// Whom to ask about a token. Atomic, so that the token's entry and the presence it counts under are of one moment.
+    ///
+    /// KEYS token, epoch. ARGV prefix of presences. Returns {epoch, entry, presence}; what is not there is empty.
+    static let home = RedisScript(
+        get + """
+            local epoch, entry = get(KEYS[2]) or '', get(KEYS[1]) or ''
+            if #entry > 128 then entry = '' end
+            local node = string.match(entry, '^([%w._-]+) ')
+            local presence = node and get(ARGV[1] .. node) or ''
+            if #presence > 2048 then presence = '' end
+            return {epoch, entry, presence}
+            """
+    )
+
+    /// A node's presence, and the epoch.
+    ///
+    /// KEYS presence, epoch. Returns {epoch, presence}; what is not there is empty.
+    static let address = RedisScript(
+        get + """
+            local presence = get(KEYS[1]) or ''
+            if #presence > 2048 then presence = '' end
+            return {get(KEYS[2]) or '', presence}
+            """
+    )
+}

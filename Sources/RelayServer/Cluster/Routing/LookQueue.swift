@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// What a node has to look at in Redis. Of each kind one look is under way at a time, so that no number of doorbells
+/// makes more than that.
+struct LookQueue: Sendable {
+    /// A question to Redis.
+    enum Look: Hashable, Sendable {
+        /// Who receives, for names that have offers here.
+        case receivers([PeerName])
+        /// Which nodes have offers, for names that receive here.
+        case homes([PeerName])
+        case user(PeerName)
+        case nodes
+        case tickets
+
+        var kind: Kind {
+            switch self {
+            case .receivers: .receivers
+            case .homes: .homes
+            case .user: .user
+            case .nodes: .nodes
+            case .tickets: .tickets
+            }
+        }
+    }
+
+    /// What a look is about.
+    enum Kind: Hashable, Sendable, CaseIterable {
+        case receivers, homes, user, nodes, tickets
+    }
+
+    private var receivers = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
+    private var homes = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
+    private var users = OrderedQueue<PeerName>(capacity: Defaults.Routing.rememberedBells)
+    private var isNodesDue = false
+    private var isTicketsDue = false
+    private var underWay: Set<Kind> = []
+
+    mutating func addReceivers(of name: PeerName) { _ = receivers.append(name) }
+    mutating func addHomes(of name: PeerName) { _ = homes.append(name) }
+    mutating func addUser(_ name: PeerName) { _ = users.append(name) }
+    mutating func addNodes() { isNodesDue = true }
+    mutating func addTickets() { isTicketsDue = true }
+
+    /// The looks that can begin.
+    mutating func next() -> [Look] {
+        let begun = Kind.allCases.filter { !underWay.contains($0) }.compactMap { take($0) }
+        underWay.formUnion(begun.map(\.kind))
+        return begun
+    }
+
+    private mutating func take(_ kind: Kind) -> Look? {
+        switch kind {
+        case .receivers:
+            return receivers.isEmpty ? nil : .receivers(receivers.popFirst(Defaults.Routing.namesPerLook))
+        case .homes: return homes.isEmpty ? nil : .homes(homes.popFirst(Defaults.Routing.namesPerLook))
+        case .user: return users.popFirst().map(Look.user)
+        case .nodes:
+            defer { isNodesDue = false }
+            return isNodesDue ? .nodes : nil
+        case .tickets:
+            defer { isTicketsDue = false }
+            return isTicketsDue ? .tickets : nil
+        }
+    }
+
+    /// The look of this kind that was under way is over, however it ended.
+    mutating func finished(_ kind: Kind) { underWay.remove(kind) }
+}

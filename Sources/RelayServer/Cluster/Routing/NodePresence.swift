@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import WSProtocol
+
+/// What a live node says about itself in Redis: the value of `relay:node:`*id*.
+struct NodePresence: Hashable, Sendable {
+    /// Which start of the node this is.
+    var incarnation: Incarnation
+    /// Where other nodes dial it.
+    var address: ListenAddress
+    /// Its `--public-url`.
+    var url: String?
+    /// Its program's version, for people.
+    var version: Label
+
+    /// The most bytes of a presence that are looked at.
+    static let maximumLength = 2048
+
+    private struct Form: Codable {
+        var incarnation: Incarnation
+        var address: String
+        var url: String?
+        var version: Label
+    }
+
+    init(incarnation: Incarnation, address: ListenAddress, url: String? = nil, version: Label) {
+        self.incarnation = incarnation
+        self.address = address
+        self.url = url
+        self.version = version
+    }
+
+    /// Reads what stands in Redis; nil when it is not a presence: anybody may have written it.
+    init?(_ text: String) {
+        guard text.utf8.count <= Self.maximumLength,
+            let form = try? JSONDecoder().decode(Form.self, from: Data(text.utf8)),
+            let address = ListenAddress(form.address), address.port != 0
+        else { return nil }
+        if let url = form.url {
+            guard url.hasPrefix("https://"), url.utf8.count <= 512, url.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+            else { return nil }
+        }
+        self.init(incarnation: form.incarnation, address: address, url: form.url, version: form.version)
+    }
+
+    /// The JSON text; equal presences have equal texts. Nil never happens: all fields are texts.
+    var text: String? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let form = Form(incarnation: incarnation, address: address.description, url: url, version: version)
+        return (try? encoder.encode(form)).map { String(decoding: $0, as: UTF8.self) }
+    }
+}

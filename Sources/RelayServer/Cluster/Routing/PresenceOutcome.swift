@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// What became of an ``Announcement/presence(replacing:)``.
+enum PresenceOutcome: Hashable, Sendable {
+    /// It is ours. `isNew` says that the epoch was made just now.
+    case held(Epoch, isNew: Bool)
+    /// Another process has the node's id: what it says, if that can be read, and for how long it still counts.
+    case taken(String, remaining: TimeAmount)
+}

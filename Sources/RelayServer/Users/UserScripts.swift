@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RedisTransport
+
+/// What the users' registry does in Redis: each is one step, so that no two nodes decide differently.
+enum UserScripts {
+    private static let get = ClusterScripts.get
+
+    /// Milliseconds of Redis' own clock: nodes' calendars may differ.
+    private static let clock = """
+        local function clock()
+            local time = redis.call('TIME')
+            return time[1] * 1000 + math.floor(time[2] / 1000)
+        end
+
+        """
+
+    /// KEYS user, epoch. Returns {epoch, record}; what is not there is empty.
+    static let read = RedisScript(
+        get + "return {get(KEYS[2]) or '', string.sub(get(KEYS[1]) or '', 1, 2048)}"
+    )
+
+    /// Registers a name or confirms it. Atomic, so that a name goes to one key and an invitation to one name.
+    ///
+    /// KEYS user, users, invitations, epoch, invitation (if one was shown). ARGV name, record, key, mode, how many users
+    /// there may be, the epoch that has to be (or nothing), the invitation's digest.
+    /// Returns how it ended, in a word.
+    static let register = RedisScript(
+        get + """
+            if ARGV[6] ~= '' and get(KEYS[4]) ~= ARGV[6] then return 'settling' end
+            local current = get(KEYS[1])
+            if current then
+                local readable, record = pcall(cjson.decode, current)
+                if readable and type(record) == 'table' and record.key == ARGV[3] then
+                    redis.call('SET', KEYS[1], ARGV[2])
+                    redis.call('ZADD', KEYS[2], 0, ARGV[1])
+                    return current == ARGV[2] and 'same' or 'changed'
+                end
+            end
+            if ARGV[4] == 'closed' then return 'closed' end
+            if ARGV[4] == 'invite' then
+                local wanted = KEYS[5] and get(KEYS[5])
+                if not wanted or (wanted ~= '' and wanted ~= ARGV[1]) then return 'badInvitation' end
+            end
+            if redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
+            if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
+            if ARGV[4] == 'invite' then
+                redis.call('DEL', KEYS[5])
+                redis.call('ZREM', KEYS[3], ARGV[7])
+            end
+            redis.call('SET', KEYS[1], ARGV[2])
+            redis.call('ZADD', KEYS[2], 0, ARGV[1])
+            return 'registered'
+            """
+    )
+
+    /// Gives a user another exchange key. Atomic, so that a name that changes hands meanwhile keeps its new keys.
+    ///
+    /// KEYS user. ARGV the exchange key, the key the name has to belong to (or nothing). Returns the record; empty when
+    /// nobody has the name or another key does.
+    static let update = RedisScript(
+        get + """
+            local readable, record = pcall(cjson.decode, get(KEYS[1]) or '')
+            if not (readable and type(record) == 'table') then return '' end
+            if ARGV[2] ~= '' and record.key ~= ARGV[2] then return '' end
+            record.exchangeKey = ARGV[1]
+            local text = cjson.encode(record)
+            redis.call('SET', KEYS[1], text)
+            return text
+            """
+    )
+
+    /// Makes an invitation. Atomic, so that there are never more than there may be.
+    ///
+    /// KEYS user (if it is for a name; else anything), invitation, invitations. ARGV name or nothing, life in
+    /// milliseconds, how many there may be, digest. Returns {how it ended, when it expires in seconds}.
+    static let invite = RedisScript(
+        clock + """
+            local now = clock()
+            redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%d', now))
+            if ARGV[1] ~= '' and redis.call('EXISTS', KEYS[1]) == 1 then return {'nameTaken', 0} end
+            if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then return {'tooMany', 0} end
+            local expiry = now + tonumber(ARGV[2])
+            redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+            redis.call('ZADD', KEYS[3], string.format('%d', expiry), ARGV[4])
+            return {'invited', math.floor(expiry / 1000)}
+            """
+    )
+
+    /// A page of users, of one moment.
+    ///
+    /// KEYS users. ARGV prefix of users, the name before the first or nothing, how many.
+    /// Returns {1 if these are the last, {name, record, …}}.
+    static let page = RedisScript(
+        get + """
+            local first = ARGV[2] == '' and '-' or '(' .. ARGV[2]
+            local names = redis.call('ZRANGEBYLEX', KEYS[1], first, '+', 'LIMIT', 0, ARGV[3] + 1)
+            local page = {}
+            for i = 1, math.min(#names, tonumber(ARGV[3])) do
+                page[#page + 1] = names[i]
+                page[#page + 1] = string.sub(get(ARGV[1] .. names[i]) or '', 1, 2048)
+            end
+            return {#names <= tonumber(ARGV[3]) and 1 or 0, page}
+            """
+    )
+
+    /// KEYS users, invitations. Returns {names, invitations that can still be used}.
+    static let counts = RedisScript(
+        clock + """
+            local now = string.format('(%d', clock())
+            return {redis.call('ZCARD', KEYS[1]), redis.call('ZCOUNT', KEYS[2], now, '+inf')}
+            """
+    )
+
+    /// Frees a name. Atomic, so that the list never differs from the users.
+    ///
+    /// KEYS user, users. ARGV name. Returns 1 when somebody had it.
+    static let remove = RedisScript(
+        """
+        redis.call('ZREM', KEYS[2], ARGV[1])
+        return redis.call('DEL', KEYS[1])
+        """
+    )
+
+    /// Writes users that Redis may have lost; who is there stays as he is.
+    ///
+    /// KEYS users, then each user. ARGV name and record of each. Returns how many were written.
+    static let restore = RedisScript(
+        """
+        local written = 0
+        for i = 2, #KEYS do
+            if redis.call('SET', KEYS[i], ARGV[2 * i - 2], 'NX') then written = written + 1 end
+            redis.call('ZADD', KEYS[1], 0, ARGV[2 * i - 3])
+        end
+        return written
+        """
+    )
+}

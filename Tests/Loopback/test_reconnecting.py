@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relay goes and comes back: both clients look for it, begin again, and make one file of it."""
+
+import hashlib
+import json
+import os
+import signal
+
+import pytest
+
+from harness import content, protocol, records
+from harness.forwarder import Forwarder
+from harness.waiting import until
+
+SIZE = 400_000_000
+
+
+def events(process, *names):
+    """The names of the JSON events a process has printed (only those in `names`, if any are given)."""
+    found = [json.loads(line)["event"] for line in process.out().splitlines() if line.endswith("}")]
+    return [name for name in found if not names or name in names]
+
+
+def biggest(folder):
+    """How large the largest file in `folder` is."""
+    return max((entry.stat().st_size for entry in os.scandir(folder)), default=0)
+
+
+def replace(relay):
+    """Kills the relay and starts another on the same port."""
+    relay.process.kill()
+    relay.start(relay.port)
+
+
+def test_killed_while_an_offer_waits_for_somebody(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    (tmp_path / "file").write_bytes(b"patience")
+    sending = alice.send(bob, "--json", tmp_path / "file")
+    sending.wait_for('"event":"waiting"', 10)
+    relay.process.kill()
+    sending.wait_for('"event":"reconnecting"', 10)
+    relay.start(relay.port)
+    sending.wait_for('"event":"reconnected"', 10)
+    receiving = bob.receive(ready=False)
+    sending.expect(0, 15)
+    receiving.expect(0, 5)
+    assert (bob.inbox / "file").read_bytes() == b"patience"
+    assert len({json.loads(line).get("transfer") for line in sending.out().splitlines()} - {None}) == 1
+
+
+def test_killed_while_somebody_is_asked(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice = relay.person("alice", tmp_path)
+    (tmp_path / "file").write_bytes(b"again")
+    bob = relay.session("bob", receiving=True)
+    sending = alice.send(bob.identity.name, tmp_path / "file")
+    first = bob.ring()
+    replace(relay)
+    with protocol.Session(relay, bob.identity) as bob:
+        bob.login().presence()
+        second = bob.ring()
+        assert second["transfer"] != first["transfer"]
+        manifests = [protocol.unpack(ring["payload"]) for ring in (first, second)]
+        assert manifests[0] == manifests[1] and len(protocol.unb64(manifests[0]["attempt"])) == 16
+        start = bob.accept(second["transfer"])
+        got = bytearray()
+        assert protocol.download(relay, start, got.extend)[2]
+        bob.delivered(second["transfer"], 5, hashlib.sha256(b"again").hexdigest())
+        sending.expect(0, 10)
+    assert sending.err().count("reconnecting: ") == 1 and sending.err().count("reconnected") == 1, sending.tail()
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["once", "for-ever"])
+def test_killed_when_half_is_through(own_relay, large, once):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digest = content.file(large / "file", "half", SIZE)
+    receiving = bob.receive("--json", once=once)
+    sending = alice.send(bob, "--json", large / "file")
+    until(lambda: biggest(bob.inbox) >= SIZE // 2, 30, "half of it")
+    relay.process.kill()
+    for process in (sending, receiving):
+        process.wait_for('"event":"reconnecting"', 10)
+    assert sending.running() and receiving.running()
+    relay.start(relay.port)
+    sending.expect(0, 60)
+    if once:
+        receiving.expect(0, 5)
+    else:
+        receiving.wait_for('"event":"received"', 5)
+    assert content.sha256(bob.inbox / "file") == digest
+    until(lambda: bob.received() == [b"file"], 5, lambda: bob.received())
+    for process in (sending, receiving):
+        assert events(process, "reconnecting", "reconnected") == ["reconnecting", "reconnected"], process.tail()
+        assert "failed" not in events(process), process.tail()
+    assert events(sending)[-1] == "delivered"
+    assert events(receiving, "interrupted", "received") == ["interrupted", "received"]
+
+
+def test_stopped_for_good_ends_the_sender_at_its_timeout(own_relay, large):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    with open(large / "file", "wb") as file:
+        file.truncate(4 * content.GiB)
+    receiving = bob.receive()
+    sending = alice.send(bob, "--timeout", "2s", large / "file")
+    until(lambda: biggest(bob.inbox) > 1_000_000, 20, "the first bytes")
+    relay.process.kill()
+    sending.expect(75, 15)
+    last = sending.err().strip().splitlines()[-1]
+    assert "gave up after 2 s" in last and relay.url in last, sending.tail()
+    assert receiving.running(), receiving.tail()
+    until(lambda: bob.received() == [], 5, "the part file is gone")
+    receiving.signal(signal.SIGINT)
+    receiving.expect(130, 5)
+    assert "reconnecting" in receiving.err()
+
+
+def test_the_first_connection_fails_at_once(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice = relay.person("alice", tmp_path)
+    (tmp_path / "file").write_bytes(b"x")
+    relay.process.kill()
+    for process in (alice.send("bob", tmp_path / "file"), alice.receive(ready=False)):
+        process.expect(69, 5)
+        assert str(relay.port) in process.err() and "reconnecting" not in process.err(), process.tail()
+
+
+def test_a_drained_relay_is_replaced(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))
+    (tmp_path / "file").write_bytes(b"drained")
+    receiving = bob.receive("--json")
+    sending = alice.send(carol, "--json", tmp_path / "file")
+    sending.wait_for('"event":"waiting"', 10)
+    assert relay.stop() == 0
+    for process in (sending, receiving):
+        process.wait_for('"event":"reconnecting"', 10)
+    relay.start(relay.port)
+    for process in (sending, receiving):
+        process.wait_for('"event":"reconnected"', 10)
+    waiting = carol.receive(ready=False)
+    sending.expect(0, 15)
+    waiting.expect(0, 5)
+    carol.send(bob, tmp_path / "file").expect(0, 10)
+    receiving.expect(0, 5)
+    assert (bob.inbox / "file").read_bytes() == (carol.inbox / "file").read_bytes() == b"drained"
+
+
+def test_a_restart_costs_no_transfer(own_relay, large):
+    """Several transfers of which some run, some wait and some begin while the relay is away."""
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digests = {f"file{number}": content.file(large / f"file{number}", number, 40_000_000) for number in range(6)}
+    receiving = bob.receive(once=False)
+    sending = [alice.send(bob, large / name) for name in digests]
+    until(lambda: biggest(bob.inbox) > 5_000_000, 20, "bytes flow")
+    replace(relay)
+    for process in sending:
+        process.expect(0, 60)
+    assert receiving.running()
+    assert {name: content.sha256(bob.inbox / name) for name in digests} == digests
+    until(lambda: bob.received() == sorted(name.encode() for name in digests), 5, lambda: bob.received())
+
+
+def test_standard_input_is_not_sent_twice(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    receiving = bob.receive("--json")
+    read, write = os.pipe()
+    sending = alice.send(bob, "-", stdin=read)
+    os.close(read)
+    os.write(write, bytes(60_000))
+    receiving.wait_for('"event":"progress"', 10)
+    replace(relay)
+    sending.expect(69, 10)
+    os.close(write)
+    assert "second time" in sending.err(), sending.tail()
+    assert receiving.running() and bob.received() == [], receiving.tail()
+
+
+def test_standard_input_that_nobody_has_read_is_sent(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    (tmp_path / "in").write_bytes(b"unread")
+    with open(tmp_path / "in", "rb") as stdin:
+        sending = alice.send(bob, "-", stdin=stdin)
+        sending.wait_for("not receiving", 10)
+        replace(relay)
+        receiving = bob.receive(ready=False)
+        sending.expect(0, 15)
+    receiving.expect(0, 5)
+    assert (bob.inbox / "stdin").read_bytes() == b"unread"
+
+
+def test_a_file_that_is_replaced_meanwhile_is_not_sent(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    (tmp_path / "file").write_bytes(b"one")
+    sending = alice.send(bob, tmp_path / "file")
+    sending.wait_for("not receiving", 10)
+    relay.process.kill()
+    sending.wait_for("reconnecting", 10)
+    (tmp_path / "other").write_bytes(b"two")
+    os.replace(tmp_path / "other", tmp_path / "file")
+    relay.start(relay.port)
+    sending.expect(74, 15)
+    assert "changed" in sending.err(), sending.tail()
+
+
+def test_the_same_offer_again_makes_no_second_file(relay, people):
+    bob = people("bob")
+    receiving = bob.receive(once=False)
+    body = b"only once"
+    said = {"v": 0, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    attempt = protocol.b64(os.urandom(16))
+    manifest = {"v": 0, "name": "report.pdf", "size": len(body), "attempt": attempt}
+    with relay.session("alice") as alice, relay.session("mallory") as mallory:
+        def whole(session):
+            offer = session.offer(bob.name, protocol.pack(**manifest))
+            protocol.upload(relay, offer.start(), records.encode([body]), length=records.length(len(body)))
+            return offer.delivered(10)
+
+        assert whole(alice) == said
+        assert alice.offer(bob.name, protocol.pack(**manifest)).delivered(10) == said
+        assert bob.received() == [b"report.pdf"]
+        # Somebody else's identity is another one, whatever it says.
+        assert whole(mallory) == said
+    assert bob.received() == [b"report (1).pdf", b"report.pdf"]
+    assert receiving.running()
+
+
+def test_a_delivery_that_nobody_heard_of_is_told_again(own_relay, tmp_path):
+    """What the receiver says after its `accept` is lost, and then the relay dies."""
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    digest = content.file(tmp_path / "file", "heard", 5_000_000)
+    with Forwarder(relay.address) as forwarder:
+        receiving = bob.receive("--server", forwarder.url)
+        sending = alice.send(bob, tmp_path / "file")
+        until(lambda: forwarder.count >= 2, 10, "the download")
+        forwarder.mute(0)
+        until(lambda: bob.received() == [b"file"], 10, "the file is stored")
+        assert sending.running() and receiving.running(), sending.tail()
+        relay.process.kill()
+        relay.start(relay.port)
+        sending.expect(0, 15)
+        receiving.expect(0, 10)
+    assert bob.received() == [b"file"] and content.sha256(bob.inbox / "file") == digest
+    assert "delivered" in sending.err() and receiving.err().count("received ") == 1, receiving.tail()
+
+
+@pytest.mark.parametrize("whose", ["receiver", "sender"])
+def test_only_the_stream_is_cut(relay, people, large, whose):
+    """Both clients are still there, and so is the relay."""
+    alice, bob = people("alice", "bob")
+    digest = content.file(large / "file", "stream", SIZE)
+    with Forwarder(relay.address) as forwarder:
+        through = ["--server", forwarder.url]
+        receiving = bob.receive(*(through if whose == "receiver" else []), once=whose == "receiver")
+        sending = alice.send(bob, *(through if whose == "sender" else []), large / "file")
+        until(lambda: biggest(bob.inbox) >= SIZE // 4, 30, "a quarter of it")
+        forwarder.cut(1)
+        sending.expect(0, 60)
+        receiving.wait_for("received ", 5)
+    assert content.sha256(bob.inbox / "file") == digest
+    until(lambda: bob.received() == [b"file"], 5, lambda: bob.received())
+    assert "reconnecting" in sending.err(), sending.tail()
+
+
+@pytest.mark.slow
+def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))
+    (tmp_path / "file").write_bytes(b"silence")
+    receiving = bob.receive()
+    sending = alice.send(carol, tmp_path / "file")
+    sending.wait_for("not receiving", 10)
+    relay.process.signal(signal.SIGSTOP)
+    for process in (receiving, sending):
+        process.wait_for("reconnecting", 47)
+    relay.process.signal(signal.SIGCONT)
+    for process in (receiving, sending):
+        process.wait_for("reconnected", 30)
+
+
+def test_a_receiver_that_has_everything_need_not_fetch_it(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice = relay.person("alice", tmp_path)
+    (tmp_path / "file").write_bytes(b"abc")
+    bob = relay.session("bob", receiving=True)
+    sending = alice.send(bob.identity.name, tmp_path / "file")
+    assert protocol.download(relay, bob.accept(bob.ring()["transfer"]))[2]
+    sending.wait_for("verifying", 10)
+    replace(relay)
+    with protocol.Session(relay, bob.identity) as bob:
+        bob.login().presence()
+        transfer = bob.ring()["transfer"]
+        bob.accept(transfer)
+        bob.delivered(transfer, 3, hashlib.sha256(b"abc").hexdigest())
+        sending.expect(0, 10)
+    assert "delivered" in sending.err()

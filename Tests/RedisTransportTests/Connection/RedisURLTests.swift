@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import RedisTransport
+
+@Suite struct RedisURLTests {
+    @Test func partsAreRead() throws {
+        let plain = try RedisURL("redis://redis.example")
+        #expect((plain.isTLS, plain.host, plain.port, plain.database) == (false, "redis.example", 6379, 0))
+        #expect((plain.user, plain.password) == (nil, nil))
+        let full = try RedisURL("REDISS://relay:p%40%3a%2F%25%C3%A9@[2001:db8::1]:7000/15")
+        #expect((full.isTLS, full.host, full.port, full.database) == (true, "2001:db8::1", 7000, 15))
+        #expect((full.user, full.password) == ("relay", "p@:/%é"))
+        #expect(full.address == "[2001:db8::1]:7000")
+        let loose = try RedisURL("redis://:" + "a:b@c" + "@10.0.0.1:1/")
+        #expect((loose.user, loose.password, loose.host, loose.port) == (nil, "a:b@c", "10.0.0.1", 1))
+    }
+
+    @Test func noFormShowsThePassword() throws {
+        let secret = "correcthorse"
+        let url = try RedisURL("redis://relay:" + secret + "@redis.example/2")
+        var dumped = ""
+        dump(url, to: &dumped)
+        for text in ["\(url)", "\(url as Any)", String(reflecting: url), String(describing: Optional(url)), dumped] {
+            #expect(!text.contains(secret))
+        }
+        #expect("\(url)" == "redis://relay:***@redis.example:6379/2")
+    }
+
+    @Test(
+        arguments: [
+            "", "redis", "http://h", "redis:/h", "redis://", "redis://:6379", "redis://h:", "redis://h:0",
+            "redis://h:65536",
+            "redis://h:+1", "redis://h:1x", "redis://[::1", "redis://[1.2.3.4]", "redis://[::1]x", "redis://[::g]",
+            "redis://h/x", "redis://h/1/2", "redis://h/-1", "redis://h/1234567", "redis://h?db=1", "redis://h#1",
+            "redis://PW@h", "redis://user:@h", "redis://:@h", "redis://u:PW%zz@h", "redis://u:PW%4@h",
+            "redis://u:PW%ff@h", "redis://u:PW/x@h", "redis://u:PW?@h", "redis://u:PW#@h",
+            "redis://a b",
+            "redis://u:PW@", "redis://u:PW", "redis://u:PW@h:x",
+        ]) func whatIsWrongIsSaidWithoutThePassword(_ text: String)
+    {
+        let error = #expect(throws: RedisURL.Malformed.self) { try RedisURL(text.replacing("PW", with: "hunter2")) }
+        #expect(error?.description.contains("hunter2") == false)
+        #expect(error?.description.contains("Redis") == true)
+        #expect(error?.description.contains("\n") == false)
+    }
+}

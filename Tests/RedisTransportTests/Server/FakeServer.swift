@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+
+/// Something that listens where a Redis should be, logs anybody in, and then answers as the test wants.
+final class FakeServer: Sendable {
+    private let listener: any Channel
+
+    /// - Parameter answer: the bytes for each piece of commands that is no part of the login; none means silence.
+    init(_ answer: @escaping @Sendable (String) -> [UInt8]) async throws {
+        listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(FakeRedisHandler(answer))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+    }
+
+    var port: Int { listener.localAddress?.port ?? 0 }
+
+    func stop() async throws { try await listener.close() }
+}
+
+/// Answers INFO and PING as Redis does, and leaves the rest to a closure.
+final class FakeRedisHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let answer: @Sendable (String) -> [UInt8]
+
+    init(_ answer: @escaping @Sendable (String) -> [UInt8]) { self.answer = answer }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let command = String(buffer: Self.unwrapInboundIn(data))
+        let bytes: [UInt8] =
+            if command.contains("INFO") {
+                Array("$19\r\nredis_version:7.2.0\r\n".utf8)
+            } else if command.contains("PING") {
+                Array("+PONG\r\n".utf8)
+            } else {
+                answer(command)
+            }
+        guard !bytes.isEmpty else { return }
+        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

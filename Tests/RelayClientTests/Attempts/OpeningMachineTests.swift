@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import RelayClient
+
+@Suite struct OpeningMachineTests {
+    private let begin = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    private let home: RequestTarget
+    private let node: RequestTarget
+
+    init() throws {
+        let relay = try RelayURL("https://relay.example.com/p")
+        home = try #require(relay.resolve("upload"))
+        node = try #require(relay.resolve("https://node2.example.com:8443/upload"))
+    }
+
+    private func machine(_ target: RequestTarget) -> OpeningMachine {
+        OpeningMachine(target: target, home: home, expiry: begin + .seconds(55))
+    }
+
+    private static func connection(isTemporary: Bool) -> StreamError {
+        .connection(ConnectionError(.tcp, "x", advice: "y", status: .unreachable, isTemporary: isTemporary))
+    }
+
+    /// What is asked again, with the reason, and the pause in milliseconds when it is at the relay's own address.
+    @Test(
+        arguments: [
+            (connection(isTemporary: true), Int64(200)),
+            (.refused(HTTPAnswer(status: 503, code: .draining)), 200),
+            (.refused(HTTPAnswer(status: 503, code: .clusterUnavailable, retryAfter: .seconds(1))), 1_000),
+            (.refused(HTTPAnswer(status: 503, code: .unavailable, retryAfter: .hours(1))), 5_000),
+            (.refused(HTTPAnswer(status: 503)), 200),
+            (.refused(HTTPAnswer(status: 502)), 200),
+        ] as [(StreamError, Int64)])
+    func asksAgainWhereTheTokenIsStillGood(_ error: StreamError, _ milliseconds: Int64) {
+        var generator = Constant()
+        var machine = machine(home)
+        let action = machine.failed(error, now: begin, using: &generator)
+        #expect(action == .ask(home, after: .milliseconds(milliseconds), attempt: 1))
+    }
+
+    @Test(
+        arguments: [
+            connection(isTemporary: false), .refused(HTTPAnswer(status: 403)),
+            .refused(HTTPAnswer(status: 502, code: .receiverGone)), .refused(HTTPAnswer(status: 503, code: .declined)),
+            .refused(HTTPAnswer(status: 504, code: .expired)), .refused(HTTPAnswer(status: 400)), .cut, .silent,
+            .badAddress,
+        ] as [StreamError])
+    func failsWhereItIsNot(_ error: StreamError) {
+        var generator = Constant()
+        var machine = machine(home)
+        #expect(machine.failed(error, now: begin, using: &generator) == .fail(error))
+        // It is over, whatever comes.
+        let later = Self.connection(isTemporary: true)
+        #expect(machine.failed(later, now: begin, using: &generator) == .fail(later))
+    }
+
+    @Test func aNodeThatCannotBeReachedIsLeftForTheRelaysOwnAddressAtOnce() {
+        for isTemporary in [true, false] {
+            var generator = Constant()
+            var machine = machine(node)
+            let error = Self.connection(isTemporary: isTemporary)
+            #expect(machine.failed(error, now: begin, using: &generator) == .ask(home, after: .zero, attempt: 1))
+            let second = machine.failed(error, now: begin, using: &generator)
+            #expect(second == (isTemporary ? .ask(home, after: .milliseconds(200), attempt: 2) : .fail(error)))
+        }
+    }
+
+    @Test func aNodeThatIsBusyIsLeftToo() {
+        var generator = Constant()
+        var machine = machine(node)
+        let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+        #expect(
+            machine.failed(busy, now: begin, using: &generator) == .ask(home, after: .milliseconds(200), attempt: 1))
+    }
+
+    @Test func aRequestThatWasSentIsNotRepeated() {
+        var generator = Constant()
+        var machine = machine(node)
+        #expect(machine.failed(.cut, now: begin, using: &generator) == .fail(.cut))
+    }
+
+    @Test func aTokenThatIsGoneMeanwhileFailsWithTheReasonBefore() {
+        var generator = Constant()
+        var machine = machine(home)
+        let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+        _ = machine.failed(busy, now: begin, using: &generator)
+        #expect(machine.failed(.refused(HTTPAnswer(status: 403)), now: begin, using: &generator) == .fail(busy))
+    }
+
+    @Test func nothingIsAskedBehindTheTokensEnd() {
+        var generator = Constant()
+        var machine = machine(home)
+        let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+        #expect(machine.failed(busy, now: begin + .seconds(55), using: &generator) == .fail(busy))
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import RelayClient
+
+@Suite struct ProspectTests {
+    private let relay: RelayURL
+    private let name: PeerName
+
+    init() throws {
+        relay = try RelayURL("https://relay.example.com")
+        name = try #require(PeerName(rawValue: "alice"))
+    }
+
+    private static let passing: Set<FailureCode> = [
+        .draining, .unavailable, .clusterUnavailable, .internalError, .tooManySessions, .rateLimited, .tooManyTransfers,
+    ]
+
+    @Test func everyCodeHasItsPlaceInTheTable() {
+        for code in FailureCode.allCases {
+            #expect(Prospect(code).isPassing == Self.passing.contains(code), "\(code)")
+        }
+        // Where another node may do better, another connection finds it at once.
+        for code in [FailureCode.draining, .unavailable, .clusterUnavailable] { #expect(Prospect(code) == .elsewhere) }
+        #expect(Prospect(.rateLimited) == .passing(after: Defaults.pauseWhenLimited, elsewhere: false))
+    }
+
+    @Test func everyCloseCodeHasItsPlaceInTheTable() {
+        let passing: [UInt16?] = [nil, 1000, 1001, 1008, 1011, 1012, 1013, 4401, 4408]
+        for code in passing {
+            let error = ConnectionError(closed: code, reason: code == nil ? .lost : .peer(""), relay: relay)
+            #expect(Prospect(error, hasWorked: true).isPassing, "\(code ?? 1006)")
+        }
+        for code in [UInt16(1002), 1003, 1007, 1009] {
+            let error = ConnectionError(closed: code, reason: .peer(""), relay: relay)
+            #expect(Prospect(error, hasWorked: true) == .final, "\(code)")
+        }
+        #expect(
+            Prospect(ConnectionError(closed: 1008, reason: .peer(""), relay: relay), hasWorked: true)
+                == Prospect(.rateLimited)
+        )
+        #expect(
+            Prospect(
+                ConnectionError(closed: nil, reason: .violation(.unansweredPing), relay: relay), hasWorked: true
+            ) == .elsewhere
+        )
+    }
+
+    @Test func aLoginIsRefusedForGoodOrForNow() {
+        for code in FailureCode.allCases {
+            let error = ConnectionError(refused: code, name: name, relay: relay)
+            let isPassing = Self.passing.contains(code) && code != .tooManyTransfers
+            #expect(Prospect(error, hasWorked: true).isPassing == isPassing, "\(code)")
+            // At first, a name with too many sessions is for the person to put right.
+            #expect(Prospect(error, hasWorked: false).isPassing == (isPassing && code != .tooManySessions), "\(code)")
+        }
+    }
+
+    @Test func onlyWhatHadWorkedIsLookedForAgain() {
+        for step in ConnectionStep.allCases {
+            let error = ConnectionError(step, "x", advice: "y", status: .unreachable, isTemporary: true)
+            #expect(Prospect(error, hasWorked: true) == .elsewhere, "\(step)")
+            let isCutInTheMiddle = [ConnectionStep.tls, .webSocket, .login, .session].contains(step)
+            #expect(Prospect(error, hasWorked: false) == (isCutInTheMiddle ? .doubtful : .final), "\(step)")
+            let final = ConnectionError(step, "x", advice: "y", status: .refused)
+            #expect(Prospect(final, hasWorked: true) == .final)
+            #expect(Prospect(final, hasWorked: false) == .final)
+        }
+        for status in [500, 502, 503, 504] {
+            let busy = ConnectionError(upgradeRefused: HTTPAnswer(status: status), relay: relay)
+            #expect(Prospect(busy, hasWorked: true).isPassing)
+            #expect(Prospect(busy, hasWorked: false) == (status == 503 ? .elsewhere : .doubtful))
+        }
+        #expect(
+            Prospect(ConnectionError(upgradeRefused: HTTPAnswer(status: 404), relay: relay), hasWorked: true) == .final)
+    }
+
+    @Test func aSenderTriesAgainAfterTheRelaysTroubleOnly() {
+        let lost = ConnectionError(closed: 1001, reason: .peer(""), relay: relay)
+        let breach = ConnectionError(closed: nil, reason: .violation(.messageTooLong), relay: relay)
+        func prospect(
+            _ outcome: SendMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil,
+            hasStarted: Bool = false
+        ) -> Prospect {
+            Prospect(outcome, stream: stream, lost: lost, hasStarted: hasStarted)
+        }
+        #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
+        #expect(prospect(.connectionLost, lost: breach) == .final)
+        #expect(prospect(.connectionLost) == .elsewhere)
+        #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(prospect(.broken(.cut), stream: .connection(breach)) == .final)
+        #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
+        #expect(prospect(.broken(.refused(status: 502, code: .receiverGone))) == .final)
+        // The relay stops, and cuts the receiver a moment before the sender's own connection.
+        #expect(prospect(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
+        #expect(prospect(.unanswered) == .elsewhere)
+        #expect(prospect(.unanswered, hasStarted: true) == .final)
+        #expect(prospect(.failed(.senderGone, by: .relay)) == .elsewhere)
+        #expect(prospect(.failed(.receiverGone, by: .relay)) == .final)
+        for code in FailureCode.allCases {
+            #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
+            #expect(prospect(.refused(code)) == Prospect(code), "\(code)")
+        }
+        #expect(prospect(.unreadable) == .final)
+        #expect(prospect(.cancelled) == .final)
+    }
+
+    @Test func aReceiverKeepsWhatTheRelaysTroubleBroke() {
+        let lost = ConnectionError(closed: 1001, reason: .peer(""), relay: relay)
+        func prospect(
+            _ outcome: ReceiveMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
+        ) -> Prospect {
+            Prospect(outcome, stream: stream, lost: lost)
+        }
+        #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
+        #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == .final)
+        #expect(prospect(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
+        #expect(prospect(.failed(.senderGone, by: .relay)) == .final)
+        #expect(prospect(.failed(.receiverGone, by: .relay)) == .elsewhere)
+        #expect(prospect(.failed(.draining, by: .relay)) == .elsewhere)
+        #expect(prospect(.refused(.draining)) == .elsewhere)
+        #expect(prospect(.refused(.unknownTransfer)) == .final)
+        #expect(prospect(.unanswered) == .elsewhere)
+        for code in FailureCode.allCases {
+            #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
+            #expect(prospect(.notStored(code)) == .final, "\(code)")
+            #expect(prospect(.declined(code)) == .final, "\(code)")
+        }
+        #expect(prospect(.cancelled) == .final)
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RedisTransport
+import Testing
+import WSProtocol
+
+@testable import RelayServer
+
+@Suite("Values in Redis")
+struct RoutingValueTests {
+    private let incarnation = Incarnation.random()
+
+    @Test("sessions are read back, and nothing else is")
+    func receiving() throws {
+        let route = RouteValue.Receiving(incarnation: incarnation, sessions: [30, 1, 2])
+        #expect(route.text == "\(incarnation) 1,2,30")
+        #expect(RouteValue.Receiving(route.text)?.sessions == [1, 2, 30])
+        let most = (0..<64).map { UInt64.max - $0 }
+        let full = RouteValue.Receiving(incarnation: incarnation, sessions: most).text
+        #expect(RouteValue.Receiving(full)?.sessions.count == 64)
+        let wrong = [
+            "", "\(incarnation)", "\(incarnation) ", " 1", "x 1", "\(incarnation) 1,", "\(incarnation) 1,1",
+            "\(incarnation) -1", "\(incarnation) +1", "\(incarnation) 01", "\(incarnation) 18446744073709551616",
+            "\(incarnation) 1 2", "\(incarnation)  1", full + ",1",
+        ]
+        for text in wrong { #expect(RouteValue.Receiving(text) == nil, "\(text)") }
+    }
+
+    @Test("a token's home is read back, and nothing else is")
+    func home() {
+        let home = RouteValue.Home(node: .test("a.b"), incarnation: incarnation)
+        #expect(RouteValue.Home(home.text) == home)
+        for text in ["", "a", "a ", " \(incarnation)", "a  \(incarnation)", "a \(incarnation) x", "a:b \(incarnation)"]
+        {
+            #expect(RouteValue.Home(text) == nil, "\(text)")
+        }
+    }
+
+    @Test("a presence is read back, and nothing else is")
+    func presence() throws {
+        let presence = NodePresence(
+            incarnation: incarnation, address: ListenAddress(host: "::1", port: 7), url: "https://a.example",
+            version: Label(clipping: "1.2"))
+        let text = try #require(presence.text)
+        let expected =
+            #"{"address":"[::1]:7","incarnation":"\#(incarnation)","url":"https://a.example","version":"1.2"}"#
+        #expect(text == expected)
+        #expect(NodePresence(text) == presence)
+        let changes = [
+            ("[::1]:7", "[::1]:0"), ("[::1]:7", "::1"), ("https://", "http://"), ("https://", "https:// "),
+            ("\(incarnation)", "x"), ("1.2", "ä"), ("\"version\"", "\"other\""),
+            ("a.example", String(repeating: "a", count: 600)),
+        ]
+        for (good, bad) in changes {
+            #expect(NodePresence(text.replacing(good, with: bad)) == nil, "\(bad)")
+        }
+        for wrong in ["", "{}", "[]", "null", text + text, text + String(repeating: " ", count: 2048)] {
+            #expect(NodePresence(wrong) == nil)
+        }
+    }
+
+    @Test("replies of another form are no replies")
+    func replies() {
+        let text = { (text: String) in RESPValue.bulk(ByteBuffer(string: text)) }
+        let wrong: [RESPValue] = [
+            .null, .integer(1), text("x"), .array([]), .array([.null, .null]), .array([text(""), .array([text("a")])]),
+            .array([.integer(1), .array([])]), .array([.array([]), .array([]), .array([])]),
+        ]
+        for reply in wrong {
+            #expect(RoutingReplies.Nodes(reply) == nil)
+            #expect(RoutingReplies.Look(reply) == nil)
+            #expect(RoutingReplies.Home(reply) == nil)
+            #expect(RoutingReplies.Address(reply) == nil)
+            #expect(PresenceOutcome(reply) == nil)
+        }
+        #expect(PresenceOutcome(.array([.integer(1), text("not an epoch"), .integer(1)])) == nil)
+        let rival = PresenceOutcome(.array([.integer(0), text("x"), .integer(.max)]))
+        #expect(rival == .taken("x", remaining: .hours(1)))
+        let entries: [RESPValue] = [text("a"), text("nonsense"), .null, text("x"), text("b:c"), text("y")]
+        let nodes = RoutingReplies.Nodes(.array([text("not an epoch"), .array(entries)]))
+        #expect(nodes?.nodes.isEmpty == true && nodes?.ignored == 3 && nodes?.epoch == nil)
+    }
+
+    @Test("nodes that vanish are gone, unless Redis was just emptied")
+    func table() {
+        func presence(_ incarnation: Incarnation) -> NodePresence {
+            NodePresence(
+                incarnation: incarnation, address: ListenAddress(host: "h", port: 1), version: Label(clipping: "1"))
+        }
+        let (first, second) = (Incarnation.random(), Incarnation.random())
+        let (a, b) = (NodeID.test("a"), NodeID.test("b"))
+        var table = NodeTable(own: a)
+        #expect(table.update([a: presence(first), b: presence(first)], isSettled: true).isEmpty)
+        #expect(Array(table.nodes.keys) == [b])
+        #expect(table.update([:], isSettled: false).isEmpty)
+        #expect(table.nodes[b] != nil)
+        #expect(table.update([b: presence(second)], isSettled: false) == [.init(node: b, incarnation: first)])
+        #expect(table.nodes[b]?.incarnation == second)
+        #expect(table.update([:], isSettled: true) == [.init(node: b, incarnation: second)])
+        #expect(table.nodes.isEmpty)
+    }
+
+    @Test("an absent key means nothing in an epoch that is not known, or has just begun")
+    func epochs() {
+        let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+        let epoch = ClusterEpoch(settling: .seconds(6))
+        let (first, second) = (Epoch.random(), Epoch.random())
+        #expect(epoch.isSettled(first, now: now) && epoch.isSettled(nil, now: now))
+        epoch.joined(first, now: now)
+        #expect(epoch.isSettled(first, now: now))
+        #expect(!epoch.isSettled(second, now: now) && !epoch.isSettled(nil, now: now))
+        epoch.joined(second, now: now)
+        epoch.joined(second, now: now + .seconds(5))
+        #expect(!epoch.isSettled(second, now: now + .seconds(5)))
+        #expect(epoch.isSettled(second, now: now + .seconds(6)))
+    }
+
+    @Test("of each kind one look is under way")
+    func looks() {
+        var looks = LookQueue()
+        let names = (0..<150).map { PeerName.test("name\($0)") }
+        for name in names + names { looks.addReceivers(of: name) }
+        looks.addNodes()
+        looks.addNodes()
+        looks.addUser(names[0])
+        looks.addUser(names[1])
+        #expect(Set(looks.next()) == [.receivers(Array(names[..<100])), .nodes, .user(names[0])])
+        #expect(looks.next().isEmpty)
+        looks.addNodes()
+        looks.finished(.nodes)
+        looks.finished(.receivers)
+        looks.finished(.user)
+        #expect(Set(looks.next()) == [.receivers(Array(names[100...])), .nodes, .user(names[1])])
+    }
+
+    @Test("a cache forgets the first it saw when it is full")
+    func cache() {
+        var cache = UserCache(capacity: 2)
+        let users = ["a", "b", "c"].map { User.test($0) }
+        for user in users { cache[user.name] = user }
+        #expect(cache[users[0].name] == nil && cache[users[1].name] == users[1] && cache.all.count == 2)
+        cache[users[1].name] = nil
+        #expect(cache.all == [users[2]])
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import NIOPosix
+import RedisTransport
+import Synchronization
+import TLSTransport
+import WSProtocol
+
+@testable import RelayServer
+
+/// One node as far as Redis knows it, and what it was told.
+final class TestNode: ClusterRoutingDelegate {
+    /// What a delegate is told.
+    enum Event: Hashable, Sendable {
+        case receivers(PeerName, [SessionID])
+        case gone(NodeID, Incarnation)
+        case user(PeerName, User?)
+    }
+
+    let parts: ClusterParts
+    let tickets = TicketKeys()
+    let address: ListenAddress
+    private let seen = Mutex<[Event]>([])
+
+    var routing: ClusterRouting { parts.routing }
+    var users: RedisUserDirectory { parts.users }
+    var node: NodeID { parts.node }
+    var events: [Event] { seen.withLock { $0 } }
+
+    /// Times that keep tests short, and yet do not run out on a slow machine.
+    static let quick = RoutingTimes(
+        renewal: .milliseconds(200), life: .seconds(5), claim: .seconds(10), claimLook: .milliseconds(50),
+        ticketLook: .milliseconds(200))
+    /// Nothing happens because time passes.
+    static let slow = RoutingTimes(
+        renewal: .seconds(600), life: .seconds(600), claim: .seconds(60), claimLook: .milliseconds(50),
+        ticketLook: .seconds(600))
+
+    init(
+        _ id: String, _ redis: TestRedis, port: UInt16 = 1000, login: String = "",
+        registration: ServerMessage.Registration = .open, url: String? = nil, secret: String? = nil,
+        local: [User] = [], times: RoutingTimes = TestNode.quick
+    ) throws {
+        address = ListenAddress(host: "127.0.0.1", port: port)
+        let files = CertificateFiles(chain: "unused", key: "unused")
+        let settings = ClusterConfiguration(
+            redis: try RedisURL("redis://\(login)127.0.0.1:\(redis.port)"), node: .test(id), listen: address,
+            advertise: address, authority: "unused", certificate: files, secretFile: secret)
+        var configuration = ServerConfiguration(certificate: files, stateDirectory: "unused")
+        configuration.registration = registration
+        configuration.publicURL = url
+        var registry = UserRegistry()
+        for user in local { registry.users[user.name] = user }
+        parts = try ClusterParts(
+            settings, configuration: configuration, local: registry, tickets: tickets, times: times,
+            loop: MultiThreadedEventLoopGroup.singleton.next(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    func start() async throws { try await routing.start(at: address, self) }
+
+    func receiversAppeared(_ name: PeerName, _ sessions: [SessionID]) { record(.receivers(name, sessions)) }
+    func nodeGone(_ node: NodeID, incarnation: Incarnation) { record(.gone(node, incarnation)) }
+    func userChanged(_ name: PeerName, _ user: User?) { record(.user(name, user)) }
+
+    private func record(_ event: Event) { seen.withLock { $0.append(event) } }
+
+    /// Waits until it was told of `event`.
+    func told(_ event: Event) async throws {
+        try await eventually("\(event)") { self.events.contains(event) }
+    }
+}
+
+/// Runs `body` with nodes that have started, and stops them.
+func withNodes(_ nodes: [TestNode], _ body: () async throws -> Void) async throws {
+    var result: Result<Void, any Error> = .success(())
+    do {
+        for node in nodes { try await node.start() }
+        try await body()
+    } catch {
+        result = .failure(error)
+    }
+    for node in nodes { await node.routing.stop() }
+    try result.get()
+}
+
+extension NodeID {
+    /// An id that is known to be valid.
+    static func test(_ text: String) -> NodeID {
+        guard let node = NodeID(rawValue: text) else { fatalError("not a node: \(text)") }
+        return node
+    }
+}
+
+extension User {
+    /// Somebody with keys of his own.
+    static func test(_ name: String) -> User {
+        User(name: .test(name), key: .random(), exchangeKey: .random())
+    }
+}

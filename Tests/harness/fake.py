@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A relay that says what a test wants: enough of the protocol for one sender, and answers that a real one rarely gives."""
+
+import contextlib
+import json
+import socket
+import ssl
+import threading
+
+from websockets.frames import Opcode
+from websockets.server import ServerProtocol
+
+from . import records
+from .protocol import b64, pack, unpack
+from .waiting import until
+
+
+class FakeRelay:
+    """Listens on 127.0.0.1; `home` is its own address. Every connection is served by a thread.
+
+    `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None).
+    `refusals` are the codes that offers are refused with before one is taken.
+    `uploads` are the uploads that were asked for: (port they came to, token)."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, certs, *, answers=(), refusals=(), url=None):
+        self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
+        self.uploads, self.offers, self.logins, self.content = [], [], 0, None
+        self.token = b64(b"t" * 32)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certs.chain, certs.key)
+        self._listeners, self._session, self._lock = [], None, threading.Lock()
+        self.port = self.listen()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in self._listeners:
+            each.close()
+
+    @property
+    def url(self):
+        """The address a client is told."""
+        return f"https://{self.host}:{self.port}"
+
+    def listen(self, context=None):
+        """Opens one more port (with another certificate, if that is wanted) and returns its number."""
+        listener = socket.create_server((self.host, 0))
+        self._listeners.append(listener)
+        threading.Thread(target=self._accept, args=(listener, context or self._context), daemon=True).start()
+        return listener.getsockname()[1]
+
+    def _accept(self, listener, context):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=self._serve, args=(client, context), daemon=True).start()
+
+    def _serve(self, client, context):
+        port = client.getsockname()[1]
+        with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as channel:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = channel.recv(65_536)
+                if not piece:
+                    return
+                head += piece
+            if head.startswith(b"GET /ws "):
+                self._control(channel, head)
+            else:
+                self._upload(channel, head, port)
+
+    def _upload(self, channel, head, port):
+        head, _, body = head.partition(b"\r\n\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (each.partition(b":") for each in head.split(b"\r\n"))}
+        self.uploads.append((port, fields[b"authorization"].decode().removeprefix("Bearer ")))
+        if self.answers:
+            status, code, after = self.answers.pop(0)
+            text = json.dumps({"code": code, "message": "x"}).encode()
+            more = f"Retry-After: {after}\r\n" if after is not None else ""
+            channel.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: {len(text)}\r\n{more}\r\n".encode() + text)
+            return
+        channel.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        length, decoder, content = int(fields[b"content-length"]), records.Decoder(), []
+        content.append(decoder.feed(body))
+        left = length - len(body)
+        while left > 0:
+            piece = channel.recv(min(left, 65_536))
+            if not piece:
+                return
+            left -= len(piece)
+            content.append(decoder.feed(piece))
+        decoder.close()
+        self.content = b"".join(content)
+        channel.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
+        until(lambda: self._session, 10, "a control connection")
+        channel_of_control, protocol, offer = self._session
+        digest = decoder.sha256.hexdigest()
+        self._say(channel_of_control, protocol, type="delivered", id=offer["id"], transfer=offer["transfer"],
+                  payload=pack(v=0, size=len(self.content), sha256=digest))
+
+    def _say(self, channel, protocol, **message):
+        with self._lock:
+            protocol.send_text(json.dumps(message).encode())
+            for data in protocol.data_to_send():
+                if data:
+                    channel.sendall(data)
+
+    def _control(self, channel, data):
+        protocol = ServerProtocol(subprotocols=["relay.v1"], max_size=65_536)
+        protocol.receive_data(data)
+        (request,) = protocol.events_received()
+        protocol.send_response(protocol.accept(request))
+        for piece in protocol.data_to_send():
+            channel.sendall(piece)
+        self._say(channel, protocol, type="challenge", id="r1", nonce=b64(bytes(32)), registration="open", agent="fake")
+        while data := channel.recv(65_536):
+            protocol.receive_data(data)
+            for event in protocol.events_received():
+                if getattr(event, "opcode", None) is Opcode.TEXT:
+                    self._answer(channel, protocol, json.loads(event.data))
+            with self._lock:
+                for piece in protocol.data_to_send():
+                    if piece:
+                        channel.sendall(piece)
+
+    def _answer(self, channel, protocol, message):
+        id = message["id"]
+        if message["type"] in ("login", "register"):
+            self.logins += 1
+            name = message["credentials"]["name"]
+            self._say(channel, protocol, type="welcome", id=id, name=name, session="s1", heartbeat=20)
+        elif message["type"] == "offer":
+            self.offers.append({**message, "manifest": unpack(message["payload"])})
+            if self.refusals:
+                self._say(channel, protocol, type="error", id=id, code=self.refusals.pop(0), message="x")
+                return
+            self._session = (channel, protocol, message)
+            transfer = message["transfer"]
+            self._say(channel, protocol, type="offered", id=id, transfer=transfer, state="ringing")
+            self._say(channel, protocol, type="start", id=id, transfer=transfer, role="upload", token=self.token, expires=60,
+                      url=self.url_of_start or "/upload", payload=pack(v=0, offset=0))
+        else:
+            self._say(channel, protocol, type="ok", id=id)
