@@ -145,9 +145,9 @@ extension Defaults {
     /// How long the relay's word on why a stream broke is waited for. Short, so that the end of a peer is told within
     /// a second.
     static let explanationTimeout = TimeAmount.milliseconds(600)
-    /// How long the relay's answer is waited for whether the other side is still there: with the time above, less than a
-    /// second.
-    static let questionTimeout = TimeAmount.milliseconds(300)
+    /// How long the relay's answer is waited for whether the other side is still there. It comes at once from a relay that
+    /// is well, so that the end of a peer is told within a second all the same.
+    static let questionTimeout = TimeAmount.seconds(2)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
     /// Rings that are kept in mind at once; more than that is no correspondence.

@@ -52,6 +52,9 @@ extension Defaults {
         /// The most bytes taken from a socket at once, unless the kernel has room for more at the receiver's end. This is
         /// also what a transfer holds when its receiver stops.
         static let receiveBytes = 64 * 1024
+        /// After this much of a stream its receiver must have taken some of it, as the kernel holds less (`unsentBytes`): only
+        /// then are reads larger than `receiveBytes`.
+        static let provenBytes: UInt64 = 4 * 1024 * 1024
         /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
         static let firstReceiveBytes = 4 * 1024
         /// The receiver's request waits this long for the sender's.

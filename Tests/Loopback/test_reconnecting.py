@@ -10,7 +10,7 @@ import pytest
 
 from harness import content, protocol, records
 from harness.forwarder import Forwarder
-from harness.waiting import until
+from harness.waiting import background, until
 
 SIZE = 400_000_000
 
@@ -115,6 +115,38 @@ def test_stopped_for_good_ends_the_sender_at_its_timeout(own_relay, large):
     receiving.signal(signal.SIGINT)
     receiving.expect(130, 5)
     assert "reconnecting" in receiving.err()
+
+
+def test_one_outage_is_waited_for_once(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    paths = [tmp_path / name for name in ("one", "two", "three")]
+    for path in paths:
+        path.write_bytes(b"x")
+    sending = alice.send(bob, "--json", "--timeout", "4s", *paths)
+    sending.wait_for('"event":"waiting"', 10)
+    relay.process.kill()
+    sending.expect(75, 15)
+    assert events(sending, "failed", "reconnecting") == ["reconnecting", "failed", "failed", "failed"], sending.tail()
+
+
+def test_no_wait_waits_for_whoever_had_accepted(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice = relay.person("alice", tmp_path)
+    body = content.data("no wait", 20_000_000)
+    (tmp_path / "file").write_bytes(body)
+    bob = relay.session("bob", receiving=True)
+    sending = alice.send(bob.identity.name, "--no-wait", "--json", tmp_path / "file")
+    start = bob.accept(bob.ring()["transfer"])
+    first = relay.process
+    background(protocol.download, relay, start, lambda piece: first.kill())
+    sending.wait_for('"event":"reconnecting"', 10)
+    relay.start(relay.port)
+    sending.wait_for('"event":"waiting"', 15)
+    with protocol.Session(relay, bob.identity) as bob:
+        bob.login().presence()
+        assert protocol.receive_file(relay, bob)[1] == body
+        sending.expect(0, 10)
 
 
 def test_the_first_connection_fails_at_once(own_relay, tmp_path):

@@ -112,6 +112,13 @@ def test_an_answer_that_is_final_is_final(fake, alice, tmp_path):
     assert len(relay.offers) == 1
 
 
+def test_a_relay_that_is_busy_at_first_is_waited_for(fake, alice, tmp_path):
+    relay = fake(busy=3)
+    sending = send(alice, relay, tmp_path).expect(0, 20)
+    assert relay.busy == 0 and relay.content == BODY
+    assert sending.err().count("reconnecting: ") == 1, sending.tail()
+
+
 @pytest.mark.parametrize("code", ["draining", "unavailable", "cluster_unavailable", "internal_error"])
 def test_an_offer_is_made_again_on_another_connection(fake, alice, tmp_path, code):
     relay = fake(refusals=[code])

@@ -19,13 +19,15 @@ class FakeRelay:
     """Listens on 127.0.0.1; `home` is its own address. Every connection is served by a thread.
 
     `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None).
+    `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
     `uploads` are the uploads that were asked for: (port they came to, token)."""
 
     host = "127.0.0.1"
 
-    def __init__(self, certs, *, answers=(), refusals=(), url=None):
+    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0):
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
+        self.busy, self._isGone = busy, False
         self.uploads, self.offers, self.logins, self.content = [], [], 0, None
         self.token = b64(b"t" * 32)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -60,6 +62,10 @@ class FakeRelay:
 
     def _serve(self, client, context):
         port = client.getsockname()[1]
+        if self._isGone:
+            self._isGone = False
+            client.close()
+            return
         with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as channel:
             head = b""
             while b"\r\n\r\n" not in head:
@@ -67,7 +73,11 @@ class FakeRelay:
                 if not piece:
                     return
                 head += piece
-            if head.startswith(b"GET /ws "):
+            if head.startswith(b"GET /ws ") and self.busy:
+                self.busy -= 1
+                self._isGone = True
+                channel.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n")
+            elif head.startswith(b"GET /ws "):
                 self._control(channel, head)
             else:
                 self._upload(channel, head, port)

@@ -56,7 +56,7 @@ struct ReceiveSession {
     private var timer: Scheduled<Void>?
     private var attempts = AttemptMachine(patience: nil, now: .now())
     private var generator = SystemRandomNumberGenerator()
-    /// Whether a login has succeeded once: only what had worked is looked for again.
+    /// Whether the relay has answered once: only what had worked is looked for again.
     private var hasWorked = false
     /// Whether the person was told that files may come.
     private var hasBeenReady = false
@@ -166,6 +166,8 @@ struct ReceiveSession {
     private mutating func lookAgain(after error: ConnectionError) {
         guard ending == nil else { return }
         let prospect = Prospect(error, hasWorked: hasWorked)
+        // A relay that says that it cannot now is there, also when it is gone for a moment after that.
+        if prospect.isPassing { hasWorked = true }
         switch attempts.failed(prospect, now: .now(), using: &generator) {
         case .fail, .giveUp: ending = .failure(error)
         case .tryAgain(let pause, let attempt):

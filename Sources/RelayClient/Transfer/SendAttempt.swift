@@ -57,10 +57,11 @@ struct SendAttempt {
     private var upload: Task<Void, Never>?
     private var timer: Scheduled<Void>?
 
-    /// Nil when the offer is too long for a message, which only a monstrous name can make it.
+    /// Nil when the offer is too long for a message, which only a monstrous name can make it. `waits` says whether it may
+    /// wait for a receiver who is not there.
     init?(
         job: SendJob, link: RelayLink, connection: ControlConnection, queue: EventQueue<Event>, deadline: NIODeadline?,
-        known: ContentSummary?, isReturn: Bool
+        known: ContentSummary?, isReturn: Bool, waits: Bool
     ) {
         let payload = OfferPayload(name: job.source.name, size: job.source.size, attempt: job.identity)
         guard let payload = PayloadCoding.encode(payload) else { return nil }
@@ -76,7 +77,7 @@ struct SendAttempt {
         var timeouts = TransferTimeouts()
         timeouts.explanation = Defaults.explanationTimeout
         machine = SendMachine(
-            offer: .init(id: connection.nextID(), transfer: transfer, to: job.peer, wait: job.waits, payload: payload),
+            offer: .init(id: connection.nextID(), transfer: transfer, to: job.peer, wait: waits, payload: payload),
             cancelID: connection.nextID(), timeouts: timeouts
         )
     }

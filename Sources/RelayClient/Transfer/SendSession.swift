@@ -13,7 +13,7 @@ struct SendSession {
     private var queue = EventQueue<SendAttempt.Event>()
     private var registration: Interruption.Registration?
     private var generator = SystemRandomNumberGenerator()
-    /// Whether a login has succeeded once: only what had worked is looked for again.
+    /// Whether the relay has answered once: only what had worked is looked for again.
     private var hasWorked = false
     /// Whether the person was told that the relay is away, and not yet that it is back.
     private var isAway = false
@@ -41,21 +41,25 @@ struct SendSession {
         var attempts = AttemptMachine(patience: patience, now: .now())
         // What the content comes down to, once one try has read all of it: it is checked that it stays the same.
         var known: ContentSummary?
+        // Whoever has accepted once looks for the relay too, and may be later than this side.
+        var waits = job.waits
         while true {
             let trouble: Trouble
             do {
                 let connection = try await connected(until: attempts.deadline)
-                let result = try await run(job, on: connection, until: attempts.deadline, known: known)
+                let result = try await run(job, on: connection, until: attempts.deadline, known: known, waits: waits)
                 known = result.summary ?? known
+                waits = waits || result.startedAt != nil
                 if case .delivered(let payload) = result.outcome { return try Self.confirmed(payload, by: job, known) }
                 if let time = result.takenAt { attempts.connected(now: time) }
                 if let time = result.startedAt { attempts.started(now: time) }
                 if result.lost != nil { disconnect() }
                 trouble = await self.trouble(of: job, result)
             } catch let error as ConnectionError {
-                trouble = Trouble(
-                    prospect: Prospect(error, hasWorked: hasWorked), error: error, reason: error.summary
-                )
+                let prospect = Prospect(error, hasWorked: hasWorked)
+                // A relay that says that it cannot now is there, also when it is gone for a moment after that.
+                if prospect.isPassing { hasWorked = true }
+                trouble = Trouble(prospect: prospect, error: error, reason: error.summary)
             }
             try await recover(from: trouble, job, &attempts)
         }
@@ -89,12 +93,13 @@ struct SendSession {
     // MARK: - One try, and the next
 
     private mutating func run(
-        _ job: SendJob, on connection: ControlConnection, until deadline: NIODeadline?, known: ContentSummary?
+        _ job: SendJob, on connection: ControlConnection, until deadline: NIODeadline?, known: ContentSummary?,
+        waits: Bool
     ) async throws -> SendAttempt.Result {
         guard
             var attempt = SendAttempt(
                 job: job, link: link, connection: connection, queue: queue, deadline: deadline, known: known,
-                isReturn: isAway
+                isReturn: isAway, waits: waits
             )
         else {
             throw CommandError("the name of the file is too long; rename it", status: .noInput)
@@ -112,6 +117,8 @@ struct SendSession {
         case .fail:
             throw trouble.error
         case .giveUp:
+            // The same outage is not waited for once more by the next content.
+            hasWorked = false
             throw TransferFailure(
                 code: .expired,
                 description: "gave up after \(Self.words(patience)): \(trouble.reason); "
@@ -150,7 +157,7 @@ struct SendSession {
 
     private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) async -> Trouble {
         let error = failure(of: job, result)
-        if case .failed(.receiverGone, by: .relay) = result.outcome, await isReceiving(job.peer) {
+        if result.lost == nil, Self.isReceiverGone(result.outcome), await isReceiving(job.peer) {
             return Trouble(
                 prospect: .passing(after: .zero, elsewhere: false), error: error,
                 reason: FailureCode.receiverGone.sentence
@@ -162,6 +169,14 @@ struct SendSession {
         )
         let reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(result.outcome)
         return Trouble(prospect: prospect, error: error, reason: reason)
+    }
+
+    /// Whether the relay says so, on either connection.
+    private static func isReceiverGone(_ outcome: SendMachine.Outcome) -> Bool {
+        switch outcome {
+        case .failed(.receiverGone, by: .relay), .broken(.refused(_, .receiverGone)): true
+        case .delivered, .refused, .failed, .broken, .unreadable, .cancelled, .unanswered, .connectionLost: false
+        }
     }
 
     /// Asks the relay whether anybody of that name is receiving: then only the stream was cut, and not the client gone.

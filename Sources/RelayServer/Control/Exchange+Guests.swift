@@ -24,8 +24,8 @@ extension Exchange {
     /// The home of a transfer says something to a session of this node.
     mutating func homeSaid(_ message: NodeMessage, _ home: NodeID) -> [ExchangeAction] {
         switch message {
-        case .ring(let number, let transfer, let user, let payload):
-            return rung(SessionID(node: node, number: number), transfer, from: user, payload, home)
+        case .ring(let number, let transfer, let user, let recipient, let payload):
+            return rung(SessionID(node: node, number: number), transfer, from: user, to: recipient, payload, home)
         case .start(let number, let request, let transfer, let token, let expires):
             let session = SessionID(node: node, number: number)
             guard isGuest(session, transfer, of: home) else { return [] }
@@ -46,16 +46,20 @@ extension Exchange {
     }
 
     private mutating func rung(
-        _ session: SessionID, _ transfer: TransferID, from user: User, _ payload: Payload, _ home: NodeID
+        _ session: SessionID, _ transfer: TransferID, from user: User, to recipient: PeerName, _ payload: Payload,
+        _ home: NodeID
     ) -> [ExchangeAction] {
         let refusal = [ExchangeAction.tell(home, .left(session: session.number, transfer: transfer))]
         guard let ringing = sessions[session], ringing.isReceiving, !isDraining else { return refusal }
+        // The home has the number from Redis. It may be out of date, and count for somebody else since this process
+        // began, or be forged.
+        guard ringing.user.name == recipient else { return refusal }
         // An id that is taken here already can only be somebody's attempt to mix two transfers up.
         guard transfers[transfer] == nil, guests[transfer]?.home ?? home == home else { return refusal }
         guard ringing.incoming.count < limits.offersPerRecipient + limits.transfersPerSession else { return refusal }
         guests[transfer, default: GuestTransfer(home: home, sessions: [])].sessions.insert(session)
         guard sessions[session]?.incoming.insert(transfer).inserted == true else { return [] }
-        return notify(session, .ring(transfer, from: user, payload))
+        return notify(session, .ring(transfer, from: user, to: recipient, payload))
     }
 
     private mutating func answer(_ number: UInt64, _ notice: SessionNotice) -> [ExchangeAction] {

@@ -141,7 +141,7 @@ extension Exchange {
             return toSender(.offered(.init(id: transfer.offerID, transfer: id, state: state)))
         case .ring(let session, let payload):
             guard let sender = sessions[transfer.sender]?.user else { return [] }
-            return notify(session, .ring(id, from: sender, payload))
+            return notify(session, .ring(id, from: sender, to: transfer.recipient, payload))
         case .startDownload(let session, let request):
             guard let token, ledger.issue(token, for: id, .download, now: now) else {
                 // Whoever caused this has asked for room before; if there is none all the same, the transfer's
@@ -196,7 +196,7 @@ extension Exchange {
                 id: request, transfer: transfer, role: .download, token: token, url: "/download", expires: expires
             )
             return [.send(session, .start(message))]
-        case .ring(let transfer, let sender, let payload):
+        case .ring(let transfer, let sender, to: _, let payload):
             guard let request = sessions[session]?.nextID() else { return [] }
             let message = ServerMessage.Ring(
                 id: request, transfer: transfer, from: sender.name, key: sender.key, exchangeKey: sender.exchangeKey,

@@ -122,9 +122,13 @@ final class ExchangeService: TransferDirectory {
     }
 
     /// Something happened: decides what is to be done, and does it unless another thread is at it.
-    func handle(_ event: ExchangeEvent) {
+    func handle(_ event: ExchangeEvent) { handle(event) { _ in true } }
+
+    /// Handles the event if `stands` says so at the very moment at which it would be handled.
+    private func handle(_ event: ExchangeEvent, if stands: (State) -> Bool) {
         let now = clock()
         let isMine = state.withLock { state in
+            guard stands(state) else { return false }
             state.append(state.exchange.handle(event, now: now))
             if case .sessionClosed(let session) = event { state.sinks[session] = nil }
             return state.takesDelivery()
@@ -170,14 +174,13 @@ final class ExchangeService: TransferDirectory {
 
     /// Handles an event that takes a moment to be made, unless `node` is lost before it is.
     func whileAlive(_ node: NodeID, _ event: @escaping @Sendable () async -> ExchangeEvent) {
-        let losses = losses(of: node)
+        let losses = state.withLock { $0.losses[node] }
         Task {
             let event = await event()
-            if self.losses(of: node) == losses { handle(event) }
+            // The next process of that node may have a session of the same number by now.
+            handle(event) { $0.losses[node] == losses }
         }
     }
-
-    private func losses(of node: NodeID) -> UInt64 { state.withLock { $0.losses[node] ?? 0 } }
 
     /// What was begun for the process that was `node` is not to be finished.
     func noteLoss(of node: NodeID) { state.withLock { $0.losses[node, default: 0] += 1 } }

@@ -62,7 +62,8 @@ final class Pipe {
 
     /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
     func receiveBuffer() -> ByteBuffer {
-        buffers.takeReceiveBuffer(limit: ReadAllowance.bytes(outlet?.sendBuffer))
+        let allowance = ReadAllowance.bytes(outlet?.sendBuffer, forwarded: machine.forwardedBytes)
+        return buffers.takeReceiveBuffer(limit: allowance)
     }
 
     /// Takes content from the upload; false when it has nowhere to go.

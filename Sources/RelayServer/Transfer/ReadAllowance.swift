@@ -16,9 +16,10 @@ enum ReadAllowance {
         var queued: Int
     }
 
-    /// The most bytes to read now; `buffer` is nil when nobody knows.
-    static func bytes(_ buffer: SendBuffer?) -> Int {
-        guard let buffer else { return Defaults.Stream.receiveBytes }
+    /// The most bytes to read now, after `forwarded` bytes of the stream; `buffer` is nil when nobody knows.
+    static func bytes(_ buffer: SendBuffer?, forwarded: UInt64) -> Int {
+        // A receiver that has taken nothing yet may never do: large reads would only make the sender's kernel window grow.
+        guard let buffer, forwarded >= Defaults.Stream.provenBytes else { return Defaults.Stream.receiveBytes }
         let limit = min(buffer.size, Defaults.Stream.unsentBytes)
         guard buffer.queued < limit else { return Defaults.Stream.receiveBytes }
         // Half of the room: the kernel's overhead is nearly half as much as the content when its packets are small.

@@ -91,6 +91,14 @@ struct StreamMachine {
     /// Whether nothing more will happen.
     var isEnded: Bool { state == .ended }
 
+    /// Bytes of content that have gone from the sender to the receiver.
+    var forwardedBytes: UInt64 {
+        switch state {
+        case .streaming(let progress), .finishing(let progress): progress.bytes
+        case .parked, .ended: 0
+        }
+    }
+
     /// The sender's request has come.
     mutating func joined(length: UInt64?, now: NIODeadline) -> [Action] {
         switch state {

@@ -8,7 +8,8 @@ import WSProtocol
 /// Each is bound to one transfer and one half of it, is good for one claim, and expires. All live equally long, so the
 /// order of issue is the order of expiry, and sweeping looks at nothing that is still good.
 struct TokenLedger: Sendable {
-    private struct Entry: Sendable {
+    /// What one token is good for.
+    struct Entry: Hashable, Sendable {
         var transfer: TransferID
         var role: TransferRole
         var expiry: NIODeadline
@@ -16,7 +17,8 @@ struct TokenLedger: Sendable {
 
     private let lifetime: TimeAmount
     private let capacity: Int
-    private var entries: [TokenDigest: Entry] = [:]
+    /// The tokens that may still be claimed, and those that expired since the last ``sweep(now:)``.
+    private(set) var entries: [TokenDigest: Entry] = [:]
     /// At most two for each transfer.
     private var digests: [TransferID: [TokenDigest]] = [:]
     /// Every digest in the order of issue, with those that were used or revoked since.

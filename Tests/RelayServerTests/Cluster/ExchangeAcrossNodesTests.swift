@@ -143,7 +143,7 @@ import WSProtocol
         let (_, bob, stream) = try parked()
         let ring = NodeMessage.ring(
             session: bob.number, transfer: stream.transfer, from: ExchangeFixture.user("mallory"),
-            payload: ExchangeFixture.payload
+            to: ExchangeFixture.user("bob").name, payload: ExchangeFixture.payload
         )
         network.handle(.messageReceived(ring, from: c), at: b)
         #expect(network.words(bob).filter { $0 == "ring" }.count == 1)
@@ -152,6 +152,17 @@ import WSProtocol
         )
         network.handle(.messageReceived(failed, from: c), at: b)
         #expect(network.words(bob).last == "start", "only the home ends it")
+    }
+
+    @Test mutating func onlyTheRecipientIsRungWhateverRedisSays() {
+        let carol = network.open("carol", at: b, receiving: true)
+        let alice = network.open("alice", at: a, receiving: false)
+        _ = network.offer(alice, to: "bob")
+        network.handle(.receiversAppeared(ExchangeFixture.user("bob").name, [carol]), at: a)
+        network.settle()
+        #expect(network.words(carol) == ["welcome", "ok"])
+        #expect(network.words(alice).last == "waiting", "nobody was there after all")
+        #expect(network.nodes[b]?.guests.isEmpty == true && network.nodes[a]?.remotes.isEmpty == true)
     }
 
     @Test mutating func aDrainingNodeSendsTheIdleAwayAndWaitsForTheBusy() throws {

@@ -104,7 +104,7 @@ func words(_ actions: [ExchangeAction]) -> [String] {
 /// What one node tells another, in short.
 func word(_ message: NodeMessage) -> String {
     switch message {
-    case .ring(let session, transfer: _, from: _, payload: _): "\(session).ring"
+    case .ring(let session, transfer: _, from: _, to: _, payload: _): "\(session).ring"
     case .start(let session, request: _, transfer: _, token: _, expires: _): "\(session).start"
     case .ok(let session, request: _): "\(session).ok"
     case .refuse(let session, request: _, let code): "\(session).refuse.\(code.rawValue)"

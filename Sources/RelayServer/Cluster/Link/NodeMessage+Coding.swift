@@ -21,7 +21,7 @@ extension NodeMessage: Codable {
                 name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
             return .ring(
                 session: try fields.get("session"), transfer: try fields.get("transfer"), from: user,
-                payload: try fields.get("payload"))
+                to: try fields.get("to"), payload: try fields.get("payload"))
         case .start:
             return .start(
                 session: try fields.get("session"), request: try fields.get("request"),
@@ -65,7 +65,7 @@ extension NodeMessage: Codable {
             try fields.encode(value, forKey: ObjectKey(stringValue: key))
         }
         switch self {
-        case .ring(let session, _, _, _), .start(let session, _, _, _, _), .ok(let session, _),
+        case .ring(let session, _, _, _, _), .start(let session, _, _, _, _), .ok(let session, _),
             .refuse(let session, _, _), .failed(let session, _, _, _), .release(let session, _),
             .request(let session, _), .left(let session, _):
             try put("session", session)
@@ -73,9 +73,10 @@ extension NodeMessage: Codable {
         case .stream(let transfer, _), .abort(let transfer, _): try put("transfer", transfer)
         }
         switch self {
-        case .ring(_, let transfer, let from, let payload):
+        case .ring(_, let transfer, let from, let to, let payload):
             try put("transfer", transfer)
             try put("from", from)
+            try put("to", to)
             try put("payload", payload)
         case .start(_, let request, let transfer, let token, let expires):
             try put("request", request)
@@ -109,7 +110,7 @@ extension NodeMessage.Kind {
     /// The keys that a message's object may hold.
     fileprivate var fields: Set<String> {
         switch self {
-        case .ring: ["session", "transfer", "from", "payload"]
+        case .ring: ["session", "transfer", "from", "to", "payload"]
         case .start: ["session", "request", "transfer", "token", "expires"]
         case .ok: ["session", "request"]
         case .refuse: ["session", "request", "code"]

@@ -10,8 +10,8 @@ import WSProtocol
 enum NodeMessage: Hashable, Sendable {
     // Home to session node.
 
-    /// Ring that session.
-    case ring(session: UInt64, transfer: TransferID, from: User, payload: Payload)
+    /// Ring that session, which is believed to be one of the name `to`: its own node knows.
+    case ring(session: UInt64, transfer: TransferID, from: User, to: PeerName, payload: Payload)
     /// The answer to its `accept`; `expires` is in seconds.
     case start(session: UInt64, request: RequestID, transfer: TransferID, token: Token, expires: Int)
     /// The answer to its request.

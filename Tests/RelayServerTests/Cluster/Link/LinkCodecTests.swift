@@ -35,7 +35,7 @@ import WSProtocol
 
     private static func messages() throws -> [NodeMessage] {
         [
-            .ring(session: 7, transfer: transfer, from: user, payload: payload),
+            .ring(session: 7, transfer: transfer, from: user, to: .test("bob"), payload: payload),
             .start(session: 7, request: id(5), transfer: transfer, token: Token(bytes: 96..<128)!, expires: 60),
             .ok(session: 7, request: id(6)),
             .refuse(session: 7, request: id(6), code: .unknownTransfer),
@@ -151,7 +151,7 @@ import WSProtocol
         let user = User(name: name, key: Self.user.key, exchangeKey: Self.user.exchangeKey)
         let text = try LinkCodec.encode(
             .message(
-                seq: .max, .ring(session: .max, transfer: Self.transfer, from: user, payload: payload)))
+                seq: .max, .ring(session: .max, transfer: Self.transfer, from: user, to: .test("bob"), payload: payload)))
         #expect(text.readableBytes < MessageCodec.maximumLength)
     }
 }

@@ -80,9 +80,10 @@ import WSProtocol
         try await stranger.stop()
     }
 
-    @Test func aNodeOfAnotherNameGetsNothing() async throws {
+    /// TLS compares names without regard to case; a node's id has one.
+    @Test(arguments: ["b", "C"]) func aNodeOfAnotherNameGetsNothing(wanted: String) async throws {
         let (a, c) = (try await TestNode("a", book, timers: Self.hasty), try await TestNode("c", book))
-        let b = LinkSamples.b
+        let b = NodeID(rawValue: wanted)!
         book.set(b, c.address)
         repeat {
             a.send(1, to: b)
@@ -112,8 +113,9 @@ import WSProtocol
         for context in contexts {
             #expect(try await TestCaller.handshake(with: context, to: b)?.code == .refusedByPeer)
         }
+        // The client is told before the count is made.
+        while b.links.status.refusedCertificates < contexts.count { await Task.yield() }
         try await b.stop()
-        #expect(b.links.status.refusedCertificates == 4)
         #expect(b.links.status.inbound == 0)
     }
 
@@ -178,11 +180,11 @@ import WSProtocol
         let first = try await TestNode("a", book)
         first.send(1, to: b.id)
         #expect(await b.hears(1, from: first))
+        try await first.stop()
         let second = try await TestNode("a", book)
         second.send(2, to: b.id)
         #expect(await b.inbox.next() == .lost(first.id))
         #expect(await b.hears(2, from: second))
-        try await first.stop()
         try await second.stop()
         try await b.stop()
     }

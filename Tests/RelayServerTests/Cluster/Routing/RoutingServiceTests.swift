@@ -15,8 +15,8 @@ struct RoutingServiceTests {
     @Test("a receiver and a waiting offer find each other, whichever comes first, without any timer")
     func meeting() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001, times: TestNode.slow)
-        let b = try TestNode("b", redis, port: 1002, times: TestNode.slow)
+        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
         try await withNodes([a, b]) {
             a.routing.setWaiting(bob, true)
             try await eventually("the route") { try await redis.keys().contains("relay:waiting:bob:a") }
@@ -46,7 +46,7 @@ struct RoutingServiceTests {
         let redis = try await TestRedis()
         let directory = try TestSupport.TemporaryDirectory()
         let secret = try secretFile(directory)
-        let node = try TestNode("a", redis, registration: .invite, secret: secret)
+        let node = try RoutedNode("a", redis, registration: .invite, secret: secret)
         try await withNodes([node]) {
             let token = Token.random()
             node.routing.setReceiving(bob, sessions: [1])
@@ -83,8 +83,8 @@ struct RoutingServiceTests {
     @Test("an emptied Redis is filled again, users included, and tokens on their way stay good")
     func emptied() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001)
-        let b = try TestNode("b", redis, port: 1002)
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {
             let digest = TokenDigest(Token.random())
             let key = SigningKey.random()
@@ -109,7 +109,7 @@ struct RoutingServiceTests {
     func settling() async throws {
         let redis = try await TestRedis()
         // Long enough that nothing is written again by itself.
-        let node = try TestNode("a", redis, times: TestNode.slow)
+        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
         try await withNodes([node]) {
             let user = User.test("bob")
             _ = try await node.users.register(
@@ -128,8 +128,8 @@ struct RoutingServiceTests {
     @Test("a restored dump with stale routes changes nothing")
     func stale() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001)
-        let b = try TestNode("b", redis, port: 1002)
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {
             let digest = TokenDigest(Token.random())
             let other = Incarnation.random().rawValue
@@ -165,8 +165,8 @@ struct RoutingServiceTests {
     @Test("an emptied Redis that gets back an old epoch and an old route still ends with the truth")
     func putBack() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001)
-        let b = try TestNode("b", redis, port: 1002)
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {
             b.routing.setReceiving(bob, sessions: [1])
             try await eventually("b's sessions") { try await a.routing.receivers(of: bob).get().count == 1 }
@@ -185,8 +185,8 @@ struct RoutingServiceTests {
     @Test("a node that leaves, or whose presence is another's, is reported at once")
     func leaving() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001, times: TestNode.slow)
-        let b = try TestNode("b", redis, port: 1002, url: "https://b.example", times: TestNode.slow)
+        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, url: "https://b.example", times: RoutedNode.slow)
         try await withNodes([a, b]) {
             try await eventually("b") { a.routing.status.nodes == 1 }
             #expect(await a.routing.publicURL(of: b.node) == "https://b.example")
@@ -204,8 +204,8 @@ struct RoutingServiceTests {
     @Test("subscriptions that are killed over and over lose nothing for long")
     func killedSubscriptions() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001)
-        let b = try TestNode("b", redis, port: 1002)
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {
             for round in 0..<5 {
                 let name = PeerName.test("name\(round)")
@@ -223,7 +223,7 @@ struct RoutingServiceTests {
     @Test("forged, damaged and repeated doorbells cost a look and nothing else")
     func forgedBells() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001, times: TestNode.slow)
+        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
         let user = User.test("bob")
         try await withNodes([a]) {
             try await eventually("the subscription") { a.routing.status.doorbell.isListening }

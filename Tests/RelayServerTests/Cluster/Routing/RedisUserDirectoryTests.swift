@@ -10,11 +10,11 @@ import WSProtocol
 struct RedisUserDirectoryTests {
     private func withTwo(
         _ registration: ServerMessage.Registration = .open, local: [User] = [],
-        _ body: (TestRedis, TestNode, TestNode) async throws -> Void
+        _ body: (TestRedis, RoutedNode, RoutedNode) async throws -> Void
     ) async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001, registration: registration, local: local)
-        let b = try TestNode("b", redis, port: 1002, registration: registration)
+        let a = try RoutedNode("a", redis, port: 1001, registration: registration, local: local)
+        let b = try RoutedNode("b", redis, port: 1002, registration: registration)
         try await withNodes([a, b]) {
             try await eventually("acquaintance") { a.routing.status.nodes == 1 && b.routing.status.nodes == 1 }
             try await body(redis, a, b)
@@ -134,12 +134,12 @@ struct RedisUserDirectoryTests {
     func imported() async throws {
         let local = (0..<3).map { User.test("name\($0)") }
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001)
+        let a = try RoutedNode("a", redis, port: 1001)
         try await withNodes([a]) {
             let taken = User.test("name1")
             _ = try await a.users.register(
                 taken.name, key: taken.key, exchangeKey: taken.exchangeKey, invitation: nil)
-            let b = try TestNode("b", redis, port: 1002, local: local)
+            let b = try RoutedNode("b", redis, port: 1002, local: local)
             try await withNodes([b]) {
                 try await eventually("the import") { await a.users.counts().users == 3 }
                 #expect(try await a.users.users(after: nil, limit: 10).users == [local[0], taken, local[2]])

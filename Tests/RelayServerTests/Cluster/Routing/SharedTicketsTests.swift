@@ -22,7 +22,7 @@ struct SharedTicketsTests {
     func shared() async throws {
         let redis = try await TestRedis()
         let path = try secretFile(directory)
-        let nodes = try (1...3).map { try TestNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
+        let nodes = try (1...3).map { try RoutedNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
         try await withNodes(nodes) {
             try await eventually("one keyring") {
                 let isStored = try await redis.keys().contains("relay:tickets")
@@ -49,7 +49,7 @@ struct SharedTicketsTests {
         let now = try #require(try await redis.command("TIME").first.flatMap { Int64($0) })
         let due = TicketKeyring(.random(created: now - 13 * 3600))
         try await redis.command("SET", "relay:tickets", try #require(try sealing().seal(due)))
-        let later = try (4...6).map { try TestNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
+        let later = try (4...6).map { try RoutedNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
         try await withNodes(later) {
             try await eventually("a rotated keyring") {
                 let keyrings = Set(later.map(\.tickets.keyring))
@@ -64,9 +64,9 @@ struct SharedTicketsTests {
     @Test("a node with another secret keeps keys of its own, and leaves the others' alone")
     func otherSecret() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001, secret: secretFile(directory, "a", name: "one"))
-        let b = try TestNode("b", redis, port: 1002, secret: secretFile(directory, "b", name: "two"))
-        let c = try TestNode("c", redis, port: 1003)
+        let a = try RoutedNode("a", redis, port: 1001, secret: secretFile(directory, "a", name: "one"))
+        let b = try RoutedNode("b", redis, port: 1002, secret: secretFile(directory, "b", name: "two"))
+        let c = try RoutedNode("c", redis, port: 1003)
         try await withNodes([a]) {
             try await eventually("keys") { try await redis.keys().contains("relay:tickets") }
             let sealed = try await redis.command("GET", "relay:tickets")

@@ -11,7 +11,7 @@ import WSProtocol
 @testable import RelayServer
 
 /// One node as far as Redis knows it, and what it was told.
-final class TestNode: ClusterRoutingDelegate {
+final class RoutedNode: ClusterRoutingDelegate {
     /// What a delegate is told.
     enum Event: Hashable, Sendable {
         case receivers(PeerName, [SessionID])
@@ -41,7 +41,7 @@ final class TestNode: ClusterRoutingDelegate {
     init(
         _ id: String, _ redis: TestRedis, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, url: String? = nil, secret: String? = nil,
-        local: [User] = [], times: RoutingTimes = TestNode.quick
+        local: [User] = [], times: RoutingTimes = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
         let files = CertificateFiles(chain: "unused", key: "unused")
@@ -74,7 +74,7 @@ final class TestNode: ClusterRoutingDelegate {
 }
 
 /// Runs `body` with nodes that have started, and stops them.
-func withNodes(_ nodes: [TestNode], _ body: () async throws -> Void) async throws {
+func withNodes(_ nodes: [RoutedNode], _ body: () async throws -> Void) async throws {
     var result: Result<Void, any Error> = .success(())
     do {
         for node in nodes { try await node.start() }

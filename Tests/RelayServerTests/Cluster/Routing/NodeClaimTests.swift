@@ -12,8 +12,8 @@ struct NodeClaimTests {
     @Test("a second live node with the same id is refused in words, and the first goes on")
     func sameID() async throws {
         let redis = try await TestRedis()
-        let first = try TestNode("a", redis, port: 1001)
-        let second = try TestNode("a", redis, port: 1002)
+        let first = try RoutedNode("a", redis, port: 1001)
+        let second = try RoutedNode("a", redis, port: 1002)
         try await withNodes([first]) {
             await #expect {
                 try await second.start()
@@ -31,12 +31,12 @@ struct NodeClaimTests {
     @Test("an earlier start at the same address is taken over at once; if it lives after all, it does not fight")
     func takeOver() async throws {
         let redis = try await TestRedis()
-        let old = try TestNode("a", redis, port: 1001)
-        let new = try TestNode("a", redis, port: 1001)
+        let old = try RoutedNode("a", redis, port: 1001)
+        let new = try RoutedNode("a", redis, port: 1001)
         try await withNodes([old, new]) {
             old.routing.setReceiving(.test("bob"), sessions: [1])
             try await eventually("the loss") { !old.routing.status.isJoined }
-            let watcher = try TestNode("w", redis, port: 1003)
+            let watcher = try RoutedNode("w", redis, port: 1003)
             try await withNodes([watcher]) { () async throws in
                 let address = await watcher.routing.address(of: .test("a"))
                 #expect(address?.incarnation == new.parts.incarnation)
@@ -55,7 +55,7 @@ struct NodeClaimTests {
         let old = NodePresence(
             incarnation: .random(), address: ListenAddress(host: "10.0.0.1", port: 1), version: Label(clipping: "1"))
         try await redis.command("SET", "relay:node:a", try #require(old.text), "PX", "1500")
-        let node = try TestNode("a", redis, port: 1001)
+        let node = try RoutedNode("a", redis, port: 1001)
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
     }
 
@@ -63,14 +63,14 @@ struct NodeClaimTests {
     func forged(command: String) async throws {
         let redis = try await TestRedis()
         try await redis.command(command, "relay:node:a", #"{"incarnation":"x"}"#)
-        let node = try TestNode("a", redis, port: 1001)
+        let node = try RoutedNode("a", redis, port: 1001)
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
     }
 
     @Test("a wrong password is refused in words that do not repeat it")
     func wrongPassword() async throws {
         let redis = try await TestRedis(["--requirepass", "right"])
-        let node = try TestNode("a", redis, login: "user:wrong-word@")
+        let node = try RoutedNode("a", redis, login: "user:wrong-word@")
         await #expect {
             try await node.start()
         } throws: { error in
@@ -82,7 +82,7 @@ struct NodeClaimTests {
     @Test("without Redis a node starts, says that it cannot say, and joins when Redis comes")
     func unreachable() async throws {
         let redis = try await TestRedis(starts: false)
-        let node = try TestNode("a", redis)
+        let node = try RoutedNode("a", redis)
         try await withNodes([node]) {
             #expect(!node.routing.status.isJoined)
             node.routing.setReceiving(.test("bob"), sessions: [1])
@@ -108,7 +108,7 @@ struct NodeClaimTests {
     @Test("a frozen Redis is an absent one within the deadline, and nothing is repeated on waking")
     func frozen() async throws {
         let redis = try await TestRedis()
-        let node = try TestNode("a", redis)
+        let node = try RoutedNode("a", redis)
         try await withNodes([node]) {
             let digest = TokenDigest(Token.random())
             redis.signal(SIGSTOP)
@@ -133,8 +133,8 @@ struct NodeClaimTests {
     @Test("a Redis that is killed and comes back without data gets everything again")
     func killed() async throws {
         let redis = try await TestRedis()
-        let a = try TestNode("a", redis, port: 1001)
-        let b = try TestNode("b", redis, port: 1002)
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {
             a.routing.setReceiving(.test("bob"), sessions: [1])
             try await eventually("b to know a") { b.routing.status.nodes == 1 }
