@@ -142,9 +142,9 @@ extension Defaults {
 
     // MARK: Transfers
 
-    /// How long the relay's word on why a stream broke is waited for. Short, so that the end of a peer is told within
-    /// a second.
-    static let explanationTimeout = TimeAmount.milliseconds(600)
+    /// How long the relay's word on why a stream broke is waited for. The relay itself waits half a second for the word of
+    /// whoever cut it, and looks at its clock four times a second; that a peer is gone it says at once.
+    static let explanationTimeout = TimeAmount.seconds(2)
     /// How long the relay's answer is waited for whether the other side is still there. It comes at once from a relay that
     /// is well, so that the end of a peer is told within a second all the same.
     static let questionTimeout = TimeAmount.seconds(2)

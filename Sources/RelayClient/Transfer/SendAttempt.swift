@@ -132,10 +132,10 @@ struct SendAttempt {
         }
     }
 
-    /// `actions`, without a `cancelled` for a stream that broke and is tried again: nobody has decided that.
+    /// `actions`, without a `cancelled` for a stream that broke and may be tried again: nobody has decided that.
     private func withoutFarewell(_ actions: [SendMachine.Action]) -> [SendMachine.Action] {
         guard case .report(.broken(let failure))? = actions.last,
-            Prospect(failure, cause: result.cause as? StreamError).isPassing
+            failure.isReceiverGone || Prospect(failure, cause: result.cause as? StreamError).isPassing
         else { return actions }
         return Array(actions.suffix(1))
     }

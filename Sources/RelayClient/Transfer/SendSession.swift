@@ -174,8 +174,9 @@ struct SendSession {
     /// Whether the relay says so, on either connection.
     private static func isReceiverGone(_ outcome: SendMachine.Outcome) -> Bool {
         switch outcome {
-        case .failed(.receiverGone, by: .relay), .broken(.refused(_, .receiverGone)): true
-        case .delivered, .refused, .failed, .broken, .unreadable, .cancelled, .unanswered, .connectionLost: false
+        case .failed(.receiverGone, by: .relay): true
+        case .broken(let failure): failure.isReceiverGone
+        case .delivered, .refused, .failed, .unreadable, .cancelled, .unanswered, .connectionLost: false
         }
     }
 

@@ -151,7 +151,8 @@ import WSProtocol
         let user = User(name: name, key: Self.user.key, exchangeKey: Self.user.exchangeKey)
         let text = try LinkCodec.encode(
             .message(
-                seq: .max, .ring(session: .max, transfer: Self.transfer, from: user, to: .test("bob"), payload: payload)))
+                seq: .max, .ring(session: .max, transfer: Self.transfer, from: user, to: .test("bob"), payload: payload)
+            ))
         #expect(text.readableBytes < MessageCodec.maximumLength)
     }
 }
