@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from harness import cluster as clusters
+from harness import processes
+from harness.trial import Trial
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +33,23 @@ def cluster(binaries, tmp_path):
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def trial(cluster, tmp_path):
+    """Three nodes behind HAProxy, and everything watched: `with trial() as t:`."""
+
+    def make(*arguments):
+        return Trial(cluster(*arguments), tmp_path)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def three(binaries, tmp_path_factory):
+    """Three nodes for tests that leave them as they were."""
+    with processes.shared():
+        made = clusters.Cluster(binaries, tmp_path_factory.mktemp("three"))
+    yield made
+    assert made.stop() == 0
+    made.process.temporary.rmdir()  # which is an error when something is in it

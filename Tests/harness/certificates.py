@@ -46,10 +46,11 @@ class Certificates:
         return self.folder / "server.key"
 
 
-def made(folder):
-    """What certs/make writes for this machine."""
+def made(folder, *hosts, nodes=()):
+    """What certs/make writes for this machine, for more hosts if there are any, and for these nodes."""
+    names = [word for node in nodes for word in ("--node", node)]
     subprocess.run(
-        [REPOSITORY / "certs/make", "--out", folder, "127.0.0.1", "localhost"],
+        [REPOSITORY / "certs/make", "--out", folder, *names, "127.0.0.1", "localhost", *hosts],
         check=True,
         timeout=60,
         stdin=subprocess.DEVNULL,

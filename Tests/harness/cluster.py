@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 
+from . import members
 from .certificates import Certificates
 from .executables import REPOSITORY, clean_environment
 from .processes import Process
@@ -90,6 +91,24 @@ class Cluster(Relay):
     def logs(self):
         """What all nodes have printed."""
         return "".join(path.read_text(encoding="utf-8") for path in sorted(self.directory.glob("n*.log")))
+
+    def node(self, number):
+        """Node 1, 2 … by itself: a relay for clients that do not ask the balancer."""
+        return members.Node(self, f"n{number}", self.nodes[number - 1])
+
+    def members(self):
+        """All nodes."""
+        return [self.node(number) for number in range(1, len(self.nodes) + 1)]
+
+    def part(self, name):
+        """Redis or the balancer, as something to break."""
+        return members.Member(self, name)
+
+    def balance(self, *nodes):
+        """Tells HAProxy to give new connections to these nodes only; what is connected stays."""
+        for member in self.members():
+            state = "ready" if member.name in [node.name for node in nodes] else "drain"
+            members.tell_haproxy(self.directory / "balancer.sock", f"set server relay/{member.name} state {state}")
 
     def restart(self, part, timeout=60):
         """`cluster-restart PART`."""

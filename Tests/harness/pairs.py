@@ -9,11 +9,12 @@ from .waiting import until
 
 
 class Pair:
-    """A sender and a receiver at one relay, good for a few transfers."""
+    """A sender and a receiver, good for a few transfers: at one relay, or each of the four connections at another node."""
 
-    def __init__(self, relay, *, source=None, timeout=15):
+    def __init__(self, relay, *, receiver=None, upload=None, download=None, source=None, timeout=15):
         self.relay, self.source, self.timeout = relay, source, timeout
-        self.receiver = relay.session("bob", receiving=True, source=source)
+        self.upload_at, self.download_at = upload or relay, download or receiver or relay
+        self.receiver = (receiver or relay).session("bob", receiving=True, source=source)
         self.sender = relay.session("alice", source=source)
         self.connections = []
 
@@ -24,12 +25,15 @@ class Pair:
         for connection in self.connections:
             with contextlib.suppress(OSError):
                 connection.close()
-        self.sender.close()
-        self.receiver.close()
+        for session in (self.sender, self.receiver):
+            # The node may be dead, or frozen.
+            with contextlib.suppress(OSError, TimeoutError):
+                session.close()
 
-    def connect(self):
-        """A raw connection to the relay, closed with the pair."""
-        connection = raw.Connection(self.relay.address, self.relay.ca, source=self.source, timeout=self.timeout)
+    def connect(self, relay=None):
+        """A raw connection to a relay (that of the sender unless it is said), closed with the pair."""
+        relay = relay or self.relay
+        connection = raw.Connection(relay.address, relay.ca, source=self.source, timeout=self.timeout)
         self.connections.append(connection)
         return connection
 
@@ -42,14 +46,14 @@ class Pair:
     def parked(self):
         """(offer, connection of the parked download, upload Start)."""
         offer, start = self.accepted()
-        download = self.connect()
+        download = self.connect(self.download_at)
         download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
         return offer, download, offer.start()
 
     def flowing(self, size=None):
         """(offer, download, upload): both heads are through; the body, of `size` bytes or chunked, is next."""
         offer, download, start = self.parked()
-        upload = self.connect()
+        upload = self.connect(self.upload_at)
         framing = "Transfer-Encoding: chunked" if size is None else f"Content-Length: {size}"
         upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", framing))
         return offer, download, upload

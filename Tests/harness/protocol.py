@@ -105,19 +105,24 @@ class _Loop:
     """One event loop on a thread of its own for every control connection (two threads at one TLS connection are more
     than Python's ssl can take)."""
 
+    _here, _lock = {}, threading.Lock()
+
     def __init__(self):
-        self._loop, self._lock = None, threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    @classmethod
+    def here(cls):
+        """That of the network namespace the caller is in: a thread stays where it was made."""
+        namespace = os.readlink("/proc/thread-self/ns/net")
+        with cls._lock:
+            if namespace not in cls._here:
+                cls._here[namespace] = cls()
+            return cls._here[namespace]
 
     def run(self, coroutine, timeout):
         """Runs a coroutine to its end and returns its value."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, daemon=True).start()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
-
-
-_loop = _Loop()
 
 
 class Session:
@@ -129,7 +134,8 @@ class Session:
         self.ids = (f"c{number}" for number in itertools.count(1))
         self.closed = None
         self._arrived, self._news = [], threading.Condition()
-        self.socket = _loop.run(self._open(source), 20)
+        self._loop = _Loop.here()
+        self.socket = self._loop.run(self._open(source), 20)
 
     async def _open(self, source):
         context = ssl.create_default_context(cafile=self.relay.ca)
@@ -168,12 +174,12 @@ class Session:
 
     def close(self):
         """Ends the connection."""
-        _loop.run(self.socket.close(), 10)
+        self._loop.run(self.socket.close(), 10)
 
     def send(self, **message):
         """Sends one message as it is; ConnectionError when the connection is over."""
         try:
-            _loop.run(self.socket.send(json.dumps(message)), 10)
+            self._loop.run(self.socket.send(json.dumps(message)), 10)
         except websockets.exceptions.ConnectionClosed as error:
             raise ConnectionError(str(error)) from None
 

@@ -25,6 +25,8 @@ class Relay:
     """A relay-server on a port of the system's choice, with everything it needs in one folder."""
 
     host = "127.0.0.1"
+    # What the command line begins with, and what else is in the server's environment.
+    prefix, environment = (), {}
 
     def __init__(self, binaries, certs, folder, *, registration="invite", level="info", arguments=(), state=None):
         self.binaries, self.certs, self.folder = binaries, certs, pathlib.Path(folder)
@@ -68,6 +70,7 @@ class Relay:
         """Starts the process and does not wait."""
         self.process = Process(
             [
+                *self.prefix,
                 self.binaries / "relay-server",
                 "serve",
                 "--listen",
@@ -84,7 +87,7 @@ class Relay:
                 self.level,
                 *self.arguments,
             ],
-            env=clean_environment(self.folder),
+            env=clean_environment(self.folder, **self.environment),
             folder=self.folder / "logs",
         )
         return self

@@ -121,7 +121,7 @@ extension RelayedTransfer {
             guard let index = rung.firstIndex(where: { $0.session == session }) else { return [] }
             rung.remove(at: index)
             state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
-            return endIfNobodyIsLeft()
+            return endIfNobodyIsLeft(otherwise: isNodeLost ? code : .peerOffline)
         case .accepted, .parked, .streaming, .streamed:
             if session == sender { return fail(.senderGone, except: session) }
             return session == receiver ? fail(code, except: session) : []
@@ -138,12 +138,14 @@ extension RelayedTransfer {
     }
 
     /// After a decline or a vanished session: does anybody still think about it?
-    private mutating func endIfNobodyIsLeft() -> [TransferAction] {
+    ///
+    /// - Parameter code: what a sender who does not wait is told when nobody has declined.
+    private mutating func endIfNobodyIsLeft(otherwise code: FailureCode = .peerOffline) -> [TransferAction] {
         guard case .ringing(let payload, let rung, let lastDecline, deadline: _) = state,
             rung.allSatisfy(\.hasDeclined)
         else { return [] }
         if let lastDecline { return end(.failed(lastDecline), [.failSender(lastDecline, by: .peer)]) }
-        guard waits else { return fail(.peerOffline) }
+        guard waits else { return fail(code) }
         state = .waiting(payload)
         return [.tellOffered(.waiting)]
     }

@@ -236,6 +236,12 @@ private enum Event: String, CaseIterable {
         #expect(transfer.sessionClosed(bob).map(word) == ["sender:peer_offline:relay", "end:peer_offline"])
     }
 
+    @Test func nobodyIsCalledAbsentWhoseNodeCannotBeReached() throws {
+        var transfer = try Stage.ringing.transfer(wait: false)
+        let lost = transfer.sessionClosed(bob, isNodeLost: true)
+        #expect(lost.map(word) == ["sender:cluster_unavailable:relay", "end:cluster_unavailable"])
+    }
+
     @Test func whoDeclinedIsNotToldThatItIsOver() throws {
         var transfer = try Stage.ringing.transfer()
         _ = transfer.sessionReceiving(carol, now: start)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redis says what is not true: old routes put back, and new ones made up. Nobody acts on them, and nothing leaves."""
+
+import hashlib
+import json
+import socket
+import ssl
+import threading
+
+import pytest
+
+from harness import protocol, raw
+from harness.pairs import Pair
+from harness.protocol import b64, unb64
+from harness.redis import Redis, wait_until_gone
+from harness.trial import whole, works
+from harness.waiting import until
+
+
+def digest_key(token):
+    """Where Redis keeps whose a token is."""
+    return "relay:token:" + b64(hashlib.sha256(unb64(token)).digest())
+
+
+def test_old_routes_restored_from_a_dump_are_not_acted_on(trial):
+    with trial() as t:
+        home, ring, third = t.nodes
+        bob = protocol.Identity("bob-of-old")
+        old = third.session(identity=bob, receiving=True)
+        with Pair(home, receiver=third) as pair:
+            _, unused = pair.accepted()
+            dump = t.redis.dump()
+            assert any(key.startswith(f"relay:receiving:{bob.name}:") for key in dump), sorted(dump)
+            incarnation = t.kill(third)
+        third.restart()
+        wait_until_gone(t.redis, third.name, incarnation)
+        old.close()
+        with ring.session(identity=bob, receiving=True) as session, home.session("alice") as alice:
+            t.fault("restored", f"{len(dump)} keys")
+            t.redis.restore(dump)
+            # They live again, and for as long as if the node had died now.
+            t.history.add("test", "lost", node=third.name, incarnation=incarnation)
+            # bob is where he is: he is rung there, once, and on the node of old nobody is.
+            offer = alice.offer(bob.name, protocol.pack(v=0, name="file"), wait=False)
+            assert session.ring()["transfer"] == offer.transfer
+            assert session.accept(offer.transfer).role == "download"
+            session.cancel(offer.transfer)
+            with raw.Connection(ring.address, ring.ca) as connection:
+                assert t.claim("old", connection, unused, "GET") == 403
+        # The dead incarnation's keys go, and the living one is back in its place.
+        wait_until_gone(t.redis, third.name, incarnation, 20)
+        until(lambda: t.redis.incarnation(third.name) not in (None, incarnation), 15, "the node's presence is its own")
+        whole(home, third, 1 << 20)
+        whole(third, home, 1 << 20)
+
+
+class Trap:
+    """A listener that a forged route leads to: with TLS and a certificate that is not of that name, or without.
+
+    `heard` is what came through TLS: it has to stay empty. `asked` counts connections.
+    """
+
+    def __init__(self, certs=None):
+        self.asked, self.heard = 0, b""
+        self._context = None
+        if certs:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certs.chain, certs.key)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            self.asked += 1
+            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+
+    def _serve(self, plain):
+        try:
+            plain.settimeout(10)
+            connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain
+            with connection:
+                while piece := connection.recv(4096):
+                    # Without TLS a ClientHello is all that may come: it holds no byte of anybody's.
+                    if self._context or piece[:1] != b"\x16":
+                        self.heard += piece
+        except OSError:
+            plain.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+
+@pytest.mark.parametrize("with_tls", [True, False], ids=["tls", "plain"])
+def test_a_forged_route_leads_nowhere(trial, with_tls):
+    with trial() as t, Trap(t.cluster.certs if with_tls else None) as trap:
+        home, ring, _ = t.nodes
+        incarnation = b64(bytes(16))
+        t.fault("forged", "a node, routes, tokens")
+        with Pair(home, receiver=ring) as pair:
+            bob = pair.receiver.identity.name
+            presence = json.dumps({"incarnation": incarnation, "address": trap.address, "version": "0.1.0"})
+            t.redis("SET", "relay:node:evil", presence, "PX", 60_000)
+            t.redis("SADD", "relay:nodes", "evil")
+            t.redis("SET", f"relay:receiving:{bob}:evil", f"{incarnation} 1,2,3", "PX", 60_000)
+            # An offer goes to the one who is there, and the route to elsewhere is tried in vain.
+            offer, start = pair.accepted()
+            # A token whose home is said to be there is not shown there.
+            t.redis("SET", digest_key(start.token), f"evil {incarnation}", "PX", 60_000)
+            with raw.Connection(ring.address, ring.ca) as download:
+                assert t.claim("bob", download, start, "GET") in (403, 503)
+            pair.sender.cancel(offer.transfer)
+            until(lambda: trap.asked > 0, 15, "somebody has asked at the trap")
+        # What is nonsense is passed over.
+        for value in ("", "evil", "\0" * 100, "x" * 100_000, '{"incarnation":', "evil " * 9):
+            for key in (f"relay:receiving:{bob}:n2", "relay:node:other", "relay:epoch", "relay:waiting:x:n1", "relay:nodes:"):
+                t.redis("SET", key, value, "PX", 3_000)
+        # Not even the epoch was to be trusted; who is new has to wait until that is settled.
+        until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)
+        whole(ring, home, 1 << 20)
+        assert trap.heard == b"", trap.heard[:200]
+        for name in ("evil", "other"):
+            t.redis("DEL", f"relay:node:{name}")
+        until(lambda: all(node.status() for node in t.nodes), 5, "all nodes are there")
+
+
+def test_nobody_is_believed_who_is_not_of_the_cluster(three):
+    """Redis can send a node to another one's port; a certificate of the same authority is not enough, it has to be that node's."""
+    home, ring, _ = three.members()
+    with Pair(home, receiver=ring) as pair:
+        with Redis(three.variables["RELAY_REDIS"]) as redis:
+            presence = json.loads(redis("GET", f"relay:node:{home.name}"))
+            # "evil" is said to be where n1 is: n1 answers there, with its own certificate.
+            redis("SET", "relay:node:evil", json.dumps(presence | {"incarnation": b64(bytes(16))}), "PX", 20_000)
+            redis("SADD", "relay:nodes", "evil")
+            redis("SET", f"relay:receiving:{pair.receiver.identity.name}:evil", f"{b64(bytes(16))} 1", "PX", 20_000)
+            offer, _ = pair.accepted()
+            pair.sender.cancel(offer.transfer)
+            redis("DEL", "relay:node:evil")
+        whole(ring, home, 65_536)

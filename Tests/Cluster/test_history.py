@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each rule of the history checker finds what it is there for, and nothing in a good history."""
+
+import io
+
+import pytest
+
+from harness import history_rules as rules
+from harness.history import History
+from harness.waiting import TooLate
+
+A, B = "a" * 64, "b" * 64
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    """The histories' clock."""
+    return Clock()
+
+
+@pytest.fixture
+def good(clock):
+    """A transfer that went well, on nodes that are as they were."""
+    history = History(clock)
+    for node in ("n1", "n2"):
+        history.add("test", "usage", node=node, moment="before", descriptors=20, resident=1 << 25)
+    history.add("test", "began", file="report", sha256=A, deadline=60)
+    history.add("bob", "claimed", token="t1", status=200)
+    history.add("alice", "claimed", token="t2", status=200)
+    history.add("bob", "took", file="report", prefix=True)
+    clock.now += 5
+    history.line("bob", '{"event":"received","name":"report","sha256":"%s"}' % A)
+    history.line("alice", '{"event":"delivered","name":"report","sha256":"%s"}' % A)
+    history.add("test", "ended", file="report", status=0)
+    history.add("test", "stored", file="report", sha256=A)
+    history.add("redis", "routes", routes=[("relay:receiving:bob:n1", "n1", "i1")])
+    for node in ("n1", "n2"):
+        history.add("test", "usage", node=node, moment="after", descriptors=20, resident=1 << 25)
+    return history
+
+
+def found(rule, history):
+    """What one rule says; and no other one sees the same."""
+    said = list(rule(history))
+    assert len(rules.problems(history)) == len(said), rules.problems(history)
+    return said
+
+
+def test_a_good_history_is_good(good):
+    rules.check_history(good)
+
+
+@pytest.mark.parametrize("status", [100, 200])
+def test_a_token_that_was_good_twice(good, status):
+    good.add("mallory", "claimed", token="t1", status=status)
+    assert found(rules.one_success_for_each_token, good) == ["token t1 was good 2 times: bob, mallory"]
+
+
+def test_a_token_may_be_refused_as_often_as_you_like(good):
+    for status in (403, 403, 503):
+        good.add("mallory", "claimed", token="t1", status=status)
+    rules.check_history(good)
+
+
+@pytest.mark.parametrize("who", ["received", "delivered", "stored"])
+def test_success_with_other_content(clock, who):
+    history = History(clock)
+    history.add("test", "began", file="report", sha256=A, deadline=60)
+    for name in ("received", "delivered", "stored"):
+        history.add("x", name, file="report", sha256=B if name == who else A)
+    history.add("test", "ended", file="report", status=0)
+    assert found(rules.success_means_equal_content, history) == [
+        f"report was {who} with other content than was sent"
+    ]
+
+
+def test_a_file_from_nowhere(good):
+    good.add("test", "stored", file="report (1)", sha256=A)
+    assert found(rules.success_means_equal_content, good) == ["report (1) was stored and never sent"]
+
+
+def test_a_reception_without_a_digest_is_not_a_success(good, clock):
+    history = History(clock)
+    history.add("test", "began", file="report", sha256=A, deadline=60)
+    history.add("test", "received", file="report")
+    history.add("test", "ended", file="report", status=rules.GAVE_UP)
+    assert found(rules.success_means_equal_content, history)
+
+
+def test_bytes_that_were_not_sent_so(good):
+    good.add("bob", "took", file="other", prefix=False)
+    assert found(rules.what_came_is_how_it_begins, good) == ["bob got bytes of other that were not sent so"]
+
+
+def test_a_transfer_that_is_stuck(good):
+    good.add("test", "began", file="film", sha256=A, deadline=60)
+    assert found(rules.every_transfer_ends, good) == ["film never ended"]
+
+
+def test_a_transfer_that_took_too_long(good, clock):
+    good.add("test", "began", file="film", sha256=A, deadline=60)
+    clock.now += 61
+    good.add("test", "ended", file="film", status=rules.GAVE_UP)
+    assert found(rules.every_transfer_ends, good) == ["film ended after 61.0 s, 60 s at most"]
+
+
+@pytest.mark.parametrize(
+    "status, delivered, received, on_disk, wrong",
+    [
+        (0, 1, 1, True, 0),
+        (rules.GAVE_UP, 0, 1, True, 0),
+        (77, 0, 0, False, 0),
+        (77, 0, 1, True, 1),
+        (0, 0, 1, True, 2),
+        (75, 1, 1, True, 1),
+        (0, 1, 0, False, 1),
+        (0, 1, 2, True, 2),
+        (0, 1, 1, False, 1),
+        (75, 0, 0, True, 1),
+        (0, 2, 1, True, 1),
+    ],
+)
+def test_verdicts_that_agree_and_those_that_do_not(clock, status, delivered, received, on_disk, wrong):
+    history = History(clock)
+    history.add("test", "began", file="report", sha256=A, deadline=60)
+    for name, count in (("received", received), ("delivered", delivered)):
+        for _ in range(count):
+            history.add("x", name, file="report", sha256=A)
+    history.add("test", "ended", file="report", status=status)
+    history.add("test", "stored", file="report", sha256=A if on_disk else None)
+    assert len(found(rules.both_sides_agree, history)) == wrong
+
+
+def test_a_route_that_outlives_its_owner(good, clock):
+    good.add("test", "lost", node="n1", incarnation="i1")
+    stale = ("relay:receiving:bob:n1", "n1", "i1")
+    clock.now += 15
+    good.add("redis", "routes", routes=[stale])
+    rules.check_history(good)
+    clock.now += 1
+    # The same node, started again, is another owner; a token's key may stay for the token's 60 s.
+    good.add("redis", "routes", routes=[("relay:node:n1", "n1", "i2"), ("relay:token:x", "n1", "i1")])
+    rules.check_history(good)
+    for _ in range(2):
+        good.add("redis", "routes", routes=[stale])
+    assert found(rules.no_route_outlives_its_owner, good) == [
+        "relay:receiving:bob:n1 is there 16.0 s after the end of n1"
+    ]
+
+
+def test_descriptors_that_stay_open(good):
+    good.add("test", "usage", node="n2", moment="after", descriptors=21, resident=1 << 25)
+    assert found(rules.back_to_the_baseline, good) == ["n2 has 21 descriptors, and had 20"]
+
+
+def test_memory_that_stays(good):
+    good.add("test", "usage", node="n2", moment="after", descriptors=19, resident=1 << 26)
+    assert found(rules.back_to_the_baseline, good) == ["n2 has grown by 32 MiB"]
+
+
+def test_a_node_nobody_looked_at(good):
+    good.add("test", "usage", node="n3", moment="after", descriptors=1, resident=1)
+    assert found(rules.back_to_the_baseline, good) == ["n3 was not looked at before"]
+
+
+def test_lines_of_clients_become_events():
+    history = History()
+    history.follow("bob", io.BytesIO(b'{"event":"ready","name":"bob"}\nwhat?\n[1]\n{"event":"x","at":1,"who":2}\n')).join(5)
+    assert [event["event"] for event in history.events()] == ["ready", "garbled", "garbled", "x"]
+    assert history.events("ready")[0]["file"] == "bob" and history.events("x")[0]["who"] == "bob"
+
+
+def test_waiting_has_an_end():
+    history = History()
+    history.add("bob", "ready")
+    assert history.wait_for("ready", 1, who="bob")["event"] == "ready"
+    with pytest.raises(TooLate):
+        history.wait_for("ready", 0.01, count=2)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redis killed, frozen, emptied, or shaken off again and again, in the middle of transfers."""
+
+import threading
+
+import pytest
+
+from harness import protocol, raw
+from harness.pairs import Pair, received
+from harness.redis import Redis, RedisError
+from harness.trial import outcome, works
+from harness.waiting import until
+
+
+def take_away(t, how):
+    """Redis dies, or freezes."""
+    redis = t.cluster.part("redis")
+    t.fault(how, "redis")
+    {"killed": redis.kill, "frozen": redis.freeze}[how]()
+
+
+def give_back(t, how):
+    """And is there again: empty when it was killed."""
+    redis = t.cluster.part("redis")
+    if how == "killed":
+        redis.restart()
+    else:
+        redis.thaw()
+    until(t.redis.answers, 10, "Redis answers")
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
+    with trial() as t:
+        home, ring, third = t.nodes
+        t.cluster.balance(home)
+        t.traffic.person("carol")
+        sending = t.crossing("alice", "bob", home, ring)
+        with Pair(third, timeout=30) as local, Pair(home, receiver=ring, timeout=30) as remote:
+            take_away(t, how)
+            sending.go_on()
+            t.traffic.through(sending)
+            assert not t.history.events("reconnecting"), "a transfer that runs does not need Redis"
+            # Both halves on one node: nothing is missing.
+            small(local)
+            # What needs Redis is refused in words within two seconds (and something more for a busy machine).
+            assert outcome(remote) == "cluster_unavailable"
+            # A client keeps trying until it is back (its node has seen carol, and lets her in without Redis).
+            t.cluster.balance(home)
+            waiting = t.traffic.send("carol", "bob", 1 << 20)
+            t.history.wait_for("reconnecting", 20, who="carol")
+            t.cluster.balance(*t.nodes)
+            give_back(t, how)
+            # Whoever was there before has full service within five seconds.
+            until(lambda: outcome(remote) is None, 5, "a transfer between two nodes", step=0.1)
+            # A name that nobody knows may be one that a node has not written again yet: new names have to wait for that.
+            until(lambda: works(home, ring), 10, "a transfer between new names", step=0.1)
+            t.traffic.through(waiting)
+        again = t.traffic.send("alice", "bob", 1 << 20)
+        t.traffic.through(again)
+
+
+def small(pair, size=100_000):
+    """One small transfer of a pair."""
+    offer, download, upload = pair.flowing(size)
+    upload.send(b"x" * size)
+    head, body = received(download)
+    assert head.status == 200 and body == b"x" * size
+    assert upload.answer(method="PUT").status == 200
+    pair.receiver.delivered(offer.transfer, size, "0" * 64)
+    offer.delivered(10)
+
+
+def test_redis_is_emptied_in_the_middle(trial):
+    with trial() as t:
+        home, ring, third = t.nodes
+        sending = t.crossing("alice", "bob", home, ring)
+        before = {key for key, _, _ in t.redis.routes() if not key.startswith("relay:token:")}
+        with Pair(home, receiver=ring, upload=third, timeout=30) as pair:
+            # A token that nobody has used yet, and one whose other half waits.
+            unused, start = pair.accepted()
+            waiting, parked, upload_start = pair.parked()
+            t.fault("emptied", "redis")
+            t.redis("FLUSHALL")
+            until(lambda: before <= {key for key, _, _ in t.redis.routes()}, 5, "everything is announced again")
+            assert t.redis("EXISTS", "relay:epoch") == 1
+            # Tokens whose owners live are as good as before, also where they have to be asked for.
+            upload = pair.connect(third)
+            status = t.claim("upload", upload, upload_start, "PUT", "Content-Length: 4", "Expect: 100-continue")
+            assert status == 100, status
+            upload.send(b"body")
+            assert received(parked)[1] == b"body"
+            download = pair.connect(third)
+            download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
+            assert unused.start().role == "upload"
+            for offer in (unused, waiting):
+                pair.sender.cancel(offer.transfer)
+        sending.go_on()
+        t.traffic.through(sending)
+        assert not t.history.events("reconnecting")
+        # Nobody was forgotten: whoever was there before can still log in, and be found.
+        again = t.traffic.send("alice", "bob", 1 << 20)
+        t.traffic.through(again)
+
+
+class Shaker:
+    """Closes connections to Redis again and again, until it is told to stop."""
+
+    def __init__(self, strike, pause):
+        self._strike, self._pause, self._stop, self.struck = strike, pause, threading.Event(), 0
+        self._thread = threading.Thread(target=self._shake, daemon=True)
+
+    def _shake(self):
+        while not self._stop.wait(self._pause):
+            try:
+                self.struck += self._strike()
+            except (OSError, RedisError):
+                continue
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join(10)
+
+
+@pytest.mark.parametrize("which", ["kill_subscriptions", "kill_commands"])
+def test_connections_to_redis_are_closed_in_a_loop(trial, which):
+    with trial() as t:
+        t.traffic.receiver("bob")
+        t.fault("closed in a loop", which)
+        # Without subscriptions everything works, a little later; without the others Redis is away, again and again.
+        pause = {"kill_subscriptions": 0.1, "kill_commands": 2}[which]
+        with Shaker(getattr(t.redis, which), pause) as shaker:
+            for _ in range(4):
+                t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
+            until(lambda: shaker.struck >= 12, 60, lambda: f"12 connections were closed, not {shaker.struck}")
+        # Nobody has lost a subscription for good: each node has one, and bells are heard.
+        until(lambda: len(t.redis.subscriptions()) == 3, 10, "three subscriptions")
+        t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
+
+
+def test_a_reset_storm_does_not_keep_a_node_busy(three):
+    with Redis(three.variables["RELAY_REDIS"]) as redis:
+        nodes = three.members()
+        with Shaker(lambda: redis.kill_subscriptions() + redis.kill_commands(), 0.02) as shaker:
+            before = [node.processor_seconds() for node in nodes]
+            # Ten seconds of it: this is about a rate, so time has to pass.
+            threading.Event().wait(10)
+            used = [node.processor_seconds() - start for node, start in zip(nodes, before)]
+        assert shaker.struck >= 20, shaker.struck
+        # A loop that does not wait would take all of a core; five percent of one is the table's limit.
+        assert max(used) < 0.5, used
+        until(lambda: len(redis.subscriptions()) == 3, 10, "three subscriptions")
+
+
+def test_lost_messages_cost_time_only(trial):
+    with trial() as t:
+        home, ring, _ = t.nodes
+        t.fault("publishing is forbidden", "redis")
+        t.redis("ACL", "SETUSER", "default", "-publish")
+        try:
+            with home.session("alice") as alice:
+                bob = protocol.Identity("bob-unheard")
+                # First the one, then the other: in both orders somebody would have had to be told.
+                ring.session(identity=bob).close()
+                offer = alice.offer(bob.name, protocol.pack(v=0, name="file"))
+                with ring.session(identity=bob, receiving=True) as session:
+                    assert session.ring(15)["transfer"] == offer.transfer
+                    assert session.accept(offer.transfer).role == "download"
+                    session.cancel(offer.transfer)
+                    second = alice.offer(bob.name, protocol.pack(v=0, name="file"))
+                    assert session.ring(15)["transfer"] == second.transfer
+        finally:
+            t.redis("ACL", "SETUSER", "default", "+publish")
+        until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)
+
+
+def test_messages_repeated_and_out_of_order_change_nothing(trial):
+    with trial() as t:
+        home, ring, _ = t.nodes
+        with t.redis.messages() as bells:
+            # A receiver who comes late is what bells are for.
+            t.traffic.person("bob")
+            sending = t.traffic.send("alice", "bob", 1 << 20)
+            t.history.wait_for("waiting", 30, file=sending.file)
+            t.cluster.balance(ring)
+            t.traffic.receiver("bob")
+            t.traffic.through(sending)
+            t.cluster.balance(*t.nodes)
+            heard = list(bells.seen)
+        assert heard
+        receiving = len(t.history.events("received"))
+        t.fault("repeated", f"{len(heard)} messages")
+        for _ in range(3):
+            for channel, payload in reversed(heard):
+                t.redis("PUBLISH", channel, payload)
+        with t.redis.messages() as bells:
+            t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
+            for channel, payload in reversed(list(bells.seen)):
+                t.redis("PUBLISH", channel, payload)
+        assert len(t.history.events("received")) == receiving + 1

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened, in the order in which it was seen: an append-only list of events from clients, nodes and tests.
+
+Each event is a dictionary with `at` (seconds of the monotonic clock), `who` and `event`. The names that rules look at:
+
+| event | fields | from |
+| --- | --- | --- |
+| `began` | `file`, `sha256`, `deadline` (seconds) | the test that starts a transfer |
+| `ended` | `file`, `status` (exit status of the sender) | the same |
+| `stored` | `file`, `sha256` (None: there is no such file) | the same, looking at the disk |
+| `delivered`, `received` | `file`, `sha256` | clients' JSON lines |
+| `claimed` | `token` (its SHA-256), `status` | raw clients |
+| `took` | `file`, `prefix` (whether the bytes are how the sent ones begin) | raw clients |
+| `lost` | `node`, `incarnation` | the test that kills a node |
+| `routes` | `routes`: (key, node, incarnation) | the scanner of Redis |
+| `usage` | `node`, `moment` (`before`, `after`), `descriptors`, `resident` | the baseline |
+| `fault` | `kind`, `target` | the test |
+"""
+
+import hashlib
+import json
+import threading
+import time
+
+from .waiting import TooLate
+
+
+class History:
+    """The list. Any thread may add to it, and wait for what comes."""
+
+    def __init__(self, clock=time.monotonic):
+        self._clock, self._events, self._news = clock, [], threading.Condition()
+
+    def now(self):
+        """The clock of the stamps."""
+        return self._clock()
+
+    def add(self, who, event, **fields):
+        """Appends one event, stamped now."""
+        with self._news:
+            made = {"at": self._clock(), "who": who, "event": event, **fields}
+            self._events.append(made)
+            self._news.notify_all()
+        return made
+
+    def line(self, who, text):
+        """Appends a line of a client's `--json` output; what is no JSON object is an event called `garbled`."""
+        try:
+            fields = json.loads(text)
+            event = fields.pop("event")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            self.add(who, "garbled", text=text[:200])
+            return
+        # `at` and `who` are this list's own; a client calls the name of the file `name`.
+        fields = {key: value for key, value in fields.items() if key not in ("at", "who", "file")}
+        if "name" in fields:
+            fields["file"] = fields.pop("name")
+        self.add(who, event, **fields)
+
+    def follow(self, who, stream):
+        """Appends the lines of a binary stream as they come, on a thread of its own."""
+
+        def read():
+            with stream:
+                for text in stream:
+                    self.line(who, text.decode("utf-8", "replace"))
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread
+
+    def events(self, event=None, **fields):
+        """Those with that name and those fields, in order."""
+        with self._news:
+            return [each for each in self._events if _matches(each, event, fields)]
+
+    def wait_for(self, event, timeout, count=1, where=lambda _: True, **fields):
+        """Waits until there are `count` such events and returns the last of them; TooLate after `timeout` seconds."""
+        with self._news:
+
+            def found():
+                return [each for each in self._events if _matches(each, event, fields) and where(each)]
+
+            if not self._news.wait_for(lambda: len(found()) >= count, timeout):
+                raise TooLate(f"not within {timeout} s: {count} × {event} {fields}; had\n{self.tail()}")
+            return found()[count - 1]
+
+    def tail(self, count=60):
+        """The last events but progress, one a line."""
+        with self._news:
+            shown = [each for each in self._events if each["event"] not in ("progress", "routes")][-count:]
+            first = self._events[0]["at"] if self._events else 0
+        return "\n".join(
+            f"{each['at'] - first:8.3f} {each['who']}: {each['event']} "
+            + " ".join(f"{key}={value}" for key, value in each.items() if key not in ("at", "who", "event"))
+            for each in shown
+        )
+
+
+def _matches(event, name, fields):
+    return (name is None or event["event"] == name) and all(event.get(key) == value for key, value in fields.items())
+
+
+def digest_of(token):
+    """How a token appears in a history: never itself."""
+    return hashlib.sha256(token.encode()).hexdigest()[:16]

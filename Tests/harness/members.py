@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a cluster one by one: where they are, how they are, and everything that can be done to them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from . import measure
+from .executables import clean_environment
+from .relay import Relay
+from .waiting import until
+
+
+def gone(pid):
+    """Whether a process is over."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return True
+
+
+class Member:
+    """A process that cluster/up keeps."""
+
+    def __init__(self, cluster, name):
+        self.cluster, self.name = cluster, name
+
+    @property
+    def pid(self):
+        """Its process id, also after a restart."""
+        return int((self.cluster.directory / f"{self.name}.pid").read_text())
+
+    def kill(self):
+        """kill -9, and it is over."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: gone(pid), 5, f"{self.name} is dead")
+
+    def freeze(self):
+        """SIGSTOP: it is there and does nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self):
+        """`cluster-restart`: it serves again when this returns."""
+        done = self.cluster.restart(self.name)
+        assert done.returncode == 0, (done, self.cluster.log_of(self.name)[-2000:])
+
+    def processor_seconds(self):
+        """How long it has computed, all threads together."""
+        with open(f"/proc/{self.pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Node(Member, Relay):
+    """A node, as a relay by itself."""
+
+    def __init__(self, cluster, name, port):
+        Member.__init__(self, cluster, name)
+        self.binaries, self.folder, self.certs = cluster.binaries, cluster.folder, cluster.certs
+        self.state, self.port, self._watcher = cluster.directory / name, port, None
+        self.registration = cluster.registration
+
+    # Both parents have a pid, and only one of them starts its process itself.
+    pid = Member.pid
+
+    def logs(self):
+        """What it has printed."""
+        return self.cluster.log_of(self.name)
+
+    def status(self):
+        """What `relay-server status --json` says."""
+        done = subprocess.run(
+            [self.binaries / "relay-server", "status", "--json", "--state-dir", self.state],
+            timeout=20, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            env=clean_environment(self.folder),
+        )
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)
+
+    def descriptors(self):
+        """How many it has open."""
+        return measure.descriptors(self.pid)
+
+
+def tell_haproxy(path, command):
+    """One command on HAProxy's socket; its answer has to be empty."""
+    with socket.socket(socket.AF_UNIX) as balancer:
+        balancer.settimeout(5)
+        balancer.connect(str(path))
+        balancer.sendall(command.encode() + b"\n")
+        answer = b"".join(iter(lambda: balancer.recv(4096), b"")).decode().strip()
+    assert not answer, f"{command}: {answer}"

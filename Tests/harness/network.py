@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several machines in one: network namespaces on a bridge, and a firewall in between that cuts what a test names.
+
+The thread that enters a Network, and what it starts, is in a namespace of its own with the bridge. Nothing of the
+machine's network is touched, and everything is gone with the processes in it, however they end. It needs root.
+"""
+
+import ctypes
+import itertools
+import os
+import subprocess
+
+import pytest
+
+from .executables import clean_environment
+from .processes import Process
+from .waiting import until
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Network:
+    """The bridge, with this thread at 10.77.0.254, and hosts at 10.77.0.1 and so on."""
+
+    here = "10.77.0.254"
+
+    def __init__(self, folder):
+        if os.geteuid() != 0:
+            pytest.skip("network namespaces need root")
+        self.folder, self._hosts, self._numbers = folder, {}, itertools.count(1)
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+    def __enter__(self):
+        _checked(_libc.unshare(CLONE_NEWNET))
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "link", "add", "relay0", "type", "bridge")
+        run("ip", "address", "add", f"{self.here}/24", "dev", "relay0")
+        run("ip", "link", "set", "relay0", "up")
+        for family, hooks in (("bridge", ("forward",)), ("inet", ("input", "output"))):
+            run("nft", "add", "table", family, "faults")
+            for hook in hooks:
+                run("nft", "add", "chain", family, "faults", hook, f"{{ type filter hook {hook} priority 0; }}")
+        return self
+
+    def __exit__(self, *_):
+        for holder, _ in self._hosts.values():
+            holder.kill()
+        _checked(_libc.setns(self._home, CLONE_NEWNET))
+        os.close(self._home)
+
+    def host(self, name):
+        """A new host; returns (its address, what a command line has to begin with to run there)."""
+        number = next(self._numbers)
+        address = f"10.77.0.{number}"
+        outside = os.readlink("/proc/thread-self/ns/net")
+        # It holds the namespace, and ends with its standard input.
+        holder = Process(
+            ["unshare", "--net", "cat"], env=clean_environment(self.folder), folder=self.folder / "logs",
+            stdin=subprocess.PIPE, name=f"host-{name}",
+        )
+        until(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != outside, 10, "the host has a network of its own")
+        prefix = ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
+        run("ip", "link", "add", f"relay{number}", "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
+        run("ip", "link", "set", f"relay{number}", "master", "relay0", "up")
+        for command in (
+            ("link", "set", "lo", "up"),
+            ("address", "add", f"{address}/24", "dev", "eth0"),
+            ("link", "set", "eth0", "up"),
+        ):
+            run(*prefix, "ip", *command)
+        self._hosts[name] = (holder, address)
+        return address, prefix
+
+    def address(self, name):
+        """A host's address."""
+        return self._hosts[name][1]
+
+    def cut(self, one, other, *, both=True):
+        """Nothing gets from one host to the other any more (nor back, unless it is one way)."""
+        for source, target in ((one, other), (other, one))[: 2 if both else 1]:
+            self._rule("bridge", "forward", f"ip saddr {self.address(source)} ip daddr {self.address(target)} drop")
+
+    def cut_from_here(self, name, port, *, verdict="drop", source_port=None):
+        """Nothing gets from a host to that port of ours, or back; or only one connection is hit."""
+        address = self.address(name)
+        came = f"tcp sport {source_port} " if source_port else ""
+        back = f"tcp dport {source_port} " if source_port else ""
+        self._rule("inet", "input", f"ip saddr {address} {came}tcp dport {port} {verdict}")
+        if verdict == "drop":
+            self._rule("inet", "output", f"ip daddr {address} {back}tcp sport {port} drop")
+
+    def _rule(self, family, chain, rule):
+        run("nft", "add", "rule", family, "faults", chain, *rule.split())
+
+    def heal(self):
+        """Everything gets through again."""
+        for family in ("bridge", "inet"):
+            run("nft", "flush", "table", family, "faults")
+
+
+def run(*command):
+    """One command, which has to succeed."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=15, check=False,
+        env={"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
+    )
+    assert done.returncode == 0, (command, done.stderr)
+    return done.stdout
+
+
+def _checked(result):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

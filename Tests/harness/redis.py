@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redis as a test sees it: a small client (RESP2, one blocking connection), and what can be done to it."""
+
+import json
+import re
+import socket
+import threading
+
+from .waiting import until
+
+# Which node, and which incarnation of it, a value is about: see docs/cluster-protocol.md, section 2.
+_OWNED = re.compile(r"relay:(receiving|waiting|transfer):.+:([^:]+)\Z")
+
+
+class RedisError(Exception):
+    """Redis answered with an error."""
+
+
+class Redis:
+    """A connection, made anew whenever the last one is broken."""
+
+    def __init__(self, url, timeout=5):
+        matched = re.fullmatch(r"redis://(?:[^:@]*:([^@]*)@)?([^:/]+):(\d+)(?:/\d+)?", url)
+        self.password, self.host, self.port = matched[1], matched[2], int(matched[3])
+        self.timeout, self._lock, self._file, self._socket = timeout, threading.Lock(), None, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends the connection."""
+        if self._socket:
+            self._file.close()
+            self._socket.close()
+        self._socket = self._file = None
+
+    def connect(self):
+        """Makes the connection now."""
+        self._socket = socket.create_connection((self.host, self.port), self.timeout)
+        self._file = self._socket.makefile("rb")
+        if self.password:
+            self._ask(("AUTH", self.password))
+
+    def __call__(self, *arguments):
+        """One command; strings and numbers go in, bytes, numbers and lists come out. RedisError, or OSError."""
+        with self._lock:
+            try:
+                if not self._socket:
+                    self.connect()
+                return self._ask(arguments)
+            except OSError:
+                self.close()
+                raise
+
+    def _ask(self, arguments):
+        self.send(*arguments)
+        return self.reply()
+
+    def send(self, *arguments):
+        """Writes one command."""
+        words = [each if isinstance(each, bytes) else str(each).encode() for each in arguments]
+        self._socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(each), each) for each in words))
+
+    def reply(self):
+        """Reads one reply."""
+        line = self._file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("Redis has closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RedisError(rest.decode())
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if int(rest) < 0:
+            return None
+        if kind == b"*":
+            return [self.reply() for _ in range(int(rest))]
+        return self._file.read(int(rest) + 2)[:-2]
+
+    def answers(self):
+        """Whether it answers."""
+        try:
+            return self("PING") == b"PONG"
+        except (OSError, RedisError):
+            return False
+
+    def keys(self, pattern="relay:*"):
+        """All keys that match, sorted."""
+        found, cursor = set(), b"0"
+        while True:
+            cursor, some = self("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            found.update(key.decode() for key in some)
+            if cursor == b"0":
+                return sorted(found)
+
+    def incarnation(self, node):
+        """What a node calls itself, or None when it has no presence."""
+        value = self("GET", f"relay:node:{node}")
+        return json.loads(value)["incarnation"] if value else None
+
+    def routes(self):
+        """(key, node, incarnation) of every key that belongs to a node."""
+        found = []
+        for key in self.keys():
+            owned = _OWNED.match(key)
+            if key.startswith("relay:node:"):
+                if incarnation := self.incarnation(node := key.removeprefix("relay:node:")):
+                    found.append((key, node, incarnation))
+            elif owned or key.startswith("relay:token:"):
+                value = self("GET", key)
+                words = value.decode().split() if value else []
+                if owned and words:
+                    found.append((key, owned[2], words[0]))
+                elif len(words) == 2:
+                    found.append((key, words[0], words[1]))
+        return found
+
+    def dump(self, pattern="relay:*"):
+        """{key: (serialised value, milliseconds to live or 0)}, as RESTORE takes it."""
+        found = {}
+        for key in self.keys(pattern):
+            value, left = self("DUMP", key), self("PTTL", key)
+            if value is not None:
+                found[key] = (value, max(0, left))
+        return found
+
+    def restore(self, dump):
+        """Puts a dump back over what is there now."""
+        for key, (value, left) in dump.items():
+            self("RESTORE", key, left, value, "REPLACE")
+
+    def subscriptions(self):
+        """The ids of connections that are subscribed to something."""
+        return self._clients("pubsub")
+
+    def _clients(self, kind):
+        listed = self("CLIENT", "LIST", "TYPE", kind).decode()
+        return [int(found) for found in re.findall(r"^id=(\d+) ", listed, re.MULTILINE)]
+
+    def kill_subscriptions(self):
+        """Closes them; how many there were."""
+        return self("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def kill_commands(self):
+        """Closes all the others but this one; how many there were."""
+        return self("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def messages(self, pattern="relay:bell:*"):
+        """Listens on a connection of its own; returns Messages."""
+        return Messages(self, pattern)
+
+
+class Messages:
+    """What was published since: a list of (channel, payload) that grows."""
+
+    def __init__(self, redis, pattern):
+        self.seen = []
+        self._redis = Redis(f"redis://:{redis.password or ''}@{redis.host}:{redis.port}", timeout=60)
+        self._redis.connect()
+        self._redis.send("PSUBSCRIBE", pattern)
+        self._redis.reply()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        try:
+            while True:
+                _, _, channel, payload = self._redis.reply()
+                self.seen.append((channel.decode(), payload))
+        except (OSError, ValueError, AttributeError):
+            return
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # The reader hears of it and lets go.
+        self._redis._socket.shutdown(socket.SHUT_RDWR)
+
+
+class Scanner:
+    """Looks at the routes twice a second, and appends them to a history, until it is told to stop."""
+
+    def __init__(self, redis, history):
+        self._redis, self._history, self._stop = redis, history, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self):
+        while not self._stop.wait(0.5):
+            try:
+                self._history.add("redis", "routes", routes=self._redis.routes())
+            except (OSError, RedisError, ValueError, KeyError):
+                # It is one of the things that are broken on purpose, and what is in there may be forged.
+                continue
+
+    def stop(self):
+        """The last look is over."""
+        self._stop.set()
+        self._thread.join(30)
+        self._redis.close()
+
+
+def wait_until_gone(redis, node, incarnation, timeout=17):
+    """Waits until no route names that incarnation, as rule 11 of the fault table has it."""
+    def left():
+        return [
+            key for key, owner, of in redis.routes()
+            if (owner, of) == (node, incarnation) and not key.startswith("relay:token:")
+        ]
+
+    until(lambda: not left(), timeout, lambda: f"no route of {node} is left: {left()}", step=0.2)

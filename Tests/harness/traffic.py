@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transfers between real clients, each seen from both sides and on the disk, in a history."""
+
+import os
+import signal
+import subprocess
+
+from . import content
+from .waiting import background, until
+
+MiB = content.MiB
+
+
+class Traffic:
+    """People at one relay or cluster, their receivers, and what they send each other."""
+
+    def __init__(self, relay, folder, history):
+        self.relay, self.folder, self.history = relay, folder, history
+        self.people, self.sendings, self.receivers = {}, [], {}
+
+    def person(self, name):
+        """Somebody with a profile, registered the first time."""
+        if name not in self.people:
+            self.people[name] = self.relay.person(name, self.folder)
+        return self.people[name]
+
+    def receiver(self, name, *arguments):
+        """Starts `receive --json` and waits until it can be offered something."""
+        person = self.person(name)
+        ready = len(self.history.events("ready", who=name))
+        process = self._watched(person.receive, name, *arguments, once=False, ready=False)
+        self.history.wait_for("ready", 30, ready + 1, who=name)
+        self.receivers[name] = process
+        return process
+
+    def _watched(self, start, name, *arguments, **options):
+        reading, writing = os.pipe()
+        try:
+            process = start(*arguments, "--json", stdout=writing, **options)
+        finally:
+            os.close(writing)
+        process.watcher = self.history.follow(name, os.fdopen(reading, "rb"))
+        return process
+
+    def send(self, sender, receiver, size, *, timeout=60, deadline=90):
+        """Starts `send --json` of a new file and returns the Sending; it may take `deadline` seconds in all."""
+        file = f"{sender}-{receiver}-{len(self.sendings) + 1:03}"
+        path = self.folder / file
+        sha256 = content.file(path, file, size)
+        self.history.add("test", "began", file=file, sha256=sha256, deadline=deadline)
+        process = self._watched(
+            self.person(sender).send, sender, self.person(receiver), path, "--timeout", f"{timeout}s"
+        )
+        sending = Sending(self, file, path, process, sender, receiver, deadline)
+        self.sendings.append(sending)
+        return sending
+
+    def through(self, *sendings):
+        """Waits until these (or all) have ended well, and have been looked at on the disk."""
+        for sending in sendings or self.sendings:
+            sending.ended()
+            assert sending.status == 0, f"{sending.file}\n{sending.process.tail()}\n{self.history.tail()}"
+
+    def stop(self):
+        """Ends the receivers, as their people would."""
+        for name, process in self.receivers.items():
+            process.signal(signal.SIGCONT)
+            process.signal(signal.SIGINT)
+            process.wait(15)
+            process.watcher.join(5)
+        self.receivers.clear()
+        for person in self.people.values():
+            for path in person.inbox.rglob("*"):
+                if path.is_file() and not path.name.endswith(".part"):
+                    # A second copy: nobody sent anything of that name.
+                    self.history.add("test", "stored", file=path.name, sha256=content.sha256(path))
+
+
+class Sending:
+    """One file on its way."""
+
+    def __init__(self, traffic, file, path, process, sender, receiver, deadline):
+        self.traffic, self.file, self.path, self.process = traffic, file, path, process
+        self.sender, self.receiver, self._deadline = sender, receiver, deadline
+        self._inbox = traffic.person(receiver).inbox
+        self.status, self._looked_at = None, False
+        self._end = background(self._wait)
+
+    def _wait(self):
+        try:
+            self.status = self.process.popen.wait(self._deadline + 5)
+        except subprocess.TimeoutExpired:
+            return
+        self.process.watcher.join(5)
+        self.traffic.history.add("test", "ended", file=self.file, status=self.status)
+
+    @property
+    def stored(self):
+        """Where the receiver stores it."""
+        return self._inbox / self.file
+
+    def arrived(self):
+        """How many bytes of it the receiver has, in whatever file."""
+        sizes = [0]
+        for where, _, names in os.walk(self._inbox):
+            for name in names:
+                try:
+                    sizes.append(os.lstat(os.path.join(where, name)).st_size)
+                except FileNotFoundError:
+                    continue
+        return max(sizes)
+
+    def held(self, some=4 * MiB):
+        """Waits until `some` of it has arrived, and freezes the receiver: now it is in the middle. `go_on` thaws it."""
+        receiver = self.traffic.receivers[self.receiver]
+        until(lambda: self.arrived() >= some, 60, lambda: f"{some} bytes of {self.file}\n{self.traffic.history.tail()}")
+        receiver.signal(signal.SIGSTOP)
+        assert not self.stored.exists(), f"{self.file} was too quick: it has to be larger"
+        return self
+
+    def go_on(self):
+        """The receiver takes bytes again."""
+        self.traffic.receivers[self.receiver].signal(signal.SIGCONT)
+
+    def ended(self):
+        """Waits for the end, and looks at the disk; the exit status is in `status`, None if it has not ended."""
+        self._end.result(self._deadline + 20)
+        if self._looked_at:
+            return self
+        self._looked_at = True
+        sha256 = content.sha256(self.stored) if self.stored.exists() else None
+        self.traffic.history.add("test", "stored", file=self.file, sha256=sha256)
+        self.path.unlink(missing_ok=True)
+        self.stored.unlink(missing_ok=True)
+        return self

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fault and everything that is watched around it: traffic, routes, what the nodes use. The history decides."""
+
+import signal
+
+from . import protocol, raw
+from .baseline import Baseline
+from .history import History, digest_of
+from .history_rules import check_history
+from .pairs import Pair, wait_for_bytes
+from .redis import Redis, Scanner
+from .traffic import MiB, Traffic
+
+# Larger than what sockets and nodes hold on the way: a receiver that does not read leaves it in the middle.
+LARGE = 96 * MiB
+
+
+class Trial:
+    """`with Trial(cluster, folder) as trial:` break something, and let what is on its way end; the rest is done here."""
+
+    def __init__(self, cluster, folder):
+        self.cluster, self.history = cluster, History()
+        self.traffic = Traffic(cluster, folder, self.history)
+        self.redis = Redis(cluster.variables["RELAY_REDIS"])
+        self.nodes = cluster.members()
+
+    def __enter__(self):
+        self._warm_up()
+        self._baseline = Baseline(self.nodes, self.history)
+        self._scanner = Scanner(Redis(self.cluster.variables["RELAY_REDIS"]), self.history)
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            for sending in self.traffic.sendings:
+                sending.ended()
+            self.traffic.stop()
+            self._scanner.stop()
+            self._baseline.compare()
+            check_history(self.history)
+        else:
+            self._scanner.stop()
+        self.redis.close()
+
+    def _warm_up(self):
+        """A stream between any two nodes: every link is there, and every pool has had its first use."""
+        for one in self.nodes:
+            for other in self.nodes:
+                if one is not other:
+                    whole(one, other, 4 * MiB)
+
+    def fault(self, kind, target):
+        """Writes down what is about to be broken."""
+        return self.history.add("test", "fault", kind=kind, target=target)
+
+    def kill(self, node):
+        """kill -9 of a node; returns the incarnation that is gone."""
+        incarnation = self.redis.incarnation(node.name)
+        self.fault("killed", node.name)
+        node.kill()
+        self.history.add("test", "lost", node=node.name, incarnation=incarnation)
+        return incarnation
+
+    def crossing(self, sender, receiver, home, ring, size=LARGE):
+        """A file of `sender`, whose control connection is on `home`, to `receiver` on `ring`; its two halves are on
+        different ones of these two nodes. Held in the middle."""
+        self.cluster.balance(ring)
+        receiving = self.traffic.receiver(receiver)
+        # It takes the offer when everything is where it should be.
+        receiving.signal(signal.SIGSTOP)
+        self.cluster.balance(home)
+        sending = self.traffic.send(sender, receiver, size)
+        self.history.wait_for("ringing", 30, file=sending.file)
+        # Each has one connection now, so the balancer gives them one half each.
+        self.cluster.balance(home, ring)
+        receiving.signal(signal.SIGCONT)
+        sending.held()
+        self.cluster.balance(*self.nodes)
+        return sending
+
+    def goes_on(self, sending, fault, limit):
+        """Waits until the sender's bytes flow again, at most `limit` seconds after the fault."""
+        since = fault["at"]
+        self.history.wait_for(
+            "started", max(0.1, since + limit - self.history.now()), who=sending.sender, where=lambda each: each["at"] > since
+        )
+
+    def claim(self, who, connection, start, method, *fields):
+        """Shows a token, and writes down the answer's status when it is there (None: the connection ended)."""
+        path = "/upload" if method == "PUT" else "/download"
+        connection.send(raw.request(method, path, f"Authorization: Bearer {start.token}", *fields))
+        head = connection.head()
+        status = head.status if head else None
+        self.history.add(who, "claimed", token=digest_of(start.token), status=status)
+        return status
+
+
+def whole(one, other, size):
+    """A transfer with the sender and its upload on one node, the receiver and its download on another."""
+    with Pair(one, receiver=other, timeout=30) as pair:
+        offer, download, upload = pair.flowing(size)
+        upload.send(b"x" * 65_536)
+        download.head()
+        for _ in range(size // 65_536 - 1):
+            upload.send(b"x" * 65_536)
+            wait_for_bytes(download, 65_536)
+            download.buffer = b""
+        assert upload.answer(method="PUT").status == 200
+        pair.receiver.delivered(offer.transfer, size, "0" * 64)
+        assert offer.delivered(10)["size"] == size
+
+
+def refused_code(function):
+    """The code with which a request of a control connection is refused, or its transfer fails; None when neither."""
+    try:
+        function()
+    except (protocol.Refused, protocol.Failed) as error:
+        return error.code
+    return None
