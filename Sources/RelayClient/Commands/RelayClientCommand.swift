@@ -33,7 +33,7 @@ struct RelayClientCommand: AsyncParsableCommand {
             // The parser quotes arguments as they are, and an argument may hold anything.
             let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
             let text = Array(lines.map { DisplayName.line(String($0)) + "\n" }.joined().utf8)
-            _ = text.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            _ = unsafe text.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
             exit(withError: ExitCode.validationFailure)
         } catch {
             exit(withError: error)

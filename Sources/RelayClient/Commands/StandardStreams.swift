@@ -21,7 +21,7 @@ enum StandardStreams {
         var line = text + "\n"
         line.withUTF8 { bytes in
             // A reader that has left wants no more.
-            try? SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: STDOUT_FILENO)
+            try? unsafe SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: STDOUT_FILENO)
         }
     }
 }

@@ -18,9 +18,9 @@ enum IPAddress: Hashable, Sendable {
     /// Reads the text forms of RFC 4291, section 2.2 and dotted IPv4; anything else is nil.
     init?(_ text: some StringProtocol) {
         var bytes = [UInt8](repeating: 0, count: 16)
-        if inet_pton(AF_INET, String(text), &bytes) == 1 {
+        if unsafe inet_pton(AF_INET, String(text), &bytes) == 1 {
             self = .v4(Array(bytes.prefix(4)))
-        } else if inet_pton(AF_INET6, String(text), &bytes) == 1 {
+        } else if unsafe inet_pton(AF_INET6, String(text), &bytes) == 1 {
             self = .v6(bytes)
         } else {
             return nil

@@ -11,8 +11,8 @@ enum FileMode {
     /// under the eyes of other threads. Where that account is missing, nobody but the owner gets anything.
     private static func currentMask() -> mode_t {
         guard let status = try? OpenFile("/proc/self/status", flags: O_RDONLY) else { return 0o077 }
-        let text = String(unsafeUninitializedCapacity: 4096) { space in
-            Swift.max(0, read(status.descriptor, space.baseAddress, space.count))
+        let text = unsafe String(unsafeUninitializedCapacity: 4096) { space in
+            unsafe Swift.max(0, read(status.descriptor, space.baseAddress, space.count))
         }
         let line = text.split(separator: "\n").first { line in line.hasPrefix("Umask:") }
         return line.flatMap { line in mode_t(line.dropFirst(6).filter(\.isWholeNumber), radix: 8) } ?? 0o077

@@ -84,7 +84,9 @@ final class FileSink: ContentSink {
         state.gathered.removeAll(keepingCapacity: true)
         state.gatheredBytes = 0
         for buffer in buffers {
-            try buffer.withUnsafeReadableBytes { bytes in try SystemCall.writeAll(bytes, to: file.descriptor) }
+            try unsafe buffer.withUnsafeReadableBytes { bytes in
+                try unsafe SystemCall.writeAll(bytes, to: file.descriptor)
+            }
             state.written += UInt64(buffer.readableBytes)
         }
     }
@@ -148,12 +150,12 @@ final class FileSink: ContentSink {
     /// Whether the `.part` name still means the file that was made.
     private func isStillOurs() -> Bool {
         var status = stat()
-        guard fstatat(directory.descriptor, partialName, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
+        guard unsafe fstatat(directory.descriptor, partialName, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
         return OpenFile.Identity(status) == identity
     }
 
     private func removePartial() {
-        if isStillOurs() { unlinkat(directory.descriptor, partialName, 0) }
+        if isStillOurs() { unsafe unlinkat(directory.descriptor, partialName, 0) }
     }
 
     /// Twelve random characters are taken only where somebody made them be.

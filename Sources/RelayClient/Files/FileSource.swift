@@ -73,7 +73,7 @@ final class FileSource: ContentSource {
         // Files of /proc and the like say that they are empty and are not: nothing is known about their size.
         var probe: UInt8 = 0
         let looksEmpty = status.st_size == 0
-        let hasContent = try looksEmpty && SystemCall.check { pread(file.descriptor, &probe, 1, 0) } > 0
+        let hasContent = try looksEmpty && SystemCall.check { unsafe pread(file.descriptor, &probe, 1, 0) } > 0
         size = hasContent ? nil : UInt64(max(0, status.st_size))
         state = Mutex(State(file: file))
         posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
@@ -94,7 +94,7 @@ final class FileSource: ContentSource {
     func rewind() async throws {
         try await BlockingWork.files.run { [self] in
             var status = stat()
-            guard stat(path, &status) == 0, Version(status) == opened else { throw changedBetween }
+            guard unsafe stat(path, &status) == 0, Version(status) == opened else { throw changedBetween }
             state.withLock { state in state.offset = 0 }
         }
     }
@@ -112,8 +112,10 @@ final class FileSource: ContentSource {
         let length = left.map { left in Int(min(UInt64(wanted), left)) } ?? wanted
         var buffer = ByteBuffer()
         let offset = state.offset
-        let count = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Swift.max(1, length)) { space in
-            try SystemCall.check { pread(file.descriptor, space.baseAddress, Swift.max(1, length), off_t(offset)) }
+        let count = try unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Swift.max(1, length)) { space in
+            try SystemCall.check {
+                unsafe pread(file.descriptor, space.baseAddress, Swift.max(1, length), off_t(offset))
+            }
         }
         guard let left else {
             state.offset += Int64(count)

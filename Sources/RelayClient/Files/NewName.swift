@@ -22,11 +22,11 @@ enum NewName {
         do throws(SystemFailure) {
             switch method {
             case .rename:
-                try SystemCall.check { CLinux_rename_noreplace(descriptor, partial, final) }
+                try SystemCall.check { unsafe CLinux_rename_noreplace(descriptor, partial, final) }
             case .link:
-                try SystemCall.check { linkat(descriptor, partial, descriptor, final, 0) }
+                try SystemCall.check { unsafe linkat(descriptor, partial, descriptor, final, 0) }
                 // The content is there under its final name; a second name left behind is no reason to fail.
-                unlinkat(descriptor, partial, 0)
+                unsafe unlinkat(descriptor, partial, 0)
             }
             return true
         } catch {

@@ -17,7 +17,7 @@ final class OpenFile: Sendable {
         _ path: String, in directory: OpenFile? = nil, flags: Int32, mode: mode_t = 0
     ) throws(SystemFailure) {
         let base = directory?.descriptor ?? AT_FDCWD
-        self.init(descriptor: try SystemCall.check { openat(base, path, flags | O_CLOEXEC, mode) })
+        self.init(descriptor: try SystemCall.check { unsafe openat(base, path, flags | O_CLOEXEC, mode) })
     }
 
     /// Which file it is, whatever it is called.

@@ -17,7 +17,7 @@ final class ReceiveDirectory: Sendable {
         let shown = DisplayName.escape(path)
         do {
             let directory = try OpenFile(path, flags: O_RDONLY | O_DIRECTORY)
-            try SystemCall.check { faccessat(directory.descriptor, ".", W_OK | X_OK, AT_EACCESS) }
+            try SystemCall.check { unsafe faccessat(directory.descriptor, ".", W_OK | X_OK, AT_EACCESS) }
             return ReceiveDirectory(path: absolute(path), directory: directory)
         } catch {
             throw FileError(code: .cannotCreate, message: words(for: error, shown: shown))
@@ -36,7 +36,8 @@ final class ReceiveDirectory: Sendable {
     /// The bytes this user can still write here; nil where the file system does not say.
     func freeSpace() -> UInt64? {
         var space = statvfs()
-        guard (try? SystemCall.check { fstatvfs(directory.descriptor, &space) }) != nil, space.f_blocks > 0 else {
+        guard (try? SystemCall.check { unsafe fstatvfs(directory.descriptor, &space) }) != nil, space.f_blocks > 0
+        else {
             return nil
         }
         let (bytes, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
@@ -72,9 +73,9 @@ final class ReceiveDirectory: Sendable {
     }
 
     private static func absolute(_ path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
+        guard let resolved = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(resolved) }
+        return unsafe String(cString: resolved)
     }
 
     private static func words(for failure: SystemFailure, shown: String) -> String {

@@ -54,14 +54,14 @@ final class StandardInputSource: ContentSource {
         var buffer = ByteBuffer()
         while true {
             do {
-                try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { space in
-                    try SystemCall.check { Glibc.read(descriptor, space.baseAddress, wanted) }
+                try unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { space in
+                    try SystemCall.check { unsafe Glibc.read(descriptor, space.baseAddress, wanted) }
                 }
                 return buffer
             } catch let failure as SystemFailure where failure.number == EAGAIN {
                 // Somebody else made the shared descriptor non-blocking.
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                try SystemCall.check { poll(&waiting, 1, -1) }
+                try SystemCall.check { unsafe poll(&waiting, 1, -1) }
             }
         }
     }

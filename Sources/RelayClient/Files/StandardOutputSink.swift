@@ -21,7 +21,7 @@ final class StandardOutputSink: ContentSink {
     func write(_ buffer: ByteBuffer) async throws {
         hasBegun.withLock { hasBegun in hasBegun = true }
         try await perform { descriptor in
-            try buffer.withUnsafeReadableBytes { bytes in try SystemCall.writeAll(bytes, to: descriptor) }
+            try unsafe buffer.withUnsafeReadableBytes { bytes in try unsafe SystemCall.writeAll(bytes, to: descriptor) }
         }
     }
 

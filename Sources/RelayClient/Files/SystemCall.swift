@@ -17,7 +17,7 @@ struct SystemFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case EROFS: "the file system is read-only"
         case ELOOP: "too many symbolic links"
         case ENAMETOOLONG: "the name is too long"
-        default: String(cString: strerror(number)).lowercased()
+        default: unsafe String(cString: strerror(number)).lowercased()
         }
     }
 
@@ -40,14 +40,15 @@ enum SystemCall {
 
     /// Writes all of `bytes` to `descriptor`, through short writes, interruptions and a pipe that is full for now.
     static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) throws(SystemFailure) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
+        var rest = unsafe bytes[...]
+        while unsafe !rest.isEmpty {
             do {
-                let next = UnsafeRawBufferPointer(rebasing: rest)
-                rest = rest.dropFirst(try check { write(descriptor, next.baseAddress, next.count) })
+                let next = unsafe UnsafeRawBufferPointer(rebasing: rest)
+                unsafe rest = unsafe rest.dropFirst(
+                    try check { unsafe write(descriptor, next.baseAddress, next.count) })
             } catch  where error.number == EAGAIN {
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                try check { poll(&waiting, 1, -1) }
+                try check { unsafe poll(&waiting, 1, -1) }
             }
         }
     }
@@ -55,7 +56,7 @@ enum SystemCall {
     /// What the system knows about an open file.
     static func status(of descriptor: Int32) throws(SystemFailure) -> stat {
         var status = stat()
-        try check { fstat(descriptor, &status) }
+        try check { unsafe fstat(descriptor, &status) }
         return status
     }
 }

@@ -39,7 +39,7 @@ struct PrivateDirectory {
             var content = Data()
             var space = [UInt8](repeating: 0, count: 4096)
             while content.count <= Defaults.maximumProfileFile {
-                let count = try SystemCall.check { Glibc.read(file.descriptor, &space, space.count) }
+                let count = try SystemCall.check { unsafe Glibc.read(file.descriptor, &space, space.count) }
                 if count == 0 { return content }
                 content.append(contentsOf: space.prefix(count))
             }
@@ -57,16 +57,19 @@ struct PrivateDirectory {
         do {
             do {
                 let file = try OpenFile(temporary, in: directory, flags: O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-                try content.withUnsafeBytes { bytes in try SystemCall.writeAll(bytes, to: file.descriptor) }
+                try unsafe content.withUnsafeBytes { bytes in try unsafe SystemCall.writeAll(bytes, to: file.descriptor)
+                }
                 try SystemCall.check { fsync(file.descriptor) }
                 if replacing {
-                    try SystemCall.check { renameat(directory.descriptor, temporary, directory.descriptor, name) }
+                    try SystemCall.check {
+                        unsafe renameat(directory.descriptor, temporary, directory.descriptor, name)
+                    }
                 } else if try NewName.give(name, to: temporary, in: directory) == false {
                     throw SystemFailure(number: EEXIST)
                 }
                 try SystemCall.check { fsync(directory.descriptor) }
             } catch {
-                unlinkat(directory.descriptor, temporary, 0)
+                unsafe unlinkat(directory.descriptor, temporary, 0)
                 throw error
             }
         } catch let failure as SystemFailure {
@@ -115,7 +118,7 @@ struct PrivateDirectory {
         for component in path.split(separator: "/") {
             made += component
             do {
-                try SystemCall.check { mkdir(made, 0o700) }
+                try SystemCall.check { unsafe mkdir(made, 0o700) }
             } catch {
                 // EROFS and EACCES also come for what is there already; opening it tells.
                 if error.number != EEXIST && error.number != EROFS && error.number != EACCES { throw error }

@@ -57,7 +57,7 @@ struct Prompt: Sendable {
         _ question: String, echoes: Bool, deadline: NIODeadline, cancellation: Cancellation
     ) -> String? {
         let saved = echoes ? nil : silence()
-        defer { if var saved { tcsetattr(input.descriptor, TCSAFLUSH, &saved) } }
+        defer { if var saved { unsafe tcsetattr(input.descriptor, TCSAFLUSH, &saved) } }
         tcflush(input.descriptor, TCIFLUSH)
         write(question)
         let answer = readLine(deadline: deadline, cancellation: cancellation)
@@ -70,9 +70,13 @@ struct Prompt: Sendable {
         var space = [UInt8](repeating: 0, count: Defaults.maximumAnswer)
         while NIODeadline.now() < deadline, !cancellation.isCancelled.load(ordering: .relaxed) {
             var waiting = pollfd(fd: input.descriptor, events: Int16(POLLIN), revents: 0)
-            guard let ready = try? SystemCall.check({ poll(&waiting, 1, Self.pollMilliseconds) }) else { return nil }
+            guard let ready = try? SystemCall.check({ unsafe poll(&waiting, 1, Self.pollMilliseconds) }) else {
+                return nil
+            }
             if ready == 0 { continue }
-            guard let count = try? SystemCall.check({ read(input.descriptor, &space, space.count) }) else { return nil }
+            guard let count = try? SystemCall.check({ unsafe read(input.descriptor, &space, space.count) }) else {
+                return nil
+            }
             line += space.prefix(count)
             let isComplete = count == 0 || line.contains(0x0A) || line.count >= Defaults.maximumAnswer
             guard isComplete else { continue }
@@ -88,16 +92,16 @@ struct Prompt: Sendable {
     /// Stops the terminal from showing what is typed; returns how it was before.
     private func silence() -> termios? {
         var settings = termios()
-        guard tcgetattr(input.descriptor, &settings) == 0 else { return nil }
+        guard unsafe tcgetattr(input.descriptor, &settings) == 0 else { return nil }
         let saved = settings
         settings.c_lflag &= ~tcflag_t(ECHO)
-        tcsetattr(input.descriptor, TCSAFLUSH, &settings)
+        unsafe tcsetattr(input.descriptor, TCSAFLUSH, &settings)
         return saved
     }
 
     private func write(_ text: String) {
         var text = text
-        text.withUTF8 { bytes in try? SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: output.descriptor) }
+        text.withUTF8 { bytes in try? unsafe SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: output.descriptor) }
     }
 
     private static func openTerminal() -> OpenFile? {

@@ -108,7 +108,9 @@ final class Reporter: Sendable {
 
     private func columns() -> Int {
         var size = winsize()
-        guard ioctl(errors, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return Defaults.terminalColumns }
+        guard unsafe ioctl(errors, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+            return Defaults.terminalColumns
+        }
         return Int(size.ws_col)
     }
 
@@ -117,7 +119,7 @@ final class Reporter: Sendable {
         var text = text
         text.withUTF8 { bytes in
             // Whoever watched may be gone; the transfer goes on.
-            try? SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
+            try? unsafe SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
         }
     }
 }

@@ -12,7 +12,7 @@ struct ContentHash: Sendable {
 
     /// Takes the next piece, without copying it.
     mutating func update(_ piece: ByteBuffer) {
-        piece.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+        unsafe piece.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
         size += UInt64(piece.readableBytes)
     }
 

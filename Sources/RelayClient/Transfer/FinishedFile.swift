@@ -41,33 +41,37 @@ struct FinishedFile: Hashable, Sendable {
 
     /// Blocks until the command has ended; its status, or -1 when it could not be started or was killed.
     private static func spawn(_ command: String, _ variables: [String: String]) -> Int32 {
-        var actions = posix_spawn_file_actions_t()
+        var actions = unsafe posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
-        guard posix_spawn_file_actions_init(&actions) == 0, posix_spawnattr_init(&attributes) == 0 else { return -1 }
-        defer {
-            posix_spawn_file_actions_destroy(&actions)
-            posix_spawnattr_destroy(&attributes)
+        guard unsafe posix_spawn_file_actions_init(&actions) == 0, unsafe posix_spawnattr_init(&attributes) == 0 else {
+            return -1
         }
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
+        defer {
+            unsafe posix_spawn_file_actions_destroy(&actions)
+            unsafe posix_spawnattr_destroy(&attributes)
+        }
+        unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
         // This process ignores some signals; a shell expects none of that.
         var signals = sigset_t()
-        sigemptyset(&signals)
-        for signal in [SIGPIPE, SIGINT, SIGTERM, SIGXFSZ] { sigaddset(&signals, signal) }
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
-        var arguments: [UnsafeMutablePointer<CChar>?] = texts(["/bin/sh", "-c", command])
-        var environment: [UnsafeMutablePointer<CChar>?] = texts(variables.map { "\($0)=\($1)" })
-        defer { for text in arguments + environment { free(text) } }
+        unsafe sigemptyset(&signals)
+        for signal in [SIGPIPE, SIGINT, SIGTERM, SIGXFSZ] { unsafe sigaddset(&signals, signal) }
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+        var arguments: [UnsafeMutablePointer<CChar>?] = unsafe texts(["/bin/sh", "-c", command])
+        var environment: [UnsafeMutablePointer<CChar>?] = unsafe texts(variables.map { "\($0)=\($1)" })
+        defer { for unsafetext in unsafe arguments + environment { unsafe free(text) } }
         var child = pid_t()
-        guard posix_spawn(&child, "/bin/sh", &actions, &attributes, &arguments, &environment) == 0 else { return -1 }
+        guard unsafe posix_spawn(&child, "/bin/sh", &actions, &attributes, &arguments, &environment) == 0 else {
+            return -1
+        }
         var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0 { guard errno == EINTR else { return -1 } }
+        while unsafe waitpid(child, &status, 0) < 0 { guard errno == EINTR else { return -1 } }
         return status & 0x7F == 0 ? status >> 8 & 0xFF : -1
     }
 
     /// C strings with a null pointer behind them, to be freed.
     private static func texts(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
-        texts.map { text in strdup(text) } + [nil]
+        unsafe texts.map { text in unsafe strdup(text) } + [nil]
     }
 }

@@ -49,9 +49,9 @@ struct AddressRange: Hashable, Sendable, CustomStringConvertible {
     private static func bytes(of address: SocketAddress) -> [UInt8]? {
         switch address {
         // Behind the family and the port (ip(7)), and in IPv6 the flow (ipv6(7)).
-        case .v4(let address): return withUnsafeBytes(of: address.address) { Array($0[4..<8]) }
+        case .v4(let address): return unsafe withUnsafeBytes(of: address.address) { unsafe Array($0[4..<8]) }
         case .v6(let address):
-            let bytes = withUnsafeBytes(of: address.address) { Array($0[8..<24]) }
+            let bytes = unsafe withUnsafeBytes(of: address.address) { unsafe Array($0[8..<24]) }
             let isMapped = bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
             return isMapped ? Array(bytes[12...]) : bytes
         case .unixDomainSocket: return nil

@@ -8,7 +8,7 @@ enum BoundedFile {
     /// The contents of the file at `path`.
     /// - Throws: what the system says; EFBIG when there is more than `limit` bytes.
     static func read(_ path: String, limit: Int) throws(SystemError) -> Data {
-        let file = try SystemError.check { open(path, O_RDONLY | O_CLOEXEC) }
+        let file = try SystemError.check { unsafe open(path, O_RDONLY | O_CLOEXEC) }
         defer { close(file) }
         return try read(file, limit: limit)
     }
@@ -19,7 +19,7 @@ enum BoundedFile {
         var chunk = [UInt8](repeating: 0, count: 64 * 1024)
         while contents.count <= limit {
             let count = try SystemError.check {
-                chunk.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
+                unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress, $0.count) }
             }
             guard count > 0 else { return contents }
             contents.append(contentsOf: chunk.prefix(count))

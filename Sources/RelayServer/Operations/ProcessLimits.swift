@@ -12,7 +12,7 @@ enum ProcessLimits {
         _ = signal(SIGPIPE, SIG_IGN)
         _ = umask(0o077)
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
-        _ = setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
         _ = CProcess_set_not_dumpable()
         return raiseDescriptors()
     }
@@ -20,10 +20,10 @@ enum ProcessLimits {
     private static func raiseDescriptors() -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
-        guard getrlimit(resource, &limit) == 0 else { return Defaults.Operations.assumedDescriptors }
+        guard unsafe getrlimit(resource, &limit) == 0 else { return Defaults.Operations.assumedDescriptors }
         let before = limit.rlim_cur
         limit.rlim_cur = limit.rlim_max
-        let now = setrlimit(resource, &limit) == 0 ? limit.rlim_max : before
+        let now = unsafe setrlimit(resource, &limit) == 0 ? limit.rlim_max : before
         return Int(clamping: now)
     }
 }

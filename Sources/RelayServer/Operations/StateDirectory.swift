@@ -21,7 +21,7 @@ final class StateDirectory: Sendable {
         guard !path.isEmpty else { throw OperatorError(.configuration, "the state directory has no name") }
         self.path = path
         try Self.create(path)
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
         }
@@ -50,7 +50,7 @@ final class StateDirectory: Sendable {
         var prefix = path.hasPrefix("/") ? "" : "."
         for component in path.split(separator: "/") {
             prefix += "/" + component
-            if mkdir(prefix, 0o700) != 0, errno != EEXIST {
+            if unsafe mkdir(prefix, 0o700) != 0, errno != EEXIST {
                 let error = SystemError.last
                 throw OperatorError(.configuration, "cannot make the state directory \(path): \(prefix): \(error)")
             }
@@ -59,7 +59,7 @@ final class StateDirectory: Sendable {
 
     private static func checkAccess(_ path: String, _ descriptor: CInt) throws(OperatorError) {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
+        guard unsafe fstat(descriptor, &status) == 0 else {
             throw OperatorError(.configuration, "cannot look at the state directory \(path): \(SystemError.last)")
         }
         guard status.st_uid == geteuid() else {
@@ -79,13 +79,14 @@ final class StateDirectory: Sendable {
 
     /// Whether the directory is empty or was used by a relay before.
     private static func isOurs(_ path: String) -> Bool {
-        guard let stream = opendir(path) else { return false }
-        defer { closedir(stream) }
+        guard let stream = unsafe opendir(path) else { return false }
+        defer { unsafe closedir(stream) }
         var isEmpty = true
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: entry.pointee.d_name)) {
-                    String(cString: $0)
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: entry.pointee.d_name))
+                {
+                    unsafe String(cString: $0)
                 }
             }
             if name == lockName { return true }
@@ -95,7 +96,7 @@ final class StateDirectory: Sendable {
     }
 
     private static func takeLock(_ path: String, _ directory: CInt) throws(OperatorError) -> CInt {
-        let lock = openat(directory, lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        let lock = unsafe openat(directory, lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else {
             throw OperatorError(.configuration, "cannot make a file in \(path): \(SystemError.last)")
         }

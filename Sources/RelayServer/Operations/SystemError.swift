@@ -11,7 +11,7 @@ struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     static var last: SystemError { SystemError(code: errno) }
 
     /// The system's own words ("No such file or directory").
-    var description: String { strerror(code).map { String(cString: $0) } ?? "error \(code)" }
+    var description: String { unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
 
     /// Calls `body` until it is not interrupted by a signal; throws what it failed with.
     @discardableResult

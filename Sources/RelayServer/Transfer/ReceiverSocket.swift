@@ -24,13 +24,13 @@ enum ReceiverSocket {
     /// How much `channel`'s socket takes and how much it holds; nil when it is not a socket or the kernel is too old.
     static func sendBuffer(of channel: any Channel) -> ReadAllowance.SendBuffer? {
         try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
-            withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Memory.count) {
+            unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Memory.count) {
                 values -> ReadAllowance.SendBuffer? in
                 var length = socklen_t(Memory.count * MemoryLayout<UInt32>.size)
-                guard getsockopt(socket, SOL_SOCKET, Memory.option, values.baseAddress, &length) == 0,
+                guard unsafe getsockopt(socket, SOL_SOCKET, Memory.option, values.baseAddress, &length) == 0,
                     Int(length) > Memory.queued * MemoryLayout<UInt32>.size
                 else { return nil }
-                return ReadAllowance.SendBuffer(
+                return unsafe ReadAllowance.SendBuffer(
                     size: Int(values[Memory.sendBuffer]), queued: Int(values[Memory.queued]))
             }
         } ?? nil
@@ -39,13 +39,13 @@ enum ReceiverSocket {
     /// The state of `channel`'s connection; nil when it is not a TCP socket or the kernel is too old to tell.
     static func state(of channel: any Channel) -> StreamMachine.ReceiverState? {
         try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
-            withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info -> StreamMachine.ReceiverState? in
+            unsafe withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info -> StreamMachine.ReceiverState? in
                 var length = socklen_t(info.count)
-                guard getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &length) == 0,
+                guard unsafe getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &length) == 0,
                     Int(length) >= Offset.end
                 else { return nil }
-                let silence = info.load(fromByteOffset: Offset.lastAcknowledgementMilliseconds, as: UInt32.self)
-                return StreamMachine.ReceiverState(
+                let silence = unsafe info.load(fromByteOffset: Offset.lastAcknowledgementMilliseconds, as: UInt32.self)
+                return unsafe StreamMachine.ReceiverState(
                     acknowledged: info.load(fromByteOffset: Offset.acknowledgedBytes, as: UInt64.self),
                     hasUnacknowledged: info.load(fromByteOffset: Offset.unacknowledgedPackets, as: UInt32.self) > 0,
                     sinceAcknowledgement: .milliseconds(Int64(silence))

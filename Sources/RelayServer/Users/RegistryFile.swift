@@ -56,9 +56,9 @@ struct RegistryFile: Sendable {
     func replace(with registry: UserRegistry) throws {
         let contents = try registry.fileContents()
         // A leftover of a process that was killed: the lock says that nobody is writing it now.
-        unlinkat(directory.descriptor, Self.temporaryName, 0)
+        unsafe unlinkat(directory.descriptor, Self.temporaryName, 0)
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
-        let file = try SystemError.check { openat(directory.descriptor, Self.temporaryName, flags, 0o600) }
+        let file = try SystemError.check { unsafe openat(directory.descriptor, Self.temporaryName, flags, 0o600) }
         do {
             defer { close(file) }
             try reached(.created)
@@ -70,7 +70,7 @@ struct RegistryFile: Sendable {
             try reached(.synced)
         }
         try SystemError.check {
-            renameat(directory.descriptor, Self.temporaryName, directory.descriptor, Self.name)
+            unsafe renameat(directory.descriptor, Self.temporaryName, directory.descriptor, Self.name)
         }
         try reached(.renamed)
         try SystemError.check { fsync(directory.descriptor) }
@@ -80,14 +80,16 @@ struct RegistryFile: Sendable {
     private func write(_ bytes: Data, to file: CInt) throws(SystemError) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = try SystemError.check { rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) } }
+            let count = try SystemError.check {
+                unsafe rest.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
+            }
             rest = rest.dropFirst(count)
         }
     }
 
     /// The file's bytes; nil when there is none.
     private func read() throws -> Data? {
-        let file = openat(directory.descriptor, Self.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        let file = unsafe openat(directory.descriptor, Self.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else {
             let error = SystemError.last
             if error.code == ENOENT { return nil }

@@ -57,11 +57,11 @@ struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func read(_ path: String) throws(Failure) -> Data {
-        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { throw .system(.last) }
         defer { close(file) }
         var status = stat()
-        guard fstat(file, &status) == 0 else { throw .system(.last) }
+        guard unsafe fstat(file, &status) == 0 else { throw .system(.last) }
         guard status.st_mode & 0o077 == 0 else { throw .open }
         do {
             return try BoundedFile.read(file, limit: Defaults.Routing.secretFileSize)

@@ -31,7 +31,7 @@ final class AdminServer: Sendable {
         do {
             let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
             // The directory is closed to others already; this is for whoever opens it later.
-            guard chmod(path, 0o600) == 0 else { throw SystemError.last }
+            guard unsafe chmod(path, 0o600) == 0 else { throw SystemError.last }
             return AdminServer(channel: channel, path: path)
         } catch {
             throw OperatorError(.configuration, "cannot make the admin socket \(path): \(error)")
@@ -45,7 +45,7 @@ final class AdminServer: Sendable {
 
     /// Stops accepting and removes the socket.
     func close() async {
-        unlink(path)
+        unsafe unlink(path)
         try? await channel.close()
     }
 }

@@ -42,7 +42,7 @@ enum AdminSocket {
         case .foreign:
             throw OperatorError(.configuration, "\(path) is not a socket: move it away")
         case .stale:
-            guard unlink(path) == 0 || errno == ENOENT else {
+            guard unsafe unlink(path) == 0 || errno == ENOENT else {
                 throw OperatorError(.configuration, "cannot replace \(path): \(SystemError.last)")
             }
         }
@@ -51,14 +51,14 @@ enum AdminSocket {
     /// Looks at what is at `path`, by connecting to it.
     static func occupant(of path: String) -> Occupant {
         var status = stat()
-        guard lstat(path, &status) == 0 else { return errno == ENOENT ? .nothing : .foreign }
+        guard unsafe lstat(path, &status) == 0 else { return errno == ENOENT ? .nothing : .foreign }
         guard status.st_mode & S_IFMT == S_IFSOCK else { return .foreign }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
-        let isWhole = withUnsafeMutableBytes(of: &address.sun_path) { field in
+        let isWhole = unsafe withUnsafeMutableBytes(of: &address.sun_path) { field in
             // The zero behind the path is already there.
             guard path.utf8.count < field.count else { return false }
-            field.copyBytes(from: path.utf8)
+            unsafe field.copyBytes(from: path.utf8)
             return true
         }
         guard isWhole else { return .foreign }
@@ -66,9 +66,9 @@ enum AdminSocket {
         let probe = socket(AF_UNIX, kind, 0)
         guard probe >= 0 else { return .live }
         defer { close(probe) }
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
         // Only a refusal proves that nobody is there; a full queue (EAGAIN) proves the contrary.

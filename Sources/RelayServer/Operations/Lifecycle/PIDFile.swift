@@ -13,13 +13,13 @@ struct PIDFile: Sendable {
         let temporary = path + ".new"
         do {
             let file = try SystemError.check {
-                open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+                unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
             }
             defer { close(file) }
             _ = fchmod(file, 0o644)
             let text = Array("\(getpid())\n".utf8)
-            try SystemError.check { text.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) } }
-            try SystemError.check { rename(temporary, path) }
+            try SystemError.check { unsafe text.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) } }
+            try SystemError.check { unsafe rename(temporary, path) }
         } catch {
             throw OperatorError(.cannotCreate, "cannot write the pid file \(path): \(error)")
         }
@@ -30,6 +30,6 @@ struct PIDFile: Sendable {
         guard let contents = try? BoundedFile.read(path, limit: 64),
             String(decoding: contents, as: UTF8.self) == "\(getpid())\n"
         else { return }
-        unlink(path)
+        unsafe unlink(path)
     }
 }

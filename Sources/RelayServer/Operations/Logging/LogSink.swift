@@ -15,7 +15,7 @@ final class LogSink: Sendable {
 
     /// Opens `path` for appending; makes it, readable for the owner only, if it is not there.
     convenience init(path: String) throws(OperatorError) {
-        let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw OperatorError(.cannotCreate, "cannot open the log file \(path): \(SystemError.last)")
         }
@@ -35,7 +35,7 @@ final class LogSink: Sendable {
             var rest = Array(line.utf8)[...]
             while !rest.isEmpty {
                 let count = try? SystemError.check {
-                    rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+                    unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 }
                 guard let count, count > 0 else { return }
                 rest = rest.dropFirst(count)
