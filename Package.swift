@@ -119,7 +119,7 @@ let package = Package(
         ),
         .testTarget(
             name: "WSProtocolTests",
-            dependencies: ["WSProtocol", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["WSProtocol", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
         ),
         .testTarget(

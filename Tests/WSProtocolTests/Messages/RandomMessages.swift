@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
 import WSProtocol
 
 /// Random messages of every kind, the same in every run.
