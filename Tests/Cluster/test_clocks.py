@@ -19,6 +19,7 @@ def clock(shift):
     return {"LD_PRELOAD": found[0], "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shift", ["-1h", "+1h"])
 def test_tokens_and_routes_live_as_long_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift):
     # A certificate from the future is refused, rightly: these are some hours old.

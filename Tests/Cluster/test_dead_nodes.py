@@ -47,7 +47,7 @@ def test_the_sender_is_told_when_the_receivers_node_is_killed(crossing):
     assert answer is None or answer.status in (502, 503), answer
 
 
-@pytest.mark.parametrize("which", ["home", "ring"])
+@pytest.mark.parametrize("which", ["home", pytest.param("ring", marks=pytest.mark.long)])
 def test_clients_go_on_when_their_node_is_killed(trial, which):
     with trial() as t:
         home, ring, _ = t.nodes

@@ -22,6 +22,7 @@ def digest_key(token):
     return "relay:token:" + b64(hashlib.sha256(unb64(token)).digest())
 
 
+@pytest.mark.long
 def test_old_routes_restored_from_a_dump_are_not_acted_on(trial):
     with trial() as t:
         home, ring, third = t.nodes
@@ -98,7 +99,7 @@ class Trap:
         self._listener.close()
 
 
-@pytest.mark.parametrize("with_tls", [True, False], ids=["tls", "plain"])
+@pytest.mark.parametrize("with_tls", [True, pytest.param(False, marks=pytest.mark.long)], ids=["tls", "plain"])
 def test_a_forged_route_leads_nowhere(trial, with_tls):
     with trial() as t, Trap(t.cluster.certs if with_tls else None) as trap:
         home, ring, _ = t.nodes

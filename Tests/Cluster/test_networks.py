@@ -12,7 +12,7 @@ from harness.network import Network
 from harness.nodes import Nodes
 from harness.pairs import Pair, wait_for_bytes
 from harness.traffic import MiB, Traffic
-from harness.trial import outcome, refused_code, whole
+from harness.trial import outcome, refused_code, whole, works
 from harness.waiting import background, until
 
 NAMES = ("n1", "n2", "n3")
@@ -48,7 +48,15 @@ def machines(binaries, tmp_path):
             node.process.kill()
 
 
-@pytest.mark.parametrize("both", [True, False], ids=["both ways", "one way"])
+def across(pair):
+    """What becomes of an offer across a cut. A new link is tried for five seconds, an old one may be lost first."""
+    offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"), wait=False)
+    return refused_code(lambda: offer.start(11))
+
+
+@pytest.mark.parametrize(
+    "both", [True, pytest.param(False, marks=pytest.mark.long)], ids=["both ways", "one way"]
+)
 def test_the_link_between_two_nodes_is_cut(machines, both):
     one, other, third = machines.nodes
     for pair in ((one, other), (other, one), (one, third)):
@@ -65,8 +73,8 @@ def test_the_link_between_two_nodes_is_cut(machines, both):
         assert cut.receiver.failed(offer.transfer, 20)["code"] in ("cluster_unavailable", "sender_gone")
         assert download.how_ended(20) in (raw.TRUNCATED, raw.RESET)
         pushing.result(20)
-        # New ones across it are refused in words within five seconds; everything else goes on.
-        assert outcome(cut) == "cluster_unavailable"
+        # New ones across it are refused in words; everything else goes on.
+        assert across(cut) == "cluster_unavailable"
         assert outcome(around) is None
         assert outcome(local) is None
         machines.network.heal()
@@ -92,38 +100,42 @@ def test_clients_wait_until_the_link_is_back(machines, tmp_path):
     check_history(history)
 
 
+@pytest.mark.long
 def test_one_node_cannot_reach_redis(machines):
     one, other, third = machines.nodes
-    machines.network.cut_from_here("n1", REDIS)
-    until(lambda: machines.redis.incarnation("n1") is None, 20, "its presence runs out", step=0.2)
-    # It degrades alone: what is only its own goes on, and the others do not miss it.
+    alice = protocol.Identity("alice-of-n1")
+    one.session(identity=alice).close()
     with Pair(one) as local:
+        machines.network.cut_from_here("n1", REDIS)
+        until(lambda: machines.redis.incarnation("n1") is None, 20, "its presence runs out", step=0.2)
+        # It degrades alone: what is only its own goes on, and the others do not miss it.
         assert outcome(local) is None
     whole(other, third, MiB)
-    with one.session("alice") as alice, other.session("bob", receiving=True) as bob:
+    with other.session("bob", receiving=True) as bob, protocol.Session(one, alice).login() as alice:
+        # Somebody it knows is let in, and told that it cannot say who is elsewhere.
         code = refused_code(lambda: alice.offer(bob.identity.name, protocol.pack(v=0, name="file"), wait=False))
         assert code == "cluster_unavailable"
         machines.network.heal()
         until(lambda: machines.redis.incarnation("n1"), 10, "it is announced again")
         offer = alice.offer(bob.identity.name, protocol.pack(v=0, name="file"))
         assert bob.ring()["transfer"] == offer.transfer
-    whole(one, other, MiB)
+    until(lambda: works(one, other), 10, "a transfer between two nodes", step=0.1)
 
 
 def test_redis_is_behind_a_wall_of_resets(machines):
     one, other, _ = machines.nodes
     whole(one, other, MiB)
-    machines.network.cut_from_here("n1", REDIS, verdict="reject with tcp reset")
     with Pair(one) as local:
+        machines.network.cut_from_here("n1", REDIS, verdict="counter reject with tcp reset")
         assert outcome(local) is None
-    # Ten resets and more: it tries again, each time a little later.
-    until(lambda: "redis" in one.logs().lower(), 10, "it says so")
+    # It tries again, each time a little later (the first two were its connections).
+    until(lambda: machines.network.hits() >= 8, 30, lambda: f"some attempts, not {machines.network.hits()}", step=0.1)
     machines.network.heal()
     until(lambda: len(machines.redis.subscriptions()) == len(NAMES), 10, "every node listens again")
-    until(lambda: machines.redis.incarnation("n1"), 10, "it is announced")
-    whole(one, other, MiB)
+    until(lambda: works(one, other), 10, "a transfer between two nodes", step=0.1)
 
 
+@pytest.mark.long
 def test_a_subscription_that_is_silently_dead_is_noticed(machines):
     one, other, _ = machines.nodes
     listed = machines.redis("CLIENT", "LIST", "TYPE", "pubsub").decode()

@@ -126,7 +126,9 @@ class Shaker:
         self._thread.join(10)
 
 
-@pytest.mark.parametrize("which", ["kill_subscriptions", "kill_commands"])
+@pytest.mark.parametrize(
+    "which", ["kill_subscriptions", pytest.param("kill_commands", marks=pytest.mark.long)]
+)
 def test_connections_to_redis_are_closed_in_a_loop(trial, which):
     with trial() as t:
         t.traffic.receiver("bob")
@@ -142,6 +144,7 @@ def test_connections_to_redis_are_closed_in_a_loop(trial, which):
         t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
 
 
+@pytest.mark.long
 def test_a_reset_storm_does_not_keep_a_node_busy(three):
     with Redis(three.variables["RELAY_REDIS"]) as redis:
         nodes = three.members()
@@ -156,6 +159,7 @@ def test_a_reset_storm_does_not_keep_a_node_busy(three):
         until(lambda: len(redis.subscriptions()) == 3, 10, "three subscriptions")
 
 
+@pytest.mark.long
 def test_lost_messages_cost_time_only(trial):
     with trial() as t:
         home, ring, _ = t.nodes

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nodes use while nobody uses them, before and after."""
 
+from . import measure
+from .members import gone
 from .waiting import TooLate, until
 
 
@@ -21,15 +23,15 @@ class Baseline:
             descriptors=node.descriptors(), resident=node.resident(),
         )
 
-    def compare(self, timeout=60):
+    def compare(self, timeout=30):
         """Waits until the descriptors are back, as long as that may take; the history's rule is the judge."""
         for node in self._nodes:
             before = self._before.get((node.name, node.pid))
-            if before is None:
+            if before is None or gone(node.pid):
                 continue
             try:
                 until(lambda node=node, before=before: node.descriptors() <= before, timeout, "descriptors", step=0.1)
             except TooLate:
-                # The rule says which node, and how many.
-                pass
+                # The rule says which node, and how many; this says what they are.
+                self._history.add("test", "open", node=node.name, connections=measure.connections(node.pid))
             self._add(node, "after")

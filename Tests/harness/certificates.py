@@ -3,6 +3,7 @@
 
 import datetime
 import ipaddress
+import os
 import pathlib
 import subprocess
 
@@ -46,7 +47,7 @@ class Certificates:
         return self.folder / "server.key"
 
 
-def made(folder, *hosts, nodes=()):
+def made(folder, *hosts, nodes=(), environment=None):
     """What certs/make writes for this machine, for more hosts if there are any, and for these nodes."""
     names = [word for node in nodes for word in ("--node", node)]
     subprocess.run(
@@ -55,6 +56,7 @@ def made(folder, *hosts, nodes=()):
         timeout=60,
         stdin=subprocess.DEVNULL,
         capture_output=True,
+        env=os.environ | (environment or {}),
     )
     return Certificates(folder)
 

@@ -22,3 +22,27 @@ def io(pid):
 def descriptors(pid):
     """How many descriptors are open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def connections(pid):
+    """What the open descriptors are: TCP connections as "local -> remote state", everything else as /proc has it."""
+    sockets = {}
+    with open(f"/proc/{pid}/net/tcp") as file:
+        for line in file.readlines()[1:]:
+            fields = line.split()
+            sockets[f"socket:[{fields[9]}]"] = f"{_port(fields[1])} -> {_port(fields[2])} {_STATES.get(fields[3], fields[3])}"
+    found = []
+    for entry in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{entry}")
+        except FileNotFoundError:
+            continue
+        found.append(sockets.get(target, target))
+    return sorted(found)
+
+
+_STATES = {"01": "established", "04": "FIN-WAIT-1", "05": "FIN-WAIT-2", "08": "CLOSE-WAIT", "09": "LAST-ACK", "0A": "listens"}
+
+
+def _port(address):
+    return int(address.rpartition(":")[2], 16)

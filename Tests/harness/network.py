@@ -8,6 +8,7 @@ machine's network is touched, and everything is gone with the processes in it, h
 import ctypes
 import itertools
 import os
+import re
 import subprocess
 
 import pytest
@@ -92,6 +93,10 @@ class Network:
 
     def _rule(self, family, chain, rule):
         run("nft", "add", "rule", family, "faults", chain, *rule.split())
+
+    def hits(self):
+        """How many packets the rules with a counter have met."""
+        return sum(int(count) for count in re.findall(r"packets (\d+)", run("nft", "list", "table", "inet", "faults")))
 
     def heal(self):
         """Everything gets through again."""

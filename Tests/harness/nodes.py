@@ -43,12 +43,16 @@ class LoneNode(Relay):
 
 
 class Nodes:
-    """A Redis, and nodes that share it. `reserve` gives a port; nodes in networks of their own share a fixed one."""
+    """A Redis, and nodes that share it.
 
-    def __init__(self, binaries, folder, names, *, hosts=(), redis_host="127.0.0.1", reserve=None):
+    `reserve` gives a port: nodes in networks of their own may have the same ones. `making` is for the environment in which
+    certificates are made.
+    """
+
+    def __init__(self, binaries, folder, names, *, hosts=(), redis_host="127.0.0.1", reserve=None, making=None):
         self.binaries, self.folder = binaries, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.certs = certificates.made(folder / "certs", *hosts, nodes=names)
+        self.certs = certificates.made(folder / "certs", *hosts, nodes=names, environment=making)
         self.secret = folder / "cluster.secret"
         self.secret.touch(mode=0o600)
         self.secret.write_text(secrets.token_hex(32) + "\n")

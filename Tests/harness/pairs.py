@@ -15,7 +15,11 @@ class Pair:
         self.relay, self.source, self.timeout = relay, source, timeout
         self.upload_at, self.download_at = upload or relay, download or receiver or relay
         self.receiver = (receiver or relay).session("bob", receiving=True, source=source)
-        self.sender = relay.session("alice", source=source)
+        try:
+            self.sender = relay.session("alice", source=source)
+        except Exception:
+            self.receiver.close()
+            raise
         self.connections = []
 
     def __enter__(self):

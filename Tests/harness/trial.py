@@ -117,3 +117,26 @@ def refused_code(function):
     except (protocol.Refused, protocol.Failed) as error:
         return error.code
     return None
+
+
+def outcome(pair):
+    """The code that an offer meets on its way to the upload's token, wherever that is; None when it comes so far."""
+
+    def course():
+        offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"), wait=False)
+        pair.receiver.next(lambda m: m.get("type") == "ring" and m["transfer"] == offer.transfer, 5, "a ring")
+        start = pair.receiver.accept(offer.transfer)
+        with raw.Connection(pair.download_at.address, pair.download_at.ca) as download:
+            download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
+            offer.start(5)
+
+    return refused_code(course)
+
+
+def works(one, other):
+    """Whether a transfer between two new people on these nodes is possible now; it is not waited for."""
+    try:
+        with Pair(one, receiver=other) as pair:
+            return outcome(pair) is None
+    except (AssertionError, OSError, protocol.Refused, protocol.Failed):
+        return False
