@@ -60,7 +60,7 @@ struct FinishedFile: Hashable, Sendable {
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         var arguments: [UnsafeMutablePointer<CChar>?] = unsafe texts(["/bin/sh", "-c", command])
         var environment: [UnsafeMutablePointer<CChar>?] = unsafe texts(variables.map { "\($0)=\($1)" })
-        defer { for unsafetext in unsafe arguments + environment { unsafe free(text) } }
+        defer { unsafe release(arguments + environment) }
         var child = pid_t()
         guard unsafe posix_spawn(&child, "/bin/sh", &actions, &attributes, &arguments, &environment) == 0 else {
             return -1
@@ -70,7 +70,11 @@ struct FinishedFile: Hashable, Sendable {
         return status & 0x7F == 0 ? status >> 8 & 0xFF : -1
     }
 
-    /// C strings with a null pointer behind them, to be freed.
+    private static func release(_ texts: [UnsafeMutablePointer<CChar>?]) {
+        for index in unsafe texts.indices { unsafe free(texts[index]) }
+    }
+
+    /// C strings with a null pointer behind them, to be released.
     private static func texts(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
         unsafe texts.map { text in unsafe strdup(text) } + [nil]
     }
