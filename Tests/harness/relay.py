@@ -26,11 +26,13 @@ class Relay:
 
     host = "127.0.0.1"
 
-    def __init__(self, binaries, certs, folder, *, registration="invite", level="info", arguments=(), state=None):
+    def __init__(
+        self, binaries, certs, folder, *, registration="invite", level="info", arguments=(), state=None, env=None
+    ):
         self.binaries, self.certs, self.folder = binaries, certs, pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = pathlib.Path(state) if state else self.folder / "state"
-        self.registration, self.level, self.arguments = registration, level, list(arguments)
+        self.registration, self.level, self.arguments, self.env = registration, level, list(arguments), env or {}
         self.process, self.port, self._watcher = None, None, None
 
     @property
@@ -84,7 +86,7 @@ class Relay:
                 self.level,
                 *self.arguments,
             ],
-            env=clean_environment(self.folder),
+            env=clean_environment(self.folder, **self.env),
             folder=self.folder / "logs",
         )
         return self
