@@ -166,7 +166,7 @@ class Relay(Contestant):
         self._launch(processes, (
             self.program, "serve", "--listen", f"127.0.0.1:{self.port}", "--state-dir", state,
             "--tls-cert", self.certificates.certificate, "--tls-key", self.certificates.key,
-            "--registration", "open", "--log-level", "warning",
+            "--registration", "open", "--log-level", "warning", "--metrics-listen", "off",
         ))
         people = (Identity(self.directory, "alice"), Identity(self.directory, "bob"))
         self.sessions = tuple(Session(self.port, self.certificates.ca, person) for person in people)

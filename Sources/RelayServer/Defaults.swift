@@ -185,6 +185,16 @@ extension Defaults {
         static let assumedDescriptors = 1024
     }
 
+    /// Metrics and health.
+    enum Metrics {
+        /// Where they are served when nobody says: on this machine alone.
+        static let address = ListenAddress(host: "127.0.0.1", port: 9180)
+        /// For one request and its answer, Redis included: as long as Prometheus waits.
+        static let exchangeTimeout = TimeAmount.seconds(10)
+        /// Connections at once: a few scrapers and balancers.
+        static let maximumConnections = 64
+    }
+
     /// The admin socket.
     enum Admin {
         /// Bytes of a request's line: ten times the longest.

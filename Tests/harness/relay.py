@@ -28,11 +28,13 @@ class Relay:
     # What the command line begins with, and what else is in the server's environment.
     prefix, environment = (), {}
 
-    def __init__(self, binaries, certs, folder, *, registration="invite", level="info", arguments=(), state=None):
+    def __init__(
+        self, binaries, certs, folder, *, registration="invite", level="info", arguments=(), state=None, env=None
+    ):
         self.binaries, self.certs, self.folder = binaries, certs, pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = pathlib.Path(state) if state else self.folder / "state"
-        self.registration, self.level, self.arguments = registration, level, list(arguments)
+        self.registration, self.level, self.arguments, self.env = registration, level, list(arguments), env or {}
         self.process, self.port, self._watcher = None, None, None
 
     @property
@@ -87,7 +89,7 @@ class Relay:
                 self.level,
                 *self.arguments,
             ],
-            env=clean_environment(self.folder, **self.environment),
+            env=clean_environment(self.folder, **{**self.environment, **self.env}),
             folder=self.folder / "logs",
         )
         return self

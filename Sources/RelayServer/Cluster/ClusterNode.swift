@@ -44,8 +44,9 @@ final class ClusterNode: Sendable {
     var status: ClusterStatus {
         let (routing, links) = (routing.status, links.status)
         return ClusterStatus(
-            node: identity.id.rawValue, redis: routing.isConnected, joined: routing.isJoined, nodes: routing.nodes,
-            links: max(links.outbound, links.inbound), lost: links.lost, refused: links.refusedCertificates
+            node: identity.id.rawValue, redis: routing.isConnected, joined: routing.isJoined,
+            hasJoined: routing.hasJoined, nodes: routing.nodes, links: max(links.outbound, links.inbound),
+            lost: links.lost, refused: links.refusedCertificates
         )
     }
 

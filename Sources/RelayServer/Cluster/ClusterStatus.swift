@@ -7,6 +7,8 @@ struct ClusterStatus: Hashable, Sendable, Codable {
     /// Whether Redis is connected, and whether this node's place in it stands.
     var redis: Bool
     var joined: Bool
+    /// Whether that place has stood at any time since the start.
+    var hasJoined: Bool
     /// Other nodes that are alive.
     var nodes: Int
     /// Nodes this one has a link to or from.

@@ -45,7 +45,7 @@ enum Route: Hashable, Sendable {
     }
 
     /// One of `methods`, and no body on those that have none.
-    private static func require(_ methods: [String], _ head: RequestHead) throws(HTTPRefusal) {
+    static func require(_ methods: [String], _ head: RequestHead) throws(HTTPRefusal) {
         guard methods.contains(head.method) else {
             throw HTTPRefusal(
                 status: .methodNotAllowed, code: "method_not_allowed",

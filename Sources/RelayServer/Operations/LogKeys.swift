@@ -22,7 +22,7 @@ enum LogKeys {
     static let code = "code"
     /// An address this process listens on.
     static let address = "address"
-    /// What such an address is for: `https` or `http`.
+    /// What such an address is for: `https`, `http` or `metrics`.
     static let purpose = "purpose"
     /// How many of something there are; the message says of what.
     static let count = "count"

@@ -50,6 +50,8 @@ struct ConfigurationTests {
         #expect(settings.registration == .invite)
         #expect(settings.publicURL == nil)
         #expect(settings.httpListen == nil)
+        #expect(settings.metricsListen == .usual)
+        #expect(settings.metricsListen.address?.description == "127.0.0.1:9180")
         #expect(settings.log == LogConfiguration(level: .info, format: .text, file: nil))
         #expect(settings.pidFile == nil)
     }
@@ -74,7 +76,8 @@ struct ConfigurationTests {
     func everySetting() throws {
         let values: [Setting: String] = [
             .listen: "[::1]:0", .tlsCert: "c", .tlsKey: "k", .stateDir: "/s", .registration: "open",
-            .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .logLevel: "trace",
+            .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .metricsListen: "[::1]:9",
+            .logLevel: "trace",
             .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
             .redis: "redis://:word@r", .redisCA: "/rca",
             .nodeID: "a", .nodeListen: "0.0.0.0:9443", .nodeAdvertise: "node-a:9443", .clusterCA: "/ca",
@@ -90,6 +93,7 @@ struct ConfigurationTests {
             listen: [ListenAddress(host: "::1", port: 0)], certificate: CertificateFiles(chain: "c", key: "k"),
             stateDirectory: "/s", registration: .open, cluster: cluster, publicURL: "https://relay.example.com",
             httpListen: ListenAddress(host: "127.0.0.1", port: 80),
+            metricsListen: .chosen(ListenAddress(host: "::1", port: 9)),
             proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
             trustedProxy: [AddressRange("::1")].compactMap(\.self),
             log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
@@ -104,6 +108,14 @@ struct ConfigurationTests {
         }
         let path = try file("{" + fields.joined(separator: ",") + "}")
         #expect(try ServerConfiguration(SettingReader(file: path, environment: [:])) == expected)
+    }
+
+    @Test("metrics can be switched off, and a wrong address is not taken for that")
+    func metrics() throws {
+        #expect(try read([.metricsListen: ["off"]]).metricsListen == .off)
+        #expect(try read([.metricsListen: ["off"]]).metricsListen.address == nil)
+        #expect(try read(environment: ["RELAY_METRICS_LISTEN": "127.0.0.1:9180"]).metricsListen != .usual)
+        #expect(failure([.metricsListen: ["Off"]])?.message.contains("--metrics-listen") == true)
     }
 
     @Test("ranges may be given one by one or separated by commas")

@@ -61,7 +61,8 @@ final class ClusterRouting: Sendable {
         let isConnected = store.isConnected
         return core.withLock { core in
             RoutingStatus(
-                isConnected: isConnected, isJoined: core.announcer.state == .held, nodes: core.table.nodes.count,
+                isConnected: isConnected, isJoined: core.announcer.state == .held,
+                hasJoined: core.announcer.hasHeld, nodes: core.table.nodes.count,
                 receiving: core.announcer.receiving.count, waiting: core.announcer.waiting.count,
                 homes: core.announcer.homes.count, tokens: core.announcer.tokens.count, ignored: core.ignored,
                 doorbell: bell

@@ -6,6 +6,8 @@ struct RoutingStatus: Hashable, Sendable {
     var isConnected = false
     /// Whether the node's place in Redis is its own.
     var isJoined = false
+    /// Whether it has been since the start.
+    var hasJoined = false
     /// Other nodes that are alive.
     var nodes = 0
     /// Names that receive here, names that have offers here, transfers and unused tokens whose home is here.

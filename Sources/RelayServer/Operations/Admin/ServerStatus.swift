@@ -18,6 +18,8 @@ struct ServerStatus: Hashable, Sendable, Codable {
     var listen: [String]
     /// The same for plain HTTP.
     var httpListen: [String]
+    /// The address of `/metrics`, `/healthz` and `/readyz`; nil when there is none.
+    var metricsListen: String?
     var registration: ServerMessage.Registration
     /// Registered names.
     var users: Int

@@ -33,5 +33,6 @@ struct CheckCommand: AsyncParsableCommand {
         _ = try AdminSocket.path(in: settings.stateDirectory)
         for address in settings.listen { _ = try address.resolved() }
         if let address = settings.httpListen { _ = try address.resolved() }
+        if case .chosen(let address) = settings.metricsListen { _ = try address.resolved() }
     }
 }

@@ -52,6 +52,14 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "/metrics, /healthz and /readyz, over plain HTTP (default: 127.0.0.1:9180); 'off' for nowhere.",
+            valueName: "host:port"
+        )
+    )
+    var metricsListen: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Balancers whose connections begin with a PROXY header, version 1 or 2; from others none is accepted.",
             valueName: "cidr,..."
         )
@@ -119,6 +127,7 @@ struct ServerOptions: ParsableArguments {
         case .clusterSecret: one(cluster.clusterSecret)
         case .publicURL: one(publicURL)
         case .httpListen: one(httpListen)
+        case .metricsListen: one(metricsListen)
         case .logLevel: one(logLevel)
         case .logFormat: one(logFormat)
         case .pidFile: one(pidFile)

@@ -38,6 +38,7 @@ struct StatusCommand: AsyncParsableCommand {
             "relay-server \(status.version), process \(status.pid), \(status.state.rawValue) for \(status.uptime) s",
             "https         \(status.listen.joined(separator: " "))",
             "http          \(status.httpListen.isEmpty ? "off" : status.httpListen.joined(separator: " "))",
+            "metrics       \(status.metricsListen ?? "off")",
             "registration  \(status.registration.rawValue)",
             "users         \(status.users) (\(status.invitations) invited)",
             "sessions      \(status.sessions)",

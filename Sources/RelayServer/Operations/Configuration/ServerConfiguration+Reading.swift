@@ -22,6 +22,10 @@ extension ServerConfiguration {
         if let found = try settings.text(.httpListen) {
             httpListen = try Self.address(found.value, .httpListen, found.origin)
         }
+        if let found = try settings.text(.metricsListen) {
+            metricsListen =
+                found.value == "off" ? .off : .chosen(try Self.address(found.value, .metricsListen, found.origin))
+        }
         proxyProtocol = try Self.ranges(.proxyProtocol, settings)
         trustedProxy = try Self.ranges(.trustedProxy, settings)
         if let value = try Self.choice(.registration, settings, ServerMessage.Registration.allCases) {

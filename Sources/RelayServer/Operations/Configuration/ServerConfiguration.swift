@@ -19,6 +19,8 @@ struct ServerConfiguration: Hashable, Sendable {
     var publicURL: String?
     /// Where plain HTTP is answered with a redirection; nil means nowhere.
     var httpListen: ListenAddress?
+    /// Where metrics and health are served over plain HTTP.
+    var metricsListen = MetricsAddress.usual
     /// Balancers whose connections begin with a PROXY header; all others are taken for what they are.
     var proxyProtocol: [AddressRange] = []
     /// Balancers that end TLS, whose X-Forwarded-For is believed.

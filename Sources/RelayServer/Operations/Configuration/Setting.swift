@@ -19,6 +19,7 @@ enum Setting: String, CaseIterable, Sendable {
     case clusterSecret = "cluster-secret"
     case publicURL = "public-url"
     case httpListen = "http-listen"
+    case metricsListen = "metrics-listen"
     case proxyProtocol = "proxy-protocol"
     case trustedProxy = "trusted-proxy"
     case logLevel = "log-level"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 import Glibc
 import Logging
 import NIOCore
@@ -66,14 +67,38 @@ struct RelayApplication: Sendable {
     }
 
     private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
-        let started = ContinuousClock.now
+        let (started, startTime) = (ContinuousClock.now, Date())
         let parts = try await compose(context)
         let coordinator = DrainCoordinator(
             parts: parts, loop: context.group.any(), timeout: drainTimeout, logger: logger
         )
         let users = context.users
-        let status: @Sendable () async -> ServerStatus = { [configuration] in
+        let figures: @Sendable () async -> ServerStatus = { [configuration] in
             await Self.status(configuration, parts, coordinator, users, started)
+        }
+        let source = MetricsSource(
+            snapshot: {
+                MetricsSnapshot(
+                    status: await figures(), exchange: parts.exchangeStatus(), connections: parts.openConnections(),
+                    started: Int64(startTime.timeIntervalSince1970)
+                )
+            },
+            readiness: { Readiness(Self.state(coordinator), parts.clusterStatus()) }
+        )
+        let metrics: MetricsListener?
+        do {
+            metrics = try await MetricsListener.open(
+                at: configuration.metricsListen, group: context.group, source: source, logger: logger
+            )
+        } catch {
+            // The node has its place already: the others need not wait until its life there runs out.
+            await parts.leaveCluster()
+            throw error
+        }
+        let status: @Sendable () async -> ServerStatus = {
+            var status = await figures()
+            status.metricsListen = metrics?.address?.hostAndPort
+            return status
         }
         let responder = AdminResponder(
             users: users, status: status, drain: { coordinator.drainRequested() },
@@ -93,7 +118,8 @@ struct RelayApplication: Sendable {
         announce(first)
         ready(first)
         let relay = RelayService(
-            parts: parts, admin: admin, coordinator: coordinator, loop: context.group.any(), logger: logger
+            parts: parts, admin: admin, metrics: metrics, coordinator: coordinator, loop: context.group.any(),
+            logger: logger
         )
         try await run(
             relay, signals.map { SignalService(signals: $0, coordinator: coordinator, logger: logger) }
@@ -129,21 +155,26 @@ struct RelayApplication: Sendable {
         for address in status.listen {
             logger.notice("listening", metadata: [LogKeys.address: "\(address)", LogKeys.purpose: "https"])
         }
+        if let address = status.metricsListen {
+            logger.notice("listening", metadata: [LogKeys.address: "\(address)", LogKeys.purpose: "metrics"])
+        }
+    }
+
+    private static func state(_ coordinator: DrainCoordinator) -> ServerStatus.State {
+        switch coordinator.state {
+        case .serving: .serving
+        case .draining: .draining
+        case .stopping: .stopping
+        }
     }
 
     private static func status(
         _ configuration: ServerConfiguration, _ parts: ServerParts, _ coordinator: DrainCoordinator,
         _ users: any UserAdministration, _ started: ContinuousClock.Instant
     ) async -> ServerStatus {
-        let state: ServerStatus.State =
-            switch coordinator.state {
-            case .serving: .serving
-            case .draining: .draining
-            case .stopping: .stopping
-            }
         let counts = await users.counts()
         return ServerStatus(
-            version: ProgramVersion.current, state: state, pid: getpid(),
+            version: ProgramVersion.current, state: state(coordinator), pid: getpid(),
             uptime: (ContinuousClock.now - started).components.seconds,
             listen: parts.listeners.compactMap { $0.address?.hostAndPort },
             httpListen: parts.redirects.compactMap { $0.address?.hostAndPort },

@@ -9,6 +9,7 @@ import WSProtocol
 struct RelayService: Service {
     let parts: ServerParts
     let admin: AdminServer
+    let metrics: MetricsListener?
     let coordinator: DrainCoordinator
     let loop: any EventLoop
     let logger: Logger
@@ -26,6 +27,7 @@ struct RelayService: Service {
         await waitForConnections()
         await parts.leaveCluster()
         await admin.close()
+        await metrics?.close()
     }
 
     /// Gives what is being written a moment: an answer on its way to a client, the close of a session.

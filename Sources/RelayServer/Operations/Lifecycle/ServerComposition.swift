@@ -24,6 +24,8 @@ enum ServerComposition {
             whenEmpty: { admission.whenEmpty($0) }
         )
         parts.streamCounts = { streams.counts }
+        parts.exchangeStatus = { exchange.status }
+        parts.openConnections = { admission.connections }
         try await bind(&parts, context, services)
         if let cluster { try await join(cluster, &parts, context, services, exchange) }
         return parts

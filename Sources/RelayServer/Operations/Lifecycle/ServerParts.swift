@@ -17,6 +17,10 @@ struct ServerParts: Sendable {
     var leaveCluster: @Sendable () async -> Void = {}
     /// How this node stands with the others; nil when there are none.
     var clusterStatus: @Sendable () -> ClusterStatus? = { nil }
+    /// What the exchange holds and has ended.
+    var exchangeStatus: @Sendable () -> ExchangeStatus = { ExchangeStatus() }
+    /// Connections of clients, of any kind.
+    var openConnections: @Sendable () -> Int = { 0 }
     /// Streams that were joined here.
     var streamCounts: @Sendable () -> StreamCounts = { StreamCounts() }
 }

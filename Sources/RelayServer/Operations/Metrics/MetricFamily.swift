@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One metric with all of its samples, in the Prometheus text format, version 0.0.4.
+struct MetricFamily: Hashable, Sendable {
+    /// Whether figures only grow until the process ends.
+    enum Kind: String, Hashable, Sendable {
+        case counter, gauge
+    }
+
+    /// One figure.
+    struct Sample: Hashable, Sendable {
+        /// The one label that tells it from the other samples; nil when it is the only one.
+        var label: Label?
+        /// A decimal number.
+        var value: String
+    }
+
+    /// A label; only its value may be any text.
+    struct Label: Hashable, Sendable {
+        var name: String
+        var value: String
+    }
+
+    /// `[a-z_]+`; a counter's ends in `_total`.
+    let name: String
+    let help: String
+    let kind: Kind
+    let samples: [Sample]
+
+    /// A metric with one figure.
+    init(_ kind: Kind, _ name: String, _ value: some BinaryInteger, _ help: String) {
+        self.init(name: name, help: help, kind: kind, samples: [Sample(label: nil, value: String(value))])
+    }
+
+    /// A metric with a figure for each value of `label`.
+    init(
+        _ kind: Kind, _ name: String, by label: String, _ figures: KeyValuePairs<String, some BinaryInteger>,
+        _ help: String
+    ) {
+        let samples = figures.map { Sample(label: Label(name: label, value: $0.key), value: String($0.value)) }
+        self.init(name: name, help: help, kind: kind, samples: samples)
+    }
+
+    private init(name: String, help: String, kind: Kind, samples: [Sample]) {
+        self.name = name
+        self.help = help
+        self.kind = kind
+        self.samples = samples
+    }
+
+    /// The lines of the page, each with its line feed.
+    var text: String {
+        var text = "# HELP \(name) \(Self.escape(help, quotes: false))\n# TYPE \(name) \(kind.rawValue)\n"
+        for sample in samples {
+            let label = sample.label.map { "{\($0.name)=\"\(Self.escape($0.value, quotes: true))\"}" } ?? ""
+            text += "\(name)\(label) \(sample.value)\n"
+        }
+        return text
+    }
+
+    /// The format's three escapes; a quotation mark has a meaning only in a label's value.
+    private static func escape(_ text: String, quotes: Bool) -> String {
+        var escaped = ""
+        // By scalars: a carriage return and a line feed are one character.
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\\": escaped += "\\\\"
+            case "\n": escaped += "\\n"
+            case "\"" where quotes: escaped += "\\\""
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The page behind `/metrics`: figures alone, never a name, a token or an address of a person.
+enum MetricsPage {
+    /// The media type of the Prometheus text format.
+    static let type = "text/plain; version=0.0.4; charset=utf-8"
+
+    /// The whole page.
+    static func render(_ snapshot: MetricsSnapshot) -> String {
+        let families = process(snapshot) + people(snapshot) + transfers(snapshot) + cluster(snapshot.status.cluster)
+        return families.map(\.text).joined()
+    }
+
+    private static func process(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
+        let isServing = snapshot.status.state == .serving
+        return [
+            MetricFamily(
+                .gauge, "relay_build_info", by: "version", [snapshot.status.version: 1], "Which program this is."
+            ),
+            MetricFamily(
+                .gauge, "process_start_time_seconds", snapshot.started, "When the server started, in Unix time."
+            ),
+            MetricFamily(.gauge, "relay_draining", isServing ? 0 : 1, "1 once the server takes no new transfers."),
+        ]
+    }
+
+    private static func people(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
+        [
+            MetricFamily(.gauge, "relay_connections", snapshot.connections, "Connections of clients, of any kind."),
+            MetricFamily(
+                .gauge, "relay_sessions", snapshot.exchange.sessions, "Control connections that are logged in."),
+            MetricFamily(.gauge, "relay_receivers", snapshot.exchange.receiving, "Sessions that wait for files."),
+            MetricFamily(.gauge, "relay_users", snapshot.status.users, "Registered names; the same on all nodes."),
+            MetricFamily(
+                .gauge, "relay_invitations", snapshot.status.invitations, "Unused invitations; the same on all nodes."
+            ),
+        ]
+    }
+
+    private static func transfers(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
+        let (exchange, streams) = (snapshot.exchange, snapshot.status.streams)
+        return [
+            MetricFamily(
+                .gauge, "relay_transfers", by: "state",
+                [
+                    "waiting": exchange.waiting, "ringing": exchange.ringing, "accepted": exchange.accepted,
+                    "parked": exchange.parked, "streaming": exchange.streaming, "streamed": exchange.streamed,
+                ],
+                "Transfers whose home is this node, by how far they are."
+            ),
+            MetricFamily(
+                .counter, "relay_transfers_ended_total", by: "outcome",
+                ["delivered": exchange.delivered, "failed": exchange.failed],
+                "Transfers that ended; counted by their home."
+            ),
+            MetricFamily(
+                .counter, "relay_bytes_relayed_total", exchange.bytesRelayed,
+                "Bytes of streams that ended; counted by the home of their transfer."
+            ),
+            MetricFamily(
+                .counter, "relay_streams_total", by: "to",
+                ["receiver": streams.toReceivers, "node": streams.toNodes],
+                "Streams that were joined here: straight into the receiver's connection, or on to another node."
+            ),
+            MetricFamily(.gauge, "relay_unclaimed_tokens", exchange.unclaimedTokens, "Tokens nobody has used yet."),
+        ]
+    }
+
+    private static func cluster(_ status: ClusterStatus?) -> [MetricFamily] {
+        guard let status else { return [] }
+        return [
+            MetricFamily(.gauge, "relay_redis_connected", status.redis ? 1 : 0, "1 while Redis is connected."),
+            MetricFamily(
+                .gauge, "relay_cluster_joined", status.joined ? 1 : 0, "1 while this node's place in Redis stands."
+            ),
+            MetricFamily(.gauge, "relay_cluster_nodes", status.nodes, "Other nodes that are alive."),
+            MetricFamily(.gauge, "relay_cluster_links", status.links, "Other nodes this one has a link with."),
+            MetricFamily(
+                .counter, "relay_cluster_nodes_lost_total", status.lost, "How often another node was found to be lost."
+            ),
+            MetricFamily(
+                .counter, "relay_cluster_certificates_refused_total", status.refused,
+                "Connections between nodes that ended because of a certificate."
+            ),
+        ]
+    }
+}

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics and health: what a scraper and a balancer see."""
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from harness import metrics, raw
+from harness.pairs import Pair, wait_for_bytes
+from harness.relay import Relay
+from harness.waiting import until
+
+CHOSEN = ("--metrics-listen", "127.0.0.1:0")
+DELIVERED = 'relay_transfers_ended_total{outcome="delivered"}'
+FAILED = 'relay_transfers_ended_total{outcome="failed"}'
+
+
+def test_a_transfer_moves_the_counters(own_relay, tmp_path):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+    before = metrics.scrape(port)
+    assert before["relay_users"] == before["relay_bytes_relayed_total"] == before[DELIVERED] == 0
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    (tmp_path / "file").write_bytes(os.urandom(300_000))
+    receiving = bob.receive()
+    alice.send(bob, tmp_path / "file").expect(0, 30)
+    receiving.expect(0, 10)
+    after = metrics.scrape(port)
+    assert after[DELIVERED] == 1 and after[FAILED] == 0
+    assert after['relay_streams_total{to="receiver"}'] == 1 and after['relay_streams_total{to="node"}'] == 0
+    # Content is framed on its way.
+    assert 300_000 <= after["relay_bytes_relayed_total"] < 310_000
+    assert after["relay_users"] == 3  # with the watcher
+    page = metrics.ask(port, "/metrics")[2]
+    assert alice.name not in page and bob.name not in page and "127.0.0.1" not in page
+
+
+def test_what_goes_on_now_and_what_fails(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+    with Pair(relay) as pair:
+        offer, _, upload = pair.flowing(1_000_000)
+        upload.send(b"x" * 1000)
+        until(lambda: metrics.scrape(port)['relay_transfers{state="streaming"}'] == 1, 10, "it streams")
+        now = metrics.scrape(port)
+        assert now["relay_sessions"] == 2 and now["relay_receivers"] == 1 and now["relay_connections"] == 4
+        upload.close()
+        pair.receiver.failed(offer.transfer)
+        after = metrics.scrape(port)
+        assert after[FAILED] == 1 and after[DELIVERED] == 0 and after['relay_transfers{state="streaming"}'] == 0
+
+
+def test_what_the_listener_answers(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+    for path, body in (("/healthz", "ok\n"), ("/readyz", "ready\n")):
+        assert metrics.ask(port, path)[::2] == (200, body)
+        status, head, body = metrics.ask(port, path, "HEAD")
+        assert (status, body) == (200, "") and "Content-Length: " in head
+    assert metrics.ask(port, "/metrics", "HEAD")[::2] == (200, "")
+    assert metrics.ask(port, "/metrics?x=1")[0] == 200
+    for path in ("/", "/ws", "/upload", "/download", "/metrics/"):
+        assert metrics.ask(port, path)[0] == 404
+    status, head, _ = metrics.ask(port, "/metrics", "POST")
+    assert status == 405 and "\r\nAllow: GET, HEAD" in head
+    assert metrics.ask(port, "", request=b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")[0] == 400
+    assert metrics.ask(port, "", request=b"\x16\x03\x01\x02\x00 nonsense\r\n\r\n")[0] == 400
+    # Nothing of it is there for the relay's own clients.
+    with raw.Connection(relay.address, relay.ca) as connection:
+        connection.send(raw.request("GET", "/metrics"))
+        assert connection.answer().status == 404
+
+
+def test_too_many_scrapers_do_not_add_up(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+    idle = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(64)]
+    try:
+
+        def is_refused():
+            try:
+                return metrics.ask(port, "/healthz") is None
+            except ConnectionError:
+                return True
+
+        until(is_refused, 5, "one more is closed unheard")
+        relay.healthy()
+    finally:
+        for each in idle:
+            each.close()
+    until(lambda: not is_refused(), 10, "there is room again")
+
+
+def test_status_has_the_address_and_off_has_none(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    listed = json.loads(relay.command("status", "--json").stdout)["metricsListen"]
+    assert listed == f"127.0.0.1:{metrics.port_of(relay)}"
+    assert listed in relay.command("status").stdout
+    relay = own_relay(registration="open", arguments=("--metrics-listen", "off"))
+    assert "metricsListen" not in json.loads(relay.command("status", "--json").stdout)
+    assert "purpose=metrics" not in relay.logs()
+
+
+def test_a_chosen_address_that_is_taken_ends_the_start(binaries, certs, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        relay = Relay(binaries, certs, tmp_path / "relay", arguments=("--metrics-listen", address)).launch()
+        assert relay.process.wait(20) == 69, relay.process.tail()
+    (line,) = [line for line in relay.logs().splitlines() if address in line]
+    assert f"cannot listen on {address}: another process does" in line
+
+
+def test_the_default_address_when_it_is_taken(binaries, certs, tmp_path):
+    try:
+        holder = socket.create_server(("127.0.0.1", 9180))
+    except OSError:
+        # Somebody of this machine has it already, which is as good.
+        holder = socket.socket()
+    with holder:
+        # An empty variable is none.
+        relay = Relay(binaries, certs, tmp_path / "relay", registration="open", env={"RELAY_METRICS_LISTEN": ""})
+        relay.start().healthy()
+        (line,) = [line for line in relay.logs().splitlines() if "metrics" in line]
+        assert "metrics are not served" in line and "127.0.0.1:9180" in line, line
+        assert "metricsListen" not in json.loads(relay.command("status", "--json").stdout)
+        assert relay.stop() == 0
+
+
+@pytest.mark.parametrize("value", ["9180", "OFF", "127.0.0.1:99999"])
+def test_a_wrong_address_is_refused(binaries, certs, tmp_path, value):
+    relay = Relay(binaries, certs, tmp_path / "relay", arguments=("--metrics-listen", value)).launch()
+    assert relay.process.wait(20) == 64
+    assert "--metrics-listen" in relay.logs() and value in relay.logs()
+
+
+def test_a_relay_that_drains_wants_no_new_clients(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+    with Pair(relay, timeout=20) as pair:
+        offer, download, upload = pair.flowing(1000)
+        upload.send(b"a" * 500)
+        wait_for_bytes(download, 100)
+        relay.process.signal(signal.SIGTERM)
+        until(lambda: metrics.ask(port, "/readyz")[::2] == (503, "draining\n"), 5, "it drains")
+        assert metrics.ask(port, "/healthz")[::2] == (200, "ok\n")
+        assert metrics.scrape(port)["relay_draining"] == 1
+        upload.send(b"b" * 500)
+        wait_for_bytes(download, 1000)
+        assert upload.answer(method="PUT").status == 200
+        pair.receiver.delivered(offer.transfer, 1000, "0" * 64)
+        assert offer.delivered(5)["size"] == 1000
+    assert relay.process.wait(15) == 0
