@@ -99,6 +99,11 @@ class Trap:
         self._listener.close()
 
 
+def refused(nodes):
+    """How many certificates of would-be nodes were refused, all in all."""
+    return sum(node.status()["cluster"]["refused"] for node in nodes)
+
+
 @pytest.mark.parametrize("with_tls", [True, pytest.param(False, marks=pytest.mark.long)], ids=["tls", "plain"])
 def test_a_forged_route_leads_nowhere(trial, with_tls):
     with trial() as t, Trap(t.cluster.certs if with_tls else None) as trap:
@@ -119,6 +124,8 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
                 assert t.claim("bob", download, start, "GET") in (403, 503)
             pair.sender.cancel(offer.transfer)
             until(lambda: trap.asked > 0, 15, "somebody has asked at the trap")
+            if with_tls:
+                until(lambda: refused(t.nodes) > 0, 10, "the wrong certificate is counted", step=0.1)
         # What is nonsense is passed over.
         for value in ("", "evil", "\0" * 100, "x" * 100_000, '{"incarnation":', "evil " * 9):
             for key in (f"relay:receiving:{bob}:n2", "relay:node:other", "relay:epoch", "relay:waiting:x:n1", "relay:nodes:"):
