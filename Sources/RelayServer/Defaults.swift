@@ -217,19 +217,19 @@ extension Defaults {
 extension Defaults {
     /// Connections from node to node.
     enum Link {
-        /// A node that was not reached for this long is lost: its clients are elsewhere by then.
-        static let loss = TimeAmount.seconds(5)
+        /// A node that was not reached for this long is lost: whoever waits for it is told within 5 s of the cut.
+        static let loss = TimeAmount.seconds(4)
         /// TCP connection and TLS handshake with another node, and then upgrade and `welcome`: nodes are near each other,
         /// and two attempts have to fit into the time above.
-        static let dial = TimeAmount.seconds(2)
-        static let greeting = TimeAmount.seconds(2)
+        static let dial = TimeAmount.milliseconds(1500)
+        static let greeting = TimeAmount.milliseconds(1500)
         /// The pauses between attempts: a listener that is being put back is found at once, a node that is away costs
         /// nothing.
         static let shortestPause = TimeAmount.milliseconds(50)
         static let longestPause = TimeAmount.seconds(1)
         /// A node that is frozen is noticed within the sum of both.
-        static let heartbeat = TimeAmount.seconds(2)
-        static let heartbeatAnswer = TimeAmount.seconds(3)
+        static let heartbeat = TimeAmount.seconds(1)
+        static let heartbeatAnswer = TimeAmount.seconds(2)
         /// Messages that wait for another node's acknowledgement: seconds of a busy node's work. Past either, that node
         /// is stuck.
         static let unackedMessages = 4096
@@ -256,8 +256,9 @@ extension Defaults {
     /// Presence, routes, doorbells, users and ticket keys in Redis.
     enum Routing {
         /// How often a node renews what it has there, and looks by itself at what a lost doorbell would have told it.
-        static let renewal = TimeAmount.seconds(5)
-        /// How long what it has there lives without that: three renewals, so that two may be lost.
+        /// After Redis was emptied, everything is back when all nodes have looked once: well within 5 s.
+        static let renewal = TimeAmount.seconds(3)
+        /// How long what it has there lives without that: five renewals, so that four may be lost.
         static let life = TimeAmount.seconds(15)
         /// The life of the epoch and of the set of nodes. They matter only while a node lives; an hour of an unreachable
         /// Redis does not change them.

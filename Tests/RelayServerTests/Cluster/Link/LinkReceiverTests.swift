@@ -110,7 +110,7 @@ import WSProtocol
         #expect(receiver.state == Self.receiver(stage).state)
         receiver.disconnected(Self.first, silence: .seconds(3), now: now + .seconds(10))
         #expect(receiver.isConnected == false)
-        if stage == .connected { #expect(receiver.deadline == now + .seconds(12)) }
+        if stage == .connected { #expect(receiver.deadline == now + .seconds(10 - 3) + Defaults.Link.loss) }
 
         receiver = Self.receiver(stage)
         #expect(receiver.end() == (stage == .connected ? [.close(Self.first)] : []))

@@ -185,13 +185,13 @@ import WSProtocol
         #expect(Self.isPausing(sender))
         sender = Self.sender(.open)
         #expect(sender.disconnected(Self.first, silence: .zero, now: now + .seconds(1)).count == 1)
-        #expect(sender.deadline == now + .seconds(6))
+        #expect(sender.deadline == now + .seconds(1) + Defaults.Link.loss)
     }
 
     @Test func silenceCountsAsNotReached() {
         var sender = Self.sender(.open)
         _ = sender.disconnected(Self.first, silence: .seconds(3), now: now + .seconds(10))
-        #expect(sender.deadline == now + .seconds(12))
+        #expect(sender.deadline == now + .seconds(10 - 3) + Defaults.Link.loss)
     }
 
     @Test func tooManyOrTooLargeMessagesLoseTheNode() {
