@@ -187,7 +187,7 @@ def test_a_restart_of_the_relay_asks_nobody_twice(own_relay, large):
     terminal.wait_for("[y/N]")
     # A question that the relay's end takes away is asked again; one that was answered is not.
     relay.process.kill()
-    terminal.wait_for("reconnecting (try 1")
+    terminal.wait_for("reconnecting (try ")
     relay.start(relay.port)
     until(lambda: terminal.seen().count("[y/N]") == 2, 10, "the question again")
     terminal.type("y\n")

@@ -28,6 +28,7 @@ package final class TLSContext: @unchecked Sendable {
 
     /// Makes a context with everything that is the same for both ends.
     init(role: Role, applicationProtocols: [String], tickets: TicketKeys? = nil) throws(TLSError) {
+        guard OpenSSLLibrary.isReady else { throw TLSError(.setupFailed, detail: "the library cannot be set up") }
         ErrorQueue.clear()
         guard let protocols = ApplicationProtocols(applicationProtocols) else {
             throw TLSError(.setupFailed, detail: "a name of an application protocol has 1 to 255 bytes")
