@@ -32,15 +32,18 @@ final class SharedTickets: Sendable {
     /// - Parameter ring: tells the other nodes that there are new ones.
     func look(ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
         store.run(TicketScripts.read, keys: [ClusterKeys.tickets]).flatMap { reply in
-            guard let parts = reply.elements, parts.count == 2, let text = parts[0].text, let now = parts[1].number
-            else { return self.store.eventLoop.makeFailedFuture(ClusterUnavailable.nonsense) }
+            guard let read = TicketReply(reply) else {
+                return self.store.eventLoop.makeFailedFuture(ClusterUnavailable.nonsense)
+            }
             let stored: TicketDecision.Stored =
-                if text.isEmpty { .nothing } else { self.sealed.open(text).map { .keyring($0) } ?? .unreadable }
+                if read.text.isEmpty { .nothing } else {
+                    self.sealed.open(read.text).map { .keyring($0) } ?? .unreadable
+                }
             let current = self.state.withLock { $0.current }
-            switch TicketDecision(stored, current: current, now: now) {
+            switch TicketDecision(stored, current: current, now: read.now) {
             case .use(let keyring): self.use(keyring)
             case .keepOwn: self.complain()
-            case .write(let keyring): return self.write(keyring, over: text, ring: ring)
+            case .write(let keyring): return self.write(keyring, over: read.text, ring: ring)
             }
             return self.store.eventLoop.makeSucceededVoidFuture()
         }
