@@ -9,13 +9,19 @@ import WSProtocol
 final class ClusterNode: Sendable {
     let identity: NodeIdentity
     let links: NodeLinks
+    let publicURL: PublicURL?
     private let routing: ClusterRouting
     private let dialer: NodeDialer
     /// What goes on here. Set from the start to the stop; it holds this node as well.
     private let exchange = Mutex<ExchangeService?>(nil)
 
-    init(identity: NodeIdentity, routing: ClusterRouting, group: any EventLoopGroup, logger: Logger) {
+    /// - Parameter publicURL: this node's own address for clients, from its configuration.
+    init(
+        identity: NodeIdentity, publicURL: PublicURL?, routing: ClusterRouting, group: any EventLoopGroup,
+        logger: Logger
+    ) {
         self.identity = identity
+        self.publicURL = publicURL
         self.routing = routing
         dialer = NodeDialer(identity)
         links = NodeLinks(identity: identity, addresses: routing, group: group, logger: logger)
@@ -78,11 +84,6 @@ extension ClusterNode: Cluster {
         // With Redis away the token is good all the same: on this node.
         try? await routing.publish(TokenDigest(token), lifetime: Defaults.Exchange.tokenLifetime).get()
         return token
-    }
-
-    func uploadGrant(for node: NodeID) async -> UploadGrant {
-        async let url = routing.publicURL(of: node)
-        return UploadGrant(token: await newToken(), publicURL: await url)
     }
 
     func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? {

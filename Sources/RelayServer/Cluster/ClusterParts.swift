@@ -34,9 +34,8 @@ struct ClusterParts: Sendable {
             SharedTickets(store: store, secret: $0, keys: tickets, logger: logger)
         }
         routing = ClusterRouting(
-            place: ClusterRouting.Place(node: node, incarnation: incarnation, url: configuration.publicURL),
-            store: store, doorbell: doorbell, epoch: epoch, users: users, tickets: shared, times: times,
-            logger: logger
+            place: ClusterRouting.Place(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
+            epoch: epoch, users: users, tickets: shared, times: times, logger: logger
         )
     }
 }

@@ -34,5 +34,5 @@ struct UploadGrant: Hashable, Sendable {
     /// Not seen by anybody yet.
     var token: Token
     /// The own address of the node that holds the download, such as `https://n2.example.org`, if it has one.
-    var publicURL: String?
+    var publicURL: PublicURL?
 }

@@ -12,8 +12,6 @@ final class ClusterRouting: Sendable {
     struct Place: Sendable {
         var node: NodeID
         var incarnation: Incarnation
-        /// Its `--public-url`.
-        var url: String?
     }
 
     let place: Place
@@ -179,8 +177,7 @@ final class ClusterRouting: Sendable {
             return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
         }
         let presence = NodePresence(
-            incarnation: place.incarnation, address: address, url: place.url,
-            version: Label(clipping: ProgramVersion.current)
+            incarnation: place.incarnation, address: address, version: Label(clipping: ProgramVersion.current)
         )
         return store.run(
             ClusterScripts.presence,

@@ -90,7 +90,8 @@ enum ServerComposition {
                 certificate: settings.certificate.chain, key: settings.certificate.key
             )
             return ClusterNode(
-                identity: identity, routing: parts.routing, group: context.group, logger: context.logger
+                identity: identity, publicURL: context.configuration.publicURL.flatMap(PublicURL.init),
+                routing: parts.routing, group: context.group, logger: context.logger
             )
         } catch {
             throw OperatorError(.configuration, "\(error)")

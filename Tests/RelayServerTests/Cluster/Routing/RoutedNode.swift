@@ -40,7 +40,7 @@ final class RoutedNode: ClusterRoutingDelegate {
 
     init(
         _ id: String, _ redis: TestRedis, port: UInt16 = 1000, login: String = "",
-        registration: ServerMessage.Registration = .open, url: String? = nil, secret: String? = nil,
+        registration: ServerMessage.Registration = .open, secret: String? = nil,
         local: [User] = [], times: RoutingTimes = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
@@ -50,7 +50,6 @@ final class RoutedNode: ClusterRoutingDelegate {
             advertise: address, authority: "unused", certificate: files, secretFile: secret)
         var configuration = ServerConfiguration(certificate: files, stateDirectory: "unused")
         configuration.registration = registration
-        configuration.publicURL = url
         var registry = UserRegistry()
         for user in local { registry.users[user.name] = user }
         parts = try ClusterParts(
