@@ -279,6 +279,9 @@ extension Defaults {
         static let waitingLooks = 65_536
         /// Users in memory for when Redis is away: some 20 MB.
         static let cachedUsers = 65_536
+        /// Names with sessions here that are looked at with each renewal: whoever was removed while a doorbell was lost is
+        /// out within a minute among 10,000, for a millisecond of Redis' one thread each time.
+        static let usersPerRenewal = 500
         /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
         /// do.
         static let bellPatience = TimeAmount.seconds(1)

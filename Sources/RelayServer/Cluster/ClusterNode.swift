@@ -111,8 +111,12 @@ extension ClusterNode: ClusterRoutingDelegate {
     func nodeGone(_ node: NodeID, incarnation: Incarnation) { links.presenceGone(node, incarnation: incarnation) }
 
     func userChanged(_ name: PeerName, _ user: User?) {
-        if user == nil { withExchange { $0.nameRemoved(name) } }
+        withExchange { exchange in
+            if let user { exchange.nameOwned(name, by: user.key) } else { exchange.nameRemoved(name) }
+        }
     }
+
+    var names: [PeerName] { exchange.withLock { $0 }?.names ?? [] }
 }
 
 extension ClusterNode: NodeConnector {

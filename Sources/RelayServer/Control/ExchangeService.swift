@@ -245,6 +245,12 @@ final class ExchangeService: TransferDirectory {
     /// Closes the sessions of a name that was removed from the users' registry.
     func nameRemoved(_ name: PeerName) { handle(.nameRemoved(name)) }
 
+    /// Closes the sessions of a name that belongs to `key` now, unless they are that key's.
+    func nameOwned(_ name: PeerName, by key: SigningKey) { handle(.nameRemoved(name, except: key)) }
+
+    /// The names with sessions here.
+    var names: [PeerName] { state.withLock { $0.exchange.names.filter { !$0.value.sessions.isEmpty }.map(\.key) } }
+
     private func deliver() {
         while true {
             let batch = state.withLock { $0.nextBatch() }

@@ -58,8 +58,9 @@ struct Announcer: Sendable {
     /// Whether the announcement in flight was made on a connection that is no more.
     private var isStale = false
     private var isPresenceDue = false
-    /// After a failure nothing more is tried until time passes or Redis comes back.
+    /// After a failure nothing more is tried until time passes or Redis comes back; after one of users, no users are.
     private var isBlocked = false
+    private var areUsersBlocked = false
     private var replacing: String?
     private var mayReplace = true
     private var foreignRemaining: TimeAmount?
@@ -133,7 +134,7 @@ extension Announcer {
             isPresenceDue = true
         case .leaving, .gone: break
         }
-        isBlocked = false
+        (isBlocked, areUsersBlocked) = (false, false)
         isStale = inFlight != nil
     }
 
@@ -150,7 +151,7 @@ extension Announcer {
     /// It is time to renew.
     mutating func tick(now: NIODeadline) {
         for (digest, expiry) in tokens where expiry <= now { tokens[digest] = nil }
-        isBlocked = false
+        (isBlocked, areUsersBlocked) = (false, false)
         mayReplace = true
         switch state {
         case .joining, .taken: isPresenceDue = true
@@ -222,7 +223,7 @@ extension Announcer {
         var writes = changed.popFirst(limits.batch).map { write($0, now: now) }
         if writes.isEmpty { writes = renewed.popFirst(limits.batch).map { write($0, now: now) } }
         if !writes.isEmpty { return .routes(writes) }
-        let users = users.popFirst(limits.batch)
+        let users = areUsersBlocked ? [] : users.popFirst(limits.batch)
         return users.isEmpty ? nil : .users(users)
     }
 
@@ -268,7 +269,9 @@ extension Announcer {
             renewed.removeAll()
             for route in routes { _ = changed.append(route) }
         }
-        if isOther { actions.append(.restoreUsers) }
+        if isOther { actions.append(.emptied) }
+        // A Redis that comes back may be an older one, with the same epoch.
+        if isOther || hasHeld && state != .held { actions.append(.restoreUsers) }
         if isNew { actions.append(.ringAnnounce) }
         (state, epoch, hasHeld, foreignRemaining) = (.held, found, true, nil)
         return actions
@@ -320,20 +323,21 @@ extension Announcer {
     /// The announcement may or may not have come through: it is made again.
     mutating func failed() -> [AnnouncerAction] {
         defer { inFlight = nil }
-        isBlocked = !isStale
+        if case .users(let lost) = inFlight {
+            restore(lost)
+            areUsersBlocked = !isStale
+        } else {
+            isBlocked = !isStale
+        }
         isStale = false
         switch state {
         case .held:
             if case .routes(let writes) = inFlight { for write in writes { _ = changed.append(write.route) } }
-            if case .users(let lost) = inFlight { restore(lost) }
             return []
         case .leaving:
             state = .gone
             return [.left]
-        case .away, .joining, .taken:
-            if case .users(let lost) = inFlight { restore(lost) }
-            return []
-        case .gone: return []
+        case .away, .joining, .taken, .gone: return []
         }
     }
 }

@@ -12,7 +12,9 @@ enum AnnouncerAction: Hashable, Sendable {
     case published(TokenDigest)
     /// The node has its place in Redis, in this epoch.
     case joined(Epoch)
-    /// Redis was emptied or put back: users that were seen have to be handed to ``Announcer/restore(_:)``.
+    /// Redis was emptied or put back.
+    case emptied
+    /// Redis may have lost users: those that were seen have to be handed to ``Announcer/restore(_:)``.
     case restoreUsers
     /// This node made the new epoch: the others have to be told.
     case ringAnnounce

@@ -46,6 +46,9 @@ enum ClusterKeys {
     /// Who owns a name.
     static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
 
+    /// That `name` was removed: those who still know its owner must not write him again.
+    static func removed(_ name: PeerName) -> String { "relay:removed:\(name.rawValue)" }
+
     /// An invitation.
     static func invitation(_ digest: InvitationDigest) -> String { "relay:invitation:\(digest.rawValue)" }
 

@@ -18,6 +18,7 @@ extension ClusterRouting {
         try await probe()
         let promise = loop.makePromise(of: RoutingCore.StartOutcome.self)
         core.withLock { ($0.delegate, $0.start, $0.announcer.address) = (delegate, promise, address) }
+        users.observe { [weak self] in self?.delegate?.userChanged($0, $1) }
         store.observe { [weak self] in self?.connectionChanged($0) }
         store.client.start()
         doorbell.start(
@@ -93,11 +94,28 @@ extension ClusterRouting {
     }
 
     private func renew() {
-        core.withLock { core in
+        let isRoundOver = core.withLock { core in
             core.announcer.tick(now: .now())
-            guard core.announcer.state == .held else { return }
+            core.looks.retry()
+            guard core.announcer.state == .held else { return false }
             core.looks.addNodes()
             for name in core.announcer.waiting { core.looks.addReceivers(of: name) }
+            return core.names.isEmpty
+        }
+        let names = isRoundOver ? delegate?.names : nil
+        core.withLock { core in
+            if let names { core.names = names }
+            for name in core.names.suffix(Defaults.Routing.usersPerRenewal) { core.looks.addUser(name) }
+            core.names.removeLast(min(Defaults.Routing.usersPerRenewal, core.names.count))
+        }
+    }
+
+    /// Somebody with a session here may have been removed, and the doorbell that said so was lost.
+    func lookAtSessions() {
+        let names = delegate?.names ?? []
+        core.withLock { core in
+            core.looks.retry()
+            for name in names { core.looks.addUser(name) }
         }
     }
 
@@ -107,6 +125,7 @@ extension ClusterRouting {
 
     /// Doorbells may have been lost until now.
     private func lookAtEverything() {
+        lookAtSessions()
         core.withLock { core in
             core.announcer.lookAtEpoch()
             core.looks.addNodes()
@@ -133,17 +152,13 @@ extension ClusterRouting {
 
     func joined(_ epoch: Epoch) {
         self.epoch.joined(epoch, now: .now())
-        let isFirst = core.withLock { core in
+        core.withLock { core in
             core.rival = nil
-            guard !core.hasArrived else { return false }
+            guard !core.hasArrived else { return }
             core.looks.addNodes()
             core.looks.addTickets()
-            return true
         }
-        if isFirst {
-            let local = users.takeLocal()
-            core.withLock { $0.announcer.restore(local) }
-        }
+        users.importLocal()
         started(.joined)
     }
 

@@ -216,10 +216,11 @@ final class ClusterRouting: Sendable {
         case .published(let digest):
             for promise in core.withLock({ $0.publications.removeValue(forKey: digest) ?? [] }) { promise.succeed() }
         case .joined(let epoch): joined(epoch)
+        case .emptied: logger.warning("redis was emptied or put back; writing everything again")
         case .restoreUsers:
-            logger.warning("redis was emptied or put back; writing everything again")
             let seen = users.seen
             core.withLock { $0.announcer.restore(seen) }
+            lookAtSessions()
         case .ringAnnounce: doorbell.ringAll(.announce)
         case .taken(let presence, let isRenewed): taken(presence, isRenewed: isRenewed)
         case .left: core.withLock { $0.leave.take() }?.succeed()

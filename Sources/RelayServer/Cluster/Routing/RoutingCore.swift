@@ -14,6 +14,8 @@ struct RoutingCore {
     var start: EventLoopPromise<StartOutcome>?
     /// Who waits for everything to be taken away.
     var leave: EventLoopPromise<Void>?
+    /// Names with sessions here that have not been looked at in this round.
+    var names: [PeerName] = []
     /// Whether the other nodes were told of this one.
     var hasArrived = false
     /// Another process with this node's id, and what it says if that can be read.
