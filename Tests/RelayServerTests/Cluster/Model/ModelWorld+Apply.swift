@@ -108,8 +108,7 @@ extension ModelWorld {
         }
         nodes[node] = ModelNode(exchange: Exchange(node: Self.ids[node], limits: Defaults.Exchange.limits))
         nodes[node].associations = associations
-        for name in receiving.keys { receiving[name]?[node] = nil }
-        for name in waiting.keys { waiting[name]?.remove(node) }
+        directory.forget(Self.ids[node])
         refresh(node)
         guard let successor = scenario.successor else { return }
         open(successor, at: node)

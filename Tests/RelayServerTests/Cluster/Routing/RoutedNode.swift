@@ -6,6 +6,7 @@ import NIOPosix
 import RedisTransport
 import Synchronization
 import TLSTransport
+import TestSupport
 import WSProtocol
 
 @testable import RelayServer
@@ -41,7 +42,7 @@ final class RoutedNode: ClusterRoutingDelegate {
         ticketLook: .seconds(600))
 
     init(
-        _ id: String, _ redis: TestRedis, port: UInt16 = 1000, login: String = "",
+        _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
         local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTimes = RoutedNode.quick
     ) throws {
@@ -87,19 +88,4 @@ func withNodes(_ nodes: [RoutedNode], _ body: () async throws -> Void) async thr
     }
     for node in nodes { await node.routing.stop() }
     try result.get()
-}
-
-extension NodeID {
-    /// An id that is known to be valid.
-    static func test(_ text: String) -> NodeID {
-        guard let node = NodeID(rawValue: text) else { fatalError("not a node: \(text)") }
-        return node
-    }
-}
-
-extension User {
-    /// Somebody with keys of his own.
-    static func test(_ name: String) -> User {
-        User(name: .test(name), key: .random(), exchangeKey: .random())
-    }
 }

@@ -20,7 +20,7 @@ struct UserRemovalTests {
 
     @Test("a node that brings its own registry again does not bring back who was removed")
     func importedAgain() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         for round in 0..<2 {
             let imports = Mutex(0)
             let node = try RoutedNode(
@@ -36,7 +36,7 @@ struct UserRemovalTests {
 
     @Test("what was removed is not restored; registered anew it is, and may be removed again")
     func removal() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
@@ -56,7 +56,7 @@ struct UserRemovalTests {
 
     @Test("a removal whose doorbell was lost reaches sessions all the same, and so does another owner")
     func lostBell() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let node = try RoutedNode("a", redis)
         let carol = User.test("carol")
         try await withNodes([node]) {
@@ -73,7 +73,7 @@ struct UserRemovalTests {
 
     @Test("all sessions are looked at when messages come again, and a look that fails is not forgotten")
     func listening() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
@@ -97,7 +97,7 @@ struct UserRemovalTests {
 
     @Test("users that Redis has lost under the same epoch are written again, on a new connection and when asked for")
     func olderRedis() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
@@ -128,7 +128,7 @@ struct UserRemovalTests {
 
     @Test("a registry that was imported is put away, and a start finds none")
     func putAway() throws {
-        let temporary = try TestSupport.TemporaryDirectory()
+        let temporary = try TemporaryDirectory()
         let file = RegistryFile(directory: try StateDirectory(path: temporary.file("state")))
         var registry = UserRegistry()
         registry.users[bob.name] = bob
