@@ -31,12 +31,15 @@ final class ClusterNode: Sendable {
     ///
     /// - Parameters:
     ///   - address: where other nodes dial this one; bound already.
+    ///   - ownsAddress: whether nobody else can be dialled there.
     ///   - exchange: hears what the others say from now on.
     /// - Throws: ``OperatorError`` in words when the cluster does not want this node.
-    func start(at address: ListenAddress, _ exchange: ExchangeService) async throws(OperatorError) {
+    func start(
+        at address: ListenAddress, ownsAddress: Bool, _ exchange: ExchangeService
+    ) async throws(OperatorError) {
         self.exchange.withLock { $0 = exchange }
         links.start(self)
-        try await routing.start(at: address, self)
+        try await routing.start(at: address, ownsAddress: ownsAddress, self)
     }
 
     /// Leaves the cluster.

@@ -275,6 +275,12 @@ extension RedisUserDirectory: UserAdministration {
     private func ask(_ script: RedisScript, _ keys: [String], _ arguments: [String]) async throws -> RESPValue {
         do {
             return try await store.run(script, keys: keys, arguments: arguments).get()
+        } catch let error as ClusterUnavailable where error.cause == .wrongType {
+            throw OperatorError(
+                .refused,
+                "relay:users or relay:invitations in Redis is not what a relay-server writes there: put back a copy of "
+                    + "Redis' data, or give that key another name (RENAME)"
+            )
         } catch {
             throw OperatorError(.unavailable, "the users' registry is in Redis, which does not answer: \(error)")
         }

@@ -81,16 +81,21 @@ extension ClusterRouting {
 
     private func take(_ read: RoutingReplies.Nodes) {
         let isSettled = epoch.isSettled(read.epoch, now: .now())
-        let (gone, nodes, arrives, delegate) = core.withLock { core in
+        let (gone, nodes, arrives, rings, delegate) = core.withLock { core in
             core.ignored += read.ignored
             if read.epoch != core.announcer.epoch { core.announcer.lookAtEpoch() }
             let gone = core.table.update(read.nodes, isSettled: isSettled)
             let arrives = !core.hasArrived && core.announcer.hasHeld
             if arrives { core.hasArrived = true }
-            return (gone, Set(core.table.nodes.keys), arrives, core.delegate)
+            if core.awaited > 0, core.table.nodes.count >= core.awaited {
+                core.awaited = 0
+                epoch.othersCame(now: .now())
+            }
+            return (gone, Set(core.table.nodes.keys), arrives, arrives && core.hasMadeEpoch, core.delegate)
         }
         doorbell.know(nodes)
         if arrives { doorbell.ringAll(.nodes) }
+        if rings { doorbell.ringAll(.announce) }
         for one in gone {
             logger.notice("a node is gone", metadata: [LogKeys.node: "\(one.node)"])
             delegate?.nodeGone(one.node, incarnation: one.incarnation)

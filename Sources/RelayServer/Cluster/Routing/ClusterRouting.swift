@@ -40,7 +40,7 @@ final class ClusterRouting: Sendable {
         self.times = times
         self.logger = logger
         var limits = Announcer.Limits()
-        limits.life = times.life
+        (limits.life, limits.renewal) = (times.life, times.renewal)
         core = Mutex(
             RoutingCore(
                 announcer: Announcer(
@@ -142,7 +142,9 @@ final class ClusterRouting: Sendable {
             presence(replacing).whenComplete { result in
                 switch result {
                 case .success(let outcome): self.perform { $0.answered(outcome) }
-                case .failure: self.perform { $0.failed() }
+                case .failure(let error):
+                    self.presenceFailed(error)
+                    self.perform { $0.failed() }
                 }
             }
         case .routes(let writes): finish(routes(writes))
@@ -185,6 +187,7 @@ final class ClusterRouting: Sendable {
             arguments: [
                 place.incarnation.rawValue, presence.text ?? "", times.life.milliseconds,
                 Defaults.Routing.longLife.milliseconds, Epoch.random().rawValue, place.node.rawValue, replacing ?? "",
+                ClusterKeys.bellPrefix,
             ]
         ).flatMapThrowing { reply in
             guard let outcome = PresenceOutcome(reply) else { throw ClusterUnavailable.nonsense }
@@ -215,13 +218,15 @@ final class ClusterRouting: Sendable {
         case .lookForReceivers(let name): core.withLock { $0.looks.addReceivers(of: name) }
         case .published(let digest):
             for promise in core.withLock({ $0.publications.removeValue(forKey: digest) ?? [] }) { promise.succeed() }
-        case .joined(let epoch): joined(epoch)
+        case .joined(let epoch, let others): joined(epoch, others: others)
         case .emptied: logger.warning("redis was emptied or put back; writing everything again")
         case .restoreUsers:
             let seen = users.seen
             core.withLock { $0.announcer.restore(seen) }
             lookAtSessions()
-        case .ringAnnounce: doorbell.ringAll(.announce)
+        case .ringAnnounce:
+            core.withLock { $0.hasMadeEpoch = true }
+            doorbell.ringAll(.announce)
         case .taken(let presence, let isRenewed): taken(presence, isRenewed: isRenewed)
         case .left: core.withLock { $0.leave.take() }?.succeed()
         }

@@ -114,7 +114,8 @@ enum ServerComposition {
         } catch {
             throw settings.listen.failure(error)
         }
-        try await cluster.start(at: settings.advertised(port: listener.address?.port ?? 0), exchange)
+        let address = settings.advertised(port: listener.address?.port ?? 0)
+        try await cluster.start(at: address, ownsAddress: address.isExactly(listener.address), exchange)
         parts.clusterStatus = { cluster.status }
         parts.leaveCluster = {
             await cluster.stop()

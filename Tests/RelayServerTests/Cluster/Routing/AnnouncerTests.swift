@@ -19,7 +19,7 @@ struct AnnouncerTests {
         var limits = Announcer.Limits()
         (limits.batch, limits.tokens, limits.life) = (batch, tokens, .seconds(15))
         var announcer = Announcer(node: .test("a"), incarnation: incarnation, limits: limits)
-        announcer.address = own
+        (announcer.address, announcer.ownsAddress) = (own, true)
         return announcer
     }
 

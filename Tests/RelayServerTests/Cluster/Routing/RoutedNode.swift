@@ -61,7 +61,10 @@ final class RoutedNode: ClusterRoutingDelegate {
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    func start() async throws { try await routing.start(at: address, self) }
+    /// - Parameter ownsAddress: whether nobody else can be dialled at its address.
+    func start(ownsAddress: Bool = true) async throws {
+        try await routing.start(at: address, ownsAddress: ownsAddress, self)
+    }
 
     func receiversAppeared(_ name: PeerName, _ sessions: [SessionID]) { record(.receivers(name, sessions)) }
     func nodeGone(_ node: NodeID, incarnation: Incarnation) { record(.gone(node, incarnation)) }
