@@ -55,7 +55,9 @@ final class ClusterNode: Sendable {
         return ClusterStatus(
             node: identity.id.rawValue, redis: routing.isConnected, joined: routing.isJoined,
             hasJoined: routing.hasJoined, nodes: routing.nodes, links: max(links.outbound, links.inbound),
-            lost: links.lost, refused: links.refusedCertificates
+            lost: links.lost, refused: links.refusedCertificates,
+            listening: routing.doorbell.isListening, bellsLost: routing.doorbell.lost,
+            ignored: routing.ignored + routing.doorbell.ignored
         )
     }
 
