@@ -7,9 +7,13 @@ import WSProtocol
 
 /// What the rest of the node asks. Answers are hints: only the node that is asked over a link knows.
 extension ClusterRouting: NodeAddressBook {
-    /// The sessions of `name` on other nodes that are alive; fails with ``ClusterUnavailable`` within 2 s.
+    /// The sessions of `name` on other nodes that are alive; fails with ``ClusterUnavailable`` within 2 s. A node that has
+    /// no place among them now does not ask: they could not find what it has for them.
     func receivers(of name: PeerName) -> EventLoopFuture<[SessionID]> {
-        look(at: ClusterKeys.receivingPrefix, [name]).map { look in
+        guard core.withLock({ $0.announcer.state == .held }) else {
+            return loop.makeFailedFuture(ClusterUnavailable(reason: "this node has no place in Redis now"))
+        }
+        return look(at: ClusterKeys.receivingPrefix, [name]).map { look in
             var look = look
             let receivers = look.receivers(own: self.place.node)
             self.ignore(look.ignored)

@@ -10,7 +10,7 @@ import WSProtocol
 @Suite("A Redis that answers and refuses", .serialized)
 struct RedisRefusesTests {
     private static let brief = RoutingTimes(
-        renewal: .milliseconds(100), life: .milliseconds(800), claim: .seconds(10), claimLook: .milliseconds(50),
+        renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLook: .milliseconds(50),
         ticketLook: .seconds(600))
 
     @Test(
@@ -55,6 +55,10 @@ struct RedisRefusesTests {
             try await eventually("the connection") {
                 let status = node.routing.status
                 return status.isConnected && !status.isJoined
+            }
+            // Whom it found could not find its tokens.
+            await #expect(throws: ClusterUnavailable.self) {
+                try await node.routing.receivers(of: .test("bob")).get()
             }
             try await eventually("the end of its place") { try await !redis.keys().contains("relay:node:a") }
             try await redis.command("ACL", "SETUSER", "u", "allchannels")
