@@ -61,7 +61,8 @@ struct TerminalRenderer: ReportRenderer {
     }
 
     mutating func finish() -> RenderedText {
-        let text = erased() + heldBack
+        // A question that nobody will answer any more stands at the end of its line.
+        let text = erased() + (isHeld ? "\n" : "") + heldBack
         heldBack = ""
         return RenderedText(standardError: text)
     }
