@@ -121,7 +121,7 @@ struct JSONRenderer: ReportRenderer {
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
             case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
             case .withdrawn(let id): (event, transfer) = ("withdrawn", id)
-            case .reconnecting(let reason, _, let pause):
+            case .reconnecting(let reason, _, let pause, _):
                 (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)
             case .reconnected: event = "reconnected"
             case .notice(let text): (event, message) = ("notice", text)

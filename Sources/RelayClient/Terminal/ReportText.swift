@@ -27,7 +27,7 @@ enum ReportText {
         case .interrupted:
             label.map { "interrupted: \(what($0)) from \($0.peer); it begins again when \($0.peer) is back" }
         case .withdrawn: label.map { "the offer of \(what($0)) from \($0.peer) is gone; it may come again" }
-        case .reconnecting(let reason, _, _): "reconnecting: \(DisplayName.line(reason))"
+        case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
         case .reconnected: "reconnected"
         case .notice(let text), .detail(let text): DisplayName.line(text)
         case .warning(let text): "warning: " + DisplayName.line(text)

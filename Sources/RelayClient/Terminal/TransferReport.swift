@@ -33,8 +33,9 @@ enum TransferReport: Hashable, Sendable {
     case interrupted(TransferID, message: String)
     /// The offer went before anybody accepted it, for a reason that may pass.
     case withdrawn(TransferID)
-    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`.
-    case reconnecting(reason: String, attempt: Int, pause: TimeAmount)
+    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that is
+    /// asked for `transfer` alone, the end of that transfer is the end of trying too.
+    case reconnecting(reason: String, attempt: Int, pause: TimeAmount, transfer: TransferID? = nil)
     /// The relay was found again, or does it now.
     case reconnected
     /// Anything else worth a line.

@@ -181,7 +181,7 @@ struct SendAttempt {
         }
         taken()
         let (job, link, queue, transfer) = (job, link, queue, transfer)
-        let opening = StreamOpening(.upload, url: url, link: link)
+        let opening = StreamOpening(.upload, url: url, of: job.transfer, link: link)
         upload = Task {
             do {
                 let length = Uploader.bodyLength(of: job.source.size)
