@@ -196,7 +196,7 @@ struct SendSession {
                 disconnect()
                 return true
             case .questionOverdue(id), .interrupted: return false
-            case .message, .streaming, .summed, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
+            case .message, .streaming, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
                 break
             }
         }
