@@ -61,7 +61,7 @@ struct ReceiveCommand: AsyncParsableCommand {
             )
             do {
                 try await session.run()
-            } catch  where isOnce && session.hasReported {
+            } catch  where session.hasReported {
                 throw ExitCode(CommandError(error).status.rawValue)
             } catch is CancellationError {
                 throw ExitCode(ExitStatus.interrupted.rawValue)
