@@ -162,6 +162,18 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
     assert not (bob.inbox / "file").exists()
 
 
+@pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
+def test_what_is_ignored_from_the_start_stays_ignored(people, tmp_path, name):
+    """`nohup relay-client …`, and a script's job in the background."""
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"still here")
+    receiving = bob.receive(prefix=("sh", "-c", f'trap "" {name}; exec "$@"', "sh"))
+    receiving.signal(signal.Signals[f"SIG{name}"])
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 5)
+    assert (bob.inbox / "file").read_bytes() == b"still here"
+
+
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for-ever"])
 def test_nothing_follows_half_a_content_on_standard_output(relay, people, once):
     bob = people("bob")
