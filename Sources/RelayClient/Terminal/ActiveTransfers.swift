@@ -42,6 +42,9 @@ struct ActiveTransfers: Sendable {
     mutating func apply(_ report: TransferReport, now: NIODeadline) -> TransferLabel? {
         endOutage(with: report)
         switch report {
+        case .introduced(let label):
+            let isKnown = entries.contains { entry in entry.label.transfer == label.transfer }
+            return isKnown ? label : set(label, .waiting)
         case .waiting(let label): return set(label, .waiting)
         case .ringing(let label): return set(label, .ringing)
         case .offered(let label): return set(label, .offered)
@@ -139,7 +142,8 @@ struct ActiveTransfers: Sendable {
             .interrupted(transfer, _),
             .withdrawn(transfer):
             outage = nil
-        case .ready, .waiting, .ringing, .offered, .started, .progress, .verifying, .delivered, .received, .failed,
+        case .ready, .introduced, .waiting, .ringing, .offered, .started, .progress, .verifying, .delivered, .received,
+            .failed,
             .interrupted, .withdrawn, .reconnecting, .reconnected, .notice, .warning, .detail:
             break
         }

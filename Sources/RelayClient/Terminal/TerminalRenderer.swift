@@ -32,6 +32,7 @@ struct TerminalRenderer: ReportRenderer {
         case .reconnecting where wasAway: return RenderedText(standardError: drawing(now: now, columns: columns))
         case .waiting, .ringing, .offered, .started, .verifying:
             return RenderedText(standardError: drawing(now: now, columns: columns))
+        case .introduced: return RenderedText()
         case .detail where !isVerbose:
             return RenderedText()
         case .ready, .delivered, .received, .failed, .interrupted, .withdrawn, .reconnecting, .reconnected, .notice,

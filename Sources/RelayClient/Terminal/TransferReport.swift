@@ -5,11 +5,13 @@ import WSProtocol
 
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
 ///
-/// A transfer is introduced by a report with its label; the later ones carry its id only. `delivered`, `received` and
+/// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`, `received` and
 /// `failed` end it.
 enum TransferReport: Hashable, Sendable {
     /// This side is logged in under this name and can be offered files.
     case ready(PeerName)
+    /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and peer.
+    case introduced(TransferLabel)
     /// Nobody of that name is receiving; the offer waits.
     case waiting(TransferLabel)
     /// The other side's client is asking its person.

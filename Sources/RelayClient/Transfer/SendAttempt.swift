@@ -35,6 +35,8 @@ struct SendAttempt {
         var takenAt: NIODeadline?
         /// When bytes began to flow, if they did.
         var startedAt: NIODeadline?
+        /// Whether the receiver was there, and was asked.
+        var hasRung = false
         /// Whether this side gave up waiting.
         var hasWaitedLongEnough = false
     }
@@ -160,7 +162,9 @@ struct SendAttempt {
         taken()
         switch state {
         case .waiting: link.reporter.report(.waiting(job.label))
-        case .ringing: link.reporter.report(.ringing(job.label))
+        case .ringing:
+            result.hasRung = true
+            link.reporter.report(.ringing(job.label))
         case .accepted: link.reporter.report(.detail("\(job.peer) accepted"))
         }
     }

@@ -110,6 +110,16 @@ struct RendererTests {
         }
     }
 
+    @Test func aFailureBeforeAnythingElseNamesItsFileAndPeer() {
+        for var renderer in renderers {
+            let first = renderer.render(.introduced(label), now: start, columns: 80)
+            #expect((first.standardOutput + first.standardError).isEmpty)
+            let text = renderer.render(.failed(id, code: "unknown_peer", message: "x"), now: start, columns: 80)
+            let said = text.standardOutput + text.standardError
+            #expect(said.contains("bob") && said.contains(".pdf"))
+        }
+    }
+
     @Test func anOutageOfOneTransferEndsWithIt() {
         let trying = TransferReport.reconnecting(reason: "lost", attempt: 1, pause: .seconds(2), transfer: id)
         let ends: [TransferReport] = [
