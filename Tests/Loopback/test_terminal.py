@@ -235,3 +235,16 @@ def test_exec_runs_for_each_file(people, tmp_path):
     assert seen["RELAY_FROM"] == alice.name and seen["RELAY_SIZE"] == "10"
     assert os.path.basename(seen["RELAY_FILE"]) == "$(touch owned).txt" and len(seen["RELAY_TRANSFER"]) == 22
     assert not (bob.home / "owned").exists()
+
+
+@pytest.mark.parametrize(("trap", "ignored"), [("", set()), ("trap '' HUP; ", {signal.SIGHUP})], ids=["none", "HUP"])
+def test_exec_finds_the_signals_as_they_were(people, tmp_path, trap, ignored):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    prefix = ("sh", "-c", trap + 'exec "$@"', "sh")
+    receiving = bob.receive("--exec", "grep ^SigIgn /proc/self/status > seen", sender=alice.name, prefix=prefix)
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 10)
+    mask = int((bob.home / "seen").read_text().split()[1], 16)
+    ours = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+    assert {number for number in ours if mask & 1 << (number - 1)} == ignored

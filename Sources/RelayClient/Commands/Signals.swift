@@ -16,9 +16,9 @@ struct Signals {
     private let sources: [any DispatchSourceSignal]
 
     init(interruption: Interruption) {
-        sources = [SIGINT, SIGTERM, SIGHUP].compactMap { number -> (any DispatchSourceSignal)? in
-            let before = signal(number, SIG_IGN)
-            guard unsafe unsafeBitCast(before, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) else { return nil }
+        let ignored = InheritedSignals.ignored
+        sources = [SIGINT, SIGTERM, SIGHUP].filter { number in !ignored.contains(number) }.map { number in
+            signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
                 signal(number, SIG_DFL)
