@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from harness import content, protocol, records
+from harness.fake import FakeRelay
 from harness.forwarder import Forwarder
 from harness.waiting import background, until
 
@@ -315,6 +316,22 @@ def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
     relay.process.signal(signal.SIGCONT)
     for process in (receiving, sending):
         process.wait_for("reconnected", 30)
+
+
+@pytest.mark.slow
+def test_a_node_that_does_not_answer_is_left_for_another(certs, people, tmp_path):
+    """It is still there, and answers pings: only one request was lost."""
+    with FakeRelay(certs, unheard=["offer"]) as sender, FakeRelay(certs, unheard=["presence"]) as receiver:
+        (tmp_path / "file").write_bytes(b"heard")
+        alice, bob = people("alice", "bob")
+        sending = alice.send("carol", "--server", sender.url, tmp_path / "file")
+        receiving = bob.receive("--server", receiver.url, ready=False)
+        sending.expect(0, 45)
+        assert sender.content == b"heard" and len({offer["manifest"]["attempt"] for offer in sender.offers}) == 1
+        receiving.wait_for("ready to receive", 15)
+        assert sender.logins == receiver.logins == 2
+        for process in (sending, receiving):
+            assert process.err().count("reconnecting: ") == process.err().count("reconnected") == 1, process.tail()
 
 
 def test_a_receiver_that_has_everything_need_not_fetch_it(own_relay, tmp_path):

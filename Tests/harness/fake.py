@@ -21,13 +21,14 @@ class FakeRelay:
     `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None).
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
+    `unheard` are the types of messages of which the first is not answered.
     `uploads` are the uploads that were asked for: (port they came to, token)."""
 
     host = "127.0.0.1"
 
-    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0):
+    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=()):
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
-        self.busy, self._isGone = busy, False
+        self.busy, self._isGone, self.unheard = busy, False, list(unheard)
         self.uploads, self.offers, self.logins, self.content = [], [], 0, None
         self.token = b64(b"t" * 32)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -138,6 +139,9 @@ class FakeRelay:
 
     def _answer(self, channel, protocol, message):
         id = message["id"]
+        if message["type"] in self.unheard:
+            self.unheard.remove(message["type"])
+            return
         if message["type"] in ("login", "register"):
             self.logins += 1
             name = message["credentials"]["name"]
