@@ -3,13 +3,12 @@
 
 import hashlib
 import json
-import socket
 import ssl
-import threading
 
 import pytest
 
 from harness import protocol, raw
+from harness.listener import Listener
 from harness.pairs import Pair
 from harness.protocol import b64, unb64
 from harness.redis import Redis, wait_until_gone
@@ -67,20 +66,11 @@ class Trap:
         if certs:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(certs.chain, certs.key)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            self.asked += 1
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.address = f"{self._listener.host}:{self._listener.port}"
 
     def _serve(self, plain):
+        self.asked += 1
         try:
             plain.settimeout(10)
             connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain

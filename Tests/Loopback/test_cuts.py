@@ -15,18 +15,6 @@ from harness.waiting import background, settled, until
 SIZE = 4 * content.GiB  # sparse: it takes no room at the sender
 
 
-def biggest(folder):
-    """How large the largest file below `folder` is."""
-    sizes = []
-    for where, _, names in os.walk(folder):
-        for name in names:
-            try:
-                sizes.append(os.lstat(os.path.join(where, name)).st_size)
-            except FileNotFoundError:
-                pass
-    return max(sizes, default=0)
-
-
 def halfway(alice, bob, large, *, receive=(), send=()):
     """Starts a transfer of a large file and returns (sending, receiving) when some of it has arrived."""
     with open(large / "film.mkv", "wb") as file:
@@ -34,7 +22,7 @@ def halfway(alice, bob, large, *, receive=(), send=()):
     (large / "inbox").mkdir()
     receiving = bob.receive(*receive, output=large / "inbox")
     sending = alice.send(bob, *send, large / "film.mkv")
-    until(lambda: biggest(large / "inbox") >= SIZE // 32, 60, "a good part of the file")
+    until(lambda: content.largest(large / "inbox") >= SIZE // 32, 60, "a good part of the file")
     assert sending.running() and receiving.running()
     return sending, receiving
 
@@ -53,7 +41,7 @@ def halves_by_the_byte(alice, bob, size=100_000_000):
     sending = alice.send(bob, "-", stdin=read)
     os.close(read)
     background(lambda: [os.write(write, bytes(1_000_000)) for _ in range(size // 2_000_000)])
-    until(lambda: biggest(bob.inbox) >= size // 2 - 65_536 * 16, 30, "half of it")
+    until(lambda: content.largest(bob.inbox) >= size // 2 - 65_536 * 16, 30, "half of it")
     return sending, receiving, write
 
 
@@ -151,7 +139,7 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
                 time.sleep(0.01)
 
         uploading = background(protocol.upload, relay, start, slowly(), length=None)
-        until(lambda: biggest(bob.inbox) or offer.session._arrived, 10, "the first bytes")
+        until(lambda: content.largest(bob.inbox) or offer.session._arrived, 10, "the first bytes")
         receiving.signal(signal.SIGINT)
         with pytest.raises(protocol.Failed) as failed:
             offer.delivered(1)
@@ -225,8 +213,8 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     receiving.signal(signal.SIGSTOP)
     settled(accepted, 1, 20, "the server still reads")
     receiving.signal(signal.SIGCONT)
-    seen = biggest(large / "inbox")
-    until(lambda: biggest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again")
+    seen = content.largest(large / "inbox")
+    until(lambda: content.largest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again")
 
     before = max(relay.resident() for _ in range(5))
     receiving.signal(signal.SIGSTOP)
@@ -243,8 +231,8 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     assert settled(lambda: measure.io(sending.pid)["rchar"], 1, 10, "the sender reads on") - sent < 100_000
     relay.healthy()
     receiving.signal(signal.SIGCONT)
-    seen = biggest(large / "inbox")
-    until(lambda: biggest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again after the second stop")
+    seen = content.largest(large / "inbox")
+    until(lambda: content.largest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again after the second stop")
 
 
 def test_a_stopped_pair_slows_nobody(relay, people, large, tmp_path):

@@ -101,14 +101,7 @@ class Sending:
 
     def arrived(self):
         """How many bytes of it the receiver has, in whatever file."""
-        sizes = [0]
-        for where, _, names in os.walk(self._inbox):
-            for name in names:
-                try:
-                    sizes.append(os.lstat(os.path.join(where, name)).st_size)
-                except FileNotFoundError:
-                    continue
-        return max(sizes)
+        return content.largest(self._inbox)
 
     def held(self, some=4 * MiB):
         """Waits until `some` of it has arrived, and freezes the receiver: now it is in the middle. `go_on` thaws it."""
