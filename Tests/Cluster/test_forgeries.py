@@ -132,8 +132,9 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
 def test_nobody_is_believed_who_is_not_of_the_cluster(three):
     """Redis can send a node to another one's port; a certificate of the same authority is not enough, it has to be that node's."""
     home, ring, _ = three.members()
+    before = refused(three.members())
     with Pair(home, receiver=ring) as pair:
-        with Redis(three.variables["RELAY_REDIS"]) as redis:
+        with Redis(three.redis_url) as redis:
             presence = json.loads(redis("GET", f"relay:node:{home.name}"))
             # "evil" is said to be where n1 is: n1 answers there, with its own certificate.
             redis("SET", "relay:node:evil", json.dumps(presence | {"incarnation": b64(bytes(16))}), "PX", 20_000)
@@ -141,5 +142,6 @@ def test_nobody_is_believed_who_is_not_of_the_cluster(three):
             redis("SET", f"relay:receiving:{pair.receiver.identity.name}:evil", f"{b64(bytes(16))} 1", "PX", 20_000)
             offer, _ = pair.accepted()
             pair.sender.cancel(offer.transfer)
+            until(lambda: refused(three.members()) > before, 10, "the certificate of another node is refused", step=0.1)
             redis("DEL", "relay:node:evil")
         whole(ring, home, 65_536)

@@ -78,6 +78,10 @@ class Nodes:
         until(redis.answers, 15, lambda: f"Redis answers\n{self.redis_process.tail()}")
         return redis
 
+    def members(self):
+        """All nodes that were started."""
+        return list(self.nodes)
+
     def start(self, name, host="127.0.0.1", **options):
         """Starts a node."""
         node = LoneNode(self, name, host, **options).start()

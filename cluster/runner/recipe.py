@@ -86,8 +86,10 @@ class Recipe:
         target.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.program == "haproxy":
             return [found("haproxy"), "-db", "-f", target]
-        # One process, which takes everything with it when it is killed.
-        return [found("nginx"), "-e", "stderr", "-c", target, "-g", "daemon off; master_process off;"]
+        # One process, which takes everything with it when it is killed. It stays who it is; a root who may be nobody else, as
+        # in a user namespace, could not give its folders away.
+        settings = "daemon off; master_process off;" + (" user root root;" if os.geteuid() == 0 else "")
+        return [found("nginx"), "-e", "stderr", "-c", target, "-g", settings]
 
 
 def _put(line, values):

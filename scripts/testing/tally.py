@@ -71,7 +71,7 @@ def tally(folder, skips):
                 print(f"skipped: {name}: {allowed[name]}")
             else:
                 failed.append(f"{name} (skipped, and not in {skips})")
-    counted = {"swift test": "unit*.xml", "pytest": "processes.xml", "pytest, networks": "processes-networks.xml"}
+    counted = {"swift test": "unit*.xml", "pytest": "processes.xml"}
     for name, status in steps(os.path.join(folder, "steps")):
         if name in counted:
             files = glob.glob(os.path.join(folder, counted[name]))
