@@ -52,14 +52,19 @@ class Forwarder:
             server.settimeout(None)
             with self._lock:
                 self._open[number] = (client, server)
-            back = threading.Thread(target=self._pump, args=(server, client, None), daemon=True)
+            back = threading.Thread(target=self._pump, args=(server, client, None, number), daemon=True)
             back.start()
             self._pump(client, server, number)
             back.join()
 
-    def _pump(self, source, sink, number):
+    def heard(self, number, piece):
+        """What the target says on connection `number`, before it is passed on: for whoever wants to know."""
+
+    def _pump(self, source, sink, number, back=None):
         with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
+                if back is not None:
+                    self.heard(back, piece)
                 with self._lock:
                     isMute = number in self._mute
                 if not isMute:
