@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from harness import certificates, content, protocol
+from harness.listener import closed_port
 from harness.relay import Person, Relay, unique
 from harness.waiting import background, until
 
@@ -146,8 +147,7 @@ def _accepting(server):
 
 
 def test_nobody_listens(relay, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = closed_port()
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.login(url=f"https://127.0.0.1:{port}", expect=UNREACHABLE)
     assert_one_line(process, str(port), ("refused", "reach", "connect"))
@@ -468,8 +468,7 @@ def test_doctor_names_the_step_that_fails(relay, certs, tmp_path):
     good = alice.run("doctor").expect(0, 15)
     for step in ("TCP", "TLS", "certificate", "WebSocket", "login"):
         assert step.lower() in good.out().lower() + good.err().lower(), good.tail()
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = closed_port()
     bad = alice.run("doctor", "--server", f"https://127.0.0.1:{port}").expect(UNREACHABLE, 15)
     assert "tcp" in (bad.out() + bad.err()).lower()
     bad = alice.run("doctor", "--server", "https://relay.invalid").expect(UNREACHABLE, 15)

@@ -2,7 +2,6 @@
 """Somebody dies, stops or gives up in the middle: the other side knows at once, and no half file looks whole."""
 
 import os
-import pathlib
 import signal
 import time
 
@@ -15,18 +14,6 @@ from harness.waiting import background, settled, until
 SIZE = 4 * content.GiB  # sparse: it takes no room at the sender
 
 
-def biggest(folder):
-    """How large the largest file below `folder` is."""
-    sizes = []
-    for where, _, names in os.walk(folder):
-        for name in names:
-            try:
-                sizes.append(os.lstat(os.path.join(where, name)).st_size)
-            except FileNotFoundError:
-                pass
-    return max(sizes, default=0)
-
-
 def halfway(alice, bob, large, *, receive=(), send=()):
     """Starts a transfer of a large file and returns (sending, receiving) when some of it has arrived."""
     with open(large / "film.mkv", "wb") as file:
@@ -34,7 +21,7 @@ def halfway(alice, bob, large, *, receive=(), send=()):
     (large / "inbox").mkdir()
     receiving = bob.receive(*receive, output=large / "inbox")
     sending = alice.send(bob, *send, large / "film.mkv")
-    until(lambda: biggest(large / "inbox") >= SIZE // 32, 60, "a good part of the file")
+    until(lambda: content.largest(large / "inbox") >= SIZE // 32, 60, "a good part of the file")
     assert sending.running() and receiving.running()
     return sending, receiving
 
@@ -53,7 +40,7 @@ def halves_by_the_byte(alice, bob, size=100_000_000):
     sending = alice.send(bob, "-", stdin=read)
     os.close(read)
     background(lambda: [os.write(write, bytes(1_000_000)) for _ in range(size // 2_000_000)])
-    until(lambda: biggest(bob.inbox) >= size // 2 - 65_536 * 16, 30, "half of it")
+    until(lambda: content.largest(bob.inbox) >= size // 2 - 65_536 * 16, 30, "half of it")
     return sending, receiving, write
 
 
@@ -151,7 +138,7 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
                 time.sleep(0.01)
 
         uploading = background(protocol.upload, relay, start, slowly(), length=None)
-        until(lambda: biggest(bob.inbox) or offer.session._arrived, 10, "the first bytes")
+        until(lambda: content.largest(bob.inbox) or offer.session._arrived, 10, "the first bytes")
         receiving.signal(signal.SIGINT)
         with pytest.raises(protocol.Failed) as failed:
             offer.delivered(1)
@@ -259,8 +246,8 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     receiving.signal(signal.SIGSTOP)
     settled(accepted, 1, 20, "the server still reads")
     receiving.signal(signal.SIGCONT)
-    seen = biggest(large / "inbox")
-    until(lambda: biggest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again")
+    seen = content.largest(large / "inbox")
+    until(lambda: content.largest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again")
 
     before = max(relay.resident() for _ in range(5))
     receiving.signal(signal.SIGSTOP)
@@ -269,16 +256,15 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     after = relay.resident()
     assert after - before <= 256 * 1024, f"{(after - before) // 1024} KiB"
     # The receiver's own kernel goes on taking what its buffer holds, and that buffer has grown with the stream.
-    receive_buffer = int(pathlib.Path("/proc/sys/net/ipv4/tcp_rmem").read_text().split()[2])
-    assert at_rest - at_stop <= receive_buffer + 8 * content.MiB, (
+    assert at_rest - at_stop <= measure.receive_buffer() + 8 * content.MiB, (
         f"{(at_rest - at_stop) / content.MiB:.1f} MiB were taken after the stop"
     )
     sent = measure.io(sending.pid)["rchar"]
     assert settled(lambda: measure.io(sending.pid)["rchar"], 1, 10, "the sender reads on") - sent < 100_000
     relay.healthy()
     receiving.signal(signal.SIGCONT)
-    seen = biggest(large / "inbox")
-    until(lambda: biggest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again after the second stop")
+    seen = content.largest(large / "inbox")
+    until(lambda: content.largest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again after the second stop")
 
 
 def test_a_stopped_pair_slows_nobody(relay, people, large, tmp_path):

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from harness import content
+from harness.listener import closed_port
 from harness.proxy import Proxy
 from harness.waiting import background
 
@@ -74,8 +75,7 @@ def test_wrong_credentials(relay, people):
 
 def test_a_proxy_that_is_not_there(relay, people):
     alice = people("alice")
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = closed_port()
     process = alice.login(env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"}, expect=69)
     assert "proxy" in process.err().lower() and len(process.err().strip().splitlines()) == 1
     process = alice.run("doctor", env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"}).expect(69, 15)

@@ -22,11 +22,6 @@ def events(process, *names):
     return [name for name in found if not names or name in names]
 
 
-def biggest(folder):
-    """How large the largest file in `folder` is."""
-    return max((entry.stat().st_size for entry in os.scandir(folder)), default=0)
-
-
 def replace(relay):
     """Kills the relay and starts another on the same port."""
     relay.process.kill()
@@ -79,7 +74,7 @@ def test_killed_when_half_is_through(own_relay, large, once):
     digest = content.file(large / "file", "half", SIZE)
     receiving = bob.receive("--json", once=once)
     sending = alice.send(bob, "--json", large / "file")
-    until(lambda: biggest(bob.inbox) >= SIZE // 2, 30, "half of it")
+    until(lambda: content.largest(bob.inbox) >= SIZE // 2, 30, "half of it")
     relay.process.kill()
     for process in (sending, receiving):
         process.wait_for('"event":"reconnecting"', 10)
@@ -106,7 +101,7 @@ def test_stopped_for_good_ends_the_sender_at_its_timeout(own_relay, large):
         file.truncate(4 * content.GiB)
     receiving = bob.receive()
     sending = alice.send(bob, "--timeout", "2s", large / "file")
-    until(lambda: biggest(bob.inbox) > 1_000_000, 20, "the first bytes")
+    until(lambda: content.largest(bob.inbox) > 1_000_000, 20, "the first bytes")
     relay.process.kill()
     sending.expect(75, 15)
     last = sending.err().strip().splitlines()[-1]
@@ -188,7 +183,7 @@ def test_a_restart_costs_no_transfer(own_relay, large):
     digests = {f"file{number}": content.file(large / f"file{number}", number, 40_000_000) for number in range(6)}
     receiving = bob.receive(once=False)
     sending = [alice.send(bob, large / name) for name in digests]
-    until(lambda: biggest(bob.inbox) > 5_000_000, 20, "bytes flow")
+    until(lambda: content.largest(bob.inbox) > 5_000_000, 20, "bytes flow")
     replace(relay)
     for process in sending:
         process.expect(0, 60)
@@ -293,7 +288,7 @@ def test_only_the_stream_is_cut(relay, people, large, whose):
         through = ["--server", forwarder.url]
         receiving = bob.receive(*(through if whose == "receiver" else []), once=whose == "receiver")
         sending = alice.send(bob, *(through if whose == "sender" else []), large / "file")
-        until(lambda: biggest(bob.inbox) >= SIZE // 4, 30, "a quarter of it")
+        until(lambda: content.largest(bob.inbox) >= SIZE // 4, 30, "a quarter of it")
         forwarder.cut(1)
         sending.expect(0, 60)
         receiving.wait_for("received ", 5)

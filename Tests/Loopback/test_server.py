@@ -52,17 +52,7 @@ def refuses(relay):
     """Whether a new request is refused."""
     try:
         with raw.Connection(relay.address, relay.ca, timeout=3) as connection:
-            connection.send(
-                raw.request(
-                    "GET",
-                    "/ws",
-                    "Connection: Upgrade",
-                    "Upgrade: websocket",
-                    "Sec-WebSocket-Version: 13",
-                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-                    "Sec-WebSocket-Protocol: relay.v1",
-                )
-            )
+            connection.send(raw.upgrade())
             answer = connection.head()
             if answer is None:
                 return True
@@ -350,16 +340,7 @@ def test_thousands_of_hostile_first_bytes(relay):
             if number % 2:
                 piece = b"GET /download?token=" + piece
             connection.send(piece)
-    upgrade = raw.request(
-        "GET",
-        "/ws",
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Protocol: relay.v1",
-    )
     for number in range(100):
         with raw.Connection(relay.address, relay.ca, source=f"127.0.3.{1 + number % 50}") as connection:
-            connection.send(upgrade + noise[number * 3000 : number * 3000 + 3000])
+            connection.send(raw.upgrade() + noise[number * 3000 : number * 3000 + 3000])
     relay.healthy()

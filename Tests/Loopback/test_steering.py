@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a relay may answer to a sender: another address for the bytes, not now, come again."""
 
-import socket
 import ssl
 
 import pytest
 
 from harness import certificates
 from harness.fake import FakeRelay
+from harness.listener import closed_port
 from harness.proxy import Proxy
 
 BODY = b"steered content"
@@ -32,12 +32,6 @@ def alice(people, tmp_path):
     """Somebody with a profile and a file."""
     (tmp_path / "file").write_bytes(BODY)
     return people("alice")
-
-
-def closed_port():
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return closed.getsockname()[1]
 
 
 def send(alice, relay, tmp_path, **options):

@@ -3,7 +3,6 @@
 
 import contextlib
 import json
-import socket
 import ssl
 import threading
 
@@ -11,6 +10,7 @@ from websockets.frames import Opcode
 from websockets.server import ServerProtocol
 
 from . import records
+from .listener import Listener
 from .protocol import b64, pack, unpack
 from .waiting import until
 
@@ -24,7 +24,7 @@ class FakeRelay:
     `unheard` are the types of messages of which the first is not answered.
     `uploads` are the uploads that were asked for: (port they came to, token)."""
 
-    host = "127.0.0.1"
+    host = Listener.host
 
     def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=()):
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
@@ -50,16 +50,9 @@ class FakeRelay:
 
     def listen(self, context=None):
         """Opens one more port (with another certificate, if that is wanted) and returns its number."""
-        listener = socket.create_server((self.host, 0))
+        listener = Listener(lambda client: self._serve(client, context or self._context))
         self._listeners.append(listener)
-        threading.Thread(target=self._accept, args=(listener, context or self._context), daemon=True).start()
-        return listener.getsockname()[1]
-
-    def _accept(self, listener, context):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                threading.Thread(target=self._serve, args=(client, context), daemon=True).start()
+        return listener.port
 
     def _serve(self, client, context):
         port = client.getsockname()[1]

@@ -41,6 +41,21 @@ def connections(pid):
     return sorted(found)
 
 
+def receive_buffer():
+    """To how many bytes the kernel lets a TCP connection's receive buffer grow."""
+    return _largest("tcp_rmem")
+
+
+def send_buffer():
+    """The same of its send buffer."""
+    return _largest("tcp_wmem")
+
+
+def _largest(name):
+    with open(f"/proc/sys/net/ipv4/{name}") as file:
+        return int(file.read().split()[2])
+
+
 _STATES = {"01": "established", "04": "FIN-WAIT-1", "05": "FIN-WAIT-2", "08": "CLOSE-WAIT", "09": "LAST-ACK", "0A": "listens"}
 
 
