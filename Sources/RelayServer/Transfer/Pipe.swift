@@ -62,6 +62,8 @@ final class Pipe {
 
     /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
     func receiveBuffer() -> ByteBuffer {
+        // What is read all the same, because the sender has finished, has to wait.
+        if isBlocked { return ByteBufferAllocator().buffer(capacity: Defaults.Stream.firstReceiveBytes) }
         let allowance = ReadAllowance.bytes(outlet?.sendBuffer, forwarded: machine.forwardedBytes)
         return buffers.takeReceiveBuffer(limit: allowance)
     }

@@ -49,6 +49,8 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The receiver is there: lets the sender begin and takes what it has sent already.
     func start() {
         guard let context, let pipe else { return }
+        // What is held back has to be held back from a sender that has finished as well.
+        try? context.pipeline.syncOperations.addHandler(DemandHandler(), position: .first)
         // Without TLS what was read would wait for the receiver as it is, in a buffer that is far too large for that.
         if context.share(pipe.buffers) {
             let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)

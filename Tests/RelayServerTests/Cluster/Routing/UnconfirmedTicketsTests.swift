@@ -22,8 +22,8 @@ struct UnconfirmedTicketsTests {
         let redis = try await RedisServer()
         let directory = try TemporaryDirectory()
         let node = try RoutedNode("a", redis, secret: secretFile(directory), times: RoutedNode.slow)
+        let own = node.tickets.keyring
         try await withNodes([node]) {
-            let own = node.tickets.keyring
             try await eventually("shared keys") { node.tickets.keyring != own }
             let shared = node.tickets.keyring
             try await redis.kill()
