@@ -61,6 +61,10 @@ OFFERED = {
 }
 
 
+# No name at all, and one that cannot be written down: every other one is made safe.
+DECLINED = {"empty", "lone surrogate"}
+
+
 @pytest.mark.parametrize("name", OFFERED, ids=[name.replace(" ", "-") for name in OFFERED])
 def test_an_offered_name_is_made_safe_or_declined(relay, people, tmp_path, name):
     bob = people("bob")
@@ -75,6 +79,7 @@ def test_an_offered_name_is_made_safe_or_declined(relay, people, tmp_path, name)
             delivered = False
         else:
             delivered = True
+    assert delivered is (name not in DECLINED)
     if delivered:
         receiving.expect(0, 5)
         (stored,) = bob.received()

@@ -66,10 +66,10 @@ def test_http_proxy_alone_is_not_for_https(relay, people):
 def test_wrong_credentials(relay, people):
     alice = people("alice")
     with Proxy("user:right") as proxy:
-        process = alice.login(env={"HTTPS_PROXY": f"http://user:wrong-secret@127.0.0.1:{proxy.port}"}, expect={69, 77})
+        process = alice.login(env={"HTTPS_PROXY": f"http://user:wrong-secret@127.0.0.1:{proxy.port}"}, expect=77)
         assert "proxy" in process.err().lower() and "wrong-secret" not in process.err()
         assert len(process.err().strip().splitlines()) == 1
-        process = alice.login(env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}, expect={69, 77})
+        process = alice.login(env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}, expect=77)
         assert "407" in process.err() or "credentials" in process.err() or "password" in process.err()
 
 
@@ -82,10 +82,14 @@ def test_a_proxy_that_is_not_there(relay, people):
     assert "proxy" in (process.out() + process.err()).lower()
 
 
-@pytest.mark.parametrize("value", ["nonsense", "ftp://127.0.0.1:1", "http://", "http://127.0.0.1:99999"])
-def test_a_proxy_variable_that_is_none(relay, people, value):
+@pytest.mark.parametrize(
+    "value, status",
+    # A host by itself is a proxy, of a name that nobody has.
+    [("nonsense.invalid", 69), ("ftp://127.0.0.1:1", 78), ("http://", 78), ("http://127.0.0.1:99999", 78)],
+)
+def test_a_proxy_variable_that_is_none(relay, people, value, status):
     alice = people("alice")
-    process = alice.login(env={"HTTPS_PROXY": value}, expect={64, 69, 78})
+    process = alice.login(env={"HTTPS_PROXY": value}, expect=status)
     assert "proxy" in process.err().lower() and len(process.err().strip().splitlines()) == 1
 
 
@@ -110,5 +114,5 @@ def test_a_proxy_that_talks_nonsense(relay, people, answer):
                 client.sendall(answer)
 
         background(serve)
-        process = alice.login(env={"HTTPS_PROXY": f"http://127.0.0.1:{server.getsockname()[1]}"}, expect={69, 76})
+        process = alice.login(env={"HTTPS_PROXY": f"http://127.0.0.1:{server.getsockname()[1]}"}, expect=69)
     assert "proxy" in process.err().lower() and len(process.err().strip().splitlines()) == 1

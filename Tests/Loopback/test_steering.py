@@ -133,9 +133,10 @@ def test_refusals_without_end_end_at_the_timeout(fake, alice, tmp_path):
     assert 2 <= len(relay.offers) < 200
 
 
-@pytest.mark.parametrize("code", ["unknown_peer", "peer_offline", "transfer_exists", "not_now"])
-def test_a_refusal_that_is_final_is_final(fake, alice, tmp_path, code):
+@pytest.mark.parametrize(
+    "code, status", [("unknown_peer", 69), ("peer_offline", 69), ("transfer_exists", 76), ("not_now", 76)]
+)
+def test_a_refusal_that_is_final_is_final(fake, alice, tmp_path, code, status):
     relay = fake(refusals=[code] * 2)
-    sending = send(alice, relay, tmp_path)
-    assert sending.wait(5) in (69, 76), sending.tail()
+    send(alice, relay, tmp_path).expect(status, 5)
     assert len(relay.offers) == 1

@@ -161,11 +161,12 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     terminal.started()
     bob.wait_online(receiving)
     sending = alice.send(bob, tmp_path / "file")
-    terminal.wait_for(alice.name)
+    terminal.wait_for("[y/N]")
+    asked = len(terminal.seen())
     sending.signal(signal.SIGINT)
     assert sending.wait(2) != 0
-    before = len(terminal.seen())
-    until(lambda: len(terminal.seen()) > before, 5, "the terminal says that the sender is gone")
+    gone = f'not received: "file" from {alice.name}'
+    until(lambda: gone in terminal.seen()[asked:], 5, lambda: f"the sender is gone: {terminal.seen()[asked:]!r}")
     (tmp_path / "second").write_bytes(b"y")
     again = alice.send(bob, tmp_path / "second")
     terminal.wait_for("second")
@@ -202,11 +203,44 @@ def test_a_restart_of_the_relay_asks_nobody_twice(own_relay, large):
     assert terminal.seen().count("reconnected") == 2
 
 
-def test_ctrl_c_typed_at_the_terminal_ends_receive(people):
+def test_ctrl_c_typed_at_the_terminal_ends_a_receiver_that_waits(people):
     bob = people("bob")
-    receiving = bob.receive("--from", "somebody", once=False)
-    receiving.signal(signal.SIGINT)
-    assert receiving.wait(2) >= 0, "killed rather than ended"
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, prefix=Terminal.own, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    terminal.type("\x03")
+    receiving.expect(130, 2)
+    # There is nothing to say: nothing was on its way.
+    assert rendered(terminal.seen()) == [f"ready to receive as {bob.name}", "^C"]
+
+
+def test_ctrl_c_typed_at_the_terminal_is_told_to_both(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, prefix=Terminal.own, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    sending = alice.send(bob, tmp_path / "file")
+    terminal.wait_for("[y/N]")
+    terminal.type("\x03")
+    receiving.expect(130, 2)
+    terminal.wait_for(f'not received: "file" from {alice.name}: interrupted')
+    sending.expect(77, 2)
+    assert f"{bob.name} interrupted it" in sending.err(), sending.tail()
+
+
+def test_ctrl_c_typed_at_the_terminal_ends_a_sender(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    terminal = Terminal()
+    sending = alice.run("send", bob.name, tmp_path / "file", prefix=Terminal.own, **terminal.streams())
+    terminal.started()
+    terminal.wait_for("waiting")
+    terminal.type("\x03")
+    sending.expect(130, 2)
+    terminal.wait_for(f'not delivered: "file" to {bob.name}: interrupted')
 
 
 def test_ctrl_c_at_the_secret_question_gives_the_echo_back(own_relay, tmp_path):
