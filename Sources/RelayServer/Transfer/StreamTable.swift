@@ -48,6 +48,14 @@ final class StreamTable: StreamControl {
         for place in places { place.loop.execute { place.stream().abort(code) } }
     }
 
+    /// Cuts every stream, and returns when all have been.
+    func abortEverything(code: FailureCode) async {
+        for place in places.withLock({ Array($0.values) }) {
+            // A loop that does not run any more has no streams.
+            try? await place.loop.submit { place.stream().abort(code) }.get()
+        }
+    }
+
     /// Adds a stream; on `loop`.
     func add(_ pipe: Pipe, loop: any EventLoop) {
         let place = Place(pipe, loop: loop)
