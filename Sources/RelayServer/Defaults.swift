@@ -243,6 +243,9 @@ extension Defaults {
         static let pendingBytes = unackedBytes + unackedMessages * 16
         /// Nodes known at once. Links are for tens of nodes; a directory that names more is wrong.
         static let nodes = 1024
+        /// How long it is known which of a node's associations are over: longer than any process is held up that goes on
+        /// afterwards as if nothing had been.
+        static let memory = TimeAmount.minutes(10)
         /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
         /// of nodes that can restart at once.
         static let strangers = 256
