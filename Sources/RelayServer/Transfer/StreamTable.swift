@@ -10,9 +10,11 @@ final class StreamTable: StreamControl {
     struct Place: Sendable {
         let loop: any EventLoop
         private let pipe: NIOLoopBound<Pipe>
+        fileprivate let identity: ObjectIdentifier
 
         fileprivate init(_ pipe: Pipe, loop: any EventLoop) {
             self.loop = loop
+            identity = ObjectIdentifier(pipe)
             self.pipe = NIOLoopBound(pipe, eventLoop: loop)
         }
 
@@ -62,10 +64,11 @@ final class StreamTable: StreamControl {
         places.withLock { $0[pipe.key] = place }
     }
 
-    /// Removes a stream.
-    func remove(_ stream: StreamKey) {
+    /// Removes a stream, unless another one has taken its place.
+    func remove(_ pipe: Pipe) {
         let removed = places.withLock { places -> (@Sendable () -> Void)? in
-            places.removeValue(forKey: stream)
+            guard places[pipe.key]?.identity == ObjectIdentifier(pipe) else { return nil }
+            places[pipe.key] = nil
             return places.isEmpty ? emptied.withLock { $0 } : nil
         }
         removed?()

@@ -49,4 +49,23 @@ import WSProtocol
         try upload.writeInbound(small)
         #expect(try EmbeddedStream.writes(download) == [small])
     }
+
+    @Test func aStreamIsCountedOnceItIsJoined() throws {
+        let (_, pipe) = try stream.parked()
+        pipe.abort(.cancelled)
+        _ = try stream.upload(into: pipe)
+        #expect(stream.services.streams.counts == StreamCounts())
+        let (_, next) = try stream.parked()
+        _ = try stream.upload(into: next)
+        #expect(stream.services.streams.counts == StreamCounts(toReceivers: 1, toNodes: 0))
+    }
+
+    @Test func theEndOfAStreamIsNotThatOfItsSuccessor() throws {
+        let (_, first) = try stream.parked()
+        let (_, second) = try stream.parked()
+        first.abort(.cancelled)
+        #expect(stream.services.streams.count == 1)
+        second.abort(.cancelled)
+        #expect(stream.services.streams.count == 0)
+    }
 }
