@@ -56,7 +56,6 @@ final class Pipe {
         loop.preconditionInEventLoop()
         guard self.upload == nil else { return upload.refuse(.receiverGone) }
         self.upload = upload
-        services.streams.joined(isHop: isHop)
         run(machine.joined(length: length, now: .now()))
     }
 
@@ -123,7 +122,7 @@ final class Pipe {
         guard machine.isEnded, tick != nil else { return }
         tick?.cancel()
         tick = nil
-        services.streams.remove(key)
+        services.streams.remove(self)
         // The handlers hold the pipe and the pipe holds them.
         outlet = nil
         upload = nil
@@ -131,6 +130,7 @@ final class Pipe {
 
     /// The node that holds the download reports what goes well, and counts the bytes.
     private func report(_ event: StreamEvent) {
+        if event == .joined { services.streams.joined(isHop: isHop) }
         guard isHop else { return services.transfers.streamChanged(key, event) }
         guard case .cut(let code, bytes: _) = event else { return }
         services.transfers.streamChanged(key, .cut(code, bytes: 0))
