@@ -57,6 +57,10 @@ extension Defaults {
         static let provenBytes: UInt64 = 4 * 1024 * 1024
         /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
         static let firstReceiveBytes = 4 * 1024
+        /// Chunks of fewer bytes than this are gathered before they go on, up to so many: each write costs the receiver's end
+        /// some 30 bytes and a call of OpenSSL, which is nothing beside 4 KiB and ten times as much as one byte.
+        static let gatherBelow = 4 * 1024
+        static let gatherBytes = 16 * 1024
         /// The receiver's request waits this long for the sender's.
         static let attachTimeout = TimeAmount.seconds(30)
         /// At least 1 KiB/s on average from a sender that is not held back.
@@ -239,6 +243,9 @@ extension Defaults {
         static let pendingBytes = unackedBytes + unackedMessages * 16
         /// Nodes known at once. Links are for tens of nodes; a directory that names more is wrong.
         static let nodes = 1024
+        /// How long it is known which of a node's associations are over: longer than any process is held up that goes on
+        /// afterwards as if nothing had been.
+        static let memory = TimeAmount.minutes(10)
         /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
         /// of nodes that can restart at once.
         static let strangers = 256
@@ -271,6 +278,8 @@ extension Defaults {
         static let deadline = TimeAmount.seconds(2)
         /// How often a token that nobody knows is looked for while nodes write theirs again.
         static let secondLook = TimeAmount.milliseconds(250)
+        /// How long a node takes at most from its place in an emptied Redis to everything else it has there.
+        static let filling = TimeAmount.seconds(1)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
         /// Names that one call of a script looks for on all nodes.
@@ -279,10 +288,17 @@ extension Defaults {
         static let waitingLooks = 65_536
         /// Users in memory for when Redis is away: some 20 MB.
         static let cachedUsers = 65_536
+        /// Names with sessions here that are looked at with each renewal: whoever was removed while a doorbell was lost is
+        /// out within a minute among 10,000, for a millisecond of Redis' one thread each time.
+        static let usersPerRenewal = 500
         /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
         /// do.
         static let bellPatience = TimeAmount.seconds(1)
         static let rings = 3
+        /// Messages on their way to Redis above which no doorbell is rung, and none is answered: a quarter and half of the
+        /// commands there may be, since anybody can ring for answers.
+        static let bellsInFlight = 512
+        static let answersInFlight = 256
         /// How often overdue doorbells are looked for.
         static let bellSweep = TimeAmount.milliseconds(250)
         /// Doorbells that wait for an answer.

@@ -6,6 +6,8 @@ import http.server
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import threading
 
@@ -498,3 +500,13 @@ def test_whoami(relay, tmp_path):
     alice = relay.person("alice", tmp_path)
     process = alice.run("whoami").expect(0, 10)
     assert alice.name in process.out()
+
+
+def test_doctor_interrupted_blames_no_step(people):
+    alice = people("alice")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = alice.run("doctor", "--server", f"https://127.0.0.1:{silent.getsockname()[1]}")
+        process.wait_for("TCP +OK", 10)
+        process.signal(signal.SIGINT)
+        process.expect(130, 5)
+    assert "FAILED" not in process.out() and "interrupted" in process.err(), process.tail()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import content, measure, protocol, raw
+from harness import content, measure, protocol, raw, records
 from harness.pairs import Pair, wait_for_bytes
 from harness.waiting import background, settled, until
 
@@ -147,6 +147,40 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
         uploading.exception(5)
     assert receiving.wait(2) != 0
     assert not (bob.inbox / "file").exists()
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
+def test_what_is_ignored_from_the_start_stays_ignored(people, tmp_path, name):
+    """`nohup relay-client …`, and a script's job in the background."""
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"still here")
+    receiving = bob.receive(prefix=("sh", "-c", f'trap "" {name}; exec "$@"', "sh"))
+    receiving.signal(signal.Signals[f"SIG{name}"])
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 5)
+    assert (bob.inbox / "file").read_bytes() == b"still here"
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["once", "for-ever"])
+def test_nothing_follows_half_a_content_on_standard_output(relay, people, once):
+    bob = people("bob")
+    receiving = bob.receive("--json", output="-", once=once)
+    manifest = protocol.pack(v=0, name="film.mkv", attempt=protocol.b64(os.urandom(16)))
+    with relay.session("alice") as alice:
+        offer = alice.offer(bob.name, manifest)
+        start = offer.start()
+
+        def half():
+            yield records.record(records.DATA, b"half")
+            until(lambda: receiving.out() == "half", 10, "the first bytes")
+            raise ConnectionAbortedError
+
+        with pytest.raises(ConnectionAbortedError):
+            protocol.upload(relay, start, half(), length=None)
+        receiving.expect(69, 10)
+        # Whoever is still there to take it would take it from its beginning.
+        assert alice.offer(bob.name, manifest).states == ["waiting"]
+    assert receiving.out() == "half" and receiving.err().count('"event":"failed"') == 1, receiving.tail()
 
 
 def test_the_uploads_answer_is_readable_when_the_receiver_is_cut(relay):

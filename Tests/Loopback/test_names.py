@@ -136,7 +136,7 @@ def test_a_file_with_a_strange_name_is_sent(people, tmp_path, name, json):
             assert stored == SENT[name]
     else:
         # A name that cannot be said in JSON may be refused, but in so many words.
-        assert name == "no UTF-8" and status == 66, sending.tail()
+        assert name == "no UTF-8" and status == 66 and "not UTF-8" in sending.output().decode(), sending.tail()
     receiving.kill()
     assert_harmless(receiving)
 

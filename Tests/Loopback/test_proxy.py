@@ -39,6 +39,14 @@ def test_no_proxy_goes_direct(relay, people, tmp_path, exception):
         assert proxy.asked == []
 
 
+def test_a_proxy_of_another_kind_matters_where_it_is_used(relay, people):
+    alice = people("alice")
+    other = {"ALL_PROXY": "socks5://127.0.0.1:1"}
+    alice.login(env={**other, "NO_PROXY": "127.0.0.1"})
+    process = alice.login(env=other, expect=78)
+    assert "ALL_PROXY" in process.err(), process.tail()
+
+
 def test_no_proxy_of_another_host_changes_nothing(relay, people):
     alice = people("alice")
     with Proxy() as proxy:

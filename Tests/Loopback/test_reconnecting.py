@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from harness import content, protocol, records
+from harness.fake import FakeRelay
 from harness.forwarder import Forwarder
 from harness.waiting import background, until
 
@@ -310,6 +311,31 @@ def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
     relay.process.signal(signal.SIGCONT)
     for process in (receiving, sending):
         process.wait_for("reconnected", 30)
+
+
+@pytest.mark.slow
+def test_a_node_that_does_not_answer_is_left_for_another(certs, people, tmp_path):
+    """It is still there, and answers pings: only one request was lost, and nobody is told that somebody has cancelled."""
+    (tmp_path / "file").write_bytes(b"heard")
+    alice, bob, carol = people("alice", "bob", "carol")
+    manifest = protocol.pack(v=0, name="file", size=5, attempt=protocol.b64(os.urandom(16)))
+    with (
+        FakeRelay(certs, unheard=["offer"]) as offers,
+        FakeRelay(certs, unheard=["presence"]) as presences,
+        FakeRelay(certs, unheard=["accept"], ring=manifest) as accepts,
+    ):
+        sending = alice.send("dave", "--server", offers.url, tmp_path / "file")
+        receiving = bob.receive("--server", presences.url, ready=False)
+        accepting = carol.receive("--server", accepts.url, ready=False)
+        sending.expect(0, 45)
+        assert offers.content == b"heard" and len({offer["manifest"]["attempt"] for offer in offers.offers}) == 1
+        receiving.wait_for("ready to receive", 15)
+        accepting.wait_for("reconnected", 15)
+        until(lambda: accepts.heard.count("accept") == 2, 5, lambda: accepts.heard)
+        assert offers.logins == presences.logins == accepts.logins == 2 and "cancel" not in accepts.heard, accepts.heard
+        for process in (sending, receiving, accepting):
+            assert process.err().count("reconnecting: ") == process.err().count("reconnected") == 1, process.tail()
+        assert accepting.err().count(' offers "file"') == 1, "it is the same offer"
 
 
 def test_a_receiver_that_has_everything_need_not_fetch_it(own_relay, tmp_path):

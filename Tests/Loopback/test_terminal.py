@@ -243,6 +243,20 @@ def test_ctrl_c_typed_at_the_terminal_ends_a_sender(people, tmp_path):
     terminal.wait_for(f'not delivered: "file" to {bob.name}: interrupted')
 
 
+def test_ctrl_c_at_the_secret_question_gives_the_echo_back(own_relay, tmp_path):
+    relay = own_relay(registration="invite")
+    alice = relay.person("alice", tmp_path, login=False)
+    terminal = Terminal()
+    asking = alice.run("login", relay.url, "--name", alice.name, "--ca", relay.ca, **terminal.streams())
+    terminal.wait_for("Invitation for ")
+    assert not terminal.echoes(), "what is typed would be seen"
+    asking.signal(signal.SIGINT)
+    assert asking.wait(2) == 130, terminal.seen()
+    assert terminal.echoes(), "the terminal is left as it was found"
+    # The system puts a terminal right that nobody has open any more, so this side's copy stays until here.
+    terminal.started()
+
+
 def test_exec_runs_for_each_file(people, tmp_path):
     alice, bob = people("alice", "bob")
     if "--exec" not in bob.run("receive", "--help", profile=False).expect(0, 10).out():
@@ -255,3 +269,16 @@ def test_exec_runs_for_each_file(people, tmp_path):
     assert seen["RELAY_FROM"] == alice.name and seen["RELAY_SIZE"] == "10"
     assert os.path.basename(seen["RELAY_FILE"]) == "$(touch owned).txt" and len(seen["RELAY_TRANSFER"]) == 22
     assert not (bob.home / "owned").exists()
+
+
+@pytest.mark.parametrize(("trap", "ignored"), [("", set()), ("trap '' HUP; ", {signal.SIGHUP})], ids=["none", "HUP"])
+def test_exec_finds_the_signals_as_they_were(people, tmp_path, trap, ignored):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    prefix = ("sh", "-c", trap + 'exec "$@"', "sh")
+    receiving = bob.receive("--exec", "grep ^SigIgn /proc/self/status > seen", sender=alice.name, prefix=prefix)
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 10)
+    mask = int((bob.home / "seen").read_text().split()[1], 16)
+    ours = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+    assert {number for number in ours if mask & 1 << (number - 1)} == ignored

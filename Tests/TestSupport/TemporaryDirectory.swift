@@ -9,7 +9,9 @@ package final class TemporaryDirectory: Sendable {
 
     /// Makes the folder.
     package init() throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("relay-test-\(UUID().uuidString)").path
+        // Short, because the path of a socket has little room.
+        let name = "relay-test-\(UUID().uuidString.prefix(8))"
+        path = FileManager.default.temporaryDirectory.appendingPathComponent(name).path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     }
 
@@ -24,5 +26,15 @@ package final class TemporaryDirectory: Sendable {
         let path = file(name)
         try data.write(to: URL(fileURLWithPath: path))
         return path
+    }
+
+    /// The names of the files in the folder (or in a folder of it), sorted.
+    package func names(in folder: String = "") throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path + "/" + folder).sorted()
+    }
+
+    /// The permission bits of a file.
+    package static func mode(of path: String) throws -> Int? {
+        try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
     }
 }

@@ -13,6 +13,12 @@ import threading
 
 from .waiting import TooLate, until
 
+# A run in the background of a script has signals ignored, and so would everything it starts: with a handler of its own,
+# even one that does nothing, what it starts has none.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
+
 _lock = threading.Lock()
 _all = []
 _test_mark = 0

@@ -56,6 +56,10 @@ class Terminal:
             lambda: text.lower() in self.seen().lower(), timeout, lambda: f"{text!r} in {self.seen()[-2000:]!r}"
         )
 
+    def echoes(self):
+        """Whether it shows what is typed."""
+        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+
     def type(self, text):
         """Types."""
         self._master.write(text.encode())

@@ -30,8 +30,9 @@ final class ExchangeService: TransferDirectory {
         var exchange: Exchange
         var streams: (any StreamControl)?
         let cluster: any Cluster
-        /// How often each node has been lost: what was begun for a process that is gone must not reach the next one.
-        var losses: [NodeID: UInt64] = [:]
+        /// How often each node that events are being made for has been lost meanwhile: what was begun for a process that
+        /// is gone must not reach the next one.
+        var losses: [NodeID: (count: UInt64, events: Int)] = [:]
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
         var lastSession: UInt64 = 0
@@ -158,32 +159,41 @@ final class ExchangeService: TransferDirectory {
     }
 
     func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
+        let url = event == .downloadParked ? cluster.publicURL : nil
         guard stream.home == node else {
-            return cluster.send(.stream(transfer: stream.transfer, event), to: stream.home)
+            return cluster.send(.stream(transfer: stream.transfer, event, url: url), to: stream.home)
         }
         guard event == .downloadParked else { return handle(.streamChanged(stream.transfer, event, on: node)) }
-        downloadParked(stream.transfer, on: node)
+        downloadParked(stream.transfer, on: node, url: url)
     }
 
-    /// The byte path of `holder` holds the receiver's request of a transfer of this home.
-    func downloadParked(_ transfer: TransferID, on holder: NodeID) {
+    /// The byte path of `holder`, whose own address for clients is `url`, holds the receiver's request of a transfer of
+    /// this home.
+    func downloadParked(_ transfer: TransferID, on holder: NodeID, url: PublicURL?) {
         whileAlive(holder) { [cluster] in
-            .downloadParked(transfer, on: holder, await cluster.uploadGrant(for: holder))
+            .downloadParked(transfer, on: holder, UploadGrant(token: await cluster.newToken(), publicURL: url))
         }
     }
 
     /// Handles an event that takes a moment to be made, unless `node` is lost before it is.
     func whileAlive(_ node: NodeID, _ event: @escaping @Sendable () async -> ExchangeEvent) {
-        let losses = state.withLock { $0.losses[node] }
+        let count = state.withLock { state in
+            state.losses[node, default: (0, 0)].events += 1
+            return state.losses[node]?.count
+        }
         Task {
             let event = await event()
             // The next process of that node may have a session of the same number by now.
-            handle(event) { $0.losses[node] == losses }
+            handle(event) { $0.losses[node]?.count == count }
+            state.withLock { state in
+                guard let losses = state.losses[node] else { return }
+                state.losses[node] = losses.events > 1 ? (losses.count, losses.events - 1) : nil
+            }
         }
     }
 
     /// What was begun for the process that was `node` is not to be finished.
-    func noteLoss(of node: NodeID) { state.withLock { $0.losses[node, default: 0] += 1 } }
+    func noteLoss(of node: NodeID) { state.withLock { $0.losses[node]?.count += 1 } }
 
     /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
     func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
@@ -242,6 +252,12 @@ final class ExchangeService: TransferDirectory {
 
     /// Closes the sessions of a name that was removed from the users' registry.
     func nameRemoved(_ name: PeerName) { handle(.nameRemoved(name)) }
+
+    /// Closes the sessions of a name that belongs to `key` now, unless they are that key's.
+    func nameOwned(_ name: PeerName, by key: SigningKey) { handle(.nameRemoved(name, except: key)) }
+
+    /// The names with sessions here.
+    var names: [PeerName] { state.withLock { $0.exchange.names.filter { !$0.value.sessions.isEmpty }.map(\.key) } }
 
     private func deliver() {
         while true {

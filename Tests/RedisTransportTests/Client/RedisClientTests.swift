@@ -156,7 +156,8 @@ import Testing
     }
 
     @Test func aClientThatIsStoppedWhileItTriesEnds() async throws {
-        let node = Node(try .testing("redis://127.0.0.1:\(try await RedisServer.freePort())"))
+        let port = try ReservedPort()
+        let node = Node(try .testing("redis://127.0.0.1:\(port.number)"))
         try await node.stop()
         node.client.start()
         #expect(try await node.disconnected() as? RedisError == RedisError(.unreachable))

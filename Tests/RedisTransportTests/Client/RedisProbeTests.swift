@@ -52,7 +52,8 @@ import Testing
     }
 
     @Test func whatIsNotThereIsUnreachable() async throws {
-        let port = try await RedisServer.freePort()
+        let reserved = try ReservedPort()
+        let port = reserved.number
         let error = try await unreachable(.testing("redis://127.0.0.1:\(port)"))
         #expect(error == RedisError(.unreachable))
         #expect(error?.detail?.lowercased().contains("refused") == true)

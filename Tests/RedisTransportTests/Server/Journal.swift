@@ -3,13 +3,10 @@
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestSupport
 
 /// What happened, in order. A test waits for an entry; an entry is found once only.
 final class Journal<Entry: Sendable>: Sendable {
-    struct InVain: Error, CustomStringConvertible {
-        let description: String
-    }
-
     private struct Waiter: Sendable {
         let fits: @Sendable (Entry) -> Bool
         let promise: EventLoopPromise<Entry>

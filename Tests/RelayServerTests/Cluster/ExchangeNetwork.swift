@@ -22,8 +22,7 @@ struct ExchangeNetwork {
     var said: [SessionID: [ServerMessage]] = [:]
     /// Streams that a node was told to cut.
     var aborted: [NodeID: [StreamKey]] = [:]
-    var receiving: [PeerName: [NodeID: Set<UInt64>]] = [:]
-    var waiting: [PeerName: Set<NodeID>] = [:]
+    var directory = RoutingDirectory()
     var homes: [NodeID: Set<TransferID>] = [:]
     var answers: [UInt64: StreamClaim?] = [:]
     var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
@@ -68,7 +67,9 @@ struct ExchangeNetwork {
         let offer = ClientMessage.Offer(
             id: requestID(), transfer: transfer, to: user.name, wait: wait, payload: ExchangeFixture.payload
         )
-        ask(session, .offer(offer, to: user, elsewhere: .known(receivers(of: user.name, except: session.node))))
+        ask(
+            session,
+            .offer(offer, to: user, elsewhere: .known(directory.receivers(of: user.name, except: session.node))))
         return transfer
     }
 
@@ -110,8 +111,7 @@ struct ExchangeNetwork {
     mutating func restart(_ node: NodeID) {
         nodes[node] = Exchange(node: node, limits: Defaults.Exchange.limits)
         links = links.filter { $0.key.from != node && $0.key.to != node }
-        for name in receiving.keys { receiving[name]?[node] = nil }
-        for name in waiting.keys { waiting[name]?.remove(node) }
+        directory.forget(node)
         homes[node] = nil
         for other in nodes.keys where other != node { handle(.nodeLost(node), at: other) }
     }
@@ -149,7 +149,7 @@ struct ExchangeNetwork {
                 .requestForwarded(request.withToken(.random()), from: SessionID(node: link.from, number: number)),
                 at: link.to
             )
-        case .stream(let transfer, .downloadParked):
+        case .stream(let transfer, .downloadParked, url: _):
             streamChanged(transfer, .downloadParked, on: link.from, home: link.to)
         case .ring, .start, .ok, .refuse, .failed, .release, .left, .stream, .abort:
             handle(.messageReceived(message, from: link.from), at: link.to)
@@ -159,12 +159,6 @@ struct ExchangeNetwork {
     /// Delivers everything, and what follows from it.
     mutating func settle() {
         while let link = pending.first { deliver(link) }
-    }
-
-    func receivers(of name: PeerName, except node: NodeID) -> [SessionID] {
-        (receiving[name] ?? [:]).filter { $0.key != node }.flatMap { node, numbers in
-            numbers.sorted().map { SessionID(node: node, number: $0) }
-        }
     }
 
     private mutating func run(_ actions: [ExchangeAction], at node: NodeID) {
@@ -182,21 +176,12 @@ struct ExchangeNetwork {
     }
 
     private mutating func announce(_ announcement: ExchangeAnnouncement, at node: NodeID) {
-        switch announcement {
-        case .receiving(let name, let sessions):
-            receiving[name, default: [:]][node] = sessions.isEmpty ? nil : sessions
-            for home in waiting[name] ?? [] where home != node { look(for: name, at: home) }
-        case .waiting(let name, let isWaiting):
-            if isWaiting { waiting[name, default: []].insert(node) } else { waiting[name]?.remove(node) }
-            if isWaiting { look(for: name, at: node) }
-        case .home(let transfer, let isHome):
+        if case .home(let transfer, let isHome) = announcement {
             if isHome { homes[node, default: []].insert(transfer) } else { homes[node]?.remove(transfer) }
-        case .void: break
         }
-    }
-
-    private mutating func look(for name: PeerName, at node: NodeID) {
-        handle(.receiversAppeared(name, receivers(of: name, except: node)), at: node)
+        for look in directory.announce(announcement, by: node) {
+            handle(.receiversAppeared(look.name, directory.receivers(of: look.name, except: look.node)), at: look.node)
+        }
     }
 
     // MARK: - What is to be seen
@@ -217,18 +202,5 @@ struct ExchangeNetwork {
     func token(of session: SessionID) -> Token? {
         for case .start(let start) in (said[session] ?? []).reversed() { return start.token }
         return nil
-    }
-}
-
-extension ForwardedRequest {
-    /// The request as the home handles it.
-    func withToken(_ token: Token) -> SessionRequest {
-        switch self {
-        case .accept(let message): .accept(message, token: token)
-        case .decline(let message): .decline(message)
-        case .cancel(let message): .cancel(message)
-        case .progress(let message): .progress(message)
-        case .delivered(let message): .delivered(message)
-        }
     }
 }

@@ -3,6 +3,7 @@
 import Foundation
 import Logging
 import RedisTransport
+import TestSupport
 import Testing
 import WSProtocol
 

@@ -52,10 +52,15 @@ struct TestRelay {
     }
 
     /// A transfer whose receiver is held, waiting for the sender.
-    func parked() async throws -> (TransferID, up: Token, download: TestClient) {
+    ///
+    /// - Parameter isInHeader: whether the receiver shows its token in a header field rather than in the URL.
+    func parked(isInHeader: Bool = true) async throws -> (TransferID, up: Token, download: TestClient) {
         let (transfer, up, down) = directory.mint()
         let download = try await connect()
-        download.send("GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
+        download.send(
+            isInHeader
+                ? "GET /download HTTP/1.1\r\nHost: r\r\nAuthorization: Bearer \(down.rawValue)\r\n\r\n"
+                : "GET /download?token=\(down.rawValue) HTTP/1.1\r\nHost: r\r\n\r\n")
         try await directory.wait(for: transfer, .downloadParked)
         return (transfer, up, download)
     }

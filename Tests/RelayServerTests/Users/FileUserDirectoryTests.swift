@@ -2,6 +2,7 @@
 
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -45,7 +46,8 @@ struct FileUserDirectoryTests {
         let other = SigningKey.random()
         #expect(try await again.register(bob, key: other, exchangeKey: exchange, invitation: code) == .badInvitation)
         let fresh = ExchangeKey.random()
-        try await again.updateExchangeKey(alice, exchangeKey: fresh)
+        #expect(try await again.updateExchangeKey(alice, of: key, exchangeKey: fresh))
+        #expect(try await !again.updateExchangeKey(alice, of: other, exchangeKey: .random()))
         #expect(try await again.user(named: alice)?.exchangeKey == fresh)
         #expect(try await again.remove(alice))
         #expect(try await again.user(named: alice) == nil)

@@ -53,7 +53,8 @@ struct RelayApplication: Sendable {
         var cluster: ClusterParts?
         if let settings = configuration.cluster {
             let parts = try ClusterParts(
-                settings, configuration: configuration, local: registry.load(), tickets: tickets, loop: group.next(),
+                settings, configuration: configuration, local: registry.load(),
+                imported: { [logger] in Self.retire(registry, logger) }, tickets: tickets, loop: group.next(),
                 logger: logger
             )
             (users, cluster) = (parts.users, parts)
@@ -66,9 +67,33 @@ struct RelayApplication: Sendable {
         )
     }
 
+    /// The users of the node's own registry are with the cluster now: a later start must not bring back who was removed
+    /// there.
+    private static func retire(_ registry: RegistryFile, _ logger: Logger) {
+        // Not on the event loop that says so: this waits for the disk.
+        Task {
+            do {
+                try registry.retire()
+                logger.notice("the users of users.json are in redis now; it was renamed to users.json.imported")
+            } catch {
+                logger.warning("users.json was imported and cannot be renamed", metadata: [LogKeys.error: "\(error)"])
+            }
+        }
+    }
+
     private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
-        let (started, startTime) = (ContinuousClock.now, Date())
         let parts = try await compose(context)
+        do {
+            try await serve(parts, context, directory)
+        } catch {
+            // The node has its place already: the others need not wait until its life there runs out.
+            await parts.leaveCluster()
+            throw error
+        }
+    }
+
+    private func serve(_ parts: ServerParts, _ context: ServerContext, _ directory: StateDirectory) async throws {
+        let (started, startTime) = (ContinuousClock.now, Date())
         let coordinator = DrainCoordinator(
             parts: parts, loop: context.group.any(), timeout: drainTimeout, logger: logger
         )
@@ -85,16 +110,9 @@ struct RelayApplication: Sendable {
             },
             readiness: { Readiness(Self.state(coordinator), parts.clusterStatus()) }
         )
-        let metrics: MetricsListener?
-        do {
-            metrics = try await MetricsListener.open(
-                at: configuration.metricsListen, group: context.group, source: source, logger: logger
-            )
-        } catch {
-            // The node has its place already: the others need not wait until its life there runs out.
-            await parts.leaveCluster()
-            throw error
-        }
+        let metrics = try await MetricsListener.open(
+            at: configuration.metricsListen, group: context.group, source: source, logger: logger
+        )
         let status: @Sendable () async -> ServerStatus = {
             var status = await figures()
             status.metricsListen = metrics?.address?.hostAndPort

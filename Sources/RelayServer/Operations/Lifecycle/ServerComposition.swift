@@ -23,6 +23,7 @@ enum ServerComposition {
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
             whenEmpty: { admission.whenEmpty($0) }
         )
+        parts.cutStreams = { await streams.abortEverything(code: .draining) }
         parts.streamCounts = { streams.counts }
         parts.exchangeStatus = { exchange.status }
         parts.openConnections = { admission.connections }
@@ -90,7 +91,8 @@ enum ServerComposition {
                 certificate: settings.certificate.chain, key: settings.certificate.key
             )
             return ClusterNode(
-                identity: identity, routing: parts.routing, group: context.group, logger: context.logger
+                identity: identity, publicURL: context.configuration.publicURL.flatMap(PublicURL.init),
+                routing: parts.routing, group: context.group, logger: context.logger
             )
         } catch {
             throw OperatorError(.configuration, "\(error)")
@@ -113,7 +115,8 @@ enum ServerComposition {
         } catch {
             throw settings.listen.failure(error)
         }
-        try await cluster.start(at: settings.advertised(port: listener.address?.port ?? 0), exchange)
+        let address = settings.advertised(port: listener.address?.port ?? 0)
+        try await cluster.start(at: address, ownsAddress: address.isExactly(listener.address), exchange)
         parts.clusterStatus = { cluster.status }
         parts.leaveCluster = {
             await cluster.stop()

@@ -88,7 +88,7 @@ extension ModelWorld {
                     from: from, event: .requestForwarded(request.withToken(Self.token(asker)), from: session)
                 )
             )
-        case .stream(let transfer, let event): changed(transfer, event, holder: from, home: to)
+        case .stream(let transfer, let event, url: _): changed(transfer, event, holder: from, home: to)
         case .ring, .start, .ok, .refuse, .failed, .release, .left, .abort:
             handle(.messageReceived(message, from: Self.ids[from]), at: to)
         }
@@ -108,8 +108,7 @@ extension ModelWorld {
         }
         nodes[node] = ModelNode(exchange: Exchange(node: Self.ids[node], limits: Defaults.Exchange.limits))
         nodes[node].associations = associations
-        for name in receiving.keys { receiving[name]?[node] = nil }
-        for name in waiting.keys { waiting[name]?.remove(node) }
+        directory.forget(Self.ids[node])
         refresh(node)
         guard let successor = scenario.successor else { return }
         open(successor, at: node)

@@ -97,7 +97,7 @@ extension ModelWorld {
     /// Whether the transfer waits, and rightly so.
     private func isWaiting(_ transfer: RelayedTransfer) -> Bool {
         guard case .waiting = transfer.state else { return false }
-        return (receiving[transfer.recipient] ?? [:]).values.allSatisfy(\.isEmpty)
+        return !directory.isReceiving(transfer.recipient)
     }
 
     private mutating func checkVerdictsAreIn() {

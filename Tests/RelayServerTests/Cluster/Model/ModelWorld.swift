@@ -27,9 +27,7 @@ struct ModelWorld {
     /// What is on its way, by sender and receiver.
     var links: [[ModelNode.Message]] = Array(repeating: [], count: count * count)
     var clients: [ModelClient] = []
-    /// Who receives where, as Redis has it; and which nodes have offers that wait.
-    var receiving: [PeerName: [Int: Set<UInt64>]] = [:]
-    var waiting: [PeerName: Set<Int>] = [:]
+    var directory = RoutingDirectory()
     var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     var surprisesLeft: Int
     /// How often each token was found good.
@@ -58,8 +56,7 @@ struct ModelWorld {
         for node in nodes { node.hash(into: &hasher) }
         hasher.combine(links)
         hasher.combine(clients)
-        hasher.combine(receiving)
-        hasher.combine(waiting)
+        hasher.combine(directory)
         hasher.combine(now)
         hasher.combine(surprisesLeft)
         hasher.combine(grants)
@@ -130,29 +127,17 @@ struct ModelWorld {
         links[Self.link(node, other)].append(message)
     }
 
+    /// Redis says what it has now; the nodes that look at it hear it later.
     private mutating func announce(_ announcement: ExchangeAnnouncement, at node: Int) {
-        switch announcement {
-        case .receiving(let name, let sessions):
-            receiving[name, default: [:]][node] = sessions.isEmpty ? nil : sessions
-            for home in waiting[name] ?? [] where home != node { look(for: name, at: home) }
-        case .waiting(let name, let isWaiting):
-            if isWaiting { waiting[name, default: []].insert(node) } else { waiting[name]?.remove(node) }
-            if isWaiting { look(for: name, at: node) }
-        case .home, .void: break
+        for look in directory.announce(announcement, by: Self.ids[node]) {
+            let found = directory.receivers(of: look.name, except: look.node)
+            if !found.isEmpty { nodes[Self.index(of: look.node)].looks.append(found) }
         }
-    }
-
-    /// Redis says what it has now; the node hears it later.
-    private mutating func look(for name: PeerName, at node: Int) {
-        let found = receivers(of: name, except: node)
-        if !found.isEmpty { nodes[node].looks.append(found) }
     }
 
     /// The sessions of a name on other nodes that want to be rung.
     func receivers(of name: PeerName, except node: Int) -> [SessionID] {
-        (receiving[name] ?? [:]).filter { $0.key != node }.sorted { $0.key < $1.key }.flatMap { node, numbers in
-            numbers.sorted().map { SessionID(node: Self.ids[node], number: $0) }
-        }
+        directory.receivers(of: name, except: Self.ids[node])
     }
 
     // MARK: - Streams

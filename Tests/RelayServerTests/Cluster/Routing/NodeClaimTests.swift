@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -11,7 +12,7 @@ import WSProtocol
 struct NodeClaimTests {
     @Test("a second live node with the same id is refused in words, and the first goes on")
     func sameID() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let first = try RoutedNode("a", redis, port: 1001)
         let second = try RoutedNode("a", redis, port: 1002)
         try await withNodes([first]) {
@@ -30,7 +31,7 @@ struct NodeClaimTests {
 
     @Test("an earlier start at the same address is taken over at once; if it lives after all, it does not fight")
     func takeOver() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let old = try RoutedNode("a", redis, port: 1001)
         let new = try RoutedNode("a", redis, port: 1001)
         try await withNodes([old, new]) {
@@ -51,7 +52,7 @@ struct NodeClaimTests {
 
     @Test("a place that another process left behind is free once it has expired")
     func expired() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let old = NodePresence(
             incarnation: .random(), address: ListenAddress(host: "10.0.0.1", port: 1), version: Label(clipping: "1"))
         try await redis.command("SET", "relay:node:a", try #require(old.text), "PX", "1500")
@@ -61,7 +62,7 @@ struct NodeClaimTests {
 
     @Test("a forged presence without a life, or of another type, is nobody's", arguments: ["SET", "LPUSH"])
     func forged(command: String) async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         try await redis.command(command, "relay:node:a", #"{"incarnation":"x"}"#)
         let node = try RoutedNode("a", redis, port: 1001)
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
@@ -69,7 +70,7 @@ struct NodeClaimTests {
 
     @Test("a wrong password is refused in words that do not repeat it")
     func wrongPassword() async throws {
-        let redis = try await TestRedis(["--requirepass", "right"])
+        let redis = try await RedisServer(["--requirepass", "right"])
         let node = try RoutedNode("a", redis, login: "user:wrong-word@")
         await #expect {
             try await node.start()
@@ -81,7 +82,7 @@ struct NodeClaimTests {
 
     @Test("without Redis a node starts, says that it cannot say, and joins when Redis comes")
     func unreachable() async throws {
-        let redis = try await TestRedis(starts: false)
+        let redis = try await RedisServer(starts: false)
         let node = try RoutedNode("a", redis)
         try await withNodes([node]) {
             #expect(!node.routing.status.isJoined)
@@ -107,7 +108,7 @@ struct NodeClaimTests {
 
     @Test("a frozen Redis is an absent one within the deadline, and nothing is repeated on waking")
     func frozen() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let node = try RoutedNode("a", redis)
         try await withNodes([node]) {
             let digest = TokenDigest(Token.random())
@@ -121,7 +122,7 @@ struct NodeClaimTests {
             node.routing.setReceiving(.test("bob"), sessions: [2])
             redis.signal(SIGCONT)
             try await eventually("the route") {
-                try await redis.command("GET", "relay:receiving:bob:a").first?.hasSuffix(" 2") == true
+                try await redis.command("GET", "relay:receiving:bob:a").hasSuffix(" 2")
             }
             try await eventually("the token") {
                 let home = try? await node.routing.home(of: digest).get()
@@ -132,7 +133,7 @@ struct NodeClaimTests {
 
     @Test("a Redis that is killed and comes back without data gets everything again")
     func killed() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001)
         let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {

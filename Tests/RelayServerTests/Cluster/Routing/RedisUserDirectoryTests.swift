@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -10,9 +11,9 @@ import WSProtocol
 struct RedisUserDirectoryTests {
     private func withTwo(
         _ registration: ServerMessage.Registration = .open, local: [User] = [],
-        _ body: (TestRedis, RoutedNode, RoutedNode) async throws -> Void
+        _ body: (RedisServer, RoutedNode, RoutedNode) async throws -> Void
     ) async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001, registration: registration, local: local)
         let b = try RoutedNode("b", redis, port: 1002, registration: registration)
         try await withNodes([a, b]) {
@@ -99,14 +100,14 @@ struct RedisUserDirectoryTests {
             #expect(try await b.users.user(named: bob.name) == bob)
             var changed = bob
             changed.exchangeKey = .random()
-            try await a.users.updateExchangeKey(bob.name, exchangeKey: changed.exchangeKey)
+            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: changed.exchangeKey))
             try await b.told(.user(bob.name, changed))
             #expect(try await a.users.remove(bob.name))
             #expect(try await !a.users.remove(bob.name))
             try await b.told(.user(bob.name, nil))
             #expect(try await b.users.user(named: bob.name) == nil)
             // Nobody's keys can be changed.
-            try await a.users.updateExchangeKey(bob.name, exchangeKey: .random())
+            #expect(try await !a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
             #expect(try await a.users.user(named: bob.name) == nil)
         }
     }
@@ -133,7 +134,7 @@ struct RedisUserDirectoryTests {
     @Test("names of a registry the node had before are imported, and take nobody's name away")
     func imported() async throws {
         let local = (0..<3).map { User.test("name\($0)") }
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001)
         try await withNodes([a]) {
             let taken = User.test("name1")
@@ -159,9 +160,9 @@ struct RedisUserDirectoryTests {
                 try await a.users.register(.test("new"), key: .random(), exchangeKey: .random(), invitation: nil)
             }
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.users.updateExchangeKey(bob.name, exchangeKey: .random())
+                try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random())
             }
-            try await a.users.updateExchangeKey(bob.name, exchangeKey: bob.exchangeKey)
+            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: bob.exchangeKey))
             await #expect {
                 try await a.users.remove(bob.name)
             } throws: {

@@ -10,9 +10,9 @@ import Testing
 
 @Suite("Session ticket keys of a cluster", .serialized)
 struct SharedTicketsTests {
-    private let directory: TestSupport.TemporaryDirectory
+    private let directory: TemporaryDirectory
 
-    init() throws { directory = try TestSupport.TemporaryDirectory() }
+    init() throws { directory = try TemporaryDirectory() }
 
     private func sealing(_ digit: String = "a") throws -> SealedTickets {
         SealedTickets(try ClusterSecret(path: secretFile(directory, digit, name: "secret-\(digit)")))
@@ -20,7 +20,7 @@ struct SharedTicketsTests {
 
     @Test("nodes with one secret have one keyring, which is rotated by whoever notices first")
     func shared() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let path = try secretFile(directory)
         let nodes = try (1...3).map { try RoutedNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
         try await withNodes(nodes) {
@@ -29,24 +29,24 @@ struct SharedTicketsTests {
                 return isStored && Set(nodes.map(\.tickets.keyring)).count == 1
             }
             let sealing = try sealing()
-            let now = try #require(try await redis.command("TIME").first.flatMap { Int64($0) })
+            let now = try #require(try await Int64(redis.command("TIME").prefix(while: \.isNumber)))
             let current = nodes[0].tickets.keyring
-            #expect(sealing.open(try #require(try await redis.command("GET", "relay:tickets").first)) == current)
+            #expect(try await sealing.open(redis.command("GET", "relay:tickets")) == current)
 
             // Older keys than the nodes have are not taken over: somebody put them back.
             let old = TicketKeyring(.random(created: now - 1000))
             try await redis.command("SET", "relay:tickets", try #require(sealing.seal(old)))
             try await eventually("the newer keys") {
-                try await redis.command("GET", "relay:tickets").first.flatMap { sealing.open($0) } == current
+                try await sealing.open(redis.command("GET", "relay:tickets")) == current
             }
             // Emptied, the same keys come back.
             try await redis.command("DEL", "relay:tickets")
             try await eventually("the same keys") {
-                try await redis.command("GET", "relay:tickets").first.flatMap { sealing.open($0) } == current
+                try await sealing.open(redis.command("GET", "relay:tickets")) == current
             }
         }
         // A new cluster finds keys of yesterday: they stay, and a new one comes in front.
-        let now = try #require(try await redis.command("TIME").first.flatMap { Int64($0) })
+        let now = try #require(try await Int64(redis.command("TIME").prefix(while: \.isNumber)))
         let due = TicketKeyring(.random(created: now - 13 * 3600))
         try await redis.command("SET", "relay:tickets", try #require(try sealing().seal(due)))
         let later = try (4...6).map { try RoutedNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
@@ -56,14 +56,14 @@ struct SharedTicketsTests {
                 return keyrings.count == 1 && keyrings.first?.keys.count == 2
             }
             #expect(later[0].tickets.keyring.keys.last == due.keys.first)
-            let life = try await redis.command("PTTL", "relay:tickets").first.flatMap { Int($0) } ?? 0
+            let life = try await Int(redis.command("PTTL", "relay:tickets")) ?? 0
             #expect(life > 0)
         }
     }
 
     @Test("a node with another secret keeps keys of its own, and leaves the others' alone")
     func otherSecret() async throws {
-        let redis = try await TestRedis()
+        let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001, secret: secretFile(directory, "a", name: "one"))
         let b = try RoutedNode("b", redis, port: 1002, secret: secretFile(directory, "b", name: "two"))
         let c = try RoutedNode("c", redis, port: 1003)
