@@ -58,7 +58,7 @@ class Terminal:
 
     def echoes(self):
         """Whether it shows what is typed."""
-        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     def type(self, text):
         """Types."""

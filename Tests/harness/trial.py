@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One fault and everything that is watched around it: traffic, routes, what the nodes use. The history decides."""
 
+import contextlib
+import json
 import signal
+import time
 
 from . import protocol, raw
 from .baseline import Baseline
@@ -10,6 +13,7 @@ from .history_rules import check_history
 from .pairs import Pair
 from .redis import Redis, Scanner
 from .traffic import MiB, Traffic
+from .waiting import TooLate, until
 
 # Larger than what sockets and nodes hold on the way: a receiver that does not read leaves it in the middle.
 LARGE = 96 * MiB
@@ -130,9 +134,26 @@ def outcome(pair):
         start = pair.receiver.accept(offer.transfer)
         with raw.Connection(pair.download_at.address, pair.download_at.ca) as download:
             download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
-            offer.start(5)
+            # There is no answer before the sender has begun, unless it is a refusal.
+            until(lambda: _started(offer) or _answered(download), 5, "the upload's token")
+            if _answered(download):
+                answer = download.answer()
+                raise protocol.Refused(json.loads(answer.body) if answer else {"code": f"download: {download.ended}"})
 
     return refused_code(course)
+
+
+def _started(offer):
+    try:
+        return offer.start(0.05)
+    except TooLate:
+        return None
+
+
+def _answered(connection):
+    with contextlib.suppress(TimeoutError):
+        connection.receive(time.monotonic())
+    return connection.ended or connection.buffer
 
 
 def works(one, other):
