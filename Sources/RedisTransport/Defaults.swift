@@ -86,9 +86,6 @@ package enum RedisDefaults {
     /// The largest message of a subscription in bytes; larger ones are dropped and counted. Doorbells are short.
     static let messageLength = 64 << 10
 
-    /// The most channels of one subscription.
-    static let channels = 64
-
     /// How many characters of Redis' own words an error repeats.
     static let quotedLength = 160
 }

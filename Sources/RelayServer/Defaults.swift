@@ -278,6 +278,8 @@ extension Defaults {
         static let deadline = TimeAmount.seconds(2)
         /// How often a token that nobody knows is looked for while nodes write theirs again.
         static let secondLook = TimeAmount.milliseconds(250)
+        /// How long a node takes at most from its place in an emptied Redis to everything else it has there.
+        static let filling = TimeAmount.seconds(1)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
         /// Names that one call of a script looks for on all nodes.
@@ -286,10 +288,17 @@ extension Defaults {
         static let waitingLooks = 65_536
         /// Users in memory for when Redis is away: some 20 MB.
         static let cachedUsers = 65_536
+        /// Names with sessions here that are looked at with each renewal: whoever was removed while a doorbell was lost is
+        /// out within a minute among 10,000, for a millisecond of Redis' one thread each time.
+        static let usersPerRenewal = 500
         /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
         /// do.
         static let bellPatience = TimeAmount.seconds(1)
         static let rings = 3
+        /// Messages on their way to Redis above which no doorbell is rung, and none is answered: a quarter and half of the
+        /// commands there may be, since anybody can ring for answers.
+        static let bellsInFlight = 512
+        static let answersInFlight = 256
         /// How often overdue doorbells are looked for.
         static let bellSweep = TimeAmount.milliseconds(250)
         /// Doorbells that wait for an answer.

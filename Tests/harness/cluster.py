@@ -84,6 +84,11 @@ class Cluster(Relay):
         """The nodes' process ids, as they were at the start."""
         return [int(pid) for pid in self.variables["RELAY_NODE_PIDS"].split()]
 
+    @property
+    def redis_url(self):
+        """Redis, with its password."""
+        return self.variables["RELAY_REDIS"]
+
     def log_of(self, part):
         """What a part (`n1`, `balancer`, `redis`) has printed."""
         return (self.directory / f"{part}.log").read_text(encoding="utf-8", errors="replace")

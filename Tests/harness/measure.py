@@ -41,6 +41,21 @@ def connections(pid):
     return sorted(found)
 
 
+def receive_buffer():
+    """To how many bytes the kernel lets a TCP connection's receive buffer grow."""
+    return _largest("tcp_rmem")
+
+
+def send_buffer():
+    """The same of its send buffer."""
+    return _largest("tcp_wmem")
+
+
+def _largest(name):
+    with open(f"/proc/sys/net/ipv4/{name}") as file:
+        return int(file.read().split()[2])
+
+
 def unread(pid, local, remote):
     """Bytes in the kernel that the process has not read from the connection between the two ports."""
     with open(f"/proc/{pid}/net/tcp") as file:

@@ -59,13 +59,6 @@ package final class RedisClient: Sendable {
         send(command, deadline: .now() + timeout)
     }
 
-    /// As `send`, for those who wait.
-    package func reply(
-        to command: RedisCommand, timeout: TimeAmount = RedisDefaults.commandTimeout
-    ) async throws -> RESPValue {
-        try await send(command, timeout: timeout).get()
-    }
-
     /// Runs a script: by its name, or as a whole if Redis does not have it.
     ///
     /// - Parameter timeout: how long both attempts together may take.

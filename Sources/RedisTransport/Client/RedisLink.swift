@@ -15,6 +15,7 @@ final class RedisLink {
 
     private let settings: RedisSettings
     private let eventLoop: any EventLoop
+    private let names: NameResolver
     private let log: Logger
     /// Makes the handler of a new connection.
     private let makeHandler: () -> any ChannelHandler
@@ -43,6 +44,7 @@ final class RedisLink {
         self.log = log
         self.makeHandler = makeHandler
         self.changed = changed
+        names = NameResolver(eventLoop: eventLoop)
         machine = LinkMachine(backOff: settings.backOff, stableAfter: settings.stableAfter)
     }
 
@@ -87,7 +89,7 @@ final class RedisLink {
     private func connect() {
         let (attempt, last) = (eventLoop.makePromise(of: Void.self), LastHandler())
         (reason, self.attempt, self.last) = (nil, attempt, last)
-        let dialer = RedisDialer(settings: settings, eventLoop: eventLoop)
+        let dialer = RedisDialer(settings: settings, eventLoop: eventLoop, names: names)
         dialer.connect([makeHandler()], last: last).whenComplete { result in
             self.attempt = nil
             switch result {

@@ -17,7 +17,8 @@ package enum RedisProbe {
     /// Connects, logs in, and closes the connection again. Takes at most the two times of `settings`.
     package static func run(_ settings: RedisSettings, on eventLoop: any EventLoop) -> EventLoopFuture<Result> {
         eventLoop.flatSubmit {
-            RedisDialer(settings: settings, eventLoop: eventLoop).connect([], last: LastHandler())
+            RedisDialer(settings: settings, eventLoop: eventLoop, names: NameResolver(eventLoop: eventLoop))
+                .connect([], last: LastHandler())
                 .map { connection in
                     ConnectionEnd.cut(connection.channel)
                     return Result.connected(connection.version)

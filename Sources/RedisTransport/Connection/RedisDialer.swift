@@ -8,6 +8,8 @@ internal import TLSTransport
 struct RedisDialer {
     let settings: RedisSettings
     let eventLoop: any EventLoop
+    /// The same for all attempts.
+    let names: NameResolver
 
     /// What came of an attempt.
     struct Connection: Sendable {
@@ -59,6 +61,7 @@ struct RedisDialer {
 
     private var bootstrap: ClientBootstrap {
         let bootstrap = ClientBootstrap(group: eventLoop)
+            .resolver(names)
             .connectTimeout(settings.connectTimeout)
             // Nothing is read before there is somebody to read it.
             .channelOption(.autoRead, value: false)

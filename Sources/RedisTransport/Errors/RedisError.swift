@@ -60,9 +60,19 @@ package struct RedisError: Error, Sendable {
     }
 
     /// Whether Redis replied with an error whose first word, its code, is `word`.
+    ///
+    /// Up to version 6.2 an error inside a script is told in the middle of another one.
     package func isReply(_ word: String) -> Bool {
         guard code == .replied, let detail else { return false }
-        return detail == word || detail.hasPrefix(word + " ")
+        let words = detail.split(separator: " ")
+        if words.first == word[...] { return true }
+        guard detail.hasPrefix("ERR Error running script") else { return false }
+        return words.contains { $0 == word[...] || $0 == "-" + word }
+    }
+
+    /// Whether Redis says that the user may not do it, by itself or inside a script.
+    package var isForbidden: Bool {
+        isReply("NOPERM") || code == .replied && detail?.contains("user executing the script can't run this") == true
     }
 
     /// `text` as one short line of printable ASCII.

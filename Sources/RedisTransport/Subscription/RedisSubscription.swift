@@ -3,14 +3,14 @@
 package import Logging
 package import NIOCore
 
-/// One connection to Redis that listens on channels, made anew and subscribed anew whenever it ends. For any thread.
+/// One connection to Redis that listens on a channel, made anew and subscribed anew whenever it ends. For any thread.
 ///
 /// Messages may be lost (Redis delivers at most once), and anybody who can reach Redis can send them. It proves every
 /// few seconds that it is alive, by a message to its own channel that a `RedisClient` publishes.
 package final class RedisSubscription: Sendable {
     /// What the owner is told, on the event loop of the client.
     package struct Events: Sendable {
-        /// `connected` once Redis has confirmed every channel: not before that may a node announce itself.
+        /// `connected` once Redis has confirmed the subscription: not before that may a node announce itself.
         package let changed: @Sendable (RedisLinkState) -> Void
         /// Somebody published something.
         package let received: @Sendable (RedisMessage) -> Void
@@ -30,7 +30,7 @@ package final class RedisSubscription: Sendable {
     }
 
     private let client: RedisClient
-    private let channels: [String]
+    private let channel: String
     private let settings: RedisSettings
     private let log: Logger
     private let events: Events
@@ -41,17 +41,9 @@ package final class RedisSubscription: Sendable {
     /// - Parameters:
     ///   - client: publishes the heartbeats; this lives on its event loop.
     ///   - channel: the node's own channel, which also gets the heartbeats.
-    ///   - others: more channels; at most 63 are listened to.
-    package init(
-        client: RedisClient, channel: String, others: [String] = [], settings: RedisSettings, log: Logger,
-        events: Events
-    ) {
+    package init(client: RedisClient, channel: String, settings: RedisSettings, log: Logger, events: Events) {
         self.client = client
-        var channels = [channel]
-        for other in others.prefix(RedisDefaults.channels - 1) where !channels.contains(other) {
-            channels.append(other)
-        }
-        self.channels = channels
+        self.channel = channel
         self.settings = settings
         self.log = log
         self.events = events
@@ -63,7 +55,7 @@ package final class RedisSubscription: Sendable {
         client.eventLoop.execute { [self] in
             guard core.value == nil else { return }
             core.value = SubscriptionCore(
-                client: client, channels: channels, settings: settings, log: log, events: events)
+                client: client, channel: channel, settings: settings, log: log, events: events)
         }
     }
 

@@ -17,17 +17,17 @@ final class SubscriptionCore {
     private var connection: (generation: Int, version: RedisVersion)?
 
     init(
-        client: RedisClient, channels: [String], settings: RedisSettings, log: Logger, events: RedisSubscription.Events
+        client: RedisClient, channel: String, settings: RedisSettings, log: Logger, events: RedisSubscription.Events
     ) {
         self.client = client
-        channel = channels.first ?? ""
+        self.channel = channel
         self.log = log
         self.events = events
         heartbeat = HeartbeatMachine(times: settings.heartbeat)
         link = RedisLink(
             settings: settings, eventLoop: client.eventLoop, log: log,
             makeHandler: { [weak self] in
-                SubscriptionHandler(channels: channels, timeout: settings.subscribeTimeout) { self?.occurred($0) }
+                SubscriptionHandler(channels: [channel], timeout: settings.subscribeTimeout) { self?.occurred($0) }
             },
             changed: { [weak self] in self?.changed($0) })
         link?.start()

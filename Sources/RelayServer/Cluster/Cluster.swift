@@ -16,8 +16,8 @@ protocol Cluster: Sendable {
     /// A fresh token whose home is this node. The others know so when it returns, if they can be told at all.
     func newToken() async -> Token
 
-    /// What the sender of a transfer gets whose download is held by `node`.
-    func uploadGrant(for node: NodeID) async -> UploadGrant
+    /// This node's own address for clients, if it has one: senders whose download is held here come there.
+    var publicURL: PublicURL? { get }
 
     /// The node to ask about a token; nil when nobody has made such a token known.
     func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID?
@@ -29,6 +29,6 @@ struct NoCluster: Cluster {
     func announce(_ announcement: ExchangeAnnouncement) {}
     func receivers(of name: PeerName) async -> RemoteReceivers { .none }
     func newToken() async -> Token { .random() }
-    func uploadGrant(for node: NodeID) async -> UploadGrant { UploadGrant(token: .random()) }
+    var publicURL: PublicURL? { nil }
     func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? { nil }
 }

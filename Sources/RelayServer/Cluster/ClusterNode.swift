@@ -9,13 +9,19 @@ import WSProtocol
 final class ClusterNode: Sendable {
     let identity: NodeIdentity
     let links: NodeLinks
+    let publicURL: PublicURL?
     private let routing: ClusterRouting
     private let dialer: NodeDialer
     /// What goes on here. Set from the start to the stop; it holds this node as well.
     private let exchange = Mutex<ExchangeService?>(nil)
 
-    init(identity: NodeIdentity, routing: ClusterRouting, group: any EventLoopGroup, logger: Logger) {
+    /// - Parameter publicURL: this node's own address for clients, from its configuration.
+    init(
+        identity: NodeIdentity, publicURL: PublicURL?, routing: ClusterRouting, group: any EventLoopGroup,
+        logger: Logger
+    ) {
         self.identity = identity
+        self.publicURL = publicURL
         self.routing = routing
         dialer = NodeDialer(identity)
         links = NodeLinks(identity: identity, addresses: routing, group: group, logger: logger)
@@ -25,12 +31,15 @@ final class ClusterNode: Sendable {
     ///
     /// - Parameters:
     ///   - address: where other nodes dial this one; bound already.
+    ///   - ownsAddress: whether nobody else can be dialled there.
     ///   - exchange: hears what the others say from now on.
     /// - Throws: ``OperatorError`` in words when the cluster does not want this node.
-    func start(at address: ListenAddress, _ exchange: ExchangeService) async throws(OperatorError) {
+    func start(
+        at address: ListenAddress, ownsAddress: Bool, _ exchange: ExchangeService
+    ) async throws(OperatorError) {
         self.exchange.withLock { $0 = exchange }
         links.start(self)
-        try await routing.start(at: address, self)
+        try await routing.start(at: address, ownsAddress: ownsAddress, self)
     }
 
     /// Leaves the cluster.
@@ -46,7 +55,9 @@ final class ClusterNode: Sendable {
         return ClusterStatus(
             node: identity.id.rawValue, redis: routing.isConnected, joined: routing.isJoined,
             hasJoined: routing.hasJoined, nodes: routing.nodes, links: max(links.outbound, links.inbound),
-            lost: links.lost, refused: links.refusedCertificates
+            lost: links.lost, refused: links.refusedCertificates,
+            listening: routing.doorbell.isListening, bellsLost: routing.doorbell.lost,
+            ignored: routing.ignored + routing.doorbell.ignored
         )
     }
 
@@ -80,11 +91,6 @@ extension ClusterNode: Cluster {
         return token
     }
 
-    func uploadGrant(for node: NodeID) async -> UploadGrant {
-        async let url = routing.publicURL(of: node)
-        return UploadGrant(token: await newToken(), publicURL: await url)
-    }
-
     func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? {
         do {
             return try await routing.home(of: digest).get()
@@ -110,8 +116,12 @@ extension ClusterNode: ClusterRoutingDelegate {
     func nodeGone(_ node: NodeID, incarnation: Incarnation) { links.presenceGone(node, incarnation: incarnation) }
 
     func userChanged(_ name: PeerName, _ user: User?) {
-        if user == nil { withExchange { $0.nameRemoved(name) } }
+        withExchange { exchange in
+            if let user { exchange.nameOwned(name, by: user.key) } else { exchange.nameRemoved(name) }
+        }
     }
+
+    var names: [PeerName] { exchange.withLock { $0 }?.names ?? [] }
 }
 
 extension ClusterNode: NodeConnector {

@@ -16,4 +16,9 @@ struct ClusterStatus: Hashable, Sendable, Codable {
     /// How often a node was lost, and a certificate refused, since the start.
     var lost: UInt64
     var refused: UInt64
+    /// Whether doorbells are heard, and how many of this node's nobody answered.
+    var listening = false
+    var bellsLost = 0
+    /// What stood in Redis, or was rung, and meant nothing: damaged, stale in its form, or forged.
+    var ignored = 0
 }

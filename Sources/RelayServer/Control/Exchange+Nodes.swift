@@ -25,7 +25,7 @@ extension Exchange {
         case .ring, .start, .ok, .refuse, .failed, .release: return homeSaid(message, sender)
         case .left(let number, let transfer):
             return change(transfer, now: now) { $0.sessionClosed(SessionID(node: sender, number: number)) }
-        case .stream(let transfer, let event): return streamChanged(transfer, event, on: sender, now: now)
+        case .stream(let transfer, let event, url: _): return streamChanged(transfer, event, on: sender, now: now)
         case .abort(let transfer, let code): return [.abortStream(StreamKey(home: sender, transfer: transfer), code)]
         case .request, .claim, .claimed: return []
         }

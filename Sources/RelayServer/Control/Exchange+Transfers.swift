@@ -33,7 +33,7 @@ extension Exchange {
     ///   - token: a fresh token, if the event may lead to a half being started.
     ///   - publicURL: the own address of the node that holds the download.
     mutating func change(
-        _ id: TransferID, token: Token? = nil, publicURL: String? = nil, now: NIODeadline,
+        _ id: TransferID, token: Token? = nil, publicURL: PublicURL? = nil, now: NIODeadline,
         _ body: (inout RelayedTransfer) -> [TransferAction]
     ) -> [ExchangeAction] {
         guard var transfer = transfers[id] else { return [] }
@@ -123,14 +123,15 @@ extension Exchange {
 
     /// Turns what the transfer asks for into messages to sessions.
     mutating func run(
-        _ actions: [TransferAction], of transfer: RelayedTransfer, token: Token?, publicURL: String? = nil,
+        _ actions: [TransferAction], of transfer: RelayedTransfer, token: Token?, publicURL: PublicURL? = nil,
         now: NIODeadline
     ) -> [ExchangeAction] {
         actions.flatMap { run($0, of: transfer, token, publicURL, now: now) }
     }
 
     private mutating func run(
-        _ action: TransferAction, of transfer: RelayedTransfer, _ token: Token?, _ publicURL: String?, now: NIODeadline
+        _ action: TransferAction, of transfer: RelayedTransfer, _ token: Token?, _ publicURL: PublicURL?,
+        now: NIODeadline
     ) -> [ExchangeAction] {
         let id = transfer.id
         func toSender(_ message: ServerMessage) -> [ExchangeAction] { [.send(transfer.sender, message)] }
@@ -172,7 +173,7 @@ extension Exchange {
     private var tokenSeconds: Int { Int(limits.tokenLifetime.nanoseconds / 1_000_000_000) }
 
     private mutating func startUpload(
-        _ transfer: RelayedTransfer, _ payload: Payload, _ token: Token?, _ publicURL: String?, now: NIODeadline
+        _ transfer: RelayedTransfer, _ payload: Payload, _ token: Token?, _ publicURL: PublicURL?, now: NIODeadline
     ) -> ServerMessage {
         guard let token, ledger.issue(token, for: transfer.id, .upload, now: now) else {
             return .refusal(transfer.offerID, .unavailable)
@@ -180,7 +181,7 @@ extension Exchange {
         return .start(
             .init(
                 id: transfer.offerID, transfer: transfer.id, role: .upload, token: token,
-                url: (publicURL ?? "") + "/upload", expires: tokenSeconds, payload: payload
+                url: (publicURL?.rawValue ?? "") + "/upload", expires: tokenSeconds, payload: payload
             )
         )
     }

@@ -77,8 +77,9 @@ struct Exchange: Sendable {
             return streamChanged(transfer, event, on: node, now: now)
         case .timerFired: return timerFired(now: now)
         case .drainBegun: return drainBegun()
-        case .nameRemoved(let name):
-            return names[name]?.sessions.map { .close($0, .policyViolation) } ?? []
+        case .nameRemoved(let name, let key):
+            return (names[name]?.sessions ?? []).filter { key == nil || sessions[$0]?.user.key != key }
+                .map { .close($0, .policyViolation) }
         case .receiversAppeared(let name, let sessions): return receiversAppeared(name, sessions, now: now)
         case .messageReceived(let message, let node): return messageReceived(message, from: node, now: now)
         case .requestForwarded(let request, let session): return requestForwarded(request, from: session, now: now)

@@ -17,8 +17,8 @@ enum ExchangeEvent: Hashable, Sendable {
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
     case drainBegun
-    /// The name belongs to nobody any more: its sessions have to go.
-    case nameRemoved(PeerName)
+    /// The name belongs to nobody any more, or only to that key: its other sessions have to go.
+    case nameRemoved(PeerName, except: SigningKey? = nil)
     /// Other nodes have sessions of that name that want to be rung.
     case receiversAppeared(PeerName, [SessionID])
     /// Another node said something.
@@ -34,5 +34,5 @@ struct UploadGrant: Hashable, Sendable {
     /// Not seen by anybody yet.
     var token: Token
     /// The own address of the node that holds the download, such as `https://n2.example.org`, if it has one.
-    var publicURL: String?
+    var publicURL: PublicURL?
 }

@@ -12,7 +12,7 @@ extension ExchangeService {
         case .claimed(let id, let transfer, let download):
             claims.answered(id, by: sender, transfer: transfer, download: download)
         case .request(let number, let request): forwarded(request, from: SessionID(node: sender, number: number))
-        case .stream(let transfer, .downloadParked): downloadParked(transfer, on: sender)
+        case .stream(let transfer, .downloadParked, let url): downloadParked(transfer, on: sender, url: url)
         case .ring, .start, .ok, .refuse, .failed, .release, .left, .stream, .abort:
             handle(.messageReceived(message, from: sender))
         }

@@ -159,17 +159,19 @@ final class ExchangeService: TransferDirectory {
     }
 
     func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
+        let url = event == .downloadParked ? cluster.publicURL : nil
         guard stream.home == node else {
-            return cluster.send(.stream(transfer: stream.transfer, event), to: stream.home)
+            return cluster.send(.stream(transfer: stream.transfer, event, url: url), to: stream.home)
         }
         guard event == .downloadParked else { return handle(.streamChanged(stream.transfer, event, on: node)) }
-        downloadParked(stream.transfer, on: node)
+        downloadParked(stream.transfer, on: node, url: url)
     }
 
-    /// The byte path of `holder` holds the receiver's request of a transfer of this home.
-    func downloadParked(_ transfer: TransferID, on holder: NodeID) {
+    /// The byte path of `holder`, whose own address for clients is `url`, holds the receiver's request of a transfer of
+    /// this home.
+    func downloadParked(_ transfer: TransferID, on holder: NodeID, url: PublicURL?) {
         whileAlive(holder) { [cluster] in
-            .downloadParked(transfer, on: holder, await cluster.uploadGrant(for: holder))
+            .downloadParked(transfer, on: holder, UploadGrant(token: await cluster.newToken(), publicURL: url))
         }
     }
 
@@ -250,6 +252,12 @@ final class ExchangeService: TransferDirectory {
 
     /// Closes the sessions of a name that was removed from the users' registry.
     func nameRemoved(_ name: PeerName) { handle(.nameRemoved(name)) }
+
+    /// Closes the sessions of a name that belongs to `key` now, unless they are that key's.
+    func nameOwned(_ name: PeerName, by key: SigningKey) { handle(.nameRemoved(name, except: key)) }
+
+    /// The names with sessions here.
+    var names: [PeerName] { state.withLock { $0.exchange.names.filter { !$0.value.sessions.isEmpty }.map(\.key) } }
 
     private func deliver() {
         while true {

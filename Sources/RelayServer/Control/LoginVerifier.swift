@@ -43,7 +43,11 @@ struct LoginVerifier: Sendable {
             return .refused(.loginRefused)
         }
         if user.exchangeKey != credentials.exchangeKey {
-            try await directory.updateExchangeKey(credentials.name, exchangeKey: credentials.exchangeKey)
+            // The name may have been removed a moment ago.
+            let isRecorded = try await directory.updateExchangeKey(
+                credentials.name, of: credentials.key, exchangeKey: credentials.exchangeKey
+            )
+            guard isRecorded else { return .refused(.loginRefused) }
         }
         return .accepted
     }

@@ -43,10 +43,14 @@ final class FileUserDirectory: UserAdministration {
         }
     }
 
-    func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) async throws {
+    func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool {
         // Nearly every login brings the key that is already there: it need not wait for others' changes.
-        if try await user(named: name)?.exchangeKey == exchangeKey { return }
-        _ = try await change { registry, _ in registry.updateExchangeKey(name, exchangeKey: exchangeKey) }
+        if try await user(named: name) == User(name: name, key: key, exchangeKey: exchangeKey) { return true }
+        return try await change { registry, _ in
+            guard registry.users[name]?.key == key else { return false }
+            _ = registry.updateExchangeKey(name, exchangeKey: exchangeKey)
+            return true
+        }
     }
 
     /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.

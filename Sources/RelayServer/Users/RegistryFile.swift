@@ -10,6 +10,8 @@ import Glibc
 struct RegistryFile: Sendable {
     static let name = "users.json"
     static let temporaryName = "users.json.new"
+    /// The file's name once its users have gone to a cluster.
+    static let importedName = "users.json.imported"
 
     /// The steps of a replacement, in their order.
     enum Step: CaseIterable, Sendable {
@@ -75,6 +77,14 @@ struct RegistryFile: Sendable {
         try reached(.renamed)
         try SystemError.check { fsync(directory.descriptor) }
         try reached(.directorySynced)
+    }
+
+    /// Puts the file away under ``importedName``, since its users are elsewhere now.
+    func retire() throws(SystemError) {
+        try SystemError.check {
+            unsafe renameat(directory.descriptor, Self.name, directory.descriptor, Self.importedName)
+        }
+        try SystemError.check { fsync(directory.descriptor) }
     }
 
     private func write(_ bytes: Data, to file: CInt) throws(SystemError) {

@@ -15,14 +15,24 @@ enum UserScripts {
 
         """
 
-    /// KEYS user, epoch. Returns {epoch, record}; what is not there is empty.
+    /// What there is about names. Atomic, so that nobody is found both gone and not removed.
+    ///
+    /// KEYS epoch, then for each name its user and its removal. Returns {epoch, {record, 1 if removed, …}}; what is not
+    /// there is empty.
     static let read = RedisScript(
-        get + "return {get(KEYS[2]) or '', string.sub(get(KEYS[1]) or '', 1, 2048)}"
+        get + """
+            local found = {}
+            for i = 2, #KEYS, 2 do
+                found[#found + 1] = string.sub(get(KEYS[i]) or '', 1, 2048)
+                found[#found + 1] = redis.call('EXISTS', KEYS[i + 1])
+            end
+            return {get(KEYS[1]) or '', found}
+            """
     )
 
     /// Registers a name or confirms it. Atomic, so that a name goes to one key and an invitation to one name.
     ///
-    /// KEYS user, users, invitations, epoch, invitation (if one was shown). ARGV name, record, key, mode, how many users
+    /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, key, mode, how many users
     /// there may be, the epoch that has to be (or nothing), the invitation's digest.
     /// Returns how it ended, in a word.
     static let register = RedisScript(
@@ -39,30 +49,31 @@ enum UserScripts {
             end
             if ARGV[4] == 'closed' then return 'closed' end
             if ARGV[4] == 'invite' then
-                local wanted = KEYS[5] and get(KEYS[5])
+                local wanted = KEYS[6] and get(KEYS[6])
                 if not wanted or (wanted ~= '' and wanted ~= ARGV[1]) then return 'badInvitation' end
             end
             if redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
             if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
             if ARGV[4] == 'invite' then
-                redis.call('DEL', KEYS[5])
+                redis.call('DEL', KEYS[6])
                 redis.call('ZREM', KEYS[3], ARGV[7])
             end
             redis.call('SET', KEYS[1], ARGV[2])
             redis.call('ZADD', KEYS[2], 0, ARGV[1])
+            redis.call('DEL', KEYS[5])
             return 'registered'
             """
     )
 
     /// Gives a user another exchange key. Atomic, so that a name that changes hands meanwhile keeps its new keys.
     ///
-    /// KEYS user. ARGV the exchange key, the key the name has to belong to (or nothing). Returns the record; empty when
-    /// nobody has the name or another key does.
+    /// KEYS user. ARGV the exchange key, the key the name has to belong to. Returns the record; empty when nobody has the
+    /// name or another key does.
     static let update = RedisScript(
         get + """
             local readable, record = pcall(cjson.decode, get(KEYS[1]) or '')
             if not (readable and type(record) == 'table') then return '' end
-            if ARGV[2] ~= '' and record.key ~= ARGV[2] then return '' end
+            if record.key ~= ARGV[2] then return '' end
             record.exchangeKey = ARGV[1]
             local text = cjson.encode(record)
             redis.call('SET', KEYS[1], text)
@@ -81,7 +92,7 @@ enum UserScripts {
             if ARGV[1] ~= '' and redis.call('EXISTS', KEYS[1]) == 1 then return {'nameTaken', 0} end
             if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then return {'tooMany', 0} end
             local expiry = now + tonumber(ARGV[2])
-            redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+            redis.call('SET', KEYS[2], ARGV[1], 'PXAT', string.format('%d', expiry))
             redis.call('ZADD', KEYS[3], string.format('%d', expiry), ARGV[4])
             return {'invited', math.floor(expiry / 1000)}
             """
@@ -112,25 +123,30 @@ enum UserScripts {
             """
     )
 
-    /// Frees a name. Atomic, so that the list never differs from the users.
+    /// Frees a name, and keeps that it was: also when nobody had it, since Redis may have lost him. Atomic, so that the
+    /// list never differs from the users.
     ///
-    /// KEYS user, users. ARGV name. Returns 1 when somebody had it.
+    /// KEYS user, users, removal. ARGV name. Returns 1 when somebody had it.
     static let remove = RedisScript(
         """
         redis.call('ZREM', KEYS[2], ARGV[1])
+        redis.call('SET', KEYS[3], '1')
         return redis.call('DEL', KEYS[1])
         """
     )
 
-    /// Writes users that Redis may have lost; who is there stays as he is.
+    /// Writes users that Redis may have lost; who is there stays as he is, and who was removed stays away.
     ///
-    /// KEYS users, then each user. ARGV name and record of each. Returns how many were written.
+    /// KEYS users, then of each his user and his removal. ARGV name and record of each. Returns the names that were
+    /// written.
     static let restore = RedisScript(
         """
-        local written = 0
-        for i = 2, #KEYS do
-            if redis.call('SET', KEYS[i], ARGV[2 * i - 2], 'NX') then written = written + 1 end
-            redis.call('ZADD', KEYS[1], 0, ARGV[2 * i - 3])
+        local written = {}
+        for i = 2, #KEYS, 2 do
+            if redis.call('EXISTS', KEYS[i + 1]) == 0 then
+                if redis.call('SET', KEYS[i], ARGV[i], 'NX') then written[#written + 1] = ARGV[i - 1] end
+                redis.call('ZADD', KEYS[1], 0, ARGV[i - 1])
+            end
         end
         return written
         """

@@ -37,6 +37,12 @@ package final class TicketKeys: Sendable {
         state.withLock { $0 = State(keyring: keyring, isOwn: false) }
     }
 
+    /// Uses fresh keys of its own again, in place of what others share: nobody rotates that any more.
+    package func useOwn() {
+        let keyring = TicketKeyring(.random(created: clock()))
+        state.withLock { $0 = State(keyring: keyring, isOwn: true) }
+    }
+
     /// What seals and opens tickets now.
     package var keyring: TicketKeyring {
         let now = clock()

@@ -9,7 +9,7 @@ import Testing
 @testable import RedisTransport
 
 @Suite struct RedisSubscriptionTests {
-    /// A subscription to `own` and `all`, and what it was told.
+    /// A subscription to `own`, and what it was told.
     private final class Listener: Sendable {
         let subscription: RedisSubscription
         let changes = Journal<RedisLinkState>()
@@ -19,7 +19,7 @@ import Testing
         init(_ node: Node, _ settings: RedisSettings) {
             let (changes, messages, dropped) = (changes, messages, dropped)
             subscription = RedisSubscription(
-                client: node.client, channel: "own", others: ["all", "own"], settings: settings,
+                client: node.client, channel: "own", settings: settings,
                 log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
                 events: .init(
                     changed: { changes.append($0) }, received: { messages.append($0) },
@@ -46,8 +46,8 @@ import Testing
         let listener = Listener(node, settings)
         listener.subscription.start()
         #expect(try await listener.changes.connected() == 1)
-        #expect(try await node.client.reply(to: RedisCommand("PUBLISH", "all", "one")) == .integer(1))
-        #expect(try await listener.heard("one").channel == "all")
+        #expect(try await node.client.reply(to: RedisCommand("PUBLISH", "own", "one")) == .integer(1))
+        #expect(try await listener.heard("one").channel == "own")
         let largest = ByteBuffer(repeating: 0x61, count: RedisDefaults.messageLength)
         let larger = ByteBuffer(repeating: 0x61, count: RedisDefaults.messageLength + 1)
         for payload in [larger, largest] {
@@ -109,8 +109,7 @@ import Testing
         try await node.connect()
         let deaf = try await FakeServer { command in
             guard command.contains("SUBSCRIBE") else { return [] }
-            return Array(
-                "*3\r\n$9\r\nsubscribe\r\n$3\r\nown\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$3\r\nall\r\n:2\r\n".utf8)
+            return Array("*3\r\n$9\r\nsubscribe\r\n$3\r\nown\r\n:1\r\n".utf8)
         }
         var settings = try RedisSettings.testing("redis://127.0.0.1:\(deaf.port)")
         settings.heartbeat = times(.milliseconds(20), .milliseconds(100))

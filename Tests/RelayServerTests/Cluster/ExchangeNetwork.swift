@@ -149,7 +149,7 @@ struct ExchangeNetwork {
                 .requestForwarded(request.withToken(.random()), from: SessionID(node: link.from, number: number)),
                 at: link.to
             )
-        case .stream(let transfer, .downloadParked):
+        case .stream(let transfer, .downloadParked, url: _):
             streamChanged(transfer, .downloadParked, on: link.from, home: link.to)
         case .ring, .start, .ok, .refuse, .failed, .release, .left, .stream, .abort:
             handle(.messageReceived(message, from: link.from), at: link.to)

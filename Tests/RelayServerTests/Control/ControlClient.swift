@@ -38,9 +38,13 @@ final class FakeDirectory: UserDirectory {
         }
     }
 
-    func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) async throws {
+    func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool {
         try check()
-        users.withLock { $0[name]?.exchangeKey = exchangeKey }
+        return users.withLock { users in
+            guard users[name]?.key == key else { return false }
+            users[name]?.exchangeKey = exchangeKey
+            return true
+        }
     }
 }
 

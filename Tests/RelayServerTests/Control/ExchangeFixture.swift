@@ -118,7 +118,7 @@ func word(_ message: NodeMessage) -> String {
     case .left(let session, transfer: _): "\(session).left"
     case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
     case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"
-    case .stream(transfer: _, _): "stream"
+    case .stream(transfer: _, _, url: _): "stream"
     case .abort(transfer: _, let code): "abort.\(code.rawValue)"
     }
 }

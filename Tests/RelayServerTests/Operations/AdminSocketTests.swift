@@ -76,7 +76,8 @@ struct AdminSocketTests {
                 try await client.ask(.drain)
                     == .draining(transfers: 3, seconds: Defaults.Operations.drainTimeout)
             )
-            #expect(events.all == ["removed alice", "drain"])
+            // The second time too: a cluster's registry may not know whose sessions are here.
+            #expect(events.all == ["removed alice", "removed alice", "drain"])
         }
     }
 

@@ -14,6 +14,8 @@ final class Doorbell: Sendable {
         var look: @Sendable (Bell) -> Void
         /// From now on messages come; those before were lost.
         var listening: @Sendable () -> Void
+        /// No messages come; it is being tried again.
+        var failed: @Sendable (any Error) -> Void
     }
 
     /// Figures for `status` and metrics.
@@ -60,7 +62,9 @@ final class Doorbell: Sendable {
                     case .connected:
                         self?.state.withLock { $0.isListening = true }
                         events.listening()
-                    case .disconnected: self?.state.withLock { $0.isListening = false }
+                    case .disconnected(let error):
+                        self?.state.withLock { $0.isListening = false }
+                        events.failed(error)
                     }
                 },
                 received: { [weak self] in self?.received($0.payload, events) },
@@ -118,7 +122,14 @@ final class Doorbell: Sendable {
         for action in actions {
             switch action {
             case .publish(let message, let other):
-                if let text = message.text { store.publish(text, on: ClusterKeys.bell(other)) }
+                guard let text = message.text else { continue }
+                let limit =
+                    switch message {
+                    case .bell: Defaults.Routing.bellsInFlight
+                    // Anybody can ask for any number of these.
+                    case .answer: Defaults.Routing.answersInFlight
+                    }
+                store.publish(text, on: ClusterKeys.bell(other), limit: limit)
             case .look(let bell): events?.look(bell)
             }
         }

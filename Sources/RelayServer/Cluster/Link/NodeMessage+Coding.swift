@@ -52,7 +52,9 @@ extension NodeMessage: Codable {
             return .claimed(
                 id: try fields.get("id"), transfer: try fields.find("transfer"), download: try fields.find("download"))
         case .stream:
-            return .stream(transfer: try fields.get("transfer"), try StreamEvent(fields))
+            let (event, url): (StreamEvent, PublicURL?) = (try StreamEvent(fields), try fields.find("url"))
+            guard url == nil || event == .downloadParked else { throw fields.problem("an address that nobody needs") }
+            return .stream(transfer: try fields.get("transfer"), event, url: url)
         case .abort:
             return .abort(transfer: try fields.get("transfer"), code: try fields.get("code"))
         }
@@ -70,7 +72,7 @@ extension NodeMessage: Codable {
             .request(let session, _), .left(let session, _):
             try put("session", session)
         case .claim(let id, _, _), .claimed(let id, _, _): try put("id", id)
-        case .stream(let transfer, _), .abort(let transfer, _): try put("transfer", transfer)
+        case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
         }
         switch self {
         case .ring(_, let transfer, let from, let to, let payload):
@@ -99,8 +101,9 @@ extension NodeMessage: Codable {
         case .claimed(_, let transfer, let download):
             if let transfer { try put("transfer", transfer) }
             if let download { try put("download", download) }
-        case .stream(_, let event):
+        case .stream(_, let event, let url):
             for (key, value) in event.fields { try put(key, value) }
+            if let url { try put("url", url) }
         case .abort(_, let code): try put("code", code)
         }
     }
@@ -119,7 +122,7 @@ extension NodeMessage.Kind {
         case .request: ["session", "request"]
         case .claim: ["id", "digest", "role"]
         case .claimed: ["id", "transfer", "download"]
-        case .stream: ["transfer", "event", "bytes", "code"]
+        case .stream: ["transfer", "event", "bytes", "code", "url"]
         case .abort: ["transfer", "code"]
         }
     }

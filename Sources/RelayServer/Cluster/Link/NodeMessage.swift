@@ -36,8 +36,8 @@ enum NodeMessage: Hashable, Sendable {
     case claim(id: UInt64, digest: TokenDigest, role: TransferRole)
     /// Yes, and where the download is parked; without a transfer: no.
     case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)
-    /// What the byte path reports.
-    case stream(transfer: TransferID, StreamEvent)
+    /// What the byte path reports; `url` is the own address for clients of a node that has parked the download.
+    case stream(transfer: TransferID, StreamEvent, url: PublicURL? = nil)
     /// Cut the halves you hold.
     case abort(transfer: TransferID, code: FailureCode)
 

@@ -28,14 +28,20 @@ struct Announcer: Sendable {
     /// Lives and amounts.
     struct Limits: Hashable, Sendable {
         var life = Defaults.Routing.life
+        var renewal = Defaults.Routing.renewal
         var batch = Defaults.Routing.keysPerBatch
         var tokens = Defaults.Exchange.unclaimedTokens
+
+        /// Without a renewal for longer than this, a process is not heard of any more: renewals may be a little late.
+        var silence: TimeAmount { .nanoseconds(renewal.nanoseconds / 4 * 5) }
     }
 
     let node: NodeID
     let incarnation: Incarnation
     /// Where this node is dialled: an earlier start of it had the same. Nil before it is known.
     var address: ListenAddress?
+    /// Whether only this process can be dialled there, which proves that whoever said so before is no more.
+    var ownsAddress = false
     private let limits: Limits
 
     private(set) var state = State.away
@@ -55,14 +61,26 @@ struct Announcer: Sendable {
     /// Names whose routes changed and have not been looked at from here since.
     private var unseen: Set<ClusterRoute> = []
     private var inFlight: Announcement?
+    /// When the presence was last asked for, and when the one that stands was.
+    private var askedAt: NIODeadline?
+    private var stoodAt: NIODeadline?
     /// Whether the announcement in flight was made on a connection that is no more.
     private var isStale = false
     private var isPresenceDue = false
-    /// After a failure nothing more is tried until time passes or Redis comes back.
+    /// After a failure nothing more is tried until time passes or Redis comes back; after one of users, no users are.
     private var isBlocked = false
+    private var areUsersBlocked = false
     private var replacing: String?
     private var mayReplace = true
-    private var foreignRemaining: TimeAmount?
+    private var rival: Rival?
+
+    /// Another process's presence in this node's place, as it was seen last.
+    private struct Rival: Sendable {
+        var text: String
+        var remaining: TimeAmount
+        /// What remained of its life when it was seen first since it was renewed.
+        var longest: TimeAmount
+    }
 
     init(node: NodeID, incarnation: Incarnation, limits: Limits = Limits()) {
         self.node = node
@@ -133,7 +151,7 @@ extension Announcer {
             isPresenceDue = true
         case .leaving, .gone: break
         }
-        isBlocked = false
+        (isBlocked, areUsersBlocked) = (false, false)
         isStale = inFlight != nil
     }
 
@@ -150,8 +168,14 @@ extension Announcer {
     /// It is time to renew.
     mutating func tick(now: NIODeadline) {
         for (digest, expiry) in tokens where expiry <= now { tokens[digest] = nil }
-        isBlocked = false
+        (isBlocked, areUsersBlocked) = (false, false)
         mayReplace = true
+        if state == .held, let stoodAt, now >= stoodAt + limits.life {
+            // Redis answers, and does not take what it is told: the place has run out.
+            state = .joining
+            changed.removeAll()
+            renewed.removeAll()
+        }
         switch state {
         case .joining, .taken: isPresenceDue = true
         case .held:
@@ -215,6 +239,7 @@ extension Announcer {
     private mutating func pending(now: NIODeadline) -> Announcement? {
         if isPresenceDue {
             isPresenceDue = false
+            askedAt = now
             defer { replacing = nil }
             return state == .leaving ? .leave : .presence(replacing: replacing)
         }
@@ -222,7 +247,7 @@ extension Announcer {
         var writes = changed.popFirst(limits.batch).map { write($0, now: now) }
         if writes.isEmpty { writes = renewed.popFirst(limits.batch).map { write($0, now: now) } }
         if !writes.isEmpty { return .routes(writes) }
-        let users = users.popFirst(limits.batch)
+        let users = areUsersBlocked ? [] : users.popFirst(limits.batch)
         return users.isEmpty ? nil : .users(users)
     }
 
@@ -256,21 +281,23 @@ extension Announcer {
         case .away, .leaving, .gone: return []
         }
         switch outcome {
-        case .held(let epoch, let isNew): return held(epoch, isNew: isNew)
+        case .held(let epoch, let isNew, let others): return held(epoch, isNew: isNew, others: others)
         case .taken(let text, let remaining): return taken(text, remaining: remaining)
         }
     }
 
-    private mutating func held(_ found: Epoch, isNew: Bool) -> [AnnouncerAction] {
-        var actions: [AnnouncerAction] = [.joined(found)]
+    private mutating func held(_ found: Epoch, isNew: Bool, others: Int) -> [AnnouncerAction] {
+        var actions: [AnnouncerAction] = [.joined(found, others: others)]
         let isOther = epoch != nil && epoch != found
         if isOther || state != .held {
             renewed.removeAll()
             for route in routes { _ = changed.append(route) }
         }
-        if isOther { actions.append(.restoreUsers) }
+        if isOther { actions.append(.emptied) }
+        // A Redis that comes back may be an older one, with the same epoch.
+        if isOther || hasHeld && state != .held { actions.append(.restoreUsers) }
         if isNew { actions.append(.ringAnnounce) }
-        (state, epoch, hasHeld, foreignRemaining) = (.held, found, true, nil)
+        (state, epoch, hasHeld, rival, stoodAt) = (.held, found, true, nil, askedAt)
         return actions
     }
 
@@ -279,13 +306,17 @@ extension Announcer {
         changed.removeAll()
         renewed.removeAll()
         let presence = NodePresence(text)
-        if !hasHeld, mayReplace, let address, presence?.address == address {
-            // The port is ours, so whoever had it is no more: it was an earlier start of this node.
+        let isRenewed = rival.map { remaining > $0.remaining } ?? false
+        let longest = rival?.text == text && !isRenewed ? rival?.longest ?? remaining : remaining
+        rival = Rival(text: text, remaining: remaining, longest: longest)
+        // Whoever lives renews in time. That only one of two has the address, which a copied configuration may deny, is
+        // known where nobody else can be dialled there.
+        let isSilent = longest - remaining > limits.silence
+        if !hasHeld, mayReplace, let address, presence?.address == address, ownsAddress || isSilent {
+            // It was an earlier start of this node.
             (mayReplace, replacing, isPresenceDue) = (false, text, true)
             return []
         }
-        let isRenewed = foreignRemaining.map { remaining > $0 } ?? false
-        foreignRemaining = remaining
         return [.taken(presence, isRenewed: isRenewed)]
     }
 
@@ -320,20 +351,21 @@ extension Announcer {
     /// The announcement may or may not have come through: it is made again.
     mutating func failed() -> [AnnouncerAction] {
         defer { inFlight = nil }
-        isBlocked = !isStale
+        if case .users(let lost) = inFlight {
+            restore(lost)
+            areUsersBlocked = !isStale
+        } else {
+            isBlocked = !isStale
+        }
         isStale = false
         switch state {
         case .held:
             if case .routes(let writes) = inFlight { for write in writes { _ = changed.append(write.route) } }
-            if case .users(let lost) = inFlight { restore(lost) }
             return []
         case .leaving:
             state = .gone
             return [.left]
-        case .away, .joining, .taken:
-            if case .users(let lost) = inFlight { restore(lost) }
-            return []
-        case .gone: return []
+        case .away, .joining, .taken, .gone: return []
         }
     }
 }

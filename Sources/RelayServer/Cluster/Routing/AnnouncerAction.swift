@@ -10,9 +10,11 @@ enum AnnouncerAction: Hashable, Sendable {
     case lookForReceivers(PeerName)
     /// A token's route stands.
     case published(TokenDigest)
-    /// The node has its place in Redis, in this epoch.
-    case joined(Epoch)
-    /// Redis was emptied or put back: users that were seen have to be handed to ``Announcer/restore(_:)``.
+    /// The node has its place in Redis, in this epoch; `others` have not said yet what they have there.
+    case joined(Epoch, others: Int = 0)
+    /// Redis was emptied or put back.
+    case emptied
+    /// Redis may have lost users: those that were seen have to be handed to ``Announcer/restore(_:)``.
     case restoreUsers
     /// This node made the new epoch: the others have to be told.
     case ringAnnounce

@@ -29,11 +29,20 @@ final class ClusterEpoch: Sendable {
     var known: Epoch? { state.withLock { $0.known } }
 
     /// The node has joined `epoch`.
-    func joined(_ epoch: Epoch, now: NIODeadline) {
+    /// - Parameter isShared: whether other nodes have to write theirs in it although this one has just come.
+    func joined(_ epoch: Epoch, isShared: Bool = false, now: NIODeadline) {
         state.withLock { state in
             guard state.known != epoch else { return }
-            if state.known != nil { state.changed = now }
+            if state.known != nil || isShared { state.changed = now }
             state.known = epoch
+        }
+    }
+
+    /// All other nodes have their places in the epoch, and write the rest right now.
+    func othersCame(now: NIODeadline) {
+        state.withLock { state in
+            guard let changed = state.changed else { return }
+            state.changed = min(changed, now + Defaults.Routing.filling - settling)
         }
     }
 

@@ -21,6 +21,7 @@ enum ClusterKeys {
     static let userPrefix = "relay:user:"
     static let receivingPrefix = "relay:receiving:"
     static let waitingPrefix = "relay:waiting:"
+    static let bellPrefix = "relay:bell:"
 
     /// A node's presence.
     static func node(_ node: NodeID) -> String { nodePrefix + node.rawValue }
@@ -46,9 +47,12 @@ enum ClusterKeys {
     /// Who owns a name.
     static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
 
+    /// That `name` was removed: those who still know its owner must not write him again.
+    static func removed(_ name: PeerName) -> String { "relay:removed:\(name.rawValue)" }
+
     /// An invitation.
     static func invitation(_ digest: InvitationDigest) -> String { "relay:invitation:\(digest.rawValue)" }
 
     /// The channel on which a node is told to look again.
-    static func bell(_ node: NodeID) -> String { "relay:bell:\(node.rawValue)" }
+    static func bell(_ node: NodeID) -> String { bellPrefix + node.rawValue }
 }

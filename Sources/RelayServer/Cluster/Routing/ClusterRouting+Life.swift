@@ -10,19 +10,28 @@ import WSProtocol
 extension ClusterRouting {
     /// Takes this node's place in Redis, and keeps it from then on.
     ///
-    /// - Parameter address: where other nodes dial this one. It has to be bound by now: that is what tells an earlier start
-    ///   of this node from another that was given the same id.
+    /// - Parameters:
+    ///   - address: where other nodes dial this one. It has to be bound by now.
+    ///   - ownsAddress: whether nobody else can be dialled there: that is what tells an earlier start of this node at once
+    ///     from another that was given the same id.
     /// An unreachable Redis is no error: the node joins when it comes back.
     /// - Throws: ``OperatorError`` in words when Redis refuses this node, or when another live process has its id.
-    func start(at address: ListenAddress, _ delegate: any ClusterRoutingDelegate) async throws(OperatorError) {
+    func start(
+        at address: ListenAddress, ownsAddress: Bool, _ delegate: any ClusterRoutingDelegate
+    ) async throws(OperatorError) {
         try await probe()
         let promise = loop.makePromise(of: RoutingCore.StartOutcome.self)
-        core.withLock { ($0.delegate, $0.start, $0.announcer.address) = (delegate, promise, address) }
+        core.withLock { core in
+            (core.delegate, core.start) = (delegate, promise)
+            (core.announcer.address, core.announcer.ownsAddress) = (address, ownsAddress)
+        }
+        users.observe { [weak self] in self?.delegate?.userChanged($0, $1) }
         store.observe { [weak self] in self?.connectionChanged($0) }
         store.client.start()
         doorbell.start(
             Doorbell.Events(
-                look: { [weak self] in self?.heard($0) }, listening: { [weak self] in self?.lookAtEverything() }
+                look: { [weak self] in self?.heard($0) }, listening: { [weak self] in self?.listening() },
+                failed: { [weak self] in self?.listeningFailed($0) }
             )
         )
         let timers = [
@@ -46,6 +55,13 @@ extension ClusterRouting {
                 .configuration,
                 "another live relay-server\(place) has the node id \(self.place.node): "
                     + "stop it, or choose another with --node-id"
+            )
+        case .forbidden(let words):
+            await stop()
+            throw OperatorError(
+                .configuration,
+                "\(store.settings.url.address): the Redis user may not do what a node does (\(words)): allow it scripts and "
+                    + "what they run, PUBLISH, SUBSCRIBE, and the keys and channels relay:*"
             )
         }
     }
@@ -93,11 +109,28 @@ extension ClusterRouting {
     }
 
     private func renew() {
-        core.withLock { core in
+        let isRoundOver = core.withLock { core in
             core.announcer.tick(now: .now())
-            guard core.announcer.state == .held else { return }
+            core.looks.retry()
+            guard core.announcer.state == .held else { return false }
             core.looks.addNodes()
             for name in core.announcer.waiting { core.looks.addReceivers(of: name) }
+            return core.names.isEmpty
+        }
+        let names = isRoundOver ? delegate?.names : nil
+        core.withLock { core in
+            if let names { core.names = names }
+            for name in core.names.suffix(Defaults.Routing.usersPerRenewal) { core.looks.addUser(name) }
+            core.names.removeLast(min(Defaults.Routing.usersPerRenewal, core.names.count))
+        }
+    }
+
+    /// Somebody with a session here may have been removed, and the doorbell that said so was lost.
+    func lookAtSessions() {
+        let names = delegate?.names ?? []
+        core.withLock { core in
+            core.looks.retry()
+            for name in names { core.looks.addUser(name) }
         }
     }
 
@@ -105,8 +138,10 @@ extension ClusterRouting {
 
     private func lookAgain() { core.withLock { $0.announcer.lookAtEpoch() } }
 
-    /// Doorbells may have been lost until now.
-    private func lookAtEverything() {
+    /// Messages come from now on, and doorbells may have been lost until now.
+    private func listening() {
+        joinIfComplete()
+        lookAtSessions()
         core.withLock { core in
             core.announcer.lookAtEpoch()
             core.looks.addNodes()
@@ -118,7 +153,7 @@ extension ClusterRouting {
 
     private func connectionChanged(_ isConnected: Bool) {
         if isConnected {
-            core.withLock { $0.announcer.connected() }
+            joinIfComplete()
         } else {
             core.withLock { $0.announcer.disconnected() }
             fail(nil)
@@ -127,23 +162,37 @@ extension ClusterRouting {
         pump()
     }
 
+    /// Nothing is announced before doorbells can be heard: whoever rings because of it would ring in vain.
+    private func joinIfComplete() {
+        let isComplete = store.isConnected && doorbell.status.isListening
+        core.withLock { core in
+            if isComplete, core.announcer.state == .away { core.announcer.connected() }
+        }
+    }
+
+    private func listeningFailed(_ error: any Error) {
+        if let error = error as? RedisError, error.isForbidden { started(.forbidden("\(error)")) }
+    }
+
+    func presenceFailed(_ error: any Error) {
+        guard let error = error as? ClusterUnavailable, error.cause == .forbidden else { return }
+        started(.forbidden(error.reason))
+    }
+
     func started(_ outcome: RoutingCore.StartOutcome) {
         core.withLock { $0.start.take() }?.succeed(outcome)
     }
 
-    func joined(_ epoch: Epoch) {
-        self.epoch.joined(epoch, now: .now())
-        let isFirst = core.withLock { core in
+    func joined(_ epoch: Epoch, others: Int) {
+        self.epoch.joined(epoch, isShared: others > 0, now: .now())
+        core.withLock { core in
+            if others > 0 { core.awaited = others }
             core.rival = nil
-            guard !core.hasArrived else { return false }
+            guard !core.hasArrived else { return }
             core.looks.addNodes()
             core.looks.addTickets()
-            return true
         }
-        if isFirst {
-            let local = users.takeLocal()
-            core.withLock { $0.announcer.restore(local) }
-        }
+        users.importLocal()
         started(.joined)
     }
 

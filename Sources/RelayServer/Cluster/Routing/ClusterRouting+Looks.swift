@@ -15,13 +15,7 @@ extension ClusterRouting {
             end(look, self.look(at: ClusterKeys.receivingPrefix, names).map { self.report($0, names) })
         case .homes(let names):
             end(look, self.look(at: ClusterKeys.waitingPrefix, names).map { self.ring($0, names) })
-        case .user(let name):
-            end(
-                look,
-                users.refresh(name).map { change in
-                    if case .some(let user) = change { self.delegate?.userChanged(name, user) }
-                }
-            )
+        case .users(let names): end(look, users.refresh(names))
         case .nodes: end(look, readNodes())
         case .tickets:
             end(look, tickets?.look(ring: { self.doorbell.ringAll(.tickets) }) ?? loop.makeSucceededVoidFuture())
@@ -31,9 +25,13 @@ extension ClusterRouting {
     var delegate: (any ClusterRoutingDelegate)? { core.withLock { $0.delegate } }
 
     private func end(_ look: LookQueue.Look, _ future: EventLoopFuture<Void>) {
-        // What failed is not looked at again: the next renewal does that.
-        future.whenComplete { _ in
-            self.core.withLock { $0.looks.finished(look.kind) }
+        future.whenComplete { result in
+            self.core.withLock { core in
+                switch result {
+                case .success: core.looks.succeeded(look)
+                case .failure: core.looks.failed(look)
+                }
+            }
             self.loop.execute { self.pump() }
         }
     }
@@ -83,16 +81,21 @@ extension ClusterRouting {
 
     private func take(_ read: RoutingReplies.Nodes) {
         let isSettled = epoch.isSettled(read.epoch, now: .now())
-        let (gone, nodes, arrives, delegate) = core.withLock { core in
+        let (gone, nodes, arrives, rings, delegate) = core.withLock { core in
             core.ignored += read.ignored
             if read.epoch != core.announcer.epoch { core.announcer.lookAtEpoch() }
             let gone = core.table.update(read.nodes, isSettled: isSettled)
             let arrives = !core.hasArrived && core.announcer.hasHeld
             if arrives { core.hasArrived = true }
-            return (gone, Set(core.table.nodes.keys), arrives, core.delegate)
+            if core.awaited > 0, core.table.nodes.count >= core.awaited {
+                core.awaited = 0
+                epoch.othersCame(now: .now())
+            }
+            return (gone, Set(core.table.nodes.keys), arrives, arrives && core.hasMadeEpoch, core.delegate)
         }
         doorbell.know(nodes)
         if arrives { doorbell.ringAll(.nodes) }
+        if rings { doorbell.ringAll(.announce) }
         for one in gone {
             logger.notice("a node is gone", metadata: [LogKeys.node: "\(one.node)"])
             delegate?.nodeGone(one.node, incarnation: one.incarnation)

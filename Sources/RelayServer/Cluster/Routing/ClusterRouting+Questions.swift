@@ -59,9 +59,6 @@ extension ClusterRouting: NodeAddressBook {
         }
     }
 
-    /// The `--public-url` of `node`, if it has one and is alive.
-    func publicURL(of node: NodeID) async -> String? { await presence(of: node)?.url }
-
     /// What `node` says about itself: as Redis has it now or, when Redis does not say, as it had it last.
     private func presence(of node: NodeID) async -> NodePresence? {
         let reply = try? await store.run(

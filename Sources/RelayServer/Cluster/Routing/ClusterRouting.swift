@@ -12,8 +12,6 @@ final class ClusterRouting: Sendable {
     struct Place: Sendable {
         var node: NodeID
         var incarnation: Incarnation
-        /// Its `--public-url`.
-        var url: String?
     }
 
     let place: Place
@@ -42,7 +40,7 @@ final class ClusterRouting: Sendable {
         self.times = times
         self.logger = logger
         var limits = Announcer.Limits()
-        limits.life = times.life
+        (limits.life, limits.renewal) = (times.life, times.renewal)
         core = Mutex(
             RoutingCore(
                 announcer: Announcer(
@@ -144,7 +142,9 @@ final class ClusterRouting: Sendable {
             presence(replacing).whenComplete { result in
                 switch result {
                 case .success(let outcome): self.perform { $0.answered(outcome) }
-                case .failure: self.perform { $0.failed() }
+                case .failure(let error):
+                    self.presenceFailed(error)
+                    self.perform { $0.failed() }
                 }
             }
         case .routes(let writes): finish(routes(writes))
@@ -179,8 +179,7 @@ final class ClusterRouting: Sendable {
             return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
         }
         let presence = NodePresence(
-            incarnation: place.incarnation, address: address, url: place.url,
-            version: Label(clipping: ProgramVersion.current)
+            incarnation: place.incarnation, address: address, version: Label(clipping: ProgramVersion.current)
         )
         return store.run(
             ClusterScripts.presence,
@@ -188,6 +187,7 @@ final class ClusterRouting: Sendable {
             arguments: [
                 place.incarnation.rawValue, presence.text ?? "", times.life.milliseconds,
                 Defaults.Routing.longLife.milliseconds, Epoch.random().rawValue, place.node.rawValue, replacing ?? "",
+                ClusterKeys.bellPrefix,
             ]
         ).flatMapThrowing { reply in
             guard let outcome = PresenceOutcome(reply) else { throw ClusterUnavailable.nonsense }
@@ -218,12 +218,15 @@ final class ClusterRouting: Sendable {
         case .lookForReceivers(let name): core.withLock { $0.looks.addReceivers(of: name) }
         case .published(let digest):
             for promise in core.withLock({ $0.publications.removeValue(forKey: digest) ?? [] }) { promise.succeed() }
-        case .joined(let epoch): joined(epoch)
+        case .joined(let epoch, let others): joined(epoch, others: others)
+        case .emptied: logger.warning("redis was emptied or put back; writing everything again")
         case .restoreUsers:
-            logger.warning("redis was emptied or put back; writing everything again")
             let seen = users.seen
             core.withLock { $0.announcer.restore(seen) }
-        case .ringAnnounce: doorbell.ringAll(.announce)
+            lookAtSessions()
+        case .ringAnnounce:
+            core.withLock { $0.hasMadeEpoch = true }
+            doorbell.ringAll(.announce)
         case .taken(let presence, let isRenewed): taken(presence, isRenewed: isRenewed)
         case .left: core.withLock { $0.leave.take() }?.succeed()
         }

@@ -11,4 +11,6 @@ protocol ClusterRoutingDelegate: Sendable {
     func nodeGone(_ node: NodeID, incarnation: Incarnation)
     /// `name` belongs to this user now; nil: to nobody.
     func userChanged(_ name: PeerName, _ user: User?)
+    /// The names with sessions here.
+    var names: [PeerName] { get }
 }

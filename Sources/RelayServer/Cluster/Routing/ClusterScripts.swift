@@ -17,8 +17,8 @@ enum ClusterScripts {
     /// exactly one node makes the new epoch of an emptied Redis.
     ///
     /// KEYS presence, nodes, epoch. ARGV incarnation, presence, its life, the life of the other two, a fresh epoch, the
-    /// node's id, the exact presence that may be replaced (or nothing).
-    /// Returns {1, epoch, 1 if it is new} or {0, the presence that stands there, its remaining life}.
+    /// node's id, the exact presence that may be replaced (or nothing), prefix of channels.
+    /// Returns {1, epoch, if it is new 1 and 1 for each other node that listens} or {0, the presence that stands there, its remaining life}.
     static let presence = RedisScript(
         get + """
             local current = get(KEYS[1])
@@ -30,10 +30,18 @@ enum ClusterScripts {
                 end
             end
             redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+            if redis.call('TYPE', KEYS[2]).ok ~= 'set' then redis.call('DEL', KEYS[2]) end
             redis.call('SADD', KEYS[2], ARGV[6])
             redis.call('PEXPIRE', KEYS[2], ARGV[4])
             local epoch, isNew = get(KEYS[3]), 0
-            if not epoch or #epoch ~= #ARGV[5] then epoch, isNew = ARGV[5], 1 end
+            -- 16 bytes in base64url, the last two bits of which are no bits of theirs.
+            if not epoch or #epoch ~= #ARGV[5] or not string.find(epoch, '^[%w_-]+[AQgw]$') then
+                epoch, isNew = ARGV[5], 1
+                -- Subscriptions outlive what Redis holds: whoever listens has not written his again yet.
+                for _, bell in ipairs(redis.pcall('PUBSUB', 'CHANNELS', ARGV[8] .. '*')) do
+                    if bell ~= ARGV[8] .. ARGV[6] then isNew = isNew + 1 end
+                end
+            end
             redis.call('SET', KEYS[3], epoch, 'PX', ARGV[4])
             return {1, epoch, isNew}
             """
@@ -67,22 +75,33 @@ enum ClusterScripts {
             local readable, value = pcall(cjson.decode, current or '')
             if not (readable and type(value) == 'table' and value.incarnation == ARGV[1]) then return 0 end
             redis.call('DEL', KEYS[1])
-            redis.call('SREM', KEYS[2], ARGV[2])
+            redis.pcall('SREM', KEYS[2], ARGV[2])
             return 1
             """
     )
 
-    /// What begins every look at all nodes: at most 1,024 of them, since anybody could have put ids into the set. Ids of
-    /// dead nodes are taken out.
-    private static let allNodes =
+    /// Reads a presence. One without a life, which none of the nodes has written, counts as absent.
+    private static let alive =
         get + """
-            local ids, nodes, alive = redis.call('SRANDMEMBER', KEYS[1], 1024), {}, {}
+            local function alive(key)
+                local presence = get(key)
+                return presence and redis.call('PTTL', key) > 0 and presence or nil
+            end
+
+            """
+
+    /// What begins every look at all nodes: at most 1,024 of them in at most 1 MiB, since anybody could have put ids into
+    /// the set. Ids of dead nodes are taken out.
+    private static let allNodes =
+        alive + """
+            local ids, nodes, living, found, size = redis.pcall('SRANDMEMBER', KEYS[1], 1024), {}, {}, {}, 0
             for _, id in ipairs(ids) do
-                local presence = get(ARGV[1] .. id)
+                local presence = alive(ARGV[1] .. id)
                 if not presence then
                     redis.call('SREM', KEYS[1], id)
-                elseif #id <= 32 and #presence <= 2048 then
-                    alive[#alive + 1] = id
+                elseif #id <= 32 and #presence <= 2048 and size + #presence < 1048576 then
+                    size = size + #id + #presence
+                    living[#living + 1] = id
                     nodes[#nodes + 1] = id
                     nodes[#nodes + 1] = presence
                 end
@@ -97,17 +116,19 @@ enum ClusterScripts {
     static let nodes = RedisScript(allNodes + "return {epoch, nodes}")
 
     /// The routes of names on all live nodes. Atomic, so that a route and the incarnation that it counts under are of one
-    /// moment. At most 4,096 routes of at most 2,048 bytes are told.
+    /// moment. At most 4,096 routes of at most 2,048 bytes are told, and 3 MiB with everything else: more than 4 MiB would
+    /// end the connection.
     ///
     /// KEYS nodes, epoch. ARGV prefix of presences, prefix of the routes, names.
     /// Returns {epoch, {id, presence, …}, {name, id, route, …}}.
     static let look = RedisScript(
         allNodes + """
-            local found = {}
             for i = 3, #ARGV do
-                for _, id in ipairs(alive) do
+                for _, id in ipairs(living) do
                     local route = get(ARGV[2] .. ARGV[i] .. ':' .. id)
-                    if route and #route <= 2048 and #found < 12288 then
+                    local length = route and #ARGV[i] + #id + #route or 0
+                    if route and #route <= 2048 and #found < 12288 and size + length < 3145728 then
+                        size = size + length
                         found[#found + 1] = ARGV[i]
                         found[#found + 1] = id
                         found[#found + 1] = route
@@ -122,11 +143,11 @@ enum ClusterScripts {
     ///
     /// KEYS token, epoch. ARGV prefix of presences. Returns {epoch, entry, presence}; what is not there is empty.
     static let home = RedisScript(
-        get + """
+        alive + """
             local epoch, entry = get(KEYS[2]) or '', get(KEYS[1]) or ''
             if #entry > 128 then entry = '' end
             local node = string.match(entry, '^([%w._-]+) ')
-            local presence = node and get(ARGV[1] .. node) or ''
+            local presence = node and alive(ARGV[1] .. node) or ''
             if #presence > 2048 then presence = '' end
             return {epoch, entry, presence}
             """
@@ -136,8 +157,8 @@ enum ClusterScripts {
     ///
     /// KEYS presence, epoch. Returns {epoch, presence}; what is not there is empty.
     static let address = RedisScript(
-        get + """
-            local presence = get(KEYS[1]) or ''
+        alive + """
+            local presence = alive(KEYS[1]) or ''
             if #presence > 2048 then presence = '' end
             return {get(KEYS[2]) or '', presence}
             """

@@ -13,6 +13,11 @@ final class ClusterStore: Sendable {
     let settings: RedisSettings
     let client: RedisClient
     private let observers: Observers
+    private let logger: Logger
+    /// Messages on their way.
+    private let publishing = Mutex(0)
+    /// When a refusal of Redis was last logged.
+    private let complained = Mutex<NIODeadline?>(nil)
 
     private final class Observers: Sendable {
         let list = Mutex<[Observer]>([])
@@ -29,6 +34,7 @@ final class ClusterStore: Sendable {
         let observers = Observers()
         self.observers = observers
         self.settings = settings
+        self.logger = logger
         client = RedisClient(settings: settings, eventLoop: eventLoop, log: logger) { state in
             switch state {
             case .connected: observers.changed(true)
@@ -51,11 +57,45 @@ final class ClusterStore: Sendable {
         client.run(
             script, keys: keys.map { ByteBuffer(string: $0) }, arguments: arguments.map { ByteBuffer(string: $0) },
             timeout: Defaults.Routing.deadline
-        ).flatMapErrorThrowing { throw ClusterUnavailable(reason: "\($0)") }
+        ).flatMapErrorThrowing { throw self.failure($0) }
     }
 
-    /// Publishes `text` on `channel`; whether anybody heard it is not known.
-    func publish(_ text: String, on channel: String) { _ = client.send(RedisCommand("PUBLISH", channel, text)) }
+    /// Publishes `text` on `channel`; whether anybody heard it is not known. Nothing happens while `limit` messages are
+    /// on their way: they must not take the room of the commands that matter.
+    func publish(_ text: String, on channel: String, limit: Int) {
+        let isSent = publishing.withLock { count in
+            guard count < limit else { return false }
+            count += 1
+            return true
+        }
+        guard isSent else { return }
+        client.send(RedisCommand("PUBLISH", channel, text)).whenComplete { result in
+            self.publishing.withLock { $0 -= 1 }
+            if case .failure(let error) = result { _ = self.failure(error) }
+        }
+    }
+
+    private func failure(_ error: any Error) -> ClusterUnavailable {
+        guard let error = error as? RedisError, error.code == .replied else {
+            return ClusterUnavailable(reason: "\(error)")
+        }
+        complain(error)
+        let cause: ClusterUnavailable.Cause? =
+            if error.isForbidden { .forbidden } else if error.isReply("WRONGTYPE") { .wrongType } else { nil }
+        return ClusterUnavailable(reason: "\(error)", cause: cause)
+    }
+
+    /// The connection stands, and yet Redis does not do what it is asked: nobody else would say so.
+    private func complain(_ error: RedisError) {
+        let now = NIODeadline.now()
+        let isDue = complained.withLock { last in
+            if let last, now < last + Defaults.Routing.complaint { return false }
+            last = now
+            return true
+        }
+        guard isDue else { return }
+        logger.error("redis refuses what this node asks of it", metadata: [LogKeys.error: "\(error)"])
+    }
 }
 
 extension TimeAmount {

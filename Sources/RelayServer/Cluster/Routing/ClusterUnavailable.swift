@@ -6,6 +6,16 @@ import WSProtocol
 struct ClusterUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
     /// For logs.
     var reason: String
+    /// What somebody has to mend in Redis, if that is it.
+    var cause: Cause?
+
+    /// What trying again does not help against.
+    enum Cause: Hashable, Sendable {
+        /// The Redis user may not do it.
+        case forbidden
+        /// A key holds something else than what a node writes there.
+        case wrongType
+    }
 
     var description: String { reason }
 

@@ -11,7 +11,8 @@ struct LookQueue: Sendable {
         case receivers([PeerName])
         /// Which nodes have offers, for names that receive here.
         case homes([PeerName])
-        case user(PeerName)
+        /// Whom names belong to now.
+        case users([PeerName])
         case nodes
         case tickets
 
@@ -19,7 +20,7 @@ struct LookQueue: Sendable {
             switch self {
             case .receivers: .receivers
             case .homes: .homes
-            case .user: .user
+            case .users: .users
             case .nodes: .nodes
             case .tickets: .tickets
             }
@@ -28,12 +29,14 @@ struct LookQueue: Sendable {
 
     /// What a look is about.
     enum Kind: Hashable, Sendable, CaseIterable {
-        case receivers, homes, user, nodes, tickets
+        case receivers, homes, users, nodes, tickets
     }
 
     private var receivers = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
     private var homes = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
-    private var users = OrderedQueue<PeerName>(capacity: Defaults.Routing.rememberedBells)
+    private var users = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
+    /// A look at users has failed: the next waits for its time.
+    private var areUsersBlocked = false
     private var isNodesDue = false
     private var isTicketsDue = false
     private var underWay: Set<Kind> = []
@@ -56,7 +59,8 @@ struct LookQueue: Sendable {
         case .receivers:
             return receivers.isEmpty ? nil : .receivers(receivers.popFirst(Defaults.Routing.namesPerLook))
         case .homes: return homes.isEmpty ? nil : .homes(homes.popFirst(Defaults.Routing.namesPerLook))
-        case .user: return users.popFirst().map(Look.user)
+        case .users:
+            return users.isEmpty || areUsersBlocked ? nil : .users(users.popFirst(Defaults.Routing.namesPerLook))
         case .nodes:
             defer { isNodesDue = false }
             return isNodesDue ? .nodes : nil
@@ -66,6 +70,17 @@ struct LookQueue: Sendable {
         }
     }
 
-    /// The look of this kind that was under way is over, however it ended.
-    mutating func finished(_ kind: Kind) { underWay.remove(kind) }
+    /// A look that was under way has succeeded.
+    mutating func succeeded(_ look: Look) { underWay.remove(look.kind) }
+
+    /// It has failed. The next renewal looks at everything again but for users, so that these stay.
+    mutating func failed(_ look: Look) {
+        underWay.remove(look.kind)
+        guard case .users(let names) = look else { return }
+        for name in names { addUser(name) }
+        areUsersBlocked = true
+    }
+
+    /// Time has passed, or the connection is another: what has failed may be tried again.
+    mutating func retry() { areUsersBlocked = false }
 }

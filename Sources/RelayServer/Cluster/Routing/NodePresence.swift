@@ -9,8 +9,6 @@ struct NodePresence: Hashable, Sendable {
     var incarnation: Incarnation
     /// Where other nodes dial it.
     var address: ListenAddress
-    /// Its `--public-url`.
-    var url: String?
     /// Its program's version, for people.
     var version: Label
 
@@ -20,14 +18,12 @@ struct NodePresence: Hashable, Sendable {
     private struct Form: Codable {
         var incarnation: Incarnation
         var address: String
-        var url: String?
         var version: Label
     }
 
-    init(incarnation: Incarnation, address: ListenAddress, url: String? = nil, version: Label) {
+    init(incarnation: Incarnation, address: ListenAddress, version: Label) {
         self.incarnation = incarnation
         self.address = address
-        self.url = url
         self.version = version
     }
 
@@ -37,18 +33,14 @@ struct NodePresence: Hashable, Sendable {
             let form = try? JSONDecoder().decode(Form.self, from: Data(text.utf8)),
             let address = ListenAddress(form.address), address.port != 0
         else { return nil }
-        if let url = form.url {
-            guard url.hasPrefix("https://"), url.utf8.count <= 512, url.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-            else { return nil }
-        }
-        self.init(incarnation: form.incarnation, address: address, url: form.url, version: form.version)
+        self.init(incarnation: form.incarnation, address: address, version: form.version)
     }
 
     /// The JSON text; equal presences have equal texts. Nil never happens: all fields are texts.
     var text: String? {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let form = Form(incarnation: incarnation, address: address.description, url: url, version: version)
+        let form = Form(incarnation: incarnation, address: address.description, version: version)
         return (try? encoder.encode(form)).map { String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -5,8 +5,8 @@ import WSProtocol
 
 /// What became of an ``Announcement/presence(replacing:)``.
 enum PresenceOutcome: Hashable, Sendable {
-    /// It is ours. `isNew` says that the epoch was made just now.
-    case held(Epoch, isNew: Bool)
+    /// It is ours. `isNew` says that the epoch was made just now, although `others` were listening.
+    case held(Epoch, isNew: Bool, others: Int = 0)
     /// Another process has the node's id: what it says, if that can be read, and for how long it still counts.
     case taken(String, remaining: TimeAmount)
 }

@@ -14,8 +14,14 @@ struct RoutingCore {
     var start: EventLoopPromise<StartOutcome>?
     /// Who waits for everything to be taken away.
     var leave: EventLoopPromise<Void>?
+    /// Names with sessions here that have not been looked at in this round.
+    var names: [PeerName] = []
     /// Whether the other nodes were told of this one.
     var hasArrived = false
+    /// Nodes that listened when this one made the epoch, until they have their places in it.
+    var awaited = 0
+    /// Whether this node made the epoch before it knew whom to tell.
+    var hasMadeEpoch = false
     /// Another process with this node's id, and what it says if that can be read.
     var rival: NodePresence??
     /// What stood in Redis and meant nothing.
@@ -32,6 +38,8 @@ struct RoutingCore {
         case away
         /// Another live process has the id.
         case refused(NodePresence?)
+        /// Redis lets this node do nothing, in its words.
+        case forbidden(String)
     }
 
     /// What to do next, for the one place that does it.

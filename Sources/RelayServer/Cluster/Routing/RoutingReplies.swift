@@ -125,7 +125,7 @@ extension PresenceOutcome {
         else { return nil }
         if isHeld == 1 {
             guard let epoch = Epoch(rawValue: text) else { return nil }
-            self = .held(epoch, isNew: number == 1)
+            self = .held(epoch, isNew: number > 0, others: Int(clamping: max(number, 1)) - 1)
         } else {
             self = .taken(text, remaining: .milliseconds(min(max(number, 0), 3_600_000)))
         }

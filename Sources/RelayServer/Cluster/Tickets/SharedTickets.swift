@@ -10,7 +10,11 @@ import WSProtocol
 /// Keeps this node's session ticket keys the same as those of its cluster.
 final class SharedTickets: Sendable {
     private struct State {
+        /// The cluster's newest keys, which older ones never take the place of.
         var current: TicketKeyring?
+        /// Whether this node uses them, and when Redis last said that they are the cluster's.
+        var isShared = false
+        var confirmed = NIODeadline.uptimeNanoseconds(0)
         var hasComplained = false
     }
 
@@ -28,26 +32,34 @@ final class SharedTickets: Sendable {
         self.logger = logger
     }
 
-    /// Takes over what stands in Redis, and makes new keys when it is time.
+    /// Takes over what stands in Redis, and makes new keys when it is time. Keys that Redis has not confirmed for so long
+    /// that it would have been time are given up for own ones: somebody has to rotate them.
     /// - Parameter ring: tells the other nodes that there are new ones.
-    func look(ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
+    func look(now: NIODeadline = .now(), ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
+        lookNow(now, ring: ring).always { _ in self.expire(now) }
+    }
+
+    private func lookNow(_ time: NIODeadline, ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
         store.run(TicketScripts.read, keys: [ClusterKeys.tickets]).flatMap { reply in
-            guard let parts = reply.elements, parts.count == 2, let text = parts[0].text, let now = parts[1].number
-            else { return self.store.eventLoop.makeFailedFuture(ClusterUnavailable.nonsense) }
+            guard let read = TicketReply(reply) else {
+                return self.store.eventLoop.makeFailedFuture(ClusterUnavailable.nonsense)
+            }
             let stored: TicketDecision.Stored =
-                if text.isEmpty { .nothing } else { self.sealed.open(text).map { .keyring($0) } ?? .unreadable }
+                if read.text.isEmpty { .nothing } else {
+                    self.sealed.open(read.text).map { .keyring($0) } ?? .unreadable
+                }
             let current = self.state.withLock { $0.current }
-            switch TicketDecision(stored, current: current, now: now) {
-            case .use(let keyring): self.use(keyring)
+            switch TicketDecision(stored, current: current, now: read.now) {
+            case .use(let keyring): self.use(keyring, time)
             case .keepOwn: self.complain()
-            case .write(let keyring): return self.write(keyring, over: text, ring: ring)
+            case .write(let keyring): return self.write(keyring, over: read.text, time, ring: ring)
             }
             return self.store.eventLoop.makeSucceededVoidFuture()
         }
     }
 
     private func write(
-        _ keyring: TicketKeyring, over text: String, ring: @escaping @Sendable () -> Void
+        _ keyring: TicketKeyring, over text: String, _ time: NIODeadline, ring: @escaping @Sendable () -> Void
     ) -> EventLoopFuture<Void> {
         guard let sealed = sealed.seal(keyring) else { return store.eventLoop.makeSucceededVoidFuture() }
         return store.run(
@@ -56,19 +68,33 @@ final class SharedTickets: Sendable {
         ).map { reply in
             // Whoever was quicker rings, and then these are read.
             guard reply.number == 1 else { return }
-            self.use(keyring)
+            self.use(keyring, time)
             ring()
         }
     }
 
-    private func use(_ keyring: TicketKeyring) {
+    private func use(_ keyring: TicketKeyring, _ time: NIODeadline) {
         let isNew = state.withLock { state in
-            defer { (state.current, state.hasComplained) = (keyring, false) }
-            return state.current != keyring
+            defer {
+                (state.current, state.isShared) = (keyring, true)
+                (state.confirmed, state.hasComplained) = (time, false)
+            }
+            return state.current != keyring || !state.isShared
         }
         guard isNew else { return }
         keys.replace(with: keyring)
         logger.info("session ticket keys of the cluster", metadata: [LogKeys.count: "\(keyring.keys.count)"])
+    }
+
+    private func expire(_ now: NIODeadline) {
+        let isOver = state.withLock { state in
+            guard state.isShared, now >= state.confirmed + .seconds(TLSDefaults.ticketRotation) else { return false }
+            state.isShared = false
+            return true
+        }
+        guard isOver else { return }
+        keys.useOwn()
+        logger.warning("redis has not confirmed the ticket keys of the cluster for long; this node uses its own")
     }
 
     private func complain() {
@@ -77,6 +103,8 @@ final class SharedTickets: Sendable {
             return !state.hasComplained
         }
         guard isFirst else { return }
-        logger.warning("ticket keys in redis were sealed with another cluster secret; this node uses its own")
+        logger.warning(
+            "relay:tickets in redis was sealed with another cluster secret or is damaged, and this node does not use it; if all nodes have the same secret, delete that key"
+        )
     }
 }

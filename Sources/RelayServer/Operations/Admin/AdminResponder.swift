@@ -25,10 +25,10 @@ struct AdminResponder: Sendable {
                 let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
                 return .users(users: page.users, isLast: page.isLast)
             case .remove(let name):
-                guard try await users.remove(name) else {
-                    throw OperatorError(.refused, "nobody has registered \(name)")
-                }
+                let isFreed = try await users.remove(name)
+                // Also when nobody had it: the registry of a cluster may have lost somebody who is here.
                 nameRemoved(name)
+                guard isFreed else { throw OperatorError(.refused, "nobody has registered \(name)") }
                 return .removed(name: name)
             case .drain:
                 drain()

@@ -54,6 +54,8 @@ struct StatusCommand: AsyncParsableCommand {
         return [
             "node          \(cluster.node), \(cluster.nodes) others, \(cluster.links) linked",
             "redis         \(redis)",
+            "doorbells     \(cluster.listening ? "heard" : "not heard"), \(cluster.bellsLost) unanswered, "
+                + "\(cluster.ignored) entries ignored",
         ]
     }
 }

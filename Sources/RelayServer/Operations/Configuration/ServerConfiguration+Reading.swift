@@ -109,7 +109,7 @@ extension ServerConfiguration {
         guard let parts = URLComponents(string: found.value), parts.scheme?.lowercased() == "https",
             let host = parts.host, !host.isEmpty, parts.user == nil, parts.password == nil, parts.query == nil,
             parts.fragment == nil, parts.path.isEmpty || parts.path == "/", (1...65535).contains(parts.port ?? 443),
-            found.value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+            PublicURL(rawValue: found.value) != nil
         else { throw mistake }
         return parts.path == "/" ? String(found.value.dropLast()) : found.value
     }

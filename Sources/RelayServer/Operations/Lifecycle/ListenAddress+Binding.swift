@@ -14,6 +14,12 @@ extension ListenAddress {
         }
     }
 
+    /// Whether a socket bound to `bound` is what is dialled here: this very address, and not all of some machine's.
+    func isExactly(_ bound: SocketAddress?) -> Bool {
+        guard let bound, bound.port == Int(port), let ipAddress = bound.ipAddress else { return false }
+        return ipAddress == host && ipAddress != "0.0.0.0" && ipAddress != "::"
+    }
+
     /// Why a listener could not be bound here, in words.
     func failure(_ error: any Error) -> OperatorError {
         switch (error as? IOError)?.errnoCode {

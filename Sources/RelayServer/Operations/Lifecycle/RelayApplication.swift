@@ -53,7 +53,8 @@ struct RelayApplication: Sendable {
         var cluster: ClusterParts?
         if let settings = configuration.cluster {
             let parts = try ClusterParts(
-                settings, configuration: configuration, local: registry.load(), tickets: tickets, loop: group.next(),
+                settings, configuration: configuration, local: registry.load(),
+                imported: { [logger] in Self.retire(registry, logger) }, tickets: tickets, loop: group.next(),
                 logger: logger
             )
             (users, cluster) = (parts.users, parts)
@@ -64,6 +65,20 @@ struct RelayApplication: Sendable {
             configuration: configuration, group: group, tls: tls, users: users, cluster: cluster, logger: logger,
             descriptorLimit: descriptorLimit
         )
+    }
+
+    /// The users of the node's own registry are with the cluster now: a later start must not bring back who was removed
+    /// there.
+    private static func retire(_ registry: RegistryFile, _ logger: Logger) {
+        // Not on the event loop that says so: this waits for the disk.
+        Task {
+            do {
+                try registry.retire()
+                logger.notice("the users of users.json are in redis now; it was renamed to users.json.imported")
+            } catch {
+                logger.warning("users.json was imported and cannot be renamed", metadata: [LogKeys.error: "\(error)"])
+            }
+        }
     }
 
     private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {

@@ -91,7 +91,8 @@ enum ServerComposition {
                 certificate: settings.certificate.chain, key: settings.certificate.key
             )
             return ClusterNode(
-                identity: identity, routing: parts.routing, group: context.group, logger: context.logger
+                identity: identity, publicURL: context.configuration.publicURL.flatMap(PublicURL.init),
+                routing: parts.routing, group: context.group, logger: context.logger
             )
         } catch {
             throw OperatorError(.configuration, "\(error)")
@@ -114,7 +115,8 @@ enum ServerComposition {
         } catch {
             throw settings.listen.failure(error)
         }
-        try await cluster.start(at: settings.advertised(port: listener.address?.port ?? 0), exchange)
+        let address = settings.advertised(port: listener.address?.port ?? 0)
+        try await cluster.start(at: address, ownsAddress: address.isExactly(listener.address), exchange)
         parts.clusterStatus = { cluster.status }
         parts.leaveCluster = {
             await cluster.stop()

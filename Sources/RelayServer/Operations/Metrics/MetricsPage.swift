@@ -82,6 +82,16 @@ enum MetricsPage {
                 .counter, "relay_cluster_certificates_refused_total", status.refused,
                 "Connections between nodes that ended because of a certificate."
             ),
+            MetricFamily(
+                .gauge, "relay_cluster_listening", status.listening ? 1 : 0, "1 while doorbells are heard."
+            ),
+            MetricFamily(
+                .counter, "relay_cluster_doorbells_lost_total", status.bellsLost, "Doorbells that nobody answered."
+            ),
+            MetricFamily(
+                .counter, "relay_cluster_ignored_total", status.ignored,
+                "What stood in Redis, or was rung, and meant nothing."
+            ),
         ]
     }
 }

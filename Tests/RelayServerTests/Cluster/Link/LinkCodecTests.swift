@@ -51,6 +51,7 @@ import WSProtocol
             .claimed(id: 9, transfer: transfer, download: NodeID(rawValue: "n3")),
             .claimed(id: 9, transfer: nil, download: nil),
             .stream(transfer: transfer, .downloadParked),
+            .stream(transfer: transfer, .downloadParked, url: PublicURL(rawValue: "https://n3.example.org")!),
             .stream(transfer: transfer, .joined),
             .stream(transfer: transfer, .finished(bytes: 4096)),
             .stream(transfer: transfer, .cut(.receiverGone, bytes: 1024)),
@@ -65,7 +66,7 @@ import WSProtocol
             .welcome(.init(node: b, incarnation: incB, received: 0)),
             .welcome(.init(node: b, incarnation: incB, received: nil)),
         ]
-        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(20)]
+        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(21)]
     }
 
     /// The examples of the document, in its order.
@@ -104,10 +105,10 @@ import WSProtocol
     }
 
     private static func isAllowed(_ mutation: String, in example: String) -> Bool {
-        // A claim may be denied; a client's request is as strict as clients' messages are.
+        // A claim may be denied, and a node need not have an own address; a client's request is as strict as clients' messages are.
         (example.contains("claimed") && ["-transfer", "-download"].contains(mutation))
             || (example.contains(#""request":{"#) && mutation == "+unknown")
-            || ["-toIncarnation", "-received"].contains(mutation)
+            || ["-toIncarnation", "-received", "-url"].contains(mutation)
     }
 
     /// The object with each key left out, each value of another type, and one more key, at every depth.
@@ -131,6 +132,9 @@ import WSProtocol
         #"{"seq":1,"body":{"request":{"session":1,"request":{"type":"ping","id":"c1"}}}}"#,
         #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"joined","bytes":1}}}"#,
         #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"cut","bytes":1}}}"#,
+        #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"joined","url":"https://x"}}}"#,
+        #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"parked","url":"http://x"}}}"#,
+        #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"parked","url":"https://x y"}}}"#,
         #"{"seq":1,"body":{"claim":{"id":1,"role":"upload","digest":"AAEC"}}}"#,
     ])
     func anythingElseIsRefused(text: String) {

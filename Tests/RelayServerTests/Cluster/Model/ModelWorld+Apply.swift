@@ -88,7 +88,7 @@ extension ModelWorld {
                     from: from, event: .requestForwarded(request.withToken(Self.token(asker)), from: session)
                 )
             )
-        case .stream(let transfer, let event): changed(transfer, event, holder: from, home: to)
+        case .stream(let transfer, let event, url: _): changed(transfer, event, holder: from, home: to)
         case .ring, .start, .ok, .refuse, .failed, .release, .left, .abort:
             handle(.messageReceived(message, from: Self.ids[from]), at: to)
         }

@@ -19,7 +19,7 @@ struct AnnouncerTests {
         var limits = Announcer.Limits()
         (limits.batch, limits.tokens, limits.life) = (batch, tokens, .seconds(15))
         var announcer = Announcer(node: .test("a"), incarnation: incarnation, limits: limits)
-        announcer.address = own
+        (announcer.address, announcer.ownsAddress) = (own, true)
         return announcer
     }
 
@@ -176,7 +176,7 @@ struct AnnouncerTests {
         announcer.connected()
         let (writes, actions) = drain(&announcer)
         #expect(Set(writes.map(\.route)) == [.receiving(bob), .receiving(carol), .waiting(bob)])
-        #expect(Set(actions) == [.joined(epoch), .ringHomes(carol), .lookForReceivers(bob)])
+        #expect(Set(actions) == [.joined(epoch), .restoreUsers, .ringHomes(carol), .lookForReceivers(bob)])
 
         // The old connection's failure comes after the new one stands.
         announcer.tick(now: now)
@@ -208,7 +208,8 @@ struct AnnouncerTests {
         announcer.lookAtEpoch()
         #expect(announcer.next(now: now) == .presence(replacing: nil))
         let other = Epoch.random()
-        #expect(announcer.answered(.held(other, isNew: true)) == [.joined(other), .restoreUsers, .ringAnnounce])
+        #expect(
+            announcer.answered(.held(other, isNew: true)) == [.joined(other), .emptied, .restoreUsers, .ringAnnounce])
         let users = (0..<4).map { User.test("name\($0)") }
         announcer.restore(users)
         #expect(

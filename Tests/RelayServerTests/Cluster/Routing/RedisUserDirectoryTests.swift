@@ -100,14 +100,14 @@ struct RedisUserDirectoryTests {
             #expect(try await b.users.user(named: bob.name) == bob)
             var changed = bob
             changed.exchangeKey = .random()
-            try await a.users.updateExchangeKey(bob.name, exchangeKey: changed.exchangeKey)
+            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: changed.exchangeKey))
             try await b.told(.user(bob.name, changed))
             #expect(try await a.users.remove(bob.name))
             #expect(try await !a.users.remove(bob.name))
             try await b.told(.user(bob.name, nil))
             #expect(try await b.users.user(named: bob.name) == nil)
             // Nobody's keys can be changed.
-            try await a.users.updateExchangeKey(bob.name, exchangeKey: .random())
+            #expect(try await !a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
             #expect(try await a.users.user(named: bob.name) == nil)
         }
     }
@@ -160,9 +160,9 @@ struct RedisUserDirectoryTests {
                 try await a.users.register(.test("new"), key: .random(), exchangeKey: .random(), invitation: nil)
             }
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.users.updateExchangeKey(bob.name, exchangeKey: .random())
+                try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random())
             }
-            try await a.users.updateExchangeKey(bob.name, exchangeKey: bob.exchangeKey)
+            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: bob.exchangeKey))
             await #expect {
                 try await a.users.remove(bob.name)
             } throws: {

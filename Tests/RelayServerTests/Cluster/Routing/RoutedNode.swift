@@ -24,6 +24,8 @@ final class RoutedNode: ClusterRoutingDelegate {
     let tickets = TicketKeys()
     let address: ListenAddress
     private let seen = Mutex<[Event]>([])
+    /// Whose sessions are here.
+    let sessions = Mutex<[PeerName]>([])
 
     var routing: ClusterRouting { parts.routing }
     var users: RedisUserDirectory { parts.users }
@@ -41,8 +43,8 @@ final class RoutedNode: ClusterRoutingDelegate {
 
     init(
         _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",
-        registration: ServerMessage.Registration = .open, url: String? = nil, secret: String? = nil,
-        local: [User] = [], times: RoutingTimes = RoutedNode.quick
+        registration: ServerMessage.Registration = .open, secret: String? = nil,
+        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTimes = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
         let files = CertificateFiles(chain: "unused", key: "unused")
@@ -51,20 +53,24 @@ final class RoutedNode: ClusterRoutingDelegate {
             advertise: address, authority: "unused", certificate: files, secretFile: secret)
         var configuration = ServerConfiguration(certificate: files, stateDirectory: "unused")
         configuration.registration = registration
-        configuration.publicURL = url
         var registry = UserRegistry()
         for user in local { registry.users[user.name] = user }
         parts = try ClusterParts(
-            settings, configuration: configuration, local: registry, tickets: tickets, times: times,
+            settings, configuration: configuration, local: registry, imported: imported, tickets: tickets, times: times,
             loop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    func start() async throws { try await routing.start(at: address, self) }
+    /// - Parameter ownsAddress: whether nobody else can be dialled at its address.
+    func start(ownsAddress: Bool = true) async throws {
+        try await routing.start(at: address, ownsAddress: ownsAddress, self)
+    }
 
     func receiversAppeared(_ name: PeerName, _ sessions: [SessionID]) { record(.receivers(name, sessions)) }
     func nodeGone(_ node: NodeID, incarnation: Incarnation) { record(.gone(node, incarnation)) }
     func userChanged(_ name: PeerName, _ user: User?) { record(.user(name, user)) }
+
+    var names: [PeerName] { sessions.withLock { $0 } }
 
     private func record(_ event: Event) { seen.withLock { $0.append(event) } }
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// A node's own address for clients, such as `https://n2.example.org`: senders bring their bytes and tokens there, so it is
+/// only ever taken from that node's configuration, or from the node itself over a proven link.
+struct PublicURL: Hashable, Sendable, ValidatedString {
+    let rawValue: String
+
+    /// The most characters there may be.
+    static let maximumLength = 512
+
+    /// Nil unless it is `https` and printable ASCII without blanks.
+    init?(rawValue: String) {
+        guard rawValue.hasPrefix("https://"), rawValue.utf8.count <= Self.maximumLength,
+            rawValue.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return nil }
+        self.rawValue = rawValue
+    }
+}
