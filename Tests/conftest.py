@@ -2,13 +2,36 @@
 """Fixtures of the process-level tests: built executables, certificates, relays, people."""
 
 import pathlib
+import resource
 import shutil
+import signal
 import tempfile
 
 import pytest
 
 from harness import certificates, executables, processes
 from harness.relay import Relay
+
+
+# A thousand connections at once are some tests' business; a shell may allow no more.
+DESCRIPTORS = 8192
+
+
+def pytest_configure():
+    """Descriptors enough, and an end that tears down what was started, whoever asks for it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
+
+
+def _interrupted(*_):
+    # Once is enough, and timeout(1) tells twice: the second one would end the tearing down.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 @pytest.hookimpl(hookwrapper=True)

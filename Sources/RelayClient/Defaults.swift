@@ -150,8 +150,9 @@ extension Defaults {
     static let questionTimeout = TimeAmount.seconds(2)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
-    /// Rings that are kept in mind at once; more than that is no correspondence.
-    static let mostRings = 100
+    /// Rings that are kept in mind at once: a relay rings for 128 offers at once, and offers of a lost relay are made
+    /// again at the next one. Most are a few hundred bytes; 43 KiB is the most one can have.
+    static let mostRings = 1_024
     /// How often the sender hears how far the receiver is: half as often as the relay would pass on.
     static let progressInterval = TimeAmount.milliseconds(500)
     /// The name that standard input is offered under.

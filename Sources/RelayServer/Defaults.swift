@@ -57,6 +57,10 @@ extension Defaults {
         static let provenBytes: UInt64 = 4 * 1024 * 1024
         /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
         static let firstReceiveBytes = 4 * 1024
+        /// Chunks of fewer bytes than this are gathered before they go on, up to so many: each write costs the receiver's end
+        /// some 30 bytes and a call of OpenSSL, which is nothing beside 4 KiB and ten times as much as one byte.
+        static let gatherBelow = 4 * 1024
+        static let gatherBytes = 16 * 1024
         /// The receiver's request waits this long for the sender's.
         static let attachTimeout = TimeAmount.seconds(30)
         /// At least 1 KiB/s on average from a sender that is not held back.
@@ -239,6 +243,9 @@ extension Defaults {
         static let pendingBytes = unackedBytes + unackedMessages * 16
         /// Nodes known at once. Links are for tens of nodes; a directory that names more is wrong.
         static let nodes = 1024
+        /// How long it is known which of a node's associations are over: longer than any process is held up that goes on
+        /// afterwards as if nothing had been.
+        static let memory = TimeAmount.minutes(10)
         /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
         /// of nodes that can restart at once.
         static let strangers = 256

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that die or freeze over a transfer: who is told, how soon, and that everything goes on elsewhere."""
 
+import contextlib
 import signal
 
 import pytest
 
-from harness import protocol, raw
+from harness import content, protocol, raw
 from harness.pairs import Pair, wait_for_bytes
 from harness.redis import wait_until_gone
 from harness.trial import refused_code, whole
@@ -14,37 +15,44 @@ from harness.waiting import until
 # What a client may hear when a node is gone; all of it is tried again (docs/wire-protocol.md, section 4).
 PASSING = {"cluster_unavailable", "unavailable", "draining", "sender_gone", "receiver_gone"}
 
+# Row 13 of the fault table: after so many seconds whoever has to do with a frozen node knows.
+FROZEN = 20
 
-@pytest.fixture
-def crossing(cluster):
-    """A raw transfer in the middle: sender and upload on the first node, receiver and download on the second."""
-    made = cluster()
-    one, other, _ = made.members()
+
+@contextlib.contextmanager
+def crossing(one, other):
+    """A raw transfer in the middle: sender and upload on the one node, receiver and download on the other."""
     with Pair(one, receiver=other) as pair:
         offer, download, upload = pair.flowing(50_000_000)
-        upload.send(b"x" * 1_000_000)
+        sent = content.data("crossing", 1_000_000)
+        upload.send(sent)
         assert download.head().status == 200
-        wait_for_bytes(download, 1_000_000)
-        yield pair, offer, download, upload
+        wait_for_bytes(download, len(sent))
+        yield pair, offer, download, upload, sent
 
 
-def test_the_receiver_is_told_when_the_senders_node_is_killed(crossing):
-    pair, offer, download, _ = crossing
-    pair.relay.kill()
-    # Row 11 of the fault table: the cut is reported within a second, and does not look like an end.
-    assert download.how_ended(1) in (raw.TRUNCATED, raw.RESET)
-    assert download.buffer == b"x" * len(download.buffer) and len(download.buffer) < 50_000_000
-    assert pair.receiver.failed(offer.transfer, 1)["code"] in PASSING
+def test_the_receiver_is_told_when_the_senders_node_is_killed(trial):
+    with trial() as t:
+        home, ring, _ = t.nodes
+        with crossing(home, ring) as (pair, offer, download, _, sent):
+            t.kill(home)
+            # Row 11 of the fault table: the cut is reported within a second, and does not look like an end.
+            assert download.how_ended(1) in (raw.TRUNCATED, raw.RESET)
+            t.took("bob", offer, sent, download)
+            assert pair.receiver.failed(offer.transfer, 1)["code"] in PASSING
 
 
-def test_the_sender_is_told_when_the_receivers_node_is_killed(crossing):
-    pair, offer, _, upload = crossing
-    pair.download_at.kill()
-    # Row 12: an answer that can be read, or the word on the control connection; both within a second.
-    failed = pair.sender.failed(offer.transfer, 1)
-    assert failed["code"] in PASSING, failed
-    answer = upload.answer(method="PUT", timeout=1)
-    assert answer is None or answer.status in (502, 503), answer
+def test_the_sender_is_told_when_the_receivers_node_is_killed(trial):
+    with trial() as t:
+        home, ring, _ = t.nodes
+        with crossing(home, ring) as (pair, offer, download, upload, sent):
+            t.kill(ring)
+            # Row 12: an answer that can be read, or the word on the control connection; both within a second.
+            failed = pair.sender.failed(offer.transfer, 1)
+            assert failed["code"] in PASSING, failed
+            answer = upload.answer(method="PUT", timeout=1)
+            assert answer is None or answer.status in (502, 503), answer
+            t.took("bob", offer, sent, download)
 
 
 @pytest.mark.parametrize("which", ["home", pytest.param("ring", marks=pytest.mark.long)])
@@ -93,10 +101,12 @@ def test_a_frozen_node_is_left_alone_and_does_not_act_on_what_was(trial):
     with trial() as t:
         home, ring, _ = t.nodes
         sending = t.crossing("alice", "bob", home, ring)
-        t.fault("frozen", ring.name)
+        fault = t.fault("frozen", ring.name)
         ring.freeze()
         sending.go_on()
-        # The cut is noticed by heartbeats; bob's client finds another node, and the file comes again.
+        # Both ends are told, by heartbeats; bob's client finds another node when its own are missed, and the file comes again.
+        t.says("alice", "reconnecting", fault, FROZEN)
+        t.says("bob", "interrupted", fault, FROZEN)
         t.traffic.through()
         incarnation = t.redis.incarnation(ring.name)
         assert incarnation is None, "a node that does nothing has no presence"

@@ -3,13 +3,12 @@
 
 import hashlib
 import json
-import socket
 import ssl
-import threading
 
 import pytest
 
 from harness import protocol, raw
+from harness.listener import Listener
 from harness.pairs import Pair
 from harness.protocol import b64, unb64
 from harness.redis import Redis, wait_until_gone
@@ -67,20 +66,11 @@ class Trap:
         if certs:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(certs.chain, certs.key)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            self.asked += 1
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.address = f"{self._listener.host}:{self._listener.port}"
 
     def _serve(self, plain):
+        self.asked += 1
         try:
             plain.settimeout(10)
             connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain
@@ -142,8 +132,9 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
 def test_nobody_is_believed_who_is_not_of_the_cluster(three):
     """Redis can send a node to another one's port; a certificate of the same authority is not enough, it has to be that node's."""
     home, ring, _ = three.members()
+    before = refused(three.members())
     with Pair(home, receiver=ring) as pair:
-        with Redis(three.variables["RELAY_REDIS"]) as redis:
+        with Redis(three.redis_url) as redis:
             presence = json.loads(redis("GET", f"relay:node:{home.name}"))
             # "evil" is said to be where n1 is: n1 answers there, with its own certificate.
             redis("SET", "relay:node:evil", json.dumps(presence | {"incarnation": b64(bytes(16))}), "PX", 20_000)
@@ -151,5 +142,6 @@ def test_nobody_is_believed_who_is_not_of_the_cluster(three):
             redis("SET", f"relay:receiving:{pair.receiver.identity.name}:evil", f"{b64(bytes(16))} 1", "PX", 20_000)
             offer, _ = pair.accepted()
             pair.sender.cancel(offer.transfer)
+            until(lambda: refused(three.members()) > before, 10, "the certificate of another node is refused", step=0.1)
             redis("DEL", "relay:node:evil")
         whole(ring, home, 65_536)

@@ -39,10 +39,11 @@ def good(clock):
     history.add("alice", "claimed", token="t2", status=200)
     history.add("bob", "took", file="report", prefix=True)
     clock.now += 5
-    history.line("bob", '{"event":"received","name":"report","sha256":"%s"}' % A)
+    history.line("bob", '{"event":"received","name":"report","sha256":"%s","transfer":"t","direction":"receive"}' % A)
     history.line("alice", '{"event":"delivered","name":"report","sha256":"%s"}' % A)
     history.add("test", "ended", file="report", status=0)
     history.add("test", "stored", file="report", sha256=A)
+    history.add("bob", "leaving")
     history.add("redis", "routes", routes=[("relay:receiving:bob:n1", "n1", "i1")])
     for node in ("n1", "n2"):
         history.add("test", "usage", node=node, moment="after", descriptors=20, resident=1 << 25)
@@ -105,6 +106,15 @@ def test_bytes_that_were_not_sent_so(good):
 def test_a_transfer_that_is_stuck(good):
     good.add("test", "began", file="film", sha256=A, deadline=60)
     assert found(rules.every_transfer_ends, good) == ["film never ended"]
+
+
+@pytest.mark.parametrize("last, stuck", [("progress", 1), ("offered", 1), ("failed", 0), ("interrupted", 0), ("withdrawn", 0)])
+def test_a_receiver_that_is_stuck(good, last, stuck):
+    for event in ("offered", last):
+        good.line("carol", '{"event":"%s","name":"film","transfer":"t","direction":"receive"}' % event)
+    good.add("carol", "leaving")
+    good.line("carol", '{"event":"failed","name":"film","transfer":"t","direction":"receive"}')
+    assert found(rules.every_transfer_ends, good) == [f"film never ended: carol left at {last}"] * stuck
 
 
 def test_a_transfer_that_took_too_long(good, clock):

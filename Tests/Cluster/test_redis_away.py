@@ -2,6 +2,7 @@
 """Redis killed, frozen, emptied, or shaken off again and again, in the middle of transfers."""
 
 import threading
+import time
 
 import pytest
 
@@ -10,6 +11,9 @@ from harness.pairs import Pair, received
 from harness.redis import Redis, RedisError
 from harness.trial import outcome, works
 from harness.waiting import until
+
+# Seconds: rows 16 and 17 of the fault table say two; one more for a busy machine.
+REFUSED = 3
 
 
 def take_away(t, how):
@@ -38,13 +42,16 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
         sending = t.crossing("alice", "bob", home, ring)
         with Pair(third, timeout=30) as local, Pair(home, receiver=ring, timeout=30) as remote:
             take_away(t, how)
+            # What needs Redis is refused in words, also at first, when it only seems to be slow.
+            for _ in range(2):
+                began = time.monotonic()
+                assert outcome(remote) == "cluster_unavailable"
+                assert time.monotonic() - began < REFUSED
             sending.go_on()
             t.traffic.through(sending)
             assert not t.history.events("reconnecting"), "a transfer that runs does not need Redis"
             # Both halves on one node: nothing is missing.
-            small(local)
-            # What needs Redis is refused in words within two seconds (and something more for a busy machine).
-            assert outcome(remote) == "cluster_unavailable"
+            local.whole()
             # A client keeps trying until it is back (its node has seen carol, and lets her in without Redis).
             t.cluster.balance(home)
             waiting = t.traffic.send("carol", "bob", 1 << 20)
@@ -58,17 +65,6 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
             t.traffic.through(waiting)
         again = t.traffic.send("alice", "bob", 1 << 20)
         t.traffic.through(again)
-
-
-def small(pair, size=100_000):
-    """One small transfer of a pair."""
-    offer, download, upload = pair.flowing(size)
-    upload.send(b"x" * size)
-    head, body = received(download)
-    assert head.status == 200 and body == b"x" * size
-    assert upload.answer(method="PUT").status == 200
-    pair.receiver.delivered(offer.transfer, size, "0" * 64)
-    offer.delivered(10)
 
 
 def test_redis_is_emptied_in_the_middle(trial):
@@ -90,6 +86,7 @@ def test_redis_is_emptied_in_the_middle(trial):
             assert status == 100, status
             upload.send(b"body")
             assert received(parked)[1] == b"body"
+            t.took("bob", waiting, b"body", parked)
             download = pair.connect(third)
             download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
             assert unused.start().role == "upload"
@@ -145,14 +142,14 @@ def test_connections_to_redis_are_closed_in_a_loop(trial, which):
 
 
 @pytest.mark.long
-def test_a_reset_storm_does_not_keep_a_node_busy(three):
-    with Redis(three.variables["RELAY_REDIS"]) as redis:
-        nodes = three.members()
+def test_a_reset_storm_does_not_keep_a_node_busy(trial):
+    with trial() as t, Redis(t.cluster.redis_url) as redis:
+        t.fault("reset storm", "redis")
         with Shaker(lambda: redis.kill_subscriptions() + redis.kill_commands(), 0.02) as shaker:
-            before = [node.processor_seconds() for node in nodes]
+            before = [node.processor_seconds() for node in t.nodes]
             # Ten seconds of it: this is about a rate, so time has to pass.
             threading.Event().wait(10)
-            used = [node.processor_seconds() - start for node, start in zip(nodes, before)]
+            used = [node.processor_seconds() - start for node, start in zip(t.nodes, before)]
         assert shaker.struck >= 20, shaker.struck
         # A loop that does not wait would take all of a core; five percent of one is the table's limit.
         assert max(used) < 0.5, used
@@ -188,6 +185,7 @@ def test_messages_repeated_and_out_of_order_change_nothing(trial):
         with t.redis.messages() as bells:
             # A receiver who comes late is what bells are for.
             t.traffic.person("bob")
+            t.cluster.balance(home)
             sending = t.traffic.send("alice", "bob", 1 << 20)
             t.history.wait_for("waiting", 30, file=sending.file)
             t.cluster.balance(ring)
@@ -195,7 +193,7 @@ def test_messages_repeated_and_out_of_order_change_nothing(trial):
             t.traffic.through(sending)
             t.cluster.balance(*t.nodes)
             heard = list(bells.seen)
-        assert heard
+        assert any(b'"receiving"' in payload for _, payload in heard), heard
         receiving = len(t.history.events("received"))
         t.fault("repeated", f"{len(heard)} messages")
         for _ in range(3):

@@ -127,6 +127,16 @@ def test_a_part_that_cannot_start_is_named_with_its_last_words(binaries, tmp_pat
     assert "ended with status 78: the moon is in the way" in process.err(), process.tail()
 
 
+def test_nginx_without_its_stream_module_is_said_so(binaries, tmp_path):
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "nginx").write_text('#!/bin/sh\necho "configure arguments: --with-stream=dynamic --modules-path=$PWD/none" >&2\n')
+    (fake / "nginx").chmod(0o755)
+    path = {"PATH": f"{fake}:{os.environ['PATH']}"}
+    process = up(binaries, tmp_path / "c", "--balancer", "nginx", "--", "true", env=path).expect(69, 60)
+    assert "libnginx-mod-stream" in process.err() and process.err().count("\n") == 1, process.tail()
+
+
 ORPHANS = "setsid sh -c 'trap \"\" TERM INT HUP; tail -f /dev/null' & (tail -f /dev/null &) ; tail -f /dev/null & "
 
 

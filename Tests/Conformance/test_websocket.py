@@ -37,19 +37,7 @@ class Socket(raw.Connection):
     def __init__(self, relay, *headers):
         super().__init__(relay.address, relay.ca)
         self.host = f"{relay.host}:{relay.port}"
-        self.send(
-            raw.request(
-                "GET",
-                "/ws",
-                "Connection: Upgrade",
-                "Upgrade: websocket",
-                "Sec-WebSocket-Version: 13",
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-                "Sec-WebSocket-Protocol: relay.v1",
-                *headers,
-                host=self.host,
-            )
-        )
+        self.send(raw.upgrade(*headers, host=self.host))
         self.upgrade = self.head()
 
     def frame(self, timeout=10):

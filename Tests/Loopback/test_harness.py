@@ -4,11 +4,15 @@
 import hashlib
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from harness import certificates, content, protocol, raw, records
+from harness.executables import REPOSITORY
+from harness.listener import Listener
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
 
@@ -146,6 +150,29 @@ def test_waiting_has_an_end():
     assert settled(lambda: 5, 0.05, 1, "still") == 5
     with pytest.raises(ZeroDivisionError):
         background(lambda: 1 / 0).result(5)
+
+
+def test_a_listener_that_is_closed_listens_no_more():
+    for _ in range(20):
+        listener = Listener(lambda client: client.close())
+        # Its thread waits for the next one.
+        socket.create_connection((listener.host, listener.port), 5).close()
+        listener.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((listener.host, listener.port), 5)
+
+
+@pytest.mark.parametrize("left", ["", "<testsuites><testsuite><testcase na"], ids=["empty", "cut"])
+def test_a_run_that_crashed_is_one_failure(tmp_path, left):
+    (tmp_path / "unit-swift-testing.xml").write_text(left)
+    (tmp_path / "processes.xml").write_text('<testsuites><testcase classname="a" name="b"/></testsuites>')
+    (tmp_path / "steps").write_text("swift test\t1\npytest\t0\n")
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts/testing/tally.py", tmp_path, REPOSITORY / "Tests/skips.txt"],
+        capture_output=True, text=True, timeout=20, check=False,
+    )
+    assert done.returncode == 1 and done.stdout.endswith("\n1 passed, 1 failed\n"), done
+    assert "unit-swift-testing.xml" in done.stdout
 
 
 def test_a_terminal_is_rendered():

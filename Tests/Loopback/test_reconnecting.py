@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from harness import content, protocol, records
+from harness.fake import FakeRelay
 from harness.forwarder import Forwarder
 from harness.waiting import background, until
 
@@ -19,11 +20,6 @@ def events(process, *names):
     """The names of the JSON events a process has printed (only those in `names`, if any are given)."""
     found = [json.loads(line)["event"] for line in process.out().splitlines() if line.endswith("}")]
     return [name for name in found if not names or name in names]
-
-
-def biggest(folder):
-    """How large the largest file in `folder` is."""
-    return max((entry.stat().st_size for entry in os.scandir(folder)), default=0)
 
 
 def replace(relay):
@@ -78,7 +74,7 @@ def test_killed_when_half_is_through(own_relay, large, once):
     digest = content.file(large / "file", "half", SIZE)
     receiving = bob.receive("--json", once=once)
     sending = alice.send(bob, "--json", large / "file")
-    until(lambda: biggest(bob.inbox) >= SIZE // 2, 30, "half of it")
+    until(lambda: content.largest(bob.inbox) >= SIZE // 2, 30, "half of it")
     relay.process.kill()
     for process in (sending, receiving):
         process.wait_for('"event":"reconnecting"', 10)
@@ -105,7 +101,7 @@ def test_stopped_for_good_ends_the_sender_at_its_timeout(own_relay, large):
         file.truncate(4 * content.GiB)
     receiving = bob.receive()
     sending = alice.send(bob, "--timeout", "2s", large / "file")
-    until(lambda: biggest(bob.inbox) > 1_000_000, 20, "the first bytes")
+    until(lambda: content.largest(bob.inbox) > 1_000_000, 20, "the first bytes")
     relay.process.kill()
     sending.expect(75, 15)
     last = sending.err().strip().splitlines()[-1]
@@ -187,7 +183,7 @@ def test_a_restart_costs_no_transfer(own_relay, large):
     digests = {f"file{number}": content.file(large / f"file{number}", number, 40_000_000) for number in range(6)}
     receiving = bob.receive(once=False)
     sending = [alice.send(bob, large / name) for name in digests]
-    until(lambda: biggest(bob.inbox) > 5_000_000, 20, "bytes flow")
+    until(lambda: content.largest(bob.inbox) > 5_000_000, 20, "bytes flow")
     replace(relay)
     for process in sending:
         process.expect(0, 60)
@@ -292,7 +288,7 @@ def test_only_the_stream_is_cut(relay, people, large, whose):
         through = ["--server", forwarder.url]
         receiving = bob.receive(*(through if whose == "receiver" else []), once=whose == "receiver")
         sending = alice.send(bob, *(through if whose == "sender" else []), large / "file")
-        until(lambda: biggest(bob.inbox) >= SIZE // 4, 30, "a quarter of it")
+        until(lambda: content.largest(bob.inbox) >= SIZE // 4, 30, "a quarter of it")
         forwarder.cut(1)
         sending.expect(0, 60)
         receiving.wait_for("received ", 5)
@@ -315,6 +311,31 @@ def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
     relay.process.signal(signal.SIGCONT)
     for process in (receiving, sending):
         process.wait_for("reconnected", 30)
+
+
+@pytest.mark.slow
+def test_a_node_that_does_not_answer_is_left_for_another(certs, people, tmp_path):
+    """It is still there, and answers pings: only one request was lost, and nobody is told that somebody has cancelled."""
+    (tmp_path / "file").write_bytes(b"heard")
+    alice, bob, carol = people("alice", "bob", "carol")
+    manifest = protocol.pack(v=0, name="file", size=5, attempt=protocol.b64(os.urandom(16)))
+    with (
+        FakeRelay(certs, unheard=["offer"]) as offers,
+        FakeRelay(certs, unheard=["presence"]) as presences,
+        FakeRelay(certs, unheard=["accept"], ring=manifest) as accepts,
+    ):
+        sending = alice.send("dave", "--server", offers.url, tmp_path / "file")
+        receiving = bob.receive("--server", presences.url, ready=False)
+        accepting = carol.receive("--server", accepts.url, ready=False)
+        sending.expect(0, 45)
+        assert offers.content == b"heard" and len({offer["manifest"]["attempt"] for offer in offers.offers}) == 1
+        receiving.wait_for("ready to receive", 15)
+        accepting.wait_for("reconnected", 15)
+        until(lambda: accepts.heard.count("accept") == 2, 5, lambda: accepts.heard)
+        assert offers.logins == presences.logins == accepts.logins == 2 and "cancel" not in accepts.heard, accepts.heard
+        for process in (sending, receiving, accepting):
+            assert process.err().count("reconnecting: ") == process.err().count("reconnected") == 1, process.tail()
+        assert accepting.err().count(' offers "file"') == 1, "it is the same offer"
 
 
 def test_a_receiver_that_has_everything_need_not_fetch_it(own_relay, tmp_path):

@@ -89,6 +89,8 @@ def test_descriptors_and_memory_return_to_where_they_were(own_relay):
 
 def test_a_receiver_that_never_reads_costs_little(own_relay):
     relay = own_relay(registration="open", level="notice")
+    # What kernels hold between the two: a buffer at both ends of both connections. The processes hold less than the rest.
+    held = 2 * (measure.receive_buffer() + measure.send_buffer()) + 8 * content.MiB
 
     def stalled():
         with Pair(relay, timeout=30) as pair:
@@ -96,7 +98,7 @@ def test_a_receiver_that_never_reads_costs_little(own_relay):
             before = relay.resident()
             upload.socket.settimeout(2)
             try:
-                while upload.sent < 64 * content.MiB:
+                while upload.sent < 2 * held:
                     upload.sent += upload.socket.send(bytes(65_536))
             except TimeoutError:
                 pass
@@ -107,4 +109,4 @@ def test_a_receiver_that_never_reads_costs_little(own_relay):
     rounds = [stalled() for _ in range(3)]
     sent, grown = (min(values) for values in zip(*rounds))
     assert grown <= 256 * 1024, f"grew by at least {grown // 1024} KiB: {rounds}"
-    assert sent <= 8 * content.MiB, f"at least {sent / content.MiB:.1f} MiB accepted: {rounds}"
+    assert sent <= held, f"at least {sent / content.MiB:.1f} MiB accepted: {rounds}"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a relay may answer to a sender: another address for the bytes, not now, come again."""
 
-import socket
 import ssl
 
 import pytest
 
 from harness import certificates
 from harness.fake import FakeRelay
+from harness.listener import closed_port
 from harness.proxy import Proxy
 
 BODY = b"steered content"
@@ -32,12 +32,6 @@ def alice(people, tmp_path):
     """Somebody with a profile and a file."""
     (tmp_path / "file").write_bytes(BODY)
     return people("alice")
-
-
-def closed_port():
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return closed.getsockname()[1]
 
 
 def send(alice, relay, tmp_path, **options):
@@ -139,9 +133,10 @@ def test_refusals_without_end_end_at_the_timeout(fake, alice, tmp_path):
     assert 2 <= len(relay.offers) < 200
 
 
-@pytest.mark.parametrize("code", ["unknown_peer", "peer_offline", "transfer_exists", "not_now"])
-def test_a_refusal_that_is_final_is_final(fake, alice, tmp_path, code):
+@pytest.mark.parametrize(
+    "code, status", [("unknown_peer", 69), ("peer_offline", 69), ("transfer_exists", 76), ("not_now", 76)]
+)
+def test_a_refusal_that_is_final_is_final(fake, alice, tmp_path, code, status):
     relay = fake(refusals=[code] * 2)
-    sending = send(alice, relay, tmp_path)
-    assert sending.wait(5) in (69, 76), sending.tail()
+    send(alice, relay, tmp_path).expect(status, 5)
     assert len(relay.offers) == 1

@@ -161,11 +161,12 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     terminal.started()
     bob.wait_online(receiving)
     sending = alice.send(bob, tmp_path / "file")
-    terminal.wait_for(alice.name)
+    terminal.wait_for("[y/N]")
+    asked = len(terminal.seen())
     sending.signal(signal.SIGINT)
     assert sending.wait(2) != 0
-    before = len(terminal.seen())
-    until(lambda: len(terminal.seen()) > before, 5, "the terminal says that the sender is gone")
+    gone = f'not received: "file" from {alice.name}'
+    until(lambda: gone in terminal.seen()[asked:], 5, lambda: f"the sender is gone: {terminal.seen()[asked:]!r}")
     (tmp_path / "second").write_bytes(b"y")
     again = alice.send(bob, tmp_path / "second")
     terminal.wait_for("second")
@@ -202,11 +203,58 @@ def test_a_restart_of_the_relay_asks_nobody_twice(own_relay, large):
     assert terminal.seen().count("reconnected") == 2
 
 
-def test_ctrl_c_typed_at_the_terminal_ends_receive(people):
+def test_ctrl_c_typed_at_the_terminal_ends_a_receiver_that_waits(people):
     bob = people("bob")
-    receiving = bob.receive("--from", "somebody", once=False)
-    receiving.signal(signal.SIGINT)
-    assert receiving.wait(2) >= 0, "killed rather than ended"
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, prefix=Terminal.own, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    terminal.type("\x03")
+    receiving.expect(130, 2)
+    # There is nothing to say: nothing was on its way.
+    assert rendered(terminal.seen()) == [f"ready to receive as {bob.name}", "^C"]
+
+
+def test_ctrl_c_typed_at_the_terminal_is_told_to_both(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, prefix=Terminal.own, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    sending = alice.send(bob, tmp_path / "file")
+    terminal.wait_for("[y/N]")
+    terminal.type("\x03")
+    receiving.expect(130, 2)
+    terminal.wait_for(f'not received: "file" from {alice.name}: interrupted')
+    sending.expect(77, 2)
+    assert f"{bob.name} interrupted it" in sending.err(), sending.tail()
+
+
+def test_ctrl_c_typed_at_the_terminal_ends_a_sender(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    terminal = Terminal()
+    sending = alice.run("send", bob.name, tmp_path / "file", prefix=Terminal.own, **terminal.streams())
+    terminal.started()
+    terminal.wait_for("waiting")
+    terminal.type("\x03")
+    sending.expect(130, 2)
+    terminal.wait_for(f'not delivered: "file" to {bob.name}: interrupted')
+
+
+def test_ctrl_c_at_the_secret_question_gives_the_echo_back(own_relay, tmp_path):
+    relay = own_relay(registration="invite")
+    alice = relay.person("alice", tmp_path, login=False)
+    terminal = Terminal()
+    asking = alice.run("login", relay.url, "--name", alice.name, "--ca", relay.ca, **terminal.streams())
+    terminal.wait_for("Invitation for ")
+    assert not terminal.echoes(), "what is typed would be seen"
+    asking.signal(signal.SIGINT)
+    assert asking.wait(2) == 130, terminal.seen()
+    assert terminal.echoes(), "the terminal is left as it was found"
+    # The system puts a terminal right that nobody has open any more, so this side's copy stays until here.
+    terminal.started()
 
 
 def test_exec_runs_for_each_file(people, tmp_path):
@@ -221,3 +269,16 @@ def test_exec_runs_for_each_file(people, tmp_path):
     assert seen["RELAY_FROM"] == alice.name and seen["RELAY_SIZE"] == "10"
     assert os.path.basename(seen["RELAY_FILE"]) == "$(touch owned).txt" and len(seen["RELAY_TRANSFER"]) == 22
     assert not (bob.home / "owned").exists()
+
+
+@pytest.mark.parametrize(("trap", "ignored"), [("", set()), ("trap '' HUP; ", {signal.SIGHUP})], ids=["none", "HUP"])
+def test_exec_finds_the_signals_as_they_were(people, tmp_path, trap, ignored):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "file").write_bytes(b"x")
+    prefix = ("sh", "-c", trap + 'exec "$@"', "sh")
+    receiving = bob.receive("--exec", "grep ^SigIgn /proc/self/status > seen", sender=alice.name, prefix=prefix)
+    alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 10)
+    mask = int((bob.home / "seen").read_text().split()[1], 16)
+    ours = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)
+    assert {number for number in ours if mask & 1 << (number - 1)} == ignored

@@ -111,18 +111,7 @@ def no_pong(relay):
     """A control connection whose client never answers a ping; seconds until it is closed."""
     with raw.Connection(relay.address, relay.ca, timeout=70) as connection:
         identity = protocol.Identity("silent-one")
-        connection.send(
-            raw.request(
-                "GET",
-                "/ws",
-                "Connection: Upgrade",
-                "Upgrade: websocket",
-                "Sec-WebSocket-Version: 13",
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-                "Sec-WebSocket-Protocol: relay.v1",
-                host=f"127.0.0.1:{relay.port}",
-            )
-        )
+        connection.send(raw.upgrade(host=f"127.0.0.1:{relay.port}"))
         assert connection.head().status == 101
         while b'"challenge"' not in connection.buffer:
             connection.receive()

@@ -79,6 +79,19 @@ import Testing
         #expect(joined.client.recorder.errors.map(\.code) == [.certificateExpired])
     }
 
+    @Test func theSubjectOfACertificateIsNoName() throws {
+        let files = try TestCertificates()
+        let context = try TLSContext.server(
+            certificateChain: try files.withoutAlternativeNames(), privateKey: files.serverKey,
+            applicationProtocols: [])
+        let joined = try JoinedChannels(
+            client: TLSHandler(
+                client: try .client(trust: .file(files.ca), applicationProtocols: []), serverName: .dns("localhost")),
+            server: TLSHandler(server: context))
+        try joined.pump()
+        #expect(joined.client.recorder.errors.map(\.code) == [.nameMismatch])
+    }
+
     @Test func aClientWithoutACommonProtocolIsRefused() throws {
         let joined = try JoinedChannels(
             client: TLSHandler(client: try Fixture.client(protocols: ["h2"]), serverName: .dns("localhost")),

@@ -47,6 +47,17 @@ package final class TestCertificates: Sendable {
         return certificate
     }
 
+    /// A certificate of the same key, signed by the same authority, whose only name is its subject's: `localhost`.
+    package func withoutAlternativeNames() throws -> String {
+        let (request, certificate) = (directory.file("subject.csr"), directory.file("subject.pem"))
+        try openssl(["req", "-new", "-key", serverKey, "-subj", "/CN=localhost", "-out", request])
+        try openssl([
+            "x509", "-req", "-days", "1", "-in", request, "-CA", ca, "-CAkey", directory.file("ca.key"),
+            "-set_serial", "8", "-out", certificate,
+        ])
+        return certificate
+    }
+
     private func openssl(_ arguments: [String]) throws {
         let result = try ChildProcess.runBlocking("openssl", arguments)
         guard result.status == 0 else { throw ChildProcess.Failure(description: result.errors) }

@@ -57,7 +57,13 @@ class Cluster(Relay):
             env={"RELAY_REGISTRATION": self.registration, "RELAY_LOG_LEVEL": "debug", **(env or {})},
             stdin=subprocess.PIPE,
         )
-        until(self._is_up, STARTING, lambda: f"the cluster is up\n{self.process.tail()}")
+        try:
+            until(self._is_up, STARTING, lambda: f"the cluster is up\n{self.process.tail()}")
+        except BaseException:
+            # Nobody else knows of it yet.
+            self.process.signal(signal.SIGTERM)
+            self.process.wait(30)
+            raise
         lines = self.variables_file.read_bytes().decode().split("\0")
         self.variables = dict(line.split("=", 1) for line in lines if line)
         self.directory = pathlib.Path(self.variables["RELAY_CLUSTER_DIR"])
@@ -83,6 +89,11 @@ class Cluster(Relay):
     def pids(self):
         """The nodes' process ids, as they were at the start."""
         return [int(pid) for pid in self.variables["RELAY_NODE_PIDS"].split()]
+
+    @property
+    def redis_url(self):
+        """Redis, with its password."""
+        return self.variables["RELAY_REDIS"]
 
     def log_of(self, part):
         """What a part (`n1`, `balancer`, `redis`) has printed."""

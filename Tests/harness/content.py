@@ -42,6 +42,18 @@ def sha256(path):
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
+def largest(folder):
+    """How large the largest file below `folder` is, while others write and remove files there."""
+    largest = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                largest = max(largest, os.lstat(os.path.join(where, name)).st_size)
+            except FileNotFoundError:
+                continue
+    return largest
+
+
 def listing(folder):
     """Everything below `folder`: relative path (bytes) to size."""
     found = {}

@@ -3,7 +3,7 @@
 
 import contextlib
 import json
-import socket
+import os
 import ssl
 import threading
 
@@ -11,6 +11,7 @@ from websockets.frames import Opcode
 from websockets.server import ServerProtocol
 
 from . import records
+from .listener import Listener
 from .protocol import b64, pack, unpack
 from .waiting import until
 
@@ -21,13 +22,17 @@ class FakeRelay:
     `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None).
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
+    `unheard` are the types of messages of which the first is not answered.
+    `ring` is the payload of an offer that everybody who is present is rung with.
+    `heard` are the types of all messages that came.
     `uploads` are the uploads that were asked for: (port they came to, token)."""
 
-    host = "127.0.0.1"
+    host = Listener.host
 
-    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0):
+    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=(), ring=None):
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
-        self.busy, self._isGone = busy, False
+        self.busy, self._isGone, self.unheard = busy, False, list(unheard)
+        self.ring, self.heard = ring, []
         self.uploads, self.offers, self.logins, self.content = [], [], 0, None
         self.token = b64(b"t" * 32)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -49,16 +54,9 @@ class FakeRelay:
 
     def listen(self, context=None):
         """Opens one more port (with another certificate, if that is wanted) and returns its number."""
-        listener = socket.create_server((self.host, 0))
+        listener = Listener(lambda client: self._serve(client, context or self._context))
         self._listeners.append(listener)
-        threading.Thread(target=self._accept, args=(listener, context or self._context), daemon=True).start()
-        return listener.getsockname()[1]
-
-    def _accept(self, listener, context):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                threading.Thread(target=self._serve, args=(client, context), daemon=True).start()
+        return listener.port
 
     def _serve(self, client, context):
         port = client.getsockname()[1]
@@ -138,6 +136,10 @@ class FakeRelay:
 
     def _answer(self, channel, protocol, message):
         id = message["id"]
+        self.heard.append(message["type"])
+        if message["type"] in self.unheard:
+            self.unheard.remove(message["type"])
+            return
         if message["type"] in ("login", "register"):
             self.logins += 1
             name = message["credentials"]["name"]
@@ -154,3 +156,7 @@ class FakeRelay:
                       url=self.url_of_start or "/upload", payload=pack(v=0, offset=0))
         else:
             self._say(channel, protocol, type="ok", id=id)
+            if message["type"] == "presence" and self.ring:
+                key, transfer = b64(b"k" * 32), b64(os.urandom(16))
+                self._say(channel, protocol, type="ring", id="r9", transfer=transfer, key=key, exchangeKey=key,
+                          payload=self.ring, **{"from": "zoe"})

@@ -5,18 +5,19 @@ import contextlib
 import socket
 import threading
 
+from .listener import Listener
+
 
 class Forwarder:
     """Listens on 127.0.0.1 and connects each connection to `target`, which may change at any time."""
 
-    host = "127.0.0.1"
+    host = Listener.host
 
     def __init__(self, target):
         self.target, self.count, self._open, self._mute = target, 0, {}, set()
         self._lock = threading.Lock()
-        self._listener = socket.create_server((self.host, 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
 
     def __enter__(self):
         return self
@@ -44,26 +45,26 @@ class Forwarder:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                number, self.count = self.count, self.count + 1
-                threading.Thread(target=self._serve, args=(client, number), daemon=True).start()
-
-    def _serve(self, client, number):
+    def _serve(self, client):
+        with self._lock:
+            number, self.count = self.count, self.count + 1
         with client, contextlib.suppress(OSError), socket.create_connection(self.target, 10) as server:
             server.settimeout(None)
             with self._lock:
                 self._open[number] = (client, server)
-            back = threading.Thread(target=self._pump, args=(server, client, None), daemon=True)
+            back = threading.Thread(target=self._pump, args=(server, client, None, number), daemon=True)
             back.start()
             self._pump(client, server, number)
             back.join()
 
-    def _pump(self, source, sink, number):
+    def heard(self, number, piece):
+        """What the target says on connection `number`, before it is passed on: for whoever wants to know."""
+
+    def _pump(self, source, sink, number, back=None):
         with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
+                if back is not None:
+                    self.heard(back, piece)
                 with self._lock:
                     isMute = number in self._mute
                 if not isMute:

@@ -9,6 +9,7 @@ Each event is a dictionary with `at` (seconds of the monotonic clock), `who` and
 | `ended` | `file`, `status` (exit status of the sender) | the same |
 | `stored` | `file`, `sha256` (None: there is no such file) | the same, looking at the disk |
 | `delivered`, `received` | `file`, `sha256` | clients' JSON lines |
+| `leaving` | | the test, before it ends a receiver |
 | `claimed` | `token` (its SHA-256), `status` | raw clients |
 | `took` | `file`, `prefix` (whether the bytes are how the sent ones begin) | raw clients |
 | `lost` | `node`, `incarnation` | the test that kills a node |

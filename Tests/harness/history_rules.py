@@ -43,8 +43,22 @@ def what_came_is_how_it_begins(history):
             yield f"{event['who']} got bytes of {event['file']} that were not sent so"
 
 
+def in_the_middle(history, receiver):
+    """What a receiver has begun and said no end of: the last event of each of its transfers."""
+    last = {}
+    for event in history.events(who=receiver):
+        if event["event"] == "leaving":
+            break
+        if event.get("direction") == "receive":
+            last[event.get("transfer")] = event
+    return [event for event in last.values() if event["event"] in ("offered", "started", "progress", "verifying")]
+
+
 def every_transfer_ends(history):
-    """No transfer is stuck: each one that began has ended before its deadline."""
+    """No transfer is stuck: each sender has ended before its deadline, and no receiver is in the middle when it leaves."""
+    for leaving in history.events("leaving"):
+        for event in in_the_middle(history, leaving["who"]):
+            yield f"{event.get('file')} never ended: {leaving['who']} left at {event['event']}"
     ended = {event["file"]: event for event in history.events("ended")}
     for began in history.events("began"):
         end = ended.get(began["file"])

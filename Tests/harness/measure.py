@@ -41,6 +41,31 @@ def connections(pid):
     return sorted(found)
 
 
+def receive_buffer():
+    """To how many bytes the kernel lets a TCP connection's receive buffer grow."""
+    return _largest("tcp_rmem")
+
+
+def send_buffer():
+    """The same of its send buffer."""
+    return _largest("tcp_wmem")
+
+
+def _largest(name):
+    with open(f"/proc/sys/net/ipv4/{name}") as file:
+        return int(file.read().split()[2])
+
+
+def unread(pid, local, remote):
+    """Bytes in the kernel that the process has not read from the connection between the two ports."""
+    with open(f"/proc/{pid}/net/tcp") as file:
+        for line in file.readlines()[1:]:
+            fields = line.split()
+            if _port(fields[1]) == local and _port(fields[2]) == remote:
+                return int(fields[4].partition(":")[2], 16)
+    return 0
+
+
 _STATES = {"01": "established", "04": "FIN-WAIT-1", "05": "FIN-WAIT-2", "08": "CLOSE-WAIT", "09": "LAST-ACK", "0A": "listens"}
 
 

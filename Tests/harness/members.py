@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of a cluster one by one: where they are, how they are, and everything that can be done to them."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
 
-from . import measure
-from .executables import clean_environment
 from .relay import Relay
 from .waiting import until
 
@@ -74,20 +70,6 @@ class Node(Member, Relay):
     def logs(self):
         """What it has printed."""
         return self.cluster.log_of(self.name)
-
-    def status(self):
-        """What `relay-server status --json` says."""
-        done = subprocess.run(
-            [self.binaries / "relay-server", "status", "--json", "--state-dir", self.state],
-            timeout=20, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-            env=clean_environment(self.folder),
-        )
-        assert done.returncode == 0, done
-        return json.loads(done.stdout)
-
-    def descriptors(self):
-        """How many it has open."""
-        return measure.descriptors(self.pid)
 
 
 def tell_haproxy(path, command):

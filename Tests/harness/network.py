@@ -2,7 +2,8 @@
 """Several machines in one: network namespaces on a bridge, and a firewall in between that cuts what a test names.
 
 The thread that enters a Network, and what it starts, is in a namespace of its own with the bridge. Nothing of the
-machine's network is touched, and everything is gone with the processes in it, however they end. It needs root.
+machine's network is touched, and everything is gone with the processes in it, however they end. It needs root, if only in
+a user namespace that has a network of its own already.
 """
 
 import ctypes
@@ -28,7 +29,7 @@ class Network:
 
     def __init__(self, folder):
         if os.geteuid() != 0:
-            pytest.skip("network namespaces need root")
+            pytest.skip("network namespaces need root, or: unshare --user --map-root-user --net COMMAND")
         self.folder, self._hosts, self._numbers = folder, {}, itertools.count(1)
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 

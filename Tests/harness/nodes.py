@@ -18,9 +18,9 @@ from runner.recipe import found  # noqa: E402
 
 
 class LoneNode(Relay):
-    """A node that only this test knows."""
+    """A node that only this test knows. With `steers`, it has a --public-url: itself."""
 
-    def __init__(self, nodes, name, host, *, prefix=(), environment=None):
+    def __init__(self, nodes, name, host="127.0.0.1", *, prefix=(), environment=None, steers=False):
         super().__init__(nodes.binaries, nodes.certs, nodes.folder / name, registration="open", level="debug")
         self.name, self.host, self.prefix = name, host, prefix
         # Kept for as long as the node: it comes back where it was.
@@ -35,7 +35,10 @@ class LoneNode(Relay):
             "RELAY_CLUSTER_CERT": nodes.certs.folder / f"node-{name}.pem",
             "RELAY_CLUSTER_KEY": nodes.certs.folder / f"node-{name}.key",
             "RELAY_CLUSTER_SECRET": nodes.secret,
-        } | (environment or {})
+        }
+        if steers:
+            self.environment["RELAY_PUBLIC_URL"] = f"https://{host}:{int(self._port)}"
+        self.environment |= environment or {}
 
     def start(self, port=0):
         """Starts it and waits until it listens; always on the same port."""
@@ -77,6 +80,10 @@ class Nodes:
         redis = Redis(self.redis_url)
         until(redis.answers, 15, lambda: f"Redis answers\n{self.redis_process.tail()}")
         return redis
+
+    def members(self):
+        """All nodes that were started."""
+        return list(self.nodes)
 
     def start(self, name, host="127.0.0.1", **options):
         """Starts a node."""

@@ -2,9 +2,10 @@
 """Half-made transfers between two Python clients: a token that is real, and the other half where it should be."""
 
 import contextlib
+import hashlib
 import time
 
-from . import protocol, raw
+from . import content, protocol, raw
 from .waiting import until
 
 
@@ -61,6 +62,23 @@ class Pair:
         framing = "Transfer-Encoding: chunked" if size is None else f"Content-Length: {size}"
         upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", framing))
         return offer, download, upload
+
+    def whole(self, size=100_000):
+        """One transfer until it is delivered. Its content differs everywhere: nothing of it comes twice, late or not at all."""
+        offer, download, upload = self.flowing(size)
+        digest, head = hashlib.sha256(), None
+        # In step, so that neither side ever waits for the other.
+        for piece in content.blocks(offer.transfer, size, 65_536):
+            upload.send(piece)
+            head = head or download.head()
+            wait_for_bytes(download, len(piece))
+            assert head.status == 200 and download.buffer == piece
+            digest.update(piece)
+            download.buffer = b""
+        assert upload.answer(method="PUT").status == 200
+        assert download.how_ended() == raw.NOTIFY and not download.buffer
+        self.receiver.delivered(offer.transfer, size, digest.hexdigest())
+        assert offer.delivered(10)["size"] == size
 
 
 def received(connection, timeout=10):

@@ -13,6 +13,12 @@ import threading
 
 from .waiting import TooLate, until
 
+# A run in the background of a script has signals ignored, and so would everything it starts: with a handler of its own,
+# even one that does nothing, what it starts has none.
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
+
 _lock = threading.Lock()
 _all = []
 _test_mark = 0
@@ -145,8 +151,10 @@ class Process:
 
     def kill(self):
         """Kills it and whatever it started, and waits for the end. Harmless when it has ended."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        # Once it was waited for, its number may be somebody else's, unless nobody has it: then the group is what it left.
+        if self.popen.returncode is None or not os.path.exists(f"/proc/{self.pid}"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         if self.popen.poll() is None:
             self.popen.kill()
         self.popen.wait(10)

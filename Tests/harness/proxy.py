@@ -6,16 +6,17 @@ import contextlib
 import socket
 import threading
 
+from .listener import Listener
+
 
 class Proxy:
     """Listens on 127.0.0.1; `asked` are the request lines it was sent, `served` the tunnels it opened."""
 
     def __init__(self, credentials=None):
         self.credentials, self.asked, self.served, self.authorizations = credentials, [], [], []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
         self._open = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
 
     def __enter__(self):
         return self
@@ -25,12 +26,6 @@ class Proxy:
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
         self._open.add(client)

@@ -182,6 +182,21 @@ def request(method, target, *headers, host="127.0.0.1", version="HTTP/1.1", body
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
+def upgrade(*headers, host="127.0.0.1"):
+    """The bytes of a request for a control connection."""
+    return request(
+        "GET",
+        "/ws",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol: relay.v1",
+        *headers,
+        host=host,
+    )
+
+
 def chunked(*pieces, end=True):
     """A chunked body."""
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + (b"0\r\n\r\n" if end else b"")

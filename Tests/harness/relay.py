@@ -2,6 +2,7 @@
 """A running relay-server, and people with profiles at it."""
 
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -117,9 +118,19 @@ class Relay:
         """Everything it has printed."""
         return self.process.out() + self.process.err()
 
+    def status(self):
+        """What `relay-server status --json` says."""
+        done = self.command("status", "--json")
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)
+
     def resident(self):
         """Resident memory in bytes."""
         return measure.resident(self.pid)
+
+    def descriptors(self):
+        """How many it has open."""
+        return measure.descriptors(self.pid)
 
     def invite(self, *arguments):
         """A new invitation code."""

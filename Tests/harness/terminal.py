@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program on a terminal of its own (a pty): what it draws, and what is typed."""
 
+import contextlib
 import fcntl
 import os
 import struct
+import sys
 import termios
 import threading
 
@@ -13,22 +15,25 @@ from .waiting import until
 class Terminal:
     """Hands out standard streams for a Process, and keeps everything that was written to them."""
 
+    #: What the command line begins with if this is to be the process's own terminal, whose Ctrl-C it hears.
+    own = (
+        sys.executable, "-c",
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
+    )
+
     def __init__(self, columns=80, rows=24):
-        self.master, self.slave = os.openpty()
+        master, self.slave = os.openpty()
+        self._master = open(master, "r+b", buffering=0)
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._seen, self._lock = bytearray(), threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        while True:
-            try:
-                piece = os.read(self.master, 65_536)
-            except OSError:
-                return
-            if not piece:
-                return
-            with self._lock:
-                self._seen += piece
+        # Until everybody on the other side is gone.
+        with self._master, contextlib.suppress(OSError):
+            while piece := self._master.read(65_536):
+                with self._lock:
+                    self._seen += piece
 
     def streams(self, stdin=True, stdout=True, stderr=True):
         """Arguments for Process."""
@@ -51,9 +56,13 @@ class Terminal:
             lambda: text.lower() in self.seen().lower(), timeout, lambda: f"{text!r} in {self.seen()[-2000:]!r}"
         )
 
+    def echoes(self):
+        """Whether it shows what is typed."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
     def type(self, text):
         """Types."""
-        os.write(self.master, text.encode())
+        self._master.write(text.encode())
 
 
 def rendered(text, columns=80):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers between real clients, each seen from both sides and on the disk, in a history."""
 
+import contextlib
 import os
 import signal
 import subprocess
 
 from . import content
-from .waiting import background, until
+from .history_rules import in_the_middle
+from .waiting import TooLate, background, until
 
 MiB = content.MiB
 
@@ -18,10 +20,10 @@ class Traffic:
         self.relay, self.folder, self.history = relay, folder, history
         self.people, self.sendings, self.receivers = {}, [], {}
 
-    def person(self, name):
-        """Somebody with a profile, registered the first time."""
+    def person(self, name, at=None):
+        """Somebody with a profile, registered the first time; at one node, if that is said."""
         if name not in self.people:
-            self.people[name] = self.relay.person(name, self.folder)
+            self.people[name] = (at or self.relay).person(name, self.folder)
         return self.people[name]
 
     def receiver(self, name, *arguments):
@@ -65,6 +67,10 @@ class Traffic:
         """Ends the receivers, as their people would."""
         for name, process in self.receivers.items():
             process.signal(signal.SIGCONT)
+            # The sender may hear of the end before the receiver has said so.
+            with contextlib.suppress(TooLate):
+                until(lambda name=name: not in_the_middle(self.history, name), 10, "the receiver is through")
+            self.history.add(name, "leaving")
             process.signal(signal.SIGINT)
             process.wait(15)
             process.watcher.join(5)
@@ -101,14 +107,7 @@ class Sending:
 
     def arrived(self):
         """How many bytes of it the receiver has, in whatever file."""
-        sizes = [0]
-        for where, _, names in os.walk(self._inbox):
-            for name in names:
-                try:
-                    sizes.append(os.lstat(os.path.join(where, name)).st_size)
-                except FileNotFoundError:
-                    continue
-        return max(sizes)
+        return content.largest(self._inbox)
 
     def held(self, some=4 * MiB):
         """Waits until `some` of it has arrived, and freezes the receiver: now it is in the middle. `go_on` thaws it."""

@@ -1,33 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """One fault and everything that is watched around it: traffic, routes, what the nodes use. The history decides."""
 
+import contextlib
+import json
 import signal
+import time
 
 from . import protocol, raw
 from .baseline import Baseline
 from .history import History, digest_of
 from .history_rules import check_history
-from .pairs import Pair, wait_for_bytes
+from .pairs import Pair
 from .redis import Redis, Scanner
 from .traffic import MiB, Traffic
+from .waiting import TooLate, until
 
 # Larger than what sockets and nodes hold on the way: a receiver that does not read leaves it in the middle.
 LARGE = 96 * MiB
 
 
 class Trial:
-    """`with Trial(cluster, folder) as trial:` break something, and let what is on its way end; the rest is done here."""
+    """`with Trial(nodes, folder) as trial:` break something, and let what is on its way end; the rest is done here.
+
+    It takes a Cluster, or Nodes that are announced.
+    """
 
     def __init__(self, cluster, folder):
         self.cluster, self.history = cluster, History()
         self.traffic = Traffic(cluster, folder, self.history)
-        self.redis = Redis(cluster.variables["RELAY_REDIS"])
+        self.redis = Redis(cluster.redis_url)
         self.nodes = cluster.members()
 
     def __enter__(self):
         self._warm_up()
         self._baseline = Baseline(self.nodes, self.history)
-        self._scanner = Scanner(Redis(self.cluster.variables["RELAY_REDIS"]), self.history)
+        self._scanner = Scanner(Redis(self.cluster.redis_url), self.history)
         return self
 
     def __exit__(self, kind, *_):
@@ -80,9 +87,13 @@ class Trial:
 
     def goes_on(self, sending, fault, limit):
         """Waits until the sender's bytes flow again, at most `limit` seconds after the fault."""
+        self.says(sending.sender, "started", fault, limit)
+
+    def says(self, who, event, fault, limit):
+        """Waits until a client has said this, at most `limit` seconds after the fault."""
         since = fault["at"]
         self.history.wait_for(
-            "started", max(0.1, since + limit - self.history.now()), who=sending.sender, where=lambda each: each["at"] > since
+            event, max(0.1, since + limit - self.history.now()), who=who, where=lambda each: since < each["at"] < since + limit
         )
 
     def claim(self, who, connection, start, method, *fields):
@@ -94,20 +105,15 @@ class Trial:
         self.history.add(who, "claimed", token=digest_of(start.token), status=status)
         return status
 
+    def took(self, who, start, sent, download):
+        """Writes down whether what a raw download has got so far, head taken off, is how the sent bytes begin."""
+        self.history.add(who, "took", file=start.transfer, prefix=sent.startswith(download.buffer))
+
 
 def whole(one, other, size):
     """A transfer with the sender and its upload on one node, the receiver and its download on another."""
     with Pair(one, receiver=other, timeout=30) as pair:
-        offer, download, upload = pair.flowing(size)
-        upload.send(b"x" * 65_536)
-        download.head()
-        for _ in range(size // 65_536 - 1):
-            upload.send(b"x" * 65_536)
-            wait_for_bytes(download, 65_536)
-            download.buffer = b""
-        assert upload.answer(method="PUT").status == 200
-        pair.receiver.delivered(offer.transfer, size, "0" * 64)
-        assert offer.delivered(10)["size"] == size
+        pair.whole(size)
 
 
 def refused_code(function):
@@ -128,9 +134,26 @@ def outcome(pair):
         start = pair.receiver.accept(offer.transfer)
         with raw.Connection(pair.download_at.address, pair.download_at.ca) as download:
             download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
-            offer.start(5)
+            # There is no answer before the sender has begun, unless it is a refusal.
+            until(lambda: _started(offer) or _answered(download), 5, "the upload's token")
+            if _answered(download):
+                answer = download.answer()
+                raise protocol.Refused(json.loads(answer.body) if answer else {"code": f"download: {download.ended}"})
 
     return refused_code(course)
+
+
+def _started(offer):
+    try:
+        return offer.start(0.05)
+    except TooLate:
+        return None
+
+
+def _answered(connection):
+    with contextlib.suppress(TimeoutError):
+        connection.receive(time.monotonic())
+    return connection.ended or connection.buffer
 
 
 def works(one, other):

@@ -3,7 +3,8 @@
 
 import socket
 import ssl
-import threading
+
+from .listener import Listener
 
 
 class Upstream:
@@ -15,24 +16,15 @@ class Upstream:
     def __init__(self, certificate, key):
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
         self.requests = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 
     def _serve(self, plain):
         try:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 
 from . import system
 
@@ -12,7 +13,6 @@ RECIPES = pathlib.Path(__file__).resolve().parents[1] / "recipes"
 # Where balancers connect from, so that nodes can tell them from everybody else on the machine.
 SOURCE = "127.0.0.2"
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
-STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
 class Recipe:
@@ -28,6 +28,27 @@ class Recipe:
     def package(self):
         """What Debian calls the program, for scripts/require."""
         return {"haproxy": ("haproxy",), "nginx": ("nginx", "libnginx-mod-stream")}[self.program]
+
+    def require(self):
+        """A Failure that says what is missing on this machine, if anything is."""
+        found(self.program)
+        self._module()
+
+    def _module(self):
+        """The line that loads nginx's stream module, where that is wanted and a file of its own, as in Debian."""
+        if self.name != "nginx":
+            return ""
+        about = subprocess.run(
+            [found("nginx"), "-V"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False
+        ).stdout
+        if "--with-stream=dynamic" in about:
+            folder = re.search(r"--modules-path=(\S+)", about)
+            path = os.path.join(folder[1] if folder else "/usr/lib/nginx/modules", "ngx_stream_module.so")
+            if os.path.exists(path):
+                return f"load_module {path};"
+        elif re.search(r"--with-stream(\s|$)", about):
+            return ""
+        raise system.Failure("nginx has no stream module here: scripts/require libnginx-mod-stream installs it")
 
     @property
     def node_flags(self):
@@ -52,8 +73,7 @@ class Recipe:
             "SOURCE": SOURCE,
             "LOG": "stdout" if self.program == "haproxy" else "/dev/stdout",
             "ERRORS": "stderr",
-            # Debian has the module in a file of its own.
-            "MODULE": f"load_module {STREAM_MODULE};" if os.path.exists(STREAM_MODULE) else "",
+            "MODULE": self._module(),
         }
         suffix = "cfg" if self.program == "haproxy" else "conf"
         lines = []
@@ -66,8 +86,10 @@ class Recipe:
         target.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.program == "haproxy":
             return [found("haproxy"), "-db", "-f", target]
-        # One process, which takes everything with it when it is killed.
-        return [found("nginx"), "-e", "stderr", "-c", target, "-g", "daemon off; master_process off;"]
+        # One process, which takes everything with it when it is killed. It stays who it is; a root who may be nobody else, as
+        # in a user namespace, could not give its folders away.
+        settings = "daemon off; master_process off;" + (" user root root;" if os.geteuid() == 0 else "")
+        return [found("nginx"), "-e", "stderr", "-c", target, "-g", settings]
 
 
 def _put(line, values):

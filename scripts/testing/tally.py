@@ -30,8 +30,16 @@ def excuses(path):
 
 
 def cases(path):
-    """(name, outcome) of each test in a JUnit file; the outcome is passed, failed or skipped."""
-    for case in ElementTree.parse(path).iter("testcase"):
+    """(name, outcome) of each test in a JUnit file; the outcome is passed, failed or skipped.
+
+    A file that is empty or cut, as tests leave it that crash, is one failure.
+    """
+    try:
+        parsed = ElementTree.parse(path)
+    except ElementTree.ParseError as error:
+        yield f"{os.path.basename(path)} (not whole: the tests that write it have crashed; {error})", "failed"
+        return
+    for case in parsed.iter("testcase"):
         name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
@@ -63,11 +71,11 @@ def tally(folder, skips):
                 print(f"skipped: {name}: {allowed[name]}")
             else:
                 failed.append(f"{name} (skipped, and not in {skips})")
-    counted = {"swift test": "unit", "pytest": "processes"}
+    counted = {"swift test": "unit*.xml", "pytest": "processes.xml"}
     for name, status in steps(os.path.join(folder, "steps")):
         if name in counted:
-            path = glob.glob(os.path.join(folder, counted[name] + "*.xml"))
-            ran = [outcome for file in path for _, outcome in cases(file)]
+            files = glob.glob(os.path.join(folder, counted[name]))
+            ran = [outcome for file in files for _, outcome in cases(file)]
             if not ran or (status != 0 and "failed" not in ran):
                 failed.append(f"{name} (exit status {status}, {len(ran)} tests seen)")
         elif status == 0:

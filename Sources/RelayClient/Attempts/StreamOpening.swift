@@ -8,10 +8,14 @@ struct StreamOpening: Sendable {
     private let link: RelayLink
     private let url: String
     private let path: String
+    private let transfer: TransferID
     private let expiry: NIODeadline
 
-    /// - Parameter url: the `url` of the relay's `start`.
-    init(_ role: TransferRole, url: String, link: RelayLink) {
+    /// - Parameters:
+    ///   - url: the `url` of the relay's `start`.
+    ///   - transfer: what it is shown as.
+    init(_ role: TransferRole, url: String, of transfer: TransferID, link: RelayLink) {
+        self.transfer = transfer
         self.link = link
         self.url = url
         path =
@@ -53,7 +57,9 @@ struct StreamOpening: Sendable {
                 case .fail(let error): throw error
                 case .ask(let next, let pause, let attempt):
                     isAway = true
-                    link.reporter.report(.reconnecting(reason: error.summary, attempt: attempt, pause: pause))
+                    link.reporter.report(
+                        .reconnecting(reason: error.summary, attempt: attempt, pause: pause, transfer: transfer)
+                    )
                     try await link.pause(pause)
                     target = next
                 }

@@ -49,27 +49,28 @@ struct Client: Sendable {
         return try RelayURL(text)
     }
 
-    /// How to connect. Throws ``ConnectionError`` when a setting cannot be used.
-    func dialer(authorities: String?) throws -> Dialer {
+    /// How to connect to `relay`. Throws ``ConnectionError`` when a setting that this needs cannot be used.
+    func dialer(to relay: RelayURL, authorities: String?) throws -> Dialer {
         do {
             let trust = authorities.map(TLSTrust.file) ?? .system
-            return Dialer(
-                proxies: try ProxySettings(environment: environment.variables),
+            let dialer = Dialer(
+                proxies: ProxySettings(environment: environment.variables),
                 tls: try TLSContext.client(trust: trust, applicationProtocols: ["http/1.1"]),
                 group: MultiThreadedEventLoopGroup.singleton
             )
+            _ = try dialer.proxy(for: relay.endpoint)
+            return dialer
         } catch let error as TLSError {
             throw ConnectionError(settings: error)
-        } catch let error as Proxy.Malformed {
-            throw ConnectionError(proxy: error)
         }
     }
 
     /// Everything a session needs, from the profile.
     func link() throws -> RelayLink {
         let profile = try profile()
+        let relay = try relay(of: profile)
         return RelayLink(
-            relay: try relay(of: profile), dialer: try dialer(authorities: authorities ?? profile.caPath),
+            relay: relay, dialer: try dialer(to: relay, authorities: authorities ?? profile.caPath),
             identity: Identity(profile), reporter: reporter, interruption: interruption
         )
     }

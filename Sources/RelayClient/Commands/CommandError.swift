@@ -24,7 +24,6 @@ struct CommandError: Error, Hashable, Sendable, CustomStringConvertible {
         case let error as ProfileError:
             self.init(error.description, status: ExitStatus(rawValue: error.exitCode) ?? .configuration)
         case let error as RelayURL.Malformed: self.init(ConnectionError(url: error))
-        case let error as Proxy.Malformed: self.init(ConnectionError(proxy: error))
         case is CancellationError: self.init("interrupted", status: .interrupted)
         default: self.init("an unexpected error: \(error)", status: .inputOutput)
         }

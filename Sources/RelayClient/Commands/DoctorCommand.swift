@@ -24,7 +24,7 @@ struct DoctorCommand: AsyncParsableCommand {
             do {
                 let profile = try client.profile()
                 let relay = try client.relay(of: profile)
-                var dialer = try client.dialer(authorities: client.authorities ?? profile.caPath)
+                var dialer = try client.dialer(to: relay, authorities: client.authorities ?? profile.caPath)
                 show(.settings, "\(profile.name) at \(relay)", true)
                 dialer.observer = { step, text in
                     passed.withLockedValue { _ = $0.insert(step) }
@@ -35,6 +35,8 @@ struct DoctorCommand: AsyncParsableCommand {
                     try await ControlConnection.open(relay, dialer: ready, identity: Identity(profile))
                 }
                 await connection.close()
+            } catch let error as CancellationError {
+                throw error  // No step has failed.
             } catch {
                 let problem = CommandError(error)
                 let step = (error as? ConnectionError)?.step ?? .settings

@@ -24,7 +24,7 @@ struct Entrant: Sendable {
 
     private func attempt(_ invitation: InvitationCode?) async throws {
         let connection = try await client.interruption.bounded {
-            try await ControlConnection.open(relay, dialer: dialer, identity: identity) { _ in .register(invitation) }
+            try await ControlConnection.open(relay, dialer: dialer, identity: identity, entrance: .register(invitation))
         }
         await connection.close()
     }

@@ -14,9 +14,9 @@ enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
     case noInput = 66
     /// The relay, or the peer, cannot be reached or is gone.
     case unreachable = 69
-    /// The output cannot be created or has no room.
+    /// The output cannot be created.
     case cannotCreate = 73
-    /// Reading or writing failed half-way.
+    /// Reading or writing failed half-way, or there is no room.
     case inputOutput = 74
     /// Gave up trying again; the same command may work later.
     case gaveUp = 75

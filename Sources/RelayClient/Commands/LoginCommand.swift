@@ -8,7 +8,13 @@ struct LoginCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "login",
         abstract: "Make a name on a relay your own, and remember both.",
-        discussion: "The invitation can come from --invite, from RELAY_INVITE, or be typed when asked for."
+        discussion: """
+            Examples:
+              relay-client login https://relay.example.com --name alice
+              relay-client login https://relay.example.com:8443 --name alice --ca ca.pem
+
+            The invitation can come from --invite, from RELAY_INVITE, or be typed when asked for.
+            """
     )
 
     @OptionGroup var global: GlobalOptions
@@ -27,7 +33,7 @@ struct LoginCommand: AsyncParsableCommand {
             let relay = try RelayURL(url)
             // Both before any key is made: a mistyped command leaves nothing behind.
             let invitation = try code(client)
-            let dialer = try client.dialer(authorities: client.authorities)
+            let dialer = try client.dialer(to: relay, authorities: client.authorities)
             try refuseAnotherName(client)
             let profile = try Profile.create(
                 directory: client.directory, name: name, server: relay.description, caPath: client.authorities

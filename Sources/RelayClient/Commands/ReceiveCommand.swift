@@ -9,6 +9,12 @@ struct ReceiveCommand: AsyncParsableCommand {
         commandName: "receive",
         abstract: "Receive what others send, after asking.",
         discussion: """
+            Examples:
+              relay-client receive --output ~/Downloads
+              relay-client receive --from alice --yes --max-size 2G
+              relay-client receive --from alice --yes --once --output - | tar x
+              relay-client receive --from alice --yes --exec 'clamscan "$RELAY_FILE"'
+
             Files never overwrite others. The command of --exec finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and \
             RELAY_TRANSFER in its environment.
             """
@@ -61,7 +67,7 @@ struct ReceiveCommand: AsyncParsableCommand {
             )
             do {
                 try await session.run()
-            } catch  where isOnce && session.hasReported {
+            } catch  where session.hasReported {
                 throw ExitCode(CommandError(error).status.rawValue)
             } catch is CancellationError {
                 throw ExitCode(ExitStatus.interrupted.rawValue)

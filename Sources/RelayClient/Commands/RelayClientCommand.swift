@@ -10,6 +10,12 @@ struct RelayClientCommand: AsyncParsableCommand {
         commandName: "relay-client",
         abstract: "Sends files to people behind any NAT, through a relay that keeps nothing.",
         discussion: """
+            Examples:
+              relay-client login https://relay.example.com --name alice
+              relay-client receive --output ~/Downloads
+              relay-client send bob report.pdf
+              relay-client doctor
+
             Exit statuses: 0 done; 64 usage; 65 what arrived is not what was sent; 66 the input cannot be read; 69 relay or \
             peer not reachable, or gone; 73 the output cannot be created; 74 reading or writing failed, or no room; \
             75 gave up waiting or retrying; 76 protocol error; 77 refused or not allowed; 78 configuration; 130 interrupted.

@@ -8,7 +8,15 @@ struct SendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "send",
         abstract: "Send files to somebody, and wait until they have arrived.",
-        discussion: "Prints \"delivered\" only when the receiver has verified and stored the file."
+        discussion: """
+            Examples:
+              relay-client send bob report.pdf
+              relay-client send bob,carol --timeout 1h *.jpg
+              tar c photos | relay-client send bob -
+
+            Prints "delivered" only when the receiver has verified and stored the file. Receivers who are there come first; \
+            each of the others is waited for at the end, once for all of his files.
+            """
     )
 
     @OptionGroup var global: GlobalOptions
@@ -22,7 +30,7 @@ struct SendCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-wait"), help: "Fail at once when the receiver is not receiving.")
     var doesNotWait = false
 
-    @Option(help: "How long to wait for the relay and the receiver before giving up, such as 30s, 10m or 24h.")
+    @Option(help: "How long to wait for the relay, or for a receiver, before giving up, such as 30s, 10m or 24h.")
     var timeout = TimeSpan.tenMinutes
 
     func validate() throws {
@@ -36,19 +44,22 @@ struct SendCommand: AsyncParsableCommand {
     func run() async throws {
         try await Client.run(global) { client in
             // Every file is looked at before anybody is bothered.
-            let jobs = try jobs()
+            var order = SendOrder(try jobs(), waits: !doesNotWait)
             var session = SendSession(link: try client.link(), patience: timeout.amount)
             var status = ExitStatus.done
-            for job in jobs {
+            while let (job, waits) = order.next() {
                 do {
-                    let summary = try await session.send(job)
+                    let summary = try await session.send(job, waits: waits)
                     client.reporter.report(.delivered(job.transfer, bytes: summary.size, sha256: summary.hex))
                 } catch {
+                    if case .peerOffline? = (error as? TransferFailure)?.code, order.postpone(job) { continue }
                     let problem = CommandError(error)
                     let code = (error as? TransferFailure)?.code.rawValue ?? problem.status.code
+                    client.reporter.report(.introduced(job.label))
                     client.reporter.report(.failed(job.transfer, code: code, message: problem.description))
                     if status == .done { status = problem.status }
                 }
+                job.source.close()
                 if client.interruption.isInterrupted {
                     status = .interrupted
                     break
@@ -65,7 +76,7 @@ struct SendCommand: AsyncParsableCommand {
                 let source: any ContentSource =
                     path == "-"
                     ? StandardInputSource(name: Defaults.standardInputName) : try FileSource.open(path)
-                return SendJob(peer: peer, source: source, waits: !doesNotWait)
+                return SendJob(peer: peer, source: source)
             }
         }
     }

@@ -10,12 +10,14 @@ import Musl
 import Darwin
 #endif
 
-/// Turns the first SIGINT, SIGTERM or SIGHUP into an interruption. The second one ends the process as ever.
+/// Turns the first SIGINT, SIGTERM or SIGHUP into an interruption. The second one ends the process as ever. What whoever
+/// started this process has it ignore (`nohup`, a script's background job) stays ignored.
 struct Signals {
     private let sources: [any DispatchSourceSignal]
 
     init(interruption: Interruption) {
-        sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+        let ignored = InheritedSignals.ignored
+        sources = [SIGINT, SIGTERM, SIGHUP].filter { number in !ignored.contains(number) }.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {

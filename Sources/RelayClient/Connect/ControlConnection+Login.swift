@@ -14,16 +14,13 @@ extension ControlConnection {
 
     /// Connects, upgrades and logs in.
     ///
-    /// - Parameter invitation: asked for a way in once the relay has said who may register.
     /// - Returns: a connection whose messages begin behind `welcome`.
     static func open(
-        _ relay: RelayURL, dialer: Dialer, identity: Identity,
-        entrance: @Sendable (ServerMessage.Registration) async throws(ConnectionError) -> Entrance = { _ in .login }
+        _ relay: RelayURL, dialer: Dialer, identity: Identity, entrance: Entrance = .login
     ) async throws(ConnectionError) -> ControlConnection {
         let connection = try await upgrade(relay, dialer: dialer)
         do {
             let challenge = try await connection.challenge()
-            let entrance = try await entrance(challenge.registration)
             let welcome = try await connection.logIn(identity, challenge: challenge, entrance: entrance)
             dialer.observer(.login, "as \(welcome.name)")
             return connection

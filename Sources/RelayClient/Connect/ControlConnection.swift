@@ -15,12 +15,6 @@ final class ControlConnection: Sendable {
     private let lastRequest = NIOLockedValueBox(UInt64(0))
     private let outbox = NIOLockedValueBox(Outbox())
 
-    /// What waits until the relay's limit allows it.
-    private struct Outbox {
-        var budget = MessageBudget()
-        var waiting: [ClientMessage] = []
-    }
-
     private init(relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages) {
         self.relay = relay
         self.channel = channel
@@ -71,33 +65,19 @@ final class ControlConnection: Sendable {
     func post(_ message: ClientMessage) {
         // The relay does not count these, and an old one is worth nothing.
         if case .progress = message { return write(message) }
-        let mayGo = outbox.withLockedValue { outbox in
-            outbox.waiting.append(message)
-            return outbox.waiting.count == 1
-        }
-        if mayGo { drain() }
+        if outbox.withLockedValue({ outbox in outbox.add(message) }) { drain() }
     }
 
     /// Sends what may be sent, and comes back for the rest.
     private func drain() {
         while true {
-            let (message, pause): (ClientMessage?, NIODeadline?) = outbox.withLockedValue { outbox in
-                guard let first = outbox.waiting.first else { return (nil, nil) }
-                if let pause = outbox.budget.take(now: .now()) { return (nil, pause) }
-                return (first, nil)
-            }
-            if let pause {
+            switch outbox.withLockedValue({ outbox in outbox.next(now: .now()) }) {
+            case .send(let message): write(message)
+            case .wait(let pause):
                 _ = channel.eventLoop.scheduleTask(deadline: pause) { self.drain() }
                 return
+            case .nothing: return
             }
-            guard let message else { return }
-            write(message)
-            // Only now: until then a message that is posted meanwhile leaves the sending to this loop.
-            let isDone = outbox.withLockedValue { outbox in
-                outbox.waiting.removeFirst()
-                return outbox.waiting.isEmpty
-            }
-            if isDone { return }
         }
     }
 

@@ -24,7 +24,7 @@ struct Dialer: Sendable {
         to endpoint: Endpoint, userTimeout: TimeAmount,
         install: @escaping @Sendable (any Channel) throws -> Void
     ) async throws(ConnectionError) -> any Channel {
-        let proxy = proxies.proxy(for: endpoint)
+        let proxy = try proxy(for: endpoint)
         let channel = try await open(proxy?.endpoint ?? endpoint, proxy: proxy, userTimeout: userTimeout)
         do {
             if let proxy { try await tunnel(through: proxy, to: endpoint, on: channel) }
@@ -33,6 +33,15 @@ struct Dialer: Sendable {
         } catch {
             channel.close(promise: nil)
             throw error
+        }
+    }
+
+    /// The proxy on the way to `endpoint`, if there is one.
+    func proxy(for endpoint: Endpoint) throws(ConnectionError) -> Proxy? {
+        do {
+            return try proxies.proxy(for: endpoint)
+        } catch {
+            throw ConnectionError(proxy: error)
         }
     }
 

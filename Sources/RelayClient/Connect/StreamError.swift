@@ -64,9 +64,10 @@ extension StreamError {
     /// The same in the words of the transfer machines.
     func failure(as role: TransferRole) -> StreamFailure {
         switch self {
-        case .connection, .cut: .cut
+        // No answer is no verdict: it may be tried again, as after a cut.
+        case .connection, .cut, .silent: .cut
         case .refused(let answer): .refused(status: answer.status, code: code(as: role))
-        case .silent, .badAddress: .refused(status: 0, code: code(as: role))
+        case .badAddress: .refused(status: 0, code: code(as: role))
         }
     }
 }

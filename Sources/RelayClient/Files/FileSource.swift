@@ -4,8 +4,9 @@ import Glibc
 import NIOCore
 import Synchronization
 
-/// One regular file to send. It has to stay as it was when it was opened: a file that grows, shrinks or is written to
-/// meanwhile is reported instead of sent as something that never existed.
+/// One regular file to send. It has to stay as it was when it was first looked at: a file that grows, shrinks, is written
+/// to or replaced meanwhile is reported instead of sent as something that never existed. Held open only from its first
+/// read to ``close()``, so that any number of files can wait for their turn.
 final class FileSource: ContentSource {
     let name: String
     let size: UInt64?
@@ -14,11 +15,13 @@ final class FileSource: ContentSource {
 
     private let path: String
     private let shownPath: String
-    private let opened: Version
+    private let version: Version
     private let state: Mutex<State>
 
     private struct State {
+        /// Nil before the first read, and once it is closed.
         var file: OpenFile?
+        var isClosed = false
         var offset: Int64 = 0
     }
 
@@ -37,13 +40,12 @@ final class FileSource: ContentSource {
         }
     }
 
-    /// Opens the file at `path`, following links because the person named it. Throws ``FileError`` with
+    /// Looks at the file at `path`, following links because the person named it. Throws ``FileError`` with
     /// `cannotRead` when there is none, it may not be read, or it is not a regular file.
     static func open(_ path: String) throws -> FileSource {
         let shown = DisplayName.escape(path)
         do {
-            // Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
-            let file = try OpenFile(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            let file = try OpenFile(path, flags: flags)
             let status = try SystemCall.status(of: file.descriptor)
             switch status.st_mode & S_IFMT {
             case S_IFREG: return try FileSource(path: path, shown: shown, file: file, status: status)
@@ -61,22 +63,28 @@ final class FileSource: ContentSource {
                 )
             }
         } catch let failure as SystemFailure {
-            throw FileError(code: .cannotRead, message: "cannot read \"\(shown)\": \(failure)")
+            // Where a byte that is no UTF-8 stood, a replacement stands, and that is another name.
+            let isReplaced = failure.number == ENOENT && path.unicodeScalars.contains("\u{fffd}")
+            let reason =
+                isReplaced ? "its name is not UTF-8: rename it, or send its content through standard input" : nil
+            throw FileError(code: .cannotRead, message: "cannot read \"\(shown)\": \(reason ?? "\(failure)")")
         }
     }
+
+    /// Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
+    private static let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
 
     private init(path: String, shown: String, file: OpenFile, status: stat) throws {
         name = path.split(separator: "/").last.map(String.init) ?? path
         self.path = path
         shownPath = shown
-        opened = Version(status)
+        version = Version(status)
         // Files of /proc and the like say that they are empty and are not: nothing is known about their size.
         var probe: UInt8 = 0
         let looksEmpty = status.st_size == 0
         let hasContent = try looksEmpty && SystemCall.check { unsafe pread(file.descriptor, &probe, 1, 0) } > 0
         size = hasContent ? nil : UInt64(max(0, status.st_size))
-        state = Mutex(State(file: file))
-        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        state = Mutex(State())
     }
 
     func read(max: Int) async throws -> ByteBuffer? {
@@ -94,19 +102,34 @@ final class FileSource: ContentSource {
     func rewind() async throws {
         try await BlockingWork.files.run { [self] in
             var status = stat()
-            guard unsafe stat(path, &status) == 0, Version(status) == opened else { throw changedBetween }
+            guard unsafe stat(path, &status) == 0, Version(status) == version else { throw changedBetween }
             state.withLock { state in state.offset = 0 }
         }
     }
 
     func close() {
-        state.withLock { state in state.file = nil }
+        state.withLock { state in
+            state.file = nil
+            state.isClosed = true
+        }
+    }
+
+    /// The open file; opened now, if it has not been, and then still the one that was looked at.
+    private func file(_ state: inout State) throws -> OpenFile {
+        if let file = state.file { return file }
+        guard !state.isClosed else {
+            throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" went on after it was closed")
+        }
+        guard let file = try? OpenFile(path, flags: Self.flags),
+            Version(try SystemCall.status(of: file.descriptor)) == version
+        else { throw changedBetween }
+        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        state.file = file
+        return file
     }
 
     private func readNext(_ wanted: Int, _ state: inout State) throws -> ByteBuffer? {
-        guard let file = state.file else {
-            throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" went on after it was closed")
-        }
+        let file = try file(&state)
         // One byte past the known end is asked for as well: if it is there, the file has grown.
         let left = size.map { size in size - min(size, UInt64(state.offset)) }
         let length = left.map { left in Int(min(UInt64(wanted), left)) } ?? wanted
@@ -132,7 +155,7 @@ final class FileSource: ContentSource {
     }
 
     private func checkUnchanged(_ file: OpenFile) throws {
-        guard Version(try SystemCall.status(of: file.descriptor)) == opened else { throw changed("was written to") }
+        guard Version(try SystemCall.status(of: file.descriptor)) == version else { throw changed("was written to") }
     }
 
     private var changedBetween: FileError {

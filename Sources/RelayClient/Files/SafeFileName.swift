@@ -21,7 +21,6 @@ struct SafeFileName: Hashable, Sendable {
     /// Makes a safe name out of `offered`; `maximumLength` in bytes is the file system's.
     init(offered: String, maximumLength: Int = Defaults.maximumFileName) {
         var scalars = String.UnicodeScalarView()
-        // Four times as many scalars as bytes fit cannot matter: the rest would be cut off, but for the extension.
         for scalar in offered.unicodeScalars {
             let isUnsafe = scalar == "/" || DisplayName.isDangerous(scalar)
             scalars.append(isUnsafe || (scalar == "." && scalars.isEmpty) ? "_" : scalar)

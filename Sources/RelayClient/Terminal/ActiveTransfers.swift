@@ -30,6 +30,8 @@ struct ActiveTransfers: Sendable {
         var attempt: Int
         /// When that is.
         var next: NIODeadline
+        /// The transfer that all of this is about; nil when it is about all of them.
+        var transfer: TransferID?
     }
 
     private(set) var entries: [Entry] = []
@@ -38,7 +40,11 @@ struct ActiveTransfers: Sendable {
 
     /// Takes in what `report` says. Returns the label of the transfer it is about, also of one that it ends.
     mutating func apply(_ report: TransferReport, now: NIODeadline) -> TransferLabel? {
+        endOutage(with: report)
         switch report {
+        case .introduced(let label):
+            let isKnown = entries.contains { entry in entry.label.transfer == label.transfer }
+            return isKnown ? label : set(label, .waiting)
         case .waiting(let label): return set(label, .waiting)
         case .ringing(let label): return set(label, .ringing)
         case .offered(let label): return set(label, .offered)
@@ -56,8 +62,8 @@ struct ActiveTransfers: Sendable {
         case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
         case .interrupted(let transfer, _): return update(transfer) { entry in entry.phase = .interrupted }
         case .withdrawn(let transfer): return remove(transfer)
-        case .reconnecting(_, let attempt, let pause):
-            outage = Outage(attempt: attempt, next: now + pause)
+        case .reconnecting(_, let attempt, let pause, let transfer):
+            outage = Outage(attempt: attempt, next: now + pause, transfer: transfer)
             return nil
         case .reconnected:
             outage = nil
@@ -125,6 +131,21 @@ struct ActiveTransfers: Sendable {
         values.reduce(0) { sum, value in
             let (next, overflow) = sum.addingReportingOverflow(value)
             return overflow ? .max : next
+        }
+    }
+
+    /// Nobody tries any more for a transfer that is over, or broke.
+    private mutating func endOutage(with report: TransferReport) {
+        guard let transfer = outage?.transfer else { return }
+        switch report {
+        case .delivered(transfer, _, _), .received(transfer, _, _, _), .failed(transfer, _, _),
+            .interrupted(transfer, _),
+            .withdrawn(transfer):
+            outage = nil
+        case .ready, .introduced, .waiting, .ringing, .offered, .started, .progress, .verifying, .delivered, .received,
+            .failed,
+            .interrupted, .withdrawn, .reconnecting, .reconnected, .notice, .warning, .detail:
+            break
         }
     }
 

@@ -47,6 +47,7 @@ struct JSONRenderer: ReportRenderer {
         case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _):
             shown[transfer] = nil
             return true
+        case .introduced: return false
         case .detail: return isVerbose
         case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .interrupted, .withdrawn,
             .reconnecting, .reconnected, .notice, .warning:
@@ -107,6 +108,7 @@ struct JSONRenderer: ReportRenderer {
         private mutating func fill(_ report: TransferReport) {
             switch report {
             case .ready(let own): (event, name) = ("ready", own.rawValue)
+            case .introduced: event = "introduced"
             case .waiting: event = "waiting"
             case .ringing: event = "ringing"
             case .offered: event = "offered"
@@ -121,7 +123,7 @@ struct JSONRenderer: ReportRenderer {
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
             case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
             case .withdrawn(let id): (event, transfer) = ("withdrawn", id)
-            case .reconnecting(let reason, _, let pause):
+            case .reconnecting(let reason, _, let pause, _):
                 (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)
             case .reconnected: event = "reconnected"
             case .notice(let text): (event, message) = ("notice", text)

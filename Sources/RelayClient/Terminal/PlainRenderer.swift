@@ -23,7 +23,8 @@ struct PlainRenderer: ReportRenderer {
         case .detail where !isVerbose: return RenderedText()
         // One line when it begins, and one when it is over.
         case .reconnecting where wasAway: return RenderedText()
-        case .ready, .waiting, .ringing, .offered, .verifying, .failed(nil, _, _), .interrupted, .withdrawn,
+        case .ready, .introduced, .waiting, .ringing, .offered, .verifying, .failed(nil, _, _), .interrupted,
+            .withdrawn,
             .reconnecting, .reconnected, .notice, .warning, .detail:
             break
         }

@@ -2,7 +2,6 @@
 
 import Glibc
 import NIOCore
-import Synchronization
 
 /// Questions to the person at the terminal, one after the other.
 struct Prompt: Sendable {
@@ -40,35 +39,34 @@ struct Prompt: Sendable {
 
     private func answer(to question: String, echoes: Bool, timeout: TimeAmount) async -> String? {
         let deadline = NIODeadline.now() + timeout
-        let cancellation = Cancellation()
+        let echo = TerminalEcho(input)
         return await withTaskCancellationHandler {
             try? await BlockingWork.questions.runAbandonable {
                 guard NIODeadline.now() < deadline else { return nil }
                 reporter?.hold()
                 defer { reporter?.release() }
-                return converse(question, echoes: echoes, deadline: deadline, cancellation: cancellation)
+                return converse(question, echoes: echoes, deadline: deadline, echo: echo)
             }
         } onCancel: {
-            cancellation.isCancelled.store(true, ordering: .relaxed)
+            // Here and now: whoever cancels may end the process before the thread that asks hears of it.
+            echo.release()
         }
     }
 
-    private func converse(
-        _ question: String, echoes: Bool, deadline: NIODeadline, cancellation: Cancellation
-    ) -> String? {
-        let saved = echoes ? nil : silence()
-        defer { if var saved { unsafe tcsetattr(input.descriptor, TCSAFLUSH, &saved) } }
+    private func converse(_ question: String, echoes: Bool, deadline: NIODeadline, echo: TerminalEcho) -> String? {
+        if !echoes { echo.silence() }
+        defer { echo.release() }
         tcflush(input.descriptor, TCIFLUSH)
         write(question)
-        let answer = readLine(deadline: deadline, cancellation: cancellation)
+        let answer = readLine(deadline: deadline, echo: echo)
         if answer == nil || !echoes { write("\n") }
         return answer
     }
 
-    private func readLine(deadline: NIODeadline, cancellation: Cancellation) -> String? {
+    private func readLine(deadline: NIODeadline, echo: TerminalEcho) -> String? {
         var line: [UInt8] = []
         var space = [UInt8](repeating: 0, count: Defaults.maximumAnswer)
-        while NIODeadline.now() < deadline, !cancellation.isCancelled.load(ordering: .relaxed) {
+        while NIODeadline.now() < deadline, !echo.isReleased {
             var waiting = pollfd(fd: input.descriptor, events: Int16(POLLIN), revents: 0)
             guard let ready = try? SystemCall.check({ unsafe poll(&waiting, 1, Self.pollMilliseconds) }) else {
                 return nil
@@ -89,16 +87,6 @@ struct Prompt: Sendable {
     /// How soon a cancelled question lets go of the terminal.
     private static let pollMilliseconds: Int32 = 100
 
-    /// Stops the terminal from showing what is typed; returns how it was before.
-    private func silence() -> termios? {
-        var settings = termios()
-        guard unsafe tcgetattr(input.descriptor, &settings) == 0 else { return nil }
-        let saved = settings
-        settings.c_lflag &= ~tcflag_t(ECHO)
-        unsafe tcsetattr(input.descriptor, TCSAFLUSH, &settings)
-        return saved
-    }
-
     private func write(_ text: String) {
         var text = text
         text.withUTF8 { bytes in try? unsafe SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: output.descriptor) }
@@ -112,10 +100,5 @@ struct Prompt: Sendable {
         // A terminal that controls no session, as some containers have.
         guard isatty(STDIN_FILENO) == 1, let copy = try? SystemCall.check({ dup(STDIN_FILENO) }) else { return nil }
         return OpenFile(descriptor: copy)
-    }
-
-    /// Whether the answer is still wanted.
-    private final class Cancellation: Sendable {
-        let isCancelled = Atomic(false)
     }
 }

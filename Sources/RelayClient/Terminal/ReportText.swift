@@ -15,6 +15,7 @@ enum ReportText {
     static func sentence(for report: TransferReport, label: TransferLabel?) -> String? {
         switch report {
         case .ready(let name): "ready to receive as \(name)"
+        case .introduced: nil
         case .waiting(let label): "\(label.peer) is not receiving now; waiting to send \(what(label))"
         case .ringing(let label): "ringing \(label.peer) for \(what(label))"
         case .offered(let label): "\(label.peer) offers \(what(label))"
@@ -27,7 +28,7 @@ enum ReportText {
         case .interrupted:
             label.map { "interrupted: \(what($0)) from \($0.peer); it begins again when \($0.peer) is back" }
         case .withdrawn: label.map { "the offer of \(what($0)) from \($0.peer) is gone; it may come again" }
-        case .reconnecting(let reason, _, _): "reconnecting: \(DisplayName.line(reason))"
+        case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
         case .reconnected: "reconnected"
         case .notice(let text), .detail(let text): DisplayName.line(text)
         case .warning(let text): "warning: " + DisplayName.line(text)
@@ -39,7 +40,8 @@ enum ReportText {
         switch report {
         case .delivered, .received: .good
         case .failed, .warning: .bad
-        case .ready, .waiting, .ringing, .offered, .started, .progress, .verifying, .interrupted, .withdrawn,
+        case .ready, .introduced, .waiting, .ringing, .offered, .started, .progress, .verifying, .interrupted,
+            .withdrawn,
             .reconnecting,
             .reconnected, .notice, .detail:
             .plain

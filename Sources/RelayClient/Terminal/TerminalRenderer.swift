@@ -32,6 +32,7 @@ struct TerminalRenderer: ReportRenderer {
         case .reconnecting where wasAway: return RenderedText(standardError: drawing(now: now, columns: columns))
         case .waiting, .ringing, .offered, .started, .verifying:
             return RenderedText(standardError: drawing(now: now, columns: columns))
+        case .introduced: return RenderedText()
         case .detail where !isVerbose:
             return RenderedText()
         case .ready, .delivered, .received, .failed, .interrupted, .withdrawn, .reconnecting, .reconnected, .notice,
@@ -61,7 +62,8 @@ struct TerminalRenderer: ReportRenderer {
     }
 
     mutating func finish() -> RenderedText {
-        let text = erased() + heldBack
+        // A question that nobody will answer any more stands at the end of its line.
+        let text = erased() + (isHeld ? "\n" : "") + heldBack
         heldBack = ""
         return RenderedText(standardError: text)
     }

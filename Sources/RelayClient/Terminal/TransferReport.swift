@@ -5,11 +5,13 @@ import WSProtocol
 
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
 ///
-/// A transfer is introduced by a report with its label; the later ones carry its id only. `delivered`, `received` and
+/// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`, `received` and
 /// `failed` end it.
 enum TransferReport: Hashable, Sendable {
     /// This side is logged in under this name and can be offered files.
     case ready(PeerName)
+    /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and peer.
+    case introduced(TransferLabel)
     /// Nobody of that name is receiving; the offer waits.
     case waiting(TransferLabel)
     /// The other side's client is asking its person.
@@ -33,8 +35,9 @@ enum TransferReport: Hashable, Sendable {
     case interrupted(TransferID, message: String)
     /// The offer went before anybody accepted it, for a reason that may pass.
     case withdrawn(TransferID)
-    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`.
-    case reconnecting(reason: String, attempt: Int, pause: TimeAmount)
+    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that is
+    /// asked for `transfer` alone, the end of that transfer is the end of trying too.
+    case reconnecting(reason: String, attempt: Int, pause: TimeAmount, transfer: TransferID? = nil)
     /// The relay was found again, or does it now.
     case reconnected
     /// Anything else worth a line.

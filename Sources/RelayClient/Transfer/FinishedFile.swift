@@ -52,10 +52,10 @@ struct FinishedFile: Hashable, Sendable {
         }
         unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
-        // This process ignores some signals; a shell expects none of that.
+        // This process ignores some signals; a shell expects none of that, but what its caller's caller wants.
         var signals = sigset_t()
         unsafe sigemptyset(&signals)
-        for signal in [SIGPIPE, SIGINT, SIGTERM, SIGXFSZ] { unsafe sigaddset(&signals, signal) }
+        for signal in InheritedSignals.toRestore { unsafe sigaddset(&signals, signal) }
         unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         var arguments: [UnsafeMutablePointer<CChar>?] = unsafe texts(["/bin/sh", "-c", command])

@@ -70,6 +70,8 @@ final class Interruption: Sendable {
         defer {
             forget(registration)
             timer?.cancel()
+            // The caller may end the process: whatever cancelling puts right is put right before.
+            task.cancel()
         }
         for try await value in results { return value }
         throw CancellationError()

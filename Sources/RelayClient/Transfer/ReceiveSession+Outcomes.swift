@@ -9,6 +9,7 @@ extension ReceiveSession {
     mutating func finish(_ id: TransferID, _ outcome: ReceiveMachine.Outcome) {
         guard let reception = receptions.removeValue(forKey: id) else { return }
         order.removeAll { $0 == id }
+        if case .unanswered = outcome { isLeavingNode = true }
         if reception.known != nil { return confirmed(reception, outcome) }
         switch outcome {
         case .received(let isConfirmed): received(reception, isConfirmed: isConfirmed)
@@ -17,13 +18,15 @@ extension ReceiveSession {
             tidyUp(reception)
             let prospect = Prospect(outcome, stream: reception.cause as? StreamError, lost: reception.lost)
             if prospect.isPassing, ending == nil, interrupted(reception, failure) {
-                if case .refused = outcome, !receptions.values.contains(where: \.isRunning) { leaveNode() }
+                if case .refused = outcome { isLeavingNode = true }
                 return
             }
             report(failure, of: reception)
             keepConsent(to: reception, outcome)
-            // An offer that nobody had taken is nothing that could have been received once.
-            if settings.isOnce, reception.sink != nil || reception.cause is FileError {
+            // What went out to standard output cannot be taken back, and nothing may follow half a content there. An
+            // offer that nobody had taken is nothing that could have been received once.
+            let isSpoilt = reception.sink.map { !$0.isRepeatable } ?? false
+            if isSpoilt || settings.isOnce && (reception.sink != nil || reception.cause is FileError) {
                 hasReported = true
                 end(.failure(failure))
             }

@@ -8,11 +8,7 @@ extension ReceiveSession {
     /// Somebody offers something: judge it, or ask.
     mutating func rung(_ ring: ServerMessage.Ring) {
         guard let connection, receptions[ring.transfer] == nil else { return }
-        guard receptions.count < Defaults.mostRings else {
-            return connection.post(
-                .decline(.init(id: connection.nextID(), transfer: ring.transfer, code: .declined))
-            )
-        }
+        guard receptions.count < Defaults.mostRings else { return leaveUnanswered() }
         var timeouts = TransferTimeouts()
         timeouts.explanation = Defaults.explanationTimeout
         let machine = ReceiveMachine(
@@ -23,9 +19,9 @@ extension ReceiveSession {
         var label = TransferLabel(
             transfer: ring.transfer, direction: .receive, peer: ring.from, name: offer?.name ?? "?", size: offer?.size
         )
-        let isAgain = recognize(key, &label)
         // Somebody who waits for one file, and has it, takes no other; another session may.
-        guard isAgain || staysUntil == nil else { return }
+        guard staysUntil == nil || isFinished(key, label) else { return }
+        let isAgain = recognize(key, &label)
         receptions[ring.transfer] = Reception(machine: machine, label: label, key: key, connection: connection)
         order.append(ring.transfer)
         guard offer != nil else { return decided(ring.transfer, .decline(.protocolError)) }
@@ -36,6 +32,19 @@ extension ReceiveSession {
         case .accept: decided(ring.transfer, .accept)
         case .decline(let code): decided(ring.transfer, .decline(code))
         }
+    }
+
+    /// A `decline` would be this person's word, and there was none: the offer rings until another session takes it, this
+    /// one comes back, or its time is over.
+    private mutating func leaveUnanswered() {
+        guard !hasLeftUnanswered else { return }
+        hasLeftUnanswered = true
+        link.reporter.report(
+            .warning(
+                "\(Defaults.mostRings) offers wait for an answer, and more are left unanswered; "
+                    + "answer these, then run receive again"
+            )
+        )
     }
 
     /// Whether this offer was accepted before. If so, it is shown as the transfer that it was.
@@ -54,6 +63,12 @@ extension ReceiveSession {
             other.label.name == label.name, other.label.size == label.size
         else { return false }
         label.transfer = other.label.transfer
+        return true
+    }
+
+    /// Whether its content is here, from an earlier transfer.
+    private func isFinished(_ key: OfferMemory.Key?, _ label: TransferLabel) -> Bool {
+        guard let key, case .finished? = memory.recall(key, name: label.name, size: label.size) else { return false }
         return true
     }
 
@@ -78,8 +93,13 @@ extension ReceiveSession {
     /// Accepts those whose turn it is.
     mutating func startQueued() {
         for id in order {
-            guard receptions.values.count(where: \.isRunning) < settings.output.parallelDownloads else { return }
+            // A node that is being left, and a session that is over, take nothing more.
+            guard connection != nil, ending == nil,
+                receptions.values.count(where: \.isRunning) < settings.parallelDownloads
+            else { return }
             guard let reception = receptions[id], reception.isQueued, !isBusy(reception) else { continue }
+            // The one that was wanted is here.
+            guard staysUntil == nil || isFinished(reception.key, reception.label) else { continue }
             receptions[id]?.isQueued = false
             guard let payload = PayloadCoding.encode(AcceptPayload(offset: 0)) else { continue }
             if let key = reception.key,
@@ -138,7 +158,7 @@ extension ReceiveSession {
         if let key = reception.key { memory.forget(key) }
         let (link, queue, limit) = (link, queue, settings.policy.maximumSize)
         let progress = ProgressPost(reception: reception, reporter: link.reporter)
-        let opening = StreamOpening(.download, url: url, link: link)
+        let opening = StreamOpening(.download, url: url, of: reception.label.transfer, link: link)
         receptions[id]?.work = Task {
             do {
                 let stream = try await opening.run { target in

@@ -31,6 +31,9 @@ struct ReceiveSession {
         var isOnce = false
         /// A command to run for each content.
         var command: String?
+
+        /// How many contents may come at once.
+        var parallelDownloads: Int { isOnce ? 1 : output.parallelDownloads }
     }
 
     let link: RelayLink
@@ -44,6 +47,12 @@ struct ReceiveSession {
     var memory = OfferMemory()
     var connection: ControlConnection?
     var presenceID: RequestID?
+    /// When the relay should have answered that it rings this session; nil once it has.
+    private var presenceDeadline: NIODeadline?
+    /// Whether this node takes nothing, or is not heard: it is left once no download runs.
+    var isLeavingNode = false
+    /// Whether the person was told that there are more offers than this session keeps in mind.
+    var hasLeftUnanswered = false
     /// What is still being tidied up: part files to remove, commands to run.
     var errands: [UInt64: Task<Void, Never>] = [:]
     var errandCount: UInt64 = 0
@@ -78,6 +87,7 @@ struct ReceiveSession {
         connect(after: nil)
         for await event in queue.events {
             handle(event)
+            leaveNodeIfIdle()
             startQueued()
             rearm()
             if ending != nil { break }
@@ -115,6 +125,10 @@ struct ReceiveSession {
             guard let problem = forgotten.problem else { continue }
             link.reporter.report(.failed(forgotten.label.transfer, code: problem.code, message: problem.message))
         }
+        if let presenceDeadline, presenceDeadline <= now {
+            self.presenceDeadline = nil
+            leaveNode()  // Another one may be heard.
+        }
         if let staysUntil, staysUntil <= now, ending == nil { ending = .success(()) }
     }
 
@@ -140,11 +154,14 @@ struct ReceiveSession {
         hasWorked = true
         let id = connection.nextID()
         presenceID = id
+        presenceDeadline = .now() + TransferTimeouts().answer
+        isLeavingNode = false
         connection.post(.presence(.init(id: id, receiving: true)))
     }
 
     /// The relay rings this session from now on.
     private mutating func present() {
+        presenceDeadline = nil
         attempts.connected(now: .now())
         if isAway { link.reporter.report(.reconnected) }
         isAway = false
@@ -154,6 +171,7 @@ struct ReceiveSession {
 
     private mutating func connectionEnded(_ error: ConnectionError) {
         connection = nil
+        presenceDeadline = nil
         for id in receptions.keys {
             receptions[id]?.lost = error
             if receptions[id]?.cause == nil { receptions[id]?.cause = error }
@@ -177,9 +195,15 @@ struct ReceiveSession {
         }
     }
 
+    private mutating func leaveNodeIfIdle() {
+        guard isLeavingNode, !receptions.values.contains(where: \.isRunning) else { return }
+        leaveNode()
+    }
+
     /// Looks for another node, because this one takes nothing any more; its connection's end leads to the next.
-    func leaveNode() {
+    private mutating func leaveNode() {
         guard let connection else { return }
+        self.connection = nil
         Task { await connection.close() }
     }
 
@@ -199,17 +223,17 @@ struct ReceiveSession {
     private mutating func rearm() {
         timer?.cancel()
         timer = nil
-        let deadlines =
-            receptions.values.compactMap(\.machine.deadline) + [memory.deadline, staysUntil].compactMap { $0 }
-        guard let deadline = deadlines.min() else { return }
+        let own = [memory.deadline, staysUntil, presenceDeadline].compactMap { $0 }
+        guard let deadline = (receptions.values.compactMap(\.machine.deadline) + own).min() else { return }
         timer = link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.deadlinePassed) }
     }
 
-    /// Tells the relay, and waits for what is being tidied up; not for long after an interrupt.
+    /// Goes, and waits for what is being tidied up; not for long after an interrupt.
+    ///
+    /// What is still offered is not declined: the relay offers it to this name's other sessions, or to the next one.
     private mutating func leave() async {
         timer?.cancel()
-        for id in receptions.keys { step(id) { $0.cancelledByUser() } }
-        // Some are just being stored: they may keep their name, or leave nothing.
+        // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for reception in receptions.values { tidyUp(reception) }
         let (connection, errands) = (connection, errands.values)
         let work = Task {

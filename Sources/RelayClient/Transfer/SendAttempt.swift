@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOConcurrencyHelpers
 import NIOCore
 import WSProtocol
 
@@ -12,8 +13,6 @@ struct SendAttempt {
         case connectionEnded(ConnectionError)
         /// The stream stands, and bytes may flow.
         case streaming(TransferID)
-        /// What this transfer's upload is made of.
-        case summed(TransferID, ContentSummary)
         case uploadEnded(TransferID, SendMachine.UploadResult, (any Error)?)
         case deadlinePassed
         /// Nobody has accepted this transfer in the time that the person gave.
@@ -36,6 +35,8 @@ struct SendAttempt {
         var takenAt: NIODeadline?
         /// When bytes began to flow, if they did.
         var startedAt: NIODeadline?
+        /// Whether the receiver was there, and was asked.
+        var hasRung = false
         /// Whether this side gave up waiting.
         var hasWaitedLongEnough = false
     }
@@ -54,7 +55,8 @@ struct SendAttempt {
     private let transfer: TransferID
     private var machine: SendMachine
     private var result = Result(outcome: .cancelled)
-    private var upload: Task<Void, Never>?
+    /// What runs the upload; its value is what was sent, once that was everything.
+    private var upload: Task<ContentSummary?, Never>?
     private var timer: Scheduled<Void>?
 
     /// Nil when the offer is too long for a message, which only a monstrous name can make it. `waits` says whether it may
@@ -89,7 +91,9 @@ struct SendAttempt {
             waiting?.cancel()
             timer?.cancel()
         }
-        if perform(machine.begin(now: .now())) { return await finished() }
+        let beginning = machine.begin(now: .now())
+        rearm()
+        if perform(beginning) { return await finished() }
         for await event in queue.events {
             let actions = actions(for: event)
             rearm()
@@ -112,9 +116,6 @@ struct SendAttempt {
         case .streaming(transfer):
             result.startedAt = .now()
             return []
-        case .summed(transfer, let summary):
-            result.summary = summary
-            return []
         case .uploadEnded(transfer, let end, let error):
             result.cause = error
             if end == .finished { link.reporter.report(.verifying(job.transfer)) }
@@ -127,7 +128,7 @@ struct SendAttempt {
             return machine.cancelledByUser()
         case .interrupted:
             return machine.cancelledByUser()
-        case .streaming, .summed, .uploadEnded, .waitedLongEnough, .questionOverdue:
+        case .streaming, .uploadEnded, .waitedLongEnough, .questionOverdue:
             return []  // Left over from the transfer before this one.
         }
     }
@@ -161,7 +162,9 @@ struct SendAttempt {
         taken()
         switch state {
         case .waiting: link.reporter.report(.waiting(job.label))
-        case .ringing: link.reporter.report(.ringing(job.label))
+        case .ringing:
+            result.hasRung = true
+            link.reporter.report(.ringing(job.label))
         case .accepted: link.reporter.report(.detail("\(job.peer) accepted"))
         }
     }
@@ -181,7 +184,7 @@ struct SendAttempt {
         }
         taken()
         let (job, link, queue, transfer) = (job, link, queue, transfer)
-        let opening = StreamOpening(.upload, url: url, link: link)
+        let opening = StreamOpening(.upload, url: url, of: job.transfer, link: link)
         upload = Task {
             do {
                 let length = Uploader.bodyLength(of: job.source.size)
@@ -192,22 +195,25 @@ struct SendAttempt {
                 }
                 link.reporter.report(.started(job.label))
                 queue.post(.streaming(transfer))
-                await Self.upload(job, transfer, stream: stream, link: link, queue: queue)
+                return await Self.upload(job, transfer, stream: stream, link: link, queue: queue)
             } catch {
                 let error = (error as? StreamError) ?? .cut
                 queue.post(.uploadEnded(transfer, .broken(error.failure(as: .upload)), error))
+                return nil
             }
         }
         return false
     }
 
+    /// Returns what was sent, when everything was on its way; also when that did not end well.
     private static func upload(
         _ job: SendJob, _ transfer: TransferID, stream: UploadStream, link: RelayLink, queue: EventQueue<Event>
-    ) async {
+    ) async -> ContentSummary? {
+        let sent = NIOLockedValueBox<ContentSummary?>(nil)
         let uploader = Uploader(
             source: job.source, stream: stream,
             progress: { link.reporter.report(.progress(job.transfer, bytes: $0)) },
-            summed: { queue.post(.summed(transfer, $0)) }
+            summed: { summary in sent.withLockedValue { $0 = summary } }
         )
         do {
             try await uploader.run()
@@ -219,6 +225,7 @@ struct SendAttempt {
             stream.abort()
             queue.post(.uploadEnded(transfer, .unreadable, error))
         }
+        return sent.withLockedValue { $0 }
     }
 
     /// Sees to it that the machine's deadline is told.
@@ -232,9 +239,9 @@ struct SendAttempt {
     }
 
     /// The result, once nothing reads the source any more.
-    private func finished() async -> Result {
+    private mutating func finished() async -> Result {
         upload?.cancel()
-        await upload?.value
+        result.summary = await upload?.value
         return result
     }
 }

@@ -5,19 +5,16 @@ import WSProtocol
 /// One content for one receiver, however many tries that takes.
 struct SendJob: Sendable {
     let peer: PeerName
-    /// Where the content comes from; opened before anybody is asked, so that a mistyped path fails at once.
+    /// Where the content comes from; looked at before anybody is asked, so that a mistyped path fails at once.
     let source: any ContentSource
-    /// Whether the offer may wait for a receiver who is not there.
-    let waits: Bool
     /// By what the receiver knows a later try for the same content.
     let identity: OfferIdentity
     /// The id of the first try's transfer. What is shown goes under this one, whatever the later ones are.
     let transfer: TransferID
 
-    init(peer: PeerName, source: any ContentSource, waits: Bool) {
+    init(peer: PeerName, source: any ContentSource) {
         self.peer = peer
         self.source = source
-        self.waits = waits
         identity = .random()
         transfer = .random()
     }

@@ -17,6 +17,8 @@ struct SendSession {
     private var hasWorked = false
     /// Whether the person was told that the relay is away, and not yet that it is back.
     private var isAway = false
+    /// Who did not appear in the time that there was: nobody waits for them a second time.
+    private var absent: Set<PeerName> = []
 
     init(link: RelayLink, patience: TimeAmount) {
         self.link = link
@@ -34,15 +36,15 @@ struct SendSession {
 
     /// Sends one content.
     ///
+    /// - Parameter waits: whether the offer may wait for a receiver who is not there; it does so once for each receiver.
     /// - Returns: what was delivered, as the receiver has confirmed it.
     /// - Throws: ``TransferFailure``, ``ConnectionError``, ``FileError``, ``CommandError``, or `CancellationError`.
-    mutating func send(_ job: SendJob) async throws -> ContentSummary {
-        defer { job.source.close() }
+    mutating func send(_ job: SendJob, waits: Bool) async throws -> ContentSummary {
         var attempts = AttemptMachine(patience: patience, now: .now())
         // What the content comes down to, once one try has read all of it: it is checked that it stays the same.
         var known: ContentSummary?
         // Whoever has accepted once looks for the relay too, and may be later than this side.
-        var waits = job.waits
+        var waits = waits && !absent.contains(job.peer)
         while true {
             let trouble: Trouble
             do {
@@ -156,6 +158,7 @@ struct SendSession {
     }
 
     private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) async -> Trouble {
+        if result.hasWaitedLongEnough, !result.hasRung { absent.insert(job.peer) }
         let error = failure(of: job, result)
         if result.lost == nil, Self.isReceiverGone(result.outcome), await isReceiving(job.peer) {
             return Trouble(
@@ -196,7 +199,7 @@ struct SendSession {
                 disconnect()
                 return true
             case .questionOverdue(id), .interrupted: return false
-            case .message, .streaming, .summed, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
+            case .message, .streaming, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
                 break
             }
         }
@@ -214,6 +217,7 @@ struct SendSession {
     private func failure(of job: SendJob, _ result: SendAttempt.Result) -> any Error {
         switch result.outcome {
         case .delivered: return TransferFailure(.verificationFailed, side: .sender, peer: job.peer)
+        case .refused(.peerOffline) where absent.contains(job.peer): return Self.late(job.peer)
         case .refused(let code), .failed(let code, by: _):
             return TransferFailure(code, side: .sender, peer: job.peer)
         case .broken(.cut):
@@ -223,13 +227,16 @@ struct SendSession {
             return TransferFailure(code ?? .internalError, side: .sender, peer: job.peer)
         case .unreadable:
             return result.cause ?? TransferFailure(.cannotRead, side: .sender, peer: job.peer)
-        case .cancelled where result.hasWaitedLongEnough:
-            return TransferFailure(
-                code: .expired, description: "\(job.peer) did not accept in time; try again, or with a longer --timeout"
-            )
+        case .cancelled where result.hasWaitedLongEnough: return Self.late(job.peer)
         case .cancelled: return CancellationError()
         case .unanswered: return TransferFailure(.expired, side: .sender, peer: job.peer)
         case .connectionLost: return result.lost ?? TransferFailure(.senderGone, side: .sender, peer: job.peer)
         }
+    }
+
+    private static func late(_ peer: PeerName) -> TransferFailure {
+        TransferFailure(
+            code: .expired, description: "\(peer) did not accept in time; try again, or with a longer --timeout"
+        )
     }
 }

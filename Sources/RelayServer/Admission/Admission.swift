@@ -91,11 +91,13 @@ final class Admission: Sendable {
         }
     }
 
-    /// The address a stranger is counted under; nil for those that are not.
+    /// What a stranger is counted under: its address or, with IPv6, the 64 bits that its network is known by, as one
+    /// machine has all the addresses behind them. Nil for those that are not counted.
     fileprivate static func limitedAddress(_ address: SocketAddress?) -> String? {
         guard let text = address?.ipAddress, !text.hasPrefix("127."), text != "::1", !text.hasPrefix("::ffff:127.")
         else { return nil }
-        return text
+        guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
+        return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
     }
 }
 

@@ -30,8 +30,9 @@ final class ExchangeService: TransferDirectory {
         var exchange: Exchange
         var streams: (any StreamControl)?
         let cluster: any Cluster
-        /// How often each node has been lost: what was begun for a process that is gone must not reach the next one.
-        var losses: [NodeID: UInt64] = [:]
+        /// How often each node that events are being made for has been lost meanwhile: what was begun for a process that
+        /// is gone must not reach the next one.
+        var losses: [NodeID: (count: UInt64, events: Int)] = [:]
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
         var lastSession: UInt64 = 0
@@ -176,16 +177,23 @@ final class ExchangeService: TransferDirectory {
 
     /// Handles an event that takes a moment to be made, unless `node` is lost before it is.
     func whileAlive(_ node: NodeID, _ event: @escaping @Sendable () async -> ExchangeEvent) {
-        let losses = state.withLock { $0.losses[node] }
+        let count = state.withLock { state in
+            state.losses[node, default: (0, 0)].events += 1
+            return state.losses[node]?.count
+        }
         Task {
             let event = await event()
             // The next process of that node may have a session of the same number by now.
-            handle(event) { $0.losses[node] == losses }
+            handle(event) { $0.losses[node]?.count == count }
+            state.withLock { state in
+                guard let losses = state.losses[node] else { return }
+                state.losses[node] = losses.events > 1 ? (losses.count, losses.events - 1) : nil
+            }
         }
     }
 
     /// What was begun for the process that was `node` is not to be finished.
-    func noteLoss(of node: NodeID) { state.withLock { $0.losses[node, default: 0] += 1 } }
+    func noteLoss(of node: NodeID) { state.withLock { $0.losses[node]?.count += 1 } }
 
     /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
     func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {

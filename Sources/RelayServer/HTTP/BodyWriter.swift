@@ -19,13 +19,16 @@ struct BodyWriter: Hashable, Sendable {
             ?? .init(name: "Transfer-Encoding", value: "chunked")
     }
 
-    /// What goes in front of the next `count` bytes of content; nil when nothing does.
-    mutating func prefix(_ count: Int) -> ByteBuffer? {
-        guard isChunked else { return nil }
+    /// Content with what goes in front of it: in one buffer, or in two where a copy costs more than one write more.
+    mutating func framed(_ content: ByteBuffer) -> (first: ByteBuffer, second: ByteBuffer?) {
+        guard isChunked else { return (content, nil) }
         // The end of one chunk and the size of the next travel together.
-        let size = String(count, radix: 16)
-        defer { isFirst = false }
-        return ByteBuffer(string: isFirst ? "\(size)\r\n" : "\r\n\(size)\r\n")
+        let size = String(content.readableBytes, radix: 16)
+        var prefix = ByteBuffer(string: isFirst ? "\(size)\r\n" : "\r\n\(size)\r\n")
+        isFirst = false
+        guard content.readableBytes < Defaults.Stream.gatherBelow else { return (prefix, content) }
+        prefix.writeImmutableBuffer(content)
+        return (prefix, nil)
     }
 
     /// What goes behind the last byte of content; empty when nothing does.

@@ -46,7 +46,7 @@ struct AddressRange: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The address in network order, an IPv4-mapped one as IPv4; nil for what is not of the internet.
-    private static func bytes(of address: SocketAddress) -> [UInt8]? {
+    static func bytes(of address: SocketAddress) -> [UInt8]? {
         switch address {
         // Behind the family and the port (ip(7)), and in IPv6 the flow (ipv6(7)).
         case .v4(let address): return unsafe withUnsafeBytes(of: address.address) { unsafe Array($0[4..<8]) }

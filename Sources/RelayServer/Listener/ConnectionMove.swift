@@ -13,12 +13,16 @@ import WSProtocol
 enum ConnectionMove {
     /// Starts the move; false when it cannot be done, with the connection left as it was.
     ///
-    /// - Parameter lossMeans: what it means when the connection breaks without a word.
+    /// - Parameters:
+    ///   - ticket: the connection's place in the count; nil when it is not counted.
+    ///   - lossMeans: what it means when the connection breaks without a word.
     static func move(
         _ channel: any Channel, request: UploadRequest, to place: StreamTable.Place,
-        ticket: ConnectionTicket, lossMeans: FailureCode = .senderGone
+        ticket: ConnectionTicket?, lossMeans: FailureCode = .senderGone
     ) -> Bool {
         let operations = channel.pipeline.syncOperations
+        // What the kernel has not taken would be lost with the old channel.
+        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return false }
         let duplicate = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
             fcntl(socket, F_DUPFD_CLOEXEC, 0)
         }
@@ -31,7 +35,7 @@ enum ConnectionMove {
                 return false
             }
         }
-        ticket.hold()
+        ticket?.hold()
         // The old channel lets go of its descriptor only; the connection lives on through the other one.
         channel.close(promise: nil)
         let loop = place.loop
@@ -48,10 +52,10 @@ enum ConnectionMove {
             .withConnectedSocket(descriptor)
             .whenComplete { result in
                 switch result {
-                case .success(let channel): channel.closeFuture.whenComplete { _ in ticket.drop() }
+                case .success(let channel): channel.closeFuture.whenComplete { _ in ticket?.drop() }
                 case .failure:
                     // The bootstrap has closed the descriptor.
-                    ticket.drop()
+                    ticket?.drop()
                     loop.execute { place.stream().abort(lossMeans) }
                 }
             }

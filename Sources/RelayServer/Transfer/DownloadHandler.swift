@@ -61,8 +61,9 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     /// Writes content; ``flush()`` sends it.
     func write(_ content: ByteBuffer) {
         guard let context else { return }
-        if let prefix = framing.prefix(content.readableBytes) { context.write(wrapOutboundOut(prefix), promise: nil) }
-        context.write(wrapOutboundOut(content), promise: nil)
+        let (first, second) = framing.framed(content)
+        context.write(wrapOutboundOut(first), promise: nil)
+        if let second { context.write(wrapOutboundOut(second), promise: nil) }
     }
 
     /// Sends what was written.

@@ -56,12 +56,13 @@ final class Pipe {
         loop.preconditionInEventLoop()
         guard self.upload == nil else { return upload.refuse(.receiverGone) }
         self.upload = upload
-        services.streams.joined(isHop: isHop)
         run(machine.joined(length: length, now: .now()))
     }
 
     /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
     func receiveBuffer() -> ByteBuffer {
+        // What is read all the same, because the sender has finished, has to wait.
+        if isBlocked { return ByteBufferAllocator().buffer(capacity: Defaults.Stream.firstReceiveBytes) }
         let allowance = ReadAllowance.bytes(outlet?.sendBuffer, forwarded: machine.forwardedBytes)
         return buffers.takeReceiveBuffer(limit: allowance)
     }
@@ -121,7 +122,7 @@ final class Pipe {
         guard machine.isEnded, tick != nil else { return }
         tick?.cancel()
         tick = nil
-        services.streams.remove(key)
+        services.streams.remove(self)
         // The handlers hold the pipe and the pipe holds them.
         outlet = nil
         upload = nil
@@ -129,6 +130,7 @@ final class Pipe {
 
     /// The node that holds the download reports what goes well, and counts the bytes.
     private func report(_ event: StreamEvent) {
+        if event == .joined { services.streams.joined(isHop: isHop) }
         guard isHop else { return services.transfers.streamChanged(key, event) }
         guard case .cut(let code, bytes: _) = event else { return }
         services.transfers.streamChanged(key, .cut(code, bytes: 0))

@@ -10,9 +10,11 @@ final class StreamTable: StreamControl {
     struct Place: Sendable {
         let loop: any EventLoop
         private let pipe: NIOLoopBound<Pipe>
+        fileprivate let identity: ObjectIdentifier
 
         fileprivate init(_ pipe: Pipe, loop: any EventLoop) {
             self.loop = loop
+            identity = ObjectIdentifier(pipe)
             self.pipe = NIOLoopBound(pipe, eventLoop: loop)
         }
 
@@ -48,16 +50,25 @@ final class StreamTable: StreamControl {
         for place in places { place.loop.execute { place.stream().abort(code) } }
     }
 
+    /// Cuts every stream, and returns when all have been.
+    func abortEverything(code: FailureCode) async {
+        for place in places.withLock({ Array($0.values) }) {
+            // A loop that does not run any more has no streams.
+            try? await place.loop.submit { place.stream().abort(code) }.get()
+        }
+    }
+
     /// Adds a stream; on `loop`.
     func add(_ pipe: Pipe, loop: any EventLoop) {
         let place = Place(pipe, loop: loop)
         places.withLock { $0[pipe.key] = place }
     }
 
-    /// Removes a stream.
-    func remove(_ stream: StreamKey) {
+    /// Removes a stream, unless another one has taken its place.
+    func remove(_ pipe: Pipe) {
         let removed = places.withLock { places -> (@Sendable () -> Void)? in
-            places.removeValue(forKey: stream)
+            guard places[pipe.key]?.identity == ObjectIdentifier(pipe) else { return nil }
+            places[pipe.key] = nil
             return places.isEmpty ? emptied.withLock { $0 } : nil
         }
         removed?()

@@ -17,6 +17,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasForwarded = false
     private var hasStarted = false
     private let lossMeans: FailureCode
+    private var isChunked: Bool { request.length == nil }
 
     /// - Parameter lossMeans: what it means when the connection breaks without a word.
     init(_ request: UploadRequest, into pipe: Pipe, lossMeans: FailureCode = .senderGone) {
@@ -49,6 +50,8 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The receiver is there: lets the sender begin and takes what it has sent already.
     func start() {
         guard let context, let pipe else { return }
+        // What is held back has to be held back from a sender that has finished as well.
+        try? context.pipeline.syncOperations.addHandler(DemandHandler(), position: .first)
         // Without TLS what was read would wait for the receiver as it is, in a buffer that is far too large for that.
         if context.share(pipe.buffers) {
             let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)
@@ -74,18 +77,36 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func take(_ arrived: ByteBuffer) {
         var arrived = arrived
+        // Small chunks of what arrived go on as one.
+        var gathered = ByteBuffer()
         while let pipe {
             switch request.body.next(&arrived) {
+            case .content(let content) where content.readableBytes < Defaults.Stream.gatherBelow && isChunked:
+                gathered.writeImmutableBuffer(content)
+                if gathered.readableBytes >= Defaults.Stream.gatherBytes { forward(&gathered, pipe) }
             case .content(let content):
-                guard pipe.forward(content) else { return }
-                hasForwarded = true
-            case .needMore: return
+                forward(&gathered, pipe)
+                forward(content, pipe)
+            case .needMore: return forward(&gathered, pipe)
             case .end:
+                forward(&gathered, pipe)
                 hasForwarded = false
                 return pipe.uploadCompleted()
-            case .malformed: return pipe.uploadMalformed()
+            case .malformed:
+                forward(&gathered, pipe)
+                return pipe.uploadMalformed()
             }
         }
+    }
+
+    private func forward(_ gathered: inout ByteBuffer, _ pipe: Pipe) {
+        guard gathered.readableBytes > 0 else { return }
+        forward(gathered, pipe)
+        gathered = ByteBuffer()
+    }
+
+    private func forward(_ content: ByteBuffer, _ pipe: Pipe) {
+        if pipe.forward(content) { hasForwarded = true }
     }
 
     private func endBatch() {

@@ -92,7 +92,7 @@ enum UserScripts {
             if ARGV[1] ~= '' and redis.call('EXISTS', KEYS[1]) == 1 then return {'nameTaken', 0} end
             if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then return {'tooMany', 0} end
             local expiry = now + tonumber(ARGV[2])
-            redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+            redis.call('SET', KEYS[2], ARGV[1], 'PXAT', string.format('%d', expiry))
             redis.call('ZADD', KEYS[3], string.format('%d', expiry), ARGV[4])
             return {'invited', math.floor(expiry / 1000)}
             """

@@ -69,7 +69,9 @@ package final class TLSConnection {
         let isSet: Bool
         switch name {
         case .dns(let host):
-            unsafe SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+            // A name in the subject says nothing (RFC 9525, section 2).
+            let flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
+            unsafe SSL_set_hostflags(ssl, UInt32(flags))
             isSet =
                 unsafe !host.isEmpty && !host.utf8.contains(0) && SSL_set1_host(ssl, host) == 1
                 && COpenSSL_SSL_set_tlsext_host_name(ssl, host) == 1

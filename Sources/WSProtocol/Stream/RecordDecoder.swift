@@ -38,9 +38,6 @@ package struct RecordDecoder: Hashable, Sendable {
         self.allowance = size
     }
 
-    /// Whether the end record has been read. A stream that stops before is a cut.
-    package var isComplete: Bool { state == .ended }
-
     /// Takes the next step out of `buffer`, moving its reader index. To be called until it says `needMore`, and again
     /// when more bytes have come.
     package mutating func next(_ buffer: inout ByteBuffer) -> Step {

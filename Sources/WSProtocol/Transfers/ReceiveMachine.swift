@@ -97,9 +97,6 @@ package struct ReceiveMachine: Hashable, Sendable {
         }
     }
 
-    /// Whether the outcome has been reported.
-    package var isFinished: Bool { state == .finished }
-
     // MARK: - The person
 
     /// The ring has been answered. A code that is not a client's is sent as `declined`.
@@ -254,7 +251,8 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func deadlinePassed(now: NIODeadline) -> [Action] {
         guard let deadline, deadline <= now else { return [] }
         switch state {
-        case .accepting: return finish(.unanswered, telling: .cancelled)
+        // A relay that is not heard cannot be told; the sender shall wait for the next try, and not hear of an end.
+        case .accepting: return finish(.unanswered)
         case .reporting: return finish(.received(isConfirmed: false))
         case .broken(let failure, _): return finish(.broken(failure), telling: .cancelled)
         case .deciding, .downloading, .storing, .finished: return []

@@ -93,9 +93,6 @@ package struct SendMachine: Hashable, Sendable {
         }
     }
 
-    /// Whether the outcome has been reported.
-    package var isFinished: Bool { state == .finished }
-
     // MARK: - The owner's wishes
 
     /// The control connection is logged in: make the offer.

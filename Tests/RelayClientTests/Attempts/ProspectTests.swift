@@ -93,6 +93,8 @@ import WSProtocol
         #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
         #expect(prospect(.broken(.cut), stream: .connection(breach)) == .final)
         #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
+        // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
+        #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
         #expect(prospect(.broken(.refused(status: 502, code: .receiverGone))) == .final)
         // The relay stops, and cuts the receiver a moment before the sender's own connection.
         #expect(prospect(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
@@ -117,6 +119,7 @@ import WSProtocol
         }
         #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
         #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(prospect(.broken(StreamError.silent.failure(as: .download)), stream: .silent) == .elsewhere)
         #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == .final)
         #expect(prospect(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
         #expect(prospect(.failed(.senderGone, by: .relay)) == .final)

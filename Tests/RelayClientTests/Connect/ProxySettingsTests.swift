@@ -32,11 +32,12 @@ import Testing
 
     @Test func takesCredentialsFromTheURLAndNeverShowsThem() throws {
         let userInfo = ["us%40er", "p%3Aw%C3%A9"].joined(separator: ":")
-        let settings = try ProxySettings(environment: ["HTTPS_PROXY": "http://\(userInfo)@p:3128"])
+        let settings = ProxySettings(environment: ["HTTPS_PROXY": "http://\(userInfo)@p:3128"])
         // "us@er:p:wé" in base64.
-        #expect(settings.proxy?.authorization == "Basic dXNAZXI6cDp3w6k=")
-        #expect(settings.proxy?.description == "http://p:3128")
-        #expect(try ProxySettings(environment: ["HTTPS_PROXY": "http://u@p:1"]).proxy?.authorization == "Basic dTo=")
+        #expect(try settings.proxy(for: Self.relay)?.authorization == "Basic dXNAZXI6cDp3w6k=")
+        #expect(try settings.proxy(for: Self.relay)?.description == "http://p:3128")
+        let other = ProxySettings(environment: ["HTTPS_PROXY": "http://u@p:1"])
+        #expect(try other.proxy(for: Self.relay)?.authorization == "Basic dTo=")
     }
 
     @Test(arguments: [
@@ -45,11 +46,17 @@ import Testing
     ])
     func refusesWhatItCannotUseWithoutShowingIt(_ value: String) {
         #expect {
-            try ProxySettings(environment: ["HTTPS_PROXY": value])
+            try ProxySettings(environment: ["HTTPS_PROXY": value]).proxy(for: Self.relay)
         } throws: { error in
             guard let error = error as? Proxy.Malformed else { return false }
             return error.description.contains("HTTPS_PROXY") && !error.description.contains(value)
         }
+    }
+
+    @Test func whatItCannotUseIsNoMatterWhereItIsNotUsed() throws {
+        let settings = ProxySettings(environment: ["ALL_PROXY": "socks5://p:1", "NO_PROXY": "example.com"])
+        #expect(try settings.proxy(for: Self.relay) == nil)
+        #expect(throws: Proxy.Malformed.self) { try settings.proxy(for: Endpoint(host: "example.org", port: 443)) }
     }
 
     @Test(arguments: [
@@ -87,7 +94,7 @@ import Testing
         (",,:,/,[", "example.com", 1, false),
     ])
     func exemptsWhatNoProxyNames(_ row: (String, String, Int, Bool)) throws {
-        let settings = try ProxySettings(environment: ["HTTPS_PROXY": "http://p:1", "NO_PROXY": row.0])
-        #expect((settings.proxy(for: Endpoint(host: row.1, port: row.2)) == nil) == row.3)
+        let settings = ProxySettings(environment: ["HTTPS_PROXY": "http://p:1", "NO_PROXY": row.0])
+        #expect((try settings.proxy(for: Endpoint(host: row.1, port: row.2)) == nil) == row.3)
     }
 }

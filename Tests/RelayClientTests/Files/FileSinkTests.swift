@@ -120,7 +120,9 @@ struct FileSinkTests {
         #expect(Set(try paths.map(folder.content)) == Set((0..<30).map(String.init)))
     }
 
-    @Test(arguments: [NewName.Method.rename, .link]) func neitherWayOfNamingReplaces(_ method: NewName.Method) throws {
+    @Test(arguments: [NewName.Method.rename, .link, .reserve]) func neitherWayOfNamingReplaces(_ method: NewName.Method)
+        throws
+    {
         try folder.temporary.write(Data("new".utf8), to: "inbox/part")
         try folder.temporary.write(Data("old".utf8), to: "inbox/taken")
         #expect(symlink("/nowhere", folder.path + "/dangling") == 0)
@@ -133,6 +135,8 @@ struct FileSinkTests {
         #expect(throws: SystemFailure(number: ENOENT)) {
             try NewName.give("free2", to: "part", in: directory, by: method)
         }
+        #expect(try folder.listing() == ["dangling", "free", "taken"])
+        #expect(try folder.content(folder.path + "/free") == "new")
     }
 
     /// Peers' mistake 4: links in the path, put there after the check.

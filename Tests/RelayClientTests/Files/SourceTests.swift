@@ -49,6 +49,7 @@ struct SourceTests {
     @Test func aFileThatGrowsIsAnError() async throws {
         let path = try temporary.write(Data("12345".utf8), to: "log")
         let source = try FileSource.open(path)
+        #expect(try await source.read(max: 2)?.readableBytes == 2)
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         try handle.seekToEnd()
         try handle.write(contentsOf: Data("6".utf8))
@@ -69,6 +70,7 @@ struct SourceTests {
         var times = [timeval(tv_sec: 1_000, tv_usec: 0), timeval(tv_sec: 1_000, tv_usec: 0)]
         #expect(utimes(path, &times) == 0)
         let source = try FileSource.open(path)
+        #expect(try await source.read(max: 2)?.readableBytes == 2)
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
         try handle.write(contentsOf: Data("54321".utf8))
         try handle.close()
@@ -84,11 +86,12 @@ struct SourceTests {
         #expect(try await everything(source) == Array("12345".utf8))
     }
 
-    @Test(arguments: ["written", "replaced", "removed"])
-    func aFileThatIsAnotherOneIsNotReadAgain(_ how: String) async throws {
+    /// Whether it was read before or only looked at.
+    @Test(arguments: ["written", "replaced", "removed"], [true, false])
+    func aFileThatIsAnotherOneIsNotReadAgain(_ how: String, _ wasRead: Bool) async throws {
         let path = try temporary.write(Data("12345".utf8), to: "file")
         let source = try FileSource.open(path)
-        #expect(try await source.read(max: 2)?.readableBytes == 2)
+        if wasRead { #expect(try await source.read(max: 2)?.readableBytes == 2) }
         switch how {
         case "written": try Data("123456".utf8).write(to: URL(fileURLWithPath: path))
         case "replaced":
@@ -96,9 +99,14 @@ struct SourceTests {
             #expect(rename(other, path) == 0)
         default: #expect(unlink(path) == 0)
         }
-        let error = await fileError { try await source.rewind() }
-        #expect(error?.code == .changed)
-        #expect(error?.message.contains("changed") == true)
+        let errors = [
+            await fileError { if wasRead { try await source.rewind() } else { _ = try await source.read(max: 2) } },
+            await fileError { try await source.rewind() },
+        ]
+        for error in errors {
+            #expect(error?.code == .changed)
+            #expect(error?.message.contains("changed") == true)
+        }
     }
 
     @Test func aPipeIsReadAgainOnlyIfNobodyHasRead() async throws {
@@ -127,7 +135,8 @@ struct SourceTests {
         #expect(mkfifo(temporary.file("pipe"), 0o600) == 0)
         let words = [
             temporary.path: "folders come later", temporary.path + "/": "folders come later", "/": "folders come later",
-            temporary.file("missing"): "no such file", temporary.file("missing\u{1b}"): "\\u{1b}",
+            temporary.file("missing"): "no such file", temporary.file("caf\u{fffd}"): "not UTF-8",
+            temporary.file("missing\u{1b}"): "\\u{1b}",
             temporary.file("pipe"): "standard input", "/dev/null": "standard input", "": "no such file",
         ]
         for (path, word) in words {

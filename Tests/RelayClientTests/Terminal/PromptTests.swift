@@ -95,6 +95,29 @@ import Testing
         #expect(await answered == true)
     }
 
+    private var echoes: Bool {
+        get throws {
+            var settings = termios()
+            try SystemCall.check { tcgetattr(terminal.descriptor, &settings) }
+            return settings.c_lflag & tcflag_t(ECHO) != 0
+        }
+    }
+
+    /// Whoever cancels ends the process next: there is no time for the thread that asks.
+    @Test func aCancelledSecretGivesTheEchoBackAtOnce() async throws {
+        let secret = Task { await prompt.askSecret("Invitation:") }
+        _ = try await wait(for: "Invitation: ")
+        #expect(try !echoes)
+        secret.cancel()
+        #expect(try echoes)
+        #expect(await secret.value == nil)
+        // Nor does a question that is over before it was asked change anything.
+        let late = TerminalEcho(terminal)
+        late.release()
+        late.silence()
+        #expect(try echoes)
+    }
+
     @Test func theReporterKeepsTheTerminalClear() async throws {
         let descriptor = terminal.descriptor
         let reporter = Reporter(mode: .terminal(isColoured: false), output: descriptor, errors: descriptor)

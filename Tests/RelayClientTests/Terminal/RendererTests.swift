@@ -110,6 +110,45 @@ struct RendererTests {
         }
     }
 
+    @Test func aFailureBeforeAnythingElseNamesItsFileAndPeer() {
+        for var renderer in renderers {
+            let first = renderer.render(.introduced(label), now: start, columns: 80)
+            #expect((first.standardOutput + first.standardError).isEmpty)
+            let text = renderer.render(.failed(id, code: "unknown_peer", message: "x"), now: start, columns: 80)
+            let said = text.standardOutput + text.standardError
+            #expect(said.contains("bob") && said.contains(".pdf"))
+        }
+    }
+
+    @Test func anOutageOfOneTransferEndsWithIt() {
+        let trying = TransferReport.reconnecting(reason: "lost", attempt: 1, pause: .seconds(2), transfer: id)
+        let ends: [TransferReport] = [
+            .failed(id, code: "unavailable", message: "x"), .interrupted(id, message: "x"), .withdrawn(id),
+            .delivered(id, bytes: 1, sha256: nil), .received(id, path: "-", bytes: 1, sha256: nil),
+        ]
+        for end in ends {
+            var transfers = ActiveTransfers()
+            for report in [.ringing(label), trying] { _ = transfers.apply(report, now: start) }
+            for other in [TransferReport.verifying(id), .failed(.random(), code: "x", message: "x")] {
+                _ = transfers.apply(other, now: start)
+                #expect(transfers.outage != nil)
+            }
+            _ = transfers.apply(end, now: start)
+            #expect(transfers.outage == nil, "\(end)")
+            // That of the whole relay does not.
+            let lost = TransferReport.reconnecting(reason: "lost", attempt: 1, pause: .seconds(2))
+            for report in [trying, lost, end] { _ = transfers.apply(report, now: start) }
+            #expect(transfers.outage != nil, "\(end)")
+        }
+    }
+
+    @Test func aLineIsLeftWhenItHoldsAQuestionThatNobodyAnswers() {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        _ = renderer.hold()
+        _ = renderer.render(.failed(nil, code: "interrupted", message: "interrupted"), now: start, columns: 80)
+        #expect(renderer.finish().standardError == "\nerror: interrupted\n")
+    }
+
     @Test func plainProgressIsRare() {
         var renderer = PlainRenderer(isVerbose: false)
         _ = renderer.render(.started(label), now: start, columns: 80)

@@ -39,6 +39,19 @@ import Testing
         #expect(admission.connectionOpened(from: one).0 == .admitted)
     }
 
+    @Test func oneNetworkOfIPv6IsOneStranger() throws {
+        let admission = Admission(descriptorLimit: 10_000, unidentifiedPerAddress: 2)
+        func verdict(_ address: String) throws -> Admission.Verdict {
+            admission.connectionOpened(from: try SocketAddress(ipAddress: address, port: 1)).0
+        }
+        #expect(try verdict("2001:db8::1") == .admitted)
+        #expect(try verdict("2001:db8::2") == .admitted)
+        #expect(try verdict("2001:db8:0:0:ffff::3") == .closed)
+        #expect(try verdict("2001:db8:0:1::1") == .admitted)
+        // IPv4 on a socket for both is IPv4.
+        for number in 1...3 { #expect(try verdict("::ffff:192.0.2.\(number)") == .admitted) }
+    }
+
     @Test func strangersBehindABalancerAreCountedByTheirOwnAddress() throws {
         let admission = Admission(descriptorLimit: 10_000, unidentifiedPerAddress: 2)
         let client = try SocketAddress(ipAddress: "192.0.2.1", port: 1)

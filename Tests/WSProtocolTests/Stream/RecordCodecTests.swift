@@ -36,7 +36,6 @@ import WSProtocol
                 }
             }
         }
-        #expect(decoder.isComplete == (outcome.digest != nil))
         return outcome
     }
 

@@ -23,6 +23,12 @@ struct LinkPeer: Sendable {
     /// Whether nothing has to be remembered about the other node but the association's number.
     var isForgettable: Bool { sender.state == .idle && receiver.state == .none }
 
+    /// Whether only which associations are over has to be remembered.
+    var isOver: Bool {
+        if case .ended = receiver.state { return sender.state == .idle }
+        return false
+    }
+
     /// When `timerFired` has to be called next.
     var deadline: NIODeadline? {
         guard let first = sender.deadline, let second = receiver.deadline else {

@@ -112,7 +112,14 @@ final class LinkTable {
 
     private func hasEntry(_ node: NodeID) -> Bool {
         if entries[node] != nil { return true }
-        guard entries.count < Defaults.Link.nodes else { return false }
+        guard entries.count < Defaults.Link.nodes else {
+            if complaints.isNew(node: nil, address: "", now: .now()) {
+                logger.warning(
+                    "there are too many other nodes, and one more was refused: do nodes change their ids at each start?",
+                    metadata: [LogKeys.node: "\(node.rawValue)", LogKeys.count: "\(entries.count)"])
+            }
+            return false
+        }
         entries[node] = Entry(
             peer: LinkPeer(me: identity.end, other: node, association: highestForgotten, timers: timers))
         return true
@@ -175,12 +182,16 @@ final class LinkTable {
             }
             entry.share = share
         }
-        if entry.peer.isForgettable, entry.channels.isEmpty {
-            highestForgotten = max(highestForgotten, entry.peer.sender.association)
-            entries[node] = nil
-        } else {
-            entries[node] = entry
+        if entry.channels.isEmpty, entry.peer.isOver {
+            entry.timer = loop.assumeIsolated().scheduleTask(in: timers.memory) { [weak self] in self?.forget(node) }
         }
+        entries[node] = entry
+        if entry.channels.isEmpty, entry.peer.isForgettable { forget(node) }
+    }
+
+    private func forget(_ node: NodeID) {
+        highestForgotten = max(highestForgotten, entries[node]?.peer.sender.association ?? 0)
+        entries[node] = nil
     }
 
     /// Keeps a connection that this node has dialled, if it is still wanted.

@@ -11,6 +11,8 @@ struct LinkTimers: Hashable, Sendable {
     /// The first pause between two attempts to dial; each is twice the one before, up to the longest.
     var shortestPause = Defaults.Link.shortestPause
     var longestPause = Defaults.Link.longestPause
+    /// What is over is known for this long.
+    var memory = Defaults.Link.memory
     /// The most messages, and bytes of them, that wait for an acknowledgement.
     var unackedMessages = Defaults.Link.unackedMessages
     var unackedBytes = Defaults.Link.unackedBytes

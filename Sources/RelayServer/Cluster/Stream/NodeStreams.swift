@@ -19,14 +19,11 @@ struct NodeStreams: NodeStreamAcceptor {
             let upload = UploadHandler(request, into: place.stream(), lossMeans: .clusterUnavailable)
             return try channel.pipeline.syncOperations.addHandler(upload)
         }
-        // It counts as a connection while it is moved, and after.
-        let (_, ticket) = services.admission.connectionOpened(from: nil)
-        channel.closeFuture.whenComplete { _ in ticket.drop() }
-        guard
-            ConnectionMove.move(
-                channel, request: request, to: place, ticket: ticket, lossMeans: .clusterUnavailable
-            )
-        else { throw HTTPRefusal.stream(.internalError) }
+        // Only connections of clients have a ticket.
+        guard ConnectionMove.move(channel, request: request, to: place, ticket: nil, lossMeans: .clusterUnavailable)
+        else {
+            throw HTTPRefusal.stream(.internalError)
+        }
     }
 
     /// The stream that a request names.

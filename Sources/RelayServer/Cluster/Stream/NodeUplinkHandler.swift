@@ -13,7 +13,7 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
     typealias OutboundOut = ByteBuffer
 
     private enum State {
-        /// The other node has to say that it has the download.
+        /// The other node has to be reached, and to say that it has the download.
         case asking(EventLoopPromise<NIOLoopBound<NodeUplinkHandler>>, deadline: Scheduled<Void>)
         case open(Pipe)
         /// The whole body is sent; the other node has to say that it was handed over.
@@ -36,32 +36,29 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
         framing = BodyWriter(length: length)
     }
 
-    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``.
+    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``, within ``Defaults/Stream/nodeTimeout``.
     static func open(
         _ stream: StreamKey, on node: NodeID, length: UInt64?, loop: any EventLoop, connector: any NodeConnector
     ) -> EventLoopFuture<NIOLoopBound<NodeUplinkHandler>> {
         let handler = NIOLoopBound(NodeUplinkHandler(stream, on: node, length: length), eventLoop: loop)
         let joined = loop.makePromise(of: NIOLoopBound<NodeUplinkHandler>.self)
+        let deadline = loop.scheduleTask(in: Defaults.Stream.nodeTimeout) { handler.value.broke(.clusterUnavailable) }
+        handler.value.state = .asking(joined, deadline: deadline)
         connector.connect(to: node, on: loop) { channel in
             try channel.pipeline.syncOperations.addHandler(handler.value)
         }.whenComplete { result in
             switch result {
-            case .success: handler.value.ask(joined)
-            case .failure: joined.fail(StreamHopRefused(code: .clusterUnavailable))
+            case .success(let channel): handler.value.ask(on: channel)
+            case .failure: handler.value.broke(.clusterUnavailable)
             }
         }
         return joined.futureResult
     }
 
-    private func ask(_ joined: EventLoopPromise<NIOLoopBound<NodeUplinkHandler>>) {
-        guard let context, context.channel.isActive else {
-            return joined.fail(StreamHopRefused(code: .clusterUnavailable))
-        }
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let deadline = context.eventLoop.scheduleTask(in: Defaults.Stream.nodeTimeout) {
-            bound.value.broke(.clusterUnavailable)
-        }
-        state = .asking(joined, deadline: deadline)
+    private func ask(on channel: any Channel) {
+        // Whoever asked may have been told in the meantime.
+        guard case .asking = state else { return channel.close(promise: nil) }
+        guard let context, context.channel.isActive else { return broke(.clusterUnavailable) }
         SocketSettings.prepareForStreaming(context.channel)
         var head = ByteBuffer()
         head.writeString("PUT /stream HTTP/1.1\r\nHost: \(node)\r\n")
@@ -92,8 +89,9 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     func write(_ content: ByteBuffer) {
         guard let context else { return }
-        if let prefix = framing.prefix(content.readableBytes) { context.write(wrapOutboundOut(prefix), promise: nil) }
-        context.write(wrapOutboundOut(content), promise: nil)
+        let (first, second) = framing.framed(content)
+        context.write(wrapOutboundOut(first), promise: nil)
+        if let second { context.write(wrapOutboundOut(second), promise: nil) }
     }
 
     func flush() { context?.flush() }
@@ -127,12 +125,18 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let answer = parser.feed(unwrapInboundIn(data)) else { return }
+        take(unwrapInboundIn(data), context.eventLoop)
+    }
+
+    private func take(_ bytes: ByteBuffer, _ loop: any EventLoop) {
+        guard let answer = parser.feed(bytes) else { return }
         switch (answer, state) {
         case (.proceed, .asking(let joined, let deadline)):
             deadline.cancel()
             state = .ended
-            joined.succeed(NIOLoopBound(self, eventLoop: context.eventLoop))
+            joined.succeed(NIOLoopBound(self, eventLoop: loop))
+            // The next answer may have come with this one.
+            take(ByteBuffer(), loop)
         case (.complete, .finished(let pipe)): pipe.downloadFlushed()
         case (.refused(let code), _): broke(code)
         case (.proceed, _), (.complete, _), (.malformed, _): broke(.clusterUnavailable)

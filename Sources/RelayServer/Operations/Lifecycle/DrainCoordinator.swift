@@ -11,7 +11,9 @@ final class DrainCoordinator: Sendable {
     private let loop: any EventLoop
     private let timeout: TimeAmount
     private let logger: Logger
-    private let stopped: EventLoopPromise<DrainMachine.Reason>
+    /// Not a promise of the loop: whoever holds this last may let go of it when the loop is gone.
+    private let stops: AsyncStream<DrainMachine.Reason>
+    private let stopped: AsyncStream<DrainMachine.Reason>.Continuation
 
     /// - Parameter timeout: how long running transfers are given.
     init(parts: ServerParts, loop: any EventLoop, timeout: TimeAmount, logger: Logger) {
@@ -19,19 +21,17 @@ final class DrainCoordinator: Sendable {
         self.loop = loop
         self.timeout = timeout
         self.logger = logger
-        stopped = loop.makePromise()
-    }
-
-    deinit {
-        // Only when the start failed half-way: otherwise it has its result.
-        stopped.succeed(.finished)
+        (stops, stopped) = AsyncStream.makeStream()
     }
 
     /// How far the end is.
     var state: DrainMachine.State { machine.withLock { $0.state } }
 
     /// Waits until it is time to stop.
-    func waitForStop() async throws -> DrainMachine.Reason { try await stopped.futureResult.get() }
+    func waitForStop() async -> DrainMachine.Reason {
+        for await reason in stops { return reason }
+        return .finished
+    }
 
     /// SIGTERM or SIGINT came.
     func signalled() { run(machine.withLock { $0.signalled() }) }
@@ -55,7 +55,8 @@ final class DrainCoordinator: Sendable {
             loop.scheduleTask(in: timeout) { self.run(self.machine.withLock { $0.deadlinePassed() }) }
             parts.exchange.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
         case .stop(let reason):
-            stopped.succeed(reason)
+            stopped.yield(reason)
+            stopped.finish()
         }
     }
 }

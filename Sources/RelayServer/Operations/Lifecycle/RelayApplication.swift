@@ -82,8 +82,18 @@ struct RelayApplication: Sendable {
     }
 
     private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
-        let (started, startTime) = (ContinuousClock.now, Date())
         let parts = try await compose(context)
+        do {
+            try await serve(parts, context, directory)
+        } catch {
+            // The node has its place already: the others need not wait until its life there runs out.
+            await parts.leaveCluster()
+            throw error
+        }
+    }
+
+    private func serve(_ parts: ServerParts, _ context: ServerContext, _ directory: StateDirectory) async throws {
+        let (started, startTime) = (ContinuousClock.now, Date())
         let coordinator = DrainCoordinator(
             parts: parts, loop: context.group.any(), timeout: drainTimeout, logger: logger
         )
@@ -100,16 +110,9 @@ struct RelayApplication: Sendable {
             },
             readiness: { Readiness(Self.state(coordinator), parts.clusterStatus()) }
         )
-        let metrics: MetricsListener?
-        do {
-            metrics = try await MetricsListener.open(
-                at: configuration.metricsListen, group: context.group, source: source, logger: logger
-            )
-        } catch {
-            // The node has its place already: the others need not wait until its life there runs out.
-            await parts.leaveCluster()
-            throw error
-        }
+        let metrics = try await MetricsListener.open(
+            at: configuration.metricsListen, group: context.group, source: source, logger: logger
+        )
         let status: @Sendable () async -> ServerStatus = {
             var status = await figures()
             status.metricsListen = metrics?.address?.hostAndPort

@@ -16,14 +16,16 @@ struct RelayService: Service {
 
     func run() async throws {
         let coordinator = coordinator
-        try await withGracefulShutdownHandler {
-            let reason = try await coordinator.waitForStop()
+        await withGracefulShutdownHandler {
+            let reason = await coordinator.waitForStop()
             logger.notice("stopping", metadata: [LogKeys.outcome: "\(reason.rawValue)"])
         } onGracefulShutdown: {
             coordinator.drainRequested()
         }
         for listener in parts.listeners + parts.redirects { try? await listener.close() }
         parts.exchange.closeAllSessions(.goingAway)
+        // The other nodes hear why as long as there are links.
+        await parts.cutStreams()
         await waitForConnections()
         await parts.leaveCluster()
         await admin.close()
@@ -32,10 +34,11 @@ struct RelayService: Service {
 
     /// Gives what is being written a moment: an answer on its way to a client, the close of a session.
     private func waitForConnections() async {
-        let done = loop.makePromise(of: Void.self)
-        let deadline = loop.scheduleTask(in: .seconds(Defaults.Operations.closeTimeout)) { done.succeed() }
-        parts.whenEmpty { done.succeed() }
-        try? await done.futureResult.get()
+        // Not a promise of the loop: the last connection may close when the loop is already gone.
+        let (waiting, done) = AsyncStream.makeStream(of: Never.self)
+        let deadline = loop.scheduleTask(in: .seconds(Defaults.Operations.closeTimeout)) { done.finish() }
+        parts.whenEmpty { done.finish() }
+        for await _ in waiting {}
         deadline.cancel()
     }
 }

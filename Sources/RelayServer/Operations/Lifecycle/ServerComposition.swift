@@ -23,6 +23,7 @@ enum ServerComposition {
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
             whenEmpty: { admission.whenEmpty($0) }
         )
+        parts.cutStreams = { await streams.abortEverything(code: .draining) }
         parts.streamCounts = { streams.counts }
         parts.exchangeStatus = { exchange.status }
         parts.openConnections = { admission.connections }

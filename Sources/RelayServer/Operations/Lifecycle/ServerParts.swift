@@ -13,6 +13,8 @@ struct ServerParts: Sendable {
     var beginDrain: @Sendable () -> Void
     /// Calls back once, as soon as no connection of any kind is open.
     var whenEmpty: @Sendable (_ callback: @escaping @Sendable () -> Void) -> Void
+    /// Cuts the streams that still run, so that no end takes its part for the whole, and returns when that is done.
+    var cutStreams: @Sendable () async -> Void = {}
     /// Leaves the cluster, if there is one; once nothing goes on here any more.
     var leaveCluster: @Sendable () async -> Void = {}
     /// How this node stands with the others; nil when there are none.

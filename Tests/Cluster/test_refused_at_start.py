@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node does not start with: one line that says why and what to do, and exit 78, since trying again does not help."""
+
+import contextlib
+
+import pytest
+
+from harness import certificates
+from harness.listener import Listener
+from harness.nodes import LoneNode, Nodes
+from harness.relay import unique
+from harness.waiting import until
+
+CONFIGURATION = 78
+
+
+@pytest.fixture(scope="module")
+def nodes(binaries, tmp_path_factory):
+    """Certificates and Redis; nobody is a node yet."""
+    return Nodes(binaries, tmp_path_factory.mktemp("nodes"), ("n1", "n2"))
+
+
+@pytest.fixture
+def redis(nodes):
+    """The nodes' Redis."""
+    with nodes.start_redis() as client:
+        yield client
+
+
+def refused(nodes, *words, timeout=10, **changes):
+    """Starts a node n1 with these settings changed (None: without it), and looks at its end."""
+    node = LoneNode(nodes, "n1")
+    node.level, node.state = "warning", node.folder / unique("state")
+    for setting, value in changes.items():
+        variable = f"RELAY_{setting.upper()}"
+        if value is None:
+            del node.environment[variable]
+        else:
+            node.environment[variable] = value
+    process = node.launch().process.expect(CONFIGURATION, timeout)
+    said = process.output().decode().strip().splitlines()
+    assert len(said) == 1, process.tail()
+    for word in words:
+        assert word in said[0], said[0]
+    return said[0]
+
+
+def test_an_authority_that_is_not_the_certificates(nodes, tmp_path):
+    other = certificates.forged(tmp_path / "other", "n1")
+    refused(nodes, "node-n1.pem", "not signed by", cluster_ca=other.ca)
+
+
+@pytest.mark.parametrize("setting", ["cluster_ca", "cluster_cert", "cluster_key"])
+def test_a_cluster_without_certificates(nodes, setting):
+    refused(nodes, setting.replace("_", "-"), **{setting: None})
+
+
+def test_a_certificate_of_another_node(nodes):
+    refused(nodes, "n1", "node-n2.pem", cluster_cert=nodes.certs.folder / "node-n2.pem",
+            cluster_key=nodes.certs.folder / "node-n2.key")
+
+
+def test_the_wrong_password_of_redis(nodes, redis):
+    assert redis.answers()
+    line = refused(nodes, "password", redis=f"redis://:not-the-one@127.0.0.1:{redis.port}/0")
+    assert "not-the-one" not in line
+
+
+def test_no_password_where_redis_wants_one(nodes, redis):
+    refused(nodes, "password", redis=f"redis://127.0.0.1:{redis.port}/0")
+
+
+def test_a_redis_that_is_too_old(nodes):
+    def serve(client):
+        with client, contextlib.suppress(OSError):
+            client.settimeout(10)
+            while command := client.recv(4096):
+                about = b"# Server\r\nredis_version:5.0.14\r\n"
+                client.sendall(b"$%d\r\n%s\r\n" % (len(about), about) if b"INFO" in command else b"+OK\r\n")
+
+    old = Listener(serve)
+    try:
+        refused(nodes, "5.0.14", "6.2", redis=f"redis://:x@127.0.0.1:{old.port}/0")
+    finally:
+        old.close()
+
+
+def test_an_id_that_somebody_has(nodes, redis):
+    first = nodes.start("n1")
+    until(lambda: redis.incarnation("n1"), 10, "the first one is announced")
+    # It waits for as long as what a dead node has left in Redis would be there.
+    refused(nodes, "n1", timeout=30)
+    first.healthy()
+    assert redis.incarnation("n1")

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many offers, many files, many people at once: nobody loses by it."""
+
+import json
+import os
+import signal
+
+from harness import content, protocol
+from harness.terminal import Terminal
+from harness.waiting import until
+
+
+def events(process, name):
+    """The JSON events of that name that a process has printed."""
+    found = [json.loads(line) for line in process.out().splitlines() if line.endswith("}")]
+    return [event for event in found if event["event"] == name]
+
+
+def test_receive_once_takes_one_and_leaves_the_others_waiting(people, tmp_path):
+    bob, senders = people("bob"), [people(name) for name in ("alice", "carol", "dave")]
+    for sender in senders:
+        content.file(tmp_path / f"{sender.name}.bin", sender.name, 30_000_000)
+    sending = [sender.send(bob, tmp_path / f"{sender.name}.bin") for sender in senders]
+    for process in sending:
+        process.wait_for("not receiving", 10)
+    for count in (1, 2, 3):
+        receiving = bob.receive(ready=False).expect(0, 20)
+        assert len(bob.received()) == count and receiving.err().count("receiving from") == 1, receiving.tail()
+        until(lambda count=count: sum(not each.running() for each in sending) == count, 5, "a sender is told")
+    for process in sending:
+        process.expect(0, 1)
+    assert {name.decode() for name in bob.received()} == {f"{sender.name}.bin" for sender in senders}
+
+
+def test_an_offer_is_never_declined_in_somebodys_name(relay, people):
+    """As many offers as the relay rings with at once: none is answered before the person has."""
+    bob = people("bob")
+    sessions = [relay.session(f"sender{number}") for number in range(6)]
+    offers = [
+        session.offer(bob.name, protocol.pack(v=0, name=f"file{number}", size=1))
+        for session in sessions
+        for number in range(20)
+    ]
+    terminal = Terminal()
+    receiving = bob.run("receive", "--json", "--output", bob.inbox, **terminal.streams(stdout=False))
+    until(lambda: len(events(receiving, "offered")) == len(offers), 15, lambda: receiving.tail())
+    receiving.signal(signal.SIGINT)
+    receiving.expect(130, 5)
+    for session in sessions:
+        session.close()
+
+
+def test_any_number_of_files_wait_for_their_turn(people, tmp_path):
+    """More than the system lets a process have open at once."""
+    alice, bob = people("alice", "bob")
+    paths = [tmp_path / f"file{number:03}" for number in range(100)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    receiving = bob.receive(once=False)
+    few = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+    sending = alice.send(bob, "--json", *paths, prefix=few)
+    until(lambda: len(events(sending, "delivered")) >= 3 or not sending.running(), 15, sending.tail)
+    sending.signal(signal.SIGINT)
+    sending.expect(130, 5)
+    receiving.signal(signal.SIGINT)
+    receiving.expect(130, 5)
+    assert all((bob.inbox / os.fsdecode(name)).read_bytes() == name for name in bob.received())
+
+
+def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
+    alice, bob, carol = people("alice", "bob", "carol")
+    paths = [tmp_path / name for name in ("one", "two", "three")]
+    for path in paths:
+        path.write_bytes(b"x")
+    receiving = carol.receive(once=False)
+    sending = alice.send(f"{bob.name},{carol.name}", "--json", "--timeout", "3s", *paths).expect(75, 20)
+    seen = [(event["event"], event["peer"]) for name in ("delivered", "waiting", "failed") for event in events(sending, name)]
+    # He is waited for once, and not before everybody who is there has everything.
+    assert seen == [("delivered", carol.name)] * 3 + [("waiting", bob.name)] + [("failed", bob.name)] * 3, sending.tail()
+    lines = [json.loads(line)["event"] for line in sending.out().splitlines()]
+    assert lines.index("waiting") > max(at for at, name in enumerate(lines) if name == "delivered"), sending.tail()
+    assert {event["message"] for event in events(sending, "failed")} == {
+        f"{bob.name} did not accept in time; try again, or with a longer --timeout"
+    }
+    assert receiving.running() and len(carol.received()) == 3
+
+    sending = alice.send(f"{bob.name},{carol.name}", "--json", *paths)
+    sending.wait_for('"event":"waiting"', 15)
+    late = bob.receive(once=False, ready=False)
+    sending.expect(0, 15)
+    assert bob.received() == [b"one", b"three", b"two"] and late.running()

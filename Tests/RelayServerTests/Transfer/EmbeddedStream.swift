@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import NIOEmbedded
+import Testing
+import WSProtocol
+
+@testable import RelayServer
+
+/// The two halves of a stream on channels without sockets, one read at a time.
+struct EmbeddedStream {
+    let loop = EmbeddedEventLoop()
+    let services = ConnectionServices(
+        transfers: TestDirectory(), streams: StreamTable(), admission: Admission(descriptorLimit: 1000),
+        control: NoControl(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    )
+    let key = StreamKey(home: .alone, transfer: .random())
+
+    /// A connected channel with `handler`.
+    func channel(_ handler: any ChannelHandler) throws -> EmbeddedChannel {
+        let channel = EmbeddedChannel(loop: loop)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        try channel.pipeline.syncOperations.addHandler(handler)
+        return channel
+    }
+
+    /// The receiver's half, parked.
+    func parked() throws -> (EmbeddedChannel, Pipe) {
+        let channel = try channel(DownloadHandler(key, services: services))
+        let place = try #require(services.streams.place(of: key))
+        return (channel, place.stream())
+    }
+
+    /// The sender's half.
+    func upload(into pipe: Pipe, length: Int? = nil) throws -> EmbeddedChannel {
+        let framing = length.map { "Content-Length: \($0)" } ?? "Transfer-Encoding: chunked"
+        var (parser, bytes) = (
+            RequestHeadParser(), ByteBuffer(string: "PUT / HTTP/1.1\r\nHost: r\r\n\(framing)\r\n\r\n")
+        )
+        guard case .head(let head) = parser.feed(&bytes) else { throw ChannelError.eof }
+        return try channel(UploadHandler(UploadRequest(head, leftover: bytes), into: pipe))
+    }
+
+    /// What was written to `channel` since the last time, write by write.
+    static func writes(_ channel: EmbeddedChannel) throws -> [ByteBuffer] {
+        var all: [ByteBuffer] = []
+        while let next = try channel.readOutbound(as: ByteBuffer.self) { all.append(next) }
+        return all
+    }
+
+    private struct NoControl: ControlAcceptor {
+        func install(on channel: any Channel, audience: String, address: String) throws { throw ChannelError.eof }
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOEmbedded
+import Testing
+import WSProtocol
+
+@testable import RelayServer
+
+/// What a stream costs, and how it is counted.
+@Suite struct PipeTests {
+    private let stream = EmbeddedStream()
+
+    /// A sender chooses how small its chunks are; the relay's work and memory must not be a multiple of what it sends.
+    @Test(arguments: [1, 2, 100, 4095]) func smallChunksAreGathered(size: Int) throws {
+        let (download, pipe) = try stream.parked()
+        let upload = try stream.upload(into: pipe)
+        _ = try EmbeddedStream.writes(download)
+        let chunk = String(size, radix: 16) + "\r\n" + String(repeating: "x", count: size) + "\r\n"
+        let read = ByteBuffer(string: String(repeating: chunk, count: 65_536 / chunk.utf8.count))
+        let rounds = 16
+        var written: [ByteBuffer] = []
+        for _ in 0..<rounds {
+            try upload.writeInbound(read)
+            written += try EmbeddedStream.writes(download)
+        }
+        try upload.writeInbound(ByteBuffer(string: "0\r\n\r\n"))
+        // The end waits until the one before is written.
+        written += try EmbeddedStream.writes(download)
+        #expect(written.count <= rounds * (65_536 / Defaults.Stream.gatherBytes * 2 + 1) + 1)
+        #expect(written.reduce(0) { $0 + $1.readableBytes } <= rounds * read.readableBytes + 5)
+        var body = ByteBuffer()
+        var reader = RequestBodyReader(.chunked)
+        var content = 0
+        for var piece in written { body.writeBuffer(&piece) }
+        while case .content(let piece) = reader.next(&body) { content += piece.readableBytes }
+        #expect(reader.isComplete)
+        #expect(content == rounds * size * (65_536 / chunk.utf8.count))
+    }
+
+    @Test func largeContentIsPassedOnAsItComes() throws {
+        let (download, pipe) = try stream.parked()
+        let upload = try stream.upload(into: pipe, length: 1_000_000)
+        _ = try EmbeddedStream.writes(download)
+        let read = ByteBuffer(repeating: 7, count: 65_536)
+        try upload.writeInbound(read)
+        #expect(try EmbeddedStream.writes(download) == [read])
+        let small = ByteBuffer(repeating: 7, count: 10)
+        try upload.writeInbound(small)
+        #expect(try EmbeddedStream.writes(download) == [small])
+    }
+
+    @Test func aStreamIsCountedOnceItIsJoined() throws {
+        let (_, pipe) = try stream.parked()
+        pipe.abort(.cancelled)
+        _ = try stream.upload(into: pipe)
+        #expect(stream.services.streams.counts == StreamCounts())
+        let (_, next) = try stream.parked()
+        _ = try stream.upload(into: next)
+        #expect(stream.services.streams.counts == StreamCounts(toReceivers: 1, toNodes: 0))
+    }
+
+    @Test func theEndOfAStreamIsNotThatOfItsSuccessor() throws {
+        let (_, first) = try stream.parked()
+        let (_, second) = try stream.parked()
+        first.abort(.cancelled)
+        #expect(stream.services.streams.count == 1)
+        second.abort(.cancelled)
+        #expect(stream.services.streams.count == 0)
+    }
+}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A port of 127.0.0.1, and what is said to whoever connects to it."""
+
+import contextlib
+import socket
+import threading
+
+
+class Listener:
+    """Hands each connection to `serve`, on a thread of its own, until it is closed."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, serve):
+        self._serve = serve
+        self._socket = socket.create_server((self.host, 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def close(self):
+        """Nobody listens there any more."""
+        # A thread that waits in accept(2) keeps the port listening after a mere close.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def closed_port():
+    """A port that nobody listens on."""
+    with socket.create_server((Listener.host, 0)) as closed:
+        return closed.getsockname()[1]
