@@ -27,10 +27,10 @@ def redis(nodes):
         yield client
 
 
-def refused(nodes, *words, timeout=10, **changes):
+def refused(nodes, *words, timeout=10, level="warning", **changes):
     """Starts a node n1 with these settings changed (None: without it), and looks at its end."""
     node = LoneNode(nodes, "n1")
-    node.level, node.state = "warning", node.folder / unique("state")
+    node.level, node.state = level, node.folder / unique("state")
     for setting, value in changes.items():
         variable = f"RELAY_{setting.upper()}"
         if value is None:
@@ -68,6 +68,13 @@ def test_the_wrong_password_of_redis(nodes, redis):
 
 def test_no_password_where_redis_wants_one(nodes, redis):
     refused(nodes, "password", redis=f"redis://127.0.0.1:{redis.port}/0")
+
+
+@pytest.mark.parametrize("right", ["subscribe", "@scripting", "set"])
+def test_a_user_of_redis_who_may_too_little(nodes, redis, right):
+    redis("ACL", "SETUSER", "weak", "on", ">word", "~relay:*", "&relay:*", "+@all", f"-{right}")
+    # The log has said so already.
+    refused(nodes, "may not do what a node does", level="critical", redis=f"redis://weak:word@127.0.0.1:{redis.port}/0")
 
 
 def test_a_redis_that_is_too_old(nodes):
