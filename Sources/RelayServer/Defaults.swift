@@ -278,8 +278,6 @@ extension Defaults {
         static let deadline = TimeAmount.seconds(2)
         /// How often a token that nobody knows is looked for while nodes write theirs again.
         static let secondLook = TimeAmount.milliseconds(250)
-        /// How long a node takes at most from its place in an emptied Redis to everything else it has there.
-        static let filling = TimeAmount.seconds(1)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
         /// Names that one call of a script looks for on all nodes.

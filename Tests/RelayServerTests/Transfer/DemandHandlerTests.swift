@@ -38,11 +38,14 @@ import Testing
     /// Waits until the other side's kernel has everything, the end included.
     private static func acknowledged(_ client: any Channel) async throws {
         let finWait2: UInt8 = 5
-        while try await client.eventLoop.submit({ try Self.state(of: client) }).get() != finWait2 { await Task.yield() }
+        // Without a state the server has closed it already.
+        while let state = try await client.eventLoop.submit({ Self.state(of: client) }).get(), state != finWait2 {
+            await Task.yield()
+        }
     }
 
-    private static func state(of channel: any Channel) throws -> UInt8 {
-        let state = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+    private static func state(of channel: any Channel) -> UInt8? {
+        try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
             socket in
             unsafe withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info in
                 var length = socklen_t(info.count)
@@ -50,7 +53,6 @@ import Testing
                 return isKnown ? unsafe info.load(as: UInt8.self) : 0
             }
         }
-        return try #require(state)
     }
 
     private func withConnection(

@@ -46,6 +46,8 @@ struct Announcer: Sendable {
 
     private(set) var state = State.away
     private(set) var epoch: Epoch?
+    /// The last one in which everything that was there had been written.
+    private(set) var written: Epoch?
     /// Whether the place has been ours since the start: only before that an earlier start of this node can stand there.
     private(set) var hasHeld = false
 
@@ -240,6 +242,7 @@ extension Announcer {
         if isPresenceDue {
             isPresenceDue = false
             askedAt = now
+            if state == .held, changed.isEmpty, users.isEmpty { written = epoch }
             defer { replacing = nil }
             return state == .leaving ? .leave : .presence(replacing: replacing)
         }

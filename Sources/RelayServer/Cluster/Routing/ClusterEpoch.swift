@@ -38,13 +38,8 @@ final class ClusterEpoch: Sendable {
         }
     }
 
-    /// All other nodes have their places in the epoch, and write the rest right now.
-    func othersCame(now: NIODeadline) {
-        state.withLock { state in
-            guard let changed = state.changed else { return }
-            state.changed = min(changed, now + Defaults.Routing.filling - settling)
-        }
-    }
+    /// All other nodes have written theirs.
+    func othersCame() { state.withLock { $0.changed = nil } }
 
     /// Whether the absence of a key, read together with `epoch`, means that it does not exist.
     ///

@@ -87,9 +87,12 @@ extension ClusterRouting {
             let gone = core.table.update(read.nodes, isSettled: isSettled)
             let arrives = !core.hasArrived && core.announcer.hasHeld
             if arrives { core.hasArrived = true }
-            if core.awaited > 0, core.table.nodes.count >= core.awaited {
+            let nodes = core.table.nodes.values
+            if core.awaited > 0, nodes.count >= core.awaited,
+                nodes.allSatisfy({ $0.epoch == nil || $0.epoch == read.epoch })
+            {
                 core.awaited = 0
-                epoch.othersCame(now: .now())
+                epoch.othersCame()
             }
             return (gone, Set(core.table.nodes.keys), arrives, arrives && core.hasMadeEpoch, core.delegate)
         }

@@ -175,11 +175,13 @@ final class ClusterRouting: Sendable {
     }
 
     private func presence(_ replacing: String?) -> EventLoopFuture<PresenceOutcome> {
-        guard let address = core.withLock({ $0.announcer.address }) else {
+        let (address, written) = core.withLock { ($0.announcer.address, $0.announcer.written) }
+        guard let address else {
             return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
         }
         let presence = NodePresence(
-            incarnation: place.incarnation, address: address, version: Label(clipping: ProgramVersion.current)
+            incarnation: place.incarnation, address: address, version: Label(clipping: ProgramVersion.current),
+            epoch: written
         )
         return store.run(
             ClusterScripts.presence,

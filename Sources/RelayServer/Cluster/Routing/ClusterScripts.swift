@@ -18,7 +18,8 @@ enum ClusterScripts {
     ///
     /// KEYS presence, nodes, epoch. ARGV incarnation, presence, its life, the life of the other two, a fresh epoch, the
     /// node's id, the exact presence that may be replaced (or nothing), prefix of channels.
-    /// Returns {1, epoch, if it is new 1 and 1 for each other node that listens} or {0, the presence that stands there, its remaining life}.
+    /// Returns {1, epoch, if it is new 1 and 1 for each other node that listens} or {0, the presence that stands there, its
+    /// remaining life}.
     static let presence = RedisScript(
         get + """
             local current = get(KEYS[1])

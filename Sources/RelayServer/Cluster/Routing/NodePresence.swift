@@ -11,6 +11,8 @@ struct NodePresence: Hashable, Sendable {
     var address: ListenAddress
     /// Its program's version, for people.
     var version: Label
+    /// The last epoch in which it had written everything it has; nil as long as it has not been in any before.
+    var epoch: Epoch?
 
     /// The most bytes of a presence that are looked at.
     static let maximumLength = 2048
@@ -19,12 +21,14 @@ struct NodePresence: Hashable, Sendable {
         var incarnation: Incarnation
         var address: String
         var version: Label
+        var epoch: Epoch?
     }
 
-    init(incarnation: Incarnation, address: ListenAddress, version: Label) {
+    init(incarnation: Incarnation, address: ListenAddress, version: Label, epoch: Epoch? = nil) {
         self.incarnation = incarnation
         self.address = address
         self.version = version
+        self.epoch = epoch
     }
 
     /// Reads what stands in Redis; nil when it is not a presence: anybody may have written it.
@@ -33,14 +37,14 @@ struct NodePresence: Hashable, Sendable {
             let form = try? JSONDecoder().decode(Form.self, from: Data(text.utf8)),
             let address = ListenAddress(form.address), address.port != 0
         else { return nil }
-        self.init(incarnation: form.incarnation, address: address, version: form.version)
+        self.init(incarnation: form.incarnation, address: address, version: form.version, epoch: form.epoch)
     }
 
     /// The JSON text; equal presences have equal texts. Nil never happens: all fields are texts.
     var text: String? {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let form = Form(incarnation: incarnation, address: address.description, version: version)
+        let form = Form(incarnation: incarnation, address: address.description, version: version, epoch: epoch)
         return (try? encoder.encode(form)).map { String(decoding: $0, as: UTF8.self) }
     }
 }

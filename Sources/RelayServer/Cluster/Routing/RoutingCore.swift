@@ -18,7 +18,7 @@ struct RoutingCore {
     var names: [PeerName] = []
     /// Whether the other nodes were told of this one.
     var hasArrived = false
-    /// Nodes that listened when this one made the epoch, until they have their places in it.
+    /// Nodes that listened when this one made the epoch, until they have written everything in it.
     var awaited = 0
     /// Whether this node made the epoch before it knew whom to tell.
     var hasMadeEpoch = false

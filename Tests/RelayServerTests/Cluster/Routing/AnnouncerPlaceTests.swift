@@ -100,6 +100,29 @@ struct AnnouncerPlaceTests {
         #expect(writes.map(\.route) == [.receiving(.test("bob"))])
     }
 
+    @Test("an epoch counts as written once nothing waits to be")
+    func written() {
+        var announcer = joining()
+        _ = announcer.next(now: now)
+        #expect(announcer.written == nil)
+        _ = announcer.answered(.held(epoch, isNew: false))
+        announcer.tick(now: now)
+        _ = announcer.next(now: now)
+        #expect(announcer.written == epoch)
+        let other = Epoch.random()
+        _ = announcer.answered(.held(other, isNew: false))
+        announcer.restore([.test("bob")])
+        announcer.tick(now: now)
+        _ = announcer.next(now: now)
+        #expect(announcer.written == epoch, "bob is not there yet")
+        _ = announcer.answered(.held(other, isNew: false))
+        _ = announcer.next(now: now)
+        _ = announcer.succeeded()
+        announcer.tick(now: now)
+        _ = announcer.next(now: now)
+        #expect(announcer.written == other)
+    }
+
     @Test("users that cannot be written keep nothing else from being written")
     func users() {
         var announcer = joining()

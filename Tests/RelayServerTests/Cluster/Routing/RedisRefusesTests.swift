@@ -129,6 +129,23 @@ struct RedisRefusesTests {
         }
     }
 
+    @Test("any number of messages on their way leave room for the commands that matter")
+    func flood() async throws {
+        let redis = try await RedisServer()
+        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        try await withNodes([node]) {
+            let (loop, store) = (node.routing.loop, node.routing.store)
+            // In one turn of the loop, so that no reply can come in between.
+            let home = try await loop.flatSubmit {
+                for _ in 0..<5000 {
+                    store.publish("x", on: ClusterKeys.bell(.test("b")), limit: Defaults.Routing.answersInFlight)
+                }
+                return node.routing.home(of: TokenDigest(Token.random()))
+            }.get()
+            #expect(home == nil)
+        }
+    }
+
     @Test("however much stands there, an answer fits into a reply")
     func tooMuch() async throws {
         let redis = try await RedisServer()

@@ -46,6 +46,9 @@ struct RoutingValueTests {
             #"{"address":"[::1]:7","incarnation":"\#(incarnation)","version":"1.2"}"#
         #expect(text == expected)
         #expect(NodePresence(text) == presence)
+        var later = presence
+        later.epoch = .random()
+        #expect(try NodePresence(#require(later.text)) == later)
         let changes = [
             ("[::1]:7", "[::1]:0"), ("[::1]:7", "::1"), ("\(incarnation)", "x"), ("1.2", "ä"),
             ("\"version\"", "\"other\""),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Synchronization
 import TestSupport
 import Testing
 import WSProtocol
@@ -67,14 +68,42 @@ struct SharedPlaceTests {
                 await #expect(throws: ClusterUnavailable.settling) {
                     try await new.users.register(bob.name, key: .random(), exchangeKey: .random(), invitation: nil)
                 }
-                // The old one looks because of a doorbell.
-                try await redis.command(
-                    "PUBLISH", "relay:bell:a", #"{"v":1,"id":"x","from":"b","bell":"announce"}"#)
-                try await redis.command("PUBLISH", "relay:bell:b", #"{"v":1,"id":"y","from":"a","bell":"nodes"}"#)
+                // The old one looks because of a doorbell, and the new one because of another.
+                let rings = Mutex(0)
+                @Sendable func ring() async throws {
+                    let id = rings.withLock { count in
+                        count += 1
+                        return count
+                    }
+                    for (bell, node) in [("announce", "a"), ("nodes", "b")] {
+                        try await redis.command(
+                            "PUBLISH", "relay:bell:\(node)", #"{"v":1,"id":"x\#(id)","from":"c","bell":"\#(bell)"}"#)
+                    }
+                }
+                try await ring()
                 try await eventually("bob") { (try? await new.users.user(named: bob.name)) == bob }
-                try await redis.command("PUBLISH", "relay:bell:b", #"{"v":1,"id":"z","from":"a","bell":"nodes"}"#)
                 try await eventually("the end of waiting") {
+                    try await ring()
                     do { return try await new.users.user(named: .test("carol")) == nil } catch { return false }
+                }
+            }
+        }
+    }
+
+    @Test("nodes that start together need not wait for each other's memories, since they have none")
+    func together() async throws {
+        let redis = try await RedisServer()
+        let (a, b) = (
+            try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow),
+            try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+        )
+        // Somebody listens before the first has its place: that is what it takes for another node.
+        try await withNodes([b]) {
+            try await redis.command("DEL", "relay:epoch")
+            try await withNodes([a]) {
+                try await eventually("acquaintance") { b.routing.status.nodes == 1 }
+                try await eventually("the end of waiting") {
+                    do { return try await a.users.user(named: .test("carol")) == nil } catch { return false }
                 }
             }
         }
