@@ -23,6 +23,9 @@ struct ConnectionServices: Sendable {
     var logger: Logger
     /// Who is believed when it says whose a connection is.
     var peers = TrustedPeers()
+
+    /// Why a stream that a sender comes for is not here: a relay that stops has cut it, else its receiver has left.
+    var missingStream: FailureCode { admission.isDraining ? .draining : .receiverGone }
 }
 
 /// Takes over a connection that became a WebSocket.

@@ -176,8 +176,9 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let request = UploadRequest(head, leftover: pending)
         guard claim.download == services.node else { return hop(head, by: claim, context) }
         guard let place = services.streams.place(of: claim.stream) else {
-            services.transfers.streamChanged(claim.stream, .cut(.receiverGone, bytes: 0))
-            return end(with: .stream(.receiverGone), body: request.body, context)
+            let code = services.missingStream
+            services.transfers.streamChanged(claim.stream, .cut(code, bytes: 0))
+            return end(with: .stream(code), body: request.body, context)
         }
         if place.loop.inEventLoop {
             replace(with: UploadHandler(request, into: place.stream()), context)

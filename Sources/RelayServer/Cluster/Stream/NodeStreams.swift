@@ -13,7 +13,7 @@ struct NodeStreams: NodeStreamAcceptor {
         guard let stream = Self.stream(head) else {
             throw HTTPRefusal.malformed("Relay-Home and Relay-Transfer have to name a stream")
         }
-        guard let place = services.streams.place(of: stream) else { throw HTTPRefusal.stream(.receiverGone) }
+        guard let place = services.streams.place(of: stream) else { throw HTTPRefusal.stream(services.missingStream) }
         let request = UploadRequest(head, leftover: leftover)
         if place.loop.inEventLoop {
             let upload = UploadHandler(request, into: place.stream(), lossMeans: .clusterUnavailable)

@@ -23,9 +23,10 @@ struct RelayService: Service {
             coordinator.drainRequested()
         }
         for listener in parts.listeners + parts.redirects { try? await listener.close() }
-        parts.exchange.closeAllSessions(.goingAway)
-        // The other nodes hear why as long as there are links.
+        // First, or the streams' transfers would end as if their clients had gone; and the other nodes hear why as long as
+        // there are links.
         await parts.cutStreams()
+        parts.exchange.closeAllSessions(.goingAway)
         await waitForConnections()
         await parts.leaveCluster()
         await admin.close()
