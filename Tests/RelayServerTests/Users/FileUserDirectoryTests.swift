@@ -28,6 +28,17 @@ struct FileUserDirectoryTests {
         try FileUserDirectory(file: RegistryFile(directory: try StateDirectory(path: path)), mode: mode)
     }
 
+    /// Opens it as soon as the one before has let go of it, which its last thread does a moment after it has answered.
+    private func reopen() async throws -> FileUserDirectory {
+        let opened = Mutex<FileUserDirectory?>(nil)
+        try await eventually("the lock") {
+            guard let directory = try? open() else { return false }
+            opened.withLock { $0 = directory }
+            return true
+        }
+        return try #require(opened.withLock { $0 })
+    }
+
     private func write(_ text: String) throws {
         _ = try StateDirectory(path: path)
         try Data(text.utf8).write(to: URL(fileURLWithPath: file))
@@ -41,7 +52,7 @@ struct FileUserDirectoryTests {
             try await directory?.register(alice, key: key, exchangeKey: exchange, invitation: code) == .registered
         )
         directory = nil
-        let again = try open()
+        let again = try await reopen()
         #expect(try await again.user(named: alice) == User(name: alice, key: key, exchangeKey: exchange))
         let other = SigningKey.random()
         #expect(try await again.register(bob, key: other, exchangeKey: exchange, invitation: code) == .badInvitation)
@@ -97,7 +108,7 @@ struct FileUserDirectoryTests {
                 try await directory.register(alice, key: key, exchangeKey: exchange, invitation: code)
             }
         }
-        let again = try open()
+        let again = try await reopen()
         let isThere = try await again.user(named: alice) != nil
         #expect(isThere == (step == .renamed || step == .directorySynced))
         #expect(again.counts().invitations == (isThere ? 0 : 1))
