@@ -49,7 +49,9 @@ extension Exchange {
         _ session: SessionID, _ transfer: TransferID, from user: User, to recipient: PeerName, _ payload: Payload,
         _ home: NodeID
     ) -> [ExchangeAction] {
-        let refusal = [ExchangeAction.tell(home, .left(session: session.number, transfer: transfer))]
+        let refusal = [
+            ExchangeAction.tell(home, .left(session: session.number, transfer: transfer, isStopping: isDraining))
+        ]
         guard let ringing = sessions[session], ringing.isReceiving, !isDraining else { return refusal }
         // The home has the number from Redis. It may be out of date, and count for somebody else since this process
         // began, or be forged.
@@ -87,6 +89,6 @@ extension Exchange {
         // The session itself is forgotten already.
         if wasAccepted { tally.guestAccepts -= 1 }
         _ = release(session, transfer)
-        return [.tell(guest.home, .left(session: session.number, transfer: transfer))]
+        return [.tell(guest.home, .left(session: session.number, transfer: transfer, isStopping: isDraining))]
     }
 }

@@ -23,8 +23,10 @@ extension Exchange {
     ) -> [ExchangeAction] {
         switch message {
         case .ring, .start, .ok, .refuse, .failed, .release: return homeSaid(message, sender)
-        case .left(let number, let transfer):
-            return change(transfer, now: now) { $0.sessionClosed(SessionID(node: sender, number: number)) }
+        case .left(let number, let transfer, let isStopping):
+            return change(transfer, now: now) {
+                $0.sessionClosed(SessionID(node: sender, number: number), isStopping ? .nodeStopping : .closed)
+            }
         case .stream(let transfer, let event, url: _): return streamChanged(transfer, event, on: sender, now: now)
         case .abort(let transfer, let code): return [.abortStream(StreamKey(home: sender, transfer: transfer), code)]
         case .request, .claim, .claimed: return []
@@ -46,7 +48,7 @@ extension Exchange {
         var actions: [ExchangeAction] = []
         for (session, transfers) in remotes where session.node == lost {
             for transfer in transfers {
-                actions += change(transfer, now: now) { $0.sessionClosed(session, isNodeLost: true) }
+                actions += change(transfer, now: now) { $0.sessionClosed(session, .nodeLost) }
             }
         }
         for (transfer, held) in halves where held.has(lost) {

@@ -110,13 +110,14 @@ struct Exchange: Sendable {
     /// The connection of `session` is gone, and with it its transfers. Harmless for a session that was never open.
     mutating func sessionClosed(_ session: SessionID, now: NIODeadline) -> [ExchangeAction] {
         guard let gone = sessions.removeValue(forKey: session) else { return [] }
+        let why: SessionEnd = isDraining ? .nodeStopping : .closed
         if gone.isReceiving { tally.receiving -= 1 }
         var actions = changePresence(gone.user.name) { presence in
             presence.sessions.removeAll { $0 == session }
             presence.receiving.removeAll { $0 == session }
         }
         for transfer in gone.offered.union(gone.incoming) {
-            actions += change(transfer, now: now) { $0.sessionClosed(session) }
+            actions += change(transfer, now: now) { $0.sessionClosed(session, why) }
             actions += guestLeft(transfer, session, wasAccepted: gone.accepted.contains(transfer))
         }
         return actions

@@ -110,10 +110,8 @@ extension RelayedTransfer {
 
     /// A session's connection is gone.
     ///
-    /// - Parameter isNodeLost: whether the session's node is gone with it: the client is probably still there, and
-    ///   worth another try.
-    package mutating func sessionClosed(_ session: SessionID, isNodeLost: Bool = false) -> [TransferAction] {
-        let code: FailureCode = isNodeLost ? .clusterUnavailable : .receiverGone
+    /// - Parameter why: when it is its node that goes, the client is probably still there, and worth another try.
+    package mutating func sessionClosed(_ session: SessionID, _ why: SessionEnd = .closed) -> [TransferAction] {
         switch state {
         case .waiting: return session == sender ? fail(.senderGone, except: session) : []
         case .ringing(let payload, var rung, let lastDecline, let deadline):
@@ -121,13 +119,13 @@ extension RelayedTransfer {
             guard let index = rung.firstIndex(where: { $0.session == session }) else { return [] }
             rung.remove(at: index)
             state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
-            return endIfNobodyIsLeft(otherwise: isNodeLost ? code : .peerOffline)
+            return endIfNobodyIsLeft(otherwise: why == .closed ? .peerOffline : why.ofReceiver)
         case .accepted, .parked, .streaming, .streamed:
             if session == sender { return fail(.senderGone, except: session) }
-            return session == receiver ? fail(code, except: session) : []
+            return session == receiver ? fail(why.ofReceiver, except: session) : []
         case .broken(let receiver, let cause, deadline: _):
             guard session == sender || session == receiver else { return [] }
-            return fail(isNodeLost ? code : cause, except: session)
+            return fail(why == .closed ? cause : why.ofReceiver, except: session)
         case .confirmed(let receiver, let payload, deadline: _):
             if session == sender { return end(.delivered, [.abortStream(.senderGone)]) }
             // What the receiver came for is done.

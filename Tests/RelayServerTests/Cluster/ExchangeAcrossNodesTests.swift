@@ -80,6 +80,21 @@ import WSProtocol
         #expect(network.words(alice).last == "waiting")
     }
 
+    @Test mutating func anAcceptThatMeetsTheStopOfItsNodeIsWorthAnotherTry() throws {
+        let bob = network.open("bob", at: b, receiving: true)
+        let alice = network.open("alice", at: a, receiving: false)
+        let transfer = network.offer(alice, to: "bob")
+        network.settle()
+        network.accept(bob, transfer)
+        // The home has decided, and its answer is on the way when the node lets idle sessions go.
+        network.deliver(.init(from: b, to: a))
+        network.handle(.drainBegun, at: b)
+        network.handle(.sessionClosed(bob), at: b)
+        network.settle()
+        #expect(network.words(alice).last == "failed.draining")
+        #expect(network.nodes[a]?.transfers.isEmpty == true && network.nodes[b]?.guests.isEmpty == true)
+    }
+
     @Test mutating func withoutTheClusterNobodyIsCalledAbsent() {
         let alice = network.open("alice", at: a, receiving: false)
         let bob = ExchangeFixture.user("bob")

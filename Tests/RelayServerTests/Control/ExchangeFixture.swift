@@ -115,7 +115,7 @@ func word(_ message: NodeMessage) -> String {
     case .request(let session, .cancel): "\(session).cancel"
     case .request(let session, .progress): "\(session).progress"
     case .request(let session, .delivered): "\(session).delivered"
-    case .left(let session, transfer: _): "\(session).left"
+    case .left(let session, transfer: _, let isStopping): "\(session).left\(isStopping ? ".stopping" : "")"
     case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
     case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"
     case .stream(transfer: _, _, url: _): "stream"

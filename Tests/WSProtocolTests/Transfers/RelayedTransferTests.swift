@@ -238,8 +238,20 @@ private enum Event: String, CaseIterable {
 
     @Test func nobodyIsCalledAbsentWhoseNodeCannotBeReached() throws {
         var transfer = try Stage.ringing.transfer(wait: false)
-        let lost = transfer.sessionClosed(bob, isNodeLost: true)
+        let lost = transfer.sessionClosed(bob, .nodeLost)
         #expect(lost.map(word) == ["sender:cluster_unavailable:relay", "end:cluster_unavailable"])
+    }
+
+    @Test func nobodyIsCalledGoneWhoseNodeStops() throws {
+        var ringing = try Stage.ringing.transfer(wait: false)
+        #expect(
+            ringing.sessionClosed(bob, .nodeStopping).map(word) == ["sender:draining:relay", "end:draining"])
+        var accepted = try Stage.accepted.transfer()
+        #expect(accepted.sessionClosed(bob, .nodeStopping).contains(.failSender(.draining, by: .relay)))
+        // The client lets go of its stream, which is seen before the session is missed.
+        var streaming = try Stage.streaming.transfer()
+        _ = streaming.streamCut(.receiverGone, now: start)
+        #expect(streaming.sessionClosed(bob, .nodeStopping).contains(.failSender(.draining, by: .relay)))
     }
 
     @Test func whoDeclinedIsNotToldThatItIsOver() throws {

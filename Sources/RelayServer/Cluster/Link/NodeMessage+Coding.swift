@@ -44,7 +44,9 @@ extension NodeMessage: Codable {
             }
             return .request(session: try fields.get("session"), request)
         case .left:
-            return .left(session: try fields.get("session"), transfer: try fields.get("transfer"))
+            return .left(
+                session: try fields.get("session"), transfer: try fields.get("transfer"),
+                isStopping: try fields.find("stopping") ?? false)
         case .claim:
             let digest: DigestField = try fields.get("digest")
             return .claim(id: try fields.get("id"), digest: TokenDigest(digest), role: try fields.get("role"))
@@ -69,7 +71,7 @@ extension NodeMessage: Codable {
         switch self {
         case .ring(let session, _, _, _, _), .start(let session, _, _, _, _), .ok(let session, _),
             .refuse(let session, _, _), .failed(let session, _, _, _), .release(let session, _),
-            .request(let session, _), .left(let session, _):
+            .request(let session, _), .left(let session, _, _):
             try put("session", session)
         case .claim(let id, _, _), .claimed(let id, _, _): try put("id", id)
         case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
@@ -93,7 +95,10 @@ extension NodeMessage: Codable {
             try put("transfer", transfer)
             try put("code", code)
             try put("by", by)
-        case .release(_, let transfer), .left(_, let transfer): try put("transfer", transfer)
+        case .release(_, let transfer): try put("transfer", transfer)
+        case .left(_, let transfer, let isStopping):
+            try put("transfer", transfer)
+            if isStopping { try put("stopping", true) }
         case .request(_, let request): try put("request", request.message)
         case .claim(_, let digest, let role):
             try put("digest", try DigestField(digest))
@@ -118,7 +123,8 @@ extension NodeMessage.Kind {
         case .ok: ["session", "request"]
         case .refuse: ["session", "request", "code"]
         case .failed: ["session", "transfer", "code", "by"]
-        case .release, .left: ["session", "transfer"]
+        case .release: ["session", "transfer"]
+        case .left: ["session", "transfer", "stopping"]
         case .request: ["session", "request"]
         case .claim: ["id", "digest", "role"]
         case .claimed: ["id", "transfer", "download"]

@@ -27,8 +27,8 @@ enum NodeMessage: Hashable, Sendable {
 
     /// What the client asked.
     case request(session: UInt64, ForwardedRequest)
-    /// The session is gone, or will not be rung.
-    case left(session: UInt64, transfer: TransferID)
+    /// The session is gone, or will not be rung; `isStopping` says that its node is about to stop.
+    case left(session: UInt64, transfer: TransferID, isStopping: Bool = false)
 
     // Between the home and the nodes that hold the halves.
 

@@ -47,6 +47,7 @@ import WSProtocol
             .request(session: 7, .progress(.init(id: id(7), transfer: transfer, bytes: 4096))),
             .request(session: 7, .delivered(.init(id: id(8), transfer: transfer, payload: payload))),
             .left(session: 7, transfer: transfer),
+            .left(session: 7, transfer: transfer, isStopping: true),
             .claim(id: 9, digest: try digest, role: .upload),
             .claimed(id: 9, transfer: transfer, download: NodeID(rawValue: "n3")),
             .claimed(id: 9, transfer: nil, download: nil),
@@ -66,7 +67,7 @@ import WSProtocol
             .welcome(.init(node: b, incarnation: incB, received: 0)),
             .welcome(.init(node: b, incarnation: incB, received: nil)),
         ]
-        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(21)]
+        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(22)]
     }
 
     /// The examples of the document, in its order.
@@ -105,10 +106,10 @@ import WSProtocol
     }
 
     private static func isAllowed(_ mutation: String, in example: String) -> Bool {
-        // A claim may be denied, and a node need not have an own address; a client's request is as strict as clients' messages are.
+        // A claim may be denied, a node need not have an own address nor be about to stop; a client's request is as strict as clients' messages are.
         (example.contains("claimed") && ["-transfer", "-download"].contains(mutation))
             || (example.contains(#""request":{"#) && mutation == "+unknown")
-            || ["-toIncarnation", "-received", "-url"].contains(mutation)
+            || ["-toIncarnation", "-received", "-url", "-stopping"].contains(mutation)
     }
 
     /// The object with each key left out, each value of another type, and one more key, at every depth.

@@ -255,7 +255,7 @@ struct LinkWorld {
     }
 
     private mutating func check(_ message: NodeMessage, _ incarnation: Incarnation, _ index: Int) {
-        guard case .left(let number, let name) = message else { return problems.append("another message") }
+        guard case .left(let number, let name, _) = message else { return problems.append("another message") }
         delivered += 1
         let association = name.bytes.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         let expected: UInt64
