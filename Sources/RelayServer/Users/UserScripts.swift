@@ -88,7 +88,7 @@ enum UserScripts {
     static let invite = RedisScript(
         clock + """
             local now = clock()
-            redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%d', now))
+            redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('(%d', now))
             if ARGV[1] ~= '' and redis.call('EXISTS', KEYS[1]) == 1 then return {'nameTaken', 0} end
             if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then return {'tooMany', 0} end
             local expiry = now + tonumber(ARGV[2])
@@ -118,7 +118,8 @@ enum UserScripts {
     /// KEYS users, invitations. Returns {names, invitations that can still be used}.
     static let counts = RedisScript(
         clock + """
-            local now = string.format('(%d', clock())
+            -- A key lives to the end of the millisecond it expires in.
+            local now = string.format('%d', clock())
             return {redis.call('ZCARD', KEYS[1]), redis.call('ZCOUNT', KEYS[2], now, '+inf')}
             """
     )
