@@ -72,7 +72,10 @@ package struct RedisError: Error, Sendable {
 
     /// Whether Redis says that the user may not do it, by itself or inside a script.
     package var isForbidden: Bool {
-        isReply("NOPERM") || code == .replied && detail?.contains("user executing the script can't run this") == true
+        if isReply("NOPERM") { return true }
+        guard code == .replied, let detail else { return false }
+        // Inside a script: Redis 7.0, then Redis since 7.2 and Valkey.
+        return ["user executing the script can't run this", "ACL failure in script"].contains { detail.contains($0) }
     }
 
     /// `text` as one short line of printable ASCII.

@@ -22,6 +22,8 @@ import Testing
         let words = "The user executing the script can't run this command or subcommand"
         #expect(RedisError(.replied, "ERR " + words + " script: \(digest)").isForbidden)
         #expect(RedisError(.replied, inside + words).isForbidden)
+        let later = "ERR ACL failure in script: User u has no permissions to run the 'set' command"
+        #expect(RedisError(.replied, later).isForbidden)
         #expect(!RedisError(.replied, "WRONGTYPE x").isForbidden && !RedisError(.unavailable).isForbidden)
     }
 }
