@@ -79,20 +79,21 @@ extension Defaults {
         static let gatherBytes = 16 * 1024
         /// The receiver's request waits this long for the sender's.
         static let attachTimeout = TimeAmount.seconds(30)
-        /// At least 1 KiB/s on average from a sender that is not held back.
+        /// At least 1 KiB/s on average, in any time of this length, from a sender that is not held back.
         static let progressWindow = TimeAmount.seconds(30)
         static let progressMinimumBytes: UInt64 = 30 * 1024
         /// A receiver that takes nothing for this long is not coming back (nginx's send timeout).
         static let receiverStall = TimeAmount.seconds(60)
-        /// No acknowledgement of anything in flight for this long: the receiver's network is gone.
-        static let receiverSilence = TimeAmount.seconds(15)
+        /// No acknowledgement of anything in flight for this long: the receiver's network is gone, and with the time until
+        /// the next look at the clock it is noticed within 15 s, as everywhere else (`Connection.tcpUserTimeout`).
+        static let receiverSilence = TimeAmount.seconds(14)
         /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
         /// turns of the event loop.
         static let unsentBytes = 2 * 1024 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.
         static let nodeTimeout = TimeAmount.seconds(2)
         /// How often a stream looks at the clock.
-        static let streamTick = TimeAmount.seconds(5)
+        static let streamTick = TimeAmount.seconds(1)
     }
 }
 

@@ -3,10 +3,12 @@
 
 import hashlib
 import os
+import shutil
 
 import pytest
 
 from harness import content
+from harness.waiting import background, until
 
 
 def assert_only(person, name):
@@ -116,7 +118,7 @@ def test_nothing_is_overwritten(people, tmp_path):
     assert len(bob.received()) == 4
 
 
-def test_twenty_transfers_at_once(relay, people, tmp_path):
+def test_twenty_transfers_to_one_receiver(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(once=False)
     digests, sending = {}, []
@@ -129,6 +131,38 @@ def test_twenty_transfers_at_once(relay, people, tmp_path):
     assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
     assert receiving.running()
     relay.healthy()
+
+
+def test_twenty_streams_at_once(own_relay, tmp_path):
+    """A receiver takes four at a time, so five of them. Nobody's input ends before all twenty stream."""
+    relay = own_relay(registration="open")
+    alice = relay.person("alice", tmp_path)
+    receivers = [relay.person(f"bob{number}", tmp_path) for number in range(5)]
+    processes = [person.receive(once=False) for person in receivers]
+    sending, digests = [], []
+    for number in range(20):
+        digests.append(content.file(tmp_path / f"file-{number}", f"stream {number}", 3_000_000 + number))
+        read, write = os.pipe()
+        sending.append((alice.send(receivers[number % 5], "-", stdin=read), write))
+        os.close(read)
+
+    def feed(number, write):
+        with open(tmp_path / f"file-{number}", "rb") as source, open(write, "wb", closefd=False) as sink:
+            shutil.copyfileobj(source, sink)
+
+    feeding = [background(feed, number, write) for number, (_, write) in enumerate(sending)]
+    for each in feeding:
+        each.result(60)
+    # Joined, and none can have ended.
+    until(lambda: relay.status()["streams"]["toReceivers"] == 20, 60, lambda: f"{relay.status()}")
+    for process, write in sending:
+        os.close(write)
+    for process, _ in sending:
+        process.expect(0, 60)
+    for index, person in enumerate(receivers):
+        found = {content.sha256(person.inbox / os.fsdecode(name)) for name in person.received()}
+        assert found == set(digests[index::5])
+    assert all(process.running() for process in processes)
 
 
 def test_a_sender_waits_for_a_receiver_who_is_not_there_yet(people, tmp_path):

@@ -10,7 +10,7 @@ struct StreamMachine {
     struct Limits: Hashable, Sendable {
         /// The receiver's request waits this long for the sender's.
         var attach: TimeAmount = Defaults.Stream.attachTimeout
-        /// A sender that is not held back has to bring at least `minimumBytes` in each window of this length.
+        /// A sender that is not held back has to bring at least `minimumBytes` in any time of this length.
         var progressWindow: TimeAmount = Defaults.Stream.progressWindow
         var minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes
         /// A receiver that has something to take has to take at least one byte in this time; nil: others look at that.
@@ -69,9 +69,11 @@ struct StreamMachine {
 
     private struct Progress: Hashable {
         var bytes: UInt64 = 0
-        var windowStart: NIODeadline
-        var bytesAtWindowStart: UInt64 = 0
-        /// Whether the sender was held back at any time in this window.
+        /// When the sender had last brought `minimumBytes` since the mark before, or was held back; and how many bytes it
+        /// had brought then.
+        var mark: NIODeadline
+        var bytesAtMark: UInt64 = 0
+        /// Whether the sender was held back at any time since the last look.
         var wasBlocked = false
         var isBlocked = false
         var acknowledged: UInt64 = 0
@@ -103,7 +105,7 @@ struct StreamMachine {
     mutating func joined(length: UInt64?, now: NIODeadline) -> [Action] {
         switch state {
         case .parked:
-            state = .streaming(Progress(windowStart: now, lastTaken: now))
+            state = .streaming(Progress(mark: now, lastTaken: now))
             return [.startDownload(length: length), .startUpload, .report(.joined)]
         case .streaming, .finishing, .ended: return [.refuseUpload(.receiverGone)]
         }
@@ -220,13 +222,13 @@ struct StreamMachine {
 
     private func lapse(_ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline) -> FailureCode? {
         if let code = receiverLapse(&progress, receiver, now) { return code }
-        guard now - progress.windowStart >= limits.progressWindow else { return nil }
-        // A sender that we held back is not the slow one.
-        let isTooSlow = !progress.wasBlocked && progress.bytes - progress.bytesAtWindowStart < limits.minimumBytes
-        progress.windowStart = now
-        progress.bytesAtWindowStart = progress.bytes
-        progress.wasBlocked = progress.isBlocked
-        return isTooSlow ? .stalled : nil
+        // A sender that we held back is not the slow one. A good start counts for nothing afterwards.
+        if progress.wasBlocked || progress.bytes - progress.bytesAtMark >= limits.minimumBytes {
+            progress.mark = now
+            progress.bytesAtMark = progress.bytes
+            progress.wasBlocked = progress.isBlocked
+        }
+        return now - progress.mark >= limits.progressWindow ? .stalled : nil
     }
 
     private func receiverLapse(

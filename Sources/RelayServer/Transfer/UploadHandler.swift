@@ -146,10 +146,12 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context?.close(promise: nil)
     }
 
-    private func endWith(_ answer: ByteBuffer) {
+    private func endWith(_ answer: ByteBuffer) { endWith(answer, after: request.body) }
+
+    private func endWith(_ answer: ByteBuffer, after body: RequestBodyReader?) {
         pipe = nil
         guard let context else { return }
-        let linger = LingerHandler(answer, after: request.body)
+        let linger = LingerHandler(answer, after: body)
         let operations = context.pipeline.syncOperations
         guard (try? operations.addHandler(linger, position: .after(self))) != nil else {
             return context.close(promise: nil)
@@ -159,7 +161,10 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Answers that the body's framing is broken, and closes.
-    func refuseMalformed() { endWith(ResponseHead.refusal(.malformed("the body is not what its framing says"))) }
+    func refuseMalformed() {
+        // There is no telling where it would end.
+        endWith(ResponseHead.refusal(.malformed("the body is not what its framing says")), after: nil)
+    }
 
     /// A sender that says it has nothing more to say, although its body is not complete, has been cut.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -97,8 +97,9 @@ import WSProtocol
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(31)) == [])
         machine.blockedChanged(false, now: Self.start + .seconds(32))
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(61)) == [])
-        // The next window begins without any hold.
-        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(92)).contains(.refuseUpload(.stalled)))
+        // From the first look without any hold it has all the time there is.
+        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(90)) == [])
+        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(91)).contains(.refuseUpload(.stalled)))
     }
 
     @Test func aReceiverThatTakesNothingIsEndedAfterAMinute() {
@@ -123,11 +124,28 @@ import WSProtocol
         }
     }
 
+    @Test func aGoodStartCountsForNothingAfterwards() {
+        let machine = Driver(in: .streaming)
+        #expect(machine.forwarded(1 << 20))
+        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(1)) == [])
+        #expect(machine.forwarded(30 * 1024 - 1))
+        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(30)) == [])
+        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(31)).contains(.refuseUpload(.stalled)))
+    }
+
+    @Test func aSenderThatBringsJustEnoughGoesOn() {
+        let machine = Driver(in: .streaming)
+        for second in Int64(1)..<600 {
+            #expect(machine.forwarded(1024))
+            #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(second)) == [])
+        }
+    }
+
     @Test func aReceiverWhoseNetworkIsGoneIsEndedAfterFifteenSeconds() {
         let machine = Driver(in: .streaming)
         let pausing = Receiver(acknowledged: 1, hasUnacknowledged: false, sinceAcknowledgement: .seconds(30))
-        let quiet = Receiver(acknowledged: 1, hasUnacknowledged: true, sinceAcknowledgement: .seconds(14))
-        let gone = Receiver(acknowledged: 1, hasUnacknowledged: true, sinceAcknowledgement: .seconds(15))
+        let quiet = Receiver(acknowledged: 1, hasUnacknowledged: true, sinceAcknowledgement: .seconds(13))
+        let gone = Receiver(acknowledged: 1, hasUnacknowledged: true, sinceAcknowledgement: .seconds(14))
         #expect(machine.ticked(receiver: pausing, now: Self.start + .seconds(5)) == [])
         #expect(machine.ticked(receiver: quiet, now: Self.start + .seconds(5)) == [])
         #expect(machine.ticked(receiver: gone, now: Self.start + .seconds(5)).contains(.refuseUpload(.receiverGone)))
