@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import WSProtocol
 
 /// Every limit and time of the client, with its unit and its reason.
 enum Defaults {}
@@ -20,6 +21,8 @@ extension Defaults {
     static let maximumFileName = 255
     /// The longest extension in bytes that is kept when a name has to be shortened: `.sqlite-journal` fits.
     static let maximumExtension = 20
+    /// How many names of a part file are tried: twelve random characters are taken only where somebody made them be.
+    static let partialNameTries = 8
     /// How often "name (1)", "name (2)" … is tried before giving up: more files of one name mean a mistake.
     static let maximumNumberedNames = 9_999
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.
@@ -43,6 +46,8 @@ extension Defaults {
     static let plainProgressInterval = TimeAmount.seconds(10)
     /// Between two `progress` objects of one transfer: enough for a program that draws its own bar.
     static let jsonProgressInterval = TimeAmount.milliseconds(500)
+    /// Between two samples of the rate, so that there are a few dozen at most.
+    static let rateSampleInterval = TimeAmount.milliseconds(100)
     /// What the shown rate looks back on: shorter jumps about, longer lags behind.
     static let rateWindow = TimeAmount.seconds(3)
     /// Columns assumed where the terminal does not say.
@@ -51,6 +56,8 @@ extension Defaults {
     static let maximumHeldBack = 16 * 1024
     /// How long a question waits for its answer: a little less than the relay lets an offer ring (10 minutes).
     static let promptTimeout = TimeAmount.minutes(9)
+    /// Milliseconds within which a cancelled question lets go of the terminal: nobody notices.
+    static let promptPoll: Int32 = 100
     /// Bytes of an answer that are looked at: "yes" has three.
     static let maximumAnswer = 1024
 }
@@ -61,7 +68,7 @@ extension Defaults {
     /// From the first DNS question to an open TCP connection: past this a person has given up looking.
     static let connectTimeout = TimeAmount.seconds(10)
     /// From the upgrade request to the relay's `welcome`: the relay closes after the same time.
-    static let loginTimeout = TimeAmount.seconds(10)
+    static let loginTimeout = ProtocolDefaults.loginTimeout
     /// TCP_USER_TIMEOUT on the control connection: a relay that acknowledges nothing for this long is gone.
     static let controlUserTimeout = TimeAmount.seconds(15)
     /// TCP_USER_TIMEOUT on a data connection. Linux counts a closed window as time without progress, even while the
@@ -99,6 +106,8 @@ extension Defaults {
     static let longestPause = TimeAmount.seconds(5)
     /// A connection that lasted this long was a good one: the pauses begin again from the shortest.
     static let steadyConnection = TimeAmount.seconds(10)
+    /// How long `send` waits and tries unless it is told otherwise: as long as an offer rings.
+    static let patience = TimeAmount.minutes(10)
     /// The pause after a fault of the relay, which is rarely gone at once.
     static let pauseAfterFault = TimeAmount.seconds(1)
     /// The pause after a limit of the relay was met: 100 messages a minute are eight in this time, and a session whose
@@ -142,9 +151,6 @@ extension Defaults {
 
     // MARK: Transfers
 
-    /// How long the relay's word on why a stream broke is waited for. The relay itself waits half a second for the word of
-    /// whoever cut it, and looks at its clock four times a second; that a peer is gone it says at once.
-    static let explanationTimeout = TimeAmount.seconds(2)
     /// How long the relay's answer is waited for whether the other side is still there. It comes at once from a relay that
     /// is well, so that the end of a peer is told within a second all the same.
     static let questionTimeout = TimeAmount.seconds(2)

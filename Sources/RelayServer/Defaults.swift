@@ -60,6 +60,27 @@ extension Defaults {
     }
 }
 
+// MARK: - Requests
+
+extension Defaults {
+    /// The head of a request, and the framing of its body.
+    enum Request {
+        /// The most bytes of a whole head: what browsers and proxies add fits many times, and each connection may hold as
+        /// much before anybody knows whose it is.
+        static let headBytes = 16 * 1024
+        /// The most bytes of the request line, and of one field: as nginx and Apache have it.
+        static let lineBytes = 8 * 1024
+        /// The most fields: Apache's limit; browsers send some twenty.
+        static let fields = 100
+        /// The most bytes of one chunk's extensions. They mean nothing to anybody here, and are read and dropped.
+        static let chunkExtensionBytes = 256
+        /// The most bytes of a body's trailer section, which is read and dropped: as one field of the head.
+        static let trailerBytes = 8 * 1024
+        /// The most bytes of a Host field: the longest name, and a port with room to spare.
+        static let hostBytes = 262
+    }
+}
+
 // MARK: - Streams
 
 extension Defaults {
@@ -90,6 +111,8 @@ extension Defaults {
         /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
         /// turns of the event loop.
         static let unsentBytes = 2 * 1024 * 1024
+        /// Bytes of another node's answer, its head and its body together: ten times the longest.
+        static let nodeAnswer = 4 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.
         static let nodeTimeout = TimeAmount.seconds(2)
         /// How often a stream looks at the clock.
@@ -103,12 +126,11 @@ extension Defaults {
     /// Control connections.
     enum Control {
         /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).
-        static let loginTimeout = TimeAmount.seconds(10)
-        /// 100 messages a minute, 30 at once: OWASP's figures for a WebSocket. Who is refused 100 times in a row is a
-        /// loop, not a person, and is closed.
+        static let loginTimeout = ProtocolDefaults.loginTimeout
+        /// As the protocol promises.
         static let messageBudget = MessageBudget.Limits.standard
-        /// Seconds between pings, as `welcome` announces them: below nginx's 60 s of silence, and below what NATs keep.
-        static let heartbeat = 20
+        /// Seconds between pings, as `welcome` announces them.
+        static let heartbeat = ProtocolDefaults.heartbeat
         /// Requests of one connection that wait for the users' registry to answer an earlier one. Twice the burst of the
         /// message budget; more than that means that the registry hangs.
         static let waitingRequests = 64
@@ -125,6 +147,11 @@ extension Defaults {
         /// Transfers one session may have offered, and as many that it may have accepted. A transfer has at most one
         /// unclaimed token at a time (the upload's is minted when the download's has been used), so this bounds the
         /// tokens of a session as well, and no second limit can refuse a transfer half-way.
+        ///
+        /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient who
+        /// takes many small files at once, and an office whose people come from one address. Strangers are limited by
+        /// address before the login (`Connection.unidentifiedPerAddress`); after it, sessions are limited by name and
+        /// transfers by session, and names are given out by invitation.
         static let transfersPerSession = 64
         /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive.
         static let offersPerRecipient = 128
@@ -147,8 +174,8 @@ extension Defaults {
             claim: tokenLifetime,
             // As long as the receiver's request is held.
             attach: Stream.attachTimeout,
-            // The receiver may have to hash and flush a large file after the last byte.
-            delivery: .minutes(10),
+            // As long as the sender's client waits.
+            delivery: ProtocolDefaults.deliveryTimeout,
             // The byte path's report is only a thread behind; a stream that is still open after this is stuck.
             straggler: .seconds(30),
             // A message on another connection of the same client is hardly later than the cut it explains; a client
@@ -269,8 +296,10 @@ extension Defaults {
         /// The same complaint about the same address is logged once in this time, for so many addresses.
         static let complaintInterval = TimeAmount.minutes(1)
         static let complaints = 256
-        /// Bytes of the head that answers an upgrade.
+        /// Bytes of the head that answers an upgrade: twenty times a node's.
         static let upgradeHead = 4 * 1024
+        /// Characters of a node's own address for clients: the longest host name has 253.
+        static let publicURL = 512
     }
 }
 
@@ -326,6 +355,20 @@ extension Defaults {
         static let ticketLook = TimeAmount.minutes(1)
         /// The life of ticket keys in Redis: more than three generations of 12 h, so that they end with their use.
         static let ticketLife = TimeAmount.hours(48)
+        /// How long nodes may take, after Redis was emptied, to write everything again: until the next renewal, and then
+        /// this for its commands.
+        static let writingAgain = TimeAmount.seconds(1)
+        static let settling = renewal + writingAgain
+        /// Bytes of a doorbell's message: four times the longest.
+        static let bellLength = 1024
+        /// Bytes of a node's presence that are looked at: four times what the longest address and version need.
+        static let presenceLength = 2048
+        /// Bytes of a user's record that are looked at: nine times what the two keys need.
+        static let userLength = 1024
+        /// Bytes of the cluster's sealed ticket keys that are looked at: three generations take 390.
+        static let sealedTicketsLength = 1024
+        /// Seconds that a ticket key may be from the future by Redis' clock: what a failover to a replica may set it back.
+        static let ticketDrift: Int64 = 60
         /// The least bytes of a cluster's secret: as many as the key that is made from it.
         static let secretLength = 32
         /// The most bytes of the secret's file.

@@ -18,6 +18,9 @@ IMPORT = re.compile(r"^[ \t]*((?:@\w+(?:\([^)]*\))?[ \t]+)*)(?:(\w+)[ \t]+)?impo
 TLS_CALL = re.compile(r"\bSSL_(?:read|write|do_handshake|shutdown)(?:_ex)?\s*\(")
 LOG_CALL = re.compile(r"\b\w*[lL]og(?:ger)?\s*\.\s*(?:trace|debug|info|notice|warning|error|critical)\s*\(\s*")
 
+# What comes with Swift.
+SYSTEM_MODULES = {"Foundation", "FoundationEssentials", "Glibc", "Synchronization", "Testing", "Dispatch", "Musl", "Darwin"}
+
 # Construct, and where it is allowed all the same.
 FORBIDDEN = (
     ("try!", r"\btry\s*!", ()),
@@ -83,6 +86,36 @@ def import_problem(path, access, module):
     if path.startswith("Sources/") and module in ("XCTest", "Testing", "NIOSSL"):
         return f"{module} has no place in Sources"
     return None
+
+
+def declarations(manifest):
+    """What each target of a Package.swift declares as its dependencies."""
+    starts = [match.start() for match in re.finditer(r"\.(?:target|executableTarget|testTarget)\(", manifest)] + [len(manifest)]
+    declared = {}
+    for start, end in zip(starts, starts[1:]):
+        target = manifest[start:end]
+        name = re.search(r'name: "(\w+)"', target)
+        listed = re.search(r"dependencies: \[(.*?)\]", target, re.DOTALL)
+        if name:
+            declared[name.group(1)] = set(re.findall(r'"(\w+)"(?!\s*\))', listed.group(1))) if listed else set()
+    return declared
+
+
+def declared(tree):
+    """Each target imports what Package.swift declares for it, all of it, and nothing else but what comes with Swift."""
+    manifest = tree.uncommented("Package.swift")
+    targets, used = declarations(manifest), {}
+    for path in tree.swift("Sources/", "Tests/"):
+        target = path.split("/")[1]
+        code = tree.code(path)
+        for match in IMPORT.finditer(code):
+            module = match.group(3)
+            used.setdefault(target, set()).add(module)
+            if module not in targets.get(target, set()) | SYSTEM_MODULES:
+                yield path, line_of(code, match.start(3)), f"Package.swift does not declare {module} for {target}"
+    for target in sorted(used):
+        for module in sorted(targets.get(target, set()) - used[target]):
+            yield "Package.swift", 0, f"{target} does not import {module}"
 
 
 def tls_calls(tree):
@@ -174,6 +207,13 @@ def logs(tree):
                 continue
             if literal is None or "\\(" in literal.group(0):
                 yield path, line_of(text, match.start()), "a log message has to be a constant string"
+
+
+def times(tree):
+    """How long anything takes stands in a Defaults.swift, with its reason; 1 is a unit."""
+    paths = [path for path in tree.swift("Sources/") if not path.endswith("/Defaults.swift")]
+    yield from found(tree, paths, r"(?<!\w)\.(?:(?:milli|micro)?seconds|minutes|hours)\(\s*(?!1\s*\))\d|"
+                     r"\bTimeAmount\.(?!nanoseconds)\w+\(\s*\d", "a time belongs into the target's Defaults.swift")
 
 
 def waiting(tree):

@@ -107,7 +107,7 @@ def python(tree):
 
 
 def links(tree):
-    """Links between the documents lead somewhere."""
+    """Links between the documents, and the tests they name, lead somewhere."""
     for path in tree.paths:
         if not path.endswith(".md"):
             continue
@@ -119,6 +119,10 @@ def links(tree):
                 continue
             if not os.path.exists(os.path.join(tree.root, os.path.dirname(path), target)):
                 yield path, line_of(text, match.start()), f"leads nowhere: {target}"
+        for match in re.finditer(r"`(\w[\w/]*\.(?:swift|py))::(\w+)`", text):
+            test = "Tests/" + match.group(1)
+            if test not in tree.paths or not re.search(rf"\b(?:def|func) {match.group(2)}\b", tree.text(test)):
+                yield path, line_of(text, match.start()), f"there is no such test: {match.group(0)}"
 
 
 def endings(tree):

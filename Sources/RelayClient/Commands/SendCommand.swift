@@ -31,7 +31,7 @@ struct SendCommand: AsyncParsableCommand {
     var doesNotWait = false
 
     @Option(help: "How long to wait for the relay, or for a receiver, before giving up, such as 30s, 10m or 24h.")
-    var timeout = TimeSpan.tenMinutes
+    var timeout = TimeSpan.patience
 
     func validate() throws {
         guard !paths.isEmpty else { throw ValidationError("name at least one file") }

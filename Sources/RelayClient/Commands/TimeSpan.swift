@@ -7,8 +7,8 @@ import NIOCore
 struct TimeSpan: Hashable, Sendable, ExpressibleByArgument {
     let amount: TimeAmount
 
-    /// Ten minutes: how long `send` waits unless it is told otherwise.
-    static let tenMinutes = TimeSpan(amount: .minutes(10))
+    /// How long `send` waits unless it is told otherwise.
+    static let patience = TimeSpan(amount: Defaults.patience)
 
     /// How it is written.
     var defaultValueDescription: String { "\(amount.nanoseconds / 60_000_000_000)m" }

@@ -158,14 +158,11 @@ final class FileSink: ContentSink {
         if isStillOurs() { unsafe unlinkat(directory.descriptor, partialName, 0) }
     }
 
-    /// Twelve random characters are taken only where somebody made them be.
-    private static let partialNameTries = 8
-
     private static func createPartial(
         _ name: SafeFileName, in directory: OpenFile
     ) throws(SystemFailure) -> (String, OpenFile) {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
-        for _ in 0..<partialNameTries {
+        for _ in 0..<Defaults.partialNameTries {
             let partialName = name.partial(tag: randomTag())
             do {
                 return (partialName, try OpenFile(partialName, in: directory, flags: flags, mode: 0o600))

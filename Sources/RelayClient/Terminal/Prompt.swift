@@ -68,7 +68,7 @@ struct Prompt: Sendable {
         var space = [UInt8](repeating: 0, count: Defaults.maximumAnswer)
         while NIODeadline.now() < deadline, !echo.isReleased {
             var waiting = pollfd(fd: input.descriptor, events: Int16(POLLIN), revents: 0)
-            guard let ready = try? SystemCall.check({ unsafe poll(&waiting, 1, Self.pollMilliseconds) }) else {
+            guard let ready = try? SystemCall.check({ unsafe poll(&waiting, 1, Defaults.promptPoll) }) else {
                 return nil
             }
             if ready == 0 { continue }
@@ -83,9 +83,6 @@ struct Prompt: Sendable {
         }
         return nil
     }
-
-    /// How soon a cancelled question lets go of the terminal.
-    private static let pollMilliseconds: Int32 = 100
 
     private func write(_ text: String) {
         var text = text

@@ -9,9 +9,6 @@ struct RateEstimator: Hashable, Sendable {
         var bytes: UInt64
     }
 
-    /// Between two samples, so that there are a few dozen at most.
-    private static let interval = TimeAmount.milliseconds(100)
-
     private let window: TimeAmount
     private var samples: [Sample] = []
     private var latest: UInt64 = 0
@@ -23,7 +20,7 @@ struct RateEstimator: Hashable, Sendable {
     mutating func record(bytes: UInt64, now: NIODeadline) {
         if bytes < latest { samples.removeAll() }
         latest = bytes
-        if samples.last.map({ last in now >= last.time + Self.interval }) ?? true {
+        if samples.last.map({ last in now >= last.time + Defaults.rateSampleInterval }) ?? true {
             samples.append(Sample(time: now, bytes: bytes))
         }
         // One sample from before the window stays, as what the window's bytes are counted from.
@@ -33,7 +30,7 @@ struct RateEstimator: Hashable, Sendable {
     /// Bytes a second; nil while there is too little to say.
     func bytesPerSecond(now: NIODeadline) -> UInt64? {
         guard let base = samples.last(where: { $0.time + window <= now }) ?? samples.first,
-            now >= base.time + Self.interval
+            now >= base.time + Defaults.rateSampleInterval
         else { return nil }
         let seconds = Double((now - base.time).nanoseconds) / 1e9
         return UInt64(exactly: (Double(latest - base.bytes) / seconds).rounded())

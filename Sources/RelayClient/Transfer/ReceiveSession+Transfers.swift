@@ -9,10 +9,8 @@ extension ReceiveSession {
     mutating func rung(_ ring: ServerMessage.Ring) {
         guard let connection, receptions[ring.transfer] == nil else { return }
         guard receptions.count < Defaults.mostRings else { return leaveUnanswered() }
-        var timeouts = TransferTimeouts()
-        timeouts.explanation = Defaults.explanationTimeout
         let machine = ReceiveMachine(
-            ring: ring, answerID: connection.nextID(), conclusionID: connection.nextID(), timeouts: timeouts
+            ring: ring, answerID: connection.nextID(), conclusionID: connection.nextID()
         )
         let offer = PayloadCoding.offer(ring.payload)
         let key = offer?.attempt.map { OfferMemory.Key(sender: ring.key, identity: $0) }

@@ -76,11 +76,9 @@ struct SendAttempt {
         self.isReturn = isReturn
         // The relay may still be busy with the last one.
         transfer = isReturn ? .random() : job.transfer
-        var timeouts = TransferTimeouts()
-        timeouts.explanation = Defaults.explanationTimeout
         machine = SendMachine(
             offer: .init(id: connection.nextID(), transfer: transfer, to: job.peer, wait: waits, payload: payload),
-            cancelID: connection.nextID(), timeouts: timeouts
+            cancelID: connection.nextID()
         )
     }
 

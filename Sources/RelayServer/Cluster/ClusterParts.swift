@@ -26,7 +26,7 @@ struct ClusterParts: Sendable {
         node = settings.node
         incarnation = Incarnation.random()
         let store = ClusterStore(settings: try settings.redisSettings(), eventLoop: loop, logger: logger)
-        let epoch = ClusterEpoch(settling: times.renewal + .seconds(1))
+        let epoch = ClusterEpoch(settling: times.renewal + Defaults.Routing.writingAgain)
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
         users = RedisUserDirectory(
             store: store, epoch: epoch, mode: configuration.registration, local: Array(local.users.values),

@@ -37,7 +37,7 @@ enum HeadChecks {
             default: false
             }
         }
-        guard !host.isEmpty, host.utf8.count <= 262, host.utf8.allSatisfy(isAllowed) else {
+        guard !host.isEmpty, host.utf8.count <= Defaults.Request.hostBytes, host.utf8.allSatisfy(isAllowed) else {
             throw .malformed("the Host field is not a host name or address with an optional port")
         }
         return host.lowercased()

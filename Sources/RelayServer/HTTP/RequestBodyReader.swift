@@ -29,10 +29,6 @@ struct RequestBodyReader: Hashable, Sendable {
         case broken
     }
 
-    /// The most bytes of a chunk's extensions, and of a whole trailer section.
-    private static let maximumExtension = 256
-    private static let maximumTrailer = 8 * 1024
-
     private var state: State
 
     init(_ framing: BodyFraming) {
@@ -93,7 +89,8 @@ struct RequestBodyReader: Hashable, Sendable {
                 ? .chunkSizeEnd(value: value) : byte == 0x3B ? .chunkExtension(value: value, length: 0) : .broken
         case .chunkExtension(let value, let length):
             if byte == 0x0D { return .chunkSizeEnd(value: value) }
-            guard byte == 0x09 || (byte >= 0x20 && byte != 0x7F), length < Self.maximumExtension else { return .broken }
+            guard byte == 0x09 || (byte >= 0x20 && byte != 0x7F), length < Defaults.Request.chunkExtensionBytes
+            else { return .broken }
             return .chunkExtension(value: value, length: length + 1)
         case .chunkSizeEnd(let value):
             guard byte == 0x0A else { return .broken }
@@ -107,7 +104,7 @@ struct RequestBodyReader: Hashable, Sendable {
     }
 
     private static func trailerByte(_ byte: UInt8, _ line: [UInt8], _ total: Int) -> State {
-        guard total < maximumTrailer else { return .broken }
+        guard total < Defaults.Request.trailerBytes else { return .broken }
         if byte != 0x0A {
             return line.last == 0x0D ? .broken : .trailer(line: line + [byte], total: total + 1)
         }

@@ -16,13 +16,6 @@ struct RequestHeadParser {
         case refused(HTTPRefusal)
     }
 
-    /// The most bytes of a whole head.
-    static let maximumHead = 16 * 1024
-    /// The most bytes of the request line, and of one field.
-    static let maximumLine = 8 * 1024
-    /// The most fields.
-    static let maximumFields = 100
-
     private var line: [UInt8] = []
     private var headLength = 0
     private var requestLine: RequestLine?
@@ -32,13 +25,13 @@ struct RequestHeadParser {
     mutating func feed(_ buffer: inout ByteBuffer) -> Outcome {
         while let byte: UInt8 = buffer.readInteger() {
             headLength += 1
-            guard headLength <= Self.maximumHead else {
+            guard headLength <= Defaults.Request.headBytes else {
                 return .refused(Self.tooLarge(isRequestLine: requestLine == nil))
             }
             if byte != 0x0A {
                 if line.last == 0x0D { return .refused(.malformed("a carriage return stands alone in the head")) }
                 line.append(byte)
-                guard line.count <= Self.maximumLine else {
+                guard line.count <= Defaults.Request.lineBytes else {
                     return .refused(Self.tooLarge(isRequestLine: requestLine == nil))
                 }
                 continue
@@ -48,7 +41,7 @@ struct RequestHeadParser {
             do throws(HTTPRefusal) {
                 if let requestLine {
                     if isLast { return .head(try HeadChecks.head(requestLine, fields)) }
-                    guard fields.count < Self.maximumFields else { throw Self.tooLarge(isRequestLine: false) }
+                    guard fields.count < Defaults.Request.fields else { throw Self.tooLarge(isRequestLine: false) }
                     fields.append(try FieldLine.parse(line[...]))
                 } else {
                     requestLine = try RequestLine(line)
@@ -66,10 +59,16 @@ struct RequestHeadParser {
 
     private static func tooLarge(isRequestLine: Bool) -> HTTPRefusal {
         isRequestLine
-            ? HTTPRefusal(status: .uriTooLong, code: "uri_too_long", message: "the request line is longer than 8 KiB")
+            ? HTTPRefusal(
+                status: .uriTooLong, code: "uri_too_long",
+                message: "the request line is longer than \(kibibytes(Defaults.Request.lineBytes))"
+            )
             : HTTPRefusal(
                 status: .fieldsTooLarge, code: "fields_too_large",
-                message: "the head is larger than 16 KiB, has a field over 8 KiB, or more than 100 fields"
+                message: "the head is larger than \(kibibytes(Defaults.Request.headBytes)), has a field over "
+                    + "\(kibibytes(Defaults.Request.lineBytes)), or more than \(Defaults.Request.fields) fields"
             )
     }
+
+    private static func kibibytes(_ bytes: Int) -> String { "\(bytes / 1024) KiB" }
 }

@@ -17,9 +17,6 @@ struct OpenSSLFailure: Equatable {
 
 /// The error queue of OpenSSL, which belongs to the thread: empty it before a call, drain it right after.
 enum ErrorQueue {
-    /// The most entries whose words are kept.
-    private static let entriesKept = 3
-
     /// Forgets whatever earlier calls left.
     static func clear() { ERR_clear_error() }
 
@@ -35,7 +32,7 @@ enum ErrorQueue {
                 failure.reason = ERR_GET_REASON(code)
             }
             if ERR_GET_LIB(code) == ERR_LIB_SYS { failure.isSystem = true }
-            if lines.count < entriesKept { lines.append(words(of: code)) }
+            if lines.count < TLSDefaults.errorEntries { lines.append(words(of: code)) }
         }
         failure.text = lines.isEmpty ? nil : lines.joined(separator: "; ")
         return failure

@@ -21,7 +21,10 @@ package struct MessageBudget: Hashable, Sendable {
         }
 
         /// What section 1.2 of the protocol promises.
-        package static let standard = Limits(perMinute: 100, burst: 30, patience: 100)
+        package static let standard = Limits(
+            perMinute: ProtocolDefaults.messagesPerMinute, burst: ProtocolDefaults.messageBurst,
+            patience: ProtocolDefaults.refusedMessages
+        )
     }
 
     /// What to do with one message.

@@ -12,7 +12,8 @@ package struct TransferTimeouts: Hashable, Sendable {
     package var explanation: TimeAmount
 
     package init(
-        answer: TimeAmount = .seconds(30), delivery: TimeAmount = .minutes(10), explanation: TimeAmount = .seconds(2)
+        answer: TimeAmount = ProtocolDefaults.answerTimeout, delivery: TimeAmount = ProtocolDefaults.deliveryTimeout,
+        explanation: TimeAmount = ProtocolDefaults.explanationTimeout
     ) {
         self.answer = answer
         self.delivery = delivery

@@ -9,9 +9,11 @@ package struct WebSocketHeartbeat: Hashable, Sendable {
     /// How long after a ping its pong has to be there.
     package var answerWithin: TimeAmount
 
-    /// 20 s each: below the 60 s after which balancers and NATs drop an idle connection, and a dead peer is noticed
-    /// within 45 s.
-    package init(interval: TimeAmount = .seconds(20), answerWithin: TimeAmount = .seconds(20)) {
+    /// The protocol's own times, unless told otherwise.
+    package init(
+        interval: TimeAmount = .seconds(Int64(ProtocolDefaults.heartbeat)),
+        answerWithin: TimeAmount = ProtocolDefaults.heartbeatAnswer
+    ) {
         self.interval = interval
         self.answerWithin = answerWithin
     }

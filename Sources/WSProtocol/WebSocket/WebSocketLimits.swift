@@ -17,8 +17,9 @@ package struct WebSocketLimits: Hashable, Sendable {
     package var lingerTimeout: TimeAmount
 
     package init(
-        messageLength: Int = MessageCodec.maximumLength, fragments: Int = 16, pendingBytes: Int = 256 * 1024,
-        closeTimeout: TimeAmount = .seconds(5), lingerTimeout: TimeAmount = .seconds(1)
+        messageLength: Int = MessageCodec.maximumLength, fragments: Int = ProtocolDefaults.fragments,
+        pendingBytes: Int = ProtocolDefaults.pendingBytes, closeTimeout: TimeAmount = ProtocolDefaults.closeTimeout,
+        lingerTimeout: TimeAmount = ProtocolDefaults.lingerTimeout
     ) {
         self.messageLength = messageLength
         self.fragments = fragments

@@ -8,6 +8,86 @@ import Testing
 @Suite struct PipelineMachineTests {
     private func time(_ seconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(seconds) }
 
+    private enum Place: CaseIterable {
+        case idle
+        case waiting
+        case full
+        case failedAtReply
+        case failedAtTime
+        case closed
+    }
+
+    private func machine(_ place: Place) -> PipelineMachine {
+        var machine = PipelineMachine()
+        switch place {
+        case .idle: break
+        case .waiting:
+            _ = machine.sendRequested(id: 1, length: 1, deadline: time(2))
+            _ = machine.sendRequested(id: 2, length: 1, deadline: time(4))
+        case .full: _ = machine.sendRequested(id: 1, length: RedisDefaults.bytesInFlight, deadline: time(2))
+        case .failedAtReply: _ = machine.replyReceived()
+        case .failedAtTime:
+            _ = machine.sendRequested(id: 1, length: 1, deadline: time(2))
+            _ = machine.timeCame(time(2))
+        case .closed:
+            _ = machine.sendRequested(id: 1, length: 1, deadline: time(2))
+            _ = machine.closed()
+        }
+        return machine
+    }
+
+    @Test(arguments: Place.allCases) private func everyStateAndEvent(place: Place) {
+        var machine = machine(place)
+        let sent: PipelineMachine.SendAction =
+            switch place {
+            case .idle: .sendAndWake(time(3))
+            case .waiting: .send
+            case .full: .refuse(.overloaded)
+            case .failedAtReply, .failedAtTime, .closed: .refuse(.unavailable)
+            }
+        #expect(machine.sendRequested(id: 9, length: 1, deadline: time(3)) == sent)
+
+        machine = self.machine(place)
+        let reply: PipelineMachine.ReplyAction =
+            switch place {
+            case .idle: .fail
+            case .waiting, .full: .deliver(1)
+            case .failedAtReply, .failedAtTime, .closed: .none
+            }
+        #expect(machine.replyReceived() == reply)
+
+        machine = self.machine(place)
+        let early: PipelineMachine.TimeAction =
+            switch place {
+            case .waiting, .full: .wake(time(2))
+            case .idle, .failedAtReply, .failedAtTime, .closed: .none
+            }
+        #expect(machine.timeCame(time(1)) == early)
+
+        machine = self.machine(place)
+        let due: PipelineMachine.TimeAction =
+            switch place {
+            case .waiting: .fail(late: [1], others: [2])
+            case .full: .fail(late: [1], others: [])
+            case .idle, .failedAtReply, .failedAtTime, .closed: .none
+            }
+        #expect(machine.timeCame(time(3)) == due)
+
+        machine = self.machine(place)
+        let waiting: [Int] =
+            switch place {
+            case .waiting: [1, 2]
+            case .full: [1]
+            case .idle, .failedAtReply, .failedAtTime, .closed: []
+            }
+        #expect(machine.closed() == waiting)
+        // Whatever it was, it is closed now.
+        #expect(machine.closed().isEmpty)
+        #expect(machine.replyReceived() == .none)
+        #expect(machine.timeCame(time(9)) == .none)
+        #expect(machine.sendRequested(id: 9, length: 1, deadline: time(9)) == .refuse(.unavailable))
+    }
+
     @Test func repliesGoToCommandsInOrder() {
         var machine = PipelineMachine()
         #expect(machine.sendRequested(id: 1, length: 1, deadline: time(2)) == .sendAndWake(time(2)))

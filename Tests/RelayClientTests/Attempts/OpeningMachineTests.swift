@@ -25,6 +25,86 @@ import WSProtocol
         .connection(ConnectionError(.tcp, "x", advice: "y", status: .unreachable, isTemporary: isTemporary))
     }
 
+    private enum Place: CaseIterable {
+        case atNode
+        case atHome
+        case atHomeAgain
+        case over
+    }
+
+    /// What kind of failure it was, as far as the machine tells them apart.
+    private enum Failure: CaseIterable {
+        case passing
+        case lasting
+        case busy
+        case tokenGone
+        case refused
+        case cut
+        case silent
+        case badAddress
+
+        var error: StreamError {
+            switch self {
+            case .passing: OpeningMachineTests.connection(isTemporary: true)
+            case .lasting: OpeningMachineTests.connection(isTemporary: false)
+            case .busy: .refused(HTTPAnswer(status: 503, code: .unavailable))
+            case .tokenGone: .refused(HTTPAnswer(status: 403))
+            case .refused: .refused(HTTPAnswer(status: 502, code: .receiverGone))
+            case .cut: .cut
+            case .silent: .silent
+            case .badAddress: .badAddress
+            }
+        }
+    }
+
+    private static let before = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+
+    private func machine(_ place: Place) -> OpeningMachine {
+        var generator = Constant()
+        var machine = machine(place == .atNode ? node : home)
+        switch place {
+        case .atNode, .atHome: break
+        case .atHomeAgain: _ = machine.failed(Self.before, now: begin, using: &generator)
+        case .over: _ = machine.failed(.cut, now: begin, using: &generator)
+        }
+        return machine
+    }
+
+    /// Where it asks next, and whether at once; nil when it fails.
+    private func expected(_ place: Place, _ failure: Failure) -> (attempt: Int, isAtOnce: Bool)? {
+        switch (place, failure) {
+        case (.over, _), (_, .refused), (_, .cut), (_, .silent), (_, .badAddress), (_, .tokenGone): nil
+        case (.atNode, .passing), (.atNode, .lasting): (1, true)
+        case (.atHome, .lasting), (.atHomeAgain, .lasting): nil
+        case (.atNode, .busy), (.atHome, .passing), (.atHome, .busy): (1, false)
+        case (.atHomeAgain, .passing), (.atHomeAgain, .busy): (2, false)
+        }
+    }
+
+    @Test func everyStateAndEvent() {
+        for place in Place.allCases {
+            for failure in Failure.allCases {
+                for isLate in [false, true] {
+                    var generator = Constant()
+                    var machine = machine(place)
+                    let now = begin + .seconds(isLate ? 55 : 0)
+                    let action = machine.failed(failure.error, now: now, using: &generator)
+                    // What is asked at once needs no time; what needs a pause has none left behind the token's end.
+                    guard let next = expected(place, failure), next.isAtOnce || !isLate else {
+                        let reason = place == .atHomeAgain && failure == .tokenGone ? Self.before : failure.error
+                        #expect(action == .fail(reason), "\(place), \(failure), late: \(isLate)")
+                        continue
+                    }
+                    guard case .ask(home, after: let pause, attempt: next.attempt) = action else {
+                        Issue.record("\(action) at \(place), \(failure), late: \(isLate)")
+                        continue
+                    }
+                    #expect((pause == .zero) == next.isAtOnce, "\(place), \(failure)")
+                }
+            }
+        }
+    }
+
     /// What is asked again, with the reason, and the pause in milliseconds when it is at the relay's own address.
     @Test(
         arguments: [

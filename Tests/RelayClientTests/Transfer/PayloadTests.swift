@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -63,6 +65,36 @@ import WSProtocol
         #expect(try !confirms(#"{"v":0,"size":5,"sha256":"\#(hex.dropLast())"}"#))
         #expect(try !confirms(#"{"v":0,"size":5}"#))
         #expect(try !confirms(#"{}"#))
+    }
+
+    /// What is taken is of the form, and stays what it is when it is written again.
+    @Test func hostilePayloadsAreTakenWholeOrNotAtAll() throws {
+        let valid = [
+            #"{"attempt":"AAECAwQFBgcICQoLDA0ODw","name":"a","size":1,"v":0}"#, #"{"name":"a/b","v":0}"#,
+            #"{"offset":0,"v":0}"#, #"{"sha256":"\#(String(repeating: "a5", count: 32))","size":5,"v":0}"#,
+            #"{"name":"","v":0}"#, #"{"offset":7,"v":0}"#,
+        ]
+        for input in HostileInputs(damaging: valid, seed: 22) {
+            let payload = try #require(Payload(bytes: input.bytes))
+            if let offer = PayloadCoding.offer(payload) {
+                #expect(offer.v == 0 && !offer.name.isEmpty, "\(input)")
+                #expect(PayloadCoding.encode(offer).flatMap { PayloadCoding.offer($0) } == offer, "\(input)")
+            }
+            if let accept = PayloadCoding.accept(payload) { #expect(accept == AcceptPayload(offset: 0), "\(input)") }
+            if let delivered = PayloadCoding.delivered(payload) {
+                #expect(
+                    PayloadCoding.encode(delivered).flatMap { PayloadCoding.delivered($0) } == delivered, "\(input)")
+            }
+        }
+    }
+
+    @Test func hostileAnswersHaveOnlyKnownCodes() {
+        let valid = [#"{"code":"receiver_gone","message":"gone"}"#, #"{"bytes":12345}"#, "5", "86400"]
+        for input in HostileInputs(damaging: valid, seed: 23) {
+            let answer = HTTPAnswer(status: 503, body: ByteBuffer(bytes: input.bytes), retryAfter: input.text)
+            #expect(answer.status == 503, "\(input)")
+            if let pause = answer.retryAfter { #expect(pause >= .zero && pause <= .hours(24), "\(input)") }
+        }
     }
 
     @Test func judgesOffers() throws {

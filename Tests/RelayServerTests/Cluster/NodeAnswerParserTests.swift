@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -38,6 +39,20 @@ import WSProtocol
     func whatNoNodeAnswersIsMalformed(_ text: String) {
         var parser = NodeAnswerParser()
         #expect(parser.feed(ByteBuffer(string: text)) == .malformed)
+    }
+
+    @Test func hostileAnswersReadTheSameHoweverTheyAreCut() {
+        let valid = [
+            Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), Array(Self.refusal.readableBytesView),
+            Array(ResponseHead.complete(.ok, type: "application/json", body: "{\"bytes\":1}\n").readableBytesView),
+        ]
+        for input in HostileInputs(damaging: valid, seed: 25, count: 1000) {
+            var (whole, pieces) = (NodeAnswerParser(), NodeAnswerParser())
+            let answer = whole.feed(ByteBuffer(bytes: input.bytes))
+            var first: NodeAnswerParser.Answer?
+            for byte in input.single where first == nil { first = pieces.feed(ByteBuffer(bytes: byte)) }
+            #expect(first == answer, "\(input)")
+        }
     }
 
     @Test func aRefusalWithoutAKnownCodeIsTheClusters() {

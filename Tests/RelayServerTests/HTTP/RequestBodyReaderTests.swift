@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import RelayServer
@@ -53,30 +54,57 @@ import Testing
         #expect(content.withUnsafeReadableBytes { $0.baseAddress } == before)
     }
 
+    @Test func hostileBodiesReadTheSameHoweverTheyAreCut() {
+        let valid = [
+            "5\r\nhello\r\n00a;name=\"value\"\r\n0123456789\r\n0\r\nX-Trailer: 1\r\n\r\nREST",
+            "0\r\n\r\n", "fffffffffffffff\r\nx", "1;a=b;c\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n",
+        ]
+        for input in HostileInputs(damaging: valid, seed: 21) {
+            for framing in [BodyFraming.chunked, .length(7), .length(.max), .none] {
+                let whole = Self.read(framing, input.bytes, pieces: max(1, input.bytes.count))
+                #expect(Self.read(framing, input.bytes, pieces: 1) == whole, "\(framing), \(input)")
+                #expect(whole.content.count + whole.rest.count <= input.bytes.count, "\(framing), \(input)")
+            }
+        }
+    }
+
     private struct Read: Equatable {
-        var content: String
+        var content: [UInt8]
         var outcome: RequestBodyReader.Step
-        var rest: String
+        var rest: [UInt8]
+
+        init(content: [UInt8], outcome: RequestBodyReader.Step, rest: [UInt8]) {
+            self.content = content
+            self.outcome = outcome
+            self.rest = rest
+        }
+
+        init(content: String, outcome: RequestBodyReader.Step, rest: String) {
+            self.init(content: Array(content.utf8), outcome: outcome, rest: Array(rest.utf8))
+        }
     }
 
     private static func read(_ framing: BodyFraming, _ text: String, pieces: Int) -> Read {
+        read(framing, Array(text.utf8), pieces: pieces)
+    }
+
+    private static func read(_ framing: BodyFraming, _ all: [UInt8], pieces: Int) -> Read {
         var reader = RequestBodyReader(framing)
-        var content = ""
-        var bytes = Array(text.utf8)[...]
+        var content: [UInt8] = []
+        var bytes = all[...]
         while !bytes.isEmpty {
             var buffer = ByteBuffer(bytes: bytes.prefix(pieces))
             bytes = bytes.dropFirst(pieces)
             steps: while true {
                 let step = reader.next(&buffer)
                 switch step {
-                case .content(let piece): content += String(buffer: piece)
+                case .content(let piece): content += piece.readableBytesView
                 case .needMore: break steps
                 case .end, .malformed:
-                    let rest = String(buffer: buffer) + String(decoding: bytes, as: UTF8.self)
-                    return Read(content: content, outcome: step, rest: rest)
+                    return Read(content: content, outcome: step, rest: Array(buffer.readableBytesView) + bytes)
                 }
             }
         }
-        return Read(content: content, outcome: .needMore, rest: "")
+        return Read(content: content, outcome: .needMore, rest: [])
     }
 }

@@ -21,7 +21,4 @@ enum BellMessage: Hashable, Sendable {
     case bell(id: RequestID, from: NodeID, Bell)
     /// The bell `id` was heard by `from`.
     case answer(id: RequestID, from: NodeID)
-
-    /// The largest message in bytes.
-    static let maximumLength = 1024
 }

@@ -32,7 +32,7 @@ extension BellMessage: Codable {
     /// Reads a message; nil when it is none: anybody may have published it.
     init?(_ payload: ByteBuffer) {
         // JSONDecoder would take UTF-16 and UTF-32 as well; JSON in UTF-8 holds no zero byte.
-        guard payload.readableBytes <= Self.maximumLength, !payload.readableBytesView.contains(0),
+        guard payload.readableBytes <= Defaults.Routing.bellLength, !payload.readableBytesView.contains(0),
             let message = try? JSONDecoder().decode(Self.self, from: Data(payload.readableBytesView))
         else { return nil }
         self = message

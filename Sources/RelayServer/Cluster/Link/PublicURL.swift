@@ -7,12 +7,9 @@ import WSProtocol
 struct PublicURL: Hashable, Sendable, ValidatedString {
     let rawValue: String
 
-    /// The most characters there may be.
-    static let maximumLength = 512
-
     /// Nil unless it is `https` and printable ASCII without blanks.
     init?(rawValue: String) {
-        guard rawValue.hasPrefix("https://"), rawValue.utf8.count <= Self.maximumLength,
+        guard rawValue.hasPrefix("https://"), rawValue.utf8.count <= Defaults.Link.publicURL,
             rawValue.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
         else { return nil }
         self.rawValue = rawValue

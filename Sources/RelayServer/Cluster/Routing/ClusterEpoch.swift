@@ -23,7 +23,7 @@ final class ClusterEpoch: Sendable {
     private let settling: TimeAmount
 
     /// - Parameter settling: how long nodes may take to write everything again.
-    init(settling: TimeAmount = Defaults.Routing.renewal + .seconds(1)) { self.settling = settling }
+    init(settling: TimeAmount = Defaults.Routing.settling) { self.settling = settling }
 
     /// The one this node knows; nil before it has reached Redis.
     var known: Epoch? { state.withLock { $0.known } }

@@ -14,9 +14,6 @@ struct NodePresence: Hashable, Sendable {
     /// The last epoch in which it had written everything it has; nil as long as it has not been in any before.
     var epoch: Epoch?
 
-    /// The most bytes of a presence that are looked at.
-    static let maximumLength = 2048
-
     private struct Form: Codable {
         var incarnation: Incarnation
         var address: String
@@ -33,7 +30,7 @@ struct NodePresence: Hashable, Sendable {
 
     /// Reads what stands in Redis; nil when it is not a presence: anybody may have written it.
     init?(_ text: String) {
-        guard text.utf8.count <= Self.maximumLength,
+        guard text.utf8.count <= Defaults.Routing.presenceLength,
             let form = try? JSONDecoder().decode(Form.self, from: Data(text.utf8)),
             let address = ListenAddress(form.address), address.port != 0
         else { return nil }

@@ -18,14 +18,11 @@ struct NodeAnswerParser: Sendable {
         case malformed
     }
 
-    /// The longest answer, its head and its body together.
-    static let limit = 4096
-
     private var received: [UInt8] = []
 
     /// Takes what has arrived; nil when the answer is not complete yet.
     mutating func feed(_ bytes: ByteBuffer) -> Answer? {
-        guard received.count + bytes.readableBytes <= Self.limit else { return .malformed }
+        guard received.count + bytes.readableBytes <= Defaults.Stream.nodeAnswer else { return .malformed }
         received += bytes.readableBytesView
         guard let headEnd = Self.end(of: received) else { return nil }
         let lines = String(decoding: received[..<headEnd], as: UTF8.self).split(separator: "\r\n")
@@ -34,7 +31,9 @@ struct NodeAnswerParser: Sendable {
             received.removeFirst(headEnd)
             return status == 100 ? .proceed : .malformed
         }
-        guard let length = Self.contentLength(lines.dropFirst()), length <= Self.limit else { return .malformed }
+        guard let length = Self.contentLength(lines.dropFirst()), length <= Defaults.Stream.nodeAnswer else {
+            return .malformed
+        }
         let body = received[headEnd...]
         guard body.count >= length else { return nil }
         if status == 200 { return .complete }

@@ -28,7 +28,7 @@ struct SealedTickets: Sendable {
 
     /// Nil when it was sealed under another secret, or is no keyring.
     func open(_ text: String) -> TicketKeyring? {
-        guard text.utf8.count <= 1024, let sealed = Base64URL.decode(text),
+        guard text.utf8.count <= Defaults.Routing.sealedTicketsLength, let sealed = Base64URL.decode(text),
             let box = try? AES.GCM.SealedBox(combined: sealed),
             let clear = try? AES.GCM.open(box, using: key, authenticating: Self.binding),
             !clear.isEmpty, clear.count.isMultiple(of: Self.keyLength)

@@ -36,7 +36,9 @@ enum TicketDecision: Hashable, Sendable {
         }
         // Whoever can write to Redis could put old keys back; those a node has are not given up for older ones. Keys from
         // the future were made by a clock that has been put right since.
-        let candidates = [inRedis, current].compactMap { $0 }.filter { Self.date($0) <= now + Self.drift }
+        let candidates = [inRedis, current].compactMap { $0 }.filter {
+            Self.date($0) <= now + Defaults.Routing.ticketDrift
+        }
         guard var best = candidates.max(by: { Self.date($0) < Self.date($1) }) else {
             self = .write(TicketKeyring(fresh(now)))
             return
@@ -44,9 +46,6 @@ enum TicketDecision: Hashable, Sendable {
         best.rotate(at: now, fresh: fresh)
         self = best == inRedis ? .use(best) : .write(best)
     }
-
-    /// Seconds that a key may be from the future.
-    private static let drift: Int64 = 60
 
     private static func date(_ keyring: TicketKeyring) -> Int64 { keyring.keys.first?.created ?? .min }
 }

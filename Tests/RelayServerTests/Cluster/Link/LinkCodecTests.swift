@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -148,6 +149,17 @@ import WSProtocol
         #expect(Self.decode(#"{"ack":1}"# + padding.dropLast(9)) == .ack(1))
         #expect(
             (try? LinkCodec.decode(ByteBuffer(bytes: Array(#"{"ack":1}"#.utf16).flatMap { [UInt8($0), 0] }))) == nil)
+    }
+
+    /// What is taken stays what it is when it is said again.
+    @Test func hostileFramesAreTakenWholeOrNotAtAll() throws {
+        var taken = 0
+        for input in HostileInputs(damaging: try Self.examples(), seed: 24, count: 8000) {
+            guard let frame = try? LinkCodec.decode(ByteBuffer(bytes: input.bytes)) else { continue }
+            taken += 1
+            #expect(try LinkCodec.decode(LinkCodec.encode(frame)) == frame, "\(input)")
+        }
+        #expect(taken > 0, "the damage is so great that nothing is tested")
     }
 
     @Test func theLongestMessageFits() throws {

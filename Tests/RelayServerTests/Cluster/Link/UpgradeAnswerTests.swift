@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import RelayServer
@@ -42,6 +43,22 @@ import Testing
         guard case .refused = outcome(text) else {
             Issue.record("taken: \(text)")
             return
+        }
+    }
+
+    @Test func hostileAnswersReadTheSameHoweverTheyAreCut() {
+        for input in HostileInputs(damaging: [Self.good], seed: 26) {
+            var whole = UpgradeAnswer(key: Self.key, subprotocol: LinkRoute.subprotocol)
+            var buffer = ByteBuffer(bytes: input.bytes)
+            let outcome = whole.feed(&buffer)
+            var pieces = UpgradeAnswer(key: Self.key, subprotocol: LinkRoute.subprotocol)
+            var first = UpgradeAnswer.Outcome.needMore
+            for byte in input.single where first == .needMore {
+                var buffer = ByteBuffer(bytes: byte)
+                first = pieces.feed(&buffer)
+            }
+            #expect(first == outcome, "\(input)")
+            if outcome == .upgraded { #expect(input.text.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "\(input)") }
         }
     }
 

@@ -2,6 +2,7 @@
 
 import NIOCore
 import RedisTransport
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -81,6 +82,66 @@ struct RoutingValueTests {
         let entries: [RESPValue] = [text("a"), text("nonsense"), .null, text("x"), text("b:c"), text("y")]
         let nodes = RoutingReplies.Nodes(.array([text("not an epoch"), .array(entries)]))
         #expect(nodes?.nodes.isEmpty == true && nodes?.ignored == 3 && nodes?.epoch == nil)
+    }
+
+    @Test("whatever stands in Redis is taken whole or not at all")
+    func hostileValues() throws {
+        let presence = NodePresence(
+            incarnation: LinkSamples.incarnation(7), address: ListenAddress(host: "::1", port: 7),
+            version: Label(clipping: "1.2"), epoch: Epoch(bytes: [UInt8](repeating: 8, count: 16))
+        )
+        let valid = [
+            RouteValue.Receiving(incarnation: presence.incarnation, sessions: [1, 2, .max]).text,
+            RouteValue.Home(node: .test("a.b"), incarnation: presence.incarnation).text,
+            try #require(presence.text), UserRecord(User.test("bob")).text,
+        ]
+        for input in HostileInputs(damaging: valid, seed: 27, count: 8000) {
+            let text = input.text
+            if let route = RouteValue.Receiving(text) {
+                #expect(RouteValue.Receiving(route.text)?.sessions == route.sessions.sorted(), "\(input)")
+                #expect(Set(route.sessions).count == route.sessions.count, "\(input)")
+            }
+            if let home = RouteValue.Home(text) { #expect(RouteValue.Home(home.text) == home, "\(input)") }
+            if let read = NodePresence(text) { #expect(read.text.flatMap(NodePresence.init) == read, "\(input)") }
+            if let user = UserRecord(text) { #expect(UserRecord(user.text) == user, "\(input)") }
+        }
+    }
+
+    @Test("no reply whatever ends the process, or counts for more than there is")
+    func hostileReplies() {
+        var generator = SeededGenerator(seed: 28)
+        for number in 0..<8000 {
+            let reply = Self.value(depth: 0, using: &generator)
+            let place: Comment = "reply \(number) of seed 28: \(reply)"
+            if let nodes = RoutingReplies.Nodes(reply) { #expect(nodes.nodes.count + nodes.ignored <= 4, place) }
+            if var look = RoutingReplies.Look(reply) {
+                #expect(look.receivers(own: .test("a")).count <= 1 && look.homes(own: .test("a")).count <= 1, place)
+            }
+            _ = RoutingReplies.Home(reply)
+            _ = RoutingReplies.Address(reply)
+            if case .taken(_, let remaining)? = PresenceOutcome(reply) {
+                #expect(remaining >= .zero && remaining <= .hours(1), place)
+            }
+            if let tickets = TicketReply(reply) { #expect(tickets.now >= 0, place) }
+        }
+    }
+
+    /// A value as a reply may hold it, up to 6 wide and 3 deep; half of the texts are what some decoder waits for.
+    private static func value(depth: Int, using generator: inout SeededGenerator) -> RESPValue {
+        let incarnation = LinkSamples.incarnation(7)
+        let texts = [
+            "", "b", "bob", incarnation.rawValue, "b \(incarnation)", "\(incarnation) 1,2",
+            #"{"address":"h:1","incarnation":"\#(incarnation)","version":"1"}"#, "{", "\u{FFFD}",
+        ]
+        switch Int.random(in: 0..<(depth < 3 ? 8 : 5), using: &generator) {
+        case 0: return .null
+        case 1: return .integer([.min, -1, 0, 1, 3_600_001, .max].randomElement(using: &generator) ?? 0)
+        case 2: return .bulk(ByteBuffer(bytes: generator.bytes(.random(in: 0...8, using: &generator))))
+        case 3, 4: return .bulk(ByteBuffer(string: texts.randomElement(using: &generator) ?? ""))
+        default:
+            let width = Int.random(in: 0...(depth == 0 ? 3 : 6), using: &generator)
+            return .array((0..<width).map { _ in value(depth: depth + 1, using: &generator) })
+        }
     }
 
     @Test("nodes that vanish are gone, unless Redis was just emptied")

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Crypto
 import Foundation
 import NIOCore
 import TLSTransport
 import TestSupport
 import Testing
+import WSProtocol
 
 @testable import RelayServer
 
@@ -101,6 +103,23 @@ struct SharedTicketsTests {
             #expect(sealing.open(noise.map { String($0, radix: 16) }.joined()) == nil)
         }
         #expect(sealing.open("") == nil)
+    }
+
+    @Test("what was sealed with the secret and is no keyring is refused")
+    func hostileContents() throws {
+        let secret = try #require(ClusterSecret(bytes: [UInt8](repeating: 7, count: 32)))
+        let opening = SealedTickets(secret)
+        let key = secret.key(for: "relay ticket keys v1")
+        let generations = (1...4).map { [UInt8](repeating: $0, count: 88) }
+        let valid = (1...4).map { Array(generations.prefix($0).joined()) } + [generations[0] + generations[0]]
+        for input in HostileInputs(damaging: valid, seed: 29, count: 2000) {
+            let box = try AES.GCM.seal(input.bytes, using: key, authenticating: Array("relay:tickets".utf8))
+            let text = Base64URL.encode(try #require(box.combined))
+            guard let keyring = opening.open(text) else { continue }
+            #expect(keyring.keys.count * 88 == input.bytes.count, "\(input)")
+            #expect((1...3).contains(keyring.keys.count) && Set(keyring.keys.map(\.name)).count == keyring.keys.count)
+            _ = TicketDecision(.keyring(keyring), current: keyring, now: 1_000_000)
+        }
     }
 
     @Test("what is done about keys depends on what is there and how old it is")

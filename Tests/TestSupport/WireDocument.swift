@@ -3,18 +3,19 @@
 import Foundation
 
 /// `docs/wire-protocol.md`, read from the repository that the tests were built from.
-struct WireDocument {
+package struct WireDocument {
     private let lines: [Substring]
 
-    init(testFile: String = #filePath) throws {
-        let root = URL(fileURLWithPath: testFile).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
+    /// Reads it.
+    package init() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         let text = try String(contentsOf: root.appendingPathComponent("docs/wire-protocol.md"), encoding: .utf8)
         lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     }
 
     /// The contents of the fenced blocks whose opening fence names `language`.
-    func blocks(_ language: String) -> [String] {
+    package func blocks(_ language: String) -> [String] {
         var blocks: [String] = []
         var current: [Substring]?
         var isWanted = false
@@ -35,10 +36,17 @@ struct WireDocument {
     }
 
     /// The cells of the rows of the first table whose head's first cell is `head`.
-    func table(_ head: String) -> [[String]] {
+    package func table(_ head: String) -> [[String]] {
         let rows = lines.drop { !$0.hasPrefix("| \(head) |") }.dropFirst(2).prefix { $0.hasPrefix("|") }
         return rows.map { row in
             row.dropFirst().dropLast().split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+        }
+    }
+
+    /// The numbers in the first cells of that table; a cell may hold several, with commas between them.
+    package func numbers(_ head: String) -> [Int] {
+        table(head).flatMap { row in
+            (row.first ?? "").split(separator: ",").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
         }
     }
 }
