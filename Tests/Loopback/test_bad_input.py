@@ -14,6 +14,7 @@ import threading
 import pytest
 
 from harness import certificates, content, protocol, records
+from harness.terminal import Terminal
 from harness.listener import closed_port
 from harness.relay import Person, Relay, unique
 from harness.waiting import background, until
@@ -341,6 +342,23 @@ def test_a_disk_too_small_for_a_known_size(relay, people, tmp_path):
     assert_one_line(receiving, ("space", "room", "full"))
     assert b"big" not in listing.read_bytes().split(b"\n")
     relay.healthy()
+def test_nobody_is_asked_about_what_has_no_room(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "big", "too big", 10_000_000)
+    prefix, _ = in_a_full_place(bob, "4m")
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, prefix=prefix, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    assert_one_line(alice.send(bob, tmp_path / "big").expect(IO, 10), bob.name, ("space", "room", "full"))
+    terminal.wait_for("4.19 MB left: make room, then try again")
+    assert "[y/N]" not in terminal.seen()
+    # What may fit is asked about: this says nothing of its size.
+    with open(tmp_path / "big", "rb") as stdin:
+        alice.send(bob, "-", stdin=stdin)
+        terminal.wait_for("[y/N]")
+
+
 
 
 def test_a_disk_that_fills_up_on_the_way(relay, people, tmp_path):
