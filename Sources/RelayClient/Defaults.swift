@@ -62,6 +62,8 @@ extension Defaults {
     static let connectTimeout = TimeAmount.seconds(10)
     /// From the upgrade request to the relay's `welcome`: the relay closes after the same time.
     static let loginTimeout = TimeAmount.seconds(10)
+    /// How much longer a step is waited for than the handler has that does it: that one says better what is the matter.
+    static let deadlineMargin = TimeAmount.seconds(1)
     /// TCP_USER_TIMEOUT on the control connection: a relay that acknowledges nothing for this long is gone.
     static let controlUserTimeout = TimeAmount.seconds(15)
     /// TCP_USER_TIMEOUT on a data connection. Linux counts a closed window as time without progress, even while the
@@ -139,6 +141,11 @@ extension Defaults {
     /// From the last byte of the upload to the relay's answer: the receiver may be slow to take what the relay and
     /// the network hold.
     static let uploadAnswerTimeout = TimeAmount.seconds(90)
+    /// How long a download that is read brings nothing: the relay ends one whose sender gives less than 30 KiB in 30 s, and
+    /// sees that at the end of the next 30 s at the latest.
+    static let downloadSilence = TimeAmount.seconds(90)
+    /// From the head of an answer that came before its time to its end: the relay's are one packet.
+    static let answerTimeout = TimeAmount.seconds(5)
 
     // MARK: Transfers
 
