@@ -6,17 +6,15 @@ import http.server
 import os
 import re
 import shlex
-import signal
-import socket
 import subprocess
 import threading
 
 import pytest
 
 from harness import certificates, content, protocol, records
-from harness.terminal import Terminal
 from harness.listener import closed_port
 from harness.relay import Person, Relay, unique
+from harness.terminal import Terminal
 from harness.waiting import background, until
 
 USAGE, VERIFICATION, NO_INPUT, UNREACHABLE, NO_OUTPUT, IO, GAVE_UP, PROTOCOL, REFUSED, CONFIGURATION = (
@@ -342,6 +340,8 @@ def test_a_disk_too_small_for_a_known_size(relay, people, tmp_path):
     assert_one_line(receiving, ("space", "room", "full"))
     assert b"big" not in listing.read_bytes().split(b"\n")
     relay.healthy()
+
+
 def test_nobody_is_asked_about_what_has_no_room(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "big", "too big", 10_000_000)
@@ -357,8 +357,6 @@ def test_nobody_is_asked_about_what_has_no_room(relay, people, tmp_path):
     with open(tmp_path / "big", "rb") as stdin:
         alice.send(bob, "-", stdin=stdin)
         terminal.wait_for("[y/N]")
-
-
 
 
 def test_a_disk_that_fills_up_on_the_way(relay, people, tmp_path):
@@ -498,33 +496,7 @@ def test_a_damaged_profile(relay, tmp_path, damage, file):
         path.write_bytes(kept)
 
 
-def test_doctor_names_the_step_that_fails(relay, certs, tmp_path):
-    alice = relay.person("alice", tmp_path)
-    good = alice.run("doctor").expect(0, 15)
-    for step in ("TCP", "TLS", "certificate", "WebSocket", "login"):
-        assert step.lower() in good.out().lower() + good.err().lower(), good.tail()
-    port = closed_port()
-    bad = alice.run("doctor", "--server", f"https://127.0.0.1:{port}").expect(UNREACHABLE, 15)
-    assert "tcp" in (bad.out() + bad.err()).lower()
-    bad = alice.run("doctor", "--server", "https://relay.invalid").expect(UNREACHABLE, 15)
-    assert "dns" in (bad.out() + bad.err()).lower()
-    other = certificates.forged(tmp_path / "other", "127.0.0.1")
-    bad = alice.run("doctor", "--ca", other.ca)
-    assert bad.wait(15) == REFUSED
-    assert "certificate" in (bad.out() + bad.err()).lower()
-
-
 def test_whoami(relay, tmp_path):
     alice = relay.person("alice", tmp_path)
     process = alice.run("whoami").expect(0, 10)
     assert alice.name in process.out()
-
-
-def test_doctor_interrupted_blames_no_step(people):
-    alice = people("alice")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        process = alice.run("doctor", "--server", f"https://127.0.0.1:{silent.getsockname()[1]}")
-        process.wait_for("TCP +OK", 10)
-        process.signal(signal.SIGINT)
-        process.expect(130, 5)
-    assert "FAILED" not in process.out() and "interrupted" in process.err(), process.tail()
