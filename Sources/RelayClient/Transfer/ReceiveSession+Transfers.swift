@@ -169,7 +169,9 @@ extension ReceiveSession {
         if let key = reception.key { memory.forget(key) }
         let (link, queue, limit) = (link, queue, settings.policy.maximumSize)
         let progress = ProgressPost(reception: reception, reporter: link.reporter)
-        let opening = StreamOpening(.download, url: url, of: reception.label.transfer, link: link)
+        let opening = StreamOpening(
+            .download, url: url, expires: reception.tokenExpires, of: reception.label.transfer, link: link
+        )
         receptions[id]?.work = Task {
             do {
                 let stream = try await opening.run { target in
