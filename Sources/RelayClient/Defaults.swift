@@ -69,6 +69,8 @@ extension Defaults {
     static let connectTimeout = TimeAmount.seconds(10)
     /// From the upgrade request to the relay's `welcome`: the relay closes after the same time.
     static let loginTimeout = ProtocolDefaults.loginTimeout
+    /// How much longer a step is waited for than the handler has that does it: that one says better what is the matter.
+    static let deadlineMargin = TimeAmount.seconds(1)
     /// TCP_USER_TIMEOUT on the control connection: a relay that acknowledges nothing for this long is gone.
     static let controlUserTimeout = TimeAmount.seconds(15)
     /// TCP_USER_TIMEOUT on a data connection. Linux counts a closed window as time without progress, even while the
@@ -118,8 +120,11 @@ extension Defaults {
     static let quickTries = 3
     /// How often one content begins to flow: what was cut that often does not arrive.
     static let mostStarts = 100
-    /// How long a token is tried: the relay takes it for 60 s, counted from a little earlier.
-    static let tokenLifetime = TimeAmount.seconds(55)
+    /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and so
+    /// is the request.
+    static let tokenMargin = TimeAmount.seconds(5)
+    /// Seconds that a token is tried at most, whatever the relay announces: sixty times what it does.
+    static let longestToken = 3_600
     /// How long an accepted offer whose transfer broke is taken again without asking: a sender tries for 10 minutes,
     /// unless it is told otherwise.
     static let interruptedOfferLifetime = TimeAmount.minutes(15)
@@ -145,6 +150,11 @@ extension Defaults {
     static let continueTimeout = TimeAmount.seconds(3)
     /// The relay holds a download for 30 s until the sender's half comes, and says so at the end; a little longer.
     static let downloadAnswerTimeout = TimeAmount.seconds(45)
+    /// How long a download that is read brings nothing: the relay ends one whose sender gives less than 30 KiB in 30 s, and
+    /// sees that at the end of the next 30 s at the latest.
+    static let downloadSilence = TimeAmount.seconds(90)
+    /// From the head of an answer that came before its time to its end: the relay's are one packet.
+    static let answerTimeout = TimeAmount.seconds(5)
     /// From the last byte of the upload to the relay's answer: the receiver may be slow to take what the relay and
     /// the network hold.
     static let uploadAnswerTimeout = TimeAmount.seconds(90)

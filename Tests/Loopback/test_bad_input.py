@@ -6,8 +6,6 @@ import http.server
 import os
 import re
 import shlex
-import signal
-import socket
 import subprocess
 import threading
 
@@ -16,6 +14,7 @@ import pytest
 from harness import certificates, content, protocol, records
 from harness.listener import closed_port
 from harness.relay import Person, Relay, unique
+from harness.terminal import Terminal
 from harness.waiting import background, until
 
 USAGE, VERIFICATION, NO_INPUT, UNREACHABLE, NO_OUTPUT, IO, GAVE_UP, PROTOCOL, REFUSED, CONFIGURATION = (
@@ -343,6 +342,23 @@ def test_a_disk_too_small_for_a_known_size(relay, people, tmp_path):
     relay.healthy()
 
 
+def test_nobody_is_asked_about_what_has_no_room(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "big", "too big", 10_000_000)
+    prefix, _ = in_a_full_place(bob, "4m")
+    terminal = Terminal()
+    receiving = bob.run("receive", "--output", bob.inbox, prefix=prefix, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    assert_one_line(alice.send(bob, tmp_path / "big").expect(IO, 10), bob.name, ("space", "room", "full"))
+    terminal.wait_for("4.19 MB left: make room, then try again")
+    assert "[y/N]" not in terminal.seen()
+    # What may fit is asked about: this says nothing of its size.
+    with open(tmp_path / "big", "rb") as stdin:
+        alice.send(bob, "-", stdin=stdin)
+        terminal.wait_for("[y/N]")
+
+
 def test_a_disk_that_fills_up_on_the_way(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "big", "too big", 10_000_000)
@@ -480,33 +496,7 @@ def test_a_damaged_profile(relay, tmp_path, damage, file):
         path.write_bytes(kept)
 
 
-def test_doctor_names_the_step_that_fails(relay, certs, tmp_path):
-    alice = relay.person("alice", tmp_path)
-    good = alice.run("doctor").expect(0, 15)
-    for step in ("TCP", "TLS", "certificate", "WebSocket", "login"):
-        assert step.lower() in good.out().lower() + good.err().lower(), good.tail()
-    port = closed_port()
-    bad = alice.run("doctor", "--server", f"https://127.0.0.1:{port}").expect(UNREACHABLE, 15)
-    assert "tcp" in (bad.out() + bad.err()).lower()
-    bad = alice.run("doctor", "--server", "https://relay.invalid").expect(UNREACHABLE, 15)
-    assert "dns" in (bad.out() + bad.err()).lower()
-    other = certificates.forged(tmp_path / "other", "127.0.0.1")
-    bad = alice.run("doctor", "--ca", other.ca)
-    assert bad.wait(15) == REFUSED
-    assert "certificate" in (bad.out() + bad.err()).lower()
-
-
 def test_whoami(relay, tmp_path):
     alice = relay.person("alice", tmp_path)
     process = alice.run("whoami").expect(0, 10)
     assert alice.name in process.out()
-
-
-def test_doctor_interrupted_blames_no_step(people):
-    alice = people("alice")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        process = alice.run("doctor", "--server", f"https://127.0.0.1:{silent.getsockname()[1]}")
-        process.wait_for("TCP +OK", 10)
-        process.signal(signal.SIGINT)
-        process.expect(130, 5)
-    assert "FAILED" not in process.out() and "interrupted" in process.err(), process.tail()

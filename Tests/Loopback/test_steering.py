@@ -9,6 +9,7 @@ from harness import certificates
 from harness.fake import FakeRelay
 from harness.listener import closed_port
 from harness.proxy import Proxy
+from harness.waiting import until
 
 BODY = b"steered content"
 
@@ -90,6 +91,16 @@ def test_the_same_token_is_used_again_after_503(fake, alice, tmp_path, code):
     assert relay.uploads == [(relay.port, relay.token)] * 3 and relay.content == BODY
     assert len(relay.offers) == 1 and relay.logins == 1
     assert sending.err().count("reconnecting: ") == 1 and sending.err().count("reconnected") == 1, sending.tail()
+
+
+def test_a_token_is_tried_as_long_as_start_says(fake, alice, tmp_path):
+    relay = fake(expires=6, answers=[(503, "draining", 0)] * 1_000)
+    sending = send(alice, relay, tmp_path)
+    # Then it makes the offer again, which brings another token.
+    until(lambda: len(relay.offers) >= 2, 20, lambda: f"another offer: {len(relay.uploads)} uploads\n{sending.tail()}")
+    relay.answers = []
+    sending.expect(0, 20)
+    assert relay.content == BODY
 
 
 def test_a_token_that_is_gone_after_503_leads_to_another_offer(fake, alice, tmp_path):

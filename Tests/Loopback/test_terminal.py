@@ -56,6 +56,8 @@ def test_a_senders_progress_is_one_line_redrawn(relay, people, tmp_path):
     percents = [int(each) for each in re.findall(r"(\d{1,3}) ?%", drawn)]
     assert len(set(percents)) >= 3 and percents == sorted(percents) and max(percents) <= 100, percents
     assert "/s" in drawn, "no rate"
+    states = [drawn.find(each) for each in (f"waiting for {bob.identity.name}  film.mkv", "sending  film.mkv  [", "verifying")]
+    assert -1 not in states and states == sorted(states), states
     for piece in re.split(r"[\r\n]", drawn):
         assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 80, f"wider than the terminal: {piece!r}"
 
@@ -74,6 +76,19 @@ def test_progress_fits_a_narrow_terminal(relay, people, tmp_path):
     redrawn = [piece for line in terminal.seen().split("\r\n") for piece in line.split("\r")[1:-1]]
     for piece in redrawn:
         assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 40, repr(piece)
+        assert "sending" not in piece, "that goes first where there is no room"
+
+
+def test_a_receivers_progress_says_what_it_does(relay, people, tmp_path):
+    alice, bob = people("alice", "bob")
+    content.file(tmp_path / "film.mkv", "receiving", 60_000_000)
+    terminal = Terminal()
+    receiving = bob.receive(sender=alice.name, **terminal.streams())
+    terminal.started()
+    alice.send(bob, tmp_path / "film.mkv").expect(0, 20)
+    receiving.expect(0, 10)
+    terminal.wait_for("received ")
+    assert "receiving  film.mkv  [" in terminal.seen(), terminal.seen()[-2000:]
 
 
 def test_elsewhere_there_are_plain_lines(relay, people, tmp_path):

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import socket
 import ssl
 import threading
 
@@ -24,20 +25,24 @@ class FakeRelay:
     `refusals` are the codes that offers are refused with before one is taken.
     `unheard` are the types of messages of which the first is not answered.
     `ring` is the payload of an offer that everybody who is present is rung with.
+    `endings` are what follows the `101` of upgrades, before one is served: "cut", "close_notify" or "silence".
+    `expires` is what a token is said to be good for, in seconds.
     `heard` are the types of all messages that came.
     `uploads` are the uploads that were asked for: (port they came to, token)."""
 
     host = Listener.host
 
-    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=(), ring=None):
+    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=(), ring=None,
+                 endings=(), expires=30):
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
         self.busy, self._isGone, self.unheard = busy, False, list(unheard)
-        self.ring, self.heard = ring, []
+        self.ring, self.heard, self.endings, self.expires = ring, [], list(endings), expires
         self.uploads, self.offers, self.logins, self.content = [], [], 0, None
         self.token = b64(b"t" * 32)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certs.chain, certs.key)
         self._listeners, self._session, self._lock = [], None, threading.Lock()
+        self._controls = set()
         self.port = self.listen()
 
     def __enter__(self):
@@ -57,6 +62,12 @@ class FakeRelay:
         listener = Listener(lambda client: self._serve(client, context or self._context))
         self._listeners.append(listener)
         return listener.port
+
+    def drop(self):
+        """Cuts every control connection."""
+        for each in list(self._controls):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, client, context):
         port = client.getsockname()[1]
@@ -121,8 +132,12 @@ class FakeRelay:
         protocol.receive_data(data)
         (request,) = protocol.events_received()
         protocol.send_response(protocol.accept(request))
+        if self.endings:
+            self._end(channel, b"".join(protocol.data_to_send()), self.endings.pop(0))
+            return
         for piece in protocol.data_to_send():
             channel.sendall(piece)
+        self._controls.add(channel)
         self._say(channel, protocol, type="challenge", id="r1", nonce=b64(bytes(32)), registration="open", agent="fake")
         while data := channel.recv(65_536):
             protocol.receive_data(data)
@@ -133,6 +148,24 @@ class FakeRelay:
                 for piece in protocol.data_to_send():
                     if piece:
                         channel.sendall(piece)
+
+    @staticmethod
+    def _end(channel, answer, ending):
+        # With the cork in, the answer and its end leave in one packet.
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        channel.sendall(answer)
+        if ending == "cut":
+            return
+        if ending == "close_notify":
+            # It goes out at once; the answer to it, which this would wait for, need not come.
+            channel.settimeout(0)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                channel.unwrap()
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        # Until the other side goes.
+        channel.settimeout(60)
+        while socket.socket.recv(channel, 4096):
+            pass
 
     def _answer(self, channel, protocol, message):
         id = message["id"]
@@ -152,8 +185,8 @@ class FakeRelay:
             self._session = (channel, protocol, message)
             transfer = message["transfer"]
             self._say(channel, protocol, type="offered", id=id, transfer=transfer, state="ringing")
-            self._say(channel, protocol, type="start", id=id, transfer=transfer, role="upload", token=self.token, expires=60,
-                      url=self.url_of_start or "/upload", payload=pack(v=0, offset=0))
+            self._say(channel, protocol, type="start", id=id, transfer=transfer, role="upload", token=self.token,
+                      expires=self.expires, url=self.url_of_start or "/upload", payload=pack(v=0, offset=0))
         else:
             self._say(channel, protocol, type="ok", id=id)
             if message["type"] == "presence" and self.ring:

@@ -313,6 +313,10 @@ class Offer:
         return unpack(self._next("delivered", timeout)["payload"])
 
 
+#: Seconds in which a token is to be used: the receiver's request, which is there before the sender is told, waits 30 s.
+EXPIRES = {"download": 60, "upload": 30}
+
+
 def _start(message, role):
     assert message["type"] == "start" and message["role"] == role, message
     assert len(unb64(message["token"])) == 32 and message["expires"] == EXPIRES[role], message

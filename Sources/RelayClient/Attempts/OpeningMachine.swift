@@ -21,6 +21,7 @@ struct OpeningMachine: Hashable, Sendable {
     }
 
     private let home: RequestTarget
+    /// When the token is no longer worth trying.
     private let expiry: NIODeadline
     private var state: State
     private var backOff = BackOff()
@@ -31,10 +32,11 @@ struct OpeningMachine: Hashable, Sendable {
     /// - Parameters:
     ///   - target: where the relay said to ask, perhaps at a node of its own.
     ///   - home: the same at the relay's own address, in case that node cannot be reached.
-    ///   - expiry: when the token is no longer worth trying.
-    init(target: RequestTarget, home: RequestTarget, expiry: NIODeadline) {
+    ///   - expires: how many seconds the relay gives the token. A number that makes no sense is none of this side's
+    ///     business: it is asked once then, or for an hour at most.
+    init(target: RequestTarget, home: RequestTarget, expires: Int, now: NIODeadline) {
         self.home = home
-        self.expiry = expiry
+        expiry = now + .seconds(Int64(min(max(expires, 0), Defaults.longestToken))) - Defaults.tokenMargin
         state = .asking(target)
     }
 

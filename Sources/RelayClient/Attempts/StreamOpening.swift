@@ -9,12 +9,14 @@ struct StreamOpening: Sendable {
     private let url: String
     private let path: String
     private let transfer: TransferID
-    private let expiry: NIODeadline
+    private let expires: Int
+    private let begin = NIODeadline.now()
 
     /// - Parameters:
-    ///   - url: the `url` of the relay's `start`.
+    ///   - url: the `url` of the relay's `start`, which has just come.
+    ///   - expires: its `expires`, in seconds.
     ///   - transfer: what it is shown as.
-    init(_ role: TransferRole, url: String, of transfer: TransferID, link: RelayLink) {
+    init(_ role: TransferRole, url: String, expires: Int, of transfer: TransferID, link: RelayLink) {
         self.transfer = transfer
         self.link = link
         self.url = url
@@ -23,7 +25,7 @@ struct StreamOpening: Sendable {
             case .upload: "upload"
             case .download: "download"
             }
-        expiry = .now() + Defaults.tokenLifetime
+        self.expires = expires
     }
 
     /// Runs `open` until it succeeds or there is no use in it any more.
@@ -36,7 +38,7 @@ struct StreamOpening: Sendable {
         guard var target = link.relay.resolve(url), let home = link.relay.resolve(path) else {
             throw StreamError.badAddress
         }
-        var machine = OpeningMachine(target: target, home: home, expiry: expiry)
+        var machine = OpeningMachine(target: target, home: home, expires: expires, now: begin)
         var generator = SystemRandomNumberGenerator()
         var isAway = false
         while true {

@@ -45,6 +45,14 @@ extension ConnectionError {
         }
     }
 
+    /// The upgrade was not answered in time.
+    init(upgradeUnanswered relay: RelayURL) {
+        self.init(
+            .webSocket, "\(relay) does not answer the upgrade", advice: "check that it is a relay, and try again",
+            status: .unreachable, isTemporary: true
+        )
+    }
+
     /// Whether `error` only says that the connection is gone, whichever layer noticed it.
     private static func isCut(_ error: any Error) -> Bool {
         switch error {
@@ -59,6 +67,22 @@ extension ConnectionError {
         self.init(
             .tcp, "\(relay) does not answer", advice: "check the network, and try again", status: .unreachable,
             isTemporary: true
+        )
+    }
+
+    /// The relay took the connection and said nothing more.
+    init(loginUnanswered relay: RelayURL) {
+        self.init(
+            .login, "\(relay) does not answer the login", advice: "check that it is a relay, and try again",
+            status: .unreachable, isTemporary: true
+        )
+    }
+
+    /// The same, where no session stood yet: then it is the login that has failed.
+    var duringLogin: ConnectionError {
+        guard step == .session else { return self }
+        return ConnectionError(
+            .login, summary, advice: advice, status: status, isTemporary: isTemporary, code: code
         )
     }
 

@@ -68,16 +68,13 @@ extension ControlConnection {
 
     /// The next message, within the time a login has.
     private func answer() async throws(ConnectionError) -> ServerMessage {
-        let overdue = closeLater(Defaults.loginTimeout)
-        defer { overdue.cancel() }
+        let lost = ConnectionError(closed: nil, reason: .lost, relay: relay)
         do {
-            for try await message in messages { return message }
-        } catch let error as ConnectionError {
-            throw error
+            if let message = try await nextOfLogin() { return message }
         } catch {
-            throw ConnectionError(closed: nil, reason: .lost, relay: relay)
+            throw ((error as? ConnectionError) ?? lost).duringLogin
         }
-        throw ConnectionError(closed: nil, reason: .lost, relay: relay)
+        throw lost.duringLogin
     }
 
     private func unexpected() -> ConnectionError {

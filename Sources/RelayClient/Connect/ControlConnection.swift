@@ -11,14 +11,22 @@ final class ControlConnection: Sendable {
     let relay: RelayURL
     /// What the relay says, in order. Ends by throwing a ``ConnectionError``.
     let messages: ControlMessageHandler.Messages
+    private let queue: ControlMessageHandler.Messages.Continuation
     private let channel: any Channel
+    /// When the relay should have said `welcome`.
+    private let loginDeadline: NIODeadline
     private let lastRequest = NIOLockedValueBox(UInt64(0))
     private let outbox = NIOLockedValueBox(Outbox())
 
-    private init(relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages) {
+    private init(
+        relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages,
+        queue: ControlMessageHandler.Messages.Continuation, loginDeadline: NIODeadline
+    ) {
         self.relay = relay
         self.channel = channel
         self.messages = messages
+        self.queue = queue
+        self.loginDeadline = loginDeadline
     }
 
     /// Connects and upgrades. The relay's challenge is the first of the messages.
@@ -28,15 +36,15 @@ final class ControlConnection: Sendable {
             bufferingPolicy: .bufferingOldest(Defaults.mostUnreadMessages)
         )
         let channel = try await dialer.connect(to: target.endpoint, userTimeout: Defaults.controlUserTimeout) { _ in }
-        let answer: ControlUpgrade
+        let deadline = NIODeadline.now() + Defaults.loginTimeout
+        let overdue = ConnectionError(upgradeUnanswered: relay)
         do {
-            let overdue = channel.eventLoop.scheduleTask(in: Defaults.loginTimeout) { channel.close(promise: nil) }
-            defer { overdue.cancel() }
-            answer = try await channel.eventLoop.submit {
+            let answer = try await channel.eventLoop.submit {
                 try Self.startUpgrade(target, relay: relay, channel: channel, queue: queue)
-            }.flatMap { $0 }.get()
+            }.flatMap { $0 }.bounded(by: deadline, or: overdue).get()
             if case .refused(let answer) = answer {
-                throw ConnectionError(upgradeRefused: try await answer.get(), relay: relay)
+                let answer = try await answer.bounded(by: deadline, or: overdue).get()
+                throw ConnectionError(upgradeRefused: answer, relay: relay)
             }
         } catch let error as ConnectionError {
             channel.close(promise: nil)
@@ -46,17 +54,23 @@ final class ControlConnection: Sendable {
             throw ConnectionError(upgrading: error, relay: relay)
         }
         dialer.observer(.webSocket, target.target)
-        return ControlConnection(relay: relay, channel: channel, messages: messages)
+        return ControlConnection(
+            relay: relay, channel: channel, messages: messages, queue: queue, loginDeadline: deadline
+        )
     }
 
-    /// Sends a message.
+    /// Sends a message of the login.
     ///
-    /// - Throws: ``ConnectionError`` when the connection is closed.
+    /// - Throws: ``ConnectionError`` when the connection is closed, or takes nothing for as long as a login may last.
     func send(_ message: ClientMessage) async throws(ConnectionError) {
         do {
-            try await channel.writeAndFlush(try MessageCodec.encode(message)).get()
+            let overdue = ConnectionError(loginUnanswered: relay)
+            try await channel.writeAndFlush(try MessageCodec.encode(message)).bounded(by: loginDeadline, or: overdue)
+                .get()
+        } catch let error as ConnectionError {
+            throw error
         } catch {
-            throw ConnectionError(closed: nil, reason: .lost, relay: relay)
+            throw ConnectionError(closed: nil, reason: .lost, relay: relay).duringLogin
         }
     }
 
@@ -98,22 +112,32 @@ final class ControlConnection: Sendable {
 
     /// Says goodbye and waits until the connection is closed, for a second at most.
     func close() async {
-        let channel = channel
-        let overdue = channel.eventLoop.scheduleTask(in: Defaults.closeTimeout) { channel.close(promise: nil) }
         channel.triggerUserOutboundEvent(
             WebSocketCommand.close(code: WebSocketCloseCode.normal.rawValue), promise: nil
         )
-        try? await channel.closeFuture.get()
-        overdue.cancel()
+        let deadline = NIODeadline.now() + Defaults.closeTimeout
+        let overdue = ChannelError.connectTimeout(Defaults.closeTimeout)
+        do {
+            try await channel.closeFuture.bounded(by: deadline, or: overdue).get()
+        } catch {
+            abort()
+        }
     }
 
     /// Closes without a word.
     func abort() { channel.close(promise: nil) }
 
-    /// Closes without a word after `delay`, unless the result is cancelled before.
-    func closeLater(_ delay: TimeAmount) -> Scheduled<Void> {
-        let channel = channel
-        return channel.eventLoop.scheduleTask(in: delay) { channel.close(promise: nil) }
+    /// The next message, if it comes before the time that a login has is over.
+    ///
+    /// - Returns: nil when the connection ended without a reason.
+    /// - Throws: ``ConnectionError``.
+    func nextOfLogin() async throws -> ServerMessage? {
+        // The end of the queue ends the wait, whatever becomes of the channel.
+        let (queue, overdue) = (queue, ConnectionError(loginUnanswered: relay))
+        let timer = channel.eventLoop.scheduleTask(deadline: loginDeadline) { queue.finish(throwing: overdue) }
+        defer { timer.cancel() }
+        for try await message in messages { return message }
+        return nil
     }
 
     private static func startUpgrade(
@@ -132,7 +156,11 @@ final class ControlConnection: Sendable {
             notUpgradingCompletionHandler: { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let promise = channel.eventLoop.makePromise(of: HTTPAnswer.self)
-                    try channel.pipeline.syncOperations.addHandler(HTTPAnswerHandler(promise: promise))
+                    do {
+                        try channel.pipeline.syncOperations.addHandler(HTTPAnswerHandler(promise: promise))
+                    } catch {
+                        promise.fail(error)
+                    }
                     return .refused(promise.futureResult)
                 }
             }

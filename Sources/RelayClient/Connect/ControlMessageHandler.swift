@@ -19,6 +19,15 @@ final class ControlMessageHandler: ChannelInboundHandler {
         self.relay = relay
     }
 
+    /// The connection may have ended while it was being upgraded: then nothing else tells this handler.
+    func handlerAdded(context: ChannelHandlerContext) {
+        if !context.channel.isActive { end(ConnectionError(closed: nil, reason: .lost, relay: relay)) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end(ConnectionError(closed: nil, reason: .lost, relay: relay))
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isOver else { return }
         switch MessageCodec.decodeServerMessage(Self.unwrapInboundIn(data)) {

@@ -92,7 +92,9 @@ struct Dialer: Sendable {
             promise.fail(error)
         }
         do {
-            try await promise.futureResult.get()
+            let deadline = NIODeadline.now() + Defaults.connectTimeout + Defaults.deadlineMargin
+            let overdue = ChannelError.connectTimeout(Defaults.connectTimeout)
+            try await promise.futureResult.bounded(by: deadline, or: overdue).get()
             observer(.proxy, "\(proxy.endpoint)")
         } catch {
             throw ConnectionError(tunnelling: error, through: proxy, to: endpoint)
@@ -108,6 +110,7 @@ struct Dialer: Sendable {
             try await channel.eventLoop.submit {
                 let pipeline = channel.pipeline.syncOperations
                 try pipeline.addHandler(TLSHandler(client: tls, serverName: TLSServerName(host: endpoint.host)))
+                try pipeline.addHandler(PeerEndHandler())
                 try pipeline.addHandler(HandshakeHandler(promise: promise))
                 try install(channel)
             }.get()
@@ -115,7 +118,8 @@ struct Dialer: Sendable {
             promise.fail(error)
         }
         do {
-            let handshake = try await promise.futureResult.get()
+            let deadline = NIODeadline.now() + TLSDefaults.handshakeTimeout + Defaults.deadlineMargin
+            let handshake = try await promise.futureResult.bounded(by: deadline, or: TLSError(.handshakeTimeout)).get()
             observer(.tls, "\(handshake.version), \(handshake.cipher)")
             observer(.certificate, "valid for \(endpoint.host)")
         } catch {

@@ -18,6 +18,8 @@ final class DownloadHandler: ChannelInboundHandler {
     /// The one consumer that waits for more.
     private var waiting: EventLoopPromise<[ByteBuffer]?>?
     private var timer: Scheduled<Void>?
+    /// When the last bytes of the body came, or were asked for again.
+    private var lastHeard = NIODeadline.uptimeNanoseconds(0)
     private var context: ChannelHandlerContext?
 
     private enum State {
@@ -40,9 +42,7 @@ final class DownloadHandler: ChannelInboundHandler {
         self.context = context
         context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.downloadAnswerTimeout) {
-            self.fail(.silent)
-        }
+        arm(context.eventLoop.now + Defaults.downloadAnswerTimeout)
     }
 
     /// Hands over everything that has arrived, or the next that will; nil at the end.
@@ -71,6 +71,7 @@ final class DownloadHandler: ChannelInboundHandler {
             state = .refused(status: status, retryAfter: retryAfter, body: body)
         case (.end, .streaming):
             state = .complete
+            timer?.cancel()
             if pieces.isEmpty {
                 waiting?.succeed(nil)
                 waiting = nil
@@ -82,6 +83,7 @@ final class DownloadHandler: ChannelInboundHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        lastHeard = context.eventLoop.now
         handOver()
         context.fireChannelReadComplete()
     }
@@ -100,16 +102,35 @@ final class DownloadHandler: ChannelInboundHandler {
     }
 
     private func headReceived(_ head: HTTPResponseHead) {
-        timer?.cancel()
         let hasLength = !head.headers["Content-Length"].isEmpty || !head.headers["Transfer-Encoding"].isEmpty
         guard head.status == .ok, hasLength else {
             state = .refused(
                 status: Int(head.status.code), retryAfter: head.headers.first(name: "Retry-After"), body: ByteBuffer()
             )
+            if let context { arm(context.eventLoop.now + Defaults.answerTimeout) }
             return
         }
         state = .streaming
+        if let context { arm(context.eventLoop.now + Defaults.downloadSilence) }
         ready.succeed()
+    }
+
+    /// Sees to it that nothing is waited for longer than until `deadline`.
+    private func arm(_ deadline: NIODeadline) {
+        timer?.cancel()
+        timer = context?.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.deadlinePassed(deadline) }
+    }
+
+    private func deadlinePassed(_ now: NIODeadline) {
+        switch state {
+        case .awaitingHead: fail(.silent)
+        case .refused: connectionEnded()
+        case .streaming:
+            // A timer for each read would cost more than one that comes too early now and then.
+            let end = (isPaused ? now : lastHeard) + Defaults.downloadSilence
+            if end > now { arm(end) } else { fail(.silent) }
+        case .complete, .failed: break
+        }
     }
 
     private func take(_ part: ByteBuffer) {
@@ -128,6 +149,7 @@ final class DownloadHandler: ChannelInboundHandler {
     private func pause(_ pause: Bool) {
         guard isPaused != pause else { return }
         isPaused = pause
+        if let context { lastHeard = context.eventLoop.now }
         try? context?.channel.syncOptions?.setOption(.autoRead, value: !pause)
     }
 

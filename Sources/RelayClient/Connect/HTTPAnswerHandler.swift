@@ -19,14 +19,16 @@ final class HTTPAnswerHandler: ChannelInboundHandler {
         switch Self.unwrapInboundIn(data) {
         case .head(let head): status = Int(head.status.code)
         case .body(var part): body.appendAnswer(&part)
-        case .end: finish(context)
+        case .end: finish()
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        finish(context)
+        finish()
         context.fireChannelInactive()
     }
+
+    func handlerRemoved(context: ChannelHandlerContext) { finish() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if status == nil { promise.fail(error) }
@@ -34,7 +36,7 @@ final class HTTPAnswerHandler: ChannelInboundHandler {
     }
 
     /// An answer that was cut behind its head has still said what matters.
-    private func finish(_ context: ChannelHandlerContext) {
+    private func finish() {
         if let status {
             promise.succeed(HTTPAnswer(status: status, body: body))
         } else {

@@ -32,7 +32,7 @@ final class UploadHandler: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         context.writeAndFlush(Self.wrapOutboundOut(.head(head)), promise: nil)
-        timer = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.continueTimeout) { self.continued() }
+        arm(Defaults.continueTimeout) { self.continued() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -57,9 +57,8 @@ final class UploadHandler: ChannelInboundHandler {
         switch exchange.bodyEnded() {
         case .write:
             context?.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
-            timer = context?.eventLoop.assumeIsolated().scheduleTask(in: Defaults.uploadAnswerTimeout) {
-                self.run(self.exchange.answerOverdue())
-            }
+            // Of an answer that has begun, the end is due sooner.
+            if answer == nil { arm(Defaults.uploadAnswerTimeout) { self.run(self.exchange.answerOverdue()) } }
         case .refuse, .misuse: break
         }
     }
@@ -68,7 +67,9 @@ final class UploadHandler: ChannelInboundHandler {
         switch Self.unwrapInboundIn(data) {
         case .head(let head) where head.status == .continue: continued()
         case .head(let head) where (100..<200).contains(head.status.code): break
-        case .head(let head): answer = (Int(head.status.code), head.headers.first(name: "Retry-After"), ByteBuffer())
+        case .head(let head):
+            answer = (Int(head.status.code), head.headers.first(name: "Retry-After"), ByteBuffer())
+            arm(Defaults.answerTimeout) { self.answered() }
         case .body(var part): answer?.body.appendAnswer(&part)
         case .end: answered()
         }
@@ -90,6 +91,12 @@ final class UploadHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if answer != nil { answered() } else { run(exchange.connectionClosed()) }
+    }
+
+    /// Runs `action` after `time`, instead of what was to be run before.
+    private func arm(_ time: TimeAmount, _ action: @escaping () -> Void) {
+        timer?.cancel()
+        timer = context?.eventLoop.assumeIsolated().scheduleTask(in: time, action)
     }
 
     private func continued() {

@@ -53,13 +53,7 @@ final class ReceiveDirectory: Sendable {
     /// ``makeSink(offeredName:size:)`` with its type.
     func makeFileSink(offeredName: String, size: UInt64?) throws -> FileSink {
         let name = SafeFileName(offered: offeredName, maximumLength: maximumNameLength)
-        if let size, let free = freeSpace(), free < size {
-            throw FileError(
-                code: .noSpace,
-                message: "\"\(DisplayName.escape(name.text))\" needs \(ByteFormat.string(size)) and "
-                    + "\"\(DisplayName.escape(path))\" has \(ByteFormat.string(free)) left: make room, then try again"
-            )
-        }
+        try checkRoom(for: name, size: size)
         do {
             return try FileSink(name: name, size: size, directory: directory, directoryPath: path)
         } catch  where error.isFull {
@@ -70,6 +64,21 @@ final class ReceiveDirectory: Sendable {
         } catch {
             throw FileError(code: .cannotCreate, message: Self.words(for: error, shown: DisplayName.escape(path)))
         }
+    }
+
+    /// Whether a file that was offered as `offeredName` fits now. Throws ``FileError`` with `noSpace` when `size` bytes do
+    /// not; one whose size is not known may.
+    func checkRoom(offeredName: String, size: UInt64?) throws {
+        try checkRoom(for: SafeFileName(offered: offeredName, maximumLength: maximumNameLength), size: size)
+    }
+
+    private func checkRoom(for name: SafeFileName, size: UInt64?) throws {
+        guard let size, let free = freeSpace(), free < size else { return }
+        throw FileError(
+            code: .noSpace,
+            message: "\"\(DisplayName.escape(name.text))\" needs \(ByteFormat.string(size)) and "
+                + "\"\(DisplayName.escape(path))\" has \(ByteFormat.string(free)) left: make room, then try again"
+        )
     }
 
     private static func absolute(_ path: String) -> String {

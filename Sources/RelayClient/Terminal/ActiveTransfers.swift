@@ -90,6 +90,7 @@ struct ActiveTransfers: Sendable {
         let others = entries.count - moving.count
         return ProgressLine(
             title: "\(entries.count) transfers" + (others > 0 ? ", \(others) waiting" : ""),
+            activity: moving.first.map(Self.activity(of:)),
             bytes: Self.sum(entries.map(\.bytes)),
             total: sizes.contains(nil) ? nil : Self.sum(sizes.compactMap { $0 }),
             rate: Self.sum(moving.compactMap { entry in entry.rate.bytesPerSecond(now: now) })
@@ -101,10 +102,19 @@ struct ActiveTransfers: Sendable {
         ProgressLine(
             title: DisplayName.escape(entry.label.name),
             state: entry.phase == .moving ? nil : state(of: entry),
+            activity: activity(of: entry),
             bytes: entry.bytes,
             total: entry.label.size,
             rate: entry.rate.bytesPerSecond(now: now)
         )
+    }
+
+    /// In one word, what bytes that flow do.
+    private static func activity(of entry: Entry) -> String {
+        switch entry.label.direction {
+        case .send: "sending"
+        case .receive: "receiving"
+        }
     }
 
     private static func state(of outage: Outage, now: NIODeadline) -> String {

@@ -6,6 +6,8 @@ struct ProgressLine: Hashable, Sendable {
     var title: String
     /// What is happening while no bytes flow (`ringing bob`); nil while they do.
     var state: String?
+    /// What is happening while they do (`sending`).
+    var activity: String?
     /// Bytes that are through.
     var bytes: UInt64 = 0
     /// Bytes there will be; nil where that is not known.
@@ -13,12 +15,13 @@ struct ProgressLine: Hashable, Sendable {
     /// Bytes a second; nil where that is not known yet.
     var rate: UInt64?
 
-    /// The line, of at most `width` columns. What matters least goes first where not everything fits: the bar, the
-    /// time left, the rate, the bytes, and then the end of the title.
+    /// The line, of at most `width` columns. What matters least goes first where not everything fits: the activity, the
+    /// bar, the time left, the rate, the bytes, and then the end of the title.
     func text(width: Int) -> String {
         if let state { return TextWidth.prefix(of: title.isEmpty ? state : "\(state)  \(title)", columns: width) }
         let percent = percentText
         let fields = [percent, bytesText, rateText, timeText].compactMap { $0 }
+        if let activity, let line = whole(activity, fields, hasBar: percent != nil, width: width) { return line }
         for count in stride(from: fields.count, through: 1, by: -1) {
             let details = fields.prefix(count).joined(separator: "  ")
             let room = width - details.utf8.count - 2
@@ -33,6 +36,16 @@ struct ProgressLine: Hashable, Sendable {
     private static let widestTitle = 40
     private static let narrowestBar = 10
     private static let widestBar = 30
+
+    /// The line with everything in it; nil where that does not fit.
+    private func whole(_ activity: String, _ fields: [String], hasBar: Bool, width: Int) -> String? {
+        let details = fields.joined(separator: "  ")
+        let titleColumns = min(TextWidth.columns(of: title), Self.widestTitle)
+        let others = (hasBar ? Self.narrowestBar + 2 : 0) + 2 + details.utf8.count
+        let left = width - TextWidth.columns(of: activity) - 2
+        guard left >= titleColumns + others else { return nil }
+        return activity + "  " + line(details, room: left - details.utf8.count - 2, hasBar: hasBar, width: left)
+    }
 
     private func line(_ details: String, room: Int, hasBar: Bool, width: Int) -> String {
         guard room > 3 else { return TextWidth.prefix(of: details, columns: width) }

@@ -14,6 +14,14 @@ enum ReceiveOutput: Sendable {
         }
     }
 
+    /// Whether a content fits now, as far as that can be told. Throws ``FileError``.
+    func checkRoom(name: String, size: UInt64?) throws {
+        switch self {
+        case .folder(let directory): try directory.checkRoom(offeredName: name, size: size)
+        case .standardOutput: break
+        }
+    }
+
     /// How many may be written at once.
     var parallelDownloads: Int {
         switch self {

@@ -72,6 +72,12 @@ extension ReceiveSession {
 
     private mutating func ask(_ id: TransferID, _ label: TransferLabel) {
         guard let prompt else { return decided(id, .decline(.declined)) }
+        do {
+            // Nobody is asked about what has no room. Until it is accepted, there may be less.
+            try settings.output.checkRoom(name: label.name, size: label.size)
+        } catch {
+            return cannotStore(id, error)
+        }
         let queue = queue
         receptions[id]?.work = Task {
             let answer = await prompt.ask(ReportText.question(accepting: label))
@@ -114,10 +120,15 @@ extension ReceiveSession {
                 receptions[id]?.sink = sink
                 step(id) { $0.decided(.accept(payload), now: .now()) }
             } catch {
-                receptions[id]?.cause = error
-                step(id) { $0.decided(.decline(Self.code(of: error)), now: .now()) }
+                cannotStore(id, error)
             }
         }
+    }
+
+    /// There is no place for it.
+    private mutating func cannotStore(_ id: TransferID, _ error: any Error) {
+        receptions[id]?.cause = error
+        step(id) { $0.decided(.decline(Self.code(of: error)), now: .now()) }
     }
 
     /// Whether an earlier transfer of the same content is not through yet.
@@ -156,7 +167,9 @@ extension ReceiveSession {
         if let key = reception.key { memory.forget(key) }
         let (link, queue, limit) = (link, queue, settings.policy.maximumSize)
         let progress = ProgressPost(reception: reception, reporter: link.reporter)
-        let opening = StreamOpening(.download, url: url, of: reception.label.transfer, link: link)
+        let opening = StreamOpening(
+            .download, url: url, expires: reception.tokenExpires, of: reception.label.transfer, link: link
+        )
         receptions[id]?.work = Task {
             do {
                 let stream = try await opening.run { target in

@@ -208,6 +208,7 @@ struct ReceiveSession {
     }
 
     private mutating func received(_ message: ServerMessage) {
+        if case .start(let start) = message { receptions[start.transfer]?.tokenExpires = start.expires }
         switch message {
         case .ring(let ring): rung(ring)
         case .ok(let ok) where ok.id == presenceID: present()

@@ -10,6 +10,8 @@ struct Reception {
     let key: OfferMemory.Key?
     /// The connection that it was rung on: its ids belong to that one.
     let connection: ControlConnection
+    /// How many seconds the relay's `start` gives its token.
+    var tokenExpires = 0
     /// Whether the person, or the policy, has said yes and it waits for its turn.
     var isQueued = false
     /// Where it goes, once it was accepted.

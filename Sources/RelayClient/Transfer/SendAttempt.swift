@@ -55,6 +55,8 @@ struct SendAttempt {
     private let transfer: TransferID
     private var machine: SendMachine
     private var result = Result(outcome: .cancelled)
+    /// How many seconds the relay's `start` gives its token.
+    private var tokenExpires = 0
     /// What runs the upload; its value is what was sent, once that was everything.
     private var upload: Task<ContentSummary?, Never>?
     private var timer: Scheduled<Void>?
@@ -107,6 +109,7 @@ struct SendAttempt {
             taken()
             return [.report(.delivered(delivered.payload))]
         case .message(let message):
+            if case .start(let start) = message, start.transfer == transfer { tokenExpires = start.expires }
             return machine.received(message, now: .now())
         case .connectionEnded(let error):
             result.lost = error
@@ -182,7 +185,7 @@ struct SendAttempt {
         }
         taken()
         let (job, link, queue, transfer) = (job, link, queue, transfer)
-        let opening = StreamOpening(.upload, url: url, of: job.transfer, link: link)
+        let opening = StreamOpening(.upload, url: url, expires: tokenExpires, of: job.transfer, link: link)
         upload = Task {
             do {
                 let length = Uploader.bodyLength(of: job.source.size)

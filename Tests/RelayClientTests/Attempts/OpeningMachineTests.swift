@@ -17,8 +17,8 @@ import WSProtocol
         node = try #require(relay.resolve("https://node2.example.com:8443/upload"))
     }
 
-    private func machine(_ target: RequestTarget) -> OpeningMachine {
-        OpeningMachine(target: target, home: home, expiry: begin + .seconds(55))
+    private func machine(_ target: RequestTarget, expires: Int = 60) -> OpeningMachine {
+        OpeningMachine(target: target, home: home, expires: expires, now: begin)
     }
 
     private static func connection(isTemporary: Bool) -> StreamError {
@@ -171,10 +171,21 @@ import WSProtocol
         #expect(machine.failed(.refused(HTTPAnswer(status: 403)), now: begin, using: &generator) == .fail(busy))
     }
 
-    @Test func nothingIsAskedBehindTheTokensEnd() {
+    /// The last moment in which it is asked again, in seconds; nil asks only once.
+    @Test(
+        arguments: [
+            (60, 54), (30, 24), (6, 0), (5, nil), (0, nil), (-1, nil), (.min, nil), (3_600, 3_594), (.max, 3_594),
+        ]
+            as [(Int, Int64?)])
+    func nothingIsAskedBehindTheTokensEnd(_ expires: Int, _ last: Int64?) {
         var generator = Constant()
-        var machine = machine(home)
         let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
-        #expect(machine.failed(busy, now: begin + .seconds(55), using: &generator) == .fail(busy))
+        if let last {
+            var machine = machine(home, expires: expires)
+            let action = machine.failed(busy, now: begin + .seconds(last), using: &generator)
+            #expect(action == .ask(home, after: .milliseconds(200), attempt: 1))
+        }
+        var machine = machine(home, expires: expires)
+        #expect(machine.failed(busy, now: begin + .seconds((last ?? -1) + 1), using: &generator) == .fail(busy))
     }
 }

@@ -25,6 +25,18 @@ struct FullDiskTests {
         #expect(try folder.listing().isEmpty)
     }
 
+    @Test func whatFitsIsKnownBeforeAnybodyIsAsked() async throws {
+        let output = ReceiveOutput.folder(folder.directory)
+        let early = await fileError { try output.checkRoom(name: "huge\n.bin", size: .max) }
+        let late = await fileError { _ = try output.makeSink(name: "huge\n.bin", size: .max) }
+        #expect(early?.code == .noSpace && early == late)
+        try output.checkRoom(name: "small", size: 1)
+        // Neither is known to be too large.
+        try output.checkRoom(name: "stdin", size: nil)
+        try ReceiveOutput.standardOutput.checkRoom(name: "huge", size: .max)
+        #expect(try folder.listing().isEmpty)
+    }
+
     @Test func freeSpaceIsKnown() throws {
         #expect(try #require(folder.directory.freeSpace()) > 0)
     }

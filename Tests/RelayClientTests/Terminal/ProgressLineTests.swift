@@ -21,11 +21,36 @@ struct ProgressLineTests {
         #expect(line.text(width: width) == text)
     }
 
+    @Test(arguments: [
+        (100, "sending  report.pdf  [#######---------------------]  26%  12.3 MB of 45.6 MB  3.20 MB/s  0:10 left"),
+        (79, "sending  report.pdf  [##-------]  26%  12.3 MB of 45.6 MB  3.20 MB/s  0:10 left"),
+        (78, "sending  report.pdf  [##------]  26%  12.3 MB of 45.6 MB  3.20 MB/s  0:10 left"),
+        (77, "report.pdf  [####------------]  26%  12.3 MB of 45.6 MB  3.20 MB/s  0:10 left"),
+        (40, "report.pdf  26%  12.3 MB of 45.6 MB"),
+    ])
+    func whatIsDoneIsSaidWhereThereIsRoom(_ width: Int, _ text: String) {
+        var line = line
+        line.activity = "sending"
+        #expect(line.text(width: width) == text)
+    }
+
+    @Test func whatIsDoneNeedsNoTotalAndMakesNoTitleShorter() {
+        let title = String(repeating: "x", count: 60)
+        let unknown = ProgressLine(title: "stdin", activity: "receiving", bytes: 1_500, rate: 1_000)
+        #expect(unknown.text(width: 79) == "receiving  stdin  1.50 kB  1.00 kB/s")
+        let long = ProgressLine(title: title, activity: "receiving", bytes: 1_500, total: 3_000)
+        #expect(long.text(width: 85).hasPrefix("xxx"))
+        #expect(long.text(width: 120).hasPrefix("receiving  xxx"))
+    }
+
     @Test(arguments: 1...200) func everyWidthIsKept(_ width: Int) {
         let lines = [
             line,
             ProgressLine(title: String(repeating: "日本", count: 50), bytes: .max, total: .max, rate: .max),
             ProgressLine(title: "x", bytes: .max, total: 1, rate: 1),
+            ProgressLine(title: "report.pdf", activity: "sending", bytes: 5, total: 9, rate: 1),
+            ProgressLine(title: "", activity: "receiving", bytes: 5, total: nil, rate: nil),
+            ProgressLine(title: String(repeating: "日本", count: 50), activity: "sending", bytes: .max, total: .max),
             ProgressLine(title: "unknown total", bytes: 5, total: nil, rate: nil),
             ProgressLine(title: "report.pdf", state: "waiting for bob"),
             ProgressLine(title: "", bytes: 0, total: 0, rate: 0),

@@ -279,6 +279,23 @@ struct RendererTests {
         #expect(renderer.tick(now: at(61_000), columns: 80).standardError.isEmpty)
     }
 
+    @Test func everyStateHasItsWord() throws {
+        var transfers = ActiveTransfers()
+        let reports: [TransferReport] = [
+            .waiting(label), .ringing(label), .started(label), .progress(id, bytes: 1_000_000), .verifying(id),
+        ]
+        let words = try reports.map { report in
+            _ = transfers.apply(report, now: start)
+            let text = try #require(transfers.line(now: start)).text(width: 120)
+            return text.prefix { $0 != " " }.description
+        }
+        #expect(words == ["waiting", "ringing", "sending", "sending", "bob"])
+        let incoming = TransferLabel(transfer: .random(), direction: .receive, peer: label.peer, name: "x", size: 5)
+        transfers = ActiveTransfers()
+        _ = transfers.apply(.started(incoming), now: start)
+        #expect(try #require(transfers.line(now: start)).text(width: 79).hasPrefix("receiving  x  ["))
+    }
+
     @Test func severalTransfersShareOneLine() throws {
         var transfers = ActiveTransfers()
         for number in 1...3 {
@@ -290,6 +307,7 @@ struct RendererTests {
         }
         let line = try #require(transfers.line(now: start))
         #expect(line.title == "3 transfers, 1 waiting")
+        #expect(line.activity == "sending" && line.state == nil)
         #expect(line.bytes == 1_500)
         #expect(line.total == .max)
     }
