@@ -44,6 +44,22 @@ extension Defaults {
     }
 }
 
+// MARK: - Memory
+
+extension Defaults {
+    /// The memory of the whole process. Every queue has a limit of its own; this is for the sum of them.
+    enum Memory {
+        /// Shares of the budget, in percent, from which new transfers and new connections are refused (Envoy's overload
+        /// manager begins to refuse at the same): running transfers need what is left.
+        static let refuseTransfersPercent: UInt64 = 95
+        static let refuseConnectionsPercent: UInt64 = 98
+        /// How often it is looked at: at 10 Gb/s a node cannot fill a twentieth of a useful budget sooner.
+        static let interval = TimeAmount.seconds(1)
+        /// The most bytes of the system's reports about a process.
+        static let reportSize = 16 * 1024
+    }
+}
+
 // MARK: - Streams
 
 extension Defaults {

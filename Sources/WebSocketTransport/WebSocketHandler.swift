@@ -74,8 +74,9 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         case .deliver(let text): context.fireChannelRead(Self.wrapInboundOut(text))
         case .sendPong(let content): sendPong(content, context)
         case .answerClose(let end):
-            sendClose(end.code, context)
+            // First: the answer may leave at once, and the connection with it.
             report(end, context)
+            sendClose(end.code, context)
         case .fail(let end): fail(end, context)
         case .closeConnection(let end): closeConnection(end, context)
         }
@@ -194,8 +195,8 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     private func fail(_ end: WebSocketRules.End, _ context: ChannelHandlerContext) {
-        sendClose(end.code, context)
         report(end, context)
+        sendClose(end.code, context)
     }
 
     private func closeConnection(_ end: WebSocketRules.End?, _ context: ChannelHandlerContext) {

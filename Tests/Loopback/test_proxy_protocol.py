@@ -116,6 +116,21 @@ def test_each_client_behind_the_balancer_has_a_limit_of_its_own(behind):
         connection.close()
 
 
+def test_a_client_is_a_stranger_until_it_has_logged_in(behind):
+    def upgraded():
+        connection = wrapped(behind, V1)
+        connection.sendall(raw.upgrade())
+        assert connection.recv(12) == b"HTTP/1.1 101"
+        return connection
+
+    crowd = [upgraded() for _ in range(64)]
+    assert refused(behind, V1, BALANCER), "an upgrade alone makes nobody known"
+    crowd.pop().close()
+    until(lambda: not refused(behind, V1, BALANCER), 10, "a place is free again")
+    for connection in crowd:
+        connection.close()
+
+
 @pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
 def test_a_header_may_come_in_any_number_of_pieces(behind, header):
     for pieces in (1, 2, len(header)):

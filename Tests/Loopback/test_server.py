@@ -107,6 +107,53 @@ def test_a_killed_server_comes_back_with_its_users(own_relay, tmp_path):
     assert not [path for path in relay.state.rglob("*") if path.name.endswith(".tmp")]
 
 
+def test_a_client_says_why_its_connection_ended(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    removed, left = relay.person("removed", tmp_path), relay.person("left", tmp_path)
+    processes = [removed.receive(), left.receive()]
+    until(lambda: relay.status()["sessions"] == 2, 10, "both are there")
+    assert relay.command("users", "remove", removed.name).returncode == 0
+    until(lambda: "ended the login" in processes[0].err(), 10, "the removed one hears of it")
+    processes[0].expect(77, 10)
+    assert f"does not know {removed.name}" in processes[0].err()
+    assert "reconnecting" not in processes[1].err()
+    relay.stop()
+    until(lambda: f"reconnecting: {relay.url} is going away" in processes[1].err(), 10, "the other one is sent away")
+
+
+def test_files_with_secrets_that_everybody_may_read_are_named(own_relay, tmp_path):
+    def check(relay):
+        done = relay.command("check", "--tls-cert", relay.certs.chain, "--tls-key", key)
+        assert done.returncode == 0, done
+        return done.stderr
+
+    relay = own_relay()
+    key = tmp_path / "server.key"
+    key.write_bytes(relay.certs.key.read_bytes())
+    key.chmod(0o640)
+    assert check(relay) == "" and "secret" not in relay.logs()
+    key.chmod(0o644)
+    assert str(key) in check(relay) and "chmod 600" in check(relay)
+    relay.stop()
+    relay.arguments += ["--tls-key", str(key)]
+    relay.start()
+    assert f"file={key}" in relay.logs() and "chmod 600" in relay.logs()
+
+
+def test_check_sees_a_state_directory_that_is_open_to_others(own_relay, tmp_path):
+    relay = own_relay()
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / ".profile").touch()
+    arguments = ("check", "--tls-cert", relay.certs.chain, "--tls-key", relay.certs.key)
+    relay.state = folder
+    for mode, expected in ((0o755, 78), (0o700, 0)):
+        folder.chmod(mode)
+        done = relay.command(*arguments)
+        assert done.returncode == expected and ("chmod 700" in done.stderr) == (expected == 78), done
+        assert folder.stat().st_mode & 0o777 == mode, "check changes nothing"
+
+
 def test_killed_again_and_again_while_names_are_registered(own_relay):
     relay = own_relay(registration="open")
     known = []

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOEmbedded
+import Testing
 import WSProtocol
 import WebSocketTransport
 
@@ -18,7 +19,9 @@ final class Recorder: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let event = event as? WebSocketEvent { events.append(event) }
+        guard let event = event as? WebSocketEvent else { return }
+        #expect(!isInactive, "the connection's end would hide what it was closed with")
+        events.append(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) { isInactive = true }

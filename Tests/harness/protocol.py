@@ -22,6 +22,9 @@ from .waiting import TooLate
 
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
+# Seconds that a token is good for: the sender's as long as the receiver's request is held.
+EXPIRES = {"download": 60, "upload": 30}
+
 
 def b64(data):
     """base64url without padding."""
@@ -312,7 +315,7 @@ class Offer:
 
 def _start(message, role):
     assert message["type"] == "start" and message["role"] == role, message
-    assert len(unb64(message["token"])) == 32 and message["expires"] == 60, message
+    assert len(unb64(message["token"])) == 32 and message["expires"] == EXPIRES[role], message
     payload = unpack(message["payload"]) if message.get("payload") else {}
     return Start(message["transfer"], role, message["token"], message["url"], payload)
 

@@ -3,7 +3,7 @@
 import NIOCore
 import Synchronization
 
-/// Decides who may come in, by what is there already: descriptors in use, and strangers of one address.
+/// Decides who may come in, by what is there already: descriptors and memory in use, and strangers of one address.
 final class Admission: Sendable {
     /// What happens to a connection that was just accepted.
     enum Verdict: Hashable, Sendable {
@@ -16,6 +16,9 @@ final class Admission: Sendable {
 
     private struct State {
         var connections = 0
+        /// Those to and from other nodes.
+        var nodeConnections = 0
+        var pressure = MemoryPressure.none
         var unidentified: [String: Int] = [:]
         var isDraining = false
         var emptyCallbacks: [@Sendable () -> Void] = []
@@ -28,13 +31,25 @@ final class Admission: Sendable {
 
     /// - Parameter descriptorLimit: how many descriptors the process may have.
     init(descriptorLimit: Int, unidentifiedPerAddress: Int = Defaults.Connection.unidentifiedPerAddress) {
-        refuseAbove = max(1, descriptorLimit / 100 * Defaults.Connection.refuseAbovePercent)
-        closeAbove = max(2, descriptorLimit / 100 * Defaults.Connection.closeAbovePercent)
+        // Without overflow, for any limit the system may name.
+        let (hundreds, rest) = descriptorLimit.quotientAndRemainder(dividingBy: 100)
+        func share(_ percent: Int) -> Int { hundreds * percent + rest * percent / 100 }
+        refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
+        closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
         self.unidentifiedPerAddress = unidentifiedPerAddress
     }
 
-    /// Connections open now.
+    /// Connections of clients that are open now.
     var connections: Int { state.withLock { $0.connections } }
+
+    /// Counts a connection with another node until it closes. None is ever refused: a transfer that was let in is behind it.
+    func count(_ channel: any Channel) {
+        state.withLock { $0.nodeConnections += 1 }
+        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.nodeConnections -= 1 } }
+    }
+
+    /// The process is as near to the end of its memory as `pressure` says.
+    func memoryChanged(_ pressure: MemoryPressure) { state.withLock { $0.pressure = pressure } }
 
     /// From now on new transfers and sessions are refused.
     func beginDrain() { state.withLock { $0.isDraining = true } }
@@ -50,9 +65,10 @@ final class Admission: Sendable {
         let verdict: Verdict = state.withLock { state in
             state.connections += 1
             if let key { state.unidentified[key, default: 0] += 1 }
-            if state.connections > closeAbove { return .closed }
+            let inUse = state.connections + state.nodeConnections
+            if inUse > closeAbove { return .closed }
             if let key, state.unidentified[key, default: 0] > unidentifiedPerAddress { return .closed }
-            return state.connections > refuseAbove ? .refused : .admitted
+            return inUse > refuseAbove || state.pressure == .critical ? .refused : .admitted
         }
         return (verdict, ConnectionTicket(admission: self, client: client, counted: key))
     }
@@ -136,7 +152,7 @@ final class ConnectionTicket: Sendable {
         return admission.strangerArrived(key)
     }
 
-    /// The connection has shown a token or has become a control connection, which has rules of its own.
+    /// The connection has shown a token or has logged in: limits of its session or its transfer hold from here on.
     func identified() {
         let counted = state.withLock { state in
             defer { (state.isStranger, state.counted) = (false, nil) }

@@ -12,14 +12,18 @@ final class ClusterNode: Sendable {
     let publicURL: PublicURL?
     let routing: ClusterRouting
     let dialer: NodeDialer
+    private let admission: Admission
     /// What goes on here. Set from the start to the stop; it holds this node as well.
     private let exchange = Mutex<ExchangeService?>(nil)
 
-    /// - Parameter publicURL: this node's own address for clients, from its configuration.
+    /// - Parameters:
+    ///   - publicURL: this node's own address for clients, from its configuration.
+    ///   - admission: counts the streams to other nodes.
     init(
-        identity: NodeIdentity, publicURL: PublicURL?, routing: ClusterRouting, group: any EventLoopGroup,
-        logger: Logger
+        identity: NodeIdentity, publicURL: PublicURL?, routing: ClusterRouting, admission: Admission,
+        group: any EventLoopGroup, logger: Logger
     ) {
+        self.admission = admission
         self.identity = identity
         self.publicURL = publicURL
         self.routing = routing
@@ -128,10 +132,13 @@ extension ClusterNode: NodeConnector {
     func connect(
         to node: NodeID, on loop: any EventLoop, initialize: @escaping @Sendable (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
-        let (routing, dialer) = (routing, dialer)
+        let (routing, dialer, admission) = (routing, dialer, admission)
         return loop.makeFutureWithTask { await routing.address(of: node) }.flatMap { address in
             guard let address else { return loop.makeFailedFuture(ClusterUnavailable.noAnswer) }
-            return dialer.connect(to: node, at: address, on: loop, initializer: initialize)
+            return dialer.connect(to: node, at: address, on: loop) { channel in
+                admission.count(channel)
+                try initialize(channel)
+            }
         }
     }
 }

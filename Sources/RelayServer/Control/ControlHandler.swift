@@ -23,14 +23,19 @@ final class ControlHandler: ChannelDuplexHandler {
     private var requests = RequestQueue(capacity: Defaults.Control.waitingRequests)
     private var context: ChannelHandlerContext?
     private var loginTimer: Scheduled<Void>?
+    private let loggedIn: () -> Void
 
     /// - Parameters:
     ///   - audience: the Host field of the upgrade request; logins are signed for it.
     ///   - remoteAddress: the client's address, for the log.
-    init(services: ControlServices, audience: String, remoteAddress: String) {
+    ///   - loggedIn: called once a login holds.
+    init(
+        services: ControlServices, audience: String, remoteAddress: String, loggedIn: @escaping () -> Void = {}
+    ) {
         self.services = services
         self.verifier = LoginVerifier(directory: services.directory, audience: audience)
         self.logger = services.logger
+        self.loggedIn = loggedIn
         logger[metadataKey: LogKeys.remote] = "\(remoteAddress)"
     }
 
@@ -157,6 +162,7 @@ final class ControlHandler: ChannelDuplexHandler {
         guard let session else { return }
         loginTimer?.cancel()
         loginTimer = nil
+        loggedIn()
         let user = User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey)
         logger.debug("session opened", metadata: [LogKeys.name: "\(user.name)", LogKeys.agent: "\(credentials.agent)"])
         services.exchange.handle(.sessionOpened(session, user, request))

@@ -117,6 +117,8 @@ extension Exchange {
         let refusal: FailureCode? =
             if isDraining {
                 .draining
+            } else if isShortOfMemory {
+                .unavailable
             } else if transfers[offer.transfer] != nil || guests[offer.transfer] != nil {
                 .transferExists
             } else if asking.offered.count >= limits.transfersPerSession {

@@ -149,7 +149,7 @@ extension Exchange {
                 // deadline ends it.
                 return notify(session, .refuse(request, .unavailable))
             }
-            return notify(session, .start(request, id, token, expires: tokenSeconds))
+            return notify(session, .start(request, id, token, expires: Self.seconds(limits.tokenLifetime)))
         case .startUpload(let payload):
             return toSender(startUpload(transfer, payload, token, publicURL, now: now))
         case .tellProgress(let bytes):
@@ -170,7 +170,7 @@ extension Exchange {
         }
     }
 
-    private var tokenSeconds: Int { Int(limits.tokenLifetime.nanoseconds / 1_000_000_000) }
+    private static func seconds(_ time: TimeAmount) -> Int { Int(time.nanoseconds / 1_000_000_000) }
 
     private mutating func startUpload(
         _ transfer: RelayedTransfer, _ payload: Payload, _ token: Token?, _ publicURL: PublicURL?, now: NIODeadline
@@ -178,10 +178,12 @@ extension Exchange {
         guard let token, ledger.issue(token, for: transfer.id, .upload, now: now) else {
             return .refusal(transfer.offerID, .unavailable)
         }
+        // The receiver's request is held no longer than this.
+        let expires = Self.seconds(min(limits.tokenLifetime, limits.timers.attach))
         return .start(
             .init(
                 id: transfer.offerID, transfer: transfer.id, role: .upload, token: token,
-                url: (publicURL?.rawValue ?? "") + "/upload", expires: tokenSeconds, payload: payload
+                url: (publicURL?.rawValue ?? "") + "/upload", expires: expires, payload: payload
             )
         )
     }

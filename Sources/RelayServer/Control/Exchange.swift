@@ -49,6 +49,7 @@ struct Exchange: Sendable {
     var guests: [TransferID: GuestTransfer] = [:]
     var tally = Tally()
     private(set) var isDraining = false
+    private(set) var isShortOfMemory = false
 
     /// - Parameter node: this node's name, which its sessions' ids begin with.
     init(node: NodeID = .alone, limits: ExchangeLimits) {
@@ -84,9 +85,12 @@ struct Exchange: Sendable {
             return streamChanged(transfer, event, on: node, now: now)
         case .timerFired: return timerFired(now: now)
         case .drainBegun: return drainBegun()
+        case .memoryChanged(let isShort):
+            isShortOfMemory = isShort
+            return []
         case .nameRemoved(let name, let key):
             return (names[name]?.sessions ?? []).filter { key == nil || sessions[$0]?.user.key != key }
-                .map { .close($0, .policyViolation) }
+                .map { .close($0, .loginFailed) }
         case .receiversAppeared(let name, let sessions): return receiversAppeared(name, sessions, now: now)
         case .messageReceived(let message, let node): return messageReceived(message, from: node, now: now)
         case .requestForwarded(let request, let session): return requestForwarded(request, from: session, now: now)

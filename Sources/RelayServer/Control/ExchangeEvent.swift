@@ -17,6 +17,8 @@ enum ExchangeEvent: Hashable, Sendable {
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
     case drainBegun
+    /// The process has little memory left, or enough again: new offers are refused meanwhile.
+    case memoryChanged(isShort: Bool)
     /// The name belongs to nobody any more, or only to that key: its other sessions have to go.
     case nameRemoved(PeerName, except: SigningKey? = nil)
     /// Other nodes have sessions of that name that want to be rung.
@@ -35,7 +37,7 @@ enum ExchangeEvent: Hashable, Sendable {
         case .downloadParked(_, on: _, let grant): grant.token
         case .requestReceived, .requestForwarded, .sessionOpened, .sessionClosed, .streamChanged, .timerFired,
             .drainBegun,
-            .nameRemoved, .receiversAppeared, .messageReceived, .nodeLost:
+            .memoryChanged, .nameRemoved, .receiversAppeared, .messageReceived, .nodeLost:
             nil
         }
     }

@@ -233,6 +233,9 @@ final class ExchangeService: TransferDirectory {
     /// Refuses new offers and accepts from now on. What has been accepted goes on.
     func beginDrain() { handle(.drainBegun) }
 
+    /// Refuses new offers for as long as `pressure` is on. What has been offered goes on.
+    func memoryChanged(_ pressure: MemoryPressure) { handle(.memoryChanged(isShort: pressure > .none)) }
+
     /// Calls `callback` once, as soon as no accepted transfer and no stream is left; at once when there is none. From any
     /// thread.
     func whenIdle(_ callback: @escaping @Sendable () -> Void) {

@@ -27,7 +27,8 @@ extension HTTPRefusal {
         fields: [retryAfter]
     )
 
-    private static var retryAfter: RequestHead.Field {
+    /// When to come again.
+    static var retryAfter: RequestHead.Field {
         RequestHead.Field(name: "Retry-After", value: String(Defaults.Connection.retryAfter))
     }
 }

@@ -33,6 +33,11 @@ protocol ControlAcceptor: Sendable {
     /// Adds what a control connection needs to the end of `channel`'s pipeline; on the channel's event loop, after the
     /// `101` answer was written.
     ///
-    /// - Parameter audience: the Host field of the upgrade request: what a login's signature is made for.
-    func install(on channel: any Channel, audience: String, address: String) throws
+    /// - Parameters:
+    ///   - audience: the Host field of the upgrade request: what a login's signature is made for.
+    ///   - address: the client's address, for the log.
+    ///   - loggedIn: called on the event loop once a login holds; until then the client is a stranger.
+    func install(
+        on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
+    ) throws
 }

@@ -125,7 +125,6 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func upgrade(_ handshake: WebSocketHandshake, _ context: ChannelHandlerContext) {
-        ticket.identified()
         // Control connections are idle nearly always, and there are many of them. A channel without TLS has no handler.
         (try? context.pipeline.syncOperations.handler(type: TLSHandler.self))?.releaseBuffersWhenIdle()
         var answer = ByteBuffer()
@@ -133,7 +132,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         do {
             try services.control.install(
-                on: context.channel, audience: handshake.audience, address: ticket.client ?? "unknown"
+                on: context.channel, audience: handshake.audience, address: ticket.client ?? "unknown",
+                loggedIn: { [ticket] in ticket.identified() }
             )
             context.pipeline.syncOperations.removeHandler(self, promise: nil)
         } catch {

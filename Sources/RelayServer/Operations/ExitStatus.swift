@@ -13,7 +13,7 @@ enum ExitStatus: Int32, Sendable, CaseIterable {
     case cannotCreate = 73
     /// Reading or writing failed half-way.
     case inputOutput = 74
-    /// The running server answered something that cannot be understood.
+    /// The running server answered something that cannot be understood: it is of another version.
     case protocolError = 76
     /// The running server said no.
     case refused = 77

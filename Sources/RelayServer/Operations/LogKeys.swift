@@ -24,10 +24,15 @@ enum LogKeys {
     static let address = "address"
     /// What such an address is for: `https`, `http` or `metrics`.
     static let purpose = "purpose"
+    /// The path of a file of the configuration.
+    static let file = "file"
     /// How many of something there are; the message says of what.
     static let count = "count"
     /// How many descriptors the process may have.
     static let descriptors = "descriptors"
+    /// Bytes the process has in memory, and the most it may have.
+    static let resident = "resident"
+    static let limit = "limit"
     /// This process's id.
     static let pid = "pid"
     /// Who may register a new name.

@@ -26,13 +26,26 @@ final class StateDirectory: Sendable {
             throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
         }
         do {
-            try Self.checkAccess(path, descriptor)
+            try Self.checkAccess(path, descriptor, closing: true)
             lock = try Self.takeLock(path, descriptor)
         } catch {
             close(descriptor)
             throw error
         }
         self.descriptor = descriptor
+    }
+
+    /// Whether a server could use the directory, as far as its owner and its mode say; one that is not there can be
+    /// made. Changes nothing.
+    /// - Throws: ``OperatorError`` in words.
+    static func check(_ path: String) throws(OperatorError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno != ENOENT else { return }
+            throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
+        }
+        defer { close(descriptor) }
+        try checkAccess(path, descriptor, closing: false)
     }
 
     deinit {
@@ -57,19 +70,23 @@ final class StateDirectory: Sendable {
         }
     }
 
-    private static func checkAccess(_ path: String, _ descriptor: CInt) throws(OperatorError) {
+    /// - Parameter closing: whether a directory that is open to others and nobody's is closed to them.
+    private static func checkAccess(
+        _ path: String, _ descriptor: CInt, closing: Bool
+    ) throws(OperatorError) {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else {
             throw OperatorError(.configuration, "cannot look at the state directory \(path): \(SystemError.last)")
         }
-        guard status.st_uid == geteuid() else {
+        // Whoever only checks may be the machine's operator, and the server another user.
+        guard status.st_uid == geteuid() || (!closing && geteuid() == 0) else {
             throw OperatorError(
                 .configuration, "the state directory \(path) belongs to another user: choose another with --state-dir"
             )
         }
         guard status.st_mode & 0o077 != 0 else { return }
         // Closing a directory that others use for something else would surprise them; an empty one is nobody's.
-        guard isOurs(path), fchmod(descriptor, 0o700) == 0 else {
+        guard isOurs(path), !closing || fchmod(descriptor, 0o700) == 0 else {
             throw OperatorError(
                 .configuration,
                 "the state directory \(path) is open to other users: chmod 700 it, or choose another with --state-dir"

@@ -25,6 +25,8 @@ extension HTTPRefusal {
             case .draining: "the relay is about to stop"
             default: "the transfer was ended"
             }
-        return HTTPRefusal(status: status, code: code.rawValue, message: message)
+        return HTTPRefusal(
+            status: status, code: code.rawValue, message: message, fields: status == .unavailable ? [retryAfter] : []
+        )
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import RelayServer
@@ -22,6 +23,44 @@ import Testing
         #expect(verdicts[900] == .closed)
         for ticket in tickets { ticket.drop() }
         #expect(admission.connections == 0)
+    }
+
+    @Test(arguments: [(199, 159, 179), (1024, 819, 921), (5, 4, 4), (Int.max, Int.max / 5 * 4, Int.max / 10 * 9)])
+    func sharesOfAnyLimitAreExact(limit: Int, refused: Int, closed: Int) throws {
+        guard limit < 10_000 else {
+            #expect(Admission(descriptorLimit: limit).connectionOpened(from: nil).0 == .admitted)
+            return
+        }
+        let admission = Admission(descriptorLimit: limit)
+        let verdicts = (0..<limit).map { _ in admission.connectionOpened(from: nil).0 }
+        #expect(verdicts.prefix(while: { $0 == .admitted }).count == refused)
+        #expect(verdicts.prefix(while: { $0 != .closed }).count == closed)
+    }
+
+    @Test func connectionsOfNodesTakeRoomAndAreNotRefused() throws {
+        let admission = Admission(descriptorLimit: 100)
+        let channels = (0..<85).map { _ in EmbeddedChannel() }
+        for channel in channels { admission.count(channel) }
+        #expect(admission.connections == 0)
+        let (verdict, ticket) = admission.connectionOpened(from: nil)
+        #expect(verdict == .refused)
+        ticket.drop()
+        for channel in channels.prefix(10) {
+            try channel.close().wait()
+            channel.embeddedEventLoop.run()
+        }
+        #expect(admission.connectionOpened(from: nil).0 == .admitted)
+    }
+
+    @Test func connectionsAreRefusedOnlyWhenMemoryRunsOut() {
+        let admission = Admission(descriptorLimit: 100)
+        let expected: [(MemoryPressure, Admission.Verdict)] = [
+            (.high, .admitted), (.critical, .refused), (.none, .admitted),
+        ]
+        for (pressure, verdict) in expected {
+            admission.memoryChanged(pressure)
+            #expect(admission.connectionOpened(from: nil).0 == verdict)
+        }
     }
 
     @Test func boundsStrangersOfOneAddressOnly() throws {

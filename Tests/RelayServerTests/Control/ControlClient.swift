@@ -61,6 +61,11 @@ private final class CloseRecorder: ChannelOutboundHandler {
     }
 }
 
+/// A number that a handler counts up.
+private final class LoginCount: Sendable {
+    let value = Mutex(0)
+}
+
 /// A client's end of a control connection whose relay's end is a `ControlHandler`.
 final class ControlClient: Sendable {
     let key = Curve25519.Signing.PrivateKey()
@@ -69,6 +74,9 @@ final class ControlClient: Sendable {
     let channel: NIOAsyncTestingChannel
     let challenge: ServerMessage.Challenge
     private let closes: AsyncStream<UInt16>
+    private let counted = LoginCount()
+    /// How often the relay's end said that a login holds.
+    var logins: Int { counted.value.withLock { $0 } }
 
     static let audience = "relay.example:8443"
 
@@ -78,8 +86,11 @@ final class ControlClient: Sendable {
         self.closes = closes
         channel = NIOAsyncTestingChannel()
         try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
-        try await channel.testingEventLoop.submit { [channel] in
-            let handler = ControlHandler(services: services, audience: Self.audience, remoteAddress: "test")
+        try await channel.testingEventLoop.submit { [channel, counted] in
+            let handler = ControlHandler(
+                services: services, audience: Self.audience, remoteAddress: "test",
+                loggedIn: { counted.value.withLock { $0 += 1 } }
+            )
             try channel.pipeline.syncOperations.addHandlers([CloseRecorder(continuation), handler])
         }.get()
         let text = try await channel.waitForOutboundWrite(as: ByteBuffer.self)

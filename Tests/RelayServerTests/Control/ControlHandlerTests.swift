@@ -48,11 +48,12 @@ import WebSocketTransport
 
     @Test func registeringOpensTheSession() async throws {
         let client = try await client("alice")
+        #expect(client.logins == 0)
         let welcome = try await client.register(try client.credentials(.register))
         guard case .welcome(let welcome) = welcome else { return #expect(welcome.kind == .welcome) }
         #expect(welcome.id == c1 && welcome.name == client.name && welcome.heartbeat == 20)
         #expect(welcome.session.rawValue == "n1-1")
-        #expect(services.exchange.status.sessions == 1)
+        #expect(services.exchange.status.sessions == 1 && client.logins == 1)
         #expect(try await client.ask(.ping(.init(id: c2))) == .pong(.init(id: c2)))
         #expect(code(try await client.login(try client.credentials(.login))) == .notNow)
         try await client.channel.close()
@@ -92,7 +93,7 @@ import WebSocketTransport
             }
         #expect(try await client.login(credentials) == .refusal(c1, .loginRefused))
         #expect(await client.closeCode() == 4401)
-        #expect(services.exchange.status.sessions == 0)
+        #expect(services.exchange.status.sessions == 0 && client.logins == 0)
     }
 
     @Test func aSignatureIsGoodForOneConnection() async throws {

@@ -24,7 +24,9 @@ import WSProtocol
         )
         let channel = EmbeddedChannel()
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).wait()
-        try ControlPipeline(services: services).install(on: channel, audience: "relay.example", address: "test")
+        try ControlPipeline(services: services).install(
+            on: channel, audience: "relay.example", address: "test", loggedIn: { Issue.record("nobody logged in") }
+        )
         func written() throws -> String {
             var text = ""
             while let bytes = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: bytes) }

@@ -241,6 +241,6 @@ private final class RecordingStreams: StreamControl {
         _ = open("bob", sinks[1])
         _ = sinks.map { $0.take() }
         service.nameRemoved(ExchangeFixture.user("bob").name)
-        #expect(sinks.map { $0.take() } == [[], [.close(.policyViolation)]])
+        #expect(sinks.map { $0.take() } == [[], [.close(.loginFailed)]])
     }
 }

@@ -28,7 +28,7 @@ import WSProtocol
         let parked = fixture.stream(transfer, .downloadParked)
         #expect(words(parked) == ["1:start"])
         guard case .send(_, .start(let start))? = parked.first else { return #expect(Bool(false)) }
-        #expect(start.role == .upload && start.url == "/upload" && start.expires == 60)
+        #expect(start.role == .upload && start.url == "/upload" && start.expires == 30)
         #expect(start.payload == ExchangeFixture.payload)
         #expect(fixture.claim(start.token, as: .upload) == transfer)
 
@@ -195,6 +195,16 @@ import WSProtocol
         }
         #expect(words(delivered) == ["2:ok", "1:delivered", "1:close.1001", "2:close.1001"])
         #expect(fixture.exchange.activeTransfers == 0)
+    }
+
+    @Test mutating func shortMemoryRefusesOffersOnly() {
+        let running = fixture.streaming()
+        let (waiting, _) = fixture.offer(running.sender, to: "bob")
+        #expect(fixture.handle(.memoryChanged(isShort: true)).isEmpty)
+        #expect(words(fixture.offer(running.sender, to: "bob").1) == ["1:error.unavailable"])
+        #expect(words(fixture.accept(running.receiver, waiting)).first == "2:start")
+        #expect(fixture.handle(.memoryChanged(isShort: false)).isEmpty)
+        #expect(words(fixture.offer(running.sender, to: "bob").1).first == "1:ringing")
     }
 
     @Test mutating func lookupAnswersWithKeysAndWhetherSomebodyReceives() {

@@ -50,6 +50,8 @@ struct EmbeddedStream {
     }
 
     private struct NoControl: ControlAcceptor {
-        func install(on channel: any Channel, audience: String, address: String) throws { throw ChannelError.eof }
+        func install(
+            on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
+        ) throws { throw ChannelError.eof }
     }
 }

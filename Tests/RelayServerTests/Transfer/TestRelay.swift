@@ -71,7 +71,9 @@ struct TestRelay {
     }
 
     private struct NoControl: ControlAcceptor {
-        func install(on channel: any Channel, audience: String, address: String) throws { throw ChannelError.eof }
+        func install(
+            on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
+        ) throws { throw ChannelError.eof }
     }
 }
 

@@ -13,9 +13,12 @@ struct NodeListener: Sendable {
     var address: SocketAddress? { channel.localAddress }
 
     /// Binds `address`. Throws what the system says when it cannot be bound.
+    ///
+    /// - Parameter accepted: told of each connection, on its event loop.
     static func bind(
         _ address: SocketAddress, identity: NodeIdentity, group: any EventLoopGroup, links: NodeLinks,
-        streams: any NodeStreamAcceptor, strangers limit: Int = Defaults.Link.strangers, logger: Logger
+        streams: any NodeStreamAcceptor, strangers limit: Int = Defaults.Link.strangers, logger: Logger,
+        accepted: @escaping @Sendable (any Channel) -> Void = { _ in }
     ) async throws -> NodeListener {
         let strangers = StrangerCount(limit: limit)
         var bootstrap = ServerBootstrap(group: group)
@@ -24,7 +27,8 @@ struct NodeListener: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: RelayListener.receiveAllocator)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+                accepted(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     guard let stranger = strangers.admit() else { throw ChannelError.eof }
                     channel.closeFuture.whenComplete { _ in stranger.identified() }
                     try channel.pipeline.syncOperations.addHandlers([

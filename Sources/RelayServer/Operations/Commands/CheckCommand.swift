@@ -16,21 +16,27 @@ struct CheckCommand: AsyncParsableCommand {
     @OptionGroup var options: ServerOptions
 
     func run() async throws {
+        let settings: ServerConfiguration
         do {
-            try validateAll()
+            settings = try options.configuration()
+            try Self.validate(settings)
         } catch {
             // Whatever is wrong, and wherever it stands, here it is the configuration.
             throw OperatorError(.configuration, error.message)
         }
+        for path in settings.exposedFiles {
+            LogSink.standardError.write(
+                "warning: every user of this machine may read \(path), a file with a secret: chmod 600 it\n")
+        }
         print("the configuration is good")
     }
 
-    private func validateAll() throws(OperatorError) {
-        let settings = try options.configuration()
+    private static func validate(_ settings: ServerConfiguration) throws(OperatorError) {
         _ = try settings.certificate.load()
         try settings.cluster?.checkFiles()
         if let address = settings.cluster?.listen { _ = try address.resolved() }
         _ = try AdminSocket.path(in: settings.stateDirectory)
+        try StateDirectory.check(settings.stateDirectory)
         for address in settings.listen { _ = try address.resolved() }
         if let address = settings.httpListen { _ = try address.resolved() }
         if case .chosen(let address) = settings.metricsListen { _ = try address.resolved() }

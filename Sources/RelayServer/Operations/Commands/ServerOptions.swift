@@ -75,6 +75,17 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            """
+            Refuse new work before the process uses more memory than this, such as 512M; 'off' for no limit (default: \
+            that of the service's control group).
+            """,
+            valueName: "size"
+        )
+    )
+    var memoryLimit: String?
+
+    @Option(
+        help: ArgumentHelp(
             "The same settings in a JSON file; flags win over the environment (RELAY_*) wins over the file.",
             valueName: "file"
         )
@@ -128,6 +139,7 @@ struct ServerOptions: ParsableArguments {
         case .publicURL: one(publicURL)
         case .httpListen: one(httpListen)
         case .metricsListen: one(metricsListen)
+        case .memoryLimit: one(memoryLimit)
         case .logLevel: one(logLevel)
         case .logFormat: one(logFormat)
         case .pidFile: one(pidFile)

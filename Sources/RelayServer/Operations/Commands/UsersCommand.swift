@@ -31,8 +31,8 @@ struct UsersCommand: AsyncParsableCommand {
             commandName: "remove",
             abstract: "Free a name for another key, and end its sessions.",
             discussion: """
-                For a lost key, or somebody who left. Whoever registers the name next (with an invitation) has another \
-                key, and everyone who knew the old one is warned. Example:
+                For a lost key, or somebody who left. Whoever registers the name next (with an invitation) gets what is \
+                sent to it from then on. Example:
                   relay-server users remove alice && relay-server invite alice
                 """
         )

@@ -28,6 +28,7 @@ extension ClusterConfiguration {
             // Never the text itself: it may have a password.
             throw OperatorError(redis.origin.status, "\(redis.origin.name(of: .redis)): \(error)")
         }
+        if self.redis.password != nil, case .file(let path) = redis.origin { passwordFile = path }
         redisAuthority = try ServerConfiguration.path(.redisCA, settings)
         node = try Self.node(settings)
         listen = try Self.needed(.nodeListen, settings, "it says where other nodes are accepted") {

@@ -8,6 +8,8 @@ import WSProtocol
 struct ClusterConfiguration: Hashable, Sendable {
     /// Where the cluster's Redis is. Its description hides the password.
     var redis: RedisURL
+    /// The file that its password stands in, if it stands in one.
+    var passwordFile: String?
     /// The file of the authority of Redis' certificate; nil for the system's.
     var redisAuthority: String?
     /// This node's name.

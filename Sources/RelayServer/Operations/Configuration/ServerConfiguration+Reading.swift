@@ -33,6 +33,15 @@ extension ServerConfiguration {
         }
         cluster = try ClusterConfiguration(settings)
         if let found = try settings.text(.publicURL) { publicURL = try Self.url(found) }
+        if let found = try settings.text(.memoryLimit) {
+            guard let limit = MemoryLimit(found.value) else {
+                throw OperatorError(
+                    found.origin.status,
+                    "\(found.origin.name(of: .memoryLimit)): \"\(found.value)\" is not a size, such as 512M or 2G, or off"
+                )
+            }
+            memoryLimit = limit
+        }
         if let value = try Self.choice(.logLevel, settings, Logger.Level.allCases) { log.level = value }
         if let value = try Self.choice(.logFormat, settings, LogFormat.allCases) { log.format = value }
         log.file = try Self.path(.logFile, settings)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FoundationEssentials
+import Glibc
 import WSProtocol
 
 /// Everything a running relay is told from outside, checked once: a plain value that can be compared and replaced.
@@ -25,9 +26,19 @@ struct ServerConfiguration: Hashable, Sendable {
     var proxyProtocol: [AddressRange] = []
     /// Balancers that end TLS, whose X-Forwarded-For is believed.
     var trustedProxy: [AddressRange] = []
+    var memoryLimit = MemoryLimit.ofGroup
     var log = LogConfiguration()
     /// The file that gets the process id once the relay serves.
     var pidFile: String?
+
+    /// Files with secrets that every user of the machine may read, although nobody but the relay has to. Files that
+    /// cannot be looked at are left to whoever reads them.
+    var exposedFiles: [String] {
+        [certificate.key, cluster?.certificate.key, cluster?.passwordFile].compactMap(\.self).filter { path in
+            var status = stat()
+            return unsafe stat(path, &status) == 0 && status.st_mode & 0o007 != 0
+        }
+    }
 
     /// The port that people reach the relay on, as far as the configuration says: the public URL's.
     var publicPort: Int? {

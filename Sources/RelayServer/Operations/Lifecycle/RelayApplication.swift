@@ -160,6 +160,12 @@ struct RelayApplication: Sendable {
     }
 
     private func announce(_ status: ServerStatus) {
+        for path in configuration.exposedFiles {
+            logger.warning(
+                "every user of this machine may read a file with a secret: chmod 600 it",
+                metadata: [LogKeys.file: "\(path)"]
+            )
+        }
         logger.notice(
             "started",
             metadata: [

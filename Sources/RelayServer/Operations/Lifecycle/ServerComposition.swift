@@ -9,7 +9,8 @@ enum ServerComposition {
     /// Makes the parts, binds the listeners and joins the cluster.
     /// - Throws: ``OperatorError`` when an address cannot be bound, or the cluster does not want this node.
     static func compose(_ context: ServerContext) async throws -> ServerParts {
-        let cluster = try clusterNode(context)
+        let admission = Admission(descriptorLimit: context.descriptorLimit)
+        let cluster = try clusterNode(context, admission)
         let streams = StreamTable()
         let exchange = ExchangeService(
             node: cluster?.identity.id ?? .alone, cluster: cluster ?? NoCluster(), streams: streams,
@@ -17,8 +18,13 @@ enum ServerComposition {
         )
         streams.onEmptied { [weak exchange] in exchange?.streamsEmptied() }
         exchange.startSweeping(on: context.group.next())
-        let services = try services(context, exchange, streams, cluster)
-        let admission = services.admission
+        if let budget = context.configuration.memoryLimit.budget {
+            MemoryWatch.start(budget, on: context.group.next(), logger: context.logger) { [weak exchange] pressure in
+                admission.memoryChanged(pressure)
+                exchange?.memoryChanged(pressure)
+            }
+        }
+        let services = try services(context, admission, exchange, streams, cluster)
         var parts = ServerParts(
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
             whenEmpty: { admission.whenEmpty($0) }
@@ -33,7 +39,8 @@ enum ServerComposition {
     }
 
     private static func services(
-        _ context: ServerContext, _ exchange: ExchangeService, _ streams: StreamTable, _ cluster: ClusterNode?
+        _ context: ServerContext, _ admission: Admission, _ exchange: ExchangeService, _ streams: StreamTable,
+        _ cluster: ClusterNode?
     ) throws -> ConnectionServices {
         guard let agent = Label(rawValue: "relay-server/\(ProgramVersion.current)") else {
             throw OperatorError(.configuration, "the program's version is not printable")
@@ -44,8 +51,7 @@ enum ServerComposition {
         )
         return ConnectionServices(
             transfers: exchange, streams: streams, node: cluster?.identity.id ?? .alone, connector: cluster,
-            admission: Admission(descriptorLimit: context.descriptorLimit),
-            control: ControlPipeline(services: control), logger: context.logger,
+            admission: admission, control: ControlPipeline(services: control), logger: context.logger,
             peers: TrustedPeers(
                 sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
             )
@@ -83,7 +89,9 @@ enum ServerComposition {
 
     // MARK: - The other nodes
 
-    private static func clusterNode(_ context: ServerContext) throws(OperatorError) -> ClusterNode? {
+    private static func clusterNode(
+        _ context: ServerContext, _ admission: Admission
+    ) throws(OperatorError) -> ClusterNode? {
         guard let settings = context.configuration.cluster, let parts = context.cluster else { return nil }
         do {
             let identity = try NodeIdentity(
@@ -92,7 +100,7 @@ enum ServerComposition {
             )
             return ClusterNode(
                 identity: identity, publicURL: context.configuration.publicURL.flatMap(PublicURL.init),
-                routing: parts.routing, group: context.group, logger: context.logger
+                routing: parts.routing, admission: admission, group: context.group, logger: context.logger
             )
         } catch {
             throw OperatorError(.configuration, "\(error)")
@@ -110,7 +118,8 @@ enum ServerComposition {
         do {
             listener = try await NodeListener.bind(
                 socketAddress, identity: cluster.identity, group: context.group, links: cluster.links,
-                streams: NodeStreams(services: services), logger: context.logger
+                streams: NodeStreams(services: services), logger: context.logger,
+                accepted: { services.admission.count($0) }
             )
         } catch {
             throw settings.listen.failure(error)

@@ -121,7 +121,7 @@ struct UserRemovalTests {
         let session = fixture.open("bob")
         let owner = ExchangeFixture.user("bob")
         #expect(fixture.handle(.nameRemoved(owner.name, except: owner.key)).isEmpty)
-        let close = [ExchangeAction.close(session, .policyViolation)]
+        let close = [ExchangeAction.close(session, .loginFailed)]
         #expect(fixture.handle(.nameRemoved(owner.name, except: .random())) == close)
         #expect(fixture.handle(.nameRemoved(owner.name)) == close)
     }
