@@ -271,6 +271,9 @@ extension Defaults {
         /// and two attempts have to fit into the time above.
         static let dial = TimeAmount.milliseconds(1500)
         static let greeting = TimeAmount.milliseconds(1500)
+        /// How many nodes are called at the start, to see whether they are of this node's authority: enough to meet one
+        /// that lives.
+        static let firstCalls = 8
         /// The pauses between attempts: a listener that is being put back is found at once, a node that is away costs
         /// nothing.
         static let shortestPause = TimeAmount.milliseconds(50)

@@ -67,6 +67,26 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
         t.traffic.through(again)
 
 
+def test_an_accept_waits_for_a_frozen_redis_once(trial):
+    """The token's home makes it known, and waits for that; the node of the session, which has no use for one, does not."""
+    with trial() as t:
+        home, ring, _ = t.nodes
+        with Pair(home, receiver=ring, timeout=30) as pair:
+            offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
+            pair.receiver.ring()
+            # The home renews in the middle of the first wait, and so does not know yet when that is over.
+            key = f"relay:node:{home.name}"
+            until(lambda: 13_000 < t.redis("PTTL", key) < 13_400, 5, "a moment between two renewals")
+            take_away(t, "frozen")
+            began = time.monotonic()
+            start = pair.receiver.accept(offer.transfer)
+            took = time.monotonic() - began
+            give_back(t, "frozen")
+            assert start.role == "download" and took < REFUSED, took
+            pair.sender.cancel(offer.transfer)
+            until(lambda: outcome(pair) is None, 5, "a transfer between two nodes", step=0.1)
+
+
 def test_redis_is_emptied_in_the_middle(trial):
     with trial() as t:
         home, ring, third = t.nodes

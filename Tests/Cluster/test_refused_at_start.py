@@ -50,6 +50,28 @@ def test_an_authority_that_is_not_the_certificates(nodes, tmp_path):
     refused(nodes, "node-n1.pem", "not signed by", cluster_ca=other.ca)
 
 
+def test_the_files_of_another_cluster(nodes, redis, tmp_path):
+    """They agree with each other, so only the nodes that are there can show that they are wrong."""
+    other = certificates.made(tmp_path / "other", nodes=("n1",)).folder
+    files = {"cluster_ca": other / "ca.pem", "cluster_cert": other / "node-n1.pem", "cluster_key": other / "node-n1.key"}
+    there = nodes.start("n2")
+    until(lambda: redis.incarnation("n2"), 10, "the other one is announced")
+    refused(nodes, str(other / "ca.pem"), "n2", "--cluster-ca", **files)
+    assert redis.incarnation("n1") is None, "it has left"
+    there.healthy()
+    # Who knows both authorities, as while one takes the other's place, is let in.
+    both = tmp_path / "both.pem"
+    both.write_bytes((other / "ca.pem").read_bytes() + (nodes.certs.folder / "ca.pem").read_bytes())
+    changes = {f"RELAY_{name.upper()}": value for name, value in files.items()}
+    first = nodes.start("n1", environment=changes | {"RELAY_CLUSTER_CA": both})
+    first.healthy()
+    first.stop()
+    # A node that cannot be asked proves nothing: whoever comes then is the first.
+    there.process.kill()
+    assert redis.incarnation("n2")
+    nodes.start("n1", environment=changes).healthy()
+
+
 @pytest.mark.parametrize("setting", ["cluster_ca", "cluster_cert", "cluster_key"])
 def test_a_cluster_without_certificates(nodes, setting):
     refused(nodes, setting.replace("_", "-"), **{setting: None})

@@ -3,8 +3,11 @@
 private import Foundation
 private import Synchronization
 
-/// A real redis-server on a port of its own that keeps nothing. It ends when this object goes away.
+/// A real redis-server, or whatever `RELAY_REDIS_SERVER` names, on a port of its own that keeps nothing. It ends when this
+/// object goes away.
 package final class RedisServer: Sendable {
+    private static let program = ProcessInfo.processInfo.environment["RELAY_REDIS_SERVER"] ?? "redis-server"
+
     private let reserved: ReservedPort
     private let directory: TemporaryDirectory
     private let options: [String]
@@ -30,7 +33,7 @@ package final class RedisServer: Sendable {
     package func start() async throws {
         let ports = usesTLS ? ["--port", "0", "--tls-port", "\(port)"] : ["--port", "\(port)"]
         let child = try ChildProcess(
-            "redis-server",
+            Self.program,
             ports + ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory.path] + options)
         process.withLock { $0 = child }
         try await child.wait(for: "Ready to accept connections")

@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+_PASSED_ON = ("ASAN_", "TSAN_", "LSAN_", "UBSAN_", "RELAY_REDIS_SERVER")
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -20,7 +21,7 @@ def folder():
 
 
 def clean_environment(home, **more):
-    """An environment that owes nothing to the machine's: no proxies, no RELAY_*, a home of its own."""
+    """An environment that owes nothing to the machine's: no proxies, no settings of a relay, a home of its own."""
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(home),
@@ -30,6 +31,7 @@ def clean_environment(home, **more):
         "SWIFT_BACKTRACE": "enable=no",
         # Several relays run at once: none of them may take a fixed port.
         "RELAY_METRICS_LISTEN": "off",
-        **{key: value for key, value in os.environ.items() if key.startswith(("ASAN_", "TSAN_", "LSAN_", "UBSAN_"))},
+        # How the tests were built, and what they run as Redis.
+        **{key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)},
         **{key: str(value) for key, value in more.items()},
     }

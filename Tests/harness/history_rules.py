@@ -94,8 +94,7 @@ def no_route_outlives_its_owner(history):
     for look in history.events("routes"):
         for key, node, incarnation in look["routes"]:
             gone = lost.get((node, incarnation))
-            # Tokens' keys live for the 60 s of the token: nobody asks a home whose presence is not there.
-            if gone is None or key.startswith("relay:token:") or key in said:
+            if gone is None or key in said:
                 continue
             if look["at"] - gone > ROUTE_SECONDS + LOOK_SECONDS:
                 said.add(key)

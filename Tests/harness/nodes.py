@@ -14,7 +14,7 @@ from .waiting import until
 
 sys.path.insert(0, str(REPOSITORY / "cluster"))
 from runner import system  # noqa: E402
-from runner.recipe import found  # noqa: E402
+from runner.recipe import redis_server  # noqa: E402
 
 
 class LoneNode(Relay):
@@ -72,7 +72,7 @@ class Nodes:
             f'save ""\nappendonly no\ndir {self.folder}/redis\n'
         )
         self.redis_process = Process(
-            [found("redis-server"), "-"], env=clean_environment(self.folder), folder=self.folder / "logs",
+            [redis_server(), "-"], env=clean_environment(self.folder), folder=self.folder / "logs",
             stdin=subprocess.PIPE,
         )
         self.redis_process.stdin.write(settings.encode())

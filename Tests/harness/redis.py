@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis as a test sees it: a small client (RESP2, one blocking connection), and what can be done to it."""
 
+import hashlib
 import json
 import re
 import socket
 import threading
 
+from .protocol import b64, unb64
 from .waiting import until
 
 # Which node, and which incarnation of it, a value is about: see docs/cluster-protocol.md, section 2.
 _OWNED = re.compile(r"relay:(receiving|waiting|transfer):.+:([^:]+)\Z")
+
+
+def token_key(token):
+    """Where Redis has whose a token is."""
+    return "relay:token:" + b64(hashlib.sha256(unb64(token)).digest())
 
 
 class RedisError(Exception):
@@ -154,25 +161,43 @@ class Redis:
         """Listens on a connection of its own; returns Messages."""
         return Messages(self, pattern)
 
+    def commands(self):
+        """Every command that anybody gives from now on, as a line each; returns Heard."""
+        return Heard(self, "MONITOR")
 
-class Messages:
-    """What was published since: a list of (channel, payload) that grows."""
+    def contents(self):
+        """Everything there is, keys and values, as one text."""
+        read = {b"string": ("GET",), b"set": ("SMEMBERS",), b"zset": ("ZRANGE", 0, -1)}
+        pieces = []
+        for key in self.keys("*"):
+            if command := read.get(self("TYPE", key)):
+                name, *rest = command
+                pieces.append(f"{key} = {self(name, key, *rest)}")
+        return "\n".join(pieces)
 
-    def __init__(self, redis, pattern):
+
+class Heard:
+    """What one command makes Redis say from now on: a list that grows. A connection of its own."""
+
+    def __init__(self, redis, *command):
         self.seen = []
         self._redis = Redis(f"redis://:{redis.password or ''}@{redis.host}:{redis.port}", timeout=60)
         self._redis.connect()
-        self._redis.send("PSUBSCRIBE", pattern)
+        self._redis.send(*command)
         self._redis.reply()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def _read(self):
         try:
             while True:
-                _, _, channel, payload = self._redis.reply()
-                self.seen.append((channel.decode(), payload))
+                self.seen.append(self._made(self._redis.reply()))
         except (OSError, ValueError, AttributeError):
             return
+
+    @staticmethod
+    def _made(reply):
+        return reply
 
     def __enter__(self):
         return self
@@ -180,6 +205,19 @@ class Messages:
     def __exit__(self, *_):
         # The reader hears of it and lets go.
         self._redis._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+
+
+class Messages(Heard):
+    """What was published since: (channel, payload)."""
+
+    def __init__(self, redis, pattern):
+        super().__init__(redis, "PSUBSCRIBE", pattern)
+
+    @staticmethod
+    def _made(reply):
+        _, _, channel, payload = reply
+        return channel.decode(), payload
 
 
 class Scanner:
@@ -208,9 +246,6 @@ class Scanner:
 def wait_until_gone(redis, node, incarnation, timeout=17):
     """Waits until no route names that incarnation, as rule 11 of the fault table has it."""
     def left():
-        return [
-            key for key, owner, of in redis.routes()
-            if (owner, of) == (node, incarnation) and not key.startswith("relay:token:")
-        ]
+        return [key for key, owner, of in redis.routes() if (owner, of) == (node, incarnation)]
 
     until(lambda: not left(), timeout, lambda: f"no route of {node} is left: {left()}", step=0.2)

@@ -15,7 +15,7 @@ import time
 
 from . import system
 from .part import DRAINING_SECONDS, Part, healthy, redis_answers
-from .recipe import Recipe, found
+from .recipe import Recipe, redis_server
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # What of the person's environment reaches the nodes; every other RELAY_ variable is about something else.
@@ -146,7 +146,7 @@ class Keeper:
         self.parts["redis"] = Part(
             "redis",
             self.folder,
-            [found("redis-server"), "-"],
+            [redis_server(), "-"],
             self._plain_environment(),
             lambda: redis_answers(self.redis_port, self.password),
             standard_input=settings.encode(),

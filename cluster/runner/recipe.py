@@ -96,6 +96,17 @@ def _put(line, values):
     return re.sub(r"@([A-Z]+)@", lambda match: values[match.group(1)], line)
 
 
+def redis_server():
+    """The path of what serves as Redis: what RELAY_REDIS_SERVER names (a program or a path), else redis-server."""
+    named = os.environ.get("RELAY_REDIS_SERVER")
+    try:
+        return found(named or "redis-server")
+    except system.Failure:
+        if not named:
+            raise
+        raise system.Failure(f"there is no program {named}: correct or unset RELAY_REDIS_SERVER") from None
+
+
 def found(program):
     """The path of a program, or a Failure that says how to get it."""
     path = shutil.which(program, path=f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_PATH}")

@@ -10,8 +10,8 @@ final class ClusterNode: Sendable {
     let identity: NodeIdentity
     let links: NodeLinks
     let publicURL: PublicURL?
-    private let routing: ClusterRouting
-    private let dialer: NodeDialer
+    let routing: ClusterRouting
+    let dialer: NodeDialer
     private let admission: Admission
     /// What goes on here. Set from the start to the stop; it holds this node as well.
     private let exchange = Mutex<ExchangeService?>(nil)

@@ -176,7 +176,11 @@ final class ControlHandler: ChannelDuplexHandler {
             case .nothing: return
             case .refuse(let request, let code): return send(.refusal(request, code), context)
             case .find(let name, let message): return find(name, for: message, context)
-            case .mint(let message): return mint(for: message, context)
+            case .mint(let message):
+                guard !services.exchange.isHome(of: message.transfer) else { return mint(for: message, context) }
+                // Another home makes the token, or nobody does: there is nothing to wait for.
+                services.exchange.handle(.requestReceived(.accept(message, token: nil), from: session))
+                next = requests.finished()
             case .run(let request):
                 services.exchange.handle(.requestReceived(request, from: session))
                 next = requests.finished()

@@ -143,7 +143,7 @@ extension Exchange {
     }
 
     private mutating func accepted(
-        _ message: ClientMessage.Accept, _ token: Token, by session: SessionID, now: NIODeadline
+        _ message: ClientMessage.Accept, _ token: Token?, by session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
         let refusal: FailureCode? =
             if isDraining {
@@ -154,6 +154,8 @@ extension Exchange {
                 .unavailable
             } else { nil }
         if let refusal { return notify(session, .refuse(message.id, refusal)) }
+        // Without a token the transfer was not here when the request came.
+        guard let token else { return notify(session, .refuse(message.id, .unknownTransfer)) }
         return onTransfer(message.transfer, message.id, session, token: token, now: now) {
             $0.accepted(by: session, request: message.id, payload: message.payload, now: now)
         }

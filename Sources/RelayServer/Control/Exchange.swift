@@ -67,6 +67,13 @@ struct Exchange: Sendable {
 
     /// Something happened at `now`: the one way in, whichever node or thread it comes from.
     mutating func handle(_ event: ExchangeEvent, now: NIODeadline) -> [ExchangeAction] {
+        let actions = decide(event, now: now)
+        guard let digest = event.token.map(TokenDigest.init), ledger.entries[digest] == nil else { return actions }
+        // It was made in vain: nobody is to find it.
+        return actions + [.announce(.void(digest))]
+    }
+
+    private mutating func decide(_ event: ExchangeEvent, now: NIODeadline) -> [ExchangeAction] {
         switch event {
         case .sessionOpened(let session, let user, let request):
             return sessionOpened(session, user: user, request: request)

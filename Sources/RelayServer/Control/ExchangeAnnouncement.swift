@@ -10,6 +10,6 @@ enum ExchangeAnnouncement: Hashable, Sendable {
     case waiting(PeerName, Bool)
     /// This node is the home of a transfer, or no longer.
     case home(TransferID, Bool)
-    /// An unused token is void.
+    /// A token has been used, or will never be.
     case void(TokenDigest)
 }

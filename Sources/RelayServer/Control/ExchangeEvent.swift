@@ -29,6 +29,18 @@ enum ExchangeEvent: Hashable, Sendable {
     case requestForwarded(SessionRequest, from: SessionID)
     /// Everything shared with that node's process is over.
     case nodeLost(NodeID)
+
+    /// The token that was made for it, if one was.
+    var token: Token? {
+        switch self {
+        case .requestReceived(.accept(_, let token), from: _), .requestForwarded(.accept(_, let token), from: _): token
+        case .downloadParked(_, on: _, let grant): grant.token
+        case .requestReceived, .requestForwarded, .sessionOpened, .sessionClosed, .streamChanged, .timerFired,
+            .drainBegun,
+            .memoryChanged, .nameRemoved, .receiversAppeared, .messageReceived, .nodeLost:
+            nil
+        }
+    }
 }
 
 /// What the sender of a transfer gets for its upload.

@@ -137,6 +137,9 @@ final class ExchangeService: TransferDirectory {
         if isMine { deliver() }
     }
 
+    /// Whether the transfer is decided here.
+    func isHome(of transfer: TransferID) -> Bool { state.withLock { $0.exchange.transfers[transfer] != nil } }
+
     // MARK: - TransferDirectory
 
     func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<StreamClaim?> {
@@ -154,8 +157,22 @@ final class ExchangeService: TransferDirectory {
     /// Uses the token of `digest` up for the half `role` on the node `asker`, if this node is its home. Of any number of
     /// callers with one token, one gets the transfer.
     func claim(_ digest: TokenDigest, as role: TransferRole, by asker: NodeID) -> StreamClaim? {
+        claim(digest, as: role, by: asker) { _ in [] }
+    }
+
+    /// The same, with what the answer leads to.
+    private func claim(
+        _ digest: TokenDigest, as role: TransferRole, by asker: NodeID, then follow: (StreamClaim?) -> [ExchangeAction]
+    ) -> StreamClaim? {
         let now = clock()
-        return state.withLock { $0.exchange.claim(digest, as: role, by: asker, now: now) }
+        let (claim, isMine) = state.withLock { state in
+            let claim = state.exchange.claim(digest, as: role, by: asker, now: now)
+            // Nobody needs to find a token that has been used.
+            state.append(follow(claim) + (claim == nil ? [] : [.announce(.void(digest))]))
+            return (claim, state.takesDelivery())
+        }
+        if isMine { deliver() }
+        return claim
     }
 
     func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
@@ -197,14 +214,9 @@ final class ExchangeService: TransferDirectory {
 
     /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
     func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
-        let now = clock()
-        let isMine = state.withLock { state in
-            let claim = state.exchange.claim(digest, as: role, by: asker, now: now)
-            let answer = NodeMessage.claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download)
-            state.append([.tell(asker, answer)])
-            return state.takesDelivery()
+        _ = claim(digest, as: role, by: asker) { claim in
+            [.tell(asker, .claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download))]
         }
-        if isMine { deliver() }
     }
 
     // MARK: - Operations

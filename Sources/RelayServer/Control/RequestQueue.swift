@@ -8,7 +8,8 @@ enum RequestStep: Hashable, Sendable {
     case nothing
     /// Hand this on as it is; ask again with ``RequestQueue/finished()`` right away.
     case run(SessionRequest)
-    /// Have a token made for this, and call ``RequestQueue/finished()`` when the request has been handed on.
+    /// Have a token made for this if this node is the transfer's home, and call ``RequestQueue/finished()`` when the request
+    /// has been handed on.
     case mint(ClientMessage.Accept)
     /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
     case find(PeerName, for: ClientMessage)

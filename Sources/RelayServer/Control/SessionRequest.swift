@@ -9,8 +9,8 @@ enum SessionRequest: Hashable, Sendable {
     case lookup(ClientMessage.Lookup, User?, elsewhere: RemoteReceivers)
     /// The user is nil when nobody has the name.
     case offer(ClientMessage.Offer, to: User?, elsewhere: RemoteReceivers)
-    /// The token is the download's, not seen by anybody yet.
-    case accept(ClientMessage.Accept, token: Token)
+    /// The token is the download's, not seen by anybody yet; nil at a node that is not the transfer's home.
+    case accept(ClientMessage.Accept, token: Token?)
     case decline(ClientMessage.Decline)
     case progress(ClientMessage.Progress)
     case delivered(ClientMessage.Delivered)

@@ -36,7 +36,8 @@ extension LinkTable {
         _ node: NodeID, _ address: NodeAddress, _ connection: LinkConnection, _ error: NodeDialError
     ) {
         switch error {
-        case .untrusted(let words): refusedCertificate(of: node, at: "\(address.host):\(address.port)", words)
+        case .untrusted(let words), .otherAuthority(let words):
+            refusedCertificate(of: node, at: "\(address.host):\(address.port)", words)
         case .refused, .unreachable:
             logger.debug(
                 "cannot reach another node",

@@ -8,12 +8,14 @@ enum NodeDialError: Error, Hashable, Sendable, CustomStringConvertible {
     case unreachable(String)
     /// Somebody is there who is not that node, or who does not accept this one: what TLS says.
     case untrusted(String)
+    /// Somebody is there with a certificate of an authority that this node does not know: what TLS says.
+    case otherAuthority(String)
 
     /// One line for the log.
     var description: String {
         switch self {
         case .refused: "the port refuses connections"
-        case .unreachable(let words), .untrusted(let words): words
+        case .unreachable(let words), .untrusted(let words), .otherAuthority(let words): words
         }
     }
 }

@@ -106,8 +106,12 @@ private final class NodeProof: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let isAboutTrust = (error as? TLSError)?.isAboutTrust ?? false
-        proven.fail(isAboutTrust ? NodeDialError.untrusted("\(error)") : .unreachable("\(error)"))
+        let failure = error as? TLSError
+        if failure?.code == .unknownAuthority {
+            proven.fail(NodeDialError.otherAuthority("\(error)"))
+        } else {
+            proven.fail(failure?.isAboutTrust == true ? NodeDialError.untrusted("\(error)") : .unreachable("\(error)"))
+        }
         context.close(promise: nil)
     }
 

@@ -270,7 +270,8 @@ extension Announcer {
         case .token(let digest):
             let life = tokens[digest].map { $0 - now } ?? .nanoseconds(0)
             let value = life >= .milliseconds(1) ? RouteValue.Home(node: node, incarnation: incarnation).text : nil
-            return RouteWrite(route: route, value: value, life: life)
+            // Renewed like everything else, it is gone as soon when this node is.
+            return RouteWrite(route: route, value: value, life: min(life, limits.life))
         }
     }
 

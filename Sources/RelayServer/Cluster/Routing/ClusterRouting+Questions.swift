@@ -52,6 +52,14 @@ extension ClusterRouting: NodeAddressBook {
         }
     }
 
+    /// The other nodes that are alive as far as Redis knows now; none when it does not say.
+    func others() async -> [NodeID: NodePresence] {
+        let reply = try? await store.run(
+            ClusterScripts.nodes, keys: [ClusterKeys.nodes, ClusterKeys.epoch], arguments: [ClusterKeys.nodePrefix]
+        ).get()
+        return (reply.flatMap(RoutingReplies.Nodes.init)?.nodes ?? [:]).filter { $0.key != place.node }
+    }
+
     private func lookAtEpoch() {
         core.withLock { $0.announcer.lookAtEpoch() }
         pump()

@@ -126,6 +126,14 @@ enum ServerComposition {
         }
         let address = settings.advertised(port: listener.address?.port ?? 0)
         try await cluster.start(at: address, ownsAddress: address.isExactly(listener.address), exchange)
+        if let stranger = await cluster.strangerToAll() {
+            await cluster.stop()
+            throw OperatorError(
+                .configuration,
+                "\(settings.authority): the nodes of this Redis (\(stranger)) have certificates of another authority: set "
+                    + "--cluster-ca, --cluster-cert and --cluster-key to files of theirs"
+            )
+        }
         parts.clusterStatus = { cluster.status }
         parts.leaveCluster = {
             await cluster.stop()

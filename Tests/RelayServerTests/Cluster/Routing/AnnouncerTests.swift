@@ -133,7 +133,7 @@ struct AnnouncerTests {
         #expect(drain(&announcer).writes.count == 7)
     }
 
-    @Test("a token lives as long as it is good, and is forgotten then")
+    @Test("a token's route lives as long as any other, but not longer than the token is good; then it is forgotten")
     func tokens() throws {
         var announcer = held(batch: 10)
         let digests = (0..<5).map { _ in TokenDigest(Token.random()) }
@@ -148,8 +148,17 @@ struct AnnouncerTests {
             return
         }
         let home = RouteValue.Home(node: .test("a"), incarnation: incarnation).text
-        #expect(writes.allSatisfy { $0.life == .seconds(40) && $0.value == home })
+        #expect(writes.allSatisfy { $0.life == .seconds(15) && $0.value == home })
         #expect(Set(announcer.succeeded()) == Set(digests[0..<4].map(AnnouncerAction.published)))
+        announcer.tick(now: now + .seconds(50))
+        _ = announcer.next(now: now + .seconds(50))
+        _ = announcer.answered(.held(epoch, isNew: false))
+        guard case .routes(let last) = announcer.next(now: now + .seconds(50)) else {
+            Issue.record("no renewal")
+            return
+        }
+        #expect(last.count == 4 && last.allSatisfy { $0.life == .seconds(10) && $0.value == home })
+        _ = announcer.succeeded()
         announcer.removeToken(digests[0])
         #expect(drain(&announcer).writes.map(\.value) == [nil])
         announcer.tick(now: now + .seconds(60))
