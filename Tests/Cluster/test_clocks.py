@@ -21,10 +21,9 @@ def clock(shift):
     return {"LD_PRELOAD": found[0], "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
-@pytest.mark.long
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("shift", ["-1h", "+1h"])
-def test_tokens_and_routes_live_as_long_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift):
+@contextlib.contextmanager
+def off_by(shift, binaries, tmp_path):
+    """A node with the right time, and one with another: (trial, right, wrong)."""
     # A certificate from the future is refused, rightly: these are some hours old.
     nodes = Nodes(binaries, tmp_path / "nodes", ("n1", "n2"), making=clock("-3h"))
     redis = nodes.start_redis()
@@ -37,29 +36,56 @@ def test_tokens_and_routes_live_as_long_on_a_node_with_a_wrong_clock(binaries, t
         environment=clock(shift),
     )
     until(lambda: redis.incarnation("n1") and redis.incarnation("n2"), 10, "both are announced")
-    with Trial(nodes, tmp_path) as t, contextlib.ExitStack() as pairs:
-        before = redis.incarnation("n2")
-        spares = []
+    with Trial(nodes, tmp_path) as t:
+        yield t, right, wrong
+    redis.close()
+    for node in (right, wrong):
+        assert node.stop() == 0
+
+
+def tokens_of_both(pairs, one, other):
+    """Each node is the home of a token that the other one is shown; returns a token that nobody has shown."""
+    whole(one, other, 1 << 20)
+    pair = pairs.enter_context(Pair(one, receiver=other))
+    # A token of each is good on the other one: only then the sender is told to begin.
+    offer, _, _ = pair.parked()
+    pair.sender.cancel(offer.transfer)
+    return pair.accepted()[1]
+
+
+def assert_lives(redis):
+    """No key of a node is for longer than a token's life, and none is forever."""
+    found = redis.routes()
+    for key, node, _ in found:
+        left = redis("PTTL", key)
+        assert 0 < left <= 60_000 or left == -2, (key, node, left)
+    return found
+
+
+@pytest.mark.parametrize("shift", ["-1h", "+1h"])
+def test_a_token_is_good_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift):
+    with off_by(shift, binaries, tmp_path) as (t, right, wrong), contextlib.ExitStack() as pairs:
         for one, other in ((right, wrong), (wrong, right)):
-            whole(one, other, 1 << 20)
-            pair = pairs.enter_context(Pair(one, receiver=other))
-            # A token of each is good on the other one: only then the sender is told to begin.
-            offer, _, _ = pair.parked()
-            pair.sender.cancel(offer.transfer)
-            # Another one nobody shows while it is good.
-            spares.append(pair.accepted()[1])
+            tokens_of_both(pairs, one, other)
+        # What the wrong one has written lives as long as what the right one has.
+        tokens = {node for key, node, _ in assert_lives(t.redis) if key.startswith("relay:token:")}
+        assert tokens == {"n1", "n2"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("shift", ["-1h", "+1h"])
+def test_tokens_and_routes_live_as_long_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift):
+    with off_by(shift, binaries, tmp_path) as (t, right, wrong), contextlib.ExitStack() as pairs:
+        before = t.redis.incarnation("n2")
+        spares = [tokens_of_both(pairs, *nodes) for nodes in ((right, wrong), (wrong, right))]
         minted = time.monotonic()
-        for key, node, _ in redis.routes():
-            left = redis("PTTL", key)
-            assert 0 < left <= 60_000 or left == -2, (key, node, left)
+        assert_lives(t.redis)
         # A token lives 60 s, and a presence 15 s without being renewed.
         until(lambda: time.monotonic() - minted > 61, 65, "61 s have passed", step=0.2)
         for spare in spares:
             for node in (right, wrong):
                 with raw.Connection(node.address, node.ca) as download:
                     assert t.claim("late", download, spare, "GET") == 403
-        assert redis.incarnation("n2") == before
+        assert t.redis.incarnation("n2") == before
         whole(right, wrong, 1 << 20)
-    redis.close()
-    for node in (right, wrong):
-        assert node.stop() == 0

@@ -9,8 +9,8 @@ import pytest
 from harness import content, protocol, raw
 from harness.pairs import Pair, wait_for_bytes
 from harness.redis import wait_until_gone
-from harness.trial import refused_code, whole
-from harness.waiting import until
+from harness.trial import refused_code, whole, works
+from harness.waiting import Deadline, background, until
 
 # What a client may hear when a node is gone; all of it is tried again (docs/wire-protocol.md, section 4).
 PASSING = {"cluster_unavailable", "unavailable", "draining", "sender_gone", "receiver_gone"}
@@ -95,9 +95,27 @@ def test_clients_go_on_when_a_node_that_only_carried_bytes_is_killed(trial):
         t.traffic.through()
 
 
+def test_the_sender_is_told_when_the_receivers_node_is_frozen(trial):
+    with trial() as t:
+        home, ring, _ = t.nodes
+        with crossing(home, ring) as (pair, offer, download, upload, sent):
+            t.fault("frozen", ring.name)
+            ring.freeze()
+            told = Deadline(FROZEN)
+            code = told.seen("sender", pair.sender.failed(offer.transfer, told.left())["code"])
+            assert code in PASSING
+            assert told.seen("upload", upload.answer(told.left(), "PUT").status) in (502, 503, 504)
+            ring.thaw()
+            # What it still held of the transfer comes to nothing.
+            assert pair.receiver.failed(offer.transfer, 10)["code"] in PASSING
+            assert download.how_ended(10) in (raw.TRUNCATED, raw.RESET)
+            t.took("bob", offer, sent, download)
+        until(lambda: works(home, ring) and works(ring, home), 10, "transfers between the two", step=0.1)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_a_frozen_node_is_left_alone_and_does_not_act_on_what_was(trial):
+def test_clients_go_on_while_their_node_is_frozen(trial):
     with trial() as t:
         home, ring, _ = t.nodes
         sending = t.crossing("alice", "bob", home, ring)
@@ -108,14 +126,73 @@ def test_a_frozen_node_is_left_alone_and_does_not_act_on_what_was(trial):
         t.says("alice", "reconnecting", fault, FROZEN)
         t.says("bob", "interrupted", fault, FROZEN)
         t.traffic.through()
-        incarnation = t.redis.incarnation(ring.name)
-        assert incarnation is None, "a node that does nothing has no presence"
+        assert t.redis.incarnation(ring.name) is None, "a node that does nothing has no presence"
         ring.thaw()
         until(lambda: t.redis.incarnation(ring.name), 15, "it announces itself anew")
         until(lambda: ring.status()["sessions"] == 0, 30, "it has let go of bob's connection", step=0.1)
         whole(home, ring, 1 << 20)
         again = t.traffic.send("alice", "bob", 1 << 20)
         t.traffic.through(again)
+
+
+def offered(sender, receiver):
+    """The Offer, or None while the node is not sure of its place in the cluster."""
+    try:
+        return sender.offer(receiver.name, protocol.pack(v=0, name="file"))
+    except protocol.Refused as error:
+        assert error.code == "cluster_unavailable", error
+        return None
+
+
+@pytest.mark.long
+def test_a_node_that_was_frozen_does_not_act_on_what_was(trial):
+    with trial() as t, contextlib.ExitStack() as stack:
+        home, ring, third = t.nodes
+        bob = protocol.Identity("bob-on-ice")
+        stale = ring.session(identity=bob, receiving=True)
+        there, back = (stack.enter_context(Pair(one, receiver=other)) for one, other in ((home, ring), (ring, home)))
+        # Tokens nobody has shown yet: the home of the one stays awake, that of the other freezes.
+        life = Deadline(60)
+        tokens = {"of another": there.accepted()[1], "its own": back.accepted()[1]}
+        t.fault("frozen", ring.name)
+        incarnation = t.redis.incarnation(ring.name)
+        ring.freeze()
+        # Who waits for it elsewhere is told; bob leaves it, which it does not see.
+        told = Deadline(FROZEN)
+        for session, name in ((there.sender, "of another"), (back.receiver, "its own")):
+            assert told.seen(name, session.failed(tokens[name].transfer, told.left())["code"]) in PASSING
+        leaving = background(stale.close)
+        wait_until_gone(t.redis, ring.name, incarnation)
+        leaving.exception(15)
+        elsewhere = stack.enter_context(third.session(identity=bob, receiving=True))
+        # The first thing it hears when it goes on is what was good when it froze.
+        asked = {name: background(raw.Connection, ring.address, ring.ca) for name in tokens}
+        ring.thaw()
+        for name, token in tokens.items():
+            with asked[name].result(15) as connection:
+                # 503: it does not know better before it has its place in Redis again.
+                status = life.seen(f"token {name}", t.claim(name, connection, token, "GET"))
+                assert status in (403, 503), (name, status)
+        # Not because of their age, nor because those who have them had left.
+        assert life.passed() < 55
+        assert back.sender.closed is None and there.receiver.closed is None
+        # Bob is where he is now, also for who asks at the node that had him.
+        for alice in (there.sender, back.sender):
+            offer = until(lambda alice=alice: offered(alice, bob), 10, "an offer is taken", step=0.1)
+            assert elsewhere.ring()["transfer"] == offer.transfer
+            assert elsewhere.accept(offer.transfer).role == "download"
+            elsewhere.cancel(offer.transfer)
+        routes = f"relay:receiving:{bob.name}:*"
+        until(lambda: t.redis.keys(routes) == [routes[:-1] + third.name], 10, "he is on one node", step=0.1)
+        until(lambda: t.redis.incarnation(ring.name), 15, "it announces itself anew")
+
+        def refused(name):
+            with raw.Connection(ring.address, ring.ca) as connection:
+                return t.claim(name, connection, tokens[name], "GET") == 403
+
+        for name in tokens:
+            until(lambda name=name: refused(name), 10, f"the token {name} is unknown", step=0.2)
+        whole(home, ring, 1 << 20)
 
 
 def test_a_name_on_two_nodes_is_rung_on_both_and_the_first_to_accept_wins(three):

@@ -41,19 +41,24 @@ def connections(pid):
     return sorted(found)
 
 
+def first_receive_buffer():
+    """How many bytes the receive buffer of a TCP connection has before the kernel lets it grow."""
+    return _buffers("tcp_rmem")[1]
+
+
 def receive_buffer():
     """To how many bytes the kernel lets a TCP connection's receive buffer grow."""
-    return _largest("tcp_rmem")
+    return _buffers("tcp_rmem")[2]
 
 
 def send_buffer():
     """The same of its send buffer."""
-    return _largest("tcp_wmem")
+    return _buffers("tcp_wmem")[2]
 
 
-def _largest(name):
+def _buffers(name):
     with open(f"/proc/sys/net/ipv4/{name}") as file:
-        return int(file.read().split()[2])
+        return [int(field) for field in file.read().split()]
 
 
 def unread(pid, local, remote):

@@ -30,7 +30,7 @@ class Network:
     def __init__(self, folder):
         if os.geteuid() != 0:
             pytest.skip("network namespaces need root, or: unshare --user --map-root-user --net COMMAND")
-        self.folder, self._hosts, self._numbers = folder, {}, itertools.count(1)
+        self.folder, self._hosts, self._numbers, self._places = folder, {}, itertools.count(1), itertools.count(1)
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
     def __enter__(self):
@@ -73,6 +73,18 @@ class Network:
             run(*prefix, "ip", *command)
         self._hosts[name] = (holder, address)
         return address, prefix
+
+    def place(self):
+        """One more address of ours: clients that come from it are gone when it vanishes."""
+        address = f"10.77.0.{254 - next(self._places)}"
+        run("ip", "address", "add", f"{address}/24", "dev", "relay0")
+        return address
+
+    def vanish(self, *addresses):
+        """Nothing gets from or to these addresses of ours any more, and nobody says so."""
+        them = ", ".join(addresses)
+        self._rule("inet", "input", f"ip daddr {{ {them} }} drop")
+        self._rule("inet", "output", f"ip saddr {{ {them} }} drop")
 
     def address(self, name):
         """A host's address."""

@@ -10,6 +10,26 @@ class TooLate(AssertionError):
     """Something did not happen before its deadline."""
 
 
+class Deadline:
+    """One end for several waits in a row: a number of seconds from the moment it is made."""
+
+    def __init__(self, seconds):
+        self._seconds, self._began = seconds, time.monotonic()
+
+    def passed(self):
+        """Seconds since it was made."""
+        return time.monotonic() - self._began
+
+    def left(self):
+        """Seconds that are left, as a timeout: never below a millisecond, so that what is there already is found."""
+        return max(0.001, self._seconds - self.passed())
+
+    def seen(self, what, value):
+        """Prints when something was seen (pytest shows it with -s, or when the test fails), and returns it."""
+        print(f"{what}: {value} after {self.passed():.2f} s")
+        return value
+
+
 def until(condition, timeout, what, step=0.005):
     """Waits until `condition()` is true and returns its value; TooLate after `timeout` seconds."""
     deadline = time.monotonic() + timeout
