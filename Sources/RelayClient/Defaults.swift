@@ -155,9 +155,10 @@ extension Defaults {
     static let downloadSilence = TimeAmount.seconds(90)
     /// From the head of an answer that came before its time to its end: the relay's are one packet.
     static let answerTimeout = TimeAmount.seconds(5)
-    /// From the last byte of the upload to the relay's answer: the receiver may be slow to take what the relay and
-    /// the network hold.
-    static let uploadAnswerTimeout = TimeAmount.seconds(90)
+    /// From the last byte of the upload to the relay's answer, and from each report of the receiver that it has got
+    /// further: kernels hold 10 MB and more on the way to a slow one. The relay itself ends a stream whose receiver takes
+    /// nothing for a minute.
+    static let uploadAnswerTimeout = TimeAmount.minutes(10)
 
     // MARK: Transfers
 

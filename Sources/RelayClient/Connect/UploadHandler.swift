@@ -18,6 +18,8 @@ final class UploadHandler: ChannelInboundHandler {
     /// The one write that waits until the channel is writable again.
     private var waiting: EventLoopPromise<Void>?
     private var timer: Scheduled<Void>?
+    /// Whether the whole body is written.
+    private var hasEnded = false
     private var context: ChannelHandlerContext?
 
     /// - Parameter length: the body's length, as the head announces it; nil for a chunked body.
@@ -57,10 +59,21 @@ final class UploadHandler: ChannelInboundHandler {
         switch exchange.bodyEnded() {
         case .write:
             context?.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
-            // Of an answer that has begun, the end is due sooner.
-            if answer == nil { arm(Defaults.uploadAnswerTimeout) { self.run(self.exchange.answerOverdue()) } }
+            hasEnded = true
+            awaitAnswer()
         case .refuse, .misuse: break
         }
+    }
+
+    /// The receiver says that it has got further: what the relay and the network hold is on its way to it.
+    func receiverProgressed() {
+        if hasEnded { awaitAnswer() }
+    }
+
+    private func awaitAnswer() {
+        // Of an answer that has begun, the end is due sooner.
+        guard answer == nil else { return }
+        arm(Defaults.uploadAnswerTimeout) { self.run(self.exchange.answerOverdue()) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -116,6 +129,7 @@ final class UploadHandler: ChannelInboundHandler {
     private func run(_ action: UploadExchange.EndAction) {
         guard case .report(let outcome) = action else { return }
         timer?.cancel()
+        hasEnded = false
         if case .accepted(let bytes) = outcome {
             waiting?.succeed()
             done.succeed(bytes)

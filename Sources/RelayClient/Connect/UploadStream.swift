@@ -64,6 +64,9 @@ final class UploadStream: Sendable {
         return try await Self.value(of: done)
     }
 
+    /// The receiver has got further: the answer may take longer.
+    func receiverProgressed() { channel.eventLoop.execute { [handler] in handler.value.receiverProgressed() } }
+
     /// Waits for the end without ending the body: an error answer, or the end of the connection.
     func failure() async -> StreamError? {
         do {

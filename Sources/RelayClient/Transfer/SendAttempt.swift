@@ -59,6 +59,10 @@ struct SendAttempt {
     private var tokenExpires = 0
     /// What runs the upload; its value is what was sent, once that was everything.
     private var upload: Task<ContentSummary?, Never>?
+    /// The stream of the upload, once it stands.
+    private let stream = NIOLockedValueBox<UploadStream?>(nil)
+    /// How far the receiver says it is.
+    private var receivedBytes: UInt64 = 0
     private var timer: Scheduled<Void>?
 
     /// Nil when the offer is too long for a message, which only a monstrous name can make it. `waits` says whether it may
@@ -108,6 +112,12 @@ struct SendAttempt {
             // The receiver has it from an earlier try, and needs no byte of this one.
             taken()
             return [.report(.delivered(delivered.payload))]
+        case .message(.progress(let progress)):
+            if progress.transfer == transfer, progress.bytes > receivedBytes {
+                receivedBytes = progress.bytes
+                stream.withLockedValue { $0 }?.receiverProgressed()
+            }
+            return []
         case .message(let message):
             if case .start(let start) = message, start.transfer == transfer { tokenExpires = start.expires }
             return machine.received(message, now: .now())
@@ -184,7 +194,7 @@ struct SendAttempt {
             return perform(machine.failed(.protocolError, by: .peer))
         }
         taken()
-        let (job, link, queue, transfer) = (job, link, queue, transfer)
+        let (job, link, queue, transfer, current) = (job, link, queue, transfer, stream)
         let opening = StreamOpening(.upload, url: url, expires: tokenExpires, of: job.transfer, link: link)
         upload = Task {
             do {
@@ -194,6 +204,7 @@ struct SendAttempt {
                 } abort: { stream in
                     stream.abort()
                 }
+                current.withLockedValue { $0 = stream }
                 link.reporter.report(.started(job.label))
                 queue.post(.streaming(transfer))
                 return await Self.upload(job, transfer, stream: stream, link: link, queue: queue)

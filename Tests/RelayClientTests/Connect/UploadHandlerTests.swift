@@ -67,4 +67,21 @@ struct UploadHandlerTests {
         #expect(throws: StreamError.silent) { try done.outcome?.get() }
         #expect(!channel.isActive)
     }
+
+    @Test func aReceiverThatGetsFurtherIsWaitedFor() throws {
+        loop.advanceTime(by: Defaults.continueTimeout)
+        // Before the end of the body nothing is waited for.
+        handler.receiverProgressed()
+        loop.advanceTime(by: Defaults.uploadAnswerTimeout)
+        handler.end()
+        for _ in 0..<5 {
+            loop.advanceTime(by: Defaults.uploadAnswerTimeout - .seconds(1))
+            handler.receiverProgressed()
+        }
+        #expect(done.outcome == nil && channel.isActive)
+        loop.advanceTime(by: Defaults.uploadAnswerTimeout)
+        #expect(throws: StreamError.silent) { try done.outcome?.get() }
+        handler.receiverProgressed()
+        loop.advanceTime(by: Defaults.uploadAnswerTimeout)
+    }
 }
