@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import FoundationEssentials
 import NIOConcurrencyHelpers
 
 /// `relay-client doctor`.
@@ -62,9 +61,7 @@ struct DoctorCommand: AsyncParsableCommand {
             let name = step.rawValue + String(repeating: " ", count: max(0, 12 - step.rawValue.utf8.count))
             return StandardStreams.printLine("\(name)\(isGood ? "OK      " : "FAILED  ")\(text)")
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let line = try? encoder.encode(Line(step: step.rawValue, ok: isGood, text: text)) else { return }
-        StandardStreams.printLine(String(decoding: line, as: UTF8.self))
+        guard let line = JSONLine.text(of: Line(step: step.rawValue, ok: isGood, text: text)) else { return }
+        StandardStreams.printLine(line)
     }
 }

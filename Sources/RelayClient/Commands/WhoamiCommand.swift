@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import FoundationEssentials
 import WSProtocol
 
 /// `relay-client whoami`.
@@ -31,13 +30,11 @@ struct WhoamiCommand: AsyncParsableCommand {
                 StandardStreams.printLine("fingerprint  \(fingerprint)")
                 return
             }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let answer = Answer(
                 name: profile.name.rawValue, server: relay.description, fingerprint: fingerprint,
                 profile: profile.directory
             )
-            StandardStreams.printLine(String(decoding: try encoder.encode(answer), as: UTF8.self))
+            if let line = JSONLine.text(of: answer) { StandardStreams.printLine(line) }
         }
     }
 }

@@ -4,7 +4,8 @@ import FoundationEssentials
 import NIOCore
 import WSProtocol
 
-/// One JSON object a line on standard output, for programs. The fields are promised to stay:
+/// One JSON object a line on standard output, for programs. The fields are promised to stay; those of `whoami` and
+/// `doctor`, which have no transfers, stand with these commands:
 ///
 /// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
 ///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
@@ -34,7 +35,10 @@ struct JSONRenderer: ReportRenderer {
         let wasAway = transfers.outage != nil
         let label = transfers.apply(report, now: now)
         if wasAway, case .reconnecting = report { return RenderedText() }
-        guard isWanted(report, now: now), let text = Self.text(Line(report, label)) else { return RenderedText() }
+        guard isWanted(report, now: now), let line = JSONLine.text(of: Line(report, label)) else {
+            return RenderedText()
+        }
+        let text = line + "\n"
         return usesStandardError ? RenderedText(standardError: text) : RenderedText(standardOutput: text)
     }
 
@@ -53,31 +57,6 @@ struct JSONRenderer: ReportRenderer {
             .reconnecting, .reconnected, .notice, .warning:
             return true
         }
-    }
-
-    private static func text(_ line: Line) -> String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(line) else { return nil }
-        return visible(String(decoding: data, as: UTF8.self)) + "\n"
-    }
-
-    /// `json` with everything that could do something to a terminal written as an escape, which means the same in JSON
-    /// (RFC 8259, section 7).
-    private static func visible(_ json: String) -> String {
-        guard json.unicodeScalars.contains(where: DisplayName.isDangerous) else { return json }
-        var text = ""
-        for scalar in json.unicodeScalars {
-            guard DisplayName.isDangerous(scalar) else {
-                text.unicodeScalars.append(scalar)
-                continue
-            }
-            for unit in String(scalar).utf16 {
-                let digits = String(unit, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }
-        }
-        return text
     }
 
     /// One object.
