@@ -129,3 +129,14 @@ def test_receivers_that_never_read_cost_little(own_relay):
     print(f"{grown / 1024:.0f} KiB and {', '.join(f'{each / content.MiB:.2f}' for each in sent)} MiB")
     assert grown <= MEMORY, f"{grown / 1024:.0f} KiB each"
     assert max(sent) <= most, sent
+
+
+def test_an_idle_session_costs_little(own_relay):
+    relay = own_relay(registration="open", level="notice")
+    people = [relay.session("idle", receiving=True) for _ in range(20)]
+    before, count = relay.resident(), 200
+    people += [relay.session("idle", receiving=True) for _ in range(count)]
+    each = (relay.resident() - before) // count
+    assert each <= 42 * 1024, f"{each / 1024:.1f} KiB each"
+    for person in people:
+        person.close()
