@@ -105,6 +105,9 @@ extension Defaults {
         static let progressMinimumBytes: UInt64 = 30 * 1024
         /// A receiver that takes nothing for this long is not coming back (nginx's send timeout).
         static let receiverStall = TimeAmount.seconds(60)
+        /// Content of so many bytes goes to the receiver's kernel at once, while the rest of what was read is still to be encrypted:
+        /// a whole read in one piece is a burst that a kernel which paces (BBR) spreads by timers, each an interrupt.
+        static let flushBytes = 64 * 1024
         /// No acknowledgement of anything in flight for this long: the receiver's network is gone, and with the time until
         /// the next look at the clock it is noticed within 15 s, as everywhere else (`Connection.tcpUserTimeout`).
         static let receiverSilence = TimeAmount.seconds(14)

@@ -40,17 +40,42 @@ import Testing
 
     @Test func theMemoryOfAPieceIsUsedAgainOnceItHasLeft() {
         let shared = SharedBuffers()
-        var first = shared.takePiece(capacity: 70_000)
-        let memory = first.memory
-        shared.keep(first)
-        let second = shared.takePiece(capacity: 70_000)
-        #expect(second.memory != memory)
-        // The one that was still under way belongs to whoever has it: it does not come back.
-        first = ByteBuffer()
-        shared.keep(second)
-        let (kept, capacity) = (second.memory, second.capacity)
+        var piece = shared.takePiece(capacity: 70_000)
+        let (memory, capacity) = (piece.memory, piece.capacity)
         #expect(capacity == TLSDefaults.sharedPieceCapacity)
-        withExtendedLifetime(second) { #expect(shared.takePiece(capacity: 70_000).memory != kept) }
+        shared.keep(piece)
+        withExtendedLifetime(piece) { #expect(shared.takePiece(capacity: 70_000).memory != memory) }
+        shared.keep(piece)
+        piece = ByteBuffer()
+        #expect(shared.takePiece(capacity: 70_000).memory == memory)
+    }
+
+    @Test func aPieceThatWaitsInAChannelDoesNotKeepTheOthersFromBeingUsed() {
+        let shared = SharedBuffers()
+        let waiting = shared.takePiece(capacity: 70_000)
+        var others = (0..<3).map { _ in shared.takePiece(capacity: 70_000) }
+        let memories = others.map(\.memory)
+        for piece in [waiting] + others { shared.keep(piece) }
+        others = []
+        for turn in 0..<9 {
+            let piece = shared.takePiece(capacity: 70_000)
+            #expect(piece.memory == memories[turn % 3])
+            shared.keep(piece)
+        }
+        withExtendedLifetime(waiting) {}
+    }
+
+    @Test func piecesThatNeverLeaveMakeRoomForOthers() {
+        let shared = SharedBuffers()
+        let stuck = (0..<TLSDefaults.sharedPieces).map { _ in shared.takePiece(capacity: 70_000) }
+        for piece in stuck { shared.keep(piece) }
+        var piece = shared.takePiece(capacity: 70_000)
+        let memory = piece.memory
+        #expect(!stuck.map(\.memory).contains(memory))
+        shared.keep(piece)
+        piece = ByteBuffer()
+        #expect(shared.takePiece(capacity: 70_000).memory == memory)
+        withExtendedLifetime(stuck) {}
     }
 
     @Test func noMorePiecesAreKeptThanOneReadMakes() {

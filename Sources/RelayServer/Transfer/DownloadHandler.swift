@@ -11,6 +11,7 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
 
     private var pipe: Pipe?
     private var context: ChannelHandlerContext?
+    private var socket: ReceiverSocket?
     private let stream: StreamKey
     private let services: ConnectionServices
     private var framing = BodyWriter(length: 0)
@@ -24,13 +25,14 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     var isWritable: Bool { context?.channel.isWritable ?? false }
 
     /// What the kernel knows about the receiver.
-    var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
+    var receiverState: StreamMachine.ReceiverState? { socket?.state }
 
     /// What the kernel's buffer for the receiver takes.
-    var sendBuffer: ReadAllowance.SendBuffer? { context.flatMap { ReceiverSocket.sendBuffer(of: $0.channel) } }
+    var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        socket = ReceiverSocket(context.channel)
         SocketSettings.prepareForStreaming(context.channel)
         let pipe = Pipe(stream, to: self, loop: context.eventLoop, services: services)
         self.pipe = pipe
@@ -39,6 +41,7 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        socket = nil
         pipe = nil
     }
 
@@ -115,6 +118,7 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        socket = nil
         pipe?.downloadCut()
         context.fireChannelInactive()
     }

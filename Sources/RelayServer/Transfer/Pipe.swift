@@ -23,6 +23,8 @@ final class Pipe {
     private let loop: any EventLoop
     private let services: ConnectionServices
 
+    /// Content that the outlet has got since its last flush.
+    private var unflushedBytes = 0
     private let isHop: Bool
 
     /// - Parameters:
@@ -67,15 +69,20 @@ final class Pipe {
         return buffers.takeReceiveBuffer(limit: allowance)
     }
 
-    /// Takes content from the upload; false when it has nowhere to go.
-    func forward(_ content: ByteBuffer) -> Bool {
-        guard machine.forwarded(content.readableBytes), let outlet else { return false }
+    /// Takes content from the upload. It is dropped once it has nowhere to go.
+    func forward(_ content: ByteBuffer) {
+        guard machine.forwarded(content.readableBytes), let outlet else { return }
         outlet.write(content)
-        return true
+        unflushedBytes += content.readableBytes
+        if unflushedBytes >= Defaults.Stream.flushBytes { flush() }
     }
 
-    /// Sends on what ``forward(_:)`` took.
-    func flush() { outlet?.flush() }
+    /// Sends on what ``forward(_:)`` took, for as much as has not been sent yet.
+    func flush() {
+        guard unflushedBytes > 0 else { return }
+        unflushedBytes = 0
+        outlet?.flush()
+    }
 
     /// Whether the upload has to stop reading.
     var isBlocked: Bool { outlet.map { !$0.isWritable } ?? false }

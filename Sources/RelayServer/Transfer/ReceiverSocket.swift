@@ -3,8 +3,11 @@
 import Glibc
 import NIOCore
 
-/// Asks the kernel how a receiver's connection is doing (tcp(7), TCP_INFO).
-enum ReceiverSocket {
+/// The socket of a receiver's connection, which is asked how that connection is doing (tcp(7), TCP_INFO).
+///
+/// Must not outlive its channel: whoever has it lets go of it when the channel becomes inactive. NIO's own way to the descriptor
+/// looks types up by their names each time, which is too slow for every read.
+struct ReceiverSocket {
     /// Offsets into the kernel's `struct tcp_info`, whose layout is part of Linux's binary interface.
     private enum Offset {
         static let unacknowledgedPackets = 24
@@ -21,36 +24,41 @@ enum ReceiverSocket {
         static let count = 9
     }
 
-    /// How much `channel`'s socket takes and how much it holds; nil when it is not a socket or the kernel is too old.
-    static func sendBuffer(of channel: any Channel) -> ReadAllowance.SendBuffer? {
-        try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
-            unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Memory.count) {
-                values -> ReadAllowance.SendBuffer? in
-                var length = socklen_t(Memory.count * MemoryLayout<UInt32>.size)
-                guard unsafe getsockopt(socket, SOL_SOCKET, Memory.option, values.baseAddress, &length) == 0,
-                    Int(length) > Memory.queued * MemoryLayout<UInt32>.size
-                else { return nil }
-                return unsafe ReadAllowance.SendBuffer(
-                    size: Int(values[Memory.sendBuffer]), queued: Int(values[Memory.queued]))
-            }
-        } ?? nil
+    private let descriptor: NIOBSDSocket.Handle
+
+    /// Nil when `channel` is not a socket. On its event loop.
+    init?(_ channel: any Channel) {
+        let found = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+            of: NIOBSDSocket.Handle.self, { $0 })
+        guard let descriptor = found ?? nil else { return nil }
+        self.descriptor = descriptor
     }
 
-    /// The state of `channel`'s connection; nil when it is not a TCP socket or the kernel is too old to tell.
-    static func state(of channel: any Channel) -> StreamMachine.ReceiverState? {
-        try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
-            unsafe withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info -> StreamMachine.ReceiverState? in
-                var length = socklen_t(info.count)
-                guard unsafe getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &length) == 0,
-                    Int(length) >= Offset.end
-                else { return nil }
-                let silence = unsafe info.load(fromByteOffset: Offset.lastAcknowledgementMilliseconds, as: UInt32.self)
-                return unsafe StreamMachine.ReceiverState(
-                    acknowledged: info.load(fromByteOffset: Offset.acknowledgedBytes, as: UInt64.self),
-                    hasUnacknowledged: info.load(fromByteOffset: Offset.unacknowledgedPackets, as: UInt32.self) > 0,
-                    sinceAcknowledgement: .milliseconds(Int64(silence))
-                )
-            }
-        } ?? nil
+    /// How much it takes and how much it holds; nil when the kernel is too old to tell.
+    var sendBuffer: ReadAllowance.SendBuffer? {
+        unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Memory.count) { values in
+            var length = socklen_t(Memory.count * MemoryLayout<UInt32>.size)
+            guard unsafe getsockopt(descriptor, SOL_SOCKET, Memory.option, values.baseAddress, &length) == 0,
+                Int(length) > Memory.queued * MemoryLayout<UInt32>.size
+            else { return nil }
+            return unsafe ReadAllowance.SendBuffer(
+                size: Int(values[Memory.sendBuffer]), queued: Int(values[Memory.queued]))
+        }
+    }
+
+    /// The state of the connection; nil when it is not TCP or the kernel is too old to tell.
+    var state: StreamMachine.ReceiverState? {
+        unsafe withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info in
+            var length = socklen_t(info.count)
+            guard unsafe getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &length) == 0,
+                Int(length) >= Offset.end
+            else { return nil }
+            let silence = unsafe info.load(fromByteOffset: Offset.lastAcknowledgementMilliseconds, as: UInt32.self)
+            return unsafe StreamMachine.ReceiverState(
+                acknowledged: info.load(fromByteOffset: Offset.acknowledgedBytes, as: UInt64.self),
+                hasUnacknowledged: info.load(fromByteOffset: Offset.unacknowledgedPackets, as: UInt32.self) > 0,
+                sinceAcknowledgement: .milliseconds(Int64(silence))
+            )
+        }
     }
 }

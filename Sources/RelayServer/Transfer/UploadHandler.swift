@@ -14,7 +14,6 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var pipe: Pipe?
     private var context: ChannelHandlerContext?
     private var isReadHeldBack = false
-    private var hasForwarded = false
     private var hasStarted = false
     private let lossMeans: FailureCode
     private var isChunked: Bool { request.length == nil }
@@ -63,7 +62,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let leftover = request.leftover
         request.leftover = ByteBuffer()
         take(leftover)
-        endBatch()
+        pipe.flush()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -71,7 +70,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        endBatch()
+        pipe?.flush()
         context.fireChannelReadComplete()
     }
 
@@ -86,11 +85,10 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 if gathered.readableBytes >= Defaults.Stream.gatherBytes { forward(&gathered, pipe) }
             case .content(let content):
                 forward(&gathered, pipe)
-                forward(content, pipe)
+                pipe.forward(content)
             case .needMore: return forward(&gathered, pipe)
             case .end:
                 forward(&gathered, pipe)
-                hasForwarded = false
                 return pipe.uploadCompleted()
             case .malformed:
                 forward(&gathered, pipe)
@@ -101,18 +99,8 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func forward(_ gathered: inout ByteBuffer, _ pipe: Pipe) {
         guard gathered.readableBytes > 0 else { return }
-        forward(gathered, pipe)
+        pipe.forward(gathered)
         gathered = ByteBuffer()
-    }
-
-    private func forward(_ content: ByteBuffer, _ pipe: Pipe) {
-        if pipe.forward(content) { hasForwarded = true }
-    }
-
-    private func endBatch() {
-        guard hasForwarded else { return }
-        hasForwarded = false
-        pipe?.flush()
     }
 
     /// Reading waits while the receiver's connection takes no more.

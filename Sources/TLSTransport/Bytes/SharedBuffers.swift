@@ -45,9 +45,13 @@ package final class SharedBuffers {
         guard !pieces.isEmpty, capacity <= TLSDefaults.sharedPieceCapacity else {
             return Self.make(max(capacity, TLSDefaults.sharedPieceCapacity))
         }
-        let isUnused = pieces[0].modifyIfUniquelyOwned { $0.clear() } != nil
-        let oldest = pieces.removeFirst()
-        return isUnused ? oldest : Self.make(TLSDefaults.sharedPieceCapacity)
+        // Asked in place, as above.
+        for index in pieces.indices where pieces[index].modifyIfUniquelyOwned({ $0.clear() }) != nil {
+            return pieces.remove(at: index)
+        }
+        // All are waiting in channels, the oldest most likely in one that is stalled.
+        pieces.removeFirst()
+        return Self.make(TLSDefaults.sharedPieceCapacity)
     }
 
     /// Remembers a piece that is on its way to a channel, to use its memory again when the channel is done with it.

@@ -50,6 +50,21 @@ import WSProtocol
         #expect(try EmbeddedStream.writes(download) == [small])
     }
 
+    @Test func muchContentLeavesBeforeTheReadEndsAndLittleContentWithIt() throws {
+        let (download, pipe) = try stream.parked()
+        let upload = try stream.upload(into: pipe, length: 1_000_000)
+        _ = try EmbeddedStream.writes(download)
+        let half = ByteBuffer(repeating: 7, count: Defaults.Stream.flushBytes / 2)
+        upload.pipeline.fireChannelRead(half)
+        #expect(try EmbeddedStream.writes(download) == [])
+        upload.pipeline.fireChannelRead(half)
+        #expect(try EmbeddedStream.writes(download) == [half, half])
+        upload.pipeline.fireChannelRead(half)
+        #expect(try EmbeddedStream.writes(download) == [])
+        upload.pipeline.fireChannelReadComplete()
+        #expect(try EmbeddedStream.writes(download) == [half])
+    }
+
     @Test func aStreamIsCountedOnceItIsJoined() throws {
         let (_, pipe) = try stream.parked()
         pipe.abort(.cancelled)

@@ -23,6 +23,7 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     private var state = State.ended
     private var context: ChannelHandlerContext?
+    private var socket: ReceiverSocket?
     private var parser = NodeAnswerParser()
     private var framing: BodyWriter
     private let length: UInt64?
@@ -59,6 +60,7 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
         // Whoever asked may have been told in the meantime.
         guard case .asking = state else { return channel.close(promise: nil) }
         guard let context, context.channel.isActive else { return broke(.clusterUnavailable) }
+        socket = ReceiverSocket(context.channel)
         SocketSettings.prepareForStreaming(context.channel)
         var head = ByteBuffer()
         head.writeString("PUT /stream HTTP/1.1\r\nHost: \(node)\r\n")
@@ -78,9 +80,9 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
 
-    var receiverState: StreamMachine.ReceiverState? { context.flatMap { ReceiverSocket.state(of: $0.channel) } }
+    var receiverState: StreamMachine.ReceiverState? { socket?.state }
 
-    var sendBuffer: ReadAllowance.SendBuffer? { context.flatMap { ReceiverSocket.sendBuffer(of: $0.channel) } }
+    var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
 
     /// The request's head, which announces the body, has been sent already.
     func start(length: UInt64?) {
@@ -120,6 +122,7 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        socket = nil
         broke(.clusterUnavailable)
         self.context = nil
     }
@@ -157,6 +160,7 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        socket = nil
         broke(.clusterUnavailable)
         context.fireChannelInactive()
     }
