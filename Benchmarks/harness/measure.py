@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import time
 
+from .machine import aes_gigabytes_per_second
 from .processes import ContentDiffers, Failure, cpu_seconds, peak_memory, process_poll
 
 WARM_UP_BYTES = 64 * 1024 * 1024
@@ -98,19 +99,24 @@ def explain(contestant, role, status):
 
 def rounds(contestants, load, count, number, processes, tell):
     """Measures every contestant once a round, beginning with another one each time. One short stream each before
-    that is not counted: it fills caches and lets compilers of the just-in-time kind do their work."""
+    that is not counted: it fills caches and lets compilers of the just-in-time kind do their work.
+
+    Returns the samples and peak memory by name, and how fast the processor did AES before each round."""
+    speeds = []
     samples = {contestant.name: [] for contestant in contestants}
     for contestant in contestants:
         stream(contestant, load, min(count, WARM_UP_BYTES), processes)
     for index in range(number):
         shift = index % len(contestants)
+        speeds.append(aes_gigabytes_per_second())
+        tell(f"round {index + 1}/{number}  the processor does AES-128-GCM at {speeds[-1]:.1f} GB/s")
         for contestant in contestants[shift:] + contestants[:shift]:
             sample = stream(contestant, load, count, processes)
             samples[contestant.name].append(sample)
             tell(f"round {index + 1}/{number}  {contestant.name:8}  {sample.cpu_per_gb:5.2f} CPU s/GB  "
                  f"{sample.megabytes_per_second:6.0f} MB/s")
     memory = {contestant.name: peak_memory(contestant.process.pid) for contestant in contestants}
-    return samples, memory
+    return samples, memory, speeds
 
 
 def median(samples, field):

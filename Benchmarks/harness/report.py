@@ -2,17 +2,16 @@
 """The numbers, for people and for programs."""
 
 import json
-import os
-import platform
 import statistics
 
+from .machine import description
 from .measure import median
 
 # What relay-server is held to, as ratios of the medians of one run.
 MARKS = (("HAProxy", 1.10), ("Node.js", 0.55))
 
 
-def build(contestants, samples, memory, count, system_library):
+def build(contestants, samples, memory, speeds, count):
     """Everything that was measured, as a value that becomes JSON."""
     rows = []
     for contestant in contestants:
@@ -41,8 +40,7 @@ def build(contestants, samples, memory, count, system_library):
         "bytes": count,
         "rounds": len(next(iter(samples.values()))),
         "protocol": "TLS 1.3 in and out, TLS_AES_128_GCM_SHA256, loopback",
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(),
-                    "library": system_library},
+        "machine": description(next(iter(samples.values()))[0].library, speeds),
         "relays": rows,
         "ratios": ratios,
         "marks": marks,
@@ -54,7 +52,8 @@ def markdown(result):
     machine = result["machine"]
     lines = [
         f"One stream of {result['bytes'] / 1e9:.2f} GB, {result['rounds']} interleaved rounds, {result['protocol']}.",
-        f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['library']}.",
+        f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['library']}. "
+        + conditions(machine),
         "CPU seconds (user and system, all processes of the relay) per GB of 10^9 bytes; content compared byte by byte.",
         "",
         "| relay | version | TLS library | CPU s/GB, median | lowest to highest | MB/s | peak memory |",
@@ -82,7 +81,7 @@ def table(result):
         lines.append(
             f"{row['name']:10}{row['cpu_seconds_per_gb']:>10.3f}{row['lowest']:>9.3f}{row['highest']:>9.3f}"
             f"{row['megabytes_per_second']:>8.0f}{row['peak_memory_bytes'] / 1048576:>6.0f} MiB   {row['library']}")
-    lines.append("")
+    lines += ["", conditions(result["machine"])]
     marks = {mark["ratio"]: mark for mark in result["marks"]}
     for ratio, value in result["ratios"].items():
         mark = marks.get(ratio)
@@ -90,6 +89,12 @@ def table(result):
     if not result["ratios"]:
         lines.append("No ratios: they need relay-server and another relay in one run.")
     return "\n".join(lines)
+
+
+def conditions(machine):
+    """What the seconds, and a little the ratios, depend on."""
+    speed = statistics.median(machine["aes_128_gcm_gb_per_second"])
+    return f"AES-128-GCM at {speed:.1f} GB/s (median), congestion control {machine['congestion_control']}."
 
 
 def verdict_of(mark):
@@ -103,9 +108,3 @@ def write(result, path):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
-
-def processor():
-    """The processor's name."""
-    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -90,7 +90,7 @@ extension Defaults {
         /// also what a transfer holds when its receiver stops.
         static let receiveBytes = 64 * 1024
         /// After this much of a stream its receiver must have taken some of it, as the kernel holds less (`unsentBytes`): only
-        /// then are reads larger than `receiveBytes`.
+        /// then are reads larger than `receiveBytes`, and may the kernel hold more.
         static let provenBytes: UInt64 = 4 * 1024 * 1024
         /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
         static let firstReceiveBytes = 4 * 1024
@@ -113,7 +113,10 @@ extension Defaults {
         static let receiverSilence = TimeAmount.seconds(14)
         /// Bytes the kernel may hold for a receiver beyond what is on its way: enough to keep any line busy between two
         /// turns of the event loop.
-        static let unsentBytes = 2 * 1024 * 1024
+        static let unsentBytes = 512 * 1024
+        /// The same once the receiver has proved that it takes what it gets (`provenBytes`): each turn may bring half of it.
+        /// Linux' own limit for a socket is as large.
+        static let provenUnsentBytes = 4 * 1024 * 1024
         /// Bytes of another node's answer, its head and its body together: ten times the longest.
         static let nodeAnswer = 4 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.

@@ -12,7 +12,7 @@ from harness.waiting import background
 # Stalled pairs that are there at the same time.
 STALLED = 16
 # Bytes of the buffers of an event loop.
-LOOP = 5 * content.MiB // 2
+LOOP = 7 * content.MiB // 2
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ import Testing
         withExtendedLifetime(stuck) {}
     }
 
-    @Test func noMorePiecesAreKeptThanOneReadMakes() {
+    @Test func onlySoManyPiecesAreKept() {
         let shared = SharedBuffers()
         var pieces = (0..<40).map { _ in shared.takePiece(capacity: 70_000) }
         let memories = pieces.map(\.memory)

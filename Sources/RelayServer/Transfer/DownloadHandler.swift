@@ -30,6 +30,9 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     /// What the kernel's buffer for the receiver takes.
     var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
 
+    /// The kernel may hold more for the receiver.
+    func proved() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         socket = ReceiverSocket(context.channel)

@@ -25,6 +25,8 @@ final class Pipe {
 
     /// Content that the outlet has got since its last flush.
     private var unflushedBytes = 0
+    /// Whether the outlet has been told that the far end takes what it gets.
+    private var isProved = false
     private let isHop: Bool
 
     /// - Parameters:
@@ -65,6 +67,10 @@ final class Pipe {
     func receiveBuffer() -> ByteBuffer {
         // What is read all the same, because the sender has finished, has to wait.
         if isBlocked { return ByteBufferAllocator().buffer(capacity: Defaults.Stream.firstReceiveBytes) }
+        if !isProved, machine.forwardedBytes >= Defaults.Stream.provenBytes {
+            isProved = true
+            outlet?.proved()
+        }
         let allowance = ReadAllowance.bytes(outlet?.sendBuffer, forwarded: machine.forwardedBytes)
         return buffers.takeReceiveBuffer(limit: allowance)
     }

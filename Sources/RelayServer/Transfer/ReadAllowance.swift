@@ -20,7 +20,7 @@ enum ReadAllowance {
     static func bytes(_ buffer: SendBuffer?, forwarded: UInt64) -> Int {
         // A receiver that has taken nothing yet may never do: large reads would only make the sender's kernel window grow.
         guard let buffer, forwarded >= Defaults.Stream.provenBytes else { return Defaults.Stream.receiveBytes }
-        let limit = min(buffer.size, Defaults.Stream.unsentBytes)
+        let limit = min(buffer.size, Defaults.Stream.provenUnsentBytes)
         guard buffer.queued < limit else { return Defaults.Stream.receiveBytes }
         // Half of the room: the kernel's overhead is nearly half as much as the content when its packets are small.
         let room = (limit - buffer.queued) / 2

@@ -46,6 +46,14 @@ struct ReceiverSocket {
         }
     }
 
+    /// Lets the kernel take `bytes` beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT).
+    func allowUnsent(_ bytes: Int) {
+        var value = CInt(bytes)
+        // Where it cannot be set, no limit is.
+        _ = unsafe setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &value, socklen_t(MemoryLayout<CInt>.size))
+    }
+
     /// The state of the connection; nil when it is not TCP or the kernel is too old to tell.
     var state: StreamMachine.ReceiverState? {
         unsafe withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { info in

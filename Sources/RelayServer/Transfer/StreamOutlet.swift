@@ -12,6 +12,8 @@ protocol StreamOutlet: AnyObject {
     /// What the kernel's buffer for the far end takes.
     var sendBuffer: ReadAllowance.SendBuffer? { get }
 
+    /// The far end takes what it gets: the kernel may hold more for it.
+    func proved()
     /// The body begins; without a length it is chunked.
     func start(length: UInt64?)
     /// Writes content; ``flush()`` sends it.

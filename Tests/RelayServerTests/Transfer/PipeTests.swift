@@ -65,6 +65,22 @@ import WSProtocol
         #expect(try EmbeddedStream.writes(download) == [half])
     }
 
+    @Test func aReceiverHasProvedItselfOnceAndNotTooEarly() throws {
+        let outlet = CountingOutlet()
+        let pipe = Pipe(stream.key, to: outlet, loop: stream.loop, services: stream.services)
+        pipe.park()
+        let upload = try stream.upload(into: pipe, length: 100_000_000)
+        let read = ByteBuffer(repeating: 7, count: Defaults.Stream.receiveBytes)
+        let reads = Int(Defaults.Stream.provenBytes) / read.readableBytes
+        for _ in 1..<reads { upload.pipeline.fireChannelRead(read) }
+        #expect(pipe.receiveBuffer().capacity > 0)
+        #expect(outlet.proofs == 0)
+        upload.pipeline.fireChannelRead(read)
+        for _ in 1...3 { #expect(pipe.receiveBuffer().capacity > 0) }
+        #expect(outlet.proofs == 1)
+        pipe.abort(.cancelled)
+    }
+
     @Test func aStreamIsCountedOnceItIsJoined() throws {
         let (_, pipe) = try stream.parked()
         pipe.abort(.cancelled)
@@ -83,4 +99,21 @@ import WSProtocol
         second.abort(.cancelled)
         #expect(stream.services.streams.count == 0)
     }
+}
+
+/// An outlet that takes everything.
+private final class CountingOutlet: StreamOutlet {
+    var proofs = 0
+
+    var isWritable: Bool { true }
+    var receiverState: StreamMachine.ReceiverState? { nil }
+    var sendBuffer: ReadAllowance.SendBuffer? { nil }
+    func proved() { proofs += 1 }
+    func start(length: UInt64?) {}
+    func write(_ content: ByteBuffer) {}
+    func flush() {}
+    func finish() {}
+    func close() {}
+    func cut(_ code: FailureCode) {}
+    func refuse(_ code: FailureCode) {}
 }

@@ -84,6 +84,8 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
 
+    func proved() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
+
     /// The request's head, which announces the body, has been sent already.
     func start(length: UInt64?) {
         if let context, case .open(let pipe) = state { context.share(pipe.buffers) }
