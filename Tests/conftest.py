@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 from harness import certificates, executables, processes
+from harness.fake import FakeRelay
 from harness.relay import Relay
 
 
@@ -96,6 +97,20 @@ def own_relay(binaries, certs, tmp_path):
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def fake(certs):
+    """Makes fake relays: `fake(endings=["cut"])`."""
+    made = []
+
+    def make(**options):
+        made.append(FakeRelay(certs, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.__exit__()
 
 
 @pytest.fixture

@@ -3,27 +3,12 @@
 
 import pytest
 
-from harness.fake import FakeRelay
 from harness.waiting import until
 
 UNREACHABLE = 69
 
 #: A wait shorter than the 10 s of a login: the end of the connection itself has to be noticed.
 AT_ONCE = 8
-
-
-@pytest.fixture
-def fake(certs):
-    """Makes one fake relay: `fake(endings=["cut"])`."""
-    made = []
-
-    def make(**options):
-        made.append(FakeRelay(certs, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.__exit__()
 
 
 @pytest.fixture

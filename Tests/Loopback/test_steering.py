@@ -6,26 +6,11 @@ import ssl
 import pytest
 
 from harness import certificates
-from harness.fake import FakeRelay
 from harness.listener import closed_port
 from harness.proxy import Proxy
 from harness.waiting import until
 
 BODY = b"steered content"
-
-
-@pytest.fixture
-def fake(certs):
-    """Makes one fake relay: `fake(answers=[(503, "draining", None)])`."""
-    made = []
-
-    def make(**options):
-        made.append(FakeRelay(certs, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.__exit__()
 
 
 @pytest.fixture
