@@ -211,7 +211,7 @@ def logs(tree):
 
 def times(tree):
     """How long anything takes stands in a Defaults.swift, with its reason; 1 is a unit."""
-    paths = [path for path in tree.swift("Sources/") if not path.endswith("/Defaults.swift")]
+    paths = [path for path in tree.swift("Sources/") if not re.search(r"/Defaults(?:\+\w+)?\.swift$", path)]
     yield from found(tree, paths, r"(?<!\w)\.(?:(?:milli|micro)?seconds|minutes|hours)\(\s*(?!1\s*\))\d|"
                      r"\bTimeAmount\.(?!nanoseconds)\w+\(\s*\d", "a time belongs into the target's Defaults.swift")
 
