@@ -34,16 +34,15 @@ enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
         self =
             switch code {
             case .badMessage, .unknownType, .notNow, .transferExists, .protocolError: .protocolBreach
-            case .rateLimited, .tooManyTransfers, .draining, .expired: .gaveUp
+            case .rateLimited, .tooManyTransfers, .draining, .expired, .timedOut: .gaveUp
             case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined,
-                .cancelled,
-                .tooLarge:
+                .cancelled, .tooLarge:
                 .refused
             case .unknownPeer, .peerOffline, .unknownTransfer, .unavailable, .clusterUnavailable, .internalError,
                 .acceptedElsewhere, .senderGone, .receiverGone, .stalled:
                 .unreachable
             case .cannotWrite: .cannotCreate
-            case .noSpace: .inputOutput
+            case .noSpace, .sourceChanged: .inputOutput
             case .cannotRead: .noInput
             case .verificationFailed: .corrupt
             }

@@ -39,7 +39,8 @@ struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What to tell the other side in `cancel` or `decline`.
     var failureCode: FailureCode {
         switch code {
-        case .cannotRead, .changed, .readFailed: .cannotRead
+        case .cannotRead, .readFailed: .cannotRead
+        case .changed: .sourceChanged
         case .cannotCreate, .writeFailed: .cannotWrite
         case .noSpace: .noSpace
         }

@@ -37,6 +37,10 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .peerOffline: ("\(peer) is not receiving", "try again later, or leave out --no-wait")
         case .declined: side == .sender ? ("\(peer) declined it", "ask \(peer)") : ("it was declined", "nothing to do")
         case .cancelled: ("\(peer) interrupted it", "ask \(peer), and send it again")
+        case .timedOut:
+            side == .sender
+                ? ("the time of --timeout is over", "send it again, or with a longer --timeout")
+                : ("\(peer) gave up, as the time of --timeout was over", "ask \(peer) to send it again")
         case .noSpace: side == .sender ? ("\(peer) has no room for it", "ask \(peer) to make room") : room
         case .cannotWrite:
             side == .sender
@@ -44,6 +48,10 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
                 : ("it cannot be stored", "look at the receiving folder")
         case .cannotRead:
             side == .sender ? ("it cannot be read", "look at the file") : ("\(peer) cannot read it", "ask \(peer)")
+        case .sourceChanged:
+            side == .sender
+                ? ("it changed while it was being sent", "send it again once nothing writes to it")
+                : ("it changed while \(peer) was sending it", "ask \(peer) to send it again")
         case .verificationFailed: ("what arrived is not what was sent", "send it again")
         case .tooLarge:
             side == .sender

@@ -10,8 +10,9 @@ extension HTTPRefusal {
             case .expired, .stalled: .gatewayTimeout
             case .draining, .unavailable, .clusterUnavailable, .rateLimited: .unavailable
             case .internalError: .internalError
-            case .senderGone, .receiverGone, .declined, .cancelled, .noSpace, .cannotWrite, .cannotRead,
-                .verificationFailed, .tooLarge, .protocolError, .badMessage, .unknownType, .notNow, .loginRefused,
+            case .senderGone, .receiverGone, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead,
+                .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .badMessage, .unknownType, .notNow,
+                .loginRefused,
                 .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline,
                 .unknownTransfer, .transferExists, .tooManyTransfers, .acceptedElsewhere:
                 .badGateway

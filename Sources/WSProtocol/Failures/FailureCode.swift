@@ -34,9 +34,11 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     // Transfers, as a client ends them.
     case declined = "declined"
     case cancelled = "cancelled"
+    case timedOut = "timed_out"
     case noSpace = "no_space"
     case cannotWrite = "cannot_write"
     case cannotRead = "cannot_read"
+    case sourceChanged = "source_changed"
     case verificationFailed = "verification_failed"
     case tooLarge = "too_large"
     case protocolError = "protocol_error"
@@ -44,7 +46,8 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     /// Whether a client may name this code in `decline` or `cancel`.
     package var isClients: Bool {
         switch self {
-        case .declined, .cancelled, .noSpace, .cannotWrite, .cannotRead, .verificationFailed, .tooLarge, .protocolError:
+        case .declined, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead, .sourceChanged, .verificationFailed,
+            .tooLarge, .protocolError:
             true
         case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer, .transferExists,

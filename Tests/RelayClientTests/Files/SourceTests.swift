@@ -127,7 +127,7 @@ struct SourceTests {
         let error = await fileError { _ = try await everything(source) }
         #expect(error?.code == .changed)
         #expect(error?.exitCode == 74)
-        #expect(error?.failureCode == .cannotRead)
+        #expect(error?.failureCode == .sourceChanged)
         #expect(error?.message.contains(word) == true)
     }
 
