@@ -68,6 +68,8 @@ PLANTS = (
     ("times", SERVER + ".swift", swift("let planted = now + .seconds(30)")),
     ("times", CLIENT + ".swift", swift("let planted = TimeAmount.minutes(1)")),
     ("waiting", "Sources/TLSTransport/Planted.swift", swift("func planted() async {}")),
+    ("circles", "Sources/RedisTransport/Codec/Planted.swift", swift("let planted: RedisClient? = nil")),
+    ("circles", "Sources/WSProtocol/Fields/Planted.swift", swift("extension ServerMessage {}")),
     ("documented", SERVER + ".swift", swift("struct Planted {}")),
     ("licence", SERVER + ".swift", "let planted = 1\n"),
     ("licence", "scripts/planted", "#!/usr/bin/env bash\ntrue\n"),
