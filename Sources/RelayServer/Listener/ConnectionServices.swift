@@ -24,20 +24,9 @@ struct ConnectionServices: Sendable {
     /// Who is believed when it says whose a connection is.
     var peers = TrustedPeers()
 
+    /// What a stream needs of them.
+    var stream: StreamServices { StreamServices(transfers: transfers, streams: streams, memory: memory) }
+
     /// Why a stream that a sender comes for is not here: a relay that stops has cut it, else its receiver has left.
     var missingStream: FailureCode { admission.isDraining ? .draining : .receiverGone }
-}
-
-/// Takes over a connection that became a WebSocket.
-protocol ControlAcceptor: Sendable {
-    /// Adds what a control connection needs to the end of `channel`'s pipeline; on the channel's event loop, after the
-    /// `101` answer was written.
-    ///
-    /// - Parameters:
-    ///   - audience: the Host field of the upgrade request: what a login's signature is made for.
-    ///   - address: the client's address, for the log.
-    ///   - loggedIn: called on the event loop once a login holds; until then the client is a stranger.
-    func install(
-        on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
-    ) throws
 }

@@ -11,11 +11,6 @@ struct RelayListener: Sendable {
     /// The address that is really bound, port included.
     var address: SocketAddress? { channel.localAddress }
 
-    /// How sockets are read: buffers that grow with what arrives, up to a size that still fits the processor's cache.
-    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
-        minimum: 1024, initial: 4096, maximum: Defaults.Stream.receiveBytes
-    )
-
     /// Binds `address` and serves TLS there. Throws what the system says when the address cannot be bound.
     static func bind(
         _ address: SocketAddress, tls: TLSContext, group: any EventLoopGroup, services: ConnectionServices
@@ -58,7 +53,7 @@ struct RelayListener: Sendable {
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: receiveAllocator)
+            .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
                 // A balancer is never a stranger; whom it connects for is counted as soon as it has said so.
                 let origin = services.peers.origin(for: channel.remoteAddress)

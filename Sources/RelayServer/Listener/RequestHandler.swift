@@ -111,7 +111,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 upgrade(handshake, context)
             case .download(let token):
                 claim(token, as: .download, body: body, context) { handler, claim, context in
-                    handler.replace(with: DownloadHandler(claim.stream, services: handler.services), context)
+                    handler.replace(with: DownloadHandler(claim.stream, services: handler.services.stream), context)
                 }
             case .upload(let token):
                 claim(token, as: .upload, body: body, context) { handler, claim, context in
@@ -205,7 +205,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
                     return handler.abandon(stream, .upload)
                 }
                 let pipe = Pipe(
-                    stream, to: uplink.value, isHop: true, loop: context.eventLoop, services: handler.services
+                    stream, to: uplink.value, isHop: true, loop: context.eventLoop, services: handler.services.stream
                 )
                 pipe.park()
                 uplink.value.attach(pipe)

@@ -13,10 +13,10 @@ final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     private var context: ChannelHandlerContext?
     private var socket: ReceiverSocket?
     private let stream: StreamKey
-    private let services: ConnectionServices
+    private let services: StreamServices
     private var framing = BodyWriter(length: 0)
 
-    init(_ stream: StreamKey, services: ConnectionServices) {
+    init(_ stream: StreamKey, services: StreamServices) {
         self.stream = stream
         self.services = services
     }

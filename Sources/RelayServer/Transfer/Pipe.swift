@@ -21,7 +21,7 @@ final class Pipe {
     private var upload: UploadHandler?
     private var tick: RepeatedTask?
     private let loop: any EventLoop
-    private let services: ConnectionServices
+    private let services: StreamServices
 
     /// Content that the outlet has got since its last flush.
     private var unflushedBytes = 0
@@ -34,7 +34,7 @@ final class Pipe {
     ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
     init(
         _ key: StreamKey, to outlet: any StreamOutlet, isHop: Bool = false, loop: any EventLoop,
-        services: ConnectionServices
+        services: StreamServices
     ) {
         self.key = key
         self.outlet = outlet

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -11,10 +10,7 @@ import WSProtocol
 /// The two halves of a stream on channels without sockets, one read at a time.
 struct EmbeddedStream {
     let loop = EmbeddedEventLoop()
-    let services = ConnectionServices(
-        transfers: TestDirectory(), streams: StreamTable(), admission: Admission(descriptorLimit: 1000),
-        control: NoControl(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    )
+    let services = StreamServices(transfers: TestDirectory(), streams: StreamTable(), memory: StreamMemory())
     let key = StreamKey(home: .alone, transfer: .random())
 
     /// A connected channel with `handler`.
@@ -47,11 +43,5 @@ struct EmbeddedStream {
         var all: [ByteBuffer] = []
         while let next = try channel.readOutbound(as: ByteBuffer.self) { all.append(next) }
         return all
-    }
-
-    private struct NoControl: ControlAcceptor {
-        func install(
-            on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
-        ) throws { throw ChannelError.eof }
     }
 }

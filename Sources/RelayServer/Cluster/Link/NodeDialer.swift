@@ -33,7 +33,7 @@ struct NodeDialer: Sendable {
         var bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(timeout)
             .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.recvAllocator, value: RelayListener.receiveAllocator)
+            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
         for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
         bootstrap
             .channelInitializer { [tls, timeout] channel in

@@ -25,7 +25,7 @@ struct NodeListener: Sendable {
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: RelayListener.receiveAllocator)
+            .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
                 accepted(channel)
                 return channel.eventLoop.makeCompletedFuture {

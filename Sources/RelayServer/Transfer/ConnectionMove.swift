@@ -41,7 +41,7 @@ enum ConnectionMove {
         let loop = place.loop
         ClientBootstrap(group: loop)
             .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.recvAllocator, value: RelayListener.receiveAllocator)
+            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .channelInitializer { [session] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let operations = channel.pipeline.syncOperations

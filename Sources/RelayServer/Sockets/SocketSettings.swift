@@ -31,4 +31,9 @@ enum SocketSettings {
         try? options.setOption(tcp(TCP_USER_TIMEOUT), value: 0)
         try? options.setOption(tcp(TCP_NOTSENT_LOWAT), value: SocketOptionValue(Defaults.Stream.unsentBytes))
     }
+
+    /// How sockets are read: buffers that grow with what arrives, up to a size that still fits the processor's cache.
+    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
+        minimum: 1024, initial: 4096, maximum: Defaults.Stream.receiveBytes
+    )
 }
