@@ -28,6 +28,9 @@ final class Pipe {
     /// Whether the outlet has been told that the far end takes what it gets.
     private var isProved = false
     private let isHop: Bool
+    /// What the machine has decided and has not been done yet.
+    private var pending = CircularBuffer<StreamMachine.Action>()
+    private var isRunning = false
 
     /// - Parameters:
     ///   - outlet: where the bytes go.
@@ -116,22 +119,14 @@ final class Pipe {
         run(machine.ticked(receiver: outlet?.receiverState, now: .now()))
     }
 
+    /// Does what the machine has decided. Doing one thing may bring the next event at once (letting the sender begin takes
+    /// in a body that came with its head): what that leads to is done behind what was decided before it.
     private func run(_ actions: [StreamMachine.Action]) {
-        for action in actions {
-            switch action {
-            case .startDownload(let length): outlet?.start(length: length)
-            case .startUpload: upload?.start()
-            case .finishDownload: outlet?.finish()
-            case .closeDownload: outlet?.close()
-            case .cutDownload(let code): outlet?.cut(code)
-            case .refuseDownload(let code): outlet?.refuse(code)
-            case .answerUpload(let bytes): upload?.answer(bytes: bytes)
-            case .refuseUpload(let code): upload?.refuse(code)
-            case .refuseMalformedUpload: upload?.refuseMalformed()
-            case .cutUpload: upload?.cut()
-            case .report(let event): report(event)
-            }
-        }
+        pending.append(contentsOf: actions)
+        guard !isRunning else { return }
+        isRunning = true
+        while let action = pending.popFirst() { perform(action) }
+        isRunning = false
         guard machine.isEnded, tick != nil else { return }
         tick?.cancel()
         tick = nil
@@ -139,6 +134,22 @@ final class Pipe {
         // The handlers hold the pipe and the pipe holds them.
         outlet = nil
         upload = nil
+    }
+
+    private func perform(_ action: StreamMachine.Action) {
+        switch action {
+        case .startDownload(let length): outlet?.start(length: length)
+        case .startUpload: upload?.start()
+        case .finishDownload: outlet?.finish()
+        case .closeDownload: outlet?.close()
+        case .cutDownload(let code): outlet?.cut(code)
+        case .refuseDownload(let code): outlet?.refuse(code)
+        case .answerUpload(let bytes): upload?.answer(bytes: bytes)
+        case .refuseUpload(let code): upload?.refuse(code)
+        case .refuseMalformedUpload: upload?.refuseMalformed()
+        case .cutUpload: upload?.cut()
+        case .report(let event): report(event)
+        }
     }
 
     /// The node that holds the download reports what goes well, and counts the bytes.

@@ -10,8 +10,13 @@ import WSProtocol
 /// The two halves of a stream on channels without sockets, one read at a time.
 struct EmbeddedStream {
     let loop = EmbeddedEventLoop()
-    let services = StreamServices(transfers: TestDirectory(), streams: StreamTable(), memory: StreamMemory())
+    let transfers = TestDirectory()
+    let services: StreamServices
     let key = StreamKey(home: .alone, transfer: .random())
+
+    init() {
+        services = StreamServices(transfers: transfers, streams: StreamTable(), memory: StreamMemory())
+    }
 
     /// A connected channel with `handler`.
     func channel(_ handler: any ChannelHandler) throws -> EmbeddedChannel {
@@ -28,11 +33,11 @@ struct EmbeddedStream {
         return (channel, place.stream())
     }
 
-    /// The sender's half.
-    func upload(into pipe: Pipe, length: Int? = nil) throws -> EmbeddedChannel {
+    /// The sender's half; `body` came with its head.
+    func upload(into pipe: Pipe, length: Int? = nil, body: String = "") throws -> EmbeddedChannel {
         let framing = length.map { "Content-Length: \($0)" } ?? "Transfer-Encoding: chunked"
         var (parser, bytes) = (
-            RequestHeadParser(), ByteBuffer(string: "PUT / HTTP/1.1\r\nHost: r\r\n\(framing)\r\n\r\n")
+            RequestHeadParser(), ByteBuffer(string: "PUT / HTTP/1.1\r\nHost: r\r\n\(framing)\r\n\r\n\(body)")
         )
         guard case .head(let head) = parser.feed(&bytes) else { throw ChannelError.eof }
         return try channel(UploadHandler(UploadRequest(head, leftover: bytes), into: pipe))

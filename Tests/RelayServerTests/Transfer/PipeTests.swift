@@ -91,6 +91,28 @@ import WSProtocol
         #expect(stream.services.streams.counts == StreamCounts(toReceivers: 1, toNodes: 0))
     }
 
+    /// Everything happens within one call here: the sender begins, its body is taken in, the end is written.
+    @Test(arguments: [nil, 5]) func aBodyThatCameWithItsHeadIsJoinedBeforeItIsFinished(length: Int?) throws {
+        let (download, pipe) = try stream.parked()
+        let upload = try stream.upload(
+            into: pipe, length: length, body: length == nil ? "5\r\nhello\r\n0\r\n\r\n" : "hello")
+        let events = stream.transfers.events(of: stream.key.transfer)
+        #expect(events == [.downloadParked, .joined, .finished(bytes: 5)])
+        #expect(stream.services.streams.counts == StreamCounts(toReceivers: 1, toNodes: 0))
+        #expect(stream.services.streams.count == 0)
+        let body = try EmbeddedStream.writes(download).map { String(buffer: $0) }.joined()
+        #expect(body.hasSuffix(length == nil ? "5\r\nhello\r\n0\r\n\r\n" : "\r\n\r\nhello"))
+        #expect(try EmbeddedStream.writes(upload).map { String(buffer: $0) }.joined().hasSuffix("{\"bytes\":5}\n"))
+    }
+
+    /// The framing of what came with the head is broken: the same, with another end.
+    @Test func aBrokenBodyThatCameWithItsHeadIsJoinedBeforeItIsCut() throws {
+        let (_, pipe) = try stream.parked()
+        _ = try stream.upload(into: pipe, body: "5\r\nhello, world")
+        let events = stream.transfers.events(of: stream.key.transfer)
+        #expect(events == [.downloadParked, .joined, .cut(.senderGone, bytes: 5)])
+    }
+
     @Test func theEndOfAStreamIsNotThatOfItsSuccessor() throws {
         let (_, first) = try stream.parked()
         let (_, second) = try stream.parked()

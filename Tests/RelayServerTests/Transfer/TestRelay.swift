@@ -199,6 +199,9 @@ final class TestDirectory: TransferDirectory {
         for waiting in ready { waiting.resume() }
     }
 
+    /// What was reported, in order.
+    func events(of transfer: TransferID) -> [StreamEvent] { state.withLock { $0.events[transfer, default: []] } }
+
     func wait(for transfer: TransferID, _ event: StreamEvent) async throws {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
