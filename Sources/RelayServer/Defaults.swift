@@ -121,6 +121,9 @@ extension Defaults {
         static let nodeAnswer = 4 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.
         static let nodeTimeout = TimeAmount.seconds(2)
+        /// For the word of the transfer's home on how a broken transfer ended: it waits half a second for that of whoever
+        /// broke it, may be another node, and is lost altogether after some seconds.
+        static let verdictTimeout = TimeAmount.seconds(2)
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(1)
     }

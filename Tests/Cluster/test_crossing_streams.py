@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stream through two nodes keeps the promises of a stream through one."""
 
+import json
 import os
 
 import pytest
@@ -58,6 +59,22 @@ def test_the_uploads_answer_is_readable_when_the_receiver_is_cut(three, ways, kn
         with pytest.raises(protocol.Failed) as told:
             offer.delivered(2)
         assert told.value.code == "receiver_gone"
+
+
+def test_the_uploads_answer_says_what_the_message_says(three, ways):
+    """Home, upload and download on three nodes, in all the orders."""
+    for upload_at, download_at in (ways, ways[::-1], (ways[0], ways[0]), (ways[1], ways[1])):
+        with Pair(three, upload=upload_at, download=download_at) as pair:
+            offer, download, upload = pair.flowing(20_000_000)
+            pushing = background(upload.send, bytes(20_000_000))
+            wait_for_bytes(download, 1_000_000)
+            download.reset()
+            pair.receiver.cancel(offer.transfer, "no_space")
+            pushing.result(10)
+            answer = upload.answer(timeout=5, method="PUT")
+            with pytest.raises(protocol.Failed) as failed:
+                offer.delivered(2)
+            assert (answer.status, json.loads(answer.body)["code"], failed.value.code) == (502, "no_space", "no_space")
 
 
 def test_receivers_that_never_read_cost_each_node_little(cluster):

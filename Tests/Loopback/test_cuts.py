@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody dies, stops or gives up in the middle: the other side knows at once, and no half file looks whole."""
 
+import json
 import os
 import signal
 import time
@@ -195,6 +196,57 @@ def test_the_uploads_answer_is_readable_when_the_receiver_is_cut(relay):
         with pytest.raises(protocol.Failed) as failed:
             offer.delivered(2)
         assert failed.value.code == "receiver_gone"
+
+
+def test_the_uploads_answer_says_what_the_message_says(relay):
+    """The receiver cuts its stream, and says why within half a second: whoever goes by the answer hears the same."""
+    for code in ("no_space", "cancelled", None):
+        with Pair(relay) as pair:
+            offer, download, upload = pair.flowing(100_000_000)
+            pushing = background(upload.send, bytes(100_000_000))
+            wait_for_bytes(download, 1_000_000)
+            download.reset()
+            # The sender's answer waits for the reason, however late that comes.
+            if code is None:
+                pair.receiver.close()
+            else:
+                pair.receiver.cancel(offer.transfer, code)
+            pushing.result(10)
+            answer = upload.answer(timeout=5, method="PUT")
+            with pytest.raises(protocol.Failed) as failed:
+                offer.delivered(2)
+            told = json.loads(answer.body)["code"]
+            assert (answer.status, told) == (502, failed.value.code) == (502, code or "receiver_gone"), answer
+
+
+def test_a_receiver_that_has_everything_may_cut_its_stream(relay):
+    with Pair(relay) as pair:
+        offer, download, upload = pair.flowing()
+        upload.send(raw.chunked(b"x" * 1000, end=False))
+        assert download.head().status == 200
+        wait_for_bytes(download, 1000)
+        download.reset()
+        pair.receiver.delivered(offer.transfer, 1000, "0" * 64)
+        assert offer.delivered(5)["size"] == 1000
+        answer = upload.answer(timeout=5, method="PUT")
+        assert answer.status == 200, answer
+
+
+def test_an_upload_that_comes_to_a_broken_stream_hears_the_reason(relay):
+    with Pair(relay) as pair:
+        offer, download, start = pair.parked()
+        download.reset()
+        upload = pair.connect()
+        upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 5"))
+        upload.send(b"12345")
+        answering = background(upload.answer, 5, "PUT")
+        pair.receiver.cancel(offer.transfer, "too_large")
+        answer = answering.result(10)
+        with pytest.raises(protocol.Failed) as failed:
+            offer.delivered(2)
+        assert failed.value.code == "too_large"
+        # The token may be revoked before the request is there; never is somebody said to be gone.
+        assert b"receiver_gone" not in answer.body, answer
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])

@@ -28,7 +28,8 @@ extension Exchange {
                 $0.sessionClosed(SessionID(node: sender, number: number), isStopping ? .nodeStopping : .closed)
             }
         case .stream(let transfer, let event, url: _): return streamChanged(transfer, event, on: sender, now: now)
-        case .abort(let transfer, let code): return [.abortStream(StreamKey(home: sender, transfer: transfer), code)]
+        case .abort(let transfer, let outcome):
+            return [.endStream(StreamKey(home: sender, transfer: transfer), outcome)]
         case .request, .claim, .claimed: return []
         }
     }

@@ -26,7 +26,7 @@ extension Exchange {
     ) -> [ExchangeAction] {
         guard halves[transfer]?.download == holder, case .accepted? = transfers[transfer]?.state else {
             // It came too late: the transfer has ended, and with it whoever would end the stream.
-            return abort(transfer, on: holder, .expired)
+            return end(transfer, on: holder, .failed(.expired))
         }
         // Without a token for the sender there will be no stream.
         let canGoOn = ledger.hasRoom(now: now)
@@ -52,14 +52,16 @@ extension Exchange {
         }
     }
 
-    /// Cuts every half of `transfer` that is held anywhere.
-    func abortHalves(of transfer: TransferID, _ code: FailureCode) -> [ExchangeAction] {
-        halves[transfer]?.nodes.flatMap { abort(transfer, on: $0, code) } ?? []
+    /// Ends every half of `transfer` that is held anywhere.
+    func endHalves(of transfer: TransferID, _ outcome: TransferOutcome) -> [ExchangeAction] {
+        halves[transfer]?.nodes.flatMap { end(transfer, on: $0, outcome) } ?? []
     }
 
-    private func abort(_ transfer: TransferID, on holder: NodeID, _ code: FailureCode) -> [ExchangeAction] {
+    private func end(
+        _ transfer: TransferID, on holder: NodeID, _ outcome: TransferOutcome
+    ) -> [ExchangeAction] {
         holder == node
-            ? [.abortStream(StreamKey(home: node, transfer: transfer), code)]
-            : [.tell(holder, .abort(transfer: transfer, code: code))]
+            ? [.endStream(StreamKey(home: node, transfer: transfer), outcome)]
+            : [.tell(holder, .abort(transfer: transfer, outcome))]
     }
 }

@@ -159,7 +159,7 @@ extension Exchange {
         case .failSender(let code, let party):
             return toSender(.failed(.init(id: transfer.offerID, transfer: id, code: code, by: party)))
         case .failReceiver(let session, let code, let party): return notify(session, .failed(id, code, by: party))
-        case .abortStream(let code): return abortHalves(of: id, code)
+        case .endStream(let outcome): return endHalves(of: id, outcome)
         case .end(let outcome):
             switch outcome {
             case .delivered: tally.delivered &+= 1

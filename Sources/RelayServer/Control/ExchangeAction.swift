@@ -10,8 +10,8 @@ enum ExchangeAction: Hashable, Sendable {
     case close(SessionID, WebSocketCloseCode)
     /// Tell another node.
     case tell(NodeID, NodeMessage)
-    /// Cut the halves of a stream that this node holds.
-    case abortStream(StreamKey, FailureCode)
+    /// End the halves of a stream that this node holds.
+    case endStream(StreamKey, TransferOutcome)
     /// Cut everything this node holds of transfers whose home was lost.
     case abortStreams(ofHome: NodeID, FailureCode)
     /// Let the other nodes know what there is here.

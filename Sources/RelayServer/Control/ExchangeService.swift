@@ -20,7 +20,7 @@ final class ExchangeService: TransferDirectory {
         case close(any SessionSink, WebSocketCloseCode)
         case tell(any Cluster, NodeID, NodeMessage)
         case announce(any Cluster, ExchangeAnnouncement)
-        case abort(any StreamControl, StreamKey, FailureCode)
+        case end(any StreamControl, StreamKey, TransferOutcome)
         case abortAll(any StreamControl, NodeID, FailureCode)
         case log(TransferID, TransferOutcome)
         case call(@Sendable () -> Void)
@@ -47,7 +47,7 @@ final class ExchangeService: TransferDirectory {
                 case .close(let session, let code): sinks[session].map { outbox.append(.close($0, code)) }
                 case .tell(let node, let message): outbox.append(.tell(cluster, node, message))
                 case .announce(let announcement): outbox.append(.announce(cluster, announcement))
-                case .abortStream(let stream, let code): streams.map { outbox.append(.abort($0, stream, code)) }
+                case .endStream(let stream, let outcome): streams.map { outbox.append(.end($0, stream, outcome)) }
                 case .abortStreams(let home, let code): streams.map { outbox.append(.abortAll($0, home, code)) }
                 case .transferEnded(let transfer, let outcome): outbox.append(.log(transfer, outcome))
                 }
@@ -288,7 +288,7 @@ final class ExchangeService: TransferDirectory {
         case .close(let sink, let code): sink.close(code)
         case .tell(let cluster, let node, let message): cluster.send(message, to: node)
         case .announce(let cluster, let announcement): cluster.announce(announcement)
-        case .abort(let streams, let stream, let code): streams.abort(stream, code: code)
+        case .end(let streams, let stream, let outcome): streams.end(stream, outcome)
         case .abortAll(let streams, let home, let code): streams.abortAll(of: home, code: code)
         case .log(let transfer, let outcome):
             let word =

@@ -38,8 +38,8 @@ enum NodeMessage: Hashable, Sendable {
     case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)
     /// What the byte path reports; `url` is the own address for clients of a node that has parked the download.
     case stream(transfer: TransferID, StreamEvent, url: PublicURL? = nil)
-    /// Cut the halves you hold.
-    case abort(transfer: TransferID, code: FailureCode)
+    /// End the halves you hold, and answer them with this.
+    case abort(transfer: TransferID, TransferOutcome)
 
     /// The key of a message's object.
     enum Kind: String, CaseIterable {

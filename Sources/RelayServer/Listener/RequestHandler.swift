@@ -168,7 +168,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The client left while its token was being claimed.
     private func abandon(_ stream: StreamKey, _ role: TransferRole) {
         let code: FailureCode = role == .download ? .receiverGone : .senderGone
-        services.streams.abort(stream, code: code)
+        services.streams.end(stream, .failed(code))
         services.transfers.streamChanged(stream, .cut(code, bytes: 0))
     }
 
@@ -183,7 +183,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if place.loop.inEventLoop {
             replace(with: UploadHandler(request, into: place.stream()), context)
         } else if !ConnectionMove.move(context.channel, request: request, to: place, ticket: ticket) {
-            services.streams.abort(claim.stream, code: .internalError)
+            services.streams.end(claim.stream, .failed(.internalError))
             end(with: .stream(.internalError), body: request.body, context)
         }
     }

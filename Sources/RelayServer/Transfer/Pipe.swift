@@ -109,11 +109,13 @@ final class Pipe {
     /// The upload's connection has ended early; `code` says who is gone.
     func uploadCut(_ code: FailureCode) { run(machine.uploadCut(code)) }
     /// The download's connection has ended.
-    func downloadCut() { run(machine.downloadCut()) }
+    func downloadCut() { run(machine.downloadCut(now: .now())) }
     /// The end of the download's body has been written.
     func downloadFlushed() { run(machine.downloadFlushed()) }
+    /// The transfer has ended, and this is how.
+    func end(_ outcome: TransferOutcome) { run(machine.ended(outcome)) }
     /// The transfer has been ended by others.
-    func abort(_ code: FailureCode) { run(machine.aborted(code)) }
+    func abort(_ code: FailureCode) { end(.failed(code)) }
 
     private func ticked() {
         run(machine.ticked(receiver: outlet?.receiverState, now: .now()))

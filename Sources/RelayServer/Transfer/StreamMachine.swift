@@ -19,6 +19,8 @@ struct StreamMachine {
         var silence: TimeAmount = Defaults.Stream.receiverSilence
         /// What it means that the far end is gone.
         var gone = FailureCode.receiverGone
+        /// How long the sender's answer waits for the word of whoever keeps the transfers.
+        var verdict: TimeAmount = Defaults.Stream.verdictTimeout
 
         /// For a stream into another node: whether the receiver takes anything is that node's business.
         static let hop = Limits(stall: nil, gone: .clusterUnavailable)
@@ -64,6 +66,10 @@ struct StreamMachine {
         case parked(until: NIODeadline)
         case streaming(Progress)
         case finishing(Progress)
+        /// Over, but how the transfer ends is for its keeper to say: the receiver may be about to give a reason of its own, or
+        /// may have said that it has everything. The sender's answer waits for that word, so that it is the same as the
+        /// message's. Without it, `code` is the answer after a while.
+        case undecided(FailureCode, bytes: UInt64, hasUpload: Bool, until: NIODeadline)
         case ended
     }
 
@@ -97,6 +103,7 @@ struct StreamMachine {
     var forwardedBytes: UInt64 {
         switch state {
         case .streaming(let progress), .finishing(let progress): progress.bytes
+        case .undecided(_, let bytes, hasUpload: _, until: _): bytes
         case .parked, .ended: 0
         }
     }
@@ -107,7 +114,10 @@ struct StreamMachine {
         case .parked:
             state = .streaming(Progress(mark: now, lastTaken: now))
             return [.startDownload(length: length), .startUpload, .report(.joined)]
-        case .streaming, .finishing, .ended: return [.refuseUpload(.receiverGone)]
+        case .undecided(let code, let bytes, hasUpload: false, let until):
+            state = .undecided(code, bytes: bytes, hasUpload: true, until: until)
+            return []
+        case .undecided, .streaming, .finishing, .ended: return [.refuseUpload(.receiverGone)]
         }
     }
 
@@ -118,7 +128,7 @@ struct StreamMachine {
             progress.bytes += UInt64(count)
             state = .streaming(progress)
             return true
-        case .parked, .finishing, .ended: return false
+        case .parked, .finishing, .undecided, .ended: return false
         }
     }
 
@@ -131,7 +141,7 @@ struct StreamMachine {
         case .finishing(var progress):
             Self.setBlocked(isBlocked, &progress, now)
             state = .finishing(progress)
-        case .parked, .ended: break
+        case .parked, .undecided, .ended: break
         }
     }
 
@@ -141,7 +151,7 @@ struct StreamMachine {
         case .streaming(let progress):
             state = .finishing(progress)
             return [.finishDownload]
-        case .parked, .finishing, .ended: return []
+        case .parked, .finishing, .undecided, .ended: return []
         }
     }
 
@@ -153,7 +163,7 @@ struct StreamMachine {
             return [
                 .closeDownload, .answerUpload(bytes: progress.bytes), .report(.finished(bytes: progress.bytes)),
             ]
-        case .parked, .streaming, .ended: return []
+        case .parked, .streaming, .undecided, .ended: return []
         }
     }
 
@@ -163,8 +173,12 @@ struct StreamMachine {
         case .streaming(let progress):
             state = .ended
             return [.cutDownload(code), .cutUpload, .report(.cut(code, bytes: progress.bytes))]
+        // There is nobody any more who waits for the answer.
+        case .undecided(_, bytes: _, hasUpload: true, until: _):
+            state = .ended
+            return [.cutUpload]
         // The whole body is here: a sender that leaves now only misses the answer.
-        case .parked, .finishing, .ended: return []
+        case .parked, .finishing, .undecided, .ended: return []
         }
     }
 
@@ -176,41 +190,67 @@ struct StreamMachine {
             return [
                 .cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: progress.bytes)),
             ]
-        case .parked, .finishing, .ended: return []
+        case .parked, .finishing, .undecided, .ended: return []
         }
     }
 
     /// The receiver's connection ended before the body did.
-    mutating func downloadCut() -> [Action] { end(limits.gone, refusing: false) }
+    mutating func downloadCut(now: NIODeadline) -> [Action] { broke(limits.gone, now: now) }
 
-    /// Whoever keeps the transfers has ended this one.
-    mutating func aborted(_ code: FailureCode) -> [Action] { end(code, refusing: true) }
-
-    /// Some time has passed. `receiver` is nil when the kernel would not tell.
-    mutating func ticked(receiver: ReceiverState?, now: NIODeadline) -> [Action] {
+    /// Whoever keeps the transfers says how this one ended.
+    mutating func ended(_ outcome: TransferOutcome) -> [Action] {
+        let code: FailureCode =
+            switch outcome {
+            case .failed(let code): code
+            // Whoever has everything has no use for a download.
+            case .delivered: .cancelled
+            }
+        func answer(_ bytes: UInt64) -> Action {
+            outcome == .delivered ? .answerUpload(bytes: bytes) : .refuseUpload(code)
+        }
         switch state {
-        case .parked(let until): return now >= until ? end(.expired, refusing: true) : []
-        case .streaming(var progress):
-            if let code = lapse(&progress, receiver, now) { return end(code, refusing: true) }
-            state = .streaming(progress)
-            return []
-        case .finishing(var progress):
-            if let code = receiverLapse(&progress, receiver, now) { return end(code, refusing: true) }
-            state = .finishing(progress)
-            return []
+        case .parked:
+            state = .ended
+            return [.refuseDownload(code), .report(.cut(code, bytes: 0))]
+        case .streaming(let progress), .finishing(let progress):
+            state = .ended
+            return [.cutDownload(code), answer(progress.bytes), .report(.cut(code, bytes: progress.bytes))]
+        case .undecided(_, let bytes, let hasUpload, until: _):
+            state = .ended
+            return hasUpload ? [answer(bytes)] : []
         case .ended: return []
         }
     }
 
-    private mutating func end(_ code: FailureCode, refusing: Bool) -> [Action] {
+    /// Some time has passed. `receiver` is nil when the kernel would not tell.
+    mutating func ticked(receiver: ReceiverState?, now: NIODeadline) -> [Action] {
+        switch state {
+        case .parked(let until): return now >= until ? ended(.failed(.expired)) : []
+        case .streaming(var progress):
+            if let code = lapse(&progress, receiver, now) { return broke(code, now: now) }
+            state = .streaming(progress)
+            return []
+        case .finishing(var progress):
+            if let code = receiverLapse(&progress, receiver, now) { return broke(code, now: now) }
+            state = .finishing(progress)
+            return []
+        case .undecided(let code, bytes: _, hasUpload: _, let until):
+            return now >= until ? ended(.failed(code)) : []
+        case .ended: return []
+        }
+    }
+
+    /// It cannot go on, for a reason found here.
+    private mutating func broke(_ code: FailureCode, now: NIODeadline) -> [Action] {
+        let until = now + limits.verdict
         switch state {
         case .parked:
-            state = .ended
-            return (refusing ? [.refuseDownload(code)] : []) + [.report(.cut(code, bytes: 0))]
+            state = .undecided(code, bytes: 0, hasUpload: false, until: until)
+            return [.report(.cut(code, bytes: 0))]
         case .streaming(let progress), .finishing(let progress):
-            state = .ended
-            return [.cutDownload(code), .refuseUpload(code), .report(.cut(code, bytes: progress.bytes))]
-        case .ended: return []
+            state = .undecided(code, bytes: progress.bytes, hasUpload: true, until: until)
+            return [.cutDownload(code), .report(.cut(code, bytes: progress.bytes))]
+        case .undecided, .ended: return []
         }
     }
 
@@ -244,7 +284,7 @@ struct StreamMachine {
         let hasSomethingToTake: Bool
         switch state {
         case .finishing: hasSomethingToTake = true
-        case .parked, .streaming, .ended: hasSomethingToTake = progress.isBlocked
+        case .parked, .streaming, .undecided, .ended: hasSomethingToTake = progress.isBlocked
         }
         if !hasSomethingToTake { progress.lastTaken = now }
         return limits.stall.map { now - progress.lastTaken >= $0 } ?? false ? .stalled : nil

@@ -40,9 +40,9 @@ final class StreamTable: StreamControl {
     /// Where `stream` is; nil when this process holds none.
     func place(of stream: StreamKey) -> Place? { places.withLock { $0[stream] } }
 
-    func abort(_ stream: StreamKey, code: FailureCode) {
+    func end(_ stream: StreamKey, _ outcome: TransferOutcome) {
         guard let place = place(of: stream) else { return }
-        place.loop.execute { place.stream().abort(code) }
+        place.loop.execute { place.stream().end(outcome) }
     }
 
     func abortAll(of home: NodeID, code: FailureCode) {

@@ -33,8 +33,9 @@ protocol StreamControl: Sendable {
     /// How many streams there are here.
     var count: Int { get }
 
-    /// Cuts whatever halves of `stream` are attached here, telling both ends `code`. Harmless when there are none.
-    func abort(_ stream: StreamKey, code: FailureCode)
+    /// Ends whatever halves of `stream` are attached here, telling both ends how the transfer ended. Harmless when there
+    /// are none.
+    func end(_ stream: StreamKey, _ outcome: TransferOutcome)
 
     /// Cuts every stream whose home is `home`.
     func abortAll(of home: NodeID, code: FailureCode)

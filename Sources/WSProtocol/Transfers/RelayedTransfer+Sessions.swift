@@ -65,7 +65,7 @@ extension RelayedTransfer {
         case .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
         case .waiting, .ringing, .accepted, .parked, .streaming, .streamed, .broken: break
         }
-        let abort: [TransferAction] = receiver == nil ? [] : [.abortStream(code)]
+        let abort: [TransferAction] = receiver == nil ? [] : [.endStream(.failed(code))]
         if session == sender {
             return end(.failed(code), [.answer(session, request)] + failPending(code, by: .peer) + abort)
         }
@@ -98,12 +98,14 @@ extension RelayedTransfer {
         switch state {
         case .accepted:
             return end(
-                .delivered, [.answer(session, request), .tellDelivered(payload), .abortStream(.cancelled)])
+                .delivered, [.answer(session, request), .tellDelivered(payload), .endStream(.delivered)])
         case .parked, .streaming:
             state = .confirmed(receiver: session, payload, deadline: now + timers.straggler)
             return [.answer(session, request)]
         // A receiver that has everything may close its stream before the byte path is done with it.
-        case .streamed, .broken: return end(.delivered, [.answer(session, request), .tellDelivered(payload)])
+        case .streamed: return end(.delivered, [.answer(session, request), .tellDelivered(payload)])
+        case .broken:
+            return end(.delivered, [.answer(session, request), .tellDelivered(payload), .endStream(.delivered)])
         case .waiting, .ringing, .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
         }
     }
@@ -127,10 +129,10 @@ extension RelayedTransfer {
             guard session == sender || session == receiver else { return [] }
             return fail(why == .closed ? cause : why.ofReceiver, except: session)
         case .confirmed(let receiver, let payload, deadline: _):
-            if session == sender { return end(.delivered, [.abortStream(.senderGone)]) }
+            if session == sender { return end(.delivered, [.endStream(.delivered)]) }
             // What the receiver came for is done.
             guard session == receiver else { return [] }
-            return end(.delivered, [.tellDelivered(payload), .abortStream(.receiverGone)])
+            return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
         case .ended: return []
         }
     }

@@ -47,7 +47,8 @@ extension RelayedTransfer {
             return []
         case .accepted, .parked, .streaming: return fail(code)
         // The receiver has everything: what broke was only the way it was being told to stop.
-        case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
+        case .confirmed(receiver: _, let payload, deadline: _):
+            return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
         case .waiting, .ringing, .streamed, .broken, .ended: return []
         }
     }
@@ -58,7 +59,7 @@ extension RelayedTransfer {
         switch state {
         case .ringing, .accepted, .parked, .streamed: return fail(.expired)
         case .confirmed(receiver: _, let payload, deadline: _):
-            return end(.delivered, [.tellDelivered(payload), .abortStream(.stalled)])
+            return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
         case .broken(receiver: _, let code, deadline: _): return fail(code)
         case .waiting, .streaming, .ended: return []
         }

@@ -136,7 +136,7 @@ package struct RelayedTransfer: Sendable {
     mutating func fail(_ code: FailureCode, except gone: SessionID? = nil) -> [TransferAction] {
         var actions: [TransferAction] = sender == gone ? [] : [.failSender(code, by: .relay)]
         actions += failPending(code, by: .relay, except: gone)
-        if receiver != nil { actions.append(.abortStream(code)) }
+        if receiver != nil { actions.append(.endStream(.failed(code))) }
         return end(.failed(code), actions)
     }
 

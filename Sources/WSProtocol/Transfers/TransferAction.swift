@@ -23,13 +23,13 @@ package enum TransferAction: Hashable, Sendable {
     case failSender(FailureCode, by: ServerMessage.Failed.Party)
     /// Tell a receiver that the transfer, or only its ring, is over.
     case failReceiver(SessionID, FailureCode, by: ServerMessage.Failed.Party)
-    /// Cut whatever streams are attached.
-    case abortStream(FailureCode)
+    /// End whatever halves of the stream are attached, and answer them with how the transfer ended.
+    case endStream(TransferOutcome)
     /// Forget the transfer and its tokens.
     case end(TransferOutcome)
 }
 
-/// How a transfer ended.
+/// How a transfer ended: the one word that both the messages and the answers of the streams give.
 package enum TransferOutcome: Hashable, Sendable {
     case delivered
     case failed(FailureCode)

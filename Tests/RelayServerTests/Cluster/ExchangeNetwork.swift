@@ -167,7 +167,7 @@ struct ExchangeNetwork {
             case .send(let session, let message): said[session, default: []].append(message)
             case .close: break
             case .tell(let other, let message): links[Link(from: node, to: other), default: []].append(message)
-            case .abortStream(let stream, _): aborted[node, default: []].append(stream)
+            case .endStream(let stream, _): aborted[node, default: []].append(stream)
             case .abortStreams: break
             case .announce(let announcement): announce(announcement, at: node)
             case .transferEnded: break

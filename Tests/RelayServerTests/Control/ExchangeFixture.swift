@@ -93,7 +93,8 @@ func words(_ actions: [ExchangeAction]) -> [String] {
         case .send(let session, .offered(let offered)): "\(session.number):\(offered.state.rawValue)"
         case .send(let session, let message): "\(session.number):\(message.kind.rawValue)"
         case .close(let session, let code): "\(session.number):close.\(code.rawValue)"
-        case .abortStream(_, let code): "abort.\(code.rawValue)"
+        case .endStream(_, .failed(let code)): "abort.\(code.rawValue)"
+        case .endStream(_, .delivered): "abort.delivered"
         case .tell(let node, let message): "\(node):\(word(message))"
         case .abortStreams(let home, let code): "abort.\(home).\(code.rawValue)"
         case .transferEnded, .announce: nil
@@ -119,7 +120,8 @@ func word(_ message: NodeMessage) -> String {
     case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
     case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"
     case .stream(transfer: _, _, url: _): "stream"
-    case .abort(transfer: _, let code): "abort.\(code.rawValue)"
+    case .abort(transfer: _, .failed(let code)): "abort.\(code.rawValue)"
+    case .abort(transfer: _, .delivered): "abort.delivered"
     }
 }
 

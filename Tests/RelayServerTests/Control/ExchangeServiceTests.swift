@@ -53,11 +53,11 @@ private final class HastySink: SessionSink {
 
 /// Remembers what it was asked to cut.
 private final class RecordingStreams: StreamControl {
-    let aborted = Mutex<[FailureCode]>([])
+    let ended = Mutex<[TransferOutcome]>([])
     let count = 0
 
     func abortAll(of home: NodeID, code: FailureCode) {}
-    func abort(_: StreamKey, code: FailureCode) { aborted.withLock { $0.append(code) } }
+    func end(_: StreamKey, _ outcome: TransferOutcome) { ended.withLock { $0.append(outcome) } }
 }
 
 @Suite struct ExchangeServiceTests {
@@ -174,7 +174,7 @@ private final class RecordingStreams: StreamControl {
         #expect(try await service.claim(token, as: .download, on: loop).get()?.stream.transfer == transfer)
         #expect(try await service.claim(token, as: .download, on: loop).get() == nil)
         service.handle(.sessionClosed(alice))
-        #expect(streams.aborted.withLock { $0 } == [.senderGone])
+        #expect(streams.ended.withLock { $0 } == [.failed(.senderGone)])
     }
 
     @Test func aStopWaitsForWhatIsRunning() throws {

@@ -24,16 +24,18 @@ import WSProtocol
         #expect(machine.isEnded)
     }
 
-    enum Phase: CaseIterable { case parked, streaming, finishing, ended }
+    enum Phase: CaseIterable { case parked, streaming, finishing, undecided, undecidedWithoutUpload, ended }
     enum Event: CaseIterable {
-        case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, aborted, ticked
+        case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, failed, delivered, ticked,
+            overdue
     }
 
     /// What each event does in each phase, with 5 bytes forwarded where bytes flow.
     private static func expected(_ phase: Phase, _ event: Event) -> [StreamMachine.Action] {
         switch (phase, event) {
         case (.parked, .joined): [.startDownload(length: nil), .startUpload, .report(.joined)]
-        case (.streaming, .joined), (.finishing, .joined), (.ended, .joined): [.refuseUpload(.receiverGone)]
+        case (.streaming, .joined), (.finishing, .joined), (.undecided, .joined), (.ended, .joined):
+            [.refuseUpload(.receiverGone)]
         case (.streaming, .completed): [.finishDownload]
         case (.finishing, .flushed): [.closeDownload, .answerUpload(bytes: 5), .report(.finished(bytes: 5))]
         case (.streaming, .uploadCut): [.cutDownload(.senderGone), .cutUpload, .report(.cut(.senderGone, bytes: 5))]
@@ -41,10 +43,20 @@ import WSProtocol
             [.cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: 5))]
         case (.parked, .downloadCut): [.report(.cut(.receiverGone, bytes: 0))]
         case (.streaming, .downloadCut), (.finishing, .downloadCut):
-            [.cutDownload(.receiverGone), .refuseUpload(.receiverGone), .report(.cut(.receiverGone, bytes: 5))]
-        case (.parked, .aborted): [.refuseDownload(.cancelled), .report(.cut(.cancelled, bytes: 0))]
-        case (.streaming, .aborted), (.finishing, .aborted):
-            [.cutDownload(.cancelled), .refuseUpload(.cancelled), .report(.cut(.cancelled, bytes: 5))]
+            [.cutDownload(.receiverGone), .report(.cut(.receiverGone, bytes: 5))]
+        case (.undecided, .uploadCut): [.cutUpload]
+        case (.parked, .failed), (.parked, .delivered):
+            [
+                .refuseDownload(event == .failed ? .noSpace : .cancelled),
+                .report(.cut(event == .failed ? .noSpace : .cancelled, bytes: 0)),
+            ]
+        case (.streaming, .failed), (.finishing, .failed):
+            [.cutDownload(.noSpace), .refuseUpload(.noSpace), .report(.cut(.noSpace, bytes: 5))]
+        case (.streaming, .delivered), (.finishing, .delivered):
+            [.cutDownload(.cancelled), .answerUpload(bytes: 5), .report(.cut(.cancelled, bytes: 5))]
+        case (.undecided, .failed): [.refuseUpload(.noSpace)]
+        case (.undecided, .delivered): [.answerUpload(bytes: 5)]
+        case (.undecided, .overdue): [.refuseUpload(.receiverGone)]
         default: []
         }
     }
@@ -65,11 +77,30 @@ import WSProtocol
                 case .malformed: actions = machine.uploadMalformed()
                 case .uploadCut: actions = machine.uploadCut()
                 case .downloadCut: actions = machine.downloadCut()
-                case .aborted: actions = machine.aborted(.cancelled)
+                case .failed: actions = machine.ended(.failed(.noSpace))
+                case .delivered: actions = machine.ended(.delivered)
                 case .ticked: actions = machine.ticked(receiver: nil, now: Self.start + .seconds(1))
+                case .overdue: actions = machine.ticked(receiver: nil, now: Self.start + .seconds(2))
                 }
                 #expect(actions == Self.expected(phase, event), "\(phase) \(event)")
             }
+        }
+    }
+
+    /// Whoever cut it may be about to say why: the answer is the one that the message gives, and comes in any case.
+    @Test func aSenderWhoComesToABrokenStreamHearsHowTheTransferEnded() {
+        for outcome in [TransferOutcome.failed(.noSpace), .delivered, nil] {
+            let machine = Driver(in: .undecidedWithoutUpload)
+            #expect(machine.joined(length: 7, now: Self.start) == [])
+            #expect(!machine.forwarded(7), "it has nowhere to go")
+            let answer =
+                outcome.map { machine.ended($0) } ?? machine.ticked(receiver: nil, now: Self.start + .seconds(2))
+            switch outcome {
+            case .failed(let code)?: #expect(answer == [.refuseUpload(code)])
+            case .delivered?: #expect(answer == [.answerUpload(bytes: 0)])
+            case nil: #expect(answer == [.refuseUpload(.receiverGone)])
+            }
+            #expect(machine.isEnded)
         }
     }
 
@@ -88,7 +119,9 @@ import WSProtocol
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(30)) == [])
         #expect(machine.forwarded(100))
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(59)) == [])
-        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(60)).contains(.refuseUpload(.stalled)))
+        #expect(
+            machine.ticked(receiver: nil, now: Self.start + .seconds(60)).contains(
+                .report(.cut(.stalled, bytes: machine.bytes))))
     }
 
     @Test func aSenderThatIsHeldBackIsNotTheSlowOne() {
@@ -99,7 +132,9 @@ import WSProtocol
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(61)) == [])
         // From the first look without any hold it has all the time there is.
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(90)) == [])
-        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(91)).contains(.refuseUpload(.stalled)))
+        #expect(
+            machine.ticked(receiver: nil, now: Self.start + .seconds(91)).contains(
+                .report(.cut(.stalled, bytes: machine.bytes))))
     }
 
     @Test func aReceiverThatTakesNothingIsEndedAfterAMinute() {
@@ -109,7 +144,9 @@ import WSProtocol
             let still = Receiver(acknowledged: 9, hasUnacknowledged: false, sinceAcknowledgement: .seconds(1))
             #expect(machine.ticked(receiver: still, now: Self.start + .seconds(5)) == [])
             #expect(machine.ticked(receiver: still, now: Self.start + .seconds(64)) == [])
-            #expect(machine.ticked(receiver: still, now: Self.start + .seconds(65)).contains(.refuseUpload(.stalled)))
+            #expect(
+                machine.ticked(receiver: still, now: Self.start + .seconds(65)).contains(
+                    .report(.cut(.stalled, bytes: machine.bytes))))
         }
     }
 
@@ -130,7 +167,9 @@ import WSProtocol
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(1)) == [])
         #expect(machine.forwarded(30 * 1024 - 1))
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(30)) == [])
-        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(31)).contains(.refuseUpload(.stalled)))
+        #expect(
+            machine.ticked(receiver: nil, now: Self.start + .seconds(31)).contains(
+                .report(.cut(.stalled, bytes: machine.bytes))))
     }
 
     @Test func aSenderThatBringsJustEnoughGoesOn() {
@@ -148,7 +187,9 @@ import WSProtocol
         let gone = Receiver(acknowledged: 1, hasUnacknowledged: true, sinceAcknowledgement: .seconds(14))
         #expect(machine.ticked(receiver: pausing, now: Self.start + .seconds(5)) == [])
         #expect(machine.ticked(receiver: quiet, now: Self.start + .seconds(5)) == [])
-        #expect(machine.ticked(receiver: gone, now: Self.start + .seconds(5)).contains(.refuseUpload(.receiverGone)))
+        #expect(
+            machine.ticked(receiver: gone, now: Self.start + .seconds(5)).contains(
+                .report(.cut(.receiverGone, bytes: 5))))
     }
 
     /// A machine in a given phase, behind a reference, so that expectations can feed it.
@@ -158,11 +199,19 @@ import WSProtocol
         init(in phase: Phase) {
             machine = StreamMachine(now: start)
             if phase == .parked { return }
+            if phase == .undecidedWithoutUpload {
+                _ = machine.downloadCut(now: start)
+                return
+            }
             _ = machine.joined(length: nil, now: start)
             _ = machine.forwarded(5)
             if phase == .streaming { return }
             _ = machine.uploadCompleted()
             if phase == .finishing { return }
+            if phase == .undecided {
+                _ = machine.downloadCut(now: start)
+                return
+            }
             _ = machine.downloadFlushed()
         }
 
@@ -176,8 +225,9 @@ import WSProtocol
         func downloadFlushed() -> [StreamMachine.Action] { machine.downloadFlushed() }
         func uploadMalformed() -> [StreamMachine.Action] { machine.uploadMalformed() }
         func uploadCut() -> [StreamMachine.Action] { machine.uploadCut(.senderGone) }
-        func downloadCut() -> [StreamMachine.Action] { machine.downloadCut() }
-        func aborted(_ code: FailureCode) -> [StreamMachine.Action] { machine.aborted(code) }
+        func downloadCut() -> [StreamMachine.Action] { machine.downloadCut(now: start) }
+        func ended(_ outcome: TransferOutcome) -> [StreamMachine.Action] { machine.ended(outcome) }
+        var bytes: UInt64 { machine.forwardedBytes }
         func ticked(receiver: Receiver?, now: NIODeadline) -> [StreamMachine.Action] {
             machine.ticked(receiver: receiver, now: now)
         }

@@ -109,7 +109,7 @@ import WSProtocol
     @Test func answersBothHalvesWhenTheTransferIsEndedByOthers() async throws {
         try await StreamLayout.oneNode.withNodes { nodes in
             let (transfer, _, download) = try await nodes.down.parked()
-            nodes.down.services.streams.abort(StreamKey(home: .alone, transfer: transfer), code: .cancelled)
+            nodes.down.services.streams.end(StreamKey(home: .alone, transfer: transfer), .failed(.cancelled))
             let answer = try await download.everything()
             #expect(answer.hasPrefix("HTTP/1.1 502 "))
             #expect(answer.contains("\"cancelled\""))

@@ -72,7 +72,8 @@ private func word(_ action: TransferAction) -> String {
     case .tellDelivered: "delivered"
     case .failSender(let code, let party): "sender:\(code.rawValue):\(party.rawValue)"
     case .failReceiver(_, let code, let party): "receiver:\(code.rawValue):\(party.rawValue)"
-    case .abortStream(let code): "abort:\(code.rawValue)"
+    case .endStream(.failed(let code)): "abort:\(code.rawValue)"
+    case .endStream(.delivered): "close"
     case .end(.delivered): "end"
     case .end(.failed(let code)): "end:\(code.rawValue)"
     }
@@ -148,29 +149,29 @@ private enum Event: String, CaseIterable {
         case .progressByStranger: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
         case .delivered:
             [
-                "?", "?", "ok delivered abort:cancelled end > ended", "ok > confirmed", "ok > confirmed", "?",
-                "ok delivered end > ended", "?", "ok delivered end > ended",
+                "?", "?", "ok delivered close end > ended", "ok > confirmed", "ok > confirmed", "?",
+                "ok delivered end > ended", "?", "ok delivered close end > ended",
             ]
         case .deliveredByStranger: ["?", "?", "?", "?", "?", "?", "?", "?", "?"]
         case .senderClosed:
             [
                 "end:sender_gone > ended", "receiver:sender_gone:relay end:sender_gone > ended", gone, gone, gone,
-                "abort:sender_gone end > ended", gone, "-", left,
+                "close end > ended", gone, "-", left,
             ]
         case .receiverClosed:
             [
-                "-", "offered:waiting > waiting", lost, lost, lost, "delivered abort:receiver_gone end > ended", lost,
+                "-", "offered:waiting > waiting", lost, lost, lost, "delivered close end > ended", lost,
                 "-", lost,
             ]
         case .strangerClosed: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
         case .parked: ["-", "-", "upload > parked", "-", "-", "-", "-", "-", "-"]
         case .joined: ["-", "-", "-", "> streaming", "-", "-", "-", "-", "-"]
         case .finished: ["-", "-", "-", "> streamed", "> streamed", "delivered end > ended", "-", "-", "-"]
-        case .cut: ["-", "-", stalled, stalled, stalled, "delivered end > ended", "-", "-", "-"]
+        case .cut: ["-", "-", stalled, stalled, stalled, "delivered close end > ended", "-", "-", "-"]
         case .deadline:
             [
                 "-", "sender:expired:relay receiver:expired:relay end:expired > ended", expired, expired, "-",
-                "delivered abort:stalled end > ended", expired, "-", unexplained,
+                "delivered close end > ended", expired, "-", unexplained,
             ]
         case .tooEarly: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
         }

@@ -58,7 +58,8 @@ extension NodeMessage: Codable {
             guard url == nil || event == .downloadParked else { throw fields.problem("an address that nobody needs") }
             return .stream(transfer: try fields.get("transfer"), event, url: url)
         case .abort:
-            return .abort(transfer: try fields.get("transfer"), code: try fields.get("code"))
+            let code: FailureCode? = try fields.find("code")
+            return .abort(transfer: try fields.get("transfer"), code.map { .failed($0) } ?? .delivered)
         }
     }
 
@@ -109,7 +110,8 @@ extension NodeMessage: Codable {
         case .stream(_, let event, let url):
             for (key, value) in event.fields { try put(key, value) }
             if let url { try put("url", url) }
-        case .abort(_, let code): try put("code", code)
+        case .abort(_, .failed(let code)): try put("code", code)
+        case .abort(_, .delivered): break
         }
     }
 }

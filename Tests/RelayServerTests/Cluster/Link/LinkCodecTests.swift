@@ -57,7 +57,8 @@ import WSProtocol
             .stream(transfer: transfer, .joined),
             .stream(transfer: transfer, .finished(bytes: 4096)),
             .stream(transfer: transfer, .cut(.receiverGone, bytes: 1024)),
-            .abort(transfer: transfer, code: .cancelled),
+            .abort(transfer: transfer, .failed(.cancelled)),
+            .abort(transfer: transfer, .delivered),
         ]
     }
 
@@ -68,7 +69,7 @@ import WSProtocol
             .welcome(.init(node: b, incarnation: incB, received: 0)),
             .welcome(.init(node: b, incarnation: incB, received: nil)),
         ]
-        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(22)]
+        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(23)]
     }
 
     /// The examples of the document, in its order.
@@ -107,8 +108,10 @@ import WSProtocol
     }
 
     private static func isAllowed(_ mutation: String, in example: String) -> Bool {
-        // A claim may be denied, a node need not have an own address nor be about to stop; a client's request is as strict as clients' messages are.
+        // A claim may be denied, a transfer delivered; a node need not have an own address nor be about to stop; a client's
+        // request is as strict as messages of clients are.
         (example.contains("claimed") && ["-transfer", "-download"].contains(mutation))
+            || (example.contains("abort") && mutation == "-code")
             || (example.contains(#""request":{"#) && mutation == "+unknown")
             || ["-toIncarnation", "-received", "-url", "-stopping"].contains(mutation)
     }

@@ -109,7 +109,9 @@ struct ModelWorld {
             case .close(let session, _):
                 if let client = client(of: session) { clients[client].isLeaving = true }
             case .tell(let other, let message): tell(message, from: node, to: Self.index(of: other))
-            case .abortStream(let stream, let code): cutPipes(at: node, code) { $0.stream == stream }
+            case .endStream(let stream, let outcome):
+                let code: FailureCode = if case .failed(let code) = outcome { code } else { .cancelled }
+                cutPipes(at: node, code) { $0.stream == stream }
             case .abortStreams(let home, let code): cutPipes(at: node, code) { $0.stream.home == home }
             case .announce(let announcement): announce(announcement, at: node)
             case .transferEnded: break
