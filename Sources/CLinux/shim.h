@@ -3,6 +3,7 @@
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 
+#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -15,6 +16,14 @@ static inline int CLinux_rename_noreplace(int directory, const char *from, const
 // fallocate(2) with FALLOC_FL_KEEP_SIZE, from the start of the file.
 static inline int CLinux_reserve(int file, off_t length) {
     return (int)syscall(SYS_fallocate, file, 1, (off_t)0, length);
+}
+
+// Declared here as in glibc 2.34 and later.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+
+// Makes the child close every descriptor from `first` on, whatever opened it.
+static inline int CLinux_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
 
 #endif
