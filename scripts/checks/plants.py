@@ -87,6 +87,7 @@ PLANTS = (
     ("python", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n" + "    pass\n" * 61),
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),
+    ("links", "docs/architecture.md", "`Transfer/Planted`\n"),
     ("endings", "docs/planted.md", "no line feed"),
     ("endings", "docs/planted.md", "a blank at the end \n"),
 )

@@ -107,7 +107,8 @@ def python(tree):
 
 
 def links(tree):
-    """Links between the documents, and the tests they name, lead somewhere."""
+    """Links between the documents, and the tests and sources they name, lead somewhere."""
+    sources = " ".join(path for path in tree.paths if path.startswith(("Sources/", "Tests/", "docs/", "scripts/")))
     for path in tree.paths:
         if not path.endswith(".md"):
             continue
@@ -123,6 +124,9 @@ def links(tree):
             test = "Tests/" + match.group(1)
             if test not in tree.paths or not re.search(rf"\b(?:def|func) {match.group(2)}\b", tree.text(test)):
                 yield path, line_of(text, match.start()), f"there is no such test: {match.group(0)}"
+        for match in re.finditer(r"`([A-Z]\w+(?:/[A-Z][\w+]*)+)`", text) if path == "docs/architecture.md" else ():
+            if not re.search(rf"/{re.escape(match.group(1))}[./]", sources):
+                yield path, line_of(text, match.start()), f"there is no such folder or file: {match.group(0)}"
 
 
 def endings(tree):
