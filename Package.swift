@@ -58,6 +58,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "CommandLineInterface",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strictWithC
+        ),
+        .target(
             name: "WebSocketTransport",
             dependencies: [
                 "WSProtocol",
@@ -69,7 +74,8 @@ let package = Package(
         .executableTarget(
             name: "RelayServer",
             dependencies: [
-                "CProcess", "RedisTransport", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CProcess", "CommandLineInterface", "RedisTransport", "TLSTransport", "WSProtocol",
+                "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -84,7 +90,7 @@ let package = Package(
         .executableTarget(
             name: "RelayClient",
             dependencies: [
-                "CLinux", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CLinux", "CommandLineInterface", "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -113,6 +119,14 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CommandLineInterfaceTests",
+            dependencies: [
+                "CommandLineInterface", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
         ),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Dispatch
+import CommandLineInterface
+import Glibc
 import NIOPosix
 import TLSTransport
 
@@ -26,7 +27,7 @@ struct Client: Sendable {
         server = options.server ?? environment[.server]
         authorities = options.authorities ?? environment[.ca]
         let mode = Reporter.mode(
-            json: options.json, quiet: options.quiet, isTerminal: StandardStreams.isErrorTerminal,
+            json: options.json, quiet: options.quiet, isTerminal: StandardStream.isTerminal(STDERR_FILENO),
             environment: environment.variables
         )
         reporter = Reporter(
@@ -89,6 +90,7 @@ struct Client: Sendable {
             defer { signals.stop() }
             try await body(client)
             client.reporter.finish()
+            if client.reporter.hasLostOutput { throw ExitCode(ExitStatus.inputOutput.rawValue) }
         } catch let error as ExitCode {
             reporter?.finish()
             throw error

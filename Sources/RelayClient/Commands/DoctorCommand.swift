@@ -18,7 +18,7 @@ struct DoctorCommand: AsyncParsableCommand {
             let passed = NIOLockedValueBox<Set<ConnectionStep>>([])
             let isJSON = global.json
             let show: @Sendable (ConnectionStep, String, Bool) -> Void = { step, text, isGood in
-                Self.show(step, text, isGood: isGood, isJSON: isJSON)
+                client.reporter.answer(Self.line(step, text, isGood: isGood, isJSON: isJSON))
             }
             do {
                 let profile = try client.profile()
@@ -56,12 +56,11 @@ struct DoctorCommand: AsyncParsableCommand {
         var text: String
     }
 
-    private static func show(_ step: ConnectionStep, _ text: String, isGood: Bool, isJSON: Bool) {
+    private static func line(_ step: ConnectionStep, _ text: String, isGood: Bool, isJSON: Bool) -> String {
         guard isJSON else {
             let name = step.rawValue + String(repeating: " ", count: max(0, 12 - step.rawValue.utf8.count))
-            return StandardStreams.printLine("\(name)\(isGood ? "OK      " : "FAILED  ")\(text)")
+            return "\(name)\(isGood ? "OK      " : "FAILED  ")\(text)"
         }
-        guard let line = JSONLine.text(of: Line(step: step.rawValue, ok: isGood, text: text)) else { return }
-        StandardStreams.printLine(line)
+        return JSONLine.text(of: Line(step: step.rawValue, ok: isGood, text: text)) ?? ""
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
+import Glibc
 import WSProtocol
 
 /// `relay-client receive`.
@@ -49,7 +51,11 @@ struct ReceiveCommand: AsyncParsableCommand {
                     status: .refused
                 )
             }
-            if output == "-", StandardStreams.isOutputTerminal {
+            if output == "-", StandardStream.isClosed() {
+                throw CommandError(
+                    "standard output is closed; redirect it, or name a folder with --output", status: .cannotCreate)
+            }
+            if output == "-", StandardStream.isTerminal(STDOUT_FILENO) {
                 throw CommandError("standard output is a terminal; redirect it, or name a folder", status: .usage)
             }
             let target: ReceiveOutput =

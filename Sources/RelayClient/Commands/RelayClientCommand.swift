@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Glibc
+import CommandLineInterface
 
 /// The program.
 @main
@@ -17,10 +17,10 @@ struct RelayClientCommand: AsyncParsableCommand {
               relay-client doctor
 
             Exit statuses: 0 done; 64 usage; 65 what arrived is not what was sent; 66 the input cannot be read; 69 relay or \
-            peer not reachable, or gone; 73 the output cannot be created; 74 reading or writing failed, or no room; \
+            peer not reachable, or gone; 73 the output cannot be created; 74 reading or writing failed, standard output included, or no room; \
             75 gave up waiting or retrying; 76 protocol error; 77 refused or not allowed; 78 configuration; 130 interrupted.
             """,
-        version: ClientAgent.text,
+        version: "relay-client \(ClientAgent.version)",
         subcommands: [
             LoginCommand.self, SendCommand.self, ReceiveCommand.self, WhoamiCommand.self, DoctorCommand.self,
         ]
@@ -28,19 +28,12 @@ struct RelayClientCommand: AsyncParsableCommand {
 
     /// Runs the program with the command line's arguments.
     static func main() async {
+        // Before anything here changes them.
+        _ = InheritedSignals.ignored
+        StandardStream.secure()
         do {
-            var command = try parseAsRoot(ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst())))
-            if var command = command as? any AsyncParsableCommand {
-                try await command.run()
-            } else {
-                try command.run()
-            }
-        } catch  where exitCode(for: error) == .validationFailure {
-            // The parser quotes arguments as they are, and an argument may hold anything.
-            let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
-            let text = Array(lines.map { DisplayName.line(String($0)) + "\n" }.joined().utf8)
-            _ = unsafe text.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
-            exit(withError: ExitCode.validationFailure)
+            let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
+            try await Program.run(Self.self, arguments: arguments) { DisplayName.line($0) }
         } catch {
             exit(withError: error)
         }

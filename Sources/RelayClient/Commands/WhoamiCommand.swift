@@ -25,16 +25,16 @@ struct WhoamiCommand: AsyncParsableCommand {
             let relay = try client.relay(of: profile)
             let fingerprint = profile.fingerprint?.description ?? ""
             guard global.json else {
-                StandardStreams.printLine("name         \(profile.name)")
-                StandardStreams.printLine("relay        \(relay)")
-                StandardStreams.printLine("fingerprint  \(fingerprint)")
+                client.reporter.answer("name         \(profile.name)")
+                client.reporter.answer("relay        \(relay)")
+                client.reporter.answer("fingerprint  \(fingerprint)")
                 return
             }
             let answer = Answer(
                 name: profile.name.rawValue, server: relay.description, fingerprint: fingerprint,
                 profile: profile.directory
             )
-            if let line = JSONLine.text(of: answer) { StandardStreams.printLine(line) }
+            if let line = JSONLine.text(of: answer) { client.reporter.answer(line) }
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
 import Glibc
 import NIOCore
 import NIOPosix
@@ -29,6 +30,8 @@ final class Reporter: Sendable {
     private struct State {
         var renderer: any ReportRenderer
         var ticking: RepeatedTask?
+        /// Whether something for standard output could not be written.
+        var hasLostOutput = false
     }
 
     /// - Parameters:
@@ -78,6 +81,14 @@ final class Reporter: Sendable {
         show { renderer, now, columns in renderer.render(report, now: now, columns: columns) }
     }
 
+    /// Writes a line that the command was run for to standard output, whatever the mode.
+    func answer(_ line: String) {
+        show { _, _, _ in RenderedText(standardOutput: line + "\n") }
+    }
+
+    /// Whether standard output lacks something: the command has not done what it was run for.
+    var hasLostOutput: Bool { state.withLock(\.hasLostOutput) }
+
     /// Clears the terminal's last line for a question; until ``release()`` nothing is drawn.
     func hold() {
         show { renderer, _, _ in renderer.hold() }
@@ -101,8 +112,17 @@ final class Reporter: Sendable {
     private func show(_ render: (inout any ReportRenderer, NIODeadline, Int) -> RenderedText) {
         state.withLock { state in
             let text = render(&state.renderer, .now(), columns())
-            Self.write(text.standardOutput, to: output)
-            Self.write(text.standardError, to: errors)
+            if !state.hasLostOutput {
+                do throws(StandardStream.Lost) {
+                    try StandardStream.write(text.standardOutput, to: output)
+                } catch {
+                    // Transfers go on; what would be written from here on has a gap before it, and is left out too.
+                    state.hasLostOutput = true
+                    try? StandardStream.write("\(error)\n", to: errors)
+                }
+            }
+            // The person who watched may be gone.
+            try? StandardStream.write(text.standardError, to: errors)
         }
     }
 
@@ -112,14 +132,5 @@ final class Reporter: Sendable {
             return Defaults.terminalColumns
         }
         return Int(size.ws_col)
-    }
-
-    private static func write(_ text: String, to descriptor: Int32) {
-        guard !text.isEmpty else { return }
-        var text = text
-        text.withUTF8 { bytes in
-            // Whoever watched may be gone; the transfer goes on.
-            try? unsafe SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: descriptor)
-        }
     }
 }

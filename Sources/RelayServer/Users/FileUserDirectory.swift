@@ -69,6 +69,11 @@ final class FileUserDirectory: UserAdministration {
         return (code, expires)
     }
 
+    func withdraw(_ code: InvitationCode) async throws {
+        guard let digest = code.digest else { return }
+        try await change { registry, _ in registry.withdraw(digest) }
+    }
+
     /// All users, in the order of their names.
     func users() -> [User] {
         registry.withLock { Array($0.users.values) }.sorted { $0.name.rawValue < $1.name.rawValue }

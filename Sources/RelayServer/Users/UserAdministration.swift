@@ -6,6 +6,8 @@ import WSProtocol
 protocol UserAdministration: UserDirectory {
     /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.
     func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime)
+    /// Takes an invitation back; nothing happens when there is none with this code.
+    func withdraw(_ code: InvitationCode) async throws
     /// At most `limit` users in the order of their names, from the one behind `after` on (nil: from the first), and
     /// whether these are the last.
     func users(after: PeerName?, limit: Int) async throws -> (users: [User], isLast: Bool)

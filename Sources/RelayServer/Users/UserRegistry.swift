@@ -78,6 +78,9 @@ struct UserRegistry: Hashable, Sendable {
         return .invited
     }
 
+    /// Takes an invitation back, if it is there.
+    mutating func withdraw(_ invitation: InvitationDigest) { invitations[invitation] = nil }
+
     /// Frees `name` for another key. Returns false when nobody has it.
     mutating func remove(_ name: PeerName) -> Bool { users.removeValue(forKey: name) != nil }
 

@@ -62,6 +62,15 @@ struct AdminSocketTests {
                 return
             }
             #expect(code.rawValue.utf8.count >= 22)
+            let spare = try await client.ask(.invite(name: nil, lifetime: 60))
+            guard case .invited(let lost, _) = spare else {
+                Issue.record("\(spare)")
+                return
+            }
+            #expect(users.counts().invitations == 2)
+            #expect(try await client.ask(.withdraw(code: lost)) == .withdrawn)
+            #expect(try await client.ask(.withdraw(code: lost)) == .withdrawn)
+            #expect(users.counts().invitations == 1)
             let key = SigningKey.random()
             _ = try await users.register(alice, key: key, exchangeKey: .random(), invitation: nil)
             #expect(try await client.users().map(\.name) == [alice])

@@ -231,6 +231,12 @@ extension RedisUserDirectory: UserAdministration {
         return (code, UnixTime(seconds: seconds))
     }
 
+    func withdraw(_ code: InvitationCode) async throws {
+        guard let digest = code.digest else { return }
+        _ = try await ask(
+            UserScripts.withdraw, [ClusterKeys.invitation(digest), ClusterKeys.invitations], [digest.rawValue])
+    }
+
     func users(after: PeerName?, limit: Int) async throws -> (users: [User], isLast: Bool) {
         let reply = try await ask(
             UserScripts.page, [ClusterKeys.users], [ClusterKeys.userPrefix, after?.rawValue ?? "", "\(limit)"]

@@ -98,6 +98,14 @@ enum UserScripts {
             """
     )
 
+    /// Takes an invitation back. KEYS invitation, invitations. ARGV digest.
+    static let withdraw = RedisScript(
+        """
+        redis.call('ZREM', KEYS[2], ARGV[1])
+        return redis.call('DEL', KEYS[1])
+        """
+    )
+
     /// A page of users, of one moment.
     ///
     /// KEYS users. ARGV prefix of users, the name before the first or nothing, how many.

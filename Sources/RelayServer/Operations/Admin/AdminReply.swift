@@ -6,6 +6,8 @@ import WSProtocol
 enum AdminReply: Hashable, Sendable, Codable {
     case status(status: ServerStatus)
     case invited(code: InvitationCode, expires: UnixTime)
+    /// The invitation is good for nothing any more.
+    case withdrawn
     /// A page of users; `isLast` when there are no more after it.
     case users(users: [User], isLast: Bool)
     case removed(name: PeerName)

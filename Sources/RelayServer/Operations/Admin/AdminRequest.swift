@@ -7,6 +7,8 @@ enum AdminRequest: Hashable, Sendable, Codable {
     case status
     /// An invitation for `name` (nil: any), good for `lifetime` seconds.
     case invite(name: PeerName?, lifetime: Int64)
+    /// Take an invitation back that was not passed on.
+    case withdraw(code: InvitationCode)
     /// The users whose names come after `after` (nil: from the first), one page of them.
     case users(after: PeerName?)
     case remove(name: PeerName)

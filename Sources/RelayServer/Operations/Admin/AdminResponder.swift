@@ -21,6 +21,9 @@ struct AdminResponder: Sendable {
             case .invite(let name, let lifetime):
                 let invitation = try await users.invite(name, lifetime: lifetime)
                 return .invited(code: invitation.code, expires: invitation.expires)
+            case .withdraw(let code):
+                try await users.withdraw(code)
+                return .withdrawn
             case .users(let after):
                 let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
                 return .users(users: page.users, isLast: page.isLast)

@@ -28,7 +28,7 @@ struct CheckCommand: AsyncParsableCommand {
             LogSink.standardError.write(
                 "warning: every user of this machine may read \(path), a file with a secret: chmod 600 it\n")
         }
-        print("the configuration is good")
+        try Answer.write("the configuration is good")
     }
 
     private static func validate(_ settings: ServerConfiguration) throws(OperatorError) {

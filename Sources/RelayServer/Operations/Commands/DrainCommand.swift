@@ -16,6 +16,6 @@ struct DrainCommand: AsyncParsableCommand {
         let reply = try await state.client().ask(.drain)
         guard case .draining(let transfers, let seconds) = reply else { throw AdminClient.unexpected }
         let count = transfers == 1 ? "1 transfer runs" : "\(transfers) transfers run"
-        print("draining: \(count); the server ends after that, in \(seconds) s at the latest")
+        try Answer.write("draining: \(count); the server ends after that, in \(seconds) s at the latest")
     }
 }

@@ -13,7 +13,8 @@ struct InviteCommand: AsyncParsableCommand {
               relay-server invite                       good for any one name, for 24 hours
               relay-server invite alice --expires 7d    good for the name alice only, for a week
 
-            The code is the only thing on standard output. The relay keeps no copy: if it is lost, make another.
+            The code is the only thing on standard output. The relay keeps no copy: if it is lost, make another. If \
+            it cannot be printed, it is taken back.
             """
     )
 
@@ -31,10 +32,19 @@ struct InviteCommand: AsyncParsableCommand {
 
     func run() async throws {
         let name = try name.map { try PeerName.argument($0) }
-        let reply = try await state.client().ask(.invite(name: name, lifetime: expires.seconds))
+        let client = try state.client()
+        let reply = try await client.ask(.invite(name: name, lifetime: expires.seconds))
         guard case .invited(let code, let expires) = reply else { throw AdminClient.unexpected }
         let until = LogTime(seconds: Int(clamping: expires.seconds), milliseconds: 0)
-        print(code.rawValue)
+        do {
+            try Answer.write(code.rawValue)
+        } catch {
+            // An invitation that the operator does not have must not be good for anybody else.
+            guard case .withdrawn? = try? await client.ask(.withdraw(code: code)) else {
+                throw OperatorError(error.status, "\(error.message); the invitation stays good until \(until)")
+            }
+            throw OperatorError(error.status, "\(error.message); the invitation was taken back: make another")
+        }
         LogSink.standardError.write("good once, for \(name?.rawValue ?? "any name"), until \(until)\n")
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 import Glibc
 
 /// The command line of `relay-server`.
@@ -33,13 +34,10 @@ struct RelayServerCommand: AsyncParsableCommand {
 
     /// Runs the command line's command, and turns what it throws into one line and an exit code.
     static func main() async {
+        StandardStream.secure()
         do {
-            var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
-            }
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            try await Program.run(Self.self, arguments: arguments) { TextEscape.escape($0) }
         } catch let error as OperatorError {
             LogSink.standardError.write("relay-server: \(error)\n")
             Glibc.exit(error.status.rawValue)

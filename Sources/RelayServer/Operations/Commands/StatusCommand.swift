@@ -24,7 +24,7 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let reply = try await state.client().ask(.status)
         guard case .status(let status) = reply else { throw AdminClient.unexpected }
-        print(json ? try Self.json(status) : Self.lines(status))
+        try Answer.write(json ? try Self.json(status) : Self.lines(status))
     }
 
     private static func json(_ status: ServerStatus) throws -> String {

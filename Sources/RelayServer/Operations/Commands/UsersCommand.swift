@@ -21,7 +21,8 @@ struct UsersCommand: AsyncParsableCommand {
         @OptionGroup var state: StateOptions
 
         func run() async throws {
-            for user in try await state.client().users() { print("\(user.name)\t\(user.key)") }
+            let users = try await state.client().users()
+            for user in users { try Answer.write("\(user.name)\t\(user.key)") }
         }
     }
 
@@ -47,7 +48,7 @@ struct UsersCommand: AsyncParsableCommand {
         func run() async throws {
             let reply = try await state.client().ask(.remove(name: try PeerName.argument(name)))
             guard case .removed(let name) = reply else { throw AdminClient.unexpected }
-            print("\(name) is free")
+            try Answer.write("\(name) is free")
         }
     }
 }

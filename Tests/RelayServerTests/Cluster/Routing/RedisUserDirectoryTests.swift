@@ -80,6 +80,10 @@ struct RedisUserDirectoryTests {
             let brief = try await a.users.invite(nil, lifetime: 1).code
             try await eventually("its end") { await a.users.counts() == (users: 1, invitations: 1) }
             #expect(try await register(carol, key, exchange[0], brief) == .badInvitation)
+            let lost = try await a.users.invite(nil, lifetime: 3600).code
+            try await b.users.withdraw(lost)
+            #expect(try await register(carol, key, exchange[0], lost) == .badInvitation)
+            #expect(await a.users.counts() == (users: 1, invitations: 1))
             // What is not a user is nobody's, and yet not free.
             try await redis.command("SET", "relay:user:carol", "nonsense")
             #expect(try await register(carol, key, exchange[0], forAny) == .nameTaken)
