@@ -16,8 +16,8 @@ struct OfferMemory: Sendable {
     struct Interrupted: Hashable, Sendable {
         /// As it was shown.
         let label: TransferLabel
-        /// What to say about it if it is not made again; nil when that was said already.
-        let problem: Problem?
+        /// What to say about it if it is not made again.
+        let problem: Problem
         /// When it is forgotten.
         let until: NIODeadline
     }
@@ -26,6 +26,8 @@ struct OfferMemory: Sendable {
     struct Problem: Hashable, Sendable {
         let code: String
         let message: String
+        /// What a program ends with because of it.
+        let status: ExitStatus
     }
 
     /// What is known about an offer.
@@ -41,7 +43,7 @@ struct OfferMemory: Sendable {
     private var order: [Key] = []
 
     /// An accepted offer's transfer broke at `now`.
-    mutating func interrupted(_ key: Key, _ label: TransferLabel, _ problem: Problem?, now: NIODeadline) {
+    mutating func interrupted(_ key: Key, _ label: TransferLabel, _ problem: Problem, now: NIODeadline) {
         set(
             key,
             .accepted(Interrupted(label: label, problem: problem, until: now + Defaults.interruptedOfferLifetime))

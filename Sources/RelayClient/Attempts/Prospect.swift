@@ -40,6 +40,16 @@ enum Prospect: Hashable, Sendable {
         }
     }
 
+    /// How the relay ended a transfer, or why it did not take one. What only the network, or the relay itself, has caused
+    /// may go well the next time, and the control connection is as good as before.
+    init(ending code: FailureCode) {
+        switch code {
+        case .receiverGone, .senderGone, .stalled, .expired, .unknownTransfer, .transferExists:
+            self = .passing(after: .zero, elsewhere: false)
+        default: self.init(code)
+        }
+    }
+
     /// There is no control connection, or no data connection.
     ///
     /// - Parameter hasWorked: whether this program was logged in before. If not, the address may simply be wrong, and
@@ -69,7 +79,7 @@ enum Prospect: Hashable, Sendable {
         switch (failure, cause) {
         case (.cut, .connection(let error)?): self.init(error, hasWorked: true)
         case (.cut, _): self = .elsewhere
-        case (.refused(_, let code?), _): self.init(code)
+        case (.refused(_, let code?), _): self.init(ending: code)
         case (.refused(_, nil), _): self = .final
         }
     }
@@ -93,23 +103,6 @@ enum Prospect: Hashable, Sendable {
         case .failed(let code, by: .relay): self.init(code)
         case .unanswered: self = hasStarted ? .final : .elsewhere
         case .delivered, .failed(_, by: .peer), .unreadable, .cancelled: self = .final
-        }
-    }
-
-    /// How a transfer ended for its receiver.
-    ///
-    /// - Parameter lost: why the control connection ended, if it did.
-    init(_ outcome: ReceiveMachine.Outcome, stream: StreamError?, lost: ConnectionError?) {
-        switch outcome {
-        case .connectionLost: self = lost.map { Prospect($0, hasWorked: true) } ?? .elsewhere
-        case .broken(let failure):
-            self = lost.map { Prospect($0, hasWorked: true) } ?? Prospect(failure, cause: stream)
-        case .refused(let code): self.init(code)
-        // Our own stream was cut while we are still here.
-        case .failed(.receiverGone, by: .relay): self = .elsewhere
-        case .failed(let code, by: .relay): self.init(code)
-        case .unanswered: self = .elsewhere
-        case .received, .declined, .failed(_, by: .peer), .notStored, .cancelled: self = .final
         }
     }
 }

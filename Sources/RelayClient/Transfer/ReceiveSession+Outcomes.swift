@@ -18,19 +18,24 @@ extension ReceiveSession {
             tidyUp(reception)
             let prospect = Prospect(outcome, stream: reception.cause as? StreamError, lost: reception.lost)
             if prospect.isPassing, ending == nil, interrupted(reception, failure) {
-                if case .refused = outcome { isLeavingNode = true }
-                return
-            }
-            report(failure, of: reception)
-            keepConsent(to: reception, outcome)
-            // What went out to standard output cannot be taken back, and nothing may follow half a content there. An
-            // offer that nobody had taken is nothing that could have been received once.
-            let isSpoilt = reception.sink.map { !$0.isRepeatable } ?? false
-            if isSpoilt || settings.isOnce && (reception.sink != nil || reception.cause is FileError) {
-                hasReported = true
-                end(.failure(failure))
+                if case (.refused, .passing(_, elsewhere: true)) = (outcome, prospect) { isLeavingNode = true }
+            } else {
+                failed(reception, failure)
             }
         }
+    }
+
+    /// A transfer is over for good.
+    private mutating func failed(_ reception: Reception, _ failure: any Error) {
+        report(failure, of: reception)
+        let wasAccepted = reception.sink != nil || recalled(reception) != nil
+        if let key = reception.key { memory.forget(key) }
+        // What went out to standard output cannot be taken back, and nothing may follow half a content there. An offer that
+        // nobody had taken is nothing that could have been received once.
+        let isSpoilt = reception.sink.map { !$0.isRepeatable } ?? false
+        guard isSpoilt || settings.isOnce && (wasAccepted || reception.cause is FileError) else { return }
+        hasReported = true
+        end(.failure(failure))
     }
 
     /// A transfer broke for a reason that may pass: remembers what was accepted. False when it is over all the same.
@@ -38,30 +43,33 @@ extension ReceiveSession {
         let label = reception.label
         guard let sink = reception.sink else {
             // It is offered again, or it is not; what was decided about it stays so.
-            if !recalls(reception) { link.reporter.report(.withdrawn(label.transfer)) }
+            if recalled(reception) == nil { link.reporter.report(.withdrawn(label.transfer)) }
             return true
         }
         guard sink.isRepeatable, let key = reception.key else { return false }
         let problem = problem(failure)
+        // One line for each break, however many tries come to nothing before bytes flow again.
+        let isNews = recalled(reception)?.problem != problem
         memory.interrupted(key, label, problem, now: .now())
-        link.reporter.report(.interrupted(label.transfer, message: problem.message))
+        if isNews { link.reporter.report(.interrupted(label.transfer, message: problem.message)) }
         return true
     }
 
-    /// Whether an earlier transfer of the same is remembered.
-    private func recalls(_ reception: Reception) -> Bool {
-        guard let key = reception.key else { return false }
-        return memory.recall(key, name: reception.label.name, size: reception.label.size) != nil
+    /// What is remembered of an earlier transfer of the same that broke.
+    private func recalled(_ reception: Reception) -> OfferMemory.Interrupted? {
+        guard let key = reception.key,
+            case .accepted(let entry)? = memory.recall(key, name: reception.label.name, size: reception.label.size)
+        else { return nil }
+        return entry
     }
 
-    /// A sender who went may only have lost its connection: the same offer, made again, needs no second question.
-    private mutating func keepConsent(to reception: Reception, _ outcome: ReceiveMachine.Outcome) {
-        switch outcome {
-        case .failed(.senderGone, by: .relay), .broken:
-            guard let key = reception.key, reception.sink?.isRepeatable == true else { return }
-            memory.interrupted(key, reception.label, nil, now: .now())
-        case .received, .declined, .refused, .failed, .notStored, .cancelled, .unanswered, .connectionLost: break
-        }
+    /// What broke has not come again, for so long that it will not.
+    mutating func forgotten(_ interrupted: OfferMemory.Interrupted) {
+        let problem = interrupted.problem
+        link.reporter.report(.failed(interrupted.label.transfer, code: problem.code, message: problem.message))
+        guard settings.isOnce else { return }
+        hasReported = true
+        end(.failure(CommandError(problem.message, status: problem.status)))
     }
 
     /// The sender of something that was here already has been told, or could not be.
@@ -87,7 +95,7 @@ extension ReceiveSession {
             errand { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
         }
         guard settings.isOnce else { return }
-        if !isConfirmed, reception.lost != nil, reception.key != nil {
+        if !isConfirmed, !reception.isEndedByPeer, reception.key != nil {
             // The sender comes back to hear of it.
             staysUntil = .now() + Defaults.confirmationPatience
         } else {
@@ -111,7 +119,8 @@ extension ReceiveSession {
             case is ConnectionError: FailureCode.receiverGone
             default: Self.code(of: error)
             }
-        return OfferMemory.Problem(code: code.rawValue, message: CommandError(error).description)
+        let said = CommandError(error)
+        return OfferMemory.Problem(code: code.rawValue, message: said.description, status: said.status)
     }
 
     /// Stops what runs for it, and removes the part file once nothing writes to it any more.

@@ -122,8 +122,7 @@ struct ReceiveSession {
     private mutating func deadlinePassed(now: NIODeadline) {
         for id in receptions.keys { step(id) { $0.deadlinePassed(now: now) } }
         for forgotten in memory.expire(now: now) {
-            guard let problem = forgotten.problem else { continue }
-            link.reporter.report(.failed(forgotten.label.transfer, code: problem.code, message: problem.message))
+            self.forgotten(forgotten)
         }
         if let presenceDeadline, presenceDeadline <= now {
             self.presenceDeadline = nil
@@ -209,6 +208,7 @@ struct ReceiveSession {
 
     private mutating func received(_ message: ServerMessage) {
         if case .start(let start) = message { receptions[start.transfer]?.tokenExpires = start.expires }
+        if case .failed(let failed) = message, failed.by == .peer { receptions[failed.transfer]?.isEndedByPeer = true }
         switch message {
         case .ring(let ring): rung(ring)
         case .ok(let ok) where ok.id == presenceID: present()

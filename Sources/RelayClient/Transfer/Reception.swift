@@ -26,6 +26,8 @@ struct Reception {
     var cause: (any Error)?
     /// Why the control connection ended meanwhile, if it did.
     var lost: ConnectionError?
+    /// Whether the other client has ended it: then it does not come again.
+    var isEndedByPeer = false
     /// What it comes down to, when an earlier transfer has brought it: then nothing is received, only confirmed.
     var known: ContentSummary?
 

@@ -59,8 +59,9 @@ package struct ReceiveMachine: Hashable, Sendable {
         case accepting(deadline: NIODeadline)
         case downloading
         /// Everything came; it is being verified and stored. `outcome` is what to report if that fails and something
-        /// else had ended the transfer before.
-        case storing(outcome: Outcome?)
+        /// else had ended the transfer before. What only the network has ended is stored all the same: its sender comes
+        /// again, and is told that it is here.
+        case storing(outcome: Outcome?, isAbandoned: Bool = false)
         /// `delivered` is out, without an answer.
         case reporting(deadline: NIODeadline)
         /// The download broke; the reason may still come.
@@ -128,10 +129,13 @@ package struct ReceiveMachine: Hashable, Sendable {
             return finish(.cancelled, telling: .cancelled)
         case .downloading:
             return finish(.cancelled, telling: .cancelled, cutting: true)
-        case .storing(nil):
-            state = .storing(outcome: .cancelled)
+        case .storing(nil, isAbandoned: _):
+            state = .storing(outcome: .cancelled, isAbandoned: true)
             return [cancel(.cancelled), .abandon]
-        case .storing(.some):
+        case .storing(.some, isAbandoned: false):
+            state = .storing(outcome: .cancelled, isAbandoned: true)
+            return [.abandon]
+        case .storing(.some, isAbandoned: true):
             return []
         case .reporting:
             return finish(.received(isConfirmed: false))
@@ -189,10 +193,11 @@ package struct ReceiveMachine: Hashable, Sendable {
         switch state {
         case .deciding, .accepting, .broken: return finish(outcome)
         case .downloading: return finish(outcome, cutting: true)
-        case .storing(nil):
-            state = .storing(outcome: outcome)
-            return [.abandon]
-        case .storing(.some): return []
+        case .storing(nil, isAbandoned: _):
+            let isDecided = if case .failed(_, by: .peer) = outcome { true } else { false }
+            state = .storing(outcome: outcome, isAbandoned: isDecided)
+            return isDecided ? [.abandon] : []
+        case .storing(.some, isAbandoned: _): return []
         case .reporting: return finish(.received(isConfirmed: false))
         case .finished: return []
         }
@@ -225,10 +230,10 @@ package struct ReceiveMachine: Hashable, Sendable {
     /// The file has its final name; `payload` is for the sender.
     package mutating func stored(_ payload: Payload, now: NIODeadline) -> [Action] {
         switch state {
-        case .storing(nil):
+        case .storing(nil, isAbandoned: _):
             state = .reporting(deadline: now + timeouts.answer)
             return [.send(.delivered(.init(id: conclusionID, transfer: ring.transfer, payload: payload)))]
-        case .storing(.some):
+        case .storing(.some, isAbandoned: _):
             return finish(.received(isConfirmed: false))
         case .deciding, .accepting, .downloading, .reporting, .broken, .finished:
             return []
@@ -241,8 +246,8 @@ package struct ReceiveMachine: Hashable, Sendable {
         let code = code.isClients ? code : .cannotWrite
         switch state {
         case .downloading: return finish(.notStored(code), telling: code, cutting: true)
-        case .storing(nil): return finish(.notStored(code), telling: code)
-        case .storing(let outcome?): return finish(outcome)
+        case .storing(nil, isAbandoned: _): return finish(.notStored(code), telling: code)
+        case .storing(let outcome?, isAbandoned: _): return finish(outcome)
         case .deciding, .accepting, .reporting, .broken, .finished: return []
         }
     }

@@ -12,7 +12,7 @@ import WSProtocol
     private let other: OfferMemory.Key
     private let label: TransferLabel
     private let summary = ContentSummary(size: 7, digest: [UInt8](repeating: 1, count: 32))
-    private let problem = OfferMemory.Problem(code: "receiver_gone", message: "cut")
+    private let problem = OfferMemory.Problem(code: "receiver_gone", message: "cut", status: .unreachable)
 
     init() throws {
         let identity = OfferIdentity.random()

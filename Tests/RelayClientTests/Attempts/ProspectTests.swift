@@ -95,7 +95,8 @@ import WSProtocol
         #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
         // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
         #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
-        #expect(prospect(.broken(.refused(status: 502, code: .receiverGone))) == .final)
+        #expect(
+            prospect(.broken(.refused(status: 502, code: .receiverGone))) == .passing(after: .zero, elsewhere: false))
         // The relay stops, and cuts the receiver a moment before the sender's own connection.
         #expect(prospect(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
         #expect(prospect(.unanswered) == .elsewhere)
@@ -110,7 +111,9 @@ import WSProtocol
         #expect(prospect(.cancelled) == .final)
     }
 
-    @Test func aReceiverKeepsWhatTheRelaysTroubleBroke() {
+    @Test func aReceiverKeepsWhatOnlyTheNetworkOrTheRelayBroke() {
+        // The connection is as good as before.
+        let again = Prospect.passing(after: .zero, elsewhere: false)
         let lost = ConnectionError(closed: 1001, reason: .peer(""), relay: relay)
         func prospect(
             _ outcome: ReceiveMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
@@ -120,15 +123,19 @@ import WSProtocol
         #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
         #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
         #expect(prospect(.broken(StreamError.silent.failure(as: .download)), stream: .silent) == .elsewhere)
-        #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == .final)
+        #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == again)
         #expect(prospect(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
-        #expect(prospect(.failed(.senderGone, by: .relay)) == .final)
-        #expect(prospect(.failed(.receiverGone, by: .relay)) == .elsewhere)
         #expect(prospect(.failed(.draining, by: .relay)) == .elsewhere)
         #expect(prospect(.refused(.draining)) == .elsewhere)
-        #expect(prospect(.refused(.unknownTransfer)) == .final)
         #expect(prospect(.unanswered) == .elsewhere)
         for code in FailureCode.allCases {
+            let isBroken = [
+                .senderGone, .receiverGone, .stalled, .expired, .unknownTransfer, .transferExists,
+            ].contains(code)
+            for outcome in [ReceiveMachine.Outcome.failed(code, by: .relay), .refused(code)] {
+                #expect(prospect(outcome) == (isBroken ? again : Prospect(code)), "\(code)")
+                #expect(prospect(outcome).isPassing == (isBroken || Self.passing.contains(code)), "\(code)")
+            }
             #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
             #expect(prospect(.notStored(code)) == .final, "\(code)")
             #expect(prospect(.declined(code)) == .final, "\(code)")

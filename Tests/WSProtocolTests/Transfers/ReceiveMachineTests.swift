@@ -20,6 +20,7 @@ import WSProtocol
     static let acknowledged: Step = { $0.acknowledged() }
     static let refused: Step = { $0.refused(.unknownTransfer) }
     static let failed: Step = { $0.failed(.senderGone, by: .relay) }
+    static let ended: Step = { $0.failed(.timedOut, by: .peer) }
     static let cancelled: Step = { $0.cancelledByUser() }
     static let lost: Step = { $0.connectionLost() }
     static let late: Step = { $0.deadlinePassed(now: Samples.after(100_000)) }
@@ -93,7 +94,7 @@ import WSProtocol
         }
         for step in [Self.failed, Self.lost] {
             var machine = try Self.machine(after: [Self.accept, Self.started, Self.downloaded])
-            #expect(step(&machine) == [.abandon])
+            #expect(step(&machine) == [], "the sender comes again, and is told that it is here")
             #expect(Self.stored(&machine) == [.report(.received(isConfirmed: false))])
         }
     }
@@ -103,6 +104,11 @@ import WSProtocol
         #expect(Self.cancelled(&machine) == [Self.cancel(.cancelled), .abandon])
         #expect(Self.lost(&machine) == [])
         #expect(Self.unstored(&machine) == [.report(.cancelled)])
+        var ended = try Self.machine(after: [Self.accept, Self.started, Self.downloaded])
+        #expect(Self.ended(&ended) == [.abandon])
+        #expect(Self.unstored(&ended) == [.report(.failed(.timedOut, by: .peer))])
+        var lost = try Self.machine(after: [Self.accept, Self.started, Self.downloaded, Self.lost])
+        #expect(Self.unstored(&lost) == [.report(.connectionLost)])
     }
 
     @Test func reasonOfABrokenDownloadIsWaitedFor() throws {
@@ -145,36 +151,41 @@ import WSProtocol
     static let events: [(name: String, run: Step)] = [
         ("accept", accept), ("decline", decline), ("started", started), ("downloaded", downloaded), ("broken", broken),
         ("stored", stored), ("unstored", unstored), ("acknowledged", acknowledged), ("refused", refused),
-        ("failed", failed), ("cancelled", cancelled), ("lost", lost), ("late", late), ("early", early),
+        ("failed", failed), ("ended", ended), ("cancelled", cancelled), ("lost", lost), ("late", late),
+        ("early", early),
     ]
 
     static let states: [(name: String, steps: [Step], cells: String)] = [
-        ("deciding", [], "accept decline!declined - - - - - - - !failed decline!cancelled !lost - -"),
+        ("deciding", [], "accept decline!declined - - - - - - - !failed !failed decline!cancelled !lost - -"),
         (
             "accepting", [accept],
-            "- - download - - - - - !refused !failed cancel!cancelled !lost !unanswered -"
+            "- - download - - - - - !refused !failed !failed cancel!cancelled !lost !unanswered -"
         ),
         (
             "downloading", [accept, started],
-            "- - - - - - cancel,cut!notStored - - cut!failed cancel,cut!cancelled cut!lost - -"
+            "- - - - - - cancel,cut!notStored - - cut!failed cut!failed cancel,cut!cancelled cut!lost - -"
         ),
         (
             "storing", [accept, started, downloaded],
-            "- - - - - delivered cancel!notStored - - abandon cancel,abandon abandon - -"
+            "- - - - - delivered cancel!notStored - - - abandon cancel,abandon - - -"
         ),
         (
-            "abandoning", [accept, started, downloaded, failed],
-            "- - - - - !received? !failed - - - - - - -"
+            "storing for the next try", [accept, started, downloaded, failed],
+            "- - - - - !received? !failed - - - - abandon - - -"
+        ),
+        (
+            "abandoning", [accept, started, downloaded, ended],
+            "- - - - - !received? !failed - - - - - - - -"
         ),
         (
             "reporting", [accept, started, downloaded, stored],
-            "- - - - - - - !received !received? !received? !received? !received? !received? -"
+            "- - - - - - - !received !received? !received? !received? !received? !received? !received? -"
         ),
         (
             "broken", [accept, started, broken],
-            "- - - - - - - - - !failed cancel!cancelled !broken cancel!broken -"
+            "- - - - - - - - - !failed !failed cancel!cancelled !broken cancel!broken -"
         ),
-        ("finished", [lost], "- - - - - - - - - - - - - -"),
+        ("finished", [lost], "- - - - - - - - - - - - - - -"),
     ]
 
     @Test func everyCellOfStateAndEvent() throws {
