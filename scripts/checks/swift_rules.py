@@ -21,11 +21,6 @@ LOG_CALL = re.compile(r"\b\w*[lL]og(?:ger)?\s*\.\s*(?:trace|debug|info|notice|wa
 # What comes with Swift.
 SYSTEM_MODULES = {"Foundation", "FoundationEssentials", "Glibc", "Synchronization", "Testing", "Dispatch", "Musl", "Darwin"}
 
-# Folders that still depend on each other in a circle. The list may only get shorter.
-KNOWN_CIRCLES = {
-    "TLSTransport": {"Context", "Session"},
-}
-
 # Construct, and where it is allowed all the same.
 FORBIDDEN = (
     ("try!", r"\btry\s*!", ()),
@@ -232,14 +227,11 @@ def circles(tree):
     for target in sorted({path.split("/")[1] for path in tree.swift("Sources/")}):
         uses = folder_uses(tree, target)
         circular = {folder for folder in uses if folder in reachable(uses, folder)}
-        known = KNOWN_CIRCLES.get(target, set())
-        for folder in sorted(circular - known):
+        for folder in sorted(circular):
             for other in sorted(set(uses[folder]) & circular):
                 name, path, line = uses[folder][other]
                 if folder in reachable(uses, other):
                     yield path, line, f"{name} is of {other}, which depends on {folder}: a circle"
-        for folder in sorted(known - circular):
-            yield "scripts/checks/swift_rules.py", 0, f"{target}/{folder} is in no circle any more: take it out of KNOWN_CIRCLES"
 
 
 def folder_uses(tree, target):

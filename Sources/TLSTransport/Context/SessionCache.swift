@@ -12,6 +12,20 @@ final class SessionCache: Sendable {
         var order: [String] = []
     }
 
+    /// One connection's place in a cache: where the sessions go that its server lets it resume.
+    final class Slot {
+        private let cache: SessionCache
+        private let server: String
+
+        init(_ cache: SessionCache, server: String) {
+            self.cache = cache
+            self.server = server
+        }
+
+        /// Keeps a session, whose reference passes to the cache.
+        func keep(_ session: OpaquePointer) { unsafe cache.insert(session, for: server) }
+    }
+
     private let entries = Mutex(Entries())
 
     deinit {

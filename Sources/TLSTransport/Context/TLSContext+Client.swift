@@ -57,9 +57,8 @@ extension TLSContext {
                 let address = unsafe COpenSSL_SSL_get_app_data(ssl)
             else { return 0 }
             // 1 says that the reference this call came with is ours from now on.
-            return unsafe Unmanaged<TLSConnection>.fromOpaque(address)._withUnsafeGuaranteedRef {
-                unsafe $0.keep(session) ? 1 : 0
-            }
+            unsafe Unmanaged<SessionCache.Slot>.fromOpaque(address)._withUnsafeGuaranteedRef { unsafe $0.keep(session) }
+            return 1
         }
     }
 }

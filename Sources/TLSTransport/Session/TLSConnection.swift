@@ -16,8 +16,8 @@ package final class TLSConnection {
     let store = CiphertextStore()
     /// Whether memory that is not needed right now is given back.
     private(set) var releasesBuffers = false
-    /// Under which name the client's cache keeps the session; nil at a server.
-    private let cacheKey: String?
+    /// Where the client's cache keeps the session, which OpenSSL's callback is given; nil at a server.
+    private let slot: SessionCache.Slot?
     /// The SSL. Freed in `deinit`, before `store` and `context`, which it points to.
     private let ssl: OpaquePointer
 
@@ -26,7 +26,7 @@ package final class TLSConnection {
         unsafe self.ssl = try unsafe Self.makeSSL(context, over: store)
         self.context = context
         self.serverName = nil
-        self.cacheKey = nil
+        self.slot = nil
         unsafe SSL_set_accept_state(ssl)
     }
 
@@ -38,10 +38,11 @@ package final class TLSConnection {
         self.context = context
         self.serverName = serverName
         let key = port.map { "\(serverName):\($0)" } ?? "\(serverName)"
-        self.cacheKey = key
+        let slot = SessionCache.Slot(context.cache, server: key)
+        self.slot = slot
         unsafe SSL_set_connect_state(ssl)
         try expect(serverName)
-        unsafe _ = COpenSSL_SSL_set_app_data(ssl, Unmanaged.passUnretained(self).toOpaque())
+        unsafe _ = COpenSSL_SSL_set_app_data(ssl, Unmanaged.passUnretained(slot).toOpaque())
         unsafe context.cache.resume(key, on: ssl)
     }
 
@@ -81,13 +82,6 @@ package final class TLSConnection {
         guard isSet else {
             throw TLSError(.setupFailed, subject: name.description, detail: ErrorQueue.drain().text)
         }
-    }
-
-    /// Called by OpenSSL with a session that can be resumed later. Returns whether its reference was taken over.
-    func keep(_ session: OpaquePointer) -> Bool {
-        guard let cacheKey else { return false }
-        unsafe context.cache.insert(session, for: cacheKey)
-        return true
     }
 
     /// What one call of OpenSSL came to.
