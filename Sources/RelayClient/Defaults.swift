@@ -162,9 +162,6 @@ extension Defaults {
 
     // MARK: Transfers
 
-    /// How long the relay's answer is waited for whether the other side is still there. It comes at once from a relay that
-    /// is well, so that the end of a peer is told within a second all the same.
-    static let questionTimeout = TimeAmount.seconds(2)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
     /// Rings that are kept in mind at once: a relay rings for 128 offers at once, and offers of a lost relay are made

@@ -294,7 +294,7 @@ def test_a_file_that_shrinks_while_it_is_sent(relay, people, tmp_path, left):
         downloading = background(protocol.download, relay, start)
         # Told at once, and by the sender itself: not when the relay's patience ends.
         failed = bob.failed(transfer, 3)
-        assert (failed["code"], failed["by"]) == ("cannot_read", "peer"), failed
+        assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
         assert_one_line(sending.expect(IO, 3), "log.txt")
         assert downloading.result(5)[2] is False
 
@@ -313,6 +313,8 @@ def test_a_file_that_grows_while_it_is_sent(relay, people, tmp_path):
         _, _, whole = protocol.download(relay, start, got.append, timeout=10)
         # What was announced is not what there is: that is said, and whatever came does not look whole.
         assert not whole and sum(map(len, got)) <= records.length(1_000_000)
+        failed = bob.failed(transfer, 3)
+        assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
         assert_one_line(sending.expect(IO, 3), "log.txt", "changed")
 
 

@@ -56,7 +56,7 @@ def test_the_sender_goes_in_the_middle(people, large, how):
     assert len(receiving.err().strip().splitlines()) <= 12, receiving.err()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_receiver_goes_in_the_middle(people, large, how):
     alice, bob = people("alice", "bob")
     sending, receiving = halfway(alice, bob, large)
@@ -78,12 +78,39 @@ def test_the_sender_is_killed_when_half_is_through(people):
     assert receiving.running(), receiving.tail()
 
 
+def test_a_killed_receiver_is_waited_for_and_served_when_it_is_back(people, large):
+    alice, bob = people("alice", "bob")
+    digest = content.file(large / "film.mkv", "back", 200_000_000)
+    receiving = bob.receive()
+    sending = alice.send(bob, "--no-wait", large / "film.mkv")
+    until(lambda: content.largest(bob.inbox) >= 20_000_000, 30, "a part of the file")
+    receiving.signal(signal.SIGKILL)
+    sending.wait_for(rf'"film.mkv": the connection of {bob.name} was cut; sending again as soon as {bob.name} is back '
+                     r"\(until --timeout, 10 min\)", 5)
+    sending.wait_for(f"{bob.name} is not receiving now; waiting", 5)
+    receiving = bob.receive(ready=False)
+    sending.expect(0, 60)
+    receiving.expect(0, 5)
+    assert content.sha256(bob.inbox / "film.mkv") == digest
+    # The relay was there all the time.
+    assert "reconnecting" not in sending.err() and sending.err().count("was cut") == 1, sending.tail()
+
+
+def test_a_receiver_that_stays_away_ends_the_sender_at_its_timeout(people, large):
+    alice, bob = people("alice", "bob")
+    sending, receiving = halfway(alice, bob, large, send=("--timeout", "2s"))
+    receiving.signal(signal.SIGKILL)
+    sending.expect(75, 20)
+    assert f"{bob.name} did not accept in time; try again, or with a longer --timeout" in sending.err(), sending.tail()
+
+
 def test_the_receiver_is_killed_when_half_is_through(people):
     alice, bob = people("alice", "bob")
     sending, receiving, write = halves_by_the_byte(alice, bob)
     status, _ = one_second_after(lambda: receiving.signal(signal.SIGKILL), sending)
     os.close(write)
-    assert status > 0, sending.tail()
+    # What was read from standard input cannot be sent to whoever comes back.
+    assert status > 0 and "cannot be read a second time" in sending.err(), sending.tail()
     assert all(name.endswith(b".part") for name in bob.received()), bob.received()
 
 
@@ -91,11 +118,11 @@ def test_a_receiver_killed_after_the_last_byte_is_not_a_delivery(relay, people, 
     alice = people("alice")
     (tmp_path / "file").write_bytes(b"abc")
     with relay.session("bob", receiving=True) as bob:
-        sending = alice.send(bob.identity.name, tmp_path / "file")
+        sending = alice.send(bob.identity.name, "--timeout", "1s", tmp_path / "file")
         start = bob.accept(bob.ring()["transfer"])
         assert protocol.download(relay, start)[2]
-    status = sending.wait(3)
-    assert status > 0 and "delivered" not in sending.out(), sending.tail()
+    sending.expect(75, 15)
+    assert "\ndelivered" not in sending.err(), sending.tail()
 
 
 def test_a_sender_who_leaves_while_ringing_is_told_to_the_receiver(relay, people, tmp_path):
@@ -108,6 +135,24 @@ def test_a_sender_who_leaves_while_ringing_is_told_to_the_receiver(relay, people
             sending.signal(how)
             assert bob.failed(ring["transfer"], 1)["code"] in codes
             assert sending.wait(2) != 0
+
+
+def test_a_sender_whose_time_is_over_says_so_to_the_receiver(relay, people, tmp_path):
+    alice = people("alice")
+    (tmp_path / "file").write_bytes(b"abc")
+    with relay.session("bob", receiving=True) as bob:
+        sending = alice.send(bob.identity.name, "--timeout", "1s", tmp_path / "file")
+        failed = bob.failed(bob.ring()["transfer"], 15)
+        assert (failed["code"], failed["by"]) == ("timed_out", "peer"), failed
+        sending.expect(75, 5)
+    assert f"{bob.identity.name} did not accept in time" in sending.err(), sending.tail()
+
+
+def test_no_time_at_all_is_no_timeout(people, tmp_path):
+    alice = people("alice")
+    (tmp_path / "file").write_bytes(b"abc")
+    sending = alice.send("bob", "--timeout", "0", tmp_path / "file").expect(64, 10)
+    assert "--timeout leaves no time to send anything; write such as 30s, 10m or 24h" in sending.err(), sending.tail()
 
 
 def test_ctrl_c_of_a_sender_tells_the_receiver_that_it_was_cancelled(relay, people, large):

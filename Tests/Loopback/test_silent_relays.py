@@ -5,7 +5,7 @@ import pytest
 
 from harness.waiting import until
 
-UNREACHABLE = 69
+UNREACHABLE, GAVE_UP = 69, 75
 
 #: A wait shorter than the 10 s of a login: the end of the connection itself has to be noticed.
 AT_ONCE = 8
@@ -67,8 +67,9 @@ def test_silence_has_an_end(fake, alice, tmp_path):
     until(lambda: relay.endings == [], 10, "the next connection")
     doctor = alice.run("doctor", "--server", silent.url)
     sending = alice.send("bob", "--timeout", "2s", "--server", quiet.url, tmp_path / "file")
-    sending.expect(UNREACHABLE, AT_ONCE)
-    assert f"{quiet.url} does not answer" in sending.err(), sending.tail()
+    # A relay may answer later than in 2 s: that there was no more time is all that can be said.
+    sending.expect(GAVE_UP, AT_ONCE)
+    assert f"gave up after 2 s: {quiet.url} had not answered yet" in sending.err(), sending.tail()
     doctor.expect(UNREACHABLE, 20)
     assert f"login       FAILED  {silent.url} does not answer the login" in doctor.out(), doctor.tail()
     receiving.wait_for("reconnected", 20)

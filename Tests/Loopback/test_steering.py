@@ -96,10 +96,23 @@ def test_a_token_that_is_gone_after_503_leads_to_another_offer(fake, alice, tmp_
     assert relay.offers[0]["manifest"] == relay.offers[1]["manifest"]
 
 
-def test_an_answer_that_is_final_is_final(fake, alice, tmp_path):
-    relay = fake(answers=[(502, "receiver_gone", None)])
-    send(alice, relay, tmp_path).expect(69, 5)
+@pytest.mark.parametrize("code, status", [("declined", 77), ("no_space", 74), ("verification_failed", 65)])
+def test_what_the_receiver_said_is_final(fake, alice, tmp_path, code, status):
+    relay = fake(answers=[(502, code, None)])
+    send(alice, relay, tmp_path).expect(status, 15)
     assert len(relay.offers) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [(502, "receiver_gone"), (504, "stalled"), (504, "expired"), (403, "token_refused"), (500, "internal_error")]
+)
+def test_what_only_the_network_ended_is_offered_again(fake, alice, tmp_path, answer):
+    relay = fake(answers=[(*answer, None)])
+    send(alice, relay, tmp_path).expect(0, 30)
+    first, second = relay.offers
+    assert first["transfer"] != second["transfer"] and first["manifest"] == second["manifest"]
+    # Whoever has accepted once is waited for.
+    assert second["wait"] and relay.content == BODY
 
 
 def test_a_relay_that_is_busy_at_first_is_waited_for(fake, alice, tmp_path):
@@ -116,8 +129,9 @@ def test_an_offer_is_made_again_on_another_connection(fake, alice, tmp_path, cod
     assert len(relay.offers) == 2 and relay.logins == 2 and relay.content == BODY
 
 
-def test_a_limit_is_waited_for_on_the_same_connection(fake, alice, tmp_path):
-    relay = fake(refusals=["rate_limited"])
+@pytest.mark.parametrize("code", ["rate_limited", "too_many_transfers", "transfer_exists"])
+def test_a_limit_is_waited_for_on_the_same_connection(fake, alice, tmp_path, code):
+    relay = fake(refusals=[code])
     send(alice, relay, tmp_path).expect(0, 20)
     assert len(relay.offers) == 2 and relay.logins == 1 and relay.content == BODY
 
@@ -130,7 +144,7 @@ def test_refusals_without_end_end_at_the_timeout(fake, alice, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code, status", [("unknown_peer", 69), ("peer_offline", 69), ("transfer_exists", 76), ("not_now", 76)]
+    "code, status", [("unknown_peer", 69), ("peer_offline", 69), ("bad_message", 76), ("not_now", 76)]
 )
 def test_a_refusal_that_is_final_is_final(fake, alice, tmp_path, code, status):
     relay = fake(refusals=[code] * 2)

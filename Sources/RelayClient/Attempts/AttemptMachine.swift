@@ -24,6 +24,8 @@ struct AttemptMachine: Hashable, Sendable {
         case tryAgain(after: TimeAmount, attempt: Int)
         /// It might pass, but not in the time that there is.
         case giveUp
+        /// It has been cut as often as makes sense.
+        case tooOften
         /// Trying again is no use.
         case fail
     }
@@ -92,7 +94,7 @@ struct AttemptMachine: Hashable, Sendable {
         case .doubtful where failures > Defaults.quickTries: return end(.fail)
         case .doubtful: return tryAgain(after: .zero, until: until, now: now, using: &generator)
         case .passing(let after, elsewhere: _):
-            guard starts < Defaults.mostStarts else { return end(.giveUp) }
+            guard starts < Defaults.mostStarts else { return end(.tooOften) }
             return tryAgain(after: after, until: until, now: now, using: &generator)
         }
     }

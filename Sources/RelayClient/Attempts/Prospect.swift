@@ -86,23 +86,17 @@ enum Prospect: Hashable, Sendable {
 
     /// How a transfer ended for its sender.
     ///
-    /// - Parameters:
-    ///   - lost: why the control connection ended, if it did.
-    ///   - hasStarted: whether bytes have flowed.
-    init(
-        _ outcome: SendMachine.Outcome, stream: StreamError?, lost: ConnectionError?, hasStarted: Bool
-    ) {
+    /// - Parameter lost: why the control connection ended, if it did.
+    init(_ outcome: SendMachine.Outcome, stream: StreamError?, lost: ConnectionError?) {
         switch outcome {
         case .connectionLost: self = lost.map { Prospect($0, hasWorked: true) } ?? .elsewhere
         // A relay that stops cuts streams for reasons that are none: what counts is that it is gone.
         case .broken(let failure):
             self = lost.map { Prospect($0, hasWorked: true) } ?? Prospect(failure, cause: stream)
-        case .refused(let code): self.init(code)
-        // Our own stream was cut while we are still here.
-        case .failed(.senderGone, by: .relay): self = .elsewhere
-        case .failed(let code, by: .relay): self.init(code)
-        case .unanswered: self = hasStarted ? .final : .elsewhere
-        case .delivered, .failed(_, by: .peer), .unreadable, .cancelled: self = .final
+        case .refused(let code), .failed(let code, by: .relay): self.init(ending: code)
+        // A relay that is not heard may be heard through another connection.
+        case .unanswered: self = .elsewhere
+        case .delivered, .failed(_, by: .peer), .unreadable, .cancelled, .timedOut: self = .final
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import NIOCore
 import WSProtocol
 
 /// `relay-client send`.
@@ -30,11 +31,14 @@ struct SendCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-wait"), help: "Fail at once when the receiver is not receiving.")
     var doesNotWait = false
 
-    @Option(help: "How long to wait for the relay, or for a receiver, before giving up, such as 30s, 10m or 24h.")
+    @Option(help: "How long to go on while no bytes flow, such as 30s, 10m or 24h; more than nothing.")
     var timeout = TimeSpan.patience
 
     func validate() throws {
         guard !paths.isEmpty else { throw ValidationError("name at least one file") }
+        guard timeout.amount > .zero else {
+            throw ValidationError("--timeout leaves no time to send anything; write such as 30s, 10m or 24h")
+        }
         let standardInputs = paths.count { $0 == "-" }
         guard standardInputs == 0 || (standardInputs == 1 && receivers.names.count == 1) else {
             throw ValidationError("standard input can be read only once, so it goes to one receiver only")

@@ -62,14 +62,6 @@ extension ConnectionError {
         }
     }
 
-    /// Nothing came of connecting in the time there was.
-    init(silent relay: RelayURL) {
-        self.init(
-            .tcp, "\(relay) does not answer", advice: "check the network, and try again", status: .unreachable,
-            isTemporary: true
-        )
-    }
-
     /// The relay took the connection and said nothing more.
     init(loginUnanswered relay: RelayURL) {
         self.init(

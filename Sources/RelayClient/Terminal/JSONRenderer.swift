@@ -14,7 +14,7 @@ import WSProtocol
 /// - `bytes`: of content, with `progress`, `delivered` and `received`;
 /// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
 /// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
-/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the sender is back, or
+/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the other side is back, or
 ///   fails later), `notice`, `warning`, `detail` and `reconnecting`;
 /// - `reconnecting` comes once when the relay is lost, with `seconds` until the first try; `reconnected` once when it is
 ///   back;

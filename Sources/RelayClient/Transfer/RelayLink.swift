@@ -16,12 +16,14 @@ struct RelayLink: Sendable {
 
     /// Connects and logs in, once.
     ///
-    /// - Parameter deadline: when to stop waiting for it; nil leaves it to the limits of each step.
+    /// - Parameters:
+    ///   - deadline: when to stop waiting for it; nil leaves it to the limits of each step.
+    ///   - error: what is thrown then.
     /// - Throws: ``ConnectionError``, or `CancellationError`.
-    func connect(until deadline: NIODeadline?) async throws -> ControlConnection {
-        let overdue = deadline.map {
-            Interruption.Overdue(deadline: $0, error: ConnectionError(silent: relay), loop: timers)
-        }
+    func connect(
+        until deadline: NIODeadline? = nil, or error: any Error = CancellationError()
+    ) async throws -> ControlConnection {
+        let overdue = deadline.map { Interruption.Overdue(deadline: $0, error: error, loop: timers) }
         return try await interruption.bounded(overdue: overdue) {
             let connection = try await ControlConnection.open(relay, dialer: dialer, identity: identity)
             // Nobody waits for it any more: it must not stay logged in.

@@ -18,8 +18,6 @@ struct SendAttempt {
         /// Nobody has accepted this transfer in the time that the person gave.
         case waitedLongEnough(TransferID)
         case interrupted
-        /// The relay does not answer a question.
-        case questionOverdue(RequestID)
     }
 
     /// How it ended.
@@ -37,8 +35,8 @@ struct SendAttempt {
         var startedAt: NIODeadline?
         /// Whether the receiver was there, and was asked.
         var hasRung = false
-        /// Whether this side gave up waiting.
-        var hasWaitedLongEnough = false
+        /// Whether the receiver accepted.
+        var isAccepted = false
     }
 
     let job: SendJob
@@ -52,6 +50,7 @@ struct SendAttempt {
     let known: ContentSummary?
     /// Whether it is news that the relay takes the offer.
     let isReturn: Bool
+    /// The transfer of this try: the relay, or a receiver, may still be busy with the one before.
     private let transfer: TransferID
     private var machine: SendMachine
     private var result = Result(outcome: .cancelled)
@@ -69,7 +68,7 @@ struct SendAttempt {
     /// wait for a receiver who is not there.
     init?(
         job: SendJob, link: RelayLink, connection: ControlConnection, queue: EventQueue<Event>, deadline: NIODeadline?,
-        known: ContentSummary?, isReturn: Bool, waits: Bool
+        known: ContentSummary?, isFirst: Bool, isReturn: Bool, waits: Bool
     ) {
         let payload = OfferPayload(name: job.source.name, size: job.source.size, attempt: job.identity)
         guard let payload = PayloadCoding.encode(payload) else { return nil }
@@ -80,8 +79,7 @@ struct SendAttempt {
         self.deadline = deadline
         self.known = known
         self.isReturn = isReturn
-        // The relay may still be busy with the last one.
-        transfer = isReturn ? .random() : job.transfer
+        transfer = isFirst ? job.transfer : .random()
         machine = SendMachine(
             offer: .init(id: connection.nextID(), transfer: transfer, to: job.peer, wait: waits, payload: payload),
             cancelID: connection.nextID()
@@ -132,24 +130,14 @@ struct SendAttempt {
             if end == .finished { link.reporter.report(.verifying(job.transfer)) }
             return machine.uploadFinished(end, now: .now())
         case .deadlinePassed:
-            return withoutFarewell(machine.deadlinePassed(now: .now()))
+            return machine.deadlinePassed(now: .now())
         case .waitedLongEnough(transfer):
-            guard result.startedAt == nil else { return [] }
-            result.hasWaitedLongEnough = true
-            return machine.cancelledByUser()
+            return result.startedAt == nil ? machine.timedOut() : []
         case .interrupted:
             return machine.cancelledByUser()
-        case .streaming, .uploadEnded, .waitedLongEnough, .questionOverdue:
+        case .streaming, .uploadEnded, .waitedLongEnough:
             return []  // Left over from the transfer before this one.
         }
-    }
-
-    /// `actions`, without a `cancelled` for a stream that broke and may be tried again: nobody has decided that.
-    private func withoutFarewell(_ actions: [SendMachine.Action]) -> [SendMachine.Action] {
-        guard case .report(.broken(let failure))? = actions.last,
-            failure.isReceiverGone || Prospect(failure, cause: result.cause as? StreamError).isPassing
-        else { return actions }
-        return Array(actions.suffix(1))
     }
 
     /// Runs `actions`; true when the transfer is over.
@@ -176,7 +164,9 @@ struct SendAttempt {
         case .ringing:
             result.hasRung = true
             link.reporter.report(.ringing(job.label))
-        case .accepted: link.reporter.report(.detail("\(job.peer) accepted"))
+        case .accepted:
+            result.isAccepted = true
+            link.reporter.report(.detail("\(job.peer) accepted"))
         }
     }
 
@@ -194,6 +184,7 @@ struct SendAttempt {
             return perform(machine.failed(.protocolError, by: .peer))
         }
         taken()
+        result.isAccepted = true
         let (job, link, queue, transfer, current) = (job, link, queue, transfer, stream)
         let opening = StreamOpening(.upload, url: url, expires: tokenExpires, of: job.transfer, link: link)
         upload = Task {
@@ -235,7 +226,8 @@ struct SendAttempt {
             queue.post(.uploadEnded(transfer, .broken(error.failure(as: .upload)), error))
         } catch {
             stream.abort()
-            queue.post(.uploadEnded(transfer, .unreadable, error))
+            let code = (error as? FileError)?.failureCode ?? .cannotRead
+            queue.post(.uploadEnded(transfer, .unreadable(code), error))
         }
         return sent.withLockedValue { $0 }
     }

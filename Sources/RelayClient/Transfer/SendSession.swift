@@ -25,6 +25,9 @@ struct SendSession {
         self.patience = patience
     }
 
+    /// The time was over while the relay was being looked for.
+    private struct Overdue: Error {}
+
     /// Why one try did not deliver.
     private struct Trouble {
         var prospect: Prospect
@@ -32,6 +35,10 @@ struct SendSession {
         var error: any Error
         /// The same while there is one.
         var reason: String
+        /// What is done about it.
+        var next = ""
+        /// Whether it is about this content alone, and the relay does what it is asked.
+        var isOfTransfer = false
     }
 
     /// Sends one content.
@@ -45,25 +52,36 @@ struct SendSession {
         var known: ContentSummary?
         // Whoever has accepted once looks for the relay too, and may be later than this side.
         var waits = waits && !absent.contains(job.peer)
+        var isFirst = true
+        var last: Trouble?
         while true {
             let trouble: Trouble
             do {
                 let connection = try await connected(until: attempts.deadline)
-                let result = try await run(job, on: connection, until: attempts.deadline, known: known, waits: waits)
+                let result = try await run(
+                    job, on: connection, until: attempts.deadline, known: known, isFirst: isFirst, waits: waits
+                )
+                isFirst = false
                 known = result.summary ?? known
-                waits = waits || result.startedAt != nil
+                waits = waits || result.isAccepted
+                if result.takenAt != nil { last = nil }
                 if case .delivered(let payload) = result.outcome { return try Self.confirmed(payload, by: job, known) }
                 if let time = result.takenAt { attempts.connected(now: time) }
                 if let time = result.startedAt { attempts.started(now: time) }
                 if result.lost != nil { disconnect() }
-                trouble = await self.trouble(of: job, result)
+                trouble = self.trouble(of: job, result)
+            } catch is Overdue {
+                // The same outage is not waited for once more by the next content.
+                hasWorked = false
+                throw gaveUp(last?.reason ?? "\(link.relay) had not answered yet")
             } catch let error as ConnectionError {
                 let prospect = Prospect(error, hasWorked: hasWorked)
                 // A relay that says that it cannot now is there, also when it is gone for a moment after that.
                 if prospect.isPassing { hasWorked = true }
                 trouble = Trouble(prospect: prospect, error: error, reason: error.summary)
             }
-            try await recover(from: trouble, job, &attempts)
+            try await recover(from: trouble, after: last, job, &attempts)
+            last = trouble
         }
     }
 
@@ -74,7 +92,7 @@ struct SendSession {
 
     private mutating func connected(until deadline: NIODeadline?) async throws -> ControlConnection {
         if let connection { return connection }
-        let connection = try await link.connect(until: deadline)
+        let connection = try await link.connect(until: deadline, or: Overdue())
         let queue = EventQueue<SendAttempt.Event>()
         link.pump(connection, into: queue, message: SendAttempt.Event.message, end: SendAttempt.Event.connectionEnded)
         registration = link.interruption.whenInterrupted { queue.post(.interrupted) }
@@ -96,12 +114,12 @@ struct SendSession {
 
     private mutating func run(
         _ job: SendJob, on connection: ControlConnection, until deadline: NIODeadline?, known: ContentSummary?,
-        waits: Bool
+        isFirst: Bool, waits: Bool
     ) async throws -> SendAttempt.Result {
         guard
             var attempt = SendAttempt(
                 job: job, link: link, connection: connection, queue: queue, deadline: deadline, known: known,
-                isReturn: isAway, waits: waits
+                isFirst: isFirst, isReturn: isAway, waits: waits
             )
         else {
             throw CommandError("the name of the file is too long; rename it", status: .noInput)
@@ -112,8 +130,10 @@ struct SendSession {
     }
 
     /// Waits for the next try, or throws why there is none.
+    ///
+    /// - Parameter last: the trouble before this one, where nothing went well in between.
     private mutating func recover(
-        from trouble: Trouble, _ job: SendJob, _ attempts: inout AttemptMachine
+        from trouble: Trouble, after last: Trouble?, _ job: SendJob, _ attempts: inout AttemptMachine
     ) async throws {
         switch attempts.failed(trouble.prospect, now: .now(), using: &generator) {
         case .fail:
@@ -121,11 +141,11 @@ struct SendSession {
         case .giveUp:
             // The same outage is not waited for once more by the next content.
             hasWorked = false
+            throw gaveUp(trouble.reason)
+        case .tooOften:
             throw TransferFailure(
-                code: .expired,
-                description: "gave up after \(Self.words(patience)): \(trouble.reason); "
-                    + "try again, or with a longer --timeout",
-                status: .gaveUp
+                code: .stalled, "gave up, as it was cut \(Defaults.mostStarts) times: \(trouble.reason)",
+                "send it again over a better connection", status: .gaveUp
             )
         case .tryAgain(let pause, let attempt):
             guard job.source.isRepeatable else {
@@ -135,16 +155,33 @@ struct SendSession {
                 )
             }
             if case .passing(_, elsewhere: true) = trouble.prospect { disconnect() }
-            isAway = true
-            link.reporter.report(.reconnecting(reason: trouble.reason, attempt: attempt, pause: pause))
+            if !trouble.isOfTransfer {
+                isAway = true
+                link.reporter.report(.reconnecting(reason: trouble.reason, attempt: attempt, pause: pause))
+            } else if trouble.reason != last?.reason {
+                let left = attempts.deadline.map { " (until --timeout, \(Self.words($0 - .now())))" } ?? ""
+                link.reporter.report(.introduced(job.label))
+                link.reporter.report(.interrupted(job.transfer, message: "\(trouble.reason); \(trouble.next)\(left)"))
+            }
             try await link.pause(pause)
             try await job.source.rewind()
         }
     }
 
+    /// The time that the person gave is over.
+    private func gaveUp(_ reason: String) -> TransferFailure {
+        TransferFailure(
+            code: .timedOut, "gave up after \(Self.words(patience)): \(reason)",
+            "try again, or with a longer --timeout"
+        )
+    }
+
+    /// `amount`, rounded up to what a person reckons with.
     private static func words(_ amount: TimeAmount) -> String {
-        let seconds = max(0, amount.nanoseconds) / 1_000_000_000
-        return seconds < 120 ? "\(seconds) s" : "\(seconds / 60) min"
+        let milliseconds = max(0, amount.nanoseconds) / 1_000_000
+        if milliseconds > 0, milliseconds < 500 { return "\(milliseconds) ms" }
+        let seconds = (milliseconds + 999) / 1_000
+        return seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min"
     }
 
     /// Only the receiver's own word, about exactly what was sent, is a delivery.
@@ -157,67 +194,37 @@ struct SendSession {
         return summary
     }
 
-    private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) async -> Trouble {
-        if result.hasWaitedLongEnough, !result.hasRung { absent.insert(job.peer) }
+    private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) -> Trouble {
+        if case .timedOut = result.outcome, !result.hasRung { absent.insert(job.peer) }
+        // Whatever it says later belongs to no try any more.
+        if case .unanswered = result.outcome { disconnect() }
+        let prospect = Prospect(result.outcome, stream: result.cause as? StreamError, lost: result.lost)
         let error = failure(of: job, result)
-        if result.lost == nil, Self.isReceiverGone(result.outcome), await isReceiving(job.peer) {
-            return Trouble(
-                prospect: .passing(after: .zero, elsewhere: false), error: error,
-                reason: FailureCode.receiverGone.sentence
-            )
-        }
-        let prospect = Prospect(
-            result.outcome, stream: result.cause as? StreamError, lost: result.lost,
-            hasStarted: result.startedAt != nil
-        )
         let reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(result.outcome)
-        return Trouble(prospect: prospect, error: error, reason: reason)
-    }
-
-    /// Whether the relay says so, on either connection.
-    private static func isReceiverGone(_ outcome: SendMachine.Outcome) -> Bool {
-        switch outcome {
-        case .failed(.receiverGone, by: .relay): true
-        case .broken(let failure): failure.isReceiverGone
-        case .delivered, .refused, .failed, .unreadable, .cancelled, .unanswered, .connectionLost: false
+        guard case .passing(_, elsewhere: false) = prospect, let failure = error as? TransferFailure else {
+            return Trouble(prospect: prospect, error: error, reason: reason)
         }
-    }
-
-    /// Asks the relay whether anybody of that name is receiving: then only the stream was cut, and not the client gone.
-    private mutating func isReceiving(_ peer: PeerName) async -> Bool {
-        guard let connection else { return false }
-        let (id, queue) = (connection.nextID(), queue)
-        connection.post(.lookup(.init(id: id, name: peer)))
-        let overdue = link.timers.scheduleTask(in: Defaults.questionTimeout) { queue.post(.questionOverdue(id)) }
-        defer { overdue.cancel() }
-        for await event in queue.events {
-            switch event {
-            case .message(.peer(let answer)) where answer.id == id: return answer.online
-            case .message(.error(let refusal)) where refusal.id == id: return false
-            case .connectionEnded:
-                // The relay goes, and the receiver's stream went a moment before our own connection.
-                disconnect()
-                return true
-            case .questionOverdue(id), .interrupted: return false
-            case .message, .streaming, .uploadEnded, .deadlinePassed, .waitedLongEnough, .questionOverdue:
-                break
-            }
-        }
-        return false
+        return Trouble(
+            prospect: prospect, error: error, reason: failure.what,
+            next: failure.code == .receiverGone ? "sending again as soon as \(job.peer) is back" : "sending again",
+            isOfTransfer: true
+        )
     }
 
     private static func reason(_ outcome: SendMachine.Outcome) -> String {
         switch outcome {
         case .refused(let code), .failed(let code, by: _): code.sentence
         case .unanswered: "the relay does not answer"
-        case .delivered, .broken, .unreadable, .cancelled, .connectionLost: "the connection to the relay was lost"
+        case .delivered, .broken, .unreadable, .cancelled, .timedOut, .connectionLost:
+            "the connection to the relay was lost"
         }
     }
 
     private func failure(of job: SendJob, _ result: SendAttempt.Result) -> any Error {
         switch result.outcome {
         case .delivered: return TransferFailure(.verificationFailed, side: .sender, peer: job.peer)
-        case .refused(.peerOffline) where absent.contains(job.peer): return Self.late(job.peer)
+        case .refused(.peerOffline) where absent.contains(job.peer):
+            return Self.late("\(job.peer) did not accept in time")
         case .refused(let code), .failed(let code, by: _):
             return TransferFailure(code, side: .sender, peer: job.peer)
         case .broken(.cut):
@@ -227,16 +234,23 @@ struct SendSession {
             return TransferFailure(code ?? .internalError, side: .sender, peer: job.peer)
         case .unreadable:
             return result.cause ?? TransferFailure(.cannotRead, side: .sender, peer: job.peer)
-        case .cancelled where result.hasWaitedLongEnough: return Self.late(job.peer)
+        case .timedOut: return Self.late(job.peer, result)
         case .cancelled: return CancellationError()
         case .unanswered: return TransferFailure(.expired, side: .sender, peer: job.peer)
         case .connectionLost: return result.lost ?? TransferFailure(.senderGone, side: .sender, peer: job.peer)
         }
     }
 
-    private static func late(_ peer: PeerName) -> TransferFailure {
-        TransferFailure(
-            code: .expired, description: "\(peer) did not accept in time; try again, or with a longer --timeout"
-        )
+    /// The time that the person gave is over, while an offer stood.
+    private static func late(_ peer: PeerName, _ result: SendAttempt.Result) -> TransferFailure {
+        switch (result.takenAt, result.isAccepted) {
+        case (nil, _): late("the relay did not answer in time")
+        case (_, false): late("\(peer) did not accept in time")
+        case (_, true): late("\(peer) accepted, but no bytes could be sent in time")
+        }
+    }
+
+    private static func late(_ what: String) -> TransferFailure {
+        TransferFailure(code: .timedOut, what, "try again, or with a longer --timeout")
     }
 }

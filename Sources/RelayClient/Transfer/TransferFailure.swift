@@ -8,6 +8,8 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
     let code: FailureCode
     /// What happened and what to do next, to stand behind the name of the file.
     let description: String
+    /// What happened alone.
+    let what: String
     let status: ExitStatus
 
     /// Which end of a transfer this program is.
@@ -22,12 +24,13 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
     ///   - peer: who is at the other end.
     init(_ code: FailureCode, side: Side, peer: PeerName) {
         let (what, advice) = Self.words(code, side: side, peer: peer)
-        self.init(code: code, description: "\(what); \(advice)")
+        self.init(code: code, what, advice)
     }
 
-    init(code: FailureCode, description: String, status: ExitStatus? = nil) {
+    init(code: FailureCode, _ what: String, _ advice: String, status: ExitStatus? = nil) {
         self.code = code
-        self.description = description
+        self.what = what
+        description = "\(what); \(advice)"
         self.status = status ?? ExitStatus(code)
     }
 

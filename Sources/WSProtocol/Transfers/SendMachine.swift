@@ -37,6 +37,8 @@ package struct SendMachine: Hashable, Sendable {
         case unreadable
         /// The person ended it.
         case cancelled
+        /// The time that the person gave is over.
+        case timedOut
         /// The relay did not answer the offer, or nobody confirmed the delivery, in time.
         case unanswered
         /// The control connection is gone, and the offer with it.
@@ -48,8 +50,8 @@ package struct SendMachine: Hashable, Sendable {
         /// With 200: every byte is with the receiver's connection.
         case finished
         case broken(StreamFailure)
-        /// The content could not be read to its end.
-        case unreadable
+        /// The content could not be read to its end; the code tells the other side why.
+        case unreadable(FailureCode)
     }
 
     /// How far the transfer is.
@@ -107,11 +109,16 @@ package struct SendMachine: Hashable, Sendable {
     }
 
     /// The person wants no more of it.
-    package mutating func cancelledByUser() -> [Action] {
+    package mutating func cancelledByUser() -> [Action] { abandon(.cancelled, telling: .cancelled) }
+
+    /// The time that the person gave is over.
+    package mutating func timedOut() -> [Action] { abandon(.timedOut, telling: .timedOut) }
+
+    private mutating func abandon(_ outcome: Outcome, telling code: FailureCode) -> [Action] {
         switch state {
-        case .idle: finish(.cancelled)
-        case .offering, .offered, .uploaded, .broken: finish(.cancelled, telling: .cancelled)
-        case .uploading: finish(.cancelled, telling: .cancelled, cutting: true)
+        case .idle: finish(outcome)
+        case .offering, .offered, .uploaded, .broken: finish(outcome, telling: code)
+        case .uploading: finish(outcome, telling: code, cutting: true)
         // Too late: the receiver has it.
         case .confirmed(let payload, _): finish(.delivered(payload), cutting: true)
         case .finished: []
@@ -188,7 +195,7 @@ package struct SendMachine: Hashable, Sendable {
 
     // MARK: - The stream and the time
 
-    /// The upload has ended.
+    /// The upload has ended. A code that is not a client's is sent as `cannot_read`.
     package mutating func uploadFinished(_ result: UploadResult, now: NIODeadline) -> [Action] {
         switch (state, result) {
         case (.uploading, .finished):
@@ -197,8 +204,8 @@ package struct SendMachine: Hashable, Sendable {
         case (.uploading, .broken(let failure)):
             state = .broken(failure, deadline: now + timeouts.explanation)
             return []
-        case (.uploading, .unreadable):
-            return finish(.unreadable, telling: .cannotRead)
+        case (.uploading, .unreadable(let code)):
+            return finish(.unreadable, telling: code.isClients ? code : .cannotRead)
         case (.confirmed(let payload, _), .finished), (.confirmed(let payload, _), .broken):
             return finish(.delivered(payload))
         case (.confirmed, .unreadable):
@@ -209,13 +216,14 @@ package struct SendMachine: Hashable, Sendable {
         }
     }
 
-    /// The time is `now`. Harmless when nothing is due.
+    /// The time is `now`. Harmless when nothing is due. The other side is told nothing: that nobody has answered is
+    /// nobody's decision, and this side may offer the same again.
     package mutating func deadlinePassed(now: NIODeadline) -> [Action] {
         guard let deadline, deadline <= now else { return [] }
         switch state {
-        case .offering, .uploaded: return finish(.unanswered, telling: .cancelled)
+        case .offering, .uploaded: return finish(.unanswered)
         case .confirmed(let payload, _): return finish(.delivered(payload), cutting: true)
-        case .broken(let failure, _): return finish(.broken(failure), telling: .cancelled)
+        case .broken(let failure, _): return finish(.broken(failure))
         case .idle, .offered, .uploading, .finished: return []
         }
     }

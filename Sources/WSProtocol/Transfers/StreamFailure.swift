@@ -6,7 +6,4 @@ package enum StreamFailure: Hashable, Sendable {
     case cut
     /// The relay answered with an error, and with a code if its body held one.
     case refused(status: Int, code: FailureCode?)
-
-    /// Whether the relay said that the receiver's half is gone: its stream, or its client.
-    package var isReceiverGone: Bool { if case .refused(_, .receiverGone) = self { true } else { false } }
 }

@@ -119,7 +119,7 @@ import Testing
         while starts < 10 * Defaults.mostStarts {
             starts += 1
             machine.started(now: at(Int64(starts)))
-            if machine.failed(.elsewhere, now: at(Int64(starts)), using: &generator) == .giveUp { break }
+            if machine.failed(.elsewhere, now: at(Int64(starts)), using: &generator) == .tooOften { break }
         }
         #expect(starts == Defaults.mostStarts)
     }

@@ -78,14 +78,26 @@ import WSProtocol
             Prospect(ConnectionError(upgradeRefused: HTTPAnswer(status: 404), relay: relay), hasWorked: true) == .final)
     }
 
-    @Test func aSenderTriesAgainAfterTheRelaysTroubleOnly() {
+    /// What the relay says when the network, or the relay itself, has ended a transfer.
+    private static let networks: Set<FailureCode> = [
+        .receiverGone, .senderGone, .stalled, .expired, .unknownTransfer, .transferExists,
+    ]
+
+    @Test func whatOnlyTheNetworkHasEndedIsTriedAgain() {
+        for code in FailureCode.allCases {
+            let expected = Self.networks.contains(code) ? .passing(after: .zero, elsewhere: false) : Prospect(code)
+            #expect(Prospect(ending: code) == expected, "\(code)")
+        }
+        #expect(Self.networks.isDisjoint(with: FailureCode.allCases.filter(\.isClients)))
+    }
+
+    @Test func aSenderGivesUpWhatTheOtherClientEndedOnly() {
         let lost = ConnectionError(closed: 1001, reason: .peer(""), relay: relay)
         let breach = ConnectionError(closed: nil, reason: .violation(.messageTooLong), relay: relay)
         func prospect(
-            _ outcome: SendMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil,
-            hasStarted: Bool = false
+            _ outcome: SendMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
         ) -> Prospect {
-            Prospect(outcome, stream: stream, lost: lost, hasStarted: hasStarted)
+            Prospect(outcome, stream: stream, lost: lost)
         }
         #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
         #expect(prospect(.connectionLost, lost: breach) == .final)
@@ -95,20 +107,18 @@ import WSProtocol
         #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
         // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
         #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
-        #expect(
-            prospect(.broken(.refused(status: 502, code: .receiverGone))) == .passing(after: .zero, elsewhere: false))
         // The relay stops, and cuts the receiver a moment before the sender's own connection.
         #expect(prospect(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
         #expect(prospect(.unanswered) == .elsewhere)
-        #expect(prospect(.unanswered, hasStarted: true) == .final)
-        #expect(prospect(.failed(.senderGone, by: .relay)) == .elsewhere)
-        #expect(prospect(.failed(.receiverGone, by: .relay)) == .final)
         for code in FailureCode.allCases {
             #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
-            #expect(prospect(.refused(code)) == Prospect(code), "\(code)")
+            #expect(prospect(.failed(code, by: .relay)) == Prospect(ending: code), "\(code)")
+            #expect(prospect(.refused(code)) == Prospect(ending: code), "\(code)")
+            #expect(prospect(.broken(.refused(status: 502, code: code))) == Prospect(ending: code), "\(code)")
         }
         #expect(prospect(.unreadable) == .final)
         #expect(prospect(.cancelled) == .final)
+        #expect(prospect(.timedOut) == .final)
     }
 
     @Test func aReceiverKeepsWhatOnlyTheNetworkOrTheRelayBroke() {

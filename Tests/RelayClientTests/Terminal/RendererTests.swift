@@ -80,7 +80,7 @@ struct RendererTests {
         #expect(lines[13] == "reconnecting: lost\\u{a}\n")
         #expect(lines[14] == "reconnected\n")
         #expect(lines[17].isEmpty)
-        #expect(lines[19] == "interrupted: \(name) (2.00 MB) from bob; it begins again when bob is back\n")
+        #expect(lines[19] == "\(name): cut\\u{1b}\n")
         #expect(lines[21] == "the offer of \(name) (2.00 MB) from bob is gone; it may come again\n")
     }
 

@@ -17,11 +17,12 @@ import WSProtocol
     static let started: Step = { $0.started(token: Samples.token, url: "/upload", payload: Samples.other) }
     static let finished: Step = { $0.uploadFinished(.finished, now: Samples.start) }
     static let broken: Step = { $0.uploadFinished(.broken(.cut), now: Samples.start) }
-    static let unreadable: Step = { $0.uploadFinished(.unreadable, now: Samples.start) }
+    static let unreadable: Step = { $0.uploadFinished(.unreadable(.sourceChanged), now: Samples.start) }
     static let confirmed: Step = { $0.delivered(Samples.payload, now: Samples.start) }
     static let failed: Step = { $0.failed(.noSpace, by: .peer) }
     static let refused: Step = { $0.refused(.unknownPeer) }
     static let cancelled: Step = { $0.cancelledByUser() }
+    static let timedOut: Step = { $0.timedOut() }
     static let lost: Step = { $0.connectionLost() }
     static let late: Step = { $0.deadlinePassed(now: Samples.after(100_000)) }
     static let early: Step = { $0.deadlinePassed(now: Samples.start) }
@@ -73,7 +74,7 @@ import WSProtocol
     @Test func uploadsEndAloneIsNoSuccess() throws {
         var machine = try Self.machine(after: [Self.begin, Self.started, Self.finished])
         #expect(machine.deadlinePassed(now: Samples.after(599)) == [])
-        #expect(machine.deadlinePassed(now: Samples.after(600)) == [Self.cancel(.cancelled), .report(.unanswered)])
+        #expect(machine.deadlinePassed(now: Samples.after(600)) == [.report(.unanswered)])
     }
 
     @Test func reasonOfABrokenUploadIsWaitedFor() throws {
@@ -84,7 +85,19 @@ import WSProtocol
         let refusal = StreamFailure.refused(status: 403, code: nil)
         #expect(unexplained.uploadFinished(.broken(refusal), now: Samples.start) == [])
         #expect(
-            unexplained.deadlinePassed(now: Samples.after(2)) == [Self.cancel(.cancelled), .report(.broken(refusal))])
+            unexplained.deadlinePassed(now: Samples.after(2)) == [.report(.broken(refusal))])
+    }
+
+    @Test func theOtherSideHearsWhyThisOneEnds() throws {
+        for (step, code): (Step, FailureCode) in [
+            (Self.cancelled, .cancelled), (Self.timedOut, .timedOut), (Self.unreadable, .sourceChanged),
+            ({ $0.uploadFinished(.unreadable(.cannotRead), now: Samples.start) }, .cannotRead),
+            // The relay's own words are not for a client to say.
+            ({ $0.uploadFinished(.unreadable(.stalled), now: Samples.start) }, .cannotRead),
+        ] {
+            var machine = try Self.machine(after: [Self.begin, Self.started])
+            #expect(step(&machine).first == Self.cancel(code), "\(code)")
+        }
     }
 
     @Test func messagesOfOtherTransfersDoNothing() throws {
@@ -136,33 +149,36 @@ import WSProtocol
     static let events: [(name: String, run: Step)] = [
         ("begin", begin), ("offered", offered), ("started", started), ("finished", finished), ("broken", broken),
         ("unreadable", unreadable), ("delivered", confirmed), ("failed", failed), ("refused", refused),
-        ("cancelled", cancelled), ("lost", lost), ("late", late), ("early", early),
+        ("cancelled", cancelled), ("timed out", timedOut), ("lost", lost), ("late", late), ("early", early),
     ]
 
     static let states: [(name: String, steps: [Step], cells: String)] = [
-        ("idle", [], "offer - - - - - - - - !cancelled !lost - -"),
+        ("idle", [], "offer - - - - - - - - !cancelled !timedOut !lost - -"),
         (
             "offering", [begin],
-            "- show upload - - - !failed !failed !refused cancel!cancelled !lost cancel!unanswered -"
+            "- show upload - - - !failed !failed !refused cancel!cancelled cancel!timedOut !lost !unanswered -"
         ),
-        ("offered", [begin, offered], "- show upload - - - !failed !failed - cancel!cancelled !lost - -"),
+        (
+            "offered", [begin, offered],
+            "- show upload - - - !failed !failed - cancel!cancelled cancel!timedOut !lost - -"
+        ),
         (
             "uploading", [begin, started],
-            "- - - - - cancel!unreadable - cut!failed - cancel,cut!cancelled cut!lost - -"
+            "- - - - - cancel!unreadable - cut!failed - cancel,cut!cancelled cancel,cut!timedOut cut!lost - -"
         ),
         (
             "uploaded", [begin, started, finished],
-            "- - - - - - !delivered !failed - cancel!cancelled !lost cancel!unanswered -"
+            "- - - - - - !delivered !failed - cancel!cancelled cancel!timedOut !lost !unanswered -"
         ),
         (
             "confirmed", [begin, started, confirmed],
-            "- - - !delivered !delivered !unreadable - - - cut!delivered cut!delivered cut!delivered -"
+            "- - - !delivered !delivered !unreadable - - - cut!delivered cut!delivered cut!delivered cut!delivered -"
         ),
         (
             "broken", [begin, started, broken],
-            "- - - - - - !delivered !failed - cancel!cancelled !broken cancel!broken -"
+            "- - - - - - !delivered !failed - cancel!cancelled cancel!timedOut !broken !broken -"
         ),
-        ("finished", [begin, lost], "- - - - - - - - - - - - -"),
+        ("finished", [begin, lost], "- - - - - - - - - - - - - -"),
     ]
 
     @Test func everyCellOfStateAndEvent() throws {
@@ -209,6 +225,7 @@ import WSProtocol
                 case .broken: outcome = "!broken"
                 case .unreadable: outcome = "!unreadable"
                 case .cancelled: outcome = "!cancelled"
+                case .timedOut: outcome = "!timedOut"
                 case .unanswered: outcome = "!unanswered"
                 case .connectionLost: outcome = "!lost"
                 }
