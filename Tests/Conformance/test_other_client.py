@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 
+from cryptography.hazmat.primitives.asymmetric import ed25519
 import pytest
 
 from harness import content, protocol, records
@@ -131,8 +132,13 @@ def test_relay_client_refuses_a_broken_stream(relay, people, fault):
         b'{"v":0,"name":"a","size":99999999999999999999999}',
         b'{"v":7,"name":"a","size":1}',
         b"[" * 30_000,
+        b'{"v":0,"name":"a","name":"b"}',
+        b'\xef\xbb\xbf{"v":0,"name":"a"}',
+        b'{"v":0,"name":"a",}',
+        b'{"v":0,"name":"a","size":007}',
+        b'{"v":0,"name":"\\udc80"}',
     ],
-    ids=range(12),
+    ids=range(17),
 )
 def test_relay_client_declines_an_offer_it_cannot_read(relay, people, payload):
     bob = people("bob")
@@ -205,6 +211,18 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
             assert len(protocol.unb64(example["credentials"]["signature"])) == 64
         if "payload" in example:
             assert isinstance(protocol.unpack(example["payload"]), dict)
+    challenge = next(example for example in examples if example["type"] == "challenge")
+    for example in (example for example in examples if "credentials" in example):
+        credentials = example["credentials"]
+        lines = [
+            f"relay.v1 {example['type']}",
+            "relay.example.com:8443",
+            credentials["name"],
+            challenge["nonce"],
+            credentials["exchangeKey"],
+        ]
+        key = ed25519.Ed25519PublicKey.from_public_bytes(protocol.unb64(credentials["key"]))
+        key.verify(protocol.unb64(credentials["signature"]), "\n".join(lines).encode())
     assert {each["type"] for each in examples} >= {
         "challenge",
         "login",

@@ -246,6 +246,28 @@ BAD_MESSAGES = {
         ).encode(),
         "bad_message",
     ),
+    "a comma at the end": (b'{"type":"ping","id":"c1",}', "bad_message"),
+    "a byte order mark": (b'\xef\xbb\xbf{"type":"ping","id":"c1"}', "bad_message"),
+    "a number with noughts before it": (b'{"type":"ping","id":"c1","x":007}', "bad_message"),
+    "an escape of no meaning": (b'{"type":"ping","id":"c1","x":"\\q"}', "bad_message"),
+    "half a surrogate pair": (b'{"type":"ping","id":"c1","x":"\\ud83d"}', "bad_message"),
+    "a control character": (b'{"type":"ping","id":"c1","x":"\t"}', "bad_message"),
+    "no number": (b'{"type":"ping","id":"c1","x":NaN}', "bad_message"),
+    "a key twice": (b'{"type":"ping","id":"c1","id":"c1"}', "bad_message"),
+    "a key twice within": (b'{"type":"ping","id":"c1","x":[{"a":1,"\\u0061":2}]}', "bad_message"),
+    "something behind it": (b'{"type":"ping","id":"c1"}{}', "bad_message"),
+    "a payload of five letters": (
+        b'{"type":"accept","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","payload":"AAAAA"}',
+        "bad_message",
+    ),
+    "a payload with bits to spare": (
+        b'{"type":"accept","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","payload":"e31"}',
+        "bad_message",
+    ),
+    "a payload of plain base64": (
+        b'{"type":"accept","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","payload":"+/+/"}',
+        "bad_message",
+    ),
     "what only the relay says": (
         b'{"type":"welcome","id":"c1","name":"a","session":"s","heartbeat":20}',
         ("unknown_type", "bad_message", "not_now"),
@@ -289,7 +311,7 @@ def test_a_signature_over_anything_else_is_refused(relay, change):
             protocol.b64(os.urandom(32)) if change == "nonce" else nonce,
         )
         if change == "signature":
-            credentials["signature"] = protocol.b64(os.urandom(64))
+            credentials["signature"] = protocol.b64(other.signing.sign(b"something else"))
         elif change == "name":
             credentials["name"] = other.name
         elif change == "key":
@@ -300,6 +322,38 @@ def test_a_signature_over_anything_else_is_refused(relay, change):
         answer = made.message()
         assert (answer["type"], answer["code"]) == ("error", "login_refused"), answer
         assert made.closing() == 4401
+
+
+#: Ed25519's neutral element, and a signature that holds with it for every message: R = B, S = 1.
+NEUTRAL, FORGED = (1).to_bytes(32, "little"), b"\x58" + b"\x66" * 31 + (1).to_bytes(32, "little")
+
+
+@pytest.mark.parametrize("verb", ["login", "register"])
+@pytest.mark.parametrize("fault", ["key", "exchange key of zero", "exchange key twice", "signature"])
+def test_a_key_or_a_signature_that_nobody_made_is_no_key(relay, verb, fault):
+    """Keys of low order and of another form than the one of RFC 7748 and 8032 are no values of their fields."""
+    identity = protocol.Identity(unique("forger"))
+    with Socket(relay) as made:
+        nonce = made.message()["nonce"]
+        credentials = identity.credentials(verb, made.host, nonce)
+        if fault == "key":
+            credentials |= {"key": protocol.b64(NEUTRAL), "signature": protocol.b64(FORGED)}
+        elif fault == "signature":
+            signature = protocol.unb64(credentials["signature"])
+            order = 2**252 + 27742317777372353535851937790883648493
+            scalar = int.from_bytes(signature[32:], "little") + order
+            credentials["signature"] = protocol.b64(signature[:32] + scalar.to_bytes(32, "little"))
+        else:
+            bad = bytes(32)
+            if fault == "exchange key twice":
+                bad = bytearray(protocol.unb64(identity.exchange_key))
+                bad[31] |= 0x80
+            credentials["exchangeKey"] = protocol.b64(bytes(bad))
+            lines = [f"relay.v1 {verb}", made.host, identity.name, nonce, credentials["exchangeKey"]]
+            credentials["signature"] = protocol.b64(identity.signing.sign("\n".join(lines).encode()))
+        made.say(type=verb, id="c1", credentials=credentials)
+        answer = made.message()
+        assert (answer["type"], answer["id"], answer["code"]) == ("error", "c1", "bad_message"), answer
 
 
 def test_an_unknown_name_and_a_wrong_key_look_the_same(relay):

@@ -6,10 +6,13 @@ package protocol FixedBytesKind: Sendable {
     static var length: Int { get }
     /// Whether the bytes must never be shown, in a log or elsewhere.
     static var isSecret: Bool { get }
+    /// Whether these bytes, of the exact length, are a value of this kind.
+    static func isValid(_ bytes: [UInt8]) -> Bool
 }
 
 extension FixedBytesKind {
     package static var isSecret: Bool { false }
+    package static func isValid(_ bytes: [UInt8]) -> Bool { true }
 }
 
 /// A field of an exact number of bytes, written as base64url without padding.
@@ -25,15 +28,18 @@ package struct FixedBytes<Kind: FixedBytesKind>: Hashable, Sendable, ValidatedSt
         self.init(bytes: bytes)
     }
 
-    /// Returns nil unless `bytes` has exactly the kind's length.
+    /// Returns nil unless `bytes` has exactly the kind's length, and is a value of the kind.
     package init?(bytes: some Sequence<UInt8>) {
         self.bytes = Array(bytes)
-        guard self.bytes.count == Kind.length else { return nil }
+        guard self.bytes.count == Kind.length, Kind.isValid(self.bytes) else { return nil }
     }
 
     /// Fresh bytes from `generator`, which has to be a cryptographic one wherever the value must not be guessed.
     package static func random(using generator: inout some RandomNumberGenerator) -> FixedBytes {
-        FixedBytes(unchecked: (0..<Kind.length).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+        while true {
+            let bytes = (0..<Kind.length).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            if Kind.isValid(bytes) { return FixedBytes(unchecked: bytes) }
+        }
     }
 
     /// Fresh bytes from the system's cryptographic generator.
@@ -47,12 +53,23 @@ package struct FixedBytes<Kind: FixedBytesKind>: Hashable, Sendable, ValidatedSt
 
 /// The relay's 32 random bytes that a login signs.
 package enum NonceKind: FixedBytesKind { package static var length: Int { 32 } }
-/// An Ed25519 public key (RFC 8032, section 5.1.5).
-package enum SigningKeyKind: FixedBytesKind { package static var length: Int { 32 } }
-/// An X25519 public key (RFC 7748, section 5).
-package enum ExchangeKeyKind: FixedBytesKind { package static var length: Int { 32 } }
-/// An Ed25519 signature (RFC 8032, section 5.1.6).
-package enum SignatureKind: FixedBytesKind { package static var length: Int { 64 } }
+/// An Ed25519 public key (RFC 8032, section 5.1.5): canonical, and of no low order.
+package enum SigningKeyKind: FixedBytesKind {
+    package static var length: Int { 32 }
+    package static func isValid(_ bytes: [UInt8]) -> Bool { Curve25519Rules.isPoint(bytes) }
+}
+/// An X25519 public key (RFC 7748, section 5): canonical, and of no low order.
+package enum ExchangeKeyKind: FixedBytesKind {
+    package static var length: Int { 32 }
+    package static func isValid(_ bytes: [UInt8]) -> Bool { Curve25519Rules.isCoordinate(bytes) }
+}
+/// An Ed25519 signature (RFC 8032, section 5.1.6): a canonical point of no low order, and a scalar below the group's order.
+package enum SignatureKind: FixedBytesKind {
+    package static var length: Int { 64 }
+    package static func isValid(_ bytes: [UInt8]) -> Bool {
+        Curve25519Rules.isPoint(bytes.prefix(32)) && Curve25519Rules.isScalar(bytes.suffix(32))
+    }
+}
 /// The sender's 16 random bytes that name a transfer for as long as anyone remembers it.
 package enum TransferKind: FixedBytesKind { package static var length: Int { 16 } }
 /// A single-use right to one half of a transfer.
