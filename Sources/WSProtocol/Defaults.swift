@@ -14,6 +14,10 @@ package enum ProtocolDefaults {
     /// Refused messages in a row after which a client is closed: that is a loop, not a person.
     package static let refusedMessages = 100
 
+    /// The most arrays and objects of a JSON text that stand within one another: what is said here needs three, and readers
+    /// that call themselves for each have small stacks.
+    package static let jsonDepth = 32
+
     // MARK: WebSockets
 
     /// The most frames that one message may be cut into. Clients send one; a proxy or a library may cut it up, but each

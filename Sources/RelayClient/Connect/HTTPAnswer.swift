@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import NIOHTTP1
 import WSProtocol
@@ -19,7 +18,7 @@ struct HTTPAnswer: Hashable, Sendable {
     init(status: Int, body: ByteBuffer, retryAfter: String? = nil) {
         self.status = status
         self.retryAfter = retryAfter.flatMap { Int64($0) }.flatMap { (0...86_400).contains($0) ? .seconds($0) : nil }
-        let fields = try? JSONDecoder().decode(Fields.self, from: Data(body.readableBytesView))
+        let fields = StrictJSON.decode(Fields.self, from: body.readableBytesView)
         code = fields?.code.flatMap(FailureCode.init(rawValue:))
         bytes = fields?.bytes
     }

@@ -110,7 +110,7 @@ struct Profile: Sendable, CustomStringConvertible {
     }
 
     private static func decode(_ content: Data, _ directory: String) throws -> Stored {
-        guard let stored = try? JSONDecoder().decode(Stored.self, from: content), stored.v == 1 else {
+        guard let stored = StrictJSON.decode(Stored.self, from: content), stored.v == 1 else {
             throw damaged(profileFile, directory)
         }
         return stored

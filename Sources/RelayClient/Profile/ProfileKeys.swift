@@ -19,7 +19,7 @@ struct ProfileKeys: Sendable {
 
     /// Reads what ``encoded()`` wrote; nil when it is damaged.
     init?(encoded: Data) {
-        guard let stored = try? JSONDecoder().decode(Stored.self, from: encoded), stored.v == 1,
+        guard let stored = StrictJSON.decode(Stored.self, from: encoded), stored.v == 1,
             let signingBytes = Base64URL.decode(stored.signing), let exchangeBytes = Base64URL.decode(stored.exchange),
             let signing = try? Curve25519.Signing.PrivateKey(rawRepresentation: signingBytes),
             let exchange = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: exchangeBytes)

@@ -14,8 +14,7 @@ enum PayloadCoding {
 
     /// Decodes what another client said; nil when it is not JSON of that form.
     static func decode<Value: Decodable>(_: Value.Type, _ payload: Payload) -> Value? {
-        guard let bytes = payload.bytes else { return nil }
-        return try? JSONDecoder().decode(Value.self, from: Data(bytes))
+        StrictJSON.decode(Value.self, from: payload.bytes)
     }
 
     /// An offer that can be taken: of version 0, with a name.

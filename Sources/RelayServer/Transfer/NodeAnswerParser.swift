@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import WSProtocol
 
@@ -37,7 +36,7 @@ struct NodeAnswerParser: Sendable {
         let body = received[headEnd...]
         guard body.count >= length else { return nil }
         if status == 200 { return .complete }
-        let refusal = try? JSONDecoder().decode(Refusal.self, from: Data(body.prefix(length)))
+        let refusal = StrictJSON.decode(Refusal.self, from: body.prefix(length))
         return .refused(refusal.flatMap { FailureCode(rawValue: $0.code) } ?? .clusterUnavailable)
     }
 

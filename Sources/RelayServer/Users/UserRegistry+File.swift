@@ -29,10 +29,9 @@ extension UserRegistry {
 
     /// Reads what ``fileContents()`` wrote.
     init(fileContents: Data) throws(Damage) {
-        let decoder = JSONDecoder()
-        guard let header = try? decoder.decode(Header.self, from: fileContents) else { throw .malformed }
+        guard let json = try? StrictJSON(fileContents), let header = json.decode(Header.self) else { throw .malformed }
         guard header.version == Self.fileVersion else { throw .version(header.version) }
-        guard let contents = try? decoder.decode(Contents.self, from: fileContents) else { throw .malformed }
+        guard let contents = json.decode(Contents.self) else { throw .malformed }
         for user in contents.users {
             guard users.updateValue(user, forKey: user.name) == nil else { throw .malformed }
         }

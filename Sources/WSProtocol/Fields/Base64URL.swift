@@ -41,6 +41,21 @@ package enum Base64URL {
         return bytes
     }
 
+    /// Whether ``decode(_:)`` would take `text`.
+    package static func isEncoding(_ text: String) -> Bool {
+        var last: UInt32 = 0
+        for character in text.utf8 {
+            guard let value = value(of: character) else { return false }
+            last = value
+        }
+        return switch text.utf8.count % 4 {
+        case 0: true
+        case 2: last & 0xF == 0
+        case 3: last & 0x3 == 0
+        default: false
+        }
+    }
+
     /// Whether `character` belongs to the alphabet.
     package static func contains(_ character: UInt8) -> Bool { value(of: character) != nil }
 

@@ -8,8 +8,9 @@ package struct Payload: Hashable, Sendable, ValidatedString {
     package static let maximumLength = 32 * 1024
 
     package init?(rawValue: String) {
-        guard rawValue.utf8.count <= (Self.maximumLength * 4 + 2) / 3, rawValue.utf8.allSatisfy(Base64URL.contains)
-        else { return nil }
+        guard rawValue.utf8.count <= (Self.maximumLength * 4 + 2) / 3, Base64URL.isEncoding(rawValue) else {
+            return nil
+        }
         self.rawValue = rawValue
     }
 
@@ -19,6 +20,6 @@ package struct Payload: Hashable, Sendable, ValidatedString {
         self.rawValue = Base64URL.encode(bytes)
     }
 
-    /// The bytes; nil when the text, although of the alphabet, encodes none.
-    package var bytes: [UInt8]? { Base64URL.decode(rawValue) }
+    /// The bytes.
+    package var bytes: [UInt8] { Base64URL.decode(rawValue) ?? [] }
 }

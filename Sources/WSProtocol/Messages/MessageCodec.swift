@@ -40,17 +40,13 @@ package enum MessageCodec {
     private static func decode<Message: Decodable, Kind: RawRepresentable>(
         _: Message.Type, kind _: Kind.Type, _ text: ByteBuffer
     ) -> Result<Message, Malformed> where Kind.RawValue == String {
-        // JSONDecoder guesses the encoding, and would take UTF-16 and UTF-32; JSON in UTF-8 holds no zero byte.
-        guard text.readableBytes <= maximumLength, !text.readableBytesView.contains(0) else {
-            return .failure(Malformed(code: .badMessage, id: .unknown))
+        let nothing = Malformed(code: .badMessage, id: .unknown)
+        guard text.readableBytes <= maximumLength, let json = try? StrictJSON(text.readableBytesView) else {
+            return .failure(nothing)
         }
-        let data = Data(text.readableBytesView)
-        let decoder = JSONDecoder()
-        if let message = try? decoder.decode(Message.self, from: data) { return .success(message) }
+        if let message = json.decode(Message.self) { return .success(message) }
         // Only a refused message pays for the second look that finds out what to answer.
-        guard let envelope = try? decoder.decode(Envelope.self, from: data) else {
-            return .failure(Malformed(code: .badMessage, id: .unknown))
-        }
+        guard let envelope = json.decode(Envelope.self) else { return .failure(nothing) }
         let isKnown = envelope.type.flatMap(Kind.init(rawValue:)) != nil || envelope.type == nil
         return .failure(Malformed(code: isKnown ? .badMessage : .unknownType, id: envelope.id ?? .unknown))
     }

@@ -22,7 +22,8 @@ package struct UTF8Validator: Hashable, Sendable {
         bytes.allSatisfy { accept($0) }
     }
 
-    private mutating func accept(_ byte: UInt8) -> Bool {
+    /// Takes the next byte; false as for a piece.
+    mutating func accept(_ byte: UInt8) -> Bool {
         if missing > 0 {
             guard byte >= lowest, byte <= highest else { return false }
             missing -= 1

@@ -18,7 +18,7 @@ import WSProtocol
             PayloadCoding.encode(OfferPayload(name: "a", size: 1, attempt: OfferIdentity(bytes: 0...15))),
             PayloadCoding.encode(AcceptPayload(offset: 0)),
             PayloadCoding.encode(DeliveredPayload(summary)),
-        ].map { $0?.bytes.map { String(decoding: $0, as: UTF8.self) } }
+        ].map { payload in payload.map { String(decoding: $0.bytes, as: UTF8.self) } }
         #expect(
             texts == [
                 #"{"name":"report.pdf","size":12345,"v":0}"#, #"{"name":"a/b","v":0}"#,

@@ -160,6 +160,8 @@ struct ConfigurationTests {
         "a wrong file is refused in words",
         arguments: [
             ("", "not a JSON object"), ("[]", "not a JSON object"), (#"{"listen":"#, "not a JSON object"),
+            (#"{"log-level":"info",}"#, "byte 21 is no JSON"),
+            (#"{"log-level":"info","log-level":"debug"}"#, "has \"log-level\" twice"),
             (#"{"lisen":["a:1"]}"#, "unknown setting \"lisen\""), (#"{"listen":"a:1"}"#, "a list of texts"),
             (#"{"registration":["open"]}"#, "a text"), (#"{"log-level":3}"#, "a text"), (#"{"listen":[]}"#, "is empty"),
             (#"{"registration":"Open"}"#, "\"registration\" in "),

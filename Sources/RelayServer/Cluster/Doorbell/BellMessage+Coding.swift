@@ -31,9 +31,8 @@ extension BellMessage: Codable {
 
     /// Reads a message; nil when it is none: anybody may have published it.
     init?(_ payload: ByteBuffer) {
-        // JSONDecoder would take UTF-16 and UTF-32 as well; JSON in UTF-8 holds no zero byte.
-        guard payload.readableBytes <= Defaults.Routing.bellLength, !payload.readableBytesView.contains(0),
-            let message = try? JSONDecoder().decode(Self.self, from: Data(payload.readableBytesView))
+        guard payload.readableBytes <= Defaults.Routing.bellLength,
+            let message = StrictJSON.decode(Self.self, from: payload.readableBytesView)
         else { return nil }
         self = message
     }

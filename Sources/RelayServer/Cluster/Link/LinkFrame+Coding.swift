@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import WSProtocol
 
@@ -64,9 +63,8 @@ enum LinkCodec {
 
     /// Decodes at most 64 KiB of UTF-8.
     static func decode(_ text: ByteBuffer) throws(Malformed) -> LinkFrame {
-        // JSONDecoder guesses the encoding, and would take UTF-16 and UTF-32; JSON in UTF-8 holds no zero byte.
-        guard text.readableBytes <= MessageCodec.maximumLength, !text.readableBytesView.contains(0),
-            let frame = try? JSONDecoder().decode(LinkFrame.self, from: Data(text.readableBytesView))
+        guard text.readableBytes <= MessageCodec.maximumLength,
+            let frame = StrictJSON.decode(LinkFrame.self, from: text.readableBytesView)
         else { throw Malformed() }
         return frame
     }

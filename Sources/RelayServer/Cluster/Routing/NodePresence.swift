@@ -31,7 +31,7 @@ struct NodePresence: Hashable, Sendable {
     /// Reads what stands in Redis; nil when it is not a presence: anybody may have written it.
     init?(_ text: String) {
         guard text.utf8.count <= Defaults.Routing.presenceLength,
-            let form = try? JSONDecoder().decode(Form.self, from: Data(text.utf8)),
+            let form = StrictJSON.decode(Form.self, from: text.utf8),
             let address = ListenAddress(form.address), address.port != 0
         else { return nil }
         self.init(incarnation: form.incarnation, address: address, version: form.version, epoch: form.epoch)

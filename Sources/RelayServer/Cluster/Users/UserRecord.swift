@@ -16,7 +16,7 @@ struct UserRecord: Hashable, Sendable, Codable {
     /// Nil when `text` is not a user: anybody may have written it.
     init?(_ text: String) {
         guard text.utf8.count <= Defaults.Routing.userLength,
-            let record = try? JSONDecoder().decode(Self.self, from: Data(text.utf8))
+            let record = StrictJSON.decode(Self.self, from: text.utf8)
         else {
             return nil
         }

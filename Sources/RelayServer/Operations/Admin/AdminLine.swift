@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import NIOCore
+import WSProtocol
 
 /// One JSON value to and from one line.
 enum AdminLine {
@@ -16,6 +17,6 @@ enum AdminLine {
 
     /// Reads `line`; nil when it is not a `Value`.
     static func decode<Value: Decodable>(_: Value.Type, _ line: ByteBuffer) -> Value? {
-        try? JSONDecoder().decode(Value.self, from: Data(line.readableBytesView))
+        StrictJSON.decode(Value.self, from: line.readableBytesView)
     }
 }

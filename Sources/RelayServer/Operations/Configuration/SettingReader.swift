@@ -2,6 +2,7 @@
 
 import Configuration
 import FoundationEssentials
+import WSProtocol
 
 /// Finds the value of each setting: flags win over the environment, the environment wins over the file.
 ///
@@ -98,7 +99,13 @@ struct SettingReader: Sendable {
         } catch {
             throw OperatorError(.configuration, "cannot read the configuration \(path): \(error)")
         }
-        guard let names = try? JSONDecoder().decode([String: AnyJSON].self, from: contents),
+        let json: StrictJSON
+        do {
+            json = try StrictJSON(contents)
+        } catch {
+            throw OperatorError(.configuration, "the configuration \(path) \(words(error))")
+        }
+        guard let names = json.decode([String: AnyJSON].self),
             let snapshot = try? JSONSnapshot(data: contents.bytes, providerName: path, parsingOptions: .default)
         else {
             throw OperatorError(
@@ -112,6 +119,15 @@ struct SettingReader: Sendable {
             )
         }
         return snapshot
+    }
+
+    private static func words(_ fault: JSONGrammar.Fault) -> String {
+        switch fault {
+        case .malformed(let position):
+            "is not a JSON object of texts and lists of texts: byte \(position + 1) is no JSON"
+        case .duplicate(let key): "has \"\(key)\" twice: keep one of them"
+        case .tooDeep: "is not a JSON object of texts and lists of texts"
+        }
     }
 
     /// Any JSON value, not looked into.

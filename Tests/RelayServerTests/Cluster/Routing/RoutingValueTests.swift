@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 import NIOCore
 import RedisTransport
 import TestSupport
@@ -104,6 +105,24 @@ struct RoutingValueTests {
             if let home = RouteValue.Home(text) { #expect(RouteValue.Home(home.text) == home, "\(input)") }
             if let read = NodePresence(text) { #expect(read.text.flatMap(NodePresence.init) == read, "\(input)") }
             if let user = UserRecord(text) { #expect(UserRecord(user.text) == user, "\(input)") }
+        }
+    }
+
+    /// Anybody may have written it: to Redis, and to the registry's file.
+    @Test("a record with a key of low order, or with one twice, is no user")
+    func usersThatAreNone() throws {
+        let (key, none) = (SigningKey.random().rawValue, String(repeating: "A", count: 43))
+        func record(_ key: String, _ exchangeKey: String, more: String = "") -> String {
+            #"{"exchangeKey":"\#(exchangeKey)","key":"\#(key)"\#(more)}"#
+        }
+        let exchangeKey = ExchangeKey.random().rawValue
+        for (text, isUser) in [
+            (record(key, exchangeKey), true), (record(none, exchangeKey), false), (record(key, none), false),
+            (record(key, exchangeKey, more: #","key":"\#(key)""#), false), (record(key, exchangeKey, more: ","), false),
+        ] {
+            #expect((UserRecord(text) != nil) == isUser, "\(text)")
+            let file = #"{"invitations":[],"users":[{"name":"bob",\#(text.dropFirst())],"version":1}"#
+            #expect(((try? UserRegistry(fileContents: Data(file.utf8))) != nil) == isUser, "\(file)")
         }
     }
 
