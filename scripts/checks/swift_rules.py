@@ -73,7 +73,7 @@ def imports(tree):
 def import_problem(path, access, module):
     """Why `module` must not be imported there, or None."""
     if path.startswith("Sources/WSProtocol/"):
-        codec = path.endswith("/MessageCodec.swift") and module == "FoundationEssentials"
+        codec = path.endswith(("/MessageCodec.swift", "/StrictJSON.swift")) and module == "FoundationEssentials"
         if module != "NIOCore" and not codec:
             return f"WSProtocol is pure, it does not import {module}"
     if path.startswith("Sources/TLSTransport/") and module.startswith("NIO") and module not in ("NIOCore", "NIOTLS"):
