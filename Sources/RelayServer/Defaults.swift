@@ -136,16 +136,40 @@ extension Defaults {
     enum Control {
         /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).
         static let loginTimeout = ProtocolDefaults.loginTimeout
-        /// As the protocol promises.
-        static let messageBudget = MessageBudget.Limits.standard
         /// Seconds between pings, as `welcome` announces them.
         static let heartbeat = ProtocolDefaults.heartbeat
-        /// Requests of one connection that wait for the users' registry to answer an earlier one. Twice the burst of the
-        /// message budget; more than that means that the registry hangs.
+        /// Requests of one connection that wait for the users' registry to answer an earlier one: as many as transfers that
+        /// a session may offer. With more, the connection is not read until there is room.
         static let waitingRequests = 64
         /// Bytes that may wait for a client that does not read, before it is cut: above everything that turning to
         /// receive can ring at once (`offersPerRecipient` payloads of 43 KiB), so only a client that is stuck meets it.
         static let outboundLimit = 8 * 1024 * 1024
+    }
+
+    /// How much clients may say. What is too much waits, and what waits costs nothing.
+    enum Messages {
+        /// What one user may keep up, and have at once, in units of a short message, on all connections together. A client
+        /// that sends 200 small files a second says 200 offers, and its receiver 200 accepts and as many `delivered`, which is
+        /// 600 units; and a thousand a second take a twentieth of a core.
+        static let user = Pace.Limits(perSecond: 1000, burst: 2000)
+        /// The same for one address: an office behind one NAT has several people who are busy at the same moment.
+        static let address = Pace.Limits(perSecond: 8000, burst: 16000)
+        /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
+        /// rest of the work for a short one.
+        static let bytesPerUnit = 4 * 1024
+        /// What a login costs beyond its message: a TLS handshake went before it, and a signature has to be checked.
+        static let loginUnits: Int64 = 10
+        /// The longest that a message waits: below any time within which clients expect an answer, or the pong to a ping.
+        /// Only hundreds of connections that share a budget which is used up get so far.
+        static let longestWait = TimeAmount.seconds(5)
+        /// Users, and addresses, that can be told apart while they are busy. Who comes on top of that shares one budget.
+        static let busyAtOnce = 65_536
+    }
+
+    /// What is said about limits that are met.
+    enum Limits {
+        /// How often the log speaks of the same limit: often enough to be seen while it lasts, and no flood of its own.
+        static let reportInterval = TimeAmount.seconds(10)
     }
 
     /// Sessions, offers and transfers, as the whole relay holds them.

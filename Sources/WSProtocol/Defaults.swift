@@ -7,12 +7,9 @@ package import NIOCore
 package enum ProtocolDefaults {
     // MARK: Messages
 
-    /// Messages a minute that a client may keep up, and that may come at once: OWASP's figures for a WebSocket. Section 1.2
-    /// of the protocol promises both.
-    package static let messagesPerMinute: Int64 = 100
-    package static let messageBurst: Int64 = 30
-    /// Refused messages in a row after which a client is closed: that is a loop, not a person.
-    package static let refusedMessages = 100
+    /// Messages that a client may send before its login holds: one is needed, a client that errs may try again, and whoever
+    /// sends more is not about to log in.
+    package static let messagesBeforeLogin = 10
 
     /// The most arrays and objects of a JSON text that stand within one another: what is said here needs three, and readers
     /// that call themselves for each have small stacks.
@@ -26,6 +23,8 @@ package enum ProtocolDefaults {
     /// The most bytes of messages that wait for a peer who does not read, unless the one who sends knows better: four of
     /// the longest.
     package static let pendingBytes = 256 * 1024
+    /// The most bytes that are kept unread of a connection that is held back: what a read or two may have brought by then.
+    package static let heldBytes = 256 * 1024
     /// How long the close handshake may take: a round trip on the worst of lines, with one loss.
     package static let closeTimeout = TimeAmount.seconds(5)
     /// How long a connection stays open, unread, after bytes that are no frames: so that a reset does not overtake the
@@ -36,6 +35,10 @@ package enum ProtocolDefaults {
     package static let heartbeat = 20
     /// How long after a ping its pong has to be there: with the longest interval, a dead peer is noticed within 45 s.
     package static let heartbeatAnswer = TimeAmount.seconds(20)
+
+    /// Control frames that are taken from a peer: each end pings every 20 s and answers as often, so that one a second is ten
+    /// times what is needed, and twenty at once are a minute's behind a stalled network.
+    package static let controlFrames = Pace.Limits(perSecond: 1, burst: 20)
 
     // MARK: Steps
 

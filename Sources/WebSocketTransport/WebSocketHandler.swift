@@ -4,11 +4,15 @@ package import NIOCore
 package import NIOWebSocket
 package import WSProtocol
 
-/// Runs ``WebSocketRules`` on a channel: frames in front of it, whole text messages behind it.
+/// Runs ``WebSocketRules`` on a channel: bytes come in from the front and frames go out there; behind it are whole text
+/// messages.
+///
+/// Frames are taken out of the bytes one by one, each only when it is wanted: once nothing more is to be heard, or not now, what
+/// was read stays as it is, or is dropped, unparsed.
 ///
 /// An idle connection costs this object and one timer; no buffer outlives the message it belongs to.
 package final class WebSocketHandler: ChannelDuplexHandler {
-    package typealias InboundIn = WebSocketFrame
+    package typealias InboundIn = ByteBuffer
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = WebSocketFrame
@@ -27,6 +31,15 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private var pendingPong: ByteBuffer?
     /// Whether something was written that has to be flushed at the end of the read.
     private var needsFlush = false
+    /// What was read and not yet understood: the beginning of a frame, or everything since ``WebSocketCommand/hold``.
+    private var unread: ByteBuffer?
+    /// Since when nothing is delivered.
+    private var heldSince: NIODeadline?
+    /// Whether frames are being taken out of ``unread``: a message that is delivered may let reading go on.
+    private var isParsing = false
+    /// Set once nothing of this connection is to be heard any more.
+    private var isDeaf = false
+    private var isReadHeldBack = false
 
     private struct Timer {
         var deadline: NIODeadline
@@ -66,21 +79,105 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         context.fireChannelInactive()
     }
 
+    package func read(context: ChannelHandlerContext) {
+        if heldSince == nil && !isDeaf { context.read() } else { isReadHeldBack = true }
+    }
+
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let frame = Self.unwrapInboundIn(data)
-        let action = rules?.frameReceived(WebSocketRules.Frame(frame), now: context.eventLoop.now)
-        switch action ?? .nothing {
+        guard !isDeaf else { return }
+        var bytes = Self.unwrapInboundIn(data)
+        guard unread == nil else {
+            unread?.writeBuffer(&bytes)
+            // A read may be on its way when reading stops, and a connection that its peer has ended is read to its end.
+            if let unread, heldSince != nil, unread.readableBytes > ProtocolDefaults.heldBytes { return deafen() }
+            return parse(context)
+        }
+        unread = bytes
+        parse(context)
+        // What is kept is copied out: a few bytes must not keep the whole buffer alive that they were read into.
+        unread = unread.map { ByteBuffer(bytes: $0.readableBytesView) }
+    }
+
+    /// Takes the frames out of what was read, for as long as they are wanted.
+    private func parse(_ context: ChannelHandlerContext) {
+        guard !isParsing else { return }
+        isParsing = true
+        while heldSince == nil, !isDeaf, let frame = nextFrame(context) {
+            run(rules?.frameReceived(frame, now: context.eventLoop.now) ?? .nothing, context)
+        }
+        isParsing = false
+        if let rest = unread {
+            if rest.readableBytes == 0 { unread = nil }
+            if rest.readerIndex > rest.readableBytes { unread?.discardReadBytes() }
+        }
+        arm(context)
+    }
+
+    /// The next whole frame, if it may come in.
+    private func nextFrame(_ context: ChannelHandlerContext) -> WebSocketRules.Frame? {
+        guard var bytes = unread else { return nil }
+        do throws(WebSocketViolation) {
+            guard let head = try WebSocketFrameHead(bytes, longest: limits.messageLength), head.isComplete(in: bytes)
+            else { return nil }
+            let verdict = rules?.frameArrived(isControl: head.isControl, now: context.eventLoop.now) ?? .nothing
+            guard case .nothing = verdict else {
+                stopHearing(verdict, context)
+                return nil
+            }
+            let frame = head.takeFrame(from: &bytes)
+            unread = bytes
+            return frame
+        } catch {
+            stopHearing(rules?.framingFailed(error, now: context.eventLoop.now) ?? .nothing, context)
+            return nil
+        }
+    }
+
+    private func run(_ action: WebSocketRules.FrameAction, _ context: ChannelHandlerContext) {
+        switch action {
         case .nothing: break
         case .deliver(let text): context.fireChannelRead(Self.wrapInboundOut(text))
         case .sendPong(let content): sendPong(content, context)
         case .answerClose(let end):
+            deafen()
             // First: the answer may leave at once, and the connection with it.
             report(end, context)
             sendClose(end.code, context)
         case .fail(let end): fail(end, context)
-        case .closeConnection(let end): closeConnection(end, context)
+        case .closeConnection(let end):
+            deafen()
+            closeConnection(end, context)
         }
-        arm(context)
+    }
+
+    /// Nothing behind what was read is to be heard: it is dropped as it is, and no more is read.
+    private func stopHearing(_ action: WebSocketRules.FailureAction, _ context: ChannelHandlerContext) {
+        deafen()
+        if case .fail(let end) = action { fail(end, context) }
+    }
+
+    private func deafen() {
+        isDeaf = true
+        unread = nil
+    }
+
+    /// Tells the rules how long nothing was read.
+    private func noteHeldBack(until now: NIODeadline) {
+        guard let since = heldSince else { return }
+        rules?.heldBack(for: now - since)
+        heldSince = now
+    }
+
+    private func resume(_ context: ChannelHandlerContext) {
+        guard heldSince != nil else { return }
+        noteHeldBack(until: context.eventLoop.now)
+        heldSince = nil
+        parse(context)
+        // Where reading stopped, there was no end of the read at which to flush.
+        channelReadComplete(context: context)
+        guard heldSince == nil, isReadHeldBack, !isDeaf else { return }
+        isReadHeldBack = false
+        context.read()
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -101,17 +198,8 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if error is ByteToMessageDecoderError { return }  // More bytes behind those that were no frame.
-        guard let error = error as? NIOWebSocketError else {
-            context.fireErrorCaught(error)
-            context.close(promise: nil)
-            return
-        }
-        switch rules?.framingFailed(WebSocketViolation(error), now: context.eventLoop.now) ?? .nothing {
-        case .nothing: break
-        case .fail(let end): fail(end, context)
-        }
-        arm(context)
+        context.fireErrorCaught(error)
+        context.close(promise: nil)
     }
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -129,9 +217,16 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     package func triggerUserOutboundEvent(
         context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
     ) {
-        guard case .close(let code)? = event as? WebSocketCommand else {
-            context.triggerUserOutboundEvent(event, promise: promise)
-            return
+        let code: UInt16
+        switch event as? WebSocketCommand {
+        case .close(let asked): code = asked
+        case .hold:
+            if heldSince == nil { heldSince = context.eventLoop.now }
+            return promise?.succeed() ?? ()
+        case .resume:
+            resume(context)
+            return promise?.succeed() ?? ()
+        case nil: return context.triggerUserOutboundEvent(event, promise: promise)
         }
         let allowed = WebSocketCloseCode.isAllowedInFrame(code) ? code : WebSocketCloseCode.internalError.rawValue
         switch rules?.closeRequested(code: allowed, now: context.eventLoop.now) ?? .nothing {
@@ -156,11 +251,13 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         timer?.task.cancel()
         timer = nil
         pendingPong = nil
+        deafen()
     }
 
     private func timerFired() {
         timer = nil
         guard let context else { return }
+        noteHeldBack(until: context.eventLoop.now)
         switch rules?.timerFired(now: context.eventLoop.now) ?? .nothing {
         case .nothing: break
         case .sendPing(let content):
@@ -188,7 +285,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
 
     private func peerStalled(_ context: ChannelHandlerContext) {
         switch rules?.peerStalled(now: context.eventLoop.now) ?? .nothing {
-        case .nothing: break
+        case .nothing, .unreadable: break
         case .fail(let end): fail(end, context)
         }
         arm(context)
@@ -259,22 +356,3 @@ package final class WebSocketHandler: ChannelDuplexHandler {
 
 @available(*, unavailable)
 extension WebSocketHandler: Sendable {}
-
-extension WebSocketRules.Frame {
-    fileprivate init(_ frame: WebSocketFrame) {
-        self.init(
-            isFinal: frame.fin, hasReservedBits: !frame.reservedBits.isEmpty,
-            opcode: UInt8(webSocketOpcode: frame.opcode), isMasked: frame.maskKey != nil, data: frame.unmaskedData
-        )
-    }
-}
-
-extension WebSocketViolation {
-    fileprivate init(_ error: NIOWebSocketError) {
-        switch error {
-        case .invalidFrameLength: self = .messageTooLong
-        case .fragmentedControlFrame: self = .fragmentedControlFrame
-        case .multiByteControlFrameLength: self = .longControlFrame
-        }
-    }
-}

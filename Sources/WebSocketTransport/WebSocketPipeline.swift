@@ -6,7 +6,7 @@ package import WSProtocol
 
 /// Puts a WebSocket on a connection whose upgrade is done.
 package enum WebSocketPipeline {
-    /// Adds the frame encoder, the frame decoder and ``WebSocketHandler`` at the end of the pipeline. On the channel's
+    /// Adds the frame encoder and ``WebSocketHandler`` at the end of the pipeline. On the channel's
     /// event loop only. From then on the handlers behind read and write a `ByteBuffer` for each text message.
     ///
     /// Anything that was read behind the upgrade's head has to be fired into the pipeline afterwards.
@@ -17,8 +17,6 @@ package enum WebSocketPipeline {
         heartbeat: WebSocketHeartbeat = .init()
     ) throws {
         try pipeline.addHandler(WebSocketFrameEncoder())
-        // A frame is held until it is complete, so its length is bounded like a message's.
-        try pipeline.addHandler(ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: limits.messageLength)))
         try pipeline.addHandler(WebSocketHandler(role: role, limits: limits, heartbeat: heartbeat))
     }
 }

@@ -13,9 +13,11 @@ final class Recorder: ChannelInboundHandler {
     var messages: [String] = []
     var events: [WebSocketEvent] = []
     var isInactive = false
+    var holdsAfterEach = false
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         messages.append(String(buffer: Self.unwrapInboundIn(data)))
+        if holdsAfterEach { context.triggerUserOutboundEvent(WebSocketCommand.hold, promise: nil) }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -34,12 +36,19 @@ final class Gate: ChannelOutboundHandler {
 
     var isShut = false
     var heldBytes = 0
+    /// How often it was asked to read.
+    var reads = 0
     private var held: [EventLoopPromise<Void>] = []
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard isShut else { return context.write(data, promise: promise) }
         heldBytes += Self.unwrapOutboundIn(data).readableBytes
         if let promise { held.append(promise) }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        reads += 1
+        context.read()
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {

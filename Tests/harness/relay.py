@@ -230,7 +230,6 @@ class Person:
                 assert process is None or process.running(), f"{process.describe()}\n{process.tail()}"
                 return watcher.lookup(self.name)["online"]
 
-            # A session may send 30 messages at once and 100 a minute: look four times a second at first.
             until(online, timeout, f"{self.name} online", step=0.06)
 
     def send(self, to, *paths, **options):

@@ -70,7 +70,9 @@ final class Admission: Sendable {
             if let key, state.unidentified[key, default: 0] > unidentifiedPerAddress { return .closed }
             return inUse > refuseAbove || state.pressure == .critical ? .refused : .admitted
         }
-        return (verdict, ConnectionTicket(admission: self, client: client, counted: key))
+        return (
+            verdict, ConnectionTicket(admission: self, client: client, share: Self.share(of: address), counted: key)
+        )
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -107,11 +109,17 @@ final class Admission: Sendable {
         }
     }
 
-    /// What a stranger is counted under: its address or, with IPv6, the 64 bits that its network is known by, as one
-    /// machine has all the addresses behind them. Nil for those that are not counted.
+    /// What a stranger is counted under; nil for those that are not counted.
     fileprivate static func limitedAddress(_ address: SocketAddress?) -> String? {
         guard let text = address?.ipAddress, !text.hasPrefix("127."), text != "::1", !text.hasPrefix("::ffff:127.")
         else { return nil }
+        return share(of: address)
+    }
+
+    /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by, as one
+    /// machine has all the addresses behind them.
+    fileprivate static func share(of address: SocketAddress?) -> String? {
+        guard let text = address?.ipAddress else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
         return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
     }
@@ -124,20 +132,27 @@ final class ConnectionTicket: Sendable {
         var isStranger = true
         /// The client's address.
         var client: String?
-        /// The address the client is counted under as a stranger.
+        /// What the client's address is counted under.
+        var share: String?
+        /// The same for as long as it counts as a stranger.
         var counted: String?
     }
 
     private let admission: Admission
     private let state: Mutex<State>
 
-    fileprivate init(admission: Admission, client: String?, counted: String?) {
+    fileprivate init(admission: Admission, client: String?, share: String?, counted: String?) {
         self.admission = admission
-        state = Mutex(State(client: client, counted: counted))
+        state = Mutex(State(client: client, share: share, counted: counted))
     }
 
     /// The client's address; nil as long as a balancer has not said it.
     var client: String? { state.withLock { $0.client } }
+
+    /// The same, with whose limits the client shares.
+    var address: ClientAddress {
+        state.withLock { ClientAddress(text: $0.client ?? "unknown", share: $0.share) }
+    }
 
     /// A balancer has said whose the connection is.
     /// - Returns: false when there are too many strangers of that address: the connection has to go.
@@ -145,7 +160,7 @@ final class ConnectionTicket: Sendable {
         let key = Admission.limitedAddress(address)
         let isNew = state.withLock { state in
             guard state.isStranger, state.counted == nil else { return false }
-            (state.client, state.counted) = (address?.ipAddress, key)
+            (state.client, state.share, state.counted) = (address?.ipAddress, Admission.share(of: address), key)
             return true
         }
         guard isNew, let key else { return true }

@@ -9,9 +9,9 @@ protocol ControlAcceptor: Sendable {
     ///
     /// - Parameters:
     ///   - audience: the Host field of the upgrade request: what a login's signature is made for.
-    ///   - address: the client's address, for the log.
+    ///   - client: where the client is.
     ///   - loggedIn: called on the event loop once a login holds; until then the client is a stranger.
     func install(
-        on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
+        on channel: any Channel, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void
     ) throws
 }

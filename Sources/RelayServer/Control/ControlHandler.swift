@@ -23,20 +23,34 @@ final class ControlHandler: ChannelDuplexHandler {
     private var requests = RequestQueue(capacity: Defaults.Control.waitingRequests)
     private var context: ChannelHandlerContext?
     private var loginTimer: Scheduled<Void>?
+    private let client: ClientAddress
+    /// Whose session it is, once a login holds.
+    private var name: PeerName?
+    private var hold = Hold.none
     private let loggedIn: () -> Void
+
+    /// Why the connection is not read at the moment.
+    private enum Hold {
+        case none
+        /// A message came before its time.
+        case untilItsTime(Scheduled<Void>)
+        /// No more requests can wait.
+        case untilThereIsRoom
+    }
 
     /// - Parameters:
     ///   - audience: the Host field of the upgrade request; logins are signed for it.
-    ///   - remoteAddress: the client's address, for the log.
+    ///   - client: where the client is.
     ///   - loggedIn: called once a login holds.
     init(
-        services: ControlServices, audience: String, remoteAddress: String, loggedIn: @escaping () -> Void = {}
+        services: ControlServices, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void = {}
     ) {
+        self.client = client
         self.services = services
         self.verifier = LoginVerifier(directory: services.directory, audience: audience)
         self.logger = services.logger
         self.loggedIn = loggedIn
-        logger[metadataKey: LogKeys.remote] = "\(remoteAddress)"
+        logger[metadataKey: LogKeys.remote] = "\(client.text)"
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -60,13 +74,26 @@ final class ControlHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let message = MessageCodec.decodeClientMessage(Self.unwrapInboundIn(data))
-        run(machine?.messageReceived(message, now: context.eventLoop.now) ?? .ignore, context)
+        let text = Self.unwrapInboundIn(data)
+        let wait = services.budgets.reserve(
+            MessageCost.ofReading(text.readableBytes), user: name, address: client.share, now: context.eventLoop.now
+        )
+        guard let wait else { return hear(text, context) }
+        noteHeldBack(wait, context)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let timer = context.eventLoop.scheduleTask(in: wait.time) { bound.value.timeHasCome(for: text) }
+        hold(.untilItsTime(timer), context)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // The connection may linger for a close handshake; the session is over now.
-        if case .closed? = event as? WebSocketEvent { end() }
+        if case .closed(code: _, let reason)? = event as? WebSocketEvent {
+            if reason == .violation(.tooManyControlFrames) {
+                services.reports.met(Limit(.controlFrames, of: .connection), name: name, address: client.share)
+            }
+            end()
+            release(context)
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -99,8 +126,7 @@ final class ControlHandler: ChannelDuplexHandler {
         self.session = session
         logger[metadataKey: LogKeys.session] = "\(session)"
         machine = SessionMachine(
-            nonce: nonce, loginTimeout: Defaults.Control.loginTimeout, limits: services.budget,
-            now: context.eventLoop.now
+            nonce: nonce, loginTimeout: Defaults.Control.loginTimeout, now: context.eventLoop.now
         )
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         loginTimer = context.eventLoop.scheduleTask(in: Defaults.Control.loginTimeout) { bound.value.loginTimedOut() }
@@ -115,6 +141,7 @@ final class ControlHandler: ChannelDuplexHandler {
         loginTimer?.cancel()
         loginTimer = nil
         machine?.connectionClosed()
+        if case .untilItsTime(let timer) = hold { timer.cancel() }
         guard let session else { return }
         self.session = nil
         services.exchange.handle(.sessionClosed(session))
@@ -127,7 +154,48 @@ final class ControlHandler: ChannelDuplexHandler {
         run(machine?.timerFired(now: context.eventLoop.now) ?? .ignore, context)
     }
 
+    // MARK: - Holding back
+
+    private func hold(_ reason: Hold, _ context: ChannelHandlerContext) {
+        hold = reason
+        context.triggerUserOutboundEvent(WebSocketCommand.hold, promise: nil)
+    }
+
+    /// Reads on, whatever it waited for.
+    private func release(_ context: ChannelHandlerContext) {
+        switch hold {
+        case .none: return
+        case .untilItsTime(let timer): timer.cancel()
+        case .untilThereIsRoom: break
+        }
+        hold = .none
+        context.triggerUserOutboundEvent(WebSocketCommand.resume, promise: nil)
+    }
+
+    private func timeHasCome(for text: ByteBuffer) {
+        guard let context, case .untilItsTime = hold else { return }
+        hear(text, context)
+        if case .untilItsTime = hold { release(context) }
+    }
+
+    private func noteHeldBack(_ wait: MessageBudgets.Wait, _ context: ChannelHandlerContext) {
+        services.reports.heldBack(
+            for: wait.time, by: Limit(.messages, of: wait.scope), name: name, address: client.share,
+            now: context.eventLoop.now
+        )
+    }
+
     // MARK: - Running actions
+
+    private func hear(_ text: ByteBuffer, _ context: ChannelHandlerContext) {
+        let message = MessageCodec.decodeClientMessage(text)
+        let units = MessageCost.ofDoing(message)
+        if units > 0 {
+            _ = services.budgets.reserve(units, user: name, address: client.share, now: context.eventLoop.now)
+        }
+        run(machine?.messageReceived(message) ?? .ignore, context)
+        if !requests.hasRoom { hold(.untilThereIsRoom, context) }
+    }
 
     private func run(_ action: SessionAction, _ context: ChannelHandlerContext) {
         switch action {
@@ -138,6 +206,9 @@ final class ControlHandler: ChannelDuplexHandler {
         case .pass(let message): step(requests.requestReceived(message), context)
         case .close(let code, let message):
             if let message { send(message, context) }
+            if code == .policyViolation {
+                services.reports.met(Limit(.messagesBeforeLogin, of: .connection), address: client.share)
+            }
             logger.info("control connection refused", metadata: [LogKeys.code: "\(code.rawValue)"])
             close(code, context)
         }
@@ -153,9 +224,24 @@ final class ControlHandler: ChannelDuplexHandler {
         }
     }
 
+    /// A login that holds is paid for by its user, and waits until that is possible: who connects again and again gets no
+    /// further than who stays. One that does not hold is paid for by its address alone, as it may be anybody's.
     private func loginChecked(_ verdict: LoginVerdict) {
         guard let context else { return }
-        run(machine?.loginChecked(verdict) ?? .ignore, context)
+        guard verdict == .accepted, case .checking(let attempt, deadline: _)? = machine?.state else {
+            return run(machine?.loginChecked(verdict) ?? .ignore, context)
+        }
+        name = attempt.credentials.name
+        let wait = services.budgets.reserve(
+            Defaults.Messages.loginUnits, user: name, address: nil, now: context.eventLoop.now
+        )
+        guard let wait else { return run(machine?.loginChecked(verdict) ?? .ignore, context) }
+        noteHeldBack(wait, context)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: wait.time) {
+            guard let context = bound.value.context else { return }
+            bound.value.run(bound.value.machine?.loginChecked(verdict) ?? .ignore, context)
+        }
     }
 
     private func admit(_ credentials: Credentials, _ request: RequestID) {
@@ -215,7 +301,13 @@ final class ControlHandler: ChannelDuplexHandler {
             logger.error("the users' registry cannot be read", metadata: [LogKeys.error: "\(error)"])
             send(.refusal(message.id, .unavailable), context)
         }
+        goOn(context)
+    }
+
+    /// A request that had to wait has been handed on.
+    private func goOn(_ context: ChannelHandlerContext) {
         step(requests.finished(), context)
+        if requests.hasRoom, case .untilThereIsRoom = hold { release(context) }
     }
 
     private func mint(for message: ClientMessage.Accept, _ context: ChannelHandlerContext) {
@@ -231,7 +323,7 @@ final class ControlHandler: ChannelDuplexHandler {
     private func minted(_ token: Token, for message: ClientMessage.Accept) {
         guard let context, let session else { return }
         services.exchange.handle(.requestReceived(.accept(message, token: token), from: session))
-        step(requests.finished(), context)
+        goOn(context)
     }
 
     private func send(_ message: ServerMessage, _ context: ChannelHandlerContext) {
@@ -240,6 +332,7 @@ final class ControlHandler: ChannelDuplexHandler {
     }
 
     private func close(_ code: WebSocketCloseCode, _ context: ChannelHandlerContext) {
+        defer { release(context) }
         context.triggerUserOutboundEvent(WebSocketCommand.close(code: code.rawValue), promise: nil)
     }
 }

@@ -13,18 +13,18 @@ struct ControlPipeline: ControlAcceptor {
     ///
     /// - Parameters:
     ///   - audience: the Host field of the upgrade request: what a login's signature is made for.
-    ///   - address: the client's address, for the log.
+    ///   - client: where the client is.
     ///   - loggedIn: called on the event loop once a login holds.
     /// - Throws: `ChannelError` when the channel is closed already.
     func install(
-        on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
+        on channel: any Channel, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         let limits = WebSocketLimits(pendingBytes: Defaults.Control.outboundLimit)
         let heartbeat = WebSocketHeartbeat(interval: .seconds(Int64(Defaults.Control.heartbeat)))
         try WebSocketPipeline.install(on: pipeline, role: .server, limits: limits, heartbeat: heartbeat)
         try pipeline.addHandler(
-            ControlHandler(services: services, audience: audience, remoteAddress: address, loggedIn: loggedIn)
+            ControlHandler(services: services, audience: audience, client: client, loggedIn: loggedIn)
         )
     }
 }

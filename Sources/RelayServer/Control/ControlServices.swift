@@ -13,6 +13,8 @@ struct ControlServices: Sendable {
     /// This program and its version.
     var agent: Label
     var logger: Logger
-    /// How often clients may speak.
-    var budget = Defaults.Control.messageBudget
+    /// How much clients may say.
+    var budgets = MessageBudgets()
+    /// Who is told of limits that are met.
+    var reports: LimitReports
 }

@@ -13,7 +13,7 @@ enum RequestStep: Hashable, Sendable {
     case mint(ClientMessage.Accept)
     /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
     case find(PeerName, for: ClientMessage)
-    /// Too many are waiting already.
+    /// No request of an open session.
     case refuse(RequestID, FailureCode)
 }
 
@@ -29,6 +29,9 @@ struct RequestQueue: Sendable {
         self.capacity = capacity
     }
 
+    /// Whether another request can be taken; until then its owner has to keep it.
+    var hasRoom: Bool { waiting.count < capacity }
+
     /// An open session asks for something.
     mutating func requestReceived(_ message: ClientMessage) -> RequestStep {
         switch message {
@@ -37,9 +40,8 @@ struct RequestQueue: Sendable {
         case .presence, .lookup, .offer, .accept, .decline, .progress, .delivered, .cancel: break
         }
         guard isBusy else { return begin(message) }
-        // Reports of progress are not rate limited and may be lost, so they never wait.
+        // Reports of progress may be lost, so they never wait.
         if case .progress = message { return .nothing }
-        guard waiting.count < capacity else { return .refuse(message.id, .unavailable) }
         waiting.append(message)
         return .nothing
     }

@@ -132,7 +132,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         do {
             try services.control.install(
-                on: context.channel, audience: handshake.audience, address: ticket.client ?? "unknown",
+                on: context.channel, audience: handshake.audience, client: ticket.address,
                 loggedIn: { [ticket] in ticket.identified() }
             )
             context.pipeline.syncOperations.removeHandler(self, promise: nil)

@@ -30,9 +30,11 @@ enum LogKeys {
     static let count = "count"
     /// How many descriptors the process may have.
     static let descriptors = "descriptors"
-    /// Bytes the process has in memory, and the most it may have.
+    /// Bytes the process has in memory, and the most it may have; or which limit was met.
     static let resident = "resident"
     static let limit = "limit"
+    /// Whose limit was met: a user's, an address's, …
+    static let scope = "scope"
     /// This process's id.
     static let pid = "pid"
     /// Who may register a new name.

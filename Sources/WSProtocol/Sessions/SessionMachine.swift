@@ -18,7 +18,7 @@ package enum SessionAction: Hashable, Sendable {
 }
 
 /// One control connection as the relay sees it (sections 1.2 to 1.4 of the protocol): the challenge, the login with
-/// its deadline, and how many messages the client may send.
+/// its deadline, and how many messages there may be before it. How fast they may come after it is not of one connection.
 package struct SessionMachine: Sendable {
     /// Where the connection is.
     package enum State: Hashable, Sendable {
@@ -31,24 +31,29 @@ package struct SessionMachine: Sendable {
     }
 
     package private(set) var state: State
-    private var budget: MessageBudget
+    private var messagesBeforeLogin = 0
     private let nonce: Nonce
 
     /// A connection whose challenge, with `nonce`, is being sent at `now`.
     ///
     /// - Parameter loginTimeout: how long the login may take, with its check.
-    package init(nonce: Nonce, loginTimeout: TimeAmount, limits: MessageBudget.Limits, now: NIODeadline) {
+    package init(nonce: Nonce, loginTimeout: TimeAmount, now: NIODeadline) {
         self.nonce = nonce
         self.state = .challenged(deadline: now + loginTimeout)
-        self.budget = MessageBudget(limits: limits, now: now)
     }
 
     /// A whole text message came.
-    package mutating func messageReceived(
-        _ message: Result<ClientMessage, MessageCodec.Malformed>, now: NIODeadline
-    ) -> SessionAction {
-        if case .closed = state { return .ignore }
-        if let refusal = charge(message, now: now) { return refusal }
+    package mutating func messageReceived(_ message: Result<ClientMessage, MessageCodec.Malformed>) -> SessionAction {
+        switch state {
+        case .closed: return .ignore
+        case .open: break
+        case .challenged, .checking:
+            messagesBeforeLogin += 1
+            guard messagesBeforeLogin <= ProtocolDefaults.messagesBeforeLogin else {
+                state = .closed
+                return .close(.policyViolation, after: nil)
+            }
+        }
         switch message {
         case .failure(let malformed): return .reply(.refusal(malformed.id, malformed.code))
         case .success(let message): return wellFormedReceived(message)
@@ -84,28 +89,6 @@ package struct SessionMachine: Sendable {
 
     /// The connection is gone: whatever is still on its way comes to nothing.
     package mutating func connectionClosed() { state = .closed }
-
-    /// Counts `message` against the budget; the answer when it is over.
-    private mutating func charge(
-        _ message: Result<ClientMessage, MessageCodec.Malformed>, now: NIODeadline
-    ) -> SessionAction? {
-        let id: RequestID
-        switch message {
-        // Whoever receives reports often, and the relay drops what is too much: the one kind that is free, once open.
-        case .success(.progress(let message)):
-            if case .open = state { return nil }
-            id = message.id
-        case .success(let message): id = message.id
-        case .failure(let malformed): id = malformed.id
-        }
-        switch budget.messageReceived(now: now) {
-        case .admitted: return nil
-        case .refused: return .reply(.refusal(id, .rateLimited))
-        case .exhausted:
-            state = .closed
-            return .close(.policyViolation, after: .refusal(id, .rateLimited))
-        }
-    }
 
     private mutating func wellFormedReceived(_ message: ClientMessage) -> SessionAction {
         switch state {

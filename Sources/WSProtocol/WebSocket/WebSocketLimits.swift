@@ -10,6 +10,8 @@ package struct WebSocketLimits: Hashable, Sendable {
     package var fragments: Int
     /// The most bytes of messages that wait for a peer who does not read.
     package var pendingBytes: Int
+    /// The control frames that are taken.
+    package var controlFrames: Pace.Limits
     /// How long the close handshake may take (RFC 6455, section 7.1).
     package var closeTimeout: TimeAmount
     /// How long a connection stays open, unread, after bytes that are no frames: the peer's own close frame cannot be
@@ -18,12 +20,15 @@ package struct WebSocketLimits: Hashable, Sendable {
 
     package init(
         messageLength: Int = MessageCodec.maximumLength, fragments: Int = ProtocolDefaults.fragments,
-        pendingBytes: Int = ProtocolDefaults.pendingBytes, closeTimeout: TimeAmount = ProtocolDefaults.closeTimeout,
+        pendingBytes: Int = ProtocolDefaults.pendingBytes,
+        controlFrames: Pace.Limits = ProtocolDefaults.controlFrames,
+        closeTimeout: TimeAmount = ProtocolDefaults.closeTimeout,
         lingerTimeout: TimeAmount = ProtocolDefaults.lingerTimeout
     ) {
         self.messageLength = messageLength
         self.fragments = fragments
         self.pendingBytes = pendingBytes
+        self.controlFrames = controlFrames
         self.closeTimeout = closeTimeout
         self.lingerTimeout = lingerTimeout
     }

@@ -72,6 +72,8 @@ package struct WebSocketRules: Sendable {
     let interval: TimeAmount
     var pings: UInt64 = 0
     var state: State
+    /// The control frames that the peer may send, and whatever it may send while the connection is being closed.
+    private var controlPace: Pace
 
     /// A connection whose upgrade has just been done.
     ///
@@ -85,6 +87,7 @@ package struct WebSocketRules: Sendable {
         self.heartbeat = heartbeat
         self.interval = heartbeat.interval(jitter: jitter)
         self.state = .open(.beating(next: now + self.interval), nil)
+        self.controlPace = Pace(now: now)
     }
 
     /// When ``timerFired(now:)`` has to be called at the latest; nil when time changes nothing any more.
@@ -171,13 +174,14 @@ package struct WebSocketRules: Sendable {
 
     /// What to do when the peer did something that no frame stands for.
     package enum FailureAction: Hashable, Sendable {
-        /// The connection is being closed anyway.
         case nothing
+        /// The connection is being closed anyway; nothing more is to be read.
+        case unreadable
         /// Send a close frame with the end's code, and report the end; nothing more is to be delivered.
         case fail(End)
     }
 
-    /// What came in is not a sequence of frames, so nothing behind it can be read.
+    /// What came in is not a sequence of frames, so nothing behind it can be read; or nothing behind it is worth reading.
     package mutating func framingFailed(_ violation: WebSocketViolation, now: NIODeadline) -> FailureAction {
         switch state {
         case .open:
@@ -186,10 +190,30 @@ package struct WebSocketRules: Sendable {
             return .fail(end)
         case .closing(let deadline, let end):
             state = .closing(deadline: min(deadline, now + limits.lingerTimeout), end: end)
-            return .nothing
+            return .unreadable
         case .finishing, .closed:
-            return .nothing
+            return .unreadable
         }
+    }
+
+    /// A frame is about to be taken in, of which only the head has been read: counts it, before it costs anything.
+    ///
+    /// Messages have limits of their own, where it is known whose they are. Control frames have theirs here, and so has
+    /// whatever comes once the connection is being closed.
+    package mutating func frameArrived(isControl: Bool, now: NIODeadline) -> FailureAction {
+        switch state {
+        case .open: guard isControl else { return .nothing }
+        case .closing: break
+        case .finishing, .closed: return .unreadable
+        }
+        if controlPace.take(1, of: limits.controlFrames, now: now) { return .nothing }
+        return framingFailed(.tooManyControlFrames, now: now)
+    }
+
+    /// The connection was not read for `time`: an answer to a ping may lie there unread, and is due that much later.
+    package mutating func heldBack(for time: TimeAmount) {
+        guard case .open(.waiting(let number, let answer, let next), let message) = state else { return }
+        state = .open(.waiting(number: number, answer: answer + time, next: next), message)
     }
 
     /// More than ``WebSocketLimits/pendingBytes`` wait for the peer to read them.

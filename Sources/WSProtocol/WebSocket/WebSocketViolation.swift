@@ -29,6 +29,8 @@ package enum WebSocketViolation: String, Error, Hashable, Sendable, CaseIterable
     case slowReader
     /// No answer to a ping in time.
     case unansweredPing
+    /// More pings, pongs and close frames than anybody needs.
+    case tooManyControlFrames
 
     /// What the close frame says about it.
     package var closeCode: WebSocketCloseCode {
@@ -39,7 +41,7 @@ package enum WebSocketViolation: String, Error, Hashable, Sendable, CaseIterable
         case .binaryMessage: .unacceptableData
         case .invalidUTF8: .invalidData
         case .messageTooLong, .tooManyFragments: .tooLarge
-        case .slowReader: .policyViolation
+        case .slowReader, .tooManyControlFrames: .policyViolation
         case .unansweredPing: .noAnswer
         }
     }

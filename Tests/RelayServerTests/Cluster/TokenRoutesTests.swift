@@ -42,7 +42,7 @@ private final class NotingCluster: Cluster {
         service = ExchangeService(node: .test("a"), cluster: cluster, logger: quiet)
         services = ControlServices(
             exchange: service, directory: FakeDirectory(), registration: .invite, agent: Label(clipping: "test"),
-            logger: quiet)
+            logger: quiet, reports: LimitReports(logger: quiet))
     }
 
     private func open(_ name: String, _ sink: RecordingSink) -> SessionID {

@@ -52,12 +52,17 @@ final class FakeDirectory: UserDirectory {
 private final class CloseRecorder: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
     private let codes: AsyncStream<UInt16>.Continuation
+    /// What it was asked but for closing.
+    var holds: [WebSocketCommand] = []
 
     init(_ codes: AsyncStream<UInt16>.Continuation) { self.codes = codes }
 
     func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
-        guard case .close(let code)? = event as? WebSocketCommand else { return }
-        codes.yield(code)
+        switch event as? WebSocketCommand {
+        case .close(let code)?: codes.yield(code)
+        case let command?: holds.append(command)
+        case nil: break
+        }
     }
 }
 
@@ -68,7 +73,7 @@ private final class LoginCount: Sendable {
 
 /// A client's end of a control connection whose relay's end is a `ControlHandler`.
 final class ControlClient: Sendable {
-    let key = Curve25519.Signing.PrivateKey()
+    let key: Curve25519.Signing.PrivateKey
     let exchangeKey = ExchangeKey.random()
     let name: PeerName
     let channel: NIOAsyncTestingChannel
@@ -80,7 +85,10 @@ final class ControlClient: Sendable {
 
     static let audience = "relay.example:8443"
 
-    init(_ name: String, _ services: ControlServices) async throws {
+    init(
+        _ name: String, _ services: ControlServices, key: Curve25519.Signing.PrivateKey = .init()
+    ) async throws {
+        self.key = key
         self.name = PeerName(rawValue: name)!
         let (closes, continuation) = AsyncStream.makeStream(of: UInt16.self)
         self.closes = closes
@@ -88,7 +96,7 @@ final class ControlClient: Sendable {
         try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
         try await channel.testingEventLoop.submit { [channel, counted] in
             let handler = ControlHandler(
-                services: services, audience: Self.audience, remoteAddress: "test",
+                services: services, audience: Self.audience, client: ClientAddress(text: "test", share: nil),
                 loggedIn: { counted.value.withLock { $0 += 1 } }
             )
             try channel.pipeline.syncOperations.addHandlers([CloseRecorder(continuation), handler])
@@ -121,6 +129,22 @@ final class ControlClient: Sendable {
     func ask(_ message: ClientMessage) async throws -> ServerMessage {
         try await send(message)
         return try await next()
+    }
+
+    /// How the relay's end has stopped reading, and gone on.
+    func holds() async throws -> [WebSocketCommand] {
+        try await channel.testingEventLoop.submit { [channel] in
+            try channel.pipeline.syncOperations.handler(type: CloseRecorder.self).holds
+        }.get()
+    }
+
+    /// Waits until the relay's end waits for the budget.
+    func untilHeldBack(_ services: ControlServices) async throws {
+        while services.reports.counts.heldBack == 0 {
+            try Task.checkCancellation()
+            await channel.testingEventLoop.run()
+            await Task.yield()
+        }
     }
 
     /// The next thing the relay says.

@@ -20,7 +20,7 @@ import WebSocketTransport
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         services = ControlServices(
             exchange: ExchangeService(logger: logger), directory: directory, registration: .invite,
-            agent: Label(clipping: "relay-server/test"), logger: logger
+            agent: Label(clipping: "relay-server/test"), logger: logger, reports: LimitReports(logger: logger)
         )
     }
 
@@ -155,11 +155,47 @@ import WebSocketTransport
         }
     }
 
-    @Test func whoGoesOnRegardlessIsClosed() async throws {
-        let client = try await open("alice")
-        for _ in 0..<29 { #expect(try await client.ask(.ping(.init(id: c2))) == .pong(.init(id: c2))) }
-        for _ in 0..<100 { #expect(code(try await client.ask(.ping(.init(id: c2)))) == .rateLimited) }
+    @Test func whoSaysTooMuchWaitsAndLosesNothing() async throws {
+        // The registration costs the user ten units.
+        let client = try await ControlClient("alice", slow(burst: 18))
+        #expect(try await client.register(try client.credentials(.register)).kind == .welcome)
+        for _ in 0..<8 { #expect(try await client.ask(.ping(.init(id: c2))) == .pong(.init(id: c2))) }
+        try await client.send(.ping(.init(id: c2)))
+        #expect(try await client.holds() == [.hold])
+        #expect(try await client.channel.readOutbound(as: ByteBuffer.self) == nil)
+        await client.channel.testingEventLoop.advanceTime(by: .milliseconds(100))
+        #expect(try await client.next() == .pong(.init(id: c2)))
+        #expect(try await client.holds() == [.hold, .resume])
+    }
+
+    @Test func aNewConnectionHasNoNewBudget() async throws {
+        let services = slow(burst: 18)
+        let first = try await ControlClient("alice", services)
+        #expect(try await first.register(try first.credentials(.register)).kind == .welcome)
+        for _ in 0..<8 { _ = try await first.ask(.ping(.init(id: c2))) }
+        try await first.channel.close()
+        // The login costs the user ten units, and each takes 100 ms.
+        let second = try await ControlClient("alice", services, key: first.key)
+        try await second.send(.login(.init(id: c1, credentials: try second.credentials(.login))))
+        try await second.untilHeldBack(services)
+        #expect(try await second.channel.readOutbound(as: ByteBuffer.self) == nil)
+        await second.channel.testingEventLoop.advanceTime(by: .milliseconds(1100))
+        #expect(try await second.next().kind == .welcome)
+    }
+
+    @Test func whoSaysTooMuchBeforeALoginIsClosed() async throws {
+        let client = try await client("alice")
+        for _ in 0..<10 { #expect(code(try await client.ask(.ping(.init(id: c2)))) == .notNow) }
+        try await client.send(.ping(.init(id: c2)))
         #expect(await client.closeCode() == 1008)
+        #expect(services.reports.counts.met == [Limit(.messagesBeforeLogin, of: .connection): 1])
+    }
+
+    /// Ten units a second for each user.
+    private func slow(burst: Int64) -> ControlServices {
+        var services = services
+        services.budgets = MessageBudgets(user: .init(perSecond: 10, burst: burst))
+        return services
     }
 
     @Test func twoClientsAgreeOnATransfer() async throws {

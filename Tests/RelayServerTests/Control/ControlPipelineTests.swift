@@ -20,12 +20,13 @@ import WSProtocol
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let services = ControlServices(
             exchange: ExchangeService(logger: logger), directory: FakeDirectory(), registration: .open,
-            agent: Label(clipping: "relay-server/test"), logger: logger
+            agent: Label(clipping: "relay-server/test"), logger: logger, reports: LimitReports(logger: logger)
         )
         let channel = EmbeddedChannel()
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).wait()
         try ControlPipeline(services: services).install(
-            on: channel, audience: "relay.example", address: "test", loggedIn: { Issue.record("nobody logged in") }
+            on: channel, audience: "relay.example", client: ClientAddress(text: "test", share: nil),
+            loggedIn: { Issue.record("nobody logged in") }
         )
         func written() throws -> String {
             var text = ""

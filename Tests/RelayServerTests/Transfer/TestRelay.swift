@@ -72,7 +72,7 @@ struct TestRelay {
 
     private struct NoControl: ControlAcceptor {
         func install(
-            on channel: any Channel, audience: String, address: String, loggedIn: @escaping () -> Void
+            on channel: any Channel, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void
         ) throws { throw ChannelError.eof }
     }
 }

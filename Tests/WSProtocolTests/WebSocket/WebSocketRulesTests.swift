@@ -110,6 +110,37 @@ import WSProtocol
         #expect(rules.frameReceived(Self.frame(0), now: Self.start) == .fail(Self.failure(.unexpectedContinuation)))
     }
 
+    @Test func controlFramesHaveAPace() {
+        var rules = Self.server()
+        for _ in 0..<20 { #expect(rules.frameArrived(isControl: true, now: Self.start) == .nothing) }
+        // Messages are counted elsewhere.
+        for _ in 0..<1000 { #expect(rules.frameArrived(isControl: false, now: Self.start) == .nothing) }
+        for second in 1...600 {
+            #expect(rules.frameArrived(isControl: true, now: Self.after(Double(second))) == .nothing)
+        }
+        let breach = rules.frameArrived(isControl: true, now: Self.after(600))
+        #expect(breach == .fail(Self.failure(.tooManyControlFrames)))
+        #expect(!rules.isOpen && rules.deadline == Self.after(601))
+    }
+
+    @Test func whateverComesAfterOurCloseIsCounted() {
+        var rules = Self.server()
+        #expect(rules.closeRequested(code: 1001, now: Self.start) == .sendClose)
+        for _ in 0..<20 { #expect(rules.frameArrived(isControl: false, now: Self.start) == .nothing) }
+        #expect(rules.deadline == Self.after(5))
+        #expect(rules.frameArrived(isControl: false, now: Self.start) == .unreadable)
+        #expect(rules.deadline == Self.after(1))
+        #expect(rules.timerFired(now: Self.after(1)) == .closeConnection(.init(code: 1001, reason: .local)))
+    }
+
+    @Test func timeInWhichNothingWasReadIsNoTimeWithoutAnAnswer() {
+        var rules = Self.server()
+        guard case .sendPing = rules.timerFired(now: Self.after(20)) else { return #expect(Bool(false)) }
+        #expect(rules.deadline == Self.after(40))
+        rules.heldBack(for: .seconds(3))
+        #expect(rules.deadline == Self.after(43))
+    }
+
     @Test func newMessageInsideAnother() {
         var rules = Self.server()
         #expect(rules.frameReceived(Self.text("a", final: false), now: Self.start) == .nothing)
@@ -210,12 +241,12 @@ import WSProtocol
         var rules = Self.server()
         #expect(rules.framingFailed(.messageTooLong, now: Self.start) == .fail(Self.failure(.messageTooLong)))
         #expect(rules.deadline == Self.after(1))
-        #expect(rules.framingFailed(.messageTooLong, now: Self.start) == .nothing)
+        #expect(rules.framingFailed(.messageTooLong, now: Self.start) == .unreadable)
         #expect(rules.timerFired(now: Self.after(1)) == .closeConnection(nil))
 
         var closing = Self.server()
         #expect(closing.closeRequested(code: 1000, now: Self.start) == .sendClose)
-        #expect(closing.framingFailed(.longControlFrame, now: Self.start) == .nothing)
+        #expect(closing.framingFailed(.longControlFrame, now: Self.start) == .unreadable)
         #expect(closing.timerFired(now: Self.after(1)) == .closeConnection(Rules.End(code: 1000, reason: .local)))
     }
 
@@ -233,7 +264,7 @@ import WSProtocol
         ("timer", { "\($0.timerFired(now: after(100)).name)" }),
         ("early", { "\($0.timerFired(now: start).name)" }),
         ("closeRequested", { $0.closeRequested(code: 1000, now: start) == .sendClose ? "sendClose" : "-" }),
-        ("framingFailed", { $0.framingFailed(.longControlFrame, now: start) == .nothing ? "-" : "fail" }),
+        ("framingFailed", { $0.framingFailed(.longControlFrame, now: start) == .unreadable ? "-" : "fail" }),
         ("peerStalled", { $0.peerStalled(now: start) == .nothing ? "-" : "fail" }),
         ("closeSent", { $0.closeSent() == .nothing ? "-" : "closeConnection" }),
         ("connectionClosed", { $0.connectionClosed() == .nothing ? "-" : "report" }),

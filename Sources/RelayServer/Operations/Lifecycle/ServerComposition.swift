@@ -10,6 +10,7 @@ enum ServerComposition {
     /// - Throws: ``OperatorError`` when an address cannot be bound, or the cluster does not want this node.
     static func compose(_ context: ServerContext) async throws -> ServerParts {
         let admission = Admission(descriptorLimit: context.descriptorLimit)
+        let reports = LimitReports(logger: context.logger)
         let cluster = try clusterNode(context, admission)
         let streams = StreamTable()
         let exchange = ExchangeService(
@@ -24,7 +25,7 @@ enum ServerComposition {
                 exchange?.memoryChanged(pressure)
             }
         }
-        let services = try services(context, admission, exchange, streams, cluster)
+        let services = try services(context, admission, reports, exchange, streams, cluster)
         var parts = ServerParts(
             listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
             whenEmpty: { admission.whenEmpty($0) }
@@ -39,15 +40,15 @@ enum ServerComposition {
     }
 
     private static func services(
-        _ context: ServerContext, _ admission: Admission, _ exchange: ExchangeService, _ streams: StreamTable,
-        _ cluster: ClusterNode?
+        _ context: ServerContext, _ admission: Admission, _ reports: LimitReports, _ exchange: ExchangeService,
+        _ streams: StreamTable, _ cluster: ClusterNode?
     ) throws -> ConnectionServices {
         guard let agent = Label(rawValue: "relay-server/\(ProgramVersion.current)") else {
             throw OperatorError(.configuration, "the program's version is not printable")
         }
         let control = ControlServices(
             exchange: exchange, directory: context.users, registration: context.configuration.registration,
-            agent: agent, logger: context.logger
+            agent: agent, logger: context.logger, reports: reports
         )
         return ConnectionServices(
             transfers: exchange, streams: streams, node: cluster?.identity.id ?? .alone, connector: cluster,

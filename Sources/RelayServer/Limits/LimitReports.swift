@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import Synchronization
+import WSProtocol
+
+/// Counts the limits that are met, and says so in the log: each of them at once, and after that what came together every
+/// ``Defaults/Limits/reportInterval``. For any thread.
+final class LimitReports: Sendable {
+    /// What the metrics show.
+    struct Counts: Hashable, Sendable {
+        /// How often each limit was met.
+        var met: [Limit: UInt64] = [:]
+        /// How long messages have waited, in nanoseconds.
+        var heldBack: UInt64 = 0
+    }
+
+    private struct State {
+        var counts = Counts()
+        /// When each limit may be logged again, and how often it was met since it was.
+        var logs: [Limit: (next: NIODeadline, unsaid: UInt64)] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let logger: Logger
+
+    init(logger: Logger) { self.logger = logger }
+
+    /// All of it, of one moment.
+    var counts: Counts { state.withLock { $0.counts } }
+
+    /// `limit` was met by a client.
+    ///
+    /// - Parameters:
+    ///   - name: whose session it is, if it is one.
+    ///   - address: what the client's address is counted under.
+    func met(_ limit: Limit, name: PeerName? = nil, address: String? = nil, now: NIODeadline = .now()) {
+        let count = state.withLock { state -> UInt64? in
+            state.counts.met[limit, default: 0] &+= 1
+            var log = state.logs[limit] ?? (next: now, unsaid: 0)
+            defer { state.logs[limit] = log }
+            log.unsaid += 1
+            guard now >= log.next else { return nil }
+            defer { log = (next: now + Defaults.Limits.reportInterval, unsaid: 0) }
+            return log.unsaid
+        }
+        guard let count else { return }
+        var metadata: Logger.Metadata = [
+            LogKeys.limit: "\(limit.subject.rawValue)", LogKeys.scope: "\(limit.scope.rawValue)",
+            LogKeys.count: "\(count)",
+        ]
+        if let name { metadata[LogKeys.name] = "\(name)" }
+        if let address { metadata[LogKeys.remote] = "\(address)" }
+        logger.notice("a limit was met", metadata: metadata)
+    }
+
+    /// A message waits for `time`, because of `limit`.
+    func heldBack(
+        for time: TimeAmount, by limit: Limit, name: PeerName?, address: String?, now: NIODeadline
+    ) {
+        state.withLock { $0.counts.heldBack &+= UInt64(clamping: time.nanoseconds) }
+        met(limit, name: name, address: address, now: now)
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import WSProtocol
+
+/// One ``Pace`` for each key that has been busy lately. A value of bounded size: what is full again is forgotten.
+struct PaceTable<Key: Hashable & Sendable>: Sendable {
+    let limits: Pace.Limits
+    private let longest: TimeAmount
+    private let capacity: Int
+    private var paces: [Key: Pace] = [:]
+    /// What all keys share that came when the table was full of busy ones.
+    private var others: Pace?
+    private var sweepAt = 64
+
+    /// - Parameters:
+    ///   - longest: the longest wait.
+    ///   - capacity: keys at once.
+    init(limits: Pace.Limits, longest: TimeAmount, capacity: Int) {
+        self.limits = limits
+        self.longest = longest
+        self.capacity = max(1, capacity)
+    }
+
+    /// Keys that have not got everything back.
+    var count: Int { paces.count }
+
+    /// Takes `units` of what `key` may use: returns how long they have to wait.
+    mutating func reserve(_ units: Int64, for key: Key, now: NIODeadline) -> TimeAmount {
+        if paces[key] == nil { makeRoom(now: now) }
+        let isKnown = paces[key] != nil || paces.count < capacity
+        var pace = (isKnown ? paces[key] : others) ?? Pace(now: now)
+        let wait = pace.reserve(units, of: limits, longest: longest, now: now)
+        if isKnown { paces[key] = pace } else { others = pace }
+        return wait
+    }
+
+    /// Forgets who has everything back, each time that the table has doubled.
+    private mutating func makeRoom(now: NIODeadline) {
+        guard paces.count >= min(sweepAt, capacity) else { return }
+        paces = paces.filter { $0.value.isFullAt > now }
+        sweepAt = max(64, 2 * paces.count)
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// How much a peer may do in a time: a token bucket, kept as the one point in time at which it would be full again
+/// (the generic cell rate algorithm), so nothing has to be refilled.
+package struct Pace: Hashable, Sendable {
+    /// The rate of a pace, in units of whatever it counts.
+    package struct Limits: Hashable, Sendable {
+        /// Nanoseconds that one unit takes to come back.
+        let interval: Int64
+        /// Units that may be taken at once; 1 or more.
+        let burst: Int64
+
+        /// Figures outside 1 to a million are brought to the nearest of them, so that no sum below can overflow.
+        package init(perSecond: Int64, burst: Int64) {
+            interval = 1_000_000_000 / Self.sensible(perSecond)
+            self.burst = Self.sensible(burst)
+        }
+
+        private static func sensible(_ figure: Int64) -> Int64 { min(max(figure, 1), 1_000_000) }
+
+        fileprivate func time(_ units: Int64) -> TimeAmount {
+            .nanoseconds(interval * min(max(units, 0), 1_000_000))
+        }
+    }
+
+    /// When everything that was taken has come back.
+    package private(set) var isFullAt: NIODeadline
+
+    /// A full one.
+    package init(now: NIODeadline) { isFullAt = now }
+
+    /// Takes `units` if they are there.
+    package mutating func take(_ units: Int64, of limits: Limits, now: NIODeadline) -> Bool {
+        let after = max(isFullAt, now) + limits.time(units)
+        guard after - now <= limits.time(limits.burst) else { return false }
+        isFullAt = after
+        return true
+    }
+
+    /// Takes `units` that are there, or will be: returns how long to wait before they may be used. Waits follow one another
+    /// in the order in which they were asked for, so that everybody who asks gets a turn. Nobody waits longer than `longest`:
+    /// what was taken beyond that is forgotten.
+    package mutating func reserve(
+        _ units: Int64, of limits: Limits, longest: TimeAmount, now: NIODeadline
+    ) -> TimeAmount {
+        let burst = limits.time(limits.burst)
+        isFullAt = min(max(isFullAt, now) + limits.time(units), now + burst + longest)
+        return max(.zero, isFullAt - now - burst)
+    }
+}
