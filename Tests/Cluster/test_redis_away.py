@@ -67,6 +67,45 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
         t.traffic.through(again)
 
 
+@pytest.mark.parametrize("how", ["without memory", "a replica"])
+def test_a_fault_of_redis_is_blamed_on_nobody(trial, how):
+    """Redis answers and takes nothing: whatever is offered meanwhile is tried again, and delivered once that is over."""
+    begin, end = {
+        "without memory": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        "a replica": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    }[how]
+    with trial() as t:
+        home, ring, _ = t.nodes
+        t.cluster.balance(ring)
+        t.traffic.receiver("bob")
+        t.cluster.balance(home)
+        t.traffic.person("alice")
+        t.cluster.balance(*t.nodes)
+        with Pair(home, receiver=ring, timeout=30) as pair:
+            t.fault(how, "redis")
+            t.redis(*begin)
+            try:
+                sending = [t.traffic.send("alice", "bob", 1 << 20, deadline=120) for _ in range(3)]
+                # The half that comes to another node than the token's cannot be found there: which is not the token's fault.
+                offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
+                start = pair.receiver.accept(pair.receiver.ring()["transfer"])
+                with raw.Connection(ring.address, ring.ca) as download:
+                    download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
+                    answer = download.answer()
+                assert answer.status == 503 and b"cluster_unavailable" in answer.body, answer
+                pair.sender.cancel(offer.transfer)
+                # A name that nobody has cannot be told from one that Redis did not take.
+                with pytest.raises(protocol.Refused) as refused:
+                    pair.sender.lookup("nobody-at-all")
+                assert refused.value.code == "cluster_unavailable"
+                assert not t.history.events("failed"), t.history.tail()
+            finally:
+                t.redis(*end)
+            t.traffic.through(*sending)
+        assert not t.history.events("failed"), t.history.tail()
+        until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)
+
+
 def test_an_accept_waits_for_a_frozen_redis_once(trial):
     """The token's home makes it known, and waits for that; the node of the session, which has no use for one, does not."""
     with trial() as t:

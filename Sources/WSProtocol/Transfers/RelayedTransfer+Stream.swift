@@ -49,6 +49,8 @@ extension RelayedTransfer {
         // The receiver has everything: what broke was only the way it was being told to stop.
         case .confirmed(receiver: _, let payload, deadline: _):
             return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
+        // A half that is gone with its node was cut by that, and not by its client.
+        case .broken where code != .senderGone && code != .receiverGone && code != .stalled: return fail(code)
         case .waiting, .ringing, .streamed, .broken, .ended: return []
         }
     }

@@ -13,6 +13,20 @@ enum ClusterScripts {
 
         """
 
+    /// What is not there may be what Redis did not take from a node: without memory, as a replica, without a disk. So whoever
+    /// finds nothing asks whether writes are taken at this moment, with one that changes nothing, and replies what Redis says
+    /// against it.
+    static let refusal = """
+        local function refusal(key)
+            local reply = redis.pcall('SETRANGE', key, 0, '')
+            -- A key of another type is not written to, and is none of the reasons.
+            if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
+                return reply
+            end
+        end
+
+        """
+
     /// Takes or renews a node's presence. Atomic, so that of two processes with one id exactly one gets it, and so that
     /// exactly one node makes the new epoch of an emptied Redis.
     ///
@@ -83,7 +97,7 @@ enum ClusterScripts {
 
     /// Reads a presence. One without a life, which none of the nodes has written, counts as absent.
     private static let alive =
-        get + """
+        get + refusal + """
             local function alive(key)
                 local presence = get(key)
                 return presence and redis.call('PTTL', key) > 0 and presence or nil
@@ -99,6 +113,8 @@ enum ClusterScripts {
             for _, id in ipairs(ids) do
                 local presence = alive(ARGV[1] .. id)
                 if not presence then
+                    local refused = refusal(KEYS[2])
+                    if refused then return refused end
                     redis.call('SREM', KEYS[1], id)
                 elseif #id <= 32 and #presence <= 2048 and size + #presence < 1048576 then
                     size = size + #id + #presence
@@ -136,6 +152,10 @@ enum ClusterScripts {
                     end
                 end
             end
+            if #found == 0 then
+                local refused = refusal(KEYS[2])
+                if refused then return refused end
+            end
             return {epoch, nodes, found}
             """
     )
@@ -150,6 +170,10 @@ enum ClusterScripts {
             local node = string.match(entry, '^([%w._-]+) ')
             local presence = node and alive(ARGV[1] .. node) or ''
             if #presence > 2048 then presence = '' end
+            if presence == '' then
+                local refused = refusal(KEYS[2])
+                if refused then return refused end
+            end
             return {epoch, entry, presence}
             """
     )
@@ -161,6 +185,10 @@ enum ClusterScripts {
         alive + """
             local presence = alive(KEYS[1]) or ''
             if #presence > 2048 then presence = '' end
+            if presence == '' then
+                local refused = refusal(KEYS[2])
+                if refused then return refused end
+            end
             return {get(KEYS[2]) or '', presence}
             """
     )

@@ -108,7 +108,12 @@ final class RedisUserDirectory: UserDirectory {
         let reply = try await store.run(
             UserScripts.update, keys: [ClusterKeys.user(name)], arguments: [exchangeKey.rawValue, key.rawValue]
         ).get()
-        if reply.text == "" { return false }
+        if reply.text == "" {
+            // Removed, or another's by now: or Redis has lost it, and does not take it back yet.
+            _ = try await read([name]).get()
+            guard state.withLock({ $0.cache[name] })?.key == key else { return false }
+            throw ClusterUnavailable.settling
+        }
         guard let record = reply.text.flatMap(UserRecord.init), record.user(name) == user else {
             throw ClusterUnavailable.nonsense
         }

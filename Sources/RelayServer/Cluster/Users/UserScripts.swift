@@ -20,11 +20,15 @@ enum UserScripts {
     /// KEYS epoch, then for each name its user and its removal. Returns {epoch, {record, 1 if removed, …}}; what is not
     /// there is empty.
     static let read = RedisScript(
-        get + """
+        get + ClusterScripts.refusal + """
             local found = {}
             for i = 2, #KEYS, 2 do
                 found[#found + 1] = string.sub(get(KEYS[i]) or '', 1, 2048)
                 found[#found + 1] = redis.call('EXISTS', KEYS[i + 1])
+                if found[#found - 1] == '' and found[#found] == 0 then
+                    local refused = refusal(KEYS[1])
+                    if refused then return refused end
+                end
             end
             return {get(KEYS[1]) or '', found}
             """
@@ -36,7 +40,8 @@ enum UserScripts {
     /// there may be, the epoch that has to be (or nothing), the invitation's digest.
     /// Returns how it ended, in a word.
     static let register = RedisScript(
-        get + """
+        get + ClusterScripts.refusal + """
+            local function absent(word) return refusal(KEYS[4]) or word end
             if ARGV[6] ~= '' and get(KEYS[4]) ~= ARGV[6] then return 'settling' end
             local current = get(KEYS[1])
             if current then
@@ -50,16 +55,17 @@ enum UserScripts {
             if ARGV[4] == 'closed' then return 'closed' end
             if ARGV[4] == 'invite' then
                 local wanted = KEYS[6] and get(KEYS[6])
-                if not wanted or (wanted ~= '' and wanted ~= ARGV[1]) then return 'badInvitation' end
+                if not wanted or (wanted ~= '' and wanted ~= ARGV[1]) then return absent('badInvitation') end
             end
             if redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
             if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
+            -- In this order: an invitation is used up only where the user stands.
+            redis.call('SET', KEYS[1], ARGV[2])
+            redis.call('ZADD', KEYS[2], 0, ARGV[1])
             if ARGV[4] == 'invite' then
                 redis.call('DEL', KEYS[6])
                 redis.call('ZREM', KEYS[3], ARGV[7])
             end
-            redis.call('SET', KEYS[1], ARGV[2])
-            redis.call('ZADD', KEYS[2], 0, ARGV[1])
             redis.call('DEL', KEYS[5])
             return 'registered'
             """

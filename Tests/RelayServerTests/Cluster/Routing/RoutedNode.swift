@@ -41,15 +41,26 @@ final class RoutedNode: ClusterRoutingDelegate {
         renewal: .seconds(600), life: .seconds(600), claim: .seconds(60), claimLook: .milliseconds(50),
         ticketLook: .seconds(600))
 
-    init(
+    convenience init(
         _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",
+        registration: ServerMessage.Registration = .open, secret: String? = nil,
+        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTimes = RoutedNode.quick
+    ) throws {
+        try self.init(
+            id, redisPort: redis.port, port: port, login: login, registration: registration, secret: secret,
+            local: local,
+            imported: imported, times: times)
+    }
+
+    init(
+        _ id: String, redisPort: Int, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
         local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTimes = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
         let files = CertificateFiles(chain: "unused", key: "unused")
         let settings = ClusterConfiguration(
-            redis: try RedisURL("redis://\(login)127.0.0.1:\(redis.port)"), node: .test(id), listen: address,
+            redis: try RedisURL("redis://\(login)127.0.0.1:\(redisPort)"), node: .test(id), listen: address,
             advertise: address, authority: "unused", certificate: files, secretFile: secret)
         var configuration = ServerConfiguration(certificate: files, stateDirectory: "unused")
         configuration.registration = registration
