@@ -2,11 +2,14 @@
 """What a transfer costs the server: nothing on disk, and no memory that grows with the file."""
 
 import contextlib
+import itertools
 import json
+import resource
+import socket
 
 import pytest
 
-from harness import content, measure
+from harness import content, measure, metrics, raw
 from harness.pairs import Pair
 from harness.waiting import background, until
 
@@ -137,6 +140,45 @@ def test_an_idle_session_costs_little(own_relay):
     before, count = relay.resident(), 200
     people += [relay.session("idle", receiving=True) for _ in range(count)]
     each = (relay.resident() - before) // count
-    assert each <= 42 * 1024, f"{each / 1024:.1f} KiB each"
+    print(f"{each / 1024:.1f} KiB each")
+    assert each <= IDLE, f"{each / 1024:.1f} KiB each"
     for person in people:
         person.close()
+
+
+# What a connection may cost that has said nothing, and a session that has logged in and waits.
+SILENT, IDLE = 8 * 1024, 30 * 1024
+# From each address, as there is a limit for strangers.
+STRANGERS = 50
+
+
+@pytest.fixture
+def many_descriptors():
+    """As many as the system allows this process to have."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def silent(relay, count, crowd):
+    """Connections that say nothing, all accepted."""
+    port = metrics.port_of(relay)
+    before = metrics.scrape(port)["relay_connections"]
+    made = [
+        crowd.enter_context(socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + n // STRANGERS}", 0)))
+        for n in range(count)
+    ]
+    until(lambda: metrics.scrape(port)["relay_connections"] >= before + count, 10, "all are accepted")
+    return made
+
+
+def test_a_silent_connection_costs_little(own_relay, many_descriptors):
+    relay = own_relay(registration="open", level="notice", arguments=("--metrics-listen", "127.0.0.1:0"))
+    with contextlib.ExitStack() as crowd:
+        silent(relay, 100, crowd)
+        before, count = relay.resident(), 1500
+        silent(relay, count, crowd)
+        each = (relay.resident() - before) / count
+    print(f"{each / 1024:.1f} KiB each")
+    assert each <= SILENT, f"{each / 1024:.1f} KiB each"

@@ -8,6 +8,7 @@ extension TLSHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch machine.ciphertextReceived() {
         case .handshake:
+            guard connectIfNeeded(context) else { return }
             connection?.store.append(Self.unwrapInboundIn(data))
             continueHandshake(context)
         case .decrypt:

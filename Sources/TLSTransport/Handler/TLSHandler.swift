@@ -23,10 +23,13 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// When what may be done.
     var machine: TLSStateMachine
-    /// The session; nil when it could not be made, after it was handed over, and after the handler was removed.
+    /// The session; nil at a server until the client says something, when it could not be made, after it was handed over, and
+    /// after the handler was removed.
     var connection: TLSConnection?
+    /// Makes the server's session: some 70 KiB, most of it for the handshake, which a client that says nothing must not cost.
+    private var makeConnection: (() throws(TLSError) -> TLSConnection)?
     /// Why there is no session, if there was none from the beginning.
-    private let setupError: TLSError?
+    private var setupError: TLSError?
     private let handshakeTimeout: TimeAmount
 
     /// Set while the handler is in a pipeline.
@@ -57,7 +60,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// The server's end of a connection.
     package convenience init(server context: TLSContext, handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout) {
-        self.init(handshakeTimeout) { () throws(TLSError) in try TLSConnection(server: context) }
+        self.init(handshakeTimeout: handshakeTimeout)
+        makeConnection = { () throws(TLSError) in try TLSConnection(server: context) }
     }
 
     /// The client's end of a connection.
@@ -69,9 +73,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         client context: TLSContext, serverName: TLSServerName, port: Int? = nil,
         handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout
     ) {
-        self.init(handshakeTimeout) { () throws(TLSError) in
-            try TLSConnection(client: context, serverName: serverName, port: port)
-        }
+        self.init(handshakeTimeout: handshakeTimeout)
+        connect { () throws(TLSError) in try TLSConnection(client: context, serverName: serverName, port: port) }
     }
 
     /// Goes on with a session that another handler has given up. If the session holds data already, it is delivered at
@@ -85,14 +88,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.mayHavePending = true
     }
 
-    private init(_ handshakeTimeout: TimeAmount, _ connect: () throws(TLSError) -> TLSConnection) {
-        do throws(TLSError) {
-            self.connection = try connect()
-            self.setupError = nil
-        } catch {
-            self.connection = nil
-            self.setupError = error
-        }
+    private init(handshakeTimeout: TimeAmount) {
         self.machine = TLSStateMachine()
         self.handshakeTimeout = handshakeTimeout
         self.mayHavePending = false
@@ -145,6 +141,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         machine.channelBecameInactive()
         failWrites(TLSError(.closed))
         connection = nil
+        makeConnection = nil
         handover = nil
         plaintext = ByteBuffer()
         self.context = nil
@@ -175,6 +172,22 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             guard let context = self.context, self.readsByItself(context) else { return }
             self.deliverPending(context)
         }
+    }
+
+    private func connect(_ make: () throws(TLSError) -> TLSConnection) {
+        do throws(TLSError) {
+            connection = try make()
+        } catch {
+            setupError = error
+        }
+    }
+
+    /// The first ciphertext of a client has come: makes the server's session. Returns false when that has failed.
+    func connectIfNeeded(_ context: ChannelHandlerContext) -> Bool {
+        if let make = makeConnection.take() { connect(make) }
+        guard let setupError else { return true }
+        fail(context, setupError)
+        return false
     }
 
     /// Takes the handshake as far as it goes.
