@@ -31,6 +31,18 @@ extension Defaults {
         /// closed unheard: running transfers need what is left.
         static let refuseAbovePercent = 80
         static let closeAbovePercent = 90
+        /// Descriptors that are counted as used beside those open at the start: a registry that is written, the admin
+        /// socket's and the metrics' connections, an upload that changes its event loop.
+        static let descriptorReserve = 8
+        /// A limit of descriptors below this is said at start: it is what systems give to a program that asks for nothing.
+        static let fewDescriptors = 1024
+        /// A listener rests for this long when nothing can be accepted and nothing turned away: some tens of tries a second
+        /// at most, and no client waits for longer than it would for a slow network.
+        static let acceptPause = TimeAmount.milliseconds(100)
+        /// Connections closed in one turn when there are no descriptors for them: other connections of the loop come first.
+        static let turnedAwayAtOnce = 64
+        /// The same trouble with accepting is logged once in this time.
+        static let acceptLogInterval = TimeAmount.minutes(1)
         /// Seconds a client is told to wait when the relay is full or draining.
         static let retryAfter = 5
         /// Pending connections in the kernel: a reconnect storm after a restart is what it has to hold.

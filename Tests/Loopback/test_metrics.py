@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from harness import metrics, raw
+from harness import content, metrics, raw
 from harness.pairs import Pair, wait_for_bytes
 from harness.relay import Relay
 from harness.waiting import until
@@ -34,6 +34,9 @@ def test_a_transfer_moves_the_counters(own_relay, tmp_path):
     # Content is framed on its way.
     assert 300_000 <= after["relay_bytes_relayed_total"] < 310_000
     assert after["relay_users"] == 3  # with the watcher
+    assert after["process_resident_memory_bytes"] > content.MiB and after["process_cpu_seconds_total"] > 0
+    assert 10 < after["process_open_fds"] < after["process_max_fds"]
+    assert after["relay_accepts_total"] > before["relay_accepts_total"] > 0
     page = metrics.ask(port, "/metrics")[2]
     assert alice.name not in page and bob.name not in page and "127.0.0.1" not in page
 

@@ -4,7 +4,7 @@
 import re
 import socket
 
-SAMPLE = re.compile(r'([a-z_]+(?:\{[a-z_]+="[^"\\\n]*"\})?) (\d+)')
+SAMPLE = re.compile(r'([a-z_]+(?:\{[a-z_]+="[^"\\\n]*"\})?) (\d+(?:\.\d+)?)')
 
 
 def ask(port, path, method="GET", *, request=None, timeout=15):
@@ -30,7 +30,7 @@ def scrape(port):
         if not line.startswith("# "):
             name, value = SAMPLE.fullmatch(line).groups()
             assert name not in samples, name
-            samples[name] = int(value)
+            samples[name] = float(value) if "." in value else int(value)
     return samples
 
 

@@ -18,6 +18,8 @@ final class Admission: Sendable {
         var connections = 0
         /// Those to and from other nodes.
         var nodeConnections = 0
+        /// Descriptors that the process has for itself.
+        var reserved = 0
         var pressure = MemoryPressure.none
         var unidentified: [String: Int] = [:]
         var isDraining = false
@@ -48,6 +50,14 @@ final class Admission: Sendable {
         channel.closeFuture.whenComplete { _ in self.state.withLock { $0.nodeConnections -= 1 } }
     }
 
+    /// Counts `descriptors` as used that are no connections: event loops, listeners, files.
+    func reserve(_ descriptors: Int) { state.withLock { $0.reserved = descriptors } }
+
+    /// Whether so many descriptors are in use that new work is refused.
+    var isShortOfDescriptors: Bool { state.withLock { inUse($0) > refuseAbove } }
+
+    private func inUse(_ state: State) -> Int { state.connections + state.nodeConnections + state.reserved }
+
     /// The process is as near to the end of its memory as `pressure` says.
     func memoryChanged(_ pressure: MemoryPressure) { state.withLock { $0.pressure = pressure } }
 
@@ -65,7 +75,7 @@ final class Admission: Sendable {
         let verdict: Verdict = state.withLock { state in
             state.connections += 1
             if let key { state.unidentified[key, default: 0] += 1 }
-            let inUse = state.connections + state.nodeConnections
+            let inUse = inUse(state)
             if inUse > closeAbove { return .closed }
             if let key, state.unidentified[key, default: 0] > unidentifiedPerAddress { return .closed }
             return inUse > refuseAbove || state.pressure == .critical ? .refused : .admitted

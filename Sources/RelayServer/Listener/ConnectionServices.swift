@@ -21,6 +21,8 @@ struct ConnectionServices: Sendable {
     /// Takes over connections that became WebSockets.
     var control: any ControlAcceptor
     var logger: Logger
+    /// What the listeners accept, and cannot accept.
+    var accepts = AcceptWatch()
     /// Who is believed when it says whose a connection is.
     var peers = TrustedPeers()
 

@@ -49,7 +49,7 @@ struct RelayListener: Sendable {
         group: any EventLoopGroup, services: ConnectionServices,
         pipeline: @escaping @Sendable (any Channel, ConnectionTicket, _ isRefused: Bool) throws -> Void
     ) -> ServerBootstrap {
-        var bootstrap = ServerBootstrap(group: group)
+        var bootstrap = ServerBootstrap(group: group).watched(by: services.accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
@@ -60,6 +60,7 @@ struct RelayListener: Sendable {
                 let address = origin == .connection ? channel.remoteAddress : nil
                 let (verdict, ticket) = services.admission.connectionOpened(from: address)
                 channel.closeFuture.whenComplete { _ in ticket.drop() }
+                if verdict != .admitted, services.admission.isShortOfDescriptors { services.accepts.ranShort() }
                 return channel.eventLoop.makeCompletedFuture {
                     guard verdict != .closed else { throw ChannelError.eof }
                     if origin == .header {

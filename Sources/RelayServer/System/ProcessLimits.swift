@@ -17,6 +17,13 @@ enum ProcessLimits {
         return raiseDescriptors()
     }
 
+    /// How many descriptors the process may have now: the limit can be changed from outside (prlimit(1)).
+    static var descriptors: Int? {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     private static func raiseDescriptors() -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()

@@ -5,11 +5,28 @@ import Glibc
 
 /// What the system says about the process's memory (proc(5), cgroups(7)).
 enum ProcessMemory {
+    /// Open from the first look on: when it matters most there may be no descriptor for it any more.
+    private static let statm = unsafe open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+
     /// Bytes in memory now; nil when the system does not say.
     static var resident: UInt64? {
-        guard let text = text(of: "/proc/self/statm") else { return nil }
+        // Seven numbers of at most 20 digits.
+        var report = [UInt8](repeating: 0, count: 256)
+        let count = unsafe report.withUnsafeMutableBytes { unsafe pread(statm, $0.baseAddress, $0.count, 0) }
+        guard count > 0 else { return nil }
         let pageSize = UInt64(clamping: sysconf(CInt(_SC_PAGESIZE)))
-        return text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }.map { $0 &* pageSize }
+        return report.prefix(count).split(separator: 0x20).dropFirst().first
+            .flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }.map { $0 &* pageSize }
+    }
+
+    /// Processor time that the process has used, in milliseconds.
+    static var processorTime: UInt64 {
+        var usage = rusage()
+        guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+        func milliseconds(_ time: timeval) -> UInt64 {
+            UInt64(clamping: time.tv_sec) &* 1000 &+ UInt64(clamping: time.tv_usec) / 1000
+        }
+        return milliseconds(usage.ru_utime) &+ milliseconds(usage.ru_stime)
     }
 
     /// The limit of the control group that the process is in, such as a service's `MemoryMax=`; nil when there is none.

@@ -52,6 +52,15 @@ import Testing
         #expect(admission.connectionOpened(from: nil).0 == .admitted)
     }
 
+    @Test func whatTheProcessHasForItselfCountsAsUsed() {
+        let admission = Admission(descriptorLimit: 60)
+        admission.reserve(30)
+        let verdicts = (0..<30).map { _ in admission.connectionOpened(from: nil).0 }
+        #expect(verdicts.prefix(while: { $0 == .admitted }).count == 18)
+        #expect(verdicts.prefix(while: { $0 != .closed }).count == 24)
+        #expect(admission.isShortOfDescriptors)
+    }
+
     @Test func connectionsAreRefusedOnlyWhenMemoryRunsOut() {
         let admission = Admission(descriptorLimit: 100)
         let expected: [(MemoryPressure, Admission.Verdict)] = [

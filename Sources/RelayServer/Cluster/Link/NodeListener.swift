@@ -18,10 +18,11 @@ struct NodeListener: Sendable {
     static func bind(
         _ address: SocketAddress, identity: NodeIdentity, group: any EventLoopGroup, links: NodeLinks,
         streams: any NodeStreamAcceptor, strangers limit: Int = Defaults.Link.strangers, logger: Logger,
+        accepts: AcceptWatch = AcceptWatch(),
         accepted: @escaping @Sendable (any Channel) -> Void = { _ in }
     ) async throws -> NodeListener {
         let strangers = StrangerCount(limit: limit)
-        var bootstrap = ServerBootstrap(group: group)
+        var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)

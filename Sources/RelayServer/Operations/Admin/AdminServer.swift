@@ -14,12 +14,13 @@ final class AdminServer: Sendable {
     /// Makes the socket in `directory`, in place of one that a killed server left behind.
     /// - Throws: ``OperatorError`` in words.
     static func bind(
-        in directory: StateDirectory, group: any EventLoopGroup, responder: AdminResponder
+        in directory: StateDirectory, group: any EventLoopGroup, responder: AdminResponder,
+        accepts: AcceptWatch = AcceptWatch()
     ) async throws(OperatorError) -> AdminServer {
         let path = try AdminSocket.path(in: directory.path)
         try AdminSocket.clear(path)
         let connections = ConnectionCount(limit: Defaults.Admin.maximumConnections)
-        let bootstrap = ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -63,7 +63,7 @@ struct RelayApplication: Sendable {
         }
         return ServerContext(
             configuration: configuration, group: group, tls: tls, users: users, cluster: cluster, logger: logger,
-            descriptorLimit: descriptorLimit
+            descriptorLimit: descriptorLimit, accepts: AcceptWatch(limit: descriptorLimit, logger: logger)
         )
     }
 
@@ -105,13 +105,15 @@ struct RelayApplication: Sendable {
             snapshot: {
                 MetricsSnapshot(
                     status: await figures(), exchange: parts.exchangeStatus(), connections: parts.openConnections(),
+                    accepts: context.accepts.counts, process: .now(context.accepts),
                     started: Int64(startTime.timeIntervalSince1970)
                 )
             },
             readiness: { Readiness(Self.state(coordinator), parts.clusterStatus()) }
         )
         let metrics = try await MetricsListener.open(
-            at: configuration.metricsListen, group: context.group, source: source, logger: logger
+            at: configuration.metricsListen, group: context.group, source: source, accepts: context.accepts,
+            logger: logger
         )
         let status: @Sendable () async -> ServerStatus = {
             var status = await figures()
@@ -122,7 +124,8 @@ struct RelayApplication: Sendable {
             users: users, status: status, drain: { coordinator.drainRequested() },
             nameRemoved: { parts.exchange.nameRemoved($0) }
         )
-        let admin = try await AdminServer.bind(in: directory, group: context.group, responder: responder)
+        let admin = try await AdminServer.bind(
+            in: directory, group: context.group, responder: responder, accepts: context.accepts)
         let signals = trapsSignals ? await UnixSignalsSequence(trapping: .sigterm, .sigint) : nil
         let pidFile = configuration.pidFile.map { PIDFile(path: $0) }
         do {
@@ -173,6 +176,12 @@ struct RelayApplication: Sendable {
                 LogKeys.registration: "\(status.registration.rawValue)", LogKeys.descriptors: "\(descriptorLimit)",
             ]
         )
+        if descriptorLimit < Defaults.Connection.fewDescriptors {
+            logger.warning(
+                "few file descriptors: each connection takes one; raise the limit (LimitNOFILE= of the service, or ulimit -n)",
+                metadata: [LogKeys.limit: "\(descriptorLimit)"]
+            )
+        }
         for address in status.httpListen {
             logger.notice("listening", metadata: [LogKeys.address: "\(address)", LogKeys.purpose: "http"])
         }

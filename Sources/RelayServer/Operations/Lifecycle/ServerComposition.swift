@@ -36,6 +36,8 @@ enum ServerComposition {
         parts.openConnections = { admission.connections }
         try await bind(&parts, context, services)
         if let cluster { try await join(cluster, &parts, context, services, exchange) }
+        let open = context.accepts.openDescriptors?.now ?? 0
+        admission.reserve(open + Defaults.Connection.descriptorReserve)
         return parts
     }
 
@@ -53,6 +55,7 @@ enum ServerComposition {
         return ConnectionServices(
             transfers: exchange, streams: streams, node: cluster?.identity.id ?? .alone, connector: cluster,
             admission: admission, control: ControlPipeline(services: control), logger: context.logger,
+            accepts: context.accepts,
             peers: TrustedPeers(
                 sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
             )
@@ -119,7 +122,7 @@ enum ServerComposition {
         do {
             listener = try await NodeListener.bind(
                 socketAddress, identity: cluster.identity, group: context.group, links: cluster.links,
-                streams: NodeStreams(services: services), logger: context.logger,
+                streams: NodeStreams(services: services), logger: context.logger, accepts: context.accepts,
                 accepted: { services.admission.count($0) }
             )
         } catch {

@@ -16,4 +16,6 @@ struct ServerContext: Sendable {
     let logger: Logger
     /// How many descriptors the process may have.
     let descriptorLimit: Int
+    /// What the listeners accept, and cannot accept.
+    let accepts: AcceptWatch
 }

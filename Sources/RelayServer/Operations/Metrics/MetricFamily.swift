@@ -32,6 +32,13 @@ struct MetricFamily: Hashable, Sendable {
         self.init(name: name, help: help, kind: kind, samples: [Sample(label: nil, value: String(value))])
     }
 
+    /// A metric with one figure in seconds, given in thousandths of them.
+    init(_ kind: Kind, _ name: String, milliseconds: UInt64, _ help: String) {
+        let thousandths = String(1000 + milliseconds % 1000).dropFirst()
+        let sample = Sample(label: nil, value: "\(milliseconds / 1000).\(thousandths)")
+        self.init(name: name, help: help, kind: kind, samples: [sample])
+    }
+
     /// A metric with a figure for each value of `label`.
     init(
         _ kind: Kind, _ name: String, by label: String, _ figures: KeyValuePairs<String, some BinaryInteger>,

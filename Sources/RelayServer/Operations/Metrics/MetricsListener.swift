@@ -14,11 +14,11 @@ struct MetricsListener: Sendable {
     /// Listens where `place` says; nil when that is nowhere, or when the usual address cannot be had.
     /// - Throws: ``OperatorError`` when a chosen address cannot be bound.
     static func open(
-        at place: MetricsAddress, group: any EventLoopGroup, source: MetricsSource, logger: Logger
+        at place: MetricsAddress, group: any EventLoopGroup, source: MetricsSource, accepts: AcceptWatch, logger: Logger
     ) async throws(OperatorError) -> MetricsListener? {
         guard let address = place.address else { return nil }
         do {
-            return try await bind(address.resolved(), group: group, source: source)
+            return try await bind(address.resolved(), group: group, source: source, accepts: accepts)
         } catch {
             let failure = error as? OperatorError ?? address.failure(error)
             guard place == .usual else { throw failure }
@@ -30,10 +30,10 @@ struct MetricsListener: Sendable {
     }
 
     private static func bind(
-        _ address: SocketAddress, group: any EventLoopGroup, source: MetricsSource
+        _ address: SocketAddress, group: any EventLoopGroup, source: MetricsSource, accepts: AcceptWatch
     ) async throws -> MetricsListener {
         let connections = ConnectionCount(limit: Defaults.Metrics.maximumConnections)
-        var bootstrap = ServerBootstrap(group: group)
+        var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in

@@ -7,7 +7,9 @@ enum MetricsPage {
 
     /// The whole page.
     static func render(_ snapshot: MetricsSnapshot) -> String {
-        let families = process(snapshot) + people(snapshot) + transfers(snapshot) + cluster(snapshot.status.cluster)
+        let families =
+            process(snapshot) + system(snapshot.process) + listeners(snapshot.accepts) + people(snapshot)
+            + transfers(snapshot) + cluster(snapshot.status.cluster)
         return families.map(\.text).joined()
     }
 
