@@ -67,6 +67,16 @@ extension Defaults {
         static let refuseConnectionsPercent: UInt64 = 98
         /// How often it is looked at: at 10 Gb/s a node cannot fill a twentieth of a useful budget sooner.
         static let interval = TimeAmount.seconds(1)
+        /// What the allocator keeps for later is given back when the process has this much more in memory, in percent, than at
+        /// its leanest, and this many bytes more: a wave of connections leaves far more behind, and the ups and downs of
+        /// transfers less.
+        static let trimAbovePercent: UInt64 = 120
+        static let trimAboveBytes: UInt64 = 4 * 1024 * 1024
+        /// From one time to the next. It walks through the free memory with the allocator's locks held; what is in use all
+        /// the time is looked through in vain.
+        static let trimInterval = TimeAmount.seconds(20)
+        /// The same as long as it gives nothing back.
+        static let vainTrimInterval = TimeAmount.seconds(40)
         /// The most bytes of the system's reports about a process.
         static let reportSize = 16 * 1024
     }

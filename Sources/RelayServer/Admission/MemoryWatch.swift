@@ -2,35 +2,50 @@
 
 import Logging
 import NIOCore
+import NIOPosix
 
-/// Compares the process's memory with its budget, and says when that means something else than before.
+/// Looks at the process's memory: has it given back when there is much that nobody uses, compares it with its budget, and
+/// says when that means something else than before.
 final class MemoryWatch {
-    private let budget: MemoryBudget
-    private let resident: () -> UInt64?
+    /// How it reaches the world; other ways in tests.
+    struct Means {
+        /// Bytes in memory now.
+        var resident: () -> UInt64? = { ProcessMemory.resident }
+        /// Makes the allocator give back what it can, and calls back.
+        var trim: (_ done: @escaping () -> Void) -> Void
+        var clock: () -> NIODeadline = { .now() }
+    }
+
+    private let budget: MemoryBudget?
+    private let means: Means
     private let logger: Logger
-    private var pressure = MemoryPressure.none
     private let changed: (MemoryPressure) -> Void
+    private var pressure = MemoryPressure.none
+    private var schedule = TrimSchedule()
+    private var isTrimming = false
 
     /// - Parameters:
-    ///   - resident: bytes in memory now; others in tests.
+    ///   - budget: nil when there is no limit.
     ///   - changed: told about each change.
-    init(
-        _ budget: MemoryBudget, resident: @escaping () -> UInt64? = { ProcessMemory.resident }, logger: Logger,
-        changed: @escaping (MemoryPressure) -> Void
-    ) {
+    init(_ budget: MemoryBudget?, means: Means, logger: Logger, changed: @escaping (MemoryPressure) -> Void) {
         self.budget = budget
-        self.resident = resident
+        self.means = means
         self.logger = logger
         self.changed = changed
     }
 
     /// Looks now and every ``Defaults/Memory/interval``, on `loop`, for as long as the loop runs.
     static func start(
-        _ budget: MemoryBudget, on loop: any EventLoop, logger: Logger,
+        _ budget: MemoryBudget?, on loop: any EventLoop, logger: Logger,
         changed: @escaping @Sendable (MemoryPressure) -> Void
     ) {
         loop.execute {
-            let watch = MemoryWatch(budget, logger: logger, changed: changed)
+            // Not on the loop: it may take tens of milliseconds, which transfers should not wait for.
+            let means = Means(trim: { done in
+                NIOThreadPool.singleton.runIfActive(eventLoop: loop) { ProcessMemory.trim() }
+                    .assumeIsolated().whenComplete { _ in done() }
+            })
+            let watch = MemoryWatch(budget, means: means, logger: logger, changed: changed)
             watch.look()
             let bound = NIOLoopBound(watch, eventLoop: loop)
             let interval = Defaults.Memory.interval
@@ -40,12 +55,21 @@ final class MemoryWatch {
 
     /// Looks once.
     func look() {
-        guard var used = resident() else { return }
-        if budget.pressure(resident: used) > .none {
-            // Memory that was used and let go of counts as well until the allocator gives it back.
-            ProcessMemory.trim()
-            used = resident() ?? used
+        guard !isTrimming, let used = means.resident() else { return }
+        let isDue = schedule.isDue(resident: used, at: means.clock())
+        // Memory that was used and let go of counts as well until the allocator gives it back.
+        guard isDue || (budget?.pressure(resident: used) ?? .none) > .none else { return judge(used) }
+        isTrimming = true
+        means.trim { [self] in
+            isTrimming = false
+            let now = means.resident() ?? used
+            schedule.trimmed(from: used, to: now, at: means.clock())
+            judge(now)
         }
+    }
+
+    private func judge(_ used: UInt64) {
+        guard let budget else { return }
         let now = budget.pressure(resident: used)
         guard now != pressure else { return }
         pressure = now

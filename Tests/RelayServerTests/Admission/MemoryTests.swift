@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Logging
+import NIOCore
 import Testing
 
 @testable import RelayServer
@@ -30,12 +31,45 @@ import Testing
         var figures: [UInt64?] = [100, 960, 940, 960, 955, 990, 985, nil, 990, 985, 10]
         var changes: [MemoryPressure] = []
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let watch = MemoryWatch(
-            budget, resident: { figures.removeFirst() }, logger: logger, changed: { changes.append($0) }
-        )
+        let means = MemoryWatch.Means(resident: { figures.removeFirst() }, trim: { $0() })
+        let watch = MemoryWatch(budget, means: means, logger: logger, changed: { changes.append($0) })
         for _ in 0..<7 { watch.look() }
         #expect(changes == [.high, .critical, .none])
         #expect(figures.isEmpty)
+    }
+
+    @Test func whatAWaveLeavesBehindIsGivenBackButNotAllTheTime() {
+        let mebibyte: UInt64 = 1 << 20
+        // Seconds, bytes in memory then, and what is left where it is trimmed.
+        let steps: [(at: Int64, resident: UInt64, trimmedTo: UInt64?)] = [
+            (0, 40, nil), (1, 43, nil), (2, 43, nil), (3, 500, nil), (4, 500, 400), (5, 400, nil), (23, 400, nil),
+            (24, 400, 399), (44, 399, nil), (63, 399, nil), (64, 399, 45), (84, 60, nil), (85, 60, 44), (105, 44, nil),
+            (106, 45, nil), (107, 45, nil),
+        ]
+        var schedule = TrimSchedule()
+        for step in steps {
+            let now = NIODeadline.uptimeNanoseconds(1_000_000_000) + .seconds(step.at)
+            #expect(
+                schedule.isDue(resident: step.resident * mebibyte, at: now) == (step.trimmedTo != nil), "\(step)"
+            )
+            guard let left = step.trimmedTo else { continue }
+            schedule.trimmed(from: step.resident * mebibyte, to: left * mebibyte, at: now)
+        }
+    }
+
+    @Test func memoryIsGivenBackWithoutALimitToo() {
+        var (figures, trims): ([UInt64?], Int) = ([40 << 20, 400 << 20, 400 << 20, 41 << 20, 41 << 20], 0)
+        let means = MemoryWatch.Means(
+            resident: { figures.removeFirst() },
+            trim: { done in
+                trims += 1
+                done()
+            }
+        )
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let watch = MemoryWatch(nil, means: means, logger: logger, changed: { _ in Issue.record("there is no limit") })
+        for _ in 0..<4 { watch.look() }
+        #expect(trims == 1 && figures.isEmpty)
     }
 
     @Test func theSystemSaysHowMuchThereIs() throws {

@@ -19,11 +19,10 @@ enum ServerComposition {
         )
         streams.onEmptied { [weak exchange] in exchange?.streamsEmptied() }
         exchange.startSweeping(on: context.group.next())
-        if let budget = context.configuration.memoryLimit.budget {
-            MemoryWatch.start(budget, on: context.group.next(), logger: context.logger) { [weak exchange] pressure in
-                admission.memoryChanged(pressure)
-                exchange?.memoryChanged(pressure)
-            }
+        let budget = context.configuration.memoryLimit.budget
+        MemoryWatch.start(budget, on: context.group.next(), logger: context.logger) { [weak exchange] pressure in
+            admission.memoryChanged(pressure)
+            exchange?.memoryChanged(pressure)
         }
         let services = try services(context, admission, reports, exchange, streams, cluster)
         var parts = ServerParts(
