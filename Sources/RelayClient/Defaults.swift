@@ -25,8 +25,14 @@ extension Defaults {
     static let partialNameTries = 8
     /// How often "name (1)", "name (2)" … is tried before giving up: more files of one name mean a mistake.
     static let maximumNumberedNames = 9_999
+    /// Characters of a refused name that are tried one by one to find the one that a file system refuses: a name has rarely
+    /// more that are not letters or digits.
+    static let mostProbedCharacters = 32
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.
     static let displayedNameColumns = 100
+    /// Columns of the path of a file that was made: three names of the longest kind fit whole, and so does the rest of a
+    /// sentence around it.
+    static let displayedPathColumns = 1_000
 
     /// Characters of a sentence that are shown: a relay's words are never longer than a screen.
     static let maximumSentence = 2_000

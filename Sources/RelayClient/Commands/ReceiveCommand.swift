@@ -58,8 +58,11 @@ struct ReceiveCommand: AsyncParsableCommand {
             if output == "-", StandardStream.isTerminal(STDOUT_FILENO) {
                 throw CommandError("standard output is a terminal; redirect it, or name a folder", status: .usage)
             }
+            let reporter = client.reporter
             let target: ReceiveOutput =
-                output == "-" ? .standardOutput : .folder(try ReceiveDirectory.open(output))
+                output == "-"
+                ? .standardOutput
+                : .folder(try ReceiveDirectory.open(output) { remark in reporter.report(.warning(remark)) })
             let link = try client.link()
             if isTrusting, senders.isEmpty {
                 client.reporter.report(.warning("--yes without --from: taking files from everyone on \(link.relay)"))

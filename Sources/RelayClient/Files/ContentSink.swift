@@ -6,13 +6,13 @@ import NIOCore
 protocol ContentSink: Sendable {
     /// Takes `buffer`, which may reach the disk later, but before ``finish()`` returns. Throws ``FileError``.
     func write(_ buffer: ByteBuffer) async throws
-    /// Makes everything durable and gives the file its final name, to be called only once the content is verified.
-    /// Returns the final absolute path, or `-` for standard output. Throws ``FileError``; then ``discard()`` is still to
-    /// be called, and nothing has the final name, unless it was the folder that could not be brought to the disk: then the
-    /// whole content has it, but may lose it when the machine does, so nobody may be told that it is safe.
-    func finish() async throws -> String
+    /// Makes everything durable and gives the file its final name, to be called only once the content is verified. Throws
+    /// ``FileError``; then ``discard()`` is still to be called, and the sender is to be told that it is not stored. From
+    /// here on the content is never thrown away: what cannot get its name, or may not be safe on the disk, is kept, and the
+    /// error says where. Only what has no room on the disk after all, or was removed by others, is not there any more.
+    func finish() async throws -> StoredContent
     /// Whether everything can still be taken back, so that the same content may come once more from its beginning.
     var isRepeatable: Bool { get }
-    /// Removes whatever this sink created; harmless after ``finish()`` and when repeated.
+    /// Removes whatever this sink created and does not keep; harmless after ``finish()`` and when repeated.
     func discard() async
 }

@@ -6,20 +6,22 @@ import NIOCore
 import Synchronization
 
 /// A received file: content goes into a hidden `.part` file of an unguessable name that only its owner can read, and
-/// gets its final name, without replacing anything, once it is complete and on the disk.
+/// gets its final name, without replacing anything, once it is complete and on the disk. Content that was verified is not
+/// removed because something after that was refused.
 final class FileSink: ContentSink {
     let isRepeatable = true
 
     private let name: SafeFileName
     private let partialName: String
     private let size: UInt64?
-    private let directory: OpenFile
-    private let directoryPath: String
+    private let folder: ReceiveFolder
+    private let remarks: Remarks
+    private let calls: FileCalls
     private let identity: OpenFile.Identity
     private let state: Mutex<State>
 
     private struct State {
-        /// Nil once finished or discarded.
+        /// Nil once finished, discarded, or kept under the part's name.
         var file: OpenFile?
         var gathered: [ByteBuffer] = []
         var gatheredBytes = 0
@@ -27,14 +29,17 @@ final class FileSink: ContentSink {
         var isReserved = false
     }
 
-    /// Creates the `.part` file in `directory`; `directoryPath` is for messages and for the final path.
-    init(name: SafeFileName, size: UInt64?, directory: OpenFile, directoryPath: String) throws(SystemFailure) {
-        let (partialName, file) = try Self.createPartial(name, in: directory)
+    /// Creates the `.part` file in `folder`. What is not right although nothing has failed is told to `remarks`.
+    init(
+        name: SafeFileName, size: UInt64?, folder: ReceiveFolder, remarks: Remarks, calls: FileCalls = .system
+    ) throws(SystemFailure) {
+        let (partialName, file) = try Self.createPartial(name, in: folder.handle)
         self.name = name
         self.partialName = partialName
         self.size = size
-        self.directory = directory
-        self.directoryPath = directoryPath
+        self.folder = folder
+        self.remarks = remarks
+        self.calls = calls
         identity = try file.identity()
         state = Mutex(State(file: file))
     }
@@ -58,9 +63,12 @@ final class FileSink: ContentSink {
         }
     }
 
-    func finish() async throws -> String {
+    func finish() async throws -> StoredContent {
         try await BlockingWork.files.run { [self] in
-            try inWords { try state.withLock { state in try complete(&state) } }
+            try state.withLock { state in
+                try inWords { try flush(&state) }
+                return try complete(&state)
+            }
         }
     }
 
@@ -104,58 +112,105 @@ final class FileSink: ContentSink {
         }
     }
 
-    private func complete(_ state: inout State) throws -> String {
-        try flush(&state)
+    /// Everything after the last byte: what may fail without harm is a remark, what may not keeps the content.
+    private func complete(_ state: inout State) throws -> StoredContent {
         guard let file = state.file else { throw isOver }
         if let size, state.written < size {
-            // Gives back what was reserved and not used.
-            try SystemCall.check { ftruncate(file.descriptor, off_t(state.written)) }
+            // Gives back what was reserved and not used; the size is right already.
+            _ = calls.truncate(file.descriptor, Int64(clamping: state.written))
         }
-        try SystemCall.check { fchmod(file.descriptor, FileMode.ofNewFiles) }
-        try SystemCall.check { fsync(file.descriptor) }
-        guard isStillOurs() else {
-            throw FileError(
-                code: .writeFailed,
-                message: "somebody moved or replaced \"\(DisplayName.escape(partialName))\" in "
-                    + "\"\(DisplayName.escape(directoryPath))\" while it was being received: receive it again"
+        do {
+            try SystemCall.check { calls.setMode(file.descriptor, FileMode.ofNewFiles) }
+        } catch {
+            remarks.say(
+                "files in \(place) have the permissions that its file system gives them, as others are refused (\(error))",
+                once: .permissions
             )
         }
-        let final = try giveFinalName()
+        do {
+            try confirm { calls.syncFile(file.descriptor) }
+        } catch  where error.isFull {
+            throw FileError.writing(name.text, in: folder.path, error)
+        } catch {
+            let whole = "\(shown) arrived whole, but the disk did not confirm that it holds all of it (\(error))"
+            throw keep(&state, .writeFailed, whole, "look at the disk, and receive it again")
+        }
+        guard isStillOurs() else { throw moved(file) }
+        let final = try giveFinalName(&state)
         state.file = nil
-        try syncDirectory()
-        return directoryPath.hasSuffix("/") ? directoryPath + final : directoryPath + "/" + final
+        do {
+            try confirm { calls.syncFolder(folder.handle.descriptor) }
+        } catch {
+            throw FileError(
+                code: .writeFailed,
+                message: "\(shown) is stored as \(quoted(path: folder.path(of: final))), but the disk did not "
+                    + "confirm its name (\(error)): look at the disk"
+            )
+        }
+        return StoredContent(final, in: folder)
     }
 
-    private func giveFinalName() throws -> String {
+    /// Waits until the disk has it. Where a file system cannot tell, that is a remark.
+    private func confirm(_ sync: () -> Int32) throws(SystemFailure) {
+        do {
+            try SystemCall.check(sync)
+        } catch  where error.isUnsupported {
+            remarks.say(
+                "the file system of \(place) does not say when files are on the disk (\(error)): a power cut may take "
+                    + "what was just received",
+                once: .durability
+            )
+        }
+    }
+
+    private func giveFinalName(_ state: inout State) throws -> String {
+        var failure: SystemFailure?
         for number in 0...Defaults.maximumNumberedNames {
             let candidate = number == 0 ? name.text : name.numbered(number)
-            if try NewName.give(candidate, to: partialName, in: directory) { return candidate }
+            do {
+                switch try NewName.give(candidate, to: partialName, in: folder.handle, calls: calls) {
+                case .taken: continue
+                case .given(leftover: nil): return candidate
+                case .given(leftover: .some(let why)):
+                    remarks.say("\(keptPath) is left over and could not be removed (\(why))")
+                    return candidate
+                }
+            } catch {
+                failure = error
+            }
+            break
         }
-        throw FileError(
-            code: .cannotCreate,
-            message: "there are too many files called \"\(DisplayName.escape(name.text))\" in "
-                + "\"\(DisplayName.escape(directoryPath))\": move them, or name another folder with --output"
-        )
+        guard let failure else {
+            let taken = "there are too many files called \(shown) in \(place), and what arrived has no name of its own"
+            throw keep(&state, .cannotCreate, taken, "rename that one")
+        }
+        let refused = "\(shown) arrived whole, but cannot get its name (\(failure))"
+        throw keep(&state, .cannotCreate, refused, "rename that one")
     }
 
-    private func syncDirectory() throws {
-        do {
-            try SystemCall.check { fsync(directory.descriptor) }
-        } catch {
-            // Some file systems have no such thing as a folder that is not yet on the disk.
-            if error.number != EINVAL && error.number != EROFS { throw error }
+    /// Leaves the content where it is, and makes the error that says so.
+    private func keep(_ state: inout State, _ code: FileError.Code, _ what: String, _ advice: String) -> FileError {
+        state.file = nil
+        return FileError(code: code, message: "\(what); it is kept as \(keptPath): \(advice)")
+    }
+
+    /// The part file has another name now, or none.
+    private func moved(_ file: OpenFile) -> FileError {
+        let what = "somebody moved or replaced \(keptPath) while it was being received"
+        let place = (try? SystemCall.status(of: file.descriptor)).flatMap { status in
+            status.st_nlink > 0 ? SystemCall.path(of: file.descriptor) : nil
         }
+        guard let place else { return FileError(code: .writeFailed, message: what + ": receive it again") }
+        return FileError(code: .writeFailed, message: what + "; it is whole now, and called \(quoted(path: place))")
     }
 
     /// Whether the `.part` name still means the file that was made.
     private func isStillOurs() -> Bool {
-        var status = stat()
-        guard unsafe fstatat(directory.descriptor, partialName, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
-        return OpenFile.Identity(status) == identity
+        OpenFile.status(of: partialName, in: folder.handle).map(OpenFile.Identity.init) == identity
     }
 
     private func removePartial() {
-        if isStillOurs() { unsafe unlinkat(directory.descriptor, partialName, 0) }
+        if isStillOurs() { unsafe unlinkat(folder.handle.descriptor, partialName, 0) }
     }
 
     private static func createPartial(
@@ -163,7 +218,7 @@ final class FileSink: ContentSink {
     ) throws(SystemFailure) -> (String, OpenFile) {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
         for _ in 0..<Defaults.partialNameTries {
-            let partialName = name.partial(tag: randomTag())
+            let partialName = name.partial(tag: SafeFileName.randomTag())
             do {
                 return (partialName, try OpenFile(partialName, in: directory, flags: flags, mode: 0o600))
             } catch  where error.number == EEXIST {
@@ -173,28 +228,24 @@ final class FileSink: ContentSink {
         throw SystemFailure(number: EEXIST)
     }
 
-    private static func randomTag() -> String {
-        let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789")
-        return String((0..<12).map { _ in alphabet[Int.random(in: alphabet.indices)] })
+    private var isOver: FileError {
+        FileError(code: .writeFailed, message: "\(shown) was written to after its end")
     }
 
-    private var isOver: FileError {
-        FileError(code: .writeFailed, message: "\"\(DisplayName.escape(name.text))\" was written to after its end")
-    }
+    private var shown: String { quoted(name.text) }
+    private var place: String { quoted(folder.path) }
+
+    private func quoted(_ text: String) -> String { "\"\(DisplayName.escape(text))\"" }
+    /// The part file's path.
+    private var keptPath: String { quoted(path: folder.path(of: partialName)) }
+
+    private func quoted(path: String) -> String { "\"\(DisplayName.path(path))\"" }
 
     private func inWords<Value>(_ body: () throws -> Value) throws -> Value {
         do {
             return try body()
         } catch let failure as SystemFailure {
-            let shown = DisplayName.escape(name.text)
-            let place = DisplayName.escape(directoryPath)
-            if failure.isFull {
-                throw FileError(
-                    code: .noSpace,
-                    message: "the disk of \"\(place)\" is full, \"\(shown)\" does not fit: make room, then try again"
-                )
-            }
-            throw FileError(code: .writeFailed, message: "writing \"\(shown)\" in \"\(place)\" failed: \(failure)")
+            throw FileError.writing(name.text, in: folder.path, failure)
         }
     }
 }

@@ -102,7 +102,12 @@ final class FileSource: ContentSource {
     func rewind() async throws {
         try await BlockingWork.files.run { [self] in
             var status = stat()
-            guard unsafe stat(path, &status) == 0, Version(status) == version else { throw changedBetween }
+            do throws(SystemFailure) {
+                try SystemCall.check { unsafe stat(path, &status) }
+            } catch {
+                throw absent(error)
+            }
+            guard Version(status) == version else { throw changedBetween }
             state.withLock { state in state.offset = 0 }
         }
     }
@@ -120,9 +125,13 @@ final class FileSource: ContentSource {
         guard !state.isClosed else {
             throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" went on after it was closed")
         }
-        guard let file = try? OpenFile(path, flags: Self.flags),
-            Version(try SystemCall.status(of: file.descriptor)) == version
-        else { throw changedBetween }
+        let file: OpenFile
+        do throws(SystemFailure) {
+            file = try OpenFile(path, flags: Self.flags)
+        } catch {
+            throw absent(error)
+        }
+        guard Version(try SystemCall.status(of: file.descriptor)) == version else { throw changedBetween }
         posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
         state.file = file
         return file
@@ -156,6 +165,21 @@ final class FileSource: ContentSource {
 
     private func checkUnchanged(_ file: OpenFile) throws {
         guard Version(try SystemCall.status(of: file.descriptor)) == version else { throw changed("was written to") }
+    }
+
+    /// The file cannot be opened any more.
+    private func absent(_ failure: SystemFailure) -> FileError {
+        guard !Self.isChange(failure) else { return changedBetween }
+        return FileError(code: .readFailed, message: "\"\(shownPath)\" cannot be opened any more: \(failure)")
+    }
+
+    /// Whether `failure`, of a file that could be opened before, means that its path names another one or none, and not that
+    /// the system or the disk cannot open it now.
+    static func isChange(_ failure: SystemFailure) -> Bool {
+        switch failure.number {
+        case ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO: true
+        default: false
+        }
     }
 
     private var changedBetween: FileError {

@@ -1,79 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 
-/// The folder that received files go into, held open: every file is made relative to this handle, so that whatever
-/// happens to the path meanwhile, nothing lands elsewhere.
+/// The place that received files go to, by its path. What the path names is looked at before each transfer: a folder that
+/// took the place of another one gets the files that are offered from then on, while those under way stay in the folder
+/// that they began in.
 final class ReceiveDirectory: Sendable {
-    /// Absolute, as it was when it was opened.
+    /// Absolute and without links, as it was when it was opened.
     let path: String
 
-    private let directory: OpenFile
-    private let maximumNameLength: Int
+    private let current: Mutex<ReceiveFolder>
+    private let remarks: Remarks
 
-    /// Opens the folder at `path`. Throws ``FileError`` with `cannotCreate` when there is none, it is something else,
-    /// or nothing may be written there.
-    static func open(_ path: String) throws -> ReceiveDirectory {
-        let shown = DisplayName.escape(path)
+    /// Opens the folder at `path`. What is not right although nothing has failed is told to `warn`. Throws ``FileError``
+    /// with `cannotCreate` when there is none, it is something else, or nothing may be written there.
+    static func open(_ path: String, warn: @escaping @Sendable (String) -> Void = { _ in }) throws -> ReceiveDirectory {
         do {
-            let directory = try OpenFile(path, flags: O_RDONLY | O_DIRECTORY)
-            try SystemCall.check { unsafe faccessat(directory.descriptor, ".", W_OK | X_OK, AT_EACCESS) }
-            return ReceiveDirectory(path: absolute(path), directory: directory)
+            return ReceiveDirectory(try ReceiveFolder(path), fallback: path, remarks: Remarks(warn))
         } catch {
-            throw FileError(code: .cannotCreate, message: words(for: error, shown: shown))
+            throw FileError.unusable(folder: path, error)
         }
     }
 
-    private init(path: String, directory: OpenFile) {
-        self.path = path
-        self.directory = directory
-        let limit = fpathconf(directory.descriptor, Int32(_PC_NAME_MAX))
-        maximumNameLength = limit > 0 ? min(limit, Defaults.maximumFileName) : Defaults.maximumFileName
+    private init(_ folder: ReceiveFolder, fallback: String, remarks: Remarks) {
+        path = folder.currentPath() ?? fallback
+        current = Mutex(folder)
+        self.remarks = remarks
         // A limit on file sizes (`ulimit -f`) shall be an error of the write, not the end of the process.
         signal(SIGXFSZ, SIG_IGN)
     }
 
-    /// The bytes this user can still write here; nil where the file system does not say.
-    func freeSpace() -> UInt64? {
-        var space = statvfs()
-        guard (try? SystemCall.check { unsafe fstatvfs(directory.descriptor, &space) }) != nil, space.f_blocks > 0
-        else {
-            return nil
-        }
-        let (bytes, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
-        return overflow ? nil : bytes
-    }
-
     /// Makes the `.part` file for a file that was offered as `offeredName`, to be called before the offer is accepted.
-    /// Throws ``FileError``: `noSpace` when `size` bytes do not fit, `cannotCreate` when no file can be made.
+    /// Throws ``FileError``: `noSpace` when `size` bytes do not fit, `cannotCreate` when no file can be made, or none of
+    /// that name.
     func makeSink(offeredName: String, size: UInt64?) throws -> any ContentSink {
         try makeFileSink(offeredName: offeredName, size: size)
     }
 
-    /// ``makeSink(offeredName:size:)`` with its type.
-    func makeFileSink(offeredName: String, size: UInt64?) throws -> FileSink {
-        let name = SafeFileName(offered: offeredName, maximumLength: maximumNameLength)
-        try checkRoom(for: name, size: size)
+    /// ``makeSink(offeredName:size:)`` with its type, and with `calls` to complete the file.
+    func makeFileSink(offeredName: String, size: UInt64?, calls: FileCalls = .system) throws -> FileSink {
+        let folder = try folder()
         do {
-            return try FileSink(name: name, size: size, directory: directory, directoryPath: path)
-        } catch  where error.isFull {
-            throw FileError(
-                code: .noSpace,
-                message: "\"\(DisplayName.escape(path))\" has no room for another file: make room, then try again"
-            )
-        } catch {
-            throw FileError(code: .cannotCreate, message: Self.words(for: error, shown: DisplayName.escape(path)))
+            return try makeFileSink(offeredName, size: size, in: folder, calls: calls)
+        } catch  where !folder.isAt(path) {
+            // Between the look at the path and the making of the file, the folder went.
+            return try makeFileSink(offeredName, size: size, in: self.folder(), calls: calls)
         }
     }
 
-    /// Whether a file that was offered as `offeredName` fits now. Throws ``FileError`` with `noSpace` when `size` bytes do
-    /// not; one whose size is not known may.
-    func checkRoom(offeredName: String, size: UInt64?) throws {
-        try checkRoom(for: SafeFileName(offered: offeredName, maximumLength: maximumNameLength), size: size)
+    private func makeFileSink(
+        _ offeredName: String, size: UInt64?, in folder: ReceiveFolder, calls: FileCalls
+    ) throws -> FileSink {
+        let name = try nameWithRoom(offeredName, size: size, in: folder)
+        if let ending = NameRefusal.refusedEnding(name, takes: folder.takes) {
+            throw refused(name, .ending(ending), SystemFailure(number: EINVAL))
+        }
+        do {
+            return try FileSink(name: name, size: size, folder: folder, remarks: remarks, calls: calls)
+        } catch {
+            guard !error.isFull, let refusal = NameRefusal.find(name, after: error, takes: folder.takes) else {
+                throw FileError.unusable(folder: path, error)
+            }
+            throw refused(name, refusal, error)
+        }
     }
 
-    private func checkRoom(for name: SafeFileName, size: UInt64?) throws {
-        guard let size, let free = freeSpace(), free < size else { return }
+    /// Whether a file that was offered as `offeredName` could be received now, as far as nothing has to be made to know it.
+    /// Throws ``FileError``: `cannotCreate` when the folder is gone, `noSpace` when `size` bytes do not fit; a file
+    /// whose size is not known may.
+    func checkRoom(offeredName: String, size: UInt64?) throws {
+        _ = try nameWithRoom(offeredName, size: size, in: folder())
+    }
+
+    /// The folder that the path names now. Throws ``FileError`` when it names none.
+    func folder() throws -> ReceiveFolder {
+        try current.withLock { current in
+            if current.isAt(path) { return current }
+            do throws(SystemFailure) {
+                current = try ReceiveFolder(withoutLinks: path)
+            } catch {
+                throw FileError.unusable(folder: path, error)
+            }
+            remarks.reset()
+            remarks.say("\"\(DisplayName.escape(path))\" is another folder than before; what comes now goes there")
+            return current
+        }
+    }
+
+    private func nameWithRoom(_ offeredName: String, size: UInt64?, in folder: ReceiveFolder) throws -> SafeFileName {
+        let name = SafeFileName(offered: offeredName, maximumLength: folder.maximumNameLength)
+        guard let size, let free = folder.freeSpace(), free < size else { return name }
         throw FileError(
             code: .noSpace,
             message: "\"\(DisplayName.escape(name.text))\" needs \(ByteFormat.string(size)) and "
@@ -81,17 +98,7 @@ final class ReceiveDirectory: Sendable {
         )
     }
 
-    private static func absolute(_ path: String) -> String {
-        guard let resolved = unsafe realpath(path, nil) else { return path }
-        defer { unsafe free(resolved) }
-        return unsafe String(cString: resolved)
-    }
-
-    private static func words(for failure: SystemFailure, shown: String) -> String {
-        switch failure.number {
-        case ENOENT: "the folder \"\(shown)\" does not exist: make it first, or name another with --output"
-        case ENOTDIR: "\"\(shown)\" is not a folder: name one with --output"
-        default: "cannot make files in \"\(shown)\": \(failure); name another folder with --output"
-        }
+    private func refused(_ name: SafeFileName, _ refusal: NameRefusal, _ failure: SystemFailure) -> FileError {
+        FileError(code: .cannotCreate, message: refusal.sentence(name.text, place: path, failure: failure))
     }
 }

@@ -41,6 +41,12 @@ struct SafeFileName: Hashable, Sendable {
         "." + Self.join(text, ".\(tag)", ".part", maximumLength - 1)
     }
 
+    /// Twelve characters that nobody can guess, for names of files that are not for anybody to see.
+    static func randomTag() -> String {
+        let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+        return String((0..<12).map { _ in alphabet[Int.random(in: alphabet.indices)] })
+    }
+
     private static func join(_ stem: String, _ middle: String, _ suffix: String, _ maximumLength: Int) -> String {
         prefix(of: stem, bytes: maximumLength - middle.utf8.count - suffix.utf8.count) + middle + suffix
     }

@@ -25,7 +25,7 @@ final class StandardOutputSink: ContentSink {
         }
     }
 
-    func finish() async throws -> String {
+    func finish() async throws -> StoredContent {
         try await perform { descriptor in
             // Only where it is a file on a disk does this mean anything; a pipe or a terminal has nothing to wait for.
             do {
@@ -34,7 +34,7 @@ final class StandardOutputSink: ContentSink {
                 return
             }
         }
-        return "-"
+        return .standardOutput
     }
 
     var isRepeatable: Bool { !hasBegun.withLock { $0 } }

@@ -64,7 +64,7 @@ struct PrivateDirectory {
                     try SystemCall.check {
                         unsafe renameat(directory.descriptor, temporary, directory.descriptor, name)
                     }
-                } else if try NewName.give(name, to: temporary, in: directory) == false {
+                } else if try NewName.give(name, to: temporary, in: directory) == .taken {
                     throw SystemFailure(number: EEXIST)
                 }
                 try SystemCall.check { fsync(directory.descriptor) }

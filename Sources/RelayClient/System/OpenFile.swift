@@ -25,6 +25,14 @@ final class OpenFile: Sendable {
         Identity(try SystemCall.status(of: descriptor))
     }
 
+    /// What the name `path` means, itself and not what it leads to if it is a link; relative to `directory` or to the
+    /// working directory. Nil when there is nothing, or it cannot be seen.
+    static func status(of path: String, in directory: OpenFile? = nil) -> stat? {
+        var status = stat()
+        let base = directory?.descriptor ?? AT_FDCWD
+        return unsafe fstatat(base, path, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status : nil
+    }
+
     /// What makes two names the same file.
     struct Identity: Hashable, Sendable {
         let device: UInt64

@@ -13,9 +13,10 @@ struct SystemFailure: Error, Hashable, Sendable, CustomStringConvertible {
     var description: String {
         switch number {
         case ENOENT: "no such file or directory"
-        case EACCES, EPERM: "permission denied"
+        case EACCES: "permission denied"
+        case EPERM: "operation not permitted"
         case EROFS: "the file system is read-only"
-        case ELOOP: "too many symbolic links"
+        case ELOOP: "a symbolic link stands where none is followed, or too many are"
         case ENAMETOOLONG: "the name is too long"
         default: unsafe String(cString: strerror(number)).lowercased()
         }
@@ -23,6 +24,14 @@ struct SystemFailure: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// Whether the disk, or this user's share of it, is full.
     var isFull: Bool { number == ENOSPC || number == EDQUOT }
+
+    /// Whether a file system, or a sandbox, knows or allows no such call, which says nothing about the data.
+    var isUnsupported: Bool {
+        switch number {
+        case EINVAL, ENOSYS, EOPNOTSUPP, ENOTTY, EPERM, EACCES, EROFS: true
+        default: false
+        }
+    }
 }
 
 /// Calls to the system with interruptions handled.
@@ -58,5 +67,13 @@ enum SystemCall {
         var status = stat()
         try check { unsafe fstat(descriptor, &status) }
         return status
+    }
+
+    /// The path that the kernel knows for an open file; of one that was removed it says "… (deleted)".
+    static func path(of descriptor: Int32) -> String? {
+        let path = "/proc/self/fd/\(descriptor)"
+        var space = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink(path, &space, space.count)
+        return count > 0 ? String(decoding: space.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
     }
 }

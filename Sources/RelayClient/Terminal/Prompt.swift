@@ -95,7 +95,8 @@ struct Prompt: Sendable {
             return tcgetpgrp(terminal.descriptor) == getpgrp() ? terminal : nil
         }
         // A terminal that controls no session, as some containers have.
-        guard isatty(STDIN_FILENO) == 1, let copy = try? SystemCall.check({ dup(STDIN_FILENO) }) else { return nil }
+        guard isatty(STDIN_FILENO) == 1, let copy = try? SystemCall.check({ fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) })
+        else { return nil }
         return OpenFile(descriptor: copy)
     }
 }

@@ -75,7 +75,7 @@ enum ReportText {
 
     private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
         let sentence = "received \(what(label, bytes)) from \(label.peer)"
-        return path == "-" ? sentence : sentence + " as \"\(DisplayName.escape(path))\""
+        return path == "-" ? sentence : sentence + " as \"\(DisplayName.path(path))\""
     }
 
     private static func interrupted(_ label: TransferLabel, _ message: String) -> String {

@@ -80,17 +80,17 @@ extension ReceiveSession {
     }
 
     private mutating func received(_ reception: Reception, isConfirmed: Bool) {
-        guard let path = reception.path, let summary = reception.summary else { return }
+        guard let stored = reception.stored, let summary = reception.summary else { return }
         let id = reception.label.transfer
         if let key = reception.key { memory.finished(key, summary) }
-        link.reporter.report(.received(id, path: path, bytes: summary.size, sha256: summary.hex))
+        link.reporter.report(.received(id, path: stored.path, bytes: summary.size, sha256: summary.hex))
         if !isConfirmed {
             link.reporter.report(.warning("\(reception.label.peer) may not have heard that it arrived"))
         }
         if let command = settings.command {
             let reporter = link.reporter
             let finished = FinishedFile(
-                path: path, from: reception.label.peer, size: summary.size, transfer: id
+                content: stored, from: reception.label.peer, size: summary.size, transfer: id
             )
             errand { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
         }

@@ -229,8 +229,8 @@ extension ReceiveSession {
     }
 
     /// It has its final name: tell the sender.
-    mutating func stored(_ id: TransferID, _ path: String) {
-        receptions[id]?.path = path
+    mutating func stored(_ id: TransferID, _ content: StoredContent) {
+        receptions[id]?.stored = content
         tellDelivered(id)
     }
 

@@ -16,7 +16,7 @@ struct ReceiveSession {
         case decided(TransferID, ReceivePolicy.Verdict)
         case downloaded(TransferID, ContentSummary)
         case downloadEnded(TransferID, any Error)
-        case stored(TransferID, String)
+        case stored(TransferID, StoredContent)
         case storingFailed(TransferID, any Error)
         case errandDone(UInt64)
         case deadlinePassed
@@ -106,7 +106,7 @@ struct ReceiveSession {
         case .decided(let id, let verdict): decided(id, verdict)
         case .downloaded(let id, let summary): downloaded(id, summary)
         case .downloadEnded(let id, let error): downloadEnded(id, error)
-        case .stored(let id, let path): stored(id, path)
+        case .stored(let id, let content): stored(id, content)
         case .storingFailed(let id, let error):
             receptions[id]?.cause = error
             step(id) { $0.storeFailed(Self.code(of: error)) }

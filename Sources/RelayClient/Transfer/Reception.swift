@@ -20,8 +20,8 @@ struct Reception {
     var work: Task<Void, Never>?
     /// What was received, once it is verified.
     var summary: ContentSummary?
-    /// The final path, once it is stored.
-    var path: String?
+    /// Where it is, once it is stored.
+    var stored: StoredContent?
     /// Why it failed, in more detail than the machine knows.
     var cause: (any Error)?
     /// Why the control connection ended meanwhile, if it did.

@@ -38,7 +38,7 @@ struct FullDiskTests {
     }
 
     @Test func freeSpaceIsKnown() throws {
-        #expect(try #require(folder.directory.freeSpace()) > 0)
+        #expect(try #require(folder.directory.folder().freeSpace()) > 0)
     }
 
     /// A real file system that fills up while content of unknown size comes. Without the right to mount one, one that
@@ -47,12 +47,12 @@ struct FullDiskTests {
         let mounted = try run("/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder.path)
         defer { if mounted { _ = try? run("/bin/umount", "-l", folder.path) } }
         let path = mounted ? folder.path : "/dev/shm"
-        let handle = try OpenFile(path, flags: O_RDONLY | O_DIRECTORY)
+        let handle = try ReceiveFolder(path)
         var space = statvfs()
         #expect(statvfs(path, &space) == 0)
         let size: UInt64? = mounted ? nil : UInt64(space.f_blocks) * UInt64(space.f_frsize) + 1_000_000
         let name = SafeFileName(offered: "full-\(UUID().uuidString).bin")
-        let sink = try FileSink(name: name, size: size, directory: handle, directoryPath: path)
+        let sink = try FileSink(name: name, size: size, folder: handle, remarks: Remarks { _ in })
         let error = await fileError {
             for _ in 0..<64 { try await sink.write(ByteBuffer(repeating: 7, count: 65_536)) }
             _ = try await sink.finish()
@@ -91,12 +91,6 @@ struct FullDiskTests {
         let notAFolder = await fileError { _ = try ReceiveDirectory.open(file) }
         #expect(notAFolder?.exitCode == 73)
         #expect(notAFolder?.message.contains("not a folder") == true)
-    }
-
-    @Test func aFolderThatIsRemovedMeanwhileIsAnError() async throws {
-        #expect(rmdir(folder.path) == 0)
-        let error = await fileError { _ = try folder.directory.makeSink(offeredName: "a", size: nil) }
-        #expect(error?.code == .cannotCreate)
     }
 
     private func run(_ arguments: String...) throws -> Bool {

@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import Synchronization
 import TestSupport
 
 @testable import RelayClient
@@ -18,7 +19,21 @@ struct ReceivedFolder {
         path = temporary.file("inbox")
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
         try FileManager.default.createDirectory(atPath: temporary.file("outside"), withIntermediateDirectories: false)
-        directory = try ReceiveDirectory.open(path)
+        let remarks = remarks
+        directory = try ReceiveDirectory.open(path) { remark in remarks.add(remark) }
+    }
+
+    /// What the person was told although nothing has failed.
+    let remarks = Told()
+
+    /// Sentences, in order.
+    final class Told: Sendable {
+        private let sentences = Mutex<[String]>([])
+
+        /// All so far.
+        var all: [String] { sentences.withLock { $0 } }
+
+        fileprivate func add(_ sentence: String) { sentences.withLock { $0.append(sentence) } }
     }
 
     /// The path of the neighbour.
@@ -28,7 +43,7 @@ struct ReceivedFolder {
     func receive(_ name: String, _ content: String = "content") async throws -> String {
         let sink = try directory.makeSink(offeredName: name, size: UInt64(content.utf8.count))
         try await sink.write(ByteBuffer(string: content))
-        return try await sink.finish()
+        return try await sink.finish().path
     }
 
     /// What is in the folder, hidden files too.

@@ -176,11 +176,19 @@ struct SourceTests {
         close(writing)
     }
 
+    /// Of a disk or a limit that fails, nobody is told that somebody changed the file.
+    @Test func whatCannotBeOpenedAgainNeedNotHaveChanged() {
+        for number in [ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO] { #expect(FileSource.isChange(.init(number: number))) }
+        for number in [EMFILE, ENFILE, EIO, EACCES, ENOMEM, ESTALE] {
+            #expect(!FileSource.isChange(.init(number: number)))
+        }
+    }
+
     @Test func standardOutputGetsEverythingAndTellsOfAGoneReader() async throws {
         let (reading, writing) = try pipePair()
         let sink = StandardOutputSink(descriptor: writing.descriptor)
         try await sink.write(ByteBuffer(string: "abc"))
-        #expect(try await sink.finish() == "-")
+        #expect(try await sink.finish().path == "-")
         var space = [UInt8](repeating: 0, count: 10)
         #expect(read(reading.descriptor, &space, 10) == 3)
         close(reading)

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// Where a received content is, once it has its final name.
+struct StoredContent: Sendable {
+    /// Its absolute path when it was stored; `-` for standard output.
+    let path: String
+
+    private let folder: ReceiveFolder?
+    private let name: String
+
+    /// Content that went to standard output.
+    static let standardOutput = StoredContent(path: "-", folder: nil, name: "-")
+
+    /// The file `name` in `folder`.
+    init(_ name: String, in folder: ReceiveFolder) {
+        self.init(path: folder.path(of: name), folder: folder, name: name)
+    }
+
+    private init(path: String, folder: ReceiveFolder?, name: String) {
+        self.path = path
+        self.folder = folder
+        self.name = name
+    }
+
+    /// Its path now, which is another one after its folder was moved; nil when it is not there any more. A file of the
+    /// same name in a folder that took the old one's place is not it.
+    func currentPath() -> String? {
+        guard let folder else { return path }
+        guard folder.currentPath() != nil, let status = OpenFile.status(of: name, in: folder.handle),
+            status.st_mode & S_IFMT == S_IFREG
+        else { return nil }
+        return folder.path(of: name)
+    }
+}
