@@ -209,7 +209,7 @@ def test_a_restart_of_the_relay_asks_nobody_twice(own_relay, large):
     terminal.type("y\n")
     until(lambda: any(entry.stat().st_size > 50_000_000 for entry in bob.inbox.iterdir()), 20, "some of it")
     relay.process.kill()
-    terminal.wait_for("interrupted: ")
+    terminal.wait_for("begins again")
     relay.start(relay.port)
     sending.expect(0, 30)
     receiving.expect(0, 5)

@@ -25,7 +25,7 @@ enum ReportText {
         case .delivered(_, let bytes, _): label.map { "delivered \(what($0, bytes)) to \($0.peer)" }
         case .received(_, let path, let bytes, _): label.map { received($0, path, bytes) }
         case .failed(_, _, let message): failed(label, message)
-        case .interrupted(_, let message): label.map { interrupted($0, message) }
+        case .interrupted(_, let message): label.map { "\(quoted($0)): " + DisplayName.line(message) }
         case .withdrawn: label.map { "the offer of \(what($0)) from \($0.peer) is gone; it may come again" }
         case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
         case .reconnected: "reconnected"
@@ -76,13 +76,6 @@ enum ReportText {
     private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
         let sentence = "received \(what(label, bytes)) from \(label.peer)"
         return path == "-" ? sentence : sentence + " as \"\(DisplayName.path(path))\""
-    }
-
-    private static func interrupted(_ label: TransferLabel, _ message: String) -> String {
-        switch label.direction {
-        case .send: "\(quoted(label)): " + DisplayName.line(message)
-        case .receive: "interrupted: \(what(label)) from \(label.peer); it begins again when \(label.peer) is back"
-        }
     }
 
     private static func failed(_ label: TransferLabel?, _ message: String) -> String {

@@ -51,8 +51,16 @@ extension ReceiveSession {
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = recalled(reception)?.problem != problem
         memory.interrupted(key, label, problem, now: .now())
-        if isNews { link.reporter.report(.interrupted(label.transfer, message: problem.message)) }
+        if isNews { link.reporter.report(.interrupted(label.transfer, message: Self.news(of: failure, label.peer))) }
         return true
+    }
+
+    /// What has broken it, in the words that the sender has for it, and when it goes on.
+    private static func news(of failure: any Error, _ peer: PeerName) -> String {
+        // Without a connection of ours, or with a stream that we could not hold: it was ours that was cut.
+        let failure = failure as? TransferFailure ?? TransferFailure(.receiverGone, side: .receiver, peer: peer)
+        let next = failure.code == .senderGone ? "is back" : "sends it again"
+        return "\(failure.what); it begins again when \(peer) \(next)"
     }
 
     /// What is remembered of an earlier transfer of the same that broke.

@@ -63,20 +63,24 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .protocolError: ("\(peer)'s client broke the protocol", "check that both are of the same version")
         case .receiverGone, .senderGone:
             (code == .receiverGone) == (side == .sender)
-                ? ("the connection of \(peer) was cut", "send it again")
-                : ("our own connection was cut", "check the network, and send it again")
-        case .stalled: ("no bytes moved for too long", "send it again")
+                ? ("the connection of \(peer) was cut", again(side, peer))
+                : ("our own connection was cut", "check the network; then \(again(side, peer))")
+        case .stalled: ("no bytes moved for too long", again(side, peer))
         case .expired:
             side == .sender
                 ? ("\(peer) did not answer in time", "try again when \(peer) is there")
                 : ("\(peer) did not send in time", "ask \(peer) to send it again")
         case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
-        case .unknownTransfer: ("\(peer) is gone, or somebody was quicker", "send it again")
+        case .unknownTransfer: ("the relay does not know the transfer any more", again(side, peer))
         case .badMessage, .unknownType, .notNow, .transferExists, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
             .clusterUnavailable, .internalError:
             relayWords(code)
         }
+    }
+
+    private static func again(_ side: Side, _ peer: PeerName) -> String {
+        side == .sender ? "send it again" : "ask \(peer) to send it again"
     }
 
     private static let room = ("there is no room for it", "make room, or name another folder with --output")
