@@ -108,7 +108,7 @@ HOW = {
     "killed": Scene.killed,
     "Ctrl-C": lambda scene, who, duration: scene.process(who).signal(signal.SIGINT),
     "stopped (SIGSTOP)": stopped,
-    "network silent": silent,
+    "nothing it says arrives": silent,
 }
 
 
