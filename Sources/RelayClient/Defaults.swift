@@ -96,10 +96,6 @@ extension Defaults {
     static let mostFields = 100
     /// Control messages that wait to be looked at: the sessions never take longer than a few at a time.
     static let mostUnreadMessages = 1_024
-    /// Messages that may be sent at once: the relay allows 30, of which the login takes one or two.
-    static let messageBurst: Int64 = 27
-    /// The pause between messages after that: the relay allows 100 a minute; a little longer, as its clock may differ.
-    static let messageInterval = TimeAmount.milliseconds(620)
     /// How long to wait for the close handshake when leaving: nothing depends on it.
     static let closeTimeout = TimeAmount.seconds(1)
 
@@ -168,6 +164,17 @@ extension Defaults {
 
     // MARK: Transfers
 
+    /// Contents that are on their way to receivers at once: each small one takes some round trips, and this many keep a
+    /// receiver's ``parallelDownloads`` busy on a line of 100 ms.
+    static let parallelSends = 16
+    /// Bytes of content that are on their way at once, unless a single one has more: some seconds of a slow line, so that
+    /// few have to begin again when it is cut. Larger contents go one after the other.
+    static let parallelSendBytes: UInt64 = 4 * 1_048_576
+    /// How fast a receiver accepts when nobody is asked: a round trip on the worst of lines. Nobody reads a question and
+    /// answers it within this time.
+    static let unaskedAnswer = TimeAmount.seconds(1)
+    /// How long an offer is without an answer before the person is told: a relay that is well answers at once.
+    static let slowAnswer = TimeAmount.seconds(2)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
     /// Rings that are kept in mind at once: a relay rings for 128 offers at once, and offers of a lost relay are made

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 
+import pytest
+
 from harness import content, protocol
 from harness.terminal import Terminal
 from harness.waiting import until
@@ -89,3 +91,38 @@ def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
     late = bob.receive(once=False, ready=False)
     sending.expect(0, 15)
     assert bob.received() == [b"one", b"three", b"two"] and late.running()
+
+
+def small_files(folder, count):
+    """As many files of 3 bytes: {name: content}."""
+    folder.mkdir()
+    files = {f"{number:03}": b"%03d" % number for number in range(count)}
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    return files
+
+
+def test_many_small_files_arrive_without_meeting_a_limit(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    files = small_files(tmp_path / "m", 300)
+    receiving = bob.receive(once=False)
+    sending = alice.send(bob, "--json", *sorted((tmp_path / "m").iterdir())).expect(0, 120)
+    assert {path.name: path.read_bytes() for path in bob.inbox.iterdir()} == files
+    assert {event["name"] for event in events(sending, "delivered")} == set(files)
+    # Offered in the order of the arguments; nothing is refused, tried again or held back.
+    assert [event["name"] for event in events(sending, "ringing")] == sorted(files)
+    seen = {json.loads(line)["event"] for line in sending.out().splitlines()}
+    assert seen <= {"ringing", "started", "progress", "verifying", "delivered"}, seen
+    assert receiving.running() and "rate" not in receiving.err(), receiving.tail()
+
+
+@pytest.mark.slow
+def test_one_send_after_the_other_meets_no_limit(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    files = small_files(tmp_path / "m", 100)
+    receiving = bob.receive(once=False)
+    for path in sorted((tmp_path / "m").iterdir()):
+        sending = alice.send(bob, "--json", path).expect(0, 30)
+        seen = [json.loads(line)["event"] for line in sending.out().splitlines()]
+        assert set(seen) <= {"ringing", "started", "progress", "verifying", "delivered"}, (path, seen)
+    assert {path.name: path.read_bytes() for path in bob.inbox.iterdir()} == files and receiving.running()

@@ -5,7 +5,7 @@ import NIOCore
 /// When to try again, and when to give up.
 ///
 /// One clock counts the time in which no bytes flow: it runs from the beginning, stops when a stream begins, and begins
-/// anew when trouble ends that stream. Waiting for the relay, for the receiver and between tries all count. Pure: the
+/// anew when trouble ends that stream, and when bytes flow to the same receiver. Waiting for the relay, for the receiver and between tries all count. Pure: the
 /// time is an argument.
 struct AttemptMachine: Hashable, Sendable {
     /// Whether the clock runs.
@@ -72,6 +72,17 @@ struct AttemptMachine: Hashable, Sendable {
         case .streaming, .over: break
         }
     }
+
+    /// Bytes of other contents flow to the same receiver, which is there then, and may only not have come to this one.
+    mutating func othersMoved(now: NIODeadline) {
+        switch state {
+        case .waiting: state = .waiting(until: patience.map { now + $0 })
+        case .streaming, .over: break
+        }
+    }
+
+    /// Whether the clock has run out.
+    func isOverdue(now: NIODeadline) -> Bool { deadline.map { $0 <= now } ?? false }
 
     /// It did not work, or does not any more.
     ///

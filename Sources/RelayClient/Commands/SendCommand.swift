@@ -48,28 +48,9 @@ struct SendCommand: AsyncParsableCommand {
     func run() async throws {
         try await Client.run(global) { client in
             // Every file is looked at before anybody is bothered.
-            var order = SendOrder(try jobs(), waits: !doesNotWait)
-            var session = SendSession(link: try client.link(), patience: timeout.amount)
-            var status = ExitStatus.done
-            while let (job, waits) = order.next() {
-                do {
-                    let summary = try await session.send(job, waits: waits)
-                    client.reporter.report(.delivered(job.transfer, bytes: summary.size, sha256: summary.hex))
-                } catch {
-                    if case .peerOffline? = (error as? TransferFailure)?.code, order.postpone(job) { continue }
-                    let problem = CommandError(error)
-                    let code = (error as? TransferFailure)?.code.rawValue ?? problem.status.code
-                    client.reporter.report(.introduced(job.label))
-                    client.reporter.report(.failed(job.transfer, code: code, message: problem.description))
-                    if status == .done { status = problem.status }
-                }
-                job.source.close()
-                if client.interruption.isInterrupted {
-                    status = .interrupted
-                    break
-                }
-            }
-            await session.close()
+            let order = SendOrder(try jobs(), waits: !doesNotWait)
+            var session = SendSession(order, network: try client.link(), patience: timeout.amount)
+            let status = await session.run()
             if status != .done { throw ExitCode(status.rawValue) }
         }
     }

@@ -16,7 +16,6 @@ final class ControlConnection: Sendable {
     /// When the relay should have said `welcome`.
     private let loginDeadline: NIODeadline
     private let lastRequest = NIOLockedValueBox(UInt64(0))
-    private let outbox = NIOLockedValueBox(Outbox())
 
     private init(
         relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages,
@@ -74,28 +73,9 @@ final class ControlConnection: Sendable {
         }
     }
 
-    /// Sends a message without waiting for it to leave; in its turn, as fast as the relay's limit allows. That the
-    /// connection is gone is told by the end of ``messages``.
+    /// Sends a message without waiting for it to leave. That the connection is gone is told by the end of ``messages``;
+    /// a relay that reads nothing ends it, before much waits.
     func post(_ message: ClientMessage) {
-        // The relay does not count these, and an old one is worth nothing.
-        if case .progress = message { return write(message) }
-        if outbox.withLockedValue({ outbox in outbox.add(message) }) { drain() }
-    }
-
-    /// Sends what may be sent, and comes back for the rest.
-    private func drain() {
-        while true {
-            switch outbox.withLockedValue({ outbox in outbox.next(now: .now()) }) {
-            case .send(let message): write(message)
-            case .wait(let pause):
-                _ = channel.eventLoop.scheduleTask(deadline: pause) { self.drain() }
-                return
-            case .nothing: return
-            }
-        }
-    }
-
-    private func write(_ message: ClientMessage) {
         guard let text = try? MessageCodec.encode(message) else { return }
         channel.writeAndFlush(text, promise: nil)
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
 import Synchronization
 
 /// Whether the person wants the program to stop, and who has to be told.
@@ -49,11 +48,8 @@ final class Interruption: Sendable {
     }
 
     /// The result of `operation`, or `CancellationError` as soon as the person interrupts or the calling task is
-    /// cancelled, or whatever `overdue` is when that comes first: then `operation` is cancelled, and what cannot be
-    /// cancelled is left behind.
-    func bounded<Value: Sendable>(
-        overdue: Overdue? = nil, _ operation: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value {
+    /// cancelled: then `operation` is cancelled, and what cannot be cancelled is left behind.
+    func bounded<Value: Sendable>(_ operation: @escaping @Sendable () async throws -> Value) async throws -> Value {
         let (results, continuation) = AsyncThrowingStream<Value, any Error>.makeStream()
         let task = Task {
             do {
@@ -64,24 +60,12 @@ final class Interruption: Sendable {
         }
         continuation.onTermination = { _ in task.cancel() }
         let registration = whenInterrupted { continuation.finish(throwing: CancellationError()) }
-        let timer = overdue.map { overdue in
-            overdue.loop.scheduleTask(deadline: overdue.deadline) { continuation.finish(throwing: overdue.error) }
-        }
         defer {
             forget(registration)
-            timer?.cancel()
             // The caller may end the process: whatever cancelling puts right is put right before.
             task.cancel()
         }
         for try await value in results { return value }
         throw CancellationError()
-    }
-
-    /// When a wait has lasted too long, and what is the matter then.
-    struct Overdue: Sendable {
-        let deadline: NIODeadline
-        let error: any Error
-        /// Where the timer runs.
-        let loop: any EventLoop
     }
 }

@@ -16,15 +16,9 @@ struct RelayLink: Sendable {
 
     /// Connects and logs in, once.
     ///
-    /// - Parameters:
-    ///   - deadline: when to stop waiting for it; nil leaves it to the limits of each step.
-    ///   - error: what is thrown then.
     /// - Throws: ``ConnectionError``, or `CancellationError`.
-    func connect(
-        until deadline: NIODeadline? = nil, or error: any Error = CancellationError()
-    ) async throws -> ControlConnection {
-        let overdue = deadline.map { Interruption.Overdue(deadline: $0, error: error, loop: timers) }
-        return try await interruption.bounded(overdue: overdue) {
+    func connect() async throws -> ControlConnection {
+        try await interruption.bounded {
             let connection = try await ControlConnection.open(relay, dialer: dialer, identity: identity)
             // Nobody waits for it any more: it must not stay logged in.
             guard !Task.isCancelled else {

@@ -3,254 +3,396 @@
 import NIOCore
 import WSProtocol
 
-/// Sends contents one after the other, each with as many tries as it takes, on one control connection as long as that
-/// lasts.
+/// Sends contents over one control connection as long as that lasts, several at a time where that is worth it, each with
+/// as many tries as it takes: one loop that owns the connection, and tells each transfer what happens to it.
 struct SendSession {
-    private let link: RelayLink
+    /// What can happen.
+    private enum Event: Sendable {
+        case line(SendLine.Event)
+        case upload(TransferID, UploadEvent)
+        /// A content can be read from its beginning again, or cannot.
+        case rewound(TransferID, (any Error)?)
+        case timePassed
+        case interrupted
+    }
+
+    /// One content on its way.
+    private struct Sending {
+        let job: SendJob
+        /// The place in the order of verdicts.
+        let number: Int
+        /// Whether the offer may wait for a receiver who is not there.
+        var waits: Bool
+        var attempts: AttemptMachine
+        var attempt: SendAttempt?
+        /// The connection that the attempt was made on.
+        var line: UInt64 = 0
+        /// How often it was offered.
+        var tries = 0
+        /// Whether it has to be read from its beginning.
+        var isAgain = false
+        var isRewinding = false
+        /// When it may be offered; nil at once.
+        var notBefore: NIODeadline?
+        /// What the content comes down to, once one try has read all of it: it is checked that it stays the same.
+        var known: ContentSummary?
+        /// Whether the receiver has accepted it once.
+        var isAccepted = false
+        /// What went wrong last, where nothing has gone well since.
+        var reason: String?
+
+        /// Whether it waits to be offered, and nothing but the relay is missing.
+        func isDue(_ now: NIODeadline) -> Bool {
+            attempt == nil && !isRewinding && (notBefore.map { $0 <= now } ?? true)
+        }
+
+        /// Whether the relay does not answer the offer.
+        func isUnanswered(since time: NIODeadline) -> Bool {
+            attempt.map { !$0.result.isTaken && $0.offeredAt <= time } ?? false
+        }
+    }
+
+    private let network: any SendNetwork
     /// How long to go on while no bytes flow.
     private let patience: TimeAmount
-    private var connection: ControlConnection?
-    private var queue = EventQueue<SendAttempt.Event>()
-    private var registration: Interruption.Registration?
+    private var order: SendOrder
+    private var window = SendWindow()
+    private var sendings: [Sending] = []
+    private var count = 0
+    /// The statuses of what was not delivered.
+    private var failures: [(number: Int, status: ExitStatus)] = []
+    private var line: SendLine
+    private let queue = EventQueue<Event>()
+    private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var generator = SystemRandomNumberGenerator()
-    /// Whether the relay has answered once: only what had worked is looked for again.
-    private var hasWorked = false
-    /// Whether the person was told that the relay is away, and not yet that it is back.
-    private var isAway = false
+    private var isInterrupted = false
     /// Who did not appear in the time that there was: nobody waits for them a second time.
     private var absent: Set<PeerName> = []
 
-    init(link: RelayLink, patience: TimeAmount) {
-        self.link = link
+    /// - Parameters:
+    ///   - order: the contents.
+    ///   - patience: how long to go on with one of them while none of its bytes flow.
+    init(_ order: SendOrder, network: any SendNetwork, patience: TimeAmount) {
+        self.order = order
+        self.network = network
         self.patience = patience
-    }
-
-    /// The time was over while the relay was being looked for.
-    private struct Overdue: Error {}
-
-    /// Why one try did not deliver.
-    private struct Trouble {
-        var prospect: Prospect
-        /// What to tell when there is no other try.
-        var error: any Error
-        /// The same while there is one.
-        var reason: String
-        /// What is done about it.
-        var next = ""
-        /// Whether it is about this content alone, and the relay does what it is asked.
-        var isOfTransfer = false
-    }
-
-    /// Sends one content.
-    ///
-    /// - Parameter waits: whether the offer may wait for a receiver who is not there; it does so once for each receiver.
-    /// - Returns: what was delivered, as the receiver has confirmed it.
-    /// - Throws: ``TransferFailure``, ``ConnectionError``, ``FileError``, ``CommandError``, or `CancellationError`.
-    mutating func send(_ job: SendJob, waits: Bool) async throws -> ContentSummary {
-        var attempts = AttemptMachine(patience: patience, now: .now())
-        // What the content comes down to, once one try has read all of it: it is checked that it stays the same.
-        var known: ContentSummary?
-        // Whoever has accepted once looks for the relay too, and may be later than this side.
-        var waits = waits && !absent.contains(job.peer)
-        var isFirst = true
-        var last: Trouble?
-        while true {
-            let trouble: Trouble
-            do {
-                let connection = try await connected(until: attempts.deadline)
-                let result = try await run(
-                    job, on: connection, until: attempts.deadline, known: known, isFirst: isFirst, waits: waits
-                )
-                isFirst = false
-                known = result.summary ?? known
-                waits = waits || result.isAccepted
-                if result.takenAt != nil { last = nil }
-                if case .delivered(let payload) = result.outcome { return try Self.confirmed(payload, by: job, known) }
-                if let time = result.takenAt { attempts.connected(now: time) }
-                if let time = result.startedAt { attempts.started(now: time) }
-                if result.lost != nil { disconnect() }
-                trouble = self.trouble(of: job, result)
-            } catch is Overdue {
-                // The same outage is not waited for once more by the next content.
-                hasWorked = false
-                throw gaveUp(last?.reason ?? "\(link.relay) had not answered yet")
-            } catch let error as ConnectionError {
-                let prospect = Prospect(error, hasWorked: hasWorked)
-                // A relay that says that it cannot now is there, also when it is gone for a moment after that.
-                if prospect.isPassing { hasWorked = true }
-                trouble = Trouble(prospect: prospect, error: error, reason: error.summary)
+        line = SendLine(network) { [queue] event in
+            switch event {
+            case .message: return queue.postForeign(.line(event))
+            case .connected, .notConnected, .ended:
+                queue.post(.line(event))
+                return true
             }
-            try await recover(from: trouble, after: last, job, &attempts)
-            last = trouble
         }
     }
 
-    /// Says goodbye to the relay.
-    func close() async { await connection?.close() }
-
-    // MARK: - The connection
-
-    private mutating func connected(until deadline: NIODeadline?) async throws -> ControlConnection {
-        if let connection { return connection }
-        let connection = try await link.connect(until: deadline, or: Overdue())
-        let queue = EventQueue<SendAttempt.Event>()
-        link.pump(connection, into: queue, message: SendAttempt.Event.message, end: SendAttempt.Event.connectionEnded)
-        registration = link.interruption.whenInterrupted { queue.post(.interrupted) }
-        self.connection = connection
-        self.queue = queue
-        hasWorked = true
-        return connection
-    }
-
-    /// Leaves the connection behind; says goodbye in case somebody still listens.
-    private mutating func disconnect() {
-        if let registration { link.interruption.forget(registration) }
-        guard let connection else { return }
-        self.connection = nil
-        Task { await connection.close() }
-    }
-
-    // MARK: - One try, and the next
-
-    private mutating func run(
-        _ job: SendJob, on connection: ControlConnection, until deadline: NIODeadline?, known: ContentSummary?,
-        isFirst: Bool, waits: Bool
-    ) async throws -> SendAttempt.Result {
-        guard
-            var attempt = SendAttempt(
-                job: job, link: link, connection: connection, queue: queue, deadline: deadline, known: known,
-                isFirst: isFirst, isReturn: isAway, waits: waits
-            )
-        else {
-            throw CommandError("the name of the file is too long; rename it", status: .noInput)
-        }
-        let result = await attempt.run()
-        if result.takenAt != nil { isAway = false }
-        return result
-    }
-
-    /// Waits for the next try, or throws why there is none.
+    /// Sends everything, and reports what becomes of each.
     ///
-    /// - Parameter last: the trouble before this one, where nothing went well in between.
-    private mutating func recover(
-        from trouble: Trouble, after last: Trouble?, _ job: SendJob, _ attempts: inout AttemptMachine
-    ) async throws {
-        switch attempts.failed(trouble.prospect, now: .now(), using: &generator) {
-        case .fail:
-            throw trouble.error
-        case .giveUp:
-            // The same outage is not waited for once more by the next content.
-            hasWorked = false
-            throw gaveUp(trouble.reason)
-        case .tooOften:
-            throw TransferFailure(
-                code: .stalled, "gave up, as it was cut \(Defaults.mostStarts) times: \(trouble.reason)",
-                "send it again over a better connection", status: .gaveUp
+    /// - Returns: the status of the first content that was not delivered, or that everything was.
+    mutating func run() async -> ExitStatus {
+        let registration = network.interruption.whenInterrupted { [queue] in queue.post(.interrupted) }
+        defer { network.interruption.forget(registration) }
+        advance(now: .now())
+        rearm(now: .now())
+        var events = queue.events.makeAsyncIterator()
+        while !sendings.isEmpty, let event = await events.next() {
+            let now = NIODeadline.now()
+            handle(event, now: now)
+            advance(now: now)
+            rearm(now: now)
+        }
+        timer?.task.cancel()
+        await line.close()
+        if isInterrupted { return .interrupted }
+        return failures.min { $0.number < $1.number }?.status ?? .done
+    }
+
+    private mutating func handle(_ event: Event, now: NIODeadline) {
+        switch event {
+        case .line(let event): handle(event, now: now)
+        case .upload(let transfer, let event):
+            guard let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer }) else { return }
+            if case .streaming = event { moved(index, now: now) }
+            update(index, now: now) { $0.uploadChanged(event, now: now) }
+        case .rewound(let transfer, let error): rewound(transfer, error)
+        case .timePassed: timePassed(now: now)
+        case .interrupted: interrupted()
+        }
+    }
+
+    private mutating func handle(_ event: SendLine.Event, now: NIODeadline) {
+        switch event {
+        case .connected(let connection): line.connected(connection)
+        case .notConnected(let error as ConnectionError): lost(error, now: now)
+        case .notConnected: break  // The person wants no more, and that is told.
+        case .message(line.number, let message):
+            for index in sendings.indices { update(index, now: now) { $0.received(message, now: now) } }
+        case .ended(line.number, let error) where line.open != nil || line.isLeaving:
+            for index in sendings.indices { update(index, now: now) { $0.connectionLost(error) } }
+            lost(error, now: now)
+        case .message, .ended: break  // Of a connection that was left.
+        }
+    }
+
+    /// There is no connection: it is made again, or all that wait for it have failed.
+    private mutating func lost(_ error: ConnectionError, now: NIODeadline) {
+        guard line.lost(error, now: now) else {
+            while let index = sendings.firstIndex(where: { $0.attempt == nil }) { fail(index, error, telling: nil) }
+            return
+        }
+        for index in sendings.indices { sendings[index].reason = error.summary }
+    }
+
+    /// Lets one try know of something.
+    private mutating func update(_ index: Int, now: NIODeadline, _ event: (inout SendAttempt) -> Void) {
+        guard var attempt = sendings[index].attempt else { return }
+        let before = attempt.result
+        event(&attempt)
+        sendings[index].attempt = attempt
+        if attempt.result.isTaken, !before.isTaken { taken(index, now: now) }
+        guard let wait = attempt.answeredAfter, !before.isAccepted else { return }
+        sendings[index].isAccepted = true
+        // A receiver who has accepted looks for the relay too, and may be later than this side.
+        sendings[index].waits = true
+        window.accepted(sendings[index].job, after: wait)
+    }
+
+    /// Does what can be done now.
+    private mutating func advance(now: NIODeadline) {
+        while let index = sendings.firstIndex(where: { $0.attempt?.outcome != nil }) { conclude(index, now: now) }
+        while !isInterrupted,
+            let (job, waits) = order.next(isIdle: sendings.isEmpty, admits: { [window] in window.admits($0) })
+        {
+            window.began(job)
+            count += 1
+            sendings.append(
+                Sending(
+                    job: job, number: count, waits: waits && !absent.contains(job.peer),
+                    attempts: AttemptMachine(patience: patience, now: now)
+                )
             )
-        case .tryAgain(let pause, let attempt):
+        }
+        if line.isLeaving, !sendings.contains(where: { $0.attempt?.isUnderWay ?? false }) {
+            line.change()
+            for index in sendings.indices { update(index, now: now) { $0.connectionLost(nil) } }
+            return advance(now: now)
+        }
+        if !sendings.isEmpty { line.want() }
+        if let connection = line.open { offer(on: connection, now: now) }
+    }
+
+    // MARK: - Offers
+
+    private mutating func offer(on connection: any ControlLine, now: NIODeadline) {
+        for index in sendings.indices where sendings[index].isDue(now) {
+            if sendings[index].isAgain { rewind(index) } else { offer(index, on: connection, now: now) }
+        }
+        while let index = sendings.firstIndex(where: { $0.isDue(now) && !$0.isAgain }) {
+            let error = CommandError("the name of the file is too long; rename it", status: .noInput)
+            fail(index, error, telling: nil)
+        }
+    }
+
+    private mutating func offer(_ index: Int, on connection: any ControlLine, now: NIODeadline) {
+        let sending = sendings[index]
+        let transfer = sending.tries == 0 ? sending.job.transfer : TransferID.random()
+        sendings[index].attempt = SendAttempt(
+            sending.job, as: transfer, waits: sending.waits, isKnown: sending.known != nil, on: connection,
+            network: network, now: now, tell: { [queue] in queue.post(.upload(transfer, $0)) }
+        )
+        sendings[index].notBefore = nil
+        sendings[index].tries += 1
+        sendings[index].line = line.number
+    }
+
+    private mutating func rewind(_ index: Int) {
+        let (job, queue) = (sendings[index].job, queue)
+        sendings[index].isRewinding = true
+        Task {
+            do {
+                try await job.source.rewind()
+                queue.post(.rewound(job.transfer, nil))
+            } catch {
+                queue.post(.rewound(job.transfer, error))
+            }
+        }
+    }
+
+    private mutating func rewound(_ transfer: TransferID, _ error: (any Error)?) {
+        guard let index = sendings.firstIndex(where: { $0.job.transfer == transfer }) else { return }
+        sendings[index].isRewinding = false
+        sendings[index].isAgain = false
+        if let error { fail(index, error, telling: (error as? FileError)?.failureCode ?? .cannotRead) }
+    }
+
+    /// The relay does what it was asked.
+    private mutating func taken(_ index: Int, now: NIODeadline) {
+        sendings[index].reason = nil
+        sendings[index].attempts.connected(now: now)
+        line.proved(now: now)
+    }
+
+    /// Bytes of one content flow.
+    private mutating func moved(_ index: Int, now: NIODeadline) {
+        sendings[index].attempts.started(now: now)
+        receiverMoved(sendings[index].job.peer, now: now)
+    }
+
+    /// A receiver that is busy with one content is there for the others.
+    private mutating func receiverMoved(_ peer: PeerName, now: NIODeadline) {
+        for index in sendings.indices where sendings[index].job.peer == peer {
+            sendings[index].attempts.othersMoved(now: now)
+        }
+    }
+
+    // MARK: - Time and the person
+
+    private mutating func timePassed(now: NIODeadline) {
+        timer = nil
+        for index in sendings.indices {
+            update(index, now: now) { $0.deadlinePassed(now: now) }
+            guard let deadline = sendings[index].attempts.deadline, deadline <= now else { continue }
+            let peer = sendings[index].job.peer
+            if sendings.contains(where: { $0.job.peer == peer && $0.attempts.state == .streaming }) {
+                sendings[index].attempts.othersMoved(now: now)
+            } else {
+                update(index, now: now) { $0.timedOut() }
+            }
+        }
+        while let index = sendings.firstIndex(where: { $0.attempt == nil && $0.attempts.isOverdue(now: now) }) {
+            giveUp(index, sendings[index].reason ?? "\(network.relay) had not answered yet")
+        }
+        if sendings.contains(where: { $0.isUnanswered(since: now - Defaults.slowAnswer) }) { line.isSlowToAnswer() }
+    }
+
+    private mutating func rearm(now: NIODeadline) {
+        let deadlines = sendings.flatMap { sending in
+            let offered = sending.attempt.flatMap { $0.result.isTaken || !line.mayBeSlow ? nil : $0.offeredAt }
+            return [
+                sending.attempt?.isReported == true ? nil : sending.attempts.deadline, sending.attempt?.deadline,
+                // Once that is past, only the connection is missing.
+                sending.notBefore.flatMap { $0 > now ? $0 : nil }, offered.map { $0 + Defaults.slowAnswer },
+            ].compactMap { $0 }
+        }
+        guard let deadline = deadlines.min() else { return }
+        // Most deadlines only move away: what comes too early looks again.
+        if let timer, timer.deadline <= deadline { return }
+        timer?.task.cancel()
+        timer = (
+            deadline, network.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.timePassed) }
+        )
+    }
+
+    private mutating func interrupted() {
+        isInterrupted = true
+        for index in sendings.indices { update(index, now: .now()) { $0.interrupted() } }
+        while let index = sendings.firstIndex(where: { $0.attempt == nil }) {
+            fail(index, CancellationError(), telling: .cancelled)
+        }
+    }
+
+    // MARK: - The end of a try
+
+    private mutating func conclude(_ index: Int, now: NIODeadline) {
+        guard let attempt = sendings[index].attempt, let outcome = attempt.outcome else { return }
+        let (job, result) = (attempt.job, attempt.result)
+        sendings[index].attempt = nil
+        sendings[index].isAgain = true
+        sendings[index].known = result.summary ?? sendings[index].known
+        if result.isAccepted { receiverMoved(job.peer, now: now) }
+        if case .delivered(let payload) = outcome { return delivered(index, payload) }
+        if case .timedOut = outcome, result.isTaken, !result.hasRung { absent.insert(job.peer) }
+        let isAbsent = absent.contains(job.peer)
+        if case .refused(.peerOffline) = outcome, !sendings[index].isAccepted, !isAbsent, order.postpone(job) {
+            window.ended(job)
+            sendings.remove(at: index)
+            return
+        }
+        let trouble = SendTrouble(
+            outcome, result, of: job, after: sendings[index].reason, isAbsent: isAbsent,
+            patience: patience, relay: network.relay
+        )
+        if isInterrupted { return fail(index, CancellationError(), telling: nil) }
+        recover(index, from: trouble, now: now)
+    }
+
+    /// Waits for the next try, or says why there is none.
+    private mutating func recover(_ index: Int, from trouble: SendTrouble, now: NIODeadline) {
+        let job = sendings[index].job
+        switch sendings[index].attempts.failed(trouble.prospect, now: now, using: &generator) {
+        case .fail: fail(index, trouble.error, telling: nil)
+        case .giveUp: giveUp(index, trouble.reason)
+        case .tooOften: fail(index, SendTrouble.cutTooOften(trouble.reason), telling: .timedOut)
+        case .tryAgain(let pause, attempt: _):
             guard job.source.isRepeatable else {
-                throw CommandError(
+                let error = CommandError(
                     "\(trouble.reason), and \(job.source.name) cannot be read a second time; run the command again",
                     status: CommandError(trouble.error).status
                 )
+                return fail(index, error, telling: .cannotRead)
             }
-            if case .passing(_, elsewhere: true) = trouble.prospect { disconnect() }
-            if !trouble.isOfTransfer {
-                isAway = true
-                link.reporter.report(.reconnecting(reason: trouble.reason, attempt: attempt, pause: pause))
-            } else if trouble.reason != last?.reason {
-                let left = attempts.deadline.map { " (until --timeout, \(Self.words($0 - .now())))" } ?? ""
-                link.reporter.report(.introduced(job.label))
-                link.reporter.report(.interrupted(job.transfer, message: "\(trouble.reason); \(trouble.next)\(left)"))
+            let isNews = sendings[index].reason != trouble.reason
+            sendings[index].reason = trouble.reason
+            sendings[index].notBefore = now + pause
+            guard let next = trouble.next else {
+                if sendings[index].line == line.number { line.leave(trouble.prospect, trouble.reason, now: now) }
+                return
             }
-            try await link.pause(pause)
-            try await job.source.rewind()
+            guard isNews else { return }
+            let left =
+                sendings[index].attempts.deadline.map { " (until --timeout, \(SendTrouble.words($0 - now)))" } ?? ""
+            network.reporter.report(.introduced(job.label))
+            network.reporter.report(.interrupted(job.transfer, message: "\(trouble.reason); \(next)\(left)"))
         }
     }
 
-    /// The time that the person gave is over.
-    private func gaveUp(_ reason: String) -> TransferFailure {
-        TransferFailure(
-            code: .timedOut, "gave up after \(Self.words(patience)): \(reason)",
-            "try again, or with a longer --timeout"
-        )
-    }
-
-    /// `amount`, rounded up to what a person reckons with.
-    private static func words(_ amount: TimeAmount) -> String {
-        let milliseconds = max(0, amount.nanoseconds) / 1_000_000
-        if milliseconds > 0, milliseconds < 500 { return "\(milliseconds) ms" }
-        let seconds = (milliseconds + 999) / 1_000
-        return seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min"
-    }
+    // MARK: - The end of a content
 
     /// Only the receiver's own word, about exactly what was sent, is a delivery.
-    private static func confirmed(
-        _ payload: Payload, by job: SendJob, _ summary: ContentSummary?
-    ) throws -> ContentSummary {
-        guard let delivered = PayloadCoding.delivered(payload), let summary, delivered.confirms(summary) else {
-            throw TransferFailure(.verificationFailed, side: .sender, peer: job.peer)
+    private mutating func delivered(_ index: Int, _ payload: Payload) {
+        let sending = sendings[index]
+        guard let delivered = PayloadCoding.delivered(payload), let summary = sending.known,
+            delivered.confirms(summary)
+        else {
+            let error = TransferFailure(.verificationFailed, side: .sender, peer: sending.job.peer)
+            return fail(index, error, telling: nil)
         }
-        return summary
+        end(index)
+        network.reporter.report(.delivered(sending.job.transfer, bytes: summary.size, sha256: summary.hex))
     }
 
-    private mutating func trouble(of job: SendJob, _ result: SendAttempt.Result) -> Trouble {
-        if case .timedOut = result.outcome, !result.hasRung { absent.insert(job.peer) }
-        // Whatever it says later belongs to no try any more.
-        if case .unanswered = result.outcome { disconnect() }
-        let prospect = Prospect(result.outcome, stream: result.cause as? StreamError, lost: result.lost)
-        let error = failure(of: job, result)
-        let reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(result.outcome)
-        guard case .passing(_, elsewhere: false) = prospect, let failure = error as? TransferFailure else {
-            return Trouble(prospect: prospect, error: error, reason: reason)
-        }
-        return Trouble(
-            prospect: prospect, error: error, reason: failure.what,
-            next: failure.code == .receiverGone ? "sending again as soon as \(job.peer) is back" : "sending again",
-            isOfTransfer: true
-        )
+    private mutating func giveUp(_ index: Int, _ reason: String) {
+        // The same outage is not waited for once more by the next content.
+        line.waitedInVain()
+        fail(index, SendTrouble.gaveUp(patience, reason), telling: .timedOut)
     }
 
-    private static func reason(_ outcome: SendMachine.Outcome) -> String {
-        switch outcome {
-        case .refused(let code), .failed(let code, by: _): code.sentence
-        case .unanswered: "the relay does not answer"
-        case .delivered, .broken, .unreadable, .cancelled, .timedOut, .connectionLost:
-            "the connection to the relay was lost"
+    /// - Parameter code: why, for a receiver that waits for the next try; nil where it knows.
+    private mutating func fail(_ index: Int, _ error: any Error, telling code: FailureCode?) {
+        let sending = sendings[index]
+        if let code, sending.isAccepted, let connection = line.open {
+            sayGoodbye(sending.job, code, on: connection)
         }
+        end(index)
+        let problem = CommandError(error)
+        let word = (error as? TransferFailure)?.code.rawValue ?? problem.status.code
+        network.reporter.report(.introduced(sending.job.label))
+        network.reporter.report(.failed(sending.job.transfer, code: word, message: problem.description))
+        failures.append((sending.number, problem.status))
     }
 
-    private func failure(of job: SendJob, _ result: SendAttempt.Result) -> any Error {
-        switch result.outcome {
-        case .delivered: return TransferFailure(.verificationFailed, side: .sender, peer: job.peer)
-        case .refused(.peerOffline) where absent.contains(job.peer):
-            return Self.late("\(job.peer) did not accept in time")
-        case .refused(let code), .failed(let code, by: _):
-            return TransferFailure(code, side: .sender, peer: job.peer)
-        case .broken(.cut):
-            if case .connection(let error)? = result.cause as? StreamError { return error }
-            return TransferFailure(.senderGone, side: .sender, peer: job.peer)
-        case .broken(.refused(_, let code)):
-            return TransferFailure(code ?? .internalError, side: .sender, peer: job.peer)
-        case .unreadable:
-            return result.cause ?? TransferFailure(.cannotRead, side: .sender, peer: job.peer)
-        case .timedOut: return Self.late(job.peer, result)
-        case .cancelled: return CancellationError()
-        case .unanswered: return TransferFailure(.expired, side: .sender, peer: job.peer)
-        case .connectionLost: return result.lost ?? TransferFailure(.senderGone, side: .sender, peer: job.peer)
-        }
+    /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it is
+    /// told by an offer that is cancelled at once.
+    private func sayGoodbye(_ job: SendJob, _ code: FailureCode, on line: any ControlLine) {
+        let transfer = TransferID.random()
+        guard let offer = SendAttempt.offer(job, as: transfer, waits: false, id: line.nextID()) else { return }
+        line.post(.offer(offer))
+        line.post(.cancel(.init(id: line.nextID(), transfer: transfer, code: code)))
     }
 
-    /// The time that the person gave is over, while an offer stood.
-    private static func late(_ peer: PeerName, _ result: SendAttempt.Result) -> TransferFailure {
-        switch (result.takenAt, result.isAccepted) {
-        case (nil, _): late("the relay did not answer in time")
-        case (_, false): late("\(peer) did not accept in time")
-        case (_, true): late("\(peer) accepted, but no bytes could be sent in time")
-        }
-    }
-
-    private static func late(_ what: String) -> TransferFailure {
-        TransferFailure(code: .timedOut, what, "try again, or with a longer --timeout")
+    private mutating func end(_ index: Int) {
+        let job = sendings.remove(at: index).job
+        window.ended(job)
+        job.source.close()
     }
 }

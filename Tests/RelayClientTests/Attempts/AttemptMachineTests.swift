@@ -72,6 +72,19 @@ import Testing
         #expect(machine.failed(.elsewhere, now: at(9_060), using: &generator) == .fail)
     }
 
+    @Test func aReceiverThatIsBusyWithOthersIsThere() {
+        var machine = machine()
+        machine.othersMoved(now: at(50))
+        #expect(machine.deadline == at(110))
+        #expect(!machine.isOverdue(now: at(109)) && machine.isOverdue(now: at(110)))
+        machine.started(now: at(60))
+        machine.othersMoved(now: at(70))
+        #expect(machine.state == .streaming && !machine.isOverdue(now: at(9_000)))
+        var endless = self.machine(patience: nil)
+        endless.othersMoved(now: at(50))
+        #expect(endless.deadline == nil)
+    }
+
     @Test func theLastTryIsAtTheVeryEnd() {
         var generator = Constant()
         var machine = machine()
