@@ -183,6 +183,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if place.loop.inEventLoop {
             replace(with: UploadHandler(request, into: place.stream()), context)
         } else if !ConnectionMove.move(context.channel, request: request, to: place, ticket: ticket) {
+            // It needs a second descriptor for a moment.
+            if services.admission.isShortOfDescriptors { services.accepts.ranShort() }
             services.streams.end(claim.stream, .failed(.internalError))
             end(with: .stream(.internalError), body: request.body, context)
         }
