@@ -21,9 +21,10 @@ extension Defaults {
         static let lingerIdle = TimeAmount.seconds(5)
         /// A malformed request may have more bytes on their way; they are dropped for a moment only.
         static let lingerMalformed = TimeAmount.milliseconds(200)
-        /// Connections of one address that have not yet shown a token or a login. Loopback addresses are exempt: who is
-        /// on the machine itself has other ways. Behind a balancer it is the address of the balancer's client that counts.
-        static let unidentifiedPerAddress = 64
+        /// Connections of one address that have not yet shown a token or a login, for each of the users that an address has
+        /// room for (`Exchange.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that says it, it is the
+        /// address of the balancer's client that counts.
+        static let strangersPerUser = 8
         /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
         /// name, an id) may double that.
         static let proxyHeaderBytes = 2048
@@ -163,9 +164,19 @@ extension Defaults {
         /// Requests of one connection that wait for the users' registry to answer an earlier one: as many as transfers that
         /// a session may offer. With more, the connection is not read until there is room.
         static let waitingRequests = 64
-        /// Bytes that may wait for a client that does not read, before it is cut: above everything that turning to
-        /// receive can ring at once (`offersPerRecipient` payloads of 43 KiB), so only a client that is stuck meets it.
-        static let outboundLimit = 8 * 1024 * 1024
+    }
+
+    /// What waits for clients that do not read. Who meets one of these limits is closed.
+    enum Unread {
+        /// What one session may leave unread, besides what its connection has taken already (64 KiB, and what the kernel
+        /// holds): everything that may come at once to one that offers and accepts as much as it may, several times.
+        static let session = SessionOutbox.Limits(messages: 4096, bytes: 4 * 1024 * 1024)
+        /// Bytes that all sessions of a user may leave unread together: a few of them may be stuck.
+        static let bytesOfUser = 16 * 1024 * 1024
+        /// What a message takes besides its payload.
+        static let messageBytes = 512
+        /// Bytes of messages that a connection is given before it is told to send them.
+        static let flushBytes = 16 * 1024
     }
 
     /// How much clients may say. What is too much waits, and what waits costs nothing.
@@ -174,8 +185,6 @@ extension Defaults {
         /// that sends 200 small files a second says 200 offers, and its receiver 200 accepts and as many `delivered`, which is
         /// 600 units; and a thousand a second take a twentieth of a core.
         static let user = Pace.Limits(perSecond: 1000, burst: 2000)
-        /// The same for one address: an office behind one NAT has several people who are busy at the same moment.
-        static let address = Pace.Limits(perSecond: 8000, burst: 16000)
         /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
         /// rest of the work for a short one.
         static let bytesPerUnit = 4 * 1024
@@ -196,20 +205,32 @@ extension Defaults {
 
     /// Sessions, offers and transfers, as the whole relay holds them.
     enum Exchange {
-        /// Control connections of one name: every device a person has, and a script that sends dozens of files at once
-        /// with one process each.
-        static let sessionsPerName = 64
+        /// What one user may hold of the node, with all sessions together.
+        static let user = Holding(
+            // Control connections: every device a person has, and a script that sends dozens of files at once with one process
+            // each.
+            sessions: 64,
+            // Sixteen programs of theirs that send as many files at once as a session may. Each costs some 2 KiB.
+            offers: 1024,
+            // As many the other way. Each has one unclaimed token at a time, of which the node holds 64 times as many.
+            accepts: 1024,
+            // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.
+            waitingBytes: heldBytes / 16
+        )
+        /// An address may hold so many times as much: an office behind one NAT has several people who send at the same time. All of
+        /// it together is half of what the node holds at most.
+        static let usersPerAddress = 8
         /// Transfers one session may have offered, and as many that it may have accepted. A transfer has at most one
         /// unclaimed token at a time (the upload's is minted when the download's has been used), so this bounds the
         /// tokens of a session as well, and no second limit can refuse a transfer half-way.
         ///
         /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient who
-        /// takes many small files at once, and an office whose people come from one address. Strangers are limited by
-        /// address before the login (`Connection.unidentifiedPerAddress`); after it, sessions are limited by name and
-        /// transfers by session, and names are given out by invitation.
+        /// takes many small files at once, and an office whose people come from one address.
         static let transfersPerSession = 64
-        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive.
-        static let offersPerRecipient = 128
+        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive. One
+        /// sender's are half of them at most, so that nobody can keep all others from a receiver.
+        static let offersPerRecipient = 256
+        static let offersToRecipientOfUser = offersPerRecipient / 2
         /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
         /// of thousands of usual ones. Past it, offers are refused as `unavailable`.
         static let heldBytes = 64 * 1024 * 1024
@@ -243,11 +264,17 @@ extension Defaults {
         static let sweepInterval = TimeAmount.milliseconds(250)
 
         /// All of the above in one value.
-        static let limits = ExchangeLimits(
-            sessionsPerName: sessionsPerName, transfersPerSession: transfersPerSession,
-            offersPerRecipient: offersPerRecipient, heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
-            tokenLifetime: tokenLifetime, timers: timers, heartbeat: Control.heartbeat
-        )
+        static let limits = makeLimits(.standard)
+
+        /// The same with another limit for addresses.
+        static func makeLimits(_ addresses: AddressLimit) -> ExchangeLimits {
+            ExchangeLimits(
+                user: user, address: addresses.holding, transfersPerSession: transfersPerSession,
+                offersPerRecipient: offersPerRecipient, offersToRecipientOfUser: offersToRecipientOfUser,
+                heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
+                tokenLifetime: tokenLifetime, timers: timers, heartbeat: Control.heartbeat
+            )
+        }
     }
 }
 

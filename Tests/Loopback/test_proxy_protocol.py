@@ -33,7 +33,8 @@ V1 = b"PROXY TCP4 203.0.113.9 192.0.2.1 4660 443\r\n"
 @pytest.fixture
 def behind(own_relay):
     """A relay that wants a PROXY header of the balancer, and of nobody else."""
-    return own_relay(registration="open", level="debug", arguments=["--proxy-protocol", f"{BALANCER},192.0.2.0/24"])
+    arguments = ["--proxy-protocol", f"{BALANCER},192.0.2.0/24", "--address-limit", "8"]
+    return own_relay(registration="open", level="debug", arguments=arguments)
 
 
 def haproxy(relay, folder, option):
@@ -112,6 +113,25 @@ def test_each_client_behind_the_balancer_has_a_limit_of_its_own(behind):
     behind.healthy()
     crowd.pop().close()
     until(lambda: not refused(behind, V1, BALANCER), 10, "a place is free again")
+    for connection in crowd:
+        connection.close()
+
+
+def test_an_address_of_the_machine_itself_has_the_same_limit_and_the_log_says_why(own_relay):
+    relay = own_relay(registration="open", arguments=["--address-limit", "1"])
+    crowd = [wrapped(relay, b"", "127.0.0.1") for _ in range(8)]
+    assert refused(relay, b"", "127.0.0.1") and refused(relay, b"", "127.0.0.1")
+    assert healthz(wrapped(relay, b"", CLIENT)) == "HTTP/1.1 200"
+    loud = [line for line in relay.logs().splitlines() if "--address-limit off" in line]
+    assert len(loud) == 1 and "--proxy-protocol" in loud[0] and "remote=127.0.0.1" in loud[0], loud
+    for connection in crowd:
+        connection.close()
+
+
+def test_a_limit_that_is_off_is_met_by_nobody(own_relay):
+    relay = own_relay(registration="open", arguments=["--address-limit", "off"])
+    crowd = [wrapped(relay, b"", "127.0.0.1") for _ in range(80)]
+    assert not refused(relay, b"", "127.0.0.1")
     for connection in crowd:
         connection.close()
 

@@ -4,7 +4,7 @@
 import re
 import socket
 
-SAMPLE = re.compile(r'([a-z_]+(?:\{[a-z_]+="[^"\\\n]*"\})?) (\d+(?:\.\d+)?)')
+SAMPLE = re.compile(r'([a-z_]+(?:\{[a-z_]+="[^"\\\n]*"(?:,[a-z_]+="[^"\\\n]*")*\})?) (\d+(?:\.\d+)?)')
 
 
 def ask(port, path, method="GET", *, request=None, timeout=15):

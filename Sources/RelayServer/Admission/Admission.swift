@@ -29,16 +29,24 @@ final class Admission: Sendable {
     private let state = Mutex(State())
     private let refuseAbove: Int
     private let closeAbove: Int
-    private let unidentifiedPerAddress: Int
+    private let strangersPerAddress: Int?
+    private let reports: LimitReports?
 
-    /// - Parameter descriptorLimit: how many descriptors the process may have.
-    init(descriptorLimit: Int, unidentifiedPerAddress: Int = Defaults.Connection.unidentifiedPerAddress) {
+    /// - Parameters:
+    ///   - descriptorLimit: how many descriptors the process may have.
+    ///   - strangersPerAddress: connections of one address that have shown neither a login nor a token; nil when nothing is
+    ///     limited by address.
+    ///   - reports: who is told of limits that are met.
+    init(
+        descriptorLimit: Int, strangersPerAddress: Int? = AddressLimit.standard.strangers, reports: LimitReports? = nil
+    ) {
         // Without overflow, for any limit the system may name.
         let (hundreds, rest) = descriptorLimit.quotientAndRemainder(dividingBy: 100)
         func share(_ percent: Int) -> Int { hundreds * percent + rest * percent / 100 }
         refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
         closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
-        self.unidentifiedPerAddress = unidentifiedPerAddress
+        self.strangersPerAddress = strangersPerAddress
+        self.reports = reports
     }
 
     /// Connections of clients that are open now.
@@ -70,19 +78,23 @@ final class Admission: Sendable {
     /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket is
     /// told when it is.
     func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionTicket) {
-        let key = Self.limitedAddress(address)
-        let client = address?.ipAddress
-        let verdict: Verdict = state.withLock { state in
+        let key = share(of: address)
+        let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
             if let key { state.unidentified[key, default: 0] += 1 }
             let inUse = inUse(state)
-            if inUse > closeAbove { return .closed }
-            if let key, state.unidentified[key, default: 0] > unidentifiedPerAddress { return .closed }
-            return inUse > refuseAbove || state.pressure == .critical ? .refused : .admitted
+            if inUse > closeAbove { return (.closed, Limit(.descriptors, of: .node)) }
+            if let key, isTooMany(state.unidentified[key]) { return (.closed, Limit(.strangers, of: .address)) }
+            if inUse > refuseAbove { return (.refused, Limit(.descriptors, of: .node)) }
+            return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
         }
-        return (
-            verdict, ConnectionTicket(admission: self, client: client, share: Self.share(of: address), counted: key)
-        )
+        if let limit { reports?.met(limit, address: key) }
+        return (verdict, ConnectionTicket(admission: self, client: address?.ipAddress, share: key))
+    }
+
+    private func isTooMany(_ strangers: Int?) -> Bool {
+        guard let strangersPerAddress, let strangers else { return false }
+        return strangers > strangersPerAddress
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -106,10 +118,12 @@ final class Admission: Sendable {
 
     /// Counts a stranger in; false when there are too many of its address.
     fileprivate func strangerArrived(_ address: String) -> Bool {
-        state.withLock { state in
+        let isAdmitted = state.withLock { state in
             state.unidentified[address, default: 0] += 1
-            return state.unidentified[address, default: 0] <= unidentifiedPerAddress
+            return !isTooMany(state.unidentified[address])
         }
+        if !isAdmitted { reports?.met(Limit(.strangers, of: .address), address: address) }
+        return isAdmitted
     }
 
     fileprivate func strangerGone(_ address: String) {
@@ -119,17 +133,10 @@ final class Admission: Sendable {
         }
     }
 
-    /// What a stranger is counted under; nil for those that are not counted.
-    fileprivate static func limitedAddress(_ address: SocketAddress?) -> String? {
-        guard let text = address?.ipAddress, !text.hasPrefix("127."), text != "::1", !text.hasPrefix("::ffff:127.")
-        else { return nil }
-        return share(of: address)
-    }
-
     /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by, as one
-    /// machine has all the addresses behind them.
-    fileprivate static func share(of address: SocketAddress?) -> String? {
-        guard let text = address?.ipAddress else { return nil }
+    /// machine has all the addresses behind them. Nil when nothing is limited by address.
+    fileprivate func share(of address: SocketAddress?) -> String? {
+        guard strangersPerAddress != nil, let text = address?.ipAddress else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
         return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
     }
@@ -151,9 +158,9 @@ final class ConnectionTicket: Sendable {
     private let admission: Admission
     private let state: Mutex<State>
 
-    fileprivate init(admission: Admission, client: String?, share: String?, counted: String?) {
+    fileprivate init(admission: Admission, client: String?, share: String?) {
         self.admission = admission
-        state = Mutex(State(client: client, share: share, counted: counted))
+        state = Mutex(State(client: client, share: share, counted: share))
     }
 
     /// The client's address; nil as long as a balancer has not said it.
@@ -167,10 +174,10 @@ final class ConnectionTicket: Sendable {
     /// A balancer has said whose the connection is.
     /// - Returns: false when there are too many strangers of that address: the connection has to go.
     func belongs(to address: SocketAddress?) -> Bool {
-        let key = Admission.limitedAddress(address)
+        let key = admission.share(of: address)
         let isNew = state.withLock { state in
             guard state.isStranger, state.counted == nil else { return false }
-            (state.client, state.share, state.counted) = (address?.ipAddress, Admission.share(of: address), key)
+            (state.client, state.share, state.counted) = (address?.ipAddress, key, key)
             return true
         }
         guard isNew, let key else { return true }

@@ -27,6 +27,10 @@ final class ControlHandler: ChannelDuplexHandler {
     /// Whose session it is, once a login holds.
     private var name: PeerName?
     private var hold = Hold.none
+    private var isClosing = false
+    private var outbox = SessionOutbox(limits: Defaults.Unread.session)
+    /// As much of the outbox as is counted among what the user leaves unread.
+    private var countedBytes = 0
     private let loggedIn: () -> Void
 
     /// Why the connection is not read at the moment.
@@ -88,9 +92,7 @@ final class ControlHandler: ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // The connection may linger for a close handshake; the session is over now.
         if case .closed(code: _, let reason)? = event as? WebSocketEvent {
-            if reason == .violation(.tooManyControlFrames) {
-                services.reports.met(Limit(.controlFrames, of: .connection), name: name, address: client.share)
-            }
+            noteClosing(reason)
             end()
             release(context)
         }
@@ -99,17 +101,15 @@ final class ControlHandler: ChannelDuplexHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch Self.unwrapOutboundIn(data) {
-        case .message(let message):
-            do {
-                context.write(Self.wrapOutboundOut(try MessageCodec.encode(message)), promise: promise)
-            } catch {
-                promise?.fail(error)
-                close(.internalError, context)
-            }
-        case .close(let code):
-            close(code, context)
-            promise?.succeed()
+        case .message(let message): send(message, context)
+        case .close(let code): close(code, context)
         }
+        promise?.succeed()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        sendWhatWaits(context)
+        context.fireChannelWritabilityChanged()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -142,6 +142,8 @@ final class ControlHandler: ChannelDuplexHandler {
         loginTimer = nil
         machine?.connectionClosed()
         if case .untilItsTime(let timer) = hold { timer.cancel() }
+        outbox = SessionOutbox(limits: Defaults.Unread.session)
+        _ = countUnread()
         guard let session else { return }
         self.session = nil
         services.exchange.handle(.sessionClosed(session))
@@ -251,7 +253,7 @@ final class ControlHandler: ChannelDuplexHandler {
         loggedIn()
         let user = User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey)
         logger.debug("session opened", metadata: [LogKeys.name: "\(user.name)", LogKeys.agent: "\(credentials.agent)"])
-        services.exchange.handle(.sessionOpened(session, user, request))
+        services.exchange.handle(.sessionOpened(session, user, request, at: client.share))
     }
 
     /// Hands requests on until one has to wait, or none is left.
@@ -326,13 +328,64 @@ final class ControlHandler: ChannelDuplexHandler {
         goOn(context)
     }
 
+    private func noteClosing(_ reason: WebSocketClosing) {
+        guard case .violation(let violation) = reason else { return }
+        services.reports.closed(violation.closeCode)
+        if violation == .tooManyControlFrames {
+            services.reports.met(Limit(.controlFrames, of: .connection), name: name, address: client.share)
+        }
+    }
+
+    // MARK: - Messages out
+
     private func send(_ message: ServerMessage, _ context: ChannelHandlerContext) {
-        write(context: context, data: NIOAny(SessionOutput.message(message)), promise: nil)
-        context.flush()
+        if case .error(let refusal) = message { services.reports.refused(refusal.code) }
+        let isWithinSessions = outbox.append(message)
+        let isWithinUsers = sendWhatWaits(context)
+        guard !outbox.isEmpty, !isWithinSessions || !isWithinUsers else { return }
+        let scope = isWithinSessions ? Limit.Scope.user : .session
+        services.reports.met(Limit(.unread, of: scope), name: name, address: client.share)
+        outbox = SessionOutbox(limits: Defaults.Unread.session)
+        close(.policyViolation, context)
+    }
+
+    /// Encodes what waits, as far as the connection takes it; false when the user leaves too much unread.
+    @discardableResult
+    private func sendWhatWaits(_ context: ChannelHandlerContext, all: Bool = false) -> Bool {
+        var unflushed = 0
+        while all || context.channel.isWritable, let message = outbox.next() {
+            do {
+                let text = try MessageCodec.encode(message)
+                unflushed += text.readableBytes
+                context.write(Self.wrapOutboundOut(text), promise: nil)
+            } catch {
+                close(.internalError, context)
+                return true
+            }
+            // Only what was flushed counts when it is asked whether there is room.
+            if unflushed >= Defaults.Unread.flushBytes {
+                unflushed = 0
+                context.flush()
+            }
+        }
+        if unflushed > 0 { context.flush() }
+        return countUnread()
+    }
+
+    /// Brings up to date what the user leaves unread; false when it is too much.
+    private func countUnread() -> Bool {
+        guard let name, outbox.bytes != countedBytes else { return true }
+        defer { countedBytes = outbox.bytes }
+        return services.unread.add(outbox.bytes - countedBytes, of: name)
     }
 
     private func close(_ code: WebSocketCloseCode, _ context: ChannelHandlerContext) {
         defer { release(context) }
+        if !isClosing { services.reports.closed(code) }
+        isClosing = true
+        // Nobody will answer them any more; all else goes out before the close frame.
+        outbox.leaveOutRings()
+        sendWhatWaits(context, all: true)
         context.triggerUserOutboundEvent(WebSocketCommand.close(code: code.rawValue), promise: nil)
     }
 }

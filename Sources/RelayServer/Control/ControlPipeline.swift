@@ -20,7 +20,7 @@ struct ControlPipeline: ControlAcceptor {
         on channel: any Channel, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void
     ) throws {
         let pipeline = channel.pipeline.syncOperations
-        let limits = WebSocketLimits(pendingBytes: Defaults.Control.outboundLimit)
+        let limits = WebSocketLimits(pendingBytes: Defaults.Unread.session.bytes)
         let heartbeat = WebSocketHeartbeat(interval: .seconds(Int64(Defaults.Control.heartbeat)))
         try WebSocketPipeline.install(on: pipeline, role: .server, limits: limits, heartbeat: heartbeat)
         try pipeline.addHandler(

@@ -15,6 +15,8 @@ struct ControlServices: Sendable {
     var logger: Logger
     /// How much clients may say.
     var budgets = MessageBudgets()
+    /// What they leave unread.
+    var unread = UnreadBytes()
     /// Who is told of limits that are met.
     var reports: LimitReports
 }

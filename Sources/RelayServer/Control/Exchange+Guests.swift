@@ -15,7 +15,7 @@ extension Exchange {
         if case .accept = request {
             if isDraining { return [.send(session, .refusal(id, .draining))] }
             if asking.accepted.count >= limits.transfersPerSession {
-                return [.send(session, .refusal(id, .tooManyTransfers))]
+                return LimitRefusal(Limit(.accepts, of: .session), of: asking.owner, limits).actions(for: session, id)
             }
         }
         return [.tell(guest.home, .request(session: session.number, request))]

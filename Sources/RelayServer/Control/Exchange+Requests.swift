@@ -28,8 +28,8 @@ extension Exchange {
         if let (id, transfer, forwarded) = request.forwarded, transfers[transfer] == nil, guests[transfer] != nil {
             return forward(forwarded, id, transfer, by: asking, session)
         }
-        if case .accept(let message, token: _) = request, asking.accepted.count >= limits.transfersPerSession {
-            return [.send(session, .refusal(message.id, .tooManyTransfers))]
+        if case .accept(let message, token: _) = request, let refusal = refusal(of: message, by: asking) {
+            return refusal.actions(for: session, message.id)
         }
         return decide(request, by: session, now: now)
     }
@@ -121,12 +121,6 @@ extension Exchange {
                 .unavailable
             } else if transfers[offer.transfer] != nil || guests[offer.transfer] != nil {
                 .transferExists
-            } else if asking.offered.count >= limits.transfersPerSession {
-                .tooManyTransfers
-            } else if presence?.offers.count ?? 0 >= limits.offersPerRecipient {
-                .tooManyTransfers
-            } else if tally.heldBytes + offer.payload.rawValue.utf8.count > limits.heldBytes {
-                .unavailable
             } else if receivers.isEmpty && elsewhere == .unknown {
                 // Somebody may well be there: to say that nobody is would be a guess.
                 .clusterUnavailable
@@ -134,6 +128,7 @@ extension Exchange {
                 .peerOffline
             } else { nil }
         if let refusal { return [.send(session, .refusal(offer.id, refusal))] }
+        if let refusal = self.refusal(of: offer, by: asking) { return refusal.actions(for: session, offer.id) }
         let (transfer, actions) = RelayedTransfer.offered(
             offer, by: session, ringing: receivers, timers: limits.timers, now: now
         )
@@ -150,10 +145,15 @@ extension Exchange {
                 .draining
             } else if !ledger.hasRoom(now: now) {
                 .unavailable
-            } else if tally.heldBytes + message.payload.rawValue.utf8.count > limits.heldBytes {
-                .unavailable
             } else { nil }
         if let refusal { return notify(session, .refuse(message.id, refusal)) }
+        if session.node != node, let transfer = transfers[message.transfer],
+            let refusal = self.refusal(of: message, by: Owner(name: transfer.recipient, address: nil))
+        {
+            // What other nodes pass on has a code, and the code's own sentence.
+            return notify(session, .refuse(message.id, refusal.code))
+                + [.limitMet(refusal.limit, refusal.owner)]
+        }
         // Without a token the transfer was not here when the request came.
         guard let token else { return notify(session, .refuse(message.id, .unknownTransfer)) }
         return onTransfer(message.transfer, message.id, session, token: token, now: now) {

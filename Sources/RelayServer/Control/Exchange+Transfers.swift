@@ -78,12 +78,34 @@ extension Exchange {
             }
         }
         tally.heldBytes += after.heldBytes - before.heldBytes
+        settleShares(of: transfer)
         note(after.deadline, of: id, before: before.deadline)
         if case .ended = transfer.state, isDraining {
             actions += closeIfIdle(transfer.sender)
             if let receiver = before.receiver { actions += closeIfIdle(receiver) }
         }
         return actions
+    }
+
+    /// Brings up to date in whose name the transfer takes up what. Its bytes are the sender's until somebody accepts, and the
+    /// receiver's after that.
+    private mutating func settleShares(of transfer: RelayedTransfer) {
+        let before = shares[transfer.id]
+        var after: TransferShares?
+        let isOver = if case .ended = transfer.state { true } else { false }
+        if !isOver, let sender = before?.sender ?? sessions[transfer.sender]?.owner {
+            var taken = TransferShares(sender: sender, sent: Holding(offers: 1))
+            if let receiver = transfer.receiver {
+                taken.receiver =
+                    before?.receiver ?? sessions[receiver]?.owner ?? Owner(name: transfer.recipient, address: nil)
+                taken.received = Holding(accepts: 1, waitingBytes: transfer.heldBytes)
+            } else {
+                taken.sent.waitingBytes = transfer.heldBytes
+            }
+            after = taken
+        }
+        shares[transfer.id] = after
+        holdings.replace(before, with: after)
     }
 
     private mutating func note(_ deadline: NIODeadline?, of id: TransferID, before: NIODeadline?) {

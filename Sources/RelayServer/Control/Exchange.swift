@@ -12,7 +12,7 @@ import WSProtocol
 struct Exchange: Sendable {
     /// What there is under one name.
     struct Presence: Sendable {
-        /// The sessions of that name; at most `sessionsPerName`.
+        /// The sessions of that name.
         var sessions: [SessionID] = []
         /// Those that want to be rung.
         var receiving: [SessionID] = []
@@ -47,6 +47,9 @@ struct Exchange: Sendable {
     var remotes: [SessionID: Set<TransferID>] = [:]
     /// The transfers of other homes that concern sessions of this node.
     var guests: [TransferID: GuestTransfer] = [:]
+    /// What each transfer takes up, and in whose name.
+    var shares: [TransferID: TransferShares] = [:]
+    var holdings = Holdings()
     var tally = Tally()
     private(set) var isDraining = false
     private(set) var isShortOfMemory = false
@@ -75,8 +78,8 @@ struct Exchange: Sendable {
 
     private mutating func decide(_ event: ExchangeEvent, now: NIODeadline) -> [ExchangeAction] {
         switch event {
-        case .sessionOpened(let session, let user, let request):
-            return sessionOpened(session, user: user, request: request)
+        case .sessionOpened(let session, let user, let request, let address):
+            return sessionOpened(session, user: user, at: address, request: request)
         case .requestReceived(let request, let session): return requestReceived(request, from: session, now: now)
         case .sessionClosed(let session): return sessionClosed(session, now: now)
         case .downloadParked(let transfer, let node, let grant):
@@ -105,12 +108,17 @@ struct Exchange: Sendable {
     }
 
     /// The login of `session` holds; `request` is to be answered.
-    mutating func sessionOpened(_ session: SessionID, user: User, request: RequestID) -> [ExchangeAction] {
+    mutating func sessionOpened(
+        _ session: SessionID, user: User, at address: String?, request: RequestID
+    ) -> [ExchangeAction] {
         guard sessions[session] == nil else { return [] }
-        guard names[user.name]?.sessions.count ?? 0 < limits.sessionsPerName else {
-            return [.send(session, .refusal(request, .tooManySessions)), .close(session, .loginFailed)]
+        let opened = ExchangeSession(user: user, at: address)
+        if let scope = excess(of: \.sessions, by: opened.owner) {
+            let refusal = LimitRefusal(Limit(.sessions, of: scope), of: opened.owner, limits)
+            return refusal.actions(for: session, request) + [.close(session, .loginFailed)]
         }
-        sessions[session] = ExchangeSession(user: user)
+        sessions[session] = opened
+        holdings.add(Holding(sessions: 1), to: opened.owner)
         names[user.name, default: Presence()].sessions.append(session)
         let welcome = ServerMessage.Welcome(
             id: request, name: user.name, session: session.label, heartbeat: limits.heartbeat
@@ -121,6 +129,7 @@ struct Exchange: Sendable {
     /// The connection of `session` is gone, and with it its transfers. Harmless for a session that was never open.
     mutating func sessionClosed(_ session: SessionID, now: NIODeadline) -> [ExchangeAction] {
         guard let gone = sessions.removeValue(forKey: session) else { return [] }
+        holdings.add(Holding(sessions: -1), to: gone.owner)
         let why: SessionEnd = isDraining ? .nodeStopping : .closed
         if gone.isReceiving { tally.receiving -= 1 }
         var actions = changePresence(gone.user.name) { presence in

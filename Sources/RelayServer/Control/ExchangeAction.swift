@@ -16,6 +16,8 @@ enum ExchangeAction: Hashable, Sendable {
     case abortStreams(ofHome: NodeID, FailureCode)
     /// Let the other nodes know what there is here.
     case announce(ExchangeAnnouncement)
+    /// A request was refused because of a limit; for the log and the metrics.
+    case limitMet(Limit, Owner)
     /// A transfer is over; for the log and the metrics.
     case transferEnded(TransferID, TransferOutcome)
 }

@@ -4,8 +4,8 @@ import WSProtocol
 
 /// Everything that can happen to the ``Exchange``, but for claims, which need an answer.
 enum ExchangeEvent: Hashable, Sendable {
-    /// The login of a session holds; the request is to be answered.
-    case sessionOpened(SessionID, User, RequestID)
+    /// The login of a session holds; the request is to be answered. With the address whose limits it shares.
+    case sessionOpened(SessionID, User, RequestID, at: String? = nil)
     case requestReceived(SessionRequest, from: SessionID)
     /// The connection is gone, whether it was ever open or not.
     case sessionClosed(SessionID)

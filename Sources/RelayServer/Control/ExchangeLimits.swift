@@ -5,10 +5,15 @@ import WSProtocol
 
 /// The limits of an ``Exchange``; `Defaults.Exchange` has the usual ones with their reasons.
 struct ExchangeLimits: Hashable, Sendable {
-    var sessionsPerName: Int
+    /// What one user may hold, with all sessions together.
+    var user: Holding
+    /// What there may be of one address, whoever it is; nil without a limit.
+    var address: Holding?
     /// Offered, and separately accepted, transfers of one session.
     var transfersPerSession: Int
     var offersPerRecipient: Int
+    /// Those of one sender.
+    var offersToRecipientOfUser: Int
     /// Bytes of payloads that are kept for later.
     var heldBytes: Int
     var unclaimedTokens: Int

@@ -23,6 +23,7 @@ final class ExchangeService: TransferDirectory {
         case end(any StreamControl, StreamKey, TransferOutcome)
         case abortAll(any StreamControl, NodeID, FailureCode)
         case log(TransferID, TransferOutcome)
+        case report(Limit, Owner)
         case call(@Sendable () -> Void)
     }
 
@@ -50,6 +51,7 @@ final class ExchangeService: TransferDirectory {
                 case .endStream(let stream, let outcome): streams.map { outbox.append(.end($0, stream, outcome)) }
                 case .abortStreams(let home, let code): streams.map { outbox.append(.abortAll($0, home, code)) }
                 case .transferEnded(let transfer, let outcome): outbox.append(.log(transfer, outcome))
+                case .limitMet(let limit, let owner): outbox.append(.report(limit, owner))
                 }
             }
             if !idleCallbacks.isEmpty, exchange.activeTransfers == 0, streams?.count ?? 0 == 0 {
@@ -79,19 +81,23 @@ final class ExchangeService: TransferDirectory {
     private let node: NodeID
     let claims = ClaimDesk()
     private let clock: @Sendable () -> NIODeadline
+    private let reports: LimitReports
     private let logger: Logger
 
     /// - Parameters:
     ///   - node: this node's name, which its sessions' ids begin with.
     ///   - cluster: the other nodes.
     ///   - streams: may also be given later, to ``attach(_:)``.
+    ///   - reports: who is told of limits that are met.
     ///   - clock: the time; another one in tests.
     init(
         node: NodeID = .alone, cluster: any Cluster = NoCluster(), limits: ExchangeLimits = Defaults.Exchange.limits,
-        streams: (any StreamControl)? = nil, logger: Logger, clock: @escaping @Sendable () -> NIODeadline = { .now() }
+        streams: (any StreamControl)? = nil, reports: LimitReports? = nil, logger: Logger,
+        clock: @escaping @Sendable () -> NIODeadline = { .now() }
     ) {
         self.node = node
         self.cluster = cluster
+        self.reports = reports ?? LimitReports(logger: logger)
         self.logger = logger
         self.clock = clock
         self.state = Mutex(State(exchange: Exchange(node: node, limits: limits), streams: streams, cluster: cluster))
@@ -297,6 +303,7 @@ final class ExchangeService: TransferDirectory {
                 case .failed(let code): code.rawValue
                 }
             logger.debug("transfer ended", metadata: [LogKeys.transfer: "\(transfer)", LogKeys.outcome: "\(word)"])
+        case .report(let limit, let owner): reports.met(limit, name: owner.name, address: owner.address)
         case .call(let callback): callback()
         }
     }

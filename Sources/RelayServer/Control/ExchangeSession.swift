@@ -6,6 +6,8 @@ import WSProtocol
 struct ExchangeSession: Sendable {
     /// Who it is, with the keys that its own login vouched for.
     let user: User
+    /// In whose name it holds what it holds.
+    let owner: Owner
     /// Whether it wants to be rung.
     var isReceiving = false
     /// The transfers it offered.
@@ -19,8 +21,9 @@ struct ExchangeSession: Sendable {
     /// `r1` was the challenge.
     private var lastID: UInt64 = 1
 
-    init(user: User) {
+    init(user: User, at address: String?) {
         self.user = user
+        owner = Owner(name: user.name, address: address)
     }
 
     /// Whether a graceful stop has to wait for it.

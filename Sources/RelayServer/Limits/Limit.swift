@@ -21,6 +21,8 @@ struct Limit: Hashable, Sendable, CaseIterable {
         case unread
         /// Tokens that nobody has used yet.
         case tokens
+        /// What the process has of the system.
+        case descriptors, memory
     }
 
     /// Whose limit it was.
@@ -43,6 +45,7 @@ struct Limit: Hashable, Sendable, CaseIterable {
             Limit(.strangers, of: .address), Limit(.offers, of: .session), Limit(.offers, of: .recipient),
             Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node), Limit(.unread, of: .session),
             Limit(.unread, of: .user), Limit(.tokens, of: .node),
+            Limit(.descriptors, of: .node), Limit(.memory, of: .node),
         ]
         + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes].flatMap { subject in
             [Limit(subject, of: .user), Limit(subject, of: .address)]

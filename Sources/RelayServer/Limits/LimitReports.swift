@@ -14,6 +14,12 @@ final class LimitReports: Sendable {
         var met: [Limit: UInt64] = [:]
         /// How long messages have waited, in nanoseconds.
         var heldBack: UInt64 = 0
+        /// Requests on control connections that were answered with an error, by its code; logins among them.
+        var errors: [FailureCode: UInt64] = [:]
+        /// Control connections that the relay closed, by the code.
+        var closes: [WebSocketCloseCode: UInt64] = [:]
+        /// Requests that were refused with an HTTP status.
+        var statuses: [HTTPStatus: UInt64] = [:]
     }
 
     private struct State {
@@ -23,6 +29,7 @@ final class LimitReports: Sendable {
     }
 
     private let state = Mutex(State())
+    private let hasWarned = Atomic(false)
     private let logger: Logger
 
     init(logger: Logger) { self.logger = logger }
@@ -45,6 +52,7 @@ final class LimitReports: Sendable {
             defer { log = (next: now + Defaults.Limits.reportInterval, unsaid: 0) }
             return log.unsaid
         }
+        if limit.scope == .address, let address { warn(of: address) }
         guard let count else { return }
         var metadata: Logger.Metadata = [
             LogKeys.limit: "\(limit.subject.rawValue)", LogKeys.scope: "\(limit.scope.rawValue)",
@@ -54,6 +62,28 @@ final class LimitReports: Sendable {
         if let address { metadata[LogKeys.remote] = "\(address)" }
         logger.notice("a limit was met", metadata: metadata)
     }
+
+    /// Says once that everybody may come from one address.
+    private func warn(of address: String) {
+        let isLocal = address.hasPrefix("127.") || address == "0:0:0:0" || address.hasPrefix("::ffff:127.")
+        guard isLocal, !hasWarned.exchange(true, ordering: .relaxed) else { return }
+        logger.warning(
+            """
+            an address of this machine met a limit: if a balancer is there, let it send a PROXY header and set --proxy-protocol, \
+            or set --trusted-proxy, so that each client is counted by its own address; else --address-limit off
+            """,
+            metadata: [LogKeys.remote: "\(address)"]
+        )
+    }
+
+    /// A request on a control connection was answered with an error.
+    func refused(_ code: FailureCode) { state.withLock { $0.counts.errors[code, default: 0] &+= 1 } }
+
+    /// The relay closes a control connection.
+    func closed(_ code: WebSocketCloseCode) { state.withLock { $0.counts.closes[code, default: 0] &+= 1 } }
+
+    /// An HTTP request was refused.
+    func refused(_ status: HTTPStatus) { state.withLock { $0.counts.statuses[status, default: 0] &+= 1 } }
 
     /// A message waits for `time`, because of `limit`.
     func heldBack(

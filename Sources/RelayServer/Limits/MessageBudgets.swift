@@ -22,11 +22,12 @@ final class MessageBudgets: Sendable {
 
     private let state: Mutex<State>
 
-    init(user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits = Defaults.Messages.address) {
+    /// - Parameter address: none when no address is ever counted.
+    init(user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages) {
         func table<Key>(_ limits: Pace.Limits) -> PaceTable<Key> {
             PaceTable(limits: limits, longest: Defaults.Messages.longestWait, capacity: Defaults.Messages.busyAtOnce)
         }
-        state = Mutex(State(users: table(user), addresses: table(address)))
+        state = Mutex(State(users: table(user), addresses: table(address ?? user)))
     }
 
     /// Takes `units` from the budgets of `user` and of `address`, as far as there are such.

@@ -20,6 +20,8 @@ struct ConnectionServices: Sendable {
     var admission: Admission
     /// Takes over connections that became WebSockets.
     var control: any ControlAcceptor
+    /// Who is told of what was refused.
+    var reports: LimitReports?
     var logger: Logger
     /// What the listeners accept, and cannot accept.
     var accepts = AcceptWatch()

@@ -233,6 +233,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         with refusal: HTTPRefusal, body: RequestBodyReader?, _ context: ChannelHandlerContext, withBody: Bool = true
     ) {
         isDeciding = true
+        services.reports?.refused(refusal.status)
         var body = body
         while case .content? = body?.next(&pending) {}
         replace(with: LingerHandler(ResponseHead.refusal(refusal, withBody: withBody), after: body), context)

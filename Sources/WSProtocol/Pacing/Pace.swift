@@ -7,21 +7,26 @@ package import NIOCore
 package struct Pace: Hashable, Sendable {
     /// The rate of a pace, in units of whatever it counts.
     package struct Limits: Hashable, Sendable {
-        /// Nanoseconds that one unit takes to come back.
-        let interval: Int64
+        private let perSecond: Int64
         /// Units that may be taken at once; 1 or more.
         let burst: Int64
 
         /// Figures outside 1 to a million are brought to the nearest of them, so that no sum below can overflow.
         package init(perSecond: Int64, burst: Int64) {
-            interval = 1_000_000_000 / Self.sensible(perSecond)
+            self.perSecond = Self.sensible(perSecond)
             self.burst = Self.sensible(burst)
+        }
+
+        /// So many times as much.
+        package func times(_ count: Int64) -> Limits {
+            let count = Self.sensible(count)
+            return Limits(perSecond: perSecond * count, burst: burst * count)
         }
 
         private static func sensible(_ figure: Int64) -> Int64 { min(max(figure, 1), 1_000_000) }
 
         fileprivate func time(_ units: Int64) -> TimeAmount {
-            .nanoseconds(interval * min(max(units, 0), 1_000_000))
+            .nanoseconds(1_000_000_000 / perSecond * min(max(units, 0), 1_000_000))
         }
     }
 

@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct AdmissionTests {
     @Test func refusesBeforeItClosesAndForgetsWhoLeft() throws {
-        let admission = Admission(descriptorLimit: 1000)
+        let admission = Admission(descriptorLimit: 1000, strangersPerAddress: nil)
         let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
         var tickets: [ConnectionTicket] = []
         var verdicts: [Admission.Verdict] = []
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test func boundsStrangersOfOneAddressOnly() throws {
-        let admission = Admission(descriptorLimit: 10_000, unidentifiedPerAddress: 2)
+        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
         let one = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
         let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
         let (_, first) = admission.connectionOpened(from: one)
@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test func oneNetworkOfIPv6IsOneStranger() throws {
-        let admission = Admission(descriptorLimit: 10_000, unidentifiedPerAddress: 2)
+        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
         func verdict(_ address: String) throws -> Admission.Verdict {
             admission.connectionOpened(from: try SocketAddress(ipAddress: address, port: 1)).0
         }
@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test func strangersBehindABalancerAreCountedByTheirOwnAddress() throws {
-        let admission = Admission(descriptorLimit: 10_000, unidentifiedPerAddress: 2)
+        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
         let client = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
         let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
         let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)

@@ -170,7 +170,7 @@ struct ExchangeNetwork {
             case .endStream(let stream, _): aborted[node, default: []].append(stream)
             case .abortStreams: break
             case .announce(let announcement): announce(announcement, at: node)
-            case .transferEnded: break
+            case .transferEnded, .limitMet: break
             }
         }
     }

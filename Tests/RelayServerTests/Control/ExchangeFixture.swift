@@ -31,10 +31,10 @@ struct ExchangeFixture {
     }
 
     /// Opens a session and, unless told otherwise, lets it be rung.
-    mutating func open(_ name: String, receiving: Bool = true) -> SessionID {
+    mutating func open(_ name: String, receiving: Bool = true, at address: String? = nil) -> SessionID {
         lastSession += 1
         let session = SessionID(node: .alone, number: lastSession)
-        _ = exchange.handle(.sessionOpened(session, Self.user(name), nextID()), now: now)
+        _ = exchange.handle(.sessionOpened(session, Self.user(name), nextID(), at: address), now: now)
         if receiving { _ = ask(session) { .presence(.init(id: $0, receiving: true)) } }
         return session
     }
@@ -46,12 +46,13 @@ struct ExchangeFixture {
     mutating func handle(_ event: ExchangeEvent) -> [ExchangeAction] { exchange.handle(event, now: now) }
 
     mutating func offer(
-        _ session: SessionID, to name: String, transfer: TransferID = .random(), wait: Bool = true
+        _ session: SessionID, to name: String, transfer: TransferID = .random(), wait: Bool = true,
+        payload: Payload = payload
     ) -> (TransferID, [ExchangeAction]) {
         let user = Self.user(name)
         let actions = ask(session) {
             .offer(
-                .init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: Self.payload), to: user,
+                .init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: payload), to: user,
                 elsewhere: .none)
         }
         return (transfer, actions)
@@ -97,7 +98,7 @@ func words(_ actions: [ExchangeAction]) -> [String] {
         case .endStream(_, .delivered): "abort.delivered"
         case .tell(let node, let message): "\(node):\(word(message))"
         case .abortStreams(let home, let code): "abort.\(home).\(code.rawValue)"
-        case .transferEnded, .announce: nil
+        case .transferEnded, .announce, .limitMet: nil
         }
     }
 }

@@ -8,7 +8,7 @@ import WSProtocol
 
 @Suite struct ExchangeLimitsTests {
     @Test func sessionsPerName() {
-        var fixture = ExchangeFixture { $0.sessionsPerName = 2 }
+        var fixture = ExchangeFixture { $0.user.sessions = 2 }
         let first = fixture.open("alice")
         _ = fixture.open("alice")
         let third = SessionID(node: .alone, number: 9)
@@ -53,6 +53,120 @@ import WSProtocol
         #expect(words(fixture.offer(alice, to: "bob").1) == ["1:waiting"])
     }
 
+    /// The limits that were met, of a list of actions.
+    private func met(_ actions: [ExchangeAction]) -> [Limit] {
+        actions.compactMap { if case .limitMet(let limit, _) = $0 { limit } else { nil } }
+    }
+
+    private enum Figure: CaseIterable {
+        case sessions, offers, waitingBytes
+    }
+
+    /// One user, or two users of one address, have as much as there may be: they are refused, and nobody else is.
+    @Test(arguments: Figure.allCases, [Limit.Scope.user, .address])
+    private func whoHasTooMuchIsRefusedAndNobodyElseIs(_ figure: Figure, _ scope: Limit.Scope) {
+        let size = ExchangeFixture.payload.rawValue.utf8.count
+        var small = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
+        switch figure {
+        case .sessions: small.sessions = 4
+        case .offers: small.offers = 4
+        case .waitingBytes: small.waitingBytes = 4 * size
+        }
+        let wide = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
+        var fixture = ExchangeFixture {
+            $0.user = scope == .user ? small : wide
+            $0.address = scope == .address ? small : wide
+            $0.transfersPerSession = 2
+        }
+        let there = "192.0.2.1"
+        let names = scope == .user ? ["alice", "alice", "alice", "alice"] : ["alice", "bobby", "alice", "bobby"]
+        let sessions = names.map { fixture.open($0, receiving: false, at: there) }
+        if figure == .sessions {
+            let fifth = ExchangeEvent.sessionOpened(
+                SessionID(node: .alone, number: 9), ExchangeFixture.user(names[0]), .unknown, at: there)
+            let actions = fixture.handle(fifth)
+            #expect(words(actions) == ["9:error.too_many_sessions", "9:close.4401"])
+            #expect(met(actions) == [Limit(.sessions, of: scope)])
+        } else {
+            for session in sessions.prefix(2) { for _ in 0..<2 { _ = fixture.offer(session, to: "nobody") } }
+            let (_, actions) = fixture.offer(sessions[2], to: "nobody")
+            #expect(words(actions) == ["3:error.too_many_transfers"])
+            #expect(met(actions) == [Limit(figure == .offers ? .offers : .waitingBytes, of: scope)])
+        }
+        // Somebody else, and the same ones as soon as there is less.
+        let other = fixture.open("carol", receiving: false, at: "192.0.2.2")
+        #expect(words(fixture.offer(other, to: "nobody").1) == ["5:waiting"])
+        _ = fixture.handle(.sessionClosed(sessions[0]))
+        let again = fixture.open(names[0], receiving: false, at: there)
+        #expect(words(fixture.offer(again, to: "nobody").1) == ["6:waiting"])
+        for session in sessions + [other, again] { _ = fixture.handle(.sessionClosed(session)) }
+        #expect(fixture.exchange.holdings.isEmpty && fixture.exchange.shares.isEmpty)
+    }
+
+    /// What was seen: 64 sessions of one name with 1,535 offers of 32 KiB to people who are not there.
+    @Test func oneUsersOffersLeaveRoomForEverybodyElses() throws {
+        let large = try #require(Payload(bytes: Array(repeating: 0, count: Payload.maximumLength)))
+        var fixture = ExchangeFixture()
+        let sessions = (0..<64).map { _ in fixture.open("mallory", receiving: false, at: "192.0.2.1") }
+        for (index, session) in sessions.enumerated() {
+            for _ in 0..<24 { _ = fixture.offer(session, to: "nobody\(index)", payload: large) }
+        }
+        #expect(fixture.exchange.tally.heldBytes <= Defaults.Exchange.user.waitingBytes)
+        let alice = fixture.open("alice", receiving: false, at: "192.0.2.1")
+        #expect(words(fixture.offer(alice, to: "nobody1", payload: large).1) == ["65:waiting"])
+    }
+
+    @Test func nobodyFillsAReceiversPlacesAlone() {
+        var fixture = ExchangeFixture {
+            $0.offersPerRecipient = 4
+            $0.offersToRecipientOfUser = 2
+        }
+        let mallory = (0..<2).map { _ in fixture.open("mallory", receiving: false) }
+        for session in mallory { _ = fixture.offer(session, to: "bob") }
+        let (_, actions) = fixture.offer(mallory[0], to: "bob")
+        #expect(words(actions) == ["1:error.too_many_transfers"])
+        #expect(met(actions) == [Limit(.offers, of: .recipient)])
+        #expect(words(fixture.offer(mallory[0], to: "carol").1) == ["1:waiting"])
+        let alice = fixture.open("alice", receiving: false)
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["3:waiting"])
+    }
+
+    @Test func acceptedTransfersOfAUser() {
+        var fixture = ExchangeFixture { $0.user.accepts = 2 }
+        let alice = fixture.open("alice", receiving: false)
+        let bob = (0..<2).map { _ in fixture.open("bob") }
+        let transfers = (0..<3).map { _ in fixture.offer(alice, to: "bob").0 }
+        for index in 0..<2 { _ = fixture.accept(bob[index], transfers[index]) }
+        let actions = fixture.accept(bob[0], transfers[2])
+        #expect(words(actions) == ["2:error.too_many_transfers"])
+        #expect(met(actions) == [Limit(.accepts, of: .user)])
+        _ = fixture.stream(transfers[0], .cut(.stalled, bytes: 0))
+        #expect(words(fixture.accept(bob[1], transfers[2])).contains("3:start"))
+    }
+
+    /// Bytes that wait are the sender's until somebody accepts, and the receiver's after that.
+    @Test func whoeverSaidItHoldsIt() throws {
+        let size = ExchangeFixture.payload.rawValue.utf8.count
+        var fixture = ExchangeFixture { $0.user.waitingBytes = size }
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
+        _ = fixture.accept(bob, transfer)
+        let (second, actions) = fixture.offer(alice, to: "bob")
+        #expect(words(actions).first == "1:ringing")
+        #expect(words(fixture.accept(bob, second)) == ["2:error.too_many_transfers"])
+        _ = fixture.stream(transfer, .downloadParked)
+        #expect(words(fixture.accept(bob, second)).contains("2:start"))
+    }
+
+    @Test(arguments: Limit.allCases) func aRefusalSaysWhatToDo(_ limit: Limit) {
+        let owner = Owner(name: PeerName(rawValue: "alice")!, address: "192.0.2.1")
+        let refusal = LimitRefusal(limit, of: owner, Defaults.Exchange.limits)
+        #expect(refusal.message.contains(": ") && !refusal.message.contains("192"))
+        #expect(refusal.code == (limit.scope == .node ? .unavailable : refusal.code))
+    }
+
     @Test func unclaimedTokens() throws {
         var fixture = ExchangeFixture { $0.unclaimedTokens = 2 }
         let alice = fixture.open("alice", receiving: false)
@@ -95,5 +209,6 @@ import WSProtocol
         #expect(exchange.sessions.isEmpty && exchange.names.isEmpty && exchange.transfers.isEmpty)
         #expect(exchange.tally.activeTransfers == 0 && exchange.tally.heldBytes == 0 && exchange.tally.receiving == 0)
         #expect(exchange.ledger.count == 0)
+        #expect(exchange.holdings.isEmpty && exchange.shares.isEmpty)
     }
 }

@@ -10,7 +10,7 @@ import Testing
 
 @Suite("PROXY headers in a pipeline")
 struct ProxyHeaderHandlerTests {
-    private let admission = Admission(descriptorLimit: 1000, unidentifiedPerAddress: 2)
+    private let admission = Admission(descriptorLimit: 1000, strangersPerAddress: 2)
     private let log = Lines()
     private let peers = TrustedPeers()
     private let header = Array("PROXY TCP4 192.0.2.7 198.51.100.2 1 443\r\n".utf8)

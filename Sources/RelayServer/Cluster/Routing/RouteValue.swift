@@ -19,12 +19,12 @@ enum RouteValue {
             self.sessions = sessions
         }
 
-        /// Nil unless `text` names an incarnation and 1 to ``Defaults/Exchange/sessionsPerName`` different numbers.
+        /// Nil unless `text` names an incarnation and 1 to ``Holding/sessions`` of a user different numbers.
         init?(_ text: String) {
             let parts = text.split(separator: " ", omittingEmptySubsequences: false)
             guard parts.count == 2, let incarnation = Incarnation(rawValue: String(parts[0])) else { return nil }
             let numbers = parts[1].split(separator: ",", omittingEmptySubsequences: false)
-            guard numbers.count <= Defaults.Exchange.sessionsPerName else { return nil }
+            guard numbers.count <= Defaults.Exchange.user.sessions else { return nil }
             var sessions: [UInt64] = []
             for text in numbers {
                 guard let number = UInt64(text), String(number) == text, !sessions.contains(number) else { return nil }

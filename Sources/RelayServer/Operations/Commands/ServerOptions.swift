@@ -75,6 +75,14 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "How many users' limits one address may use up together (default: 8); 'off' for no limits by address.",
+            valueName: "users"
+        )
+    )
+    var addressLimit: String?
+
+    @Option(
+        help: ArgumentHelp(
             """
             Refuse new work before the process uses more memory than this, such as 512M; 'off' for no limit (default: \
             that of the service's control group).
@@ -139,6 +147,7 @@ struct ServerOptions: ParsableArguments {
         case .publicURL: one(publicURL)
         case .httpListen: one(httpListen)
         case .metricsListen: one(metricsListen)
+        case .addressLimit: one(addressLimit)
         case .memoryLimit: one(memoryLimit)
         case .logLevel: one(logLevel)
         case .logFormat: one(logFormat)

@@ -33,6 +33,15 @@ extension ServerConfiguration {
         }
         cluster = try ClusterConfiguration(settings)
         if let found = try settings.text(.publicURL) { publicURL = try Self.url(found) }
+        if let found = try settings.text(.addressLimit) {
+            guard let limit = AddressLimit(found.value) else {
+                throw OperatorError(
+                    found.origin.status,
+                    "\(found.origin.name(of: .addressLimit)): \"\(found.value)\" is not a number from 1 to 1000, or off"
+                )
+            }
+            addressLimit = limit
+        }
         if let found = try settings.text(.memoryLimit) {
             guard let limit = MemoryLimit(found.value) else {
                 throw OperatorError(

@@ -26,6 +26,7 @@ struct ServerConfiguration: Hashable, Sendable {
     var proxyProtocol: [AddressRange] = []
     /// Balancers that end TLS, whose X-Forwarded-For is believed.
     var trustedProxy: [AddressRange] = []
+    var addressLimit = AddressLimit.standard
     var memoryLimit = MemoryLimit.ofGroup
     var log = LogConfiguration()
     /// The file that gets the process id once the relay serves.

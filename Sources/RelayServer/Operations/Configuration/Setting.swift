@@ -22,6 +22,7 @@ enum Setting: String, CaseIterable, Sendable {
     case metricsListen = "metrics-listen"
     case proxyProtocol = "proxy-protocol"
     case trustedProxy = "trusted-proxy"
+    case addressLimit = "address-limit"
     case memoryLimit = "memory-limit"
     case logLevel = "log-level"
     case logFormat = "log-format"

@@ -105,7 +105,7 @@ struct RelayApplication: Sendable {
             snapshot: {
                 MetricsSnapshot(
                     status: await figures(), exchange: parts.exchangeStatus(), connections: parts.openConnections(),
-                    accepts: context.accepts.counts, process: .now(context.accepts),
+                    accepts: context.accepts.counts, process: .now(context.accepts), limits: parts.limitCounts(),
                     started: Int64(startTime.timeIntervalSince1970)
                 )
             },

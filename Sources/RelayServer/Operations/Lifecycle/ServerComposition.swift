@@ -9,13 +9,16 @@ enum ServerComposition {
     /// Makes the parts, binds the listeners and joins the cluster.
     /// - Throws: ``OperatorError`` when an address cannot be bound, or the cluster does not want this node.
     static func compose(_ context: ServerContext) async throws -> ServerParts {
-        let admission = Admission(descriptorLimit: context.descriptorLimit)
         let reports = LimitReports(logger: context.logger)
+        let addresses = context.configuration.addressLimit
+        let admission = Admission(
+            descriptorLimit: context.descriptorLimit, strangersPerAddress: addresses.strangers, reports: reports
+        )
         let cluster = try clusterNode(context, admission)
         let streams = StreamTable()
         let exchange = ExchangeService(
-            node: cluster?.identity.id ?? .alone, cluster: cluster ?? NoCluster(), streams: streams,
-            logger: context.logger
+            node: cluster?.identity.id ?? .alone, cluster: cluster ?? NoCluster(),
+            limits: Defaults.Exchange.makeLimits(addresses), streams: streams, reports: reports, logger: context.logger
         )
         streams.onEmptied { [weak exchange] in exchange?.streamsEmptied() }
         exchange.startSweeping(on: context.group.next())
@@ -33,6 +36,7 @@ enum ServerComposition {
         parts.streamCounts = { streams.counts }
         parts.exchangeStatus = { exchange.status }
         parts.openConnections = { admission.connections }
+        parts.limitCounts = { reports.counts }
         try await bind(&parts, context, services)
         if let cluster { try await join(cluster, &parts, context, services, exchange) }
         let open = context.accepts.openDescriptors?.now ?? 0
@@ -49,11 +53,12 @@ enum ServerComposition {
         }
         let control = ControlServices(
             exchange: exchange, directory: context.users, registration: context.configuration.registration,
-            agent: agent, logger: context.logger, reports: reports
+            agent: agent, logger: context.logger,
+            budgets: MessageBudgets(address: context.configuration.addressLimit.messages), reports: reports
         )
         return ConnectionServices(
             transfers: exchange, streams: streams, node: cluster?.identity.id ?? .alone, connector: cluster,
-            admission: admission, control: ControlPipeline(services: control), logger: context.logger,
+            admission: admission, control: ControlPipeline(services: control), reports: reports, logger: context.logger,
             accepts: context.accepts,
             peers: TrustedPeers(
                 sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy

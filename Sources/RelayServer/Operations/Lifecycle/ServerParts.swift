@@ -23,6 +23,8 @@ struct ServerParts: Sendable {
     var exchangeStatus: @Sendable () -> ExchangeStatus = { ExchangeStatus() }
     /// Connections of clients, of any kind.
     var openConnections: @Sendable () -> Int = { 0 }
+    /// Limits that were met, and refusals.
+    var limitCounts: @Sendable () -> LimitReports.Counts = { LimitReports.Counts() }
     /// Streams that were joined here.
     var streamCounts: @Sendable () -> StreamCounts = { StreamCounts() }
 }

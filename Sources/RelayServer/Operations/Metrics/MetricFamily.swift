@@ -9,8 +9,8 @@ struct MetricFamily: Hashable, Sendable {
 
     /// One figure.
     struct Sample: Hashable, Sendable {
-        /// The one label that tells it from the other samples; nil when it is the only one.
-        var label: Label?
+        /// What tells it from the other samples; none when it is the only one.
+        var labels: [Label] = []
         /// A decimal number.
         var value: String
     }
@@ -29,13 +29,13 @@ struct MetricFamily: Hashable, Sendable {
 
     /// A metric with one figure.
     init(_ kind: Kind, _ name: String, _ value: some BinaryInteger, _ help: String) {
-        self.init(name: name, help: help, kind: kind, samples: [Sample(label: nil, value: String(value))])
+        self.init(name: name, help: help, kind: kind, samples: [Sample(value: String(value))])
     }
 
     /// A metric with one figure in seconds, given in thousandths of them.
     init(_ kind: Kind, _ name: String, milliseconds: UInt64, _ help: String) {
         let thousandths = String(1000 + milliseconds % 1000).dropFirst()
-        let sample = Sample(label: nil, value: "\(milliseconds / 1000).\(thousandths)")
+        let sample = Sample(value: "\(milliseconds / 1000).\(thousandths)")
         self.init(name: name, help: help, kind: kind, samples: [sample])
     }
 
@@ -44,11 +44,11 @@ struct MetricFamily: Hashable, Sendable {
         _ kind: Kind, _ name: String, by label: String, _ figures: KeyValuePairs<String, some BinaryInteger>,
         _ help: String
     ) {
-        let samples = figures.map { Sample(label: Label(name: label, value: $0.key), value: String($0.value)) }
+        let samples = figures.map { Sample(labels: [Label(name: label, value: $0.key)], value: String($0.value)) }
         self.init(name: name, help: help, kind: kind, samples: samples)
     }
 
-    private init(name: String, help: String, kind: Kind, samples: [Sample]) {
+    init(name: String, help: String, kind: Kind, samples: [Sample]) {
         self.name = name
         self.help = help
         self.kind = kind
@@ -59,8 +59,9 @@ struct MetricFamily: Hashable, Sendable {
     var text: String {
         var text = "# HELP \(name) \(Self.escape(help, quotes: false))\n# TYPE \(name) \(kind.rawValue)\n"
         for sample in samples {
-            let label = sample.label.map { "{\($0.name)=\"\(Self.escape($0.value, quotes: true))\"}" } ?? ""
-            text += "\(name)\(label) \(sample.value)\n"
+            let labels = sample.labels.map { "\($0.name)=\"\(Self.escape($0.value, quotes: true))\"" }
+            let braced = labels.isEmpty ? "" : "{\(labels.joined(separator: ","))}"
+            text += "\(name)\(braced) \(sample.value)\n"
         }
         return text
     }

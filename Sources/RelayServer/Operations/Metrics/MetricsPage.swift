@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import WSProtocol
+
 /// The page behind `/metrics`: figures alone, never a name, a token or an address of a person.
 enum MetricsPage {
     /// The media type of the Prometheus text format.
@@ -9,7 +11,7 @@ enum MetricsPage {
     static func render(_ snapshot: MetricsSnapshot) -> String {
         let families =
             process(snapshot) + system(snapshot.process) + listeners(snapshot.accepts) + people(snapshot)
-            + transfers(snapshot) + cluster(snapshot.status.cluster)
+            + transfers(snapshot) + limits(snapshot.limits) + cluster(snapshot.status.cluster)
         return families.map(\.text).joined()
     }
 
@@ -65,6 +67,38 @@ enum MetricsPage {
                 "Streams that were joined here: straight into the receiver's connection, or on to another node."
             ),
             MetricFamily(.gauge, "relay_unclaimed_tokens", exchange.unclaimedTokens, "Tokens nobody has used yet."),
+        ]
+    }
+
+    /// Each figure is there from the start, so that a rate of the first hour is right too.
+    private static func limits(_ counts: LimitReports.Counts) -> [MetricFamily] {
+        func counter(_ name: String, _ help: String, _ samples: [MetricFamily.Sample]) -> MetricFamily {
+            MetricFamily(name: name, help: help, kind: .counter, samples: samples)
+        }
+        func sample(_ labels: KeyValuePairs<String, String>, _ value: UInt64?) -> MetricFamily.Sample {
+            .init(labels: labels.map { .init(name: $0.key, value: $0.value) }, value: String(value ?? 0))
+        }
+        let met = Limit.allCases.map {
+            sample(["limit": $0.subject.rawValue, "of": $0.scope.rawValue], counts.met[$0])
+        }
+        let codes = FailureCode.allCases.filter { !$0.isClients }
+        let errors = codes.map { sample(["code": $0.rawValue], counts.errors[$0]) }
+        let closes = WebSocketCloseCode.allCases.map { sample(["code": String($0.rawValue)], counts.closes[$0]) }
+        let statuses = HTTPStatus.allCases.filter { $0.rawValue >= 400 }.map {
+            sample(["status": String($0.rawValue)], counts.statuses[$0])
+        }
+        return [
+            counter(
+                "relay_limits_met_total", "How often a limit was met, by what there was too much of and whose it was.",
+                met
+            ),
+            MetricFamily(
+                .counter, "relay_messages_held_back_seconds_total", milliseconds: counts.heldBack / 1_000_000,
+                "How long messages waited for their user's or address's budget."
+            ),
+            counter("relay_request_errors_total", "Errors that answered messages of clients.", errors),
+            counter("relay_control_closes_total", "Control connections that this node closed.", closes),
+            counter("relay_http_refusals_total", "HTTP requests that were refused.", statuses),
         ]
     }
 

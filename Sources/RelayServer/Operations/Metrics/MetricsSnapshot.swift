@@ -12,6 +12,8 @@ struct MetricsSnapshot: Hashable, Sendable {
     var accepts = AcceptCounts()
     /// What the process has of the system.
     var process = ProcessFigures()
+    /// Limits that were met, and refusals.
+    var limits = LimitReports.Counts()
     /// When the server started, in seconds since 1970.
     var started: Int64
 }

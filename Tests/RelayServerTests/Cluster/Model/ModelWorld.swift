@@ -114,7 +114,7 @@ struct ModelWorld {
                 cutPipes(at: node, code) { $0.stream == stream }
             case .abortStreams(let home, let code): cutPipes(at: node, code) { $0.stream.home == home }
             case .announce(let announcement): announce(announcement, at: node)
-            case .transferEnded: break
+            case .transferEnded, .limitMet: break
             }
         }
         refresh(node)

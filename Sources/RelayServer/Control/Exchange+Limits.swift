@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// A request that is refused because of a limit, with what to do about it.
+struct LimitRefusal: Hashable, Sendable {
+    let limit: Limit
+    /// Who asked.
+    let owner: Owner
+    private let limits: ExchangeLimits
+
+    init(_ limit: Limit, of owner: Owner, _ limits: ExchangeLimits) {
+        self.limit = limit
+        self.owner = owner
+        self.limits = limits
+    }
+
+    /// Whether it is the client's own doing, or the relay that is full.
+    var code: FailureCode {
+        switch (limit.subject, limit.scope) {
+        case (.sessions, _): .tooManySessions
+        case (_, .node): .unavailable
+        default: .tooManyTransfers
+        }
+    }
+
+    /// One sentence for a person.
+    var message: String {
+        let whose =
+            switch limit.scope {
+            case .connection, .session: "this connection has"
+            case .user: "\(owner.name) has, on all connections together,"
+            case .recipient: "\(owner.name) has for this receiver"
+            case .address: "the network you come from has, all its users together,"
+            case .node: "this relay has"
+            }
+        return switch limit.subject {
+        case .sessions: "\(whose) as many sessions as there may be: end one first"
+        case .offers: "\(whose) as many offers as there may be: wait until some of them are over"
+        case .accepts: "\(whose) as many accepted transfers as there may be: wait until some of them are over"
+        default: "\(whose) as much waiting for answers as there may be: wait until some of it is answered"
+        }
+    }
+
+    /// The answer to `request`, and what else comes of it.
+    func actions(for session: SessionID, _ request: RequestID) -> [ExchangeAction] {
+        [.send(session, .refusal(request, code, message)), .limitMet(limit, owner)]
+    }
+}
+
+// What one session, one user, one address or the node has too much of.
+extension Exchange {
+    /// Why an offer goes too far; nil when it does not.
+    func refusal(of offer: ClientMessage.Offer, by asking: ExchangeSession) -> LimitRefusal? {
+        let owner = asking.owner
+        let waiting = names[offer.to]?.offers ?? []
+        let bytes = offer.payload.rawValue.utf8.count
+        let limit: Limit? =
+            if asking.offered.count >= limits.transfersPerSession {
+                Limit(.offers, of: .session)
+            } else if let scope = excess(of: \.offers, by: owner) {
+                Limit(.offers, of: scope)
+            } else if waiting.count >= limits.offersPerRecipient
+                || waiting.count(where: { shares[$0]?.sender.name == owner.name }) >= limits.offersToRecipientOfUser
+            {
+                Limit(.offers, of: .recipient)
+            } else { excess(ofBytes: bytes, by: owner) }
+        return limit.map { LimitRefusal($0, of: owner, limits) }
+    }
+
+    /// Why a session of this node may not accept one more; nil when it may.
+    func refusal(of accept: ClientMessage.Accept, by asking: ExchangeSession) -> LimitRefusal? {
+        guard asking.accepted.count < limits.transfersPerSession else {
+            return LimitRefusal(Limit(.accepts, of: .session), of: asking.owner, limits)
+        }
+        return refusal(of: accept, by: asking.owner)
+    }
+
+    /// Why nobody of that name may accept one more transfer of this home; nil when that is possible.
+    func refusal(of accept: ClientMessage.Accept, by owner: Owner) -> LimitRefusal? {
+        let limit: Limit? =
+            if let scope = excess(of: \.accepts, by: owner) {
+                Limit(.accepts, of: scope)
+            } else { excess(ofBytes: accept.payload.rawValue.utf8.count, by: owner) }
+        return limit.map { LimitRefusal($0, of: owner, limits) }
+    }
+
+    private func excess(ofBytes bytes: Int, by owner: Owner) -> Limit? {
+        if let scope = excess(of: \.waitingBytes, more: bytes, by: owner) {
+            return Limit(.waitingBytes, of: scope)
+        }
+        return tally.heldBytes + bytes > limits.heldBytes ? Limit(.waitingBytes, of: .node) : nil
+    }
+
+    /// Whose limit it would break if `owner` had `more` of what `figure` says; nil when it may.
+    func excess(of figure: KeyPath<Holding, Int>, more: Int = 1, by owner: Owner) -> Limit.Scope? {
+        holdings.excess(of: figure, more: more, by: owner, user: limits.user, address: limits.address)
+    }
+}

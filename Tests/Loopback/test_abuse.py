@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that use up what they can get: everybody else goes on, and the metrics say what happened."""
+
+import json
+import os
+
+import pytest
+
+from harness import content, metrics, protocol
+from harness.control import PING, PONG, TEXT, Socket, frame
+from harness.relay import unique
+from harness.waiting import background, until
+
+ARGUMENTS = ("--metrics-listen", "127.0.0.1:0")
+LARGE = protocol.b64(bytes(32_768))
+MIB = 1024 * 1024
+
+
+def met(relay, limit, scope):
+    """How often a limit was met."""
+    return metrics.scrape(metrics.port_of(relay))[f'relay_limits_met_total{{limit="{limit}",of="{scope}"}}']
+
+
+@pytest.fixture
+def busy(own_relay):
+    """A relay that shows its metrics."""
+    return own_relay(registration="open", arguments=ARGUMENTS)
+
+
+def large_offer(number, to):
+    """An `offer` with the longest payload."""
+    transfer = protocol.b64(os.urandom(16))
+    return {"type": "offer", "id": f"c{number}", "transfer": transfer, "to": to, "wait": True, "payload": LARGE}
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG], ids=["ping", "pong"])
+def test_a_flood_of_control_frames_ends_itself_alone(busy, tmp_path, opcode):
+    alice, bob = busy.person("alice", tmp_path), busy.person("bob", tmp_path)
+    content.file(tmp_path / "file", "flood", 20_000_000)
+    receiving = bob.receive()
+    floods = [Socket(busy) for _ in range(4)]
+
+    def pour(flood):
+        while flood.send(frame(opcode) * 10_000):
+            pass
+
+    pouring = [background(pour, flood) for flood in floods]
+    alice.send(bob, tmp_path / "file").expect(0, 60)
+    receiving.expect(0, 20)
+    for flood, each in zip(floods, pouring):
+        each.result(20)
+        assert flood.closing() in (1008, None)  # nothing, when a reset came first
+        flood.close()
+    assert met(busy, "control_frames", "connection") == len(floods)
+    assert metrics.scrape(metrics.port_of(busy))['relay_control_closes_total{code="1008"}'] == len(floods)
+
+
+def test_connecting_again_gives_nobody_a_new_budget(busy):
+    identity, name = protocol.Identity(unique("again")), unique("nobody")
+    busy.session(identity=identity).close()
+    for _ in range(20):  # each says less than what may come at once
+        with Socket(busy) as made:
+            made.login(identity)
+            text = json.dumps({"type": "lookup", "id": "c1", "name": name}).encode()
+            made.send(frame(TEXT, text) * 900)
+            for _ in range(900):
+                assert made.message()["code"] == "unknown_peer"
+        if met(busy, "messages", "user"):
+            break
+    assert met(busy, "messages", "user") and not met(busy, "messages", "address")
+    held = metrics.scrape(metrics.port_of(busy))["relay_messages_held_back_seconds_total"]
+    assert held > 0
+    line = next(line for line in busy.logs().splitlines() if "a limit was met" in line)
+    assert f"name={identity.name}" in line and "limit=messages" in line and "scope=user" in line, line
+
+
+def test_one_users_offers_leave_room_for_others(busy):
+    mallory = protocol.Identity(unique("mallory"))
+    answers = []
+    sessions = [Socket(busy).login(mallory) for _ in range(8)]
+    ghosts = [busy.session("ghost") for _ in range(8)]
+    for session, ghost in zip(sessions, ghosts):
+        ghost.close()
+        for number in range(20):
+            session.say(**large_offer(number, ghost.identity.name))
+            answers.append(session.message())
+    refused = [answer for answer in answers if answer["type"] == "error"]
+    assert 90 <= len(answers) - len(refused) <= 100, refused[:1]
+    assert {answer["code"] for answer in refused} == {"too_many_transfers"}
+    assert mallory.name in refused[0]["message"] and "wait until" in refused[0]["message"]
+    with Socket(busy).login(protocol.Identity(unique("alice"))) as alice:
+        alice.say(**large_offer(1, ghosts[0].identity.name))
+        assert alice.message()["state"] == "waiting"
+    assert met(busy, "waiting_bytes", "user") == len(refused)
+    for session in sessions:
+        session.close()
+
+
+def test_sessions_that_do_not_read_cost_no_copies(busy):
+    """64 sessions of one name, rung by 128 offers of the largest size: 350 MB, if each had a copy."""
+    deaf = protocol.Identity(unique("deaf"))
+    sessions = [Socket(busy).login(deaf) for _ in range(64)]
+    for session in sessions:
+        session.say(type="presence", id="c1", receiving=True)
+        assert session.message()["type"] == "ok"
+    senders = [Socket(busy).login(protocol.Identity(unique("loud"))) for _ in range(2)]
+    before = busy.resident()
+    for sender in senders:
+        for number in range(64):
+            sender.say(**large_offer(number, deaf.name))
+            assert sender.message()["state"] == "ringing"
+    assert busy.resident() - before < 100 * MIB
+    # The one that reads gets them all.
+    rung = [sessions[0].message()["type"] for _ in range(128)]
+    assert rung == ["ring"] * 128
+    for session in sessions + senders:
+        session.close()
+    until(lambda: busy.status()["sessions"] == 0, 20, "everybody is gone")
