@@ -311,6 +311,11 @@ extension Defaults {
         static let drainTimeout: Int64 = 30
         /// Seconds that connections are given to take their last bytes once the drain is over.
         static let closeTimeout: Int64 = 2
+        /// Seconds before the end of a certificate from which the log and `check` say so: a month is what the authorities
+        /// that give 90 days tell people to renew in. For one with a short life it is a third of that, if less.
+        static let certificateWarning: Int64 = 30 * 24 * 60 * 60
+        /// How often the log says so again.
+        static let certificateInterval = TimeAmount.hours(24)
         /// Descriptors when the system does not say: what POSIX systems have given for decades.
         static let assumedDescriptors = 1024
     }

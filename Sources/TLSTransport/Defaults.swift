@@ -80,4 +80,10 @@ package enum TLSDefaults {
 
     /// How many names of a peer's certificate are looked at: a node has one, or a few.
     static let peerNames = 16
+
+    /// How many names of a certificate of one's own are looked at: public authorities put in a hundred at most.
+    static let certificateNames = 256
+
+    /// How many certificates of a file are looked at: more than any chain has, or any system's bundle of authorities.
+    static let certificatesPerFile = 1024
 }

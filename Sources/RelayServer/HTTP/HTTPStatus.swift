@@ -15,6 +15,7 @@ enum HTTPStatus: Int, Hashable, Sendable, CaseIterable {
     case lengthRequired = 411
     case uriTooLong = 414
     case expectationFailed = 417
+    case misdirectedRequest = 421
     case upgradeRequired = 426
     case fieldsTooLarge = 431
     case internalError = 500
@@ -40,6 +41,7 @@ enum HTTPStatus: Int, Hashable, Sendable, CaseIterable {
         case .lengthRequired: "Length Required"
         case .uriTooLong: "URI Too Long"
         case .expectationFailed: "Expectation Failed"
+        case .misdirectedRequest: "Misdirected Request"
         case .upgradeRequired: "Upgrade Required"
         case .fieldsTooLarge: "Request Header Fields Too Large"
         case .internalError: "Internal Server Error"

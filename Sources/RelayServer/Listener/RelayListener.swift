@@ -25,14 +25,14 @@ struct RelayListener: Sendable {
         return RelayListener(channel: channel)
     }
 
-    /// Binds `address` and serves plain HTTP there: redirections to `https` at `port`, `/healthz`, and nothing else.
+    /// Binds `address` and serves plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
     static func bindRedirect(
-        _ address: SocketAddress, toPort port: Int, group: any EventLoopGroup, services: ConnectionServices
+        _ address: SocketAddress, to names: RedirectNames, group: any EventLoopGroup, services: ConnectionServices
     ) async throws -> RelayListener {
         let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
             try channel.pipeline.syncOperations.addHandler(
                 RequestHandler(
-                    services: services, ticket: ticket, isRefused: isRefused, purpose: .redirect(toPort: port)
+                    services: services, ticket: ticket, isRefused: isRefused, purpose: .redirect(names)
                 )
             )
         }.bind(to: address).get()

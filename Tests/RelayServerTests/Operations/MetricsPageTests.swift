@@ -21,7 +21,7 @@ struct MetricsPageTests {
         process: ProcessFigures(
             resident: 38_000_000, openDescriptors: 30, descriptorLimit: 1024, processorTime: 12_034
         ),
-        started: 1_700_000_000
+        started: 1_700_000_000, certificateEnd: 1_800_000_000
     )
 
     private static let page = """
@@ -31,6 +31,9 @@ struct MetricsPageTests {
         # HELP process_start_time_seconds When the server started, in Unix time.
         # TYPE process_start_time_seconds gauge
         process_start_time_seconds 1700000000
+        # HELP relay_certificate_expiry_seconds When the first certificate that this relay shows expires, in Unix time.
+        # TYPE relay_certificate_expiry_seconds gauge
+        relay_certificate_expiry_seconds 1800000000
         # HELP relay_draining 1 once the server takes no new transfers.
         # TYPE relay_draining gauge
         relay_draining 0

@@ -17,9 +17,10 @@ struct CheckCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings: ServerConfiguration
+        let warnings: [CertificateProblem]
         do {
             settings = try options.configuration()
-            try Self.validate(settings)
+            warnings = try Self.validate(settings)
         } catch {
             // Whatever is wrong, and wherever it stands, here it is the configuration.
             throw OperatorError(.configuration, error.message)
@@ -28,11 +29,15 @@ struct CheckCommand: AsyncParsableCommand {
             LogSink.standardError.write(
                 "warning: every user of this machine may read \(path), a file with a secret: chmod 600 it\n")
         }
+        for warning in warnings { LogSink.standardError.write("warning: \(TextEscape.escape(warning.sentence))\n") }
         try Answer.write("the configuration is good")
     }
 
-    private static func validate(_ settings: ServerConfiguration) throws(OperatorError) {
+    /// Returns what is no mistake yet.
+    private static func validate(_ settings: ServerConfiguration) throws(OperatorError) -> [CertificateProblem] {
         _ = try settings.certificate.load()
+        let problems = try CertificateInventory(settings).problems(at: Int64(LogTime.now.seconds))
+        if let problem = problems.first, problem.isFatal { throw OperatorError(.configuration, problem.sentence) }
         try settings.cluster?.checkFiles()
         if let address = settings.cluster?.listen { _ = try address.resolved() }
         _ = try AdminSocket.path(in: settings.stateDirectory)
@@ -40,5 +45,6 @@ struct CheckCommand: AsyncParsableCommand {
         for address in settings.listen { _ = try address.resolved() }
         if let address = settings.httpListen { _ = try address.resolved() }
         if case .chosen(let address) = settings.metricsListen { _ = try address.resolved() }
+        return problems
     }
 }

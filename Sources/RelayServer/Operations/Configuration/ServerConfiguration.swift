@@ -41,6 +41,9 @@ struct ServerConfiguration: Hashable, Sendable {
         }
     }
 
+    /// The host that clients are told to connect to, as far as the configuration says: the public URL's.
+    var publicHost: String? { publicURL.flatMap { URLComponents(string: $0)?.host?.lowercased() } }
+
     /// The port that people reach the relay on, as far as the configuration says: the public URL's.
     var publicPort: Int? {
         guard let publicURL, let parts = URLComponents(string: publicURL) else { return nil }

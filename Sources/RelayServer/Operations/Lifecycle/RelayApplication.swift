@@ -30,12 +30,14 @@ struct RelayApplication: Sendable {
     func run() async throws {
         let tickets = TicketKeys()
         let tls = try configuration.certificate.load(tickets: tickets)
+        let certificates = try CertificateInventory(configuration)
+        if configuration.cluster != nil { try Self.refuseNode(certificates) }
         try configuration.cluster?.checkFiles()
         let directory = try StateDirectory(path: configuration.stateDirectory)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         let result: Result<Void, any Error>
         do {
-            let context = try context(group, tls, tickets, RegistryFile(directory: directory))
+            let context = try context(group, tls, certificates, tickets, RegistryFile(directory: directory))
             result = .success(try await serve(context, directory))
         } catch {
             result = .failure(error)
@@ -45,9 +47,18 @@ struct RelayApplication: Sendable {
         logger.notice("stopped")
     }
 
+    /// A node whose own certificate the others refuse can link with none of them, and would only take people's transfers and lose
+    /// them. A server's certificate that clients refuse is another thing: see docs/configuration.md.
+    private static func refuseNode(_ certificates: CertificateInventory) throws(OperatorError) {
+        let problems = certificates.problems(at: Int64(LogTime.now.seconds))
+        guard let problem = problems.first(where: { $0.isFatal && $0.setting == .clusterCert }) else { return }
+        throw OperatorError(.configuration, problem.sentence)
+    }
+
     /// Where the users are is where the node keeps what it knows: in its own file, or with the cluster.
     private func context(
-        _ group: any EventLoopGroup, _ tls: TLSContext, _ tickets: TicketKeys, _ registry: RegistryFile
+        _ group: any EventLoopGroup, _ tls: TLSContext, _ certificates: CertificateInventory, _ tickets: TicketKeys,
+        _ registry: RegistryFile
     ) throws(OperatorError) -> ServerContext {
         let users: any UserAdministration
         var cluster: ClusterParts?
@@ -62,8 +73,9 @@ struct RelayApplication: Sendable {
             users = try FileUserDirectory(file: registry, mode: configuration.registration)
         }
         return ServerContext(
-            configuration: configuration, group: group, tls: tls, users: users, cluster: cluster, logger: logger,
-            descriptorLimit: descriptorLimit, accepts: AcceptWatch(limit: descriptorLimit, logger: logger)
+            configuration: configuration, group: group, tls: tls, certificates: certificates, users: users,
+            cluster: cluster, logger: logger, descriptorLimit: descriptorLimit,
+            accepts: AcceptWatch(limit: descriptorLimit, logger: logger)
         )
     }
 
@@ -106,7 +118,7 @@ struct RelayApplication: Sendable {
                 MetricsSnapshot(
                     status: await figures(), exchange: parts.exchangeStatus(), connections: parts.openConnections(),
                     accepts: context.accepts.counts, process: .now(context.accepts), limits: parts.limitCounts(),
-                    started: Int64(startTime.timeIntervalSince1970)
+                    started: Int64(startTime.timeIntervalSince1970), certificateEnd: context.certificates.firstEnd
                 )
             },
             readiness: { Readiness(Self.state(coordinator), parts.clusterStatus()) }
@@ -137,6 +149,7 @@ struct RelayApplication: Sendable {
         defer { pidFile?.remove() }
         let first = await status()
         announce(first)
+        CertificateWatch(certificates: context.certificates, logger: logger).start(on: context.group.any())
         ready(first)
         let relay = RelayService(
             parts: parts, admin: admin, metrics: metrics, coordinator: coordinator, loop: context.group.any(),

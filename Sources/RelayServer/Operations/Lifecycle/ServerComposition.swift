@@ -83,11 +83,13 @@ enum ServerComposition {
         }
         guard let address = context.configuration.httpListen else { return }
         let port = context.configuration.publicPort ?? parts.listeners.first?.address?.port ?? 443
+        let publicHost = context.configuration.publicHost.map { TLSServerName(host: $0) }
+        let names = RedirectNames(names: context.certificates.names + [publicHost].compactMap(\.self), port: port)
         let socketAddress = try address.resolved()
         do {
             parts.redirects.append(
                 try await RelayListener.bindRedirect(
-                    socketAddress, toPort: port, group: context.group, services: services
+                    socketAddress, to: names, group: context.group, services: services
                 )
             )
         } catch {

@@ -10,6 +10,7 @@ struct ServerContext: Sendable {
     /// One event loop for each processor.
     let group: any EventLoopGroup
     let tls: TLSContext
+    let certificates: CertificateInventory
     let users: any UserAdministration
     /// What the node has of its cluster; nil when it is the only one.
     let cluster: ClusterParts?

@@ -24,6 +24,10 @@ enum MetricsPage {
             MetricFamily(
                 .gauge, "process_start_time_seconds", snapshot.started, "When the server started, in Unix time."
             ),
+            MetricFamily(
+                .gauge, "relay_certificate_expiry_seconds", snapshot.certificateEnd,
+                "When the first certificate that this relay shows expires, in Unix time."
+            ),
             MetricFamily(.gauge, "relay_draining", isServing ? 0 : 1, "1 once the server takes no new transfers."),
         ]
     }

@@ -16,6 +16,8 @@ struct MetricsSnapshot: Hashable, Sendable {
     var limits = LimitReports.Counts()
     /// When the server started, in seconds since 1970.
     var started: Int64
+    /// When the first certificate that this relay shows ends, in seconds since 1970.
+    var certificateEnd: Int64
 }
 
 /// What the process has of the system; nil what the system does not say.

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+private import COpenSSL
+internal import NIOCore
+
+/// What one certificate of a file says about itself, for those who are to renew it in time.
+package struct CertificateFacts: Hashable, Sendable {
+    /// From when to when it is good, in seconds since 1970.
+    package let begins: Int64
+    package let ends: Int64
+    /// The names and addresses of its subjectAltName: at most `TLSDefaults.certificateNames` of them.
+    package let names: [TLSServerName]
+
+    /// Made up, in tests.
+    package init(begins: Int64, ends: Int64, names: [TLSServerName] = []) {
+        self.begins = begins
+        self.ends = ends
+        self.names = names
+    }
+
+    /// The certificates of the PEM file at `path`, in order: at most `TLSDefaults.certificatesPerFile`.
+    /// - Parameter areAuthorities: whether they are there to be trusted, and not to be shown.
+    /// - Throws: `TLSError` when it cannot be read, or has no certificate.
+    package static func read(_ path: String, areAuthorities: Bool = false) throws(TLSError) -> [CertificateFacts] {
+        ErrorQueue.clear()
+        guard let file = unsafe BIO_new_file(path, "r") else {
+            let code: TLSError.Code = areAuthorities ? .trustUnreadable : .certificateUnreadable
+            throw TLSError(code, subject: path, detail: ErrorQueue.drain().text)
+        }
+        defer { unsafe BIO_free(file) }
+        var found: [CertificateFacts] = []
+        while found.count < TLSDefaults.certificatesPerFile,
+            let certificate = unsafe PEM_read_bio_X509(file, nil, nil, nil)
+        {
+            defer { unsafe X509_free(certificate) }
+            guard let facts = unsafe CertificateFacts(certificate) else { break }
+            found.append(facts)
+        }
+        // Its end is an error too, for OpenSSL.
+        let failure = ErrorQueue.drain()
+        guard !found.isEmpty else {
+            throw TLSError(areAuthorities ? .trustInvalid : .certificateInvalid, subject: path, detail: failure.text)
+        }
+        return found
+    }
+
+    private init?(_ certificate: OpaquePointer) {
+        guard let begins = unsafe Self.seconds(X509_get0_notBefore(certificate)),
+            let ends = unsafe Self.seconds(X509_get0_notAfter(certificate))
+        else { return nil }
+        self.begins = begins
+        self.ends = ends
+        names = unsafe AlternativeNames.all(of: certificate, limit: TLSDefaults.certificateNames)
+    }
+
+    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+        guard let time = unsafe time, let epoch = unsafe ASN1_TIME_set(nil, 0) else { return nil }
+        defer { unsafe ASN1_STRING_free(epoch) }
+        var (days, seconds): (CInt, CInt) = (0, 0)
+        guard unsafe ASN1_TIME_diff(&days, &seconds, epoch, time) == 1 else { return nil }
+        return Int64(days) * 24 * 60 * 60 + Int64(seconds)
+    }
+}
