@@ -59,7 +59,7 @@ let package = Package(
         ),
         .target(
             name: "CommandLineInterface",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: ["WSProtocol", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strictWithC
         ),
         .target(
@@ -125,7 +125,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineInterfaceTests",
             dependencies: [
-                "CommandLineInterface", "TestSupport",
+                "CommandLineInterface", "WSProtocol", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict

@@ -24,8 +24,12 @@ struct Client: Sendable {
         directory =
             try options.profile ?? environment[.profile]
             ?? ProfileLocation.directory(environment: environment.variables)
-        server = options.server ?? environment[.server]
+        server = options.server.map(Pasted.trimmed) ?? environment[.server]
         authorities = options.authorities ?? environment[.ca]
+        for (path, name) in [(directory, Environment.Variable.profile), (authorities ?? "", .ca)] {
+            guard let mistake = UnexpandedHome.mistake(path, of: name.rawValue) else { continue }
+            throw CommandError(mistake, status: .configuration)
+        }
         let mode = Reporter.mode(
             json: options.json, quiet: options.quiet, isTerminal: StandardStream.isTerminal(STDERR_FILENO),
             environment: environment.variables

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
 import WSProtocol
 
 /// Somebody who wants a name: registers, and asks for an invitation when the relay wants one.
@@ -38,7 +39,7 @@ struct Entrant: Sendable {
         let answer = try await client.interruption.bounded {
             await prompt.askSecret("Invitation for \(identity.name) on \(relay):")
         }
-        guard let code = answer.flatMap(InvitationCode.init(rawValue:)) else {
+        guard let code = answer.flatMap({ InvitationCode(rawValue: Pasted.trimmed($0)) }) else {
             throw CommandError("that is not an invitation; copy all of its code", status: .refused)
         }
         return code

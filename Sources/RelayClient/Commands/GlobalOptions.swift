@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 
 /// The options that every command has.
 struct GlobalOptions: ParsableArguments {
@@ -21,4 +22,10 @@ struct GlobalOptions: ParsableArguments {
 
     @Flag(help: "Say more.")
     var verbose = false
+
+    func validate() throws {
+        for (path, name) in [(profile, "--profile"), (authorities, "--ca")] {
+            if let mistake = path.flatMap({ UnexpandedHome.mistake($0, of: name) }) { throw ValidationError(mistake) }
+        }
+    }
 }

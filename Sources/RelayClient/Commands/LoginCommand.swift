@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 import WSProtocol
 
 /// `relay-client login`.
@@ -22,7 +23,9 @@ struct LoginCommand: AsyncParsableCommand {
     @Argument(help: "The relay: https://HOST[:PORT].")
     var url: String
 
-    @Option(help: "The name to be known by: lower-case letters, digits, dots, dashes and underscores.")
+    @Option(
+        help: "The name to be known by: lower-case letters, digits, dots, dashes and underscores.",
+        transform: { try PeerName.argument($0) })
     var name: PeerName
 
     @Option(name: .customLong("invite"), help: "The invitation's code (or RELAY_INVITE).")
@@ -30,7 +33,8 @@ struct LoginCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Client.run(global) { client in
-            let relay = try RelayURL(url)
+            let relay = try RelayURL(Pasted.trimmed(url))
+            try refuseAnotherRelay(than: relay)
             // Both before any key is made: a mistyped command leaves nothing behind.
             let invitation = try code(client)
             let dialer = try client.dialer(to: relay, authorities: client.authorities)
@@ -49,10 +53,19 @@ struct LoginCommand: AsyncParsableCommand {
 
     private func code(_ client: Client) throws -> InvitationCode? {
         guard let text = invitation ?? client.environment[.invite] else { return nil }
-        guard let code = InvitationCode(rawValue: text) else {
+        guard let code = InvitationCode(rawValue: Pasted.trimmed(text)) else {
             throw CommandError("the invitation is not a code that a relay makes; copy all of it", status: .usage)
         }
         return code
+    }
+
+    /// The relay stands in the command itself; an option that names another one is not to be guessed about.
+    private func refuseAnotherRelay(than relay: RelayURL) throws {
+        guard let text = global.server else { return }
+        let other = try RelayURL(Pasted.trimmed(text))
+        guard other != relay else { return }
+        throw CommandError(
+            "log in to \(relay), or to \(other)? leave --server out, or give its URL alone", status: .usage)
     }
 
     /// One profile is one name: its keys must not become somebody else's by a slip.

@@ -1,23 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
+import CommandLineInterface
 import WSProtocol
 
 /// `NAME[,NAME...]`: who a file goes to. No name comes twice.
-struct PeerList: Hashable, Sendable, ExpressibleByArgument {
+struct PeerList: Hashable, Sendable {
     let names: [PeerName]
 
-    /// Returns nil when there is no name, or one that no relay could have.
-    init?(argument: String) {
-        var names: [PeerName] = []
-        for text in argument.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let name = PeerName(rawValue: String(text)) else { return nil }
-            if !names.contains(name) { names.append(name) }
-        }
-        self.names = names
-    }
-}
-
-extension PeerName: ExpressibleByArgument {
-    package init?(argument: String) { self.init(rawValue: argument) }
+    /// - Throws: `ValidationError` when there is no name, or one that no relay could have.
+    init(_ text: String) throws { names = try PeerName.list(text) }
 }

@@ -27,7 +27,9 @@ struct ReceiveCommand: AsyncParsableCommand {
     @Option(help: "The folder for the files; - is standard output.")
     var output = "."
 
-    @Option(name: .customLong("from"), parsing: .singleValue, help: "Take files from this name only; repeatable.")
+    @Option(
+        name: .customLong("from"), parsing: .singleValue, help: "Take files from this name only; repeatable.",
+        transform: { try PeerName.argument($0) })
     var senders: [PeerName] = []
 
     @Flag(name: .customLong("yes"), help: "Take everything without asking; limit it with --from.")
@@ -36,11 +38,19 @@ struct ReceiveCommand: AsyncParsableCommand {
     @Flag(name: .customLong("once"), help: "End after the first file.")
     var isOnce = false
 
-    @Option(help: "Decline what is larger, such as 500M or 2G.")
+    @Option(help: "Decline what is larger, such as 500M or 1.5G.", transform: { try ByteSize($0) })
     var maxSize: ByteSize?
 
     @Option(name: .customLong("exec"), help: "A shell command to run for each file.")
     var command: String?
+
+    func validate() throws {
+        if output == "-", command != nil {
+            throw ValidationError(
+                "--exec runs a command for each file, and --output - makes none; leave one of them out")
+        }
+        if let mistake = UnexpandedHome.mistake(output, of: "--output") { throw ValidationError(mistake) }
+    }
 
     func run() async throws {
         try await Client.run(global, contentOnStandardOutput: output == "-") { client in

@@ -33,9 +33,18 @@ struct RelayClientCommand: AsyncParsableCommand {
         StandardStream.secure()
         do {
             let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
-            try await Program.run(Self.self, arguments: arguments) { DisplayName.line($0) }
+            try await Program.run(Self.self, arguments: arguments) { line in
+                DisplayName.line(line) + hint(line, arguments)
+            }
         } catch {
             exit(withError: error)
         }
+    }
+
+    /// What may be meant by an option that `send` does not have.
+    private static func hint(_ line: String, _ arguments: [String]) -> String {
+        guard arguments.first == "send", line.hasPrefix("Error: Unknown option '-"), !line.contains("Did you mean")
+        else { return "" }
+        return "; a file whose name begins with - is written ./-name"
     }
 }

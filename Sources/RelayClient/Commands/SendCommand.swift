@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 import NIOCore
 import WSProtocol
 
@@ -22,20 +23,28 @@ struct SendCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "Who to send to: NAME[,NAME...].")
+    @Argument(help: "Who to send to: NAME[,NAME...].", transform: { try PeerList($0) })
     var receivers: PeerList
 
-    @Argument(help: "The files; - is standard input.")
-    var paths: [String]
+    // Empty, so that a mistyped option is told before a missing file.
+    @Argument(help: "The files; - is standard input, and what begins with - is written ./-name.")
+    var paths: [String] = []
 
     @Flag(name: .customLong("no-wait"), help: "Fail at once when the receiver is not receiving.")
     var doesNotWait = false
 
-    @Option(help: "How long to go on while no bytes flow, such as 30s, 10m or 24h; more than nothing.")
+    @Option(
+        help: "How long to go on while no bytes flow, such as 30s, 10m or 24h; more than nothing.",
+        transform: { try TimeSpan($0) })
     var timeout = TimeSpan.patience
 
     func validate() throws {
-        guard !paths.isEmpty else { throw ValidationError("name at least one file") }
+        guard !paths.isEmpty else {
+            throw ValidationError("name at least one file; one whose name begins with - is written ./-name")
+        }
+        for path in paths where path != "-" {
+            if let mistake = UnexpandedHome.mistake(path, of: "send") { throw ValidationError(mistake) }
+        }
         guard timeout.amount > .zero else {
             throw ValidationError("--timeout leaves no time to send anything; write such as 30s, 10m or 24h")
         }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
+
 /// Which proxy stands between this machine and a relay, from the variables everybody uses: `https_proxy`,
 /// `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` (the first that is set and not empty), and `no_proxy` or `NO_PROXY`.
 struct ProxySettings: Hashable, Sendable {
@@ -12,7 +14,7 @@ struct ProxySettings: Hashable, Sendable {
     init(environment: [String: String]) {
         exemptions = ProxyExemptions(environment["no_proxy"] ?? environment["NO_PROXY"] ?? "")
         for name in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-            guard let value = environment[name], !value.isEmpty else { continue }
+            guard let value = environment[name].map(Pasted.trimmed), !value.isEmpty else { continue }
             proxy = Result { () throws(Proxy.Malformed) in try Proxy(value, variable: name) }
             return
         }

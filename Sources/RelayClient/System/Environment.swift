@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
 import FoundationEssentials
 
 /// The variables this process was started with. The only place that reads them.
@@ -9,9 +10,11 @@ struct Environment: Sendable {
     /// Those of this process.
     static var current: Environment { Environment(variables: ProcessInfo.processInfo.environment) }
 
-    /// The value of `name`; nil when it is not set or empty.
+    /// The value of `name`; without what a paste or a file has put around it; nil when it is not set or empty.
     subscript(name: Variable) -> String? {
-        variables[name.rawValue].flatMap { $0.isEmpty ? nil : $0 }
+        guard let text = variables[name.rawValue] else { return nil }
+        let value = name.isPath ? Pasted.path(text) : Pasted.trimmed(text)
+        return value.isEmpty ? nil : value
     }
 
     /// The variables of this program's own.
@@ -20,5 +23,13 @@ struct Environment: Sendable {
         case server = "RELAY_SERVER"
         case ca = "RELAY_CA"
         case invite = "RELAY_INVITE"
+
+        /// Whether it names a file or a folder.
+        var isPath: Bool {
+            switch self {
+            case .profile, .ca: true
+            case .server, .invite: false
+            }
+        }
     }
 }

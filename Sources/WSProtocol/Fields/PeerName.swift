@@ -10,6 +10,9 @@ package struct PeerName: Hashable, Sendable, ValidatedString {
     /// The longest name, in bytes.
     package static let maximumLength = 63
 
+    /// What a name is, as a sentence for a person.
+    package static let rule = "a name is 1 to \(maximumLength) of a-z 0-9 . _ -, and begins with a letter or digit"
+
     package init?(rawValue: String) {
         guard rawValue.utf8.count <= Self.maximumLength, let first = rawValue.utf8.first, Self.isAlphanumeric(first),
             rawValue.utf8.allSatisfy({ Self.isAlphanumeric($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D })

@@ -111,7 +111,7 @@ struct ConfigurationTests {
             metricsListen: .chosen(ListenAddress(host: "::1", port: 9)),
             proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
             trustedProxy: [AddressRange("::1")].compactMap(\.self),
-            memoryLimit: MemoryLimit("512M") ?? .off,
+            memoryLimit: try MemoryLimit("512M"),
             log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
         )
         let byFlag = try SettingReader(flags: values.mapValues { [$0] }, environment: [:])
@@ -226,19 +226,5 @@ struct ConfigurationTests {
         for setting in Setting.allCases {
             #expect(text.contains("| `\(setting.rawValue)` |"), "\(setting.rawValue)")
         }
-    }
-
-    @Test(
-        "spans of time",
-        arguments: [("90s", 90), ("30m", 1800), ("24h", 86_400), ("366d", 31_622_400)] as [(String, Int64)]
-    )
-    func lifetimes(text: String, seconds: Int64) {
-        #expect(Lifetime(argument: text)?.seconds == seconds)
-    }
-
-    @Test(
-        "what is no span of time", arguments: ["", "h", "0h", "-1h", "+1h", "1", "1.5h", "367d", "9999999999d", "1w"])
-    func notLifetimes(text: String) {
-        #expect(Lifetime(argument: text) == nil)
     }
 }

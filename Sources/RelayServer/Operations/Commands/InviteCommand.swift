@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 import WSProtocol
 
 /// `relay-server invite`
@@ -18,22 +19,29 @@ struct InviteCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: "The only name the code is good for; any name if left out.")
-    var name: String?
+    @Argument(
+        help: "The only name the code is good for; any name if left out.", transform: { try PeerName.argument($0) })
+    var name: PeerName?
 
-    @Option(help: ArgumentHelp("How long the code is good for: 90s, 30m, 24h, 7d; at most 366d.", valueName: "time"))
-    var expires = Lifetime(seconds: Defaults.Users.invitationLifetime)
+    @Option(
+        help: ArgumentHelp("How long the code is good for: 90s, 30m, 24h, 7d; at most 366d.", valueName: "time"),
+        transform: { try lifetime($0) }
+    )
+    var expires = TimeSpan(milliseconds: Defaults.Users.invitationLifetime * 1000)
 
     @OptionGroup var state: StateOptions
 
-    func validate() throws {
-        if let name { _ = try PeerName.argument(name) }
+    private static func lifetime(_ text: String) throws -> TimeSpan {
+        let span = try TimeSpan(text)
+        guard (1...Defaults.Users.maximumInvitationLifetime).contains(span.milliseconds / 1000) else {
+            throw ValidationError("an invitation is good for 1s at least and 366d at most")
+        }
+        return span
     }
 
     func run() async throws {
-        let name = try name.map { try PeerName.argument($0) }
         let client = try state.client()
-        let reply = try await client.ask(.invite(name: name, lifetime: expires.seconds))
+        let reply = try await client.ask(.invite(name: name, lifetime: expires.milliseconds / 1000))
         guard case .invited(let code, let expires) = reply else { throw AdminClient.unexpected }
         let until = LogTime(seconds: Int(clamping: expires.seconds), milliseconds: 0)
         do {
@@ -46,19 +54,5 @@ struct InviteCommand: AsyncParsableCommand {
             throw OperatorError(error.status, "\(error.message); the invitation was taken back: make another")
         }
         LogSink.standardError.write("good once, for \(name?.rawValue ?? "any name"), until \(until)\n")
-    }
-}
-
-extension PeerName {
-    /// A name from the command line.
-    /// - Throws: ArgumentParser's `ValidationError` (exit 64) when it is not one.
-    static func argument(_ text: String) throws -> PeerName {
-        guard let name = PeerName(rawValue: text) else {
-            throw ValidationError(
-                "\"\(TextEscape.escape(text))\" is not a name: 1 to 63 of a-z 0-9 . _ -, "
-                    + "beginning with a letter or digit"
-            )
-        }
-        return name
     }
 }

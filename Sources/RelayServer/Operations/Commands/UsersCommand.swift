@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 import WSProtocol
 
 /// `relay-server users`
@@ -38,15 +39,13 @@ struct UsersCommand: AsyncParsableCommand {
                 """
         )
 
-        @Argument(help: "The name to free.")
-        var name: String
+        @Argument(help: "The name to free.", transform: { try PeerName.argument($0) })
+        var name: PeerName
 
         @OptionGroup var state: StateOptions
 
-        func validate() throws { _ = try PeerName.argument(name) }
-
         func run() async throws {
-            let reply = try await state.client().ask(.remove(name: try PeerName.argument(name)))
+            let reply = try await state.client().ask(.remove(name: name))
             guard case .removed(let name) = reply else { throw AdminClient.unexpected }
             try Answer.write("\(name) is free")
         }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
+import CommandLineInterface
+
 /// Where the process's memory ends, as it was configured.
 enum MemoryLimit: Hashable, Sendable {
     /// Where the control group that the process runs in ends, if it does.
@@ -8,14 +11,16 @@ enum MemoryLimit: Hashable, Sendable {
     case off
 
     /// Reads a size, or `off`.
-    init?(_ text: String) {
-        if text == "off" {
+    /// - Throws: `ValidationError` in words.
+    init(_ text: String) throws {
+        guard text != "off" else {
             self = .off
-        } else if let budget = MemoryBudget(text) {
-            self = .chosen(budget)
-        } else {
-            return nil
+            return
         }
+        guard let budget = MemoryBudget(bytes: try ByteSize(text).bytes) else {
+            throw ValidationError("nothing can be done in no memory; off means no limit")
+        }
+        self = .chosen(budget)
     }
 
     /// The budget that follows; nil when there is no limit.

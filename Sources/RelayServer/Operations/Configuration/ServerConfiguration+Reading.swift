@@ -43,13 +43,14 @@ extension ServerConfiguration {
             addressLimit = limit
         }
         if let found = try settings.text(.memoryLimit) {
-            guard let limit = MemoryLimit(found.value) else {
+            do {
+                memoryLimit = try MemoryLimit(found.value)
+            } catch {
                 throw OperatorError(
                     found.origin.status,
-                    "\(found.origin.name(of: .memoryLimit)): \"\(found.value)\" is not a size, such as 512M or 2G, or off"
+                    "\(found.origin.name(of: .memoryLimit)): \"\(found.value)\" is neither a size nor off: \(error)"
                 )
             }
-            memoryLimit = limit
         }
         if let value = try Self.choice(.logLevel, settings, Logger.Level.allCases) { log.level = value }
         if let value = try Self.choice(.logFormat, settings, LogFormat.allCases) { log.format = value }

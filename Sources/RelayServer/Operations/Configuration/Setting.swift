@@ -32,6 +32,14 @@ enum Setting: String, CaseIterable, Sendable {
     /// The name of the environment variable.
     var variable: String { "RELAY_" + rawValue.uppercased().replacing("-", with: "_") }
 
+    /// Whether it names a file or a folder.
+    var isPath: Bool {
+        [
+            .tlsCert, .tlsKey, .stateDir, .redisCA, .clusterCA, .clusterCert, .clusterKey, .clusterSecret, .pidFile,
+            .logFile,
+        ].contains(self)
+    }
+
     /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
     var isList: Bool { [.listen, .proxyProtocol, .trustedProxy].contains(self) }
 }

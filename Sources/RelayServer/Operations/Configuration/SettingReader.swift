@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CommandLineInterface
 import Configuration
 import FoundationEssentials
 import WSProtocol
@@ -45,6 +46,8 @@ struct SettingReader: Sendable {
         home = environment["HOME"]
 
         if let path = file ?? environment["RELAY_CONFIG"].flatMap({ $0.isEmpty ? nil : $0 }) {
+            let path = Pasted.path(path)
+            try Self.refuseHome(path, file == nil ? .configuration : .usage, file == nil ? "RELAY_CONFIG" : "--config")
             sources.append((.file(path), try Self.readFile(path)))
         }
     }
@@ -53,14 +56,17 @@ struct SettingReader: Sendable {
     func text(_ setting: Setting) throws(OperatorError) -> Found<String>? {
         guard let found = try find(setting, .string) else { return nil }
         guard case .string(let text) = found.value else { return nil }
-        return Found(value: text, origin: found.origin)
+        guard setting.isPath else { return Found(value: Pasted.trimmed(text), origin: found.origin) }
+        let path = Pasted.path(text)
+        try Self.refuseHome(path, found.origin.status, found.origin.name(of: setting))
+        return Found(value: path, origin: found.origin)
     }
 
     /// The texts of a setting with several values; nil when nobody set it.
     func texts(_ setting: Setting) throws(OperatorError) -> Found<[String]>? {
         guard let found = try find(setting, .stringArray) else { return nil }
         guard case .stringArray(let texts) = found.value else { return nil }
-        return Found(value: texts, origin: found.origin)
+        return Found(value: texts.map(Pasted.trimmed), origin: found.origin)
     }
 
     /// Where the relay keeps its state: as set, or as the XDG base directory rules say.
@@ -76,6 +82,10 @@ struct SettingReader: Sendable {
             throw OperatorError(.configuration, "there is no HOME to keep the state in: set --state-dir")
         }
         return StateDirectory.path(of: ".local/state/relay-server", in: home)
+    }
+
+    private static func refuseHome(_ path: String, _ status: ExitStatus, _ name: String) throws(OperatorError) {
+        if let mistake = UnexpandedHome.mistake(path, of: name) { throw OperatorError(status, mistake) }
     }
 
     private func find(_ setting: Setting, _ type: ConfigType) throws(OperatorError) -> Found<ConfigContent>? {

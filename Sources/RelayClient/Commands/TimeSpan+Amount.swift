@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CommandLineInterface
+import NIOCore
+
+extension TimeSpan {
+    /// How long `send` waits unless it is told otherwise.
+    static let patience = TimeSpan(milliseconds: Defaults.patience.nanoseconds / 1_000_000)
+
+    /// The same for NIO.
+    var amount: TimeAmount { .milliseconds(milliseconds) }
+}
