@@ -93,7 +93,7 @@ struct ConfigurationTests {
             .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .metricsListen: "[::1]:9",
             .logLevel: "trace",
             .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
-            .memoryLimit: "512M",
+            .memoryLimit: "512M", .addressLimit: "2",
             .redis: "redis://:word@r", .redisCA: "/rca",
             .nodeID: "a", .nodeListen: "0.0.0.0:9443", .nodeAdvertise: "node-a:9443", .clusterCA: "/ca",
             .clusterCert: "/cc", .clusterKey: "/ck", .clusterSecret: "/cs",
@@ -111,7 +111,7 @@ struct ConfigurationTests {
             metricsListen: .chosen(ListenAddress(host: "::1", port: 9)),
             proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
             trustedProxy: [AddressRange("::1")].compactMap(\.self),
-            memoryLimit: try MemoryLimit("512M"),
+            addressLimit: AddressLimit("2") ?? .off, memoryLimit: try MemoryLimit("512M"),
             log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
         )
         let byFlag = try SettingReader(flags: values.mapValues { [$0] }, environment: [:])
