@@ -33,7 +33,8 @@ enum Prospect: Hashable, Sendable {
         case .rateLimited, .tooManyTransfers: self = .passing(after: Defaults.pauseWhenLimited, elsewhere: false)
         case .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation, .registrationClosed,
             .unknownPeer, .peerOffline, .unknownTransfer, .transferExists, .acceptedElsewhere, .expired, .senderGone,
-            .receiverGone, .stalled, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead,
+            .receiverGone, .stalled, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
+            .cannotRead,
             .sourceChanged,
             .verificationFailed, .tooLarge, .protocolError:
             self = .final

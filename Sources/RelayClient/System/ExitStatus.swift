@@ -33,7 +33,8 @@ enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
     init(_ code: FailureCode) {
         self =
             switch code {
-            case .badMessage, .unknownType, .notNow, .transferExists, .protocolError: .protocolBreach
+            case .badMessage, .unknownType, .notNow, .transferExists, .malformedBody, .protocolError:
+                .protocolBreach
             case .rateLimited, .tooManyTransfers, .draining, .expired, .timedOut: .gaveUp
             case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined,
                 .cancelled, .tooLarge:

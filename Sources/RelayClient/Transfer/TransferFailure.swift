@@ -65,6 +65,10 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
             (code == .receiverGone) == (side == .sender)
                 ? ("the connection of \(peer) was cut", again(side, peer))
                 : ("our own connection was cut", "check the network; then \(again(side, peer))")
+        case .malformedBody:
+            side == .sender
+                ? ("it did not reach the relay as it was sent", "look for what stands between, such as a proxy")
+                : ("it did not reach the relay as \(peer) had sent it", again(side, peer))
         case .stalled: ("no bytes moved for too long", again(side, peer))
         case .expired:
             side == .sender

@@ -10,7 +10,8 @@ extension HTTPRefusal {
             case .expired, .stalled: .gatewayTimeout
             case .draining, .unavailable, .clusterUnavailable, .rateLimited: .unavailable
             case .internalError: .internalError
-            case .senderGone, .receiverGone, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead,
+            case .senderGone, .receiverGone, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
+                .cannotRead,
                 .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .badMessage, .unknownType, .notNow,
                 .loginRefused,
                 .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline,

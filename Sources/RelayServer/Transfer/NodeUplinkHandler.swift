@@ -113,7 +113,8 @@ final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     func cut(_ code: FailureCode) {
         state = .ended
-        if code != .senderGone { context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
+        let isSenders = code == .senderGone || code == .malformedBody
+        if !isSenders { context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
         context?.close(promise: nil)
     }
 

@@ -188,7 +188,8 @@ struct StreamMachine {
         case .streaming(let progress):
             state = .ended
             return [
-                .cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: progress.bytes)),
+                .cutDownload(.malformedBody), .refuseMalformedUpload,
+                .report(.cut(.malformedBody, bytes: progress.bytes)),
             ]
         case .parked, .finishing, .undecided, .ended: return []
         }

@@ -151,7 +151,9 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Answers that the body's framing is broken, and closes.
     func refuseMalformed() {
         // There is no telling where it would end.
-        endWith(ResponseHead.refusal(.malformed("the body is not what its framing says")), after: nil)
+        var refusal = HTTPRefusal.malformed("the body is not what its framing says")
+        refusal.code = FailureCode.malformedBody.rawValue
+        endWith(ResponseHead.refusal(refusal), after: nil)
     }
 
     /// A sender that says it has nothing more to say, although its body is not complete, has been cut.

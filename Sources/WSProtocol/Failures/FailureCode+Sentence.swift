@@ -27,6 +27,7 @@ extension FailureCode {
         case .senderGone: "the sender's connection was cut"
         case .receiverGone: "the receiver's connection was cut"
         case .stalled: "a side stopped moving bytes"
+        case .malformedBody: "the sender's body is not what its framing says"
         case .declined: "declined"
         case .cancelled: "cancelled"
         case .timedOut: "the sender waited as long as it was told to"

@@ -30,6 +30,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case senderGone = "sender_gone"
     case receiverGone = "receiver_gone"
     case stalled = "stalled"
+    case malformedBody = "malformed_body"
 
     // Transfers, as a client ends them.
     case declined = "declined"
@@ -52,7 +53,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
         case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer, .transferExists,
             .tooManyTransfers, .draining, .unavailable, .clusterUnavailable, .internalError, .acceptedElsewhere,
-            .expired, .senderGone, .receiverGone, .stalled:
+            .expired, .senderGone, .receiverGone, .stalled, .malformedBody:
             false
         }
     }

@@ -46,6 +46,8 @@ extension RelayedTransfer {
             state = .broken(receiver: receiver, code, deadline: now + timers.explanation)
             return []
         case .accepted, .parked, .streaming: return fail(code)
+        // What the sender's node has found, behind what that looked like from the receiver's.
+        case .broken where code == .malformedBody: return fail(code)
         // The receiver has everything: what broke was only the way it was being told to stop.
         case .confirmed(receiver: _, let payload, deadline: _):
             return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])

@@ -110,7 +110,7 @@ import WSProtocol
         let (_, pipe) = try stream.parked()
         _ = try stream.upload(into: pipe, body: "5\r\nhello, world")
         let events = stream.transfers.events(of: stream.key.transfer)
-        #expect(events == [.downloadParked, .joined, .cut(.senderGone, bytes: 5)])
+        #expect(events == [.downloadParked, .joined, .cut(.malformedBody, bytes: 5)])
     }
 
     @Test func theEndOfAStreamIsNotThatOfItsSuccessor() throws {

@@ -40,7 +40,7 @@ import WSProtocol
         case (.finishing, .flushed): [.closeDownload, .answerUpload(bytes: 5), .report(.finished(bytes: 5))]
         case (.streaming, .uploadCut): [.cutDownload(.senderGone), .cutUpload, .report(.cut(.senderGone, bytes: 5))]
         case (.streaming, .malformed):
-            [.cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: 5))]
+            [.cutDownload(.malformedBody), .refuseMalformedUpload, .report(.cut(.malformedBody, bytes: 5))]
         case (.parked, .downloadCut): [.report(.cut(.receiverGone, bytes: 0))]
         case (.streaming, .downloadCut), (.finishing, .downloadCut):
             [.cutDownload(.receiverGone), .report(.cut(.receiverGone, bytes: 5))]

@@ -273,6 +273,17 @@ private enum Event: String, CaseIterable {
         #expect(transfer.streamFinished(now: start) == [.tellDelivered(done), .end(.delivered)])
     }
 
+    /// The node of the receiver only sees that the stream ends; that of the sender has seen why.
+    @Test func aMalformedBodyIsTheBetterReason() throws {
+        for stage in [Stage.parked, .streaming, .broken] {
+            var transfer = try stage.transfer()
+            let actions = transfer.streamCut(.malformedBody, now: start)
+            #expect(actions.contains(.failSender(.malformedBody, by: .relay)), "\(stage)")
+            #expect(actions.contains(.failReceiver(bob, .malformedBody, by: .relay)), "\(stage)")
+            #expect(transfer.state == .ended, "\(stage)")
+        }
+    }
+
     @Test func progressIsPassedOnFourTimesASecond() throws {
         var transfer = try Stage.streaming.transfer()
         var passed = 0
