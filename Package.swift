@@ -102,6 +102,18 @@ let package = Package(
             swiftSettings: strictWithC
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // What Autobahn|Testsuite is run against; no product of the package.
+        .executableTarget(
+            name: "WebSocketEcho",
+            dependencies: [
+                "WSProtocol", "WebSocketTransport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            path: "Tests/WebSocketEcho",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "TLSTransportTests",
             dependencies: [

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Autobahn|Testsuite against the WebSocket of both programs (Tests/WebSocketEcho: the same code and the same limits, behind
+nothing but an opening). What is not OK is listed here, each with its reason; anything else fails, a case that is OK all at
+once included."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+
+import pytest
+
+from harness import executables
+from harness.nodes import Reserved
+from harness.processes import Process
+from harness.waiting import until
+
+#: Sections 12 and 13 are about compression: no extension is negotiated. Section 9 is about speed and messages of up to
+#: 16 MiB: of those, the few that fit into 64 KiB.
+CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.7.*", "10.*"]
+
+#: Case, what the suite says of its behaviour and of its end, and the reason. Where two ends are named, both sides wait for a
+#: second, and either may be the first to close.
+NOT_OK = (
+    (r"1\.2\..*", "FAILED", "FAILED", "binary messages close with 1003"),
+    (r"6\.2\.3|10\.1\.1", "FAILED", "FAILED", "messages in more than 16 frames close with 1009"),
+    (r"6\.4\.[34]", "NON-STRICT", "OK", "text is looked at frame by frame, not byte by byte"),
+    (r"7\.1\.6|7\.13\..*", "INFORMATIONAL", "INFORMATIONAL", "the suite has no opinion"),
+    (r"2\.5|5\.[12]|7\.3\.6", "OK", "OK|FAILED BY CLIENT", "behind bytes that are no frames it stays for a second"),
+    (r"7\.3\.2|7\.5\.1|7\.9\..*", "OK", "FAILED BY CLIENT", "behind a close frame that is none it waits for one"),
+)
+
+
+@pytest.fixture(scope="module")
+def suite():
+    """The suite's program; it needs a Python 2.7, which Debian has no package of any more."""
+    named = os.environ.get("RELAY_WSTEST")
+    beside = executables.REPOSITORY / ".build-venv-autobahn/bin/wstest"
+    found = named or (str(beside) if beside.exists() else shutil.which("wstest"))
+    if not found:
+        pytest.skip("Autobahn|Testsuite is not installed: there was no python2.7 (RELAY_WSTEST names its wstest)")
+    return found
+
+
+@pytest.fixture
+def echo(tmp_path):
+    """Starts the echo program."""
+    program = executables.folder() / "WebSocketEcho"
+    assert program.exists(), f"{program} is missing: swift build makes it"
+
+    def start(*arguments):
+        return Process([program, *arguments], env=executables.clean_environment(tmp_path), folder=tmp_path)
+
+    return start
+
+
+def run(suite, folder, mode, **specification):
+    """Starts the suite."""
+    specification |= {"outdir": str(folder / "reports"), "cases": CASES, "exclude-cases": [], "exclude-agent-cases": {}}
+    (folder / "specification.json").write_text(json.dumps(specification))
+    arguments = [suite, "--mode", mode, "--spec", folder / "specification.json", "--webport", "0"]
+    return Process(arguments, env=executables.clean_environment(folder), folder=folder, cwd=folder)
+
+
+def judge(folder, role):
+    """Compares the report with the list above."""
+    (report,) = json.loads((folder / "reports/index.json").read_text()).values()
+    assert len(report) > 230, f"only {len(report)} cases ran"
+    wrong = {}
+    for case, result in report.items():
+        behaviour, end = next((each[1:3] for each in NOT_OK if re.fullmatch(each[0], case)), ("OK", "OK"))
+        if result["behavior"] != behaviour or result["behaviorClose"] not in end.split("|"):
+            wrong[case] = (result["behavior"], result["behaviorClose"])
+    assert not wrong, f"{role}: {wrong}"
+
+
+def listens(port):
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
+
+
+def test_the_server(suite, echo, tmp_path):
+    server = echo("serve")
+    port = until(lambda: server.out().strip(), 20, "the echo server's port")
+    testing = run(suite, tmp_path, "fuzzingclient", servers=[{"agent": "relay", "url": f"ws://127.0.0.1:{port}/ws"}])
+    testing.expect(0, 100)
+    assert server.running(), server.tail()
+    judge(tmp_path, "server")
+
+
+def test_the_client(suite, echo, tmp_path):
+    reserved = Reserved()
+    port = int(reserved)
+    testing = run(suite, tmp_path, "fuzzingserver", url=f"ws://127.0.0.1:{port}")
+    until(lambda: listens(port) or not testing.running(), 20, "the suite's server")
+    echo("call", str(port)).expect(0, 100)
+    judge(tmp_path, "client")
