@@ -15,7 +15,8 @@ struct RedirectNames: Hashable, Sendable {
         // The port goes; the colons of an IPv6 address, inside brackets, stay.
         let end = host.lastIndex(of: ":").flatMap { host[$0...].contains("]") ? nil : $0 } ?? host.endIndex
         let name = String(host[..<end])
-        guard names.contains(where: { $0.covers(name) }) else { return nil }
+        // Brackets are for an IPv6 address alone (RFC 3986, section 3.2.2).
+        guard name.hasPrefix("[") == name.contains(":"), names.contains(where: { $0.covers(name) }) else { return nil }
         return "https://\(port == 443 ? name : "\(name):\(port)")\(path)"
     }
 }

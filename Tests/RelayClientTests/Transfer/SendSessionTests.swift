@@ -124,7 +124,7 @@ import WSProtocol
         let network = try network { offered in
             [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .ringing))]
         }
-        #expect(await send(jobs(1), over: network, patience: .milliseconds(50)) == .gaveUp)
+        #expect(await send(jobs(1), over: network, patience: .seconds(2)) == .gaveUp)
         #expect(network.cancels.map(\.code) == [.timedOut])
         #expect(network.cancels.map(\.transfer) == network.offers.map(\.offer.transfer))
     }

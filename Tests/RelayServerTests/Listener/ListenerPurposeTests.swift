@@ -44,8 +44,7 @@ import Testing
     @Test(arguments: [
         "evil.example", "evil.example:443", "relay.example.evil.example", "evil-relay.example", "a.relay.example",
         "relays.example", "a.b.relays.example", ".relays.example", "192.0.2.2", "[2001:db8::2]", "2001:db8::1",
-        "localhost",
-        "relay.example:80:evil.example", "[relay.example]", "*.relays.example.evil",
+        "localhost", "relay.example:80:evil.example", "[relay.example]", "a.relays.example.evil",
     ])
     func sendsNobodyToAnotherHost(host: String) throws {
         let answer = try #require(try answer("/", host: host))
