@@ -62,8 +62,9 @@ package enum TLSDefaults {
     /// How many servers a client's session cache knows.
     static let cachedServers = 64
 
-    /// How many sessions the cache holds for one server: each ticket of TLS 1.3 is used once (RFC 8446, C.4).
-    static let cachedSessionsPerServer = 4
+    /// How many sessions the cache holds for one server: each ticket of TLS 1.3 is used once (RFC 8446, C.4), and a client may open
+    /// as many streams at once as it sends small files. A session is some kilobytes.
+    static let cachedSessionsPerServer = 32
 
     /// How many tickets a server gives out with each full handshake: one for each of two connections that follow.
     static let ticketsPerHandshake = 2

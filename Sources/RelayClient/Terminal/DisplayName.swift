@@ -42,7 +42,8 @@ enum DisplayName {
     /// paragraph separators, and invisible format characters. The two joiners are not among them: scripts and emoji
     /// need them.
     static func isDangerous(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
+        if (0x20..<0x7F).contains(scalar.value) { return false }
+        return switch scalar.properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: true
         case .format: scalar != zeroWidthJoiner && scalar != zeroWidthNonJoiner
         default: scalar.properties.isNoncharacterCodePoint

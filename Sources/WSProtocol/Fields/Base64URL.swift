@@ -7,6 +7,7 @@ package enum Base64URL {
     /// Encodes `bytes`.
     package static func encode(_ bytes: some Sequence<UInt8>) -> String {
         var text: [UInt8] = []
+        text.reserveCapacity((bytes.underestimatedCount * 4 + 2) / 3)
         var accumulator: UInt32 = 0
         var bits = 0
         for byte in bytes {

@@ -49,6 +49,12 @@ package struct FixedBytes<Kind: FixedBytesKind>: Hashable, Sendable, ValidatedSt
     }
 
     private init(unchecked bytes: [UInt8]) { self.bytes = bytes }
+
+    // What RawRepresentable brings would compare, and hash, the texts, and make them each time.
+
+    package static func == (first: FixedBytes, second: FixedBytes) -> Bool { first.bytes == second.bytes }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(bytes) }
 }
 
 /// The relay's 32 random bytes that a login signs.
