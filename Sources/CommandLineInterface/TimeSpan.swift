@@ -9,7 +9,7 @@ package struct TimeSpan: Hashable, Sendable, CustomStringConvertible {
     package let milliseconds: Int64
 
     /// How it is written, as a sentence for a person.
-    static let grammar = "a time is written 90s, 10m, 24h or 7d, or 1h30m; a bare number means seconds"
+    static let grammar = "a time is written 500ms, 90s, 10m, 24h or 7d, or 1h30m; a bare number means seconds"
 
     /// More than anybody waits: a leap year, in milliseconds.
     private static let longest: Int64 = 366 * 86_400_000

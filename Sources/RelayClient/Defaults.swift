@@ -114,14 +114,11 @@ extension Defaults {
     static let patience = TimeAmount.minutes(10)
     /// The pause after a fault of the relay, which is rarely gone at once.
     static let pauseAfterFault = TimeAmount.seconds(1)
-    /// The pause after a limit of the relay was met: 100 messages a minute are eight in this time, and a session whose
-    /// connection died is noticed a little later than that.
+    /// The pause after a limit of the relay was met: something of what counts towards it has ended by then.
     static let pauseWhenLimited = TimeAmount.seconds(5)
     /// How often a first connection that is cut while it is made is tried again: enough for a relay that just starts,
     /// soon enough for a person who mistyped a port.
     static let quickTries = 3
-    /// How often one content begins to flow: what was cut that often does not arrive.
-    static let mostStarts = 100
     /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and so
     /// is the request.
     static let tokenMargin = TimeAmount.seconds(5)

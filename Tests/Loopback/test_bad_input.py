@@ -234,7 +234,7 @@ def test_invitations(own_relay, tmp_path):
     assert_one_line(alice.login(env={}, expect=REFUSED), "invit")
     assert_one_line(alice.login(env={"RELAY_INVITE": "wrong"}, expect=REFUSED), "invit")
     code = relay.invite()
-    alice.login(env={"RELAY_INVITE": code})
+    alice.login(env={"RELAY_INVITE": f" {code}\r\n"})  # as it was pasted
     bob = relay.person("bob", tmp_path, login=False)
     line = assert_one_line(bob.login(env={"RELAY_INVITE": code}, expect=REFUSED), "invit")
     assert code not in line
@@ -451,6 +451,27 @@ def test_usage(relay, tmp_path, arguments):
     process.expect(USAGE if arguments else 0, 10)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sned", "bob", "f"], ["unknown command", "send"]),
+        (["send", "Bob", "f"], ["Bob", "bob", "lower"]),
+        (["send", "bob", "-x"], ["./-x"]),
+        (["send", "--timeout", "1x", "bob", "f"], ["a time is written"]),
+        (["receive", "--max-size", "1.5X"], ["a size is written"]),
+        (["receive", "--output", "-", "--exec", "true"], ["--exec", "--output"]),
+        (["receive", "--output=~/x"], ["~", "shell"]),
+        (["help", "nosuch"], ["unknown command"]),
+        (["login", "https://a.example", "--name", "alice", "--server", "https://b.example"], ["a.example", "b.example"]),
+    ],
+    ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else None,
+)
+def test_what_was_meant_is_said(relay, tmp_path, arguments, words):
+    alice = relay.person("alice", tmp_path, login=False)
+    said = alice.run(*arguments, profile=False).expect(USAGE, 10).err()
+    assert all(word in said for word in words), said
+
+
 def test_global_options_stand_before_or_behind_the_command(relay, tmp_path):
     alice = relay.person("alice", tmp_path)
     for arguments in (["--profile", alice.profile, "whoami"], ["whoami", "--profile", alice.profile]):
@@ -463,6 +484,9 @@ def test_version_and_help(binaries, relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     for arguments in (["--help"], ["--version"], ["send", "--help"], ["receive", "--help"], ["login", "--help"]):
         assert alice.run(*arguments, profile=False).expect(0, 10).out().strip()
+    version = alice.run("--version", profile=False).expect(0, 10).out()
+    served = subprocess.run([binaries / "relay-server", "--version"], capture_output=True, text=True, timeout=10).stdout
+    assert version.replace("relay-client", "relay-server") == served and version.startswith("relay-client "), version
     for arguments in (["--help"], ["--version"], ["serve", "--help"], ["invite", "--help"]):
         done = subprocess.run([binaries / "relay-server", *arguments], capture_output=True, timeout=10)
         assert done.returncode == 0 and done.stdout

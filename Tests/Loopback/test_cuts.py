@@ -101,7 +101,7 @@ def test_a_receiver_that_stays_away_ends_the_sender_at_its_timeout(people, large
     sending, receiving = halfway(alice, bob, large, send=("--timeout", "2s"))
     receiving.signal(signal.SIGKILL)
     sending.expect(75, 20)
-    assert f"{bob.name} did not accept in time; try again, or with a longer --timeout" in sending.err(), sending.tail()
+    assert f"{bob.name} did not come back in time; try again, or with a longer --timeout" in sending.err(), sending.tail()
 
 
 def test_the_receiver_is_killed_when_half_is_through(people):

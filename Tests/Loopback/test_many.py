@@ -82,7 +82,7 @@ def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
     lines = [json.loads(line)["event"] for line in sending.out().splitlines()]
     assert lines.index("waiting") > max(at for at, name in enumerate(lines) if name == "delivered"), sending.tail()
     assert {event["message"] for event in events(sending, "failed")} == {
-        f"{bob.name} did not accept in time; try again, or with a longer --timeout"
+        f"{bob.name} was not receiving in time; try again, or with a longer --timeout"
     }
     assert receiving.running() and len(carol.received()) == 3
 

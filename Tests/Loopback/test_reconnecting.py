@@ -209,7 +209,9 @@ def test_standard_input_is_not_sent_twice(own_relay, tmp_path):
     sending.expect(69, 10)
     os.close(write)
     assert "second time" in sending.err(), sending.tail()
-    assert receiving.running() and bob.received() == [], receiving.tail()
+    # It does not come again, and the receiver knows.
+    receiving.expect(69, 10)
+    assert bob.received() == [] and "begins again" not in receiving.out(), receiving.tail()
 
 
 def test_standard_input_that_nobody_has_read_is_sent(own_relay, tmp_path):

@@ -182,3 +182,21 @@ def test_a_silent_connection_costs_little(own_relay, many_descriptors):
         each = (relay.resident() - before) / count
     print(f"{each / 1024:.1f} KiB each")
     assert each <= SILENT, f"{each / 1024:.1f} KiB each"
+
+
+def test_memory_comes_back_after_a_wave(own_relay, many_descriptors):
+    relay = own_relay(registration="open", level="notice", arguments=("--metrics-listen", "127.0.0.1:0"))
+    relay.healthy()
+    baseline = relay.resident()
+    with contextlib.ExitStack() as crowd:
+        for connection in silent(relay, 1500, crowd):
+            # A handshake that has begun costs what a silent connection does not.
+            connection.sendall(b"\x16\x03\x01")
+        until(lambda: relay.resident() > 2 * baseline, 10, lambda: f"{relay.resident() / baseline:.2f} times is no wave")
+        highest = relay.resident()
+    until(
+        lambda: relay.resident() <= 1.5 * baseline,
+        120,
+        lambda: f"{[each // content.MiB for each in (baseline, highest, relay.resident())]} MiB before, at most, and now",
+        step=0.25,
+    )

@@ -140,6 +140,20 @@ import Testing
         #expect(joined.server.recorder.bytes == Fixture.bytes(20_000))
     }
 
+    @Test func aServerHasNoSessionBeforeTheClientSaysSomething() throws {
+        let handler = TLSHandler(server: try Fixture.server())
+        let channel = EmbeddedChannel(handler: handler)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        #expect(handler.connection == nil && channel.isActive)
+        try channel.writeInbound(ByteBuffer(bytes: [0x16]))
+        #expect(handler.connection != nil && channel.isActive)
+        let silent = EmbeddedChannel(handler: TLSHandler(server: try Fixture.server()))
+        try silent.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        silent.embeddedEventLoop.advanceTime(by: TLSDefaults.handshakeTimeout)
+        #expect(!silent.isActive)
+        #expect(throws: TLSError.self) { try silent.throwIfErrorCaught() }
+    }
+
     @Test func theHandshakeHasATimeLimit() throws {
         let joined = try Fixture.joined()
         joined.loop.advanceTime(by: TLSDefaults.handshakeTimeout - .nanoseconds(1))

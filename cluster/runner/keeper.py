@@ -19,7 +19,7 @@ from .recipe import Recipe, redis_server
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # What of the person's environment reaches the nodes; every other RELAY_ variable is about something else.
-NODE_VARIABLES = ("RELAY_REGISTRATION", "RELAY_LOG_LEVEL", "RELAY_LOG_FORMAT")
+NODE_VARIABLES = ("RELAY_REGISTRATION", "RELAY_LOG_LEVEL", "RELAY_LOG_FORMAT", "RELAY_ADDRESS_LIMIT")
 COMMAND_SECONDS = 5
 STOP_SECONDS = 3
 
@@ -163,7 +163,8 @@ class Keeper:
             "--pid-file": serving,
         }
         given = {name: os.environ[name] for name in NODE_VARIABLES if name in os.environ}
-        environment = self._plain_environment() | given | {
+        # All clients are on this machine, and have one address.
+        environment = self._plain_environment() | {"RELAY_ADDRESS_LIMIT": "off"} | given | {
             # Redis's password is not for the command line; the rest keeps it company.
             "RELAY_REDIS": self.redis_url,
             "RELAY_NODE_ID": id,

@@ -24,8 +24,6 @@ struct AttemptMachine: Hashable, Sendable {
         case tryAgain(after: TimeAmount, attempt: Int)
         /// It might pass, but not in the time that there is.
         case giveUp
-        /// It has been cut as often as makes sense.
-        case tooOften
         /// Trying again is no use.
         case fail
     }
@@ -34,7 +32,6 @@ struct AttemptMachine: Hashable, Sendable {
     private let patience: TimeAmount?
     private var backOff = BackOff()
     private var failures = 0
-    private var starts = 0
     private var steadySince: NIODeadline?
 
     /// - Parameter patience: how long to go on without bytes flowing; nil for ever.
@@ -67,7 +64,6 @@ struct AttemptMachine: Hashable, Sendable {
         case .waiting:
             state = .streaming
             failures = 0
-            starts += 1
             steadySince = now
         case .streaming, .over: break
         }
@@ -105,7 +101,6 @@ struct AttemptMachine: Hashable, Sendable {
         case .doubtful where failures > Defaults.quickTries: return end(.fail)
         case .doubtful: return tryAgain(after: .zero, until: until, now: now, using: &generator)
         case .passing(let after, elsewhere: _):
-            guard starts < Defaults.mostStarts else { return end(.tooOften) }
             return tryAgain(after: after, until: until, now: now, using: &generator)
         }
     }

@@ -56,7 +56,9 @@ enum Prospect: Hashable, Sendable {
     /// - Parameter hasWorked: whether this program was logged in before. If not, the address may simply be wrong, and
     ///   only a relay that answers, and says that it cannot now, is worth waiting for.
     init(_ error: ConnectionError, hasWorked: Bool) {
-        guard error.isTemporary else {
+        // What refuses between here and a relay that has worked (a proxy, a portal) is of the network, and may be gone.
+        let isOnTheWay = hasWorked && [.proxy, .webSocket].contains(error.step)
+        guard error.isTemporary || isOnTheWay else {
             self = .final
             return
         }

@@ -22,10 +22,10 @@ struct Client: Sendable {
     init(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, environment: Environment = .current) throws {
         self.environment = environment
         directory =
-            try options.profile ?? environment[.profile]
+            try options.profile.map(Pasted.path) ?? environment[.profile]
             ?? ProfileLocation.directory(environment: environment.variables)
         server = options.server.map(Pasted.trimmed) ?? environment[.server]
-        authorities = options.authorities ?? environment[.ca]
+        authorities = options.authorities.map(Pasted.path) ?? environment[.ca]
         for (path, name) in [(directory, Environment.Variable.profile), (authorities ?? "", .ca)] {
             guard let mistake = UnexpandedHome.mistake(path, of: name.rawValue) else { continue }
             throw CommandError(mistake, status: .configuration)

@@ -47,6 +47,11 @@ struct LoginCommand: AsyncParsableCommand {
             try await entrant.register(invitation)
             try profile.save()
             client.reporter.report(.notice("logged in to \(relay) as \(name)"))
+            if let other = client.server, global.server == nil, (try? RelayURL(other)) != relay {
+                let shown = DisplayName.escape(other)
+                client.reporter.report(
+                    .warning("RELAY_SERVER names \(shown), which other commands use instead of \(relay)"))
+            }
             if let fingerprint = profile.fingerprint { client.reporter.report(.detail("key \(fingerprint)")) }
         }
     }

@@ -127,7 +127,8 @@ extension ConnectionError {
             )
         case (.peer, .policyViolation):
             self.init(
-                .session, "\(relay) closed the connection: too many messages", advice: "wait a minute, then try again",
+                .session, "\(relay) closed the connection, as a limit of it was met",
+                advice: "try again in some seconds",
                 status: .gaveUp, isTemporary: true, code: .rateLimited
             )
         case (.peer, .protocolError), (.peer, .unacceptableData), (.peer, .invalidData), (.peer, .tooLarge):

@@ -13,6 +13,8 @@ protocol ContentSink: Sendable {
     func finish() async throws -> StoredContent
     /// Whether everything can still be taken back, so that the same content may come once more from its beginning.
     var isRepeatable: Bool { get }
+    /// Whether any content has come.
+    var hasContent: Bool { get }
     /// Removes whatever this sink created and does not keep; harmless after ``finish()`` and when repeated.
     func discard() async
 }

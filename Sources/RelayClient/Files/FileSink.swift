@@ -19,6 +19,7 @@ final class FileSink: ContentSink {
     private let calls: FileCalls
     private let identity: OpenFile.Identity
     private let state: Mutex<State>
+    private let hasBegun = Atomic(false)
 
     private struct State {
         /// Nil once finished, discarded, or kept under the part's name.
@@ -49,8 +50,11 @@ final class FileSink: ContentSink {
         if file != nil { removePartial() }
     }
 
+    var hasContent: Bool { hasBegun.load(ordering: .relaxed) }
+
     /// Takes `buffer`; goes to a blocking thread only once enough has gathered.
     func write(_ buffer: ByteBuffer) async throws {
+        hasBegun.store(true, ordering: .relaxed)
         let isFull = try state.withLock { state in
             guard state.file != nil else { throw isOver }
             state.gathered.append(buffer)
@@ -129,11 +133,10 @@ final class FileSink: ContentSink {
         }
         do {
             try confirm { calls.syncFile(file.descriptor) }
-        } catch  where error.isFull {
-            throw FileError.writing(name.text, in: folder.path, error)
         } catch {
             let whole = "\(shown) arrived whole, but the disk did not confirm that it holds all of it (\(error))"
-            throw keep(&state, .writeFailed, whole, "look at the disk, and receive it again")
+            let advice = error.isFull ? "make room" : "look at the disk"
+            throw keep(&state, error.isFull ? .noSpace : .writeFailed, whole, "\(advice), and receive it again")
         }
         guard isStillOurs() else { throw moved(file) }
         let final = try giveFinalName(&state)
@@ -147,7 +150,7 @@ final class FileSink: ContentSink {
                     + "confirm its name (\(error)): look at the disk"
             )
         }
-        return StoredContent(final, in: folder)
+        return StoredContent(final, in: folder, identity: identity)
     }
 
     /// Waits until the disk has it. Where a file system cannot tell, that is a remark.

@@ -37,7 +37,9 @@ final class StandardOutputSink: ContentSink {
         return .standardOutput
     }
 
-    var isRepeatable: Bool { !hasBegun.withLock { $0 } }
+    var isRepeatable: Bool { !hasContent }
+
+    var hasContent: Bool { hasBegun.withLock { $0 } }
 
     func discard() async {}
 

@@ -46,7 +46,8 @@ extension ReceiveSession {
             if recalled(reception) == nil { link.reporter.report(.withdrawn(label.transfer)) }
             return true
         }
-        guard sink.isRepeatable, let key = reception.key else { return false }
+        // What has no size is read from a pipe, and does not come a second time once some of it has come.
+        guard sink.isRepeatable, label.size != nil || !sink.hasContent, let key = reception.key else { return false }
         let problem = problem(failure)
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = recalled(reception)?.problem != problem

@@ -186,7 +186,7 @@ struct ReceiveSession {
         // A relay that says that it cannot now is there, also when it is gone for a moment after that.
         if prospect.isPassing { hasWorked = true }
         switch attempts.failed(prospect, now: .now(), using: &generator) {
-        case .fail, .giveUp, .tooOften: ending = .failure(error)
+        case .fail, .giveUp: ending = .failure(error)
         case .tryAgain(let pause, let attempt):
             isAway = true
             link.reporter.report(.reconnecting(reason: error.summary, attempt: attempt, pause: pause))

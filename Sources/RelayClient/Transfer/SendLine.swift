@@ -139,7 +139,7 @@ struct SendLine {
 
     private mutating func pause(_ prospect: Prospect, _ reason: String, now: NIODeadline) -> TimeAmount? {
         switch attempts.failed(prospect, now: now, using: &generator) {
-        case .fail, .giveUp, .tooOften: return nil
+        case .fail, .giveUp: return nil
         case .tryAgain(let pause, let attempt):
             isAway = true
             network.reporter.report(.reconnecting(reason: reason, attempt: attempt, pause: pause))

@@ -310,7 +310,7 @@ struct SendSession {
         }
         let trouble = SendTrouble(
             outcome, result, of: job, after: sendings[index].reason, isAbsent: isAbsent,
-            patience: patience, relay: network.relay
+            wasAccepted: sendings[index].isAccepted, patience: patience, relay: network.relay
         )
         if isInterrupted { return fail(index, CancellationError(), telling: nil) }
         recover(index, from: trouble, now: now)
@@ -322,7 +322,6 @@ struct SendSession {
         switch sendings[index].attempts.failed(trouble.prospect, now: now, using: &generator) {
         case .fail: fail(index, trouble.error, telling: nil)
         case .giveUp: giveUp(index, trouble.reason)
-        case .tooOften: fail(index, SendTrouble.cutTooOften(trouble.reason), telling: .timedOut)
         case .tryAgain(let pause, attempt: _):
             guard job.source.isRepeatable else {
                 let error = CommandError(

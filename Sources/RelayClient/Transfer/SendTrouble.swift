@@ -18,14 +18,16 @@ struct SendTrouble {
     /// - Parameters:
     ///   - reason: what went wrong before this try, where nothing has gone well since.
     ///   - isAbsent: whether the receiver has been waited for as long as it may be.
+    ///   - wasAccepted: whether the receiver has accepted it in this try or in an earlier one.
     ///   - patience: the whole time that the person gave.
     init(
         _ outcome: SendMachine.Outcome, _ result: SendAttempt.Result, of job: SendJob, after reason: String?,
-        isAbsent: Bool, patience: TimeAmount, relay: RelayURL
+        isAbsent: Bool, wasAccepted: Bool, patience: TimeAmount, relay: RelayURL
     ) {
         prospect = Prospect(outcome, stream: result.cause as? StreamError, lost: result.lost)
         error = Self.error(
-            outcome, result, of: job, after: reason, isAbsent: isAbsent, patience: patience, relay: relay)
+            outcome, result, of: job, after: reason, isAbsent: isAbsent, wasAccepted: wasAccepted, patience: patience,
+            relay: relay)
         self.reason = result.lost?.summary ?? (result.cause as? StreamError)?.summary ?? Self.reason(outcome)
         guard case .passing(_, elsewhere: false) = prospect, let failure = error as? TransferFailure else { return }
         self.reason = failure.what
@@ -38,14 +40,6 @@ struct SendTrouble {
     static func gaveUp(_ patience: TimeAmount, _ reason: String) -> TransferFailure {
         TransferFailure(
             code: .timedOut, "gave up after \(words(patience)): \(reason)", "try again, or with a longer --timeout"
-        )
-    }
-
-    /// It was cut as often as makes sense.
-    static func cutTooOften(_ reason: String) -> TransferFailure {
-        TransferFailure(
-            code: .stalled, "gave up, as it was cut \(Defaults.mostStarts) times: \(reason)",
-            "send it again over a better connection", status: .gaveUp
         )
     }
 
@@ -68,12 +62,13 @@ struct SendTrouble {
 
     private static func error(
         _ outcome: SendMachine.Outcome, _ result: SendAttempt.Result, of job: SendJob, after reason: String?,
-        isAbsent: Bool, patience: TimeAmount, relay: RelayURL
+        isAbsent: Bool, wasAccepted: Bool, patience: TimeAmount, relay: RelayURL
     ) -> any Error {
         let peer = job.peer
+        let absence = wasAccepted ? "did not come back in time" : "was not receiving in time"
         switch outcome {
         case .delivered: return TransferFailure(.verificationFailed, side: .sender, peer: peer)
-        case .refused(.peerOffline) where isAbsent: return late("\(peer) did not accept in time")
+        case .refused(.peerOffline) where isAbsent: return late("\(peer) \(absence)")
         case .refused(let code), .failed(let code, by: _): return TransferFailure(code, side: .sender, peer: peer)
         case .broken(.cut):
             if case .connection(let error)? = result.cause as? StreamError { return error }
@@ -84,6 +79,7 @@ struct SendTrouble {
         case .timedOut where !result.isTaken: return gaveUp(patience, reason ?? "\(relay) had not answered yet")
         case .timedOut where result.isAccepted:
             return late("\(peer) accepted, but no bytes could be sent in time")
+        case .timedOut where !result.hasRung: return late("\(peer) \(absence)")
         case .timedOut: return late("\(peer) did not accept in time")
         case .cancelled: return CancellationError()
         case .unanswered: return TransferFailure(.unavailable, side: .sender, peer: peer)

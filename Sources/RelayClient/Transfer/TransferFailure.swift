@@ -39,7 +39,8 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .unknownPeer: ("nobody on this relay is called \(peer)", "check the name")
         case .peerOffline: ("\(peer) is not receiving", "try again later, or leave out --no-wait")
         case .declined: side == .sender ? ("\(peer) declined it", "ask \(peer)") : ("it was declined", "nothing to do")
-        case .cancelled: ("\(peer) interrupted it", "ask \(peer), and send it again")
+        case .cancelled:
+            ("\(peer) interrupted it", side == .sender ? "ask \(peer), and send it again" : again(side, peer))
         case .timedOut:
             side == .sender
                 ? ("the time of --timeout is over", "send it again, or with a longer --timeout")
@@ -55,7 +56,7 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
             side == .sender
                 ? ("it changed while it was being sent", "send it again once nothing writes to it")
                 : ("it changed while \(peer) was sending it", "ask \(peer) to send it again")
-        case .verificationFailed: ("what arrived is not what was sent", "send it again")
+        case .verificationFailed: ("what arrived is not what was sent", again(side, peer))
         case .tooLarge:
             side == .sender
                 ? ("it is larger than \(peer) takes", "ask \(peer) to raise --max-size")
@@ -91,7 +92,7 @@ struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
 
     private static func relayWords(_ code: FailureCode) -> (String, String) {
         switch code {
-        case .rateLimited: ("the relay wants fewer messages", "wait a minute, and try again")
+        case .rateLimited: ("the relay wants fewer messages", "try again in some seconds")
         case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")
         case .draining: ("the relay is about to stop", "try again in a moment")
         case .clusterUnavailable, .unavailable: ("the relay cannot do it now", "try again in a moment")

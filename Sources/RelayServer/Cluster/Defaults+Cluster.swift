@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import WSProtocol
 
 // MARK: - Links between nodes
 
@@ -23,6 +24,9 @@ extension Defaults {
         /// A node that is frozen is noticed within the sum of both.
         static let heartbeat = TimeAmount.seconds(1)
         static let heartbeatAnswer = TimeAmount.seconds(2)
+        /// Control frames that are taken from another node: it pings each second and answers as often, so that this is ten
+        /// times what is needed, and what a node has missed that was frozen for a minute.
+        static let controlFrames = Pace.Limits(perSecond: 20, burst: 120)
         /// Messages that wait for another node's acknowledgement: seconds of a busy node's work. Past either, that node
         /// is stuck.
         static let unackedMessages = 4096

@@ -341,17 +341,16 @@ final class ControlHandler: ChannelDuplexHandler {
     private func send(_ message: ServerMessage, _ context: ChannelHandlerContext) {
         if case .error(let refusal) = message { services.reports.refused(refusal.code) }
         let isWithinSessions = outbox.append(message)
-        let isWithinUsers = sendWhatWaits(context)
-        guard !outbox.isEmpty, !isWithinSessions || !isWithinUsers else { return }
-        let scope = isWithinSessions ? Limit.Scope.user : .session
+        let excess = sendWhatWaits(context)
+        guard !outbox.isEmpty, let scope = isWithinSessions ? excess : .session else { return }
         services.reports.met(Limit(.unread, of: scope), name: name, address: client.share)
         outbox = SessionOutbox(limits: Defaults.Unread.session)
         close(.policyViolation, context)
     }
 
-    /// Encodes what waits, as far as the connection takes it; false when the user leaves too much unread.
+    /// Encodes what waits, as far as the connection takes it; says whose too much is unread, if it is.
     @discardableResult
-    private func sendWhatWaits(_ context: ChannelHandlerContext, all: Bool = false) -> Bool {
+    private func sendWhatWaits(_ context: ChannelHandlerContext, all: Bool = false) -> Limit.Scope? {
         var unflushed = 0
         while all || context.channel.isWritable, let message = outbox.next() {
             do {
@@ -360,7 +359,7 @@ final class ControlHandler: ChannelDuplexHandler {
                 context.write(Self.wrapOutboundOut(text), promise: nil)
             } catch {
                 close(.internalError, context)
-                return true
+                return nil
             }
             // Only what was flushed counts when it is asked whether there is room.
             if unflushed >= Defaults.Unread.flushBytes {
@@ -372,11 +371,11 @@ final class ControlHandler: ChannelDuplexHandler {
         return countUnread()
     }
 
-    /// Brings up to date what the user leaves unread; false when it is too much.
-    private func countUnread() -> Bool {
-        guard let name, outbox.bytes != countedBytes else { return true }
+    /// Brings up to date what the user leaves unread; says whose is too much, if it is.
+    private func countUnread() -> Limit.Scope? {
+        guard let name, outbox.bytes != countedBytes else { return nil }
         defer { countedBytes = outbox.bytes }
-        return services.unread.add(outbox.bytes - countedBytes, of: name)
+        return services.unread.add(outbox.bytes - countedBytes, of: name, at: client.share)
     }
 
     private func close(_ code: WebSocketCloseCode, _ context: ChannelHandlerContext) {

@@ -30,7 +30,7 @@ struct LimitRefusal: Hashable, Sendable {
             switch limit.scope {
             case .connection, .session: "this connection has"
             case .user: "\(owner.name) has, on all connections together,"
-            case .recipient: "\(owner.name) has for this receiver"
+            case .recipient: "this receiver has, from \(owner.name) or from all together,"
             case .address: "the network you come from has, all its users together,"
             case .node: "this relay has"
             }

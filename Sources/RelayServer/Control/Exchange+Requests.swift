@@ -53,9 +53,11 @@ extension Exchange {
             }
         case .progress(let message):
             // A report that comes too late or makes no sense is dropped: it is for the eyes only.
-            return change(message.transfer, now: now) {
+            let actions = change(message.transfer, now: now) {
                 $0.progressed(by: session, bytes: message.bytes, now: now)
             }
+            if actions.isEmpty { tally.progressDropped &+= 1 }
+            return actions
         }
     }
 

@@ -13,6 +13,7 @@ extension Exchange {
         status.delivered = tally.delivered
         status.failed = tally.failed
         status.bytesRelayed = tally.bytesRelayed
+        status.progressDropped = tally.progressDropped
         status.isDraining = isDraining
         for transfer in transfers.values {
             switch transfer.state {

@@ -32,6 +32,7 @@ struct Exchange: Sendable {
         var delivered: UInt64 = 0
         var failed: UInt64 = 0
         var bytesRelayed: UInt64 = 0
+        var progressDropped: UInt64 = 0
     }
 
     let node: NodeID

@@ -23,5 +23,7 @@ struct ExchangeStatus: Hashable, Sendable, Codable {
     var failed: UInt64 = 0
     /// Bytes of streams that have ended since the start.
     var bytesRelayed: UInt64 = 0
+    /// Reports of progress that were not passed on.
+    var progressDropped: UInt64 = 0
     var isDraining = false
 }

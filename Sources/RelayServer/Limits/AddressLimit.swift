@@ -32,6 +32,9 @@ struct AddressLimit: Hashable, Sendable {
     /// What there may be of the sessions and transfers of an address.
     var holding: Holding? { users.map { Defaults.Exchange.user.times($0) } }
 
+    /// Bytes of messages that its sessions may leave unread.
+    var unreadBytes: Int? { users.map { Defaults.Unread.bytesOfUser * $0 } }
+
     /// The budget of its messages.
     var messages: Pace.Limits? { users.map { Defaults.Messages.user.times(Int64($0)) } }
 }

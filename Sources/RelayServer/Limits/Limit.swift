@@ -44,10 +44,9 @@ struct Limit: Hashable, Sendable, CaseIterable {
             Limit(.messagesBeforeLogin, of: .connection), Limit(.controlFrames, of: .connection),
             Limit(.strangers, of: .address), Limit(.offers, of: .session), Limit(.offers, of: .recipient),
             Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node), Limit(.unread, of: .session),
-            Limit(.unread, of: .user), Limit(.tokens, of: .node),
-            Limit(.descriptors, of: .node), Limit(.memory, of: .node),
+            Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.memory, of: .node),
         ]
-        + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes].flatMap { subject in
+        + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes, .unread].flatMap { subject in
             [Limit(subject, of: .user), Limit(subject, of: .address)]
         }
 }

@@ -3,23 +3,40 @@
 import Synchronization
 import WSProtocol
 
-/// Bytes of messages that each user's sessions do not read, of all of them together. For any thread.
+/// Bytes of messages that each user's sessions, and each address's, do not read, of all of them together. For any thread.
 final class UnreadBytes: Sendable {
-    private let state = Mutex<[PeerName: Int]>([:])
+    private struct State {
+        var users: [PeerName: Int] = [:]
+        var addresses: [String: Int] = [:]
+    }
+
+    private let state = Mutex(State())
     private let limit: Int
+    private let limitOfAddress: Int?
 
-    init(limit: Int = Defaults.Unread.bytesOfUser) { self.limit = limit }
+    /// - Parameter limitOfAddress: nil when there are no limits by address.
+    init(limit: Int = Defaults.Unread.bytesOfUser, limitOfAddress: Int? = AddressLimit.standard.unreadBytes) {
+        self.limit = limit
+        self.limitOfAddress = limitOfAddress
+    }
 
-    /// Users with anything unread.
-    var count: Int { state.withLock { $0.count } }
+    /// Users and addresses with anything unread.
+    var count: Int { state.withLock { $0.users.count + $0.addresses.count } }
 
-    /// `name` leaves that many bytes more unread, or less.
-    /// - Returns: false when it is more than there may be.
-    func add(_ bytes: Int, of name: PeerName) -> Bool {
-        state.withLock { users in
-            let sum = (users[name] ?? 0) + bytes
-            users[name] = sum > 0 ? sum : nil
-            return sum <= limit
+    /// `name`, at `address`, leaves that many bytes more unread, or less.
+    /// - Returns: whose are more than there may be; nil when there may be as many.
+    func add(_ bytes: Int, of name: PeerName, at address: String?) -> Limit.Scope? {
+        state.withLock { state in
+            let ofUser = Self.add(bytes, to: &state.users[name])
+            let ofAddress = address.map { Self.add(bytes, to: &state.addresses[$0]) } ?? 0
+            if ofUser > limit { return .user }
+            return limitOfAddress.map { ofAddress > $0 } ?? false ? .address : nil
         }
+    }
+
+    private static func add(_ bytes: Int, to entry: inout Int?) -> Int {
+        let sum = (entry ?? 0) + bytes
+        entry = sum > 0 ? sum : nil
+        return sum
     }
 }

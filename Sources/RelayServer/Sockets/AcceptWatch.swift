@@ -113,7 +113,8 @@ final class AcceptWatch: Sendable {
         guard let turnedAway else { return }
         let open = openDescriptors
         say([
-            LogKeys.descriptors: "\(open?.now ?? limit)", LogKeys.limit: "\(open?.limit ?? limit)",
+            LogKeys.descriptors: "\(open.map { min($0.now, $0.limit) } ?? limit)",
+            LogKeys.limit: "\(open?.limit ?? limit)",
             LogKeys.count: "\(turnedAway)",
         ])
     }

@@ -66,7 +66,9 @@ import WSProtocol
             let isCutInTheMiddle = [ConnectionStep.tls, .webSocket, .login, .session].contains(step)
             #expect(Prospect(error, hasWorked: false) == (isCutInTheMiddle ? .doubtful : .final), "\(step)")
             let final = ConnectionError(step, "x", advice: "y", status: .refused)
-            #expect(Prospect(final, hasWorked: true) == .final)
+            // A proxy or a portal that refuses, between here and a relay that has worked, is of the network.
+            let isOnTheWay = [ConnectionStep.proxy, .webSocket].contains(step)
+            #expect(Prospect(final, hasWorked: true) == (isOnTheWay ? .elsewhere : .final), "\(step)")
             #expect(Prospect(final, hasWorked: false) == .final)
         }
         for status in [500, 502, 503, 504] {
@@ -74,8 +76,8 @@ import WSProtocol
             #expect(Prospect(busy, hasWorked: true).isPassing)
             #expect(Prospect(busy, hasWorked: false) == (status == 503 ? .elsewhere : .doubtful))
         }
-        #expect(
-            Prospect(ConnectionError(upgradeRefused: HTTPAnswer(status: 404), relay: relay), hasWorked: true) == .final)
+        let elsewhere = ConnectionError(upgradeRefused: HTTPAnswer(status: 404), relay: relay)
+        #expect(Prospect(elsewhere, hasWorked: true) == .elsewhere && Prospect(elsewhere, hasWorked: false) == .final)
     }
 
     /// What the relay says when the network, or the relay itself, has ended a transfer.

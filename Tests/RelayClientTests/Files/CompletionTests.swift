@@ -24,8 +24,6 @@ struct CompletionTests {
         case unconfirmed
         /// The content is kept under the part's name.
         case kept(FileError.Code)
-        /// Nothing is left.
-        case gone(FileError.Code)
     }
 
     /// Which calls fail, with what, and what comes of it.
@@ -75,7 +73,7 @@ struct CompletionTests {
             (EINVAL, remarked, remarked), (ENOSYS, remarked, remarked), (EPERM, remarked, remarked),
             (EROFS, remarked, remarked),
             (EIO, .kept(.writeFailed), .unconfirmed), (ESTALE, .kept(.writeFailed), .unconfirmed),
-            (ENOSPC, .gone(.noSpace), .unconfirmed), (EDQUOT, .gone(.noSpace), .unconfirmed),
+            (ENOSPC, .kept(.noSpace), .unconfirmed), (EDQUOT, .kept(.noSpace), .unconfirmed),
         ] {
             cases.append(Case("fsync, file", number, file) { calls, number in calls.syncFile = { _ in fail(number) } })
             cases.append(
@@ -107,13 +105,10 @@ struct CompletionTests {
             #expect(try folder.content(final) == "content")
         case .kept(let code):
             let partial = folder.path + "/" + (try #require(try folder.partial()))
-            #expect(error?.code == code && error?.failureCode == .cannotWrite)
+            #expect(error?.code == code && error?.failureCode == (code == .noSpace ? .noSpace : .cannotWrite))
             #expect(error?.message.contains("\"\(partial)\"") == true)
             #expect(try folder.content(partial) == "content")
             #expect(try folder.listing().count == 1)
-        case .gone(let code):
-            #expect(error?.code == code)
-            #expect(try folder.listing().isEmpty)
         }
     }
 

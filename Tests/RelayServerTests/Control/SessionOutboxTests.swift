@@ -102,13 +102,16 @@ import WSProtocol
         #expect(rest(&outbox) == [pong(1)])
     }
 
-    @Test func unreadBytesAreCountedForEachUser() throws {
-        let unread = UnreadBytes(limit: 100)
+    @Test func unreadBytesAreCountedForEachUserAndAddress() throws {
+        let unread = UnreadBytes(limit: 100, limitOfAddress: 150)
         let (alice, bob) = (PeerName(rawValue: "alice")!, PeerName(rawValue: "bob")!)
-        #expect(unread.add(60, of: alice) && unread.add(60, of: bob))
-        #expect(!unread.add(60, of: alice))
-        #expect(unread.add(-60, of: alice))
-        #expect(unread.add(-60, of: alice) && unread.add(-60, of: bob))
+        #expect(unread.add(60, of: alice, at: "a") == nil && unread.add(60, of: bob, at: "a") == nil)
+        #expect(unread.add(60, of: alice, at: "b") == .user)
+        #expect(unread.add(-60, of: alice, at: "b") == nil)
+        #expect(unread.add(35, of: bob, at: "a") == .address)
+        #expect(unread.add(-60, of: alice, at: "a") == nil && unread.add(-95, of: bob, at: "a") == nil)
         #expect(unread.count == 0)
+        let boundless = UnreadBytes(limit: 100, limitOfAddress: nil)
+        for name in [alice, bob] { #expect(boundless.add(100, of: name, at: "a") == nil) }
     }
 }

@@ -15,7 +15,7 @@ struct MetricsPageTests {
         ),
         exchange: ExchangeStatus(
             sessions: 2, names: 1, receiving: 3, waiting: 10, ringing: 11, accepted: 12, parked: 13, streaming: 14,
-            streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max
+            streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max, progressDropped: 19
         ),
         connections: 4, accepts: AcceptCounts(accepted: 40, failed: [.descriptors: 41, .aborted: 42]),
         process: ProcessFigures(
@@ -88,6 +88,9 @@ struct MetricsPageTests {
         # HELP relay_bytes_relayed_total Bytes of streams that ended; counted by the home of their transfer.
         # TYPE relay_bytes_relayed_total counter
         relay_bytes_relayed_total 18446744073709551615
+        # HELP relay_progress_dropped_total Reports of progress that came too often, or too late, to be passed on.
+        # TYPE relay_progress_dropped_total counter
+        relay_progress_dropped_total 19
         # HELP relay_streams_total Streams that were joined here: straight into the receiver's connection, \
         or on to another node.
         # TYPE relay_streams_total counter

@@ -79,7 +79,9 @@ final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func upgrade(_ context: ChannelHandlerContext, _ leftover: ByteBuffer) {
         let pipeline = context.pipeline.syncOperations
         do {
-            let limits = WebSocketLimits(pendingBytes: Defaults.Link.pendingBytes)
+            let limits = WebSocketLimits(
+                pendingBytes: Defaults.Link.pendingBytes, controlFrames: Defaults.Link.controlFrames
+            )
             try WebSocketPipeline.install(on: pipeline, role: .client, limits: limits, heartbeat: heartbeat)
             try pipeline.addHandler(OutboundLinkHandler(heartbeat: heartbeat, report: report))
         } catch {

@@ -105,7 +105,8 @@ final class NodeRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
         handshake.writeAnswer(into: &answer)
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         let pipeline = context.pipeline.syncOperations
-        try WebSocketPipeline.install(on: pipeline, role: .server, heartbeat: links.heartbeat)
+        let limits = WebSocketLimits(controlFrames: Defaults.Link.controlFrames)
+        try WebSocketPipeline.install(on: pipeline, role: .server, limits: limits, heartbeat: links.heartbeat)
         try pipeline.addHandler(InboundLinkHandler(links: links, names: names, connection: links.nextInbound()))
     }
 

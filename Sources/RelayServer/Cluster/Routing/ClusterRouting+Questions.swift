@@ -23,7 +23,7 @@ extension ClusterRouting: NodeAddressBook {
 
     /// The node to ask about a token, alive as far as Redis knows; nil when nobody knows the token.
     ///
-    /// In a Redis that was just emptied, an absent token says nothing: it is looked for again while nodes write theirs,
+    /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked for again while nodes write theirs,
     /// for at most 2 s, and then this fails with ``ClusterUnavailable``.
     func home(of digest: TokenDigest) -> EventLoopFuture<NodeID?> {
         home(of: digest, until: .now() + Defaults.Routing.deadline)
@@ -39,7 +39,8 @@ extension ClusterRouting: NodeAddressBook {
             }
             self.ignore(home.isNonsense ? 1 : 0)
             let now = NIODeadline.now()
-            if home.node != nil || self.epoch.isSettled(home.epoch, now: now) {
+            let isSettled = self.epoch.isSettled(home.epoch, now: now) && !self.store.hasRefusedLately(now: now)
+            if home.node != nil || isSettled {
                 return self.loop.makeSucceededFuture(home.node)
             }
             if home.epoch != self.epoch.known { self.lookAtEpoch() }

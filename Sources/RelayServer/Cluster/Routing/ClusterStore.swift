@@ -18,6 +18,8 @@ final class ClusterStore: Sendable {
     private let publishing = Mutex(0)
     /// When a refusal of Redis was last logged.
     private let complained = Mutex<NIODeadline?>(nil)
+    /// When Redis last did not do what a script wanted.
+    private let refused = Mutex<NIODeadline?>(nil)
 
     private final class Observers: Sendable {
         let list = Mutex<[Observer]>([])
@@ -57,7 +59,20 @@ final class ClusterStore: Sendable {
         client.run(
             script, keys: keys.map { ByteBuffer(string: $0) }, arguments: arguments.map { ByteBuffer(string: $0) },
             timeout: Defaults.Routing.deadline
-        ).flatMapErrorThrowing { throw self.failure($0) }
+        ).flatMapErrorThrowing { error in
+            let failure = self.failure(error)
+            // What a user of Redis may not do stays so, and says nothing about what others have written.
+            if (error as? RedisError)?.code == .replied, failure.cause == nil {
+                self.refused.withLock { $0 = .now() }
+            }
+            throw failure
+        }
+    }
+
+    /// Whether Redis has refused something so short a time ago that other nodes may not have written yet what it did not
+    /// take from them: what is not there says nothing then.
+    func hasRefusedLately(now: NIODeadline) -> Bool {
+        refused.withLock { $0.map { now < $0 + Defaults.Routing.settling } ?? false }
     }
 
     /// Publishes `text` on `channel`; whether anybody heard it is not known. Nothing happens while `limit` messages are

@@ -54,7 +54,8 @@ enum ServerComposition {
         let control = ControlServices(
             exchange: exchange, directory: context.users, registration: context.configuration.registration,
             agent: agent, logger: context.logger,
-            budgets: MessageBudgets(address: context.configuration.addressLimit.messages), reports: reports
+            budgets: MessageBudgets(address: context.configuration.addressLimit.messages),
+            unread: UnreadBytes(limitOfAddress: context.configuration.addressLimit.unreadBytes), reports: reports
         )
         return ConnectionServices(
             transfers: exchange, streams: streams, node: cluster?.identity.id ?? .alone, connector: cluster,

@@ -66,6 +66,10 @@ enum MetricsPage {
                 "Bytes of streams that ended; counted by the home of their transfer."
             ),
             MetricFamily(
+                .counter, "relay_progress_dropped_total", exchange.progressDropped,
+                "Reports of progress that came too often, or too late, to be passed on."
+            ),
+            MetricFamily(
                 .counter, "relay_streams_total", by: "to",
                 ["receiver": streams.toReceivers, "node": streams.toNodes],
                 "Streams that were joined here: straight into the receiver's connection, or on to another node."

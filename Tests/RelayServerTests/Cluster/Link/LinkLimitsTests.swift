@@ -28,6 +28,16 @@ import WSProtocol
         #expect(log.isNew(node: nil, address: "more", now: now + Defaults.Link.complaintInterval) == true)
     }
 
+    @Test func aLinksOwnPingsAndPongsAreNeverTooMany() {
+        let limits = WebSocketLimits(controlFrames: Defaults.Link.controlFrames)
+        var rules = WebSocketRules(role: .server, limits: limits, jitter: 0, now: LinkSamples.start)
+        // Each end pings each second, and answers: two frames a second, for an hour.
+        for second in 0..<3600 {
+            let now = LinkSamples.start + .seconds(Int64(second))
+            for _ in 0..<2 { #expect(rules.frameArrived(isControl: true, now: now) == .nothing) }
+        }
+    }
+
     @Test func strangersAreCountedInAndOut() {
         let count = StrangerCount(limit: 2)
         let (first, second) = (count.admit(), count.admit())
