@@ -455,8 +455,8 @@ def test_usage(relay, tmp_path, arguments):
     ("arguments", "words"),
     [
         (["sned", "bob", "f"], ["unknown command", "send"]),
-        (["send", "Bob", "f"], ["Bob", "bob", "lower"]),
-        (["send", "bob", "-x"], ["./-x"]),
+        (["send", "Bob", "f"], ["Bob", "bob", "a name is 1 to 63"]),
+        (["send", "bob", "-x"], ["begins with - is written ./-"]),
         (["send", "--timeout", "1x", "bob", "f"], ["a time is written"]),
         (["receive", "--max-size", "1.5X"], ["a size is written"]),
         (["receive", "--output", "-", "--exec", "true"], ["--exec", "--output"]),
