@@ -23,7 +23,7 @@ struct ClusterUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
     var code: FailureCode { .clusterUnavailable }
 
     /// Redis was emptied, and the nodes are still writing again.
-    static let settling = ClusterUnavailable(reason: "Redis was emptied, or refused something, and is being filled again")
+    static let settling = ClusterUnavailable(reason: "Redis lacks what nodes are about to write again")
     /// What came is not what the script replies.
     static let nonsense = ClusterUnavailable(reason: "the reply of Redis is not of the expected form")
     /// Another node did not answer in time, or is lost.
