@@ -146,7 +146,7 @@ package struct JSONGrammar {
         }
     }
 
-    /// What stands behind the backslash of `\uXXXX`.
+    /// What stands behind the backslash of a `\u` escape.
     private mutating func codeUnit() throws(Fault) -> UInt16 {
         position += 1
         var unit: UInt16 = 0
