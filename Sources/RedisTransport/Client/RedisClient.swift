@@ -14,7 +14,7 @@ package final class RedisClient: Sendable {
     package let eventLoop: any EventLoop
     private let settings: RedisSettings
     private let log: Logger
-    private let changed: @Sendable (RedisLinkState) -> Void
+    private let changed: @Sendable (RedisConnectionState) -> Void
     private let core: NIOLoopBoundBox<ClientCore?>
 
     /// Makes a client; ``start()`` connects it.
@@ -22,7 +22,7 @@ package final class RedisClient: Sendable {
     /// - Parameter changed: called on the event loop with each change.
     package init(
         settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
-        changed: @escaping @Sendable (RedisLinkState) -> Void = { _ in }
+        changed: @escaping @Sendable (RedisConnectionState) -> Void = { _ in }
     ) {
         self.settings = settings
         self.eventLoop = eventLoop
@@ -90,3 +90,50 @@ package final class RedisClient: Sendable {
         core.send(command, deadline: deadline, promise: promise)
     }
 }
+
+/// The part of a client that lives on its event loop.
+final class ClientCore {
+    private var connection: RedisConnection?
+    /// The handler of the connection that stands, or is about to.
+    private var handler: PipelineHandler?
+    private var isConnected = false
+
+    init(
+        settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
+        changed: @escaping @Sendable (RedisConnectionState) -> Void
+    ) {
+        connection = RedisConnection(
+            settings: settings, eventLoop: eventLoop, log: log,
+            makeHandler: { [weak self] in
+                let handler = PipelineHandler()
+                self?.handler = handler
+                return handler
+            },
+            changed: { [weak self] change in
+                switch change {
+                case .connected(let generation, let version):
+                    self?.isConnected = true
+                    changed(.connected(generation: generation, version: version))
+                case .disconnected(let error):
+                    self?.isConnected = false
+                    changed(.disconnected(error))
+                }
+            })
+        connection?.start()
+    }
+
+    func send(_ command: RedisCommand, deadline: NIODeadline, promise: EventLoopPromise<RESPValue>) {
+        guard isConnected, let handler else { return promise.fail(RedisError(.unavailable)) }
+        handler.send(command, deadline: deadline, promise: promise)
+    }
+
+    func stop(_ promise: EventLoopPromise<Void>) {
+        isConnected = false
+        guard let connection else { return promise.succeed() }
+        connection.stop(promise)
+        self.connection = nil
+    }
+}
+
+@available(*, unavailable)
+extension ClientCore: Sendable {}

@@ -79,3 +79,9 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 
 @available(*, unavailable)
 extension HandshakeHandler: Sendable {}
+
+/// What the handlers of a connection tell those behind them, as inbound user events.
+enum RedisEvent: Hashable, Sendable {
+    /// The login is done: from here on the replies are those to the handlers' own commands.
+    case ready(RedisVersion)
+}

@@ -11,7 +11,7 @@ package final class RedisSubscription: Sendable {
     /// What the owner is told, on the event loop of the client.
     package struct Events: Sendable {
         /// `connected` once Redis has confirmed the subscription: not before that may a node announce itself.
-        package let changed: @Sendable (RedisLinkState) -> Void
+        package let changed: @Sendable (RedisConnectionState) -> Void
         /// Somebody published something.
         package let received: @Sendable (RedisMessage) -> Void
         /// A message was larger than 64 KiB and was dropped.
@@ -19,7 +19,7 @@ package final class RedisSubscription: Sendable {
 
         /// What to call.
         package init(
-            changed: @escaping @Sendable (RedisLinkState) -> Void,
+            changed: @escaping @Sendable (RedisConnectionState) -> Void,
             received: @escaping @Sendable (RedisMessage) -> Void,
             dropped: @escaping @Sendable () -> Void = {}
         ) {
@@ -67,5 +67,118 @@ package final class RedisSubscription: Sendable {
             core.stop(promise)
         }
         return promise.futureResult
+    }
+}
+
+/// The part of a subscription that lives on its event loop.
+final class SubscriptionCore {
+    private let client: RedisClient
+    private let channel: String
+    private let log: Logger
+    private let events: RedisSubscription.Events
+
+    private var connection: RedisConnection?
+    private var heartbeat: HeartbeatMachine
+    private var timer: Scheduled<Void>?
+    /// The connection that the login is done on.
+    private var established: (generation: Int, version: RedisVersion)?
+
+    init(
+        client: RedisClient, channel: String, settings: RedisSettings, log: Logger, events: RedisSubscription.Events
+    ) {
+        self.client = client
+        self.channel = channel
+        self.log = log
+        self.events = events
+        heartbeat = HeartbeatMachine(times: settings.heartbeat)
+        connection = RedisConnection(
+            settings: settings, eventLoop: client.eventLoop, log: log,
+            makeHandler: { [weak self] in
+                SubscriptionHandler(channels: [channel], timeout: settings.subscribeTimeout) { self?.occurred($0) }
+            },
+            changed: { [weak self] in self?.changed($0) })
+        connection?.start()
+    }
+
+    func stop(_ promise: EventLoopPromise<Void>) {
+        rest()
+        guard let connection else { return promise.succeed() }
+        connection.stop(promise)
+        self.connection = nil
+    }
+
+    private func changed(_ change: RedisConnection.Change) {
+        switch change {
+        case .connected(let generation, let version): established = (generation, version)
+        case .disconnected(let error):
+            rest()
+            events.changed(.disconnected(error))
+        }
+    }
+
+    private func rest() {
+        heartbeat.stopped()
+        timer?.cancel()
+        established = nil
+    }
+
+    private func occurred(_ event: SubscriptionHandler.Event) {
+        switch event {
+        case .subscribed:
+            guard let established else { return }
+            run(heartbeat.started(now: .now()))
+            events.changed(.connected(generation: established.generation, version: established.version))
+        case .message(let message):
+            if message.channel == channel, let nonce = HeartbeatText.nonce(message.payload) {
+                run(heartbeat.received(nonce, now: .now()))
+            } else {
+                events.received(message)
+            }
+        case .oversized:
+            log.debug("a message from redis is too large and was dropped")
+            events.dropped()
+        }
+    }
+
+    private func run(_ action: HeartbeatMachine.Action) {
+        switch action {
+        case .none: break
+        case .wake(let time): wake(time)
+        case .publish(let nonce, let time):
+            wake(time)
+            publish(nonce)
+        case .dead: connection?.drop(RedisError(.silent, "a message to itself did not come back"))
+        }
+    }
+
+    private func wake(_ time: NIODeadline) {
+        timer?.cancel()
+        timer = client.eventLoop.assumeIsolated().scheduleTask(deadline: time) {
+            // The loop may be a moment early by its own clock; never by the machine's.
+            self.run(self.heartbeat.timerFired(now: max(.now(), time), nonce: .random(in: .min ... .max)))
+        }
+    }
+
+    private func publish(_ nonce: UInt64) {
+        client.send(RedisCommand("PUBLISH", channel, HeartbeatText.text(nonce))).assumeIsolated().whenFailure { _ in
+            self.run(self.heartbeat.publishFailed(nonce, now: .now()))
+        }
+    }
+}
+
+@available(*, unavailable)
+extension SubscriptionCore: Sendable {}
+
+/// What somebody published.
+package struct RedisMessage: Hashable, Sendable {
+    /// The channel it was published to.
+    package let channel: String
+    /// The bytes; anybody who can reach Redis may have written them.
+    package let payload: ByteBuffer
+
+    /// A message.
+    package init(channel: String, payload: ByteBuffer) {
+        self.channel = channel
+        self.payload = payload
     }
 }

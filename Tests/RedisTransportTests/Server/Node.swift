@@ -9,7 +9,7 @@ import NIOPosix
 /// A client and what it was told, for one test.
 final class Node: Sendable {
     let client: RedisClient
-    let changes = Journal<RedisLinkState>()
+    let changes = Journal<RedisConnectionState>()
 
     init(_ settings: RedisSettings, log: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
         let changes = changes
@@ -34,7 +34,7 @@ final class Node: Sendable {
     func stop() async throws { try await client.stop().get() }
 }
 
-extension Journal<RedisLinkState> {
+extension Journal<RedisConnectionState> {
     /// The number of the next connection.
     func connected() async throws -> Int {
         guard

@@ -12,7 +12,7 @@ import Testing
     /// A subscription to `own`, and what it was told.
     private final class Listener: Sendable {
         let subscription: RedisSubscription
-        let changes = Journal<RedisLinkState>()
+        let changes = Journal<RedisConnectionState>()
         let messages = Journal<RedisMessage>()
         let dropped = Journal<Bool>()
 

@@ -3,8 +3,8 @@
 internal import Logging
 internal import NIOCore
 
-/// Runs a `LinkMachine`: dials, and dials again. Belongs to one event loop.
-final class RedisLink {
+/// Runs a `RedisConnectionMachine`: dials, and dials again. Belongs to one event loop.
+final class RedisConnection {
     /// What the owner is told.
     enum Change {
         /// The connection of this number stands.
@@ -21,7 +21,7 @@ final class RedisLink {
     private let makeHandler: () -> any ChannelHandler
     private let changed: (Change) -> Void
 
-    private var machine: LinkMachine
+    private var machine: RedisConnectionMachine
     private var generator = SystemRandomNumberGenerator()
     private var channel: (any Channel)?
     /// Why the owner had the connection cut.
@@ -45,7 +45,7 @@ final class RedisLink {
         self.makeHandler = makeHandler
         self.changed = changed
         names = NameResolver(eventLoop: eventLoop)
-        machine = LinkMachine(backOff: settings.backOff, stableAfter: settings.stableAfter)
+        machine = RedisConnectionMachine(backOff: settings.backOff, stableAfter: settings.stableAfter)
     }
 
     /// Connects, and stays connected until ``stop(_:)``.
@@ -72,7 +72,7 @@ final class RedisLink {
         }
     }
 
-    private func run(_ action: LinkMachine.Action) {
+    private func run(_ action: RedisConnectionMachine.Action) {
         switch action {
         case .none, .announce: break
         case .connect: connect()
@@ -152,4 +152,22 @@ final class RedisLink {
 }
 
 @available(*, unavailable)
-extension RedisLink: Sendable {}
+extension RedisConnection: Sendable {}
+
+/// Whether there is a connection, as the owner of a client or of a subscription is told.
+package enum RedisConnectionState: Sendable {
+    /// It stands: commands can be sent, or all channels are subscribed. Each has a number higher than the one before.
+    case connected(generation: Int, version: RedisVersion)
+    /// It ended, or an attempt failed: a `RedisError` or a `RedisRefusal`. It is being tried again.
+    case disconnected(any Error)
+}
+
+/// The keys of this module's log metadata. None is ever given a password, a command's arguments or a message.
+enum LogKeys {
+    /// What went wrong, in words.
+    static let error = "error"
+    /// Host and port of the Redis.
+    static let redis = "redis"
+    /// Product and version of the server there.
+    static let version = "version"
+}

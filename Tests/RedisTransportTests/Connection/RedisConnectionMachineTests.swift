@@ -6,7 +6,7 @@ import Testing
 
 @testable import RedisTransport
 
-@Suite struct LinkMachineTests {
+@Suite struct RedisConnectionMachineTests {
     private enum Place: CaseIterable {
         case idle
         case connecting
@@ -17,9 +17,9 @@ import Testing
 
     private func time(_ seconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(seconds) }
 
-    private func machine(_ place: Place) -> LinkMachine {
+    private func machine(_ place: Place) -> RedisConnectionMachine {
         var generator = SeededGenerator(seed: 1)
-        var machine = LinkMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
+        var machine = RedisConnectionMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
         switch place {
         case .idle: break
         case .connecting: _ = machine.started()
@@ -41,7 +41,7 @@ import Testing
             #expect(machine.started() == (place == .idle ? .connect : .none), "\(place)")
 
             machine = self.machine(place)
-            let announced: LinkMachine.Action =
+            let announced: RedisConnectionMachine.Action =
                 switch place {
                 case .connecting: .announce(generation: 1)
                 case .stopped: .close
@@ -69,7 +69,7 @@ import Testing
             #expect(machine.timerFired() == (place == .waiting ? .connect : .none), "\(place)")
 
             machine = self.machine(place)
-            let stopped: LinkMachine.Action =
+            let stopped: RedisConnectionMachine.Action =
                 switch place {
                 case .connected: .close
                 case .waiting: .cancelTimer
@@ -83,7 +83,7 @@ import Testing
 
     @Test func aStormOfResetsIsNoBusyLoop() {
         var generator = SeededGenerator(seed: 7)
-        var machine = LinkMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
+        var machine = RedisConnectionMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
         var now = time(0)
         var pauses: [TimeAmount] = []
         #expect(machine.started() == .connect)
@@ -105,7 +105,7 @@ import Testing
 
     @Test func aConnectionThatStoodBeginsAgainFromTheShortestPause() {
         var generator = SeededGenerator(seed: 3)
-        var machine = LinkMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
+        var machine = RedisConnectionMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
         _ = machine.started()
         for _ in 0..<10 {
             _ = machine.connectFailed(using: &generator)
