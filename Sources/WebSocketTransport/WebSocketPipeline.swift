@@ -20,3 +20,33 @@ package enum WebSocketPipeline {
         try pipeline.addHandler(WebSocketHandler(role: role, limits: limits, heartbeat: heartbeat))
     }
 }
+
+/// What the handlers behind ``WebSocketHandler`` may ask of it, as an outbound user event.
+package enum WebSocketCommand: Hashable, Sendable {
+    /// Send a close frame and close the connection once the peer has answered, at the latest after
+    /// `WebSocketLimits.closeTimeout`. A code that may not stand in a frame goes out as 1011.
+    case close(code: UInt16)
+    /// Deliver no more messages, and read nothing more, until ``resume``. From inside the delivery of a message it holds for
+    /// the very next one.
+    case hold
+    /// Go on after ``hold``.
+    case resume
+}
+
+/// What ``WebSocketHandler`` tells the handlers behind it, as an inbound user event.
+package enum WebSocketEvent: Hashable, Sendable {
+    /// No more messages come and none can be sent. Comes exactly once, before `channelInactive`.
+    ///
+    /// `code` is that of the close frame that decided it, the peer's or ours; nil when there was none.
+    case closed(code: UInt16?, reason: WebSocketClosing)
+}
+
+/// Why a message was not sent.
+package enum WebSocketWriteError: Error, Hashable, Sendable {
+    /// The connection is closing or closed.
+    case closed
+    /// The message is longer than `WebSocketLimits.messageLength`.
+    case messageTooLong
+    /// The peer does not read, and too much waits for it already; the connection is being closed with 1008.
+    case slowReader
+}

@@ -30,3 +30,11 @@ package enum TLSServerName: Hashable, Sendable, CustomStringConvertible {
         }
     }
 }
+
+/// Whose signature on a server's certificate is good enough.
+package enum TLSTrust: Hashable, Sendable {
+    /// The authorities the operating system trusts.
+    case system
+    /// Only the authorities in the PEM file at this path.
+    case file(String)
+}

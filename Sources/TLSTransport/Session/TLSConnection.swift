@@ -229,3 +229,29 @@ package final class TLSConnection {
         )
     }
 }
+
+/// What is read out of the certificate of the other side, once the handshake has checked it.
+enum PeerCertificate {
+    /// The DNS names of its subjectAltName, as they are written there: no more than `TLSDefaults.peerNames` of them.
+    ///
+    /// A session that was resumed has the names of the handshake it began with.
+    static func names(of ssl: OpaquePointer) -> [String] {
+        guard let certificate = unsafe SSL_get0_peer_certificate(ssl) else { return [] }
+        return unsafe AlternativeNames.dns(of: certificate, limit: TLSDefaults.peerNames)
+    }
+}
+
+/// What a handshake agreed on.
+package struct TLSHandshakeSummary: Hashable, Sendable {
+    /// The protocol version as OpenSSL writes it: `TLSv1.2` or `TLSv1.3`.
+    package let version: String
+    /// The cipher suite as OpenSSL writes it, such as `TLS_AES_128_GCM_SHA256`.
+    package let cipher: String
+    /// The application protocol ALPN chose, or nil if it was not used.
+    package let applicationProtocol: String?
+    /// Whether an earlier session was resumed, without certificates.
+    package let isResumed: Bool
+    /// The DNS names of the other side's certificate, checked by then; empty when it has shown none. At most
+    /// `TLSDefaults.peerNames`.
+    package let peerNames: [String]
+}

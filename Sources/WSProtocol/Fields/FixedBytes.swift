@@ -90,3 +90,11 @@ package typealias ExchangeKey = FixedBytes<ExchangeKeyKind>
 package typealias LoginSignature = FixedBytes<SignatureKind>
 package typealias TransferID = FixedBytes<TransferKind>
 package typealias Token = FixedBytes<TokenKind>
+
+/// Which half of a transfer a token opens.
+package enum TransferRole: String, Codable, Hashable, Sendable, CaseIterable {
+    /// The sender's half: `PUT` or `POST /upload`.
+    case upload
+    /// The receiver's half: `GET /download`.
+    case download
+}

@@ -63,3 +63,8 @@ package enum MessageCodec {
         }
     }
 }
+
+/// The keys that say which message an object is and which request it belongs to.
+enum TypeKey: String, CodingKey {
+    case type, id
+}

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// What came from a clipboard, a variable or a file: with blanks and line ends around it that nobody meant.
 package enum Pasted {
     /// `text` without white space, line ends and invisible marks around it: for codes, names, addresses, times and sizes, none of
@@ -23,5 +25,17 @@ package enum Pasted {
     /// White space, a byte order mark, and the marks that web pages put between words.
     private static func isBlank(_ scalar: Unicode.Scalar) -> Bool {
         scalar.properties.isWhitespace || ["\u{FEFF}", "\u{200B}", "\u{2060}"].contains(scalar)
+    }
+}
+
+/// A path that begins with `~`: only a shell makes a home of that, and only at the beginning of a word, so not in `--output=~/x`, in a
+/// variable that was quoted, or in a configuration file.
+package enum UnexpandedHome {
+    /// What to say about `path`, which `name` gave; nil when it begins otherwise, or is really there.
+    package static func mistake(_ path: String, of name: String) -> String? {
+        guard path == "~" || path.hasPrefix("~/"), unsafe access(path, F_OK) != 0 else { return nil }
+        return
+            "\(name): there is no \"\(path)\" here, and ~ means the home only where a shell reads it, at the beginning of a word: "
+            + "write out the home, or $HOME/ in a shell"
     }
 }
