@@ -72,8 +72,14 @@ class Contestant:
     def _render(self, template, **values):
         with open(os.path.join(PEERS, template), encoding="utf-8") as file:
             text = file.read()
-        values.update(PORT=self.port, CERT=self.certificates.certificate, KEY=self.certificates.key,
-                      BOTH=self.certificates.both, CA=self.certificates.ca, DIR=self.directory)
+        values.update(
+            PORT=self.port,
+            CERT=self.certificates.certificate,
+            KEY=self.certificates.key,
+            BOTH=self.certificates.both,
+            CA=self.certificates.ca,
+            DIR=self.directory,
+        )
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
         path = os.path.join(self.directory, template.removesuffix(".in"))
@@ -163,11 +169,27 @@ class Relay(Contestant):
         self.library = first(r"(OpenSSL \S+)", output("openssl", "version"))
         state = os.path.join(self.directory, "state")
         os.mkdir(state, 0o700)
-        self._launch(processes, (
-            self.program, "serve", "--listen", f"127.0.0.1:{self.port}", "--state-dir", state,
-            "--tls-cert", self.certificates.certificate, "--tls-key", self.certificates.key,
-            "--registration", "open", "--log-level", "warning", "--metrics-listen", "off",
-        ))
+        self._launch(
+            processes,
+            (
+                self.program,
+                "serve",
+                "--listen",
+                f"127.0.0.1:{self.port}",
+                "--state-dir",
+                state,
+                "--tls-cert",
+                self.certificates.certificate,
+                "--tls-key",
+                self.certificates.key,
+                "--registration",
+                "open",
+                "--log-level",
+                "warning",
+                "--metrics-listen",
+                "off",
+            ),
+        )
         people = (Identity(self.directory, "alice"), Identity(self.directory, "bob"))
         self.sessions = tuple(Session(self.port, self.certificates.ca, person) for person in people)
         self.sessions[1].send("presence", receiving=True)

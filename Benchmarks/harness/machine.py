@@ -40,6 +40,10 @@ def aes_gigabytes_per_second():
 def description(library, speeds):
     """The machine as a value that becomes JSON; `speeds` are those of AES before each round."""
     return {
-        "processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(), "library": library,
-        "congestion_control": congestion_control(), "aes_128_gcm_gb_per_second": [round(speed, 2) for speed in speeds],
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "library": library,
+        "congestion_control": congestion_control(),
+        "aes_128_gcm_gb_per_second": [round(speed, 2) for speed in speeds],
     }

@@ -31,14 +31,33 @@ def stream(contestant, load, count, processes, flip=None):
     halves = contestant.halves(count)
     before = cpu_seconds(contestant.process.pid)
     if halves.sink_listens:
-        command = (load, "sink", "--listen", str(halves.sink_port), "--bytes", str(count),
-                   "--cert", certificates.certificate, "--key", certificates.key)
+        command = (
+            load,
+            "sink",
+            "--listen",
+            str(halves.sink_port),
+            "--bytes",
+            str(count),
+            "--cert",
+            certificates.certificate,
+            "--key",
+            certificates.key,
+        )
         sink = launch(processes, command, None, flip is not None)
         if sink.stdout.readline().strip() != "listening":
             raise Failure(f"{contestant.name}: the sink could not listen")
     else:
-        command = (load, "sink", "--connect", str(halves.sink_port), "--bytes", str(count),
-                   "--ca", certificates.ca, "--request")
+        command = (
+            load,
+            "sink",
+            "--connect",
+            str(halves.sink_port),
+            "--bytes",
+            str(count),
+            "--ca",
+            certificates.ca,
+            "--request",
+        )
         sink = launch(processes, command, halves.sink_head, flip is not None)
     command = [load, "source", "--connect", str(halves.source_port), "--bytes", str(count), "--ca", certificates.ca]
     if flip is not None:
@@ -113,8 +132,10 @@ def rounds(contestants, load, count, number, processes, tell):
         for contestant in contestants[shift:] + contestants[:shift]:
             sample = stream(contestant, load, count, processes)
             samples[contestant.name].append(sample)
-            tell(f"round {index + 1}/{number}  {contestant.name:8}  {sample.cpu_per_gb:5.2f} CPU s/GB  "
-                 f"{sample.megabytes_per_second:6.0f} MB/s")
+            tell(
+                f"round {index + 1}/{number}  {contestant.name:8}  {sample.cpu_per_gb:5.2f} CPU s/GB  "
+                f"{sample.megabytes_per_second:6.0f} MB/s"
+            )
     memory = {contestant.name: peak_memory(contestant.process.pid) for contestant in contestants}
     return samples, memory, speeds
 

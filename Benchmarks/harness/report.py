@@ -17,25 +17,38 @@ def build(contestants, samples, memory, speeds, count):
     for contestant in contestants:
         taken = samples[contestant.name]
         costs = [sample.cpu_per_gb for sample in taken]
-        rows.append({
-            "name": contestant.name,
-            "version": contestant.version,
-            "library": contestant.library,
-            "cpu_seconds_per_gb": round(statistics.median(costs), 4),
-            "lowest": round(min(costs), 4),
-            "highest": round(max(costs), 4),
-            "all": [round(cost, 4) for cost in costs],
-            "megabytes_per_second": round(median(taken, "megabytes_per_second"), 1),
-            "load_tools_cpu_seconds_per_gb": round(median(taken, "ends_cpu_per_gb"), 4),
-            "peak_memory_bytes": memory[contestant.name],
-        })
+        rows.append(
+            {
+                "name": contestant.name,
+                "version": contestant.version,
+                "library": contestant.library,
+                "cpu_seconds_per_gb": round(statistics.median(costs), 4),
+                "lowest": round(min(costs), 4),
+                "highest": round(max(costs), 4),
+                "all": [round(cost, 4) for cost in costs],
+                "megabytes_per_second": round(median(taken, "megabytes_per_second"), 1),
+                "load_tools_cpu_seconds_per_gb": round(median(taken, "ends_cpu_per_gb"), 4),
+                "peak_memory_bytes": memory[contestant.name],
+            }
+        )
     costs = {row["name"]: row["cpu_seconds_per_gb"] for row in rows}
     ratios, marks = {}, []
     if "relay" in costs:
-        ratios = {f"relay/{name}": round(costs["relay"] / cost, 3)
-                  for name, cost in costs.items() if name != "relay" and cost > 0}
-        marks = [{"ratio": f"relay/{name}", "at_most": limit, "measured": ratios[f"relay/{name}"],
-                  "passed": ratios[f"relay/{name}"] <= limit} for name, limit in MARKS if f"relay/{name}" in ratios]
+        ratios = {
+            f"relay/{name}": round(costs["relay"] / cost, 3)
+            for name, cost in costs.items()
+            if name != "relay" and cost > 0
+        }
+        marks = [
+            {
+                "ratio": f"relay/{name}",
+                "at_most": limit,
+                "measured": ratios[f"relay/{name}"],
+                "passed": ratios[f"relay/{name}"] <= limit,
+            }
+            for name, limit in MARKS
+            if f"relay/{name}" in ratios
+        ]
     return {
         "bytes": count,
         "rounds": len(next(iter(samples.values()))),
@@ -63,7 +76,8 @@ def markdown(result):
         lines.append(
             f"| {row['name']} | {row['version']} | {row['library']} | {row['cpu_seconds_per_gb']:.3f} "
             f"| {row['lowest']:.2f} to {row['highest']:.2f} | {row['megabytes_per_second']:.0f} "
-            f"| {row['peak_memory_bytes'] / 1048576:.0f} MiB |")
+            f"| {row['peak_memory_bytes'] / 1048576:.0f} MiB |"
+        )
     if result["ratios"]:
         lines += ["", "| ratio | measured | mark | |", "| --- | ---: | ---: | --- |"]
         verdicts = {mark["ratio"]: mark for mark in result["marks"]}
@@ -80,12 +94,15 @@ def table(result):
     for row in result["relays"]:
         lines.append(
             f"{row['name']:10}{row['cpu_seconds_per_gb']:>10.3f}{row['lowest']:>9.3f}{row['highest']:>9.3f}"
-            f"{row['megabytes_per_second']:>8.0f}{row['peak_memory_bytes'] / 1048576:>6.0f} MiB   {row['library']}")
+            f"{row['megabytes_per_second']:>8.0f}{row['peak_memory_bytes'] / 1048576:>6.0f} MiB   {row['library']}"
+        )
     lines += ["", conditions(result["machine"])]
     marks = {mark["ratio"]: mark for mark in result["marks"]}
     for ratio, value in result["ratios"].items():
         mark = marks.get(ratio)
-        lines.append(f"{ratio:16}{value:6.2f}" + (f"   mark <= {mark['at_most']:.2f}   {verdict_of(mark)}" if mark else ""))
+        lines.append(
+            f"{ratio:16}{value:6.2f}" + (f"   mark <= {mark['at_most']:.2f}   {verdict_of(mark)}" if mark else "")
+        )
     if not result["ratios"]:
         lines.append("No ratios: they need relay-server and another relay in one run.")
     return "\n".join(lines)
@@ -107,4 +124,3 @@ def write(result, path):
     text = json.dumps(result, indent=2) + "\n" if path.endswith(".json") else markdown(result)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
-

@@ -116,7 +116,13 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
                 until(lambda: refused(t.nodes) > 0, 10, "the wrong certificate is counted", step=0.1)
         # What is nonsense is passed over.
         for value in ("", "evil", "\0" * 100, "x" * 100_000, '{"incarnation":', "evil " * 9):
-            for key in (f"relay:receiving:{bob}:n2", "relay:node:other", "relay:epoch", "relay:waiting:x:n1", "relay:nodes:"):
+            for key in (
+                f"relay:receiving:{bob}:n2",
+                "relay:node:other",
+                "relay:epoch",
+                "relay:waiting:x:n1",
+                "relay:nodes:",
+            ):
                 t.redis("SET", key, value, "PX", 3_000)
         # Not even the epoch was to be trusted; who is new has to wait until that is settled.
         until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)

@@ -80,9 +80,7 @@ def test_success_with_other_content(clock, who):
     for name in ("received", "delivered", "stored"):
         history.add("x", name, file="report", sha256=B if name == who else A)
     history.add("test", "ended", file="report", status=0)
-    assert found(rules.success_means_equal_content, history) == [
-        f"report was {who} with other content than was sent"
-    ]
+    assert found(rules.success_means_equal_content, history) == [f"report was {who} with other content than was sent"]
 
 
 def test_a_file_from_nowhere(good):
@@ -108,7 +106,9 @@ def test_a_transfer_that_is_stuck(good):
     assert found(rules.every_transfer_ends, good) == ["film never ended"]
 
 
-@pytest.mark.parametrize("last, stuck", [("progress", 1), ("offered", 1), ("failed", 0), ("interrupted", 0), ("withdrawn", 0)])
+@pytest.mark.parametrize(
+    "last, stuck", [("progress", 1), ("offered", 1), ("failed", 0), ("interrupted", 0), ("withdrawn", 0)]
+)
 def test_a_receiver_that_is_stuck(good, last, stuck):
     for event in ("offered", last):
         good.line("carol", '{"event":"%s","name":"film","transfer":"t","direction":"receive"}' % event)
@@ -164,7 +164,8 @@ def test_a_route_that_outlives_its_owner(good, clock):
     for _ in range(2):
         good.add("redis", "routes", routes=[stale, ("relay:token:x", "n1", "i1")])
     assert found(rules.no_route_outlives_its_owner, good) == [
-        "relay:receiving:bob:n1 is there 16.0 s after the end of n1", "relay:token:x is there 16.0 s after the end of n1"
+        "relay:receiving:bob:n1 is there 16.0 s after the end of n1",
+        "relay:token:x is there 16.0 s after the end of n1",
     ]
 
 
@@ -185,7 +186,9 @@ def test_a_node_nobody_looked_at(good):
 
 def test_lines_of_clients_become_events():
     history = History()
-    history.follow("bob", io.BytesIO(b'{"event":"ready","name":"bob"}\nwhat?\n[1]\n{"event":"x","at":1,"who":2}\n')).join(5)
+    history.follow(
+        "bob", io.BytesIO(b'{"event":"ready","name":"bob"}\nwhat?\n[1]\n{"event":"x","at":1,"who":2}\n')
+    ).join(5)
     assert [event["event"] for event in history.events()] == ["ready", "garbled", "garbled", "x"]
     assert history.events("ready")[0]["file"] == "bob" and history.events("x")[0]["who"] == "bob"
 

@@ -29,7 +29,11 @@ class Machines(Nodes):
         self.network = network
         places = {name: network.host(name) for name in NAMES}
         super().__init__(
-            binaries, folder, NAMES, hosts=[address for address, _ in places.values()], redis_host=network.here,
+            binaries,
+            folder,
+            NAMES,
+            hosts=[address for address, _ in places.values()],
+            redis_host=network.here,
             reserve=lambda: next(ports),
         )
         self.redis = self.start_redis()
@@ -57,9 +61,7 @@ def across(pair, timeout=TOLD):
     return refused_code(lambda: offer.start(timeout))
 
 
-@pytest.mark.parametrize(
-    "both", [True, pytest.param(False, marks=pytest.mark.long)], ids=["both ways", "one way"]
-)
+@pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.long)], ids=["both ways", "one way"])
 def test_the_link_between_two_nodes_is_cut(trial, both):
     one, other, third = trial.nodes
     with Pair(one, receiver=other, timeout=40) as cut, Pair(one, receiver=third) as around, Pair(other) as local:

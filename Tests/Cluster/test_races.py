@@ -84,7 +84,9 @@ def test_a_download_token_is_good_once(trial):
             assert status is None
             upload = pair.connect(one)
             token = offer.start().token
-            upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {token}", "Content-Length: 4", body=b"body"))
+            upload.send(
+                raw.request("PUT", "/upload", f"Authorization: Bearer {token}", "Content-Length: 4", body=b"body")
+            )
             head = winner.head()
             t.history.add("winner", "claimed", token=digest_of(start.token), status=head.status)
             assert head.status == 200

@@ -127,9 +127,7 @@ def test_a_receiver_that_leaves_is_reported(one):
 def test_an_early_refusal_can_be_read_in_the_middle_of_an_upload(one):
     for expect in ((), ("Expect: 100-continue",)):
         with raw.Connection(one.address, one.ca, timeout=20) as upload:
-            upload.send(
-                raw.request("PUT", f"/upload?token={'A' * 43}", "Content-Length: 20000000", *expect)
-            )
+            upload.send(raw.request("PUT", f"/upload?token={'A' * 43}", "Content-Length: 20000000", *expect))
             if not expect:
                 upload.send(b"x" * 3_000_000)
             first = upload.answer(method="PUT", interim=True)

@@ -182,9 +182,7 @@ class Shaker:
         self._thread.join(10)
 
 
-@pytest.mark.parametrize(
-    "which", ["kill_subscriptions", pytest.param("kill_commands", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("which", ["kill_subscriptions", pytest.param("kill_commands", marks=pytest.mark.long)])
 def test_connections_to_redis_are_closed_in_a_loop(trial, which):
     with trial() as t:
         t.traffic.receiver("bob")

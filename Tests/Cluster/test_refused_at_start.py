@@ -53,7 +53,11 @@ def test_an_authority_that_is_not_the_certificates(nodes, tmp_path):
 def test_the_files_of_another_cluster(nodes, redis, tmp_path):
     """They agree with each other, so only the nodes that are there can show that they are wrong."""
     other = certificates.made(tmp_path / "other", nodes=("n1",)).folder
-    files = {"cluster_ca": other / "ca.pem", "cluster_cert": other / "node-n1.pem", "cluster_key": other / "node-n1.key"}
+    files = {
+        "cluster_ca": other / "ca.pem",
+        "cluster_cert": other / "node-n1.pem",
+        "cluster_key": other / "node-n1.key",
+    }
     there = nodes.start("n2")
     until(lambda: redis.incarnation("n2"), 10, "the other one is announced")
     refused(nodes, str(other / "ca.pem"), "n2", "--cluster-ca", **files)
@@ -78,8 +82,13 @@ def test_a_cluster_without_certificates(nodes, setting):
 
 
 def test_a_certificate_of_another_node(nodes):
-    refused(nodes, "n1", "node-n2.pem", cluster_cert=nodes.certs.folder / "node-n2.pem",
-            cluster_key=nodes.certs.folder / "node-n2.key")
+    refused(
+        nodes,
+        "n1",
+        "node-n2.pem",
+        cluster_cert=nodes.certs.folder / "node-n2.pem",
+        cluster_key=nodes.certs.folder / "node-n2.key",
+    )
 
 
 def test_the_wrong_password_of_redis(nodes, redis):

@@ -16,10 +16,22 @@ def ask(node, ca, *arguments):
     """A request by `openssl s_client`; what it says."""
     done = subprocess.run(
         [
-            "openssl", "s_client", "-connect", f"127.0.0.1:{node.port}", "-CAfile", ca, "-verify_return_error",
-            "-alpn", "http/1.1", "-ign_eof", *map(str, arguments),
+            "openssl",
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{node.port}",
+            "-CAfile",
+            ca,
+            "-verify_return_error",
+            "-alpn",
+            "http/1.1",
+            "-ign_eof",
+            *map(str, arguments),
         ],
-        input=b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n", capture_output=True, timeout=20, check=False,
+        input=b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n",
+        capture_output=True,
+        timeout=20,
+        check=False,
     )
     said = done.stdout.decode("utf-8", "replace")
     assert "HTTP/1.1 200" in said and "Verify return code: 0" in said, said + done.stderr.decode("utf-8", "replace")
@@ -50,11 +62,14 @@ def test_a_session_goes_on_after_its_node_was_restarted(cluster, tmp_path):
     one, other = made.members()
     kept = tmp_path / "session.pem"
     until(
-        lambda: ask(one, made.ca, "-sess_out", kept) and "Reused, TLS" in ask(other, made.ca, "-sess_in", kept), 15,
+        lambda: ask(one, made.ca, "-sess_out", kept) and "Reused, TLS" in ask(other, made.ca, "-sess_in", kept),
+        15,
         "keys are shared",
     )
     one.restart()
-    until(lambda: "Reused, TLS" in ask(one, made.ca, "-sess_in", kept), 15, "the new process has the keys of the old one")
+    until(
+        lambda: "Reused, TLS" in ask(one, made.ca, "-sess_in", kept), 15, "the new process has the keys of the old one"
+    )
 
 
 # In a server's first message of TLS 1.3 (RFC 8446, sections 4.1.3 and 4.2.11): which of the client's sessions goes on.

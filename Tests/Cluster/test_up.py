@@ -53,7 +53,10 @@ def test_the_command_sees_everything_it_was_promised(cluster):
         assert os.readlink(f"/proc/{pid}/exe").endswith("/relay-server")
     where = subprocess.run(
         ["sh", "-c", "command -v relay-server; command -v relay-client; command -v cluster-restart"],
-        env=seen, text=True, capture_output=True, check=True,
+        env=seen,
+        text=True,
+        capture_output=True,
+        check=True,
     )
     assert len(where.stdout.split()) == 3
     invited = subprocess.run(["relay-server", "invite", "alice"], env=seen, text=True, capture_output=True, check=True)
@@ -75,7 +78,7 @@ def test_the_command_sees_everything_it_was_promised(cluster):
 
 @pytest.mark.parametrize(
     "command, status",
-    [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("cat; test -n \"$RELAY_SERVER\"", 0)],
+    [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ('cat; test -n "$RELAY_SERVER"', 0)],
 )
 def test_the_exit_status_is_the_commands(binaries, tmp_path, command, status):
     up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", command).expect(status, 60)
@@ -130,7 +133,9 @@ def test_a_part_that_cannot_start_is_named_with_its_last_words(binaries, tmp_pat
 def test_nginx_without_its_stream_module_is_said_so(binaries, tmp_path):
     fake = tmp_path / "bin"
     fake.mkdir()
-    (fake / "nginx").write_text('#!/bin/sh\necho "configure arguments: --with-stream=dynamic --modules-path=$PWD/none" >&2\n')
+    (fake / "nginx").write_text(
+        '#!/bin/sh\necho "configure arguments: --with-stream=dynamic --modules-path=$PWD/none" >&2\n'
+    )
     (fake / "nginx").chmod(0o755)
     path = {"PATH": f"{fake}:{os.environ['PATH']}"}
     process = up(binaries, tmp_path / "c", "--balancer", "nginx", "--", "true", env=path).expect(69, 60)
@@ -153,8 +158,17 @@ def test_nothing_is_left_after_a_signal(cluster, number):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_what_the_command_left_behind_goes_too(binaries, tmp_path, number):
-    process = up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", ORPHANS + "echo ready; cat; wait",
-                 stdin=subprocess.PIPE)
+    process = up(
+        binaries,
+        tmp_path / "c",
+        "--nodes",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        ORPHANS + "echo ready; cat; wait",
+        stdin=subprocess.PIPE,
+    )
     process.wait_for("ready", 60)
     tree = until(
         lambda: (found := Tree(process.pid)) and len(found.named("tail")) == 3 and found, 10, "three that stay behind"
@@ -166,8 +180,17 @@ def test_what_the_command_left_behind_goes_too(binaries, tmp_path, number):
 
 
 def test_orphans_of_a_command_that_ended_go_too(binaries, tmp_path):
-    process = up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", ORPHANS + "echo ready; read line",
-                 stdin=subprocess.PIPE)
+    process = up(
+        binaries,
+        tmp_path / "c",
+        "--nodes",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        ORPHANS + "echo ready; read line",
+        stdin=subprocess.PIPE,
+    )
     process.wait_for("ready", 60)
     tree = until(
         lambda: (found := Tree(process.pid)) and len(found.named("tail")) == 3 and found, 10, "three that stay behind"
@@ -246,7 +269,10 @@ def test_without_a_command_it_stays_up_and_says_how_to_use_it(binaries, tmp_path
     done = subprocess.run(
         ["sh", "-c", printed + 'relay-server status && test -n "$RELAY_SERVER"'],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-        text=True, capture_output=True, timeout=20, check=False,
+        text=True,
+        capture_output=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode == 0, done
     tree = Tree(process.pid)

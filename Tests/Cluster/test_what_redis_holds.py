@@ -88,5 +88,8 @@ def test_a_route_to_a_token_goes_when_it_is_used(three):
         pair.sender.cancel(offer.transfer)
         pair.whole()
         until(
-            lambda: not redis.keys("relay:token:*"), 5, lambda: f"no token is left: {redis.keys('relay:token:*')}", step=0.1
+            lambda: not redis.keys("relay:token:*"),
+            5,
+            lambda: f"no token is left: {redis.keys('relay:token:*')}",
+            step=0.1,
         )

@@ -66,7 +66,11 @@ def test_the_examples_are_a_session(own_relay):
     """From the challenge to `delivered`, `decline` and `cancel`, in the order of the page."""
     relay = own_relay(registration="invite")
     alice, bob = Reader(relay, "alice").enters(), Reader(relay, "bob").enters()
-    name, upload, download = bob.session.identity.name, example("start", role="upload"), example("start", role="download")
+    name, upload, download = (
+        bob.session.identity.name,
+        example("start", role="upload"),
+        example("start", role="download"),
+    )
     with alice.session, bob.session:
         bob.says("presence", "ok")
         peer = alice.says("lookup", "peer", name=name)
@@ -180,7 +184,9 @@ def test_ids_need_not_be_unique(relay):
             assert (failed["id"], failed["code"]) == ("same", "declined")
 
 
-@pytest.mark.parametrize("broken", [b"5\r\nhello, world\r\n0\r\n\r\n", b"zz\r\n"], ids=["a chunk's end", "a chunk's length"])
+@pytest.mark.parametrize(
+    "broken", [b"5\r\nhello, world\r\n0\r\n\r\n", b"zz\r\n"], ids=["a chunk's end", "a chunk's length"]
+)
 def test_a_body_that_is_not_what_its_framing_says_is_reported_as_that(relay, broken):
     with Pair(relay) as pair:
         offer, download, upload = pair.flowing()

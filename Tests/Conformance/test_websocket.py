@@ -12,6 +12,7 @@ from harness.control import BINARY, CLOSE, PING, PONG, TEXT, Socket, frame
 from harness.relay import unique
 from harness.waiting import background, until
 
+
 @pytest.fixture
 def control(relay):
     """A logged-in control connection."""

@@ -462,7 +462,10 @@ def test_usage(relay, tmp_path, arguments):
         (["receive", "--output", "-", "--exec", "true"], ["--exec", "--output"]),
         (["receive", "--output=~/x"], ["~", "shell"]),
         (["help", "nosuch"], ["unknown command"]),
-        (["login", "https://a.example", "--name", "alice", "--server", "https://b.example"], ["a.example", "b.example"]),
+        (
+            ["login", "https://a.example", "--name", "alice", "--server", "https://b.example"],
+            ["a.example", "b.example"],
+        ),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else None,
 )

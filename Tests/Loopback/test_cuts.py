@@ -74,7 +74,9 @@ def test_the_sender_is_killed_when_half_is_through(people):
     # Standard input does not come a second time: that is the end, and the receiver knows it at once.
     receiving.expect(69, 5)
     os.close(write)
-    assert bob.received() == [] and "was cut" in receiving.err() and "begins again" not in receiving.err(), receiving.tail()
+    assert bob.received() == [] and "was cut" in receiving.err() and "begins again" not in receiving.err(), (
+        receiving.tail()
+    )
 
 
 def test_a_killed_receiver_is_waited_for_and_served_when_it_is_back(people, large):
@@ -84,8 +86,11 @@ def test_a_killed_receiver_is_waited_for_and_served_when_it_is_back(people, larg
     sending = alice.send(bob, "--no-wait", large / "film.mkv")
     until(lambda: content.largest(bob.inbox) >= 20_000_000, 30, "a part of the file")
     receiving.signal(signal.SIGKILL)
-    sending.wait_for(rf'"film.mkv": the connection of {bob.name} was cut; sending again as soon as {bob.name} is back '
-                     r"\(until --timeout, 10 min\)", 5)
+    sending.wait_for(
+        rf'"film.mkv": the connection of {bob.name} was cut; sending again as soon as {bob.name} is back '
+        r"\(until --timeout, 10 min\)",
+        5,
+    )
     sending.wait_for(f"{bob.name} is not receiving now; waiting", 5)
     receiving = bob.receive(ready=False)
     sending.expect(0, 60)
@@ -100,7 +105,9 @@ def test_a_receiver_that_stays_away_ends_the_sender_at_its_timeout(people, large
     sending, receiving = halfway(alice, bob, large, send=("--timeout", "2s"))
     receiving.signal(signal.SIGKILL)
     sending.expect(75, 20)
-    assert f"{bob.name} did not come back in time; try again, or with a longer --timeout" in sending.err(), sending.tail()
+    assert f"{bob.name} did not come back in time; try again, or with a longer --timeout" in sending.err(), (
+        sending.tail()
+    )
 
 
 def test_the_receiver_is_killed_when_half_is_through(people):

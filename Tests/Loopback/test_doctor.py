@@ -81,7 +81,11 @@ def test_the_proxy_wants_credentials(alice):
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", REFUSED), (b"HTTP/1.1 502 No\r\n\r\n", UNREACHABLE), (b"", UNREACHABLE)],
+    [
+        (b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", REFUSED),
+        (b"HTTP/1.1 502 No\r\n\r\n", UNREACHABLE),
+        (b"", UNREACHABLE),
+    ],
     ids=["403", "502", "nothing"],
 )
 def test_the_proxy_refuses_the_tunnel(alice, answer, status):
@@ -140,7 +144,9 @@ def test_a_relay_that_does_not_know_the_key(alice, own_relay):
     assert_fails(alice.run("doctor", "--server", stranger.url), REFUSED, "login", DIRECT, alice.name)
     process = alice.run("doctor", "--json", "--server", stranger.url).expect(REFUSED, 15)
     lines = [json.loads(line) for line in process.out().splitlines()]
-    assert [(line["step"], line["ok"]) for line in lines] == [(step, step != "login") for step in DIRECT], process.tail()
+    assert [(line["step"], line["ok"]) for line in lines] == [(step, step != "login") for step in DIRECT], (
+        process.tail()
+    )
 
 
 def test_silence_is_blamed_on_its_step(alice, certs):

@@ -169,7 +169,10 @@ def test_a_run_that_crashed_is_one_failure(tmp_path, left):
     (tmp_path / "steps").write_text("swift test\t1\npytest\t0\n")
     done = subprocess.run(
         [sys.executable, REPOSITORY / "scripts/testing/tally.py", tmp_path, REPOSITORY / "Tests/skips.txt"],
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode == 1 and done.stdout.endswith("\n1 passed, 1 failed\n"), done
     assert "unit-swift-testing.xml" in done.stdout

@@ -76,9 +76,15 @@ def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
         path.write_bytes(b"x")
     receiving = carol.receive(once=False)
     sending = alice.send(f"{bob.name},{carol.name}", "--json", "--timeout", "3s", *paths).expect(75, 20)
-    seen = [(event["event"], event["peer"]) for name in ("delivered", "waiting", "failed") for event in events(sending, name)]
+    seen = [
+        (event["event"], event["peer"])
+        for name in ("delivered", "waiting", "failed")
+        for event in events(sending, name)
+    ]
     # He is waited for once, and not before everybody who is there has everything.
-    assert seen == [("delivered", carol.name)] * 3 + [("waiting", bob.name)] + [("failed", bob.name)] * 3, sending.tail()
+    assert seen == [("delivered", carol.name)] * 3 + [("waiting", bob.name)] + [("failed", bob.name)] * 3, (
+        sending.tail()
+    )
     lines = [json.loads(line)["event"] for line in sending.out().splitlines()]
     assert lines.index("waiting") > max(at for at, name in enumerate(lines) if name == "delivered"), sending.tail()
     assert {event["message"] for event in events(sending, "failed")} == {

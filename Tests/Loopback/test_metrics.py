@@ -69,7 +69,9 @@ def test_what_the_listener_answers(own_relay):
         assert metrics.ask(port, path)[0] == 404
     status, head, _ = metrics.ask(port, "/metrics", "POST")
     assert status == 405 and "\r\nAllow: GET, HEAD" in head
-    assert metrics.ask(port, "", request=b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")[0] == 400
+    assert (
+        metrics.ask(port, "", request=b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")[0] == 400
+    )
     assert metrics.ask(port, "", request=b"\x16\x03\x01\x02\x00 nonsense\r\n\r\n")[0] == 400
     # Nothing of it is there for the relay's own clients.
     with raw.Connection(relay.address, relay.ca) as connection:

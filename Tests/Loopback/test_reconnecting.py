@@ -251,6 +251,7 @@ def test_the_same_offer_again_makes_no_second_file(relay, people):
     attempt = protocol.b64(os.urandom(16))
     manifest = {"v": 0, "name": "report.pdf", "size": len(body), "attempt": attempt}
     with relay.session("alice") as alice, relay.session("mallory") as mallory:
+
         def whole(session):
             offer = session.offer(bob.name, protocol.pack(**manifest))
             protocol.upload(relay, offer.start(), records.encode([body]), length=records.length(len(body)))

@@ -166,7 +166,9 @@ def silent(relay, count, crowd):
     port = metrics.port_of(relay)
     before = metrics.scrape(port)["relay_connections"]
     made = [
-        crowd.enter_context(socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + n // STRANGERS}", 0)))
+        crowd.enter_context(
+            socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + n // STRANGERS}", 0))
+        )
         for n in range(count)
     ]
     until(lambda: metrics.scrape(port)["relay_connections"] >= before + count, 10, "all are accepted")
@@ -192,11 +194,15 @@ def test_memory_comes_back_after_a_wave(own_relay, many_descriptors):
         for connection in silent(relay, 1500, crowd):
             # A handshake that has begun costs what a silent connection does not.
             connection.sendall(b"\x16\x03\x01")
-        until(lambda: relay.resident() > 2 * baseline, 10, lambda: f"{relay.resident() / baseline:.2f} times is no wave")
+        until(
+            lambda: relay.resident() > 2 * baseline, 10, lambda: f"{relay.resident() / baseline:.2f} times is no wave"
+        )
         highest = relay.resident()
     until(
         lambda: relay.resident() <= 1.5 * baseline,
         120,
-        lambda: f"{[each // content.MiB for each in (baseline, highest, relay.resident())]} MiB before, at most, and now",
+        lambda: (
+            f"{[each // content.MiB for each in (baseline, highest, relay.resident())]} MiB before, at most, and now"
+        ),
         step=0.25,
     )

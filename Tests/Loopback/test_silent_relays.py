@@ -32,7 +32,9 @@ def test_send_tries_a_few_times(fake, alice, tmp_path, ending):
     sending = alice.send("bob", "--server", relay.url, tmp_path / "file").expect(0, AT_ONCE)
     assert relay.content == b"content" and sending.err().count("reconnecting: ") == 1, sending.tail()
     relay.endings = [ending] * 10
-    sending = alice.send("bob", "--timeout", "1m", "--server", relay.url, tmp_path / "file").expect(UNREACHABLE, AT_ONCE)
+    sending = alice.send("bob", "--timeout", "1m", "--server", relay.url, tmp_path / "file").expect(
+        UNREACHABLE, AT_ONCE
+    )
     assert f"the connection to {relay.url} was lost" in sending.err().splitlines()[-1], sending.tail()
     assert len(relay.endings) == 6, "it may be no relay at all"
 

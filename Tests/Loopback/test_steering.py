@@ -104,7 +104,8 @@ def test_what_the_receiver_said_is_final(fake, alice, tmp_path, code, status):
 
 
 @pytest.mark.parametrize(
-    "answer", [(502, "receiver_gone"), (504, "stalled"), (504, "expired"), (403, "token_refused"), (500, "internal_error")]
+    "answer",
+    [(502, "receiver_gone"), (504, "stalled"), (504, "expired"), (403, "token_refused"), (500, "internal_error")],
 )
 def test_what_only_the_network_ended_is_offered_again(fake, alice, tmp_path, answer):
     relay = fake(answers=[(*answer, None)])

@@ -56,7 +56,9 @@ def test_a_senders_progress_is_one_line_redrawn(relay, people, tmp_path):
     percents = [int(each) for each in re.findall(r"(\d{1,3}) ?%", drawn)]
     assert len(set(percents)) >= 3 and percents == sorted(percents) and max(percents) <= 100, percents
     assert "/s" in drawn, "no rate"
-    states = [drawn.find(each) for each in (f"waiting for {bob.identity.name}  film.mkv", "sending  film.mkv  [", "verifying")]
+    states = [
+        drawn.find(each) for each in (f"waiting for {bob.identity.name}  film.mkv", "sending  film.mkv  [", "verifying")
+    ]
     assert -1 not in states and states == sorted(states), states
     for piece in re.split(r"[\r\n]", drawn):
         assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 80, f"wider than the terminal: {piece!r}"

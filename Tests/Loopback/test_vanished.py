@@ -44,7 +44,9 @@ class Half(Pair):
         self.offered, self.download, start = self.parked()
         self.source = self.place if side == "sender" else None
         self.upload = self.connect()
-        self.upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", f"Content-Length: {SIZE}"))
+        self.upload.send(
+            raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", f"Content-Length: {SIZE}")
+        )
         self.upload.send(bytes(FIRST))
         assert self.download.head().status == 200
         wait_for_bytes(self.download, FIRST)

@@ -19,8 +19,12 @@ class Baseline:
 
     def _add(self, node, moment):
         self._history.add(
-            "test", "usage", node=f"{node.name} ({node.pid})", moment=moment,
-            descriptors=node.descriptors(), resident=node.resident(),
+            "test",
+            "usage",
+            node=f"{node.name} ({node.pid})",
+            moment=moment,
+            descriptors=node.descriptors(),
+            resident=node.resident(),
         )
 
     def compare(self, timeout=30):

@@ -32,8 +32,9 @@ class FakeRelay:
 
     host = Listener.host
 
-    def __init__(self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=(), ring=None,
-                 endings=(), expires=30):
+    def __init__(
+        self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=(), ring=None, endings=(), expires=30
+    ):
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
         self.busy, self._isGone, self.unheard = busy, False, list(unheard)
         self.ring, self.heard, self.endings, self.expires = ring, [], list(endings), expires
@@ -93,7 +94,9 @@ class FakeRelay:
 
     def _upload(self, channel, head, port):
         head, _, body = head.partition(b"\r\n\r\n")
-        fields = {name.lower(): value.strip() for name, _, value in (each.partition(b":") for each in head.split(b"\r\n"))}
+        fields = {
+            name.lower(): value.strip() for name, _, value in (each.partition(b":") for each in head.split(b"\r\n"))
+        }
         self.uploads.append((port, fields[b"authorization"].decode().removeprefix("Bearer ")))
         if self.answers:
             status, code, after = self.answers.pop(0)
@@ -113,12 +116,18 @@ class FakeRelay:
             content.append(decoder.feed(piece))
         decoder.close()
         self.content = b"".join(content)
-        channel.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
+        channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         until(lambda: self._session, 10, "a control connection")
         channel_of_control, protocol, offer = self._session
         digest = decoder.sha256.hexdigest()
-        self._say(channel_of_control, protocol, type="delivered", id=offer["id"], transfer=offer["transfer"],
-                  payload=pack(v=0, size=len(self.content), sha256=digest))
+        self._say(
+            channel_of_control,
+            protocol,
+            type="delivered",
+            id=offer["id"],
+            transfer=offer["transfer"],
+            payload=pack(v=0, size=len(self.content), sha256=digest),
+        )
 
     def _say(self, channel, protocol, **message):
         with self._lock:
@@ -185,11 +194,30 @@ class FakeRelay:
             self._session = (channel, protocol, message)
             transfer = message["transfer"]
             self._say(channel, protocol, type="offered", id=id, transfer=transfer, state="ringing")
-            self._say(channel, protocol, type="start", id=id, transfer=transfer, role="upload", token=self.token,
-                      expires=self.expires, url=self.url_of_start or "/upload", payload=pack(v=0, offset=0))
+            self._say(
+                channel,
+                protocol,
+                type="start",
+                id=id,
+                transfer=transfer,
+                role="upload",
+                token=self.token,
+                expires=self.expires,
+                url=self.url_of_start or "/upload",
+                payload=pack(v=0, offset=0),
+            )
         else:
             self._say(channel, protocol, type="ok", id=id)
             if message["type"] == "presence" and self.ring:
                 key, transfer = b64(b"k" * 32), b64(os.urandom(16))
-                self._say(channel, protocol, type="ring", id="r9", transfer=transfer, key=key, exchangeKey=key,
-                          payload=self.ring, **{"from": "zoe"})
+                self._say(
+                    channel,
+                    protocol,
+                    type="ring",
+                    id="r9",
+                    transfer=transfer,
+                    key=key,
+                    exchangeKey=key,
+                    payload=self.ring,
+                    **{"from": "zoe"},
+                )

@@ -70,7 +70,11 @@ def every_transfer_ends(history):
 
 def both_sides_agree(history):
     """A sender's "delivered" is one file stored, once; a file stored without it has a sender that says it cannot know."""
-    received, delivered, stored = _by_file(history, "received"), _by_file(history, "delivered"), _by_file(history, "stored")
+    received, delivered, stored = (
+        _by_file(history, "received"),
+        _by_file(history, "delivered"),
+        _by_file(history, "stored"),
+    )
     for end in history.events("ended"):
         file, status = end["file"], end["status"]
         said, got = len(delivered.get(file, [])), len(received.get(file, []))

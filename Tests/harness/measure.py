@@ -30,7 +30,9 @@ def connections(pid):
     with open(f"/proc/{pid}/net/tcp") as file:
         for line in file.readlines()[1:]:
             fields = line.split()
-            sockets[f"socket:[{fields[9]}]"] = f"{_port(fields[1])} -> {_port(fields[2])} {_STATES.get(fields[3], fields[3])}"
+            sockets[f"socket:[{fields[9]}]"] = (
+                f"{_port(fields[1])} -> {_port(fields[2])} {_STATES.get(fields[3], fields[3])}"
+            )
     found = []
     for entry in os.listdir(f"/proc/{pid}/fd"):
         try:
@@ -71,7 +73,14 @@ def unread(pid, local, remote):
     return 0
 
 
-_STATES = {"01": "established", "04": "FIN-WAIT-1", "05": "FIN-WAIT-2", "08": "CLOSE-WAIT", "09": "LAST-ACK", "0A": "listens"}
+_STATES = {
+    "01": "established",
+    "04": "FIN-WAIT-1",
+    "05": "FIN-WAIT-2",
+    "08": "CLOSE-WAIT",
+    "09": "LAST-ACK",
+    "0A": "listens",
+}
 
 
 def _port(address):

@@ -58,8 +58,11 @@ class Network:
         outside = os.readlink("/proc/thread-self/ns/net")
         # It holds the namespace, and ends with its standard input.
         holder = Process(
-            ["unshare", "--net", "cat"], env=clean_environment(self.folder), folder=self.folder / "logs",
-            stdin=subprocess.PIPE, name=f"host-{name}",
+            ["unshare", "--net", "cat"],
+            env=clean_environment(self.folder),
+            folder=self.folder / "logs",
+            stdin=subprocess.PIPE,
+            name=f"host-{name}",
         )
         until(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != outside, 10, "the host has a network of its own")
         prefix = ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
@@ -120,7 +123,11 @@ class Network:
 def run(*command):
     """One command, which has to succeed."""
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=15, check=False,
+        command,
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
         env={"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
     )
     assert done.returncode == 0, (command, done.stderr)

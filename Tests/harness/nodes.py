@@ -72,7 +72,9 @@ class Nodes:
             f'save ""\nappendonly no\ndir {self.folder}/redis\n'
         )
         self.redis_process = Process(
-            [redis_server(), "-"], env=clean_environment(self.folder), folder=self.folder / "logs",
+            [redis_server(), "-"],
+            env=clean_environment(self.folder),
+            folder=self.folder / "logs",
             stdin=subprocess.PIPE,
         )
         self.redis_process.stdin.write(settings.encode())

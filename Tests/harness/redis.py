@@ -245,6 +245,7 @@ class Scanner:
 
 def wait_until_gone(redis, node, incarnation, timeout=17):
     """Waits until no route names that incarnation, as rule 11 of the fault table has it."""
+
     def left():
         return [key for key, owner, of in redis.routes() if (owner, of) == (node, incarnation)]
 

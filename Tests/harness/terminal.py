@@ -17,7 +17,8 @@ class Terminal:
 
     #: What the command line begins with if this is to be the process's own terminal, whose Ctrl-C it hears.
     own = (
-        sys.executable, "-c",
+        sys.executable,
+        "-c",
         "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
     )
 

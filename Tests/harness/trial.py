@@ -93,7 +93,10 @@ class Trial:
         """Waits until a client has said this, at most `limit` seconds after the fault."""
         since = fault["at"]
         self.history.wait_for(
-            event, max(0.1, since + limit - self.history.now()), who=who, where=lambda each: since < each["at"] < since + limit
+            event,
+            max(0.1, since + limit - self.history.now()),
+            who=who,
+            where=lambda each: since < each["at"] < since + limit,
         )
 
     def claim(self, who, connection, start, method, *fields):

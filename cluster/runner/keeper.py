@@ -164,18 +164,23 @@ class Keeper:
         }
         given = {name: os.environ[name] for name in NODE_VARIABLES if name in os.environ}
         # All clients are on this machine, and have one address.
-        environment = self._plain_environment() | {"RELAY_ADDRESS_LIMIT": "off"} | given | {
-            # Redis's password is not for the command line; the rest keeps it company.
-            "RELAY_REDIS": self.redis_url,
-            "RELAY_NODE_ID": id,
-            "RELAY_NODE_LISTEN": str(self.link_ports[id]),
-            "RELAY_NODE_ADVERTISE": str(self.link_ports[id]),
-            "RELAY_CLUSTER_CA": str(self.certs / "ca.pem"),
-            "RELAY_CLUSTER_CERT": str(self.certs / f"node-{id}.pem"),
-            "RELAY_CLUSTER_KEY": str(self.certs / f"node-{id}.key"),
-            "RELAY_CLUSTER_SECRET": str(self.folder / "cluster.secret"),
-            "RELAY_METRICS_LISTEN": str(self.metrics_ports[id]),
-        }
+        environment = (
+            self._plain_environment()
+            | {"RELAY_ADDRESS_LIMIT": "off"}
+            | given
+            | {
+                # Redis's password is not for the command line; the rest keeps it company.
+                "RELAY_REDIS": self.redis_url,
+                "RELAY_NODE_ID": id,
+                "RELAY_NODE_LISTEN": str(self.link_ports[id]),
+                "RELAY_NODE_ADVERTISE": str(self.link_ports[id]),
+                "RELAY_CLUSTER_CA": str(self.certs / "ca.pem"),
+                "RELAY_CLUSTER_CERT": str(self.certs / f"node-{id}.pem"),
+                "RELAY_CLUSTER_KEY": str(self.certs / f"node-{id}.key"),
+                "RELAY_CLUSTER_SECRET": str(self.folder / "cluster.secret"),
+                "RELAY_METRICS_LISTEN": str(self.metrics_ports[id]),
+            }
+        )
         arguments = [self.binaries / "relay-server", "serve", *(str(word) for flag in flags.items() for word in flag)]
 
         def answers():
@@ -253,9 +258,7 @@ class Keeper:
                 os.setpgid(0, self.group)
 
         try:
-            self.command = subprocess.Popen(
-                self.options.command, env=os.environ | self.variables(), preexec_fn=prepare
-            )
+            self.command = subprocess.Popen(self.options.command, env=os.environ | self.variables(), preexec_fn=prepare)
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             raise system.Failure(f"cannot run {self.options.command[0]}: {error.strerror}", status) from None

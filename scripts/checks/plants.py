@@ -17,8 +17,11 @@ def long_function(lines):
 
 def secret(kind):
     """Something that looks like a secret, put together here so that this file holds none."""
-    return {"key": "-----BEGIN PRIVATE " + "KEY-----\n", "token": "Bearer " + "A1b2" * 11 + "\n",
-            "url": "redis" + "://relay:" + "hunter2hunter2" + "@redis.example:6379\n"}[kind]
+    return {
+        "key": "-----BEGIN PRIVATE " + "KEY-----\n",
+        "token": "Bearer " + "A1b2" * 11 + "\n",
+        "url": "redis" + "://relay:" + "hunter2hunter2" + "@redis.example:6379\n",
+    }[kind]
 
 
 UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
@@ -27,7 +30,7 @@ UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {
 PLANTS = (
     ("format", SERVER + ".swift", swift("let  planted = 1")),
     ("format", SERVER + ".swift", swift("/// Planted.\nfunc planted(_ text: String?) -> String { text! }")),
-    ("format", SERVER + ".swift", swift("let planted = \"" + "x" * 120 + "\"")),
+    ("format", SERVER + ".swift", swift('let planted = "' + "x" * 120 + '"')),
     ("imports", "Sources/WSProtocol/Planted.swift", swift("import NIOPosix")),
     ("imports", "Sources/WSProtocol/Planted.swift", swift("package import FoundationEssentials")),
     ("imports", SERVER + ".swift", swift("private import COpenSSL")),
@@ -38,7 +41,11 @@ PLANTS = (
     ("imports", "Sources/RedisTransport/Planted.swift", swift("package import CHiredis")),
     ("imports", "Sources/RedisTransport/Planted.swift", swift("private import COpenSSL")),
     ("declared", SERVER + ".swift", swift("import NIOTLS")),
-    ("declared", "Package.swift", swift('let package = Package(targets: [\n.target(name: "WSProtocol", dependencies: ["Planted"]),\n])')),
+    (
+        "declared",
+        "Package.swift",
+        swift('let package = Package(targets: [\n.target(name: "WSProtocol", dependencies: ["Planted"]),\n])'),
+    ),
     ("declared", "Tests/RelayServerTests/Planted.swift", swift("import NIOTLS")),
     ("tls-calls", SERVER + ".swift", swift("let planted = SSL_read(session, buffer, 1)")),
     ("sizes", SERVER + ".swift", swift("let planted = 1\n" * 420)),
@@ -46,12 +53,12 @@ PLANTS = (
     ("sizes", "Tests/WSProtocolTests/PlantedTests.swift", swift("let planted = 1\n" * 810)),
     ("forbidden", SERVER + ".swift", swift("let planted = try! work()")),
     ("forbidden", SERVER + ".swift", swift("let planted = thing as! Int")),
-    ("forbidden", SERVER + ".swift", swift("func planted() { fatalError(\"no\") }")),
+    ("forbidden", SERVER + ".swift", swift('func planted() { fatalError("no") }')),
     ("forbidden", SERVER + ".swift", swift("func planted() { preconditionFailure() }")),
     ("forbidden", SERVER + ".swift", swift("nonisolated(unsafe) var planted = 1")),
     ("forbidden", SERVER + ".swift", swift("func planted() async throws { try await Task.sleep(for: .seconds(1)) }")),
     ("forbidden", CLIENT + ".swift", swift("let planted = try JSONDecoder().decode(Int.self, from: text)")),
-    ("forbidden", SERVER + ".swift", swift("func planted() { print(\"here\") }")),
+    ("forbidden", SERVER + ".swift", swift('func planted() { print("here") }')),
     ("forbidden", "Tests/WSProtocolTests/PlantedTests.swift", swift("func planted() { usleep(1) }")),
     ("unchecked", SERVER + ".swift", swift("final class Planted: @unchecked Sendable {}")),
     ("unchecked", SERVER + ".swift", swift("enum Planted {\n" + "".join(UNCHECKED.format(i) for i in range(4)) + "}")),
@@ -60,11 +67,15 @@ PLANTS = (
     ("machines", SERVER + "Machine.swift", swift("func planted() { switch 1 { default: break } }")),
     ("machines", SERVER + "Machine.swift", swift("let planted = NIODeadline.now()")),
     ("machines", SERVER + "Machine.swift", swift("var planted: EventLoopPromise<Void>")),
-    ("machines", "Sources/WSProtocol/Planted.swift", swift("var state = 1\nfunc planted() { switch 1 { default: break } }")),
-    ("environment", SERVER + ".swift", swift("let planted = ProcessInfo.processInfo.environment[\"HOME\"]")),
-    ("environment", CLIENT + ".swift", swift("let planted = getenv(\"HOME\")")),
-    ("logs", SERVER + ".swift", swift("func planted() { logger.info(\"gone: \\(name)\") }")),
-    ("logs", SERVER + ".swift", swift("func planted() { context.log.error(\n    \"gone: \\(name)\") }")),
+    (
+        "machines",
+        "Sources/WSProtocol/Planted.swift",
+        swift("var state = 1\nfunc planted() { switch 1 { default: break } }"),
+    ),
+    ("environment", SERVER + ".swift", swift('let planted = ProcessInfo.processInfo.environment["HOME"]')),
+    ("environment", CLIENT + ".swift", swift('let planted = getenv("HOME")')),
+    ("logs", SERVER + ".swift", swift('func planted() { logger.info("gone: \\(name)") }')),
+    ("logs", SERVER + ".swift", swift('func planted() { context.log.error(\n    "gone: \\(name)") }')),
     ("logs", SERVER + ".swift", swift("func planted() { log.debug(message) }")),
     ("times", SERVER + ".swift", swift("let planted = now + .seconds(30)")),
     ("times", CLIENT + ".swift", swift("let planted = TimeAmount.minutes(1)")),
@@ -85,7 +96,14 @@ PLANTS = (
     ("folders", "Sources/RelayServer/Utils/Planted.swift", swift("let planted = 1")),
     ("shell", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\nif true; then\n"),
     ("python", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted(:\n"),
-    ("python", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n" + "    pass\n" * 61),
+    (
+        "python",
+        "scripts/checks/planted.py",
+        "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n" + "    pass\n" * 61,
+    ),
+    ("python-format", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\nplanted  = 1\n"),
+    ("python-format", "cluster/up", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\nplanted = '1'\n"),
+    ("python-format", "Tests/requirements.txt", "# SPDX-License-Identifier: Apache-2.0\nruff==0.0.1\n"),
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),
     ("links", "docs/architecture.md", "`Transfer/Planted`\n"),

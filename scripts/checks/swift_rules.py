@@ -13,13 +13,25 @@ MAXIMUM_TEST_LINES = 800
 MAXIMUM_FUNCTION_LINES = 60
 MAXIMUM_UNCHECKED = 3
 
-IMPORT = re.compile(r"^[ \t]*((?:@\w+(?:\([^)]*\))?[ \t]+)*)(?:(\w+)[ \t]+)?import[ \t]+(?:(?:struct|class|enum|func|var|let|"
-                    r"protocol|typealias)[ \t]+)?(\w+)", re.MULTILINE)
+IMPORT = re.compile(
+    r"^[ \t]*((?:@\w+(?:\([^)]*\))?[ \t]+)*)(?:(\w+)[ \t]+)?import[ \t]+(?:(?:struct|class|enum|func|var|let|"
+    r"protocol|typealias)[ \t]+)?(\w+)",
+    re.MULTILINE,
+)
 TLS_CALL = re.compile(r"\bSSL_(?:read|write|do_handshake|shutdown)(?:_ex)?\s*\(")
 LOG_CALL = re.compile(r"\b\w*[lL]og(?:ger)?\s*\.\s*(?:trace|debug|info|notice|warning|error|critical)\s*\(\s*")
 
 # What comes with Swift.
-SYSTEM_MODULES = {"Foundation", "FoundationEssentials", "Glibc", "Synchronization", "Testing", "Dispatch", "Musl", "Darwin"}
+SYSTEM_MODULES = {
+    "Foundation",
+    "FoundationEssentials",
+    "Glibc",
+    "Synchronization",
+    "Testing",
+    "Dispatch",
+    "Musl",
+    "Darwin",
+}
 
 # Construct, and where it is allowed all the same.
 FORBIDDEN = (
@@ -49,12 +61,22 @@ def formatting(tree):
         yield "", 0, "there is no swift on the PATH"
         return
     paths = [path for path in tree.paths if path.endswith(".swift")]
-    result = subprocess.run((swift, "format", "lint", "--strict", "--parallel", *paths),
-                            cwd=tree.root, capture_output=True, text=True, check=False, timeout=300)
+    result = subprocess.run(
+        (swift, "format", "lint", "--strict", "--parallel", *paths),
+        cwd=tree.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     for line in result.stderr.splitlines():
         match = re.match(r"(.*?):(\d+):\d+: \w+: (.*)", line)
         if match:
-            yield os.path.relpath(os.path.join(tree.root, match.group(1)), tree.root), int(match.group(2)), match.group(3)
+            yield (
+                os.path.relpath(os.path.join(tree.root, match.group(1)), tree.root),
+                int(match.group(2)),
+                match.group(3),
+            )
     if result.returncode != 0 and not result.stderr.strip():
         yield "", 0, f"swift format ended with status {result.returncode}"
 
@@ -91,7 +113,9 @@ def import_problem(path, access, module):
 
 def declarations(manifest):
     """What each target of a Package.swift declares as its dependencies."""
-    starts = [match.start() for match in re.finditer(r"\.(?:target|executableTarget|testTarget)\(", manifest)] + [len(manifest)]
+    starts = [match.start() for match in re.finditer(r"\.(?:target|executableTarget|testTarget)\(", manifest)] + [
+        len(manifest)
+    ]
     declared = {}
     for start, end in zip(starts, starts[1:]):
         target = manifest[start:end]
@@ -167,35 +191,59 @@ def unchecked(tree):
 
 def access(tree):
     """Nothing is public: what crosses targets is `package`."""
-    yield from found(tree, tree.swift("Sources/"), r"\b(?:public|open)\s+(?:[a-z()]+\s+)*(?:class|struct|enum|actor|protocol|func|var|"
-                     r"let|init|extension|typealias|subscript|import)\b", "use package access")
+    yield from found(
+        tree,
+        tree.swift("Sources/"),
+        r"\b(?:public|open)\s+(?:[a-z()]+\s+)*(?:class|struct|enum|actor|protocol|func|var|"
+        r"let|init|extension|typealias|subscript|import)\b",
+        "use package access",
+    )
 
 
 def machine_paths(tree):
     """Files of state machines: named so, or in WSProtocol with a `var state`; with their Type+Feature.swift files."""
     sources = tree.swift("Sources/")
-    bases = {path.removesuffix(".swift") for path in sources if path.endswith("Machine.swift") or (
-        path.startswith("Sources/WSProtocol/") and re.search(r"\bvar\s+state\b", tree.code(path)))}
-    return [path for path in sources if path.removesuffix(".swift").partition("+")[0] in {
-        base.partition("+")[0] for base in bases} and "/Messages/" not in path]
+    bases = {
+        path.removesuffix(".swift")
+        for path in sources
+        if path.endswith("Machine.swift")
+        or (path.startswith("Sources/WSProtocol/") and re.search(r"\bvar\s+state\b", tree.code(path)))
+    }
+    return [
+        path
+        for path in sources
+        if path.removesuffix(".swift").partition("+")[0] in {base.partition("+")[0] for base in bases}
+        and "/Messages/" not in path
+    ]
 
 
 def machines(tree):
     """State machines are pure values: every state is spelled out, time is an argument, nothing is promised."""
     paths = machine_paths(tree)
     yield from found(tree, paths, r"\bdefault\s*:", "no default: over states and events")
-    yield from found(tree, paths, r"\b(?:ChannelHandlerContext|EventLoopPromise|EventLoopFuture|CheckedContinuation|Channel)\b",
-                     "a state machine holds values only")
-    yield from found(tree, paths, r"\.now\s*\(|\bDate\s*\(|\bContinuousClock\b|\bSuspendingClock\b", "time is an argument")
+    yield from found(
+        tree,
+        paths,
+        r"\b(?:ChannelHandlerContext|EventLoopPromise|EventLoopFuture|CheckedContinuation|Channel)\b",
+        "a state machine holds values only",
+    )
+    yield from found(
+        tree, paths, r"\.now\s*\(|\bDate\s*\(|\bContinuousClock\b|\bSuspendingClock\b", "time is an argument"
+    )
     yield from found(tree, paths, r"static\s+func\s*==", "actions are equatable without hand-written code")
     yield from found(tree, paths, r"@discardableResult", "a result of a state machine is never dropped")
 
 
 def environment(tree):
     """Environment variables are read in the configuration files alone."""
-    paths = [path for path in tree.swift("Sources/")
-             if not re.search(r"/Configuration/|/[^/]*(?:Configuration|Environment)[^/]*\.swift$", path)]
-    yield from found(tree, paths, r"\b(?:ProcessInfo|getenv|secure_getenv)\b", "the environment is read in configuration files only")
+    paths = [
+        path
+        for path in tree.swift("Sources/")
+        if not re.search(r"/Configuration/|/[^/]*(?:Configuration|Environment)[^/]*\.swift$", path)
+    ]
+    yield from found(
+        tree, paths, r"\b(?:ProcessInfo|getenv|secure_getenv)\b", "the environment is read in configuration files only"
+    )
 
 
 def logs(tree):
@@ -203,7 +251,7 @@ def logs(tree):
     for path in tree.swift("Sources/"):
         text = tree.uncommented(path)
         for match in LOG_CALL.finditer(text):
-            literal = re.match(r'"(?:[^"\\\n]|\\.)*"', text[match.end():])
+            literal = re.match(r'"(?:[^"\\\n]|\\.)*"', text[match.end() :])
             if literal is None and text.startswith(")", match.end()):
                 continue
             if literal is None or "\\(" in literal.group(0):
@@ -213,14 +261,23 @@ def logs(tree):
 def times(tree):
     """How long anything takes stands in a Defaults.swift, with its reason; 1 is a unit."""
     paths = [path for path in tree.swift("Sources/") if not re.search(r"/Defaults(?:\+\w+)?\.swift$", path)]
-    yield from found(tree, paths, r"(?<!\w)\.(?:(?:milli|micro)?seconds|minutes|hours)\(\s*(?!1\s*\))\d|"
-                     r"\bTimeAmount\.(?!nanoseconds)\w+\(\s*\d", "a time belongs into the target's Defaults.swift")
+    yield from found(
+        tree,
+        paths,
+        r"(?<!\w)\.(?:(?:milli|micro)?seconds|minutes|hours)\(\s*(?!1\s*\))\d|"
+        r"\bTimeAmount\.(?!nanoseconds)\w+\(\s*\d",
+        "a time belongs into the target's Defaults.swift",
+    )
 
 
 def waiting(tree):
     """No concurrency runtime on the byte path."""
-    yield from found(tree, tree.swift("Sources/WSProtocol/", "Sources/TLSTransport/"), r"\b(?:async|await|Task)\b",
-                     "async has no place here")
+    yield from found(
+        tree,
+        tree.swift("Sources/WSProtocol/", "Sources/TLSTransport/"),
+        r"\b(?:async|await|Task)\b",
+        "async has no place here",
+    )
 
 
 def circles(tree):
@@ -237,8 +294,11 @@ def circles(tree):
 
 def folder_uses(tree, target):
     """For each folder of a target, the folders whose types it names, with the first place of each: (name, path, line)."""
-    declaration = re.compile(r"^(?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|nonisolated)[ \t]+)*"
-                             r"(?:struct|class|enum|actor|protocol|typealias)[ \t]+(\w+)", re.MULTILINE)
+    declaration = re.compile(
+        r"^(?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|nonisolated)[ \t]+)*"
+        r"(?:struct|class|enum|actor|protocol|typealias)[ \t]+(\w+)",
+        re.MULTILINE,
+    )
     paths = [path for path in tree.swift(f"Sources/{target}/") if path.count("/") > 2]
     homes = {name: path.split("/")[2] for path in paths for name in declaration.findall(tree.code(path))}
     uses = {path.split("/")[2]: {} for path in paths}
@@ -265,8 +325,11 @@ def reachable(uses, folder):
 
 def documented(tree):
     """Each type that is not private says what it is."""
-    declaration = re.compile(r"^[ \t]*((?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|private|fileprivate|nonisolated)"
-                             r"[ \t]+)*)(?:struct|class|enum|actor|protocol)[ \t]+(?!func\b|var\b|let\b)(\w+)", re.MULTILINE)
+    declaration = re.compile(
+        r"^[ \t]*((?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|private|fileprivate|nonisolated)"
+        r"[ \t]+)*)(?:struct|class|enum|actor|protocol)[ \t]+(?!func\b|var\b|let\b)(\w+)",
+        re.MULTILINE,
+    )
     for path in tree.swift("Sources/"):
         code, lines = tree.code(path), tree.text(path).splitlines()
         for match in declaration.finditer(code):

@@ -12,8 +12,11 @@ class Tree:
     def __init__(self, root):
         self.root = root
         self.tracked = self._git("ls-files", "-z", "--cached")
-        self.paths = sorted(path for path in set(self.tracked) | set(self._git(
-            "ls-files", "-z", "--others", "--exclude-standard")) if os.path.isfile(os.path.join(root, path)))
+        self.paths = sorted(
+            path
+            for path in set(self.tracked) | set(self._git("ls-files", "-z", "--others", "--exclude-standard"))
+            if os.path.isfile(os.path.join(root, path))
+        )
         self._texts = {}
 
     def _git(self, *arguments):
@@ -64,17 +67,17 @@ def blank(text, strings):
         match = OPENING.search(text, position)
         if match is None:
             return "".join(out) + text[position:]
-        out.append(text[position:match.start()])
+        out.append(text[position : match.start()])
         token = match.group(0)
         if token.startswith("//"):
             end = match.end()
             out.append(" " * len(token))
         elif token == "/*":
             end = comment_end(text, match.end())
-            out.append(spaces(text[match.start():end]))
+            out.append(spaces(text[match.start() : end]))
         else:
             end = string_end(text, match.end(), match.group(1), match.group(2))
-            inside = text[match.start():end]
+            inside = text[match.start() : end]
             out.append('"' + spaces(inside[1:-1]) + '"' if strings and len(inside) > 1 else inside)
         position = end
 

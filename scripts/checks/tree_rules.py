@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules for everything else in the repository. Each rule takes a Tree and yields (path, line, problem)."""
 
-import ast
 import os
 import re
 import shutil
@@ -11,15 +10,19 @@ from .tree import line_of
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 MAXIMUM_TRACKED_BYTES = 1_000_000
-MAXIMUM_SCRIPT_FUNCTION_LINES = 60
 # Spelled in two parts, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b")
 SECRETS = (
     ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE " r"KEY-----")),
     ("an access key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")),
     ("a bearer token", re.compile(r"Bearer\s+[A-Za-z0-9_-]{40,}")),
-    ("a password in a URL", re.compile(r"\b(?:rediss?|https?)://[^\s/:@<>\[\]{}$]+:(?!password@|secret@|PASSWORD@)[^\s/:@<>\[\]{}$]{6,}@"
-                                        r"(?!127\.|localhost)")),
+    (
+        "a password in a URL",
+        re.compile(
+            r"\b(?:rediss?|https?)://[^\s/:@<>\[\]{}$]+:(?!password@|secret@|PASSWORD@)[^\s/:@<>\[\]{}$]{6,}@"
+            r"(?!127\.|localhost)"
+        ),
+    ),
 )
 
 
@@ -48,12 +51,15 @@ def unfinished(tree):
 
 def tracked(tree):
     """Nothing that is made, and nothing secret, is in the repository."""
-    made = re.compile(r"(?:^|/)(?:\.build[^/]*|\.venv[^/]*|__pycache__|out)/|(?:^|/)Package\.resolved$|\.(?:pem|key|p12|pyc|o|rdb|aof|log)$")
+    made = re.compile(
+        r"(?:^|/)(?:\.build[^/]*|\.venv[^/]*|__pycache__|out)/|(?:^|/)Package\.resolved$|\.(?:pem|key|p12|pyc|o|rdb|aof|log)$"
+    )
     for path in tree.tracked:
         if made.search(path):
             yield path, 0, "must not be tracked"
         elif os.path.isfile(os.path.join(tree.root, path)) and (
-                os.path.getsize(os.path.join(tree.root, path)) > MAXIMUM_TRACKED_BYTES):
+            os.path.getsize(os.path.join(tree.root, path)) > MAXIMUM_TRACKED_BYTES
+        ):
             yield path, 0, f"larger than {MAXIMUM_TRACKED_BYTES} bytes"
 
 
@@ -78,32 +84,23 @@ def shell(tree):
     """Shell scripts parse, and shellcheck has nothing to say."""
     paths = [path for path in tree.paths if tree.language(path) in ("bash", "sh")]
     for path in paths:
-        parsed = subprocess.run((tree.language(path), "-n", path), cwd=tree.root, capture_output=True, text=True, check=False)
+        parsed = subprocess.run(
+            (tree.language(path), "-n", path), cwd=tree.root, capture_output=True, text=True, check=False
+        )
         if parsed.returncode != 0:
             yield path, 0, parsed.stderr.strip().partition("\n")[0]
     if shutil.which("shellcheck") and paths:
-        result = subprocess.run(("shellcheck", "--external-sources", "--exclude", "SC2015", "--format", "gcc", *paths), cwd=tree.root,
-                                capture_output=True, text=True, check=False, timeout=300)
+        result = subprocess.run(
+            ("shellcheck", "--external-sources", "--exclude", "SC2015", "--format", "gcc", *paths),
+            cwd=tree.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
         for line in result.stdout.splitlines():
             path, number, _, problem = line.split(":", 3)
             yield path, int(number), problem.strip()
-
-
-def python(tree):
-    """Python files parse, and their functions are short."""
-    for path in tree.paths:
-        if tree.language(path) != "python":
-            continue
-        try:
-            module = ast.parse(tree.text(path))
-        except SyntaxError as error:
-            yield path, error.lineno or 0, f"does not parse: {error.msg}"
-            continue
-        for node in ast.walk(module):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                length = node.end_lineno - node.lineno + 1
-                if length > MAXIMUM_SCRIPT_FUNCTION_LINES:
-                    yield path, node.lineno, f"a function of {length} lines, {MAXIMUM_SCRIPT_FUNCTION_LINES} at most"
 
 
 def links(tree):
@@ -112,8 +109,12 @@ def links(tree):
     for path in tree.paths:
         if not path.endswith(".md"):
             continue
-        text = re.sub(r"^```.*?^```", lambda match: re.sub(r"[^\n]", " ", match.group(0)), tree.text(path),
-                      flags=re.DOTALL | re.MULTILINE)
+        text = re.sub(
+            r"^```.*?^```",
+            lambda match: re.sub(r"[^\n]", " ", match.group(0)),
+            tree.text(path),
+            flags=re.DOTALL | re.MULTILINE,
+        )
         for match in re.finditer(r"\]\(([^)\s]+)\)", text):
             target = match.group(1).partition("#")[0]
             if not target or re.match(r"[a-z]+:", target):

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules for Python. Each rule takes a Tree and yields (path, line, problem)."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+
+MAXIMUM_FUNCTION_LINES = 60
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+REQUIREMENTS = "Tests/requirements.txt"
+INSTALL = f"`scripts/test checks` installs it, or: .build-venv/bin/pip install --requirement {REQUIREMENTS}"
+PROBLEM = re.compile(r"^([^:\n]+):(\d+):(?:\d+:)? (.*)$", re.MULTILINE)
+
+
+class MissingTool(Exception):
+    """A tool is not installed, or is not of the version that is pinned."""
+
+
+def pinned_tool(tree, name):
+    """The path of a tool: that of .build-venv, or one on the PATH, if it has the version of Tests/requirements.txt."""
+    version = re.search(rf"^{name}==(\S+)$", tree.text(REQUIREMENTS), re.MULTILINE)[1]
+    path = shutil.which(name, path=os.path.join(ROOT, ".build-venv/bin")) or shutil.which(name)
+    if path is None:
+        raise MissingTool(f"{name} {version} is not installed: {INSTALL}")
+    said = subprocess.run((path, "--version"), capture_output=True, text=True, check=False, timeout=60).stdout
+    if version not in said.split():
+        raise MissingTool(f"{path} is not version {version} but {said.strip() or 'broken'}: {INSTALL}")
+    return path
+
+
+def tool_problems(tree, name, *arguments):
+    """Runs a tool in the tree; yields a problem for each line `path:line: problem` that it prints."""
+    try:
+        tool = pinned_tool(tree, name)
+    except MissingTool as missing:
+        yield REQUIREMENTS, 0, str(missing)
+        return
+    result = subprocess.run((tool, *arguments), cwd=tree.root, capture_output=True, text=True, check=False, timeout=300)
+    problems = list(PROBLEM.finditer(result.stdout))
+    for problem in problems:
+        yield problem[1], int(problem[2]), problem[3]
+    if result.returncode != 0 and not problems:
+        yield "", 0, f"{name} ended with status {result.returncode}: {(result.stderr or result.stdout).strip()[-500:]}"
+
+
+def python_files(tree):
+    """All Python files, with a suffix or without."""
+    return [path for path in tree.paths if tree.language(path) == "python"]
+
+
+def parsed(tree):
+    """Python files parse, and their functions are short."""
+    for path in python_files(tree):
+        try:
+            module = ast.parse(tree.text(path))
+        except SyntaxError as error:
+            yield path, error.lineno or 0, f"does not parse: {error.msg}"
+            continue
+        for node in ast.walk(module):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAXIMUM_FUNCTION_LINES:
+                    yield path, node.lineno, f"a function of {length} lines, {MAXIMUM_FUNCTION_LINES} at most"
+
+
+def formatted(tree):
+    """Python is formatted by ruff, as pyproject.toml has it."""
+    yield from tool_problems(tree, "ruff", "format", "--check", "--output-format=concise", "--quiet", ".")
