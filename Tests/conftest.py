@@ -13,7 +13,6 @@ from harness import certificates, executables, processes
 from harness.fake import FakeRelay
 from harness.relay import Relay
 
-
 # A thousand connections at once are some tests' business; a shell may allow no more.
 DESCRIPTORS = 8192
 

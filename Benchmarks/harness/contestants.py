@@ -39,7 +39,7 @@ class Halves:
 
 def request(method, path, port, *fields):
     """The head of an HTTP/1.1 request that ends its connection."""
-    lines = (f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close") + fields
+    lines = (f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close", *fields)
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
@@ -228,7 +228,9 @@ def find(program, package):
 
 def output(*command):
     """Everything the command prints."""
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30).stdout
+    return subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30
+    ).stdout
 
 
 def first(pattern, text):

@@ -5,6 +5,7 @@ Needs nothing but the standard library and the openssl command, so that a measur
 """
 
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -36,7 +37,9 @@ class Identity:
 
     @staticmethod
     def _make(algorithm, path):
-        run = lambda *arguments: subprocess.run(("openssl",) + arguments, check=True, capture_output=True).stdout
+        def run(*arguments):
+            return subprocess.run(("openssl", *arguments), check=True, capture_output=True).stdout
+
         run("genpkey", "-algorithm", algorithm, "-out", path)
         # A public key of these kinds is the last 32 bytes of its DER form (RFC 8410, section 4).
         return run("pkey", "-in", path, "-pubout", "-outform", "DER")[-32:]
@@ -114,10 +117,8 @@ class Session:
 
     def close(self):
         """Cuts the connection."""
-        try:
+        with contextlib.suppress(OSError):
             self.stream.raw.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def send(self, kind, **fields):
         """Sends one message; returns its id."""
@@ -161,7 +162,7 @@ class Session:
     def _login(self, identity):
         nonce = self.expect("challenge")["nonce"]
         exchange_key = encode(identity.exchange_key)
-        signed = "\n".join(("relay.v1 register", self.host, identity.name, nonce, exchange_key))
+        signed = f"relay.v1 register\n{self.host}\n{identity.name}\n{nonce}\n{exchange_key}"
         credentials = {
             "name": identity.name,
             "key": encode(identity.key),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes with a deadline, and what they cost."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -44,9 +45,11 @@ def wait_for_tls(port, ca, process, name, seconds=20):
         if process.poll() is not None:
             raise Failure(f"{name} ended at once with status {process.returncode}; its output is above")
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=2) as raw:
-                with context.wrap_socket(raw, server_hostname="127.0.0.1"):
-                    return
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=2) as raw,
+                context.wrap_socket(raw, server_hostname="127.0.0.1"),
+            ):
+                return
         except OSError as error:
             if time.monotonic() > deadline:
                 raise Failure(f"{name} does not answer on 127.0.0.1:{port} within {seconds} s: {error}") from error
@@ -55,10 +58,8 @@ def wait_for_tls(port, ca, process, name, seconds=20):
 
 def process_poll(process, seconds):
     """Waits at most `seconds` for the process to end."""
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
 
 
 def family(pid):
@@ -131,10 +132,8 @@ class Processes:
         """Ends the process and whatever it started: SIGTERM, and SIGKILL after 5 s."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if process.poll() is None:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
-                except ProcessLookupError:
-                    pass
                 process_poll(process, 5)
         if process in self.running:
             self.running.remove(process)

@@ -67,17 +67,17 @@ def markdown(result):
         f"One stream of {result['bytes'] / 1e9:.2f} GB, {result['rounds']} interleaved rounds, {result['protocol']}.",
         f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['library']}. "
         + conditions(machine),
-        "CPU seconds (user and system, all processes of the relay) per GB of 10^9 bytes; content compared byte by byte.",
+        "CPU seconds (user and system, all processes of the relay) per GB of 10^9 bytes; content compared.",
         "",
         "| relay | version | TLS library | CPU s/GB, median | lowest to highest | MB/s | peak memory |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for row in result["relays"]:
-        lines.append(
-            f"| {row['name']} | {row['version']} | {row['library']} | {row['cpu_seconds_per_gb']:.3f} "
-            f"| {row['lowest']:.2f} to {row['highest']:.2f} | {row['megabytes_per_second']:.0f} "
-            f"| {row['peak_memory_bytes'] / 1048576:.0f} MiB |"
-        )
+    lines.extend(
+        f"| {row['name']} | {row['version']} | {row['library']} | {row['cpu_seconds_per_gb']:.3f} "
+        f"| {row['lowest']:.2f} to {row['highest']:.2f} | {row['megabytes_per_second']:.0f} "
+        f"| {row['peak_memory_bytes'] / 1048576:.0f} MiB |"
+        for row in result["relays"]
+    )
     if result["ratios"]:
         lines += ["", "| ratio | measured | mark | |", "| --- | ---: | ---: | --- |"]
         verdicts = {mark["ratio"]: mark for mark in result["marks"]}
@@ -91,11 +91,11 @@ def markdown(result):
 def table(result):
     """The result for a terminal."""
     lines = ["", f"{'relay':10}{'CPU s/GB':>10}{'lowest':>9}{'highest':>9}{'MB/s':>8}{'memory':>10}   TLS library"]
-    for row in result["relays"]:
-        lines.append(
-            f"{row['name']:10}{row['cpu_seconds_per_gb']:>10.3f}{row['lowest']:>9.3f}{row['highest']:>9.3f}"
-            f"{row['megabytes_per_second']:>8.0f}{row['peak_memory_bytes'] / 1048576:>6.0f} MiB   {row['library']}"
-        )
+    lines.extend(
+        f"{row['name']:10}{row['cpu_seconds_per_gb']:>10.3f}{row['lowest']:>9.3f}{row['highest']:>9.3f}"
+        f"{row['megabytes_per_second']:>8.0f}{row['peak_memory_bytes'] / 1048576:>6.0f} MiB   {row['library']}"
+        for row in result["relays"]
+    )
     lines += ["", conditions(result["machine"])]
     marks = {mark["ratio"]: mark for mark in result["marks"]}
     for ratio, value in result["ratios"].items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cluster/demo: two hundred files between clients on three nodes, through each balancer, at least half crossing nodes."""
+"""cluster/demo: 200 files between clients on three nodes through each balancer, at least half of them across nodes."""
 
 import re
 
@@ -10,7 +10,7 @@ from harness.executables import REPOSITORY
 
 
 @pytest.mark.parametrize(
-    "balancer, count",
+    ("balancer", "count"),
     [
         pytest.param("haproxy", 200, marks=pytest.mark.slow),
         pytest.param("nginx", 200, marks=[pytest.mark.slow, pytest.mark.long]),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis says what is not true: old routes put back, and new ones made up. Nobody acts on them, and nothing leaves.
 
-This is about where nodes look for each other. The users' registry is left out: Redis is the only place that has it, so what is written
-there is believed, as it is in the file of a single node, and whoever can write it can be anybody (SECURITY.md says so).
+The tests forge what nodes use to find each other. The users' registry is left out: Redis is its only copy, so nodes
+believe it, as a single node believes its file. Write access to it is access to every account (see SECURITY.md).
 """
 
 import json
@@ -134,7 +134,7 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
 
 
 def test_nobody_is_believed_who_is_not_of_the_cluster(three):
-    """Redis can send a node to another one's port; a certificate of the same authority is not enough, it has to be that node's."""
+    """Redis can name a wrong port: a certificate of the same authority is not enough, it must name the node."""
     home, ring, _ = three.members()
     before = refused(three.members())
     with Pair(home, receiver=ring) as pair:

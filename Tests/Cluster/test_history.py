@@ -39,8 +39,8 @@ def good(clock):
     history.add("alice", "claimed", token="t2", status=200)
     history.add("bob", "took", file="report", prefix=True)
     clock.now += 5
-    history.line("bob", '{"event":"received","name":"report","sha256":"%s","transfer":"t","direction":"receive"}' % A)
-    history.line("alice", '{"event":"delivered","name":"report","sha256":"%s"}' % A)
+    history.line("bob", f'{{"event":"received","name":"report","sha256":"{A}","transfer":"t","direction":"receive"}}')
+    history.line("alice", f'{{"event":"delivered","name":"report","sha256":"{A}"}}')
     history.add("test", "ended", file="report", status=0)
     history.add("test", "stored", file="report", sha256=A)
     history.add("bob", "leaving")
@@ -107,11 +107,11 @@ def test_a_transfer_that_is_stuck(good):
 
 
 @pytest.mark.parametrize(
-    "last, stuck", [("progress", 1), ("offered", 1), ("failed", 0), ("interrupted", 0), ("withdrawn", 0)]
+    ("last", "stuck"), [("progress", 1), ("offered", 1), ("failed", 0), ("interrupted", 0), ("withdrawn", 0)]
 )
 def test_a_receiver_that_is_stuck(good, last, stuck):
     for event in ("offered", last):
-        good.line("carol", '{"event":"%s","name":"film","transfer":"t","direction":"receive"}' % event)
+        good.line("carol", f'{{"event":"{event}","name":"film","transfer":"t","direction":"receive"}}')
     good.add("carol", "leaving")
     good.line("carol", '{"event":"failed","name":"film","transfer":"t","direction":"receive"}')
     assert found(rules.every_transfer_ends, good) == [f"film never ended: carol left at {last}"] * stuck
@@ -125,7 +125,7 @@ def test_a_transfer_that_took_too_long(good, clock):
 
 
 @pytest.mark.parametrize(
-    "status, delivered, received, on_disk, wrong",
+    ("status", "delivered", "received", "on_disk", "wrong"),
     [
         (0, 1, 1, True, 0),
         (rules.GAVE_UP, 0, 1, True, 0),

@@ -9,20 +9,20 @@ import pytest
 from harness import content, measure, protocol, raw
 from harness.cluster import Cluster, kill
 from harness.executables import REPOSITORY, clean_environment
-from harness.pairs import Pair, received, wait_for_bytes
+from harness.pairs import Pair, wait_for_bytes
 from harness.processes import Process
 from harness.processes import shared as sharing
 from harness.upstream import Upstream
 from harness.waiting import until
 
 sys.path.insert(0, str(REPOSITORY / "cluster"))
-from runner import system  # noqa: E402
-from runner.recipe import Recipe  # noqa: E402
+from runner import system
+from runner.recipe import Recipe
 
 BALANCERS = ("haproxy", "haproxy-tls", "nginx", "nginx-tls")
 CLIENT, LOGGED, BALANCER = "127.0.0.77", "127.0.0.79", "127.0.0.2"
-# What kernels hold of a body between a sender and a receiver that does not read: each of the three connections, of which two
-# are the balancer's, has a buffer at both ends. The processes hold less than the rest.
+# The most of a body that is on its way to a receiver that does not read. Each of the three connections, two of them the
+# balancer's, has a kernel buffer at both ends; the 8 MiB are more than the processes hold.
 HELD = 3 * (measure.receive_buffer() + measure.send_buffer()) + 8 * content.MiB
 CANARY = "canary-5b21d9"
 
@@ -75,10 +75,14 @@ def test_a_slow_receiver_holds_the_sender_back_and_nothing_is_stored(one):
         _, _, upload = pair.flowing(2 * HELD)
         upload.socket.settimeout(3)
         piece = b"x" * 65_536
-        with pytest.raises(TimeoutError):
+
+        def push():
             while upload.sent < 2 * HELD:
                 upload.socket.send(piece)
                 upload.sent += len(piece)
+
+        with pytest.raises(TimeoutError):
+            push()
         assert upload.sent < HELD, upload.sent
         upload.close()
 
@@ -211,7 +215,7 @@ def test_no_request_is_sent_twice(balancer, method, certs, tmp_path):
                 connection.send(raw.request(method, "/x?token=t", *body, body=b"body" if body else b""))
                 answer = connection.answer(method=method)
                 assert answer is None or answer.status >= 500, answer
-            until(lambda: len(first.requests + second.requests) >= count, 5, f"{count} requests have arrived")
+            until(lambda count=count: len(first.requests + second.requests) >= count, 5, f"{count} requests")
             assert len(first.requests + second.requests) == count
 
 

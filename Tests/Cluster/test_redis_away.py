@@ -60,7 +60,7 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
             give_back(t, how)
             # Whoever was there before has full service within five seconds.
             until(lambda: outcome(remote) is None, 5, "a transfer between two nodes", step=0.1)
-            # A name that nobody knows may be one that a node has not written again yet: new names have to wait for that.
+            # An unknown name may be one that a node has yet to write to Redis again: new names wait for that.
             until(lambda: works(home, ring), 10, "a transfer between new names", step=0.1)
             t.traffic.through(waiting)
         again = t.traffic.send("alice", "bob", 1 << 20)
@@ -69,7 +69,7 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
 
 @pytest.mark.parametrize("how", ["without memory", "a replica"])
 def test_a_fault_of_redis_is_blamed_on_nobody(trial, how):
-    """Redis answers and takes nothing: whatever is offered meanwhile is tried again, and delivered once that is over."""
+    """Redis answers but accepts no writes: clients retry their offers, and deliver them once Redis recovers."""
     begin, end = {
         "without memory": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
         "a replica": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
@@ -86,7 +86,7 @@ def test_a_fault_of_redis_is_blamed_on_nobody(trial, how):
             t.redis(*begin)
             try:
                 sending = [t.traffic.send("alice", "bob", 1 << 20, deadline=120) for _ in range(3)]
-                # The half that comes to another node than the token's cannot be found there: which is not the token's fault.
+                # A half that arrives at another node than the token's is not found; the token is valid.
                 offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
                 start = pair.receiver.accept(pair.receiver.ring()["transfer"])
                 with raw.Connection(ring.address, ring.ca) as download:
@@ -107,7 +107,7 @@ def test_a_fault_of_redis_is_blamed_on_nobody(trial, how):
 
 
 def test_an_accept_waits_for_a_frozen_redis_once(trial):
-    """The token's home makes it known, and waits for that; the node of the session, which has no use for one, does not."""
+    """Only the token's home waits for Redis, to publish it; the node of the session does not need to."""
     with trial() as t:
         home, ring, _ = t.nodes
         with Pair(home, receiver=ring, timeout=30) as pair:
@@ -206,7 +206,7 @@ def test_a_reset_storm_does_not_keep_a_node_busy(trial):
             before = [node.processor_seconds() for node in t.nodes]
             # Ten seconds of it: this is about a rate, so time has to pass.
             threading.Event().wait(10)
-            used = [node.processor_seconds() - start for node, start in zip(t.nodes, before)]
+            used = [node.processor_seconds() - start for node, start in zip(t.nodes, before, strict=True)]
         assert shaker.struck >= 20, shaker.struck
         # A loop that does not wait would take all of a core; five percent of one is the table's limit.
         assert max(used) < 0.5, used

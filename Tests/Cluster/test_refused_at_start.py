@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node does not start with: one line that says why and what to do, and exit 78, since trying again does not help."""
+"""What a node refuses to start with: it prints one line with the cause and the remedy, and exits with 78 (no retry)."""
 
 import contextlib
 

@@ -37,7 +37,7 @@ class Load:
             for worker in self._workers:
                 if worker.done():
                     worker.result()
-            return all(done >= wanted for done, wanted in zip(self.done, goal))
+            return all(done >= wanted for done, wanted in zip(self.done, goal, strict=True))
 
         until(reached, 120, lambda: f"{count} more files of everybody: {self.done}, wanted {goal}", step=0.02)
 

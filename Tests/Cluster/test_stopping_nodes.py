@@ -12,7 +12,9 @@ from harness.waiting import until
 
 
 # When the sender's node stops, the other one may see that before it is told.
-@pytest.mark.parametrize("half, codes", [("upload", ["draining", "cluster_unavailable"]), ("download", ["draining"])])
+@pytest.mark.parametrize(
+    ("half", "codes"), [("upload", ["draining", "cluster_unavailable"]), ("download", ["draining"])]
+)
 def test_a_node_that_stops_is_not_a_client_that_is_gone(cluster, half, codes):
     made = cluster("--nodes", "2")
     staying, leaving = made.node(1), made.node(2)

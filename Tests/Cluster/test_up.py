@@ -2,6 +2,7 @@
 """cluster/up: what its command sees, and that nothing is left behind, however it ends."""
 
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -77,7 +78,7 @@ def test_the_command_sees_everything_it_was_promised(cluster):
 
 
 @pytest.mark.parametrize(
-    "command, status",
+    ("command", "status"),
     [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ('cat; test -n "$RELAY_SERVER"', 0)],
 )
 def test_the_exit_status_is_the_commands(binaries, tmp_path, command, status):
@@ -85,7 +86,7 @@ def test_the_exit_status_is_the_commands(binaries, tmp_path, command, status):
 
 
 @pytest.mark.parametrize(
-    "arguments, status, words",
+    ("arguments", "status", "words"),
     [
         (["--nodes", "0"], 64, "0 is not a number from 1"),
         (["--nodes", "x"], 64, "x is not a number"),
@@ -209,7 +210,7 @@ def test_nothing_is_left_when_what_does_the_work_is_killed(cluster, whole_group)
         os.killpg(made.process.pid, signal.SIGKILL)
         assert made.process.wait(30) == -9
     else:
-        keeper = int(open(f"/proc/{made.process.pid}/task/{made.process.pid}/children").read().split()[0])
+        keeper = int(pathlib.Path(f"/proc/{made.process.pid}/task/{made.process.pid}/children").read_text().split()[0])
         kill(keeper)
         assert made.process.wait(30) == 137
     assert_nothing_left(made, tree)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a transfer between two nodes puts into Redis and into the metrics: nothing secret, and nothing for longer than it is of use."""
+"""What a transfer between two nodes puts into Redis and the metrics: no secrets, and nothing longer than needed."""
 
 from harness import metrics, protocol, raw
 from harness.pairs import Pair, wait_for_bytes

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Autobahn|Testsuite against the WebSocket of both programs (Tests/WebSocketEcho: the same code and the same limits, behind
-nothing but an opening). What is not OK is listed here, each with its reason; anything else fails, a case that is OK all at
-once included."""
+"""Autobahn|Testsuite against the WebSocket of both programs.
+
+Tests/WebSocketEcho runs the same code with the same limits behind a plain opening handshake. Cases that are not OK are
+listed here with the reason. Everything else has to be OK, and a listed case that becomes OK fails too.
+"""
 
 import contextlib
 import json
@@ -21,8 +23,8 @@ from harness.waiting import until
 #: 16 MiB: of those, the few that fit into 64 KiB.
 CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.7.*", "10.*"]
 
-#: Case, what the suite says of its behaviour and of its end, and the reason. Where two ends are named, both sides wait for a
-#: second, and either may be the first to close.
+#: Case, the suite's verdicts on its behaviour and its close, and the reason. Where the close has two, both sides
+#: wait for one second, and either may close first.
 NOT_OK = (
     (r"1\.2\..*", "FAILED", "FAILED", "binary messages close with 1003"),
     (r"6\.2\.3|10\.1\.1", "FAILED", "FAILED", "messages in more than 16 frames close with 1009"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/wire-protocol.md says holds at a running relay: its examples, played from the page, and its answers to what a
-stranger asks who writes a client from it."""
+"""docs/wire-protocol.md describes a running relay: its examples are played from the page, and so are its answers to the
+questions of an implementer."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_the_examples_are_a_session(own_relay):
 def test_progress_is_not_answered(relay):
     """Neither one that is passed on, nor one of a transfer that is not there; only what is no message is."""
     with Pair(relay) as pair:
-        offer, start = pair.accepted()
+        offer, _start = pair.accepted()
         pair.receiver.progress(offer.transfer, 7)
         pair.receiver.progress(protocol.b64(os.urandom(16)), 7)
         assert pair.receiver.ask("ping")["type"] == "pong"

@@ -5,8 +5,8 @@ import hashlib
 import json
 import re
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from harness import content, protocol, records
 from harness.executables import REPOSITORY

@@ -287,7 +287,7 @@ def test_an_unknown_name_and_a_wrong_key_look_the_same(relay):
         with Socket(relay) as made:
             credentials = identity.credentials("login", made.host, made.message()["nonce"])
             made.say(type="login", id="c1", credentials=credentials)
-            seen.append({key: value for key, value in made.message().items()})
+            seen.append(dict(made.message().items()))
             assert made.closing() == 4401
     assert seen[0]["code"] == seen[1]["code"] == "login_refused"
     assert seen[0]["message"].replace(known.name, "") == seen[1]["message"].replace(stranger.name, "")

@@ -47,7 +47,7 @@ def test_a_flood_of_control_frames_ends_itself_alone(busy, tmp_path, opcode):
     pouring = [background(pour, flood) for flood in floods]
     alice.send(bob, tmp_path / "file").expect(0, 60)
     receiving.expect(0, 20)
-    for flood, each in zip(floods, pouring):
+    for flood, each in zip(floods, pouring, strict=True):
         each.result(20)
         assert flood.closing() in (1008, None)  # nothing, when a reset came first
         flood.close()
@@ -79,7 +79,7 @@ def test_one_users_offers_leave_room_for_others(busy):
     answers = []
     sessions = [Socket(busy).login(mallory) for _ in range(8)]
     ghosts = [busy.session("ghost") for _ in range(8)]
-    for session, ghost in zip(sessions, ghosts):
+    for session, ghost in zip(sessions, ghosts, strict=True):
         ghost.close()
         for number in range(20):
             session.say(**large_offer(number, ghost.identity.name))

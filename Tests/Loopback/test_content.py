@@ -98,7 +98,7 @@ def test_several_receivers_in_one_send(people, tmp_path):
     digest = content.file(tmp_path / "file", "two receivers", 300_000)
     receiving = [bob.receive(), carol.receive()]
     alice.send(f"{bob.name},{carol.name}", tmp_path / "file").expect(0, 20)
-    for process, person in zip(receiving, (bob, carol)):
+    for process, person in zip(receiving, (bob, carol), strict=True):
         process.expect(0, 5)
         assert content.sha256(person.inbox / "file") == digest
 
@@ -121,11 +121,10 @@ def test_nothing_is_overwritten(people, tmp_path):
 def test_twenty_transfers_to_one_receiver(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(once=False)
-    digests, sending = {}, []
+    digests = {}
     for number in range(20):
         digests[f"file-{number}"] = content.file(tmp_path / f"file-{number}", f"at once {number}", 4_000_000 + number)
-    for name in digests:
-        sending.append(alice.send(bob, tmp_path / name))
+    sending = [alice.send(bob, tmp_path / name) for name in digests]
     for process in sending:
         process.expect(0, 60)
     assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
@@ -155,7 +154,7 @@ def test_twenty_streams_at_once(own_relay, tmp_path):
         each.result(60)
     # Joined, and none can have ended.
     until(lambda: relay.status()["streams"]["toReceivers"] == 20, 60, lambda: f"{relay.status()}")
-    for process, write in sending:
+    for _, write in sending:
         os.close(write)
     for process, _ in sending:
         process.expect(0, 60)

@@ -19,6 +19,7 @@ def help_of(binaries, folder, *command):
     program, *rest = command
     done = subprocess.run(
         [binaries / program, *rest, "--help"],
+        check=False,
         capture_output=True,
         text=True,
         timeout=20,

@@ -133,8 +133,8 @@ def test_a_row_of_the_table(own_relay, large, film, row):
         for process, says, ends in ((scene.sending, alice_says, alice_ends), (scene.receiving, bob_says, bob_ends)):
             assert process.wait(120) == int(ends), process.tail()
             at = 0
-            for text in re.findall(r"`([^`]+)`", says):
-                text = re.sub(r"\b(alice|bob)\b", lambda name: {"alice": alice, "bob": bob}[name[0]].name, text)
+            names = re.sub(r"\b(alice|bob)\b", lambda name: {"alice": alice, "bob": bob}[name[0]].name, says)
+            for text in re.findall(r"`([^`]+)`", names):
                 found = process.err().find(text, at)
                 assert found >= 0, f"{text!r} behind {at}\n{process.tail()}"
                 at = found + len(text)

@@ -45,7 +45,7 @@ def test_an_offer_is_never_declined_in_somebodys_name(relay, people):
     ]
     terminal = Terminal()
     receiving = bob.run("receive", "--json", "--output", bob.inbox, **terminal.streams(stdout=False))
-    until(lambda: len(events(receiving, "offered")) == len(offers), 15, lambda: receiving.tail())
+    until(lambda: len(events(receiving, "offered")) == len(offers), 15, receiving.tail)
     receiving.signal(signal.SIGINT)
     receiving.expect(130, 5)
     for session in sessions:

@@ -83,7 +83,7 @@ def test_a_proxy_that_is_not_there(relay, people):
 
 
 @pytest.mark.parametrize(
-    "value, status",
+    ("value", "status"),
     # A host by itself is a proxy, of a name that nobody has.
     [("nonsense.invalid", 69), ("ftp://127.0.0.1:1", 78), ("http://", 78), ("http://127.0.0.1:99999", 78)],
 )

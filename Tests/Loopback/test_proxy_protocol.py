@@ -13,8 +13,8 @@ import ssl
 import pytest
 
 from harness import raw
-from harness.pairs import Pair, received
 from harness.executables import clean_environment
+from harness.pairs import Pair, received
 from harness.processes import Process
 from harness.waiting import until
 
@@ -193,5 +193,5 @@ def test_a_forwarded_address_is_believed_from_a_trusted_balancer_only(own_relay)
         with wrapped(relay, b"", source) as connection:
             connection.sendall(upgrade)
             assert connection.recv(12) == b"HTTP/1.1 101"
-            until(lambda: f"remote={expected}" in relay.logs(), 5, f"a connection of {expected}")
+            until(lambda expected=expected: f"remote={expected}" in relay.logs(), 5, f"a connection of {expected}")
     assert "198.51.100.1" not in relay.logs()

@@ -86,7 +86,7 @@ def test_killed_when_half_is_through(own_relay, large, once):
     else:
         receiving.wait_for('"event":"received"', 5)
     assert content.sha256(bob.inbox / "file") == digest
-    until(lambda: bob.received() == [b"file"], 5, lambda: bob.received())
+    until(lambda: bob.received() == [b"file"], 5, bob.received)
     for process in (sending, receiving):
         assert events(process, "reconnecting", "reconnected") == ["reconnecting", "reconnected"], process.tail()
         assert "failed" not in events(process), process.tail()
@@ -178,7 +178,7 @@ def test_a_drained_relay_is_replaced(own_relay, tmp_path):
 
 
 def test_a_restart_costs_no_transfer(own_relay, large):
-    """Several transfers, of which some run and some wait. All have found the relay once: who has not takes it for a wrong
+    """Some transfers run and some wait. All clients have reached the relay before: one that never has reports a wrong
     address."""
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
@@ -193,7 +193,7 @@ def test_a_restart_costs_no_transfer(own_relay, large):
         process.expect(0, 60)
     assert receiving.running()
     assert {name: content.sha256(bob.inbox / name) for name in digests} == digests
-    until(lambda: bob.received() == sorted(name.encode() for name in digests), 5, lambda: bob.received())
+    until(lambda: bob.received() == sorted(name.encode() for name in digests), 5, bob.received)
 
 
 def test_standard_input_is_not_sent_twice(own_relay, tmp_path):
@@ -300,7 +300,7 @@ def test_only_the_stream_is_cut(relay, people, large, whose):
         sending.expect(0, 60)
         receiving.wait_for("received ", 5)
     assert content.sha256(bob.inbox / "file") == digest
-    until(lambda: bob.received() == [b"file"], 5, lambda: bob.received())
+    until(lambda: bob.received() == [b"file"], 5, bob.received)
     assert "sending again" in sending.err() and "reconnecting" not in sending.err(), sending.tail()
 
 
@@ -322,7 +322,7 @@ def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
 
 @pytest.mark.slow
 def test_a_node_that_does_not_answer_is_left_for_another(certs, people, tmp_path):
-    """It is still there, and answers pings: only one request was lost, and nobody is told that somebody has cancelled."""
+    """The node answers pings but loses one request; the receiver is not told that the sender cancelled."""
     (tmp_path / "file").write_bytes(b"heard")
     alice, bob, carol = people("alice", "bob", "carol")
     manifest = protocol.pack(v=0, name="file", size=5, attempt=protocol.b64(os.urandom(16)))

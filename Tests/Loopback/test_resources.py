@@ -2,14 +2,13 @@
 """What a transfer costs the server: nothing on disk, and no memory that grows with the file."""
 
 import contextlib
-import itertools
 import json
 import resource
 import socket
 
 import pytest
 
-from harness import content, measure, metrics, raw
+from harness import content, measure, metrics
 from harness.pairs import Pair
 from harness.waiting import background, until
 
@@ -41,10 +40,7 @@ def test_memory_is_flat_over_five_gibibytes(own_relay, tmp_path):
         _, download, upload = pair.flowing(size)
 
         def push():
-            for _ in range(size // len(piece)):
-                if not upload.send(piece):
-                    return False
-            return True
+            return all(upload.send(piece) for _ in range(size // len(piece)))
 
         pushing = background(push)
         head = download.head()
@@ -101,9 +97,9 @@ ACCEPTED = 8 * content.MiB
 def accepted_at_most():
     """Bytes that may be taken from the sender of a stalled pair on this machine.
 
-    8 MiB where a receive buffer is small at first and a send buffer has the usual limit: the relay stops reading early, so
-    its buffer does not grow much, whatever its limit. Elsewhere what kernels may hold, a buffer at both ends of both
-    connections, comes on top."""
+    8 MiB with the usual settings, a small initial receive buffer and the default limit of send buffers: the relay stops
+    reading early, so its receive buffer stays small. With other settings, the kernel buffers at both ends of both
+    connections are added."""
     receive, send = measure.receive_buffer(), measure.send_buffer()
     small = measure.first_receive_buffer() <= 128 * 1024 and receive <= 32 * content.MiB and send <= 4 * content.MiB
     return ACCEPTED if small else 2 * (receive + send) + ACCEPTED

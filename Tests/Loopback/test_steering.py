@@ -96,7 +96,7 @@ def test_a_token_that_is_gone_after_503_leads_to_another_offer(fake, alice, tmp_
     assert relay.offers[0]["manifest"] == relay.offers[1]["manifest"]
 
 
-@pytest.mark.parametrize("code, status", [("declined", 77), ("no_space", 74), ("verification_failed", 65)])
+@pytest.mark.parametrize(("code", "status"), [("declined", 77), ("no_space", 74), ("verification_failed", 65)])
 def test_what_the_receiver_said_is_final(fake, alice, tmp_path, code, status):
     relay = fake(answers=[(502, code, None)])
     send(alice, relay, tmp_path).expect(status, 15)
@@ -145,7 +145,7 @@ def test_refusals_without_end_end_at_the_timeout(fake, alice, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code, status", [("unknown_peer", 69), ("peer_offline", 69), ("bad_message", 76), ("not_now", 76)]
+    ("code", "status"), [("unknown_peer", 69), ("peer_offline", 69), ("bad_message", 76), ("not_now", 76)]
 )
 def test_a_refusal_that_is_final_is_final(fake, alice, tmp_path, code, status):
     relay = fake(refusals=[code] * 2)

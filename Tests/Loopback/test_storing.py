@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of content that has arrived whole, when the system refuses something after that; and which file is named."""
+"""Content has arrived whole, then the system refuses a step of storing it: what remains, and which file is named."""
 
 import json
 import shutil

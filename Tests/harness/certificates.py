@@ -14,7 +14,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .executables import REPOSITORY
 
-
 _NO_OTHER_USE = {
     "content_commitment": False,
     "key_encipherment": False,
@@ -65,7 +64,7 @@ def forged(folder, *names, starts=-1, ends=30):
     """A CA and a server certificate for `names`, valid from day `starts` to day `ends` counted from now."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 
     def builder(subject, public, first, last):

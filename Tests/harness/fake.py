@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A relay that says what a test wants: enough of the protocol for one sender, and answers that a real one rarely gives."""
+"""A fake relay: enough of the protocol for one sender, with answers that a real relay rarely gives."""
 
 import contextlib
 import json

@@ -66,8 +66,8 @@ class Forwarder:
                 if back is not None:
                     self.heard(back, piece)
                 with self._lock:
-                    isMute = number in self._mute
-                if not isMute:
+                    is_mute = number in self._mute
+                if not is_mute:
                     sink.sendall(piece)
         for each in (source, sink):
             with contextlib.suppress(OSError):

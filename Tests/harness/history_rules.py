@@ -55,7 +55,7 @@ def in_the_middle(history, receiver):
 
 
 def every_transfer_ends(history):
-    """No transfer is stuck: each sender has ended before its deadline, and no receiver is in the middle when it leaves."""
+    """No transfer is stuck: senders end before their deadlines, and no receiver leaves in the middle of a transfer."""
     for leaving in history.events("leaving"):
         for event in in_the_middle(history, leaving["who"]):
             yield f"{event.get('file')} never ended: {leaving['who']} left at {event['event']}"
@@ -69,7 +69,7 @@ def every_transfer_ends(history):
 
 
 def both_sides_agree(history):
-    """A sender's "delivered" is one file stored, once; a file stored without it has a sender that says it cannot know."""
+    """Each "delivered" is one stored file; without it, a file may be stored only if its sender gave up uncertain."""
     received, delivered, stored = (
         _by_file(history, "received"),
         _by_file(history, "delivered"),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several machines in one: network namespaces on a bridge, and a firewall in between that cuts what a test names.
 
-The thread that enters a Network, and what it starts, is in a namespace of its own with the bridge. Nothing of the
-machine's network is touched, and everything is gone with the processes in it, however they end. It needs root, if only in
-a user namespace that has a network of its own already.
+The thread that enters a Network, and the processes it starts, are in a namespace of their own with the bridge. The
+machine's network is not touched, and everything disappears with the processes in it, however they end. It needs root,
+which may be root of a user namespace that has a network of its own.
 """
 
 import ctypes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes and their Redis one by one, each with surroundings of its own: for what cluster/up's one machine cannot show."""
+"""Single nodes and their Redis, each with an environment of its own, for what cluster/up cannot show on one machine."""
 
 import secrets
 import subprocess
@@ -13,8 +13,8 @@ from .relay import Relay
 from .waiting import until
 
 sys.path.insert(0, str(REPOSITORY / "cluster"))
-from runner import system  # noqa: E402
-from runner.recipe import redis_server  # noqa: E402
+from runner import system
+from runner.recipe import redis_server
 
 
 class LoneNode(Relay):
@@ -48,8 +48,8 @@ class LoneNode(Relay):
 class Nodes:
     """A Redis, and nodes that share it.
 
-    `reserve` gives a port: nodes in networks of their own may have the same ones. `making` is for the environment in which
-    certificates are made.
+    `reserve` gives a port: nodes in separate networks may share one. `making` is the environment in which certificates
+    are made.
     """
 
     def __init__(self, binaries, folder, names, *, hosts=(), redis_host="127.0.0.1", reserve=None, making=None):

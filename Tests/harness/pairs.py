@@ -10,7 +10,7 @@ from .waiting import until
 
 
 class Pair:
-    """A sender and a receiver, good for a few transfers: at one relay, or each of the four connections at another node."""
+    """A sender and a receiver for a few transfers, at one relay or with their four connections at different nodes."""
 
     def __init__(self, relay, *, receiver=None, upload=None, download=None, source=None, timeout=15):
         self.relay, self.source, self.timeout = relay, source, timeout
@@ -64,7 +64,7 @@ class Pair:
         return offer, download, upload
 
     def whole(self, size=100_000):
-        """One transfer until it is delivered. Its content differs everywhere: nothing of it comes twice, late or not at all."""
+        """One transfer until it is delivered. No two parts of the content are equal: repetitions and gaps are found."""
         offer, download, upload = self.flowing(size)
         digest, head = hashlib.sha256(), None
         # In step, so that neither side ever waits for the other.

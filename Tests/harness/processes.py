@@ -150,8 +150,8 @@ class Process:
             self.popen.send_signal(number)
 
     def kill(self):
-        """Kills it and whatever it started, and waits for the end. Harmless when it has ended."""
-        # Once it was waited for, its number may be somebody else's, unless nobody has it: then the group is what it left.
+        """Kills it and its descendants, and waits for the end. Harmless when it has ended."""
+        # After wait(2) the process id may be in use again. If it is not, the group holds only what the process left.
         if self.popen.returncode is None or not os.path.exists(f"/proc/{self.pid}"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

@@ -13,9 +13,9 @@ import threading
 import time
 import urllib.parse
 
+import websockets.asyncio.client
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
-import websockets.asyncio.client
 
 from . import records
 from .waiting import TooLate

@@ -24,7 +24,7 @@ class Terminal:
 
     def __init__(self, columns=80, rows=24):
         master, self.slave = os.openpty()
-        self._master = open(master, "r+b", buffering=0)
+        self._master = os.fdopen(master, "r+b", buffering=0)
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._seen, self._lock = bytearray(), threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()

@@ -63,7 +63,7 @@ def background(function, *arguments, **named):
     def run():
         try:
             future.set_result(function(*arguments, **named))
-        except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
+        except BaseException as error:
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

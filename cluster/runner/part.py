@@ -100,10 +100,12 @@ class Part:
 def healthy(port, authority):
     """Whether /healthz is answered with 200 there, over verified TLS."""
     context = ssl.create_default_context(cafile=authority)
-    with socket.create_connection((port.host, port.number), 2) as plain:
-        with context.wrap_socket(plain, server_hostname=port.host) as connection:
-            connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {port}\r\n\r\n".encode())
-            return connection.recv(64).startswith(b"HTTP/1.1 200 ")
+    with (
+        socket.create_connection((port.host, port.number), 2) as plain,
+        context.wrap_socket(plain, server_hostname=port.host) as connection,
+    ):
+        connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {port}\r\n\r\n".encode())
+        return connection.recv(64).startswith(b"HTTP/1.1 200 ")
 
 
 def redis_answers(port, password):

@@ -86,8 +86,7 @@ class Recipe:
         target.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.program == "haproxy":
             return [found("haproxy"), "-db", "-f", target]
-        # One process, which takes everything with it when it is killed. It stays who it is; a root who may be nobody else, as
-        # in a user namespace, could not give its folders away.
+        # One process, so that killing it leaves nothing. It keeps its user: root of a user namespace has no other.
         settings = "daemon off; master_process off;" + (" user root root;" if os.geteuid() == 0 else "")
         return [found("nginx"), "-e", "stderr", "-c", target, "-g", settings]
 

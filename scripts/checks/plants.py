@@ -104,6 +104,8 @@ PLANTS = (
     ("python-format", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\nplanted  = 1\n"),
     ("python-format", "cluster/up", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\nplanted = '1'\n"),
     ("python-format", "Tests/requirements.txt", "# SPDX-License-Identifier: Apache-2.0\nruff==0.0.1\n"),
+    ("python-lint", "scripts/checks/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""X."""\n\nimport os\n'),
+    ("python-lint", "Tests/harness/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""' + "x " * 70 + '"""\n'),
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),
     ("links", "docs/architecture.md", "`Transfer/Planted`\n"),

@@ -68,3 +68,8 @@ def parsed(tree):
 def formatted(tree):
     """Python is formatted by ruff, as pyproject.toml has it."""
     yield from tool_problems(tree, "ruff", "format", "--check", "--output-format=concise", "--quiet", ".")
+
+
+def linted(tree):
+    """ruff finds nothing in Python, with the rules of pyproject.toml."""
+    yield from tool_problems(tree, "ruff", "check", "--output-format=concise", "--quiet", ".")

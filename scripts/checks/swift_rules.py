@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules for Swift sources. Each rule takes a Tree and yields (path, line, problem)."""
 
+import itertools
 import os
 import re
 import shutil
@@ -55,7 +56,7 @@ def found(tree, paths, pattern, problem, text=None):
 
 
 def formatting(tree):
-    """swift format lint, strict, with .swift-format; tests may force-unwrap their own constants (Tests/.swift-format)."""
+    """swift format lint --strict passes; tests may force-unwrap their own constants (Tests/.swift-format)."""
     swift = shutil.which("swift")
     if swift is None:
         yield "", 0, "there is no swift on the PATH"
@@ -117,7 +118,7 @@ def declarations(manifest):
         len(manifest)
     ]
     declared = {}
-    for start, end in zip(starts, starts[1:]):
+    for start, end in itertools.pairwise(starts):
         target = manifest[start:end]
         name = re.search(r'name: "(\w+)"', target)
         listed = re.search(r"dependencies: \[(.*?)\]", target, re.DOTALL)
@@ -293,7 +294,7 @@ def circles(tree):
 
 
 def folder_uses(tree, target):
-    """For each folder of a target, the folders whose types it names, with the first place of each: (name, path, line)."""
+    """For each folder of a target, the folders whose types it names, each with the first place: (name, path, line)."""
     declaration = re.compile(
         r"^(?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|nonisolated)[ \t]+)*"
         r"(?:struct|class|enum|actor|protocol|typealias)[ \t]+(\w+)",

@@ -20,7 +20,7 @@ class Tree:
         self._texts = {}
 
     def _git(self, *arguments):
-        result = subprocess.run(("git", "-C", self.root) + arguments, capture_output=True, check=False, timeout=60)
+        result = subprocess.run(("git", "-C", self.root, *arguments), capture_output=True, check=False, timeout=60)
         if result.returncode != 0:
             raise SystemExit(f"scripts/check: not a git checkout: {self.root}")
         return [path.decode("utf-8", "surrogateescape") for path in result.stdout.split(b"\0") if path]

@@ -3,8 +3,8 @@
 
     tally.py FOLDER SKIPS
 
-FOLDER holds JUnit files (*.xml) and `steps`, lines of a step's name, a tab and its exit status. A step that failed counts
-as one failure unless its JUnit file already has one. SKIPS has a line for each test that may be skipped: its name, a
+FOLDER holds JUnit files (*.xml) and `steps`, lines of a step's name, a tab and its exit status. A failed step counts as
+one failure unless its JUnit file already has one. SKIPS has a line for each test that may be skipped: its name, a
 colon, and the reason.
 """
 
