@@ -42,9 +42,14 @@ let package = Package(
             swiftSettings: strictWithC
         ),
         .target(
+            name: "CloseOnExec",
+            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: strictWithC
+        ),
+        .target(
             name: "RedisTransport",
             dependencies: [
-                "CHiredis", "TLSTransport",
+                "CHiredis", "CloseOnExec", "TLSTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -74,7 +79,7 @@ let package = Package(
         .executableTarget(
             name: "RelayServer",
             dependencies: [
-                "CProcess", "CommandLineInterface", "RedisTransport", "TLSTransport", "WSProtocol",
+                "CProcess", "CloseOnExec", "CommandLineInterface", "RedisTransport", "TLSTransport", "WSProtocol",
                 "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -90,7 +95,7 @@ let package = Package(
         .executableTarget(
             name: "RelayClient",
             dependencies: [
-                "CLinux", "CommandLineInterface", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of a cluster: streams that took a hop against those that did not."""
 
-from harness import metrics
+from harness import descriptors, metrics
 from harness.pairs import Pair
 from harness.waiting import until
 
@@ -42,3 +42,13 @@ def test_hops_and_direct_streams_add_up(cluster):
     assert seen['relay_streams_total{to="node"}'] == sum(download != upload for download, upload in WAYS)
     assert seen["relay_bytes_relayed_total"] == len(WAYS) * SIZE
     assert seen["relay_redis_connected"] == seen["relay_cluster_joined"] == 3
+
+
+def test_every_descriptor_of_linked_nodes_is_close_on_exec(three):
+    nodes = three.members()
+    with Pair(three, receiver=nodes[0], download=nodes[1], upload=nodes[2]) as pair:
+        pair.flowing()
+        for node in nodes:
+            # Listeners for clients, nodes and the admin socket, two connections to Redis, and at least one to another node.
+            until(lambda node=node: descriptors.sockets(node.pid) >= 6, 10, lambda node=node: descriptors.named(node.pid))
+            assert not descriptors.inherited(node.pid)

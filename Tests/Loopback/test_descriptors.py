@@ -2,10 +2,13 @@
 """What the programs that are started from here inherit."""
 
 import signal
+import socket
+import subprocess
 
 import pytest
 
-from harness import content
+from harness import content, descriptors, metrics
+from harness.pairs import Pair
 from harness.waiting import until
 
 
@@ -34,3 +37,32 @@ def test_what_a_command_leaves_running_does_not_keep_the_session(people, relay):
         # Without a connection that is closed, only silence tells, after 30 s and more.
         until(lambda: not watcher.lookup(bob.name)["online"], 15, "the relay knows that bob is gone", step=0.4)
     receiving.kill()
+
+
+def test_every_descriptor_of_both_clients_in_a_transfer_is_close_on_exec(people):
+    alice, bob, _ = people
+    receiving = bob.receive()
+    sending = alice.send(bob, "-", stdin=subprocess.PIPE)
+    sending.stdin.write(bytes(1_000_000))
+    sending.stdin.flush()
+    # The control connection and the stream of each, and the part file.
+    for process in sending, receiving:
+        until(lambda: descriptors.sockets(process.pid) == 2, 15, lambda: descriptors.named(process.pid))
+        assert not descriptors.inherited(process.pid)
+    sending.stdin.close()
+    sending.expect(0, 20)
+    receiving.expect(0, 20)
+
+
+def test_every_descriptor_of_a_relay_with_connections_is_close_on_exec(own_relay):
+    relay = own_relay(registration="open", arguments=["--metrics-listen", "127.0.0.1:0"])
+    with (
+        Pair(relay) as pair,
+        socket.create_connection(("127.0.0.1", metrics.port_of(relay))),
+        socket.socket(socket.AF_UNIX) as admin,
+    ):
+        admin.connect(str(relay.state / "admin.sock"))
+        pair.flowing()
+        # Three listeners, a connection each to that for metrics and the admin socket, two sessions, two halves of a stream.
+        until(lambda: descriptors.sockets(relay.pid) == 9, 10, lambda: descriptors.named(relay.pid))
+        assert not descriptors.inherited(relay.pid)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CloseOnExec
 internal import NIOCore
 internal import NIOPosix
 internal import TLSTransport
@@ -63,6 +64,10 @@ struct RedisDialer {
         let bootstrap = ClientBootstrap(group: eventLoop)
             .resolver(names)
             .connectTimeout(settings.connectTimeout)
+            .channelInitializer { channel in
+                CloseOnExec.mark(channel)
+                return channel.eventLoop.makeSucceededVoidFuture()
+            }
             // Nothing is read before there is somebody to read it.
             .channelOption(.autoRead, value: false)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)

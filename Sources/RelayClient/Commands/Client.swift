@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CloseOnExec
 import CommandLineInterface
 import Glibc
 import NIOPosix
@@ -90,6 +91,9 @@ struct Client: Sendable {
         do {
             let client = try Client(options, contentOnStandardOutput: contentOnStandardOutput)
             reporter = client.reporter
+            // The group is made by being named.
+            _ = MultiThreadedEventLoopGroup.singleton
+            CloseOnExec.markOpen()
             let signals = Signals(interruption: client.interruption)
             defer { signals.stop() }
             try await body(client)

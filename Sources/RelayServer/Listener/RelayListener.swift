@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import NIOCore
 import NIOPosix
 import TLSTransport
@@ -55,6 +56,7 @@ struct RelayListener: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
+                CloseOnExec.mark(channel)
                 // A balancer is never a stranger; whom it connects for is counted as soon as it has said so.
                 let origin = services.peers.origin(for: channel.remoteAddress)
                 let address = origin == .connection ? channel.remoteAddress : nil

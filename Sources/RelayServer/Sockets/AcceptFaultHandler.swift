@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import NIOCore
 import NIOPosix
 
@@ -44,10 +45,12 @@ final class AcceptFaultHandler: ChannelInboundHandler {
 extension AcceptFaultHandler: Sendable {}
 
 extension ServerBootstrap {
-    /// Tells `watch` what comes to the listener, and does not spin when nothing can be accepted.
+    /// Tells `watch` what comes to the listener, does not spin when nothing can be accepted, and keeps the listener
+    /// from programs that are started.
     func watched(by watch: AcceptWatch) -> ServerBootstrap {
         serverChannelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
+            CloseOnExec.mark(channel)
+            return channel.eventLoop.makeCompletedFuture {
                 try channel.pipeline.syncOperations.addHandler(AcceptFaultHandler(watch))
             }
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import Glibc
 import NIOCore
 import NIOPosix
@@ -37,7 +38,8 @@ struct NodeDialer: Sendable {
         for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
         bootstrap
             .channelInitializer { [tls, timeout] channel in
-                channel.eventLoop.makeCompletedFuture {
+                CloseOnExec.mark(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     let handler = TLSHandler(
                         client: tls, serverName: .dns(node.rawValue), port: address.port, handshakeTimeout: timeout)
                     try channel.pipeline.syncOperations.addHandlers([

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import Logging
 import NIOCore
 import NIOPosix
@@ -28,6 +29,7 @@ struct NodeListener: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
+                CloseOnExec.mark(channel)
                 accepted(channel)
                 return channel.eventLoop.makeCompletedFuture {
                     guard let stranger = strangers.admit() else { throw ChannelError.eof }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import Glibc
 import NIOCore
 import NIOPosix
@@ -19,7 +20,8 @@ struct AdminClient: Sendable {
             channel = try await ClientBootstrap(group: answer.futureResult.eventLoop)
                 .connectTimeout(.seconds(Defaults.Admin.exchangeTimeout))
                 .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
+                    CloseOnExec.mark(channel)
+                    return channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(AdminReplyHandler(answer))
                     }
                 }

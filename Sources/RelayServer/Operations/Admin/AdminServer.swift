@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import Glibc
 import NIOCore
 import NIOPosix
@@ -23,7 +24,8 @@ final class AdminServer: Sendable {
         let bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+                CloseOnExec.mark(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     guard connections.enter() else { throw ChannelError.eof }
                     channel.closeFuture.whenComplete { _ in connections.leave() }
                     try channel.pipeline.syncOperations.addHandler(AdminHandler(responder))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import FoundationEssentials
 import Glibc
 import Logging
@@ -35,6 +36,7 @@ struct RelayApplication: Sendable {
         try configuration.cluster?.checkFiles()
         let directory = try StateDirectory(path: configuration.stateDirectory)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        CloseOnExec.markOpen()
         let result: Result<Void, any Error>
         do {
             let context = try context(group, tls, certificates, tickets, RegistryFile(directory: directory))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CloseOnExec
 import Logging
 import NIOCore
 import NIOPosix
@@ -37,7 +38,8 @@ struct MetricsListener: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+                CloseOnExec.mark(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     guard connections.enter() else { throw ChannelError.eof }
                     channel.closeFuture.whenComplete { _ in connections.leave() }
                     try channel.pipeline.syncOperations.addHandler(MetricsHandler(source))
