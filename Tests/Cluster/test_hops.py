@@ -49,6 +49,7 @@ def test_every_descriptor_of_linked_nodes_is_close_on_exec(three):
     with Pair(three, receiver=nodes[0], download=nodes[1], upload=nodes[2]) as pair:
         pair.flowing()
         for node in nodes:
-            # Listeners for clients, nodes and the admin socket, two connections to Redis, and at least one to another node.
-            until(lambda node=node: descriptors.sockets(node.pid) >= 6, 10, lambda node=node: descriptors.named(node.pid))
-            assert not descriptors.inherited(node.pid)
+            # Three listeners (clients, nodes, admin), two connections to Redis, and at least one to another node.
+            pid = node.pid
+            until(lambda pid=pid: descriptors.sockets(pid) >= 6, 10, lambda pid=pid: descriptors.named(pid))
+            assert not descriptors.inherited(pid)

@@ -46,9 +46,9 @@ def test_every_descriptor_of_both_clients_in_a_transfer_is_close_on_exec(people)
     sending.stdin.write(bytes(1_000_000))
     sending.stdin.flush()
     # The control connection and the stream of each, and the part file.
-    for process in sending, receiving:
-        until(lambda: descriptors.sockets(process.pid) == 2, 15, lambda: descriptors.named(process.pid))
-        assert not descriptors.inherited(process.pid)
+    for pid in sending.pid, receiving.pid:
+        until(lambda pid=pid: descriptors.sockets(pid) == 2, 15, lambda pid=pid: descriptors.named(pid))
+        assert not descriptors.inherited(pid)
     sending.stdin.close()
     sending.expect(0, 20)
     receiving.expect(0, 20)
@@ -63,6 +63,6 @@ def test_every_descriptor_of_a_relay_with_connections_is_close_on_exec(own_relay
     ):
         admin.connect(str(relay.state / "admin.sock"))
         pair.flowing()
-        # Three listeners, a connection each to that for metrics and the admin socket, two sessions, two halves of a stream.
+        # Three listeners, a connection each for metrics and administration, two sessions, two halves of a stream.
         until(lambda: descriptors.sockets(relay.pid) == 9, 10, lambda: descriptors.named(relay.pid))
         assert not descriptors.inherited(relay.pid)
