@@ -218,6 +218,16 @@ class Relay(Contestant):
         alice.expect("delivered", transfer=self.transfer)
 
 
+class Before(Relay):
+    """relay-server of another commit."""
+
+    name = "before"
+
+    def __init__(self, directory, certificates, program):
+        super().__init__(directory, certificates, program)
+        self.version = "another tree"
+
+
 def find(program, package):
     """The path of `program`, also in the sbin folders that are not everybody's PATH."""
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
