@@ -87,7 +87,7 @@ def relay(binaries, certs, tmp_path_factory):
 @pytest.fixture
 def own_relay(binaries, certs, tmp_path):
     """Makes relays for one test alone: `own_relay(registration="invite")`."""
-    made = []
+    made: list[Relay] = []
 
     def make(**options):
         made.append(_relay(binaries, certs, tmp_path / f"relay{len(made)}", **options))
@@ -101,7 +101,7 @@ def own_relay(binaries, certs, tmp_path):
 @pytest.fixture
 def fake(certs):
     """Makes fake relays: `fake(endings=["cut"])`."""
-    made = []
+    made: list[FakeRelay] = []
 
     def make(**options):
         made.append(FakeRelay(certs, **options))

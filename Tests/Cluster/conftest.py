@@ -24,7 +24,7 @@ def nothing_left_in_temporary_folders(no_leftovers):
 @pytest.fixture
 def cluster(binaries, tmp_path):
     """Makes clusters: `cluster("--nodes", "2")`. They are gone when the test ends."""
-    made = []
+    made: list[clusters.Cluster] = []
 
     def make(*arguments, **options):
         made.append(clusters.Cluster(binaries, tmp_path / f"cluster{len(made)}", *arguments, **options))

@@ -12,7 +12,7 @@ WAYS = [(0, 0), (0, 1), (1, 2), (2, 2), (2, 0)]
 
 def totals(ports):
     """Every figure, summed over the nodes."""
-    sums = {}
+    sums: dict[str, float] = {}
     for port in ports:
         for name, value in metrics.scrape(port).items():
             sums[name] = sums.get(name, 0) + value

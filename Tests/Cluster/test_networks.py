@@ -6,10 +6,11 @@ import re
 import pytest
 
 from harness import content, protocol, raw
+from harness.content import MiB
 from harness.network import Network
 from harness.nodes import Nodes
 from harness.pairs import Pair, wait_for_bytes
-from harness.trial import MiB, Trial, outcome, refused_code, whole, works
+from harness.trial import Trial, outcome, refused_code, whole, works
 from harness.waiting import Deadline, background, until
 
 NAMES = ("n1", "n2", "n3")
@@ -42,12 +43,18 @@ class Machines(Nodes):
         until(lambda: all(self.redis.incarnation(name) for name in NAMES), 15, "all nodes are announced")
 
 
+class NetworkTrial(Trial):
+    """A Trial on machines of one network."""
+
+    network: Network
+
+
 @pytest.fixture
 def trial(binaries, tmp_path):
     """Everything watched on three machines, which are gone, and so is the network, when the test ends."""
     with Network(tmp_path) as network:
         made = Machines(binaries, tmp_path / "machines", network)
-        with Trial(made, tmp_path) as t:
+        with NetworkTrial(made, tmp_path) as t:
             t.network = network
             yield t
         made.redis.close()
@@ -128,13 +135,13 @@ def test_one_node_cannot_reach_redis(trial):
         # It degrades alone: what is only its own goes on, and the others do not miss it.
         assert outcome(local) is None
     whole(other, third, MiB)
-    with other.session("bob", receiving=True) as bob, protocol.Session(one, alice).login() as alice:
+    with other.session("bob", receiving=True) as bob, protocol.Session(one, alice).login() as here:
         # Somebody it knows is let in, and told that it cannot say who is elsewhere.
-        code = refused_code(lambda: alice.offer(bob.identity.name, protocol.pack(v=0, name="file"), wait=False))
+        code = refused_code(lambda: here.offer(bob.identity.name, protocol.pack(v=0, name="file"), wait=False))
         assert code == "cluster_unavailable"
         trial.network.heal()
         until(lambda: trial.redis.incarnation("n1"), 10, "it is announced again")
-        offer = alice.offer(bob.identity.name, protocol.pack(v=0, name="file"))
+        offer = here.offer(bob.identity.name, protocol.pack(v=0, name="file"))
         assert bob.ring()["transfer"] == offer.transfer
     until(lambda: works(one, other), 10, "a transfer between two nodes", step=0.1)
 

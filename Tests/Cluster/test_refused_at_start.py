@@ -31,12 +31,8 @@ def refused(nodes, *words, timeout=10, level="warning", **changes):
     """Starts a node n1 with these settings changed (None: without it), and looks at its end."""
     node = LoneNode(nodes, "n1")
     node.level, node.state = level, node.folder / unique("state")
-    for setting, value in changes.items():
-        variable = f"RELAY_{setting.upper()}"
-        if value is None:
-            del node.environment[variable]
-        else:
-            node.environment[variable] = value
+    changed = {**node.environment, **{f"RELAY_{setting.upper()}": value for setting, value in changes.items()}}
+    node.environment = {variable: value for variable, value in changed.items() if value is not None}
     process = node.launch().process.expect(CONFIGURATION, timeout)
     said = process.output().decode().strip().splitlines()
     assert len(said) == 1, process.tail()

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness.trial import MiB
+from harness.content import MiB
 from harness.waiting import background, until
 
 PEOPLE = 3

@@ -146,6 +146,16 @@ def test_nginx_without_its_stream_module_is_said_so(binaries, tmp_path):
 ORPHANS = "setsid sh -c 'trap \"\" TERM INT HUP; tail -f /dev/null' & (tail -f /dev/null &) ; tail -f /dev/null & "
 
 
+def with_orphans(process):
+    """The processes below `process`, as soon as the three that would stay behind are among them."""
+
+    def look() -> Tree | None:
+        tree = Tree(process.pid)
+        return tree if len(tree.named("tail")) == 3 else None
+
+    return until(look, 10, "three processes that would stay behind")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_after_a_signal(cluster, number):
     made = cluster("--nodes", "2")
@@ -171,9 +181,7 @@ def test_what_the_command_left_behind_goes_too(binaries, tmp_path, number):
         stdin=subprocess.PIPE,
     )
     process.wait_for("ready", 60)
-    tree = until(
-        lambda: (found := Tree(process.pid)) and len(found.named("tail")) == 3 and found, 10, "three that stay behind"
-    )
+    tree = with_orphans(process)
     process.signal(number)
     process.wait(30)
     until(lambda: not tree.alive(), 20, tree.alive)
@@ -193,9 +201,7 @@ def test_orphans_of_a_command_that_ended_go_too(binaries, tmp_path):
         stdin=subprocess.PIPE,
     )
     process.wait_for("ready", 60)
-    tree = until(
-        lambda: (found := Tree(process.pid)) and len(found.named("tail")) == 3 and found, 10, "three that stay behind"
-    )
+    tree = with_orphans(process)
     process.stdin.write(b"\n")
     process.stdin.close()
     process.expect(0, 30)

@@ -221,8 +221,8 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
             challenge["nonce"],
             credentials["exchangeKey"],
         ]
-        key = ed25519.Ed25519PublicKey.from_public_bytes(protocol.unb64(credentials["key"]))
-        key.verify(protocol.unb64(credentials["signature"]), "\n".join(lines).encode())
+        signing = ed25519.Ed25519PublicKey.from_public_bytes(protocol.unb64(credentials["key"]))
+        signing.verify(protocol.unb64(credentials["signature"]), "\n".join(lines).encode())
     assert {each["type"] for each in examples} >= {
         "challenge",
         "login",

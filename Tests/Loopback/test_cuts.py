@@ -184,7 +184,7 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
     with relay.session("alice") as alice:
         offer = alice.offer(bob.name, protocol.pack(v=0, name="file", size=1_000_000))
         start = offer.start()
-        stop = []
+        stop: list[bool] = []
 
         def slowly():
             while not stop:

@@ -3,15 +3,18 @@
 
 import contextlib
 import dataclasses
+import pathlib
 import re
 import signal
 import time
+from typing import Any
 
 import pytest
 
 from harness import content
 from harness.executables import REPOSITORY
 from harness.forwarder import Forwarder
+from harness.relay import Person, Relay
 from harness.waiting import until
 
 SIZE = 300_000_000
@@ -37,14 +40,14 @@ def parameters():
 class Scene:
     """Alice sends bob a file through forwarders of their own, and it is in the middle."""
 
-    relay: object
-    alice: object
-    bob: object
-    lines: dict
-    file: object
-    timeout: list
-    sending: object = None
-    receiving: object = None
+    relay: Relay
+    alice: Person
+    bob: Person
+    lines: dict[str, Forwarder]
+    file: pathlib.Path
+    timeout: list[str]
+    sending: Any = None
+    receiving: Any = None
 
     def begin(self):
         """Bob receives, alice sends, bytes flow."""

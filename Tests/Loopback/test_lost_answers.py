@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ CLIENT = [["whoami"], ["whoami", "--json"], ["doctor"], ["--help"], ["--version"
 
 def run(command, folder, output):
     """Runs a command with standard output on a full device, closed, or a pipe that is not read any more."""
-    options = {"stderr": subprocess.PIPE, "text": True, "timeout": 20, "env": clean_environment(folder)}
+    options: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "timeout": 20, "env": clean_environment(folder)}
     if output == "full":
         with open("/dev/full", "w", encoding="utf-8") as full:
             return subprocess.run(command, check=False, stdout=full, **options)

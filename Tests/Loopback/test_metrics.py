@@ -87,7 +87,7 @@ def test_too_many_scrapers_do_not_add_up(own_relay):
 
         def is_refused():
             try:
-                return metrics.ask(port, "/healthz") is None
+                return metrics.attempt(port, "/healthz") is None
             except ConnectionError:
                 return True
 

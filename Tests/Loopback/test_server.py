@@ -159,7 +159,7 @@ def test_killed_again_and_again_while_names_are_registered(own_relay):
     relay = own_relay(registration="open")
     known = []
     for _ in range(5):
-        stop = []
+        stop: list[bool] = []
 
         def register(stop=stop):
             while not stop:

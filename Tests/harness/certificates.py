@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates: the run's own by certs/make, and bad ones made here."""
 
+from __future__ import annotations
+
 import datetime
 import ipaddress
 import os
 import pathlib
 import subprocess
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .executables import REPOSITORY
+from .types import Path
 
 _NO_OTHER_USE = {
     "content_commitment": False,
@@ -27,26 +31,28 @@ _NO_OTHER_USE = {
 class Certificates:
     """A folder with ca.pem, server.pem and server.key."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = pathlib.Path(folder)
 
     @property
-    def ca(self):
+    def ca(self) -> pathlib.Path:
         """The file a client trusts."""
         return self.folder / "ca.pem"
 
     @property
-    def chain(self):
+    def chain(self) -> pathlib.Path:
         """The server's certificate."""
         return self.folder / "server.pem"
 
     @property
-    def key(self):
+    def key(self) -> pathlib.Path:
         """The server's key."""
         return self.folder / "server.key"
 
 
-def made(folder, *hosts, nodes=(), environment=None):
+def made(
+    folder: Path, *hosts: str, nodes: Sequence[str] = (), environment: dict[str, str] | None = None
+) -> Certificates:
     """What certs/make writes for this machine, for more hosts if there are any, and for these nodes."""
     names = [word for node in nodes for word in ("--node", node)]
     subprocess.run(
@@ -60,14 +66,14 @@ def made(folder, *hosts, nodes=(), environment=None):
     return Certificates(folder)
 
 
-def forged(folder, *names, starts=-1, ends=30):
+def forged(folder: Path, *names: str, starts: float = -1, ends: float = 30) -> Certificates:
     """A CA and a server certificate for `names`, valid from day `starts` to day `ends` counted from now."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 
-    def builder(subject, public, first, last):
+    def builder(subject: str, public: ec.EllipticCurvePublicKey, first: float, last: float) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
@@ -101,8 +107,8 @@ def forged(folder, *names, starts=-1, ends=30):
     return _stored(folder, ca, leaf, key)
 
 
-def _alternatives(names):
-    found = []
+def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
+    found: list[x509.GeneralName] = []
     for name in names:
         try:
             found.append(x509.IPAddress(ipaddress.ip_address(name)))
@@ -111,7 +117,9 @@ def _alternatives(names):
     return found
 
 
-def _stored(folder, ca, leaf, key):
+def _stored(
+    folder: pathlib.Path, ca: x509.Certificate, leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey
+) -> Certificates:
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     (folder / "server.pem").write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
     keyfile = folder / "server.key"

@@ -1,33 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster made by cluster/up, which stays up for as long as a test wants it."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 import signal
 import subprocess
 import tempfile
+from typing import Any
 
-from . import members
 from .certificates import Certificates
 from .executables import REPOSITORY, clean_environment
+from .members import Member, Node, tell_haproxy
 from .processes import Process
 from .relay import Relay
+from .types import Environment, Word
 from .waiting import until
 
 STARTING = 60
 # Where clusters were told to put their folders.
-temporaries = []
+temporaries: list[pathlib.Path] = []
 
 
-def up(binaries, folder, *arguments, env=None, **options):
+class Command(Process):
+    """A started cluster/up."""
+
+    #: The folder for temporary files that it was given.
+    temporary: pathlib.Path
+
+
+def up(
+    binaries: pathlib.Path, folder: pathlib.Path, *arguments: Word, env: Environment | None = None, **options: Any
+) -> Command:
     """Starts `cluster/up ARGUMENTS...` and does not wait."""
     folder.mkdir(parents=True, exist_ok=True)
     # Sockets want a short path. Whoever makes it looks whether it is empty in the end.
     temporary = pathlib.Path(tempfile.mkdtemp(prefix="relay-up."))
     temporaries.append(temporary)
-    process = Process(
+    process = Command(
         [REPOSITORY / "cluster/up", *arguments],
-        env=clean_environment(folder, **({"RELAY_BIN": binaries, "TMPDIR": temporary} | (env or {}))),
+        env=clean_environment(folder, **{"RELAY_BIN": binaries, "TMPDIR": temporary, **(env or {})}),
         folder=folder / "logs",
         name="cluster-up",
         **options,
@@ -40,8 +53,13 @@ class Cluster(Relay):
     """A running cluster. As a relay, it is its balancer."""
 
     registration = "open"
+    process: Command
+    #: The program in front of the nodes, where a test looks at it.
+    balancer: str
 
-    def __init__(self, binaries, folder, *arguments, env=None):
+    def __init__(
+        self, binaries: pathlib.Path, folder: pathlib.Path, *arguments: str, env: Environment | None = None
+    ) -> None:
         self.binaries, self.folder, self._watcher = binaries, folder, None
         self.variables_file = folder / "variables"
         # The command writes down what it sees, and stays until its standard input ends.
@@ -71,57 +89,57 @@ class Cluster(Relay):
         self.certs = Certificates(self.directory / "certs")
         self.state = pathlib.Path(self.variables["RELAY_STATE_DIR"])
 
-    def _is_up(self):
+    def _is_up(self) -> bool:
         assert self.process.running(), self.process.tail()
         return self.variables_file.exists()
 
     @staticmethod
-    def port_of(url):
+    def port_of(url: str) -> int:
         """The port at the end of a URL."""
         return int(url.rpartition(":")[2])
 
     @property
-    def nodes(self):
+    def nodes(self) -> list[int]:
         """The nodes' ports."""
         return [self.port_of(url) for url in self.variables["RELAY_NODE_URLS"].split()]
 
     @property
-    def pids(self):
+    def pids(self) -> list[int]:
         """The nodes' process ids, as they were at the start."""
         return [int(pid) for pid in self.variables["RELAY_NODE_PIDS"].split()]
 
     @property
-    def redis_url(self):
+    def redis_url(self) -> str:
         """Redis, with its password."""
         return self.variables["RELAY_REDIS"]
 
-    def log_of(self, part):
+    def log_of(self, part: str) -> str:
         """What a part (`n1`, `balancer`, `redis`) has printed."""
         return (self.directory / f"{part}.log").read_text(encoding="utf-8", errors="replace")
 
-    def logs(self):
+    def logs(self) -> str:
         """What all nodes have printed."""
         return "".join(path.read_text(encoding="utf-8") for path in sorted(self.directory.glob("n*.log")))
 
-    def node(self, number):
+    def node(self, number: int) -> Node:
         """Node 1, 2 … by itself: a relay for clients that do not ask the balancer."""
-        return members.Node(self, f"n{number}", self.nodes[number - 1])
+        return Node(self, f"n{number}", self.nodes[number - 1])
 
-    def members(self):
+    def members(self) -> list[Node]:
         """All nodes."""
         return [self.node(number) for number in range(1, len(self.nodes) + 1)]
 
-    def part(self, name):
+    def part(self, name: str) -> Member:
         """Redis or the balancer, as something to break."""
-        return members.Member(self, name)
+        return Member(self, name)
 
-    def balance(self, *nodes):
+    def balance(self, *nodes: Node) -> None:
         """Tells HAProxy to give new connections to these nodes only; what is connected stays."""
         for member in self.members():
             state = "ready" if member.name in [node.name for node in nodes] else "drain"
-            members.tell_haproxy(self.directory / "balancer.sock", f"set server relay/{member.name} state {state}")
+            tell_haproxy(self.directory / "balancer.sock", f"set server relay/{member.name} state {state}")
 
-    def restart(self, part, timeout=60):
+    def restart(self, part: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """`cluster-restart PART`."""
         return subprocess.run(
             ["cluster-restart", part],
@@ -133,7 +151,7 @@ class Cluster(Relay):
             check=False,
         )
 
-    def stop(self, timeout=30):
+    def stop(self, timeout: float = 30) -> int:
         """Lets the command end, and returns the exit status."""
         if self.process.running():
             self.process.stdin.close()
@@ -146,8 +164,8 @@ class Cluster(Relay):
 class Tree:
     """The processes below one, remembered beyond their end."""
 
-    def __init__(self, root):
-        below = {}
+    def __init__(self, root: int) -> None:
+        below: dict[int, list[tuple[int, int]]] = {}
         for entry in pathlib.Path("/proc").iterdir():
             if entry.name.isdigit() and (found := _parent_and_start(entry)):
                 below.setdefault(found[0], []).append((int(entry.name), found[1]))
@@ -157,7 +175,7 @@ class Tree:
             self.processes += children
             left += [pid for pid, _ in children]
 
-    def alive(self):
+    def alive(self) -> list[tuple[int, str]]:
         """Those that still run, as (id, command)."""
         return [
             (pid, pathlib.Path(f"/proc/{pid}/comm").read_text().strip())
@@ -165,12 +183,12 @@ class Tree:
             if (found := _parent_and_start(pathlib.Path(f"/proc/{pid}"))) and found[1] == start and found[2] != "Z"
         ]
 
-    def named(self, name):
+    def named(self, name: str) -> list[int]:
         """The ids of those with that command that run."""
         return [pid for pid, command in self.alive() if command == name]
 
 
-def _parent_and_start(entry):
+def _parent_and_start(entry: pathlib.Path) -> tuple[int, int, str] | None:
     """Parent, time of start, and state of a process; None when it is gone."""
     try:
         fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
@@ -179,6 +197,6 @@ def _parent_and_start(entry):
     return int(fields[1]), int(fields[19]), fields[0].decode()
 
 
-def kill(pid, number=signal.SIGKILL):
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """A signal to one process."""
     os.kill(pid, number)

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Content that is quick to make, cannot be compressed, and differs for each seed."""
 
+from __future__ import annotations
+
 import hashlib
 import os
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from .types import Path
 
 BLOCK = 1 << 20
 MiB = 1 << 20
 GiB = 1 << 30
 
 
-def blocks(seed, size, block=BLOCK):
+def blocks(seed: object, size: int, block: int = BLOCK) -> Iterator[bytes]:
     """Yields `size` pseudo-random bytes (AES-CTR of zeros, some GB/s) in blocks."""
     key = hashlib.sha256(f"content {seed}".encode()).digest()[:16]
     stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
@@ -21,12 +26,12 @@ def blocks(seed, size, block=BLOCK):
         size -= block
 
 
-def data(seed, size):
+def data(seed: object, size: int) -> bytes:
     """The same as one value."""
     return b"".join(blocks(seed, size))
 
 
-def file(path, seed, size):
+def file(path: Path, seed: object, size: int) -> str:
     """Writes a file of `size` bytes and returns its SHA-256 in hex."""
     digest = hashlib.sha256()
     with open(path, "wb") as out:
@@ -36,13 +41,13 @@ def file(path, seed, size):
     return digest.hexdigest()
 
 
-def sha256(path):
+def sha256(path: Path | bytes) -> str:
     """The SHA-256 of a file, in hex."""
     with open(path, "rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def largest(folder):
+def largest(folder: Path) -> int:
     """How large the largest file below `folder` is, while others write and remove files there."""
     largest = 0
     for where, _, names in os.walk(folder):
@@ -54,7 +59,7 @@ def largest(folder):
     return largest
 
 
-def listing(folder):
+def listing(folder: Path) -> dict[bytes, int]:
     """Everything below `folder`: relative path (bytes) to size."""
     found = {}
     root = os.fsencode(folder)

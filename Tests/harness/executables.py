@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the built executables and the repository's scripts are."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 
 import pytest
 
+from .types import Path
+
 _PASSED_ON = ("ASAN_", "TSAN_", "LSAN_", "UBSAN_", "RELAY_REDIS_SERVER")
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
-def folder():
+def folder() -> pathlib.Path:
     """The folder named by RELAY_BIN, else the newest build in .build."""
     named = os.environ.get("RELAY_BIN")
     candidates = [pathlib.Path(named)] if named else [REPOSITORY / ".build/release", REPOSITORY / ".build/debug"]
@@ -20,7 +24,7 @@ def folder():
     pytest.exit(f"no relay-server and relay-client in {', '.join(map(str, candidates))}: set RELAY_BIN", returncode=2)
 
 
-def clean_environment(home, **more):
+def clean_environment(home: Path, **more: object) -> dict[str, str]:
     """An environment that owes nothing to the machine's: no proxies, no settings of a relay, a home of its own."""
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),

@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fake relay: enough of the protocol for one sender, with answers that a real relay rarely gives."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import socket
 import ssl
 import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
 
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from . import records
 from .listener import Listener
 from .protocol import b64, pack, unpack
+from .types import Message
 from .waiting import until
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 
 class FakeRelay:
@@ -33,47 +43,62 @@ class FakeRelay:
     host = Listener.host
 
     def __init__(
-        self, certs, *, answers=(), refusals=(), url=None, busy=0, unheard=(), ring=None, endings=(), expires=30
-    ):
+        self,
+        certs: Certificates,
+        *,
+        answers: Iterable[tuple[int, str, int | None]] = (),
+        refusals: Iterable[str] = (),
+        url: str | None = None,
+        busy: int = 0,
+        unheard: Iterable[str] = (),
+        ring: str | None = None,
+        endings: Iterable[str] = (),
+        expires: int = 30,
+    ) -> None:
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
-        self.busy, self._isGone, self.unheard = busy, False, list(unheard)
-        self.ring, self.heard, self.endings, self.expires = ring, [], list(endings), expires
-        self.uploads, self.offers, self.logins, self.content = [], [], 0, None
+        self.busy, self._is_gone, self.unheard = busy, False, list(unheard)
+        self.ring, self.endings, self.expires, self.logins = ring, list(endings), expires, 0
+        self.heard: list[str] = []
+        self.uploads: list[tuple[int, str]] = []
+        self.offers: list[Message] = []
+        self.content: bytes | None = None
         self.token = b64(b"t" * 32)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certs.chain, certs.key)
-        self._listeners, self._session, self._lock = [], None, threading.Lock()
-        self._controls = set()
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._session: tuple[ssl.SSLSocket, ServerProtocol, Message] | None = None
+        self._controls: set[ssl.SSLSocket] = set()
         self.port = self.listen()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for each in self._listeners:
             each.close()
 
     @property
-    def url(self):
+    def url(self) -> str:
         """The address a client is told."""
         return f"https://{self.host}:{self.port}"
 
-    def listen(self, context=None):
+    def listen(self, context: ssl.SSLContext | None = None) -> int:
         """Opens one more port (with another certificate, if that is wanted) and returns its number."""
         listener = Listener(lambda client: self._serve(client, context or self._context))
         self._listeners.append(listener)
         return listener.port
 
-    def drop(self):
+    def drop(self) -> None:
         """Cuts every control connection."""
         for each in list(self._controls):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def _serve(self, client, context):
+    def _serve(self, client: socket.socket, context: ssl.SSLContext) -> None:
         port = client.getsockname()[1]
-        if self._isGone:
-            self._isGone = False
+        if self._is_gone:
+            self._is_gone = False
             client.close()
             return
         with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as channel:
@@ -85,14 +110,14 @@ class FakeRelay:
                 head += piece
             if head.startswith(b"GET /ws ") and self.busy:
                 self.busy -= 1
-                self._isGone = True
+                self._is_gone = True
                 channel.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n")
             elif head.startswith(b"GET /ws "):
                 self._control(channel, head)
             else:
                 self._upload(channel, head, port)
 
-    def _upload(self, channel, head, port):
+    def _upload(self, channel: ssl.SSLSocket, head: bytes, port: int) -> None:
         head, _, body = head.partition(b"\r\n\r\n")
         fields = {
             name.lower(): value.strip() for name, _, value in (each.partition(b":") for each in head.split(b"\r\n"))
@@ -117,8 +142,9 @@ class FakeRelay:
         decoder.close()
         self.content = b"".join(content)
         channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        until(lambda: self._session, 10, "a control connection")
-        channel_of_control, protocol, offer = self._session
+        session = until(lambda: self._session, 10, "a control connection")
+        assert session
+        channel_of_control, protocol, offer = session
         digest = decoder.sha256.hexdigest()
         self._say(
             channel_of_control,
@@ -129,17 +155,18 @@ class FakeRelay:
             payload=pack(v=0, size=len(self.content), sha256=digest),
         )
 
-    def _say(self, channel, protocol, **message):
+    def _say(self, channel: ssl.SSLSocket, protocol: ServerProtocol, **message: Any) -> None:
         with self._lock:
             protocol.send_text(json.dumps(message).encode())
             for data in protocol.data_to_send():
                 if data:
                     channel.sendall(data)
 
-    def _control(self, channel, data):
-        protocol = ServerProtocol(subprotocols=["relay.v1"], max_size=65_536)
+    def _control(self, channel: ssl.SSLSocket, data: bytes) -> None:
+        protocol = ServerProtocol(subprotocols=[Subprotocol("relay.v1")], max_size=65_536)
         protocol.receive_data(data)
         (request,) = protocol.events_received()
+        assert isinstance(request, Request)
         protocol.send_response(protocol.accept(request))
         if self.endings:
             self._end(channel, b"".join(protocol.data_to_send()), self.endings.pop(0))
@@ -151,15 +178,15 @@ class FakeRelay:
         while data := channel.recv(65_536):
             protocol.receive_data(data)
             for event in protocol.events_received():
-                if getattr(event, "opcode", None) is Opcode.TEXT:
-                    self._answer(channel, protocol, json.loads(event.data))
+                if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                    self._answer(channel, protocol, json.loads(bytes(event.data)))
             with self._lock:
                 for piece in protocol.data_to_send():
                     if piece:
                         channel.sendall(piece)
 
     @staticmethod
-    def _end(channel, answer, ending):
+    def _end(channel: ssl.SSLSocket, answer: bytes, ending: str) -> None:
         # With the cork in, the answer and its end leave in one packet.
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         channel.sendall(answer)
@@ -176,7 +203,7 @@ class FakeRelay:
         while socket.socket.recv(channel, 4096):
             pass
 
-    def _answer(self, channel, protocol, message):
+    def _answer(self, channel: ssl.SSLSocket, protocol: ServerProtocol, message: Message) -> None:
         id = message["id"]
         self.heard.append(message["type"])
         if message["type"] in self.unheard:

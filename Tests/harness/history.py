@@ -18,25 +18,33 @@ Each event is a dictionary with `at` (seconds of the monotonic clock), `who` and
 | `fault` | `kind`, `target` | the test |
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import IO, Any
 
 from .waiting import TooLate
+
+#: One event.
+Event = dict[str, Any]
 
 
 class History:
     """The list. Any thread may add to it, and wait for what comes."""
 
-    def __init__(self, clock=time.monotonic):
-        self._clock, self._events, self._news = clock, [], threading.Condition()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._news = clock, threading.Condition()
+        self._events: list[Event] = []
 
-    def now(self):
+    def now(self) -> float:
         """The clock of the stamps."""
         return self._clock()
 
-    def add(self, who, event, **fields):
+    def add(self, who: str, event: str, **fields: Any) -> Event:
         """Appends one event, stamped now."""
         with self._news:
             made = {"at": self._clock(), "who": who, "event": event, **fields}
@@ -44,7 +52,7 @@ class History:
             self._news.notify_all()
         return made
 
-    def line(self, who, text):
+    def line(self, who: str, text: str) -> None:
         """Appends a line of a client's `--json` output; what is no JSON object is an event called `garbled`."""
         try:
             fields = json.loads(text)
@@ -58,10 +66,10 @@ class History:
             fields["file"] = fields.pop("name")
         self.add(who, event, **fields)
 
-    def follow(self, who, stream):
+    def follow(self, who: str, stream: IO[bytes]) -> threading.Thread:
         """Appends the lines of a binary stream as they come, on a thread of its own."""
 
-        def read():
+        def read() -> None:
             with stream:
                 for text in stream:
                     self.line(who, text.decode("utf-8", "replace"))
@@ -70,23 +78,25 @@ class History:
         thread.start()
         return thread
 
-    def events(self, event=None, **fields):
+    def events(self, event: str | None = None, **fields: Any) -> list[Event]:
         """Those with that name and those fields, in order."""
         with self._news:
             return [each for each in self._events if _matches(each, event, fields)]
 
-    def wait_for(self, event, timeout, count=1, where=lambda _: True, **fields):
+    def wait_for(
+        self, event: str, timeout: float, count: int = 1, where: Callable[[Event], bool] = lambda _: True, **fields: Any
+    ) -> Event:
         """Waits until there are `count` such events and returns the last of them; TooLate after `timeout` seconds."""
         with self._news:
 
-            def found():
+            def found() -> list[Event]:
                 return [each for each in self._events if _matches(each, event, fields) and where(each)]
 
             if not self._news.wait_for(lambda: len(found()) >= count, timeout):
                 raise TooLate(f"not within {timeout} s: {count} × {event} {fields}; had\n{self.tail()}")
             return found()[count - 1]
 
-    def tail(self, count=60):
+    def tail(self, count: int = 60) -> str:
         """The last events but progress, one a line."""
         with self._news:
             shown = [each for each in self._events if each["event"] not in ("progress", "routes")][-count:]
@@ -98,10 +108,10 @@ class History:
         )
 
 
-def _matches(event, name, fields):
+def _matches(event: Event, name: str | None, fields: dict[str, Any]) -> bool:
     return (name is None or event["event"] == name) and all(event.get(key) == value for key, value in fields.items())
 
 
-def digest_of(token):
+def digest_of(token: str) -> str:
     """How a token appears in a history: never itself."""
     return hashlib.sha256(token.encode()).hexdigest()[:16]

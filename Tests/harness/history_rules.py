@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be true of every history, whatever was broken meanwhile. Each rule yields what is wrong, in words."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .history import Event, History
+
 # The exit status of a sender that gave up: it does not know whether its file was stored.
 GAVE_UP = 75
 # A presence, and every route, is gone when it was not renewed for so long.
@@ -11,9 +19,9 @@ LOOK_SECONDS = 0.5
 RESIDENT_SLACK = 24 * 1024 * 1024
 
 
-def one_success_for_each_token(history):
+def one_success_for_each_token(history: History) -> Iterator[str]:
     """Of all requests that show one token, at most one is let in."""
-    successes = {}
+    successes: dict[str, list[str]] = {}
     for event in history.events("claimed"):
         if event["status"] in (100, 200):
             successes.setdefault(event["token"], []).append(event["who"])
@@ -22,7 +30,7 @@ def one_success_for_each_token(history):
             yield f"token {token} was good {len(who)} times: {', '.join(who)}"
 
 
-def success_means_equal_content(history):
+def success_means_equal_content(history: History) -> Iterator[str]:
     """Whoever says that a file is through, says so about the bytes that were sent; so does the disk."""
     sent = {event["file"]: event["sha256"] for event in history.events("began")}
     for name in ("received", "delivered", "stored"):
@@ -36,14 +44,14 @@ def success_means_equal_content(history):
                 yield f"{file} was {name} with other content than was sent"
 
 
-def what_came_is_how_it_begins(history):
+def what_came_is_how_it_begins(history: History) -> Iterator[str]:
     """Also what arrived of a transfer that failed is the beginning of what was sent."""
     for event in history.events("took"):
         if not event["prefix"]:
             yield f"{event['who']} got bytes of {event['file']} that were not sent so"
 
 
-def in_the_middle(history, receiver):
+def in_the_middle(history: History, receiver: str) -> list[Event]:
     """What a receiver has begun and said no end of: the last event of each of its transfers."""
     last = {}
     for event in history.events(who=receiver):
@@ -54,7 +62,7 @@ def in_the_middle(history, receiver):
     return [event for event in last.values() if event["event"] in ("offered", "started", "progress", "verifying")]
 
 
-def every_transfer_ends(history):
+def every_transfer_ends(history: History) -> Iterator[str]:
     """No transfer is stuck: senders end before their deadlines, and no receiver leaves in the middle of a transfer."""
     for leaving in history.events("leaving"):
         for event in in_the_middle(history, leaving["who"]):
@@ -68,7 +76,7 @@ def every_transfer_ends(history):
             yield f"{began['file']} ended after {end['at'] - began['at']:.1f} s, {began['deadline']} s at most"
 
 
-def both_sides_agree(history):
+def both_sides_agree(history: History) -> Iterator[str]:
     """Each "delivered" is one stored file; without it, a file may be stored only if its sender gave up uncertain."""
     received, delivered, stored = (
         _by_file(history, "received"),
@@ -91,7 +99,7 @@ def both_sides_agree(history):
             yield f"{file} was received {got} times, and is {'' if on_disk else 'not '}on the disk"
 
 
-def no_route_outlives_its_owner(history):
+def no_route_outlives_its_owner(history: History) -> Iterator[str]:
     """What Redis says about a node that is gone is gone, too, 15 s later."""
     lost = {(event["node"], event["incarnation"]): event["at"] for event in history.events("lost")}
     said = set()
@@ -105,7 +113,7 @@ def no_route_outlives_its_owner(history):
                 yield f"{key} is there {look['at'] - gone:.1f} s after the end of {node}"
 
 
-def back_to_the_baseline(history):
+def back_to_the_baseline(history: History) -> Iterator[str]:
     """When everything is over, a node has the descriptors it had before, and about the memory."""
     before = {event["node"]: event for event in history.events("usage", moment="before")}
     for after in history.events("usage", moment="after"):
@@ -131,19 +139,19 @@ RULES = (
 )
 
 
-def problems(history):
+def problems(history: History) -> list[str]:
     """What any rule says."""
     return [f"{rule.__name__}: {problem}" for rule in RULES for problem in rule(history)]
 
 
-def check_history(history):
+def check_history(history: History) -> None:
     """Asserts all rules."""
     found = problems(history)
     assert not found, "\n".join([*found, "", history.tail()])
 
 
-def _by_file(history, name):
-    found = {}
+def _by_file(history: History, name: str) -> dict[str | None, list[Event]]:
+    found: dict[str | None, list[Event]] = {}
     for event in history.events(name):
         found.setdefault(event.get("file"), []).append(event)
     return found

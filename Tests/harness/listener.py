@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A port of 127.0.0.1, and what is said to whoever connects to it."""
 
+from __future__ import annotations
+
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 
 
 class Listener:
@@ -11,19 +14,19 @@ class Listener:
 
     host = "127.0.0.1"
 
-    def __init__(self, serve):
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
         self._serve = serve
         self._socket = socket.create_server((self.host, 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self):
+    def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._socket.accept()
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def close(self):
+    def close(self) -> None:
         """Nobody listens there any more."""
         # A thread that waits in accept(2) keeps the port listening after a mere close.
         with contextlib.suppress(OSError):
@@ -31,7 +34,7 @@ class Listener:
         self._socket.close()
 
 
-def closed_port():
+def closed_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server((Listener.host, 0)) as closed:
         return closed.getsockname()[1]

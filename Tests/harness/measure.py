@@ -4,7 +4,7 @@
 import os
 
 
-def resident(pid):
+def resident(pid: int) -> int:
     """Resident memory in bytes, from smaps_rollup: what is really mapped in, summed page by page."""
     with open(f"/proc/{pid}/smaps_rollup") as file:
         for line in file:
@@ -13,18 +13,18 @@ def resident(pid):
     raise AssertionError("no Rss line")
 
 
-def io(pid):
+def io(pid: int) -> dict[str, int]:
     """The counters of /proc/PID/io: rchar, wchar, read_bytes, write_bytes and so on."""
     with open(f"/proc/{pid}/io") as file:
         return {key: int(value) for key, value in (line.split(":") for line in file)}
 
 
-def descriptors(pid):
+def descriptors(pid: int) -> int:
     """How many descriptors are open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def connections(pid):
+def connections(pid: int) -> list[str]:
     """What the open descriptors are: TCP connections as "local -> remote state", everything else as /proc has it."""
     sockets = {}
     with open(f"/proc/{pid}/net/tcp") as file:
@@ -43,27 +43,27 @@ def connections(pid):
     return sorted(found)
 
 
-def first_receive_buffer():
+def first_receive_buffer() -> int:
     """How many bytes the receive buffer of a TCP connection has before the kernel lets it grow."""
     return _buffers("tcp_rmem")[1]
 
 
-def receive_buffer():
+def receive_buffer() -> int:
     """To how many bytes the kernel lets a TCP connection's receive buffer grow."""
     return _buffers("tcp_rmem")[2]
 
 
-def send_buffer():
+def send_buffer() -> int:
     """The same of its send buffer."""
     return _buffers("tcp_wmem")[2]
 
 
-def _buffers(name):
+def _buffers(name: str) -> list[int]:
     with open(f"/proc/sys/net/ipv4/{name}") as file:
         return [int(field) for field in file.read().split()]
 
 
-def unread(pid, local, remote):
+def unread(pid: int, local: int, remote: int) -> int:
     """Bytes in the kernel that the process has not read from the connection between the two ports."""
     with open(f"/proc/{pid}/net/tcp") as file:
         for line in file.readlines()[1:]:
@@ -83,5 +83,5 @@ _STATES = {
 }
 
 
-def _port(address):
+def _port(address: str) -> int:
     return int(address.rpartition(":")[2], 16)

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of a cluster one by one: where they are, how they are, and everything that can be done to them."""
 
+from __future__ import annotations
+
 import os
+import pathlib
 import signal
 import socket
+from typing import TYPE_CHECKING
 
 from .relay import Relay
 from .waiting import until
 
+if TYPE_CHECKING:
+    from .cluster import Cluster
 
-def gone(pid):
+
+def gone(pid: int) -> bool:
     """Whether a process is over."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -21,34 +28,34 @@ def gone(pid):
 class Member:
     """A process that cluster/up keeps."""
 
-    def __init__(self, cluster, name):
+    def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster, self.name = cluster, name
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         """Its process id, also after a restart."""
         return int((self.cluster.directory / f"{self.name}.pid").read_text())
 
-    def kill(self):
+    def kill(self) -> None:
         """kill -9, and it is over."""
         pid = self.pid
         os.kill(pid, signal.SIGKILL)
         until(lambda: gone(pid), 5, f"{self.name} is dead")
 
-    def freeze(self):
+    def freeze(self) -> None:
         """SIGSTOP: it is there and does nothing."""
         os.kill(self.pid, signal.SIGSTOP)
 
-    def thaw(self):
+    def thaw(self) -> None:
         """SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def restart(self):
+    def restart(self) -> None:
         """`cluster-restart`: it serves again when this returns."""
         done = self.cluster.restart(self.name)
         assert done.returncode == 0, (done, self.cluster.log_of(self.name)[-2000:])
 
-    def processor_seconds(self):
+    def processor_seconds(self) -> float:
         """How long it has computed, all threads together."""
         with open(f"/proc/{self.pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -58,7 +65,7 @@ class Member:
 class Node(Member, Relay):
     """A node, as a relay by itself."""
 
-    def __init__(self, cluster, name, port):
+    def __init__(self, cluster: Cluster, name: str, port: int) -> None:
         Member.__init__(self, cluster, name)
         self.binaries, self.folder, self.certs = cluster.binaries, cluster.folder, cluster.certs
         self.state, self.port, self._watcher = cluster.directory / name, port, None
@@ -67,12 +74,12 @@ class Node(Member, Relay):
     # Both parents have a pid, and only one of them starts its process itself.
     pid = Member.pid
 
-    def logs(self):
+    def logs(self) -> str:
         """What it has printed."""
         return self.cluster.log_of(self.name)
 
 
-def tell_haproxy(path, command):
+def tell_haproxy(path: pathlib.Path, command: str) -> None:
     """One command on HAProxy's socket; its answer has to be empty."""
     with socket.socket(socket.AF_UNIX) as balancer:
         balancer.settimeout(5)

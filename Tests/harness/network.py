@@ -6,11 +6,15 @@ machine's network is not touched, and everything disappears with the processes i
 which may be root of a user namespace that has a network of its own.
 """
 
+from __future__ import annotations
+
 import ctypes
 import itertools
 import os
+import pathlib
 import re
 import subprocess
+from typing import Self
 
 import pytest
 
@@ -19,6 +23,7 @@ from .processes import Process
 from .waiting import until
 
 CLONE_NEWNET = 0x40000000
+HOOKS: tuple[tuple[str, tuple[str, ...]], ...] = (("bridge", ("forward",)), ("inet", ("input", "output")))
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,31 +32,32 @@ class Network:
 
     here = "10.77.0.254"
 
-    def __init__(self, folder):
+    def __init__(self, folder: pathlib.Path) -> None:
         if os.geteuid() != 0:
             pytest.skip("network namespaces need root, or: unshare --user --map-root-user --net COMMAND")
-        self.folder, self._hosts, self._numbers, self._places = folder, {}, itertools.count(1), itertools.count(1)
+        self.folder, self._numbers, self._places = folder, itertools.count(1), itertools.count(1)
+        self._hosts: dict[str, tuple[Process, str]] = {}
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         _checked(_libc.unshare(CLONE_NEWNET))
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "relay0", "type", "bridge")
         run("ip", "address", "add", f"{self.here}/24", "dev", "relay0")
         run("ip", "link", "set", "relay0", "up")
-        for family, hooks in (("bridge", ("forward",)), ("inet", ("input", "output"))):
+        for family, hooks in HOOKS:
             run("nft", "add", "table", family, "faults")
             for hook in hooks:
                 run("nft", "add", "chain", family, "faults", hook, f"{{ type filter hook {hook} priority 0; }}")
         return self
 
-    def __exit__(self, *_):
-        for holder, _ in self._hosts.values():
+    def __exit__(self, *_: object) -> None:
+        for holder, _address in self._hosts.values():
             holder.kill()
         _checked(_libc.setns(self._home, CLONE_NEWNET))
         os.close(self._home)
 
-    def host(self, name):
+    def host(self, name: str) -> tuple[str, tuple[str, ...]]:
         """A new host; returns (its address, what a command line has to begin with to run there)."""
         number = next(self._numbers)
         address = f"10.77.0.{number}"
@@ -68,37 +74,37 @@ class Network:
         prefix = ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
         run("ip", "link", "add", f"relay{number}", "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
         run("ip", "link", "set", f"relay{number}", "master", "relay0", "up")
-        for command in (
+        for words in (
             ("link", "set", "lo", "up"),
             ("address", "add", f"{address}/24", "dev", "eth0"),
             ("link", "set", "eth0", "up"),
         ):
-            run(*prefix, "ip", *command)
+            run(*prefix, "ip", *words)
         self._hosts[name] = (holder, address)
         return address, prefix
 
-    def place(self):
+    def place(self) -> str:
         """One more address of ours: clients that come from it are gone when it vanishes."""
         address = f"10.77.0.{254 - next(self._places)}"
         run("ip", "address", "add", f"{address}/24", "dev", "relay0")
         return address
 
-    def vanish(self, *addresses):
+    def vanish(self, *addresses: str) -> None:
         """Nothing gets from or to these addresses of ours any more, and nobody says so."""
         them = ", ".join(addresses)
         self._rule("inet", "input", f"ip daddr {{ {them} }} drop")
         self._rule("inet", "output", f"ip saddr {{ {them} }} drop")
 
-    def address(self, name):
+    def address(self, name: str) -> str:
         """A host's address."""
         return self._hosts[name][1]
 
-    def cut(self, one, other, *, both=True):
+    def cut(self, one: str, other: str, *, both: bool = True) -> None:
         """Nothing gets from one host to the other any more (nor back, unless it is one way)."""
         for source, target in ((one, other), (other, one))[: 2 if both else 1]:
             self._rule("bridge", "forward", f"ip saddr {self.address(source)} ip daddr {self.address(target)} drop")
 
-    def cut_from_here(self, name, port, *, verdict="drop", source_port=None):
+    def cut_from_here(self, name: str, port: int, *, verdict: str = "drop", source_port: int | None = None) -> None:
         """Nothing gets from a host to that port of ours, or back; or only one connection is hit."""
         address = self.address(name)
         came = f"tcp sport {source_port} " if source_port else ""
@@ -107,20 +113,20 @@ class Network:
         if verdict == "drop":
             self._rule("inet", "output", f"ip daddr {address} {back}tcp sport {port} drop")
 
-    def _rule(self, family, chain, rule):
+    def _rule(self, family: str, chain: str, rule: str) -> None:
         run("nft", "add", "rule", family, "faults", chain, *rule.split())
 
-    def hits(self):
+    def hits(self) -> int:
         """How many packets the rules with a counter have met."""
         return sum(int(count) for count in re.findall(r"packets (\d+)", run("nft", "list", "table", "inet", "faults")))
 
-    def heal(self):
+    def heal(self) -> None:
         """Everything gets through again."""
         for family in ("bridge", "inet"):
             run("nft", "flush", "table", family, "faults")
 
 
-def run(*command):
+def run(*command: str) -> str:
     """One command, which has to succeed."""
     done = subprocess.run(
         command,
@@ -134,7 +140,7 @@ def run(*command):
     return done.stdout
 
 
-def _checked(result):
+def _checked(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

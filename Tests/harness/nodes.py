@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Single nodes and their Redis, each with an environment of its own, for what cluster/up cannot show on one machine."""
 
+from __future__ import annotations
+
+import pathlib
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Self, SupportsInt
 
 from . import certificates
 from .executables import REPOSITORY, clean_environment
 from .processes import Process
 from .redis import Redis
 from .relay import Relay
+from .types import Environment
 from .waiting import until
 
 sys.path.insert(0, str(REPOSITORY / "cluster"))
@@ -20,7 +26,16 @@ from runner.recipe import redis_server
 class LoneNode(Relay):
     """A node that only this test knows. With `steers`, it has a --public-url: itself."""
 
-    def __init__(self, nodes, name, host="127.0.0.1", *, prefix=(), environment=None, steers=False):
+    def __init__(
+        self,
+        nodes: Nodes,
+        name: str,
+        host: str = "127.0.0.1",
+        *,
+        prefix: Sequence[str] = (),
+        environment: Environment | None = None,
+        steers: bool = False,
+    ) -> None:
         super().__init__(nodes.binaries, nodes.certs, nodes.folder / name, registration="open", level="debug")
         self.name, self.host, self.prefix = name, host, prefix
         # Kept for as long as the node: it comes back where it was.
@@ -40,7 +55,7 @@ class LoneNode(Relay):
             self.environment["RELAY_PUBLIC_URL"] = f"https://{host}:{int(self._port)}"
         self.environment |= environment or {}
 
-    def start(self, port=0):
+    def start(self, port: int = 0) -> Self:
         """Starts it and waits until it listens; always on the same port."""
         return super().start(port or int(self._port))
 
@@ -52,7 +67,17 @@ class Nodes:
     are made.
     """
 
-    def __init__(self, binaries, folder, names, *, hosts=(), redis_host="127.0.0.1", reserve=None, making=None):
+    def __init__(
+        self,
+        binaries: pathlib.Path,
+        folder: pathlib.Path,
+        names: Sequence[str],
+        *,
+        hosts: Sequence[str] = (),
+        redis_host: str = "127.0.0.1",
+        reserve: Callable[[], SupportsInt] | None = None,
+        making: dict[str, str] | None = None,
+    ) -> None:
         self.binaries, self.folder = binaries, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.certs = certificates.made(folder / "certs", *hosts, nodes=names, environment=making)
@@ -62,9 +87,9 @@ class Nodes:
         self.reserve = reserve or Reserved
         self.redis_host, self._redis_port, self._password = redis_host, self.reserve(), secrets.token_hex(16)
         self.redis_url = f"redis://:{self._password}@{redis_host}:{int(self._redis_port)}/0"
-        self.nodes = []
+        self.nodes: list[LoneNode] = []
 
-    def start_redis(self):
+    def start_redis(self) -> Redis:
         """Starts Redis and waits until it answers; returns a client."""
         (self.folder / "redis").mkdir(exist_ok=True)
         settings = (
@@ -83,11 +108,11 @@ class Nodes:
         until(redis.answers, 15, lambda: f"Redis answers\n{self.redis_process.tail()}")
         return redis
 
-    def members(self):
+    def members(self) -> list[LoneNode]:
         """All nodes that were started."""
         return list(self.nodes)
 
-    def start(self, name, host="127.0.0.1", **options):
+    def start(self, name: str, host: str = "127.0.0.1", **options: Any) -> LoneNode:
         """Starts a node."""
         node = LoneNode(self, name, host, **options).start()
         self.nodes.append(node)
@@ -97,8 +122,8 @@ class Nodes:
 class Reserved:
     """A free port of 127.0.0.1 that nobody else is given."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._port = system.Port()
 
-    def __int__(self):
+    def __int__(self) -> int:
         return self._port.number

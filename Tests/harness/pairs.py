@@ -1,18 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Half-made transfers between two Python clients: a token that is real, and the other half where it should be."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import time
+from typing import TYPE_CHECKING, Self
 
 from . import content, protocol, raw
 from .waiting import until
+
+if TYPE_CHECKING:
+    from .relay import Relay
 
 
 class Pair:
     """A sender and a receiver for a few transfers, at one relay or with their four connections at different nodes."""
 
-    def __init__(self, relay, *, receiver=None, upload=None, download=None, source=None, timeout=15):
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        receiver: Relay | None = None,
+        upload: Relay | None = None,
+        download: Relay | None = None,
+        source: str | None = None,
+        timeout: float = 15,
+    ) -> None:
         self.relay, self.source, self.timeout = relay, source, timeout
         self.upload_at, self.download_at = upload or relay, download or receiver or relay
         self.receiver = (receiver or relay).session("bob", receiving=True, source=source)
@@ -21,12 +36,12 @@ class Pair:
         except Exception:
             self.receiver.close()
             raise
-        self.connections = []
+        self.connections: list[raw.Connection] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for connection in self.connections:
             with contextlib.suppress(OSError):
                 connection.close()
@@ -35,27 +50,27 @@ class Pair:
             with contextlib.suppress(OSError, TimeoutError):
                 session.close()
 
-    def connect(self, relay=None):
+    def connect(self, relay: Relay | None = None) -> raw.Connection:
         """A raw connection to a relay (that of the sender unless it is said), closed with the pair."""
         relay = relay or self.relay
         connection = raw.Connection(relay.address, relay.ca, source=self.source, timeout=self.timeout)
         self.connections.append(connection)
         return connection
 
-    def accepted(self):
+    def accepted(self) -> tuple[protocol.Offer, protocol.Start]:
         """(offer, download Start): nobody has used a token yet."""
         offer = self.sender.offer(self.receiver.identity.name, protocol.pack(v=0, name="file"))
         ring = self.receiver.ring()
         return offer, self.receiver.accept(ring["transfer"])
 
-    def parked(self):
+    def parked(self) -> tuple[protocol.Offer, raw.Connection, protocol.Start]:
         """(offer, connection of the parked download, upload Start)."""
         offer, start = self.accepted()
         download = self.connect(self.download_at)
         download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
         return offer, download, offer.start()
 
-    def flowing(self, size=None):
+    def flowing(self, size: int | None = None) -> tuple[protocol.Offer, raw.Connection, raw.Connection]:
         """(offer, download, upload): both heads are through; the body, of `size` bytes or chunked, is next."""
         offer, download, start = self.parked()
         upload = self.connect(self.upload_at)
@@ -63,7 +78,7 @@ class Pair:
         upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", framing))
         return offer, download, upload
 
-    def whole(self, size=100_000):
+    def whole(self, size: int = 100_000) -> None:
         """One transfer until it is delivered. No two parts of the content are equal: repetitions and gaps are found."""
         offer, download, upload = self.flowing(size)
         digest, head = hashlib.sha256(), None
@@ -72,27 +87,28 @@ class Pair:
             upload.send(piece)
             head = head or download.head()
             wait_for_bytes(download, len(piece))
-            assert head.status == 200 and download.buffer == piece
+            assert head and head.status == 200 and download.buffer == piece
             digest.update(piece)
             download.buffer = b""
-        assert upload.answer(method="PUT").status == 200
+        answer = upload.answer(method="PUT")
+        assert answer and answer.status == 200, answer
         assert download.how_ended() == raw.NOTIFY and not download.buffer
         self.receiver.delivered(offer.transfer, size, digest.hexdigest())
         assert offer.delivered(10)["size"] == size
 
 
-def received(connection, timeout=10):
+def received(connection: raw.Connection, timeout: float = 10) -> tuple[raw.Answer | None, bytes]:
     """The answer's head and whatever came of its body until the end of the connection."""
     head = connection.head(timeout)
     connection.how_ended(timeout)
     return head, connection.buffer
 
 
-def wait_for_bytes(connection, count, timeout=15):
+def wait_for_bytes(connection: raw.Connection, count: int, timeout: float = 15) -> None:
     """Reads until `count` bytes of the buffer are there."""
     deadline = time.monotonic() + timeout
 
-    def enough():
+    def enough() -> bool:
         return len(connection.buffer) >= count or not connection.receive(deadline)
 
     until(enough, timeout, f"{count} bytes")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes: their output in files, a deadline on every wait, and none left behind."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import os
@@ -10,7 +12,10 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Self
 
+from .types import Path, Stream, Word
 from .waiting import TooLate, until
 
 # A run in the background of a script has signals ignored, and so would everything it starts: with a handler of its own,
@@ -20,24 +25,24 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(_number, lambda *_: None)
 
 _lock = threading.Lock()
-_all = []
+_all: list[Process] = []
 _test_mark = 0
 _sharing = False
 
 
-def mark():
+def mark() -> int:
     """A point in time: `stop_since` ends what was started after it, except shared processes."""
     global _test_mark
     _test_mark = len(_all)
     return _test_mark
 
 
-def mark_of_test():
+def mark_of_test() -> int:
     """The mark of the test that runs now."""
     return _test_mark
 
 
-def stop_since(point):
+def stop_since(point: int) -> None:
     """Kills what was started after `point` and still runs (everything, shared or not, when `point` is 0)."""
     with _lock:
         started = list(_all[point:])
@@ -47,7 +52,7 @@ def stop_since(point):
 
 
 @contextlib.contextmanager
-def shared():
+def shared() -> Iterator[None]:
     """What starts inside outlives the test: a fixture of the session owns it."""
     global _sharing
     _sharing = True
@@ -57,7 +62,7 @@ def shared():
         _sharing = False
 
 
-def of_interest():
+def of_interest() -> list[Process]:
     """The processes a failure report shows: this test's, and shared ones."""
     return [process for index, process in enumerate(_all) if index >= _test_mark or process.shared]
 
@@ -66,8 +71,21 @@ class Process:
     """A started process."""
 
     _numbers = itertools.count(1)
+    #: The thread that reads its output, where that goes into a history.
+    watcher: threading.Thread
 
-    def __init__(self, arguments, *, env, folder, name=None, stdin=None, stdout=None, stderr=None, cwd=None):
+    def __init__(
+        self,
+        arguments: Sequence[Word],
+        *,
+        env: dict[str, str],
+        folder: Path,
+        name: str | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        cwd: Path | None = None,
+    ) -> None:
         arguments = [os.fspath(argument) for argument in arguments]
         self.name = name or pathlib.Path(os.fsdecode(arguments[0])).name
         self.arguments = arguments
@@ -91,50 +109,51 @@ class Process:
             _all.append(self)
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         """The process id."""
         return self.popen.pid
 
     @property
-    def stdin(self):
+    def stdin(self) -> IO[bytes]:
         """The writing end of its standard input, when it was started with a pipe."""
+        assert self.popen.stdin is not None, f"{self.name} was started without a pipe"
         return self.popen.stdin
 
-    def out(self):
+    def out(self) -> str:
         """Standard output so far, as text."""
         return self.stdout_path.read_bytes().decode("utf-8", "replace")
 
-    def err(self):
+    def err(self) -> str:
         """Standard error so far, as text."""
         return self.stderr_path.read_bytes().decode("utf-8", "replace")
 
-    def output(self):
+    def output(self) -> bytes:
         """Both, as bytes."""
         return self.stdout_path.read_bytes() + self.stderr_path.read_bytes()
 
-    def running(self):
+    def running(self) -> bool:
         """Whether it still runs."""
         return self.popen.poll() is None
 
-    def wait(self, timeout):
+    def wait(self, timeout: float) -> int:
         """Its exit status (negative: the signal that killed it); TooLate after `timeout` seconds."""
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             raise TooLate(f"{self.name} still runs after {timeout} s:\n{self.tail()}") from None
 
-    def expect(self, status, timeout):
+    def expect(self, status: int | Iterable[int], timeout: float) -> Self:
         """Waits for the end and asserts the exit status (one, or any of several)."""
         allowed = {status} if isinstance(status, int) else set(status)
         actual = self.wait(timeout)
         assert actual in allowed, f"{self.describe()}: expected {sorted(allowed)}\n{self.tail()}"
         return self
 
-    def wait_for(self, pattern, timeout):
+    def wait_for(self, pattern: str, timeout: float) -> re.Match[str]:
         """Waits until its output matches `pattern` (text; either stream) and returns the match."""
         compiled = re.compile(pattern)
 
-        def look():
+        def look() -> re.Match[str] | None:
             found = compiled.search(self.out()) or compiled.search(self.err())
             if not found and not self.running():
                 found = compiled.search(self.out()) or compiled.search(self.err())
@@ -144,12 +163,12 @@ class Process:
 
         return until(look, timeout, lambda: f"/{pattern}/ from {self.name}\n{self.tail()}")
 
-    def signal(self, number):
+    def signal(self, number: int) -> None:
         """Sends a signal to the process alone."""
         if self.running():
             self.popen.send_signal(number)
 
-    def kill(self):
+    def kill(self) -> None:
         """Kills it and its descendants, and waits for the end. Harmless when it has ended."""
         # After wait(2) the process id may be in use again. If it is not, the group holds only what the process left.
         if self.popen.returncode is None or not os.path.exists(f"/proc/{self.pid}"):
@@ -162,14 +181,14 @@ class Process:
             with contextlib.suppress(OSError):
                 self.popen.stdin.close()
 
-    def describe(self):
+    def describe(self) -> str:
         """How it ended, in words."""
         status = self.popen.poll()
         if status is None:
             return "still runs"
         return f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
 
-    def tail(self, size=4000):
+    def tail(self, size: int = 4000) -> str:
         """The last `size` characters of each stream, under its command line."""
         command = " ".join(map(repr, self.arguments))
         return f"$ {command}\n--- stdout\n{self.out()[-size:]}\n--- stderr\n{self.err()[-size:]}"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client written from docs/wire-protocol.md alone: it shares nothing with the one in Sources."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import dataclasses
@@ -12,36 +14,42 @@ import ssl
 import threading
 import time
 import urllib.parse
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ClassVar, Self, TypeVar
 
 import websockets.asyncio.client
+import websockets.exceptions
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from websockets.typing import Subprotocol
 
 from . import records
+from .types import Message, Server
 from .waiting import TooLate
 
+T = TypeVar("T")
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 # Seconds that a token is good for: the sender's as long as the receiver's request is held.
 EXPIRES = {"download": 60, "upload": 30}
 
 
-def b64(data):
+def b64(data: bytes) -> str:
     """base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def unb64(text):
+def unb64(text: str) -> bytes:
     """The reverse."""
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def pack(**fields):
+def pack(**fields: Any) -> str:
     """A payload: JSON in base64url."""
     return b64(json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
-def unpack(payload):
+def unpack(payload: str) -> Message:
     """The reverse."""
     return json.loads(unb64(payload))
 
@@ -49,7 +57,7 @@ def unpack(payload):
 class Refused(Exception):
     """The relay answered with `error`."""
 
-    def __init__(self, message):
+    def __init__(self, message: Message) -> None:
         super().__init__(f"{message.get('code')}: {message.get('message')}")
         self.code, self.message = message.get("code"), message
 
@@ -57,7 +65,7 @@ class Refused(Exception):
 class Failed(Exception):
     """The transfer ended with `failed`."""
 
-    def __init__(self, message):
+    def __init__(self, message: Message) -> None:
         super().__init__(f"{message.get('code')} by {message.get('by')}")
         self.code, self.by = message.get("code"), message.get("by")
 
@@ -65,22 +73,22 @@ class Failed(Exception):
 class Identity:
     """A name and its keys."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
         self.signing = ed25519.Ed25519PrivateKey.generate()
         self.exchange = x25519.X25519PrivateKey.generate()
 
     @property
-    def key(self):
+    def key(self) -> str:
         """The public signing key, as in the messages."""
         return b64(self.signing.public_key().public_bytes(*_RAW))
 
     @property
-    def exchange_key(self):
+    def exchange_key(self) -> str:
         """The public exchange key, as in the messages."""
         return b64(self.exchange.public_key().public_bytes(*_RAW))
 
-    def credentials(self, verb, host, nonce):
+    def credentials(self, verb: str, host: str, nonce: str) -> dict[str, str]:
         """The credentials for `login` or `register` (section 1.4)."""
         lines = [f"relay.v1 {verb}", host.lower(), self.name, nonce, self.exchange_key]
         signature = self.signing.sign("\n".join(lines).encode())
@@ -101,21 +109,22 @@ class Start:
     role: str
     token: str
     path: str
-    payload: dict
+    payload: Message
 
 
 class _Loop:
     """One event loop on a thread of its own for every control connection (two threads at one TLS connection are more
     than Python's ssl can take)."""
 
-    _here, _lock = {}, threading.Lock()
+    _here: ClassVar[dict[str, _Loop]] = {}
+    _lock = threading.Lock()
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     @classmethod
-    def here(cls):
+    def here(cls) -> _Loop:
         """That of the network namespace the caller is in: a thread stays where it was made."""
         namespace = os.readlink("/proc/thread-self/ns/net")
         with cls._lock:
@@ -123,7 +132,7 @@ class _Loop:
                 cls._here[namespace] = cls()
             return cls._here[namespace]
 
-    def run(self, coroutine, timeout):
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
         """Runs a coroutine to its end and returns its value."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
 
@@ -131,33 +140,35 @@ class _Loop:
 class Session:
     """A control connection, for use by one thread at a time (what arrives is kept until it is asked for)."""
 
-    def __init__(self, relay, identity, *, source=None):
+    def __init__(self, relay: Server, identity: Identity, *, source: str | None = None) -> None:
         self.relay, self.identity = relay, identity
         self.host = f"{relay.host}:{relay.port}"
         self.ids = (f"c{number}" for number in itertools.count(1))
-        self.closed = None
-        self._arrived, self._news = [], threading.Condition()
+        self.closed: int | None = None
+        self._arrived: list[Message] = []
+        self._news = threading.Condition()
         self._loop = _Loop.here()
         self.socket = self._loop.run(self._open(source), 20)
 
-    async def _open(self, source):
+    async def _open(self, source: str | None) -> websockets.asyncio.client.ClientConnection:
         context = ssl.create_default_context(cafile=self.relay.ca)
+        where: dict[str, Any] = {"local_addr": (source, 0)} if source else {}
         connecting = websockets.asyncio.client.connect(
             f"wss://{self.host}/ws",
             ssl=context,
-            subprotocols=["relay.v1"],
+            subprotocols=[Subprotocol("relay.v1")],
             compression=None,
             proxy=None,
             max_size=65_536,
             open_timeout=15,
             close_timeout=2,
-            **({"local_addr": (source, 0)} if source else {}),
+            **where,
         )
         socket = await connecting.__aenter__()
         self._reading = asyncio.get_running_loop().create_task(self._read(socket))
         return socket
 
-    async def _read(self, socket):
+    async def _read(self, socket: websockets.asyncio.client.ClientConnection) -> None:
         try:
             async for text in socket:
                 with self._news:
@@ -169,24 +180,24 @@ class Session:
             self.closed = socket.close_code or 1006
             self._news.notify_all()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the connection."""
         self._loop.run(self.socket.close(), 10)
 
-    def send(self, **message):
+    def send(self, **message: Any) -> None:
         """Sends one message as it is; ConnectionError when the connection is over."""
         try:
             self._loop.run(self.socket.send(json.dumps(message)), 10)
         except websockets.exceptions.ConnectionClosed as error:
             raise ConnectionError(str(error)) from None
 
-    def next(self, wanted, timeout=15, what="a message"):
+    def next(self, wanted: Callable[[Message], bool], timeout: float = 15, what: str = "a message") -> Message:
         """Takes the first message for which `wanted` is true."""
         deadline = time.monotonic() + timeout
         with self._news:
@@ -201,45 +212,45 @@ class Session:
                     raise TooLate(f"not within {timeout} s: {what}; had {self._arrived}")
                 self._news.wait(left)
 
-    def close_code(self, timeout=15):
+    def close_code(self, timeout: float = 15) -> int:
         """Waits for the end of the connection and returns its close code."""
         with self._news:
-            if not self._news.wait_for(lambda: self.closed is not None, timeout):
+            if not self._news.wait_for(lambda: self.closed is not None, timeout) or self.closed is None:
                 raise TooLate(f"still open after {timeout} s")
             return self.closed
 
-    def ask(self, type, timeout=15, **fields):
+    def ask(self, type: str, timeout: float = 15, **fields: Any) -> Message:
         """Sends a request and returns the relay's answer to it; Refused when that is an `error`."""
         id = next(self.ids)
         self.send(type=type, id=id, **fields)
         return self._answer(id, timeout, type)
 
-    def _answer(self, id, timeout, what):
+    def _answer(self, id: str, timeout: float, what: str) -> Message:
         message = self.next(lambda m: m.get("id") == id, timeout, f"the answer to {what}")
         if message["type"] == "error":
             raise Refused(message)
         return message
 
-    def login(self, verb="login", invitation=None):
+    def login(self, verb: str = "login", invitation: str | None = None) -> Self:
         """Section 1.4: waits for the challenge and answers it."""
         challenge = self.next(lambda m: m.get("type") == "challenge", what="the challenge")
-        fields = {"credentials": self.identity.credentials(verb, self.host, challenge["nonce"])}
+        fields: Message = {"credentials": self.identity.credentials(verb, self.host, challenge["nonce"])}
         if invitation is not None:
             fields["invitation"] = invitation
         welcome = self.ask(verb, **fields)
         assert welcome["type"] == "welcome" and welcome["name"] == self.identity.name, welcome
         return self
 
-    def presence(self, receiving=True):
+    def presence(self, receiving: bool = True) -> Self:
         """Asks to be rung, or not to be."""
         assert self.ask("presence", receiving=receiving)["type"] == "ok"
         return self
 
-    def lookup(self, name):
+    def lookup(self, name: str) -> Message:
         """Somebody's keys, and whether they receive."""
         return self.ask("lookup", name=name)
 
-    def offer(self, to, payload, *, wait=True, transfer=None):
+    def offer(self, to: str, payload: str, *, wait: bool = True, transfer: str | None = None) -> Offer:
         """Offers a transfer; the Offer tells what becomes of it."""
         offer = Offer(self, transfer or b64(os.urandom(16)), next(self.ids))
         self.send(type="offer", id=offer.id, to=to, transfer=offer.transfer, payload=payload, wait=wait)
@@ -248,32 +259,32 @@ class Session:
         offer.states.append(first["state"])
         return offer
 
-    def ring(self, timeout=15):
+    def ring(self, timeout: float = 15) -> Message:
         """Waits to be rung."""
         return self.next(lambda m: m.get("type") == "ring", timeout, "a ring")
 
-    def accept(self, transfer, payload=None):
+    def accept(self, transfer: str, payload: str | None = None) -> Start:
         """Accepts; the Start is for the download."""
         message = self.ask("accept", transfer=transfer, payload=payload or pack(v=0, offset=0))
         return _start(message, "download")
 
-    def decline(self, transfer, code="declined"):
+    def decline(self, transfer: str, code: str = "declined") -> Message:
         """Declines."""
         return self.ask("decline", transfer=transfer, code=code)
 
-    def cancel(self, transfer, code="cancelled"):
+    def cancel(self, transfer: str, code: str = "cancelled") -> Message:
         """Ends a transfer."""
         return self.ask("cancel", transfer=transfer, code=code)
 
-    def progress(self, transfer, count):
+    def progress(self, transfer: str, count: int) -> None:
         """Reports how far the receiver is (there is no answer)."""
         self.send(type="progress", id=next(self.ids), transfer=transfer, bytes=count)
 
-    def delivered(self, transfer, size, sha256):
+    def delivered(self, transfer: str, size: int, sha256: str) -> Message:
         """Says that everything is verified and stored."""
         return self.ask("delivered", transfer=transfer, payload=pack(v=0, size=size, sha256=sha256))
 
-    def failed(self, transfer, timeout=15):
+    def failed(self, transfer: str, timeout: float = 15) -> Message:
         """Waits until the transfer fails and returns the message."""
         return self.next(lambda m: m.get("type") == "failed" and m.get("transfer") == transfer, timeout, "failed")
 
@@ -281,10 +292,12 @@ class Session:
 class Offer:
     """What becomes of an offer: everything about it comes under its id (a `failed` under one of the relay's)."""
 
-    def __init__(self, session, transfer, id):
-        self.session, self.transfer, self.id, self.states, self.progress = session, transfer, id, [], []
+    def __init__(self, session: Session, transfer: str, id: str) -> None:
+        self.session, self.transfer, self.id = session, transfer, id
+        self.states: list[str] = []
+        self.progress: list[int] = []
 
-    def _next(self, wanted, timeout):
+    def _next(self, wanted: str, timeout: float) -> Message:
         deadline = time.monotonic() + timeout
         while True:
             message = self.session.next(
@@ -304,11 +317,11 @@ class Offer:
             if message["type"] == wanted:
                 return message
 
-    def start(self, timeout=15):
+    def start(self, timeout: float = 15) -> Start:
         """Waits for the upload's token."""
         return _start(self._next("start", timeout), "upload")
 
-    def delivered(self, timeout=30):
+    def delivered(self, timeout: float = 30) -> Message:
         """Waits for the receiver's word; returns its payload."""
         return unpack(self._next("delivered", timeout)["payload"])
 
@@ -317,21 +330,31 @@ class Offer:
 EXPIRES = {"download": 60, "upload": 30}
 
 
-def _start(message, role):
+def _start(message: Message, role: str) -> Start:
     assert message["type"] == "start" and message["role"] == role, message
     assert len(unb64(message["token"])) == 32 and message["expires"] == EXPIRES[role], message
     payload = unpack(message["payload"]) if message.get("payload") else {}
     return Start(message["transfer"], role, message["token"], message["url"], payload)
 
 
-def _http(relay, start, timeout):
+def _http(relay: Server, start: Start, timeout: float) -> tuple[http.client.HTTPSConnection, str]:
     url = urllib.parse.urljoin(f"https://{relay.host}:{relay.port}/", start.path)
     parts = urllib.parse.urlsplit(url)
     context = ssl.create_default_context(cafile=relay.ca)
-    return http.client.HTTPSConnection(parts.hostname, parts.port, context=context, timeout=timeout), parts.path
+    return http.client.HTTPSConnection(
+        parts.hostname or relay.host, parts.port, context=context, timeout=timeout
+    ), parts.path
 
 
-def upload(relay, start, content, *, length=None, method="PUT", timeout=60):
+def upload(
+    relay: Server,
+    start: Start,
+    content: Iterable[bytes],
+    *,
+    length: int | None = None,
+    method: str = "PUT",
+    timeout: float = 60,
+) -> tuple[int, Message]:
     """Section 2.2: sends `content` (an iterable of byte strings); chunked when there is no `length`. (status, JSON)."""
     connection, path = _http(relay, start, timeout)
     headers = {"Authorization": f"Bearer {start.token}", "Content-Type": "application/octet-stream"}
@@ -345,7 +368,9 @@ def upload(relay, start, content, *, length=None, method="PUT", timeout=60):
         connection.close()
 
 
-def download(relay, start, sink=None, *, timeout=60):
+def download(
+    relay: Server, start: Start, sink: Callable[[bytes], object] | None = None, *, timeout: float = 60
+) -> tuple[int, str | None, bool]:
     """Section 2.1: yields nothing, gives (status, Content-Length or None, whole); the bytes go to `sink`.
 
     `whole` tells whether the body had the end that its framing promised."""
@@ -367,7 +392,17 @@ def download(relay, start, sink=None, *, timeout=60):
         connection.close()
 
 
-def send_file(relay, session, to, name, content, *, announce=True, wait=True, timeout=60):
+def send_file(
+    relay: Server,
+    session: Session,
+    to: str,
+    name: str,
+    content: bytes,
+    *,
+    announce: bool = True,
+    wait: bool = True,
+    timeout: float = 60,
+) -> Message:
     """Sends one whole file as section 3 says; returns what the receiver said on delivery."""
     size = len(content)
     manifest = {"v": 0, "name": name, **({"size": size} if announce else {})}
@@ -381,15 +416,16 @@ def send_file(relay, session, to, name, content, *, announce=True, wait=True, ti
     return offer.delivered(timeout)
 
 
-def receive_file(relay, session, *, timeout=60):
+def receive_file(relay: Server, session: Session, *, timeout: float = 60) -> tuple[Message, bytes]:
     """Waits for a ring, receives and verifies the file, says so; returns (manifest, content)."""
     ring = session.ring(timeout)
     manifest = unpack(ring["payload"])
     start = session.accept(ring["transfer"])
-    decoder, content = records.Decoder(manifest.get("size")), []
-    status, _, whole = download(relay, start, lambda piece: content.append(decoder.feed(piece)), timeout=timeout)
+    decoder = records.Decoder(manifest.get("size"))
+    pieces: list[bytes] = []
+    status, _, whole = download(relay, start, lambda piece: pieces.append(decoder.feed(piece)), timeout=timeout)
     assert status == 200 and whole, (status, whole)
     decoder.close()
-    content = b"".join(content)
+    content = b"".join(pieces)
     session.delivered(ring["transfer"], len(content), decoder.sha256.hexdigest())
     return manifest, content

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A CONNECT proxy with basic credentials, that counts."""
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import socket
 import threading
+from typing import Self
 
 from .listener import Listener
 
@@ -12,22 +15,25 @@ from .listener import Listener
 class Proxy:
     """Listens on 127.0.0.1; `asked` are the request lines it was sent, `served` the tunnels it opened."""
 
-    def __init__(self, credentials=None):
-        self.credentials, self.asked, self.served, self.authorizations = credentials, [], [], []
-        self._open = set()
+    def __init__(self, credentials: str | None = None) -> None:
+        self.credentials = credentials
+        self.asked: list[str] = []
+        self.served: list[str] = []
+        self.authorizations: list[str | None] = []
+        self._open: set[socket.socket] = set()
         self._listener = Listener(self._serve)
         self.port = self._listener.port
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._listener.close()
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def _serve(self, client):
+    def _serve(self, client: socket.socket) -> None:
         self._open.add(client)
         with client, contextlib.suppress(OSError, ValueError):
             client.settimeout(30)
@@ -68,7 +74,7 @@ class Proxy:
                 back.join()
 
 
-def _pump(source, sink):
+def _pump(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while piece := source.recv(65_536):
             sink.sendall(piece)

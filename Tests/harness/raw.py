@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP by hand over TLS: exactly the bytes a test wants, and how exactly the other side ended."""
 
+from __future__ import annotations
+
 import dataclasses
+import pathlib
 import socket
 import ssl
 import time
+from typing import Self
+
+from .types import Address
 
 #: How a connection ended.
 NOTIFY = "close_notify"
@@ -13,7 +19,7 @@ RESET = "reset"
 OPEN = "open"
 
 
-def context(ca, verify=True, version=None):
+def context(ca: str | pathlib.Path, verify: bool = True, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     """A TLS context that tells a truncated connection from a closed one."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.set_alpn_protocols(["http/1.1"])
@@ -35,11 +41,11 @@ class Answer:
 
     status: int
     version: str
-    headers: list  # of (lower-case name, value)
+    headers: list[tuple[str, str]]  # lower-case name, value
     body: bytes
     complete: bool  # whether the body had the end its framing promised
 
-    def header(self, name):
+    def header(self, name: str) -> str | None:
         """The value of a header that is there at most once, or None."""
         values = [value for key, value in self.headers if key == name.lower()]
         assert len(values) <= 1, f"{name} is there {len(values)} times"
@@ -49,7 +55,16 @@ class Answer:
 class Connection:
     """One TLS connection with a deadline on every step."""
 
-    def __init__(self, address, ca, *, timeout=15, source=None, server_name="127.0.0.1", version=None):
+    def __init__(
+        self,
+        address: Address,
+        ca: str | pathlib.Path,
+        *,
+        timeout: float = 15,
+        source: str | None = None,
+        server_name: str = "127.0.0.1",
+        version: ssl.TLSVersion | None = None,
+    ) -> None:
         self.timeout = timeout
         plain = socket.create_connection(address, timeout, source_address=(source, 0) if source else None)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -57,25 +72,25 @@ class Connection:
             plain, server_hostname=server_name, suppress_ragged_eofs=False
         )
         self.buffer = b""
-        self.ended = None
+        self.ended: str | None = None
         self.sent = 0
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Closes at once, without a word."""
         self.socket.close()
 
-    def reset(self):
+    def reset(self) -> None:
         """Closes with a TCP reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.socket.close()
 
-    def send(self, data):
+    def send(self, data: bytes) -> bool:
         """Sends everything; an error is remembered, not raised: the answer is what counts."""
         view = memoryview(data)
         try:
@@ -87,7 +102,7 @@ class Connection:
         except (ssl.SSLError, ConnectionError):
             return False
 
-    def receive(self, deadline=None):
+    def receive(self, deadline: float | None = None) -> bool:
         """Reads once into the buffer; False when the connection has ended (see `ended`)."""
         if self.ended:
             return False
@@ -107,7 +122,7 @@ class Connection:
             self.ended = NOTIFY
         return False
 
-    def how_ended(self, timeout=10):
+    def how_ended(self, timeout: float = 10) -> str:
         """Reads away what comes, and says how the connection ended; OPEN when it did not within `timeout`."""
         deadline = time.monotonic() + timeout
         try:
@@ -115,16 +130,16 @@ class Connection:
                 pass
         except TimeoutError:
             return OPEN
-        return self.ended
+        return self.ended or OPEN
 
-    def _until(self, mark, deadline):
+    def _until(self, mark: bytes, deadline: float) -> bytes | None:
         while mark not in self.buffer:
             if not self.receive(deadline):
                 return None
         head, _, self.buffer = self.buffer.partition(mark)
         return head
 
-    def head(self, timeout=None):
+    def head(self, timeout: float | None = None) -> Answer | None:
         """Status line and headers of the next answer, or None when the connection ended before."""
         deadline = time.monotonic() + (timeout or self.timeout)
         head = self._until(b"\r\n\r\n", deadline)
@@ -135,7 +150,7 @@ class Connection:
         headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         return Answer(int(status), version, headers, b"", False)
 
-    def answer(self, timeout=None, method="GET", interim=False):
+    def answer(self, timeout: float | None = None, method: str = "GET", interim: bool = False) -> Answer | None:
         """The next whole answer (interim ones skipped unless asked for), or None when there is none."""
         deadline = time.monotonic() + (timeout or self.timeout)
         found = self.head(timeout)
@@ -159,8 +174,8 @@ class Connection:
             found.body, self.buffer, found.complete = self.buffer, b"", self.ended == NOTIFY
         return found
 
-    def _chunks(self, deadline):
-        body = []
+    def _chunks(self, deadline: float) -> tuple[bytes, bool]:
+        body: list[bytes] = []
         while True:
             line = self._until(b"\r\n", deadline)
             if line is None:
@@ -176,13 +191,15 @@ class Connection:
             self.buffer = self.buffer[size + 2 :]
 
 
-def request(method, target, *headers, host="127.0.0.1", version="HTTP/1.1", body=b""):
+def request(
+    method: str, target: str, *headers: str, host: str = "127.0.0.1", version: str = "HTTP/1.1", body: bytes = b""
+) -> bytes:
     """The bytes of a request. `headers` are whole lines without their end."""
     lines = [f"{method} {target} {version}", f"Host: {host}", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def upgrade(*headers, host="127.0.0.1"):
+def upgrade(*headers: str, host: str = "127.0.0.1") -> bytes:
     """The bytes of a request for a control connection."""
     return request(
         "GET",
@@ -197,6 +214,6 @@ def upgrade(*headers, host="127.0.0.1"):
     )
 
 
-def chunked(*pieces, end=True):
+def chunked(*pieces: bytes, end: bool = True) -> bytes:
     """A chunked body."""
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + (b"0\r\n\r\n" if end else b"")

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stream between two clients (docs/wire-protocol.md, section 3): data records and one end record."""
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Iterable, Iterator
 
 LARGEST = 65_536
 DATA, END = 0, 1
@@ -15,12 +18,12 @@ class Cut(Exception):
     """The stream ended without its end record."""
 
 
-def length(size):
+def length(size: int) -> int:
     """How long the stream for `size` bytes of content is when every record but the last is full."""
     return size + 4 * -(-size // LARGEST) + 36
 
 
-def encode(content):
+def encode(content: Iterable[bytes]) -> Iterator[bytes]:
     """Yields the records for an iterable of byte strings: full ones, the rest, the end."""
     digest = hashlib.sha256()
     pending = bytearray()
@@ -37,7 +40,7 @@ def encode(content):
     yield record(END, digest.digest())
 
 
-def record(kind, body):
+def record(kind: int, body: bytes) -> bytes:
     """One record."""
     return bytes([kind]) + len(body).to_bytes(3, "big") + body
 
@@ -45,11 +48,11 @@ def record(kind, body):
 class Decoder:
     """Takes the stream in any pieces, gives the content."""
 
-    def __init__(self, size=None):
+    def __init__(self, size: int | None = None) -> None:
         self.size, self.received, self.sha256, self.ended = size, 0, hashlib.sha256(), False
         self._pending = bytearray()
 
-    def feed(self, piece):
+    def feed(self, piece: bytes) -> bytes:
         """The content in `piece` and what was left over before; Refused when the stream breaks the rules."""
         self._pending += piece
         content, at = [], 0
@@ -78,7 +81,7 @@ class Decoder:
             raise Refused("something follows the end")
         return b"".join(content)
 
-    def close(self):
+    def close(self) -> None:
         """The stream is over: Cut when it has no end record, Refused when content is missing."""
         if not self.ended:
             raise Cut(f"after {self.received} bytes")

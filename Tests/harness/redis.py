@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis as a test sees it: a small client (RESP2, one blocking connection), and what can be done to it."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 import socket
 import threading
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from .protocol import b64, unb64
 from .waiting import until
 
+if TYPE_CHECKING:
+    from .history import History
+
 # Which node, and which incarnation of it, a value is about: see docs/cluster-protocol.md, section 2.
 _OWNED = re.compile(r"relay:(receiving|waiting|transfer):.+:([^:]+)\Z")
 
+Argument = str | int | bytes
 
-def token_key(token):
+
+def token_key(token: str) -> str:
     """Where Redis has whose a token is."""
     return "relay:token:" + b64(hashlib.sha256(unb64(token)).digest())
 
@@ -26,32 +35,35 @@ class RedisError(Exception):
 class Redis:
     """A connection, made anew whenever the last one is broken."""
 
-    def __init__(self, url, timeout=5):
+    def __init__(self, url: str, timeout: float = 5) -> None:
         matched = re.fullmatch(r"redis://(?:[^:@]*:([^@]*)@)?([^:/]+):(\d+)(?:/\d+)?", url)
+        assert matched, url
         self.password, self.host, self.port = matched[1], matched[2], int(matched[3])
-        self.timeout, self._lock, self._file, self._socket = timeout, threading.Lock(), None, None
+        self.timeout, self._lock = timeout, threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._socket: socket.socket | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the connection."""
-        if self._socket:
+        if self._socket and self._file:
             self._file.close()
             self._socket.close()
         self._socket = self._file = None
 
-    def connect(self):
+    def connect(self) -> None:
         """Makes the connection now."""
         self._socket = socket.create_connection((self.host, self.port), self.timeout)
         self._file = self._socket.makefile("rb")
         if self.password:
             self._ask(("AUTH", self.password))
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Argument) -> Any:
         """One command; strings and numbers go in, bytes, numbers and lists come out. RedisError, or OSError."""
         with self._lock:
             try:
@@ -62,17 +74,19 @@ class Redis:
                 self.close()
                 raise
 
-    def _ask(self, arguments):
+    def _ask(self, arguments: Sequence[Argument]) -> Any:
         self.send(*arguments)
         return self.reply()
 
-    def send(self, *arguments):
+    def send(self, *arguments: Argument) -> None:
         """Writes one command."""
         words = [each if isinstance(each, bytes) else str(each).encode() for each in arguments]
+        assert self._socket
         self._socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(each), each) for each in words))
 
-    def reply(self):
+    def reply(self) -> Any:
         """Reads one reply."""
+        assert self._file
         line = self._file.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionError("Redis has closed the connection")
@@ -89,28 +103,29 @@ class Redis:
             return [self.reply() for _ in range(int(rest))]
         return self._file.read(int(rest) + 2)[:-2]
 
-    def answers(self):
+    def answers(self) -> bool:
         """Whether it answers."""
         try:
             return self("PING") == b"PONG"
         except (OSError, RedisError):
             return False
 
-    def keys(self, pattern="relay:*"):
+    def keys(self, pattern: str = "relay:*") -> list[str]:
         """All keys that match, sorted."""
-        found, cursor = set(), b"0"
+        found: set[str] = set()
+        cursor = b"0"
         while True:
             cursor, some = self("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
             found.update(key.decode() for key in some)
             if cursor == b"0":
                 return sorted(found)
 
-    def incarnation(self, node):
+    def incarnation(self, node: str) -> str | None:
         """What a node calls itself, or None when it has no presence."""
         value = self("GET", f"relay:node:{node}")
         return json.loads(value)["incarnation"] if value else None
 
-    def routes(self):
+    def routes(self) -> list[tuple[str, str, str]]:
         """(key, node, incarnation) of every key that belongs to a node."""
         found = []
         for key in self.keys():
@@ -127,7 +142,7 @@ class Redis:
                     found.append((key, words[0], words[1]))
         return found
 
-    def dump(self, pattern="relay:*"):
+    def dump(self, pattern: str = "relay:*") -> dict[str, tuple[bytes, int]]:
         """{key: (serialised value, milliseconds to live or 0)}, as RESTORE takes it."""
         found = {}
         for key in self.keys(pattern):
@@ -136,38 +151,42 @@ class Redis:
                 found[key] = (value, max(0, left))
         return found
 
-    def restore(self, dump):
+    def restore(self, dump: dict[str, tuple[bytes, int]]) -> None:
         """Puts a dump back over what is there now."""
         for key, (value, left) in dump.items():
             self("RESTORE", key, left, value, "REPLACE")
 
-    def subscriptions(self):
+    def subscriptions(self) -> list[int]:
         """The ids of connections that are subscribed to something."""
         return self._clients("pubsub")
 
-    def _clients(self, kind):
+    def _clients(self, kind: str) -> list[int]:
         listed = self("CLIENT", "LIST", "TYPE", kind).decode()
         return [int(found) for found in re.findall(r"^id=(\d+) ", listed, re.MULTILINE)]
 
-    def kill_subscriptions(self):
+    def kill_subscriptions(self) -> int:
         """Closes them; how many there were."""
         return self("CLIENT", "KILL", "TYPE", "pubsub")
 
-    def kill_commands(self):
+    def kill_commands(self) -> int:
         """Closes all the others but this one; how many there were."""
         return self("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
-    def messages(self, pattern="relay:bell:*"):
+    def messages(self, pattern: str = "relay:bell:*") -> Messages:
         """Listens on a connection of its own; returns Messages."""
         return Messages(self, pattern)
 
-    def commands(self):
+    def commands(self) -> Heard:
         """Every command that anybody gives from now on, as a line each; returns Heard."""
         return Heard(self, "MONITOR")
 
-    def contents(self):
+    def contents(self) -> str:
         """Everything there is, keys and values, as one text."""
-        read = {b"string": ("GET",), b"set": ("SMEMBERS",), b"zset": ("ZRANGE", 0, -1)}
+        read: dict[bytes, tuple[Argument, ...]] = {
+            b"string": ("GET",),
+            b"set": ("SMEMBERS",),
+            b"zset": ("ZRANGE", 0, -1),
+        }
         pieces = []
         for key in self.keys("*"):
             if command := read.get(self("TYPE", key)):
@@ -179,8 +198,8 @@ class Redis:
 class Heard:
     """What one command makes Redis say from now on: a list that grows. A connection of its own."""
 
-    def __init__(self, redis, *command):
-        self.seen = []
+    def __init__(self, redis: Redis, *command: str) -> None:
+        self.seen: list[Any] = []
         self._redis = Redis(f"redis://:{redis.password or ''}@{redis.host}:{redis.port}", timeout=60)
         self._redis.connect()
         self._redis.send(*command)
@@ -188,7 +207,7 @@ class Heard:
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def _read(self):
+    def _read(self) -> None:
         try:
             while True:
                 self.seen.append(self._made(self._redis.reply()))
@@ -196,26 +215,27 @@ class Heard:
             return
 
     @staticmethod
-    def _made(reply):
+    def _made(reply: Any) -> Any:
         return reply
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         # The reader hears of it and lets go.
-        self._redis._socket.shutdown(socket.SHUT_RDWR)
+        if self._redis._socket:
+            self._redis._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
 
 
 class Messages(Heard):
     """What was published since: (channel, payload)."""
 
-    def __init__(self, redis, pattern):
+    def __init__(self, redis: Redis, pattern: str) -> None:
         super().__init__(redis, "PSUBSCRIBE", pattern)
 
     @staticmethod
-    def _made(reply):
+    def _made(reply: Any) -> tuple[str, bytes]:
         _, _, channel, payload = reply
         return channel.decode(), payload
 
@@ -223,12 +243,12 @@ class Messages(Heard):
 class Scanner:
     """Looks at the routes twice a second, and appends them to a history, until it is told to stop."""
 
-    def __init__(self, redis, history):
+    def __init__(self, redis: Redis, history: History) -> None:
         self._redis, self._history, self._stop = redis, history, threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def _look(self):
+    def _look(self) -> None:
         while not self._stop.wait(0.5):
             try:
                 self._history.add("redis", "routes", routes=self._redis.routes())
@@ -236,17 +256,17 @@ class Scanner:
                 # It is one of the things that are broken on purpose, and what is in there may be forged.
                 continue
 
-    def stop(self):
+    def stop(self) -> None:
         """The last look is over."""
         self._stop.set()
         self._thread.join(30)
         self._redis.close()
 
 
-def wait_until_gone(redis, node, incarnation, timeout=17):
+def wait_until_gone(redis: Redis, node: str, incarnation: str | None, timeout: float = 17) -> None:
     """Waits until no route names that incarnation, as rule 11 of the fault table has it."""
 
-    def left():
+    def left() -> list[str]:
         return [key for key, owner, of in redis.routes() if (owner, of) == (node, incarnation)]
 
     until(lambda: not left(), timeout, lambda: f"no route of {node} is left: {left()}", step=0.2)

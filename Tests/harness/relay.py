@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running relay-server, and people with profiles at it."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import os
@@ -8,16 +10,23 @@ import pathlib
 import re
 import signal
 import subprocess
+import types
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from . import measure, protocol, raw
 from .executables import clean_environment
 from .processes import Process
+from .types import Address, Environment, Message, Path, Word
 from .waiting import until
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 _numbers = itertools.count(1)
 
 
-def unique(name):
+def unique(name: str) -> str:
     """A name nobody else in this run has."""
     return f"{name}-{os.getpid()}-{next(_numbers)}"
 
@@ -27,38 +36,51 @@ class Relay:
 
     host = "127.0.0.1"
     # What the command line begins with, and what else is in the server's environment.
-    prefix, environment = (), {}
+    prefix: Sequence[str] = ()
+    environment: Environment = types.MappingProxyType({})
+    # Since `launch`, and since `start`.
+    process: Process
+    port: int
 
     def __init__(
-        self, binaries, certs, folder, *, registration="invite", level="info", arguments=(), state=None, env=None
-    ):
+        self,
+        binaries: pathlib.Path,
+        certs: Certificates,
+        folder: Path,
+        *,
+        registration: str = "invite",
+        level: str = "info",
+        arguments: Iterable[Word] = (),
+        state: Path | None = None,
+        env: Environment | None = None,
+    ) -> None:
         self.binaries, self.certs, self.folder = binaries, certs, pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = pathlib.Path(state) if state else self.folder / "state"
         self.registration, self.level, self.arguments, self.env = registration, level, list(arguments), env or {}
-        self.process, self.port, self._watcher = None, None, None
+        self._watcher: protocol.Identity | None = None
 
     @property
-    def url(self):
+    def url(self) -> str:
         """The address a client is told."""
         return f"https://{self.host}:{self.port}"
 
     @property
-    def ca(self):
+    def ca(self) -> str:
         """What a client trusts."""
         return str(self.certs.ca)
 
     @property
-    def address(self):
+    def address(self) -> Address:
         """Host and port."""
         return (self.host, self.port)
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         """The server's process id."""
         return self.process.pid
 
-    def command(self, *arguments):
+    def command(self, *arguments: Word) -> subprocess.CompletedProcess[str]:
         """Runs an admin sub-command (`invite`, `users`, `status` …) to its end."""
         return subprocess.run(
             [self.binaries / "relay-server", *arguments, "--state-dir", self.state],
@@ -70,7 +92,7 @@ class Relay:
             env=clean_environment(self.folder),
         )
 
-    def launch(self, port=0):
+    def launch(self, port: int = 0) -> Self:
         """Starts the process and does not wait."""
         self.process = Process(
             [
@@ -96,7 +118,7 @@ class Relay:
         )
         return self
 
-    def start(self, port=0):
+    def start(self, port: int = 0) -> Self:
         """Starts it and waits until it listens."""
         self.launch(port)
         # Which port the system chose is in the line that says so: the last number of a line with "listening".
@@ -106,7 +128,7 @@ class Relay:
         self.port = int(found.group(1))
         return self
 
-    def stop(self, timeout=30):
+    def stop(self, timeout: float = 30) -> int:
         """SIGTERM, and the exit status."""
         if self.process.running():
             self.process.signal(signal.SIGTERM)
@@ -115,25 +137,25 @@ class Relay:
         finally:
             self.process.kill()
 
-    def logs(self):
+    def logs(self) -> str:
         """Everything it has printed."""
         return self.process.out() + self.process.err()
 
-    def status(self):
+    def status(self) -> Message:
         """What `relay-server status --json` says."""
         done = self.command("status", "--json")
         assert done.returncode == 0, done
         return json.loads(done.stdout)
 
-    def resident(self):
+    def resident(self) -> int:
         """Resident memory in bytes."""
         return measure.resident(self.pid)
 
-    def descriptors(self):
+    def descriptors(self) -> int:
         """How many it has open."""
         return measure.descriptors(self.pid)
 
-    def invite(self, *arguments):
+    def invite(self, *arguments: str) -> str:
         """A new invitation code."""
         done = self.command("invite", *arguments)
         assert done.returncode == 0, done
@@ -141,7 +163,7 @@ class Relay:
         assert code, done
         return code[-1]
 
-    def healthy(self):
+    def healthy(self) -> None:
         """Asserts that it still serves."""
         assert self.process.running(), self.process.tail()
         with raw.Connection(self.address, self.ca) as connection:
@@ -149,14 +171,22 @@ class Relay:
             answer = connection.answer()
             assert answer and answer.status == 200, answer
 
-    def session(self, name="py", *, identity=None, invitation=None, receiving=False, source=None):
+    def session(
+        self,
+        name: str = "py",
+        *,
+        identity: protocol.Identity | None = None,
+        invitation: str | None = None,
+        receiving: bool = False,
+        source: str | None = None,
+    ) -> protocol.Session:
         """A Python client, registered and logged in."""
         identity = identity or protocol.Identity(unique(name))
         made = protocol.Session(self, identity, source=source)
         made.login("register", invitation)
         return made.presence() if receiving else made
 
-    def watcher(self):
+    def watcher(self) -> protocol.Session:
         """A session that only looks. It comes from an address of its own, and its name is invited once."""
         invitation = None
         if self._watcher is None:
@@ -164,7 +194,7 @@ class Relay:
             invitation = self.invite() if self.registration == "invite" else None
         return self.session(identity=self._watcher, invitation=invitation, source="127.0.0.9")
 
-    def person(self, name, folder, *, login=True, exact=False):
+    def person(self, name: str, folder: Path, *, login: bool = True, exact: bool = False) -> Person:
         """Somebody with a profile of relay-client."""
         made = Person(self, name if exact else unique(name), pathlib.Path(folder))
         if login:
@@ -175,15 +205,22 @@ class Relay:
 class Person:
     """A profile of relay-client, and a folder for what it receives."""
 
-    def __init__(self, relay, name, folder):
+    def __init__(self, relay: Relay, name: str, folder: pathlib.Path) -> None:
         self.relay, self.name = relay, name
         self.home = folder / name
         self.profile, self.inbox = self.home / "profile", self.home / "inbox"
         self.inbox.mkdir(parents=True)
 
-    def run(self, *arguments, profile=True, env=None, prefix=(), **options):
+    def run(
+        self,
+        *arguments: Word,
+        profile: bool = True,
+        env: Environment | None = None,
+        prefix: Sequence[Word] = (),
+        **options: Any,
+    ) -> Process:
         """Starts relay-client with this profile."""
-        where = ["--profile", self.profile] if profile else []
+        where: list[Word] = ["--profile", self.profile] if profile else []
         return Process(
             [*prefix, self.relay.binaries / "relay-client", *arguments[:1], *where, *arguments[1:]],
             env=clean_environment(self.home, **(env or {})),
@@ -192,7 +229,16 @@ class Person:
             **options,
         )
 
-    def login(self, *, url=None, ca=None, name=None, env=None, expect=0, timeout=20):
+    def login(
+        self,
+        *,
+        url: str | None = None,
+        ca: Word | None = None,
+        name: str | None = None,
+        env: Environment | None = None,
+        expect: int = 0,
+        timeout: float = 20,
+    ) -> Process:
         """`relay-client login`; with an invitation when the relay wants one."""
         secret = {"RELAY_INVITE": self.relay.invite()} if self.relay.registration == "invite" and env is None else {}
         process = self.run(
@@ -206,7 +252,15 @@ class Person:
         )
         return process.expect(expect, timeout)
 
-    def receive(self, *arguments, once=True, output=None, ready=True, sender=None, **options):
+    def receive(
+        self,
+        *arguments: Word,
+        once: bool = True,
+        output: Word | None = None,
+        ready: bool = True,
+        sender: str | None = None,
+        **options: Any,
+    ) -> Process:
         """`relay-client receive --yes`, waited for until it can be rung."""
         trust = ["--from", sender] if sender else []
         process = self.run(
@@ -223,20 +277,20 @@ class Person:
             self.wait_online(process)
         return process
 
-    def wait_online(self, process=None, timeout=20):
+    def wait_online(self, process: Process | None = None, timeout: float = 20) -> None:
         """Waits until the relay would ring this name."""
         with self.relay.watcher() as watcher:
 
-            def online():
+            def online() -> bool:
                 assert process is None or process.running(), f"{process.describe()}\n{process.tail()}"
                 return watcher.lookup(self.name)["online"]
 
             until(online, timeout, f"{self.name} online", step=0.06)
 
-    def send(self, to, *paths, **options):
+    def send(self, to: Person | str, *paths: Word, **options: Any) -> Process:
         """`relay-client send`."""
         return self.run("send", to.name if isinstance(to, Person) else to, *paths, **options)
 
-    def received(self):
+    def received(self) -> list[bytes]:
         """The names in the inbox, as bytes."""
         return sorted(os.listdir(os.fsencode(self.inbox)))

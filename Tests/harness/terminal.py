@@ -22,51 +22,51 @@ class Terminal:
         "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
     )
 
-    def __init__(self, columns=80, rows=24):
+    def __init__(self, columns: int = 80, rows: int = 24) -> None:
         master, self.slave = os.openpty()
         self._master = os.fdopen(master, "r+b", buffering=0)
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._seen, self._lock = bytearray(), threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _read(self):
+    def _read(self) -> None:
         # Until everybody on the other side is gone.
         with self._master, contextlib.suppress(OSError):
             while piece := self._master.read(65_536):
                 with self._lock:
                     self._seen += piece
 
-    def streams(self, stdin=True, stdout=True, stderr=True):
+    def streams(self, stdin: bool = True, stdout: bool = True, stderr: bool = True) -> dict[str, int]:
         """Arguments for Process."""
         return {
             name: self.slave for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted
         }
 
-    def started(self):
+    def started(self) -> None:
         """Closes this side's copy of the terminal, so that its end can be seen."""
         os.close(self.slave)
 
-    def seen(self):
+    def seen(self) -> str:
         """Everything so far, as text."""
         with self._lock:
             return bytes(self._seen).decode("utf-8", "replace")
 
-    def wait_for(self, text, timeout=15):
+    def wait_for(self, text: str, timeout: float = 15) -> bool:
         """Waits until this text was drawn."""
         return until(
             lambda: text.lower() in self.seen().lower(), timeout, lambda: f"{text!r} in {self.seen()[-2000:]!r}"
         )
 
-    def echoes(self):
+    def echoes(self) -> bool:
         """Whether it shows what is typed."""
         return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
-    def type(self, text):
+    def type(self, text: str) -> None:
         """Types."""
         self._master.write(text.encode())
 
 
-def rendered(text, columns=80):
+def rendered(text: str, columns: int = 80) -> list[str]:
     """What a terminal shows in the end: carriage return, line feed, erase and cursor-up understood; lines."""
     lines, row, column, at = [""], 0, 0, 0
     while at < len(text):

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node that is not one: it takes a request and dies over it, as a balancer's worst customer."""
 
+from __future__ import annotations
+
 import socket
 import ssl
+from typing import Self
 
 from .listener import Listener
+from .types import Path
 
 
 class Upstream:
@@ -13,20 +17,20 @@ class Upstream:
     It answers /healthz; every other request is written down, and its connection is closed without an answer.
     """
 
-    def __init__(self, certificate, key):
+    def __init__(self, certificate: Path, key: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
-        self.requests = []
+        self.requests: list[str] = []
         self._listener = Listener(self._serve)
         self.port = self._listener.port
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._listener.close()
 
-    def _serve(self, plain):
+    def _serve(self, plain: socket.socket) -> None:
         try:
             plain.settimeout(10)
             self._skip_header(plain)
@@ -42,7 +46,7 @@ class Upstream:
             plain.close()
 
     @staticmethod
-    def _skip_header(plain):
+    def _skip_header(plain: socket.socket) -> None:
         start = plain.recv(16, socket.MSG_PEEK | socket.MSG_WAITALL)
         if start.startswith(b"PROXY "):
             while plain.recv(1) != b"\n":

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts everything, runs the command, answers `cluster-restart`, and takes everything down."""
 
+from __future__ import annotations
+
+import argparse
 import contextlib
 import os
 import pathlib
@@ -12,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from . import system
 from .part import DRAINING_SECONDS, Part, healthy, redis_answers
@@ -31,13 +35,13 @@ class Stopped(Exception):
 class Keeper:
     """Everything of one cluster, in a process of its own: the one that was started by hand only waits for it."""
 
-    def __init__(self, folder, options, binaries, group):
+    def __init__(self, folder: pathlib.Path, options: argparse.Namespace, binaries: pathlib.Path, group: int) -> None:
         self.folder, self.options, self.binaries, self.group = folder, options, binaries, group
         self.recipe = Recipe(options.balancer)
         self.certs = folder / "certs"
-        self.parts = {}
-        self.command = None
-        self.signal = None
+        self.parts: dict[str, Part] = {}
+        self.command: subprocess.Popen[bytes] | None = None
+        self.signal: int | None = None
         # A signal makes this readable, so that no wait misses one.
         self._woken, wake = socket.socketpair()
         for end in (self._woken, wake):
@@ -50,24 +54,24 @@ class Keeper:
         # They were held back until there is somebody to hear them.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
-    def _stop(self, number, _):
+    def _stop(self, number: int, _: object) -> None:
         self.signal = self.signal or number
 
-    def run(self):
+    def run(self) -> int:
         """Everything, from the first file to the last process; returns the exit status."""
         try:
             self._prepare()
             self._start()
             return self._serve()
         except Stopped:
-            return 128 + self.signal
+            return 128 + (self.signal or 0)
         except system.Failure as failure:
             print(f"cluster/up: {failure}", file=sys.stderr)
             return failure.status
         finally:
             self._take_down()
 
-    def pause(self, seconds=0.02, sockets=()):
+    def pause(self, seconds: float = 0.02, sockets: Sequence[socket.socket] = ()) -> None:
         """Waits for a moment, a signal, or one of the sockets; raises Stopped when it is time to stop."""
         select.select([self._woken, *sockets], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
@@ -77,7 +81,7 @@ class Keeper:
         if self.signal:
             raise Stopped
 
-    def _reap(self):
+    def _reap(self) -> None:
         """Buries what has ended, also what the command has left behind."""
         own = {part.pid: part for part in self.parts.values() if part.pid}
         with contextlib.suppress(ChildProcessError):
@@ -91,7 +95,7 @@ class Keeper:
 
     # ---- preparing ----------------------------------------------------------------------------------------------
 
-    def _prepare(self):
+    def _prepare(self) -> None:
         count = self.options.nodes
         self.ids = [f"n{number}" for number in range(1, count + 1)]
         self.balancer_port = system.Port(self.options.port)
@@ -122,21 +126,21 @@ class Keeper:
             self._define_node(id)
         self._define_balancer()
 
-    def _write(self, name, content):
+    def _write(self, name: str, content: bytes) -> None:
         """Writes a file that nobody else can read."""
         descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(content)
 
     @property
-    def redis_url(self):
+    def redis_url(self) -> str:
         """Redis, with its password."""
         return f"redis://:{self.password}@{self.redis_port}/0"
 
-    def _plain_environment(self):
+    def _plain_environment(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
 
-    def _define_redis(self):
+    def _define_redis(self) -> None:
         (self.folder / "redis").mkdir()
         # By standard input: a password on the command line is there for everybody to see.
         settings = (
@@ -152,9 +156,9 @@ class Keeper:
             standard_input=settings.encode(),
         )
 
-    def _define_node(self, id):
+    def _define_node(self, id: str) -> None:
         port, serving = self.node_ports[id], self.folder / f"{id}.serving"
-        flags = {
+        flags: dict[str, object] = {
             "--listen": port,
             "--tls-cert": self.certs / "server.pem",
             "--tls-key": self.certs / "server.key",
@@ -181,15 +185,19 @@ class Keeper:
                 "RELAY_METRICS_LISTEN": str(self.metrics_ports[id]),
             }
         )
-        arguments = [self.binaries / "relay-server", "serve", *(str(word) for flag in flags.items() for word in flag)]
+        arguments: list[str | pathlib.Path] = [
+            self.binaries / "relay-server",
+            "serve",
+            *(str(word) for flag in flags.items() for word in flag),
+        ]
 
-        def answers():
+        def answers() -> bool:
             pid = int(serving.read_text(encoding="ascii"))
             return pid == self.parts[id].pid and healthy(port, self.certs / "ca.pem")
 
         self.parts[id] = Part(id, self.folder, [*arguments, *self.recipe.node_flags], environment, answers)
 
-    def _define_balancer(self):
+    def _define_balancer(self) -> None:
         command = self.recipe.fill_in(self.folder, self.balancer_port, list(self.node_ports.items()), "localhost")
         self.parts["balancer"] = Part(
             "balancer",
@@ -201,14 +209,14 @@ class Keeper:
 
     # ---- running ------------------------------------------------------------------------------------------------
 
-    def _start(self):
+    def _start(self) -> None:
         for names in (["redis"], self.ids, ["balancer"]):
             for name in names:
                 self.parts[name].launch()
             for name in names:
                 self.parts[name].wait(self.pause)
 
-    def variables(self):
+    def variables(self) -> dict[str, str]:
         """What the command sees."""
         exempt = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1")))
         return {
@@ -225,7 +233,7 @@ class Keeper:
             "no_proxy": exempt,
         }
 
-    def _serve(self):
+    def _serve(self) -> int:
         control = socket.socket(socket.AF_UNIX)
         control.bind(str(self.folder / "control"))
         control.listen(8)
@@ -238,20 +246,20 @@ class Keeper:
             with contextlib.suppress(BlockingIOError):
                 self._answer(control.accept()[0])
             self.pause(1, [control])
-        status = self.command.returncode
+        status: int = self.command.returncode
         return 128 - status if status < 0 else status
 
-    def _announce(self):
+    def _announce(self) -> None:
         for name, value in self.variables().items():
             if name.startswith("RELAY_"):
                 print(f"export {name}='{value}'")
         print(f"export PATH='{self.folder}/bin:{self.binaries}':$PATH")
         print(f"# Nodes: {len(self.ids)}, behind {self.options.balancer}. Ctrl-C takes everything down.", flush=True)
 
-    def _launch_command(self):
+    def _launch_command(self) -> None:
         keeper = os.getpid()
 
-        def prepare():
+        def prepare() -> None:
             system.die_with(keeper, signal.SIGKILL)
             # With the process that was started by hand: the terminal's Ctrl-C reaches it, and it may read from it.
             with contextlib.suppress(OSError):
@@ -263,7 +271,7 @@ class Keeper:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             raise system.Failure(f"cannot run {self.options.command[0]}: {error.strerror}", status) from None
 
-    def _answer(self, connection):
+    def _answer(self, connection: socket.socket) -> None:
         """Does what `cluster-restart NAME` asks for."""
         with connection, contextlib.suppress(OSError):
             connection.settimeout(2)
@@ -273,7 +281,7 @@ class Keeper:
             except system.Failure as failure:
                 connection.sendall(f"error {failure}\n".encode())
 
-    def _restart(self, name):
+    def _restart(self, name: str) -> int | None:
         """Stops a part as an operator would, if it runs, and starts it again; returns its new process id."""
         part = self.parts.get(name)
         if part is None:
@@ -284,14 +292,14 @@ class Keeper:
         part.wait(self._pause_of_restart)
         return part.pid
 
-    def _pause_of_restart(self):
+    def _pause_of_restart(self) -> None:
         self.pause()
         if self.command is not None and self.command.poll() is not None:
             raise system.Failure("the command has ended")
 
     # ---- the end ------------------------------------------------------------------------------------------------
 
-    def _take_down(self):
+    def _take_down(self) -> None:
         # Nothing interrupts this; the last resort is the parent, which waits for the end of this process.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -301,7 +309,7 @@ class Keeper:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.command.wait(COMMAND_SECONDS)
         # What the command has left behind goes before what it might still use.
-        system.kill_descendants(spare=[part.pid for part in running])
+        system.kill_descendants(spare=[part.pid for part in running if part.pid])
         for _ in range(2):  # the second one tells a node not to wait for its transfers
             for part in running:
                 part.terminate()

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """One server process of the cluster."""
 
+from __future__ import annotations
+
 import contextlib
 import os
+import pathlib
 import signal
 import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 
 from . import system
 
@@ -22,23 +26,32 @@ class Part:
     `answers` is called until it returns true; it may raise OSError as long as the server does not.
     """
 
-    def __init__(self, name, folder, arguments, environment, answers, *, standard_input=None):
+    def __init__(
+        self,
+        name: str,
+        folder: pathlib.Path,
+        arguments: Sequence[str | os.PathLike[str]],
+        environment: dict[str, str],
+        answers: Callable[[], bool],
+        *,
+        standard_input: bytes | None = None,
+    ) -> None:
         self.name, self.arguments, self.environment, self.answers = name, arguments, environment, answers
         self.standard_input = standard_input
         self.log = folder / f"{name}.log"
         self.pid_file = folder / f"{name}.pid"
-        self._process = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def pid(self):
+    def pid(self) -> int | None:
         """Its process id; None before it was started."""
         return self._process.pid if self._process is not None else None
 
-    def running(self):
+    def running(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
-    def launch(self):
+    def launch(self) -> None:
         """Starts it and does not wait."""
         keeper = os.getpid()
         with open(self.log, "ab") as log:
@@ -53,16 +66,19 @@ class Part:
                 preexec_fn=lambda: system.die_with(keeper, signal.SIGKILL),
             )
         if self.standard_input is not None:
-            with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe = self._process.stdin
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError), pipe:
                 pipe.write(self.standard_input)
         self.pid_file.write_text(f"{self.pid}\n", encoding="ascii")
 
-    def wait(self, pause):
+    def wait(self, pause: Callable[[], None]) -> None:
         """Waits until it serves; `pause` is called between two looks."""
         deadline = time.monotonic() + STARTING_SECONDS
         while True:
             if not self.running():
-                raise system.Failure(f"{self.name} ended with status {self._process.returncode}: {self.last_words()}")
+                status = self._process.returncode if self._process is not None else None
+                raise system.Failure(f"{self.name} ended with status {status}: {self.last_words()}")
             with contextlib.suppress(OSError, ValueError):
                 if self.answers():
                     return
@@ -70,26 +86,26 @@ class Part:
                 raise system.Failure(f"{self.name} does not serve after {STARTING_SECONDS} s: {self.last_words()}")
             pause()
 
-    def terminate(self):
+    def terminate(self) -> None:
         """SIGTERM. Something that is stopped (SIGSTOP) hears it when it goes on."""
-        if self.running():
+        if self._process is not None and self.running():
             self._process.send_signal(signal.SIGTERM)
 
-    def end(self, seconds, pause):
+    def end(self, seconds: float, pause: Callable[[], None]) -> None:
         """Waits for the end; kills it when it takes longer."""
         deadline = time.monotonic() + seconds
         while self.running() and time.monotonic() < deadline:
             pause()
         self.kill()
 
-    def kill(self):
+    def kill(self) -> None:
         """SIGKILL, and gone. Harmless when it is gone already."""
         if self._process is not None:
             if self.running():
                 self._process.kill()
             self._process.wait()
 
-    def last_words(self):
+    def last_words(self) -> str:
         """The end of what it has printed, in one line."""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -97,7 +113,7 @@ class Part:
         return "it has printed nothing"
 
 
-def healthy(port, authority):
+def healthy(port: system.Port, authority: pathlib.Path) -> bool:
     """Whether /healthz is answered with 200 there, over verified TLS."""
     context = ssl.create_default_context(cafile=authority)
     with (
@@ -108,7 +124,7 @@ def healthy(port, authority):
         return connection.recv(64).startswith(b"HTTP/1.1 200 ")
 
 
-def redis_answers(port, password):
+def redis_answers(port: system.Port, password: str) -> bool:
     """Whether Redis answers, and wants this password."""
     with socket.create_connection((port.host, port.number), 2) as connection:
         connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Balancers: which recipe, which program, and what is filled in."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 
 from . import system
 
@@ -20,21 +23,21 @@ class Recipe:
 
     ALL = ("haproxy", "haproxy-tls", "nginx", "nginx-tls")
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
         self.program = name.removesuffix("-tls")
 
     @property
-    def package(self):
+    def package(self) -> tuple[str, ...]:
         """What Debian calls the program, for scripts/require."""
         return {"haproxy": ("haproxy",), "nginx": ("nginx", "libnginx-mod-stream")}[self.program]
 
-    def require(self):
+    def require(self) -> None:
         """A Failure that says what is missing on this machine, if anything is."""
         found(self.program)
         self._module()
 
-    def _module(self):
+    def _module(self) -> str:
         """The line that loads nginx's stream module, where that is wanted and a file of its own, as in Debian."""
         if self.name != "nginx":
             return ""
@@ -51,12 +54,14 @@ class Recipe:
         raise system.Failure("nginx has no stream module here: scripts/require libnginx-mod-stream installs it")
 
     @property
-    def node_flags(self):
+    def node_flags(self) -> list[str]:
         """What makes a node believe this balancer, and nobody else."""
         # nginx's http has no PROXY protocol towards its servers.
         return ["--trusted-proxy" if self.name == "nginx-tls" else "--proxy-protocol", SOURCE]
 
-    def fill_in(self, folder, listen, nodes, name):
+    def fill_in(
+        self, folder: pathlib.Path, listen: object, nodes: Iterable[tuple[str, object]], name: str
+    ) -> list[str | pathlib.Path]:
         """Writes the recipe into `folder`, for nodes given as (id, address), and returns the command line.
 
         A line with @ID@ is there once for each node.
@@ -91,11 +96,11 @@ class Recipe:
         return [found("nginx"), "-e", "stderr", "-c", target, "-g", settings]
 
 
-def _put(line, values):
+def _put(line: str, values: dict[str, str]) -> str:
     return re.sub(r"@([A-Z]+)@", lambda match: values[match.group(1)], line)
 
 
-def redis_server():
+def redis_server() -> str:
     """The path of what serves as Redis: what RELAY_REDIS_SERVER names (a program or a path), else redis-server."""
     named = os.environ.get("RELAY_REDIS_SERVER")
     try:
@@ -106,7 +111,7 @@ def redis_server():
         raise system.Failure(f"there is no program {named}: correct or unset RELAY_REDIS_SERVER") from None
 
 
-def found(program):
+def found(program: str) -> str:
     """The path of a program, or a Failure that says how to get it."""
     path = shutil.which(program, path=f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_PATH}")
     if path is None:

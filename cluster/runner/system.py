@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Linux offers for leaving nothing behind: prctl(2), /proc, and ports nobody else gets."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
 import signal
 import socket
 import time
+from collections.abc import Iterable
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -15,33 +18,34 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Failure(Exception):
     """Something that the person who started the cluster has to read: one line, and the exit status."""
 
-    def __init__(self, message, status=69):
+    def __init__(self, message: str, status: int = 69) -> None:
         super().__init__(message)
         self.status = status
 
 
-def become_subreaper():
+def become_subreaper() -> None:
     """Whoever descends from this process becomes its child when its own parent ends: nobody gets away."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def die_with(parent, number):
+def die_with(parent: int, number: int) -> None:
     """This process gets the signal when `parent` ends, however it ends."""
     _libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), number)
 
 
-def descendants(of):
+def descendants(of: int) -> list[int]:
     """The ids of all processes below one, zombies included."""
-    children = {}
+    children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{entry}/stat", "rb") as file:
                 # The command's name, in parentheses, may hold anything.
                 parent = int(file.read().rpartition(b")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry))
-    found, left = [], [of]
+    found: list[int] = []
+    left = [of]
     while left:
         below = children.get(left.pop(), [])
         found += below
@@ -49,7 +53,7 @@ def descendants(of):
     return found
 
 
-def kill_descendants(spare=(), seconds=10):
+def kill_descendants(spare: Iterable[int] = (), seconds: float = 10) -> None:
     """Kills everything below this process except `spare` and what is below those, and waits until it is gone."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -76,7 +80,7 @@ class Port:
 
     host = "127.0.0.1"
 
-    def __init__(self, number=0):
+    def __init__(self, number: int = 0) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -85,5 +89,5 @@ class Port:
             raise Failure(f"port {number} cannot be had ({error.strerror}): choose another --port, or none") from None
         self.number = self._socket.getsockname()[1]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.host}:{self.number}"

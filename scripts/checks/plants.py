@@ -5,17 +5,17 @@ SPDX = "// SPDX-License-Identifier: Apache-2.0\n\n"
 SERVER, CLIENT = "Sources/RelayServer/Planted", "Sources/RelayClient/Planted"
 
 
-def swift(body):
+def swift(body: str) -> str:
     """A Swift file around `body`."""
     return SPDX + body + "\n"
 
 
-def long_function(lines):
+def long_function(lines: int) -> str:
     """A function of more lines than `lines`."""
     return "func planted() -> Int {\n" + "    let value = 1\n" * lines + "    return value\n}"
 
 
-def secret(kind):
+def secret(kind: str) -> str:
     """Something that looks like a secret, put together here so that this file holds none."""
     return {
         "key": "-----BEGIN PRIVATE " + "KEY-----\n",
@@ -106,6 +106,13 @@ PLANTS = (
     ("python-format", "Tests/requirements.txt", "# SPDX-License-Identifier: Apache-2.0\nruff==0.0.1\n"),
     ("python-lint", "scripts/checks/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""X."""\n\nimport os\n'),
     ("python-lint", "Tests/harness/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""' + "x " * 70 + '"""\n'),
+    ("python-types", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\nplanted: int = str(1)\n"),
+    ("python-types", "Tests/harness/planted.py", "# SPDX-License-Identifier: Apache-2.0\ndef planted():\n    pass\n"),
+    (
+        "python-types",
+        "Tests/Loopback/test_planted.py",
+        "# SPDX-License-Identifier: Apache-2.0\nplanted: int = str(1)\n",
+    ),
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),
     ("links", "docs/architecture.md", "`Transfer/Planted`\n"),

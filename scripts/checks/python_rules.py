@@ -1,43 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules for Python. Each rule takes a Tree and yields (path, line, problem)."""
 
+from __future__ import annotations
+
 import ast
 import os
 import re
 import shutil
 import subprocess
 
+from .tree import Problems, Tree
+
 MAXIMUM_FUNCTION_LINES = 60
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 REQUIREMENTS = "Tests/requirements.txt"
 INSTALL = f"`scripts/test checks` installs it, or: .build-venv/bin/pip install --requirement {REQUIREMENTS}"
-PROBLEM = re.compile(r"^([^:\n]+):(\d+):(?:\d+:)? (.*)$", re.MULTILINE)
+PROBLEM = re.compile(r"^([^:\n]+):(\d+):(?:\d+:)? (?!note: )(.*)$", re.MULTILINE)
 
 
 class MissingTool(Exception):
     """A tool is not installed, or is not of the version that is pinned."""
 
 
-def pinned_tool(tree, name):
-    """The path of a tool: that of .build-venv, or one on the PATH, if it has the version of Tests/requirements.txt."""
-    version = re.search(rf"^{name}==(\S+)$", tree.text(REQUIREMENTS), re.MULTILINE)[1]
-    path = shutil.which(name, path=os.path.join(ROOT, ".build-venv/bin")) or shutil.which(name)
-    if path is None:
-        raise MissingTool(f"{name} {version} is not installed: {INSTALL}")
-    said = subprocess.run((path, "--version"), capture_output=True, text=True, check=False, timeout=60).stdout
-    if version not in said.split():
-        raise MissingTool(f"{path} is not version {version} but {said.strip() or 'broken'}: {INSTALL}")
-    return path
+def pinned_tool(tree: Tree, name: str) -> tuple[str, ...]:
+    """The command of a tool in .build-venv, else on the PATH; either has to be of the version that is pinned."""
+    pinned = re.search(rf"^{name}==(\S+)$", tree.text(REQUIREMENTS), re.MULTILINE)
+    if pinned is None:
+        raise MissingTool(f"{name} is not pinned")
+    version = pinned[1]
+    for command in ((os.path.join(ROOT, ".build-venv/bin/python"), "-m", name), (name,)):
+        if shutil.which(command[0]):
+            asked = subprocess.run((*command, "--version"), capture_output=True, text=True, check=False, timeout=60)
+            if version in asked.stdout.split():
+                return command
+    raise MissingTool(f"{name} {version} is not installed: {INSTALL}")
 
 
-def tool_problems(tree, name, *arguments):
+def tool_problems(tree: Tree, name: str, *arguments: str) -> Problems:
     """Runs a tool in the tree; yields a problem for each line `path:line: problem` that it prints."""
     try:
         tool = pinned_tool(tree, name)
     except MissingTool as missing:
         yield REQUIREMENTS, 0, str(missing)
         return
-    result = subprocess.run((tool, *arguments), cwd=tree.root, capture_output=True, text=True, check=False, timeout=300)
+    result = subprocess.run(
+        (*tool, *arguments), cwd=tree.root, capture_output=True, text=True, check=False, timeout=300
+    )
     problems = list(PROBLEM.finditer(result.stdout))
     for problem in problems:
         yield problem[1], int(problem[2]), problem[3]
@@ -45,12 +53,12 @@ def tool_problems(tree, name, *arguments):
         yield "", 0, f"{name} ended with status {result.returncode}: {(result.stderr or result.stdout).strip()[-500:]}"
 
 
-def python_files(tree):
+def python_files(tree: Tree) -> list[str]:
     """All Python files, with a suffix or without."""
     return [path for path in tree.paths if tree.language(path) == "python"]
 
 
-def parsed(tree):
+def parsed(tree: Tree) -> Problems:
     """Python files parse, and their functions are short."""
     for path in python_files(tree):
         try:
@@ -60,16 +68,21 @@ def parsed(tree):
             continue
         for node in ast.walk(module):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                length = node.end_lineno - node.lineno + 1
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > MAXIMUM_FUNCTION_LINES:
                     yield path, node.lineno, f"a function of {length} lines, {MAXIMUM_FUNCTION_LINES} at most"
 
 
-def formatted(tree):
+def formatted(tree: Tree) -> Problems:
     """Python is formatted by ruff, as pyproject.toml has it."""
     yield from tool_problems(tree, "ruff", "format", "--check", "--output-format=concise", "--quiet", ".")
 
 
-def linted(tree):
+def linted(tree: Tree) -> Problems:
     """ruff finds nothing in Python, with the rules of pyproject.toml."""
     yield from tool_problems(tree, "ruff", "check", "--output-format=concise", "--quiet", ".")
+
+
+def typed(tree: Tree) -> Problems:
+    """mypy, strict outside the tests themselves, finds nothing in Python."""
+    yield from tool_problems(tree, "mypy", "--hide-error-context", "--no-error-summary", "--no-pretty")

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules for Swift sources. Each rule takes a Tree and yields (path, line, problem)."""
 
+from __future__ import annotations
+
 import itertools
 import os
 import re
 import shutil
 import subprocess
 
-from .tree import functions, line_of
+from .tree import Place, Problems, Tree, functions, line_of
 
 MAXIMUM_SOURCE_LINES = 400
 MAXIMUM_TEST_LINES = 800
@@ -47,15 +49,15 @@ FORBIDDEN = (
 )
 
 
-def found(tree, paths, pattern, problem, text=None):
+def found(tree: Tree, paths: list[str], pattern: str | re.Pattern[str], problem: str) -> Problems:
     """A problem for each match of `pattern` in the blanked text of the files."""
     for path in paths:
-        code = (text or tree.code)(path)
+        code = tree.code(path)
         for match in re.finditer(pattern, code):
             yield path, line_of(code, match.start()), problem
 
 
-def formatting(tree):
+def formatting(tree: Tree) -> Problems:
     """swift format lint --strict passes; tests may force-unwrap their own constants (Tests/.swift-format)."""
     swift = shutil.which("swift")
     if swift is None:
@@ -82,7 +84,7 @@ def formatting(tree):
         yield "", 0, f"swift format ended with status {result.returncode}"
 
 
-def imports(tree):
+def imports(tree: Tree) -> Problems:
     """Each module is imported only where the layout has it."""
     for path in tree.swift("Sources/", "Tests/"):
         code = tree.code(path)
@@ -93,7 +95,7 @@ def imports(tree):
                 yield path, line_of(code, match.start(3)), problem
 
 
-def import_problem(path, access, module):
+def import_problem(path: str, access: str | None, module: str) -> str | None:
     """Why `module` must not be imported there, or None."""
     if path.startswith("Sources/WSProtocol/"):
         codec = path.endswith(("/MessageCodec.swift", "/StrictJSON.swift")) and module == "FoundationEssentials"
@@ -112,7 +114,7 @@ def import_problem(path, access, module):
     return None
 
 
-def declarations(manifest):
+def declarations(manifest: str) -> dict[str, set[str]]:
     """What each target of a Package.swift declares as its dependencies."""
     starts = [match.start() for match in re.finditer(r"\.(?:target|executableTarget|testTarget)\(", manifest)] + [
         len(manifest)
@@ -127,10 +129,11 @@ def declarations(manifest):
     return declared
 
 
-def declared(tree):
+def declared(tree: Tree) -> Problems:
     """Each target imports what Package.swift declares for it, all of it, and nothing else but what comes with Swift."""
     manifest = tree.uncommented("Package.swift")
-    targets, used = declarations(manifest), {}
+    targets = declarations(manifest)
+    used: dict[str, set[str]] = {}
     for path in tree.swift("Sources/", "Tests/"):
         target = path.split("/")[1]
         code = tree.code(path)
@@ -144,18 +147,18 @@ def declared(tree):
             yield "Package.swift", 0, f"{target} does not import {module}"
 
 
-def tls_calls(tree):
+def tls_calls(tree: Tree) -> Problems:
     """SSL_read, SSL_write, SSL_do_handshake and SSL_shutdown are called in one file, which minds the error queue."""
     calls = list(found(tree, tree.swift("Sources/"), TLS_CALL, "a TLS call outside the one guarded file"))
-    counts = {}
+    counts: dict[str, int] = {}
     for path, _, _ in calls:
         if path.startswith("Sources/TLSTransport/"):
             counts[path] = counts.get(path, 0) + 1
-    home = max(sorted(counts), key=counts.get, default=None)
-    return [call for call in calls if call[0] != home]
+    home = max(sorted(counts), key=counts.__getitem__, default=None)
+    yield from (call for call in calls if call[0] != home)
 
 
-def sizes(tree):
+def sizes(tree: Tree) -> Problems:
     """Files and functions are small enough to be read at once."""
     for path in tree.swift("Sources/", "Tests/"):
         limit = MAXIMUM_TEST_LINES if path.startswith("Tests/") else MAXIMUM_SOURCE_LINES
@@ -167,7 +170,7 @@ def sizes(tree):
                 yield path, line, f"a function of {length} lines, {MAXIMUM_FUNCTION_LINES} at most"
 
 
-def forbidden(tree):
+def forbidden(tree: Tree) -> Problems:
     """Constructs that can stop the process, block a thread or hide a race."""
     sources = tree.swift("Sources/")
     for name, pattern, exceptions in FORBIDDEN:
@@ -176,7 +179,7 @@ def forbidden(tree):
     yield from found(tree, tree.swift("Tests/"), r"\b(?:u|nano)?sleep\s*\(", "tests wait for events, they do not sleep")
 
 
-def unchecked(tree):
+def unchecked(tree: Tree) -> Problems:
     """At most three @unchecked Sendable, each with a SAFETY comment right above."""
     places = list(found(tree, tree.swift("Sources/"), r"@unchecked\s+Sendable", ""))
     for path, line, _ in places:
@@ -190,7 +193,7 @@ def unchecked(tree):
         yield path, line, f"more than {MAXIMUM_UNCHECKED} @unchecked Sendable in the package"
 
 
-def access(tree):
+def access(tree: Tree) -> Problems:
     """Nothing is public: what crosses targets is `package`."""
     yield from found(
         tree,
@@ -201,7 +204,7 @@ def access(tree):
     )
 
 
-def machine_paths(tree):
+def machine_paths(tree: Tree) -> list[str]:
     """Files of state machines: named so, or in WSProtocol with a `var state`; with their Type+Feature.swift files."""
     sources = tree.swift("Sources/")
     bases = {
@@ -218,7 +221,7 @@ def machine_paths(tree):
     ]
 
 
-def machines(tree):
+def machines(tree: Tree) -> Problems:
     """State machines are pure values: every state is spelled out, time is an argument, nothing is promised."""
     paths = machine_paths(tree)
     yield from found(tree, paths, r"\bdefault\s*:", "no default: over states and events")
@@ -235,7 +238,7 @@ def machines(tree):
     yield from found(tree, paths, r"@discardableResult", "a result of a state machine is never dropped")
 
 
-def environment(tree):
+def environment(tree: Tree) -> Problems:
     """Environment variables are read in the configuration files alone."""
     paths = [
         path
@@ -247,7 +250,7 @@ def environment(tree):
     )
 
 
-def logs(tree):
+def logs(tree: Tree) -> Problems:
     """A log message is a constant; what varies goes into the metadata."""
     for path in tree.swift("Sources/"):
         text = tree.uncommented(path)
@@ -259,7 +262,7 @@ def logs(tree):
                 yield path, line_of(text, match.start()), "a log message has to be a constant string"
 
 
-def times(tree):
+def times(tree: Tree) -> Problems:
     """How long anything takes stands in a Defaults.swift, with its reason; 1 is a unit."""
     paths = [path for path in tree.swift("Sources/") if not re.search(r"/Defaults(?:\+\w+)?\.swift$", path)]
     yield from found(
@@ -271,7 +274,7 @@ def times(tree):
     )
 
 
-def waiting(tree):
+def waiting(tree: Tree) -> Problems:
     """No concurrency runtime on the byte path."""
     yield from found(
         tree,
@@ -281,7 +284,7 @@ def waiting(tree):
     )
 
 
-def circles(tree):
+def circles(tree: Tree) -> Problems:
     """No folders of a target depend on each other in a circle: each uses the types of those below it."""
     for target in sorted({path.split("/")[1] for path in tree.swift("Sources/")}):
         uses = folder_uses(tree, target)
@@ -293,7 +296,7 @@ def circles(tree):
                     yield path, line, f"{name} is of {other}, which depends on {folder}: a circle"
 
 
-def folder_uses(tree, target):
+def folder_uses(tree: Tree, target: str) -> dict[str, dict[str, Place]]:
     """For each folder of a target, the folders whose types it names, each with the first place: (name, path, line)."""
     declaration = re.compile(
         r"^(?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|nonisolated)[ \t]+)*"
@@ -302,7 +305,7 @@ def folder_uses(tree, target):
     )
     paths = [path for path in tree.swift(f"Sources/{target}/") if path.count("/") > 2]
     homes = {name: path.split("/")[2] for path in paths for name in declaration.findall(tree.code(path))}
-    uses = {path.split("/")[2]: {} for path in paths}
+    uses: dict[str, dict[str, Place]] = {path.split("/")[2]: {} for path in paths}
     for path in paths:
         folder, code = path.split("/")[2], tree.code(path)
         own = set(re.findall(r"\b(?:struct|class|enum|actor|protocol|typealias)[ \t]+(\w+)", code))
@@ -313,7 +316,7 @@ def folder_uses(tree, target):
     return uses
 
 
-def reachable(uses, folder):
+def reachable(uses: dict[str, dict[str, Place]], folder: str) -> set[str]:
     """Every folder that `folder` depends on, directly or through others."""
     found_folders, open_folders = set(), [folder]
     while open_folders:
@@ -324,7 +327,7 @@ def reachable(uses, folder):
     return found_folders
 
 
-def documented(tree):
+def documented(tree: Tree) -> Problems:
     """Each type that is not private says what it is."""
     declaration = re.compile(
         r"^[ \t]*((?:(?:@\w+(?:\([^)\n]*\))?|package|internal|final|indirect|private|fileprivate|nonisolated)"

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of a checkout, and Swift text with its comments and strings blanked out."""
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+
+#: What a rule finds: path, line (0 for the whole file) and the problem.
+Problems = Iterator[tuple[str, int, str]]
+#: A name, and where it is used: path and line.
+Place = tuple[str, str, int]
 
 
 class Tree:
     """The files under `root` that are, or could become, part of the repository."""
 
-    def __init__(self, root):
+    def __init__(self, root: str) -> None:
         self.root = root
         self.tracked = self._git("ls-files", "-z", "--cached")
         self.paths = sorted(
@@ -17,34 +25,34 @@ class Tree:
             for path in set(self.tracked) | set(self._git("ls-files", "-z", "--others", "--exclude-standard"))
             if os.path.isfile(os.path.join(root, path))
         )
-        self._texts = {}
+        self._texts: dict[str, str] = {}
 
-    def _git(self, *arguments):
+    def _git(self, *arguments: str) -> list[str]:
         result = subprocess.run(("git", "-C", self.root, *arguments), capture_output=True, check=False, timeout=60)
         if result.returncode != 0:
             raise SystemExit(f"scripts/check: not a git checkout: {self.root}")
         return [path.decode("utf-8", "surrogateescape") for path in result.stdout.split(b"\0") if path]
 
-    def text(self, path):
+    def text(self, path: str) -> str:
         """The file's text; bytes that are not UTF-8 are replaced."""
         if path not in self._texts:
             with open(os.path.join(self.root, path), encoding="utf-8", errors="replace") as file:
                 self._texts[path] = file.read()
         return self._texts[path]
 
-    def swift(self, *folders):
+    def swift(self, *folders: str) -> list[str]:
         """Paths of the Swift files under the folders."""
         return [path for path in self.paths if path.endswith(".swift") and path.startswith(folders)]
 
-    def code(self, path):
+    def code(self, path: str) -> str:
         """The Swift text without comments and without what strings hold; every line keeps its number."""
         return blank(self.text(path), strings=True)
 
-    def uncommented(self, path):
+    def uncommented(self, path: str) -> str:
         """The Swift text without comments."""
         return blank(self.text(path), strings=False)
 
-    def language(self, path):
+    def language(self, path: str) -> str:
         """`bash`, `sh`, `python`, or the suffix: by the name, or by the first line when there is no suffix."""
         suffix = os.path.splitext(path)[1].lstrip(".")
         if suffix == "py":
@@ -60,9 +68,10 @@ class Tree:
 OPENING = re.compile(r'//[^\n]*|/\*|(#*)("""|")')
 
 
-def blank(text, strings):
+def blank(text: str, strings: bool) -> str:
     """`text` with comments, and the insides of strings when `strings`, replaced by spaces."""
-    out, position = [], 0
+    out: list[str] = []
+    position = 0
     while True:
         match = OPENING.search(text, position)
         if match is None:
@@ -82,12 +91,12 @@ def blank(text, strings):
         position = end
 
 
-def spaces(text):
+def spaces(text: str) -> str:
     """As many spaces and line feeds as `text` has characters."""
     return "".join("\n" if character == "\n" else " " for character in text)
 
 
-def comment_end(text, position):
+def comment_end(text: str, position: int) -> int:
     """Where the comment ends whose inside begins at `position`; Swift's comments nest."""
     depth = 1
     for match in re.finditer(r"/\*|\*/", text[position:]):
@@ -97,7 +106,7 @@ def comment_end(text, position):
     return len(text)
 
 
-def string_end(text, position, hashes, quotes):
+def string_end(text: str, position: int, hashes: str, quotes: str) -> int:
     """Where the string ends whose inside begins at `position`; interpolations may hold strings of their own."""
     closing, escape = quotes + hashes, "\\" + hashes
     while position < len(text):
@@ -113,7 +122,7 @@ def string_end(text, position, hashes, quotes):
     return len(text)
 
 
-def interpolation_end(text, position):
+def interpolation_end(text: str, position: int) -> int:
     """Where the interpolation ends whose inside begins at `position`."""
     depth = 1
     while position < len(text) and depth > 0:
@@ -126,7 +135,7 @@ def interpolation_end(text, position):
     return position
 
 
-def line_of(text, position):
+def line_of(text: str, position: int) -> int:
     """The number of the line that holds `position`."""
     return text.count("\n", 0, position) + 1
 
@@ -134,7 +143,7 @@ def line_of(text, position):
 FUNCTION = re.compile(r"(?<![\w.`])(?:func\s+[^\s(<]+|init[?!]?(?=\s*[(<])|deinit\b|subscript(?=\s*[(<]))")
 
 
-def functions(code):
+def functions(code: str) -> Iterator[tuple[int, int]]:
     """(line, number of lines) of each function with a body in blanked Swift text."""
     for match in FUNCTION.finditer(code):
         opening = body_start(code, match.end())
@@ -148,7 +157,7 @@ def functions(code):
         yield line, line_of(code, position - 1) - line + 1
 
 
-def body_start(code, position):
+def body_start(code: str, position: int) -> int | None:
     """The position of the brace that opens the body, or None for a requirement of a protocol."""
     depth = 0
     for index in range(position, len(code)):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules for everything else in the repository. Each rule takes a Tree and yields (path, line, problem)."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
 import subprocess
 
-from .tree import line_of
+from .tree import Problems, Tree, line_of
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 MAXIMUM_TRACKED_BYTES = 1_000_000
@@ -26,7 +28,7 @@ SECRETS = (
 )
 
 
-def licence(tree):
+def licence(tree: Tree) -> Problems:
     """The first line of every source file names the licence."""
     for path in tree.paths:
         language = tree.language(path)
@@ -41,7 +43,7 @@ def licence(tree):
                 yield path, 1, f"the first line, or the one below #!, has to be: # {LICENCE}"
 
 
-def unfinished(tree):
+def unfinished(tree: Tree) -> Problems:
     """What is left to do is in an issue, not in a comment."""
     for path in tree.paths:
         text = tree.text(path)
@@ -49,7 +51,7 @@ def unfinished(tree):
             yield path, line_of(text, match.start()), f"{match.group(0)} in the tree"
 
 
-def tracked(tree):
+def tracked(tree: Tree) -> Problems:
     """Nothing that is made, and nothing secret, is in the repository."""
     made = re.compile(
         r"(?:^|/)(?:\.build[^/]*|\.venv[^/]*|__pycache__|out)/|(?:^|/)Package\.resolved$|\.(?:pem|key|p12|pyc|o|rdb|aof|log)$"
@@ -63,7 +65,7 @@ def tracked(tree):
             yield path, 0, f"larger than {MAXIMUM_TRACKED_BYTES} bytes"
 
 
-def secrets(tree):
+def secrets(tree: Tree) -> Problems:
     """No key and no password in any file."""
     for path in tree.paths:
         text = tree.text(path)
@@ -72,7 +74,7 @@ def secrets(tree):
                 yield path, line_of(text, match.start()), f"looks like {name}"
 
 
-def folders(tree):
+def folders(tree: Tree) -> Problems:
     """Folders are nouns of the domain."""
     for path in tree.paths:
         match = re.search(r"(?:^|/)(Utils?|Utilities|Helpers?|Common|Misc|New|Shared)/", path)
@@ -80,7 +82,7 @@ def folders(tree):
             yield path, 0, f"{match.group(1)} says nothing about what is in it"
 
 
-def shell(tree):
+def shell(tree: Tree) -> Problems:
     """Shell scripts parse, and shellcheck has nothing to say."""
     paths = [path for path in tree.paths if tree.language(path) in ("bash", "sh")]
     for path in paths:
@@ -103,7 +105,7 @@ def shell(tree):
             yield path, int(number), problem.strip()
 
 
-def links(tree):
+def links(tree: Tree) -> Problems:
     """Links between the documents, and the tests and sources they name, lead somewhere."""
     sources = " ".join(path for path in tree.paths if path.startswith(("Sources/", "Tests/", "docs/", "scripts/")))
     for path in tree.paths:
@@ -130,7 +132,7 @@ def links(tree):
                 yield path, line_of(text, match.start()), f"there is no such folder or file: {match.group(0)}"
 
 
-def endings(tree):
+def endings(tree: Tree) -> Problems:
     """Text files end with a line feed, and no line ends in a blank."""
     for path in tree.paths:
         if os.path.splitext(path)[1] in (".png", ".gif", ".bin"):

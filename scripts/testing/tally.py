@@ -8,13 +8,17 @@ one failure unless its JUnit file already has one. SKIPS has a line for each tes
 colon, and the reason.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from typing import Any
 
 
-def excuses(path):
+def excuses(path: str) -> dict[str, str]:
     """Names of tests that may be skipped, with the reason for each."""
     if not os.path.exists(path):
         return {}
@@ -29,7 +33,7 @@ def excuses(path):
     return found
 
 
-def cases(path):
+def cases(path: str) -> Iterator[tuple[str, str]]:
     """(name, outcome) of each test in a JUnit file; the outcome is passed, failed or skipped.
 
     A file that is empty or cut, as tests leave it that crash, is one failure.
@@ -46,7 +50,7 @@ def cases(path):
         yield name, outcome
 
 
-def steps(path):
+def steps(path: str) -> Iterator[tuple[str, int]]:
     """(name, exit status) of each step."""
     if not os.path.exists(path):
         return
@@ -56,7 +60,7 @@ def steps(path):
             yield name, int(status)
 
 
-def tally(folder, skips):
+def tally(folder: str, skips: str) -> tuple[Any, ...]:
     """(number that passed, names that failed, number of excused skips)."""
     allowed = excuses(skips)
     passed, failed, excused = 0, [], 0
@@ -85,7 +89,7 @@ def tally(folder, skips):
     return passed, failed, excused
 
 
-def main(folder, skips):
+def main(folder: str, skips: str) -> int:
     """Returns the exit status."""
     passed, failed, _ = tally(folder, skips)
     for name in failed:
