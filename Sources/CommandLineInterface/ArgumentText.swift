@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// What came from a clipboard, a variable or a file: with blanks and line ends around it that nobody meant.
+/// Text that came from a clipboard, a variable or a file, with unintended blanks and line ends around it.
 package enum Pasted {
     /// `text` without white space, line ends and invisible marks around it: for codes, names, addresses, times and sizes, none of
     /// which have any.

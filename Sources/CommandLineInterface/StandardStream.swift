@@ -29,7 +29,7 @@ package enum StandardStream {
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Whether nothing can be written to `descriptor`, because whoever started the program has closed it.
+    /// Whether nothing can be written to `descriptor`, because the parent process has closed it.
     package static func isClosed(_ descriptor: CInt = STDOUT_FILENO) -> Bool {
         let flags = fcntl(descriptor, F_GETFL)
         return flags == -1 || flags & O_ACCMODE == O_RDONLY

@@ -11,7 +11,7 @@ package struct TimeSpan: Hashable, Sendable, CustomStringConvertible {
     /// How it is written, as a sentence for a person.
     static let grammar = "a time is written 500ms, 90s, 10m, 24h or 7d, or 1h30m; a bare number means seconds"
 
-    /// More than anybody waits: a leap year, in milliseconds.
+    /// The longest span, in milliseconds: a leap year.
     private static let longest: Int64 = 366 * 86_400_000
     private static let units: [(name: String, milliseconds: Int64)] = [
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1),
@@ -52,7 +52,7 @@ package struct TimeSpan: Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         var (rest, text) = (milliseconds, "")
         for unit in Self.units where rest >= unit.milliseconds {
-            // A day is said as 24 hours: nobody has to ask when it is over.
+            // A day is printed as 24 hours, which leaves no doubt when it ends.
             if unit.name == "d", rest < 2 * unit.milliseconds { continue }
             text += "\(rest / unit.milliseconds)\(unit.name)"
             rest %= unit.milliseconds

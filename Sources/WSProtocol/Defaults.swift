@@ -7,8 +7,8 @@ package import NIOCore
 package enum ProtocolDefaults {
     // MARK: Messages
 
-    /// Messages that a client may send before its login holds: one is needed, a client that errs may try again, and whoever
-    /// sends more is not about to log in.
+    /// Messages that a client may send before its login holds: one is needed, a client that errs may try again, and a
+    /// client that sends more is not about to log in.
     package static let messagesBeforeLogin = 10
 
     /// The most arrays and objects of a JSON text that stand within one another: what is said here needs three, and readers
@@ -49,7 +49,7 @@ package enum ProtocolDefaults {
     /// For `delivered`, after the last byte: the receiver may have to hash and flush a large file. The relay and the
     /// sender's client wait for the same time.
     package static let deliveryTimeout = TimeAmount.minutes(10)
-    /// For the relay's word on why a stream broke. The relay itself waits half a second for the word of whoever cut it, and
+    /// For the relay's word on why a stream broke. The relay itself waits half a second for the word of the client that cut it, and
     /// looks at its clock four times a second; that a peer is gone it says at once.
     package static let explanationTimeout = TimeAmount.seconds(2)
 }

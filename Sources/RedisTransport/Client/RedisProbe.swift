@@ -4,13 +4,13 @@ package import NIOCore
 
 /// Asks once whether a Redis can be used: for the start of a node, and for checks of its configuration.
 package enum RedisProbe {
-    /// What came of it.
+    /// The outcome.
     package enum Result: Sendable {
         /// It can be used.
         case connected(RedisVersion)
         /// It cannot be reached, or is not ready: that may get better by itself.
         case unreachable(RedisError)
-        /// It will not have us until somebody changes the configuration.
+        /// It refuses this node until a configuration is changed.
         case refused(RedisRefusal)
     }
 

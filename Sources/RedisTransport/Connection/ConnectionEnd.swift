@@ -3,7 +3,7 @@
 internal import NIOCore
 internal import TLSTransport
 
-/// How a connection to Redis is ended by this side.
+/// Ends a connection to Redis from this side.
 enum ConnectionEnd {
     /// Closes it at once: TLS would wait until what was written has left, and a frozen peer takes nothing.
     static func cut(_ context: ChannelHandlerContext) {
@@ -11,14 +11,14 @@ enum ConnectionEnd {
         context.close(promise: nil)
     }
 
-    /// The same, for whoever has the channel alone.
+    /// The same, from outside the pipeline.
     static func cut(_ channel: any Channel) {
         channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil)
         channel.close(promise: nil)
     }
 }
 
-/// The end of a connection's pipeline: whatever error comes this far has been told to whom it concerns, and ends the
+/// The last handler of a connection's pipeline: an error that arrives here was handled by the others, and ends the
 /// connection.
 final class LastHandler: ChannelInboundHandler {
     typealias InboundIn = Never

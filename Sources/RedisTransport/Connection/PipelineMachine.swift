@@ -49,7 +49,7 @@ struct PipelineMachine {
     private var state = State.standing
     private var entries = CircularBuffer<Entry>()
     private var length = 0
-    /// When somebody will call ``timeCame(_:)``.
+    /// When ``timeCame(_:)`` will be called.
     private var wake: NIODeadline?
 
     /// A command is to be sent.

@@ -41,7 +41,7 @@ struct RedisConnectionMachine {
         self.stableAfter = stableAfter
     }
 
-    /// Somebody wants the connection.
+    /// The owner wants the connection.
     mutating func started() -> Action {
         switch state {
         case .idle:
@@ -51,7 +51,7 @@ struct RedisConnectionMachine {
         }
     }
 
-    /// The attempt was a success.
+    /// The attempt succeeded.
     mutating func connectSucceeded(now: NIODeadline) -> Action {
         switch state {
         case .connecting:
@@ -63,7 +63,7 @@ struct RedisConnectionMachine {
         }
     }
 
-    /// The attempt was none.
+    /// The attempt failed.
     mutating func connectFailed(using generator: inout some RandomNumberGenerator) -> Action {
         switch state {
         case .connecting:
@@ -94,7 +94,7 @@ struct RedisConnectionMachine {
         }
     }
 
-    /// Nobody wants the connection any more.
+    /// The owner no longer wants the connection.
     mutating func stopped() -> Action {
         defer { state = .stopped }
         switch state {

@@ -68,7 +68,7 @@ struct RedisDialer {
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeSucceededVoidFuture()
             }
-            // Nothing is read before there is somebody to read it.
+            // Nothing is read before the handlers that read it are in place.
             .channelOption(.autoRead, value: false)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)

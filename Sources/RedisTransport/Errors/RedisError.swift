@@ -98,8 +98,7 @@ extension RedisError: CustomStringConvertible {
     package var description: String { detail.map { "\(code.message): \($0)" } ?? code.message }
 }
 
-/// Why Redis, or its version, is of no use to this node until somebody changes the configuration. Trying again does not
-/// help.
+/// Why this Redis cannot be used until its configuration or this node's is changed. Trying again does not help.
 package enum RedisRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// The user or the password is wrong.
     case wrongPassword

@@ -5,14 +5,14 @@ package import NIOCore
 
 /// One connection to Redis that listens on a channel, made anew and subscribed anew whenever it ends. For any thread.
 ///
-/// Messages may be lost (Redis delivers at most once), and anybody who can reach Redis can send them. It proves every
+/// Messages may be lost (Redis delivers at most once), and any client of that Redis can send them. It proves every
 /// few seconds that it is alive, by a message to its own channel that a `RedisClient` publishes.
 package final class RedisSubscription: Sendable {
     /// What the owner is told, on the event loop of the client.
     package struct Events: Sendable {
         /// `connected` once Redis has confirmed the subscription: not before that may a node announce itself.
         package let changed: @Sendable (RedisConnectionState) -> Void
-        /// Somebody published something.
+        /// A message was published on the channel.
         package let received: @Sendable (RedisMessage) -> Void
         /// A message was larger than 64 KiB and was dropped.
         package let dropped: @Sendable () -> Void
@@ -169,11 +169,11 @@ final class SubscriptionCore {
 @available(*, unavailable)
 extension SubscriptionCore: Sendable {}
 
-/// What somebody published.
+/// A message published on a channel.
 package struct RedisMessage: Hashable, Sendable {
     /// The channel it was published to.
     package let channel: String
-    /// The bytes; anybody who can reach Redis may have written them.
+    /// The bytes; untrusted, since any client of that Redis can publish.
     package let payload: ByteBuffer
 
     /// A message.

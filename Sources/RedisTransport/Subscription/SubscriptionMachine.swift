@@ -14,9 +14,9 @@ struct SubscriptionMachine {
         case subscribe(RedisCommand)
         /// All channels are subscribed.
         case announce
-        /// Somebody published this.
+        /// A message was published.
         case deliver(RedisMessage)
-        /// Somebody published more bytes than a message may have.
+        /// A message of more bytes than allowed was published.
         case dropOversized
         /// Close the connection.
         case fail(RedisError)
@@ -72,7 +72,7 @@ struct SubscriptionMachine {
         switch kind {
         case "message": return message(channel, parts[2], isPending: pending.contains(channel))
         case "subscribe": return confirmation(channel, parts[2], pending)
-        // We never unsubscribe, so nobody else may do it for us.
+        // This side never unsubscribes, so no confirmation of that is expected.
         case let other: return violation("there is a message of the kind \(other)")
         }
     }
@@ -85,7 +85,7 @@ struct SubscriptionMachine {
 
     private mutating func confirmation(_ channel: String, _ count: RESPValue, _ pending: Set<String>) -> Action {
         guard count.number != nil, pending.contains(channel) else {
-            return violation("it confirms what nobody asked for")
+            return violation("it confirms what was not asked for")
         }
         let pending = pending.subtracting([channel])
         state = pending.isEmpty ? .subscribed : .subscribing(pending: pending)

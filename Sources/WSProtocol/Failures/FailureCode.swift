@@ -60,7 +60,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
 }
 
 extension FailureCode {
-    /// One sentence for a person: what is the matter, without a full stop. It names nobody and nothing.
+    /// One sentence for a person, without a full stop. It contains no names.
     package var sentence: String {
         switch self {
         case .badMessage: "this is not a message with the fields of its type"

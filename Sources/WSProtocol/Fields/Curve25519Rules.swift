@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What can be said of keys and signatures without calculating with them. Whoever holds a key of low order has signed
+/// What can be said of keys and signatures without calculating with them. The holder of a key of low order has signed
 /// everything, and has one secret with everybody: a library that verifies signatures, or agrees on a secret, does not look.
 /// And what has two encodings is two users to one reader and one to the next.
 enum Curve25519Rules {

@@ -52,7 +52,7 @@ package struct PeerName: Hashable, Sendable, ValidatedString {
     }
 }
 
-/// Joins a reply to its request: 1 to 64 characters of `[A-Za-z0-9_-]`, chosen by whoever sends the request.
+/// Joins a reply to its request: 1 to 64 characters of `[A-Za-z0-9_-]`, chosen by the sender of the request.
 package struct RequestID: Hashable, Sendable, ValidatedString {
     package let rawValue: String
 

@@ -17,7 +17,7 @@ package struct UTF8Validator: Hashable, Sendable {
     /// Whether the text so far ends at the end of a character.
     package var isComplete: Bool { missing == 0 }
 
-    /// Takes the next piece; false when it cannot be part of a UTF-8 text, and then the validator is of no more use.
+    /// Takes the next piece; false when it cannot be part of a UTF-8 text. Not to be used after that.
     package mutating func accept(_ bytes: ByteBufferView) -> Bool {
         bytes.allSatisfy { accept($0) }
     }

@@ -71,7 +71,7 @@ package enum ClientMessage: Hashable, Sendable {
         package var id: RequestID
         package var transfer: TransferID
         package var to: PeerName
-        /// Whether the offer may wait while nobody of that name is there to be rung.
+        /// Whether the offer may wait while no session of that name is receiving.
         package var wait: Bool
         package var payload: Payload
 

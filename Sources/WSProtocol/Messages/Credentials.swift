@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What `login` and `register` share: who someone is, and the proof of it.
+/// What `login` and `register` share: an identity, and the proof of it.
 package struct Credentials: Codable, Hashable, Sendable {
     package var name: PeerName
     /// The Ed25519 key the name belongs to.

@@ -94,11 +94,11 @@ package enum ServerMessage: Hashable, Sendable {
 
         /// How far an offer is.
         package enum State: String, Codable, Hashable, Sendable, CaseIterable {
-            /// Nobody of that name is receiving; the offer waits.
+            /// No session of that name is receiving; the offer waits.
             case waiting
-            /// Somebody has been asked.
+            /// At least one session has been rung.
             case ringing
-            /// Somebody has accepted; a `start` follows once the receiver's stream is attached.
+            /// A session has accepted; a `start` follows once the receiver's stream is attached.
             case accepted
         }
 

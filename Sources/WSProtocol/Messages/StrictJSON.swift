@@ -219,8 +219,8 @@ package struct JSONGrammar {
 }
 
 /// JSON from outside, read so that no other reader can see something else in it. Foundation's decoder takes a byte order mark,
-/// UTF-16, commas at the end, `007`, `\q`, a key twice; whatever stands between two programs and reads the same text may see
-/// something else in it. So each text is checked against ``JSONGrammar`` first. The only place that makes a decoder.
+/// UTF-16, commas at the end, `007`, `\q`, a key twice; a program in between that reads the same text may see something else in
+/// it. So each text is checked against ``JSONGrammar`` first. The only place that makes a decoder.
 package struct StrictJSON: Sendable {
     private let text: Data
 

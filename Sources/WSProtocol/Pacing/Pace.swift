@@ -45,7 +45,7 @@ package struct Pace: Hashable, Sendable {
     }
 
     /// Takes `units` that are there, or will be: returns how long to wait before they may be used. Waits follow one another
-    /// in the order in which they were asked for, so that everybody who asks gets a turn. Nobody waits longer than `longest`:
+    /// in the order in which they were asked for, so that each request gets a turn. None waits longer than `longest`:
     /// what was taken beyond that is forgotten.
     package mutating func reserve(
         _ units: Int64, of limits: Limits, longest: TimeAmount, now: NIODeadline

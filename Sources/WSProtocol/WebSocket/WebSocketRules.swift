@@ -158,7 +158,7 @@ package struct WebSocketRules: Sendable {
         case sendClose
     }
 
-    /// This side wants no more messages and sends none. The end is reported when the peer has answered, or has not
+    /// This side neither takes nor sends messages from now on. The end is reported when the peer has answered, or has not
     /// for ``WebSocketLimits/closeTimeout``.
     package mutating func closeRequested(code: UInt16, now: NIODeadline) -> CloseAction {
         switch state {
@@ -247,7 +247,7 @@ package struct WebSocketRules: Sendable {
         case report(End)
     }
 
-    /// The connection is gone, by whoever's doing.
+    /// The connection is gone; either side may have ended it.
     package mutating func connectionClosed() -> GoneAction {
         defer { state = .closed }
         switch state {

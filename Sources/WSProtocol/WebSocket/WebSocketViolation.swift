@@ -29,7 +29,7 @@ package enum WebSocketViolation: String, Error, Hashable, Sendable, CaseIterable
     case slowReader
     /// No answer to a ping in time.
     case unansweredPing
-    /// More pings, pongs and close frames than anybody needs.
+    /// More pings, pongs and close frames than the limit.
     case tooManyControlFrames
 
     /// What the close frame says about it.
