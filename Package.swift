@@ -37,8 +37,13 @@ let package = Package(
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(
+            name: "Pacing",
+            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: strict
+        ),
+        .target(
             name: "TLSTransport",
-            dependencies: ["COpenSSL", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["COpenSSL", "Pacing", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strictWithC
         ),
         .target(
@@ -59,7 +64,7 @@ let package = Package(
         ),
         .target(
             name: "WSProtocol",
-            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+            dependencies: ["Pacing", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
         ),
         .target(
@@ -79,8 +84,8 @@ let package = Package(
         .executableTarget(
             name: "RelayServer",
             dependencies: [
-                "CProcess", "CloseOnExec", "CommandLineInterface", "RedisTransport", "TLSTransport", "WSProtocol",
-                "WebSocketTransport",
+                "CProcess", "CloseOnExec", "CommandLineInterface", "Pacing", "RedisTransport", "TLSTransport",
+                "WSProtocol", "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -117,6 +122,11 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Tests/WebSocketEcho",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "PacingTests",
+            dependencies: ["Pacing", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
         ),
         .testTarget(
@@ -164,7 +174,8 @@ let package = Package(
         .testTarget(
             name: "RelayServerTests",
             dependencies: [
-                "RelayServer", "RedisTransport", "TLSTransport", "WSProtocol", "WebSocketTransport", "TestSupport",
+                "RelayServer", "Pacing", "RedisTransport", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

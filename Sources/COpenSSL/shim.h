@@ -14,6 +14,7 @@ static inline int COpenSSL_SSL_CTX_set_min_proto_version(SSL_CTX *ctx, int versi
 static inline int COpenSSL_SSL_CTX_set1_groups_list(SSL_CTX *ctx, const char *list) { return (int)SSL_CTX_set1_groups_list(ctx, list); }
 static inline void COpenSSL_SSL_CTX_set_session_cache_mode(SSL_CTX *ctx, long mode) { (void)SSL_CTX_set_session_cache_mode(ctx, mode); }
 static inline void COpenSSL_SSL_CTX_set_read_ahead(SSL_CTX *ctx, long on) { (void)SSL_CTX_set_read_ahead(ctx, on); }
+static inline void COpenSSL_SSL_set_msg_callback_arg(SSL *ssl, void *argument) { (void)SSL_set_msg_callback_arg(ssl, argument); }
 static inline void COpenSSL_SSL_set_mode(SSL *ssl, long mode) { (void)SSL_set_mode(ssl, mode); }
 static inline int COpenSSL_SSL_set_tlsext_host_name(SSL *ssl, const char *name) { return (int)SSL_set_tlsext_host_name(ssl, name); }
 static inline int COpenSSL_SSL_set_app_data(SSL *ssl, void *data) { return SSL_set_app_data(ssl, data); }

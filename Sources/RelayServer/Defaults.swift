@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Pacing
 import WSProtocol
 
 /// Every limit and time-out of the server, each with the reason for its value.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+internal import Pacing
 
 /// The limits and sizes of this module, each with its reason.
 package enum TLSDefaults {
@@ -55,6 +56,10 @@ package enum TLSDefaults {
 
     /// The most plaintext in bytes that is kept while the handshake runs.
     static let earlyWriteLimit = 256 * 1024
+
+    /// The messages of TLS's own that are taken on one connection (RFC 8446, section 4.6.3). The burst is for a handshake, with
+    /// tickets and certificates; a new key each 2^24 records comes to one in minutes at the fastest.
+    static let messages = Pace.Limits(perSecond: 1, burst: 30)
 
     /// How many messages of TLS's own (answers to key updates) may be waiting for a peer that reads nothing.
     static let unreadAnswerLimit = 32

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+package import Pacing
 
 /// The limits and timers that both ends of the protocol share, each with its reason. Lengths that the format itself fixes
 /// stand with their types.

@@ -11,8 +11,10 @@ import subprocess
 
 import pytest
 
-from harness import raw
+from harness import metrics, raw, tls_records
 from harness.executables import REPOSITORY
+from harness.tls_records import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Records
+from harness.waiting import until
 
 
 def s_client(relay, *arguments, given=b"", timeout=20):
@@ -137,6 +139,61 @@ def test_renegotiation_is_refused(relay):
     assert "RENEGOTIATING" in text, text
     assert "no renegotiation" in text or status != 0, text
     relay.healthy()
+
+
+def sealed(kind, content, count=5000):
+    """What makes many records with the same content."""
+    return lambda records: b"".join(records.keys.seal(kind, content) for _ in range(count))
+
+
+def mostly_alerts(records):
+    """As many alerts in a row as OpenSSL takes, again and again: data in between begins its count anew."""
+    parts = (DATA, b"x"), *[(ALERT, tls_records.USER_CANCELED)] * 4
+    begun = records.keys.seal(DATA, b"GET /healthz HTTP/1.1\r\nx: ")
+    return begun + b"".join(records.keys.seal(*part) for part in parts * 100)
+
+
+TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+# What costs the peer nothing, and whether it is our limit that ends it, or OpenSSL's.
+FLOODS = {
+    "key updates that want one": (TLS13, lambda records: records.key_updates(5000), True),
+    "key updates": (TLS13, lambda records: records.key_updates(5000, tls_records.KEY_UPDATE), True),
+    "alerts": (TLS12, mostly_alerts, True),
+    "wishes to negotiate again": (
+        TLS12, lambda records: b"".join(records.keys.seal(HANDSHAKE, records.hello) for _ in range(100)), True,
+    ),
+    "alerts alone": (TLS13, sealed(ALERT, tls_records.USER_CANCELED), False),
+    "no data": (TLS13, sealed(DATA, b""), False),
+    "no data, under TLS 1.2": (TLS12, sealed(DATA, b""), False),
+    "changes of the cipher": (TLS13, lambda _: b"\x14\3\3\0\1\1" * 5000, False),
+    "changes of the cipher, under TLS 1.2": (TLS12, sealed(CHANGE_CIPHER_SPEC, b"\1"), False),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_of_what_tls_says_by_itself_ends_the_connection(own_relay, kind):
+    version, flood, is_ours = FLOODS[kind]
+    relay = own_relay(arguments=["--metrics-listen", "127.0.0.1:0"])
+    port = metrics.port_of(relay)
+    with Records(relay, version) as records:
+        records.send(flood(records))
+        # Long before the 10 s in which a request has to come.
+        records.ends(5)
+    met = 'relay_limits_met_total{limit="tls_messages",of="connection"}'
+    until(lambda: metrics.scrape(port)[met] == is_ours, 5, lambda: metrics.scrape(port)[met])
+    relay.healthy()
+
+
+def test_a_request_between_key_updates_is_served(relay):
+    with Records(relay) as records:
+        request = [records.key_updates(2) + records.keys.seal(DATA, bytes([byte])) for byte in REQUEST[:10]]
+        assert records.send(b"".join(request) + records.keys.seal(DATA, REQUEST[10:]))
+        # Sealed with keys of the other side's, which nobody here has: that it is long is enough.
+        records.socket.settimeout(10)
+        answer = b""
+        while piece := records.socket.recv(65536):
+            answer += piece
+        assert len(answer) > 20 * 27 + len(b"HTTP/1.1 200 OK")
 
 
 def test_compression_and_early_data_are_off(relay, tmp_path):

@@ -32,6 +32,7 @@ PLANTS = (
     ("format", SERVER + ".swift", swift("/// Planted.\nfunc planted(_ text: String?) -> String { text! }")),
     ("format", SERVER + ".swift", swift('let planted = "' + "x" * 120 + '"')),
     ("imports", "Sources/WSProtocol/Planted.swift", swift("import NIOPosix")),
+    ("imports", "Sources/Pacing/Planted.swift", swift("import WSProtocol")),
     ("imports", "Sources/WSProtocol/Planted.swift", swift("package import FoundationEssentials")),
     ("imports", SERVER + ".swift", swift("private import COpenSSL")),
     ("imports", "Sources/TLSTransport/Planted.swift", swift("package import COpenSSL")),

@@ -97,9 +97,11 @@ def imports(tree: Tree) -> Problems:
 
 def import_problem(path: str, access: str | None, module: str) -> str | None:
     """Why `module` must not be imported there, or None."""
+    if path.startswith("Sources/Pacing/") and module != "NIOCore":
+        return f"Pacing is pure, it does not import {module}"
     if path.startswith("Sources/WSProtocol/"):
         codec = path.endswith(("/MessageCodec.swift", "/StrictJSON.swift")) and module == "FoundationEssentials"
-        if module != "NIOCore" and not codec:
+        if module not in ("NIOCore", "Pacing") and not codec:
             return f"WSProtocol is pure, it does not import {module}"
     if path.startswith("Sources/TLSTransport/") and module.startswith("NIO") and module not in ("NIOCore", "NIOTLS"):
         return f"TLSTransport knows no sockets and no HTTP, it does not import {module}"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import WSProtocol
+import Pacing
 
 // MARK: - Links between nodes
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import WSProtocol
+import Pacing
 
 /// How much one address may use up, in users: it shares what each user may do and hold that many times.
 struct AddressLimit: Hashable, Sendable {

@@ -10,6 +10,8 @@ struct Limit: Hashable, Sendable, CaseIterable {
         case messagesBeforeLogin = "messages_before_login"
         /// Pings, pongs and close frames.
         case controlFrames = "control_frames"
+        /// Key updates, alerts, and what else TLS says by itself.
+        case tlsMessages = "tls_messages"
         /// Connections that have shown neither a login nor a token.
         case strangers
         case sessions
@@ -42,8 +44,9 @@ struct Limit: Hashable, Sendable, CaseIterable {
     static let allCases: [Limit] =
         [
             Limit(.messagesBeforeLogin, of: .connection), Limit(.controlFrames, of: .connection),
-            Limit(.strangers, of: .address), Limit(.offers, of: .session), Limit(.offers, of: .recipient),
-            Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node), Limit(.unread, of: .session),
+            Limit(.tlsMessages, of: .connection), Limit(.strangers, of: .address), Limit(.offers, of: .session),
+            Limit(.offers, of: .recipient), Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node),
+            Limit(.unread, of: .session),
             Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.memory, of: .node),
         ]
         + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes, .unread].flatMap { subject in

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import WSProtocol
+import Pacing
 
 /// One ``Pace`` for each key that has been busy lately. A value of bounded size: what is full again is forgotten.
 struct PaceTable<Key: Hashable & Sendable>: Sendable {

@@ -18,7 +18,11 @@ struct RelayListener: Sendable {
     ) async throws -> RelayListener {
         let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
             let operations = channel.pipeline.syncOperations
-            try operations.addHandler(TLSHandler(server: tls, handshakeTimeout: Defaults.Connection.handshakeTimeout))
+            let handler = TLSHandler(server: tls, handshakeTimeout: Defaults.Connection.handshakeTimeout)
+            handler.limitMet = {
+                services.reports?.met(Limit(.tlsMessages, of: .connection), address: ticket.address.share)
+            }
+            try operations.addHandler(handler)
             try operations.addHandler(
                 RequestHandler(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay)
             )

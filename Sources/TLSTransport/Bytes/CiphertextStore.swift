@@ -36,6 +36,12 @@ final class CiphertextStore {
         inbound = ByteBuffer()
     }
 
+    /// Forgets what OpenSSL has not taken yet.
+    func dropInbound() {
+        inbound.moveReaderIndex(to: inbound.writerIndex)
+        releaseInbound()
+    }
+
     /// Takes large buffers from `buffers` from now on, or has its own again.
     func share(_ buffers: SharedBuffers?) {
         shared = buffers

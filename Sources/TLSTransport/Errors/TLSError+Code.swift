@@ -87,6 +87,9 @@ extension TLSError {
         /// A record or message of the peer is not what TLS allows.
         package static let protocolViolation = Code(
             "protocolViolation", "the other side broke the rules of TLS, or the data was changed on the way")
+        /// The peer sends messages of TLS's own without pause.
+        package static let messageLimit = Code(
+            "messageLimit", "the other side sent more key updates and alerts than any program needs")
         /// The session is closed, or was handed over.
         package static let closed = Code("closed", "the TLS session is closed")
         /// Too much was written before the handshake was complete.

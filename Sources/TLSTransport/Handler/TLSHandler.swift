@@ -55,6 +55,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var closePromise: EventLoopPromise<Void>?
     /// The end of the handshake's time, and then that of closing's.
     var timer: Scheduled<Void>?
+    /// Told when the peer sent more messages of TLS's own than may be.
+    package var limitMet: (@Sendable () -> Void)?
     /// Where the session has gone.
     var handover: TLSHandover?
 
@@ -86,6 +88,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.machine = TLSStateMachine(connection == nil ? .idle : handover.state)
         self.handshakeTimeout = TLSDefaults.handshakeTimeout
         self.mayHavePending = true
+        self.limitMet = handover.limitMet
     }
 
     private init(handshakeTimeout: TimeAmount) {
@@ -123,7 +126,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.flush()
         self.connection = nil
         connection.store.share(nil)
-        let handover = TLSHandover(connection, state: state)
+        let handover = TLSHandover(connection, state: state, limitMet: limitMet)
         self.handover = handover
         return handover
     }
@@ -217,6 +220,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Ends the session because of `error`, unless it has ended already.
     func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
         guard machine.failed() == .reportAndClose else { return }
+        if error.code == .messageLimit { limitMet?() }
         report(context, error)
     }
 

@@ -15,8 +15,12 @@ package final class TLSHandover: @unchecked Sendable {
     /// Where the session was when it left its handler.
     let state: TLSStateMachine.State
 
+    /// As the handler's.
+    let limitMet: (@Sendable () -> Void)?
+
     /// Takes over the session.
-    init(_ connection: TLSConnection, state: TLSStateMachine.State) {
+    init(_ connection: TLSConnection, state: TLSStateMachine.State, limitMet: (@Sendable () -> Void)?) {
+        self.limitMet = limitMet
         self.connection = connection
         self.state = state
     }

@@ -16,9 +16,11 @@ package final class TLSConnection {
     let store = CiphertextStore()
     /// Whether memory that is not needed right now is given back.
     private(set) var releasesBuffers = false
+    /// Counts what the peer says without saying anything.
+    let messages: MessagePace
     /// Where the client's cache keeps the session, which OpenSSL's callback is given; nil at a server.
     private let slot: SessionCache.Slot?
-    /// The SSL. Freed in `deinit`, before `store` and `context`, which it points to.
+    /// The SSL. Freed in `deinit`, before `store`, `messages` and `context`, which it points to.
     private let ssl: OpaquePointer
 
     /// Makes a session at the server's end.
@@ -27,6 +29,8 @@ package final class TLSConnection {
         self.context = context
         self.serverName = nil
         self.slot = nil
+        messages = MessagePace(store)
+        unsafe messages.watch(ssl)
         unsafe SSL_set_accept_state(ssl)
     }
 
@@ -40,6 +44,8 @@ package final class TLSConnection {
         let key = port.map { "\(serverName):\($0)" } ?? "\(serverName)"
         let slot = SessionCache.Slot(context.cache, server: key)
         self.slot = slot
+        messages = MessagePace(store)
+        unsafe messages.watch(ssl)
         unsafe SSL_set_connect_state(ssl)
         try expect(serverName)
         unsafe _ = COpenSSL_SSL_set_app_data(ssl, Unmanaged.passUnretained(slot).toOpaque())
@@ -117,7 +123,9 @@ package final class TLSConnection {
 
     /// Takes the handshake as far as the ciphertext that is there allows.
     func handshake() -> HandshakeResult {
-        switch guarded({ unsafe SSL_do_handshake($0) }) {
+        let result = guarded { unsafe SSL_do_handshake($0) }
+        guard !messages.isExceeded else { return .failed(TLSError(.messageLimit)) }
+        switch result {
         case .done: return .complete
         case .wantsCiphertext: return .incomplete
         case .endOfData: return .failed(TLSError(.closedDuringHandshake))
@@ -160,6 +168,7 @@ package final class TLSConnection {
                 result = guarded { unsafe SSL_read_ex($0, space.baseAddress, min(space.count, room), &count) }
                 return count
             }
+            guard !messages.isExceeded else { return .failed(TLSError(.messageLimit)) }
             switch result {
             case .done: continue
             case .wantsCiphertext:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+package import Pacing
 
 /// How much one end of a WebSocket takes from the other, and how long it waits for a close.
 package struct WebSocketLimits: Hashable, Sendable {

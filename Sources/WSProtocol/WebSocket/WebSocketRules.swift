@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+internal import Pacing
 
 /// The rules of one WebSocket connection (RFC 6455) above the framing: masks, reserved bits, opcodes, the order of
 /// fragments, lengths, UTF-8, pings and pongs, and the close handshake. No extension, text messages only.

@@ -4,6 +4,7 @@ import Crypto
 import Logging
 import NIOCore
 import NIOEmbedded
+import Pacing
 import Synchronization
 import Testing
 import WSProtocol

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import TLSTransport
@@ -119,12 +120,53 @@ import Testing
     @Test func answersToAPeerThatReadsNothingDoNotPileUp() throws {
         let joined = try Fixture.open()
         joined.server.channel.isWritable = false
+        // Slowly enough for their pace.
+        var time = NIODeadline.now()
+        joined.server.handler.connection?.messages.clock = { time }
         for _ in 0..<200 {
+            time = time + .seconds(1)
             guard joined.client.handler.connection?.requestKeyUpdate() == true else { break }
             joined.client.write(ByteBuffer(string: "x"))
             _ = try JoinedChannels.move(joined.client.channel, joined.server.channel)
         }
         #expect(try JoinedChannels.takeAll(joined.server.channel).readableBytes < 8192)
+    }
+
+    @Test func keyUpdatesHaveAPace() throws {
+        let joined = try Fixture.open()
+        var time = NIODeadline.now()
+        for end in [joined.client, joined.server] { end.handler.connection?.messages.clock = { time } }
+        for _ in 0..<200 {
+            time = time + .seconds(1)
+            #expect(joined.client.handler.connection?.requestKeyUpdate() == true)
+            joined.client.write(ByteBuffer(string: "x"))
+            try joined.pump()
+        }
+        #expect(joined.server.recorder.bytes.readableBytes == 200)
+        #expect(joined.server.recorder.errors.isEmpty)
+    }
+
+    @Test func floodOfKeyUpdatesEndsTheSessionAndTheRestIsDroppedUnread() throws {
+        let joined = try Fixture.open()
+        let met = Mutex(0)
+        joined.server.handler.limitMet = { met.withLock { $0 += 1 } }
+        let time = NIODeadline.now()
+        joined.server.handler.connection?.messages.clock = { time }
+        for _ in 0..<5000 {
+            guard joined.client.handler.connection?.requestKeyUpdate() == true else { break }
+            joined.client.write(ByteBuffer())
+        }
+        joined.client.write(ByteBuffer(string: "x"))
+        // One read of the socket brings them all.
+        let flood = try JoinedChannels.takeAll(joined.client.channel)
+        #expect(flood.readableBytes > 100_000)
+        joined.server.channel.pipeline.fireChannelRead(flood)
+        #expect(joined.server.recorder.errors.map(\.code) == [.messageLimit])
+        #expect(joined.server.recorder.bytes.readableBytes == 0)
+        #expect(!joined.server.channel.isActive)
+        #expect(met.withLock { $0 } == 1)
+        // What OpenSSL had in its own buffer is all that was answered.
+        #expect(try JoinedChannels.takeAll(joined.server.channel).readableBytes < 17 * 1024 * 2)
     }
 
     @Test func changedDataIsNoticedAndWhatCameBeforeIsDelivered() throws {

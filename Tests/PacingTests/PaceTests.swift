@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Pacing
 import Testing
-import WSProtocol
 
 @Suite struct PaceTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
