@@ -228,10 +228,11 @@ extension Defaults {
         /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient who
         /// takes many small files at once, and an office whose people come from one address.
         static let transfersPerSession = 64
-        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive. One
-        /// sender's are half of them at most, so that nobody can keep all others from a receiver.
+        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive. They are
+        /// shared with a dynamic threshold (Choudhury and Hahne, 1998): a user, and an address, may have as many as are still
+        /// free. However many names one address has, it gets half; what is left halves with each further address, so that it
+        /// takes nine that act together to leave nothing.
         static let offersPerRecipient = 256
-        static let offersToRecipientOfUser = offersPerRecipient / 2
         /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
         /// of thousands of usual ones. Past it, offers are refused as `unavailable`.
         static let heldBytes = 64 * 1024 * 1024
@@ -271,8 +272,7 @@ extension Defaults {
         static func makeLimits(_ addresses: AddressLimit) -> ExchangeLimits {
             ExchangeLimits(
                 user: user, address: addresses.holding, transfersPerSession: transfersPerSession,
-                offersPerRecipient: offersPerRecipient, offersToRecipientOfUser: offersToRecipientOfUser,
-                heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
+                offersPerRecipient: offersPerRecipient, heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
                 tokenLifetime: tokenLifetime, timers: timers, heartbeat: Control.heartbeat
             )
         }

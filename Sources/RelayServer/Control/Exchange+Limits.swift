@@ -30,7 +30,7 @@ struct LimitRefusal: Hashable, Sendable {
             switch limit.scope {
             case .connection, .session: "this connection has"
             case .user: "\(owner.name) has, on all connections together,"
-            case .recipient: "this receiver has, from \(owner.name) or from all together,"
+            case .recipient: "this receiver has, from \(owner.name), the network you come from, or all together,"
             case .address: "the network you come from has, all its users together,"
             case .node: "this relay has"
             }
@@ -60,12 +60,24 @@ extension Exchange {
                 Limit(.offers, of: .session)
             } else if let scope = excess(of: \.offers, by: owner) {
                 Limit(.offers, of: scope)
-            } else if waiting.count >= limits.offersPerRecipient
-                || waiting.count(where: { shares[$0]?.sender.name == owner.name }) >= limits.offersToRecipientOfUser
-            {
+            } else if !hasPlace(for: owner, among: waiting) {
                 Limit(.offers, of: .recipient)
             } else { excess(ofBytes: bytes, by: owner) }
         return limit.map { LimitRefusal($0, of: owner, limits) }
+    }
+
+    /// Whether `owner` may have one more of a receiver's places: neither the user nor the address may have more of them than are
+    /// free, so that whoever comes next finds one.
+    private func hasPlace(for owner: Owner, among waiting: [TransferID]) -> Bool {
+        let free = limits.offersPerRecipient - waiting.count
+        let address = limits.address == nil ? nil : owner.address
+        var (ofUser, ofAddress) = (0, 0)
+        for transfer in waiting {
+            guard let sender = shares[transfer]?.sender else { continue }
+            if sender.name == owner.name { ofUser += 1 }
+            if let address, sender.address == address { ofAddress += 1 }
+        }
+        return ofUser < free && ofAddress < free
     }
 
     /// Why a session of this node may not accept one more; nil when it may.

@@ -11,9 +11,8 @@ struct ExchangeLimits: Hashable, Sendable {
     var address: Holding?
     /// Offered, and separately accepted, transfers of one session.
     var transfersPerSession: Int
+    /// Offers that may wait for one name. A user, and an address, may have as many of them as are still free.
     var offersPerRecipient: Int
-    /// Those of one sender.
-    var offersToRecipientOfUser: Int
     /// Bytes of payloads that are kept for later.
     var heldBytes: Int
     var unclaimedTokens: Int

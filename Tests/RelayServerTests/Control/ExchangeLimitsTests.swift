@@ -37,8 +37,11 @@ import WSProtocol
         var fixture = ExchangeFixture { $0.offersPerRecipient = 3 }
         let alice = fixture.open("alice", receiving: false)
         let carol = fixture.open("carol", receiving: false)
-        for _ in 0..<3 { _ = fixture.offer(alice, to: "bob") }
-        #expect(words(fixture.offer(carol, to: "bob").1) == ["2:error.too_many_transfers"])
+        let dave = fixture.open("dave", receiving: false)
+        for session in [alice, alice, carol] {
+            #expect(words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true)
+        }
+        #expect(words(fixture.offer(dave, to: "bob").1) == ["3:error.too_many_transfers"])
         _ = fixture.handle(.sessionClosed(alice))
         #expect(words(fixture.offer(carol, to: "bob").1) == ["2:waiting"])
     }
@@ -119,7 +122,6 @@ import WSProtocol
     @Test func nobodyFillsAReceiversPlacesAlone() {
         var fixture = ExchangeFixture {
             $0.offersPerRecipient = 4
-            $0.offersToRecipientOfUser = 2
         }
         let mallory = (0..<2).map { _ in fixture.open("mallory", receiving: false) }
         for session in mallory { _ = fixture.offer(session, to: "bob") }
@@ -129,6 +131,39 @@ import WSProtocol
         #expect(words(fixture.offer(mallory[0], to: "carol").1) == ["1:waiting"])
         let alice = fixture.open("alice", receiving: false)
         #expect(words(fixture.offer(alice, to: "bob").1) == ["3:waiting"])
+    }
+
+    /// Names are cheap, addresses less so: neither many names of one address nor several addresses fill a receiver's places.
+    @Test(arguments: [1, 2, 7]) func neitherNamesNorAddressesFillAReceiversPlaces(addresses: Int) {
+        var fixture = ExchangeFixture()
+        let places = Defaults.Exchange.offersPerRecipient
+        var waiting: [Int: Int] = [:]
+        for number in 0..<3 * addresses {
+            let place = number % addresses
+            for _ in 0..<4 {
+                let session = fixture.open("mallory\(number)", receiving: false, at: "192.0.2.\(place)")
+                for _ in 0..<64 where words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true {
+                    waiting[place, default: 0] += 1
+                }
+            }
+        }
+        #expect(waiting.values.allSatisfy { $0 <= places / 2 })
+        #expect(waiting.values.reduce(0, +) > places / 2 - 1)
+        let alice = fixture.open("alice", receiving: false, at: "198.51.100.1")
+        #expect(words(fixture.offer(alice, to: "bob").1).last?.hasSuffix("waiting") == true)
+    }
+
+    /// Without limits by address, one address is everybody's.
+    @Test func placesAreNotCountedByAddressWhereNothingIs() {
+        var fixture = ExchangeFixture {
+            $0.offersPerRecipient = 8
+            $0.address = nil
+        }
+        for name in ["alice", "bobby", "carol"] {
+            let session = fixture.open(name, receiving: false, at: "127.0.0.1")
+            for _ in 0..<8 { _ = fixture.offer(session, to: "dave") }
+        }
+        #expect(fixture.exchange.names[PeerName(rawValue: "dave")!]?.offers.count == 7)
     }
 
     @Test func acceptedTransfersOfAUser() {
