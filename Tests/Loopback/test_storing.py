@@ -29,6 +29,7 @@ def refusing(folder, **errors):
     [
         ({"fchmod": "EPERM"}, "permissions"),
         ({"fsync": "EINVAL"}, "does not say when files are on the disk"),
+        ({"fsync": "EIO:when=2"}, "is stored, but the disk did not confirm its name"),
         ({"renameat2": "ENOSYS"}, None),
         ({"renameat2": "EINVAL", "linkat": "EPERM"}, None),
         ({"renameat2": "EINVAL", "unlinkat": "EACCES"}, "left over"),

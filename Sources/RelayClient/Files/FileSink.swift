@@ -144,10 +144,10 @@ final class FileSink: ContentSink {
         do {
             try confirm { calls.syncFolder(folder.handle.descriptor) }
         } catch {
-            throw FileError(
-                code: .writeFailed,
-                message: "\(shown) is stored as \(quoted(path: folder.path(of: final))), but the disk did not "
-                    + "confirm its name (\(error)): look at the disk"
+            // The content is on the disk, and has its name; another attempt would only make a second file.
+            remarks.say(
+                "\(quoted(path: folder.path(of: final))) is stored, but the disk did not confirm its name (\(error)), which a "
+                    + "power cut may take: look at the disk"
             )
         }
         return StoredContent(final, in: folder, identity: identity)

@@ -20,8 +20,6 @@ struct CompletionTests {
     enum End: Hashable, Sendable {
         /// The file has its name, and so many remarks were made.
         case stored(remarks: Int)
-        /// The file has its name, but the sender hears that it is not stored.
-        case unconfirmed
         /// The content is kept under the part's name.
         case kept(FileError.Code)
     }
@@ -72,8 +70,8 @@ struct CompletionTests {
         for (number, file, name) in [
             (EINVAL, remarked, remarked), (ENOSYS, remarked, remarked), (EPERM, remarked, remarked),
             (EROFS, remarked, remarked),
-            (EIO, .kept(.writeFailed), .unconfirmed), (ESTALE, .kept(.writeFailed), .unconfirmed),
-            (ENOSPC, .kept(.noSpace), .unconfirmed), (EDQUOT, .kept(.noSpace), .unconfirmed),
+            (EIO, .kept(.writeFailed), remarked), (ESTALE, .kept(.writeFailed), remarked),
+            (ENOSPC, .kept(.noSpace), remarked), (EDQUOT, .kept(.noSpace), remarked),
         ] {
             cases.append(Case("fsync, file", number, file) { calls, number in calls.syncFile = { _ in fail(number) } })
             cases.append(
@@ -99,10 +97,6 @@ struct CompletionTests {
             #expect(stored?.path == final && stored?.currentPath() == final)
             #expect(try folder.content(final) == "content")
             #expect(folder.remarks.all.count == count)
-        case .unconfirmed:
-            #expect(error?.failureCode == .cannotWrite && error?.exitCode == 74)
-            #expect(error?.message.contains("\"\(final)\"") == true)
-            #expect(try folder.content(final) == "content")
         case .kept(let code):
             let partial = folder.path + "/" + (try #require(try folder.partial()))
             #expect(error?.code == code && error?.failureCode == (code == .noSpace ? .noSpace : .cannotWrite))
