@@ -38,10 +38,8 @@ enum TicketSealing {
     ) -> CInt {
         guard let key = keyring.newest else { return Answer.without }
         for (index, byte) in key.name.enumerated() { unsafe name[index] = byte }
-        for index in unsafe 0..<Int(EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) {
-            unsafe iv[index] = UInt8.random(in: .min ... .max)
-        }
-        guard unsafe EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nil, key.encryption, iv) == 1,
+        guard unsafe RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) == 1,
+            unsafe EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nil, key.encryption, iv) == 1,
             unsafe setKey(key.authentication, of: mac)
         else { return Answer.failed }
         return Answer.done

@@ -37,7 +37,16 @@ package struct FixedBytes<Kind: FixedBytesKind>: Hashable, Sendable, ValidatedSt
     /// Fresh bytes from `generator`, which has to be a cryptographic one wherever the value must not be guessed.
     package static func random(using generator: inout some RandomNumberGenerator) -> FixedBytes {
         while true {
-            let bytes = (0..<Kind.length).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            // The system's generator is a system call for each number.
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(Kind.length + 7)
+            while bytes.count < Kind.length {
+                let number = generator.next()
+                for shift in stride(from: 0, to: UInt64.bitWidth, by: 8) {
+                    bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+                }
+            }
+            bytes.removeLast(bytes.count - Kind.length)
             if Kind.isValid(bytes) { return FixedBytes(unchecked: bytes) }
         }
     }

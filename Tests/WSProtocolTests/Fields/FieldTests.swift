@@ -61,6 +61,28 @@ import WSProtocol
         #expect(Set((0..<100).map { _ in Token.random() }).count == 100)
     }
 
+    @Test func randomValuesTakeEachByteOfTheirNumbersOnce() {
+        var generator = Numbers()
+        #expect(TransferID.random(using: &generator).bytes == Array(1...16))
+        // Half a number is left over, and not used.
+        #expect(FixedBytes<TwelveBytes>.random(using: &generator).bytes == Array(17...28))
+        #expect(Token.random(using: &generator).bytes == Array(33...64))
+    }
+
+    private enum TwelveBytes: FixedBytesKind { static var length: Int { 12 } }
+
+    /// Numbers whose bytes count up from 1.
+    private struct Numbers: RandomNumberGenerator {
+        private var last: UInt8 = 0
+
+        mutating func next() -> UInt64 {
+            (0..<8).reduce(0) { number, index in
+                last += 1
+                return number | UInt64(last) << (8 * index)
+            }
+        }
+    }
+
     @Test(arguments: [
         ("a", true), ("0", true), ("bob", true), ("a.b_c-d", true), ("a" + String(repeating: "-", count: 62), true),
         (String(repeating: "a", count: 64), false), ("", false), (".a", false), ("_a", false), ("-a", false),
