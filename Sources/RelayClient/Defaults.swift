@@ -9,8 +9,9 @@ enum Defaults {}
 extension Defaults {
     // MARK: Files
 
-    /// Threads that do blocking file work. Several transfers at once should keep a disk busy; more only fight for it.
-    static let fileThreads = 4
+    /// Threads that do blocking file work. Several transfers at once should keep a disk busy, and small ones mostly wait for
+    /// it to confirm: what waits at the same time is confirmed by one write of its journal.
+    static let fileThreads = 8
     /// Bytes a single read of a file may ask for: past 1 MiB a bigger read costs cache and gains nothing.
     static let maximumRead = 1024 * 1024
     /// Bytes a file sink gathers before it goes to a blocking thread: one thread hop for eight 64 KiB records.
@@ -174,6 +175,10 @@ extension Defaults {
     static let slowAnswer = TimeAmount.seconds(2)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
+    /// Downloads of small contents at once, and of all: these wait for round trips and for the disk's word, and hardly use either.
+    static let parallelSmallDownloads = 16
+    /// The bytes of content up to which a transfer costs what its steps cost, and not what its bytes do: one record.
+    static let smallContent: UInt64 = 64 * 1024
     /// Rings that are kept in mind at once: a relay rings for 128 offers at once, and offers of a lost relay are made
     /// again at the next one. Most are a few hundred bytes; 43 KiB is the most one can have.
     static let mostRings = 1_024

@@ -9,7 +9,7 @@ import pytest
 
 from harness import content, protocol
 from harness.terminal import Terminal
-from harness.waiting import until
+from harness.waiting import TooLate, until
 
 
 def events(process, name):
@@ -97,6 +97,30 @@ def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
     late = bob.receive(once=False, ready=False)
     sending.expect(0, 15)
     assert bob.received() == [b"one", b"three", b"two"] and late.running()
+
+
+def test_small_files_do_not_wait_for_large_ones(relay, people):
+    """Four large downloads at once, and as many small ones beside them as make sixteen; the rest goes on ringing."""
+    bob, sessions = people("bob"), [relay.session(f"sender{number}") for number in range(2)]
+    receiving = bob.run("receive", "--json", "--yes", "--output", bob.inbox)
+    until(lambda: events(receiving, "ready"), 10, receiving.tail)
+    kinds = {"large": (sessions[0], 65_537), "small": (sessions[1], 65_536)}
+    offers = {
+        kind: [session.offer(bob.name, protocol.pack(v=0, name=f"{kind}{number}", size=size)) for number in range(18)]
+        for kind, (session, size) in kinds.items()
+    }
+    for count, kind in ((4, "large"), (12, "small")):
+        for offer in offers[kind][:count]:
+            offer.start()
+        with pytest.raises(TooLate):
+            offers[kind][count].start(1)
+    # One ends, and the next of its kind comes.
+    sessions[1].cancel(offers["small"][0].transfer)
+    offers["small"][12].start()
+    sessions[0].cancel(offers["large"][0].transfer)
+    offers["large"][4].start()
+    for session in sessions:
+        session.close()
 
 
 def small_files(folder, count):

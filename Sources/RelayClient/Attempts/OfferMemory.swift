@@ -41,6 +41,8 @@ struct OfferMemory: Sendable {
     private var entries: [Key: Recollection] = [:]
     /// The keys in the order in which they came, each once.
     private var order: [Key] = []
+    /// How many entries are of interrupted transfers: mostly there is none, and this is asked after each event.
+    private var interruptions = 0
 
     /// An accepted offer's transfer broke at `now`.
     mutating func interrupted(_ key: Key, _ label: TransferLabel, _ problem: Problem, now: NIODeadline) {
@@ -65,13 +67,16 @@ struct OfferMemory: Sendable {
 
     /// The interrupted offer is being received again, or will not be.
     mutating func forget(_ key: Key) {
-        guard entries.removeValue(forKey: key) != nil else { return }
-        order.removeAll { $0 == key }
+        guard let entry = entries.removeValue(forKey: key) else { return }
+        if case .accepted = entry { interruptions -= 1 }
+        // What is forgotten is mostly among the oldest: it made room.
+        if let index = order.firstIndex(of: key) { order.remove(at: index) }
     }
 
     /// When the next interrupted offer is forgotten.
     var deadline: NIODeadline? {
-        entries.values.compactMap { entry in
+        guard interruptions > 0 else { return nil }
+        return entries.values.compactMap { entry in
             if case .accepted(let interrupted) = entry { interrupted.until } else { nil }
         }.min()
     }
@@ -90,6 +95,7 @@ struct OfferMemory: Sendable {
         forget(key)
         if order.count >= Defaults.mostRememberedOffers { forget(order[0]) }
         entries[key] = entry
+        if case .accepted = entry { interruptions += 1 }
         order.append(key)
     }
 }

@@ -77,7 +77,8 @@ struct Client: Sendable {
         let relay = try relay(of: profile)
         return RelayLink(
             relay: relay, dialer: try dialer(to: relay, authorities: authorities ?? profile.caPath),
-            identity: Identity(profile), reporter: reporter, interruption: interruption
+            identity: Identity(profile), reporter: reporter, interruption: interruption,
+            home: EventLoopExecutor(MultiThreadedEventLoopGroup.singleton.any())
         )
     }
 

@@ -10,7 +10,7 @@ import TLSTransport
 struct Dialer: Sendable {
     let proxies: ProxySettings
     let tls: TLSContext
-    let group: any EventLoopGroup
+    var group: any EventLoopGroup
     /// Told about each step that was passed, with a word or two about it.
     var observer: @Sendable (ConnectionStep, String) -> Void = { _, _ in }
 
@@ -36,6 +36,13 @@ struct Dialer: Sendable {
         }
     }
 
+    /// The same, with its connections on one event loop.
+    func on(_ loop: any EventLoop) -> Dialer {
+        var dialer = self
+        dialer.group = loop
+        return dialer
+    }
+
     /// The proxy on the way to `endpoint`, if there is one.
     func proxy(for endpoint: Endpoint) throws(ConnectionError) -> Proxy? {
         do {
@@ -51,7 +58,11 @@ struct Dialer: Sendable {
         let bootstrap = SocketOptions.apply(to: ClientBootstrap(group: group), userTimeout: userTimeout)
             .connectTimeout(Defaults.connectTimeout)
         do {
-            let channel = try await bootstrap.connect(host: endpoint.host, port: endpoint.port).get()
+            // An address needs no resolver, which would ask the system on a thread of its own each time.
+            let literal = try? SocketAddress(ipAddress: endpoint.host, port: endpoint.port)
+            let channel = try await
+                (literal.map(bootstrap.connect(to:)) ?? bootstrap.connect(host: endpoint.host, port: endpoint.port))
+                .get()
             let address = channel.remoteAddress?.ipAddress ?? endpoint.host
             observer(.dns, proxy == nil ? address : "\(address) is the proxy")
             observer(.tcp, "port \(endpoint.port)")

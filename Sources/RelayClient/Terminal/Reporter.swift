@@ -26,6 +26,7 @@ final class Reporter: Sendable {
     private let state: Mutex<State>
     private let output: Int32
     private let errors: Int32
+    private let isTerminal: Bool
 
     private struct State {
         var renderer: any ReportRenderer
@@ -47,6 +48,7 @@ final class Reporter: Sendable {
     ) {
         self.output = output
         self.errors = errors
+        isTerminal = if case .terminal = mode { true } else { false }
         let renderer: any ReportRenderer =
             switch mode {
             case .terminal(let isColoured): TerminalRenderer(isVerbose: isVerbose, isColoured: isColoured)
@@ -128,7 +130,7 @@ final class Reporter: Sendable {
 
     private func columns() -> Int {
         var size = winsize()
-        guard unsafe ioctl(errors, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+        guard isTerminal, unsafe ioctl(errors, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
             return Defaults.terminalColumns
         }
         return Int(size.ws_col)

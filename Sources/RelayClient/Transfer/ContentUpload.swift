@@ -14,6 +14,8 @@ protocol ContentUpload: Sendable {
 enum UploadEvent: Sendable {
     /// The stream stands, and bytes may flow.
     case streaming
+    /// What the person is to see, from an upload that runs on an event loop.
+    case report(TransferReport)
     /// It has ended, and why where it ended badly.
     case ended(SendMachine.UploadResult, (any Error)?)
     /// The last of all: nothing reads the content any more. What was sent, once that was everything, also where it did

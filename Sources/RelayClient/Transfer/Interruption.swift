@@ -49,9 +49,13 @@ final class Interruption: Sendable {
 
     /// The result of `operation`, or `CancellationError` as soon as the person interrupts or the calling task is
     /// cancelled: then `operation` is cancelled, and what cannot be cancelled is left behind.
-    func bounded<Value: Sendable>(_ operation: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    ///
+    /// - Parameter executor: where `operation` runs; nil leaves that open.
+    func bounded<Value: Sendable>(
+        on executor: (any TaskExecutor)? = nil, _ operation: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
         let (results, continuation) = AsyncThrowingStream<Value, any Error>.makeStream()
-        let task = Task {
+        let task = Task(executorPreference: executor) {
             do {
                 continuation.yield(try await operation())
             } catch {

@@ -10,19 +10,19 @@ final class ProgressPost: Sendable {
     /// What it is shown under.
     private let shown: TransferID
     private let connection: ControlConnection
-    private let reporter: Reporter
+    private let report: @Sendable (TransferReport) -> Void
     private let due = Mutex(NIODeadline.now() + Defaults.progressInterval)
 
-    init(reception: Reception, reporter: Reporter) {
+    init(reception: Reception, report: @escaping @Sendable (TransferReport) -> Void) {
         transfer = reception.machine.ring.transfer
         shown = reception.label.transfer
         connection = reception.connection
-        self.reporter = reporter
+        self.report = report
     }
 
     /// `bytes` of content have come in all.
     func callAsFunction(_ bytes: UInt64) {
-        reporter.report(.progress(shown, bytes: bytes))
+        report(.progress(shown, bytes: bytes))
         let now = NIODeadline.now()
         let isDue = due.withLock { due in
             guard now >= due else { return false }

@@ -22,11 +22,11 @@ enum ReceiveOutput: Sendable {
         }
     }
 
-    /// How many may be written at once.
-    var parallelDownloads: Int {
+    /// How many may be written at once, of which `large` are not small.
+    var parallelDownloads: (large: Int, all: Int) {
         switch self {
-        case .folder: Defaults.parallelDownloads
-        case .standardOutput: 1
+        case .folder: (Defaults.parallelDownloads, Defaults.parallelSmallDownloads)
+        case .standardOutput: (1, 1)
         }
     }
 }

@@ -96,12 +96,14 @@ extension ReceiveSession {
 
     /// Accepts those whose turn it is.
     mutating func startQueued() {
+        let most = settings.parallelDownloads
+        var running = running
         for id in order {
             // A node that is being left, and a session that is over, take nothing more.
-            guard connection != nil, ending == nil,
-                receptions.values.count(where: \.isRunning) < settings.parallelDownloads
-            else { return }
-            guard let reception = receptions[id], reception.isQueued, !isBusy(reception) else { continue }
+            guard connection != nil, ending == nil, running.all < most.all else { return }
+            guard let reception = receptions[id], reception.isQueued,
+                reception.isSmall || running.large < most.large, !isBusy(reception)
+            else { continue }
             // The one that was wanted is here.
             guard staysUntil == nil || isFinished(reception.key, reception.label) else { continue }
             receptions[id]?.isQueued = false
@@ -118,10 +120,21 @@ extension ReceiveSession {
             do {
                 let sink = try settings.output.makeSink(name: reception.label.name, size: reception.label.size)
                 receptions[id]?.sink = sink
+                running.all += 1
+                if !reception.isSmall { running.large += 1 }
                 step(id) { $0.decided(.accept(payload), now: .now()) }
             } catch {
                 cannotStore(id, error)
             }
+        }
+    }
+
+    /// How many come now, of which `large` are not small.
+    private var running: (large: Int, all: Int) {
+        receptions.values.reduce(into: (large: 0, all: 0)) { count, reception in
+            guard reception.isRunning else { return }
+            count.all += 1
+            if !reception.isSmall { count.large += 1 }
         }
     }
 
@@ -166,20 +179,21 @@ extension ReceiveSession {
         guard let sink = reception.sink else { return }
         if let key = reception.key { memory.forget(key) }
         let (link, queue, limit) = (link, queue, settings.policy.maximumSize)
-        let progress = ProgressPost(reception: reception, reporter: link.reporter)
+        let place = StreamPlace(size: reception.label.size, link: link) { [queue] in queue.post(.report($0)) }
+        let progress = ProgressPost(reception: reception, report: place.report)
         let opening = StreamOpening(
-            .download, url: url, expires: reception.tokenExpires, of: reception.label.transfer, link: link
+            .download, url: url, expires: reception.tokenExpires, of: reception.label.transfer, link: link, at: place
         )
-        receptions[id]?.work = Task {
+        receptions[id]?.work = Task(executorPreference: place.executor) {
             do {
-                let stream = try await opening.run { target in
-                    try await DownloadStream.begun(target, token: token, dialer: link.dialer)
+                let stream = try await opening.run { target, dialer in
+                    try await DownloadStream.begun(target, token: token, dialer: dialer)
                 } abort: { stream in
                     stream.abort()
                 }
                 defer { stream.abort() }
                 try await withTaskCancellationHandler {
-                    link.reporter.report(.started(reception.label))
+                    place.report(.started(reception.label))
                     let downloader = Downloader(
                         stream: stream, sink: sink, size: reception.label.size, limit: limit,
                         progress: progress.callAsFunction

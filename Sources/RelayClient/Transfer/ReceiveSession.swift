@@ -14,6 +14,7 @@ struct ReceiveSession {
         /// There is no connection.
         case notConnected(any Error)
         case decided(TransferID, ReceivePolicy.Verdict)
+        case report(TransferReport)
         case downloaded(TransferID, ContentSummary)
         case downloadEnded(TransferID, any Error)
         case stored(TransferID, StoredContent)
@@ -32,8 +33,8 @@ struct ReceiveSession {
         /// A command to run for each content.
         var command: String?
 
-        /// How many contents may come at once.
-        var parallelDownloads: Int { isOnce ? 1 : output.parallelDownloads }
+        /// How many contents may come at once, of which `large` are not small.
+        var parallelDownloads: (large: Int, all: Int) { isOnce ? (1, 1) : output.parallelDownloads }
     }
 
     let link: RelayLink
@@ -62,7 +63,7 @@ struct ReceiveSession {
     var hasReported = false
     /// With `isOnce`, everything is here, but its sender may not know: how long to stay to say so again.
     var staysUntil: NIODeadline?
-    private var timer: Scheduled<Void>?
+    private var timer: (deadline: NIODeadline, task: Scheduled<Void>)?
     private var attempts = AttemptMachine(patience: nil, now: .now())
     private var generator = SystemRandomNumberGenerator()
     /// Whether the relay has answered once: only what had worked is looked for again.
@@ -104,6 +105,7 @@ struct ReceiveSession {
         case .notConnected(let error as ConnectionError): lookAgain(after: error)
         case .notConnected(let error): ending = .failure(error)
         case .decided(let id, let verdict): decided(id, verdict)
+        case .report(let report): link.reporter.report(report)
         case .downloaded(let id, let summary): downloaded(id, summary)
         case .downloadEnded(let id, let error): downloadEnded(id, error)
         case .stored(let id, let content): stored(id, content)
@@ -120,6 +122,7 @@ struct ReceiveSession {
     }
 
     private mutating func deadlinePassed(now: NIODeadline) {
+        timer = nil
         for id in receptions.keys { step(id) { $0.deadlinePassed(now: now) } }
         for forgotten in memory.expire(now: now) {
             self.forgotten(forgotten)
@@ -215,25 +218,28 @@ struct ReceiveSession {
         case .error(let refusal) where refusal.id == presenceID:
             guard !Prospect(refusal.code).isPassing else { return leaveNode() }
             ending = .failure(ConnectionError(refused: refusal.code, name: link.identity.name, relay: link.relay))
-        default: for id in receptions.keys { step(id) { $0.received(message) } }
+        default:
+            if let id = message.transfer { return step(id) { $0.received(message) } }
+            for id in receptions.keys { step(id) { $0.received(message) } }
         }
     }
 
     // MARK: - Time and leaving
 
     private mutating func rearm() {
-        timer?.cancel()
-        timer = nil
         let own = [memory.deadline, staysUntil, presenceDeadline].compactMap { $0 }
         guard let deadline = (receptions.values.compactMap(\.machine.deadline) + own).min() else { return }
-        timer = link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.deadlinePassed) }
+        // Most deadlines only move away: what comes too early looks again.
+        if let timer, timer.deadline <= deadline { return }
+        timer?.task.cancel()
+        timer = (deadline, link.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.deadlinePassed) })
     }
 
     /// Goes, and waits for what is being tidied up; not for long after an interrupt.
     ///
     /// What is still offered is not declined: the relay offers it to this name's other sessions, or to the next one.
     private mutating func leave() async {
-        timer?.cancel()
+        timer?.task.cancel()
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for reception in receptions.values { tidyUp(reception) }
         let (connection, errands) = (connection, errands.values)

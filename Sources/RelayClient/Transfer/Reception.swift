@@ -33,4 +33,7 @@ struct Reception {
 
     /// Whether it takes one of the places for downloads.
     var isRunning: Bool { sink != nil }
+
+    /// Whether its bytes cost little beside the steps of its transfer.
+    var isSmall: Bool { label.size.map { $0 <= Defaults.smallContent } ?? false }
 }

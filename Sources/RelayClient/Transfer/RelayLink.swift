@@ -10,6 +10,9 @@ struct RelayLink: Sendable {
     let identity: Identity
     let reporter: Reporter
     let interruption: Interruption
+    /// Where the control connection is, and all that is done for small contents but files and what a person sees: their
+    /// cost is that of threads that wake each other.
+    let home: EventLoopExecutor
 
     /// Where timers run.
     var timers: any EventLoop { dialer.group.any() }
@@ -19,7 +22,7 @@ struct RelayLink: Sendable {
     /// - Throws: ``ConnectionError``, or `CancellationError`.
     func connect() async throws -> ControlConnection {
         try await interruption.bounded {
-            let connection = try await ControlConnection.open(relay, dialer: dialer, identity: identity)
+            let connection = try await ControlConnection.open(relay, dialer: dialer.on(home.loop), identity: identity)
             // Nobody waits for it any more: it must not stay logged in.
             guard !Task.isCancelled else {
                 connection.abort()
@@ -39,7 +42,7 @@ struct RelayLink: Sendable {
         _ connection: ControlConnection, into queue: EventQueue<Event>,
         message: @escaping @Sendable (ServerMessage) -> Event, end: @escaping @Sendable (ConnectionError) -> Event
     ) {
-        Task {
+        Task(executorPreference: home) {
             do {
                 for try await received in connection.messages {
                     guard queue.postForeign(message(received)) else { break }

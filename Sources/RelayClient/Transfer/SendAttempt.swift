@@ -115,6 +115,7 @@ struct SendAttempt {
     mutating func uploadChanged(_ event: UploadEvent, now: NIODeadline) {
         switch event {
         case .streaming: result.hasStarted = true
+        case .report(let report): network.reporter.report(report)
         case .ended(let end, let error):
             result.cause = error
             if end == .finished, reported == nil { network.reporter.report(.verifying(job.transfer)) }

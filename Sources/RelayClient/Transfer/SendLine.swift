@@ -66,7 +66,7 @@ struct SendLine {
         (isProved, isSlow) = (false, false)
         number += 1
         let (number, relay, post) = (number, network.relay, post)
-        Task {
+        Task(executorPreference: network.executor) {
             var lost = ConnectionError(closed: nil, reason: .violation(.messageTooLong), relay: relay)
             do {
                 for try await message in line.messages { guard post(.message(number, message)) else { break } }

@@ -10,6 +10,8 @@ protocol SendNetwork: Sendable {
     var interruption: Interruption { get }
     /// Where timers run.
     var timers: any EventLoop { get }
+    /// Where a connection's messages come from, and are taken by a task that does not block; nil leaves that open.
+    var executor: (any TaskExecutor)? { get }
 
     /// Connects and logs in after a pause.
     ///
@@ -23,6 +25,8 @@ protocol SendNetwork: Sendable {
 }
 
 extension RelayLink: SendNetwork {
+    var executor: (any TaskExecutor)? { home }
+
     func line(after pause: TimeAmount?) async throws -> any ControlLine {
         if let pause { try await self.pause(pause) }
         return try await connect()

@@ -46,6 +46,15 @@ struct SendSession {
             attempt == nil && !isRewinding && (notBefore.map { $0 <= now } ?? true)
         }
 
+        /// When something is due; nil when nothing is.
+        func deadline(_ now: NIODeadline, mayBeSlow: Bool) -> NIODeadline? {
+            let patience = attempt?.isReported == true ? nil : attempts.deadline
+            // Once that is past, only the connection is missing.
+            let pause = notBefore.flatMap { $0 > now ? $0 : nil }
+            let answer = attempt.flatMap { mayBeSlow && !$0.result.isTaken ? $0.offeredAt + Defaults.slowAnswer : nil }
+            return [patience, attempt?.deadline, pause, answer].lazy.compactMap(\.self).min()
+        }
+
         /// Whether the relay does not answer the offer.
         func isUnanswered(since time: NIODeadline) -> Bool {
             attempt.map { !$0.result.isTaken && $0.offeredAt <= time } ?? false
@@ -126,7 +135,10 @@ struct SendSession {
         case .notConnected(let error as ConnectionError): lost(error, now: now)
         case .notConnected: break  // The person wants no more, and that is told.
         case .message(line.number, let message):
-            for index in sendings.indices { update(index, now: now) { $0.received(message, now: now) } }
+            let transfer = message.transfer
+            for index in sendings.indices where transfer == nil || sendings[index].attempt?.transfer == transfer {
+                update(index, now: now) { $0.received(message, now: now) }
+            }
         case .ended(line.number, let error) where line.open != nil || line.isLeaving:
             for index in sendings.indices { update(index, now: now) { $0.connectionLost(error) } }
             lost(error, now: now)
@@ -266,21 +278,12 @@ struct SendSession {
     }
 
     private mutating func rearm(now: NIODeadline) {
-        let deadlines = sendings.flatMap { sending in
-            let offered = sending.attempt.flatMap { $0.result.isTaken || !line.mayBeSlow ? nil : $0.offeredAt }
-            return [
-                sending.attempt?.isReported == true ? nil : sending.attempts.deadline, sending.attempt?.deadline,
-                // Once that is past, only the connection is missing.
-                sending.notBefore.flatMap { $0 > now ? $0 : nil }, offered.map { $0 + Defaults.slowAnswer },
-            ].compactMap { $0 }
-        }
-        guard let deadline = deadlines.min() else { return }
+        let mayBeSlow = line.mayBeSlow
+        guard let deadline = sendings.lazy.compactMap({ $0.deadline(now, mayBeSlow: mayBeSlow) }).min() else { return }
         // Most deadlines only move away: what comes too early looks again.
         if let timer, timer.deadline <= deadline { return }
         timer?.task.cancel()
-        timer = (
-            deadline, network.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.timePassed) }
-        )
+        timer = (deadline, network.timers.scheduleTask(deadline: deadline) { [queue] in queue.post(.timePassed) })
     }
 
     private mutating func interrupted() {

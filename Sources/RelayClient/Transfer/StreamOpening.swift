@@ -11,13 +11,18 @@ struct StreamOpening: Sendable {
     private let transfer: TransferID
     private let expires: Int
     private let begin = NIODeadline.now()
+    private let place: StreamPlace
 
     /// - Parameters:
     ///   - url: the `url` of the relay's `start`, which has just come.
     ///   - expires: its `expires`, in seconds.
     ///   - transfer: what it is shown as.
-    init(_ role: TransferRole, url: String, expires: Int, of transfer: TransferID, link: RelayLink) {
+    ///   - place: where it is done.
+    init(
+        _ role: TransferRole, url: String, expires: Int, of transfer: TransferID, link: RelayLink, at place: StreamPlace
+    ) {
         self.transfer = transfer
+        self.place = place
         self.link = link
         self.url = url
         path =
@@ -33,7 +38,8 @@ struct StreamOpening: Sendable {
     /// - Parameter abort: closes a stream that comes when nobody waits for it any more.
     /// - Throws: ``StreamError``, or `CancellationError`.
     func run<Stream: Sendable>(
-        _ open: @escaping @Sendable (RequestTarget) async throws -> Stream, abort: @escaping @Sendable (Stream) -> Void
+        _ open: @escaping @Sendable (RequestTarget, Dialer) async throws -> Stream,
+        abort: @escaping @Sendable (Stream) -> Void
     ) async throws -> Stream {
         guard var target = link.relay.resolve(url), let home = link.relay.resolve(path) else {
             throw StreamError.badAddress
@@ -43,15 +49,15 @@ struct StreamOpening: Sendable {
         var isAway = false
         while true {
             do {
-                let stream = try await link.interruption.bounded { [target] in
-                    let stream = try await open(target)
+                let stream = try await link.interruption.bounded(on: place.executor) { [target] in
+                    let stream = try await open(target, place.dialer)
                     guard !Task.isCancelled else {
                         abort(stream)
                         throw CancellationError()
                     }
                     return stream
                 }
-                if isAway { link.reporter.report(.reconnected) }
+                if isAway { place.report(.reconnected) }
                 return stream
             } catch let error as StreamError {
                 try Task.checkCancellation()
@@ -59,7 +65,7 @@ struct StreamOpening: Sendable {
                 case .fail(let error): throw error
                 case .ask(let next, let pause, let attempt):
                     isAway = true
-                    link.reporter.report(
+                    place.report(
                         .reconnecting(reason: error.summary, attempt: attempt, pause: pause, transfer: transfer)
                     )
                     try await link.pause(pause)

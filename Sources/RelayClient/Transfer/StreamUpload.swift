@@ -20,19 +20,22 @@ struct StreamUpload: ContentUpload {
     ) {
         let current = NIOLockedValueBox<UploadStream?>(nil)
         stream = current
-        let opening = StreamOpening(.upload, url: start.url, expires: start.expires, of: job.transfer, link: link)
-        task = Task {
+        let place = StreamPlace(size: job.source.size, link: link) { tell(.report($0)) }
+        let opening = StreamOpening(
+            .upload, url: start.url, expires: start.expires, of: job.transfer, link: link, at: place
+        )
+        task = Task(executorPreference: place.executor) {
             do {
                 let length = Uploader.bodyLength(of: job.source.size)
-                let stream = try await opening.run { target in
-                    try await UploadStream.open(target, token: start.token, length: length, dialer: link.dialer)
+                let stream = try await opening.run { target, dialer in
+                    try await UploadStream.open(target, token: start.token, length: length, dialer: dialer)
                 } abort: { stream in
                     stream.abort()
                 }
                 current.withLockedValue { $0 = stream }
-                link.reporter.report(.started(job.label))
+                place.report(.started(job.label))
                 tell(.streaming)
-                tell(.stopped(await Self.upload(job, stream: stream, link: link, tell: tell)))
+                tell(.stopped(await Self.upload(job, stream: stream, at: place, tell: tell)))
             } catch {
                 let error = (error as? StreamError) ?? .cut
                 tell(.ended(.broken(error.failure(as: .upload)), error))
@@ -47,12 +50,12 @@ struct StreamUpload: ContentUpload {
 
     /// Returns what was sent, when everything was on its way.
     private static func upload(
-        _ job: SendJob, stream: UploadStream, link: RelayLink, tell: @escaping @Sendable (UploadEvent) -> Void
+        _ job: SendJob, stream: UploadStream, at place: StreamPlace, tell: @escaping @Sendable (UploadEvent) -> Void
     ) async -> ContentSummary? {
         let sent = NIOLockedValueBox<ContentSummary?>(nil)
         let uploader = Uploader(
             source: job.source, stream: stream,
-            progress: { link.reporter.report(.progress(job.transfer, bytes: $0)) },
+            progress: { place.report(.progress(job.transfer, bytes: $0)) },
             summed: { summary in sent.withLockedValue { $0 = summary } }
         )
         do {

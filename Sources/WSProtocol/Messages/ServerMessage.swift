@@ -21,6 +21,19 @@ package enum ServerMessage: Hashable, Sendable {
         case challenge, welcome, ok, peer, offered, ring, start, progress, delivered, failed, pong, error
     }
 
+    /// The transfer that it is about; nil when it names none.
+    package var transfer: TransferID? {
+        switch self {
+        case .offered(let offered): offered.transfer
+        case .ring(let ring): ring.transfer
+        case .start(let start): start.transfer
+        case .progress(let progress): progress.transfer
+        case .delivered(let delivered): delivered.transfer
+        case .failed(let failed): failed.transfer
+        case .challenge, .welcome, .ok, .peer, .pong, .error: nil
+        }
+    }
+
     /// The first message of every connection.
     package struct Challenge: Codable, Hashable, Sendable {
         package var id: RequestID

@@ -76,6 +76,7 @@ final class FakeNetwork: SendNetwork {
     private let state = Mutex(State())
 
     var timers: any EventLoop { MultiThreadedEventLoopGroup.singleton.any() }
+    var executor: (any TaskExecutor)? { nil }
     var lines: [Line] { state.withLock { $0.lines } }
     var offers: [Offered] { state.withLock { $0.offers } }
     var cancels: [ClientMessage.Cancel] { state.withLock { $0.cancels } }

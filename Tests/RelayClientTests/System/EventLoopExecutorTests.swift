@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import RelayClient
+
+@Suite struct EventLoopExecutorTests {
+    private let loop = MultiThreadedEventLoopGroup.singleton.any()
+
+    @Test func aTaskAndItsChildrenAreOnTheLoopAlsoAfterTheyWaited() async throws {
+        let loop = loop
+        let places = try await Task(executorPreference: EventLoopExecutor(loop)) {
+            var places = [loop.inEventLoop]
+            try await BlockingWork.files.run {}
+            places.append(loop.inEventLoop)
+            async let child = loop.inEventLoop
+            places.append(await child)
+            try await loop.submit {}.get()
+            return places + [loop.inEventLoop]
+        }.value
+        #expect(places == [true, true, true, true])
+    }
+
+    @Test func whatIsBoundedRunsWhereItIsTold() async throws {
+        let (loop, interruption) = (loop, Interruption())
+        #expect(try await interruption.bounded(on: EventLoopExecutor(loop)) { loop.inEventLoop })
+        #expect(try await !interruption.bounded { loop.inEventLoop })
+    }
+}
