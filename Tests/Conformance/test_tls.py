@@ -160,7 +160,9 @@ FLOODS = {
     "key updates": (TLS13, lambda records: records.key_updates(5000, tls_records.KEY_UPDATE), True),
     "alerts": (TLS12, mostly_alerts, True),
     "wishes to negotiate again": (
-        TLS12, lambda records: b"".join(records.keys.seal(HANDSHAKE, records.hello) for _ in range(100)), True,
+        TLS12,
+        lambda records: b"".join(records.keys.seal(HANDSHAKE, records.hello) for _ in range(100)),
+        True,
     ),
     "alerts alone": (TLS13, sealed(ALERT, tls_records.USER_CANCELED), False),
     "no data": (TLS13, sealed(DATA, b""), False),

@@ -304,6 +304,42 @@ def test_only_the_stream_is_cut(relay, people, large, whose):
     assert "sending again" in sending.err() and "reconnecting" not in sending.err(), sending.tail()
 
 
+class LostRequest(Forwarder):
+    """The first data connection shakes hands, and nothing of its request arrives."""
+
+    def heard(self, number, piece):
+        if number == 1:
+            self.mute(number)
+
+
+def test_a_download_that_is_cut_before_it_begins_is_told_to_the_sender(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    (tmp_path / "file").write_bytes(b"begun")
+    with LostRequest(relay.address) as line:
+        receiving = bob.receive("--server", line.url)
+        sending = alice.send(bob, tmp_path / "file")
+        # The end of the handshake has 74 bytes, the request more than that.
+        until(lambda: line.dropped[1] > 150, 10, lambda: line.dropped)
+        line.cut(1)
+        # The relay would wait for the half to come, for a minute.
+        sending.expect(0, 30)
+        receiving.expect(0, 5)
+    assert f"the connection of {bob.name} was cut; sending again" in sending.err(), sending.tail()
+    assert "our own connection was cut; it begins again" in receiving.err(), receiving.tail()
+    assert bob.received() == [b"file"]
+
+
+def test_a_refused_token_is_told_to_the_sender(certs, people, tmp_path):
+    bob = people("bob")
+    manifest = protocol.pack(v=0, name="file", size=5, attempt=protocol.b64(os.urandom(16)))
+    with FakeRelay(certs, answers=[(403, "token_refused", None)], ring=manifest) as relay:
+        receiving = bob.receive("--server", relay.url, ready=False)
+        until(lambda: relay.cancels, 15, lambda: relay.heard)
+        receiving.wait_for("it begins again when zoe sends it again", 5)
+        assert relay.cancels == ["receiver_gone"] and receiving.running()
+
+
 @pytest.mark.slow
 def test_a_relay_that_falls_silent_is_noticed(own_relay, tmp_path):
     relay = own_relay(registration="open")

@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 class FakeRelay:
     """Listens on 127.0.0.1; `home` is its own address. Every connection is served by a thread.
 
-    `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None).
+    `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None). As long as there
+    are some, whoever accepts a ring is told to download, and gets one.
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
     `unheard` are the types of messages of which the first is not answered.
     `ring` is the payload of an offer that everybody who is present is rung with.
     `endings` are what follows the `101` of upgrades, before one is served: "cut", "close_notify" or "silence".
     `expires` is what a token is said to be good for, in seconds.
-    `heard` are the types of all messages that came.
+    `heard` are the types of all messages that came, `cancels` the codes of each `cancel`.
     `uploads` are the uploads that were asked for: (port they came to, token)."""
 
     host = Listener.host
@@ -59,6 +60,7 @@ class FakeRelay:
         self.busy, self._is_gone, self.unheard = busy, False, list(unheard)
         self.ring, self.endings, self.expires, self.logins = ring, list(endings), expires, 0
         self.heard: list[str] = []
+        self.cancels: list[str] = []
         self.uploads: list[tuple[int, str]] = []
         self.offers: list[Message] = []
         self.content: bytes | None = None
@@ -206,6 +208,8 @@ class FakeRelay:
     def _answer(self, channel: ssl.SSLSocket, protocol: ServerProtocol, message: Message) -> None:
         id = message["id"]
         self.heard.append(message["type"])
+        if message["type"] == "cancel":
+            self.cancels.append(message["code"])
         if message["type"] in self.unheard:
             self.unheard.remove(message["type"])
             return
@@ -232,6 +236,18 @@ class FakeRelay:
                 expires=self.expires,
                 url=self.url_of_start or "/upload",
                 payload=pack(v=0, offset=0),
+            )
+        elif message["type"] == "accept" and self.answers:
+            self._say(
+                channel,
+                protocol,
+                type="start",
+                id=id,
+                transfer=message["transfer"],
+                role="download",
+                token=self.token,
+                expires=self.expires,
+                url="/download",
             )
         else:
             self._say(channel, protocol, type="ok", id=id)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import socket
 import threading
@@ -21,6 +22,8 @@ class Forwarder:
         self.target, self.count = target, 0
         self._open: dict[int, tuple[socket.socket, socket.socket]] = {}
         self._mute: set[int] = set()
+        #: How many bytes of each connection did not arrive.
+        self.dropped: collections.Counter[int] = collections.Counter()
         self._lock = threading.Lock()
         self._listener = Listener(self._serve)
         self.port = self._listener.port
@@ -73,7 +76,9 @@ class Forwarder:
                     self.heard(back, piece)
                 with self._lock:
                     is_mute = number in self._mute
-                if not is_mute:
+                if is_mute:
+                    self.dropped[number] += len(piece)
+                else:
                     sink.sendall(piece)
         for each in (source, sink):
             with contextlib.suppress(OSError):

@@ -83,6 +83,8 @@ enum Prospect: Hashable, Sendable {
         case (.cut, .connection(let error)?): self.init(error, hasWorked: true)
         case (.cut, _): self = .elsewhere
         case (.refused(_, let code?), _): self.init(ending: code)
+        // The token came too late, or the relay has been started again since: a new offer brings another.
+        case (.refused(status: 403, nil), _): self = .passing(after: .zero, elsewhere: false)
         case (.refused(_, nil), _): self = .final
         }
     }

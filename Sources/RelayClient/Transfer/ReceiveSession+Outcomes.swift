@@ -161,7 +161,7 @@ extension ReceiveSession {
         case .refused(let code), .failed(let code, by: _):
             return TransferFailure(code, side: .receiver, peer: peer)
         case .broken(.refused(_, let code)):
-            return TransferFailure(code ?? .senderGone, side: .receiver, peer: peer)
+            return TransferFailure(code ?? .receiverGone, side: .receiver, peer: peer)
         case .broken(.cut):
             if case .connection(let error)? = reception.cause as? StreamError { return error }
             return TransferFailure(.receiverGone, side: .receiver, peer: peer)

@@ -155,7 +155,7 @@ extension ReceiveSession {
         guard var machine = receptions[id]?.machine else { return }
         let actions = event(&machine)
         receptions[id]?.machine = machine
-        for action in withoutFarewell(actions, of: id) {
+        for action in actions {
             switch action {
             case .send(let message): receptions[id]?.connection.post(message)
             case .startDownload(let token, let url): startDownload(id, token: token, url: url)
@@ -163,14 +163,6 @@ extension ReceiveSession {
             case .report(let outcome): finish(id, outcome)
             }
         }
-    }
-
-    /// `actions`, without a `cancelled` for a stream that broke and may come again: nobody has decided that.
-    private func withoutFarewell(_ actions: [ReceiveMachine.Action], of id: TransferID) -> [ReceiveMachine.Action] {
-        guard case .report(.broken(let failure))? = actions.last,
-            Prospect(failure, cause: receptions[id]?.cause as? StreamError).isPassing
-        else { return actions }
-        return Array(actions.suffix(1))
     }
 
     private mutating func startDownload(_ id: TransferID, token: Token, url: String) {

@@ -44,7 +44,8 @@ extension Exchange {
                 $0.declined(by: session, request: message.id, code: message.code)
             }
         case .cancel(let message):
-            return onTransfer(message.transfer, message.id, session, endingWith: message.code, now: now) {
+            // Which codes it may have depends on who says it: the transfer knows.
+            return onTransfer(message.transfer, message.id, session, now: now) {
                 $0.cancelled(by: session, request: message.id, code: message.code)
             }
         case .delivered(let message):

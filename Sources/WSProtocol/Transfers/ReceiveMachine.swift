@@ -259,7 +259,8 @@ package struct ReceiveMachine: Hashable, Sendable {
         // A relay that is not heard cannot be told; the sender shall wait for the next try, and not hear of an end.
         case .accepting: return finish(.unanswered)
         case .reporting: return finish(.received(isConfirmed: false))
-        case .broken(let failure, _): return finish(.broken(failure), telling: .cancelled)
+        // The relay knows of a stream that it has had, and not of one that could not begin.
+        case .broken(let failure, _): return finish(.broken(failure), telling: .streamLost(by: .download))
         case .deciding, .downloading, .storing, .finished: return []
         }
     }

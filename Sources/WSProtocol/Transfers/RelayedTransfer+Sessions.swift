@@ -66,11 +66,15 @@ extension RelayedTransfer {
         case .waiting, .ringing, .accepted, .parked, .streaming, .streamed, .broken: break
         }
         let abort: [TransferAction] = receiver == nil ? [] : [.endStream(.failed(code))]
-        if session == sender {
-            return end(.failed(code), [.answer(session, request)] + failPending(code, by: .peer) + abort)
-        }
-        if session == receiver {
-            return end(.failed(code), [.answer(session, request), .failSender(code, by: .peer)] + abort)
+        let role: TransferRole? = session == sender ? .upload : session == receiver ? .download : nil
+        let isLoss = role.map { code == .streamLost(by: $0) } ?? false
+        guard isLoss || code.isClients else { return [.refuse(session, request, .badMessage)] }
+        let party = isLoss ? ServerMessage.Failed.Party.relay : .peer
+        switch role {
+        case .upload: return end(.failed(code), [.answer(session, request)] + failPending(code, by: party) + abort)
+        case .download:
+            return end(.failed(code), [.answer(session, request), .failSender(code, by: party)] + abort)
+        case nil: break
         }
         // Somebody who has only been rung speaks for one session.
         return declined(by: session, request: request, code: code)

@@ -216,14 +216,14 @@ package struct SendMachine: Hashable, Sendable {
         }
     }
 
-    /// The time is `now`. Harmless when nothing is due. The other side is told nothing: that nobody has answered is
-    /// nobody's decision, and this side may offer the same again.
+    /// The time is `now`. Harmless when nothing is due. That nobody has answered is nobody's decision, and the other side is told
+    /// nothing of it: this side may offer the same again.
     package mutating func deadlinePassed(now: NIODeadline) -> [Action] {
         guard let deadline, deadline <= now else { return [] }
         switch state {
         case .offering, .uploaded: return finish(.unanswered)
         case .confirmed(let payload, _): return finish(.delivered(payload), cutting: true)
-        case .broken(let failure, _): return finish(.broken(failure))
+        case .broken(let failure, _): return finish(.broken(failure), telling: .streamLost(by: .upload))
         case .idle, .offered, .uploading, .finished: return []
         }
     }

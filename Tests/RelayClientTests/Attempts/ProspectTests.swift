@@ -107,6 +107,8 @@ import WSProtocol
         #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
         #expect(prospect(.broken(.cut), stream: .connection(breach)) == .final)
         #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
+        #expect(prospect(.broken(.refused(status: 403, code: nil))) == .passing(after: .zero, elsewhere: false))
+        #expect(prospect(.broken(.refused(status: 404, code: nil))) == .final)
         // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
         #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
         // The relay stops, and cuts the receiver a moment before the sender's own connection.
@@ -136,6 +138,7 @@ import WSProtocol
         #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
         #expect(prospect(.broken(StreamError.silent.failure(as: .download)), stream: .silent) == .elsewhere)
         #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == again)
+        #expect(prospect(.broken(.refused(status: 403, code: nil))) == again)
         #expect(prospect(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
         #expect(prospect(.failed(.draining, by: .relay)) == .elsewhere)
         #expect(prospect(.refused(.draining)) == .elsewhere)

@@ -176,10 +176,39 @@ import WSProtocol
 
     @Test mutating func aRelaysCodeIsNotAClients() {
         let running = fixture.streaming()
-        for code in FailureCode.allCases where !code.isClients {
+        for code in FailureCode.allCases where !code.isClients && code != .senderGone {
             let cancel = fixture.ask(running.sender) { .cancel(.init(id: $0, transfer: running.transfer, code: code)) }
             #expect(words(cancel) == ["1:error.bad_message"])
         }
+        let cancel = fixture.ask(running.receiver) {
+            .cancel(.init(id: $0, transfer: running.transfer, code: .senderGone))
+        }
+        #expect(words(cancel) == ["2:error.bad_message"], "of its own half alone")
+        let (offered, _) = fixture.offer(running.sender, to: "bob")
+        let decline = fixture.ask(running.receiver) {
+            .decline(.init(id: $0, transfer: offered, code: .receiverGone))
+        }
+        #expect(words(decline) == ["2:error.bad_message"])
+    }
+
+    /// The home does not know of a stream that could not begin, and would wait for it.
+    @Test mutating func aClientMaySayThatItsOwnHalfIsLost() {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        _ = fixture.accept(bob, transfer)
+        let cancel = fixture.ask(bob) { .cancel(.init(id: $0, transfer: transfer, code: .receiverGone)) }
+        #expect(words(cancel) == ["2:ok", "1:failed.receiver_gone"])
+        #expect(
+            cancel.contains { action in
+                guard case .send(alice, .failed(let failed)) = action else { return false }
+                return failed.by == .relay
+            })
+        let running = fixture.streaming()
+        let other = fixture.ask(running.sender) {
+            .cancel(.init(id: $0, transfer: running.transfer, code: .senderGone))
+        }
+        #expect(words(other).contains("\(running.receiver.number):failed.sender_gone"))
     }
 
     @Test mutating func drainingRefusesTheNewAndKeepsTheRunning() {

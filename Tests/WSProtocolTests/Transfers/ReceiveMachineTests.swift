@@ -116,7 +116,7 @@ import WSProtocol
         #expect(machine.deadline == Samples.after(2))
         #expect(Self.failed(&machine) == [.report(.failed(.senderGone, by: .relay))])
         var unexplained = try Self.machine(after: [Self.accept, Self.started, Self.broken])
-        #expect(Self.late(&unexplained) == [Self.cancel(.cancelled), .report(.broken(.cut))])
+        #expect(Self.late(&unexplained) == [Self.cancel(.receiverGone), .report(.broken(.cut))])
     }
 
     @Test func messagesAreItsEvents() throws {

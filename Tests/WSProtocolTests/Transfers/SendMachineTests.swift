@@ -85,7 +85,7 @@ import WSProtocol
         let refusal = StreamFailure.refused(status: 403, code: nil)
         #expect(unexplained.uploadFinished(.broken(refusal), now: Samples.start) == [])
         #expect(
-            unexplained.deadlinePassed(now: Samples.after(2)) == [.report(.broken(refusal))])
+            unexplained.deadlinePassed(now: Samples.after(2)) == [Self.cancel(.senderGone), .report(.broken(refusal))])
     }
 
     @Test func theOtherSideHearsWhyThisOneEnds() throws {
@@ -176,7 +176,7 @@ import WSProtocol
         ),
         (
             "broken", [begin, started, broken],
-            "- - - - - - !delivered !failed - cancel!cancelled cancel!timedOut !broken !broken -"
+            "- - - - - - !delivered !failed - cancel!cancelled cancel!timedOut !broken cancel!broken -"
         ),
         ("finished", [begin, lost], "- - - - - - - - - - - - - -"),
     ]
