@@ -14,10 +14,14 @@ import pytest
 from harness import content
 from harness.executables import REPOSITORY
 from harness.forwarder import Forwarder
+from harness.listener import closed_port
+from harness.proxy import Proxy
 from harness.relay import Person, Relay
 from harness.waiting import until
 
 SIZE = 300_000_000
+#: How a side ends that does not: it waits when the other has ended, and has heard nothing of that.
+WAITS = "waits"
 HEAD = ["who", "how", "for how long", "alice says", "bob says", "alice ends", "bob ends"]
 
 
@@ -46,6 +50,7 @@ class Scene:
     lines: dict[str, Forwarder]
     file: pathlib.Path
     timeout: list[str]
+    proxy: Proxy | None
     sending: Any = None
     receiving: Any = None
 
@@ -57,6 +62,8 @@ class Scene:
         return self
 
     def receive(self, **options):
+        if self.proxy:
+            return self.bob.receive(env={"HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}"}, **options)
         return self.bob.receive("--server", self.lines["receiver"].url, **options)
 
     def send(self):
@@ -73,13 +80,41 @@ class Scene:
     def killed(self, who, duration):
         self.process(who).kill()
         if who == "relay":
-            self.relay.start(self.relay.port)
+            if duration.startswith("started"):
+                self.relay.start(self.relay.port)
         elif who == "sender":
             self.told(who)
             self.sending = self.send()
         elif duration.startswith("started"):
             self.told(who)
             self.receiving = self.receive(ready=False)
+
+    def away(self, who):
+        """The side loses its connections and gets no others, and the other side has noticed."""
+        line = self.lines[who]
+        line.target = (line.host, closed_port())
+        line.cut()
+        self.told(who)
+        self.process(who).wait_for("reconnecting", 20)
+
+    def back(self, who):
+        """The side is there again, once the other has ended."""
+        other = self.sending if who == "receiver" else self.receiving
+        other.wait(60)
+        self.lines[who].target = self.relay.address
+
+
+def away(scene, who, duration):
+    """Away for longer than the sender goes on."""
+    scene.away(who)
+    if who == "receiver":
+        scene.back(who)
+
+
+def left_while_away(scene, who, duration):
+    """Ctrl-C between two tries; the other side hears of it from nobody."""
+    scene.away(who)
+    scene.process(who).signal(signal.SIGINT)
 
 
 def cut(number):
@@ -108,11 +143,25 @@ HOW = {
     # The first connection is that of control, the second that of the bytes.
     "control connection cut": cut(0),
     "data connection cut": cut(1),
+    "proxy resets all tunnels": lambda scene, who, duration: scene.proxy.reset(),
+    "away": away,
+    "away, then Ctrl-C": left_while_away,
     "killed": Scene.killed,
     "Ctrl-C": lambda scene, who, duration: scene.process(who).signal(signal.SIGINT),
     "stopped (SIGSTOP)": stopped,
     "nothing it says arrives": silent,
 }
+
+
+def says_all(process, texts):
+    """Whether all of it stands in what the process has said, in this order."""
+    at = 0
+    for text in texts:
+        found = process.err().find(text, at)
+        if found < 0:
+            return False
+        at = found + len(text)
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -131,16 +180,26 @@ def test_a_row_of_the_table(own_relay, large, film, row):
     timeout = re.search(r"`--timeout (\w+)`", duration)
     with contextlib.ExitStack() as stack:
         lines = {side: stack.enter_context(Forwarder(relay.address)) for side in ("sender", "receiver")}
-        scene = Scene(relay, alice, bob, lines, film[0], ["--timeout", timeout[1]] if timeout else []).begin()
+        proxy = stack.enter_context(Proxy()) if how.startswith("proxy") else None
+        scene = Scene(relay, alice, bob, lines, film[0], ["--timeout", timeout[1]] if timeout else [], proxy).begin()
         HOW[how](scene, who, duration)
         for process, says, ends in ((scene.sending, alice_says, alice_ends), (scene.receiving, bob_says, bob_ends)):
+            texts = re.findall(r"`([^`]+)`", says)
+            texts = [
+                re.sub(r"\b(alice|bob)\b", lambda name: {"alice": alice, "bob": bob}[name[0]].name, each)
+                for each in texts
+            ]
+            if ends == WAITS:
+                until(
+                    lambda process=process, texts=texts: says_all(process, texts),
+                    30,
+                    lambda process=process: process.tail(),
+                )
+                assert process.running()
+                process.kill()
+                continue
             assert process.wait(120) == int(ends), process.tail()
-            at = 0
-            names = re.sub(r"\b(alice|bob)\b", lambda name: {"alice": alice, "bob": bob}[name[0]].name, says)
-            for text in re.findall(r"`([^`]+)`", names):
-                found = process.err().find(text, at)
-                assert found >= 0, f"{text!r} behind {at}\n{process.tail()}"
-                at = found + len(text)
+            assert says_all(process, texts), f"{texts}\n{process.tail()}"
     # A process that was killed leaves its part file behind.
     stored = [name for name in bob.received() if not name.endswith(b".part")]
     if bob_ends == "0":

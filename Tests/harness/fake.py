@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class FakeRelay:
     """Listens on 127.0.0.1; `home` is its own address. Every connection is served by a thread.
 
-    `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None). As long as there
-    are some, whoever accepts a ring is told to download, and gets one.
+    `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None). As long as
+    there are some, a receiver that accepts a ring is told to download, and gets one.
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
     `unheard` are the types of messages of which the first is not answered.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import struct
 import threading
 from typing import Self
 
@@ -32,6 +33,14 @@ class Proxy:
         for each in list(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Resets every tunnel."""
+        for each in list(self._open):
+            with contextlib.suppress(OSError):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                each.shutdown(socket.SHUT_RD)
+                each.close()
 
     def _serve(self, client: socket.socket) -> None:
         self._open.add(client)
