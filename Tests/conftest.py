@@ -15,6 +15,8 @@ from harness.relay import Relay
 
 # A thousand connections at once are some tests' business; a shell may allow no more.
 DESCRIPTORS = 8192
+# Fixtures of modules that take seconds, or a cluster: tests that share one run in the same worker (pytest -n).
+SHARED = {"three", "one", "nodes", "outcome"}
 
 
 def pytest_configure():
@@ -25,6 +27,16 @@ def pytest_configure():
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tells the workers of `pytest -n` which tests belong together, and lets the longest go first."""
+    for item in items:
+        if SHARED.intersection(item.fixturenames):
+            balancer = item.callspec.params.get("one", "") if hasattr(item, "callspec") else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {balancer}"))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _interrupted(*_):
@@ -119,6 +131,13 @@ def large(request):
     yield folder
     processes.stop_since(processes.mark_of_test())
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def short_path():
+    """A folder whose path is so short that no message shortens it."""
+    with tempfile.TemporaryDirectory(prefix="relay-") as folder:
+        yield pathlib.Path(folder)
 
 
 @pytest.fixture

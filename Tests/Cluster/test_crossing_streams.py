@@ -77,6 +77,7 @@ def test_the_uploads_answer_says_what_the_message_says(three, ways):
             assert (answer.status, json.loads(answer.body)["code"], failed.value.code) == (502, "no_space", "no_space")
 
 
+@pytest.mark.alone
 def test_receivers_that_never_read_cost_each_node_little(cluster):
     made = cluster("--nodes", "2")
     upload_at, download_at = made.members()

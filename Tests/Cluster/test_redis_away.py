@@ -198,6 +198,7 @@ def test_connections_to_redis_are_closed_in_a_loop(trial, which):
         t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_a_reset_storm_does_not_keep_a_node_busy(trial):
     with trial() as t, Redis(t.cluster.redis_url) as redis:

@@ -161,6 +161,8 @@ def test_a_token_dies_with_its_transfer(relay):
         assert ask(pair, "GET", "/download", start.token).status == 403
 
 
+# So many handshakes within the 10 s that a silent connection has take both processors.
+@pytest.mark.alone
 @pytest.mark.parametrize("side", ["download", "upload"])
 def test_of_a_thousand_racers_for_one_token_exactly_one_wins(relay, side):
     racers = 1000

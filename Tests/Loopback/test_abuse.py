@@ -96,6 +96,7 @@ def test_one_users_offers_leave_room_for_others(busy):
         session.close()
 
 
+@pytest.mark.alone
 def test_sessions_that_do_not_read_cost_no_copies(busy):
     """64 sessions of one name, rung by 128 offers of the largest size: 350 MB, if each had a copy."""
     deaf = protocol.Identity(unique("deaf"))

@@ -512,8 +512,8 @@ def test_profiles_are_private(relay, tmp_path):
     [b"", b"\x00" * 100, b"{", b"[]", b'{"name":5}', b"\xff" * 4096],
     ids=["empty", "zeros", "brace", "array", "number", "noise"],
 )
-def test_a_damaged_profile(relay, tmp_path, damage, file):
-    alice = relay.person("alice", tmp_path)
+def test_a_damaged_profile(relay, short_path, damage, file):
+    alice = relay.person("alice", short_path)
     files = [path for path in alice.profile.rglob("*") if path.is_file()]
     for path in files:
         kept = path.read_bytes()

@@ -60,6 +60,7 @@ def _leave(upload, politely):
     until(lambda: _state(upload) not in (_ESTABLISHED, _FIN_WAIT1), 10, "the end to be acknowledged")
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("politely", [False, True], ids=["fin", "close_notify"])
 def test_a_sender_that_leaves_is_held_back_all_the_same(own_relay, politely):

@@ -331,6 +331,7 @@ def test_a_half_closed_tls_upload_is_a_cut(relay):
         assert download.how_ended(3) in (raw.TRUNCATED, raw.RESET)
 
 
+@pytest.mark.alone
 def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, certs, own_relay, large):
     """Memory is that of smaps_rollup. The first transfer warms the server's allocator; the second is stopped twice, and
     what is compared is the server while bytes flow, just before the second stop, with the server when all is still."""

@@ -12,6 +12,8 @@ from harness import content, measure, metrics
 from harness.pairs import Pair
 from harness.waiting import background, until
 
+pytestmark = pytest.mark.alone
+
 
 def test_nothing_is_written_to_disk(own_relay, tmp_path):
     relay = own_relay(registration="open", level="notice")

@@ -75,7 +75,7 @@ def tally(folder: str, skips: str) -> tuple[Any, ...]:
                 print(f"skipped: {name}: {allowed[name]}")
             else:
                 failed.append(f"{name} (skipped, and not in {skips})")
-    counted = {"swift test": "unit*.xml", "pytest": "processes.xml"}
+    counted = {"swift test": "unit*.xml", "pytest": "processes.xml", "pytest, one by one": "processes-alone.xml"}
     for name, status in steps(os.path.join(folder, "steps")):
         if name in counted:
             files = glob.glob(os.path.join(folder, counted[name]))
