@@ -208,7 +208,7 @@ def test_orphans_of_a_command_that_ended_go_too(binaries, tmp_path):
     assert not tree.alive()
 
 
-@pytest.mark.parametrize("whole_group", [False, True], ids=["keeper", "group"])
+@pytest.mark.parametrize("whole_group", [False, True], ids=["supervisor", "group"])
 def test_nothing_is_left_when_what_does_the_work_is_killed(cluster, whole_group):
     made = cluster("--nodes", "2")
     tree = Tree(made.process.pid)
@@ -216,8 +216,10 @@ def test_nothing_is_left_when_what_does_the_work_is_killed(cluster, whole_group)
         os.killpg(made.process.pid, signal.SIGKILL)
         assert made.process.wait(30) == -9
     else:
-        keeper = int(pathlib.Path(f"/proc/{made.process.pid}/task/{made.process.pid}/children").read_text().split()[0])
-        kill(keeper)
+        supervisor = int(
+            pathlib.Path(f"/proc/{made.process.pid}/task/{made.process.pid}/children").read_text().split()[0]
+        )
+        kill(supervisor)
         assert made.process.wait(30) == 137
     assert_nothing_left(made, tree)
 

@@ -225,7 +225,7 @@ def test_ctrl_c_typed_at_the_terminal_ends_a_receiver_that_waits(people):
     terminal = Terminal()
     receiving = bob.run("receive", "--output", bob.inbox, prefix=Terminal.own, **terminal.streams())
     terminal.started()
-    terminal.wait_for("ready to receive")
+    terminal.wait_for(f"ready to receive as {bob.name}\r\n")
     terminal.type("\x03")
     receiving.expect(130, 2)
     # There is nothing to say: nothing was on its way.

@@ -20,7 +20,7 @@ STARTING_SECONDS = 30
 DRAINING_SECONDS = 45
 
 
-class Part:
+class ServerProcess:
     """A server: how it is started, and how to see that it serves.
 
     `answers` is called until it returns true; it may raise OSError as long as the server does not.
@@ -53,7 +53,7 @@ class Part:
 
     def launch(self) -> None:
         """Starts it and does not wait."""
-        keeper = os.getpid()
+        supervisor = os.getpid()
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 self.arguments,
@@ -61,9 +61,9 @@ class Part:
                 stdin=subprocess.DEVNULL if self.standard_input is None else subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                # A session of its own, which Ctrl-C does not reach: it ends when the keeper says so, or dies with it.
+                # In a session of its own, which Ctrl-C does not reach. It dies with the supervisor, however that ends.
                 start_new_session=True,
-                preexec_fn=lambda: system.die_with(keeper, signal.SIGKILL),
+                preexec_fn=lambda: system.die_with(supervisor, signal.SIGKILL),
             )
         if self.standard_input is not None:
             pipe = self._process.stdin

@@ -18,8 +18,8 @@ import time
 from collections.abc import Sequence
 
 from . import system
-from .part import DRAINING_SECONDS, Part, healthy, redis_answers
 from .recipe import Recipe, redis_server
+from .server_process import DRAINING_SECONDS, ServerProcess, healthy, redis_answers
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # What of the person's environment reaches the nodes; every other RELAY_ variable is about something else.
@@ -29,17 +29,17 @@ STOP_SECONDS = 3
 
 
 class Stopped(Exception):
-    """A signal said that it is enough."""
+    """A signal asked the cluster to stop."""
 
 
-class Keeper:
-    """Everything of one cluster, in a process of its own: the one that was started by hand only waits for it."""
+class Supervisor:
+    """Supervises all processes of one cluster. It runs in a child of the process that was started by hand."""
 
     def __init__(self, folder: pathlib.Path, options: argparse.Namespace, binaries: pathlib.Path, group: int) -> None:
         self.folder, self.options, self.binaries, self.group = folder, options, binaries, group
         self.recipe = Recipe(options.balancer)
         self.certs = folder / "certs"
-        self.parts: dict[str, Part] = {}
+        self.servers: dict[str, ServerProcess] = {}
         self.command: subprocess.Popen[bytes] | None = None
         self.signal: int | None = None
         # A signal makes this readable, so that no wait misses one.
@@ -51,14 +51,14 @@ class Keeper:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # They were held back until there is somebody to hear them.
+        # The signals were blocked until these handlers were installed.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
     def _stop(self, number: int, _: object) -> None:
         self.signal = self.signal or number
 
     def run(self) -> int:
-        """Everything, from the first file to the last process; returns the exit status."""
+        """Runs the cluster from its first file to its last process; returns the exit status."""
         try:
             self._prepare()
             self._start()
@@ -82,8 +82,8 @@ class Keeper:
             raise Stopped
 
     def _reap(self) -> None:
-        """Buries what has ended, also what the command has left behind."""
-        own = {part.pid: part for part in self.parts.values() if part.pid}
+        """Reaps child processes, including those that the command has left behind."""
+        own = {server.pid: server for server in self.servers.values() if server.pid}
         with contextlib.suppress(ChildProcessError):
             while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if self.command is not None and ended.si_pid == self.command.pid:
@@ -127,7 +127,7 @@ class Keeper:
         self._define_balancer()
 
     def _write(self, name: str, content: bytes) -> None:
-        """Writes a file that nobody else can read."""
+        """Writes a file that only its owner can read."""
         descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(content)
@@ -142,12 +142,12 @@ class Keeper:
 
     def _define_redis(self) -> None:
         (self.folder / "redis").mkdir()
-        # By standard input: a password on the command line is there for everybody to see.
+        # On standard input: every user of the machine can read a command line, with the password in it.
         settings = (
             f"bind 127.0.0.1\nport {self.redis_port.number}\nrequirepass {self.password}\n"
             f'save ""\nappendonly no\ndir {self.folder}/redis\ndaemonize no\n'
         )
-        self.parts["redis"] = Part(
+        self.servers["redis"] = ServerProcess(
             "redis",
             self.folder,
             [redis_server(), "-"],
@@ -173,7 +173,7 @@ class Keeper:
             | {"RELAY_ADDRESS_LIMIT": "off"}
             | given
             | {
-                # Redis's password is not for the command line; the rest keeps it company.
+                # The URL of Redis holds a password, which must not be on a command line; its neighbours are here too.
                 "RELAY_REDIS": self.redis_url,
                 "RELAY_NODE_ID": id,
                 "RELAY_NODE_LISTEN": str(self.link_ports[id]),
@@ -193,13 +193,13 @@ class Keeper:
 
         def answers() -> bool:
             pid = int(serving.read_text(encoding="ascii"))
-            return pid == self.parts[id].pid and healthy(port, self.certs / "ca.pem")
+            return pid == self.servers[id].pid and healthy(port, self.certs / "ca.pem")
 
-        self.parts[id] = Part(id, self.folder, [*arguments, *self.recipe.node_flags], environment, answers)
+        self.servers[id] = ServerProcess(id, self.folder, [*arguments, *self.recipe.node_flags], environment, answers)
 
     def _define_balancer(self) -> None:
         command = self.recipe.fill_in(self.folder, self.balancer_port, list(self.node_ports.items()), "localhost")
-        self.parts["balancer"] = Part(
+        self.servers["balancer"] = ServerProcess(
             "balancer",
             self.folder,
             command,
@@ -212,9 +212,9 @@ class Keeper:
     def _start(self) -> None:
         for names in (["redis"], self.ids, ["balancer"]):
             for name in names:
-                self.parts[name].launch()
+                self.servers[name].launch()
             for name in names:
-                self.parts[name].wait(self.pause)
+                self.servers[name].wait(self.pause)
 
     def variables(self) -> dict[str, str]:
         """What the command sees."""
@@ -223,7 +223,7 @@ class Keeper:
             "RELAY_SERVER": f"https://{self.balancer_port}",
             "RELAY_CA": str(self.certs / "ca.pem"),
             "RELAY_NODE_URLS": " ".join(f"https://{self.node_ports[id]}" for id in self.ids),
-            "RELAY_NODE_PIDS": " ".join(str(self.parts[id].pid) for id in self.ids),
+            "RELAY_NODE_PIDS": " ".join(str(self.servers[id].pid) for id in self.ids),
             "RELAY_STATE_DIR": str(self.folder / self.ids[0]),
             "RELAY_REDIS": self.redis_url,
             "RELAY_METRICS_URLS": " ".join(f"http://{self.metrics_ports[id]}/metrics" for id in self.ids),
@@ -257,10 +257,10 @@ class Keeper:
         print(f"# Nodes: {len(self.ids)}, behind {self.options.balancer}. Ctrl-C takes everything down.", flush=True)
 
     def _launch_command(self) -> None:
-        keeper = os.getpid()
+        supervisor = os.getpid()
 
         def prepare() -> None:
-            system.die_with(keeper, signal.SIGKILL)
+            system.die_with(supervisor, signal.SIGKILL)
             # With the process that was started by hand: the terminal's Ctrl-C reaches it, and it may read from it.
             with contextlib.suppress(OSError):
                 os.setpgid(0, self.group)
@@ -282,15 +282,15 @@ class Keeper:
                 connection.sendall(f"error {failure}\n".encode())
 
     def _restart(self, name: str) -> int | None:
-        """Stops a part as an operator would, if it runs, and starts it again; returns its new process id."""
-        part = self.parts.get(name)
-        if part is None:
-            raise system.Failure(f"there is no {name}; there are {', '.join(self.parts)}")
-        part.terminate()
-        part.end(DRAINING_SECONDS, self._pause_of_restart)
-        part.launch()
-        part.wait(self._pause_of_restart)
-        return part.pid
+        """Stops a server with SIGTERM if it runs, and starts it again; returns its new process id."""
+        server = self.servers.get(name)
+        if server is None:
+            raise system.Failure(f"there is no {name}; there are {', '.join(self.servers)}")
+        server.terminate()
+        server.end(DRAINING_SECONDS, self._pause_of_restart)
+        server.launch()
+        server.wait(self._pause_of_restart)
+        return server.pid
 
     def _pause_of_restart(self) -> None:
         self.pause()
@@ -303,18 +303,18 @@ class Keeper:
         # Nothing interrupts this; the last resort is the parent, which waits for the end of this process.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        running = [part for part in self.parts.values() if part.running()]
+        running = [server for server in self.servers.values() if server.running()]
         if self.command is not None and self.command.poll() is None:
             self.command.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.command.wait(COMMAND_SECONDS)
         # What the command has left behind goes before what it might still use.
-        system.kill_descendants(spare=[part.pid for part in running if part.pid])
+        system.kill_descendants(spare=[server.pid for server in running if server.pid])
         for _ in range(2):  # the second one tells a node not to wait for its transfers
-            for part in running:
-                part.terminate()
+            for server in running:
+                server.terminate()
             deadline = time.monotonic() + STOP_SECONDS
-            while any(part.running() for part in running) and time.monotonic() < deadline:
+            while any(server.running() for server in running) and time.monotonic() < deadline:
                 time.sleep(0.02)
         system.kill_descendants()
         shutil.rmtree(self.folder, ignore_errors=True)
