@@ -23,7 +23,7 @@ class Forwarder:
         self._open: dict[int, tuple[socket.socket, socket.socket]] = {}
         self._mute: set[int] = set()
         #: How many bytes of each connection did not arrive.
-        self.dropped: collections.Counter[int] = collections.Counter()
+        self.dropped: collections.Counter[int | None] = collections.Counter()
         self._lock = threading.Lock()
         self._listener = Listener(self._serve)
         self.port = self._listener.port
