@@ -129,6 +129,8 @@ def test_relay_client_refuses_a_broken_stream(relay, people, fault):
         b'{"v":0,"name":5}',
         b'{"v":0,"name":"a","size":-1}',
         b'{"v":0,"name":"a","size":1e999}',
+        b'{"v":0,"name":"a","size":1.0}',
+        b'{"v":0,"name":"a","size":1e3}',
         b'{"v":0,"name":"a","size":99999999999999999999999}',
         b'{"v":7,"name":"a","size":1}',
         b"[" * 30_000,
@@ -138,7 +140,7 @@ def test_relay_client_refuses_a_broken_stream(relay, people, fault):
         b'{"v":0,"name":"a","size":007}',
         b'{"v":0,"name":"\\udc80"}',
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_relay_client_declines_an_offer_it_cannot_read(relay, people, payload):
     bob = people("bob")

@@ -134,6 +134,14 @@ BAD_MESSAGES = {
         b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":1e400}',
         "bad_message",
     ),
+    "a number with an exponent": (
+        b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":1e3}',
+        "bad_message",
+    ),
+    "a number with a fraction": (
+        b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":1.0}',
+        "bad_message",
+    ),
     "a negative number": (
         b'{"type":"progress","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","bytes":-1}',
         "bad_message",

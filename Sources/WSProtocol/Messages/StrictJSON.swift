@@ -3,7 +3,8 @@
 import FoundationEssentials
 
 /// The grammar of RFC 8259 in UTF-8, without what it leaves to the reader: no byte order mark, no key twice in an object, no
-/// half of a surrogate pair, no number beyond a `Double`. One pass over the text, which it does not keep.
+/// half of a surrogate pair, no number but whole ones of 64 bits: for `1.0` and `1e3`, some readers have a whole number, and some
+/// none. One pass over the text, which it does not keep.
 package struct JSONGrammar {
     /// Why a text is not taken.
     package enum Fault: Error, Hashable, Sendable {
@@ -198,23 +199,14 @@ package struct JSONGrammar {
     private mutating func number() throws(Fault) {
         let start = position
         _ = take(UInt8(ascii: "-"))
-        if !take(UInt8(ascii: "0")) { try digits() }
-        if take(UInt8(ascii: ".")) { try digits() }
-        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
-            if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
-            try digits()
+        if !take(UInt8(ascii: "0")) {
+            while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
-        guard let number = Double(text), number.isFinite else {
+        guard text != "-0", UInt64(text) != nil || Int64(text) != nil else {
             position = start
             throw malformed
         }
-    }
-
-    private mutating func digits() throws(Fault) {
-        let start = position
-        while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
-        guard position > start else { throw malformed }
     }
 }
 

@@ -60,18 +60,19 @@ import WSProtocol
     }
 
     @Test(arguments: [
-        "-1", "1.5", "1e400", "-0.1", "18446744073709551616", "1" + String(repeating: "0", count: 5000), "\"5\"",
+        "-1", "1.5", "1.0", "1e3", "1e400", "-0.1", "18446744073709551616", "1" + String(repeating: "0", count: 5000),
+        "\"5\"",
         "null", "true",
     ])
     func badNumber(number: String) throws {
         let text = #"{"bytes":\#(number),"id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"progress"}"#
-        // One that no Double holds is no number of JSON's either.
-        let isNumber = !number.hasPrefix("1e") && number.count < 100
-        #expect(Self.refusal(text) == Malformed(code: .badMessage, id: isNumber ? .sequence(.client, 1) : .unknown))
+        // What is no whole number of 64 bits is nothing that is read at all.
+        let isRead = ["-1", "\"5\"", "null", "true"].contains(number)
+        #expect(Self.refusal(text) == Malformed(code: .badMessage, id: isRead ? .sequence(.client, 1) : .unknown))
     }
 
     @Test func unknownFieldsAreIgnored() throws {
-        let text = ByteBuffer(string: #"{"extra":{"a":[1,2,{"b":null}]},"id":"c1","type":"ping","😀":1e9}"#)
+        let text = ByteBuffer(string: #"{"extra":{"a":[1,2,{"b":null}]},"id":"c1","type":"ping","😀":1000000000}"#)
         #expect(try MessageCodec.decodeClientMessage(text).get() == .ping(.init(id: .sequence(.client, 1))))
     }
 

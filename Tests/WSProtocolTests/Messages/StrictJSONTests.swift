@@ -17,13 +17,12 @@ import WSProtocol
     }
 
     @Test(arguments: [
-        "null", "true", "false", "0", "-0", "12", "-1.5", "0.10", "1e5", "1E+5", "1.0e-5", "1e-400",
-        "18446744073709551616",
+        "null", "true", "false", "0", "12", "-1", "18446744073709551615", "-9223372036854775808",
         "\"\"", "\"a\"", " \t\r\n1\n", "[]", "[ ]", "{}", "{ }", "[1,2]", "[[],{}]", "[1 , 2]",
         #"{"a":1,"b":[{"a":2}]}"#,
         #"{ "a" : 1 , "b" : 2 }"#, #""\"\\\/\b\f\n\r\t""#, #""\u0000\u00e9\uFFFF""#, #""\ud83d\ude00""#, #"{"":1}"#,
         "\"é€😀\u{7F}\u{FEFF}\"", #"[{"a":1},{"a":1}]"#, #"{"a":{"a":{"a":1}}}"#, #"{"a":1,"A":2}"#,
-        String(repeating: "[", count: 32) + String(repeating: "]", count: 32), "1" + String(repeating: "0", count: 308),
+        String(repeating: "[", count: 32) + String(repeating: "]", count: 32),
     ])
     func taken(text: String) {
         #expect(Self.fault(text.utf8) == nil)
@@ -31,7 +30,8 @@ import WSProtocol
 
     @Test(arguments: [
         "", " ", "nul", "nulll", "True", "NaN", "Infinity", "-Infinity", "-", "+1", "01", "007", "-01", "00", ".5",
-        "5.", "1.e5",
+        "5.", "1.e5", "1.0", "-1.5", "0.10", "1e3", "1E+5", "1.0e-5", "1e-400", "-0", "[1.0]", #"{"a":1e3}"#,
+        "18446744073709551616", "-9223372036854775809", "1" + String(repeating: "0", count: 308),
         "1e", "1e+", "0x10", "1_000", "1e400", "-1e400", "1" + String(repeating: "0", count: 400), "'a'", "a", "\"",
         "\"a",
         "\"\\", "\"\\\"", #""\q""#, #""\'""#, #""\x41""#, #""\u""#, #""\u12""#, #""\u12g4""#, #""\u 123""#,
@@ -99,8 +99,8 @@ import WSProtocol
     /// What passes is JSON to another reader too, and stays what it is when it is written again.
     @Test func damagedTexts() throws {
         let samples = [
-            #"{"id":"c1","list":[1,-2.5e3,"\u00e9\ud83d\ude00\n",true,null],"o":{"a":{},"b":[]}}"#,
-            #"[{"a":1,"b":2},{"a":"é€😀","b":"\\\"/"}]"#, " [ 0 , 1e-7 , { \"k\" : \"v\" } ] ",
+            #"{"id":"c1","list":[1,-2500,"\u00e9\ud83d\ude00\n",true,null],"o":{"a":{},"b":[]}}"#,
+            #"[{"a":1,"b":2},{"a":"é€😀","b":"\\\"/"}]"#, " [ 0 , 17 , { \"k\" : \"v\" } ] ",
         ]
         var taken = 0
         for input in HostileInputs(damaging: samples, seed: 61, count: 20_000) {
