@@ -107,3 +107,16 @@ def test_receivers_that_never_read_cost_each_node_little(cluster):
     # The buffers of the event loops are there once, however many streams there are.
     allowed = STALLED * 256 * 1024 + (os.cpu_count() or 1) * LOOP
     assert max(grown) <= allowed, f"upload's and download's node grew by {[each // 1024 for each in grown]} KiB"
+
+
+@pytest.mark.parametrize("download", [0, 1], ids=["at the home", "at a third node"])
+def test_a_malformed_body_is_told_truly_across_nodes(three, download):
+    nodes = three.members()
+    with Pair(nodes[0], receiver=nodes[1], download=nodes[download], upload=nodes[2]) as pair:
+        offer, _, upload = pair.flowing()
+        upload.send(b"5\r\nhello, world\r\n0\r\n\r\n")
+        answer = upload.answer(method="PUT")
+        assert answer.status == 400 and json.loads(answer.body)["code"] == "malformed_body", answer
+        for session in (pair.sender, pair.receiver):
+            failed = session.failed(offer.transfer)
+            assert (failed["code"], failed["by"]) == ("malformed_body", "relay"), failed

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of a cluster: streams that took a hop against those that did not."""
 
+import re
+
 from harness import descriptors, metrics
+from harness.executables import REPOSITORY
 from harness.pairs import Pair
 from harness.waiting import until
 
@@ -53,3 +56,15 @@ def test_every_descriptor_of_linked_nodes_is_close_on_exec(three):
             pid = node.pid
             until(lambda pid=pid: descriptors.sockets(pid) >= 6, 10, lambda pid=pid: descriptors.named(pid))
             assert not descriptors.inherited(pid)
+
+
+def test_the_document_names_each_metric_of_a_node_and_no_other(three):
+    """With their labels. A node has the metrics of a relay alone, and those of a cluster."""
+    document = (REPOSITORY / "docs/configuration.md").read_text(encoding="utf-8")
+    rows = document.partition("| metric | what it counts |")[2].partition("\n\n")[0].splitlines()[2:]
+    listed = dict(found for row in rows for found in re.findall(r"`([a-z_]+)((?:\{[a-z,]+\})?)`", row.split("|")[1]))
+    seen = {}
+    for sample in metrics.scrape(three.port_of(three.variables["RELAY_METRICS_URLS"].split()[0].removesuffix("/metrics"))):
+        labels = re.findall(r'([a-z_]+)="', sample)
+        seen[sample.partition("{")[0]] = "{" + ",".join(labels) + "}" if labels else ""
+    assert listed == seen

@@ -8,6 +8,7 @@ import pytest
 
 from harness import content, metrics, protocol
 from harness.control import PING, PONG, TEXT, Socket, frame
+from harness.pairs import Pair
 from harness.relay import unique
 from harness.waiting import background, until
 
@@ -117,3 +118,19 @@ def test_sessions_that_do_not_read_cost_no_copies(busy):
     for session in sessions + senders:
         session.close()
     until(lambda: busy.status()["sessions"] == 0, 20, "everybody is gone")
+
+
+def test_a_flood_of_progress_is_not_passed_on(busy):
+    with Pair(busy) as pair:
+        offer, download, upload = pair.flowing(5)
+        for count in range(3000):
+            pair.receiver.progress(offer.transfer, count)
+        dropped = "relay_progress_dropped_total"
+        port = metrics.port_of(busy)
+        # Four a second are passed on, and the budget of messages lets the flood take some seconds.
+        until(lambda: metrics.scrape(port)[dropped] > 2900, 20, lambda: metrics.scrape(port)[dropped])
+        upload.send(b"whole")
+        assert upload.answer(method="PUT").status == 200
+        pair.receiver.delivered(offer.transfer, 5, "0" * 64)
+        offer.delivered()
+        assert len(offer.progress) < 100

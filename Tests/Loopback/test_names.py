@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness import content, protocol
+from harness import content, file_systems, protocol
 
 # What could move a cursor, hide or reorder text: C0 but tab and newline, C1, and the marks of direction.
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -154,3 +154,16 @@ def test_a_dangerous_peer_name_is_refused_and_not_printed(people, tmp_path):
     for name in ("\x1b[31mbob", "Bob", "b" * 64, "../bob", "", "bob\nalice", "böb"):
         process = alice.send(name, tmp_path / "file").expect(64, 10)
         assert_harmless(process)
+
+
+def test_a_name_that_the_file_system_refuses_is_declined_before_bytes_flow(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "12:30.txt").write_bytes(b"noon")
+    receiving = bob.receive(env=file_systems.without_colons(tmp_path), sender=alice.name)
+    sending = alice.send(bob, tmp_path / "12:30.txt").expect(73, 20)
+    receiving.expect(73, 20)
+    said = f'cannot make "12:30.txt": the file system of "{bob.inbox}" takes no name with ":" in it; ask for the file'
+    assert said in receiving.err(), receiving.tail()
+    # The code says that much: why is for bob to read.
+    assert f"{bob.name} cannot store it; ask {bob.name} to look" in sending.err(), sending.tail()
+    assert "sending" not in sending.err() and bob.received() == []

@@ -45,12 +45,13 @@ def test_check_looks_at_the_time_of_a_certificate(binaries, tmp_path, starts, en
     assert not words or (words in said[0] and str(certs.chain) in said[0]), done
 
 
-def test_a_relay_starts_with_an_expired_certificate_and_says_so(binaries, tmp_path):
+@pytest.mark.parametrize(("starts", "ends", "words"), [(-30, -1, "has expired"), (1, 30, "is not valid yet")])
+def test_a_relay_starts_with_a_certificate_out_of_its_time_and_says_so(binaries, tmp_path, starts, ends, words):
     """Clients refuse it; but if the clock is wrong, a running relay works again as soon as the clock is right."""
-    certs = certificates.forged(tmp_path / "certs", "localhost", starts=-30, ends=-1)
+    certs = certificates.forged(tmp_path / "certs", "localhost", starts=starts, ends=ends)
     relay = Relay(binaries, certs, tmp_path / "relay", arguments=["--metrics-listen", "127.0.0.1:0"]).start()
-    until(lambda: "has expired" in relay.logs(), 10, "the log says that the certificate has expired")
-    assert str(certs.chain) in next(line for line in relay.logs().splitlines() if "has expired" in line)
+    until(lambda: words in relay.logs(), 10, relay.logs)
+    assert str(certs.chain) in next(line for line in relay.logs().splitlines() if words in line)
     page = metrics.ask(int(relay.status()["metricsListen"].rpartition(":")[2]), "/metrics")[2]
     assert "relay_certificate_expiry_seconds 1" in page
     relay.stop()
