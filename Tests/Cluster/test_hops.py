@@ -64,7 +64,8 @@ def test_the_document_names_each_metric_of_a_node_and_no_other(three):
     rows = document.partition("| metric | what it counts |")[2].partition("\n\n")[0].splitlines()[2:]
     listed = dict(found for row in rows for found in re.findall(r"`([a-z_]+)((?:\{[a-z,]+\})?)`", row.split("|")[1]))
     seen = {}
-    for sample in metrics.scrape(three.port_of(three.variables["RELAY_METRICS_URLS"].split()[0].removesuffix("/metrics"))):
+    url = three.variables["RELAY_METRICS_URLS"].split()[0].removesuffix("/metrics")
+    for sample in metrics.scrape(three.port_of(url)):
         labels = re.findall(r'([a-z_]+)="', sample)
         seen[sample.partition("{")[0]] = "{" + ",".join(labels) + "}" if labels else ""
     assert listed == seen

@@ -122,7 +122,7 @@ def test_sessions_that_do_not_read_cost_no_copies(busy):
 
 def test_a_flood_of_progress_is_not_passed_on(busy):
     with Pair(busy) as pair:
-        offer, download, upload = pair.flowing(5)
+        offer, _, upload = pair.flowing(5)
         for count in range(3000):
             pair.receiver.progress(offer.transfer, count)
         dropped = "relay_progress_dropped_total"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system as Windows has it, without one: calls that make a file whose name has a colon fail as they do on exFAT."""
+"""A file system like those of Windows, by a preloaded library: to make a file with a colon in its name fails as on exFAT."""
 
+import pathlib
 import subprocess
 
 SOURCE = r"""
@@ -25,7 +26,7 @@ OPEN_AT(openat64)
 """
 
 
-def without_colons(folder):
+def without_colons(folder: pathlib.Path) -> dict[str, str]:
     """The environment of a program to which all file systems are like that. Compiles a library into `folder`."""
     library = folder / "without-colons.so"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"]
