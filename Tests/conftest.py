@@ -20,7 +20,7 @@ SHARED = {"three", "one", "nodes", "outcome"}
 
 
 def pytest_configure():
-    """Descriptors enough, and an end that tears down what was started, whoever asks for it."""
+    """Raises the limit of descriptors, and tears down what was started on SIGINT and SIGTERM."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < enough:

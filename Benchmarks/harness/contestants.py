@@ -131,7 +131,7 @@ class Nginx(Pipe):
                 raise Failure("nginx has no stream module here; install libnginx-mod-stream")
             module = f"load_module {file};"
         path = self._render("nginx.conf.in", SINK=self.sink_port, MODULE=module)
-        # -p and -e: with them nginx touches nothing outside the folder, whoever runs it.
+        # -p and -e: with them nginx touches nothing outside the folder, also for root.
         self._launch(processes, (program, "-p", self.directory, "-e", "stderr", "-c", path))
 
 
@@ -229,7 +229,7 @@ class Before(Relay):
 
 
 def find(program, package):
-    """The path of `program`, also in the sbin folders that are not everybody's PATH."""
+    """The path of `program`, also in the sbin folders that are not on every PATH."""
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
     if path is None:
         raise Failure(f"{program} is not here; install {package}")

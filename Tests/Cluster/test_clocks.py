@@ -44,7 +44,7 @@ def off_by(shift, binaries, tmp_path):
 
 
 def tokens_of_both(pairs, one, other):
-    """Each node is the home of a token that the other one is shown; returns a token that nobody has shown."""
+    """Each node is the home of a token that the other one is shown; returns a token that is unused."""
     whole(one, other, 1 << 20)
     pair = pairs.enter_context(Pair(one, receiver=other))
     # A token of each is good on the other one: only then the sender is told to begin.

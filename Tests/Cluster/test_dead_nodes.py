@@ -16,7 +16,7 @@ from harness.waiting import Deadline, background, until
 # What a client may hear when a node is gone; all of it is tried again (docs/wire-protocol.md, section 4).
 PASSING = {"cluster_unavailable", "unavailable", "draining", "sender_gone", "receiver_gone"}
 
-# Row 13 of the fault table: after so many seconds whoever has to do with a frozen node knows.
+# Row 13 of the fault table: after so many seconds all peers of a frozen node know.
 FROZEN = 20
 
 
@@ -69,7 +69,7 @@ def test_clients_go_on_when_their_node_is_killed(trial, which):
         t.traffic.through()
         wait_until_gone(t.redis, dead.name, incarnation)
         dead.restart()
-        # Everybody finds it again.
+        # All clients find it again.
         for node in t.nodes:
             if node is not dead:
                 whole(node, dead, 1 << 20)
@@ -152,7 +152,7 @@ def test_a_node_that_was_frozen_does_not_act_on_what_was(trial):
         bob = protocol.Identity("bob-on-ice")
         stale = ring.session(identity=bob, receiving=True)
         there, back = (stack.enter_context(Pair(one, receiver=other)) for one, other in ((home, ring), (ring, home)))
-        # Tokens nobody has shown yet: the home of the one stays awake, that of the other freezes.
+        # Unused tokens: the home of the one stays awake, that of the other freezes.
         life = Deadline(60)
         tokens = {"of another": there.accepted()[1], "its own": back.accepted()[1]}
         t.fault("frozen", ring.name)

@@ -30,7 +30,7 @@ def test_files_arrive_whole_wherever_their_halves_land(binaries, tmp_path, balan
 
 
 def test_a_file_that_is_not_what_was_sent_counts_as_failed(binaries, tmp_path):
-    """Somebody changes what was stored: the demonstration says so, and fails."""
+    """A stored file is changed: the demonstration reports it, and fails."""
     fake = tmp_path / "bin"
     fake.mkdir()
     (fake / "relay-client").write_text(

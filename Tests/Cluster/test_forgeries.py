@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis says what is not true: old routes put back, and new ones made up. Nobody acts on them, and nothing leaves.
+"""Redis lies: old routes are restored, new ones are forged. No node acts on them, and no data leaves.
 
 The tests forge what nodes use to find each other. The users' registry is left out: Redis is its only copy, so nodes
 believe it, as a single node believes its file. Write access to it is access to every account (see SECURITY.md).
@@ -38,7 +38,7 @@ def test_old_routes_restored_from_a_dump_are_not_acted_on(trial):
             t.redis.restore(dump)
             # They live again, and for as long as if the node had died now.
             t.history.add("test", "lost", node=third.name, incarnation=incarnation)
-            # bob is where he is: he is rung there, once, and on the node of old nobody is.
+            # bob is where he is: he is rung there, once, and not on the old node.
             offer = alice.offer(bob.name, protocol.pack(v=0, name="file"), wait=False)
             assert session.ring()["transfer"] == offer.transfer
             assert session.accept(offer.transfer).role == "download"
@@ -74,7 +74,7 @@ class Trap:
             connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain
             with connection:
                 while piece := connection.recv(4096):
-                    # Without TLS a ClientHello is all that may come: it holds no byte of anybody's.
+                    # Without TLS a ClientHello is all that may come: it holds no user data.
                     if self._context or piece[:1] != b"\x16":
                         self.heard += piece
         except OSError:
@@ -111,7 +111,7 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
             with raw.Connection(ring.address, ring.ca) as download:
                 assert t.claim("bob", download, start, "GET") in (403, 503)
             pair.sender.cancel(offer.transfer)
-            until(lambda: trap.asked > 0, 15, "somebody has asked at the trap")
+            until(lambda: trap.asked > 0, 15, "a node has connected to the trap")
             if with_tls:
                 until(lambda: refused(t.nodes) > 0, 10, "the wrong certificate is counted", step=0.1)
         # What is nonsense is passed over.

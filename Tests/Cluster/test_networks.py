@@ -14,7 +14,7 @@ from harness.trial import Trial, outcome, refused_code, whole, works
 from harness.waiting import Deadline, background, until
 
 NAMES = ("n1", "n2", "n3")
-# In a network of its own everybody can have the same ports.
+# In networks of their own, all nodes can have the same ports.
 REDIS = 6379
 # Within 5 s of the fault, and 2 s for a busy machine.
 TOLD = 7
@@ -82,7 +82,7 @@ def test_the_link_between_two_nodes_is_cut(trial, both):
         trial.fault("cut", "n1 and n2")
         trial.network.cut("n1", "n2", both=both)
         told = Deadline(TOLD)
-        # Row 14 of the fault table: whoever waits for something across the cut is told, on both sides, and all of them
+        # Row 14 of the fault table: everything that waits across the cut is told, on both sides, and all of them
         # before one deadline that counts from the cut.
         pushing = background(lambda: upload.send(sent[1_000_000:]) and told.seen("pushed", upload.sent))
         answer = background(lambda: pushing.result() and told.seen("upload", upload.answer(told.left(), "PUT").status))
@@ -136,7 +136,7 @@ def test_one_node_cannot_reach_redis(trial):
         assert outcome(local) is None
     whole(other, third, MiB)
     with other.session("bob", receiving=True) as bob, protocol.Session(one, alice).login() as here:
-        # Somebody it knows is let in, and told that it cannot say who is elsewhere.
+        # A known user can log in, and is told that the node cannot look up users elsewhere.
         code = refused_code(lambda: here.offer(bob.identity.name, protocol.pack(v=0, name="file"), wait=False))
         assert code == "cluster_unavailable"
         trial.network.heal()

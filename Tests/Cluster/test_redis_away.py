@@ -58,7 +58,7 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
             t.history.wait_for("reconnecting", 20, who="carol")
             t.cluster.balance(*t.nodes)
             give_back(t, how)
-            # Whoever was there before has full service within five seconds.
+            # Clients that were connected before have full service within five seconds.
             until(lambda: outcome(remote) is None, 5, "a transfer between two nodes", step=0.1)
             # An unknown name may be one that a node has yet to write to Redis again: new names wait for that.
             until(lambda: works(home, ring), 10, "a transfer between new names", step=0.1)
@@ -94,7 +94,7 @@ def test_a_fault_of_redis_is_blamed_on_nobody(trial, how):
                     answer = download.answer()
                 assert answer.status == 503 and b"cluster_unavailable" in answer.body, answer
                 pair.sender.cancel(offer.transfer)
-                # A name that nobody has cannot be told from one that Redis did not take.
+                # An unknown name cannot be told from one that Redis did not store.
                 with pytest.raises(protocol.Refused) as refused:
                     pair.sender.lookup("nobody-at-all")
                 assert refused.value.code == "cluster_unavailable"
@@ -132,7 +132,7 @@ def test_redis_is_emptied_in_the_middle(trial):
         sending = t.crossing("alice", "bob", home, ring)
         before = {key for key, _, _ in t.redis.routes() if not key.startswith("relay:token:")}
         with Pair(home, receiver=ring, upload=third, timeout=30) as pair:
-            # A token that nobody has used yet, and one whose other half waits.
+            # A token that is unused, and one whose other half waits.
             unused, start = pair.accepted()
             waiting, parked, upload_start = pair.parked()
             t.fault("emptied", "redis")
@@ -154,7 +154,7 @@ def test_redis_is_emptied_in_the_middle(trial):
         sending.go_on()
         t.traffic.through(sending)
         assert not t.history.events("reconnecting")
-        # Nobody was forgotten: whoever was there before can still log in, and be found.
+        # No user was forgotten: all can still log in, and be found.
         again = t.traffic.send("alice", "bob", 1 << 20)
         t.traffic.through(again)
 
@@ -193,7 +193,7 @@ def test_connections_to_redis_are_closed_in_a_loop(trial, which):
             for _ in range(4):
                 t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
             until(lambda: shaker.struck >= 12, 60, lambda: f"12 connections were closed, not {shaker.struck}")
-        # Nobody has lost a subscription for good: each node has one, and bells are heard.
+        # No subscription was lost for good: each node has one, and bells are heard.
         until(lambda: len(t.redis.subscriptions()) == 3, 10, "three subscriptions")
         t.traffic.through(t.traffic.send("alice", "bob", 1 << 20))
 
@@ -223,7 +223,7 @@ def test_lost_messages_cost_time_only(trial):
         try:
             with home.session("alice") as alice:
                 bob = protocol.Identity("bob-unheard")
-                # First the one, then the other: in both orders somebody would have had to be told.
+                # First the one, then the other: in both orders a client would have had to be told.
                 ring.session(identity=bob).close()
                 offer = alice.offer(bob.name, protocol.pack(v=0, name="file"))
                 with ring.session(identity=bob, receiving=True) as session:

@@ -16,7 +16,7 @@ CONFIGURATION = 78
 
 @pytest.fixture(scope="module")
 def nodes(binaries, tmp_path_factory):
-    """Certificates and Redis; nobody is a node yet."""
+    """Certificates and Redis, without nodes."""
     return Nodes(binaries, tmp_path_factory.mktemp("nodes"), ("n1", "n2"))
 
 
@@ -66,7 +66,7 @@ def test_the_files_of_another_cluster(nodes, redis, tmp_path):
     first = nodes.start("n1", environment=changes | {"RELAY_CLUSTER_CA": both})
     first.healthy()
     first.stop()
-    # A node that cannot be asked proves nothing: whoever comes then is the first.
+    # A node that cannot be asked proves nothing: the node that comes then is the first.
     there.process.kill()
     assert redis.incarnation("n2")
     nodes.start("n1", environment=changes).healthy()

@@ -30,7 +30,7 @@ class Load:
             self.done[number] += 1
 
     def more(self, count):
-        """Waits until everybody has sent `count` more."""
+        """Waits until every sender has sent `count` more."""
         goal = [done + count for done in self.done]
 
         def reached():
@@ -39,7 +39,7 @@ class Load:
                     worker.result()
             return all(done >= wanted for done, wanted in zip(self.done, goal, strict=True))
 
-        until(reached, 120, lambda: f"{count} more files of everybody: {self.done}, wanted {goal}", step=0.02)
+        until(reached, 120, lambda: f"{count} more files of every sender: {self.done}, wanted {goal}", step=0.02)
 
     def stop(self):
         """The last ones are through."""

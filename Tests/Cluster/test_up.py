@@ -69,7 +69,7 @@ def test_the_command_sees_everything_it_was_promised(cluster):
         redis.sendall(f"AUTH {password}\r\nCONFIG GET save\r\n".encode())
         assert redis.recv(64).startswith(b"+OK")
     assert made.directory.stat().st_mode & 0o777 == 0o700
-    # A password, or the nodes' secret, on a command line is there for everybody on the machine to see.
+    # A password, or the nodes' secret, on a command line can be read by every user of the machine.
     secrets = [password.encode(), (made.directory / "cluster.secret").read_bytes().strip()]
     for pid, _ in Tree(made.process.pid).alive():
         with open(f"/proc/{pid}/cmdline", "rb") as file:

@@ -47,7 +47,7 @@ def test_no_secret_is_in_redis_nor_in_the_metrics(three):
                 start = pair.receiver.accept(offer.transfer, secret(protocol.pack(v=0, offset=0, note=CANARY)))
                 tokens = [secret(start.token)]
                 look()
-                # The receiver's token is shown where nobody knows it, so that its home is asked for.
+                # The receiver's token is shown at a node that does not know it, so that its home is looked up.
                 download = pair.connect(third)
                 download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
                 tokens.append(secret(offer.start().token))

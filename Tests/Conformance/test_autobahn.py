@@ -85,7 +85,7 @@ def judge(folder, role):
 
 
 def listens(port):
-    """Whether somebody takes connections there."""
+    """Whether connections are accepted there."""
     with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
         return True
     return False

@@ -31,7 +31,7 @@ def form(message):
 
 
 class Reader:
-    """Somebody at a relay who has nothing but the document's examples."""
+    """A client of a relay that has only the document's examples."""
 
     def __init__(self, relay, name):
         self.session = protocol.Session(relay, protocol.Identity(unique(name)))

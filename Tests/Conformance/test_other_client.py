@@ -181,7 +181,7 @@ def test_relay_client_survives_an_acceptance_it_cannot_use(relay, people, tmp_pa
         sending.wait(15)
         assert sending.popen.returncode in (0, 65, 74, 76, 77), sending.tail()
         if sending.popen.returncode == 0:
-            pytest.fail("it said delivered, and nobody confirmed it")
+            pytest.fail("it said delivered without a confirmation")
         future.exception(15)
 
 

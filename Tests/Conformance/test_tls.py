@@ -190,7 +190,7 @@ def test_a_request_between_key_updates_is_served(relay):
     with Records(relay) as records:
         request = [records.key_updates(2) + records.keys.seal(DATA, bytes([byte])) for byte in REQUEST[:10]]
         assert records.send(b"".join(request) + records.keys.seal(DATA, REQUEST[10:]))
-        # Sealed with keys of the other side's, which nobody here has: that it is long is enough.
+        # Sealed with keys of the other side's, which are unknown here: its length is enough.
         records.socket.settimeout(10)
         answer = b""
         while piece := records.socket.recv(65536):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a token is good for: one request, of its own side and method, and nothing told to whoever tries others."""
+"""What a token is good for: one request, of its own side and method, and attempts with others learn nothing."""
 
 import asyncio
 import json

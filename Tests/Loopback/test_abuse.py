@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that use up what they can get: everybody else goes on, and the metrics say what happened."""
+"""Clients that exhaust what they can: all others go on, and the metrics say what happened."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_sessions_that_do_not_read_cost_no_copies(busy):
     assert rung == ["ring"] * 128
     for session in sessions + senders:
         session.close()
-    until(lambda: busy.status()["sessions"] == 0, 20, "everybody is gone")
+    until(lambda: busy.status()["sessions"] == 0, 20, "all sessions are gone")
 
 
 def test_a_flood_of_progress_is_not_passed_on(busy):

@@ -275,7 +275,7 @@ def test_unreadable_files(people, tmp_path, file):
     os.mkfifo(tmp_path / "pipe")
     assert_one_line(alice.send(bob, tmp_path / "pipe").expect(NO_INPUT, 10), "pipe")
     assert_one_line(alice.send(bob, tmp_path / "file.txt" / "below").expect(NO_INPUT, 10), "below")
-    # One bad path among good ones: nothing is sent, since it is found before anybody is rung.
+    # One bad path among good ones: nothing is sent, since it is found before any offer.
     assert_one_line(alice.send(bob, file, tmp_path / "missing").expect(NO_INPUT, 10), "missing")
     assert bob.received() == []
     assert receiving.running()

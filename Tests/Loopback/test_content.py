@@ -133,7 +133,7 @@ def test_twenty_transfers_to_one_receiver(relay, people, tmp_path):
 
 
 def test_twenty_streams_at_once(own_relay, tmp_path):
-    """A receiver takes four at a time, so five of them. Nobody's input ends before all twenty stream."""
+    """A receiver takes four at a time, so five of them. No input ends before all twenty stream."""
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
     receivers = [relay.person(f"bob{number}", tmp_path) for number in range(5)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody dies, stops or gives up in the middle: the other side knows at once, and no half file looks whole."""
+"""A party dies, stops or gives up in the middle: its peer knows at once, and no half file looks whole."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_the_receiver_is_killed_when_half_is_through(people):
     sending, receiving, write = halves_by_the_byte(alice, bob)
     status, _ = one_second_after(lambda: receiving.signal(signal.SIGKILL), sending)
     os.close(write)
-    # What was read from standard input cannot be sent to whoever comes back.
+    # What was read from standard input cannot be sent again to a receiver that comes back.
     assert status > 0 and "cannot be read a second time" in sending.err(), sending.tail()
     assert all(name.endswith(b".part") for name in bob.received()), bob.received()
 
@@ -232,7 +232,7 @@ def test_nothing_follows_half_a_content_on_standard_output(relay, people, once):
         with pytest.raises(ConnectionAbortedError):
             protocol.upload(relay, start, half(), length=None)
         receiving.expect(69, 10)
-        # Whoever is still there to take it would take it from its beginning.
+        # A receiver that is still there would take it from its beginning.
         assert alice.offer(bob.name, manifest).states == ["waiting"]
     assert receiving.out() == "half" and receiving.err().count('"event":"failed"') == 1, receiving.tail()
 
@@ -252,7 +252,7 @@ def test_the_uploads_answer_is_readable_when_the_receiver_is_cut(relay):
 
 
 def test_the_uploads_answer_says_what_the_message_says(relay):
-    """The receiver cuts its stream, and says why within half a second: whoever goes by the answer hears the same."""
+    """The receiver cuts its stream, and says why within half a second: the HTTP answer says the same."""
     for code in ("no_space", "cancelled", None):
         with Pair(relay) as pair:
             offer, download, upload = pair.flowing(100_000_000)
@@ -298,7 +298,7 @@ def test_an_upload_that_comes_to_a_broken_stream_hears_the_reason(relay):
         with pytest.raises(protocol.Failed) as failed:
             offer.delivered(2)
         assert failed.value.code == "too_large"
-        # The token may be revoked before the request is there; never is somebody said to be gone.
+        # The token may be revoked before the request is there; a peer is never reported as gone.
         assert b"receiver_gone" not in answer.body, answer
 
 

@@ -33,7 +33,7 @@ def assert_fails(process, status, step, way=DIRECT, *words):
 
 @pytest.fixture
 def alice(relay, tmp_path):
-    """Somebody with a profile."""
+    """A user with a profile."""
     return relay.person("alice", tmp_path)
 
 

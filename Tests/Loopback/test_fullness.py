@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A relay that is full says so, to whoever is new, and goes on with whoever is there."""
+"""A full relay says so to new clients, and goes on serving those that are there."""
 
 import contextlib
 import resource
@@ -105,7 +105,7 @@ def test_out_of_descriptors_connections_are_closed_at_once_and_the_listener_does
         until(lambda: measure.descriptors(relay.pid) < most - 4, 10, "they are gone")
         relay.healthy()
     figures = metrics.scrape(port)
-    # Each failure turns somebody away, where a listener that spins counts tens of thousands in a second.
+    # Each failure turns a client away, where a listener that spins counts tens of thousands in a second.
     assert 0 < figures['relay_accepts_failed_total{reason="descriptors"}'] <= 150
     assert figures["process_max_fds"] == most and 0 < figures["process_open_fds"] <= most
 

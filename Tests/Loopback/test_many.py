@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many offers, many files, many people at once: nobody loses by it."""
+"""Many offers, many files, many users at once: none of them loses by it."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
         for name in ("delivered", "waiting", "failed")
         for event in events(sending, name)
     ]
-    # He is waited for once, and not before everybody who is there has everything.
+    # The offline receiver is waited for once, after all online ones have everything.
     assert seen == [("delivered", carol.name)] * 3 + [("waiting", bob.name)] + [("failed", bob.name)] * 3, (
         sending.tail()
     )

@@ -127,7 +127,7 @@ def test_the_default_address_when_it_is_taken(binaries, certs, tmp_path):
     try:
         holder = socket.create_server(("127.0.0.1", 9180))
     except OSError:
-        # Somebody of this machine has it already, which is as good.
+        # Another process of this machine has it already, which is as good.
         holder = socket.socket()
     with holder:
         # An empty variable is none.

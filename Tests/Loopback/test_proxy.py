@@ -84,7 +84,7 @@ def test_a_proxy_that_is_not_there(relay, people):
 
 @pytest.mark.parametrize(
     ("value", "status"),
-    # A host by itself is a proxy, of a name that nobody has.
+    # A host by itself is a proxy, of an unknown name.
     [("nonsense.invalid", 69), ("ftp://127.0.0.1:1", 78), ("http://", 78), ("http://127.0.0.1:99999", 78)],
 )
 def test_a_proxy_variable_that_is_none(relay, people, value, status):

@@ -32,7 +32,7 @@ V1 = b"PROXY TCP4 203.0.113.9 192.0.2.1 4660 443\r\n"
 
 @pytest.fixture
 def behind(own_relay):
-    """A relay that wants a PROXY header of the balancer, and of nobody else."""
+    """A relay that wants a PROXY header of the balancer, and of no other peer."""
     arguments = ["--proxy-protocol", f"{BALANCER},192.0.2.0/24", "--address-limit", "8"]
     return own_relay(registration="open", level="debug", arguments=arguments)
 
@@ -40,7 +40,7 @@ def behind(own_relay):
 def haproxy(relay, folder, option):
     """The relay as seen through HAProxy."""
     reserved = socket.socket()
-    # Bound and never listening: the system gives the port to nobody else, and HAProxy may still listen on it.
+    # Bound and never listening: the system assigns the port to no other socket, and HAProxy may still listen on it.
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.bind((relay.host, 0))
     seen = copy.copy(relay)
@@ -105,7 +105,7 @@ def test_haproxy_names_the_client(behind, tmp_path, option):
 
 
 def test_each_client_behind_the_balancer_has_a_limit_of_its_own(behind):
-    # The header counts: 64 strangers at 203.0.113.9, and no more; the balancer and everybody else go on.
+    # The header counts: 64 strangers at 203.0.113.9, and no more; the balancer and all others go on.
     crowd = [wrapped(behind, V1) for _ in range(64)]
     assert refused(behind, V1, BALANCER) and refused(behind, V2, BALANCER)
     assert healthz(wrapped(behind, V2.replace(b"\x71\x09", b"\x71\x0a"))) == "HTTP/1.1 200"
@@ -144,7 +144,7 @@ def test_a_client_is_a_stranger_until_it_has_logged_in(behind):
         return connection
 
     crowd = [upgraded() for _ in range(64)]
-    assert refused(behind, V1, BALANCER), "an upgrade alone makes nobody known"
+    assert refused(behind, V1, BALANCER), "an upgrade alone is no login"
     crowd.pop().close()
     until(lambda: not refused(behind, V1, BALANCER), 10, "a place is free again")
     for connection in crowd:
@@ -160,7 +160,7 @@ def test_a_header_may_come_in_any_number_of_pieces(behind, header):
 def test_the_header_is_demanded_of_the_balancer_and_of_nobody_else(behind):
     assert refused(behind, b"", BALANCER), "a listed peer without a header"
     assert refused(behind, b"PROXY TCP4 nonsense\r\n", BALANCER)
-    assert refused(behind, V1, CLIENT) and refused(behind, V2, CLIENT), "a header from somebody else"
+    assert refused(behind, V1, CLIENT) and refused(behind, V2, CLIENT), "a header from another peer"
     assert healthz(wrapped(behind, b"", CLIENT)) == "HTTP/1.1 200"
     loud = [line for line in behind.logs().splitlines() if "--proxy-protocol" in line]
     assert len(loud) == 1 and "send-proxy-v2" in loud[0] and "remote=127.0.0.2" in loud[0], loud

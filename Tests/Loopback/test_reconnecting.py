@@ -260,7 +260,7 @@ def test_the_same_offer_again_makes_no_second_file(relay, people):
         assert whole(alice) == said
         assert alice.offer(bob.name, protocol.pack(**manifest)).delivered(10) == said
         assert bob.received() == [b"report.pdf"]
-        # Somebody else's identity is another one, whatever it says.
+        # Another identity stays another one, whatever it says.
         assert whole(mallory) == said
     assert bob.received() == [b"report (1).pdf", b"report.pdf"]
     assert receiving.running()

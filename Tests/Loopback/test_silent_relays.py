@@ -13,7 +13,7 @@ AT_ONCE = 8
 
 @pytest.fixture
 def alice(people, tmp_path):
-    """Somebody with a profile and a file."""
+    """A user with a profile and a file."""
     (tmp_path / "file").write_bytes(b"content")
     return people("alice")
 

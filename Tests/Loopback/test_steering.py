@@ -15,7 +15,7 @@ BODY = b"steered content"
 
 @pytest.fixture
 def alice(people, tmp_path):
-    """Somebody with a profile and a file."""
+    """A user with a profile and a file."""
     (tmp_path / "file").write_bytes(BODY)
     return people("alice")
 
@@ -112,7 +112,7 @@ def test_what_only_the_network_ended_is_offered_again(fake, alice, tmp_path, ans
     send(alice, relay, tmp_path).expect(0, 30)
     first, second = relay.offers
     assert first["transfer"] != second["transfer"] and first["manifest"] == second["manifest"]
-    # Whoever has accepted once is waited for.
+    # A receiver that has accepted once is waited for.
     assert second["wait"] and relay.content == BODY
 
 

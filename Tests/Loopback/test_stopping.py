@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A relay that stops while streams still run: nobody takes a part for the whole, and senders hear why."""
+"""A relay stops while streams run: no receiver takes a part for the whole, and senders are told why."""
 
 import signal
 

@@ -270,7 +270,7 @@ def test_ctrl_c_at_the_secret_question_gives_the_echo_back(own_relay, tmp_path):
     asking.signal(signal.SIGINT)
     assert asking.wait(2) == 130, terminal.seen()
     assert terminal.echoes(), "the terminal is left as it was found"
-    # The system puts a terminal right that nobody has open any more, so this side's copy stays until here.
+    # The system resets a terminal that no process has open, so this side's copy stays until here.
     terminal.started()
 
 

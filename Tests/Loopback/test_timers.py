@@ -261,7 +261,7 @@ def test_a_client_without_pongs_is_closed_within_45_s(outcome):
     told, how, buffer = outcome("no_pong")
     assert (4408).to_bytes(2, "big") in buffer, "the close code is 4408"
     assert 30 <= told <= 46, told
-    assert how != raw.OPEN, "it is closed also when nobody answers the close"
+    assert how != raw.OPEN, "it is closed also when the close is not answered"
 
 
 def test_a_client_that_answers_pings_stays(outcome):

@@ -35,7 +35,7 @@ def up(
 ) -> Command:
     """Starts `cluster/up ARGUMENTS...` and does not wait."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Sockets want a short path. Whoever makes it looks whether it is empty in the end.
+    # Paths of sockets are short. The fixture that made it checks that it is empty in the end.
     temporary = pathlib.Path(tempfile.mkdtemp(prefix="relay-up."))
     temporaries.append(temporary)
     process = Command(
@@ -78,7 +78,7 @@ class Cluster(Relay):
         try:
             until(self._is_up, STARTING, lambda: f"the cluster is up\n{self.process.tail()}")
         except BaseException:
-            # Nobody else knows of it yet.
+            # No fixture knows of it yet.
             self.process.signal(signal.SIGTERM)
             self.process.wait(30)
             raise

@@ -35,7 +35,7 @@ class FakeRelay:
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
     `unheard` are the types of messages of which the first is not answered.
-    `ring` is the payload of an offer that everybody who is present is rung with.
+    `ring` is the payload of an offer that every receiver is rung with.
     `endings` are what follows the `101` of upgrades, before one is served: "cut", "close_notify" or "silence".
     `expires` is what a token is said to be good for, in seconds.
     `heard` are the types of all messages that came, `cancels` the codes of each `cancel`.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system like those of Windows, by a preloaded library: to make a file with a colon in its name fails as on exFAT."""
+"""A file system like those of Windows, by a preloaded library: file names with a colon are refused, as on exFAT."""
 
 import pathlib
 import subprocess
@@ -29,6 +29,6 @@ OPEN_AT(openat64)
 def without_colons(folder: pathlib.Path) -> dict[str, str]:
     """The environment of a program to which all file systems are like that. Compiles a library into `folder`."""
     library = folder / "without-colons.so"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"]
+    command: list[str | pathlib.Path] = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"]
     subprocess.run(command, input=SOURCE, text=True, check=True, capture_output=True)
     return {"LD_PRELOAD": str(library)}

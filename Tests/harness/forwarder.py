@@ -67,7 +67,7 @@ class Forwarder:
             back.join()
 
     def heard(self, number: int, piece: bytes) -> None:
-        """What the target says on connection `number`, before it is passed on: for whoever wants to know."""
+        """What the target says on connection `number`, before it is passed on; for subclasses."""
 
     def _pump(self, source: socket.socket, sink: socket.socket, number: int | None, back: int | None = None) -> None:
         with contextlib.suppress(OSError):

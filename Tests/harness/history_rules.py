@@ -31,7 +31,7 @@ def one_success_for_each_token(history: History) -> Iterator[str]:
 
 
 def success_means_equal_content(history: History) -> Iterator[str]:
-    """Whoever says that a file is through, says so about the bytes that were sent; so does the disk."""
+    """Each report of a whole file, and each file on the disk, has exactly the bytes that were sent."""
     sent = {event["file"]: event["sha256"] for event in history.events("began")}
     for name in ("received", "delivered", "stored"):
         for event in history.events(name):

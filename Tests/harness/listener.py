@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A port of 127.0.0.1, and what is said to whoever connects to it."""
+"""A port of 127.0.0.1, and what its connections are told."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Listener:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def close(self) -> None:
-        """Nobody listens there any more."""
+        """Stops listening."""
         # A thread that waits in accept(2) keeps the port listening after a mere close.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -35,6 +35,6 @@ class Listener:
 
 
 def closed_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     with socket.create_server((Listener.host, 0)) as closed:
         return closed.getsockname()[1]

@@ -90,7 +90,7 @@ class Network:
         return address
 
     def vanish(self, *addresses: str) -> None:
-        """Nothing gets from or to these addresses of ours any more, and nobody says so."""
+        """Drops all packets from and to these local addresses, silently."""
         them = ", ".join(addresses)
         self._rule("inet", "input", f"ip daddr {{ {them} }} drop")
         self._rule("inet", "output", f"ip saddr {{ {them} }} drop")

@@ -120,7 +120,7 @@ class Nodes:
 
 
 class Reserved:
-    """A free port of 127.0.0.1 that nobody else is given."""
+    """A free port of 127.0.0.1, reserved for this object."""
 
     def __init__(self) -> None:
         self._port = system.Port()

@@ -58,7 +58,7 @@ class Pair:
         return connection
 
     def accepted(self) -> tuple[protocol.Offer, protocol.Start]:
-        """(offer, download Start): nobody has used a token yet."""
+        """(offer, download Start): no token is used yet."""
         offer = self.sender.offer(self.receiver.identity.name, protocol.pack(v=0, name="file"))
         ring = self.receiver.ring()
         return offer, self.receiver.accept(ring["transfer"])

@@ -247,7 +247,7 @@ class Session:
         return self
 
     def lookup(self, name: str) -> Message:
-        """Somebody's keys, and whether they receive."""
+        """A user's keys, and whether they receive."""
         return self.ask("lookup", name=name)
 
     def offer(self, to: str, payload: str, *, wait: bool = True, transfer: str | None = None) -> Offer:

@@ -177,7 +177,7 @@ class Redis:
         return Messages(self, pattern)
 
     def commands(self) -> Heard:
-        """Every command that anybody gives from now on, as a line each; returns Heard."""
+        """Every command that Redis gets from now on, as a line each; returns Heard."""
         return Heard(self, "MONITOR")
 
     def contents(self) -> str:

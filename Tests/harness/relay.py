@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 
 
 def unique(name: str) -> str:
-    """A name nobody else in this run has."""
+    """A name that is unique in this run."""
     return f"{name}-{os.getpid()}-{next(_numbers)}"
 
 
@@ -195,7 +195,7 @@ class Relay:
         return self.session(identity=self._watcher, invitation=invitation, source="127.0.0.9")
 
     def person(self, name: str, folder: Path, *, login: bool = True, exact: bool = False) -> Person:
-        """Somebody with a profile of relay-client."""
+        """A user with a profile of relay-client."""
         made = Person(self, name if exact else unique(name), pathlib.Path(folder))
         if login:
             made.login()

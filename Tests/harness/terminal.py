@@ -30,7 +30,7 @@ class Terminal:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        # Until everybody on the other side is gone.
+        # Until all processes have closed the other side.
         with self._master, contextlib.suppress(OSError):
             while piece := self._master.read(65_536):
                 with self._lock:

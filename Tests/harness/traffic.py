@@ -34,7 +34,7 @@ class Traffic:
         self.receivers: dict[str, Process] = {}
 
     def person(self, name: str, at: Relay | None = None) -> Person:
-        """Somebody with a profile, registered the first time; at one node, if that is said."""
+        """A user with a profile, registered the first time, at one node if given."""
         if name not in self.people:
             self.people[name] = (at or self.relay).person(name, self.folder)
         return self.people[name]
@@ -94,7 +94,7 @@ class Traffic:
         for person in self.people.values():
             for path in person.inbox.rglob("*"):
                 if path.is_file() and not path.name.endswith(".part"):
-                    # A second copy: nobody sent anything of that name.
+                    # A second copy: no file of that name was sent.
                     self.history.add("test", "stored", file=path.name, sha256=content.sha256(path))
 
 

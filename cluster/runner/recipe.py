@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from . import system
 
 RECIPES = pathlib.Path(__file__).resolve().parents[1] / "recipes"
-# Where balancers connect from, so that nodes can tell them from everybody else on the machine.
+# Where balancers connect from, so that nodes can tell them from other programs of the machine.
 SOURCE = "127.0.0.2"
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -55,7 +55,7 @@ class Recipe:
 
     @property
     def node_flags(self) -> list[str]:
-        """What makes a node believe this balancer, and nobody else."""
+        """The flags that make a node trust this balancer, and no other peer."""
         # nginx's http has no PROXY protocol towards its servers.
         return ["--trusted-proxy" if self.name == "nginx-tls" else "--proxy-protocol", SOURCE]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Linux offers for leaving nothing behind: prctl(2), /proc, and ports nobody else gets."""
+"""What Linux offers for cleaning up: prctl(2), /proc, and reserved ports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Failure(Exception):
 
 
 def become_subreaper() -> None:
-    """Whoever descends from this process becomes its child when its own parent ends: nobody gets away."""
+    """Makes this process the parent of descendants whose own parents have ended (prctl(2))."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -72,9 +72,9 @@ def kill_descendants(spare: Iterable[int] = (), seconds: float = 10) -> None:
 
 
 class Port:
-    """A port of 127.0.0.1 that is kept until the end, also while nobody listens on it.
+    """A port of 127.0.0.1 that is kept until the end, also while there is no listener.
 
-    The socket is bound and never listens: the system gives the port to nobody who asks for any, while a server that
+    The socket is bound and never listens: the system assigns the port to no other socket, while a server that
     sets SO_REUSEADDR, as they all do, may still listen on it, and again after it was restarted.
     """
 
