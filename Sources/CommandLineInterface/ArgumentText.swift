@@ -28,8 +28,8 @@ package enum Pasted {
     }
 }
 
-/// A path that begins with `~`: only a shell makes a home of that, and only at the beginning of a word, so not in `--output=~/x`, in a
-/// variable that was quoted, or in a configuration file.
+/// A path that begins with `~`: only a shell makes a home of that, and only at the beginning of a word, so not in
+/// `--output=~/x`, in a variable that was quoted, or in a configuration file.
 package enum UnexpandedHome {
     /// What to say about `path`, which `name` gave; nil when it begins otherwise, or is really there.
     package static func mistake(_ path: String, of name: String) -> String? {

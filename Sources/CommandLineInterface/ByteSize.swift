@@ -2,8 +2,8 @@
 
 import ArgumentParser
 
-/// A number of bytes as people write it: `500`, `64K`, `10M`, `1.5G`, `1T`, with `B` or `iB` behind it if they like; the letters mean
-/// powers of 1024, in either case.
+/// A number of bytes as people write it: `500`, `64K`, `10M`, `1.5G`, `1T`, with `B` or `iB` behind it if they like;
+/// the letters mean powers of 1024, in either case.
 package struct ByteSize: Hashable, Sendable {
     package let bytes: UInt64
 
@@ -11,7 +11,8 @@ package struct ByteSize: Hashable, Sendable {
     package static let grammar = "a size is written 500K, 10M, 1.5G or 1T, in powers of 1024; a bare number means bytes"
 
     /// Reads `text`.
-    /// - Throws: `ValidationError` with the grammar when it is not written so, is not a whole number of bytes, or more than 64 bits hold.
+    /// - Throws: `ValidationError` with the grammar when it is not written so, is not a whole number of bytes, or more
+    ///   than 64 bits hold.
     package init(_ text: String) throws {
         let text = Pasted.trimmed(text)
         let digits = text.prefix { $0 == "." || ($0.isASCII && $0.isNumber) }

@@ -22,9 +22,9 @@ extension Defaults {
         static let lingerIdle = TimeAmount.seconds(5)
         /// A malformed request may have more bytes on their way; they are dropped for a moment only.
         static let lingerMalformed = TimeAmount.milliseconds(200)
-        /// Connections of one address that have not yet shown a token or a login, for each of the users that an address has
-        /// room for (`Exchange.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that says it, it is the
-        /// address of the balancer's client that counts.
+        /// Connections of one address that have not yet shown a token or a login, for each of the users that an address
+        /// has room for (`Exchange.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
+        /// says it, it is the address of the balancer's client that counts.
         static let strangersPerUser = 8
         /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
         /// name, an id) may double that.
@@ -129,8 +129,9 @@ extension Defaults {
         static let progressMinimumBytes: UInt64 = 30 * 1024
         /// A receiver that takes nothing for this long is not coming back (nginx's send timeout).
         static let receiverStall = TimeAmount.seconds(60)
-        /// Content of so many bytes goes to the receiver's kernel at once, while the rest of what was read is still to be encrypted:
-        /// a whole read in one piece is a burst that a kernel which paces (BBR) spreads by timers, each an interrupt.
+        /// Content of so many bytes goes to the receiver's kernel at once, while the rest of what was read is still to
+        /// be encrypted: a whole read in one piece is a burst that a kernel which paces (BBR) spreads by timers, each
+        /// an interrupt.
         static let flushBytes = 64 * 1024
         /// No acknowledgement of anything in flight for this long: the receiver's network is gone, and with the time until
         /// the next look at the clock it is noticed within 15 s, as everywhere else (`Connection.tcpUserTimeout`).

@@ -112,7 +112,7 @@ def away(scene, who, duration):
 
 
 def left_while_away(scene, who, duration):
-    """Ctrl-C between two tries; the other side hears of it from nobody."""
+    """Ctrl-C between two tries; the other side is not told."""
     scene.away(who)
     scene.process(who).signal(signal.SIGINT)
 

@@ -76,7 +76,7 @@ class Forwarder:
                     self.heard(back, piece)
                 with self._lock:
                     is_mute = number in self._mute
-                if is_mute:
+                if number is not None and is_mute:
                     self.dropped[number] += len(piece)
                 else:
                     sink.sendall(piece)

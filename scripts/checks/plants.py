@@ -117,6 +117,18 @@ PLANTS = (
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),
     ("links", "docs/architecture.md", "`Transfer/Planted`\n"),
+    ("words", "docs/planted.md", "Who" + "ever writes this\n"),
+    ("words", "docs/planted.md", "| a cell | some" + "body |\n"),
+    ("words", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\n# no" + "body\n"),
+    ("words", "scripts/checks/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""The node is ' + 'no more."""\n'),
+    ("words", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\ntrue # any" + "body\n"),
+    ("width", "docs/planted.md", "word " * 30 + "end\n"),
+    (
+        "width",
+        "scripts/planted",
+        "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\n# " + "word " * 30 + ".\n",
+    ),
+    ("width", SERVER + ".swift", swift("// " + "word " * 30 + "end")),
     ("endings", "docs/planted.md", "no line feed"),
     ("endings", "docs/planted.md", "a blank at the end \n"),
 )

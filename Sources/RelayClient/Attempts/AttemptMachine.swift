@@ -5,8 +5,8 @@ import NIOCore
 /// When to try again, and when to give up.
 ///
 /// One clock counts the time in which no bytes flow: it runs from the beginning, stops when a stream begins, and begins
-/// anew when trouble ends that stream, and when bytes flow to the same receiver. Waiting for the relay, for the receiver and between tries all count. Pure: the
-/// time is an argument.
+/// anew when trouble ends that stream, and when bytes flow to the same receiver. Waiting for the relay, for the
+/// receiver and between tries all count. Pure: the time is an argument.
 struct AttemptMachine: Hashable, Sendable {
     /// Whether the clock runs.
     enum State: Hashable, Sendable {

@@ -9,7 +9,8 @@ import WSProtocol
 ///
 /// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
 ///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
-/// - about a transfer: `transfer` (the id of its first try; later ones stay under it), `direction` (`send` or `receive`), `peer`, `name` (exactly as the sender
+/// - about a transfer: `transfer` (the id of its first try; later ones stay under it), `direction` (`send` or
+///   `receive`), `peer`, `name` (exactly as the sender
 ///   gave it), `size` (bytes; missing where it is not known);
 /// - `bytes`: of content, with `progress`, `delivered` and `received`;
 /// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;

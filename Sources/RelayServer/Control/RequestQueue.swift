@@ -17,8 +17,8 @@ enum RequestStep: Hashable, Sendable {
     case refuse(RequestID, FailureCode)
 }
 
-/// Keeps the requests of one session in order although some of them wait for the users' registry or for other nodes: a `cancel` must not
-/// overtake its `offer`.
+/// Keeps the requests of one session in order although some of them wait for the users' registry or for other nodes: a
+/// `cancel` must not overtake its `offer`.
 struct RequestQueue: Sendable {
     private let capacity: Int
     private var isBusy = false

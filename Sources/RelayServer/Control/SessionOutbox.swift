@@ -5,9 +5,9 @@ import WSProtocol
 
 /// What a session has to be told and does not read yet, in order.
 ///
-/// Messages stay values until the connection takes them: the payload of a `ring` is the very text that the offer holds, so that a
-/// ring costs next to nothing until it is sent. What is no longer true by then is left out: a `ring` whose offer is over, together with
-/// the `failed` that says so, and a report of progress that a later one follows.
+/// Messages stay values until the connection takes them: the payload of a `ring` is the very text that the offer holds,
+/// so that a ring costs next to nothing until it is sent. What is no longer true by then is left out: a `ring` whose
+/// offer is over, together with the `failed` that says so, and a report of progress that a later one follows.
 struct SessionOutbox: Sendable {
     /// What may wait.
     struct Limits: Hashable, Sendable {

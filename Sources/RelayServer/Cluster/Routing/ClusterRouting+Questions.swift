@@ -23,8 +23,8 @@ extension ClusterRouting: NodeAddressBook {
 
     /// The node to ask about a token, alive as far as Redis knows; nil when nobody knows the token.
     ///
-    /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked for again while nodes write theirs,
-    /// for at most 2 s, and then this fails with ``ClusterUnavailable``.
+    /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked for
+    /// again while nodes write theirs, for at most 2 s, and then this fails with ``ClusterUnavailable``.
     func home(of digest: TokenDigest) -> EventLoopFuture<NodeID?> {
         home(of: digest, until: .now() + Defaults.Routing.deadline)
     }

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules for documents and comments. Each rule takes a Tree and yields (path, line, problem)."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+
+from .tree import Problems, Tree
+
+MAXIMUM_COLUMNS = 120
+# Still wider, since it is being written anew.
+NOT_YET = ("docs/architecture.md",)
+# Comments in Swift were written wider, and swift format does not look at them.
+MAXIMUM_SWIFT_COMMENT_COLUMNS = 132
+# Words that hide who or what acts: name the client, node, user or process instead.
+VAGUE = re.compile(r"\b(?:whoever|somebody|nobody|anybody|everybody|is no more)\b", re.IGNORECASE)
+# Whether the comments of Swift are held to it, too: not before the last of them is reworded.
+SWIFT_IS_CLEAN = False
+
+
+def prose(path: str, text: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of the lines of a document that are prose: no code, and of tables only the words."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and not line.startswith(('.\\"', "<!--")):
+            yield number, re.sub(r"`[^`]*`", lambda code: " " * len(code.group(0)), line)
+
+
+def python_comments(text: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of the comments and documentation strings of Python."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and ast.get_docstring(node):
+                for offset, line in enumerate(str(first.value.value).splitlines()):
+                    yield first.lineno + offset, line
+
+
+def comments(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of what a file says to people: documents, and the comments of code."""
+    text, language = tree.text(path), tree.language(path)
+    if language == "md" or re.search(r"/man/.*\.\d$", path):
+        yield from prose(path, text)
+    elif language == "python":
+        try:
+            yield from python_comments(text)
+        except (SyntaxError, tokenize.TokenError):
+            return  # the rule `python` says so
+    elif language in ("bash", "sh"):
+        for number, line in enumerate(text.splitlines(), 1):
+            comment = re.search(r"(?:^|\s)# .*", line)
+            if comment:
+                yield number, comment.group(0)
+    elif language == "swift" and SWIFT_IS_CLEAN:
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.lstrip().startswith("//"):
+                yield number, line
+
+
+def words(tree: Tree) -> Problems:
+    """Documents and comments name who acts, instead of some vague person."""
+    for path in tree.paths:
+        for number, text in comments(tree, path):
+            for match in VAGUE.finditer(text):
+                yield path, number, f'"{match.group(0)}": say which client, node, user or process it is'
+
+
+def width(tree: Tree) -> Problems:
+    """Lines are no wider than 120 columns, and comments of Swift than 132; tables, code blocks and links are exempt."""
+    for path in tree.paths:
+        language = tree.language(path)
+        if language == "md" and path not in NOT_YET:
+            for number, line in prose(path, tree.text(path)):
+                if len(line) > MAXIMUM_COLUMNS and not re.match(r"\||!\[|\s*\S+$", line):
+                    yield path, number, f"{len(line)} columns, {MAXIMUM_COLUMNS} at most"
+        elif language in ("bash", "sh", "swift"):
+            limit = MAXIMUM_COLUMNS if language != "swift" else MAXIMUM_SWIFT_COMMENT_COLUMNS
+            for number, line in enumerate(tree.text(path).splitlines(), 1):
+                is_held = language != "swift" or line.lstrip().startswith("//")
+                if is_held and len(line) > limit:
+                    yield path, number, f"{len(line)} columns, {limit} at most"
