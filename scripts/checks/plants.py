@@ -15,6 +15,14 @@ def long_function(lines: int) -> str:
     return "func planted() -> Int {\n" + "    let value = 1\n" * lines + "    return value\n}"
 
 
+def machine(body: str, state: str = "var state = 1") -> str:
+    """A machine: what makes it one is that its methods take events and return actions, not its name."""
+    methods = "".join(
+        f"    mutating func e{n}(_ event: Int) -> PlantedAction {{\n        {body}\n    }}\n" for n in range(3)
+    )
+    return f"/// Planted.\nstruct Planted {{\n    {state}\n{methods}}}"
+
+
 def secret(kind: str) -> str:
     """Something that looks like a secret, put together here so that this file holds none."""
     return {
@@ -65,14 +73,23 @@ PLANTS = (
     ("unchecked", SERVER + ".swift", swift("enum Planted {\n" + "".join(UNCHECKED.format(i) for i in range(4)) + "}")),
     ("access", SERVER + ".swift", swift("public struct Planted {}")),
     ("access", SERVER + ".swift", swift("public private(set) var planted = 1")),
-    ("machines", SERVER + "Machine.swift", swift("func planted() { switch 1 { default: break } }")),
-    ("machines", SERVER + "Machine.swift", swift("let planted = NIODeadline.now()")),
-    ("machines", SERVER + "Machine.swift", swift("var planted: EventLoopPromise<Void>")),
+    ("machines", SERVER + ".swift", swift(machine("switch event { case 1: return .a\n        default: return .b }"))),
+    ("machines", SERVER + ".swift", swift(machine("return now < NIODeadline.now() ? .a : .b"))),
+    ("machines", SERVER + ".swift", swift(machine("return .a", state="var promise: EventLoopPromise<Void>"))),
+    (
+        "machines",
+        CLIENT + ".swift",
+        swift(machine("return .a") + "\nextension Planted { @discardableResult func b() {} }"),
+    ),
     (
         "machines",
         "Sources/WSProtocol/Planted.swift",
-        swift("var state = 1\nfunc planted() { switch 1 { default: break } }"),
+        swift(
+            "struct Planted {\n    var state = 1\n    func a() {\n        switch 1 {\n        default: b()\n"
+            "        }\n    }\n}"
+        ),
     ),
+    ("machines", SERVER + "Machine.swift", swift("struct PlantedMachine {\n    let planted = NIODeadline.now()\n}")),
     ("environment", SERVER + ".swift", swift('let planted = ProcessInfo.processInfo.environment["HOME"]')),
     ("environment", CLIENT + ".swift", swift('let planted = getenv("HOME")')),
     ("logs", SERVER + ".swift", swift('func planted() { logger.info("gone: \\(name)") }')),
