@@ -99,6 +99,6 @@ class Socket(raw.Connection):
         assert welcome["type"] == "welcome", welcome
         return self
 
-    def say(self, **message: Any) -> None:
-        """Sends one message."""
-        self.send(frame(TEXT, json.dumps(message).encode()))
+    def say(self, **message: Any) -> bool:
+        """Sends one message; says whether it was sent."""
+        return self.send(frame(TEXT, json.dumps(message).encode()))

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import select
 import socket
 import ssl
+import threading
 import time
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 from .types import Address
+
+T = TypeVar("T")
 
 #: How a connection ended.
 NOTIFY = "close_notify"
@@ -19,9 +24,62 @@ RESET = "reset"
 OPEN = "open"
 
 
+class DuplexSocket(ssl.SSLSocket):
+    """A TLS socket that one thread may read while another writes.
+
+    OpenSSL takes one call at a time for a connection, and Python lets two threads in. So no call waits for the network:
+    calls take turns, and threads wait between them.
+    """
+
+    _limit: float | None = None
+    _turn: threading.Lock | None = None
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Waits as any socket does: there is one thread yet."""
+        super().do_handshake(block)
+        self._turn = threading.Lock()
+        super().settimeout(0)
+
+    def settimeout(self, value: float | None) -> None:
+        """How long a call may wait."""
+        self._limit = value
+        super().settimeout(value if self._turn is None else 0)
+
+    def read(self, count: int = 1024, buffer: Any = None) -> Any:
+        """As `SSLSocket.read`, which `recv` and `recv_into` call."""
+        return self._in_turn(lambda: super(DuplexSocket, self).read(count, buffer))
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As `SSLSocket.send`, which `sendall` calls."""
+        return self._in_turn(lambda: super(DuplexSocket, self).send(data, flags))
+
+    def unwrap(self) -> socket.socket:
+        """As `SSLSocket.unwrap`."""
+        return self._in_turn(super().unwrap)
+
+    def _in_turn(self, call: Callable[[], T]) -> T:
+        if self._turn is None:
+            return call()
+        deadline = None if self._limit is None else time.monotonic() + self._limit
+        while True:
+            with self._turn:
+                try:
+                    return call()
+                except ssl.SSLWantReadError:
+                    event = select.POLLIN
+                except ssl.SSLWantWriteError:
+                    event = select.POLLOUT
+            poll = select.poll()
+            poll.register(self, event)
+            left = None if deadline is None else max(0, deadline - time.monotonic())
+            if not poll.poll(None if left is None else left * 1000) and left is not None:
+                raise TimeoutError("the other side did not go on in time")
+
+
 def context(ca: str | pathlib.Path, verify: bool = True, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     """A TLS context that tells a truncated connection from a closed one."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.sslsocket_class = DuplexSocket
     made.set_alpn_protocols(["http/1.1"])
     # Python asks OpenSSL to take a cut for an end; here the difference is what is tested.
     made.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)
