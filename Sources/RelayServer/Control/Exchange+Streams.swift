@@ -39,16 +39,15 @@ extension Exchange {
     mutating func streamChanged(
         _ transfer: TransferID, _ event: StreamEvent, on holder: NodeID, now: NIODeadline
     ) -> [ExchangeAction] {
-        guard halves[transfer]?.has(holder) == true else { return [] }
+        let holds = halves[transfer]?.has(holder) == true
+        // Its own streams end after their transfers when it was the exchange that ended them: their bytes have gone through.
+        if holds || holder == node { tally.bytesRelayed &+= event.bytes }
+        guard holds else { return [] }
         switch event {
         case .downloadParked: return []
         case .joined: return change(transfer, now: now) { $0.streamJoined() }
-        case .finished(let bytes):
-            tally.bytesRelayed &+= bytes
-            return change(transfer, now: now) { $0.streamFinished(now: now) }
-        case .cut(let code, let bytes):
-            tally.bytesRelayed &+= bytes
-            return change(transfer, now: now) { $0.streamCut(code, now: now) }
+        case .finished: return change(transfer, now: now) { $0.streamFinished(now: now) }
+        case .cut(let code, _): return change(transfer, now: now) { $0.streamCut(code, now: now) }
         }
     }
 
