@@ -81,22 +81,77 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .executableTarget(
-            name: "RelayServer",
+        // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
+        .target(
+            name: "ServerSystem",
             dependencies: [
-                "CProcess", "CloseOnExec", "CommandLineInterface", "Pacing", "RedisTransport", "TLSTransport",
-                "WSProtocol", "WebSocketTransport",
+                "CProcess", "CloseOnExec",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strictWithC
         ),
+        .target(
+            name: "TransferBroker",
+            dependencies: [
+                "WSProtocol",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "StreamRelay",
+            dependencies: [
+                "ServerSystem", "TLSTransport", "TransferBroker", "WSProtocol",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strictWithC
+        ),
+        .target(
+            name: "RelayNode",
+            dependencies: [
+                "CloseOnExec", "Pacing", "ServerSystem", "StreamRelay", "TLSTransport", "TransferBroker",
+                "WSProtocol", "WebSocketTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strictWithC
+        ),
+        .target(
+            name: "RelayCluster",
+            dependencies: [
+                "CloseOnExec", "Pacing", "RedisTransport", "RelayNode", "ServerSystem", "StreamRelay",
+                "TLSTransport", "TransferBroker", "WSProtocol", "WebSocketTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "RelayServerProgram",
+            dependencies: [
+                "CloseOnExec", "CommandLineInterface", "RedisTransport", "RelayCluster", "RelayNode", "ServerSystem",
+                "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            exclude: ["Configuration/SingleNode", "Lifecycle/SingleNode"],
+            swiftSettings: strictWithC
+        ),
+        .executableTarget(name: "RelayServer", dependencies: ["RelayServerProgram"], swiftSettings: strict),
         .executableTarget(
             name: "RelayClient",
             dependencies: [
@@ -112,6 +167,16 @@ let package = Package(
             swiftSettings: strictWithC
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // What tests of several layers of relay-server need.
+        .target(
+            name: "RelayTestFixtures",
+            dependencies: [
+                "StreamRelay", "TransferBroker", "WSProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/RelayTestFixtures",
+            swiftSettings: strict
+        ),
         // What Autobahn|Testsuite is run against; no product of the package.
         .executableTarget(
             name: "WebSocketEcho",
@@ -159,7 +224,10 @@ let package = Package(
         ),
         .testTarget(
             name: "WSProtocolTests",
-            dependencies: ["WSProtocol", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
+            dependencies: [
+                "TestSupport", "WSProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: strict
         ),
         .testTarget(
@@ -172,15 +240,70 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
-            name: "RelayServerTests",
+            name: "ServerSystemTests",
             dependencies: [
-                "RelayServer", "Pacing", "RedisTransport", "TLSTransport", "WSProtocol", "WebSocketTransport",
-                "TestSupport",
+                "ServerSystem", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TransferBrokerTests",
+            dependencies: [
+                "RelayTestFixtures", "TransferBroker", "WSProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "StreamRelayTests",
+            dependencies: [
+                "RelayTestFixtures", "ServerSystem", "StreamRelay", "TLSTransport", "TestSupport", "TransferBroker",
+                "WSProtocol",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "RelayNodeTests",
+            dependencies: [
+                "Pacing", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay", "TLSTransport",
+                "TestSupport", "TransferBroker", "WSProtocol", "WebSocketTransport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "RelayClusterTests",
+            dependencies: [
+                "RedisTransport", "RelayCluster", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay",
+                "TLSTransport", "TestSupport", "TransferBroker", "WSProtocol", "WebSocketTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "RelayServerProgramTests",
+            dependencies: [
+                "RedisTransport", "RelayCluster", "RelayNode", "RelayServerProgram", "RelayTestFixtures",
+                "ServerSystem", "StreamRelay", "TLSTransport", "TestSupport", "TransferBroker", "WSProtocol",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: strict
         ),
@@ -198,3 +321,21 @@ let package = Package(
         ),
     ]
 )
+
+// `RELAY_SINGLE_NODE=1 swift build` makes a relay-server that is always the only one: without what makes a cluster, which the
+// rest must not need, and without hiredis. See scripts/test single-node.
+if Context.environment["RELAY_SINGLE_NODE"] != nil {
+    let ofCluster: Set = ["CHiredis", "RedisTransport", "RedisTransportTests", "RelayCluster", "RelayClusterTests"]
+    package.targets.removeAll { ofCluster.contains($0.name) }
+    for target in package.targets {
+        target.dependencies.removeAll { dependency in
+            guard case .byNameItem(let name, _) = dependency else { return false }
+            return ofCluster.contains(name)
+        }
+        switch target.name {
+        case "RelayServerProgram": target.exclude = ["Configuration/Cluster", "Lifecycle/Cluster"]
+        case "RelayServerProgramTests": target.exclude = ["Configuration/Cluster"]
+        default: break
+        }
+    }
+}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planted failures: for every check at least one change to the tree that it has to notice."""
 
+from . import swift_rules
+
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n\n"
 SERVER, CLIENT = "Sources/RelayServer/Planted", "Sources/RelayClient/Planted"
 
@@ -32,6 +34,13 @@ def secret(kind: str) -> str:
     }[kind]
 
 
+def manifest(target: str, dependency: str) -> str:
+    """A Package.swift with the layers of relay-server, in which only `target` depends on anything: `dependency`."""
+    declared = dict.fromkeys(swift_rules.LAYERS, "") | {target: f'"{dependency}"'}
+    targets = (f'.target(name: "{name}", dependencies: [{listed}]),' for name, listed in declared.items())
+    return swift("let package = Package(targets: [\n" + "\n".join(targets) + "\n])")
+
+
 UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
 
 # (check, path, text of the file that is added there)
@@ -55,7 +64,12 @@ PLANTS = (
         "Package.swift",
         swift('let package = Package(targets: [\n.target(name: "WSProtocol", dependencies: ["Planted"]),\n])'),
     ),
-    ("declared", "Tests/RelayServerTests/Planted.swift", swift("import NIOTLS")),
+    ("declared", "Tests/RelayNodeTests/Planted.swift", swift("import NIOTLS")),
+    ("layers", "Package.swift", manifest("RelayNode", "RelayCluster")),
+    ("layers", "Package.swift", manifest("TransferBroker", "StreamRelay")),
+    ("layers", "Package.swift", manifest("RelayNodeTests", "RelayCluster")),
+    ("layers", "Sources/RelayServerProgram/Lifecycle/Planted.swift", swift("import RelayCluster")),
+    ("imports", "Sources/TransferBroker/Planted.swift", swift("import NIOPosix")),
     ("tls-calls", SERVER + ".swift", swift("let planted = SSL_read(session, buffer, 1)")),
     ("sizes", SERVER + ".swift", swift("let planted = 1\n" * 420)),
     ("sizes", SERVER + ".swift", swift(long_function(70))),

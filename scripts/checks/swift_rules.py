@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Collection, Mapping
 
 from .tree import Place, Problems, Tree, functions, line_of
 
@@ -15,6 +16,20 @@ MAXIMUM_SOURCE_LINES = 400
 MAXIMUM_TEST_LINES = 800
 MAXIMUM_FUNCTION_LINES = 60
 MAXIMUM_UNCHECKED = 3
+
+# The targets of relay-server, from the bottom up.
+LAYERS = (
+    "ServerSystem",
+    "TransferBroker",
+    "StreamRelay",
+    "RelayNode",
+    "RelayCluster",
+    "RelayServerProgram",
+    "RelayServer",
+)
+# Targets of values alone.
+PURE = ("Sources/WSProtocol/", "Sources/TransferBroker/")
+MAY_NEED_CLUSTER = {"RelayServerProgram", "RelayClusterTests", "RelayServerProgramTests"}
 
 IMPORT = re.compile(
     r"^[ \t]*((?:@\w+(?:\([^)]*\))?[ \t]+)*)(?:(\w+)[ \t]+)?import[ \t]+(?:(?:struct|class|enum|func|var|let|"
@@ -124,6 +139,8 @@ def import_problem(path: str, access: str | None, module: str) -> str | None:
         codec = path.endswith(("/MessageCodec.swift", "/StrictJSON.swift")) and module == "FoundationEssentials"
         if module not in ("NIOCore", "Pacing") and not codec:
             return f"WSProtocol is pure, it does not import {module}"
+    if path.startswith("Sources/TransferBroker/") and module not in ("NIOCore", "Crypto", "Pacing", "WSProtocol"):
+        return f"TransferBroker is pure, it does not import {module}"
     if path.startswith("Sources/TLSTransport/") and module.startswith("NIO") and module not in ("NIOCore", "NIOTLS"):
         return f"TLSTransport knows no sockets and no HTTP, it does not import {module}"
     if path.startswith("Sources/") and module in ("COpenSSL", "CHiredis"):
@@ -168,6 +185,27 @@ def declared(tree: Tree) -> Problems:
     for target in sorted(used):
         for module in sorted(targets.get(target, set()) - used[target]):
             yield "Package.swift", 0, f"{target} does not import {module}"
+
+
+def layers(tree: Tree) -> Problems:
+    """Layers of relay-server depend on those below them only, and nothing but the program depends on the cluster."""
+    targets = declarations(tree.uncommented("Package.swift"))
+    for position, layer in enumerate(LAYERS):
+        if layer not in targets:
+            yield "Package.swift", 0, f"there is no target {layer}"
+        for above in sorted(set(LAYERS[position:]) & targets.get(layer, set())):
+            yield "Package.swift", 0, f"{layer} depends on {above}, which is above it"
+    for target in sorted(targets):
+        if "RelayCluster" in targets[target] and target not in MAY_NEED_CLUSTER:
+            yield "Package.swift", 0, f"{target} depends on RelayCluster: one node has to work without it"
+    for target in sorted(targets):
+        if target in reachable(targets, target):
+            yield "Package.swift", 0, f"{target} depends on itself by way of others"
+    for path in tree.swift("Sources/RelayServerProgram/"):
+        code = tree.code(path)
+        for match in re.finditer(r"\bimport (RelayCluster|RedisTransport)\b", code):
+            if "/Cluster/" not in path:
+                yield path, line_of(code, match.start()), f"only Cluster/ imports {match.group(1)}"
 
 
 def tls_calls(tree: Tree) -> Problems:
@@ -247,9 +285,9 @@ def structs(tree: Tree, target: str) -> dict[str, list[tuple[str, int, str]]]:
 def is_machine(name: str, bodies: list[tuple[str, int, str]]) -> bool:
     """Whether a struct decides: several of its mutating methods, one for each event, return what to do.
 
-    In WSProtocol, which is pure, a struct with a state is one, too.
+    In the pure targets a struct with a state is one, too.
     """
-    if any(path.startswith("Sources/WSProtocol/") and STATE.search(text) for path, _, text in bodies):
+    if any(path.startswith(PURE) and STATE.search(text) for path, _, text in bodies):
         return True
     deciders = sum(len(DECIDER.findall(text)) for _, _, text in bodies)
     return name.endswith("Machine") or deciders >= MACHINE_DECIDERS
@@ -308,7 +346,7 @@ def waiting(tree: Tree) -> Problems:
     """No concurrency runtime on the byte path."""
     yield from found(
         tree,
-        tree.swift("Sources/WSProtocol/", "Sources/TLSTransport/"),
+        tree.swift("Sources/WSProtocol/", "Sources/TransferBroker/", "Sources/TLSTransport/"),
         r"\b(?:async|await|Task)\b",
         "async has no place here",
     )
@@ -346,7 +384,7 @@ def folder_uses(tree: Tree, target: str) -> dict[str, dict[str, Place]]:
     return uses
 
 
-def reachable(uses: dict[str, dict[str, Place]], folder: str) -> set[str]:
+def reachable(uses: Mapping[str, Collection[str]], folder: str) -> set[str]:
     """Every folder that `folder` depends on, directly or through others."""
     found_folders, open_folders = set(), [folder]
     while open_folders:

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import RedisTransport
+import Synchronization
+import TransferBroker
+import WSProtocol
+
+/// Rings at other nodes and hears who rings at this one. For any thread.
+final class Doorbell: Sendable {
+    /// What is told, on the event loop of the store.
+    struct Events: Sendable {
+        /// Somebody rang: look again. It may have been anybody.
+        var look: @Sendable (Bell) -> Void
+        /// From now on messages come; those before were lost.
+        var listening: @Sendable () -> Void
+        /// No messages come; it is being tried again.
+        var failed: @Sendable (any Error) -> Void
+    }
+
+    /// Figures for `status` and metrics.
+    struct Status: Hashable, Sendable {
+        /// Whether messages come.
+        var isListening = false
+        /// Doorbells that wait for an answer.
+        var waiting = 0
+        /// Doorbells that nobody answered, or that could not be rung.
+        var lost = 0
+        /// Messages that are none, or were too large.
+        var ignored = 0
+    }
+
+    private struct State {
+        var machine: DoorbellMachine
+        var isListening = false
+        var ignored = 0
+        var subscription: RedisSubscription?
+        var sweep: RepeatedTask?
+        /// The other nodes, as far as they are known.
+        var nodes: Set<NodeID> = []
+    }
+
+    private let node: NodeID
+    private let store: ClusterStore
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    init(node: NodeID, incarnation: Incarnation, store: ClusterStore, logger: Logger) {
+        self.node = node
+        self.store = store
+        self.logger = logger
+        state = Mutex(State(machine: DoorbellMachine(node: node, incarnation: incarnation)))
+    }
+
+    /// Begins to listen, and goes on until ``stop()``.
+    func start(_ events: Events) {
+        let subscription = RedisSubscription(
+            client: store.client, channel: ClusterKeys.bell(node), settings: store.settings, log: logger,
+            events: RedisSubscription.Events(
+                changed: { [weak self] state in
+                    switch state {
+                    case .connected:
+                        self?.state.withLock { $0.isListening = true }
+                        events.listening()
+                    case .disconnected(let error):
+                        self?.state.withLock { $0.isListening = false }
+                        events.failed(error)
+                    }
+                },
+                received: { [weak self] in self?.received($0.payload, events) },
+                dropped: { [weak self] in self?.state.withLock { $0.ignored += 1 } }
+            )
+        )
+        let sweep = store.eventLoop.scheduleRepeatedTask(
+            initialDelay: Defaults.Routing.bellSweep, delay: Defaults.Routing.bellSweep
+        ) { [weak self] _ in
+            guard let self else { return }
+            self.run(self.state.withLock { $0.machine.tick(now: .now()) }, nil)
+        }
+        state.withLock { ($0.subscription, $0.sweep) = (subscription, sweep) }
+        subscription.start()
+    }
+
+    /// Ends listening.
+    func stop() async {
+        let (subscription, sweep) = state.withLock { state in
+            defer { (state.subscription, state.sweep) = (nil, nil) }
+            return (state.subscription, state.sweep)
+        }
+        sweep?.cancel()
+        try? await subscription?.stop().get()
+    }
+
+    var status: Status {
+        state.withLock {
+            Status(
+                isListening: $0.isListening, waiting: $0.machine.waiting, lost: $0.machine.lost, ignored: $0.ignored
+            )
+        }
+    }
+
+    /// The other nodes of the cluster are these.
+    func know(_ nodes: Set<NodeID>) { state.withLock { $0.nodes = nodes } }
+
+    /// Rings `bell` at one node.
+    func ring(_ bell: Bell, at other: NodeID) {
+        run(state.withLock { $0.machine.ring(bell, at: other, now: .now()) }, nil)
+    }
+
+    /// Rings `bell` at all other nodes that are known.
+    func ringAll(_ bell: Bell) { for other in state.withLock({ $0.nodes }) { ring(bell, at: other) } }
+
+    private func received(_ payload: ByteBuffer, _ events: Events) {
+        guard let message = BellMessage(payload) else {
+            state.withLock { $0.ignored += 1 }
+            return
+        }
+        run(state.withLock { $0.machine.heard(message, now: .now()) }, events)
+    }
+
+    private func run(_ actions: [DoorbellMachine.Action], _ events: Events?) {
+        for action in actions {
+            switch action {
+            case .publish(let message, let other):
+                guard let text = message.text else { continue }
+                let limit =
+                    switch message {
+                    case .bell: Defaults.Routing.bellsInFlight
+                    // Anybody can ask for any number of these.
+                    case .answer: Defaults.Routing.answersInFlight
+                    }
+                store.publish(text, on: ClusterKeys.bell(other), limit: limit)
+            case .look(let bell): events?.look(bell)
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TransferBroker
+import WSProtocol
+
+/// The rules of doorbells: each is rung until it is answered, three times in all, and looked after once however often
+/// it is heard.
+struct DoorbellMachine: Sendable {
+    /// What has to be done.
+    enum Action: Hashable, Sendable {
+        case publish(BellMessage, to: NodeID)
+        /// Somebody rang: look again.
+        case look(Bell)
+    }
+
+    /// Amounts and times.
+    struct Limits: Hashable, Sendable {
+        /// How long an answer may take.
+        var patience = Defaults.Routing.bellPatience
+        /// How often a bell is rung in all.
+        var rings = Defaults.Routing.rings
+        /// Bells that wait for an answer.
+        var unanswered = Defaults.Routing.unansweredBells
+        /// Bells that are known to have been heard.
+        var remembered = Defaults.Routing.rememberedBells
+    }
+
+    private struct Target: Hashable, Sendable {
+        var node: NodeID
+        var bell: Bell
+    }
+
+    private struct Unanswered: Sendable {
+        var target: Target
+        var rings: Int
+        /// The bell was rung for another reason since: whoever answers may have looked before that.
+        var isRepeated: Bool
+    }
+
+    private struct Heard: Hashable, Sendable {
+        var from: NodeID
+        var id: RequestID
+    }
+
+    private let node: NodeID
+    /// In front of each id, so that no two starts of a node use the same ones.
+    private let prefix: String
+    private let limits: Limits
+    private var count: UInt64 = 0
+    private var unanswered: [RequestID: Unanswered] = [:]
+    private var targets: [Target: RequestID] = [:]
+    /// In the order of their deadlines, since all wait equally long; answered ones too.
+    private var deadlines = CircularBuffer<(id: RequestID, rings: Int, deadline: NIODeadline)>()
+    private var heard = OrderedQueue<Heard>()
+
+    /// Bells nobody answered, and bells that were not rung because too many were unanswered.
+    private(set) var lost = 0
+
+    init(node: NodeID, incarnation: Incarnation, limits: Limits = Limits()) {
+        self.node = node
+        self.prefix = incarnation.rawValue
+        self.limits = limits
+    }
+
+    /// Bells that wait for an answer.
+    var waiting: Int { unanswered.count }
+
+    /// Rings `bell` at `other`.
+    mutating func ring(_ bell: Bell, at other: NodeID, now: NIODeadline) -> [Action] {
+        let target = Target(node: other, bell: bell)
+        if let id = targets[target] {
+            unanswered[id]?.isRepeated = true
+            return []
+        }
+        count &+= 1
+        guard unanswered.count < limits.unanswered, let id = RequestID(rawValue: "\(prefix)-\(count)") else {
+            lost &+= 1
+            return []
+        }
+        targets[target] = id
+        unanswered[id] = Unanswered(target: target, rings: 0, isRepeated: false)
+        return publish(id, now: now)
+    }
+
+    private mutating func publish(_ id: RequestID, now: NIODeadline) -> [Action] {
+        guard var entry = unanswered[id] else { return [] }
+        entry.rings += 1
+        unanswered[id] = entry
+        deadlines.append((id, entry.rings, now + limits.patience))
+        return [.publish(.bell(id: id, from: node, entry.target.bell), to: entry.target.node)]
+    }
+
+    /// A message came on this node's channel.
+    mutating func heard(_ message: BellMessage, now: NIODeadline) -> [Action] {
+        switch message {
+        case .answer(let id, let from):
+            guard let entry = unanswered[id], entry.target.node == from else { return [] }
+            forget(id, entry)
+            return entry.isRepeated ? ring(entry.target.bell, at: from, now: now) : []
+        case .bell(let id, let from, let bell):
+            let answer = Action.publish(.answer(id: id, from: node), to: from)
+            let known = heard.count
+            _ = heard.append(Heard(from: from, id: id))
+            guard heard.count > known else { return [answer] }
+            if heard.count > limits.remembered { _ = heard.popFirst() }
+            return [.look(bell), answer]
+        }
+    }
+
+    /// Rings again what is overdue, and gives up what has been rung often enough.
+    mutating func tick(now: NIODeadline) -> [Action] {
+        var actions: [Action] = []
+        while let first = deadlines.first, first.deadline <= now {
+            deadlines.removeFirst()
+            guard let entry = unanswered[first.id], entry.rings == first.rings else { continue }
+            if entry.rings < limits.rings {
+                actions += publish(first.id, now: now)
+            } else {
+                lost &+= 1
+                forget(first.id, entry)
+            }
+        }
+        return actions
+    }
+
+    private mutating func forget(_ id: RequestID, _ entry: Unanswered) {
+        unanswered[id] = nil
+        targets[entry.target] = nil
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import StreamRelay
+
+/// What a request to the node listener asks for: one of the two resources of `docs/cluster-protocol.md`.
+enum LinkRoute: Hashable, Sendable {
+    case link(WebSocketHandshake)
+    case stream
+
+    static let linkPath = "/link"
+    static let streamPath = "/stream"
+    /// The version of what is spoken on links.
+    static let subprotocol = "relay-node.v1"
+
+    /// Finds the route of `head`, or says why there is none.
+    init(_ head: RequestHead) throws(HTTPRefusal) {
+        switch (head.method, head.path) {
+        case ("GET", Self.linkPath):
+            guard head.framing == .none else { throw .malformed("this request must not have a body") }
+            self = .link(try WebSocketHandshake(head, subprotocol: Self.subprotocol))
+        case ("PUT", Self.streamPath):
+            guard head.framing != .none else {
+                throw HTTPRefusal(
+                    status: .lengthRequired, code: "length_required",
+                    message: "a stream needs a Content-Length or Transfer-Encoding: chunked")
+            }
+            self = .stream
+        default:
+            throw HTTPRefusal(status: .notFound, code: "not_found", message: "there is nothing here for a node")
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CloseOnExec
+import Glibc
+import NIOCore
+import NIOPosix
+import ServerSystem
+import TLSTransport
+import TransferBroker
+import WSProtocol
+
+/// Makes connections to other nodes, and hands out only those whose certificate names the node that was wanted.
+struct NodeDialer: Sendable {
+    private let tls: TLSContext
+    private let timeout: TimeAmount
+
+    /// - Parameter timeout: from the first packet to the end of the handshake.
+    init(_ identity: NodeIdentity, timeout: TimeAmount = Defaults.Link.dial) {
+        tls = identity.client
+        self.timeout = timeout
+    }
+
+    /// Dials `node`. TLS sessions with it are resumed when it allows that.
+    ///
+    /// - Parameter initializer: adds the handlers of a connection that is proven, on its event loop, before anything is
+    ///   read.
+    /// - Returns: the channel, after the initializer; fails with `NodeDialError` or with what the initializer throws.
+    func connect(
+        to node: NodeID, at address: NodeAddress, on loop: any EventLoop,
+        initializer: @escaping @Sendable (any Channel) throws -> Void
+    ) -> EventLoopFuture<any Channel> {
+        let proven = loop.makePromise(of: (any Channel).self)
+        let deadline = loop.scheduleTask(in: timeout) {
+            proven.fail(NodeDialError.unreachable("there was no connection in time"))
+        }
+        var bootstrap = ClientBootstrap(group: loop)
+            .connectTimeout(timeout)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+        for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
+        bootstrap
+            .channelInitializer { [tls, timeout] channel in
+                CloseOnExec.mark(channel)
+                return channel.eventLoop.makeCompletedFuture {
+                    let handler = TLSHandler(
+                        client: tls, serverName: .dns(node.rawValue), port: address.port, handshakeTimeout: timeout)
+                    try channel.pipeline.syncOperations.addHandlers([
+                        handler, NodeProof(of: node, proven, initializer),
+                    ])
+                }
+            }
+            .connect(host: address.host, port: address.port)
+            .whenComplete { result in
+                switch result {
+                case .success(let channel):
+                    // Whoever waited may have given up in the meantime.
+                    proven.futureResult.whenFailure { _ in channel.close(promise: nil) }
+                case .failure(let error): proven.fail(Self.reading(error))
+                }
+            }
+        proven.futureResult.whenComplete { _ in deadline.cancel() }
+        return proven.futureResult
+    }
+
+    private static func reading(_ error: any Error) -> NodeDialError {
+        if let failure = error as? NIOConnectionError, !failure.connectionErrors.isEmpty {
+            let isRefused = failure.connectionErrors.allSatisfy { isRefusal($0.error) }
+            return isRefused ? .refused : .unreachable("\(failure.connectionErrors.map { "\($0.error)" })")
+        }
+        return isRefusal(error) ? .refused : .unreachable("\(error)")
+    }
+
+    private static func isRefusal(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == ECONNREFUSED }
+}
+
+/// Waits for the end of the handshake, looks who is there, and makes way.
+private final class NodeProof: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let node: NodeID
+    private let proven: EventLoopPromise<any Channel>
+    private let initializer: @Sendable (any Channel) throws -> Void
+
+    init(
+        of node: NodeID, _ proven: EventLoopPromise<any Channel>,
+        _ initializer: @escaping @Sendable (any Channel) throws -> Void
+    ) {
+        self.node = node
+        self.proven = proven
+        self.initializer = initializer
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .handshakeCompleted(let summary)? = event as? TLSEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        // TLS compares names without regard to case, and node ids are told apart by it.
+        guard summary.peerNames.contains(node.rawValue) else {
+            proven.fail(NodeDialError.untrusted("\(TLSError(.nameMismatch, subject: node.rawValue))"))
+            return context.close(promise: nil)
+        }
+        do {
+            try initializer(context.channel)
+            context.pipeline.syncOperations.removeHandler(self, promise: nil)
+            proven.succeed(context.channel)
+        } catch {
+            proven.fail(error)
+            context.close(promise: nil)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        let failure = error as? TLSError
+        if failure?.code == .unknownAuthority {
+            proven.fail(NodeDialError.otherAuthority("\(error)"))
+        } else {
+            proven.fail(failure?.isAboutTrust == true ? NodeDialError.untrusted("\(error)") : .unreachable("\(error)"))
+        }
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        proven.fail(NodeDialError.unreachable("the other side closed the connection during the TLS handshake"))
+        context.fireChannelInactive()
+    }
+}
+
+extension TLSError {
+    /// Whether a certificate, and not the network, is what is wrong.
+    var isAboutTrust: Bool {
+        [
+            .certificateExpired, .certificateNotYetValid, .unknownAuthority, .nameMismatch, .certificateMissing,
+            .certificateRejected, .refusedByPeer,
+        ].contains(code)
+    }
+}

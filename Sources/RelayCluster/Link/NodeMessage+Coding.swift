@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TransferBroker
+import WSProtocol
+
+/// A message is an object with one key, which says what it is: `{"left":{"session":7,"transfer":"…"}}`.
+extension NodeMessage: Codable {
+    package init(from decoder: any Decoder) throws {
+        let reader = try ObjectReader(decoder, keys: Set(Kind.allCases.map(\.rawValue)))
+        guard reader.keys.count == 1, let kind = reader.keys.first.flatMap(Kind.init(rawValue:)) else {
+            throw reader.problem("not exactly one message")
+        }
+        let fields = try reader.object(kind.rawValue, keys: kind.fields)
+        self = try Self.read(kind, fields)
+    }
+
+    private static func read(_ kind: Kind, _ fields: ObjectReader) throws -> NodeMessage {
+        switch kind {
+        case .ring:
+            let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
+            let user = User(
+                name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
+            return .ring(
+                session: try fields.get("session"), transfer: try fields.get("transfer"), from: user,
+                to: try fields.get("to"), payload: try fields.get("payload"))
+        case .start:
+            return .start(
+                session: try fields.get("session"), request: try fields.get("request"),
+                transfer: try fields.get("transfer"), token: try fields.get("token"), expires: try fields.get("expires")
+            )
+        case .ok:
+            return .ok(session: try fields.get("session"), request: try fields.get("request"))
+        case .refuse:
+            return .refuse(
+                session: try fields.get("session"), request: try fields.get("request"), code: try fields.get("code"))
+        case .failed:
+            return .failed(
+                session: try fields.get("session"), transfer: try fields.get("transfer"), code: try fields.get("code"),
+                by: try fields.get("by"))
+        case .release:
+            return .release(session: try fields.get("session"), transfer: try fields.get("transfer"))
+        case .request:
+            guard let request = ForwardedRequest(try fields.get("request", as: ClientMessage.self)) else {
+                throw fields.problem("a request that is not passed on")
+            }
+            return .request(session: try fields.get("session"), request)
+        case .left:
+            return .left(
+                session: try fields.get("session"), transfer: try fields.get("transfer"),
+                isStopping: try fields.find("stopping") ?? false)
+        case .claim:
+            let digest: DigestField = try fields.get("digest")
+            return .claim(id: try fields.get("id"), digest: TokenDigest(digest), role: try fields.get("role"))
+        case .claimed:
+            return .claimed(
+                id: try fields.get("id"), transfer: try fields.find("transfer"), download: try fields.find("download"))
+        case .stream:
+            let (event, url): (StreamEvent, PublicURL?) = (try StreamEvent(fields), try fields.find("url"))
+            guard url == nil || event == .downloadParked else { throw fields.problem("an address that nobody needs") }
+            return .stream(transfer: try fields.get("transfer"), event, url: url)
+        case .abort:
+            let code: FailureCode? = try fields.find("code")
+            return .abort(transfer: try fields.get("transfer"), code.map { .failed($0) } ?? .delivered)
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var outer = encoder.container(keyedBy: ObjectKey.self)
+        var fields = outer.nestedContainer(keyedBy: ObjectKey.self, forKey: ObjectKey(stringValue: kind.rawValue))
+        func put(_ key: String, _ value: some Encodable) throws {
+            try fields.encode(value, forKey: ObjectKey(stringValue: key))
+        }
+        switch self {
+        case .ring(let session, _, _, _, _), .start(let session, _, _, _, _), .ok(let session, _),
+            .refuse(let session, _, _), .failed(let session, _, _, _), .release(let session, _),
+            .request(let session, _), .left(let session, _, _):
+            try put("session", session)
+        case .claim(let id, _, _), .claimed(let id, _, _): try put("id", id)
+        case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
+        }
+        switch self {
+        case .ring(_, let transfer, let from, let to, let payload):
+            try put("transfer", transfer)
+            try put("from", from)
+            try put("to", to)
+            try put("payload", payload)
+        case .start(_, let request, let transfer, let token, let expires):
+            try put("request", request)
+            try put("transfer", transfer)
+            try put("token", token)
+            try put("expires", expires)
+        case .ok(_, let request): try put("request", request)
+        case .refuse(_, let request, let code):
+            try put("request", request)
+            try put("code", code)
+        case .failed(_, let transfer, let code, let by):
+            try put("transfer", transfer)
+            try put("code", code)
+            try put("by", by)
+        case .release(_, let transfer): try put("transfer", transfer)
+        case .left(_, let transfer, let isStopping):
+            try put("transfer", transfer)
+            if isStopping { try put("stopping", true) }
+        case .request(_, let request): try put("request", request.message)
+        case .claim(_, let digest, let role):
+            try put("digest", try DigestField(digest))
+            try put("role", role)
+        case .claimed(_, let transfer, let download):
+            if let transfer { try put("transfer", transfer) }
+            if let download { try put("download", download) }
+        case .stream(_, let event, let url):
+            for (key, value) in event.fields { try put(key, value) }
+            if let url { try put("url", url) }
+        case .abort(_, .failed(let code)): try put("code", code)
+        case .abort(_, .delivered): break
+        }
+    }
+}
+
+extension NodeMessage.Kind {
+    /// The keys that a message's object may hold.
+    fileprivate var fields: Set<String> {
+        switch self {
+        case .ring: ["session", "transfer", "from", "to", "payload"]
+        case .start: ["session", "request", "transfer", "token", "expires"]
+        case .ok: ["session", "request"]
+        case .refuse: ["session", "request", "code"]
+        case .failed: ["session", "transfer", "code", "by"]
+        case .release: ["session", "transfer"]
+        case .left: ["session", "transfer", "stopping"]
+        case .request: ["session", "request"]
+        case .claim: ["id", "digest", "role"]
+        case .claimed: ["id", "transfer", "download"]
+        case .stream: ["transfer", "event", "bytes", "code", "url"]
+        case .abort: ["transfer", "code"]
+        }
+    }
+}
+
+/// A token's digest as a field: base64url.
+private typealias DigestField = FixedBytes<DigestKind>
+
+/// The length of a SHA-256.
+private enum DigestKind: FixedBytesKind { static var length: Int { 32 } }
+
+extension DigestField {
+    fileprivate init(_ digest: TokenDigest) throws {
+        guard let field = Self(bytes: digest.bytes) else {
+            throw EncodingError.invalidValue(
+                digest.bytes.count, .init(codingPath: [], debugDescription: "a digest of another length"))
+        }
+        self = field
+    }
+}
+
+extension TokenDigest {
+    fileprivate init(_ field: DigestField) { self.init(bytes: field.bytes) }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+package import NIOCore
+package import RelayNode
+package import ServerSystem
+import StreamRelay
+import Synchronization
+package import TransferBroker
+package import WSProtocol
+
+/// One node among others: brings the exchange, the links, the byte path and what Redis knows together. For any thread.
+package final class ClusterNode: Sendable {
+    package let identity: NodeIdentity
+    package let links: NodeLinks
+    package let publicURL: PublicURL?
+    package let routing: ClusterRouting
+    let dialer: NodeDialer
+    private let admission: Admission
+    /// What goes on here. Set from the start to the stop; it holds this node as well.
+    private let exchange = Mutex<ExchangeService?>(nil)
+
+    /// - Parameters:
+    ///   - publicURL: this node's own address for clients, from its configuration.
+    ///   - admission: counts the streams to other nodes.
+    package init(
+        identity: NodeIdentity, publicURL: PublicURL?, routing: ClusterRouting, admission: Admission,
+        group: any EventLoopGroup, logger: Logger
+    ) {
+        self.admission = admission
+        self.identity = identity
+        self.publicURL = publicURL
+        self.routing = routing
+        dialer = NodeDialer(identity)
+        links = NodeLinks(identity: identity, addresses: routing, group: group, logger: logger)
+    }
+
+    /// Takes this node's place in the cluster.
+    ///
+    /// - Parameters:
+    ///   - address: where other nodes dial this one; bound already.
+    ///   - ownsAddress: whether nobody else can be dialled there.
+    ///   - exchange: hears what the others say from now on.
+    /// - Throws: ``OperatorError`` in words when the cluster does not want this node.
+    package func start(
+        at address: ListenAddress, ownsAddress: Bool, _ exchange: ExchangeService
+    ) async throws(OperatorError) {
+        self.exchange.withLock { $0 = exchange }
+        links.start(self)
+        try await routing.start(at: address, ownsAddress: ownsAddress, self)
+    }
+
+    /// Leaves the cluster.
+    package func stop() async {
+        await routing.stop()
+        try? await links.stop()
+        exchange.withLock { $0 = nil }
+    }
+
+    /// Figures for `status` and the metrics.
+    package var status: ClusterStatus {
+        let (routing, links) = (routing.status, links.status)
+        return ClusterStatus(
+            node: identity.id.rawValue, redis: routing.isConnected, joined: routing.isJoined,
+            hasJoined: routing.hasJoined, nodes: routing.nodes, links: max(links.outbound, links.inbound),
+            lost: links.lost, refused: links.refusedCertificates,
+            listening: routing.doorbell.isListening, bellsLost: routing.doorbell.lost,
+            ignored: routing.ignored + routing.doorbell.ignored
+        )
+    }
+
+    private func withExchange(_ body: (ExchangeService) -> Void) {
+        if let exchange = exchange.withLock({ $0 }) { body(exchange) }
+    }
+}
+
+extension ClusterNode: Cluster {
+    package func send(_ message: NodeMessage, to node: NodeID) { links.send(message, to: node) }
+
+    package func announce(_ announcement: ExchangeAnnouncement) {
+        switch announcement {
+        case .receiving(let name, let sessions): routing.setReceiving(name, sessions: sessions)
+        case .waiting(let name, let isWaiting): routing.setWaiting(name, isWaiting)
+        case .home(let transfer, true): routing.addHome(transfer)
+        case .home(let transfer, false): routing.removeHome(transfer)
+        case .void(let digest): routing.withdraw(digest)
+        }
+    }
+
+    package func receivers(of name: PeerName) async -> RemoteReceivers {
+        guard let sessions = try? await routing.receivers(of: name).get() else { return .unknown }
+        return .known(sessions)
+    }
+
+    package func newToken() async -> Token {
+        let token = Token.random()
+        // With Redis away the token is good all the same: on this node.
+        try? await routing.publish(TokenDigest(token), lifetime: Defaults.Exchange.tokenLifetime).get()
+        return token
+    }
+
+    package func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? {
+        do {
+            return try await routing.home(of: digest).get()
+        } catch {
+            throw error as? ClusterUnavailable ?? .noAnswer
+        }
+    }
+}
+
+extension ClusterNode: NodeLinkDelegate {
+    package func received(_ message: NodeMessage, from node: NodeID, incarnation: Incarnation) {
+        withExchange { $0.received(message, from: node) }
+    }
+
+    package func lost(_ node: NodeID) { withExchange { $0.lost(node) } }
+}
+
+extension ClusterNode: ClusterRoutingDelegate {
+    package func receiversAppeared(_ name: PeerName, _ sessions: [SessionID]) {
+        withExchange { $0.handle(.receiversAppeared(name, sessions)) }
+    }
+
+    package func nodeGone(_ node: NodeID, incarnation: Incarnation) {
+        links.presenceGone(node, incarnation: incarnation)
+    }
+
+    package func userChanged(_ name: PeerName, _ user: User?) {
+        withExchange { exchange in
+            if let user { exchange.nameOwned(name, by: user.key) } else { exchange.nameRemoved(name) }
+        }
+    }
+
+    package var names: [PeerName] { exchange.withLock { $0 }?.names ?? [] }
+}
+
+extension ClusterNode: NodeConnector {
+    package func connect(
+        to node: NodeID, on loop: any EventLoop, initialize: @escaping @Sendable (any Channel) throws -> Void
+    ) -> EventLoopFuture<any Channel> {
+        let (routing, dialer, admission) = (routing, dialer, admission)
+        return loop.makeFutureWithTask { await routing.address(of: node) }.flatMap { address in
+            guard let address else { return loop.makeFailedFuture(ClusterUnavailable.noAnswer) }
+            return dialer.connect(to: node, at: address, on: loop) { channel in
+                admission.count(channel)
+                try initialize(channel)
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+package import NIOCore
+package import RedisTransport
+package import RelayNode
+package import TLSTransport
+package import TransferBroker
+package import WSProtocol
+
+/// What a node has of its cluster by way of Redis. Nothing is connected before ``ClusterRouting/start(at:_:)``.
+package struct ClusterParts: Sendable {
+    package let node: NodeID
+    package let incarnation: Incarnation
+    package let users: RedisUserDirectory
+    package let routing: ClusterRouting
+
+    /// - Parameters:
+    ///   - secret: what ticket keys are sealed with; nil when each node makes its own.
+    ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written there.
+    ///   - imported: called once all of them are there.
+    ///   - tickets: the keys that the node's TLS contexts use.
+    ///   - loop: where the connections to Redis live.
+    package init(
+        node: NodeID, redis: RedisSettings, secret: ClusterSecret?, registration: ServerMessage.Registration,
+        local: UserRegistry = UserRegistry(), imported: @escaping @Sendable () -> Void = {}, tickets: TicketKeys,
+        times: RoutingTimes = RoutingTimes(), loop: any EventLoop, logger: Logger
+    ) {
+        self.node = node
+        incarnation = Incarnation.random()
+        let store = ClusterStore(settings: redis, eventLoop: loop, logger: logger)
+        let epoch = ClusterEpoch(settling: times.renewal + Defaults.Routing.writingAgain)
+        let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
+        users = RedisUserDirectory(
+            store: store, epoch: epoch, mode: registration, local: Array(local.users.values),
+            imported: imported, changed: { doorbell.ringAll(.user($0)) }
+        )
+        let shared = secret.map {
+            SharedTickets(store: store, secret: $0, keys: tickets, logger: logger)
+        }
+        routing = ClusterRouting(
+            place: ClusterRouting.Place(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
+            epoch: epoch, users: users, tickets: shared, times: times, logger: logger
+        )
+    }
+}

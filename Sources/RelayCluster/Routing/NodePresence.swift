@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+package import ServerSystem
+import TransferBroker
+package import WSProtocol
+
+/// What a live node says about itself in Redis: the value of `relay:node:`*id*.
+package struct NodePresence: Hashable, Sendable {
+    /// Which start of the node this is.
+    package var incarnation: Incarnation
+    /// Where other nodes dial it.
+    package var address: ListenAddress
+    /// Its program's version, for people.
+    package var version: Label
+    /// The last epoch in which it had written everything it has; nil as long as it has not been in any before.
+    var epoch: Epoch?
+
+    private struct Form: Codable {
+        var incarnation: Incarnation
+        var address: String
+        var version: Label
+        var epoch: Epoch?
+    }
+
+    init(incarnation: Incarnation, address: ListenAddress, version: Label, epoch: Epoch? = nil) {
+        self.incarnation = incarnation
+        self.address = address
+        self.version = version
+        self.epoch = epoch
+    }
+
+    /// Reads what stands in Redis; nil when it is not a presence: anybody may have written it.
+    init?(_ text: String) {
+        guard text.utf8.count <= Defaults.Routing.presenceLength,
+            let form = StrictJSON.decode(Form.self, from: text.utf8),
+            let address = ListenAddress(form.address), address.port != 0
+        else { return nil }
+        self.init(incarnation: form.incarnation, address: address, version: form.version, epoch: form.epoch)
+    }
+
+    /// The JSON text; equal presences have equal texts. Nil never happens: all fields are texts.
+    package var text: String? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let form = Form(incarnation: incarnation, address: address.description, version: version, epoch: epoch)
+        return (try? encoder.encode(form)).map { String(decoding: $0, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TransferBroker
+import WSProtocol
+
+/// The values of routes as they stand in Redis. What comes from there is checked: anybody may have written it.
+package enum RouteValue {
+    /// Sessions that want to be rung, and the incarnation they belong to.
+    package struct Receiving: Hashable, Sendable {
+        package var incarnation: Incarnation
+        package var sessions: [UInt64]
+
+        /// `inc n,n,…`, the lowest number first.
+        package var text: String {
+            incarnation.rawValue + " " + sessions.sorted().map(String.init).joined(separator: ",")
+        }
+
+        init(incarnation: Incarnation, sessions: [UInt64]) {
+            self.incarnation = incarnation
+            self.sessions = sessions
+        }
+
+        /// Nil unless `text` names an incarnation and 1 to ``Holding/sessions`` of a user different numbers.
+        init?(_ text: String) {
+            let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+            guard parts.count == 2, let incarnation = Incarnation(rawValue: String(parts[0])) else { return nil }
+            let numbers = parts[1].split(separator: ",", omittingEmptySubsequences: false)
+            guard numbers.count <= Defaults.Exchange.user.sessions else { return nil }
+            var sessions: [UInt64] = []
+            for text in numbers {
+                guard let number = UInt64(text), String(number) == text, !sessions.contains(number) else { return nil }
+                sessions.append(number)
+            }
+            self.init(incarnation: incarnation, sessions: sessions)
+        }
+    }
+
+    /// A token's home.
+    package struct Home: Hashable, Sendable {
+        package var node: NodeID
+        package var incarnation: Incarnation
+
+        /// `node inc`.
+        package var text: String { "\(node.rawValue) \(incarnation.rawValue)" }
+
+        init(node: NodeID, incarnation: Incarnation) {
+            self.node = node
+            self.incarnation = incarnation
+        }
+
+        /// Nil unless `text` is of that form.
+        init?(_ text: String) {
+            let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+            guard parts.count == 2, let node = NodeID(rawValue: String(parts[0])),
+                let incarnation = Incarnation(rawValue: String(parts[1]))
+            else { return nil }
+            self.init(node: node, incarnation: incarnation)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Synchronization
+import TransferBroker
+package import WSProtocol
+
+/// 16 random bytes that name one life of Redis' contents.
+package enum EpochKind: FixedBytesKind { package static var length: Int { 16 } }
+
+package typealias Epoch = FixedBytes<EpochKind>
+
+/// Which life of Redis' contents this node has seen last: for any thread.
+///
+/// Right after a change an absent key says nothing, because nodes are still writing theirs again.
+final class ClusterEpoch: Sendable {
+    private struct State {
+        var known: Epoch?
+        /// When `known` took another one's place.
+        var changed: NIODeadline?
+    }
+
+    private let state = Mutex(State())
+    private let settling: TimeAmount
+
+    /// - Parameter settling: how long nodes may take to write everything again.
+    init(settling: TimeAmount = Defaults.Routing.settling) { self.settling = settling }
+
+    /// The one this node knows; nil before it has reached Redis.
+    var known: Epoch? { state.withLock { $0.known } }
+
+    /// The node has joined `epoch`.
+    /// - Parameter isShared: whether other nodes have to write theirs in it although this one has just come.
+    func joined(_ epoch: Epoch, isShared: Bool = false, now: NIODeadline) {
+        state.withLock { state in
+            guard state.known != epoch else { return }
+            if state.known != nil || isShared { state.changed = now }
+            state.known = epoch
+        }
+    }
+
+    /// All other nodes have written theirs.
+    func othersCame() { state.withLock { $0.changed = nil } }
+
+    /// Whether the absence of a key, read together with `epoch`, means that it does not exist.
+    ///
+    /// A node that knows no epoch yet has nothing to compare with and believes what it reads.
+    func isSettled(_ epoch: Epoch?, now: NIODeadline) -> Bool {
+        state.withLock { state in
+            guard let known = state.known else { return true }
+            guard known == epoch else { return false }
+            return state.changed.map { now >= $0 + settling } ?? true
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import TransferBroker
+import WSProtocol
+
+/// The names of everything in Redis. Whatever varies in a name is of a validated type, so nobody can make one up that
+/// means something else.
+enum ClusterKeys {
+    /// Set once by whoever finds none: another value, or none, means that Redis was emptied or put back.
+    static let epoch = "relay:epoch"
+    /// The ids of nodes that may be alive.
+    static let nodes = "relay:nodes"
+    /// All names, for listing.
+    static let users = "relay:users"
+    /// The digests of invitations, by expiry.
+    static let invitations = "relay:invitations"
+    /// Session ticket keys, sealed.
+    static let tickets = "relay:tickets"
+
+    /// In front of a node's id. Scripts that look at all nodes put these together themselves.
+    static let nodePrefix = "relay:node:"
+    static let userPrefix = "relay:user:"
+    static let receivingPrefix = "relay:receiving:"
+    static let waitingPrefix = "relay:waiting:"
+    static let bellPrefix = "relay:bell:"
+
+    /// A node's presence.
+    static func node(_ node: NodeID) -> String { nodePrefix + node.rawValue }
+
+    /// The sessions of `name` on `node` that want to be rung.
+    static func receiving(_ name: PeerName, on node: NodeID) -> String {
+        "\(receivingPrefix)\(name.rawValue):\(node.rawValue)"
+    }
+
+    /// That `node` has offers to `name`.
+    static func waiting(_ name: PeerName, on node: NodeID) -> String {
+        "\(waitingPrefix)\(name.rawValue):\(node.rawValue)"
+    }
+
+    /// That `node` is a transfer's home.
+    static func transfer(_ transfer: TransferID, on node: NodeID) -> String {
+        "relay:transfer:\(transfer.rawValue):\(node.rawValue)"
+    }
+
+    /// Whom to ask about a token.
+    static func token(_ digest: TokenDigest) -> String { "relay:token:\(Base64URL.encode(digest.bytes))" }
+
+    /// Who owns a name.
+    static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
+
+    /// That `name` was removed: those who still know its owner must not write him again.
+    static func removed(_ name: PeerName) -> String { "relay:removed:\(name.rawValue)" }
+
+    /// An invitation.
+    static func invitation(_ digest: InvitationDigest) -> String { "relay:invitation:\(digest.rawValue)" }
+
+    /// The channel on which a node is told to look again.
+    static func bell(_ node: NodeID) -> String { bellPrefix + node.rawValue }
+}

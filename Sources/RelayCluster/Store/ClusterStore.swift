@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import RedisTransport
+import RelayNode
+import ServerSystem
+import Synchronization
+import TransferBroker
+
+/// The cluster's Redis, as routing, users and tickets use it. For any thread.
+final class ClusterStore: Sendable {
+    /// What is called with each change of the connection, on the event loop.
+    typealias Observer = @Sendable (_ isConnected: Bool) -> Void
+
+    let settings: RedisSettings
+    let client: RedisClient
+    private let observers: Observers
+    private let logger: Logger
+    /// Messages on their way.
+    private let publishing = Mutex(0)
+    /// When a refusal of Redis was last logged.
+    private let complained = Mutex<NIODeadline?>(nil)
+    /// When Redis last did not do what a script wanted.
+    private let refused = Mutex<NIODeadline?>(nil)
+
+    private final class Observers: Sendable {
+        let list = Mutex<[Observer]>([])
+        let isConnected = Mutex(false)
+
+        func changed(_ isConnected: Bool) {
+            self.isConnected.withLock { $0 = isConnected }
+            for observer in list.withLock({ $0 }) { observer(isConnected) }
+        }
+    }
+
+    /// - Parameter eventLoop: where the connection, its observers and the replies are.
+    init(settings: RedisSettings, eventLoop: any EventLoop, logger: Logger) {
+        let observers = Observers()
+        self.observers = observers
+        self.settings = settings
+        self.logger = logger
+        client = RedisClient(settings: settings, eventLoop: eventLoop, log: logger) { state in
+            switch state {
+            case .connected: observers.changed(true)
+            case .disconnected: observers.changed(false)
+            }
+        }
+    }
+
+    var eventLoop: any EventLoop { client.eventLoop }
+
+    /// Whether there is a connection now.
+    var isConnected: Bool { observers.isConnected.withLock { $0 } }
+
+    /// Adds an observer; it is not told what is the case already.
+    func observe(_ observer: @escaping Observer) { observers.list.withLock { $0.append(observer) } }
+
+    /// Runs a script, within 2 s.
+    /// - Returns: the reply; fails with ``ClusterUnavailable`` when Redis does not say.
+    func run(_ script: RedisScript, keys: [String], arguments: [String] = []) -> EventLoopFuture<RESPValue> {
+        client.run(
+            script, keys: keys.map { ByteBuffer(string: $0) }, arguments: arguments.map { ByteBuffer(string: $0) },
+            timeout: Defaults.Routing.deadline
+        ).flatMapErrorThrowing { error in
+            let failure = self.failure(error)
+            // What a user of Redis may not do stays so, and says nothing about what others have written.
+            if (error as? RedisError)?.code == .replied, failure.cause == nil {
+                self.refused.withLock { $0 = .now() }
+            }
+            throw failure
+        }
+    }
+
+    /// Whether Redis has refused something so short a time ago that other nodes may not have written yet what it did not
+    /// take from them: what is not there says nothing then.
+    func hasRefusedLately(now: NIODeadline) -> Bool {
+        refused.withLock { $0.map { now < $0 + Defaults.Routing.settling } ?? false }
+    }
+
+    /// Publishes `text` on `channel`; whether anybody heard it is not known. Nothing happens while `limit` messages are
+    /// on their way: they must not take the room of the commands that matter.
+    func publish(_ text: String, on channel: String, limit: Int) {
+        let isSent = publishing.withLock { count in
+            guard count < limit else { return false }
+            count += 1
+            return true
+        }
+        guard isSent else { return }
+        client.send(RedisCommand("PUBLISH", channel, text)).whenComplete { result in
+            self.publishing.withLock { $0 -= 1 }
+            if case .failure(let error) = result { _ = self.failure(error) }
+        }
+    }
+
+    private func failure(_ error: any Error) -> ClusterUnavailable {
+        guard let error = error as? RedisError, error.code == .replied else {
+            return ClusterUnavailable(reason: "\(error)")
+        }
+        complain(error)
+        let cause: ClusterUnavailable.Cause? =
+            if error.isForbidden { .forbidden } else if error.isReply("WRONGTYPE") { .wrongType } else { nil }
+        return ClusterUnavailable(reason: "\(error)", cause: cause)
+    }
+
+    /// The connection stands, and yet Redis does not do what it is asked: nobody else would say so.
+    private func complain(_ error: RedisError) {
+        let now = NIODeadline.now()
+        let isDue = complained.withLock { last in
+            if let last, now < last + Defaults.Routing.complaint { return false }
+            last = now
+            return true
+        }
+        guard isDue else { return }
+        logger.error("redis refuses what this node asks of it", metadata: [LogKeys.error: "\(error)"])
+    }
+}
+
+extension TimeAmount {
+    /// In whole milliseconds, as Redis wants a life.
+    package var milliseconds: String { String(nanoseconds / 1_000_000) }
+}

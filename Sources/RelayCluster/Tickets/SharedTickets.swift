@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+package import NIOCore
+import RedisTransport
+import RelayNode
+import ServerSystem
+import Synchronization
+import TLSTransport
+import TransferBroker
+import WSProtocol
+
+/// Keeps this node's session ticket keys the same as those of its cluster.
+package final class SharedTickets: Sendable {
+    private struct State {
+        /// The cluster's newest keys, which older ones never take the place of.
+        var current: TicketKeyring?
+        /// Whether this node uses them, and when Redis last said that they are the cluster's.
+        var isShared = false
+        var confirmed = NIODeadline.uptimeNanoseconds(0)
+        var hasComplained = false
+    }
+
+    private let store: ClusterStore
+    private let sealed: SealedTickets
+    private let keys: TicketKeys
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    /// - Parameter keys: what the TLS contexts of this node use; keys of their own until the cluster's are known.
+    init(store: ClusterStore, secret: ClusterSecret, keys: TicketKeys, logger: Logger) {
+        self.store = store
+        sealed = SealedTickets(secret)
+        self.keys = keys
+        self.logger = logger
+    }
+
+    /// Takes over what stands in Redis, and makes new keys when it is time. Keys that Redis has not confirmed for so long
+    /// that it would have been time are given up for own ones: somebody has to rotate them.
+    /// - Parameter ring: tells the other nodes that there are new ones.
+    package func look(now: NIODeadline = .now(), ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
+        lookNow(now, ring: ring).always { _ in self.expire(now) }
+    }
+
+    private func lookNow(_ time: NIODeadline, ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
+        store.run(TicketScripts.read, keys: [ClusterKeys.tickets]).flatMap { reply in
+            guard let read = TicketReply(reply) else {
+                return self.store.eventLoop.makeFailedFuture(ClusterUnavailable.nonsense)
+            }
+            let stored: TicketDecision.Stored =
+                if read.text.isEmpty { .nothing } else {
+                    self.sealed.open(read.text).map { .keyring($0) } ?? .unreadable
+                }
+            let current = self.state.withLock { $0.current }
+            switch TicketDecision(stored, current: current, now: read.now) {
+            case .use(let keyring): self.use(keyring, time)
+            case .keepOwn: self.complain()
+            case .write(let keyring): return self.write(keyring, over: read.text, time, ring: ring)
+            }
+            return self.store.eventLoop.makeSucceededVoidFuture()
+        }
+    }
+
+    private func write(
+        _ keyring: TicketKeyring, over text: String, _ time: NIODeadline, ring: @escaping @Sendable () -> Void
+    ) -> EventLoopFuture<Void> {
+        guard let sealed = sealed.seal(keyring) else { return store.eventLoop.makeSucceededVoidFuture() }
+        return store.run(
+            TicketScripts.replace, keys: [ClusterKeys.tickets],
+            arguments: [text, sealed, Defaults.Routing.ticketLife.milliseconds]
+        ).map { reply in
+            // Whoever was quicker rings, and then these are read.
+            guard reply.number == 1 else { return }
+            self.use(keyring, time)
+            ring()
+        }
+    }
+
+    private func use(_ keyring: TicketKeyring, _ time: NIODeadline) {
+        let isNew = state.withLock { state in
+            defer {
+                (state.current, state.isShared) = (keyring, true)
+                (state.confirmed, state.hasComplained) = (time, false)
+            }
+            return state.current != keyring || !state.isShared
+        }
+        guard isNew else { return }
+        keys.replace(with: keyring)
+        logger.info("session ticket keys of the cluster", metadata: [LogKeys.count: "\(keyring.keys.count)"])
+    }
+
+    private func expire(_ now: NIODeadline) {
+        let isOver = state.withLock { state in
+            guard state.isShared, now >= state.confirmed + .seconds(TLSDefaults.ticketRotation) else { return false }
+            state.isShared = false
+            return true
+        }
+        guard isOver else { return }
+        keys.useOwn()
+        logger.warning("redis has not confirmed the ticket keys of the cluster for long; this node uses its own")
+    }
+
+    private func complain() {
+        let isFirst = state.withLock { state in
+            defer { state.hasComplained = true }
+            return !state.hasComplained
+        }
+        guard isFirst else { return }
+        logger.warning(
+            "relay:tickets in redis was sealed with another cluster secret or is damaged, and this node does not use it; if all nodes have the same secret, delete that key"
+        )
+    }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RedisTransport
+package import RelayNode
+import ServerSystem
+import Synchronization
+package import TransferBroker
+package import WSProtocol
+
+/// The users' registry of a cluster, in Redis.
+///
+/// Users that were seen stay in memory until they are found to be removed. With Redis away they are good enough for a
+/// login, and what Redis has lost of them is written again.
+package final class RedisUserDirectory: UserDirectory {
+    private struct State {
+        var cache = UserCache()
+        /// Users of this node's own registry that have not been offered to Redis yet, and whether that is being done.
+        var local: [User]
+        var isImporting = false
+        var observer: (@Sendable (PeerName, User?) -> Void)?
+        var counts = (users: 0, invitations: 0)
+    }
+
+    private let store: ClusterStore
+    private let epoch: ClusterEpoch
+    private let mode: ServerMessage.Registration
+    /// Tells the other nodes to look at a user again.
+    private let changed: @Sendable (PeerName) -> Void
+    private let imported: @Sendable () -> Void
+    private let state: Mutex<State>
+
+    /// - Parameters:
+    ///   - mode: who may register a new name.
+    ///   - local: users of a registry this node had before it joined a cluster.
+    ///   - imported: all of `local` are in Redis, or have no place there.
+    ///   - changed: a name was removed or has other keys.
+    init(
+        store: ClusterStore, epoch: ClusterEpoch, mode: ServerMessage.Registration, local: [User] = [],
+        imported: @escaping @Sendable () -> Void = {}, changed: @escaping @Sendable (PeerName) -> Void
+    ) {
+        self.store = store
+        self.epoch = epoch
+        self.mode = mode
+        self.changed = changed
+        self.imported = imported
+        state = Mutex(State(local: local))
+    }
+
+    /// The owner of `name`; the last one seen when Redis does not say.
+    /// - Throws: ``ClusterUnavailable`` when nobody knows.
+    package func user(named name: PeerName) async throws -> User? {
+        do {
+            let (epoch, findings) = try await read([name]).get()
+            switch findings.first {
+            case .owned(let user): return user
+            case .removed: return nil
+            case .missing:
+                // A user who was seen and not removed is one that Redis has lost. Otherwise absence means something
+                // only where everything has been written.
+                if let user = state.withLock({ $0.cache[name] }) { return user }
+                guard self.epoch.isSettled(epoch, now: .now()) else { throw ClusterUnavailable.settling }
+                return nil
+            case .nonsense, nil: throw ClusterUnavailable.nonsense
+            }
+        } catch {
+            guard let user = state.withLock({ $0.cache[name] }) else { throw error }
+            return user
+        }
+    }
+
+    package func register(
+        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
+    ) async throws -> RegistrationOutcome {
+        let known = epoch.known
+        // In a Redis that was just emptied a free name may be somebody's.
+        guard epoch.isSettled(known, now: .now()) else { throw ClusterUnavailable.settling }
+        // Whose name this node knows to be somebody else's: Redis may have to be reminded first.
+        if let owner = state.withLock({ $0.cache[name] }), owner.key != key { _ = try await self.user(named: name) }
+        let user = User(name: name, key: key, exchangeKey: exchangeKey)
+        let digest = invitation?.digest
+        let keys =
+            [
+                ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.invitations, ClusterKeys.epoch,
+                ClusterKeys.removed(name),
+            ] + (digest.map { [ClusterKeys.invitation($0)] } ?? [])
+        let reply = try await store.run(
+            UserScripts.register, keys: keys,
+            arguments: [
+                name.rawValue, UserRecord(user).text, key.rawValue, mode.rawValue,
+                "\(Defaults.Users.maximumUsers)", known?.rawValue ?? "", digest?.rawValue ?? "",
+            ]
+        ).get()
+        switch reply.text {
+        case "registered", "same": break
+        case "changed": changed(name)
+        case "nameTaken": return .nameTaken
+        case "badInvitation": return .badInvitation
+        case "closed": return .closed
+        case "full": throw UserRegistry.Full()
+        case "settling": throw ClusterUnavailable.settling
+        default: throw ClusterUnavailable.nonsense
+        }
+        state.withLock { $0.cache[name] = user }
+        return .registered
+    }
+
+    package func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool
+    {
+        let user = User(name: name, key: key, exchangeKey: exchangeKey)
+        if state.withLock({ $0.cache[name] }) == user { return true }
+        let reply = try await store.run(
+            UserScripts.update, keys: [ClusterKeys.user(name)], arguments: [exchangeKey.rawValue, key.rawValue]
+        ).get()
+        if reply.text == "" {
+            // Removed, or another's by now: or Redis has lost it, and does not take it back yet.
+            _ = try await read([name]).get()
+            guard state.withLock({ $0.cache[name] })?.key == key else { return false }
+            throw ClusterUnavailable.settling
+        }
+        guard let record = reply.text.flatMap(UserRecord.init), record.user(name) == user else {
+            throw ClusterUnavailable.nonsense
+        }
+        state.withLock { $0.cache[name] = user }
+        changed(name)
+        return true
+    }
+
+    /// What Redis says about `names`. What it has lost of those that were seen is written again; what has changed is told
+    /// to the observer.
+    private func read(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, findings: [UserFinding])> {
+        let keys = names.flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0)] }
+        return store.run(UserScripts.read, keys: [ClusterKeys.epoch] + keys).flatMapThrowing { reply in
+            guard let (epoch, findings) = UserFinding.read(reply, names) else { throw ClusterUnavailable.nonsense }
+            var lost: [User] = []
+            for (name, finding) in zip(names, findings) {
+                if let user = self.note(finding, of: name) { lost.append(user) }
+            }
+            // Before anything that is sent from here on.
+            if !lost.isEmpty { _ = self.restore(lost) }
+            return (epoch, findings)
+        }
+    }
+
+    /// Remembers a finding; returns the user that Redis has lost, if it has.
+    private func note(_ finding: UserFinding, of name: PeerName) -> User? {
+        let (before, observer) = state.withLock { state in
+            let before = state.cache[name]
+            switch finding {
+            case .owned(let user): state.cache[name] = user
+            case .removed: state.cache[name] = nil
+            case .missing, .nonsense: break
+            }
+            return (before, state.observer)
+        }
+        switch finding {
+        case .owned(let user):
+            if user != before { observer?(name, user) }
+            return nil
+        case .removed:
+            observer?(name, nil)
+            return nil
+        case .missing: return before
+        case .nonsense: return nil
+        }
+    }
+}
+
+// MARK: - What routing does for the registry
+
+extension RedisUserDirectory {
+    /// Tells `observer` whom a name belongs to when that is found to have changed; nil: to nobody.
+    func observe(_ observer: @escaping @Sendable (PeerName, User?) -> Void) {
+        state.withLock { $0.observer = observer }
+    }
+
+    /// Reads `names` again, since something may have changed; the observer hears what has.
+    func refresh(_ names: [PeerName]) -> EventLoopFuture<Void> { read(names).map { _ in } }
+
+    /// The users that were seen.
+    var seen: [User] { state.withLock { $0.cache.all } }
+
+    /// Writes those of `users` that Redis does not have and that were not removed; returns how many these were.
+    func restore(_ users: [User]) -> EventLoopFuture<Int> { write(users).map(\.count) }
+
+    private func write(_ users: [User]) -> EventLoopFuture<Set<PeerName>> {
+        store.run(
+            UserScripts.restore,
+            keys: [ClusterKeys.users] + users.flatMap { [ClusterKeys.user($0.name), ClusterKeys.removed($0.name)] },
+            arguments: users.flatMap { [$0.name.rawValue, UserRecord($0).text] }
+        ).map { reply in Set((reply.elements ?? []).compactMap { $0.text.flatMap(PeerName.init(rawValue:)) }) }
+    }
+
+    /// Writes the users of this node's own registry that Redis does not have, a few at a time. What fails is tried again
+    /// with the next call.
+    func importLocal() {
+        let batch = state.withLock { state -> [User] in
+            guard !state.isImporting, !state.local.isEmpty else { return [] }
+            state.isImporting = true
+            return Array(state.local.prefix(Defaults.Routing.keysPerBatch))
+        }
+        guard !batch.isEmpty else { return }
+        write(batch).whenComplete { result in
+            let isDone = self.state.withLock { state in
+                state.isImporting = false
+                guard case .success(let written) = result else { return false }
+                state.local.removeFirst(min(batch.count, state.local.count))
+                // Should Redis lose them, this node knows them.
+                for user in batch where written.contains(user.name) { state.cache[user.name] = user }
+                return state.local.isEmpty
+            }
+            if isDone { return self.imported() }
+            if case .success = result { self.importLocal() }
+        }
+    }
+}
+
+// MARK: - The operator's side
+
+extension RedisUserDirectory: UserAdministration {
+    package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
+        guard let code = InvitationCode.random(), let digest = code.digest else {
+            throw OperatorError(.inputOutput, "cannot make an invitation")
+        }
+        let lifetime = min(max(lifetime, 1), Defaults.Users.maximumInvitationLifetime)
+        let reply = try await ask(
+            UserScripts.invite,
+            [name.map(ClusterKeys.user) ?? ClusterKeys.users, ClusterKeys.invitation(digest), ClusterKeys.invitations],
+            [name?.rawValue ?? "", "\(lifetime * 1000)", "\(Defaults.Users.maximumInvitations)", digest.rawValue]
+        )
+        guard let parts = reply.elements, parts.count == 2, let seconds = parts[1].number else { throw Self.nonsense }
+        let outcome: UserRegistry.InviteOutcome
+        switch parts[0].text {
+        case "invited": outcome = .invited
+        case "nameTaken": outcome = .nameTaken
+        case "tooMany": outcome = .tooMany
+        default: throw Self.nonsense
+        }
+        if let refusal = outcome.refusal(name) { throw refusal }
+        return (code, UnixTime(seconds: seconds))
+    }
+
+    package func withdraw(_ code: InvitationCode) async throws {
+        guard let digest = code.digest else { return }
+        _ = try await ask(
+            UserScripts.withdraw, [ClusterKeys.invitation(digest), ClusterKeys.invitations], [digest.rawValue])
+    }
+
+    package func users(after: PeerName?, limit: Int) async throws -> (users: [User], isLast: Bool) {
+        let reply = try await ask(
+            UserScripts.page, [ClusterKeys.users], [ClusterKeys.userPrefix, after?.rawValue ?? "", "\(limit)"]
+        )
+        guard let parts = reply.elements, parts.count == 2, let isLast = parts[0].number,
+            let entries = parts[1].elements, entries.count.isMultiple(of: 2)
+        else { throw Self.nonsense }
+        let users = stride(from: 0, to: entries.count, by: 2).compactMap { index in
+            entries[index].text.flatMap(PeerName.init(rawValue:)).flatMap { name in
+                entries[index + 1].text.flatMap(UserRecord.init)?.user(name)
+            }
+        }
+        return (users, isLast == 1)
+    }
+
+    package func remove(_ name: PeerName) async throws -> Bool {
+        let reply = try await ask(
+            UserScripts.remove, [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name)], [name.rawValue]
+        )
+        state.withLock { $0.cache[name] = nil }
+        // Also when nobody had the name: others may not know that yet.
+        changed(name)
+        return reply.number == 1
+    }
+
+    package func counts() async -> (users: Int, invitations: Int) {
+        let reply = try? await ask(UserScripts.counts, [ClusterKeys.users, ClusterKeys.invitations], [])
+        return state.withLock { state in
+            if let parts = reply?.elements, parts.count == 2, let users = parts[0].number,
+                let invitations = parts[1].number
+            {
+                state.counts = (Int(clamping: users), Int(clamping: invitations))
+            }
+            return state.counts
+        }
+    }
+
+    private static let nonsense = OperatorError(.unavailable, "the users' registry in Redis makes no sense")
+
+    /// Runs a script for an operator.
+    /// - Throws: ``OperatorError`` in words when Redis does not say.
+    private func ask(_ script: RedisScript, _ keys: [String], _ arguments: [String]) async throws -> RESPValue {
+        do {
+            return try await store.run(script, keys: keys, arguments: arguments).get()
+        } catch let error as ClusterUnavailable where error.cause == .wrongType {
+            throw OperatorError(
+                .refused,
+                "relay:users or relay:invitations in Redis is not what a relay-server writes there: put back a copy of "
+                    + "Redis' data, or give that key another name (RENAME)"
+            )
+        } catch {
+            throw OperatorError(.unavailable, "the users' registry is in Redis, which does not answer: \(error)")
+        }
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import TransferBroker
+import WSProtocol
+
+/// A user as it stands in Redis under the name: `{"exchangeKey","key"}`.
+struct UserRecord: Hashable, Sendable, Codable {
+    var key: SigningKey
+    var exchangeKey: ExchangeKey
+
+    init(_ user: User) {
+        key = user.key
+        exchangeKey = user.exchangeKey
+    }
+
+    /// Nil when `text` is not a user: anybody may have written it.
+    init?(_ text: String) {
+        guard text.utf8.count <= Defaults.Routing.userLength,
+            let record = StrictJSON.decode(Self.self, from: text.utf8)
+        else {
+            return nil
+        }
+        self = record
+    }
+
+    /// The JSON text. Empty never happens: all fields are texts.
+    var text: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// The user of that name.
+    func user(_ name: PeerName) -> User { User(name: name, key: key, exchangeKey: exchangeKey) }
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+import ServerSystem
+import StreamRelay
+import Synchronization
+import TransferBroker
+
+/// Decides who may come in, by what is there already: descriptors and memory in use, and strangers of one address.
+package final class Admission: Sendable {
+    /// What happens to a connection that was just accepted.
+    enum Verdict: Hashable, Sendable {
+        case admitted
+        /// Hear the request and answer that the relay is full.
+        case refused
+        /// There is no room even for that.
+        case closed
+    }
+
+    private struct State {
+        var connections = 0
+        /// Those to and from other nodes.
+        var nodeConnections = 0
+        /// Descriptors that the process has for itself.
+        var reserved = 0
+        var pressure = MemoryPressure.none
+        var unidentified: [String: Int] = [:]
+        var isDraining = false
+        var emptyCallbacks: [@Sendable () -> Void] = []
+    }
+
+    private let state = Mutex(State())
+    private let refuseAbove: Int
+    private let closeAbove: Int
+    private let strangersPerAddress: Int?
+    private let reports: LimitReports?
+
+    /// - Parameters:
+    ///   - descriptorLimit: how many descriptors the process may have.
+    ///   - strangersPerAddress: connections of one address that have shown neither a login nor a token; nil when nothing is
+    ///     limited by address.
+    ///   - reports: who is told of limits that are met.
+    package init(
+        descriptorLimit: Int, strangersPerAddress: Int? = AddressLimit.standard.strangers, reports: LimitReports? = nil
+    ) {
+        // Without overflow, for any limit the system may name.
+        let (hundreds, rest) = descriptorLimit.quotientAndRemainder(dividingBy: 100)
+        func share(_ percent: Int) -> Int { hundreds * percent + rest * percent / 100 }
+        refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
+        closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
+        self.strangersPerAddress = strangersPerAddress
+        self.reports = reports
+    }
+
+    /// Connections of clients that are open now.
+    package var connections: Int { state.withLock { $0.connections } }
+
+    /// Counts a connection with another node until it closes. None is ever refused: a transfer that was let in is behind it.
+    package func count(_ channel: any Channel) {
+        state.withLock { $0.nodeConnections += 1 }
+        channel.closeFuture.whenComplete { _ in self.state.withLock { $0.nodeConnections -= 1 } }
+    }
+
+    /// Counts `descriptors` as used that are no connections: event loops, listeners, files.
+    package func reserve(_ descriptors: Int) { state.withLock { $0.reserved = descriptors } }
+
+    /// Whether so many descriptors are in use that new work is refused.
+    var isShortOfDescriptors: Bool { state.withLock { inUse($0) > refuseAbove } }
+
+    private func inUse(_ state: State) -> Int { state.connections + state.nodeConnections + state.reserved }
+
+    /// The process is as near to the end of its memory as `pressure` says.
+    package func memoryChanged(_ pressure: MemoryPressure) { state.withLock { $0.pressure = pressure } }
+
+    /// From now on new transfers and sessions are refused.
+    package func beginDrain() { state.withLock { $0.isDraining = true } }
+
+    /// Whether the relay is about to stop.
+    var isDraining: Bool { state.withLock { $0.isDraining } }
+
+    /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket is
+    /// told when it is.
+    func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionTicket) {
+        let key = share(of: address)
+        let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
+            state.connections += 1
+            if let key { state.unidentified[key, default: 0] += 1 }
+            let inUse = inUse(state)
+            if inUse > closeAbove { return (.closed, Limit(.descriptors, of: .node)) }
+            if let key, isTooMany(state.unidentified[key]) { return (.closed, Limit(.strangers, of: .address)) }
+            if inUse > refuseAbove { return (.refused, Limit(.descriptors, of: .node)) }
+            return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
+        }
+        if let limit { reports?.met(limit, address: key) }
+        return (verdict, ConnectionTicket(admission: self, client: address?.ipAddress, share: key))
+    }
+
+    private func isTooMany(_ strangers: Int?) -> Bool {
+        guard let strangersPerAddress, let strangers else { return false }
+        return strangers > strangersPerAddress
+    }
+
+    /// Calls `callback` once, as soon as no connection is open; at once when there is none.
+    package func whenEmpty(_ callback: @escaping @Sendable () -> Void) {
+        let isEmpty = state.withLock { state in
+            if state.connections > 0 { state.emptyCallbacks.append(callback) }
+            return state.connections == 0
+        }
+        if isEmpty { callback() }
+    }
+
+    fileprivate func connectionClosed() {
+        let callbacks = state.withLock { state -> [@Sendable () -> Void] in
+            state.connections -= 1
+            guard state.connections == 0 else { return [] }
+            defer { state.emptyCallbacks = [] }
+            return state.emptyCallbacks
+        }
+        for callback in callbacks { callback() }
+    }
+
+    /// Counts a stranger in; false when there are too many of its address.
+    fileprivate func strangerArrived(_ address: String) -> Bool {
+        let isAdmitted = state.withLock { state in
+            state.unidentified[address, default: 0] += 1
+            return !isTooMany(state.unidentified[address])
+        }
+        if !isAdmitted { reports?.met(Limit(.strangers, of: .address), address: address) }
+        return isAdmitted
+    }
+
+    fileprivate func strangerGone(_ address: String) {
+        state.withLock { state in
+            guard let count = state.unidentified[address] else { return }
+            state.unidentified[address] = count > 1 ? count - 1 : nil
+        }
+    }
+
+    /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by, as one
+    /// machine has all the addresses behind them. Nil when nothing is limited by address.
+    fileprivate func share(of address: SocketAddress?) -> String? {
+        guard strangersPerAddress != nil, let text = address?.ipAddress else { return nil }
+        guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
+        return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
+    }
+}
+
+/// One connection's place in the count.
+package final class ConnectionTicket: CountedConnection {
+    private struct State {
+        var holders = 1
+        var isStranger = true
+        /// The client's address.
+        var client: String?
+        /// What the client's address is counted under.
+        var share: String?
+        /// The same for as long as it counts as a stranger.
+        var counted: String?
+    }
+
+    private let admission: Admission
+    private let state: Mutex<State>
+
+    fileprivate init(admission: Admission, client: String?, share: String?) {
+        self.admission = admission
+        state = Mutex(State(client: client, share: share, counted: share))
+    }
+
+    /// The client's address; nil as long as a balancer has not said it.
+    package var client: String? { state.withLock { $0.client } }
+
+    /// The same, with whose limits the client shares.
+    package var address: ClientAddress {
+        state.withLock { ClientAddress(text: $0.client ?? "unknown", share: $0.share) }
+    }
+
+    /// A balancer has said whose the connection is.
+    /// - Returns: false when there are too many strangers of that address: the connection has to go.
+    package func belongs(to address: SocketAddress?) -> Bool {
+        let key = admission.share(of: address)
+        let isNew = state.withLock { state in
+            guard state.isStranger, state.counted == nil else { return false }
+            (state.client, state.share, state.counted) = (address?.ipAddress, key, key)
+            return true
+        }
+        guard isNew, let key else { return true }
+        return admission.strangerArrived(key)
+    }
+
+    /// The connection has shown a token or has logged in: limits of its session or its transfer hold from here on.
+    package func identified() {
+        let counted = state.withLock { state in
+            defer { (state.isStranger, state.counted) = (false, nil) }
+            return state.counted
+        }
+        if let counted { admission.strangerGone(counted) }
+    }
+
+    /// One more channel carries the connection.
+    package func hold() { state.withLock { $0.holders += 1 } }
+
+    /// A channel that carried the connection has closed.
+    package func drop() {
+        let isLast = state.withLock { state in
+            state.holders -= 1
+            return state.holders == 0
+        }
+        guard isLast else { return }
+        identified()
+        admission.connectionClosed()
+    }
+}

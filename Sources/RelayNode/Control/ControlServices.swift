@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Logging
+import NIOCore
+package import WSProtocol
+
+/// What every control connection needs of the node.
+package struct ControlServices: Sendable {
+    package var exchange: ExchangeService
+    package var directory: any UserDirectory
+    /// Who may claim a new name, as the challenge says it.
+    package var registration: ServerMessage.Registration
+    /// This program and its version.
+    package var agent: Label
+    package var logger: Logger
+    /// How much clients may say.
+    package var budgets = MessageBudgets()
+    /// What they leave unread.
+    package var unread = UnreadBytes()
+    /// Who is told of limits that are met.
+    package var reports: LimitReports
+
+    package init(
+        exchange: ExchangeService, directory: any UserDirectory, registration: ServerMessage.Registration,
+        agent: Label, logger: Logger, budgets: MessageBudgets = MessageBudgets(),
+        unread: UnreadBytes = UnreadBytes(), reports: LimitReports
+    ) {
+        self.exchange = exchange
+        self.directory = directory
+        self.registration = registration
+        self.agent = agent
+        self.logger = logger
+        self.budgets = budgets
+        self.unread = unread
+        self.reports = reports
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import TransferBroker
+import WSProtocol
+
+/// Finds out whether a login or a registration holds.
+struct LoginVerifier: Sendable {
+    let directory: any UserDirectory
+    /// The Host field of the connection's upgrade request.
+    let audience: String
+
+    /// Checks the signature, then the registry. A fault of the registry is `unavailable`, never a refusal for good.
+    func verdict(on attempt: LoginAttempt) async -> LoginVerdict {
+        // The signature first: a stranger cannot make the registry do anything.
+        guard isSigned(attempt) else { return .refused(.loginRefused) }
+        do {
+            switch attempt.purpose {
+            case .login: return try await login(attempt.credentials)
+            case .register: return try await register(attempt)
+            }
+        } catch let error as ClusterUnavailable {
+            return .refused(error.code)
+        } catch {
+            return .refused(.unavailable)
+        }
+    }
+
+    private func isSigned(_ attempt: LoginAttempt) -> Bool {
+        let credentials = attempt.credentials
+        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: credentials.key.bytes) else {
+            return false
+        }
+        let signed = Credentials.signedBytes(
+            purpose: attempt.purpose, audience: audience, name: credentials.name, nonce: attempt.nonce,
+            exchangeKey: credentials.exchangeKey
+        )
+        return key.isValidSignature(credentials.signature.bytes, for: signed)
+    }
+
+    private func login(_ credentials: Credentials) async throws -> LoginVerdict {
+        // An unknown name and another key look the same from outside.
+        guard let user = try await directory.user(named: credentials.name), user.key == credentials.key else {
+            return .refused(.loginRefused)
+        }
+        if user.exchangeKey != credentials.exchangeKey {
+            // The name may have been removed a moment ago.
+            let isRecorded = try await directory.updateExchangeKey(
+                credentials.name, of: credentials.key, exchangeKey: credentials.exchangeKey
+            )
+            guard isRecorded else { return .refused(.loginRefused) }
+        }
+        return .accepted
+    }
+
+    private func register(_ attempt: LoginAttempt) async throws -> LoginVerdict {
+        let credentials = attempt.credentials
+        let outcome = try await directory.register(
+            credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey,
+            invitation: attempt.invitation
+        )
+        switch outcome {
+        case .registered: return .accepted
+        case .nameTaken: return .refused(.nameTaken)
+        case .badInvitation: return .refused(.badInvitation)
+        case .closed: return .refused(.registrationClosed)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TransferBroker
+import WSProtocol
+
+/// What to do with a request that came, or next.
+enum RequestStep: Hashable, Sendable {
+    case nothing
+    /// Hand this on as it is; ask again with ``RequestQueue/finished()`` right away.
+    case run(SessionRequest)
+    /// Have a token made for this if this node is the transfer's home, and call ``RequestQueue/finished()`` when the request
+    /// has been handed on.
+    case mint(ClientMessage.Accept)
+    /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
+    case find(PeerName, for: ClientMessage)
+    /// No request of an open session.
+    case refuse(RequestID, FailureCode)
+}
+
+/// Keeps the requests of one session in order although some of them wait for the users' registry or for other nodes: a
+/// `cancel` must not overtake its `offer`.
+struct RequestQueue: Sendable {
+    private let capacity: Int
+    private var isBusy = false
+    private var waiting = CircularBuffer<ClientMessage>()
+
+    /// - Parameter capacity: how many requests may wait.
+    init(capacity: Int) {
+        self.capacity = capacity
+    }
+
+    /// Whether another request can be taken; until then its owner has to keep it.
+    var hasRoom: Bool { waiting.count < capacity }
+
+    /// An open session asks for something.
+    mutating func requestReceived(_ message: ClientMessage) -> RequestStep {
+        switch message {
+        // The session's machine answers these itself.
+        case .login, .register, .ping: return .refuse(message.id, .notNow)
+        case .presence, .lookup, .offer, .accept, .decline, .progress, .delivered, .cancel: break
+        }
+        guard isBusy else { return begin(message) }
+        // Reports of progress may be lost, so they never wait.
+        if case .progress = message { return .nothing }
+        waiting.append(message)
+        return .nothing
+    }
+
+    /// The request that was being worked on has been handed on.
+    mutating func finished() -> RequestStep {
+        isBusy = false
+        guard let next = waiting.popFirst() else { return .nothing }
+        return begin(next)
+    }
+
+    private mutating func begin(_ message: ClientMessage) -> RequestStep {
+        isBusy = true
+        switch message {
+        case .lookup(let request): return .find(request.name, for: message)
+        case .offer(let request): return .find(request.to, for: message)
+        case .presence(let request): return .run(.presence(request))
+        case .accept(let request): return .mint(request)
+        case .decline(let request): return .run(.decline(request))
+        case .progress(let request): return .run(.progress(request))
+        case .delivered(let request): return .run(.delivered(request))
+        case .cancel(let request): return .run(.cancel(request))
+        case .login, .register, .ping:
+            // Never taken in.
+            isBusy = false
+            return .nothing
+        }
+    }
+}
+
+extension SessionRequest {
+    /// A request that waited for the users' registry, with its answer; nil for one that does not need it.
+    init?(_ message: ClientMessage, found user: User?, elsewhere: RemoteReceivers) {
+        switch message {
+        case .lookup(let request): self = .lookup(request, user, elsewhere: elsewhere)
+        case .offer(let request): self = .offer(request, to: user, elsewhere: elsewhere)
+        case .login, .register, .presence, .accept, .decline, .progress, .delivered, .cancel, .ping: return nil
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import Pacing
+import TransferBroker
+import WSProtocol
+
+extension Defaults {
+    /// Accepting connections, and what they may cost before anybody knows whose they are.
+    package enum Connection {
+        /// TLS handshake, then the request's head: enough for any honest client on a bad line, short enough that idle
+        /// sockets cannot pile up.
+        package static let handshakeTimeout = TimeAmount.seconds(10)
+        package static let headTimeout = TimeAmount.seconds(10)
+        /// Connections of one address that have not yet shown a token or a login, for each of the users that an address
+        /// has room for (`Exchange.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
+        /// says it, it is the address of the balancer's client that counts.
+        static let strangersPerUser = 8
+        /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
+        /// name, an id) may double that.
+        static let proxyHeaderBytes = 2048
+        /// Share of the descriptor limit, in percent, above which new work is refused and above which connections are
+        /// closed unheard: running transfers need what is left.
+        static let refuseAbovePercent = 80
+        static let closeAbovePercent = 90
+        /// Pending connections in the kernel: a reconnect storm after a restart is what it has to hold.
+        package static let listenBacklog: Int32 = 4096
+    }
+
+    /// The memory of the whole process. Every queue has a limit of its own; this is for the sum of them.
+    enum Memory {
+        /// Shares of the budget, in percent, from which new transfers and new connections are refused (Envoy's overload
+        /// manager begins to refuse at the same): running transfers need what is left.
+        static let refuseTransfersPercent: UInt64 = 95
+        static let refuseConnectionsPercent: UInt64 = 98
+        /// How often it is looked at: at 10 Gb/s a node cannot fill a twentieth of a useful budget sooner.
+        static let interval = TimeAmount.seconds(1)
+        /// What the allocator keeps for later is given back when the process has this much more in memory, in percent, than at
+        /// its leanest, and this many bytes more: a wave of connections leaves far more behind, and the ups and downs of
+        /// transfers less.
+        static let trimAbovePercent: UInt64 = 120
+        static let trimAboveBytes: UInt64 = 4 * 1024 * 1024
+        /// From one time to the next. It walks through the free memory with the allocator's locks held; what is in use all
+        /// the time is looked through in vain.
+        static let trimInterval = TimeAmount.seconds(20)
+        /// The same as long as it gives nothing back.
+        static let vainTrimInterval = TimeAmount.seconds(40)
+    }
+
+    /// Control connections.
+    package enum Control {
+        /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).
+        static let loginTimeout = ProtocolDefaults.loginTimeout
+        /// Requests of one connection that wait for the users' registry to answer an earlier one: as many as transfers that
+        /// a session may offer. With more, the connection is not read until there is room.
+        static let waitingRequests = 64
+    }
+
+    /// What waits for clients that do not read. Who meets one of these limits is closed.
+    package enum Unread {
+        /// What one session may leave unread, besides what its connection has taken already (64 KiB, and what the kernel
+        /// holds): everything that may come at once to one that offers and accepts as much as it may, several times.
+        package static let session = SessionOutbox.Limits(messages: 4096, bytes: 4 * 1024 * 1024)
+        /// Bytes that all sessions of a user may leave unread together: a few of them may be stuck.
+        static let bytesOfUser = 16 * 1024 * 1024
+        /// What a message takes besides its payload.
+        static let messageBytes = 512
+        /// Bytes of messages that a connection is given before it is told to send them.
+        static let flushBytes = 16 * 1024
+    }
+
+    /// How much clients may say. What is too much waits, and what waits costs nothing.
+    package enum Messages {
+        /// What one user may keep up, and have at once, in units of a short message, on all connections together. A client
+        /// that sends 200 small files a second says 200 offers, and its receiver 200 accepts and as many `delivered`, which is
+        /// 600 units; and a thousand a second take a twentieth of a core.
+        package static let user = Pace.Limits(perSecond: 1000, burst: 2000)
+        /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
+        /// rest of the work for a short one.
+        static let bytesPerUnit = 4 * 1024
+        /// What a login costs beyond its message: a TLS handshake went before it, and a signature has to be checked.
+        static let loginUnits: Int64 = 10
+        /// The longest that a message waits: below any time within which clients expect an answer, or the pong to a ping.
+        /// Only hundreds of connections that share a budget which is used up get so far.
+        static let longestWait = TimeAmount.seconds(5)
+        /// Users, and addresses, that can be told apart while they are busy. Who comes on top of that shares one budget.
+        static let busyAtOnce = 65_536
+    }
+
+    /// What is said about limits that are met.
+    package enum Limits {
+        /// How often the log speaks of the same limit: often enough to be seen while it lasts, and no flood of its own.
+        static let reportInterval = TimeAmount.seconds(10)
+    }
+
+    /// The users' registry and its invitations.
+    package enum Users {
+        /// Registered names. The registry is kept in memory and rewritten whole at each change: 100,000 names are some
+        /// 25 MB of file and a fraction of a second of one thread. Past it, a registration fails as `unavailable`.
+        package static let maximumUsers = 100_000
+        /// Invitations that are neither used nor expired. An operator with more than this has a script gone wrong.
+        package static let maximumInvitations = 10_000
+        /// Bytes of the registry's file that are read at start: double what the two limits above can fill.
+        static let maximumFileSize = 64 * 1024 * 1024
+        /// Random bytes of an invitation: 128 bits cannot be guessed at any rate of trying.
+        static let invitationLength = 16
+        /// Seconds an invitation may at most be good for: what is not used within a year is forgotten, not waited for.
+        package static let maximumInvitationLifetime: Int64 = 366 * 24 * 60 * 60
+    }
+}
+
+// MARK: - Claims and deadlines
+
+extension Defaults.Exchange {
+    /// The home of a token answers a claim within a millisecond or not at all; the client is told within 2 s.
+    static let claimTimeout = TimeAmount.seconds(2)
+    /// Claims that wait for other nodes' answers: as many as connections come in 2 s at a rate no node can serve.
+    static let openClaims = 16_384
+    /// How often deadlines are looked at: far below the shortest timer, far above the cost of a look.
+    static let sweepInterval = TimeAmount.milliseconds(250)
+}

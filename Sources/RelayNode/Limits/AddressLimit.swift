@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Pacing
+package import TransferBroker
+import WSProtocol
+
+/// How much one address may use up, in users: it shares what each user may do and hold that many times.
+package struct AddressLimit: Hashable, Sendable {
+    /// Nil when there are no limits by address.
+    package let users: Int?
+
+    /// As long as nobody says otherwise.
+    package static let standard = AddressLimit(users: Defaults.Exchange.usersPerAddress)
+    package static let off = AddressLimit(users: nil)
+
+    private init(users: Int?) { self.users = users }
+
+    /// Reads a number from 1 to 1000, or `off`.
+    package init?(_ text: String) {
+        if text == "off" {
+            self = .off
+        } else if let users = Int(text), (1...1000).contains(users),
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+        {
+            self.init(users: users)
+        } else {
+            return nil
+        }
+    }
+
+    /// Connections that have shown neither a login nor a token.
+    package var strangers: Int? { users.map { $0 * Defaults.Connection.strangersPerUser } }
+
+    /// What there may be of the sessions and transfers of an address.
+    package var holding: Holding? { users.map { Defaults.Exchange.user.times($0) } }
+
+    /// Bytes of messages that its sessions may leave unread.
+    package var unreadBytes: Int? { users.map { Defaults.Unread.bytesOfUser * $0 } }
+
+    /// The budget of its messages.
+    package var messages: Pace.Limits? { users.map { Defaults.Messages.user.times(Int64($0)) } }
+}

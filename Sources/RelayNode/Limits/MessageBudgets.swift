@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import Pacing
+import Synchronization
+package import TransferBroker
+package import WSProtocol
+
+/// How much each user, and each address, may still say now: one budget for all their connections to this node, which a new
+/// connection does not refill. For any thread.
+///
+/// A message over the budget is not refused. It waits, with everything behind it, until the budget allows it.
+package final class MessageBudgets: Sendable {
+    /// A wait, and whose budget was used up.
+    package struct Wait: Hashable, Sendable {
+        package var time: TimeAmount
+        package var scope: Limit.Scope
+    }
+
+    private struct State {
+        var users: PaceTable<PeerName>
+        var addresses: PaceTable<String>
+    }
+
+    private let state: Mutex<State>
+
+    /// - Parameter address: none when no address is ever counted.
+    package init(user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages) {
+        func table<Key>(_ limits: Pace.Limits) -> PaceTable<Key> {
+            PaceTable(limits: limits, longest: Defaults.Messages.longestWait, capacity: Defaults.Messages.busyAtOnce)
+        }
+        state = Mutex(State(users: table(user), addresses: table(address ?? user)))
+    }
+
+    /// Takes `units` from the budgets of `user` and of `address`, as far as there are such.
+    ///
+    /// - Returns: how long what costs them has to wait; nil when it need not.
+    package func reserve(_ units: Int64, user: PeerName?, address: String?, now: NIODeadline) -> Wait? {
+        let (byUser, byAddress) = state.withLock { state in
+            (
+                user.map { state.users.reserve(units, for: $0, now: now) } ?? .zero,
+                address.map { state.addresses.reserve(units, for: $0, now: now) } ?? .zero
+            )
+        }
+        guard max(byUser, byAddress) > .zero else { return nil }
+        return byUser >= byAddress ? Wait(time: byUser, scope: .user) : Wait(time: byAddress, scope: .address)
+    }
+}
+
+/// What messages cost, in the units of the budgets: one is the work that a short message makes.
+enum MessageCost {
+    /// Paid before a text is looked at: reading JSON takes time in proportion to it.
+    static func ofReading(_ bytes: Int) -> Int64 { 1 + Int64(bytes / Defaults.Messages.bytesPerUnit) }
+
+    /// Paid on top of it, once it is known what the text says; the next message waits for it.
+    static func ofDoing(_ message: Result<ClientMessage, MessageCodec.Malformed>) -> Int64 {
+        switch message {
+        case .success(let message):
+            switch message {
+            case .login, .register: Defaults.Messages.loginUnits
+            // The registry is asked, in a cluster Redis as well.
+            case .lookup, .offer, .accept: 1
+            case .presence, .decline, .progress, .delivered, .cancel, .ping: 0
+            }
+        // It was read twice.
+        case .failure: 1
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+import TransferBroker
+import WSProtocol
+
+/// Bytes of messages that each user's sessions, and each address's, do not read, of all of them together. For any thread.
+package final class UnreadBytes: Sendable {
+    private struct State {
+        var users: [PeerName: Int] = [:]
+        var addresses: [String: Int] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let limit: Int
+    private let limitOfAddress: Int?
+
+    /// - Parameter limitOfAddress: nil when there are no limits by address.
+    package init(limit: Int = Defaults.Unread.bytesOfUser, limitOfAddress: Int? = AddressLimit.standard.unreadBytes) {
+        self.limit = limit
+        self.limitOfAddress = limitOfAddress
+    }
+
+    /// Users and addresses with anything unread.
+    package var count: Int { state.withLock { $0.users.count + $0.addresses.count } }
+
+    /// `name`, at `address`, leaves that many bytes more unread, or less.
+    /// - Returns: whose are more than there may be; nil when there may be as many.
+    func add(_ bytes: Int, of name: PeerName, at address: String?) -> Limit.Scope? {
+        state.withLock { state in
+            let ofUser = Self.add(bytes, to: &state.users[name])
+            let ofAddress = address.map { Self.add(bytes, to: &state.addresses[$0]) } ?? 0
+            if ofUser > limit { return .user }
+            return limitOfAddress.map { ofAddress > $0 } ?? false ? .address : nil
+        }
+    }
+
+    private static func add(_ bytes: Int, to entry: inout Int?) -> Int {
+        let sum = (entry ?? 0) + bytes
+        entry = sum > 0 ? sum : nil
+        return sum
+    }
+}

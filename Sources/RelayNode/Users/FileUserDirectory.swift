@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import FoundationEssentials
+package import ServerSystem
+import Synchronization
+package import TransferBroker
+package import WSProtocol
+
+/// The users' registry of a single relay, in a file of its state directory.
+///
+/// Reading touches memory only. Changes are made one after the other on a queue of their own, since each waits for the
+/// disk: no event loop does. A change counts, in memory too, only once it is on the disk.
+package final class FileUserDirectory: UserAdministration {
+    private let registry: Mutex<UserRegistry>
+    private let file: RegistryFile
+    private let writer = DispatchQueue(label: "relay.users")
+    private let mode: ServerMessage.Registration
+    private let now: @Sendable () -> UnixTime
+
+    /// Loads the registry.
+    /// - Parameters:
+    ///   - mode: who may register a new name.
+    ///   - now: the calendar clock, for invitations.
+    /// - Throws: ``OperatorError`` in words when the file is damaged; it is left as it is.
+    package init(
+        file: RegistryFile, mode: ServerMessage.Registration,
+        now: @escaping @Sendable () -> UnixTime = { UnixTime(seconds: Int64(Date().timeIntervalSince1970)) }
+    ) throws(OperatorError) {
+        registry = Mutex(try file.load())
+        self.file = file
+        self.mode = mode
+        self.now = now
+    }
+
+    package func user(named name: PeerName) async throws -> User? { registry.withLock { $0.users[name] } }
+
+    package func register(
+        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
+    ) async throws -> RegistrationOutcome {
+        try await change { [mode] registry, now in
+            try registry.register(
+                name, key: key, exchangeKey: exchangeKey, invitation: invitation, mode: mode, now: now
+            )
+        }
+    }
+
+    package func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool
+    {
+        // Nearly every login brings the key that is already there: it need not wait for others' changes.
+        if try await user(named: name) == User(name: name, key: key, exchangeKey: exchangeKey) { return true }
+        return try await change { registry, _ in
+            guard registry.users[name]?.key == key else { return false }
+            _ = registry.updateExchangeKey(name, exchangeKey: exchangeKey)
+            return true
+        }
+    }
+
+    /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.
+    /// - Throws: ``OperatorError`` when the name is taken, there are too many invitations, or the disk fails.
+    package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
+        guard let code = InvitationCode.random(), let digest = code.digest else {
+            throw OperatorError(.inputOutput, "cannot make an invitation")
+        }
+        let lifetime = min(max(lifetime, 1), Defaults.Users.maximumInvitationLifetime)
+        let (outcome, expires) = try await change { registry, now in
+            let expires = now.advanced(by: lifetime)
+            let invitation = Invitation(digest: digest, name: name, expires: expires)
+            return (registry.invite(invitation, now: now), expires)
+        }
+        if let refusal = outcome.refusal(name) { throw refusal }
+        return (code, expires)
+    }
+
+    package func withdraw(_ code: InvitationCode) async throws {
+        guard let digest = code.digest else { return }
+        try await change { registry, _ in registry.withdraw(digest) }
+    }
+
+    /// All users, in the order of their names.
+    package func users() -> [User] {
+        registry.withLock { Array($0.users.values) }.sorted { $0.name.rawValue < $1.name.rawValue }
+    }
+
+    /// At most `limit` users in the order of their names, from the one behind `after` on (nil: from the first), and
+    /// whether these are the last.
+    package func users(after: PeerName?, limit: Int) -> (users: [User], isLast: Bool) {
+        let all = users()
+        let start = after.flatMap { after in all.firstIndex { $0.name.rawValue > after.rawValue } ?? all.endIndex } ?? 0
+        let page = all[start...].prefix(limit)
+        return (Array(page), page.endIndex == all.endIndex)
+    }
+
+    /// How many names are registered, and how many invitations wait.
+    package func counts() -> (users: Int, invitations: Int) {
+        let now = now()
+        return registry.withLock { ($0.users.count, $0.invitations.values.count { $0.expires > now }) }
+    }
+
+    /// Frees `name` for another key. Returns false when nobody has it.
+    package func remove(_ name: PeerName) async throws -> Bool {
+        try await change { registry, _ in registry.remove(name) }
+    }
+
+    /// Runs `body` on a copy of the registry, after all earlier changes, and makes the copy the registry once it is on
+    /// the disk.
+    private func change<Value: Sendable>(
+        _ body: @escaping @Sendable (inout UserRegistry, UnixTime) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            writer.async { [self] in
+                continuation.resume(with: Result { try changeNow(body) })
+            }
+        }
+    }
+
+    /// Only on `writer`, which makes it the only one to set `registry`.
+    private func changeNow<Value>(_ body: (inout UserRegistry, UnixTime) throws -> Value) throws -> Value {
+        let old = registry.withLock { $0 }
+        var new = old
+        let value = try body(&new, now())
+        guard new != old else { return value }
+        new.prune(now: now())
+        try file.replace(with: new)
+        registry.withLock { $0 = new }
+        return value
+    }
+}

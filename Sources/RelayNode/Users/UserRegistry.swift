@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import TransferBroker
+package import WSProtocol
+
+/// The rules of who may have which name: a pure value, without files and without a clock.
+///
+/// A name belongs to the first key that registers it, until an operator removes it. An invitation is used up by the
+/// same change that registers the name, so that a copy of this value written to disk never has one without the other.
+package struct UserRegistry: Hashable, Sendable {
+    package var users: [PeerName: User] = [:]
+    package var invitations: [InvitationDigest: Invitation] = [:]
+    /// How many names and invitations there may be.
+    package var limits = Limits()
+
+    package init(
+        users: [PeerName: User] = [:], invitations: [InvitationDigest: Invitation] = [:], limits: Limits = Limits()
+    ) {
+        self.users = users
+        self.invitations = invitations
+        self.limits = limits
+    }
+
+    /// Bounds on what is kept.
+    package struct Limits: Hashable, Sendable {
+        package var users = Defaults.Users.maximumUsers
+        package var invitations = Defaults.Users.maximumInvitations
+
+        package init(
+            users: Int = Defaults.Users.maximumUsers,
+            invitations: Int = Defaults.Users.maximumInvitations
+        ) {
+            self.users = users
+            self.invitations = invitations
+        }
+    }
+
+    /// The registry has as many names as it may.
+    package struct Full: Error, Hashable {
+        package init() {}
+    }
+
+    /// How an operator's request for an invitation ended.
+    package enum InviteOutcome: Hashable, Sendable {
+        case invited
+        /// The name already belongs to someone; it has to be removed first.
+        case nameTaken
+        /// There are as many unused invitations as there may be.
+        case tooMany
+    }
+
+    /// Registers `name`, or confirms it to the key it belongs to.
+    ///
+    /// In the mode `invite`, someone without a good invitation learns nothing about which names exist: only the name's
+    /// own key, or a bearer of an invitation, can tell a taken name from a free one.
+    /// - Throws: ``Full`` when there is no room for another name; nothing has changed then.
+    package mutating func register(
+        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?,
+        mode: ServerMessage.Registration, now: UnixTime
+    ) throws(Full) -> RegistrationOutcome {
+        if let owner = users[name], owner.key == key {
+            users[name]?.exchangeKey = exchangeKey
+            return .registered
+        }
+        let consumed: InvitationDigest?
+        switch mode {
+        case .closed:
+            return .closed
+        case .open:
+            consumed = nil
+        case .invite:
+            guard let digest = invitation?.digest, let found = invitations[digest], found.expires > now,
+                found.name == nil || found.name == name
+            else { return .badInvitation }
+            consumed = digest
+        }
+        guard users[name] == nil else { return .nameTaken }
+        guard users.count < limits.users else { throw Full() }
+        if let consumed { invitations[consumed] = nil }
+        users[name] = User(name: name, key: key, exchangeKey: exchangeKey)
+        return .registered
+    }
+
+    /// Records the exchange key of a name that logged in. Returns false when nothing changed (or nobody has the name).
+    package mutating func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) -> Bool {
+        guard let user = users[name], user.exchangeKey != exchangeKey else { return false }
+        users[name]?.exchangeKey = exchangeKey
+        return true
+    }
+
+    /// Adds an invitation; expired ones make room first.
+    package mutating func invite(_ invitation: Invitation, now: UnixTime) -> InviteOutcome {
+        prune(now: now)
+        if let name = invitation.name, users[name] != nil { return .nameTaken }
+        guard invitations.count < limits.invitations else { return .tooMany }
+        invitations[invitation.digest] = invitation
+        return .invited
+    }
+
+    /// Takes an invitation back, if it is there.
+    package mutating func withdraw(_ invitation: InvitationDigest) { invitations[invitation] = nil }
+
+    /// Frees `name` for another key. Returns false when nobody has it.
+    package mutating func remove(_ name: PeerName) -> Bool { users.removeValue(forKey: name) != nil }
+
+    /// Forgets the invitations that have expired.
+    mutating func prune(now: UnixTime) {
+        invitations = invitations.filter { $0.value.expires > now }
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CloseOnExec
+import Glibc
+import NIOCore
+import NIOPosix
+import ServerSystem
+import TransferBroker
+import WSProtocol
+
+/// Asks the running server, on behalf of a sub-command.
+struct AdminClient: Sendable {
+    let stateDirectory: String
+
+    /// Sends `request` and waits for the reply.
+    /// - Throws: ``OperatorError``: the server does not run, does not answer in time, or said no.
+    func ask(_ request: AdminRequest) async throws(OperatorError) -> AdminReply {
+        let path = try AdminSocket.path(in: stateDirectory)
+        let channel: any Channel
+        let answer = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: ByteBuffer.self)
+        do {
+            channel = try await ClientBootstrap(group: answer.futureResult.eventLoop)
+                .connectTimeout(.seconds(Defaults.Admin.exchangeTimeout))
+                .channelInitializer { channel in
+                    CloseOnExec.mark(channel)
+                    return channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AdminReplyHandler(answer))
+                    }
+                }
+                .connect(unixDomainSocketPath: path).get()
+        } catch {
+            answer.fail(error)
+            throw connectFailure(error, path)
+        }
+        let reply: AdminReply?
+        do {
+            try await channel.writeAndFlush(AdminLine.encode(request)).get()
+            reply = AdminLine.decode(AdminReply.self, try await answer.futureResult.get())
+        } catch {
+            channel.close(promise: nil)
+            throw OperatorError(.unavailable, "the relay-server on \(path) did not answer: is it stopping?")
+        }
+        switch reply {
+        case nil:
+            throw OperatorError(
+                .protocolError, "the relay-server on \(path) gave an answer of another version: restart it"
+            )
+        case .failed(let message, let exit):
+            throw OperatorError(ExitStatus(rawValue: exit) ?? .refused, message)
+        case .some(let reply):
+            return reply
+        }
+    }
+
+    /// All users, page by page.
+    func users() async throws(OperatorError) -> [User] {
+        var users: [User] = []
+        while true {
+            let reply = try await ask(.users(after: users.last?.name))
+            guard case .users(let page, let isLast) = reply else { throw Self.unexpected }
+            users += page
+            if isLast || page.isEmpty { return users }
+        }
+    }
+
+    /// The server answered something else than what was asked.
+    static var unexpected: OperatorError {
+        OperatorError(.protocolError, "the running relay-server answered something else than was asked: restart it")
+    }
+
+    private func connectFailure(_ error: any Error, _ path: String) -> OperatorError {
+        if let error = error as? IOError, error.errnoCode == EACCES {
+            return OperatorError(.refused, "not allowed to use \(path): run this as the user the relay-server runs as")
+        }
+        return OperatorError(
+            .unavailable,
+            "no relay-server runs with the state directory \(stateDirectory): start it, or set --state-dir"
+        )
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import ServerSystem
+import TransferBroker
+
+/// Serves one connection of the admin socket: one request, one reply, closed.
+final class AdminHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let responder: AdminResponder
+    private var assembler = LineAssembler(limit: Defaults.Admin.maximumRequest)
+    private var isAnswered = false
+    private var deadline: Scheduled<Void>?
+
+    init(_ responder: AdminResponder) { self.responder = responder }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let channel = context.channel
+        deadline = context.eventLoop.scheduleTask(in: .seconds(Defaults.Admin.exchangeTimeout)) {
+            channel.close(promise: nil)
+        }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { deadline?.cancel() }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isAnswered else { return }
+        switch assembler.feed(unwrapInboundIn(data)) {
+        case .needMore: return
+        case .tooLong: answer(nil, context)
+        case .line(let line): answer(AdminLine.decode(AdminRequest.self, line), context)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func answer(_ request: AdminRequest?, _ context: ChannelHandlerContext) {
+        isAnswered = true
+        let channel = context.channel
+        let responder = responder
+        // Asked by hand, a few times a day: a task costs nothing that matters here.
+        let reply = context.eventLoop.makeFutureWithTask { () -> ByteBuffer in
+            let reply =
+                if let request {
+                    await responder.reply(to: request)
+                } else {
+                    AdminReply.failed(
+                        message: "the server does not understand the request: are server and command of one version?",
+                        exit: ExitStatus.protocolError.rawValue
+                    )
+                }
+            return try AdminLine.encode(reply)
+        }
+        reply.flatMap { channel.writeAndFlush($0) }.whenComplete { _ in channel.close(promise: nil) }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import ServerSystem
+import TransferBroker
+import WSProtocol
+
+/// Answers what sub-commands ask.
+struct AdminResponder: Sendable {
+    let users: any UserAdministration
+    /// What the server is doing.
+    let status: @Sendable () async -> ServerStatus
+    /// Begins to drain; harmless when that has begun.
+    let drain: @Sendable () -> Void
+    /// Somebody's name was freed: its sessions end.
+    let nameRemoved: @Sendable (PeerName) -> Void
+
+    /// The reply to `request`; what goes wrong is a reply too.
+    func reply(to request: AdminRequest) async -> AdminReply {
+        do {
+            switch request {
+            case .status:
+                return .status(status: await status())
+            case .invite(let name, let lifetime):
+                let invitation = try await users.invite(name, lifetime: lifetime)
+                return .invited(code: invitation.code, expires: invitation.expires)
+            case .withdraw(let code):
+                try await users.withdraw(code)
+                return .withdrawn
+            case .users(let after):
+                let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
+                return .users(users: page.users, isLast: page.isLast)
+            case .remove(let name):
+                let isFreed = try await users.remove(name)
+                // Also when nobody had it: the registry of a cluster may have lost somebody who is here.
+                nameRemoved(name)
+                guard isFreed else { throw OperatorError(.refused, "nobody has registered \(name)") }
+                return .removed(name: name)
+            case .drain:
+                drain()
+                return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
+            }
+        } catch let error as OperatorError {
+            return .failed(message: error.message, exit: error.status.rawValue)
+        } catch {
+            return .failed(
+                message: "the users' registry cannot be written: \(error)", exit: ExitStatus.inputOutput.rawValue)
+        }
+    }
+}

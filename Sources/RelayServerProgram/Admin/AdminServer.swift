@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CloseOnExec
+import Glibc
+import NIOCore
+import NIOPosix
+import ServerSystem
+import TransferBroker
+
+/// The admin socket of a running server.
+///
+/// Whoever can reach the socket may do everything: the state directory's mode is the check.
+final class AdminServer: Sendable {
+    private let channel: any Channel
+    private let path: String
+
+    /// Makes the socket in `directory`, in place of one that a killed server left behind.
+    /// - Throws: ``OperatorError`` in words.
+    static func bind(
+        in directory: StateDirectory, group: any EventLoopGroup, responder: AdminResponder,
+        accepts: AcceptWatch = AcceptWatch()
+    ) async throws(OperatorError) -> AdminServer {
+        let path = try AdminSocket.path(in: directory.path)
+        try AdminSocket.clear(path)
+        let connections = ConnectionCount(limit: Defaults.Admin.maximumConnections)
+        let bootstrap = ServerBootstrap(group: group).watched(by: accepts)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelInitializer { channel in
+                CloseOnExec.mark(channel)
+                return channel.eventLoop.makeCompletedFuture {
+                    guard connections.enter() else { throw ChannelError.eof }
+                    channel.closeFuture.whenComplete { _ in connections.leave() }
+                    try channel.pipeline.syncOperations.addHandler(AdminHandler(responder))
+                }
+            }
+        do {
+            let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
+            // The directory is closed to others already; this is for whoever opens it later.
+            guard unsafe chmod(path, 0o600) == 0 else { throw SystemError.last }
+            return AdminServer(channel: channel, path: path)
+        } catch {
+            throw OperatorError(.configuration, "cannot make the admin socket \(path): \(error)")
+        }
+    }
+
+    private init(channel: any Channel, path: String) {
+        self.channel = channel
+        self.path = path
+    }
+
+    /// Stops accepting and removes the socket.
+    func close() async {
+        unsafe unlink(path)
+        try? await channel.close()
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ArgumentParser
+import CommandLineInterface
+import Glibc
+import ServerSystem
+
+/// The command line of `relay-server`.
+package struct RelayServerCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "relay-server",
+        abstract: "A relay for files between people who can only dial out.",
+        discussion: """
+            Start a relay:
+              certs/make relay.example.com
+              relay-server --tls-cert certs/out/server.pem --tls-key certs/out/server.key
+
+            Let somebody in, in another terminal on the same machine:
+              relay-server invite alice
+            and give them the code that this prints. They use it once:
+              relay-client login https://relay.example.com:8443 --name alice --invite CODE
+
+            Exit codes: 0 done; 64 wrong command line; 69 no server runs, or a port or the state directory is in use; \
+            73 a file cannot be made; 74 reading or writing failed; 76 another version runs; 77 refused; \
+            78 wrong configuration.
+            """,
+        version: "relay-server \(ProgramVersion.current)",
+        subcommands: [
+            ServeCommand.self, InviteCommand.self, UsersCommand.self, StatusCommand.self, DrainCommand.self,
+            CheckCommand.self,
+        ],
+        defaultSubcommand: ServeCommand.self
+    )
+
+    package init() {}
+
+    /// Runs the command line's command, and turns what it throws into one line and an exit code.
+    package static func main() async {
+        StandardStream.secure()
+        do {
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            try await Program.run(Self.self, arguments: arguments) { TextEscape.escape($0) }
+        } catch let error as OperatorError {
+            LogSink.standardError.write("relay-server: \(error)\n")
+            Glibc.exit(error.status.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ServerSystem
+
+/// Which running server a sub-command talks to.
+struct StateOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The state directory of the running server (default: $XDG_STATE_HOME/relay-server; env RELAY_STATE_DIR).",
+            valueName: "dir"
+        )
+    )
+    var stateDir: String?
+
+    @Option(help: ArgumentHelp("The server's configuration file (env RELAY_CONFIG).", valueName: "file"))
+    var config: String?
+
+    /// The client of that server's admin socket.
+    func client() throws(OperatorError) -> AdminClient {
+        let flags = stateDir.map { [Setting.stateDir: [$0]] } ?? [:]
+        return AdminClient(stateDirectory: try SettingReader(flags: flags, file: config).stateDirectory())
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import FoundationEssentials
+import RelayNode
+import StreamRelay
+import WSProtocol
+
+/// `relay-server status`
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show what the running server is doing.",
+        discussion: """
+            Examples:
+              relay-server status
+              relay-server status --json | jq -r '.listen[0]'
+            """
+    )
+
+    @Flag(help: "One JSON object instead of lines for people.")
+    var json = false
+
+    @OptionGroup var state: StateOptions
+
+    func run() async throws {
+        let reply = try await state.client().ask(.status)
+        guard case .status(let status) = reply else { throw AdminClient.unexpected }
+        try Answer.write(json ? try Self.json(status) : Self.lines(status))
+    }
+
+    private static func json(_ status: ServerStatus) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(status), as: UTF8.self)
+    }
+
+    private static func lines(_ status: ServerStatus) -> String {
+        let lines = [
+            "relay-server \(status.version), process \(status.pid), \(status.state.rawValue) for \(status.uptime) s",
+            "https         \(status.listen.joined(separator: " "))",
+            "http          \(status.httpListen.isEmpty ? "off" : status.httpListen.joined(separator: " "))",
+            "metrics       \(status.metricsListen ?? "off")",
+            "registration  \(status.registration.rawValue)",
+            "users         \(status.users) (\(status.invitations) invited)",
+            "sessions      \(status.sessions)",
+            "transfers     \(status.transfers)",
+            "streams       \(status.streams.toReceivers) to receivers, \(status.streams.toNodes) to other nodes",
+        ]
+        return (lines + cluster(status)).joined(separator: "\n")
+    }
+
+    private static func cluster(_ status: ServerStatus) -> [String] {
+        guard let cluster = status.cluster else { return [] }
+        let redis = cluster.redis ? (cluster.joined ? "joined" : "connected, not joined") : "away"
+        return [
+            "node          \(cluster.node), \(cluster.nodes) others, \(cluster.links) linked",
+            "redis         \(redis)",
+            "doorbells     \(cluster.listening ? "heard" : "not heard"), \(cluster.bellsLost) unanswered, "
+                + "\(cluster.ignored) entries ignored",
+        ]
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import ServerSystem
+import TLSTransport
+
+/// The certificates that the configuration names, as they were when they were read: what a running relay shows and trusts is what
+/// it was started with.
+struct CertificateInventory: Hashable, Sendable {
+    /// One file.
+    private struct File: Hashable, Sendable {
+        let setting: Setting
+        let path: String
+        let certificates: [CertificateFacts]
+        /// Whether they are there to be trusted: one that is good is enough then.
+        let areAuthorities: Bool
+    }
+
+    private let files: [File]
+    private let publicHost: String?
+
+    /// - Throws: ``OperatorError`` in words for a file that cannot be read.
+    init(_ configuration: ServerConfiguration) throws(OperatorError) {
+        var files = [try Self.read(.tlsCert, configuration.certificate.chain)]
+        if let cluster = configuration.cluster {
+            files.append(try Self.read(.clusterCert, cluster.certificate.chain))
+            files.append(try Self.read(.clusterCA, cluster.authority, areAuthorities: true))
+            if let path = cluster.redisAuthority { files.append(try Self.read(.redisCA, path, areAuthorities: true)) }
+        }
+        self.files = files
+        publicHost = configuration.publicHost
+    }
+
+    private static func read(
+        _ setting: Setting, _ path: String, areAuthorities: Bool = false
+    ) throws(OperatorError) -> File {
+        do {
+            let certificates = try CertificateFacts.read(path, areAuthorities: areAuthorities)
+            return File(setting: setting, path: path, certificates: certificates, areAuthorities: areAuthorities)
+        } catch {
+            throw OperatorError(.configuration, "\(error)")
+        }
+    }
+
+    /// The names that clients may know this relay by: those of the certificate it shows them.
+    var names: [TLSServerName] { files.first?.certificates.first?.names ?? [] }
+
+    /// When the first of those that this relay shows ends, in seconds since 1970.
+    var firstEnd: Int64 {
+        files.filter { !$0.areAuthorities }.flatMap(\.certificates).map(\.ends).min() ?? 0
+    }
+
+    /// What is wrong at `now`, in seconds since 1970, the worst first.
+    func problems(at now: Int64) -> [CertificateProblem] {
+        var problems = files.flatMap { Self.problems(of: $0, at: now) }
+        if let publicHost, !names.contains(where: { $0.covers(publicHost) }), let path = files.first?.path {
+            problems.append(CertificateProblem(path: path, isNotFor: publicHost))
+        }
+        return problems.filter(\.isFatal) + problems.filter { !$0.isFatal }
+    }
+
+    private static func problems(of file: File, at now: Int64) -> [CertificateProblem] {
+        let count = file.certificates.count
+        let all = file.certificates.enumerated().map { index, facts in
+            CertificateProblem(
+                begins: facts.begins, ends: facts.ends, now: now, setting: file.setting, path: file.path,
+                place: count == 1
+                    ? "the certificate \(file.path)" : "certificate \(index + 1) of \(count) in \(file.path)"
+            )
+        }
+        guard file.areAuthorities else { return all.compactMap(\.self) }
+        // An old authority may stay in the file beside the one that took its place.
+        if all.contains(nil) { return [] }
+        let latest = file.certificates.indices.max { file.certificates[$0].ends < file.certificates[$1].ends }
+        return latest.flatMap { all[$0] }.map { [$0] } ?? []
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything that can be configured, by the one name it has everywhere: `--tls-cert` as a flag, `RELAY_TLS_CERT` in
+/// the environment, `"tls-cert"` in the file.
+enum Setting: String, CaseIterable, Sendable {
+    case listen
+    case tlsCert = "tls-cert"
+    case tlsKey = "tls-key"
+    case stateDir = "state-dir"
+    case registration
+    case redis
+    case redisCA = "redis-ca"
+    case nodeID = "node-id"
+    case nodeListen = "node-listen"
+    case nodeAdvertise = "node-advertise"
+    case clusterCA = "cluster-ca"
+    case clusterCert = "cluster-cert"
+    case clusterKey = "cluster-key"
+    case clusterSecret = "cluster-secret"
+    case publicURL = "public-url"
+    case httpListen = "http-listen"
+    case metricsListen = "metrics-listen"
+    case proxyProtocol = "proxy-protocol"
+    case trustedProxy = "trusted-proxy"
+    case addressLimit = "address-limit"
+    case memoryLimit = "memory-limit"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+    case pidFile = "pid-file"
+    case logFile = "log-file"
+
+    /// What means nothing to a relay that is the only one.
+    static let ofCluster: [Setting] = [
+        .redis, .redisCA, .nodeID, .nodeListen, .nodeAdvertise, .clusterCA, .clusterCert, .clusterKey, .clusterSecret,
+    ]
+
+    /// The name of the environment variable.
+    var variable: String { "RELAY_" + rawValue.uppercased().replacing("-", with: "_") }
+
+    /// Whether it names a file or a folder.
+    var isPath: Bool {
+        [
+            .tlsCert, .tlsKey, .stateDir, .redisCA, .clusterCA, .clusterCert, .clusterKey, .clusterSecret, .pidFile,
+            .logFile,
+        ].contains(self)
+    }
+
+    /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
+    var isList: Bool { [.listen, .proxyProtocol, .trustedProxy].contains(self) }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import ServerSystem
+
+/// What makes a relay a node of a cluster, in a relay-server that was built without clusters: there is no value of it.
+enum ClusterConfiguration: Hashable, Sendable {
+    /// Nil.
+    /// - Throws: ``OperatorError`` when a setting is there that is for a node of a cluster.
+    init?(_ settings: SettingReader) throws(OperatorError) {
+        for setting in Setting.ofCluster {
+            guard let found = try settings.text(setting) else { continue }
+            throw OperatorError(
+                .configuration,
+                "\(found.origin.name(of: setting)) is for a node of a cluster, and this relay-server was built without clusters"
+            )
+        }
+        return nil
+    }
+
+    var listen: ListenAddress { switch self {} }
+    var certificate: CertificateFiles { switch self {} }
+    var passwordFile: String? { switch self {} }
+    var authority: String { switch self {} }
+    var redisAuthority: String? { switch self {} }
+    func checkFiles() throws(OperatorError) {}
+}

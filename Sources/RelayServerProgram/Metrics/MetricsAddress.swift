@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ServerSystem
+import TransferBroker
+
+/// Where `/metrics`, `/healthz` and `/readyz` are to be answered.
+enum MetricsAddress: Hashable, Sendable {
+    case off
+    /// Nobody said where. Another relay of this machine may have taken the place, which must not keep this one from
+    /// serving.
+    case usual
+    case chosen(ListenAddress)
+
+    /// The address; nil when there is none.
+    var address: ListenAddress? {
+        switch self {
+        case .off: nil
+        case .usual: Defaults.Metrics.address
+        case .chosen(let address): address
+        }
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import StreamRelay
+import TransferBroker
+import WSProtocol
+
+/// The page behind `/metrics`: figures alone, never a name, a token or an address of a person.
+enum MetricsPage {
+    /// The media type of the Prometheus text format.
+    static let type = "text/plain; version=0.0.4; charset=utf-8"
+
+    /// The whole page.
+    static func render(_ snapshot: MetricsSnapshot) -> String {
+        let families =
+            process(snapshot) + system(snapshot.process) + listeners(snapshot.accepts) + people(snapshot)
+            + transfers(snapshot) + limits(snapshot.limits) + cluster(snapshot.status.cluster)
+        return families.map(\.text).joined()
+    }
+
+    private static func process(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
+        let isServing = snapshot.status.state == .serving
+        return [
+            MetricFamily(
+                .gauge, "relay_build_info", by: "version", [snapshot.status.version: 1], "Which program this is."
+            ),
+            MetricFamily(
+                .gauge, "process_start_time_seconds", snapshot.started, "When the server started, in Unix time."
+            ),
+            MetricFamily(
+                .gauge, "relay_certificate_expiry_seconds", snapshot.certificateEnd,
+                "When the first certificate that this relay shows expires, in Unix time."
+            ),
+            MetricFamily(.gauge, "relay_draining", isServing ? 0 : 1, "1 once the server takes no new transfers."),
+        ]
+    }
+
+    private static func people(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
+        [
+            MetricFamily(.gauge, "relay_connections", snapshot.connections, "Connections of clients, of any kind."),
+            MetricFamily(
+                .gauge, "relay_sessions", snapshot.exchange.sessions, "Control connections that are logged in."),
+            MetricFamily(.gauge, "relay_receivers", snapshot.exchange.receiving, "Sessions that wait for files."),
+            MetricFamily(.gauge, "relay_users", snapshot.status.users, "Registered names; the same on all nodes."),
+            MetricFamily(
+                .gauge, "relay_invitations", snapshot.status.invitations, "Unused invitations; the same on all nodes."
+            ),
+        ]
+    }
+
+    private static func transfers(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
+        let (exchange, streams) = (snapshot.exchange, snapshot.status.streams)
+        return [
+            MetricFamily(
+                .gauge, "relay_transfers", by: "state",
+                [
+                    "waiting": exchange.waiting, "ringing": exchange.ringing, "accepted": exchange.accepted,
+                    "parked": exchange.parked, "streaming": exchange.streaming, "streamed": exchange.streamed,
+                ],
+                "Transfers whose home is this node, by how far they are."
+            ),
+            MetricFamily(
+                .counter, "relay_transfers_ended_total", by: "outcome",
+                ["delivered": exchange.delivered, "failed": exchange.failed],
+                "Transfers that ended; counted by their home."
+            ),
+            MetricFamily(
+                .counter, "relay_bytes_relayed_total", exchange.bytesRelayed,
+                "Bytes of streams that ended; counted by the home of their transfer."
+            ),
+            MetricFamily(
+                .counter, "relay_progress_dropped_total", exchange.progressDropped,
+                "Reports of progress that came too often, or too late, to be passed on."
+            ),
+            MetricFamily(
+                .counter, "relay_streams_total", by: "to",
+                ["receiver": streams.toReceivers, "node": streams.toNodes],
+                "Streams that were joined here: straight into the receiver's connection, or on to another node."
+            ),
+            MetricFamily(.gauge, "relay_unclaimed_tokens", exchange.unclaimedTokens, "Tokens nobody has used yet."),
+        ]
+    }
+
+    /// Each figure is there from the start, so that a rate of the first hour is right too.
+    private static func limits(_ counts: LimitReports.Counts) -> [MetricFamily] {
+        func counter(_ name: String, _ help: String, _ samples: [MetricFamily.Sample]) -> MetricFamily {
+            MetricFamily(name: name, help: help, kind: .counter, samples: samples)
+        }
+        func sample(_ labels: KeyValuePairs<String, String>, _ value: UInt64?) -> MetricFamily.Sample {
+            .init(labels: labels.map { .init(name: $0.key, value: $0.value) }, value: String(value ?? 0))
+        }
+        let met = Limit.allCases.map {
+            sample(["limit": $0.subject.rawValue, "of": $0.scope.rawValue], counts.met[$0])
+        }
+        let codes = FailureCode.allCases.filter { !$0.isClients }
+        let errors = codes.map { sample(["code": $0.rawValue], counts.errors[$0]) }
+        let closes = WebSocketCloseCode.allCases.map { sample(["code": String($0.rawValue)], counts.closes[$0]) }
+        let statuses = HTTPStatus.allCases.filter { $0.rawValue >= 400 }.map {
+            sample(["status": String($0.rawValue)], counts.statuses[$0])
+        }
+        return [
+            counter(
+                "relay_limits_met_total", "How often a limit was met, by what there was too much of and whose it was.",
+                met
+            ),
+            MetricFamily(
+                .counter, "relay_messages_held_back_seconds_total", milliseconds: counts.heldBack / 1_000_000,
+                "How long messages waited for their user's or address's budget."
+            ),
+            counter("relay_request_errors_total", "Errors that answered messages of clients.", errors),
+            counter("relay_control_closes_total", "Control connections that this node closed.", closes),
+            counter("relay_http_refusals_total", "HTTP requests that were refused.", statuses),
+        ]
+    }
+
+    private static func cluster(_ status: ClusterStatus?) -> [MetricFamily] {
+        guard let status else { return [] }
+        return [
+            MetricFamily(.gauge, "relay_redis_connected", status.redis ? 1 : 0, "1 while Redis is connected."),
+            MetricFamily(
+                .gauge, "relay_cluster_joined", status.joined ? 1 : 0, "1 while this node's place in Redis stands."
+            ),
+            MetricFamily(.gauge, "relay_cluster_nodes", status.nodes, "Other nodes that are alive."),
+            MetricFamily(.gauge, "relay_cluster_links", status.links, "Other nodes this one has a link with."),
+            MetricFamily(
+                .counter, "relay_cluster_nodes_lost_total", status.lost, "How often another node was found to be lost."
+            ),
+            MetricFamily(
+                .counter, "relay_cluster_certificates_refused_total", status.refused,
+                "Connections between nodes that ended because of a certificate."
+            ),
+            MetricFamily(
+                .gauge, "relay_cluster_listening", status.listening ? 1 : 0, "1 while doorbells are heard."
+            ),
+            MetricFamily(
+                .counter, "relay_cluster_doorbells_lost_total", status.bellsLost, "Doorbells that nobody answered."
+            ),
+            MetricFamily(
+                .counter, "relay_cluster_ignored_total", status.ignored,
+                "What stood in Redis, or was rung, and meant nothing."
+            ),
+        ]
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import ServerSystem
+import TransferBroker
+
+/// Every figure of the metrics page, of one moment.
+struct MetricsSnapshot: Hashable, Sendable {
+    /// What `relay-server status` says too.
+    var status: ServerStatus
+    /// What the exchange holds and has ended.
+    var exchange: ExchangeStatus
+    /// Connections of clients, of any kind.
+    var connections: Int
+    /// What has come to the listeners.
+    var accepts = AcceptCounts()
+    /// What the process has of the system.
+    var process = ProcessFigures()
+    /// Limits that were met, and refusals.
+    var limits = LimitReports.Counts()
+    /// When the server started, in seconds since 1970.
+    var started: Int64
+    /// When the first certificate that this relay shows ends, in seconds since 1970.
+    var certificateEnd: Int64
+}
+
+/// What the process has of the system; nil what the system does not say.
+struct ProcessFigures: Hashable, Sendable {
+    /// Bytes in memory.
+    var resident: UInt64?
+    /// Descriptors that are open, and how many may be.
+    var openDescriptors: Int?
+    var descriptorLimit: Int?
+    /// Processor time used, in milliseconds.
+    var processorTime: UInt64?
+
+    /// Those of now.
+    static func now(_ accepts: AcceptWatch) -> ProcessFigures {
+        let descriptors = accepts.openDescriptors
+        return ProcessFigures(
+            resident: ProcessMemory.resident, openDescriptors: descriptors?.now, descriptorLimit: descriptors?.limit,
+            processorTime: ProcessMemory.processorTime
+        )
+    }
+}

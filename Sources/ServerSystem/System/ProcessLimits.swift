@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+private import CProcess
+import Glibc
+
+/// What the process asks of the system before it serves.
+package enum ProcessLimits {
+    /// Raises the limit of open descriptors to what the system allows, forbids memory dumps (they would hold keys and
+    /// other people's files), keeps new files private, and lets a write to a closed socket fail instead of kill.
+    /// - Returns: how many descriptors the process may have.
+    package static func apply() -> Int {
+        _ = signal(SIGPIPE, SIG_IGN)
+        _ = umask(0o077)
+        var none = rlimit(rlim_cur: 0, rlim_max: 0)
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+        _ = CProcess_set_not_dumpable()
+        return raiseDescriptors()
+    }
+
+    /// How many descriptors the process may have now: the limit can be changed from outside (prlimit(1)).
+    package static var descriptors: Int? {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    private static func raiseDescriptors() -> Int {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard unsafe getrlimit(resource, &limit) == 0 else { return SystemDefaults.assumedDescriptors }
+        let before = limit.rlim_cur
+        limit.rlim_cur = limit.rlim_max
+        let now = unsafe setrlimit(resource, &limit) == 0 ? limit.rlim_max : before
+        return Int(clamping: now)
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// The directory with what has to outlive the process, held open and locked: one process at a time.
+///
+/// Only its owner may enter it (mode 0700), which is what protects the admin socket and the registry in it.
+package final class StateDirectory: Sendable {
+    /// The path as the operator wrote it.
+    package let path: String
+    /// The open directory; files in it are opened relative to this, so that a renamed parent cannot redirect them.
+    package let descriptor: CInt
+    private let lock: CInt
+
+    /// The file whose lock says that a process uses the directory. It stays when the process ends.
+    static let lockName = "lock"
+
+    /// Makes the directory if it is not there, checks that nobody else can enter it, and locks it.
+    /// - Throws: ``OperatorError`` in words.
+    package init(path: String) throws(OperatorError) {
+        guard !path.isEmpty else { throw OperatorError(.configuration, "the state directory has no name") }
+        self.path = path
+        try Self.create(path)
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
+        }
+        do {
+            try Self.checkAccess(path, descriptor, closing: true)
+            lock = try Self.takeLock(path, descriptor)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        self.descriptor = descriptor
+    }
+
+    /// Whether a server could use the directory, as far as its owner and its mode say; one that is not there can be
+    /// made. Changes nothing.
+    /// - Throws: ``OperatorError`` in words.
+    package static func check(_ path: String) throws(OperatorError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno != ENOENT else { return }
+            throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
+        }
+        defer { close(descriptor) }
+        try checkAccess(path, descriptor, closing: false)
+    }
+
+    deinit {
+        close(lock)
+        close(descriptor)
+    }
+
+    /// The path of the file `name` in the directory.
+    package static func path(of name: String, in directory: String) -> String {
+        directory.hasSuffix("/") ? directory + name : directory + "/" + name
+    }
+
+    /// Makes `path` and what is missing above it, for the owner alone.
+    private static func create(_ path: String) throws(OperatorError) {
+        var prefix = path.hasPrefix("/") ? "" : "."
+        for component in path.split(separator: "/") {
+            prefix += "/" + component
+            if unsafe mkdir(prefix, 0o700) != 0, errno != EEXIST {
+                let error = SystemError.last
+                throw OperatorError(.configuration, "cannot make the state directory \(path): \(prefix): \(error)")
+            }
+        }
+    }
+
+    /// - Parameter closing: whether a directory that is open to others and nobody's is closed to them.
+    private static func checkAccess(
+        _ path: String, _ descriptor: CInt, closing: Bool
+    ) throws(OperatorError) {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw OperatorError(.configuration, "cannot look at the state directory \(path): \(SystemError.last)")
+        }
+        // Whoever only checks may be the machine's operator, and the server another user.
+        guard status.st_uid == geteuid() || (!closing && geteuid() == 0) else {
+            throw OperatorError(
+                .configuration, "the state directory \(path) belongs to another user: choose another with --state-dir"
+            )
+        }
+        guard status.st_mode & 0o077 != 0 else { return }
+        // Closing a directory that others use for something else would surprise them; an empty one is nobody's.
+        guard isOurs(path), !closing || fchmod(descriptor, 0o700) == 0 else {
+            throw OperatorError(
+                .configuration,
+                "the state directory \(path) is open to other users: chmod 700 it, or choose another with --state-dir"
+            )
+        }
+    }
+
+    /// Whether the directory is empty or was used by a relay before.
+    private static func isOurs(_ path: String) -> Bool {
+        guard let stream = unsafe opendir(path) else { return false }
+        defer { unsafe closedir(stream) }
+        var isEmpty = true
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: entry.pointee.d_name))
+                {
+                    unsafe String(cString: $0)
+                }
+            }
+            if name == lockName { return true }
+            if name != ".", name != ".." { isEmpty = false }
+        }
+        return isEmpty
+    }
+
+    private static func takeLock(_ path: String, _ directory: CInt) throws(OperatorError) -> CInt {
+        let lock = unsafe openat(directory, lockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard lock >= 0 else {
+            throw OperatorError(.configuration, "cannot make a file in \(path): \(SystemError.last)")
+        }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            let error = SystemError.last
+            close(lock)
+            guard error.code == EWOULDBLOCK else {
+                throw OperatorError(.configuration, "cannot lock the state directory \(path): \(error)")
+            }
+            throw OperatorError(
+                .unavailable, "another relay-server uses \(path): stop it, or choose another with --state-dir"
+            )
+        }
+        return lock
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A system call that failed.
+package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The value of `errno`.
+    package var code: CInt
+
+    /// What the last system call of this thread left behind.
+    package static var last: SystemError { SystemError(code: errno) }
+
+    /// The system's own words ("No such file or directory").
+    package var description: String { unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
+
+    /// Calls `body` until it is not interrupted by a signal; throws what it failed with.
+    @discardableResult
+    package static func check<Value: SignedInteger>(_ body: () -> Value) throws(SystemError) -> Value {
+        while true {
+            let value = body()
+            if value >= 0 { return value }
+            let error = SystemError.last
+            if error.code != EINTR { throw error }
+        }
+    }
+}

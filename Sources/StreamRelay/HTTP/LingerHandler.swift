@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+import TLSTransport
+import TransferBroker
+
+/// Sends a last answer and sees to it that it arrives: what the client is still sending is read and dropped for a while,
+/// because closing a socket with unread bytes makes the kernel send a reset that overtakes the answer.
+package final class LingerHandler: ChannelInboundHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    private let answer: ByteBuffer
+    private var body: RequestBodyReader?
+    private var idle: Scheduled<Void>?
+    private var total: Scheduled<Void>?
+
+    /// - Parameter body: where the request's body stands; nil when the request is so malformed that nobody can tell.
+    package init(_ answer: ByteBuffer, after body: RequestBodyReader?) {
+        self.answer = answer
+        self.body = body
+    }
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
+        if body?.isComplete ?? false { return context.close(promise: nil) }
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        total = context.eventLoop.scheduleTask(
+            in: body == nil ? Defaults.Request.lingerMalformed : Defaults.Request.lingerTotal
+        ) {
+            bound.value.close(promise: nil)
+        }
+        restartIdle(context)
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        idle?.cancel()
+        total?.cancel()
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard var reader = body else { return }
+        var arrived = unwrapInboundIn(data)
+        steps: while true {
+            switch reader.next(&arrived) {
+            case .content: continue
+            case .needMore: break steps
+            case .end, .malformed: return context.close(promise: nil)
+            }
+        }
+        body = reader
+        restartIdle(context)
+    }
+
+    /// Whoever ends TLS waits for nothing more.
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? TLSEvent == .peerClosed { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        idle?.cancel()
+        total?.cancel()
+        context.fireChannelInactive()
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    private func restartIdle(_ context: ChannelHandlerContext) {
+        idle?.cancel()
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        idle = context.eventLoop.scheduleTask(in: Defaults.Request.lingerIdle) { bound.value.close(promise: nil) }
+    }
+}
+
+@available(*, unavailable)
+extension LingerHandler: Sendable {}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WSProtocol
+
+/// What a request asks for: one of the four resources of `docs/wire-protocol.md`.
+package enum Route: Hashable, Sendable {
+    case control(WebSocketHandshake)
+    case upload(Token)
+    case download(Token)
+    case health
+
+    /// Finds the route of `head`, or says why there is none.
+    package init(_ head: RequestHead) throws(HTTPRefusal) {
+        switch head.path {
+        case "/ws":
+            try Self.require(["GET"], head)
+            self = .control(try WebSocketHandshake(head))
+        case "/upload":
+            try Self.require(["PUT", "POST"], head)
+            guard head.framing != .none else {
+                throw HTTPRefusal(
+                    status: .lengthRequired, code: "length_required",
+                    message: "an upload needs a Content-Length or Transfer-Encoding: chunked"
+                )
+            }
+            self = .upload(try TokenField.token(of: head))
+        case "/download":
+            try Self.require(["GET"], head)
+            guard head.minorVersion == 1 else {
+                throw HTTPRefusal(
+                    status: .versionNotSupported, code: "version_not_supported",
+                    message: "a download needs HTTP/1.1, because HTTP/1.0 cannot tell a cut from an end"
+                )
+            }
+            self = .download(try TokenField.token(of: head))
+        case "/healthz":
+            try Self.require(["GET", "HEAD"], head)
+            self = .health
+        default:
+            throw HTTPRefusal(
+                status: .notFound, code: "not_found",
+                message: "there is nothing here: the resources are /ws, /upload, /download and /healthz"
+            )
+        }
+    }
+
+    /// One of `methods`, and no body on those that have none.
+    package static func require(_ methods: [String], _ head: RequestHead) throws(HTTPRefusal) {
+        guard methods.contains(head.method) else {
+            throw HTTPRefusal(
+                status: .methodNotAllowed, code: "method_not_allowed",
+                message: "this resource has other methods",
+                fields: [.init(name: "Allow", value: methods.joined(separator: ", "))]
+            )
+        }
+        let mayHaveBody = head.method == "PUT" || head.method == "POST"
+        guard mayHaveBody || head.framing == .none || head.framing == .length(0) else {
+            throw .malformed("this request must not have a body")
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+package import NIOCore
+import NIOPosix
+import ServerSystem
+import TLSTransport
+package import WSProtocol
+
+/// A connection's place in the count of all. It outlives the channel when the connection moves to another event loop.
+package protocol CountedConnection: Sendable {
+    /// One more channel carries the connection.
+    func hold()
+
+    /// A channel that carried the connection has closed.
+    func drop()
+}
+
+/// Moves an upload's connection, TLS session and all, to the event loop its download lives on.
+///
+/// The bytes of a stream then never change threads: they are decrypted, passed on and encrypted in one call, and nothing
+/// has to be queued, locked or woken. It happens once per transfer, before the first byte of content is taken.
+package enum ConnectionMove {
+    /// Starts the move; false when it cannot be done, with the connection left as it was.
+    ///
+    /// - Parameters:
+    ///   - ticket: the connection's place in the count; nil when it is not counted.
+    ///   - lossMeans: what it means when the connection breaks without a word.
+    package static func move(
+        _ channel: any Channel, request: UploadRequest, to place: StreamTable.Place,
+        ticket: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
+    ) -> Bool {
+        let operations = channel.pipeline.syncOperations
+        // What the kernel has not taken would be lost with the old channel.
+        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return false }
+        let duplicate = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
+            fcntl(socket, F_DUPFD_CLOEXEC, 0)
+        }
+        guard let descriptor = duplicate ?? nil, descriptor >= 0 else { return false }
+        var session: TLSHandover?
+        if let tls = try? operations.handler(type: TLSHandler.self) {
+            session = try? tls.detach()
+            guard session != nil else {
+                Glibc.close(descriptor)
+                return false
+            }
+        }
+        ticket?.hold()
+        // The old channel lets go of its descriptor only; the connection lives on through the other one.
+        channel.close(promise: nil)
+        let loop = place.loop
+        ClientBootstrap(group: loop)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+            .channelInitializer { [session] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let operations = channel.pipeline.syncOperations
+                    if let session { try operations.addHandler(TLSHandler(adopting: session)) }
+                    try operations.addHandler(UploadHandler(request, into: place.stream(), lossMeans: lossMeans))
+                }
+            }
+            .withConnectedSocket(descriptor)
+            .whenComplete { result in
+                switch result {
+                case .success(let channel): channel.closeFuture.whenComplete { _ in ticket?.drop() }
+                case .failure:
+                    // The bootstrap has closed the descriptor.
+                    ticket?.drop()
+                    loop.execute { place.stream().abort(lossMeans) }
+                }
+            }
+        return true
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+import TLSTransport
+package import TransferBroker
+package import WSProtocol
+
+/// Joins the two halves of one transfer on one event loop: what the upload brings goes straight into the download's
+/// connection, in the same call, with no queue in between.
+///
+/// Lives from the moment the download is parked until the stream has ended. Bound to the download's event loop, to which
+/// the upload's connection is moved if it came in on another one. The rules are in ``StreamMachine``.
+///
+/// When the download is on another node, a pipe on each carries the stream: here into the connection between the nodes,
+/// there out of it.
+package final class Pipe {
+    package let key: StreamKey
+    /// The large buffers of the event loop.
+    let buffers: SharedBuffers
+    private var machine: StreamMachine
+    private var outlet: (any StreamOutlet)?
+    private var upload: UploadHandler?
+    private var tick: RepeatedTask?
+    private let loop: any EventLoop
+    private let services: StreamServices
+
+    /// Content that the outlet has got since its last flush.
+    private var unflushedBytes = 0
+    /// Whether the outlet has been told that the far end takes what it gets.
+    private var isProved = false
+    private let isHop: Bool
+    /// What the machine has decided and has not been done yet.
+    private var pending = CircularBuffer<StreamMachine.Action>()
+    private var isRunning = false
+
+    /// - Parameters:
+    ///   - outlet: where the bytes go.
+    ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
+    package init(
+        _ key: StreamKey, to outlet: any StreamOutlet, isHop: Bool = false, loop: any EventLoop,
+        services: StreamServices
+    ) {
+        self.key = key
+        self.outlet = outlet
+        self.isHop = isHop
+        self.loop = loop
+        self.services = services
+        machine = StreamMachine(limits: isHop ? .hop : .init(), now: .now())
+        buffers = services.memory.buffers(of: loop)
+    }
+
+    /// Starts waiting for the sender.
+    package func park() {
+        loop.preconditionInEventLoop()
+        let period = Defaults.Stream.streamTick
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        tick = loop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.ticked() }
+        services.streams.add(self, loop: loop)
+        if !isHop { services.transfers.streamChanged(key, .downloadParked) }
+    }
+
+    /// Joins the sender's half.
+    package func join(_ upload: UploadHandler, length: UInt64?) {
+        loop.preconditionInEventLoop()
+        guard self.upload == nil else { return upload.refuse(.receiverGone) }
+        self.upload = upload
+        run(machine.joined(length: length, now: .now()))
+    }
+
+    /// A buffer for the upload's next read: what is in it when it is full can be sent on at once.
+    func receiveBuffer() -> ByteBuffer {
+        // What is read all the same, because the sender has finished, has to wait.
+        if isBlocked { return ByteBufferAllocator().buffer(capacity: Defaults.Stream.firstReceiveBytes) }
+        if !isProved, machine.forwardedBytes >= Defaults.Stream.provenBytes {
+            isProved = true
+            outlet?.proved()
+        }
+        let allowance = ReadAllowance.bytes(outlet?.sendBuffer, forwarded: machine.forwardedBytes)
+        return buffers.takeReceiveBuffer(limit: allowance)
+    }
+
+    /// Takes content from the upload. It is dropped once it has nowhere to go.
+    func forward(_ content: ByteBuffer) {
+        guard machine.forwarded(content.readableBytes), let outlet else { return }
+        outlet.write(content)
+        unflushedBytes += content.readableBytes
+        if unflushedBytes >= Defaults.Stream.flushBytes { flush() }
+    }
+
+    /// Sends on what ``forward(_:)`` took, for as much as has not been sent yet.
+    package func flush() {
+        guard unflushedBytes > 0 else { return }
+        unflushedBytes = 0
+        outlet?.flush()
+    }
+
+    /// Whether the upload has to stop reading.
+    package var isBlocked: Bool { outlet.map { !$0.isWritable } ?? false }
+
+    /// The download's connection takes more, or no more.
+    func writabilityChanged(isWritable: Bool) {
+        machine.blockedChanged(!isWritable, now: .now())
+        if isWritable { upload?.resume() }
+    }
+
+    /// The upload's body is complete.
+    func uploadCompleted() { run(machine.uploadCompleted()) }
+    /// The upload's framing is broken.
+    func uploadMalformed() { run(machine.uploadMalformed()) }
+    /// The upload's connection has ended early; `code` says who is gone.
+    func uploadCut(_ code: FailureCode) { run(machine.uploadCut(code)) }
+    /// The download's connection has ended.
+    func downloadCut() { run(machine.downloadCut(now: .now())) }
+    /// The end of the download's body has been written.
+    func downloadFlushed() { run(machine.downloadFlushed()) }
+    /// The transfer has ended, and this is how.
+    package func end(_ outcome: TransferOutcome) { run(machine.ended(outcome)) }
+    /// The transfer has been ended by others.
+    package func abort(_ code: FailureCode) { end(.failed(code)) }
+
+    private func ticked() {
+        run(machine.ticked(receiver: outlet?.receiverState, now: .now()))
+    }
+
+    /// Does what the machine has decided. Doing one thing may bring the next event at once (letting the sender begin takes
+    /// in a body that came with its head): what that leads to is done behind what was decided before it.
+    private func run(_ actions: [StreamMachine.Action]) {
+        pending.append(contentsOf: actions)
+        guard !isRunning else { return }
+        isRunning = true
+        while let action = pending.popFirst() { perform(action) }
+        isRunning = false
+        guard machine.isEnded, tick != nil else { return }
+        tick?.cancel()
+        tick = nil
+        services.streams.remove(self)
+        // The handlers hold the pipe and the pipe holds them.
+        outlet = nil
+        upload = nil
+    }
+
+    private func perform(_ action: StreamMachine.Action) {
+        switch action {
+        case .startDownload(let length): outlet?.start(length: length)
+        case .startUpload: upload?.start()
+        case .finishDownload: outlet?.finish()
+        case .closeDownload: outlet?.close()
+        case .cutDownload(let code): outlet?.cut(code)
+        case .refuseDownload(let code): outlet?.refuse(code)
+        case .answerUpload(let bytes): upload?.answer(bytes: bytes)
+        case .refuseUpload(let code): upload?.refuse(code)
+        case .refuseMalformedUpload: upload?.refuseMalformed()
+        case .cutUpload: upload?.cut()
+        case .report(let event): report(event)
+        }
+    }
+
+    /// The node that holds the download reports what goes well, and counts the bytes.
+    private func report(_ event: StreamEvent) {
+        if event == .joined { services.streams.joined(isHop: isHop) }
+        guard isHop else { return services.transfers.streamChanged(key, event) }
+        guard case .cut(let code, bytes: _) = event else { return }
+        services.transfers.streamChanged(key, .cut(code, bytes: 0))
+    }
+}
+
+@available(*, unavailable)
+extension Pipe: Sendable {}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import TransferBroker
+package import WSProtocol
+
+/// The rules of one transfer's stream: who waits for whom, what a cut means, and when a silent side has been silent for
+/// too long. Pure: the pipe tells it what happened and carries out what it answers.
+package struct StreamMachine {
+    /// How long things may take.
+    package struct Limits: Hashable, Sendable {
+        /// The receiver's request waits this long for the sender's.
+        package var attach: TimeAmount = Defaults.Stream.attachTimeout
+        /// A sender that is not held back has to bring at least `minimumBytes` in any time of this length.
+        var progressWindow: TimeAmount = Defaults.Stream.progressWindow
+        var minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes
+        /// A receiver that has something to take has to take at least one byte in this time; nil: others look at that.
+        var stall: TimeAmount? = Defaults.Stream.receiverStall
+        /// A receiver whose network acknowledges nothing of what is in flight for this long is gone.
+        package var silence: TimeAmount = Defaults.Stream.receiverSilence
+        /// What it means that the far end is gone.
+        package var gone = FailureCode.receiverGone
+        /// How long the sender's answer waits for the word of whoever keeps the transfers.
+        package var verdict: TimeAmount = Defaults.Stream.verdictTimeout
+
+        package init(
+            attach: TimeAmount = Defaults.Stream.attachTimeout,
+            progressWindow: TimeAmount = Defaults.Stream.progressWindow,
+            minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes,
+            stall: TimeAmount? = Defaults.Stream.receiverStall,
+            silence: TimeAmount = Defaults.Stream.receiverSilence, gone: FailureCode = FailureCode.receiverGone,
+            verdict: TimeAmount = Defaults.Stream.verdictTimeout
+        ) {
+            self.attach = attach
+            self.progressWindow = progressWindow
+            self.minimumBytes = minimumBytes
+            self.stall = stall
+            self.silence = silence
+            self.gone = gone
+            self.verdict = verdict
+        }
+
+        /// For a stream into another node: whether the receiver takes anything is that node's business.
+        package static let hop = Limits(stall: nil, gone: .clusterUnavailable)
+    }
+
+    /// What the kernel knows about the connection to the receiver.
+    package struct ReceiverState: Hashable, Sendable {
+        /// Bytes acknowledged since the connection began.
+        var acknowledged: UInt64
+        /// Whether packets are in flight that have not been acknowledged.
+        var hasUnacknowledged: Bool
+        /// Time since the last acknowledgement of anything, window probes included.
+        var sinceAcknowledgement: TimeAmount
+    }
+
+    /// What the pipe has to do, in order.
+    package enum Action: Hashable, Sendable {
+        /// Send the head of the download's answer; nil means chunked.
+        case startDownload(length: UInt64?)
+        /// Let the sender begin (`100 Continue`, if it waits for that).
+        case startUpload
+        /// Send the end of the download's body and tell when it is written.
+        case finishDownload
+        /// Close the download as complete.
+        case closeDownload
+        /// Cut the download so that nobody takes it for complete.
+        case cutDownload(FailureCode)
+        /// Answer the download, whose body has not begun, with a refusal.
+        case refuseDownload(FailureCode)
+        /// Tell the sender that every byte was handed over.
+        case answerUpload(bytes: UInt64)
+        /// Tell the sender that it is over.
+        case refuseUpload(FailureCode)
+        /// Tell the sender that its body's framing is broken.
+        case refuseMalformedUpload
+        /// Close the upload, whose sender is gone or beyond hearing.
+        case cutUpload
+        /// Tell the keeper of the transfers.
+        case report(StreamEvent)
+    }
+
+    private enum State: Hashable {
+        case parked(until: NIODeadline)
+        case streaming(Progress)
+        case finishing(Progress)
+        /// Over, but how the transfer ends is for its keeper to say: the receiver may be about to give a reason of its own, or
+        /// may have said that it has everything. The sender's answer waits for that word, so that it is the same as the
+        /// message's. Without it, `code` is the answer after a while.
+        case undecided(FailureCode, bytes: UInt64, hasUpload: Bool, until: NIODeadline)
+        case ended
+    }
+
+    private struct Progress: Hashable {
+        var bytes: UInt64 = 0
+        /// When the sender had last brought `minimumBytes` since the mark before, or was held back; and how many bytes it
+        /// had brought then.
+        var mark: NIODeadline
+        var bytesAtMark: UInt64 = 0
+        /// Whether the sender was held back at any time since the last look.
+        var wasBlocked = false
+        var isBlocked = false
+        var acknowledged: UInt64 = 0
+        /// When the receiver last took something, or had nothing to take.
+        var lastTaken: NIODeadline
+    }
+
+    private var state: State
+    private let limits: Limits
+
+    /// The receiver's request is there; the sender's is awaited.
+    init(limits: Limits = Limits(), now: NIODeadline) {
+        self.limits = limits
+        state = .parked(until: now + limits.attach)
+    }
+
+    /// Whether nothing more will happen.
+    var isEnded: Bool { state == .ended }
+
+    /// Bytes of content that have gone from the sender to the receiver.
+    var forwardedBytes: UInt64 {
+        switch state {
+        case .streaming(let progress), .finishing(let progress): progress.bytes
+        case .undecided(_, let bytes, hasUpload: _, until: _): bytes
+        case .parked, .ended: 0
+        }
+    }
+
+    /// The sender's request has come.
+    package mutating func joined(length: UInt64?, now: NIODeadline) -> [Action] {
+        switch state {
+        case .parked:
+            state = .streaming(Progress(mark: now, lastTaken: now))
+            return [.startDownload(length: length), .startUpload, .report(.joined)]
+        case .undecided(let code, let bytes, hasUpload: false, let until):
+            state = .undecided(code, bytes: bytes, hasUpload: true, until: until)
+            return []
+        case .undecided, .streaming, .finishing, .ended: return [.refuseUpload(.receiverGone)]
+        }
+    }
+
+    /// `count` bytes of content go from the sender to the receiver. Returns false when they have nowhere to go.
+    package mutating func forwarded(_ count: Int) -> Bool {
+        switch state {
+        case .streaming(var progress):
+            progress.bytes += UInt64(count)
+            state = .streaming(progress)
+            return true
+        case .parked, .finishing, .undecided, .ended: return false
+        }
+    }
+
+    /// The receiver's connection takes no more, or takes more again.
+    mutating func blockedChanged(_ isBlocked: Bool, now: NIODeadline) {
+        switch state {
+        case .streaming(var progress):
+            Self.setBlocked(isBlocked, &progress, now)
+            state = .streaming(progress)
+        case .finishing(var progress):
+            Self.setBlocked(isBlocked, &progress, now)
+            state = .finishing(progress)
+        case .parked, .undecided, .ended: break
+        }
+    }
+
+    /// The sender's body is complete.
+    mutating func uploadCompleted() -> [Action] {
+        switch state {
+        case .streaming(let progress):
+            state = .finishing(progress)
+            return [.finishDownload]
+        case .parked, .finishing, .undecided, .ended: return []
+        }
+    }
+
+    /// The end of the download's body has been written.
+    mutating func downloadFlushed() -> [Action] {
+        switch state {
+        case .finishing(let progress):
+            state = .ended
+            return [
+                .closeDownload, .answerUpload(bytes: progress.bytes), .report(.finished(bytes: progress.bytes)),
+            ]
+        case .parked, .streaming, .undecided, .ended: return []
+        }
+    }
+
+    /// The sender's connection ended before its body did; `code` says who is gone.
+    mutating func uploadCut(_ code: FailureCode) -> [Action] {
+        switch state {
+        case .streaming(let progress):
+            state = .ended
+            return [.cutDownload(code), .cutUpload, .report(.cut(code, bytes: progress.bytes))]
+        // There is nobody any more who waits for the answer.
+        case .undecided(_, bytes: _, hasUpload: true, until: _):
+            state = .ended
+            return [.cutUpload]
+        // The whole body is here: a sender that leaves now only misses the answer.
+        case .parked, .finishing, .undecided, .ended: return []
+        }
+    }
+
+    /// The sender's body has broken framing: there is no telling where it would end.
+    mutating func uploadMalformed() -> [Action] {
+        switch state {
+        case .streaming(let progress):
+            state = .ended
+            return [
+                .cutDownload(.malformedBody), .refuseMalformedUpload,
+                .report(.cut(.malformedBody, bytes: progress.bytes)),
+            ]
+        case .parked, .finishing, .undecided, .ended: return []
+        }
+    }
+
+    /// The receiver's connection ended before the body did.
+    mutating func downloadCut(now: NIODeadline) -> [Action] { broke(limits.gone, now: now) }
+
+    /// Whoever keeps the transfers says how this one ended.
+    package mutating func ended(_ outcome: TransferOutcome) -> [Action] {
+        let code: FailureCode =
+            switch outcome {
+            case .failed(let code): code
+            // Whoever has everything has no use for a download.
+            case .delivered: .cancelled
+            }
+        func answer(_ bytes: UInt64) -> Action {
+            outcome == .delivered ? .answerUpload(bytes: bytes) : .refuseUpload(code)
+        }
+        switch state {
+        case .parked:
+            state = .ended
+            return [.refuseDownload(code), .report(.cut(code, bytes: 0))]
+        case .streaming(let progress), .finishing(let progress):
+            state = .ended
+            return [.cutDownload(code), answer(progress.bytes), .report(.cut(code, bytes: progress.bytes))]
+        case .undecided(_, let bytes, let hasUpload, until: _):
+            state = .ended
+            return hasUpload ? [answer(bytes)] : []
+        case .ended: return []
+        }
+    }
+
+    /// Some time has passed. `receiver` is nil when the kernel would not tell.
+    mutating func ticked(receiver: ReceiverState?, now: NIODeadline) -> [Action] {
+        switch state {
+        case .parked(let until): return now >= until ? ended(.failed(.expired)) : []
+        case .streaming(var progress):
+            if let code = lapse(&progress, receiver, now) { return broke(code, now: now) }
+            state = .streaming(progress)
+            return []
+        case .finishing(var progress):
+            if let code = receiverLapse(&progress, receiver, now) { return broke(code, now: now) }
+            state = .finishing(progress)
+            return []
+        case .undecided(let code, bytes: _, hasUpload: _, let until):
+            return now >= until ? ended(.failed(code)) : []
+        case .ended: return []
+        }
+    }
+
+    /// It cannot go on, for a reason found here.
+    private mutating func broke(_ code: FailureCode, now: NIODeadline) -> [Action] {
+        let until = now + limits.verdict
+        switch state {
+        case .parked:
+            state = .undecided(code, bytes: 0, hasUpload: false, until: until)
+            return [.report(.cut(code, bytes: 0))]
+        case .streaming(let progress), .finishing(let progress):
+            state = .undecided(code, bytes: progress.bytes, hasUpload: true, until: until)
+            return [.cutDownload(code), .report(.cut(code, bytes: progress.bytes))]
+        case .undecided, .ended: return []
+        }
+    }
+
+    private static func setBlocked(_ isBlocked: Bool, _ progress: inout Progress, _ now: NIODeadline) {
+        if isBlocked && !progress.isBlocked { progress.lastTaken = now }
+        progress.isBlocked = isBlocked
+        progress.wasBlocked = progress.wasBlocked || isBlocked
+    }
+
+    private func lapse(_ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline) -> FailureCode? {
+        if let code = receiverLapse(&progress, receiver, now) { return code }
+        // A sender that we held back is not the slow one. A good start counts for nothing afterwards.
+        if progress.wasBlocked || progress.bytes - progress.bytesAtMark >= limits.minimumBytes {
+            progress.mark = now
+            progress.bytesAtMark = progress.bytes
+            progress.wasBlocked = progress.isBlocked
+        }
+        return now - progress.mark >= limits.progressWindow ? .stalled : nil
+    }
+
+    private func receiverLapse(
+        _ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline
+    ) -> FailureCode? {
+        if let receiver {
+            if receiver.hasUnacknowledged, receiver.sinceAcknowledgement >= limits.silence { return limits.gone }
+            if receiver.acknowledged != progress.acknowledged {
+                progress.acknowledged = receiver.acknowledged
+                progress.lastTaken = now
+            }
+        }
+        let hasSomethingToTake: Bool
+        switch state {
+        case .finishing: hasSomethingToTake = true
+        case .parked, .streaming, .undecided, .ended: hasSomethingToTake = progress.isBlocked
+        }
+        if !hasSomethingToTake { progress.lastTaken = now }
+        return limits.stall.map { now - progress.lastTaken >= $0 } ?? false ? .stalled : nil
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import WSProtocol
+
+/// Where a pipe's bytes go: the receiver's connection, or the node that holds it. On the pipe's event loop only.
+package protocol StreamOutlet: AnyObject {
+    /// Whether the connection takes more.
+    var isWritable: Bool { get }
+    /// What the kernel knows about the far end.
+    var receiverState: StreamMachine.ReceiverState? { get }
+    /// What the kernel's buffer for the far end takes.
+    var sendBuffer: ReadAllowance.SendBuffer? { get }
+
+    /// The far end takes what it gets: the kernel may hold more for it.
+    func proved()
+    /// The body begins; without a length it is chunked.
+    func start(length: UInt64?)
+    /// Writes content; ``flush()`` sends it.
+    func write(_ content: ByteBuffer)
+    /// Sends what was written.
+    func flush()
+    /// Sends the end of the body, and tells the pipe when everything has been handed over.
+    func finish()
+    /// Closes as complete.
+    func close()
+    /// Closes so that nobody takes it for complete.
+    func cut(_ code: FailureCode)
+    /// Refuses a body that has not begun.
+    func refuse(_ code: FailureCode)
+}

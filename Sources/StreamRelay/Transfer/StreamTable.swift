@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+import Synchronization
+package import TransferBroker
+package import WSProtocol
+
+/// The streams this process holds, parked or flowing, each on the event loop it lives on.
+package final class StreamTable: StreamControl {
+    /// Where one stream is.
+    package struct Place: Sendable {
+        package let loop: any EventLoop
+        private let pipe: NIOLoopBound<Pipe>
+        fileprivate let identity: ObjectIdentifier
+
+        fileprivate init(_ pipe: Pipe, loop: any EventLoop) {
+            self.loop = loop
+            identity = ObjectIdentifier(pipe)
+            self.pipe = NIOLoopBound(pipe, eventLoop: loop)
+        }
+
+        /// The stream itself; only on ``loop``.
+        package func stream() -> Pipe { pipe.value }
+    }
+
+    private let places = Mutex<[StreamKey: Place]>([:])
+    private let emptied = Mutex<(@Sendable () -> Void)?>(nil)
+    private let joins = Mutex(StreamCounts())
+
+    package init() {}
+
+    /// How many streams there are.
+    package var count: Int { places.withLock { $0.count } }
+
+    /// How many streams have been joined since the start.
+    package var counts: StreamCounts { joins.withLock { $0 } }
+
+    /// A stream was joined here; `isHop` when its bytes go on to another node.
+    package func joined(isHop: Bool) {
+        joins.withLock { if isHop { $0.toNodes &+= 1 } else { $0.toReceivers &+= 1 } }
+    }
+
+    /// Where `stream` is; nil when this process holds none.
+    package func place(of stream: StreamKey) -> Place? { places.withLock { $0[stream] } }
+
+    package func end(_ stream: StreamKey, _ outcome: TransferOutcome) {
+        guard let place = place(of: stream) else { return }
+        place.loop.execute { place.stream().end(outcome) }
+    }
+
+    package func abortAll(of home: NodeID, code: FailureCode) {
+        let places = places.withLock { $0.filter { $0.key.home == home }.map(\.value) }
+        for place in places { place.loop.execute { place.stream().abort(code) } }
+    }
+
+    /// Cuts every stream, and returns when all have been.
+    package func abortEverything(code: FailureCode) async {
+        for place in places.withLock({ Array($0.values) }) {
+            // A loop that does not run any more has no streams.
+            try? await place.loop.submit { place.stream().abort(code) }.get()
+        }
+    }
+
+    /// Adds a stream; on `loop`.
+    package func add(_ pipe: Pipe, loop: any EventLoop) {
+        let place = Place(pipe, loop: loop)
+        places.withLock { $0[pipe.key] = place }
+    }
+
+    /// Removes a stream, unless another one has taken its place.
+    package func remove(_ pipe: Pipe) {
+        let removed = places.withLock { places -> (@Sendable () -> Void)? in
+            guard places[pipe.key]?.identity == ObjectIdentifier(pipe) else { return nil }
+            places[pipe.key] = nil
+            return places.isEmpty ? emptied.withLock { $0 } : nil
+        }
+        removed?()
+    }
+
+    /// Calls `callback` from now on whenever the last stream has gone.
+    package func onEmptied(_ callback: @escaping @Sendable () -> Void) {
+        emptied.withLock { $0 = callback }
+    }
+}

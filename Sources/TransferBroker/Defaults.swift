@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+import WSProtocol
+
+/// Every limit and time-out of the server, each with the reason for its value; the targets above add theirs.
+package enum Defaults {}
+
+extension Defaults {
+    /// Sessions, offers and transfers, as the whole relay holds them.
+    package enum Exchange {
+        /// What one user may hold of the node, with all sessions together.
+        package static let user = Holding(
+            // Control connections: every device a person has, and a script that sends dozens of files at once with one process
+            // each.
+            sessions: 64,
+            // Sixteen programs of theirs that send as many files at once as a session may. Each costs some 2 KiB.
+            offers: 1024,
+            // As many the other way. Each has one unclaimed token at a time, of which the node holds 64 times as many.
+            accepts: 1024,
+            // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.
+            waitingBytes: heldBytes / 16
+        )
+        /// An address may hold so many times as much: an office behind one NAT has several people who send at the same time. All of
+        /// it together is half of what the node holds at most.
+        package static let usersPerAddress = 8
+        /// Transfers one session may have offered, and as many that it may have accepted. A transfer has at most one
+        /// unclaimed token at a time (the upload's is minted when the download's has been used), so this bounds the
+        /// tokens of a session as well, and no second limit can refuse a transfer half-way.
+        ///
+        /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient who
+        /// takes many small files at once, and an office whose people come from one address.
+        static let transfersPerSession = 64
+        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive. They are
+        /// shared with a dynamic threshold (Choudhury and Hahne, 1998): a user, and an address, may have as many as are still
+        /// free. However many names one address has, it gets half; what is left halves with each further address, so that it
+        /// takes nine that act together to leave nothing.
+        static let offersPerRecipient = 256
+        /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
+        /// of thousands of usual ones. Past it, offers are refused as `unavailable`.
+        static let heldBytes = 64 * 1024 * 1024
+        /// Unclaimed tokens of the node: 64 sessions' worth of the limit above times 16; each costs some 200 bytes.
+        package static let unclaimedTokens = 65_536
+        /// From minting a token to its use (strelaysrv gives a minute to join).
+        package static let tokenLifetime = TimeAmount.seconds(60)
+        /// The receiver's request waits this long for the sender's.
+        package static let attachTimeout = TimeAmount.seconds(30)
+        /// Seconds between pings, as `welcome` announces them.
+        package static let heartbeat = ProtocolDefaults.heartbeat
+        /// The timers of a transfer's states.
+        package static let timers = TransferTimers(
+            // A person has to see the question and answer it.
+            ring: .minutes(10),
+            // The receiver's token lives as long.
+            claim: tokenLifetime,
+            // As long as the receiver's request is held.
+            attach: attachTimeout,
+            // As long as the sender's client waits.
+            delivery: ProtocolDefaults.deliveryTimeout,
+            // The byte path's report is only a thread behind; a stream that is still open after this is stuck.
+            straggler: .seconds(30),
+            // A message on another connection of the same client is hardly later than the cut it explains; a client
+            // that was killed is known by its closed session at once.
+            explanation: .milliseconds(500),
+            // Four a second are as many as a person can see.
+            progress: .milliseconds(250)
+        )
+
+        /// Characters of a node's own address for clients: the longest host name has 253.
+        package static let publicURL = 512
+
+        /// All of the above in one value, with what one address may hold as it is unless somebody says otherwise.
+        package static let limits = makeLimits(address: user.times(usersPerAddress))
+
+        /// The same with another limit for addresses; nil without one.
+        package static func makeLimits(address: Holding?) -> ExchangeLimits {
+            ExchangeLimits(
+                user: user, address: address, transfersPerSession: transfersPerSession,
+                offersPerRecipient: offersPerRecipient,
+                heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
+                tokenLifetime: tokenLifetime, timers: timers, heartbeat: heartbeat
+            )
+        }
+    }
+}

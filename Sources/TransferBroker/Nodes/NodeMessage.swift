@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WSProtocol
+
+/// What one node says to another over a link: the registry of all of it. `docs/cluster-protocol.md`, section 4, has the
+/// meaning and an example of each.
+///
+/// `session` is the number of a session on the node spoken to (home to session node) or on the caller (session node to
+/// home).
+package enum NodeMessage: Hashable, Sendable {
+    // Home to session node.
+
+    /// Ring that session, which is believed to be one of the name `to`: its own node knows.
+    case ring(session: UInt64, transfer: TransferID, from: User, to: PeerName, payload: Payload)
+    /// The answer to its `accept`; `expires` is in seconds.
+    case start(session: UInt64, request: RequestID, transfer: TransferID, token: Token, expires: Int)
+    /// The answer to its request.
+    case ok(session: UInt64, request: RequestID)
+    /// The other answer to its request.
+    case refuse(session: UInt64, request: RequestID, code: FailureCode)
+    /// The transfer, or only its ring, is over.
+    case failed(session: UInt64, transfer: TransferID, code: FailureCode, by: ServerMessage.Failed.Party)
+    /// That session has nothing more to do with the transfer.
+    case release(session: UInt64, transfer: TransferID)
+
+    // Session node to home.
+
+    /// What the client asked.
+    case request(session: UInt64, ForwardedRequest)
+    /// The session is gone, or will not be rung; `isStopping` says that its node is about to stop.
+    case left(session: UInt64, transfer: TransferID, isStopping: Bool = false)
+
+    // Between the home and the nodes that hold the halves.
+
+    /// Somebody has shown a token here: is it good?
+    case claim(id: UInt64, digest: TokenDigest, role: TransferRole)
+    /// Yes, and where the download is parked; without a transfer: no.
+    case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)
+    /// What the byte path reports; `url` is the own address for clients of a node that has parked the download.
+    case stream(transfer: TransferID, StreamEvent, url: PublicURL? = nil)
+    /// End the halves you hold, and answer them with this.
+    case abort(transfer: TransferID, TransferOutcome)
+
+    /// The key of a message's object.
+    package enum Kind: String, CaseIterable {
+        case ring, start, ok, refuse, failed, release, request, left, claim, claimed, stream, abort
+    }
+
+    /// Which message it is.
+    package var kind: Kind {
+        switch self {
+        case .ring: .ring
+        case .start: .start
+        case .ok: .ok
+        case .refuse: .refuse
+        case .failed: .failed
+        case .release: .release
+        case .request: .request
+        case .left: .left
+        case .claim: .claim
+        case .claimed: .claimed
+        case .stream: .stream
+        case .abort: .abort
+        }
+    }
+}

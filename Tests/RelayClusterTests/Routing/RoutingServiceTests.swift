@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import RelayNode
+import RelayTestFixtures
+import TestSupport
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayCluster
+
+@Suite("Routing with a real Redis", .serialized)
+struct RoutingServiceTests {
+    private let bob = PeerName.test("bob")
+
+    @Test("a receiver and a waiting offer find each other, whichever comes first, without any timer")
+    func meeting() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+        try await withNodes([a, b]) {
+            a.routing.setWaiting(bob, true)
+            try await eventually("the route") { try await redis.keys().contains("relay:waiting:bob:a") }
+            b.routing.setReceiving(bob, sessions: [7, 9])
+            let sessions = [7, 9].map { SessionID(node: b.node, number: $0) }
+            try await a.told(.receivers(bob, sessions))
+            #expect(try await a.routing.receivers(of: bob).get() == sessions)
+            // A node's own sessions are not other nodes'.
+            #expect(try await b.routing.receivers(of: bob).get() == [])
+
+            let carol = PeerName.test("carol")
+            b.routing.setReceiving(carol, sessions: [8])
+            try await eventually("the route") { try await redis.keys().contains("relay:receiving:carol:b") }
+            a.routing.setWaiting(carol, true)
+            try await a.told(.receivers(carol, [SessionID(node: b.node, number: 8)]))
+            // Everything that was withdrawn is gone at once.
+            b.routing.setReceiving(carol, sessions: [])
+            a.routing.setWaiting(carol, false)
+            try await eventually("the withdrawal") { try await !redis.keys().contains { $0.contains("carol") } }
+            try await eventually("answers") { b.routing.status.doorbell.waiting == 0 }
+            #expect(b.routing.status.doorbell.lost == 0)
+        }
+    }
+
+    @Test("every key but the users' has a life, and no secret is in any")
+    func lives() async throws {
+        let redis = try await RedisServer()
+        let directory = try TemporaryDirectory()
+        let secret = try secretFile(directory)
+        let node = try RoutedNode("a", redis, registration: .invite, secret: secret)
+        try await withNodes([node]) {
+            let token = Token.random()
+            node.routing.setReceiving(bob, sessions: [1])
+            node.routing.setWaiting(bob, true)
+            node.routing.addHome(.random())
+            try await node.routing.publish(TokenDigest(token), lifetime: .seconds(60)).get()
+            let invitation = try await node.users.invite(nil, lifetime: 3600)
+            let second = try await node.users.invite(bob, lifetime: 3600)
+            let outcome = try await node.users.register(
+                bob, key: .random(), exchangeKey: .random(), invitation: invitation.code)
+            #expect(outcome == .registered)
+            try await eventually("all keys") { try await redis.keys().count == 12 }
+            let forever: Set = ["relay:user:bob", "relay:users", "relay:invitations"]
+            for key in try await redis.keys().subtracting(forever) {
+                let life = try await Int(redis.command("PTTL", key)) ?? -1
+                #expect(life > 0, "\(key)")
+            }
+            let contents = try await redis.contents()
+            #expect(contents.contains(TokenDigest(token).bytes.withUnsafeBytes { Base64URL.encode($0) }))
+            for text in [token.rawValue, invitation.code.rawValue, second.code.rawValue] {
+                #expect(!contents.contains(text))
+            }
+            let secretText = try String(contentsOfFile: secret, encoding: .utf8).prefix(64)
+            #expect(!contents.contains(secretText))
+        }
+        let left = try await redis.keys()
+        #expect(
+            left.isSubset(of: [
+                "relay:user:bob", "relay:users", "relay:invitations", "relay:epoch", "relay:tickets",
+                left.first { $0.hasPrefix("relay:invitation:") } ?? "",
+            ]), "what a node leaves behind: \(left)")
+    }
+
+    @Test("an emptied Redis is filled again, users included, and tokens on their way stay good")
+    func emptied() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
+        try await withNodes([a, b]) {
+            let digest = TokenDigest(Token.random())
+            let key = SigningKey.random()
+            a.routing.setReceiving(bob, sessions: [1, 2])
+            a.routing.setWaiting(bob, true)
+            a.routing.addHome(.random())
+            try await a.routing.publish(digest, lifetime: .seconds(60)).get()
+            _ = try await b.users.register(bob, key: key, exchangeKey: .random(), invitation: nil)
+            try await eventually("all keys") { try await redis.keys().count == 10 }
+            let before = try await redis.keys()
+            for _ in 0..<3 {
+                try await redis.command("FLUSHALL")
+                // Never "nobody knows it": either the answer, or that nobody can say now.
+                #expect(try await b.routing.home(of: digest).get() == a.node)
+                try await eventually("all keys") { try await redis.keys() == before }
+            }
+            try await eventually("bob") { (try? await a.users.user(named: bob))?.key == key }
+        }
+    }
+
+    @Test("right after Redis was emptied a name is not free and nobody is a stranger")
+    func settling() async throws {
+        let redis = try await RedisServer()
+        // Long enough that nothing is written again by itself.
+        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        try await withNodes([node]) {
+            let user = User.test("bob")
+            _ = try await node.users.register(
+                user.name, key: user.key, exchangeKey: user.exchangeKey, invitation: nil)
+            try await redis.command("FLUSHALL")
+            #expect(try await node.users.user(named: user.name) == user)
+            await #expect(throws: ClusterUnavailable.settling) {
+                try await node.users.user(named: .test("carol"))
+            }
+            await #expect(throws: ClusterUnavailable.settling) {
+                try await node.users.register(user.name, key: .random(), exchangeKey: .random(), invitation: nil)
+            }
+        }
+    }
+
+    @Test("a restored dump with stale routes changes nothing")
+    func stale() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
+        try await withNodes([a, b]) {
+            let digest = TokenDigest(Token.random())
+            let other = Incarnation.random().rawValue
+            // An earlier start of a live node, a node that is dead, and nonsense.
+            try await redis.command("SET", "relay:receiving:bob:b", "\(other) 5")
+            try await redis.command("SADD", "relay:nodes", "dead", "not a node", String(repeating: "x", count: 5000))
+            try await redis.command("SET", "relay:receiving:bob:dead", "\(other) 6")
+            try await redis.command("SET", ClusterKeys.token(digest), "b \(other)")
+            #expect(try await a.routing.receivers(of: bob).get() == [])
+            #expect(try await a.routing.home(of: digest).get() == nil)
+            try await redis.command("SET", ClusterKeys.token(digest), "dead \(other)")
+            #expect(try await a.routing.home(of: digest).get() == nil)
+            #expect(await a.routing.address(of: .test("dead")) == nil)
+            let address = await a.routing.address(of: b.node)
+            #expect(address == NodeAddress(host: "127.0.0.1", port: 1002, incarnation: b.parts.incarnation))
+            for value in ["", "b", "\(other)", "b \(other) x", String(repeating: "b", count: 100_000)] {
+                try await redis.command("SET", ClusterKeys.token(digest), value)
+                #expect(try await a.routing.home(of: digest).get() == nil)
+            }
+            try await redis.command("SET", "relay:node:evil", #"{"incarnation":1}"#)
+            try await redis.command("SADD", "relay:nodes", "evil")
+            try await redis.command("SET", "relay:receiving:bob:b", "nonsense")
+            try await redis.command("DEL", "relay:user:bob")
+            try await redis.command("LPUSH", "relay:user:bob", "x")
+            #expect(try await a.routing.receivers(of: bob).get() == [])
+            #expect(a.routing.status.ignored > 0)
+            // The dead are taken out of the set, and the living stay.
+            let nodes = try await redis.members(of: "relay:nodes")
+            #expect(nodes.isSuperset(of: ["a", "b"]) && !nodes.contains("dead"))
+        }
+    }
+
+    @Test("an emptied Redis that gets back an old epoch and an old route still ends with the truth")
+    func putBack() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
+        try await withNodes([a, b]) {
+            b.routing.setReceiving(bob, sessions: [1])
+            try await eventually("b's sessions") { try await a.routing.receivers(of: bob).get().count == 1 }
+            try await redis.command("SET", "relay:epoch", Epoch.random().rawValue)
+            try await redis.command("SET", "relay:receiving:bob:b", "\(Incarnation.random().rawValue) 1,2,3")
+            try await eventually("the new epoch") {
+                let now = try await redis.command("GET", "relay:epoch")
+                return a.routing.epoch.known?.rawValue == now && b.routing.epoch.known?.rawValue == now
+            }
+            try await eventually("b's sessions") {
+                try await a.routing.receivers(of: bob).get() == [SessionID(node: b.node, number: 1)]
+            }
+        }
+    }
+
+    @Test("a node that leaves, or whose presence is another's, is reported at once")
+    func leaving() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+        try await withNodes([a, b]) {
+            try await eventually("b") { a.routing.status.nodes == 1 }
+            let digest = TokenDigest(Token.random())
+            try await b.routing.publish(digest, lifetime: .seconds(60)).get()
+            b.routing.setReceiving(bob, sessions: [1])
+            #expect(try await a.routing.home(of: digest).get() == b.node)
+            await b.routing.stop()
+            try await a.told(.gone(b.node, b.parts.incarnation))
+            #expect(try await a.routing.home(of: digest).get() == nil)
+            #expect(try await !redis.keys().contains { $0.contains(":b") })
+        }
+    }
+
+    @Test("subscriptions that are killed over and over lose nothing for long")
+    func killedSubscriptions() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001)
+        let b = try RoutedNode("b", redis, port: 1002)
+        try await withNodes([a, b]) {
+            for round in 0..<5 {
+                let name = PeerName.test("name\(round)")
+                try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+                a.routing.setWaiting(name, true)
+                try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+                b.routing.setReceiving(name, sessions: [UInt64(round)])
+                try await redis.command("CLIENT", "KILL", "TYPE", "normal")
+                try await a.told(.receivers(name, [SessionID(node: b.node, number: UInt64(round))]))
+            }
+            try await eventually("the subscription") { a.routing.status.doorbell.isListening }
+        }
+    }
+
+    @Test("forged, damaged and repeated doorbells cost a look and nothing else")
+    func forgedBells() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
+        let user = User.test("bob")
+        try await withNodes([a]) {
+            try await eventually("the subscription") { a.routing.status.doorbell.isListening }
+            _ = try await a.users.register(user.name, key: user.key, exchangeKey: user.exchangeKey, invitation: nil)
+            a.routing.setReceiving(bob, sessions: [1])
+            try await eventually("the route") { try await redis.keys().contains("relay:receiving:bob:a") }
+            let epoch = a.routing.epoch.known
+            for kind in ["announce", "nodes", "tickets", #"user","name":"bob"#, #"receiving","name":"bob"#] {
+                for from in ["a", "b"] {
+                    try await redis.command(
+                        "PUBLISH", "relay:bell:a", #"{"v":1,"id":"x","from":"\#(from)","bell":"\#(kind)"}"#)
+                }
+            }
+            try await redis.command("PUBLISH", "relay:bell:a", "nonsense")
+            try await redis.command("PUBLISH", "relay:bell:a", String(repeating: "x", count: 100_000))
+            try await eventually("the nonsense") { a.routing.status.doorbell.ignored >= 2 }
+            #expect(a.routing.epoch.known == epoch)
+            #expect(try await a.users.user(named: user.name) == user)
+            #expect(a.events.isEmpty)
+        }
+    }
+}
+
+/// Makes a file with a cluster's secret; returns its path.
+func secretFile(_ directory: TemporaryDirectory, _ digit: String = "a", name: String = "secret") throws
+    -> String
+{
+    let path = try directory.write(Data((String(repeating: digit, count: 64) + "\n").utf8), to: name)
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+    return path
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayNode
+import RelayTestFixtures
+import ServerSystem
+import TestSupport
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayCluster
+
+@Suite("The users' registry in Redis", .serialized)
+struct RedisUserDirectoryTests {
+    private func withTwo(
+        _ registration: ServerMessage.Registration = .open, local: [User] = [],
+        _ body: (RedisServer, RoutedNode, RoutedNode) async throws -> Void
+    ) async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001, registration: registration, local: local)
+        let b = try RoutedNode("b", redis, port: 1002, registration: registration)
+        try await withNodes([a, b]) {
+            try await eventually("acquaintance") { a.routing.status.nodes == 1 && b.routing.status.nodes == 1 }
+            try await body(redis, a, b)
+        }
+    }
+
+    @Test("of two nodes that register one name at once exactly one succeeds")
+    func race() async throws {
+        try await withTwo { _, a, b in
+            for round in 0..<20 {
+                let name = PeerName.test("name\(round)")
+                let (one, other) = (SigningKey.random(), SigningKey.random())
+                async let first = a.users.register(name, key: one, exchangeKey: .random(), invitation: nil)
+                async let second = b.users.register(name, key: other, exchangeKey: .random(), invitation: nil)
+                let outcomes = try await [first, second]
+                #expect(Set(outcomes) == [.registered, .nameTaken])
+                let winner = outcomes[0] == .registered ? one : other
+                #expect(try await a.users.user(named: name)?.key == winner)
+                #expect(try await b.users.user(named: name)?.key == winner)
+            }
+        }
+    }
+
+    @Test("of two names that use one invitation at once exactly one is registered")
+    func invitationRace() async throws {
+        try await withTwo(.invite) { _, a, b in
+            for round in 0..<20 {
+                let code = try await a.users.invite(nil, lifetime: 3600).code
+                async let first = a.users.register(
+                    .test("a\(round)"), key: .random(), exchangeKey: .random(), invitation: code)
+                async let second = b.users.register(
+                    .test("b\(round)"), key: .random(), exchangeKey: .random(), invitation: code)
+                #expect(Set(try await [first, second]) == [.registered, .badInvitation])
+            }
+            #expect(await a.users.counts() == (users: 20, invitations: 0))
+        }
+    }
+
+    @Test("registering follows the same rules as in a file")
+    func rules() async throws {
+        try await withTwo(.invite) { redis, a, b in
+            let (bob, carol) = (PeerName.test("bob"), PeerName.test("carol"))
+            let key = SigningKey.random()
+            let exchange = [ExchangeKey.random(), .random()]
+            func register(
+                _ name: PeerName, _ key: SigningKey, _ exchangeKey: ExchangeKey, _ code: InvitationCode?
+            ) async throws -> RegistrationOutcome {
+                try await a.users.register(name, key: key, exchangeKey: exchangeKey, invitation: code)
+            }
+            let forBob = try await b.users.invite(bob, lifetime: 3600).code
+            #expect(try await register(carol, key, exchange[0], forBob) == .badInvitation)
+            #expect(try await register(bob, key, exchange[0], nil) == .badInvitation)
+            #expect(try await register(bob, key, exchange[0], forBob) == .registered)
+            #expect(try await register(carol, key, exchange[0], forBob) == .badInvitation)
+            // The same key again confirms, needs no invitation and uses none up, and brings its exchange key.
+            let forAny = try await b.users.invite(nil, lifetime: 3600).code
+            #expect(try await register(bob, key, exchange[1], forAny) == .registered)
+            #expect(try await b.users.user(named: bob)?.exchangeKey == exchange[1])
+            #expect(try await register(bob, .random(), exchange[0], forAny) == .nameTaken)
+            #expect(await a.users.counts() == (users: 1, invitations: 1))
+            await #expect(throws: OperatorError.self) { try await a.users.invite(bob, lifetime: 1) }
+            let brief = try await a.users.invite(nil, lifetime: 1).code
+            try await eventually("its end") { await a.users.counts() == (users: 1, invitations: 1) }
+            #expect(try await register(carol, key, exchange[0], brief) == .badInvitation)
+            let lost = try await a.users.invite(nil, lifetime: 3600).code
+            try await b.users.withdraw(lost)
+            #expect(try await register(carol, key, exchange[0], lost) == .badInvitation)
+            #expect(await a.users.counts() == (users: 1, invitations: 1))
+            // What is not a user is nobody's, and yet not free.
+            try await redis.command("SET", "relay:user:carol", "nonsense")
+            #expect(try await register(carol, key, exchange[0], forAny) == .nameTaken)
+            await #expect(throws: ClusterUnavailable.nonsense) { try await a.users.user(named: carol) }
+        }
+        try await withTwo(.closed) { _, a, _ in
+            let outcome = try await a.users.register(
+                .test("bob"), key: .random(), exchangeKey: .random(), invitation: nil)
+            #expect(outcome == .closed)
+        }
+    }
+
+    @Test("a removed name and changed keys are told to the other nodes")
+    func changes() async throws {
+        try await withTwo { _, a, b in
+            let bob = User.test("bob")
+            _ = try await a.users.register(bob.name, key: bob.key, exchangeKey: bob.exchangeKey, invitation: nil)
+            #expect(try await b.users.user(named: bob.name) == bob)
+            var changed = bob
+            changed.exchangeKey = .random()
+            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: changed.exchangeKey))
+            try await b.told(.user(bob.name, changed))
+            #expect(try await a.users.remove(bob.name))
+            #expect(try await !a.users.remove(bob.name))
+            try await b.told(.user(bob.name, nil))
+            #expect(try await b.users.user(named: bob.name) == nil)
+            // Nobody's keys can be changed.
+            #expect(try await !a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
+            #expect(try await a.users.user(named: bob.name) == nil)
+        }
+    }
+
+    @Test("pages cover all names in order")
+    func pages() async throws {
+        try await withTwo { redis, a, _ in
+            let names = (0..<25).map { PeerName.test("name\($0)") }
+            let users = names.map { User(name: $0, key: .random(), exchangeKey: .random()) }
+            #expect(try await a.users.restore(users).get() == 25)
+            #expect(try await a.users.restore(users).get() == 0)
+            var found: [User] = []
+            var isLast = false
+            while !isLast {
+                let page = try await a.users.users(after: found.last?.name, limit: 10)
+                #expect(page.users.count <= 10)
+                (found, isLast) = (found + page.users, page.isLast)
+            }
+            #expect(found == users.sorted { $0.name.rawValue < $1.name.rawValue })
+            #expect(try await a.users.users(after: nil, limit: 25).isLast)
+        }
+    }
+
+    @Test("names of a registry the node had before are imported, and take nobody's name away")
+    func imported() async throws {
+        let local = (0..<3).map { User.test("name\($0)") }
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001)
+        try await withNodes([a]) {
+            let taken = User.test("name1")
+            _ = try await a.users.register(
+                taken.name, key: taken.key, exchangeKey: taken.exchangeKey, invitation: nil)
+            let b = try RoutedNode("b", redis, port: 1002, local: local)
+            try await withNodes([b]) {
+                try await eventually("the import") { await a.users.counts().users == 3 }
+                #expect(try await a.users.users(after: nil, limit: 10).users == [local[0], taken, local[2]])
+            }
+        }
+    }
+
+    @Test("with Redis away those who were seen still log in; others are told that nobody can say")
+    func away() async throws {
+        try await withTwo { redis, a, b in
+            let bob = User.test("bob")
+            _ = try await a.users.register(bob.name, key: bob.key, exchangeKey: bob.exchangeKey, invitation: nil)
+            try await redis.kill()
+            #expect(try await a.users.user(named: bob.name) == bob)
+            await #expect(throws: ClusterUnavailable.self) { try await b.users.user(named: bob.name) }
+            await #expect(throws: ClusterUnavailable.self) {
+                try await a.users.register(.test("new"), key: .random(), exchangeKey: .random(), invitation: nil)
+            }
+            await #expect(throws: ClusterUnavailable.self) {
+                try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random())
+            }
+            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: bob.exchangeKey))
+            await #expect {
+                try await a.users.remove(bob.name)
+            } throws: {
+                ($0 as? OperatorError)?.status == .unavailable
+            }
+        }
+    }
+}

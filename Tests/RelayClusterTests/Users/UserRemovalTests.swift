@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayNode
+import RelayTestFixtures
+import ServerSystem
+import Synchronization
+import TestSupport
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayCluster
+
+@Suite("Who was removed stays away, and who was not stays", .serialized)
+struct UserRemovalTests {
+    private let bob = User.test("bob")
+
+    private func register(_ user: User, on node: RoutedNode) async throws {
+        let outcome = try await node.users.register(
+            user.name, key: user.key, exchangeKey: user.exchangeKey, invitation: nil)
+        #expect(outcome == .registered)
+    }
+
+    @Test("a node that brings its own registry again does not bring back who was removed")
+    func importedAgain() async throws {
+        let redis = try await RedisServer()
+        for round in 0..<2 {
+            let imports = Mutex(0)
+            let node = try RoutedNode(
+                "a", redis, local: [bob, .test("carol\(round)")], imported: { imports.withLock { $0 += 1 } })
+            try await withNodes([node]) {
+                try await eventually("the import") { imports.withLock { $0 } == 1 }
+                #expect(try await node.users.user(named: bob.name) == (round == 0 ? bob : nil))
+                #expect(await node.users.counts().users == 2)
+                #expect(try await node.users.remove(bob.name) == (round == 0))
+            }
+        }
+    }
+
+    @Test("what was removed is not restored; registered anew it is, and may be removed again")
+    func removal() async throws {
+        let redis = try await RedisServer()
+        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        try await withNodes([node]) {
+            try await register(bob, on: node)
+            #expect(try await node.users.remove(bob.name))
+            #expect(try await node.users.restore([bob]).get() == 0)
+            #expect(try await node.users.user(named: bob.name) == nil)
+            let next = User.test("bob")
+            try await register(next, on: node)
+            #expect(try await !redis.keys().contains("relay:removed:bob"))
+            #expect(try await node.users.restore([bob]).get() == 0)
+            #expect(try await node.users.user(named: bob.name) == next)
+            // Only the owner's login changes his keys.
+            #expect(try await !node.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
+            #expect(try await node.users.updateExchangeKey(bob.name, of: next.key, exchangeKey: .random()))
+        }
+    }
+
+    @Test("a removal whose doorbell was lost reaches sessions all the same, and so does another owner")
+    func lostBell() async throws {
+        let redis = try await RedisServer()
+        let node = try RoutedNode("a", redis)
+        let carol = User.test("carol")
+        try await withNodes([node]) {
+            for user in [bob, carol] { try await register(user, on: node) }
+            node.sessions.withLock { $0 = [bob.name, carol.name] }
+            try await redis.command("DEL", "relay:user:bob")
+            try await redis.command("SET", "relay:removed:bob", "1")
+            let other = User.test("carol")
+            try await redis.command("SET", "relay:user:carol", UserRecord(other).text)
+            try await node.told(.user(bob.name, nil))
+            try await node.told(.user(carol.name, other))
+        }
+    }
+
+    @Test("all sessions are looked at when messages come again, and a look that fails is not forgotten")
+    func listening() async throws {
+        let redis = try await RedisServer()
+        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        try await withNodes([node]) {
+            try await register(bob, on: node)
+            node.sessions.withLock { $0 = [bob.name] }
+            try await redis.command("SET", "relay:removed:bob", "1")
+            try await redis.command("DEL", "relay:user:bob")
+            try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+            try await node.told(.user(bob.name, nil))
+        }
+        var looks = LookQueue()
+        looks.addUser(bob.name)
+        let look = LookQueue.Look.users([bob.name])
+        #expect(looks.next() == [look])
+        looks.failed(look)
+        #expect(looks.next().isEmpty, "not at once")
+        looks.retry()
+        #expect(looks.next() == [look])
+        looks.succeeded(look)
+        #expect(looks.next().isEmpty)
+    }
+
+    @Test("users that Redis has lost under the same epoch are written again, on a new connection and when asked for")
+    func olderRedis() async throws {
+        let redis = try await RedisServer()
+        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        try await withNodes([node]) {
+            try await register(bob, on: node)
+            try await redis.command("DEL", "relay:user:bob", "relay:users")
+            #expect(try await node.users.user(named: bob.name) == bob)
+            try await eventually("bob") { try await redis.keys().isSuperset(of: ["relay:user:bob", "relay:users"]) }
+            try await redis.command("DEL", "relay:user:bob", "relay:users")
+            try await redis.command("CLIENT", "KILL", "TYPE", "normal")
+            try await eventually("bob") { try await redis.keys().isSuperset(of: ["relay:user:bob", "relay:users"]) }
+            // Nobody else gets the name in between.
+            try await redis.command("DEL", "relay:user:bob", "relay:users")
+            let outcome = try await node.users.register(
+                bob.name, key: .random(), exchangeKey: .random(), invitation: nil)
+            #expect(outcome == .nameTaken)
+        }
+    }
+
+    @Test("a name that is another's closes sessions of others only")
+    func sessions() {
+        var fixture = ExchangeFixture()
+        let session = fixture.open("bob")
+        let owner = ExchangeFixture.user("bob")
+        #expect(fixture.handle(.nameRemoved(owner.name, except: owner.key)).isEmpty)
+        let close = [ExchangeAction.close(session, .loginFailed)]
+        #expect(fixture.handle(.nameRemoved(owner.name, except: .random())) == close)
+        #expect(fixture.handle(.nameRemoved(owner.name)) == close)
+    }
+
+    @Test("a registry that was imported is put away, and a start finds none")
+    func putAway() throws {
+        let temporary = try TemporaryDirectory()
+        let file = RegistryFile(directory: try StateDirectory(path: temporary.file("state")))
+        var registry = UserRegistry()
+        registry.users[bob.name] = bob
+        try file.replace(with: registry)
+        try file.retire()
+        #expect(try file.load().users.isEmpty)
+        #expect(throws: SystemError.self) { try file.retire() }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import RelayNode
+
+@Suite struct AdmissionTests {
+    @Test func refusesBeforeItClosesAndForgetsWhoLeft() throws {
+        let admission = Admission(descriptorLimit: 1000, strangersPerAddress: nil)
+        let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
+        var tickets: [ConnectionTicket] = []
+        var verdicts: [Admission.Verdict] = []
+        for _ in 0..<901 {
+            let (verdict, ticket) = admission.connectionOpened(from: local)
+            verdicts.append(verdict)
+            tickets.append(ticket)
+        }
+        #expect(verdicts[799] == .admitted)
+        #expect(verdicts[800] == .refused)
+        #expect(verdicts[899] == .refused)
+        #expect(verdicts[900] == .closed)
+        for ticket in tickets { ticket.drop() }
+        #expect(admission.connections == 0)
+    }
+
+    @Test(arguments: [(199, 159, 179), (1024, 819, 921), (5, 4, 4), (Int.max, Int.max / 5 * 4, Int.max / 10 * 9)])
+    func sharesOfAnyLimitAreExact(limit: Int, refused: Int, closed: Int) throws {
+        guard limit < 10_000 else {
+            #expect(Admission(descriptorLimit: limit).connectionOpened(from: nil).0 == .admitted)
+            return
+        }
+        let admission = Admission(descriptorLimit: limit)
+        let verdicts = (0..<limit).map { _ in admission.connectionOpened(from: nil).0 }
+        #expect(verdicts.prefix(while: { $0 == .admitted }).count == refused)
+        #expect(verdicts.prefix(while: { $0 != .closed }).count == closed)
+    }
+
+    @Test func connectionsOfNodesTakeRoomAndAreNotRefused() throws {
+        let admission = Admission(descriptorLimit: 100)
+        let channels = (0..<85).map { _ in EmbeddedChannel() }
+        for channel in channels { admission.count(channel) }
+        #expect(admission.connections == 0)
+        let (verdict, ticket) = admission.connectionOpened(from: nil)
+        #expect(verdict == .refused)
+        ticket.drop()
+        for channel in channels.prefix(10) {
+            try channel.close().wait()
+            channel.embeddedEventLoop.run()
+        }
+        #expect(admission.connectionOpened(from: nil).0 == .admitted)
+    }
+
+    @Test func whatTheProcessHasForItselfCountsAsUsed() {
+        let admission = Admission(descriptorLimit: 60)
+        admission.reserve(30)
+        let verdicts = (0..<30).map { _ in admission.connectionOpened(from: nil).0 }
+        #expect(verdicts.prefix(while: { $0 == .admitted }).count == 18)
+        #expect(verdicts.prefix(while: { $0 != .closed }).count == 24)
+        #expect(admission.isShortOfDescriptors)
+    }
+
+    @Test func connectionsAreRefusedOnlyWhenMemoryRunsOut() {
+        let admission = Admission(descriptorLimit: 100)
+        let expected: [(MemoryPressure, Admission.Verdict)] = [
+            (.high, .admitted), (.critical, .refused), (.none, .admitted),
+        ]
+        for (pressure, verdict) in expected {
+            admission.memoryChanged(pressure)
+            #expect(admission.connectionOpened(from: nil).0 == verdict)
+        }
+    }
+
+    @Test func boundsStrangersOfOneAddressOnly() throws {
+        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
+        let one = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
+        let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
+        let (_, first) = admission.connectionOpened(from: one)
+        _ = admission.connectionOpened(from: one)
+        let (third, thirdTicket) = admission.connectionOpened(from: one)
+        #expect(third == .closed)
+        thirdTicket.drop()
+        #expect(admission.connectionOpened(from: other).0 == .admitted)
+        first.identified()
+        first.identified()
+        #expect(admission.connectionOpened(from: one).0 == .admitted)
+    }
+
+    @Test func oneNetworkOfIPv6IsOneStranger() throws {
+        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
+        func verdict(_ address: String) throws -> Admission.Verdict {
+            admission.connectionOpened(from: try SocketAddress(ipAddress: address, port: 1)).0
+        }
+        #expect(try verdict("2001:db8::1") == .admitted)
+        #expect(try verdict("2001:db8::2") == .admitted)
+        #expect(try verdict("2001:db8:0:0:ffff::3") == .closed)
+        #expect(try verdict("2001:db8:0:1::1") == .admitted)
+        // IPv4 on a socket for both is IPv4.
+        for number in 1...3 { #expect(try verdict("::ffff:192.0.2.\(number)") == .admitted) }
+    }
+
+    @Test func strangersBehindABalancerAreCountedByTheirOwnAddress() throws {
+        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
+        let client = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
+        let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
+        let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
+        let tickets = (0..<8).map { _ in admission.connectionOpened(from: nil).1 }
+        #expect(tickets[0].client == nil)
+        #expect(tickets[0].belongs(to: client))
+        #expect(tickets[0].client == "192.0.2.1")
+        #expect(tickets[1].belongs(to: client))
+        #expect(!tickets[2].belongs(to: client))
+        #expect(tickets[3].belongs(to: other))
+        tickets[2].drop()
+        #expect(!tickets[4].belongs(to: client))
+        tickets[4].drop()
+        tickets[0].identified()
+        #expect(tickets[5].belongs(to: client))
+        #expect(tickets[6].belongs(to: local) && tickets[7].belongs(to: local))
+        // One connection is one stranger, and none once it has shown a token.
+        #expect(tickets[3].belongs(to: other) && tickets[0].belongs(to: client))
+        for index in [0, 1, 3, 5, 6, 7] { tickets[index].drop() }
+        #expect(admission.connections == 0)
+    }
+
+    @Test func aTicketLastsAsLongAsAnyChannelHoldsIt() throws {
+        let admission = Admission(descriptorLimit: 1000)
+        let (_, ticket) = admission.connectionOpened(from: nil)
+        ticket.hold()
+        ticket.drop()
+        #expect(admission.connections == 1)
+        ticket.drop()
+        #expect(admission.connections == 0)
+    }
+}

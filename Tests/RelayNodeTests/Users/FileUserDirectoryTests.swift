@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RelayTestFixtures
+import ServerSystem
+import Synchronization
+import TestSupport
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayNode
+
+@Suite("The users' registry on disk")
+struct FileUserDirectoryTests {
+    private let temporary: TemporaryDirectory
+    private let path: String
+    private let alice = PeerName.test("alice")
+    private let bob = PeerName.test("bob")
+    private let key = SigningKey.random()
+    private let exchange = ExchangeKey.random()
+
+    init() throws {
+        temporary = try TemporaryDirectory()
+        path = temporary.file("state")
+    }
+
+    private var file: String { path + "/users.json" }
+
+    private func open(mode: ServerMessage.Registration = .invite) throws -> FileUserDirectory {
+        try FileUserDirectory(file: RegistryFile(directory: try StateDirectory(path: path)), mode: mode)
+    }
+
+    /// Opens it as soon as the one before has let go of it, which its last thread does a moment after it has answered.
+    private func reopen() async throws -> FileUserDirectory {
+        let opened = Mutex<FileUserDirectory?>(nil)
+        try await eventually("the lock") {
+            guard let directory = try? open() else { return false }
+            opened.withLock { $0 = directory }
+            return true
+        }
+        return try #require(opened.withLock { $0 })
+    }
+
+    private func write(_ text: String) throws {
+        _ = try StateDirectory(path: path)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+    }
+
+    @Test("what was registered is there after a restart, and the invitation is used up there too")
+    func survivesRestart() async throws {
+        var directory: FileUserDirectory? = try open()
+        let code = try #require(try await directory?.invite(nil, lifetime: 60).code)
+        #expect(
+            try await directory?.register(alice, key: key, exchangeKey: exchange, invitation: code) == .registered
+        )
+        directory = nil
+        let again = try await reopen()
+        #expect(try await again.user(named: alice) == User(name: alice, key: key, exchangeKey: exchange))
+        let other = SigningKey.random()
+        #expect(try await again.register(bob, key: other, exchangeKey: exchange, invitation: code) == .badInvitation)
+        let fresh = ExchangeKey.random()
+        #expect(try await again.updateExchangeKey(alice, of: key, exchangeKey: fresh))
+        #expect(try await !again.updateExchangeKey(alice, of: other, exchangeKey: .random()))
+        #expect(try await again.user(named: alice)?.exchangeKey == fresh)
+        #expect(try await again.remove(alice))
+        #expect(try await again.user(named: alice) == nil)
+    }
+
+    @Test("of many racers for one invitation exactly one wins")
+    func racers() async throws {
+        let directory = try open()
+        let code = try await directory.invite(nil, lifetime: 60).code
+        let won = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for number in 0..<50 {
+                group.addTask {
+                    try await directory.register(
+                        .test("racer\(number)"), key: .random(), exchangeKey: .random(), invitation: code
+                    ) == .registered
+                }
+            }
+            return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(won == 1)
+        #expect(directory.users().count == 1)
+    }
+
+    @Test("only the owner can read, and no code stands in the file")
+    func modesAndSecrets() async throws {
+        let directory = try open()
+        let code = try await directory.invite(alice, lifetime: 60).code
+        #expect(try TemporaryDirectory.mode(of: path) == 0o700)
+        #expect(try TemporaryDirectory.mode(of: file) == 0o600)
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        #expect(text.contains("alice"))
+        #expect(!text.contains(code.rawValue))
+    }
+
+    @Test("a kill between any two steps leaves the old registry or the new one", arguments: RegistryFile.Step.allCases)
+    func killedWhileWriting(step: RegistryFile.Step) async throws {
+        struct Killed: Error {}
+        let box = ArmedSwitch()
+        let code: InvitationCode
+        do {
+            var registryFile = RegistryFile(directory: try StateDirectory(path: path))
+            registryFile.reached = { reached in if reached == step, box.isOn { throw Killed() } }
+            let directory = try FileUserDirectory(file: registryFile, mode: .invite)
+            code = try await directory.invite(nil, lifetime: 60).code
+            box.turnOn()
+            await #expect(throws: Killed.self) {
+                try await directory.register(alice, key: key, exchangeKey: exchange, invitation: code)
+            }
+        }
+        let again = try await reopen()
+        let isThere = try await again.user(named: alice) != nil
+        #expect(isThere == (step == .renamed || step == .directorySynced))
+        #expect(again.counts().invitations == (isThere ? 0 : 1))
+        // And it can be written again, whatever was left over.
+        #expect(try await again.register(alice, key: key, exchangeKey: exchange, invitation: code) == .registered)
+        _ = try await again.invite(nil, lifetime: 60)
+        #expect(try temporary.names(in: "state") == ["lock", "users.json"])
+    }
+
+    @Test(
+        "a damaged registry is refused in words and left alone",
+        arguments: [
+            "", "{", "[]", "{}", #"{"version":1}"#, #"{"version":1,"users":[{"name":"A"}],"invitations":[]}"#,
+            "\u{0}\u{0}\u{0}",
+        ]
+    )
+    func damaged(text: String) throws {
+        try write(text)
+        let error = #expect(throws: OperatorError.self) { _ = try open() }
+        #expect(error?.status == .configuration)
+        #expect(error?.message.contains("is damaged") == true)
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
+    }
+
+    @Test("a name that stands there twice, and a later version, are refused")
+    func refusedContents() throws {
+        let user = #"{"name":"a","key":"\#(key.rawValue)","exchangeKey":"\#(exchange.rawValue)"}"#
+        try write(#"{"version":1,"users":[\#(user),\#(user)],"invitations":[]}"#)
+        #expect(throws: OperatorError.self) { _ = try open() }
+        try write(#"{"version":1,"users":[\#(user)],"invitations":[]}"#)
+        #expect(try open().users().count == 1)
+        try write(#"{"version":2,"people":[]}"#)
+        let error = #expect(throws: OperatorError.self) { _ = try open() }
+        #expect(error?.message.contains("version 2") == true)
+    }
+
+    @Test("a link instead of the file is not followed")
+    func link() throws {
+        _ = try StateDirectory(path: path)
+        try FileManager.default.createSymbolicLink(atPath: file, withDestinationPath: "/dev/zero")
+        #expect(throws: OperatorError.self) { _ = try open() }
+    }
+
+    @Test("open and closed registration")
+    func modes() async throws {
+        do {
+            let closed = try open(mode: .closed)
+            #expect(try await closed.register(alice, key: key, exchangeKey: exchange, invitation: nil) == .closed)
+        }
+        let opened = try open(mode: .open)
+        #expect(try await opened.register(alice, key: key, exchangeKey: exchange, invitation: nil) == .registered)
+    }
+
+    @Test("an operator is told that a name is taken")
+    func inviteTaken() async throws {
+        let directory = try open(mode: .open)
+        _ = try await directory.register(alice, key: key, exchangeKey: exchange, invitation: nil)
+        let error = await #expect(throws: OperatorError.self) { try await directory.invite(alice, lifetime: 60) }
+        #expect(error?.status == .refused)
+    }
+}
+
+/// A switch that a test turns on between two calls.
+final class ArmedSwitch: Sendable {
+    private let state = Mutex(false)
+
+    var isOn: Bool { state.withLock { $0 } }
+
+    func turnOn() { state.withLock { $0 = true } }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import NIOPosix
+import RelayNode
+import RelayTestFixtures
+import ServerSystem
+import Synchronization
+import TestSupport
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayServerProgram
+
+@Suite("The admin socket")
+struct AdminSocketTests {
+    private let temporary: TemporaryDirectory
+    private let path: String
+
+    init() throws {
+        temporary = try TemporaryDirectory()
+        path = temporary.file("s")
+    }
+
+    private static let status = ServerStatus(
+        version: "1", state: .serving, pid: 7, uptime: 1, listen: ["127.0.0.1:1"], httpListen: [],
+        registration: .invite, users: 0, invitations: 0, sessions: 2, transfers: 3
+    )
+
+    /// Runs `body` beside a server of the socket.
+    private func withServer(
+        _ body: (AdminClient, FileUserDirectory, EventLog) async throws -> Void
+    ) async throws {
+        let directory = try StateDirectory(path: path)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let events = EventLog()
+        let responder = AdminResponder(
+            users: users, status: { Self.status }, drain: { events.append("drain") },
+            nameRemoved: { events.append("removed \($0)") }
+        )
+        let server = try await AdminServer.bind(
+            in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
+        )
+        do {
+            try await body(AdminClient(stateDirectory: path), users, events)
+        } catch {
+            await server.close()
+            throw error
+        }
+        await server.close()
+        let names = try temporary.names(in: "s")
+        #expect(!names.contains("admin.sock"))
+    }
+
+    @Test("answers every request")
+    func requests() async throws {
+        try await withServer { client, users, events in
+            #expect(try TemporaryDirectory.mode(of: path + "/admin.sock") == 0o600)
+            #expect(try await client.ask(.status) == .status(status: Self.status))
+            let alice = PeerName.test("alice")
+            let reply = try await client.ask(.invite(name: alice, lifetime: 60))
+            guard case .invited(let code, _) = reply else {
+                Issue.record("\(reply)")
+                return
+            }
+            #expect(code.rawValue.utf8.count >= 22)
+            let spare = try await client.ask(.invite(name: nil, lifetime: 60))
+            guard case .invited(let lost, _) = spare else {
+                Issue.record("\(spare)")
+                return
+            }
+            #expect(users.counts().invitations == 2)
+            #expect(try await client.ask(.withdraw(code: lost)) == .withdrawn)
+            #expect(try await client.ask(.withdraw(code: lost)) == .withdrawn)
+            #expect(users.counts().invitations == 1)
+            let key = SigningKey.random()
+            _ = try await users.register(alice, key: key, exchangeKey: .random(), invitation: nil)
+            #expect(try await client.users().map(\.name) == [alice])
+            let taken = await #expect(throws: OperatorError.self) {
+                try await client.ask(.invite(name: alice, lifetime: 60))
+            }
+            #expect(taken?.status == .refused)
+            #expect(try await client.ask(.remove(name: alice)) == .removed(name: alice))
+            let gone = await #expect(throws: OperatorError.self) { try await client.ask(.remove(name: alice)) }
+            #expect(gone?.message == "nobody has registered alice")
+            #expect(
+                try await client.ask(.drain)
+                    == .draining(transfers: 3, seconds: Defaults.Operations.drainTimeout)
+            )
+            // The second time too: a cluster's registry may not know whose sessions are here.
+            #expect(events.all == ["removed alice", "removed alice", "drain"])
+        }
+    }
+
+    @Test("users come page by page, each once")
+    func pages() async throws {
+        try await withServer { _, users, _ in
+            for number in 0..<5 {
+                _ = try await users.register(
+                    .test("user\(number)"), key: .random(), exchangeKey: .random(), invitation: nil
+                )
+            }
+            let first = users.users(after: nil, limit: 3)
+            #expect(first.users.map(\.name.rawValue) == ["user0", "user1", "user2"])
+            #expect(!first.isLast)
+            let second = users.users(after: first.users.last?.name, limit: 3)
+            #expect(second.users.map(\.name.rawValue) == ["user3", "user4"])
+            #expect(second.isLast)
+            #expect(users.users(after: .test("zoe"), limit: 3).users.isEmpty)
+        }
+    }
+
+    @Test("what is not a request gets an answer in words", arguments: ["\n", "{}\n", "{\"status\":1}\n", "\u{0}\n"])
+    func malformed(text: String) async throws {
+        try await withServer { _, _, _ in
+            let answer = try await exchange(Array(text.utf8))
+            guard case .failed(_, let exit)? = AdminLine.decode(AdminReply.self, ByteBuffer(bytes: answer)) else {
+                Issue.record("\(String(decoding: answer, as: UTF8.self))")
+                return
+            }
+            #expect(exit == ExitStatus.protocolError.rawValue)
+        }
+    }
+
+    @Test("an endless request is cut off")
+    func endless() async throws {
+        try await withServer { client, _, _ in
+            let answer = try await exchange(Array(repeating: 0x20, count: Defaults.Admin.maximumRequest + 1))
+            #expect(String(decoding: answer, as: UTF8.self).contains("failed"))
+            #expect(try await client.ask(.status) == .status(status: Self.status))
+        }
+    }
+
+    /// Sends `bytes` and returns all that comes back until the server closes.
+    private func exchange(_ bytes: [UInt8]) async throws -> [UInt8] {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(unixDomainSocketPath: path + "/admin.sock") { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                }
+            }
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(bytes: bytes))
+            var answer: [UInt8] = []
+            for try await piece in inbound { answer += Array(piece.readableBytesView) }
+            return answer
+        }
+    }
+
+    @Test("without a server the message says so")
+    func noServer() async throws {
+        let error = await #expect(throws: OperatorError.self) {
+            try await AdminClient(stateDirectory: path).ask(.status)
+        }
+        #expect(error?.status == .unavailable)
+        #expect(error?.message.contains("no relay-server runs") == true)
+    }
+
+    @Test("a socket left behind by a killed server is replaced; a live one, or a file, is refused")
+    func leftovers() async throws {
+        _ = try StateDirectory(path: path)
+        let socket = path + "/admin.sock"
+        #expect(AdminSocket.occupant(of: socket) == .nothing)
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(unixDomainSocketPath: socket).get()
+        #expect(AdminSocket.occupant(of: socket) == .live)
+        let live = #expect(throws: OperatorError.self) { try AdminSocket.clear(socket) }
+        #expect(live?.status == .unavailable)
+        // Who is killed leaves the file behind; a second name for it outlives the orderly close.
+        try FileManager.default.linkItem(atPath: socket, toPath: socket + ".kept")
+        try await listener.close()
+        #expect(rename(socket + ".kept", socket) == 0)
+        #expect(AdminSocket.occupant(of: socket) == .stale)
+        try await withServer { client, _, _ in
+            let reply = try await client.ask(.status)
+            #expect(reply == .status(status: Self.status))
+        }
+        #expect(FileManager.default.createFile(atPath: socket, contents: nil))
+        #expect(AdminSocket.occupant(of: socket) == .foreign)
+        let foreign = #expect(throws: OperatorError.self) { try AdminSocket.clear(socket) }
+        #expect(foreign?.status == .configuration)
+        #expect(FileManager.default.fileExists(atPath: socket))
+    }
+
+    @Test("a path that no Unix socket can have is refused in words")
+    func tooLong() throws {
+        let longest = "/" + String(repeating: "d", count: 107 - 12)
+        #expect(try AdminSocket.path(in: longest).utf8.count == 107)
+        let error = #expect(throws: OperatorError.self) { try AdminSocket.path(in: longest + "d") }
+        #expect(error?.status == .configuration)
+        #expect(error?.message.contains("too long") == true)
+    }
+
+    @Test("a line comes out the same whole, byte by byte, and with something behind it")
+    func assembler() {
+        let text = Array("hello\n".utf8)
+        let line = ByteBuffer(string: "hello")
+        var whole = LineAssembler(limit: 5)
+        #expect(whole.feed(ByteBuffer(bytes: text)) == .line(line))
+        var bytewise = LineAssembler(limit: 5)
+        for byte in text.dropLast() { #expect(bytewise.feed(ByteBuffer(bytes: [byte])) == .needMore) }
+        #expect(bytewise.feed(ByteBuffer(string: "\n")) == .line(line))
+        var coalesced = LineAssembler(limit: 5)
+        #expect(coalesced.feed(ByteBuffer(string: "hello\nworld\n")) == .line(line))
+        var tooLong = LineAssembler(limit: 4)
+        #expect(tooLong.feed(ByteBuffer(bytes: text)) == .tooLong)
+    }
+}
+
+/// What happened, in its order.
+private final class EventLog: Sendable {
+    private let events = Mutex<[String]>([])
+
+    var all: [String] { events.withLock { $0 } }
+
+    func append(_ event: String) { events.withLock { $0.append(event) } }
+}

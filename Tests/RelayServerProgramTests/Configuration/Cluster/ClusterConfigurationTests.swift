@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RelayCluster
+import RelayTestFixtures
+import ServerSystem
+import TestSupport
+import Testing
+
+@testable import RelayServerProgram
+
+@Suite("Configuration of a cluster's node")
+struct ClusterConfigurationTests {
+    private static let login = "user" + ":hidden-word@"
+    private static let complete: [Setting: [String]] = [
+        .tlsCert: ["c"], .tlsKey: ["k"], .stateDir: ["s"], .redis: ["redis://\(login)r:1/2"],
+        .nodeID: ["a"], .nodeListen: ["127.0.0.1:9"], .clusterCA: ["ca"], .clusterCert: ["cc"], .clusterKey: ["ck"],
+    ]
+
+    private func read(_ changes: [Setting: [String]?] = [:]) throws -> ServerConfiguration {
+        var flags = Self.complete
+        for (setting, value) in changes { flags[setting] = value }
+        return try ServerConfiguration(SettingReader(flags: flags, environment: ["HOME": "/h"]))
+    }
+
+    private func failure(_ changes: [Setting: [String]?]) throws -> OperatorError {
+        do {
+            _ = try read(changes)
+        } catch {
+            return try #require(error as? OperatorError)
+        }
+        throw InVain(description: "nothing was wrong")
+    }
+
+    @Test("what is not said follows from what is")
+    func defaults() throws {
+        let cluster = try #require(try read().cluster)
+        #expect(cluster.advertise == cluster.listen)
+        #expect(cluster.secretFile == nil && cluster.redisAuthority == nil)
+        let free = try #require(try read([.nodeListen: ["127.0.0.1:0"]]).cluster)
+        #expect(free.advertised(port: 77) == ListenAddress(host: "127.0.0.1", port: 77))
+        #expect(cluster.advertised(port: 77).port == 9)
+        #expect(
+            try read([
+                .redis: nil, .nodeID: nil, .nodeListen: nil, .clusterCA: nil, .clusterCert: nil, .clusterKey: nil,
+            ])
+            .cluster == nil)
+    }
+
+    @Test("the password of Redis is not shown by anything")
+    func password() throws {
+        let configuration = try read()
+        var text = "\(configuration) \(String(reflecting: configuration))"
+        dump(configuration, to: &text)
+        #expect(!text.contains("hidden-word"))
+        let login = Self.login
+        for url in ["redis://\(login)", "http://\(login)r", "redis://\(login)r:x"] {
+            let error = try failure([.redis: [url]])
+            #expect(!error.description.contains("hidden-word"))
+            #expect(error.status == .usage && error.description.contains("--redis"))
+        }
+    }
+
+    @Test(
+        "a part that is missing is named",
+        arguments: [Setting.nodeID, .nodeListen, .clusterCA, .clusterCert, .clusterKey])
+    func missing(setting: Setting) throws {
+        let error = try failure([setting: nil])
+        #expect(error.status == .configuration && error.message.contains("--\(setting.rawValue)"))
+    }
+
+    @Test(
+        "parts of a cluster without a Redis are a slip of the pen",
+        arguments: [Setting.nodeID, .nodeListen, .clusterCA, .clusterSecret, .redisCA, .nodeAdvertise])
+    func withoutRedis(setting: Setting) throws {
+        var changes: [Setting: [String]?] = [:]
+        for other in Self.complete.keys where ![.tlsCert, .tlsKey, .stateDir].contains(other) {
+            changes.updateValue(nil, forKey: other)
+        }
+        changes[setting] = ["x"]
+        let error = try failure(changes)
+        #expect(error.status == .configuration && error.message.contains("--\(setting.rawValue)"))
+    }
+
+    @Test(
+        "wrong values are named",
+        arguments: [
+            (Setting.nodeID, "a b"), (.nodeID, String(repeating: "a", count: 33)), (.nodeListen, "9"),
+            (.nodeAdvertise, "0.0.0.0:9"), (.nodeAdvertise, "[::]:9"), (.nodeAdvertise, "host:0"),
+            (.nodeAdvertise, "h"),
+        ])
+    func wrong(setting: Setting, text: String) throws {
+        let error = try failure([setting: [text]])
+        #expect(error.status == .usage && error.message.contains("--\(setting.rawValue)"))
+    }
+
+    @Test("nobody can dial a wildcard", arguments: ["0.0.0.0:9", "[::]:9", "[0:0:0:0:0:0:0:0]:9"])
+    func wildcard(address: String) throws {
+        #expect(try failure([.nodeListen: [address]]).message.contains("--node-advertise"))
+        #expect(try read([.nodeListen: [address], .nodeAdvertise: ["node-a:9"]]).cluster?.advertise.host == "node-a")
+    }
+
+    @Test("certificates are checked as other nodes will check them")
+    func certificates() throws {
+        let certificates = try TestCertificates(nodes: ["a", "b"])
+        let others = try TestCertificates(nodes: ["a"])
+        func check(
+            _ certificate: String = "node-a.pem", key: String = "node-a.key", authority: String? = nil
+        ) throws {
+            let changes: [Setting: [String]?] = [
+                .clusterCert: [certificates.path + "/" + certificate], .clusterKey: [certificates.path + "/" + key],
+                .clusterCA: [authority ?? certificates.ca],
+            ]
+            try read(changes).cluster?.checkFiles()
+        }
+        try check()
+        let wrong: [(String, () throws -> Void)] = [
+            ("does not belong", { try check(key: "node-b.key") }),
+            ("does not name a", { try check("node-b.pem", key: "node-b.key") }),
+            ("not signed", { try check(authority: others.ca) }),
+            ("cannot read", { try check("none.pem") }),
+            ("cannot read", { try check(authority: certificates.path + "/none.pem") }),
+            ("no valid", { try check(authority: certificates.path + "/node-a.key") }),
+        ]
+        for (words, body) in wrong {
+            let error = #expect(throws: OperatorError.self) { try body() }
+            #expect(error?.status == .configuration)
+            #expect(error?.message.contains(words) == true, "\(words): \(error?.message ?? "")")
+        }
+    }
+}

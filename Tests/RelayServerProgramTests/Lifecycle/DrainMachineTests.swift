@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import RelayServerProgram
+
+@Suite("From serving to the end")
+struct DrainMachineTests {
+    private typealias Event = @Sendable (inout DrainMachine) -> DrainMachine.Action
+
+    @Test("every cell of state and event")
+    func everyCellOfTheDrainMachine() {
+        let events: [(name: String, run: Event)] = [
+            ("signalled", { $0.signalled() }), ("drainRequested", { $0.drainRequested() }),
+            ("becameIdle", { $0.becameIdle() }), ("deadlinePassed", { $0.deadlinePassed() }),
+        ]
+        let table: [DrainMachine.State: [(DrainMachine.Action, DrainMachine.State)]] = [
+            .serving: [
+                (.beginDrain, .draining), (.beginDrain, .draining), (.nothing, .serving), (.nothing, .serving),
+            ],
+            .draining: [
+                (.stop(.hurried), .stopping), (.nothing, .draining), (.stop(.finished), .stopping),
+                (.stop(.deadline), .stopping),
+            ],
+            .stopping: Array(repeating: (.nothing, .stopping), count: 4),
+        ]
+        for state in DrainMachine.State.allCases {
+            for (event, expected) in zip(events, table[state] ?? []) {
+                var machine = DrainMachine(state)
+                #expect(event.run(&machine) == expected.0, "\(state) × \(event.name)")
+                #expect(machine.state == expected.1, "\(state) × \(event.name)")
+            }
+            #expect(table[state]?.count == events.count)
+        }
+    }
+}

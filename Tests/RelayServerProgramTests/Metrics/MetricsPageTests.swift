@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import ServerSystem
+import StreamRelay
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayServerProgram
+
+@Suite("The metrics page")
+struct MetricsPageTests {
+    private static let alone = MetricsSnapshot(
+        status: ServerStatus(
+            version: "1.2.3", state: .serving, pid: 7, uptime: 1, listen: ["192.0.2.1:443"], httpListen: [],
+            registration: .invite, users: 5, invitations: 6, sessions: 9, transfers: 1,
+            streams: StreamCounts(toReceivers: 20, toNodes: 21)
+        ),
+        exchange: ExchangeStatus(
+            sessions: 2, names: 1, receiving: 3, waiting: 10, ringing: 11, accepted: 12, parked: 13, streaming: 14,
+            streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max, progressDropped: 19
+        ),
+        connections: 4, accepts: AcceptCounts(accepted: 40, failed: [.descriptors: 41, .aborted: 42]),
+        process: ProcessFigures(
+            resident: 38_000_000, openDescriptors: 30, descriptorLimit: 1024, processorTime: 12_034
+        ),
+        started: 1_700_000_000, certificateEnd: 1_800_000_000
+    )
+
+    private static let page = """
+        # HELP relay_build_info Which program this is.
+        # TYPE relay_build_info gauge
+        relay_build_info{version="1.2.3"} 1
+        # HELP process_start_time_seconds When the server started, in Unix time.
+        # TYPE process_start_time_seconds gauge
+        process_start_time_seconds 1700000000
+        # HELP relay_certificate_expiry_seconds When the first certificate that this relay shows expires, in Unix time.
+        # TYPE relay_certificate_expiry_seconds gauge
+        relay_certificate_expiry_seconds 1800000000
+        # HELP relay_draining 1 once the server takes no new transfers.
+        # TYPE relay_draining gauge
+        relay_draining 0
+        # HELP process_resident_memory_bytes Bytes of memory the process has now.
+        # TYPE process_resident_memory_bytes gauge
+        process_resident_memory_bytes 38000000
+        # HELP process_open_fds File descriptors that are open now.
+        # TYPE process_open_fds gauge
+        process_open_fds 30
+        # HELP process_max_fds File descriptors that may be open.
+        # TYPE process_max_fds gauge
+        process_max_fds 1024
+        # HELP process_cpu_seconds_total Processor time used, in seconds.
+        # TYPE process_cpu_seconds_total counter
+        process_cpu_seconds_total 12.034
+        # HELP relay_accepts_total Connections accepted, by all listeners together.
+        # TYPE relay_accepts_total counter
+        relay_accepts_total 40
+        # HELP relay_accepts_failed_total How often a connection could not be accepted.
+        # TYPE relay_accepts_failed_total counter
+        relay_accepts_failed_total{reason="descriptors"} 41
+        relay_accepts_failed_total{reason="machine_descriptors"} 0
+        relay_accepts_failed_total{reason="memory"} 0
+        relay_accepts_failed_total{reason="aborted"} 42
+        # HELP relay_connections Connections of clients, of any kind.
+        # TYPE relay_connections gauge
+        relay_connections 4
+        # HELP relay_sessions Control connections that are logged in.
+        # TYPE relay_sessions gauge
+        relay_sessions 2
+        # HELP relay_receivers Sessions that wait for files.
+        # TYPE relay_receivers gauge
+        relay_receivers 3
+        # HELP relay_users Registered names; the same on all nodes.
+        # TYPE relay_users gauge
+        relay_users 5
+        # HELP relay_invitations Unused invitations; the same on all nodes.
+        # TYPE relay_invitations gauge
+        relay_invitations 6
+        # HELP relay_transfers Transfers whose home is this node, by how far they are.
+        # TYPE relay_transfers gauge
+        relay_transfers{state="waiting"} 10
+        relay_transfers{state="ringing"} 11
+        relay_transfers{state="accepted"} 12
+        relay_transfers{state="parked"} 13
+        relay_transfers{state="streaming"} 14
+        relay_transfers{state="streamed"} 15
+        # HELP relay_transfers_ended_total Transfers that ended; counted by their home.
+        # TYPE relay_transfers_ended_total counter
+        relay_transfers_ended_total{outcome="delivered"} 17
+        relay_transfers_ended_total{outcome="failed"} 18
+        # HELP relay_bytes_relayed_total Bytes of streams that ended; counted by the home of their transfer.
+        # TYPE relay_bytes_relayed_total counter
+        relay_bytes_relayed_total 18446744073709551615
+        # HELP relay_progress_dropped_total Reports of progress that came too often, or too late, to be passed on.
+        # TYPE relay_progress_dropped_total counter
+        relay_progress_dropped_total 19
+        # HELP relay_streams_total Streams that were joined here: straight into the receiver's connection, \
+        or on to another node.
+        # TYPE relay_streams_total counter
+        relay_streams_total{to="receiver"} 20
+        relay_streams_total{to="node"} 21
+        # HELP relay_unclaimed_tokens Tokens nobody has used yet.
+        # TYPE relay_unclaimed_tokens gauge
+        relay_unclaimed_tokens 16
+
+        """
+
+    @Test("of what was refused")
+    func refusals() {
+        var snapshot = Self.alone
+        snapshot.limits = LimitReports.Counts(
+            met: [Limit(.messages, of: .user): 7], heldBack: 1_020_000_000, errors: [.unknownPeer: 3],
+            closes: [.policyViolation: 4], statuses: [.unavailable: 5]
+        )
+        let lines = MetricsPage.render(snapshot).split(separator: "\n")
+        let expected = [
+            #"relay_limits_met_total{limit="messages",of="user"} 7"#,
+            #"relay_limits_met_total{limit="messages",of="address"} 0"#,
+            "relay_messages_held_back_seconds_total 1.020",
+            #"relay_request_errors_total{code="unknown_peer"} 3"#, #"relay_control_closes_total{code="1008"} 4"#,
+            #"relay_http_refusals_total{status="503"} 5"#, #"relay_http_refusals_total{status="404"} 0"#,
+        ]
+        for line in expected { #expect(lines.contains(line[...]), "\(line)") }
+        #expect(!lines.contains { $0.contains(#"status="200""#) || $0.contains(#"code="cancelled""#) })
+    }
+
+    @Test("of the only node")
+    func golden() {
+        // What was refused is on the lines behind these.
+        let page = MetricsPage.render(Self.alone).split(separator: "# HELP relay_limits_met_total", maxSplits: 1)
+        #expect(page.first.map { String($0) } == Self.page)
+    }
+
+    @Test("of a node among others, which drains")
+    func cluster() {
+        var snapshot = Self.alone
+        snapshot.status.state = .draining
+        snapshot.status.cluster = ClusterStatus(
+            node: "n1", redis: false, joined: true, hasJoined: true, nodes: 2, links: 3, lost: 4, refused: 5,
+            listening: true, bellsLost: 6, ignored: 7
+        )
+        let lines = MetricsPage.render(snapshot).split(separator: "\n")
+        let expected = [
+            "relay_draining 1", "relay_redis_connected 0", "relay_cluster_joined 1", "relay_cluster_nodes 2",
+            "relay_cluster_links 3", "relay_cluster_nodes_lost_total 4", "relay_cluster_certificates_refused_total 5",
+            "relay_cluster_listening 1", "relay_cluster_doorbells_lost_total 6", "relay_cluster_ignored_total 7",
+        ]
+        for line in expected { #expect(lines.contains(line[...])) }
+        let names = lines.filter { $0.hasPrefix("# TYPE ") }.compactMap { $0.split(separator: " ").dropFirst(2).first }
+        #expect(Set(names).count == names.count, "each metric stands there once")
+    }
+
+    @Test("escapes what labels and help may not hold as it is")
+    func escapes() {
+        let family = MetricFamily(.gauge, "m", by: "l", ["a\"b\\c\nd\r\ne": 1], "say \"x\\y\"\nz")
+        #expect(
+            family.text
+                == "# HELP m say \"x\\\\y\"\\nz\n# TYPE m gauge\nm{l=\"a\\\"b\\\\c\\nd\r\\ne\"} 1\n"
+        )
+    }
+}

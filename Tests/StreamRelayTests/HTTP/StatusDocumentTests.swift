@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+import WSProtocol
+
+@testable import StreamRelay
+
+/// Section 2.3 of the wire protocol and the code say the same.
+@Suite struct StatusDocumentTests {
+    @Test func everyStatusIsListedOnce() throws {
+        let listed = try WireDocument().numbers("status")
+        #expect(Set(listed) == Set(HTTPStatus.allCases.map(\.rawValue)))
+        #expect(listed.count == HTTPStatus.allCases.count)
+    }
+
+    /// A code that the relay itself answers a stream with stands in the row of its status, with the others that share it.
+    @Test(arguments: [
+        FailureCode.expired, .stalled, .senderGone, .receiverGone, .draining, .unavailable, .clusterUnavailable,
+        .internalError,
+    ])
+    func everyCodeOfAStreamStandsWithItsStatus(code: FailureCode) throws {
+        let status = HTTPRefusal.stream(code).status
+        let row = try WireDocument().table("status").first { $0.first == String(status.rawValue) }
+        #expect(row?.last?.contains("`\(code.rawValue)`") == true, "\(status.rawValue) \(code.rawValue)")
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayTestFixtures
+import WSProtocol
+
+@testable import TransferBroker
+
+extension ModelWorld {
+    /// A connection is made and logs in. Sessions are counted from 1 in each process.
+    mutating func open(_ name: String, at node: Int, isSender: Bool = false) {
+        let number = clients.count { $0.session.node == Self.ids[node] && $0.isOpen } + 1
+        let session = SessionID(node: Self.ids[node], number: UInt64(number))
+        clients.append(ModelClient(name: name, session: session, isSender: isSender))
+        handle(.sessionOpened(session, ExchangeFixture.user(name), .sequence(.client, 0)), at: node)
+    }
+
+    mutating func act(_ act: ModelClient.Act, by client: Int) {
+        let session = clients[client].session
+        let node = Self.index(of: session.node)
+        let (id, transfer, payload) = (act.id(of: client), Self.transfer, ExchangeFixture.payload)
+        clients[client].asked.insert(act)
+        let request: SessionRequest
+        switch act {
+        case .receive: request = .presence(.init(id: id, receiving: true))
+        case .offer:
+            let user = ExchangeFixture.user(Self.recipient)
+            request = .offer(
+                .init(id: id, transfer: transfer, to: user.name, wait: true, payload: payload), to: user,
+                elsewhere: .known(receivers(of: user.name, except: node))
+            )
+        case .accept:
+            request = .accept(.init(id: id, transfer: transfer, payload: payload), token: Self.token(client))
+        case .decline: request = .decline(.init(id: id, transfer: transfer, code: .declined))
+        case .cancel: request = .cancel(.init(id: id, transfer: transfer, code: .cancelled))
+        case .delivered: request = .delivered(.init(id: id, transfer: transfer, payload: payload))
+        }
+        handle(.requestReceived(request, from: session), at: node)
+    }
+
+    /// The connection is gone.
+    mutating func leave(_ client: Int) {
+        clients[client].isOpen = false
+        clients[client].isLeaving = false
+        let session = clients[client].session
+        handle(.sessionClosed(session), at: Self.index(of: session.node))
+    }
+
+    mutating func hear(_ message: ServerMessage, _ client: Int) {
+        switch message {
+        case .offered:
+            if clients[client].verdict != nil { violate("an ended offer goes on") }
+            clients[client].isOffered = true
+        case .ring: rung(client)
+        case .start(let start): started(client, start)
+        case .delivered:
+            if !clients.contains(where: { $0.asked.contains(.delivered) }) { violate("delivered, but nobody said so") }
+            conclude(.delivered, client)
+        case .failed(let failed): conclude(.failed(failed.code), client)
+        case .ok(let ok):
+            guard let (asker, act) = ModelClient.Act.of(ok.id) else { return }
+            if asker != client { return violate("client \(client) gets an answer to client \(asker)") }
+            clients[client].granted.insert(act)
+        case .error(let refusal):
+            guard let (asker, act) = ModelClient.Act.of(refusal.id) else { return }
+            if asker != client { return violate("client \(client) gets a refusal to client \(asker)") }
+            clients[client].refused.insert(act)
+        case .challenge, .welcome, .peer, .progress, .pong: break
+        }
+        checkVerdicts()
+    }
+
+    private mutating func rung(_ client: Int) {
+        if clients[client].name != Self.recipient { violate("\(clients[client].name) is rung for somebody else") }
+        let isStillRinging = clients[client].isRung && clients[client].verdict == nil
+        if isStillRinging && !scenario.isBroken { violate("client \(client) is rung twice") }
+        clients[client].isRung = true
+        clients[client].verdict = nil
+        clients[client].asked.subtract([.accept, .decline, .cancel])
+        clients[client].refused.remove(.accept)
+    }
+
+    private mutating func started(_ client: Int, _ start: ServerMessage.Start) {
+        if clients[client].isStarted && !scenario.isBroken { violate("client \(client) gets two tokens") }
+        clients[client].isStarted = true
+        if clients[client].isSender != (start.role == .upload) { violate("client \(client) gets the other's token") }
+        guard start.role == .download else { return }
+        if start.token != Self.token(client) { violate("client \(client) gets another's token") }
+        receivers.insert(client)
+        if receivers.count > 1 { violate("clients \(receivers.sorted()) all have a download's token") }
+    }
+
+    private mutating func conclude(_ verdict: ModelClient.Verdict, _ client: Int) {
+        if clients[client].isSender {
+            if clients[client].verdict != nil { violate("the sender hears two verdicts") }
+            if clients[client].granted.contains(.cancel) { violate("the sender hears a verdict after its cancel") }
+        } else if clients[client].verdict != nil, verdict != .failed(.clusterUnavailable), !scenario.isBroken {
+            violate("client \(client) hears two verdicts")
+        }
+        clients[client].verdict = verdict
+    }
+
+    /// Nobody may believe the opposite of what the other side was told. A receiver that loses its home while it waits to
+    /// hear that its `delivered` was heard cannot know: it is told that the cluster is unavailable.
+    private mutating func checkVerdicts() {
+        let receiver = clients.first { $0.isStarted && !$0.isSender }
+        switch clients[0].verdict {
+        case nil: break
+        case .delivered:
+            guard case .failed(let code)? = receiver?.verdict, code != .clusterUnavailable else { return }
+            if !scenario.isBroken { violate("delivered for the sender, \(code.rawValue) for the receiver") }
+        case .failed:
+            if receiver?.granted.contains(.delivered) == true { violate("failed for the sender only") }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayTestFixtures
+import WSProtocol
+
+@testable import TransferBroker
+
+extension ModelWorld {
+    /// What is wrong although nothing is on its way; nil when the nodes agree about who takes part in what.
+    var disagreement: String? {
+        for home in nodes.indices {
+            let remotes = nodes[home].exchange.remotes
+            for (session, transfers) in remotes {
+                let there = nodes[Self.index(of: session.node)].exchange
+                for transfer in transfers
+                where there.guests[transfer]?.sessions.contains(session) != true
+                    || there.guests[transfer]?.home != Self.ids[home]
+                {
+                    return "\(session) knows nothing of a transfer that counts on it"
+                }
+            }
+            for (transfer, guest) in nodes[home].exchange.guests {
+                let there = nodes[Self.index(of: guest.home)].exchange
+                for session in guest.sessions where there.remotes[session]?.contains(transfer) != true {
+                    return "\(session) waits for a transfer that does not know it"
+                }
+            }
+        }
+        return nil
+    }
+
+    /// Lets everything end by itself: what is on its way comes, Redis is looked at again, streams stall, and deadlines
+    /// pass. Afterwards nothing may be left but an offer that still waits for somebody.
+    func closed() -> ModelWorld {
+        var world = self
+        if scenario.isBroken { world.loseEverybody() }
+        // At most: a look rings, the ring expires, and what was said about it comes.
+        for _ in 0..<3 {
+            world.settle()
+            world.lookAgain()
+            world.settle()
+            for node in world.nodes.indices { world.cutPipes(at: node, .stalled) { _ in true } }
+            world.settle()
+            world.now = world.now + .hours(1)
+            for node in world.nodes.indices { world.handle(.timerFired, at: node) }
+        }
+        world.settle()
+        world.checkEmpty()
+        world.checkVerdictsAreIn()
+        return world
+    }
+
+    /// Delivers everything that is on its way, and what follows from it.
+    private mutating func settle() {
+        while violation == nil, let event = step.due.first { apply(event) }
+    }
+
+    /// The look at Redis that each node has every few seconds.
+    private mutating func lookAgain() {
+        let name = ExchangeFixture.user(Self.recipient).name
+        for node in nodes.indices where nodes[node].exchange.names[name]?.offers.isEmpty == false {
+            handle(.receiversAppeared(name, receivers(of: name, except: node)), at: node)
+        }
+    }
+
+    /// Each node takes each other for lost, and whatever is on its way is dropped.
+    private mutating func loseEverybody() {
+        for link in links.indices { links[link] = [] }
+        for node in nodes.indices {
+            for other in nodes.indices where other != node {
+                nodes[node].associations[other] += 1
+                nodes[node].deferred = nodes[node].deferred.filter { $0.from != other }
+                nodes[node].questions = nodes[node].questions.filter { $0.value.home != other }
+                handle(.nodeLost(Self.ids[other]), at: node)
+            }
+        }
+    }
+
+    private mutating func checkEmpty() {
+        for node in nodes.indices {
+            let exchange = nodes[node].exchange
+            if !exchange.guests.isEmpty { violate("\(node): a guest is left") }
+            if !exchange.remotes.isEmpty { violate("\(node): a remote session is left") }
+            if !exchange.halves.isEmpty { violate("\(node): a half is left") }
+            if exchange.ledger.count != 0 { violate("\(node): a token is left") }
+            if exchange.activeTransfers != 0 { violate("\(node): an active transfer is left") }
+            if exchange.nextDeadline != nil { violate("\(node): a deadline is left") }
+            if !nodes[node].questions.isEmpty { violate("\(node): a claim is unanswered") }
+            for transfer in exchange.transfers.values where !isWaiting(transfer) {
+                violate("\(node): a transfer is left in the state \(transfer.state)")
+            }
+            if let broken = exchange.brokenInvariant(now: now) { violate("\(node) at the end: \(broken)") }
+        }
+    }
+
+    /// Whether the transfer waits, and rightly so.
+    private func isWaiting(_ transfer: RelayedTransfer) -> Bool {
+        guard case .waiting = transfer.state else { return false }
+        return !directory.isReceiving(transfer.recipient)
+    }
+
+    private mutating func checkVerdictsAreIn() {
+        guard !scenario.isBroken else { return }
+        for (index, client) in clients.enumerated() where client.isOwedVerdict {
+            let home = nodes[Self.index(of: client.session.node)].exchange
+            if client.isSender, home.transfers[Self.transfer] != nil { continue }
+            violate("client \(index) never hears how it ended")
+        }
+    }
+}
