@@ -40,12 +40,18 @@ package struct ExchangeFixture {
         return session
     }
 
-    package mutating func ask(_ session: SessionID, _ request: (RequestID) -> SessionRequest) -> [ExchangeAction] {
-        handle(.requestReceived(request(nextID()), from: session))
+    package mutating func ask(
+        _ session: SessionID, found: LookupResult? = nil, _ message: (RequestID) -> ClientMessage
+    ) -> [ExchangeAction] {
+        handle(.requestReceived(message(nextID()), from: session, found: found))
     }
 
+    /// What the event leads to. Tokens are made at once; what is done with them is part of it.
     package mutating func handle(_ event: ExchangeEvent) -> [ExchangeAction] {
-        let actions = exchange.handle(event, now: now)
+        let actions = exchange.handle(event, now: now).flatMap { action in
+            guard case .mint(let request) = action else { return [action] }
+            return exchange.handle(.tokenMinted(.random(), for: request), now: now)
+        }
         for case .send(_, .start(let start)) in actions { tokens[start.transfer] = start.token }
         return actions
     }
@@ -55,16 +61,14 @@ package struct ExchangeFixture {
         payload: Payload = payload
     ) -> (TransferID, [ExchangeAction]) {
         let user = Self.user(name)
-        let actions = ask(session) {
-            .offer(
-                .init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: payload), to: user,
-                elsewhere: .none)
+        let actions = ask(session, found: LookupResult(user: user, elsewhere: .none)) {
+            .offer(.init(id: $0, transfer: transfer, to: user.name, wait: wait, payload: payload))
         }
         return (transfer, actions)
     }
 
     package mutating func accept(_ session: SessionID, _ transfer: TransferID) -> [ExchangeAction] {
-        ask(session) { .accept(.init(id: $0, transfer: transfer, payload: Self.payload), token: .random()) }
+        ask(session) { .accept(.init(id: $0, transfer: transfer, payload: Self.payload)) }
     }
 
     package mutating func claim(_ token: Token, as role: TransferRole) -> TransferID? {
@@ -76,8 +80,7 @@ package struct ExchangeFixture {
         if let token = tokens.removeValue(forKey: transfer) {
             if claim(token, as: .download) == nil { _ = claim(token, as: .upload) }
         }
-        guard event == .downloadParked else { return handle(.streamChanged(transfer, event, on: .alone)) }
-        return handle(.downloadParked(transfer, on: .alone, UploadGrant(token: .random())))
+        return handle(.streamChanged(transfer, event, on: .alone))
     }
 
     /// A transfer from a new session of alice's to a new one of bob's, as far as its bytes flow.
@@ -105,7 +108,7 @@ package func words(_ actions: [ExchangeAction]) -> [String] {
         case .endStream(_, .delivered): "abort.delivered"
         case .tell(let node, let message): "\(node):\(word(message))"
         case .abortStreams(let home, let code): "abort.\(home).\(code.rawValue)"
-        case .transferEnded, .announce, .limitMet: nil
+        case .transferEnded, .announce, .mint, .limitMet: nil
         }
     }
 }
@@ -113,17 +116,13 @@ package func words(_ actions: [ExchangeAction]) -> [String] {
 /// What one node tells another, in short.
 package func word(_ message: NodeMessage) -> String {
     switch message {
-    case .ring(let session, transfer: _, from: _, to: _, payload: _): "\(session).ring"
-    case .start(let session, request: _, transfer: _, token: _, expires: _): "\(session).start"
-    case .ok(let session, request: _): "\(session).ok"
-    case .refuse(let session, request: _, let code): "\(session).refuse.\(code.rawValue)"
-    case .failed(let session, transfer: _, let code, by: _): "\(session).failed.\(code.rawValue)"
+    case .notice(let session, .ring): "\(session).ring"
+    case .notice(let session, .start): "\(session).start"
+    case .notice(let session, .ok): "\(session).ok"
+    case .notice(let session, .refuse(_, let code)): "\(session).refuse.\(code.rawValue)"
+    case .notice(let session, .failed(_, let code, by: _)): "\(session).failed.\(code.rawValue)"
     case .release(let session, transfer: _): "\(session).release"
-    case .request(let session, .accept): "\(session).accept"
-    case .request(let session, .decline): "\(session).decline"
-    case .request(let session, .cancel): "\(session).cancel"
-    case .request(let session, .progress): "\(session).progress"
-    case .request(let session, .delivered): "\(session).delivered"
+    case .request(let session, let message): "\(session).\(message.kind.rawValue)"
     case .left(let session, transfer: _, let isStopping): "\(session).left\(isStopping ? ".stopping" : "")"
     case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
     case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"

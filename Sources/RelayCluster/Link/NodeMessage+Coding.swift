@@ -20,29 +20,29 @@ extension NodeMessage: Codable {
             let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
             let user = User(
                 name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
-            return .ring(
-                session: try fields.get("session"), transfer: try fields.get("transfer"), from: user,
-                to: try fields.get("to"), payload: try fields.get("payload"))
+            return .notice(
+                session: try fields.get("session"),
+                .ring(try fields.get("transfer"), from: user, to: try fields.get("to"), try fields.get("payload")))
         case .start:
-            return .start(
-                session: try fields.get("session"), request: try fields.get("request"),
-                transfer: try fields.get("transfer"), token: try fields.get("token"), expires: try fields.get("expires")
-            )
+            return .notice(
+                session: try fields.get("session"),
+                .start(
+                    try fields.get("request"), try fields.get("transfer"), try fields.get("token"),
+                    expires: try fields.get("expires")))
         case .ok:
-            return .ok(session: try fields.get("session"), request: try fields.get("request"))
+            return .notice(session: try fields.get("session"), .ok(try fields.get("request")))
         case .refuse:
-            return .refuse(
-                session: try fields.get("session"), request: try fields.get("request"), code: try fields.get("code"))
+            return .notice(
+                session: try fields.get("session"), .refuse(try fields.get("request"), try fields.get("code")))
         case .failed:
-            return .failed(
-                session: try fields.get("session"), transfer: try fields.get("transfer"), code: try fields.get("code"),
-                by: try fields.get("by"))
+            return .notice(
+                session: try fields.get("session"),
+                .failed(try fields.get("transfer"), try fields.get("code"), by: try fields.get("by")))
         case .release:
             return .release(session: try fields.get("session"), transfer: try fields.get("transfer"))
         case .request:
-            guard let request = ForwardedRequest(try fields.get("request", as: ClientMessage.self)) else {
-                throw fields.problem("a request that is not passed on")
-            }
+            let request = try fields.get("request", as: ClientMessage.self)
+            guard request.transfer != nil else { throw fields.problem("a request that is not passed on") }
             return .request(session: try fields.get("session"), request)
         case .left:
             return .left(
@@ -71,29 +71,27 @@ extension NodeMessage: Codable {
             try fields.encode(value, forKey: ObjectKey(stringValue: key))
         }
         switch self {
-        case .ring(let session, _, _, _, _), .start(let session, _, _, _, _), .ok(let session, _),
-            .refuse(let session, _, _), .failed(let session, _, _, _), .release(let session, _),
-            .request(let session, _), .left(let session, _, _):
+        case .notice(let session, _), .release(let session, _), .request(let session, _), .left(let session, _, _):
             try put("session", session)
         case .claim(let id, _, _), .claimed(let id, _, _): try put("id", id)
         case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
         }
         switch self {
-        case .ring(_, let transfer, let from, let to, let payload):
+        case .notice(_, .ring(let transfer, let from, let to, let payload)):
             try put("transfer", transfer)
             try put("from", from)
             try put("to", to)
             try put("payload", payload)
-        case .start(_, let request, let transfer, let token, let expires):
+        case .notice(_, .start(let request, let transfer, let token, let expires)):
             try put("request", request)
             try put("transfer", transfer)
             try put("token", token)
             try put("expires", expires)
-        case .ok(_, let request): try put("request", request)
-        case .refuse(_, let request, let code):
+        case .notice(_, .ok(let request)): try put("request", request)
+        case .notice(_, .refuse(let request, let code)):
             try put("request", request)
             try put("code", code)
-        case .failed(_, let transfer, let code, let by):
+        case .notice(_, .failed(let transfer, let code, let by)):
             try put("transfer", transfer)
             try put("code", code)
             try put("by", by)
@@ -101,7 +99,7 @@ extension NodeMessage: Codable {
         case .left(_, let transfer, let isStopping):
             try put("transfer", transfer)
             if isStopping { try put("stopping", true) }
-        case .request(_, let request): try put("request", request.message)
+        case .request(_, let request): try put("request", request)
         case .claim(_, let digest, let role):
             try put("digest", try DigestField(digest))
             try put("role", role)

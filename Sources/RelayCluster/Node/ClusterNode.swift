@@ -87,24 +87,16 @@ extension ClusterNode: Cluster {
         }
     }
 
-    package func receivers(of name: PeerName) async -> RemoteReceivers {
-        guard let sessions = try? await routing.receivers(of: name).get() else { return .unknown }
-        return .known(sessions)
+    package func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
+        routing.receivers(of: name).map { .known($0) }.recover { _ in .unknown }.hop(to: loop)
     }
 
-    package func newToken() async -> Token {
-        let token = Token.random()
-        // With Redis away the token is good all the same: on this node.
-        try? await routing.publish(TokenDigest(token), lifetime: Defaults.Exchange.tokenLifetime).get()
-        return token
+    package func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? {
+        routing.publish(digest, lifetime: Defaults.Exchange.tokenLifetime)
     }
 
-    package func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? {
-        do {
-            return try await routing.home(of: digest).get()
-        } catch {
-            throw error as? ClusterUnavailable ?? .noAnswer
-        }
+    package func home(of digest: TokenDigest, on loop: any EventLoop) -> EventLoopFuture<NodeID?> {
+        routing.home(of: digest).flatMapErrorThrowing { throw $0 as? ClusterUnavailable ?? .noAnswer }.hop(to: loop)
     }
 }
 

@@ -11,9 +11,8 @@ import WebSocketTransport
 /// ``ExchangeService``; messages out.
 ///
 /// Has to be the last handler of the pipeline, behind `WebSocketHandler`.
-final class ControlHandler: ChannelDuplexHandler {
+final class ControlHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = SessionOutput
     typealias OutboundOut = ByteBuffer
 
     private let services: ControlServices
@@ -101,13 +100,11 @@ final class ControlHandler: ChannelDuplexHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        switch Self.unwrapOutboundIn(data) {
-        case .message(let message): send(message, context)
-        case .close(let code): close(code, context)
-        }
-        promise?.succeed()
-    }
+    /// Sends what the exchange has for the session.
+    fileprivate func send(_ message: ServerMessage) { if let context { send(message, context) } }
+
+    /// Closes the connection because the exchange says so.
+    fileprivate func close(_ code: WebSocketCloseCode) { if let context { close(code, context) } }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         sendWhatWaits(context)
@@ -124,7 +121,7 @@ final class ControlHandler: ChannelDuplexHandler {
     private func begin(_ context: ChannelHandlerContext) {
         guard machine == nil else { return }
         let nonce = Nonce.random()
-        let session = services.exchange.connected(ChannelSink(channel: context.channel))
+        let session = services.exchange.connected(ControlSink(self, on: context.eventLoop))
         self.session = session
         logger[metadataKey: LogKeys.session] = "\(session)"
         machine = SessionMachine(
@@ -266,68 +263,34 @@ final class ControlHandler: ChannelDuplexHandler {
             case .nothing: return
             case .refuse(let request, let code): return send(.refusal(request, code), context)
             case .find(let name, let message): return find(name, for: message, context)
-            case .mint(let message):
-                guard !services.exchange.isHome(of: message.transfer) else { return mint(for: message, context) }
-                // Another home makes the token, or nobody does: there is nothing to wait for.
-                services.exchange.handle(.requestReceived(.accept(message, token: nil), from: session))
-                next = requests.finished()
-            case .run(let request):
-                services.exchange.handle(.requestReceived(request, from: session))
+            case .run(let message):
+                services.exchange.handle(.requestReceived(message, from: session))
                 next = requests.finished()
             }
         }
     }
 
     private func find(_ name: PeerName, for message: ClientMessage, _ context: ChannelHandlerContext) {
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let loop = context.eventLoop
-        let (directory, cluster) = (services.directory, services.exchange.cluster)
-        Task {
-            async let elsewhere = cluster.receivers(of: name)
-            let found: Result<SessionRequest?, any Error>
-            do {
-                let user = try await directory.user(named: name)
-                found = .success(SessionRequest(message, found: user, elsewhere: await elsewhere))
-            } catch {
-                found = .failure(error)
-            }
-            loop.execute { bound.value.found(found, for: message) }
-        }
+        let directory = services.directory
+        loop.makeFutureWithTask { try await directory.user(named: name) }
+            .and(services.exchange.cluster.receivers(of: name, on: loop))
+            .map { LookupResult(user: $0, elsewhere: $1) }
+            .assumeIsolated().whenComplete { self.found($0, for: message) }
     }
 
-    private func found(_ found: Result<SessionRequest?, any Error>, for message: ClientMessage) {
+    private func found(_ found: Result<LookupResult, any Error>, for message: ClientMessage) {
         guard let context, let session else { return }
         switch found {
-        case .success(let request?): services.exchange.handle(.requestReceived(request, from: session))
-        case .success(nil): break
+        case .success(let found):
+            services.exchange.handle(.requestReceived(message, from: session, found: found))
         case .failure(let error as ClusterUnavailable): send(.refusal(message.id, error.code), context)
         case .failure(let error):
             logger.error("the users' registry cannot be read", metadata: [LogKeys.error: "\(error)"])
             send(.refusal(message.id, .unavailable), context)
         }
-        goOn(context)
-    }
-
-    /// A request that had to wait has been handed on.
-    private func goOn(_ context: ChannelHandlerContext) {
         step(requests.finished(), context)
         if requests.hasRoom, case .untilThereIsRoom = hold { release(context) }
-    }
-
-    private func mint(for message: ClientMessage.Accept, _ context: ChannelHandlerContext) {
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let loop = context.eventLoop
-        let cluster = services.exchange.cluster
-        Task {
-            let token = await cluster.newToken()
-            loop.execute { bound.value.minted(token, for: message) }
-        }
-    }
-
-    private func minted(_ token: Token, for message: ClientMessage.Accept) {
-        guard let context, let session else { return }
-        services.exchange.handle(.requestReceived(.accept(message, token: token), from: session))
-        goOn(context)
     }
 
     private func noteClosing(_ reason: WebSocketClosing) {
@@ -393,3 +356,21 @@ final class ControlHandler: ChannelDuplexHandler {
 
 @available(*, unavailable)
 extension ControlHandler: Sendable {}
+
+/// Hands over what the exchange has for a session to its handler, from any thread.
+///
+/// Always by way of the loop's queue, even on the loop itself: what is sent there at once would overtake what another thread has
+/// queued a moment ago.
+private struct ControlSink: SessionSink {
+    private let handler: NIOLoopBound<ControlHandler>
+    private let loop: any EventLoop
+
+    init(_ handler: ControlHandler, on loop: any EventLoop) {
+        self.handler = NIOLoopBound(handler, eventLoop: loop)
+        self.loop = loop
+    }
+
+    func send(_ message: ServerMessage) { loop.execute { handler.value.send(message) } }
+
+    func close(_ code: WebSocketCloseCode) { loop.execute { handler.value.close(code) } }
+}

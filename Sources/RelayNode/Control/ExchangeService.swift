@@ -17,65 +17,45 @@ package import WSProtocol
 /// queue, so the deliverer is held up for microseconds; encoding is done by the session's own loop. An event that a
 /// delivery causes on the same thread is appended as well, and cannot dead-lock.
 package final class ExchangeService: TransferDirectory {
-    /// One thing to do, with whatever is needed to do it.
-    private enum Delivery: Sendable {
-        case send(any SessionSink, ServerMessage)
-        case close(any SessionSink, WebSocketCloseCode)
-        case tell(any Cluster, NodeID, NodeMessage)
-        case announce(any Cluster, ExchangeAnnouncement)
-        case end(any StreamControl, StreamKey, TransferOutcome)
-        case abortAll(any StreamControl, NodeID, FailureCode)
-        case log(TransferID, TransferOutcome)
-        case report(Limit, Owner)
-        case call(@Sendable () -> Void)
-    }
-
     private struct State: Sendable {
         var exchange: Exchange
         var streams: (any StreamControl)?
-        let cluster: any Cluster
-        /// How often each node that events are being made for has been lost meanwhile: what was begun for a process that
-        /// is gone must not reach the next one.
-        var losses: [NodeID: (count: UInt64, events: Int)] = [:]
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
         var lastSession: UInt64 = 0
-        var outbox: [Delivery] = []
+        var outbox: [ExchangeAction] = []
         var isDelivering = false
         var idleCallbacks: [@Sendable () -> Void] = []
 
-        mutating func append(_ actions: [ExchangeAction]) {
-            for action in actions {
-                switch action {
-                case .send(let session, let message): sinks[session].map { outbox.append(.send($0, message)) }
-                case .close(let session, let code): sinks[session].map { outbox.append(.close($0, code)) }
-                case .tell(let node, let message): outbox.append(.tell(cluster, node, message))
-                case .announce(let announcement): outbox.append(.announce(cluster, announcement))
-                case .endStream(let stream, let outcome): streams.map { outbox.append(.end($0, stream, outcome)) }
-                case .abortStreams(let home, let code): streams.map { outbox.append(.abortAll($0, home, code)) }
-                case .transferEnded(let transfer, let outcome): outbox.append(.log(transfer, outcome))
-                case .limitMet(let limit, let owner): outbox.append(.report(limit, owner))
-                }
-            }
-            if !idleCallbacks.isEmpty, exchange.activeTransfers == 0, streams?.count ?? 0 == 0 {
-                outbox += idleCallbacks.map { .call($0) }
-                idleCallbacks = []
-            }
-        }
-
         /// Whether the caller has to deliver.
         mutating func takesDelivery() -> Bool {
-            guard !isDelivering, !outbox.isEmpty else { return false }
+            guard !isDelivering, !outbox.isEmpty || isIdleForCallbacks else { return false }
             isDelivering = true
             return true
         }
 
         /// Everything there is to deliver; when there is nothing, the caller's delivery is over.
-        mutating func nextBatch() -> [Delivery] {
-            defer { outbox = [] }
-            isDelivering = !outbox.isEmpty
-            return outbox
+        mutating func nextBatch() -> Batch {
+            var batch = Batch(actions: outbox.map { ($0, $0.session.flatMap { sinks[$0] }) }, streams: streams)
+            if isIdleForCallbacks { swap(&batch.callbacks, &idleCallbacks) }
+            outbox = []
+            isDelivering = !batch.isEmpty
+            return batch
         }
+
+        private var isIdleForCallbacks: Bool {
+            !idleCallbacks.isEmpty && exchange.activeTransfers == 0 && streams?.count ?? 0 == 0
+        }
+    }
+
+    /// What one thread delivers in one go, with whatever is needed for it.
+    private struct Batch: Sendable {
+        /// The sink is that of the session which the action is for, if it is still there.
+        let actions: [(ExchangeAction, (any SessionSink)?)]
+        let streams: (any StreamControl)?
+        var callbacks: [@Sendable () -> Void] = []
+
+        var isEmpty: Bool { actions.isEmpty && callbacks.isEmpty }
     }
 
     private let state: Mutex<State>
@@ -103,7 +83,7 @@ package final class ExchangeService: TransferDirectory {
         self.reports = reports ?? LimitReports(logger: logger)
         self.logger = logger
         self.clock = clock
-        self.state = Mutex(State(exchange: Exchange(node: node, limits: limits), streams: streams, cluster: cluster))
+        self.state = Mutex(State(exchange: Exchange(node: node, limits: limits), streams: streams))
     }
 
     /// Whom to ask to cut streams from now on.
@@ -132,22 +112,15 @@ package final class ExchangeService: TransferDirectory {
     }
 
     /// Something happened: decides what is to be done, and does it unless another thread is at it.
-    package func handle(_ event: ExchangeEvent) { handle(event) { _ in true } }
-
-    /// Handles the event if `stands` says so at the very moment at which it would be handled.
-    private func handle(_ event: ExchangeEvent, if stands: (State) -> Bool) {
+    package func handle(_ event: ExchangeEvent) {
         let now = clock()
         let isMine = state.withLock { state in
-            guard stands(state) else { return false }
-            state.append(state.exchange.handle(event, now: now))
+            state.outbox += state.exchange.handle(event, now: now)
             if case .sessionClosed(let session) = event { state.sinks[session] = nil }
             return state.takesDelivery()
         }
         if isMine { deliver() }
     }
-
-    /// Whether the transfer is decided here.
-    func isHome(of transfer: TransferID) -> Bool { state.withLock { $0.exchange.transfers[transfer] != nil } }
 
     // MARK: - TransferDirectory
 
@@ -155,7 +128,7 @@ package final class ExchangeService: TransferDirectory {
         let digest = TokenDigest(token)
         if let claim = claim(digest, as: role, by: node) { return loop.makeSucceededFuture(claim) }
         let (cluster, claims, node) = (cluster, claims, node)
-        return loop.makeFutureWithTask { try await cluster.home(of: digest) }.flatMap { home in
+        return cluster.home(of: digest, on: loop).flatMap { home in
             guard let home, home != node else { return loop.makeSucceededFuture(nil) }
             return claims.ask(home, on: loop) { id in
                 cluster.send(.claim(id: id, digest: digest, role: role), to: home)
@@ -177,7 +150,7 @@ package final class ExchangeService: TransferDirectory {
         let (claim, isMine) = state.withLock { state in
             let claim = state.exchange.claim(digest, as: role, by: asker, now: now)
             // Nobody needs to find a token that has been used.
-            state.append(follow(claim) + (claim == nil ? [] : [.announce(.void(digest))]))
+            state.outbox += follow(claim) + (claim == nil ? [] : [.announce(.void(digest))])
             return (claim, state.takesDelivery())
         }
         if isMine { deliver() }
@@ -189,37 +162,8 @@ package final class ExchangeService: TransferDirectory {
         guard stream.home == node else {
             return cluster.send(.stream(transfer: stream.transfer, event, url: url), to: stream.home)
         }
-        guard event == .downloadParked else { return handle(.streamChanged(stream.transfer, event, on: node)) }
-        downloadParked(stream.transfer, on: node, url: url)
+        handle(.streamChanged(stream.transfer, event, on: node, publicURL: url))
     }
-
-    /// The byte path of `holder`, whose own address for clients is `url`, holds the receiver's request of a transfer of
-    /// this home.
-    package func downloadParked(_ transfer: TransferID, on holder: NodeID, url: PublicURL?) {
-        whileAlive(holder) { [cluster] in
-            .downloadParked(transfer, on: holder, UploadGrant(token: await cluster.newToken(), publicURL: url))
-        }
-    }
-
-    /// Handles an event that takes a moment to be made, unless `node` is lost before it is.
-    func whileAlive(_ node: NodeID, _ event: @escaping @Sendable () async -> ExchangeEvent) {
-        let count = state.withLock { state in
-            state.losses[node, default: (0, 0)].events += 1
-            return state.losses[node]?.count
-        }
-        Task {
-            let event = await event()
-            // The next process of that node may have a session of the same number by now.
-            handle(event) { $0.losses[node]?.count == count }
-            state.withLock { state in
-                guard let losses = state.losses[node] else { return }
-                state.losses[node] = losses.events > 1 ? (losses.count, losses.events - 1) : nil
-            }
-        }
-    }
-
-    /// What was begun for the process that was `node` is not to be finished.
-    func noteLoss(of node: NodeID) { state.withLock { $0.losses[node]?.count += 1 } }
 
     /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
     package func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
@@ -250,7 +194,6 @@ package final class ExchangeService: TransferDirectory {
     package func whenIdle(_ callback: @escaping @Sendable () -> Void) {
         let isMine = state.withLock { state in
             state.idleCallbacks.append(callback)
-            state.append([])
             return state.takesDelivery()
         }
         if isMine { deliver() }
@@ -259,7 +202,6 @@ package final class ExchangeService: TransferDirectory {
     /// The last stream here has ended: a graceful stop may have waited for it.
     package func streamsEmptied() {
         let isMine = state.withLock { state in
-            state.append([])
             return state.takesDelivery()
         }
         if isMine { deliver() }
@@ -268,7 +210,7 @@ package final class ExchangeService: TransferDirectory {
     /// Closes every control connection, logged in or not.
     package func closeAllSessions(_ code: WebSocketCloseCode = .goingAway) {
         let isMine = state.withLock { state in
-            state.append(state.sinks.keys.map { .close($0, code) })
+            state.outbox += state.sinks.keys.map { .close($0, code) }
             return state.takesDelivery()
         }
         if isMine { deliver() }
@@ -289,27 +231,47 @@ package final class ExchangeService: TransferDirectory {
         while true {
             let batch = state.withLock { $0.nextBatch() }
             if batch.isEmpty { return }
-            for delivery in batch { run(delivery) }
+            for (action, sink) in batch.actions { run(action, sink, batch.streams) }
+            for callback in batch.callbacks { callback() }
         }
     }
 
-    private func run(_ delivery: Delivery) {
-        switch delivery {
-        case .send(let sink, let message): sink.send(message)
-        case .close(let sink, let code): sink.close(code)
-        case .tell(let cluster, let node, let message): cluster.send(message, to: node)
-        case .announce(let cluster, let announcement): cluster.announce(announcement)
-        case .end(let streams, let stream, let outcome): streams.end(stream, outcome)
-        case .abortAll(let streams, let home, let code): streams.abortAll(of: home, code: code)
-        case .log(let transfer, let outcome):
+    private func run(_ action: ExchangeAction, _ sink: (any SessionSink)?, _ streams: (any StreamControl)?) {
+        switch action {
+        case .send(_, let message): sink?.send(message)
+        case .close(_, let code): sink?.close(code)
+        case .tell(let node, let message): cluster.send(message, to: node)
+        case .announce(let announcement): cluster.announce(announcement)
+        case .mint(let request): mint(request)
+        case .endStream(let stream, let outcome): streams?.end(stream, outcome)
+        case .abortStreams(let home, let code): streams?.abortAll(of: home, code: code)
+        case .transferEnded(let transfer, let outcome):
             let word =
                 switch outcome {
                 case .delivered: "delivered"
                 case .failed(let code): code.rawValue
                 }
             logger.debug("transfer ended", metadata: [LogKeys.transfer: "\(transfer)", LogKeys.outcome: "\(word)"])
-        case .report(let limit, let owner): reports.met(limit, name: owner.name, address: owner.address)
-        case .call(let callback): callback()
+        case .limitMet(let limit, let owner): reports.met(limit, name: owner.name, address: owner.address)
+        }
+    }
+
+    /// Makes a token. One that the other nodes cannot be told of is good all the same: on this node.
+    private func mint(_ request: TokenRequest) {
+        let token = Token.random()
+        guard let published = cluster.publish(TokenDigest(token)) else {
+            return handle(.tokenMinted(token, for: request))
+        }
+        published.whenComplete { _ in self.handle(.tokenMinted(token, for: request)) }
+    }
+}
+
+extension ExchangeAction {
+    /// The session of this node that it is for, if it is for one.
+    fileprivate var session: SessionID? {
+        switch self {
+        case .send(let session, _), .close(let session, _): session
+        case .tell, .announce, .mint, .endStream, .abortStreams, .transferEnded, .limitMet: nil
         }
     }
 }

@@ -8,10 +8,7 @@ import WSProtocol
 enum RequestStep: Hashable, Sendable {
     case nothing
     /// Hand this on as it is; ask again with ``RequestQueue/finished()`` right away.
-    case run(SessionRequest)
-    /// Have a token made for this if this node is the transfer's home, and call ``RequestQueue/finished()`` when the request
-    /// has been handed on.
-    case mint(ClientMessage.Accept)
+    case run(ClientMessage)
     /// Ask the users' registry who this is, and call ``RequestQueue/finished()`` when the request has been handed on.
     case find(PeerName, for: ClientMessage)
     /// No request of an open session.
@@ -59,27 +56,11 @@ struct RequestQueue: Sendable {
         switch message {
         case .lookup(let request): return .find(request.name, for: message)
         case .offer(let request): return .find(request.to, for: message)
-        case .presence(let request): return .run(.presence(request))
-        case .accept(let request): return .mint(request)
-        case .decline(let request): return .run(.decline(request))
-        case .progress(let request): return .run(.progress(request))
-        case .delivered(let request): return .run(.delivered(request))
-        case .cancel(let request): return .run(.cancel(request))
+        case .presence, .accept, .decline, .progress, .delivered, .cancel: return .run(message)
         case .login, .register, .ping:
             // Never taken in.
             isBusy = false
             return .nothing
-        }
-    }
-}
-
-extension SessionRequest {
-    /// A request that waited for the users' registry, with its answer; nil for one that does not need it.
-    init?(_ message: ClientMessage, found user: User?, elsewhere: RemoteReceivers) {
-        switch message {
-        case .lookup(let request): self = .lookup(request, user, elsewhere: elsewhere)
-        case .offer(let request): self = .offer(request, to: user, elsewhere: elsewhere)
-        case .login, .register, .presence, .accept, .decline, .progress, .delivered, .cancel, .ping: return nil
         }
     }
 }

@@ -1,48 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import WSProtocol
+import WSProtocol
 
 // This node's sessions in transfers of other homes: what they ask is passed on, and what the home says reaches them.
 extension Exchange {
     /// Passes on what a session asks about a transfer of another home.
-    package func forward(
-        _ request: ForwardedRequest, _ id: RequestID, _ transfer: TransferID, by asking: ExchangeSession,
-        _ session: SessionID
+    func forward(
+        _ message: ClientMessage, to guest: GuestTransfer, by asking: ExchangeSession, _ session: SessionID
     ) -> [ExchangeAction] {
-        guard let guest = guests[transfer], guest.sessions.contains(session) else {
-            return [.send(session, .refusal(id, .unknownTransfer))]
+        guard guest.sessions.contains(session) else {
+            return [.send(session, .refusal(message.id, .unknownTransfer))]
         }
-        if case .accept = request {
-            if isDraining { return [.send(session, .refusal(id, .draining))] }
+        if case .accept = message {
+            if isDraining { return [.send(session, .refusal(message.id, .draining))] }
             if asking.accepted.count >= limits.transfersPerSession {
-                return LimitRefusal(Limit(.accepts, of: .session), of: asking.owner, limits).actions(for: session, id)
+                return LimitRefusal(Limit(.accepts, of: .session), of: asking.owner, limits)
+                    .actions(for: session, message.id)
             }
         }
-        return [.tell(guest.home, .request(session: session.number, request))]
+        return [.tell(guest.home, .request(session: session.number, message))]
     }
 
-    /// The home of a transfer says something to a session of this node.
-    mutating func homeSaid(_ message: NodeMessage, _ home: NodeID) -> [ExchangeAction] {
-        switch message {
-        case .ring(let number, let transfer, let user, let recipient, let payload):
-            return rung(SessionID(node: node, number: number), transfer, from: user, to: recipient, payload, home)
-        case .start(let number, let request, let transfer, let token, let expires):
-            let session = SessionID(node: node, number: number)
+    /// The home of a transfer has something to say to a session of this node.
+    mutating func homeSaid(_ notice: SessionNotice, to session: SessionID, _ home: NodeID) -> [ExchangeAction] {
+        switch notice {
+        case .ring(let transfer, let user, let recipient, let payload):
+            return rung(session, transfer, from: user, to: recipient, payload, home)
+        case .start(_, let transfer, _, expires: _):
             guard isGuest(session, transfer, of: home) else { return [] }
             if sessions[session]?.accepted.insert(transfer).inserted == true { tally.guestAccepts += 1 }
-            return notify(session, .start(request, transfer, token, expires: expires))
-        case .ok(let number, let request): return answer(number, .ok(request))
-        case .refuse(let number, let request, let code): return answer(number, .refuse(request, code))
-        case .failed(let number, let transfer, let code, let party):
-            let session = SessionID(node: node, number: number)
-            guard isGuest(session, transfer, of: home) else { return [] }
-            return notify(session, .failed(transfer, code, by: party))
-        case .release(let number, let transfer):
-            let session = SessionID(node: node, number: number)
-            guard isGuest(session, transfer, of: home) else { return [] }
-            return release(session, transfer)
-        case .request, .left, .claim, .claimed, .stream, .abort: return []
+        case .failed(let transfer, _, by: _): guard isGuest(session, transfer, of: home) else { return [] }
+        case .ok, .refuse: guard sessions[session] != nil else { return [] }
         }
+        return notify(session, notice)
+    }
+
+    /// The home of a transfer is done with a session of this node.
+    mutating func released(_ transfer: TransferID, _ session: SessionID, by home: NodeID) -> [ExchangeAction] {
+        isGuest(session, transfer, of: home) ? release(session, transfer) : []
     }
 
     private mutating func rung(
@@ -64,18 +59,13 @@ extension Exchange {
         return notify(session, .ring(transfer, from: user, to: recipient, payload))
     }
 
-    private mutating func answer(_ number: UInt64, _ notice: SessionNotice) -> [ExchangeAction] {
-        let session = SessionID(node: node, number: number)
-        return sessions[session] == nil ? [] : notify(session, notice)
-    }
-
     private func isGuest(_ session: SessionID, _ transfer: TransferID, of home: NodeID) -> Bool {
         guard let guest = guests[transfer] else { return false }
         return guest.home == home && guest.sessions.contains(session)
     }
 
     /// The transfer has nothing more to do with the session.
-    package mutating func release(_ session: SessionID, _ transfer: TransferID) -> [ExchangeAction] {
+    mutating func release(_ session: SessionID, _ transfer: TransferID) -> [ExchangeAction] {
         guests[transfer]?.sessions.remove(session)
         if guests[transfer]?.sessions.isEmpty == true { guests[transfer] = nil }
         sessions[session]?.incoming.remove(transfer)

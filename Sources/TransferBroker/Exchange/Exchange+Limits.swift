@@ -43,7 +43,7 @@ package struct LimitRefusal: Hashable, Sendable {
     }
 
     /// The answer to `request`, and what else comes of it.
-    package func actions(for session: SessionID, _ request: RequestID) -> [ExchangeAction] {
+    func actions(for session: SessionID, _ request: RequestID) -> [ExchangeAction] {
         [.send(session, .refusal(request, code, message)), .limitMet(limit, owner)]
     }
 }
@@ -51,7 +51,7 @@ package struct LimitRefusal: Hashable, Sendable {
 // What one session, one user, one address or the node has too much of.
 extension Exchange {
     /// Why an offer goes too far; nil when it does not.
-    package func refusal(of offer: ClientMessage.Offer, by asking: ExchangeSession) -> LimitRefusal? {
+    func refusal(of offer: ClientMessage.Offer, by asking: ExchangeSession) -> LimitRefusal? {
         let owner = asking.owner
         let waiting = names[offer.to]?.offers ?? []
         let bytes = offer.payload.rawValue.utf8.count
@@ -81,7 +81,7 @@ extension Exchange {
     }
 
     /// Why a session of this node may not accept one more; nil when it may.
-    package func refusal(of accept: ClientMessage.Accept, by asking: ExchangeSession) -> LimitRefusal? {
+    func refusal(of accept: ClientMessage.Accept, by asking: ExchangeSession) -> LimitRefusal? {
         guard asking.accepted.count < limits.transfersPerSession else {
             return LimitRefusal(Limit(.accepts, of: .session), of: asking.owner, limits)
         }
@@ -89,7 +89,7 @@ extension Exchange {
     }
 
     /// Why nobody of that name may accept one more transfer of this home; nil when that is possible.
-    package func refusal(of accept: ClientMessage.Accept, by owner: Owner) -> LimitRefusal? {
+    func refusal(of accept: ClientMessage.Accept, by owner: Owner) -> LimitRefusal? {
         let limit: Limit? =
             if let scope = excess(of: \.accepts, by: owner) {
                 Limit(.accepts, of: scope)
@@ -105,7 +105,7 @@ extension Exchange {
     }
 
     /// Whose limit it would break if `owner` had `more` of what `figure` says; nil when it may.
-    package func excess(of figure: KeyPath<Holding, Int>, more: Int = 1, by owner: Owner) -> Limit.Scope? {
+    func excess(of figure: KeyPath<Holding, Int>, more: Int = 1, by owner: Owner) -> Limit.Scope? {
         holdings.excess(of: figure, more: more, by: owner, user: limits.user, address: limits.address)
     }
 }

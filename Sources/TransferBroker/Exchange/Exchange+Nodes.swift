@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
-package import WSProtocol
+import NIOCore
+import WSProtocol
 
 // What other nodes do to the transfers of this home, and to this node's sessions.
 extension Exchange {
     /// Other nodes have sessions of `name` that want to be rung. Those that have been rung already are not rung again.
-    package mutating func receiversAppeared(
+    mutating func receiversAppeared(
         _ name: PeerName, _ receivers: [SessionID], now: NIODeadline
     ) -> [ExchangeAction] {
         let offers = names[name]?.offers ?? []
@@ -17,34 +17,32 @@ extension Exchange {
         return actions
     }
 
-    /// `sender` said something. Claims are answered, and forwarded requests prepared, before they come here.
-    package mutating func messageReceived(
+    /// `sender` said something. Claims are answered before they come here.
+    mutating func messageReceived(
         _ message: NodeMessage, from sender: NodeID, now: NIODeadline
     ) -> [ExchangeAction] {
         switch message {
-        case .ring, .start, .ok, .refuse, .failed, .release: return homeSaid(message, sender)
+        case .notice(let number, let notice):
+            return homeSaid(notice, to: SessionID(node: node, number: number), sender)
+        case .release(let number, let transfer):
+            return released(transfer, SessionID(node: node, number: number), by: sender)
+        case .request(let number, let message):
+            return requestReceived(message, from: SessionID(node: sender, number: number), nil, now: now)
         case .left(let number, let transfer, let isStopping):
             return change(transfer, now: now) {
                 $0.sessionClosed(SessionID(node: sender, number: number), isStopping ? .nodeStopping : .closed)
             }
-        case .stream(let transfer, let event, url: _): return streamChanged(transfer, event, on: sender, now: now)
+        case .stream(let transfer, let event, let publicURL):
+            return streamChanged(transfer, event, on: sender, publicURL, now: now)
         case .abort(let transfer, let outcome):
             return [.endStream(StreamKey(home: sender, transfer: transfer), outcome)]
-        case .request, .claim, .claimed: return []
+        case .claim, .claimed: return []
         }
-    }
-
-    /// A client of another node asks something about a transfer of this home.
-    package mutating func requestForwarded(
-        _ request: SessionRequest, from session: SessionID, now: NIODeadline
-    ) -> [ExchangeAction] {
-        guard session.node != node else { return [] }
-        return decide(request, by: session, now: now)
     }
 
     /// Everything shared with the process of `lost` is over: its sessions, the halves it held, and the transfers whose
     /// home it was.
-    package mutating func nodeLost(_ lost: NodeID, now: NIODeadline) -> [ExchangeAction] {
+    mutating func nodeLost(_ lost: NodeID, now: NIODeadline) -> [ExchangeAction] {
         guard lost != node else { return [] }
         var actions: [ExchangeAction] = []
         for (session, transfers) in remotes where session.node == lost {

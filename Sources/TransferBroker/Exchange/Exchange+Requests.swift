@@ -1,44 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 import WSProtocol
 
 // What sessions ask for.
 extension Exchange {
-    /// An open session asks for something. A session that is not open, or no longer, gets no answer.
-    package mutating func requestReceived(
-        _ request: SessionRequest, from session: SessionID, now: NIODeadline
+    /// A session asks for something. A session of this node that is not open, or no longer, gets no answer.
+    mutating func requestReceived(
+        _ message: ClientMessage, from session: SessionID, _ found: LookupResult?, now: NIODeadline
     ) -> [ExchangeAction] {
+        guard session.node == node else { return decide(message, by: session, now: now) }
         guard let asking = sessions[session] else { return [] }
-        switch request {
-        case .presence(let message): return presenceChanged(message, of: asking, session, now: now)
-        case .lookup(let message, let user, let elsewhere):
-            return [.send(session, answer(to: message, user, elsewhere))]
-        case .offer(let message, let user, let elsewhere):
-            return offered(message, to: user, elsewhere, by: asking, session, now: now)
+        switch message {
+        case .presence(let request): return presenceChanged(request, of: asking, session, now: now)
+        case .lookup(let request):
+            guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
+            return [.send(session, answer(to: request, found))]
+        case .offer(let request):
+            guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
+            return offered(request, found, by: asking, session, now: now)
         case .accept, .decline, .cancel, .delivered, .progress:
-            return aboutTransfer(request, by: asking, session, now: now)
+            return aboutTransfer(message, by: asking, session, now: now)
+        // ``SessionMachine`` answers these.
+        case .login, .register, .ping: return []
         }
     }
 
     /// What a session says about a transfer: decided here, or passed on to the transfer's home.
     private mutating func aboutTransfer(
-        _ request: SessionRequest, by asking: ExchangeSession, _ session: SessionID, now: NIODeadline
+        _ message: ClientMessage, by asking: ExchangeSession, _ session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
-        if let (id, transfer, forwarded) = request.forwarded, transfers[transfer] == nil, guests[transfer] != nil {
-            return forward(forwarded, id, transfer, by: asking, session)
+        if let transfer = message.transfer, transfers[transfer] == nil, let guest = guests[transfer] {
+            return forward(message, to: guest, by: asking, session)
         }
-        if case .accept(let message, token: _) = request, let refusal = refusal(of: message, by: asking) {
-            return refusal.actions(for: session, message.id)
+        if case .accept(let request) = message, let refusal = refusal(of: request, by: asking) {
+            return refusal.actions(for: session, request.id)
         }
-        return decide(request, by: session, now: now)
+        return decide(message, by: session, now: now)
     }
 
     /// Decides what a session of any node asks about a transfer of this home.
-    mutating func decide(_ request: SessionRequest, by session: SessionID, now: NIODeadline) -> [ExchangeAction] {
-        switch request {
-        case .presence, .lookup, .offer: return []
-        case .accept(let message, let token): return accepted(message, token, by: session, now: now)
+    private mutating func decide(
+        _ message: ClientMessage, by session: SessionID, now: NIODeadline
+    ) -> [ExchangeAction] {
+        switch message {
+        case .login, .register, .presence, .lookup, .offer, .ping: return []
+        case .accept(let message): return accepted(message, by: session, now: now)
         case .decline(let message):
             return onTransfer(message.transfer, message.id, session, endingWith: message.code, now: now) {
                 $0.declined(by: session, request: message.id, code: message.code)
@@ -87,13 +94,11 @@ extension Exchange {
         return actions
     }
 
-    private func answer(
-        to message: ClientMessage.Lookup, _ user: User?, _ elsewhere: RemoteReceivers
-    ) -> ServerMessage {
-        guard let user else { return unknownPeer(message.id, message.name) }
+    private func answer(to message: ClientMessage.Lookup, _ found: LookupResult) -> ServerMessage {
+        guard let user = found.user else { return unknownPeer(message.id, message.name) }
         let isHere = names[user.name]?.receiving.isEmpty == false
         let isElsewhere: Bool
-        switch elsewhere {
+        switch found.elsewhere {
         case .known(let sessions): isElsewhere = !sessions.isEmpty
         case .unknown where isHere: isElsewhere = false
         case .unknown: return .refusal(message.id, .clusterUnavailable)
@@ -110,13 +115,13 @@ extension Exchange {
     }
 
     private mutating func offered(
-        _ offer: ClientMessage.Offer, to user: User?, _ elsewhere: RemoteReceivers, by asking: ExchangeSession,
-        _ session: SessionID, now: NIODeadline
+        _ offer: ClientMessage.Offer, _ found: LookupResult, by asking: ExchangeSession, _ session: SessionID,
+        now: NIODeadline
     ) -> [ExchangeAction] {
-        guard user != nil else { return [.send(session, unknownPeer(offer.id, offer.to))] }
+        guard found.user != nil else { return [.send(session, unknownPeer(offer.id, offer.to))] }
         let presence = names[offer.to]
         var receivers = presence?.receiving.filter { $0 != session } ?? []
-        if case .known(let sessions) = elsewhere { receivers += sessions.filter { $0.node != node } }
+        if case .known(let sessions) = found.elsewhere { receivers += sessions.filter { $0.node != node } }
         let refusal: FailureCode? =
             if isDraining {
                 .draining
@@ -124,7 +129,7 @@ extension Exchange {
                 .unavailable
             } else if transfers[offer.transfer] != nil || guests[offer.transfer] != nil {
                 .transferExists
-            } else if receivers.isEmpty && elsewhere == .unknown {
+            } else if receivers.isEmpty && found.elsewhere == .unknown {
                 // Somebody may well be there: to say that nobody is would be a guess.
                 .clusterUnavailable
             } else if receivers.isEmpty && !offer.wait {
@@ -137,16 +142,16 @@ extension Exchange {
         )
         sessions[session]?.offered.insert(transfer.id)
         return [.announce(.home(transfer.id, true))] + settle(transfer, since: .none)
-            + run(actions, of: transfer, token: nil, now: now)
+            + run(actions, of: transfer)
     }
 
     private mutating func accepted(
-        _ message: ClientMessage.Accept, _ token: Token?, by session: SessionID, now: NIODeadline
+        _ message: ClientMessage.Accept, by session: SessionID, now: NIODeadline
     ) -> [ExchangeAction] {
         let refusal: FailureCode? =
             if isDraining {
                 .draining
-            } else if !ledger.hasRoom(now: now) {
+            } else if !hasRoomForToken(now: now) {
                 .unavailable
             } else { nil }
         if let refusal { return notify(session, .refuse(message.id, refusal)) }
@@ -157,39 +162,20 @@ extension Exchange {
             return notify(session, .refuse(message.id, refusal.code))
                 + [.limitMet(refusal.limit, refusal.owner)]
         }
-        // Without a token the transfer was not here when the request came.
-        guard let token else { return notify(session, .refuse(message.id, .unknownTransfer)) }
-        return onTransfer(message.transfer, message.id, session, token: token, now: now) {
+        return onTransfer(message.transfer, message.id, session, now: now) {
             $0.accepted(by: session, request: message.id, payload: message.payload, now: now)
         }
     }
 
     /// Runs `body` on a transfer, or refuses the request.
     ///
-    /// - Parameters:
-    ///   - code: the code that the request names, which has to be one of a client's.
-    ///   - token: what the request may need.
+    /// - Parameter code: the code that the request names, which has to be one of a client's.
     private mutating func onTransfer(
         _ transfer: TransferID, _ request: RequestID, _ session: SessionID, endingWith code: FailureCode? = nil,
-        token: Token? = nil, now: NIODeadline, _ body: (inout RelayedTransfer) -> [TransferAction]
+        now: NIODeadline, _ body: (inout RelayedTransfer) -> [TransferAction]
     ) -> [ExchangeAction] {
         if let code, !code.isClients { return notify(session, .refuse(request, .badMessage)) }
         guard transfers[transfer] != nil else { return notify(session, .refuse(request, .unknownTransfer)) }
-        return change(transfer, token: token, now: now, body)
-    }
-}
-
-extension SessionRequest {
-    /// What is passed on to the transfer's home, with the ids of the request and of the transfer; nil for requests that
-    /// concern no transfer.
-    fileprivate var forwarded: (RequestID, TransferID, ForwardedRequest)? {
-        switch self {
-        case .presence, .lookup, .offer: nil
-        case .accept(let message, token: _): (message.id, message.transfer, .accept(message))
-        case .decline(let message): (message.id, message.transfer, .decline(message))
-        case .cancel(let message): (message.id, message.transfer, .cancel(message))
-        case .progress(let message): (message.id, message.transfer, .progress(message))
-        case .delivered(let message): (message.id, message.transfer, .delivered(message))
-        }
+        return change(transfer, now: now, body)
     }
 }

@@ -21,24 +21,26 @@ extension Exchange {
     }
 
     /// The receiver's request is held by `holder`.
-    package mutating func downloadParked(
-        _ transfer: TransferID, on holder: NodeID, _ grant: UploadGrant, now: NIODeadline
+    private mutating func downloadParked(
+        _ transfer: TransferID, on holder: NodeID, _ publicURL: PublicURL?, now: NIODeadline
     ) -> [ExchangeAction] {
         guard halves[transfer]?.download == holder, case .accepted? = transfers[transfer]?.state else {
             // It came too late: the transfer has ended, and with it whoever would end the stream.
             return end(transfer, on: holder, .failed(.expired))
         }
+        halves[transfer]?.publicURL = publicURL
         // Without a token for the sender there will be no stream.
-        let canGoOn = ledger.hasRoom(now: now)
-        return change(transfer, token: grant.token, publicURL: grant.publicURL, now: now) {
+        let canGoOn = hasRoomForToken(now: now)
+        return change(transfer, now: now) {
             canGoOn ? $0.downloadParked(now: now) : $0.streamCut(.unavailable, now: now)
         }
     }
 
     /// The byte path of `holder` reports about `transfer`. A node that holds no half of it has nothing to report.
-    package mutating func streamChanged(
-        _ transfer: TransferID, _ event: StreamEvent, on holder: NodeID, now: NIODeadline
+    mutating func streamChanged(
+        _ transfer: TransferID, _ event: StreamEvent, on holder: NodeID, _ publicURL: PublicURL?, now: NIODeadline
     ) -> [ExchangeAction] {
+        if event == .downloadParked { return downloadParked(transfer, on: holder, publicURL, now: now) }
         let holds = halves[transfer]?.has(holder) == true
         // Its own streams end after their transfers when it was the exchange that ended them: their bytes have gone through.
         if holds || holder == node { tally.bytesRelayed &+= event.bytes }

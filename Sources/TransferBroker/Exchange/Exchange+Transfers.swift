@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
-package import WSProtocol
+import WSProtocol
 
 // What an event of one transfer means for everything around it.
 extension Exchange {
@@ -28,23 +28,18 @@ extension Exchange {
     }
 
     /// Runs one event of a transfer; nothing happens when there is no such transfer.
-    ///
-    /// - Parameters:
-    ///   - token: a fresh token, if the event may lead to a half being started.
-    ///   - publicURL: the own address of the node that holds the download.
-    package mutating func change(
-        _ id: TransferID, token: Token? = nil, publicURL: PublicURL? = nil, now: NIODeadline,
-        _ body: (inout RelayedTransfer) -> [TransferAction]
+    mutating func change(
+        _ id: TransferID, now: NIODeadline, _ body: (inout RelayedTransfer) -> [TransferAction]
     ) -> [ExchangeAction] {
         guard var transfer = transfers[id] else { return [] }
         let before = Footprint(transfer)
         let actions = body(&transfer)
         let settled = settle(transfer, since: before)
-        return run(actions, of: transfer, token: token, publicURL: publicURL, now: now) + settled
+        return run(actions, of: transfer) + settled
     }
 
     /// Stores `transfer`, and brings everything that points at it up to date.
-    package mutating func settle(_ transfer: RelayedTransfer, since before: Footprint) -> [ExchangeAction] {
+    mutating func settle(_ transfer: RelayedTransfer, since before: Footprint) -> [ExchangeAction] {
         let id = transfer.id
         let after = Footprint(transfer)
         var actions: [ExchangeAction] = []
@@ -144,17 +139,11 @@ extension Exchange {
     }
 
     /// Turns what the transfer asks for into messages to sessions.
-    package mutating func run(
-        _ actions: [TransferAction], of transfer: RelayedTransfer, token: Token?, publicURL: PublicURL? = nil,
-        now: NIODeadline
-    ) -> [ExchangeAction] {
-        actions.flatMap { run($0, of: transfer, token, publicURL, now: now) }
+    mutating func run(_ actions: [TransferAction], of transfer: RelayedTransfer) -> [ExchangeAction] {
+        actions.flatMap { run($0, of: transfer) }
     }
 
-    private mutating func run(
-        _ action: TransferAction, of transfer: RelayedTransfer, _ token: Token?, _ publicURL: PublicURL?,
-        now: NIODeadline
-    ) -> [ExchangeAction] {
+    private mutating func run(_ action: TransferAction, of transfer: RelayedTransfer) -> [ExchangeAction] {
         let id = transfer.id
         func toSender(_ message: ServerMessage) -> [ExchangeAction] { [.send(transfer.sender, message)] }
         switch action {
@@ -165,15 +154,8 @@ extension Exchange {
         case .ring(let session, let payload):
             guard let sender = sessions[transfer.sender]?.user else { return [] }
             return notify(session, .ring(id, from: sender, to: transfer.recipient, payload))
-        case .startDownload(let session, let request):
-            guard let token, ledger.issue(token, for: id, .download, now: now) else {
-                // Whoever caused this has asked for room before; if there is none all the same, the transfer's
-                // deadline ends it.
-                return notify(session, .refuse(request, .unavailable))
-            }
-            return notify(session, .start(request, id, token, expires: Self.seconds(limits.tokenLifetime)))
-        case .startUpload(let payload):
-            return toSender(startUpload(transfer, payload, token, publicURL, now: now))
+        case .startDownload(let session, let request): return mint(for: id, .download(session, request))
+        case .startUpload(let payload): return mint(for: id, .upload(payload))
         case .tellProgress(let bytes):
             return toSender(.progress(.init(id: transfer.offerID, transfer: id, bytes: bytes)))
         case .tellDelivered(let payload):
@@ -187,32 +169,14 @@ extension Exchange {
             case .delivered: tally.delivered &+= 1
             case .failed: tally.failed &+= 1
             }
-            halves[id] = nil
+            (halves[id], mints[id]) = (nil, nil)
             return ledger.revoke(id).map { .announce(.void($0)) } + [.transferEnded(id, outcome)]
         }
     }
 
-    private static func seconds(_ time: TimeAmount) -> Int { Int(time.nanoseconds / 1_000_000_000) }
-
-    private mutating func startUpload(
-        _ transfer: RelayedTransfer, _ payload: Payload, _ token: Token?, _ publicURL: PublicURL?, now: NIODeadline
-    ) -> ServerMessage {
-        guard let token, ledger.issue(token, for: transfer.id, .upload, now: now) else {
-            return .refusal(transfer.offerID, .unavailable)
-        }
-        // The receiver's request is held no longer than this.
-        let expires = Self.seconds(min(limits.tokenLifetime, limits.timers.attach))
-        return .start(
-            .init(
-                id: transfer.offerID, transfer: transfer.id, role: .upload, token: token,
-                url: (publicURL?.rawValue ?? "") + "/upload", expires: expires, payload: payload
-            )
-        )
-    }
-
     /// Tells a session on the receiving side something, on whichever node it is.
     mutating func notify(_ session: SessionID, _ notice: SessionNotice) -> [ExchangeAction] {
-        guard session.node == node else { return [.tell(session.node, notice.nodeMessage(to: session.number))] }
+        guard session.node == node else { return [.tell(session.node, .notice(session: session.number, notice))] }
         switch notice {
         case .ok(let request): return [.send(session, .ok(.init(id: request)))]
         case .refuse(let request, let code): return [.send(session, .refusal(request, code))]

@@ -41,6 +41,9 @@ package struct Exchange: Sendable {
     package var names: [PeerName: Presence] = [:]
     package var transfers: [TransferID: RelayedTransfer] = [:]
     var ledger: TokenLedger
+    /// The tokens that are being made: of each transfer one at most.
+    var mints: [TransferID: Mint] = [:]
+    private var lastMint: UInt64 = 0
     package var deadlines = DeadlineQueue<TransferID>()
     /// Where the halves of this home's streams are.
     var halves: [TransferID: StreamHalves] = [:]
@@ -62,6 +65,11 @@ package struct Exchange: Sendable {
         self.ledger = TokenLedger(lifetime: limits.tokenLifetime, capacity: limits.unclaimedTokens)
     }
 
+    mutating func nextMint() -> UInt64 {
+        lastMint += 1
+        return lastMint
+    }
+
     /// Transfers that somebody has accepted and that are not over, of this home or with a receiver on this node: what a
     /// graceful stop waits for.
     package var activeTransfers: Int { tally.activeTransfers + tally.guestAccepts }
@@ -71,22 +79,15 @@ package struct Exchange: Sendable {
 
     /// Something happened at `now`: the one way in, whichever node or thread it comes from.
     package mutating func handle(_ event: ExchangeEvent, now: NIODeadline) -> [ExchangeAction] {
-        let actions = decide(event, now: now)
-        guard let digest = event.token.map(TokenDigest.init), ledger.entries[digest] == nil else { return actions }
-        // It was made in vain: nobody is to find it.
-        return actions + [.announce(.void(digest))]
-    }
-
-    private mutating func decide(_ event: ExchangeEvent, now: NIODeadline) -> [ExchangeAction] {
         switch event {
         case .sessionOpened(let session, let user, let request, let address):
             return sessionOpened(session, user: user, at: address, request: request)
-        case .requestReceived(let request, let session): return requestReceived(request, from: session, now: now)
+        case .requestReceived(let message, let session, let found):
+            return requestReceived(message, from: session, found, now: now)
         case .sessionClosed(let session): return sessionClosed(session, now: now)
-        case .downloadParked(let transfer, let node, let grant):
-            return downloadParked(transfer, on: node, grant, now: now)
-        case .streamChanged(let transfer, let event, let node):
-            return streamChanged(transfer, event, on: node, now: now)
+        case .streamChanged(let transfer, let event, let node, let publicURL):
+            return streamChanged(transfer, event, on: node, publicURL, now: now)
+        case .tokenMinted(let token, let request): return tokenMinted(token, for: request, now: now)
         case .timerFired: return timerFired(now: now)
         case .drainBegun: return drainBegun()
         case .memoryChanged(let isShort):
@@ -97,7 +98,6 @@ package struct Exchange: Sendable {
                 .map { .close($0, .loginFailed) }
         case .receiversAppeared(let name, let sessions): return receiversAppeared(name, sessions, now: now)
         case .messageReceived(let message, let node): return messageReceived(message, from: node, now: now)
-        case .requestForwarded(let request, let session): return requestForwarded(request, from: session, now: now)
         case .nodeLost(let node): return nodeLost(node, now: now)
         }
     }

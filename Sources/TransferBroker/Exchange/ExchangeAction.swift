@@ -10,6 +10,8 @@ package enum ExchangeAction: Hashable, Sendable {
     case close(SessionID, WebSocketCloseCode)
     /// Tell another node.
     case tell(NodeID, NodeMessage)
+    /// Make a token, let the other nodes know of it, and bring it by ``ExchangeEvent/tokenMinted(_:for:)``.
+    case mint(TokenRequest)
     /// End the halves of a stream that this node holds.
     case endStream(StreamKey, TransferOutcome)
     /// Cut everything this node holds of transfers whose home was lost.
@@ -20,4 +22,12 @@ package enum ExchangeAction: Hashable, Sendable {
     case limitMet(Limit, Owner)
     /// A transfer is over; for the log and the metrics.
     case transferEnded(TransferID, TransferOutcome)
+}
+
+/// What a token is wanted for.
+package struct TokenRequest: Hashable, Sendable {
+    package let transfer: TransferID
+    package let role: TransferRole
+    /// Tells this request from earlier ones of the same transfer's id.
+    let number: UInt64
 }

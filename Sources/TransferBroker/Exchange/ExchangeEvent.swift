@@ -6,13 +6,16 @@ package import WSProtocol
 package enum ExchangeEvent: Hashable, Sendable {
     /// The login of a session holds; the request is to be answered. With the address whose limits it shares.
     case sessionOpened(SessionID, User, RequestID, at: String? = nil)
-    case requestReceived(SessionRequest, from: SessionID)
+    /// An open session, of this node or of another, asks for something; `found` is there for `lookup` and `offer`.
+    case requestReceived(ClientMessage, from: SessionID, found: LookupResult? = nil)
     /// The connection is gone, whether it was ever open or not.
     case sessionClosed(SessionID)
-    /// The byte path of `node` holds the receiver's request of a transfer.
-    case downloadParked(TransferID, on: NodeID, UploadGrant)
-    /// The byte path of `node` reports anything else about a transfer of this home.
-    case streamChanged(TransferID, StreamEvent, on: NodeID)
+    /// The byte path of a node reports about a transfer of this home. `publicURL` is the node's own address for clients, such as
+    /// `https://n2.example.org`, if it has one and holds the download.
+    case streamChanged(TransferID, StreamEvent, on: NodeID, publicURL: PublicURL? = nil)
+    /// The token that ``ExchangeAction/mint(_:)`` asked for: random, seen by no client yet, and known to the other nodes as far as
+    /// they can be told.
+    case tokenMinted(Token, for: TokenRequest)
     /// Deadlines may have passed.
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
@@ -25,33 +28,29 @@ package enum ExchangeEvent: Hashable, Sendable {
     case receiversAppeared(PeerName, [SessionID])
     /// Another node said something.
     case messageReceived(NodeMessage, from: NodeID)
-    /// A client of another node asked something about a transfer of this home.
-    case requestForwarded(SessionRequest, from: SessionID)
     /// Everything shared with that node's process is over.
     case nodeLost(NodeID)
+}
 
-    /// The token that was made for it, if one was.
-    package var token: Token? {
-        switch self {
-        case .requestReceived(.accept(_, let token), from: _), .requestForwarded(.accept(_, let token), from: _): token
-        case .downloadParked(_, on: _, let grant): grant.token
-        case .requestReceived, .requestForwarded, .sessionOpened, .sessionClosed, .streamChanged, .timerFired,
-            .drainBegun,
-            .memoryChanged, .nameRemoved, .receiversAppeared, .messageReceived, .nodeLost:
-            nil
-        }
+/// What had to be found out for a `lookup` or an `offer`.
+package struct LookupResult: Hashable, Sendable {
+    /// Nil when the name is not registered.
+    package var user: User?
+    /// The sessions of the name on other nodes.
+    package var elsewhere: RemoteReceivers
+
+    package init(user: User?, elsewhere: RemoteReceivers) {
+        self.user = user
+        self.elsewhere = elsewhere
     }
 }
 
-/// What the sender of a transfer gets for its upload.
-package struct UploadGrant: Hashable, Sendable {
-    /// Not seen by anybody yet.
-    package var token: Token
-    /// The own address of the node that holds the download, such as `https://n2.example.org`, if it has one.
-    package var publicURL: PublicURL?
+/// The sessions of a name on other nodes that want to be rung.
+package enum RemoteReceivers: Hashable, Sendable {
+    case known([SessionID])
+    /// The rest of the cluster cannot be asked.
+    case unknown
 
-    package init(token: Token, publicURL: PublicURL? = nil) {
-        self.token = token
-        self.publicURL = publicURL
-    }
+    /// There are no other nodes, or no sessions there.
+    package static let none = RemoteReceivers.known([])
 }

@@ -10,23 +10,15 @@ package import WSProtocol
 package enum NodeMessage: Hashable, Sendable {
     // Home to session node.
 
-    /// Ring that session, which is believed to be one of the name `to`: its own node knows.
-    case ring(session: UInt64, transfer: TransferID, from: User, to: PeerName, payload: Payload)
-    /// The answer to its `accept`; `expires` is in seconds.
-    case start(session: UInt64, request: RequestID, transfer: TransferID, token: Token, expires: Int)
-    /// The answer to its request.
-    case ok(session: UInt64, request: RequestID)
-    /// The other answer to its request.
-    case refuse(session: UInt64, request: RequestID, code: FailureCode)
-    /// The transfer, or only its ring, is over.
-    case failed(session: UInt64, transfer: TransferID, code: FailureCode, by: ServerMessage.Failed.Party)
+    /// Tell that session.
+    case notice(session: UInt64, SessionNotice)
     /// That session has nothing more to do with the transfer.
     case release(session: UInt64, transfer: TransferID)
 
     // Session node to home.
 
     /// What the client asked.
-    case request(session: UInt64, ForwardedRequest)
+    case request(session: UInt64, ClientMessage)
     /// The session is gone, or will not be rung; `isStopping` says that its node is about to stop.
     case left(session: UInt64, transfer: TransferID, isStopping: Bool = false)
 
@@ -49,11 +41,11 @@ package enum NodeMessage: Hashable, Sendable {
     /// Which message it is.
     package var kind: Kind {
         switch self {
-        case .ring: .ring
-        case .start: .start
-        case .ok: .ok
-        case .refuse: .refuse
-        case .failed: .failed
+        case .notice(_, .ring): .ring
+        case .notice(_, .start): .start
+        case .notice(_, .ok): .ok
+        case .notice(_, .refuse): .refuse
+        case .notice(_, .failed): .failed
         case .release: .release
         case .request: .request
         case .left: .left

@@ -6,6 +6,8 @@ import WSProtocol
 struct StreamHalves: Hashable, Sendable {
     var download: NodeID?
     var upload: NodeID?
+    /// The own address for clients of the node that holds the download, if it has one.
+    var publicURL: PublicURL?
 
     /// Whether `node` holds either half.
     func has(_ node: NodeID) -> Bool { download == node || upload == node }

@@ -41,10 +41,10 @@ package struct TokenLedger: Sendable {
     /// Tokens that may still be claimed, and those that expired since the last ``sweep(now:)``.
     package var count: Int { entries.count }
 
-    /// Whether a token can be minted at `now`.
-    package mutating func hasRoom(now: NIODeadline) -> Bool {
+    /// Whether a token can be issued at `now`, when `others` are about to be.
+    package mutating func hasRoom(beside others: Int = 0, now: NIODeadline) -> Bool {
         sweep(now: now)
-        return byAge.count < capacity
+        return byAge.count + others < capacity
     }
 
     /// Makes `token`, which nobody has seen yet, good for the half `role` of `transfer`; false when there are too many

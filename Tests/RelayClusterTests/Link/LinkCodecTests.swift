@@ -38,11 +38,11 @@ import WSProtocol
 
     private static func messages() throws -> [NodeMessage] {
         [
-            .ring(session: 7, transfer: transfer, from: user, to: .test("bob"), payload: payload),
-            .start(session: 7, request: id(5), transfer: transfer, token: Token(bytes: 96..<128)!, expires: 60),
-            .ok(session: 7, request: id(6)),
-            .refuse(session: 7, request: id(6), code: .unknownTransfer),
-            .failed(session: 7, transfer: transfer, code: .senderGone, by: .relay),
+            .notice(session: 7, .ring(transfer, from: user, to: .test("bob"), payload)),
+            .notice(session: 7, .start(id(5), transfer, Token(bytes: 96..<128)!, expires: 60)),
+            .notice(session: 7, .ok(id(6))),
+            .notice(session: 7, .refuse(id(6), .unknownTransfer)),
+            .notice(session: 7, .failed(transfer, .senderGone, by: .relay)),
             .release(session: 7, transfer: transfer),
             .request(session: 7, .accept(.init(id: id(5), transfer: transfer, payload: payload))),
             .request(session: 7, .decline(.init(id: id(5), transfer: transfer, code: .declined))),
@@ -173,7 +173,7 @@ import WSProtocol
         let user = User(name: name, key: Self.user.key, exchangeKey: Self.user.exchangeKey)
         let text = try LinkCodec.encode(
             .message(
-                seq: .max, .ring(session: .max, transfer: Self.transfer, from: user, to: .test("bob"), payload: payload)
+                seq: .max, .notice(session: .max, .ring(Self.transfer, from: user, to: .test("bob"), payload))
             ))
         #expect(text.readableBytes < MessageCodec.maximumLength)
     }

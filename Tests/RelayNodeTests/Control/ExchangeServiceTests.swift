@@ -13,15 +13,21 @@ import WSProtocol
 
 @testable import RelayNode
 
+/// What a session's sink was given.
+enum SinkOutput: Hashable, Sendable {
+    case message(ServerMessage)
+    case close(WebSocketCloseCode)
+}
+
 /// Remembers everything it is given, in order.
 final class RecordingSink: SessionSink {
-    private let outputs = Mutex<[SessionOutput]>([])
+    private let outputs = Mutex<[SinkOutput]>([])
 
     func send(_ message: ServerMessage) { outputs.withLock { $0.append(.message(message)) } }
     func close(_ code: WebSocketCloseCode) { outputs.withLock { $0.append(.close(code)) } }
 
     /// What has come so far; it is forgotten.
-    func take() -> [SessionOutput] {
+    func take() -> [SinkOutput] {
         outputs.withLock { outputs in
             defer { outputs = [] }
             return outputs
@@ -73,8 +79,8 @@ private final class RecordingStreams: StreamControl {
         return session
     }
 
-    private func ask(_ session: SessionID, _ request: SessionRequest) {
-        service.handle(.requestReceived(request, from: session))
+    private func ask(_ session: SessionID, _ message: ClientMessage, found: LookupResult? = nil) {
+        service.handle(.requestReceived(message, from: session, found: found))
     }
 
     private func offer(_ session: SessionID, _ transfer: TransferID) {
@@ -82,16 +88,13 @@ private final class RecordingStreams: StreamControl {
         let payload = ExchangeFixture.payload
         ask(
             session,
-            .offer(
-                .init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload), to: bob,
-                elsewhere: .none)
+            .offer(.init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload)),
+            found: LookupResult(user: bob, elsewhere: .none)
         )
     }
 
     private func accept(_ session: SessionID, _ transfer: TransferID) {
-        ask(
-            session,
-            .accept(.init(id: .unknown, transfer: transfer, payload: ExchangeFixture.payload), token: .random()))
+        ask(session, .accept(.init(id: .unknown, transfer: transfer, payload: ExchangeFixture.payload)))
     }
 
     @Test func ofAThousandClaimsOneSucceeds() throws {
@@ -223,7 +226,7 @@ private final class RecordingStreams: StreamControl {
         ask(.presence(.init(id: .unknown, receiving: true)), other, service)
         let payload = ExchangeFixture.payload
         let offer = ClientMessage.Offer(id: .unknown, transfer: .random(), to: alice.name, wait: true, payload: payload)
-        ask(.offer(offer, to: alice, elsewhere: .none), session, service)
+        ask(.offer(offer), session, service, found: LookupResult(user: alice, elsewhere: .none))
         loop.advanceTime(by: .seconds(5))
         #expect(service.status.ringing == 1)
         elapsed.withLock { $0 = .minutes(10) }
@@ -234,8 +237,10 @@ private final class RecordingStreams: StreamControl {
         task.cancel()
     }
 
-    private func ask(_ request: SessionRequest, _ session: SessionID, _ service: ExchangeService) {
-        service.handle(.requestReceived(request, from: session))
+    private func ask(
+        _ message: ClientMessage, _ session: SessionID, _ service: ExchangeService, found: LookupResult? = nil
+    ) {
+        service.handle(.requestReceived(message, from: session, found: found))
     }
 
     @Test func aRemovedNamesSessionsAreClosed() {

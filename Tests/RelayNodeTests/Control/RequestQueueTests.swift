@@ -31,15 +31,6 @@ import WSProtocol
         #expect(queue.requestReceived(.cancel(cancel(5))) == .run(.cancel(cancel(5))))
     }
 
-    @Test func nothingOvertakesAnAcceptThatWaitsForItsToken() throws {
-        var queue = RequestQueue(capacity: 2)
-        let payload = try #require(Payload(bytes: [1]))
-        let accept = ClientMessage.Accept(id: id(1), transfer: transfer, payload: payload)
-        #expect(queue.requestReceived(.accept(accept)) == .mint(accept))
-        #expect(queue.requestReceived(.cancel(cancel(2))) == .nothing)
-        #expect(queue.finished() == .run(.cancel(cancel(2))))
-    }
-
     @Test func whatTheSessionAnswersItselfIsNeverTakenIn() {
         var queue = RequestQueue(capacity: 2)
         #expect(queue.requestReceived(.ping(.init(id: id(1)))) == .refuse(id(1), .notNow))

@@ -20,9 +20,13 @@ private final class SilentCluster: Cluster {
 
     func send(_ message: NodeMessage, to node: NodeID) { told.withLock { $0.append(message) } }
     func announce(_ announcement: ExchangeAnnouncement) {}
-    func receivers(of name: PeerName) async -> RemoteReceivers { .none }
-    func newToken() async -> Token { .random() }
-    func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? { nil }
+    func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
+        loop.makeSucceededFuture(.none)
+    }
+    func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? { nil }
+    func home(of digest: TokenDigest, on loop: any EventLoop) -> EventLoopFuture<NodeID?> {
+        loop.makeSucceededFuture(nil)
+    }
 }
 
 /// Where a sender is told to bring its bytes.
@@ -44,17 +48,16 @@ private final class SilentCluster: Cluster {
             service.handle(.sessionOpened(session, ExchangeFixture.user(name), .unknown))
             return session
         }
-        func ask(_ session: SessionID, _ request: SessionRequest) {
-            service.handle(.requestReceived(request, from: session))
+        func ask(_ session: SessionID, _ message: ClientMessage, found: LookupResult? = nil) {
+            service.handle(.requestReceived(message, from: session, found: found))
         }
         let (bob, payload) = (ExchangeFixture.user("bob"), ExchangeFixture.payload)
         ask(sessions[1], .presence(.init(id: .unknown, receiving: true)))
         ask(
             sessions[0],
-            .offer(
-                .init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload), to: bob,
-                elsewhere: .none))
-        ask(sessions[1], .accept(.init(id: .unknown, transfer: transfer, payload: payload), token: .random()))
+            .offer(.init(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload)),
+            found: LookupResult(user: bob, elsewhere: .none))
+        ask(sessions[1], .accept(.init(id: .unknown, transfer: transfer, payload: payload)))
         let token = try #require(receiver.takeTokens().first)
         #expect(service.claim(TokenDigest(token), as: .download, by: holder) != nil)
         return transfer

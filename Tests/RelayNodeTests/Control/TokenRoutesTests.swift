@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import NIOEmbedded
 import RelayTestFixtures
 import Synchronization
 import TestSupport
@@ -15,55 +16,67 @@ import WSProtocol
 private final class NotingCluster: Cluster {
     let told = Mutex<[NodeMessage]>([])
     let void = Mutex<Set<TokenDigest>>([])
-    let minted = Mutex(0)
+    let published = Mutex<[(digest: TokenDigest, written: EventLoopPromise<Void>?)]>([])
+    /// Where routes are written; nil when they stand at once.
+    let loop: EmbeddedEventLoop?
     let publicURL: PublicURL? = nil
+
+    init(loop: EmbeddedEventLoop? = nil) { self.loop = loop }
 
     func send(_ message: NodeMessage, to node: NodeID) { told.withLock { $0.append(message) } }
     func announce(_ announcement: ExchangeAnnouncement) {
         if case .void(let digest) = announcement { void.withLock { _ = $0.insert(digest) } }
     }
-    func receivers(of name: PeerName) async -> RemoteReceivers { .none }
-    func newToken() async -> Token {
-        minted.withLock { $0 += 1 }
-        return .random()
+    func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
+        loop.makeSucceededFuture(.none)
     }
-    func home(of digest: TokenDigest) async throws(ClusterUnavailable) -> NodeID? { nil }
+    func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? {
+        let written = loop?.makePromise(of: Void.self)
+        published.withLock { $0.append((digest, written)) }
+        return written?.futureResult
+    }
+    func home(of digest: TokenDigest, on loop: any EventLoop) -> EventLoopFuture<NodeID?> {
+        loop.makeSucceededFuture(nil)
+    }
 
     var words: [String] { told.withLock { $0.map(word) } }
 }
 
 /// Which tokens are made, and which of them other nodes can find.
 @Suite(.timeLimit(.minutes(1))) struct TokenRoutesTests {
-    private let cluster = NotingCluster()
+    private let cluster: NotingCluster
     private let service: ExchangeService
     private let services: ControlServices
     private let payload = ExchangeFixture.payload
 
     init() {
         let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        cluster = NotingCluster()
         service = ExchangeService(node: .test("a"), cluster: cluster, logger: quiet)
         services = ControlServices(
             exchange: service, directory: FakeDirectory(), registration: .invite, agent: Label(clipping: "test"),
             logger: quiet, reports: LimitReports(logger: quiet))
     }
 
-    private func open(_ name: String, _ sink: RecordingSink) -> SessionID {
+    private func open(_ name: String, _ sink: RecordingSink, _ service: ExchangeService? = nil) -> SessionID {
+        let service = service ?? self.service
         let session = service.connected(sink)
         service.handle(.sessionOpened(session, ExchangeFixture.user(name), .unknown))
         service.handle(.requestReceived(.presence(.init(id: .unknown, receiving: true)), from: session))
         return session
     }
 
-    private func offered(by sender: SessionID) -> TransferID {
+    private func offered(by sender: SessionID, _ service: ExchangeService? = nil) -> TransferID {
         let (bob, transfer) = (ExchangeFixture.user("bob"), TransferID.random())
         let offer = ClientMessage.Offer(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload)
-        service.handle(.requestReceived(.offer(offer, to: bob, elsewhere: .none), from: sender))
+        let found = LookupResult(user: bob, elsewhere: .none)
+        (service ?? self.service).handle(.requestReceived(.offer(offer), from: sender, found: found))
         return transfer
     }
 
-    private func accept(_ transfer: TransferID, by session: SessionID, _ token: Token?) {
+    private func accept(_ transfer: TransferID, by session: SessionID, _ service: ExchangeService? = nil) {
         let accept = ClientMessage.Accept(id: .unknown, transfer: transfer, payload: payload)
-        service.handle(.requestReceived(.accept(accept, token: token), from: session))
+        (service ?? self.service).handle(.requestReceived(.accept(accept), from: session))
     }
 
     @Test("a transfer of another home is accepted without a token of this node, and nothing overtakes the accept")
@@ -73,7 +86,7 @@ private final class NotingCluster: Cluster {
         _ = try await bob.ask(.presence(.init(id: .sequence(.client, 2), receiving: true)))
         let transfer = TransferID.random()
         service.received(
-            .ring(session: 1, transfer: transfer, from: ExchangeFixture.user("alice"), to: bob.name, payload: payload),
+            .notice(session: 1, .ring(transfer, from: ExchangeFixture.user("alice"), to: bob.name, payload)),
             from: .test("b"))
         #expect(try await bob.next().kind == .ring)
         try await bob.send(.accept(.init(id: .sequence(.client, 3), transfer: transfer, payload: payload)))
@@ -84,7 +97,7 @@ private final class NotingCluster: Cluster {
         let unknown = ClientMessage.Accept(id: .sequence(.client, 5), transfer: .random(), payload: payload)
         guard case .error(let refusal) = try await bob.ask(.accept(unknown)) else { return #expect(Bool(false)) }
         #expect(refusal.code == .unknownTransfer)
-        #expect(cluster.minted.withLock { $0 } == 0)
+        #expect(cluster.published.withLock { $0.isEmpty })
     }
 
     @Test("a used token is void, whichever node it was shown on; a claim in vain voids nothing")
@@ -92,7 +105,7 @@ private final class NotingCluster: Cluster {
         let sink = RecordingSink()
         let (alice, bob) = (open("alice", RecordingSink()), open("bob", sink))
         for other in [NodeID?.none, .test("b")] {
-            accept(offered(by: alice), by: bob, .random())
+            accept(offered(by: alice), by: bob)
             let digest = TokenDigest(try #require(sink.takeTokens().first))
             for (role, isVoid) in [(TransferRole.upload, false), (.download, true)] {
                 if let other {
@@ -106,17 +119,29 @@ private final class NotingCluster: Cluster {
         #expect(cluster.words == ["claimed.no", "claimed.yes"])
     }
 
-    @Test("a token that was made and not handed out is void")
-    func madeInVain() {
+    @Test("a token is handed out once others can find it, and is void when the transfer has ended by then")
+    func publishedFirst() throws {
+        let loop = EmbeddedEventLoop()
+        let cluster = NotingCluster(loop: loop)
+        let service = ExchangeService(
+            node: .test("a"), cluster: cluster, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let sink = RecordingSink()
-        let (alice, bob, late) = (open("alice", RecordingSink()), open("bob", sink), open("bob", RecordingSink()))
-        let transfer = offered(by: alice)
-        let tokens = [Token.random(), .random(), .random(), .random()]
-        accept(transfer, by: bob, tokens[0])
-        accept(transfer, by: late, tokens[1])
-        accept(.random(), by: late, tokens[2])
-        service.handle(.downloadParked(transfer, on: .test("b"), UploadGrant(token: tokens[3])))
-        #expect(sink.takeTokens() == [tokens[0]])
-        #expect(cluster.void.withLock { $0 } == Set(tokens[1...].map(TokenDigest.init)))
+        let (alice, bob) = (open("alice", RecordingSink(), service), open("bob", sink, service))
+        for isCancelled in [false, true] {
+            let transfer = offered(by: alice, service)
+            accept(transfer, by: bob, service)
+            // The first to accept has it, whatever the token waits for.
+            accept(transfer, by: bob, service)
+            let (digest, written) = try #require(cluster.published.withLock { $0.popLast() })
+            #expect(cluster.published.withLock { $0.isEmpty } && sink.takeTokens().isEmpty)
+            if isCancelled {
+                let cancel = ClientMessage.Cancel(id: .unknown, transfer: transfer, code: .cancelled)
+                service.handle(.requestReceived(.cancel(cancel), from: alice))
+            }
+            written?.succeed()
+            loop.run()
+            #expect(sink.takeTokens().map(TokenDigest.init) == (isCancelled ? [] : [digest]))
+            #expect(cluster.void.withLock { $0.contains(digest) } == isCancelled)
+        }
     }
 }

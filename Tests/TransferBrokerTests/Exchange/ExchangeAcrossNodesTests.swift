@@ -102,11 +102,12 @@ import WSProtocol
         let offer = ClientMessage.Offer(
             id: network.requestID(), transfer: .random(), to: bob.name, wait: true, payload: ExchangeFixture.payload
         )
-        network.ask(alice, .offer(offer, to: bob, elsewhere: .unknown))
-        network.ask(alice, .lookup(.init(id: network.requestID(), name: bob.name), bob, elsewhere: .unknown))
+        let found = LookupResult(user: bob, elsewhere: .unknown)
+        network.ask(alice, .offer(offer), found: found)
+        network.ask(alice, .lookup(.init(id: network.requestID(), name: bob.name)), found: found)
         #expect(network.words(alice) == ["welcome", "error.cluster_unavailable", "error.cluster_unavailable"])
         _ = network.open("bob", at: a, receiving: true)
-        network.ask(alice, .offer(offer, to: bob, elsewhere: .unknown))
+        network.ask(alice, .offer(offer), found: found)
         #expect(network.words(alice).last == "ringing", "who is on this node is known without the others")
     }
 
@@ -157,15 +158,15 @@ import WSProtocol
 
     @Test mutating func twoHomesWithOneTransferIDDoNotMix() throws {
         let (_, bob, stream) = try parked()
-        let ring = NodeMessage.ring(
-            session: bob.number, transfer: stream.transfer, from: ExchangeFixture.user("mallory"),
-            to: ExchangeFixture.user("bob").name, payload: ExchangeFixture.payload
+        let ring = NodeMessage.notice(
+            session: bob.number,
+            .ring(
+                stream.transfer, from: ExchangeFixture.user("mallory"), to: ExchangeFixture.user("bob").name,
+                ExchangeFixture.payload)
         )
         network.handle(.messageReceived(ring, from: c), at: b)
         #expect(network.words(bob).filter { $0 == "ring" }.count == 1)
-        let failed = NodeMessage.failed(
-            session: bob.number, transfer: stream.transfer, code: .expired, by: .relay
-        )
+        let failed = NodeMessage.notice(session: bob.number, .failed(stream.transfer, .expired, by: .relay))
         network.handle(.messageReceived(failed, from: c), at: b)
         #expect(network.words(bob).last == "start", "only the home ends it")
     }

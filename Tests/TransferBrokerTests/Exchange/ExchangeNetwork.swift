@@ -58,8 +58,8 @@ struct ExchangeNetwork {
         ask(session, .presence(.init(id: requestID(), receiving: isReceiving)))
     }
 
-    mutating func ask(_ session: SessionID, _ request: SessionRequest) {
-        handle(.requestReceived(request, from: session), at: session.node)
+    mutating func ask(_ session: SessionID, _ message: ClientMessage, found: LookupResult? = nil) {
+        handle(.requestReceived(message, from: session, found: found), at: session.node)
     }
 
     mutating func offer(_ session: SessionID, to name: String, wait: Bool = true) -> TransferID {
@@ -68,15 +68,14 @@ struct ExchangeNetwork {
         let offer = ClientMessage.Offer(
             id: requestID(), transfer: transfer, to: user.name, wait: wait, payload: ExchangeFixture.payload
         )
-        ask(
-            session,
-            .offer(offer, to: user, elsewhere: .known(directory.receivers(of: user.name, except: session.node))))
+        let elsewhere = RemoteReceivers.known(directory.receivers(of: user.name, except: session.node))
+        ask(session, .offer(offer), found: LookupResult(user: user, elsewhere: elsewhere))
         return transfer
     }
 
     mutating func accept(_ session: SessionID, _ transfer: TransferID) {
         let accept = ClientMessage.Accept(id: requestID(), transfer: transfer, payload: ExchangeFixture.payload)
-        ask(session, .accept(accept, token: .random()))
+        ask(session, .accept(accept))
     }
 
     /// A token is shown on `asker`; the answer is in ``answers`` under the id.
@@ -94,17 +93,9 @@ struct ExchangeNetwork {
     /// The byte path of `node` reports.
     mutating func report(_ stream: StreamKey, _ event: StreamEvent, at node: NodeID) {
         if stream.home == node {
-            streamChanged(stream.transfer, event, on: node, home: node)
+            handle(.streamChanged(stream.transfer, event, on: node), at: node)
         } else {
             links[Link(from: node, to: stream.home), default: []].append(.stream(transfer: stream.transfer, event))
-        }
-    }
-
-    private mutating func streamChanged(_ id: TransferID, _ event: StreamEvent, on holder: NodeID, home: NodeID) {
-        if event == .downloadParked {
-            handle(.downloadParked(id, on: holder, UploadGrant(token: .random())), at: home)
-        } else {
-            handle(.streamChanged(id, event, on: holder), at: home)
         }
     }
 
@@ -145,14 +136,7 @@ struct ExchangeNetwork {
                     download.map { StreamClaim(stream: StreamKey(home: link.from, transfer: transfer), download: $0) }
                 }
             )
-        case .request(let number, let request):
-            handle(
-                .requestForwarded(request.withToken(.random()), from: SessionID(node: link.from, number: number)),
-                at: link.to
-            )
-        case .stream(let transfer, .downloadParked, url: _):
-            streamChanged(transfer, .downloadParked, on: link.from, home: link.to)
-        case .ring, .start, .ok, .refuse, .failed, .release, .left, .stream, .abort:
+        case .notice, .release, .request, .left, .stream, .abort:
             handle(.messageReceived(message, from: link.from), at: link.to)
         }
     }
@@ -171,6 +155,7 @@ struct ExchangeNetwork {
             case .endStream(let stream, _): aborted[node, default: []].append(stream)
             case .abortStreams: break
             case .announce(let announcement): announce(announcement, at: node)
+            case .mint(let request): handle(.tokenMinted(.random(), for: request), at: node)
             case .transferEnded, .limitMet: break
             }
         }

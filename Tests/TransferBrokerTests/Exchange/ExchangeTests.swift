@@ -241,14 +241,17 @@ import WSProtocol
     @Test mutating func lookupAnswersWithKeysAndWhetherSomebodyReceives() {
         let alice = fixture.open("alice", receiving: false)
         let bob = ExchangeFixture.user("bob")
+        let (found, missing) = (
+            LookupResult(user: bob, elsewhere: .none), LookupResult(user: nil, elsewhere: .none)
+        )
         func online(_ actions: [ExchangeAction]) -> Bool? {
             if case .send(_, .peer(let peer))? = actions.first { peer.online } else { nil }
         }
-        #expect(online(fixture.ask(alice) { .lookup(.init(id: $0, name: bob.name), bob, elsewhere: .none) }) == false)
+        #expect(online(fixture.ask(alice, found: found) { .lookup(.init(id: $0, name: bob.name)) }) == false)
         _ = fixture.open("bob")
-        #expect(online(fixture.ask(alice) { .lookup(.init(id: $0, name: bob.name), bob, elsewhere: .none) }) == true)
+        #expect(online(fixture.ask(alice, found: found) { .lookup(.init(id: $0, name: bob.name)) }) == true)
         #expect(
-            words(fixture.ask(alice) { .lookup(.init(id: $0, name: bob.name), nil, elsewhere: .none) }) == [
+            words(fixture.ask(alice, found: missing) { .lookup(.init(id: $0, name: bob.name)) }) == [
                 "1:error.unknown_peer"
             ])
     }

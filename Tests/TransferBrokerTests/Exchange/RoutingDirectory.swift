@@ -48,16 +48,3 @@ struct RoutingDirectory: Hashable {
         for name in waiting.keys { waiting[name]?.remove(node) }
     }
 }
-
-extension ForwardedRequest {
-    /// The request as the home handles it.
-    func withToken(_ token: Token) -> SessionRequest {
-        switch self {
-        case .accept(let message): .accept(message, token: token)
-        case .decline(let message): .decline(message)
-        case .cancel(let message): .cancel(message)
-        case .progress(let message): .progress(message)
-        case .delivered(let message): .delivered(message)
-        }
-    }
-}

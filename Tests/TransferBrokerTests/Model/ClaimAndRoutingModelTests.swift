@@ -37,7 +37,7 @@ import Testing
         ),
         ModelScenario(
             name: "a node or a link is lost", downloads: [2], uploads: [1], successor: "bob",
-            surprises: [.cut, .crash], budget: 1, floor: 40_000
+            surprises: [.cut, .crash], budget: 1, floor: 39_000
         ),
         ModelScenario(
             name: "another process has the same session numbers", bobs: [1], isOfferFirst: true, downloads: [2],
@@ -50,7 +50,7 @@ import Testing
         ),
         ModelScenario(
             name: "links break their promise", downloads: [2], uploads: [1],
-            surprises: [.lose, .duplicate, .reorder], budget: 1, floor: 12_000
+            surprises: [.lose, .duplicate, .reorder], budget: 1, floor: 9_000
         ),
     ]
 }

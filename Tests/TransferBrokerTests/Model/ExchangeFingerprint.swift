@@ -36,6 +36,7 @@ extension Exchange {
             }
         )
         hasher.combine(ledger.entries)
+        hasher.combine(mints)
         hasher.combine(halves)
         hasher.combine(remotes)
         hasher.combine(guests)

@@ -77,6 +77,7 @@ extension Exchange {
         for entry in ledger.entries.values where transfers[entry.transfer] == nil {
             return "a token of an ended transfer"
         }
+        for id in mints.keys where transfers[id] == nil { return "a token is being made for an ended transfer" }
         if Set(ledger.entries.values.map(\.transfer)).count != ledger.entries.count { return "two unused tokens" }
         return nil
     }
@@ -100,8 +101,7 @@ extension Exchange {
             for name in ["a", "b", "c"] {
                 guard let holder = NodeID(rawValue: name), halves[id]?.has(holder) != true else { continue }
                 var copy = self
-                let grant = UploadGrant(token: .random())
-                _ = copy.handle(.downloadParked(id, on: holder, grant), now: now)
+                _ = copy.handle(.streamChanged(id, .downloadParked, on: holder), now: now)
                 if copy.fingerprint != fingerprint { return "a stranger's download counts" }
                 for event in events {
                     var copy = self

@@ -16,8 +16,8 @@ enum ModelEvent {
     case drain(Int)
     case look(Int, index: Int, isCopy: Bool)
     case loseLook(Int, index: Int)
-    /// What another node said has been made into an event.
-    case deferred(Int, index: Int)
+    /// A token that was asked for has been made.
+    case mint(Int, index: Int)
     case act(Int, ModelClient.Act)
     /// The connection of a client is gone.
     case leave(Int)

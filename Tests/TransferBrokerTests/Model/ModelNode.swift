@@ -24,12 +24,6 @@ struct ModelNode {
         var isBroken = false
     }
 
-    /// Something that another node said and that takes a moment to be made into an event.
-    struct Deferred: Hashable {
-        let from: Int
-        let event: ExchangeEvent
-    }
-
     /// A token that another node has been asked about.
     struct Question: Hashable {
         let home: Int
@@ -62,7 +56,8 @@ struct ModelNode {
     var associations = [0, 0, 0]
     var halves: [Half] = []
     var pipes: [Pipe] = []
-    var deferred: [Deferred] = []
+    /// The tokens that its exchange has asked for.
+    var mints: [TokenRequest] = []
     /// By the id under which it was asked.
     var questions: [UInt64: Question] = [:]
     /// What Redis has said about who receives elsewhere, and has not been handled.
@@ -79,7 +74,7 @@ struct ModelNode {
         hasher.combine(associations)
         hasher.combine(halves)
         hasher.combine(pipes)
-        hasher.combine(deferred)
+        hasher.combine(mints)
         hasher.combine(questions)
         hasher.combine(looks)
     }

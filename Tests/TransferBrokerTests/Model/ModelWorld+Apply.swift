@@ -22,9 +22,9 @@ extension ModelWorld {
             if !isCopy { nodes[node].looks.remove(at: index) }
             handle(.receiversAppeared(ExchangeFixture.user(Self.recipient).name, found), at: node)
         case .loseLook(let node, let index): nodes[node].looks.remove(at: index)
-        case .deferred(let node, let index):
-            let event = nodes[node].deferred.remove(at: index).event
-            handle(event, at: node)
+        case .mint(let node, let index):
+            let request = nodes[node].mints.remove(at: index)
+            handle(.tokenMinted(token(for: request, at: node), for: request), at: node)
         case .act(let client, let act): self.act(act, by: client)
         case .leave(let client): leave(client)
         case .show(let client, let node): show(client, at: node)
@@ -62,7 +62,6 @@ extension ModelWorld {
 
     private mutating func lose(_ lost: Int, at node: Int) {
         nodes[node].questions = nodes[node].questions.filter { $0.value.home != lost }
-        nodes[node].deferred.removeAll { $0.from == lost }
         handle(.nodeLost(Self.ids[lost]), at: node)
     }
 
@@ -77,19 +76,7 @@ extension ModelWorld {
             guard let transfer, let download else { return }
             let stream = StreamKey(home: Self.ids[from], transfer: transfer)
             granted(StreamClaim(stream: stream, download: download), question.role, question.client, at: to)
-        case .request(let number, let request):
-            let session = SessionID(node: Self.ids[from], number: number)
-            guard case .accept(let accept) = request else {
-                return handle(.requestForwarded(request.withToken(Self.token(0)), from: session), at: to)
-            }
-            let asker = ModelClient.Act.of(accept.id)?.client ?? 0
-            nodes[to].deferred.append(
-                .init(
-                    from: from, event: .requestForwarded(request.withToken(Self.token(asker)), from: session)
-                )
-            )
-        case .stream(let transfer, let event, url: _): changed(transfer, event, holder: from, home: to)
-        case .ring, .start, .ok, .refuse, .failed, .release, .left, .abort:
+        case .notice, .release, .request, .left, .stream, .abort:
             handle(.messageReceived(message, from: Self.ids[from]), at: to)
         }
     }

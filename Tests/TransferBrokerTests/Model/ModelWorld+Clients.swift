@@ -19,22 +19,20 @@ extension ModelWorld {
         let node = Self.index(of: session.node)
         let (id, transfer, payload) = (act.id(of: client), Self.transfer, ExchangeFixture.payload)
         clients[client].asked.insert(act)
-        let request: SessionRequest
+        let message: ClientMessage
+        var found: LookupResult?
         switch act {
-        case .receive: request = .presence(.init(id: id, receiving: true))
+        case .receive: message = .presence(.init(id: id, receiving: true))
         case .offer:
             let user = ExchangeFixture.user(Self.recipient)
-            request = .offer(
-                .init(id: id, transfer: transfer, to: user.name, wait: true, payload: payload), to: user,
-                elsewhere: .known(receivers(of: user.name, except: node))
-            )
-        case .accept:
-            request = .accept(.init(id: id, transfer: transfer, payload: payload), token: Self.token(client))
-        case .decline: request = .decline(.init(id: id, transfer: transfer, code: .declined))
-        case .cancel: request = .cancel(.init(id: id, transfer: transfer, code: .cancelled))
-        case .delivered: request = .delivered(.init(id: id, transfer: transfer, payload: payload))
+            message = .offer(.init(id: id, transfer: transfer, to: user.name, wait: true, payload: payload))
+            found = LookupResult(user: user, elsewhere: .known(receivers(of: user.name, except: node)))
+        case .accept: message = .accept(.init(id: id, transfer: transfer, payload: payload))
+        case .decline: message = .decline(.init(id: id, transfer: transfer, code: .declined))
+        case .cancel: message = .cancel(.init(id: id, transfer: transfer, code: .cancelled))
+        case .delivered: message = .delivered(.init(id: id, transfer: transfer, payload: payload))
         }
-        handle(.requestReceived(request, from: session), at: node)
+        handle(.requestReceived(message, from: session, found: found), at: node)
     }
 
     /// The connection is gone.

@@ -70,7 +70,6 @@ extension ModelWorld {
         for node in nodes.indices {
             for other in nodes.indices where other != node {
                 nodes[node].associations[other] += 1
-                nodes[node].deferred = nodes[node].deferred.filter { $0.from != other }
                 nodes[node].questions = nodes[node].questions.filter { $0.value.home != other }
                 handle(.nodeLost(Self.ids[other]), at: node)
             }
@@ -82,6 +81,7 @@ extension ModelWorld {
             let exchange = nodes[node].exchange
             if !exchange.guests.isEmpty { violate("\(node): a guest is left") }
             if !exchange.remotes.isEmpty { violate("\(node): a remote session is left") }
+            if !exchange.mints.isEmpty { violate("\(node): a token is left that is being made") }
             if !exchange.halves.isEmpty { violate("\(node): a half is left") }
             if exchange.ledger.count != 0 { violate("\(node): a token is left") }
             if exchange.activeTransfers != 0 { violate("\(node): an active transfer is left") }

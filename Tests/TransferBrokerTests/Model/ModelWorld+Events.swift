@@ -28,7 +28,7 @@ extension ModelWorld {
             if allows(.repeatLook) { step.surprising.append(.look(node, index: index, isCopy: true)) }
             if allows(.loseLook) { step.surprising.append(.loseLook(node, index: index)) }
         }
-        for index in nodes[node].deferred.indices { step.due.append(.deferred(node, index: index)) }
+        for index in nodes[node].mints.indices { step.due.append(.mint(node, index: index)) }
         for index in nodes[node].halves.indices { step.due.append(.attach(node, index: index)) }
         for (index, pipe) in nodes[node].pipes.enumerated() {
             if pipe.isBroken { step.due.append(.cutStream(node, pipe: index, .clusterUnavailable)) }
@@ -84,7 +84,7 @@ extension ModelWorld {
             if allows(.decline) { step.surprising.append(.act(index, .decline)) }
         }
         guard client.asked.isDisjoint(with: [.decline, .cancel, .delivered]) else { return }
-        // It may overtake an `accept` that the home is still making a token for.
+        // It may overtake the token that the home is still making for its `accept`.
         if allows(.cancel) { step.surprising.append(.act(index, .cancel)) }
         guard client.isStarted else { return }
         if client.hasEverything {

@@ -67,7 +67,7 @@ struct ModelWorld {
 
     /// Whether nothing is on its way.
     var isQuiet: Bool {
-        for node in nodes where !(node.halves.isEmpty && node.deferred.isEmpty && node.looks.isEmpty) { return false }
+        for node in nodes where !(node.halves.isEmpty && node.mints.isEmpty && node.looks.isEmpty) { return false }
         if links.contains(where: { !$0.isEmpty }) || clients.contains(where: \.isLeaving) { return false }
         if nodes.contains(where: { $0.pipes.contains(where: \.isBroken) }) { return false }
         return lateNotices.isEmpty
@@ -92,7 +92,7 @@ struct ModelWorld {
 
     static func link(_ from: Int, _ to: Int) -> Int { from * count + to }
 
-    /// The token that an `accept` of a client, or the sender's `start`, brings with it.
+    /// The token that a client gets.
     static func token(_ client: Int) -> Token { Token(bytes: [UInt8](repeating: UInt8(client), count: 32))! }
 
     // MARK: - Exchanges
@@ -115,6 +115,7 @@ struct ModelWorld {
                 cutPipes(at: node, code) { $0.stream == stream }
             case .abortStreams(let home, let code): cutPipes(at: node, code) { $0.stream.home == home }
             case .announce(let announcement): announce(announcement, at: node)
+            case .mint(let request): nodes[node].mints.append(request)
             case .transferEnded, .limitMet: break
             }
         }
@@ -150,17 +151,14 @@ struct ModelWorld {
         guard stream.home == Self.ids[node] else {
             return tell(.stream(transfer: stream.transfer, event), from: node, to: Self.index(of: stream.home))
         }
-        changed(stream.transfer, event, holder: node, home: node)
+        handle(.streamChanged(stream.transfer, event, on: Self.ids[node]), at: node)
     }
 
-    /// A report has reached the home.
-    mutating func changed(_ transfer: TransferID, _ event: StreamEvent, holder: Int, home: Int) {
-        guard event == .downloadParked else {
-            return handle(.streamChanged(transfer, event, on: Self.ids[holder]), at: home)
-        }
-        let grant = UploadGrant(token: Self.token(0))
-        nodes[home].deferred.append(
-            .init(from: holder, event: .downloadParked(transfer, on: Self.ids[holder], grant)))
+    /// The token that is made for `request`: the receiver's, or the sender's.
+    func token(for request: TokenRequest, at node: Int) -> Token {
+        guard request.role == .download else { return Self.token(0) }
+        let receiver = nodes[node].exchange.transfers[request.transfer]?.receiver
+        return Self.token(receiver.flatMap(client) ?? 0)
     }
 
     mutating func cutPipes(at node: Int, _ code: FailureCode, where isMeant: (ModelNode.Pipe) -> Bool) {
