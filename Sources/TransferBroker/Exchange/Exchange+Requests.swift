@@ -51,7 +51,9 @@ extension Exchange {
                 $0.declined(by: session, request: message.id, code: message.code)
             }
         case .cancel(let message):
-            // Which codes it may have depends on who says it: the transfer knows.
+            // Which of the two losses it may name depends on the side it is of: the transfer knows.
+            let isLoss = [.streamLost(by: .upload), .streamLost(by: .download)].contains(message.code)
+            guard isLoss || message.code.isClients else { return notify(session, .refuse(message.id, .badMessage)) }
             return onTransfer(message.transfer, message.id, session, now: now) {
                 $0.cancelled(by: session, request: message.id, code: message.code)
             }
