@@ -38,25 +38,23 @@ enum TestCaller {
     /// Makes one request with the identity of a node, and returns the answer.
     static func request(_ text: String, of node: TestNode, as identity: NodeIdentity) async throws -> String {
         let answer = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: String.self)
-        _ = try await NodeDialer(identity).connect(
-            to: node.id, at: node.address, on: answer.futureResult.eventLoop
-        ) { channel in
+        NodeDialer(identity).connect(to: node.id, at: node.address, on: answer.futureResult.eventLoop) { channel in
             try channel.pipeline.syncOperations.addHandler(Answer(answer))
             channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
-        }.get()
+        }.whenFailure { answer.fail($0) }
         return try await answer.futureResult.get()
     }
 
     /// Connects with these TLS settings, and returns the error that ends it.
     static func handshake(with context: TLSContext, to node: TestNode) async throws -> TLSError? {
         let ended = MultiThreadedEventLoopGroup.singleton.next().makePromise(of: TLSError?.self)
-        _ = try await ClientBootstrap(group: ended.futureResult.eventLoop).channelInitializer { channel in
+        ClientBootstrap(group: ended.futureResult.eventLoop).channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
                 try channel.pipeline.syncOperations.addHandlers([
                     TLSHandler(client: context, serverName: .dns(node.id.rawValue)), FirstError(ended),
                 ])
             }
-        }.connect(host: "127.0.0.1", port: node.address.port).get()
+        }.connect(host: "127.0.0.1", port: node.address.port).whenFailure { ended.fail($0) }
         return try await ended.futureResult.get()
     }
 }

@@ -4,7 +4,9 @@ import RelayNode
 import ServerSystem
 
 /// What makes a relay a node of a cluster, in a relay-server that was built without clusters: there is no value of it.
-enum ClusterConfiguration: Hashable, Sendable {
+struct ClusterConfiguration: Hashable, Sendable {
+    private let never: Never
+
     /// Nil.
     /// - Throws: ``OperatorError`` when a setting is there that is for a node of a cluster.
     init?(_ settings: SettingReader) throws(OperatorError) {
@@ -18,10 +20,10 @@ enum ClusterConfiguration: Hashable, Sendable {
         return nil
     }
 
-    var listen: ListenAddress { switch self {} }
-    var certificate: CertificateFiles { switch self {} }
-    var passwordFile: String? { switch self {} }
-    var authority: String { switch self {} }
-    var redisAuthority: String? { switch self {} }
+    var listen: ListenAddress { switch never {} }
+    var certificate: CertificateFiles { switch never {} }
+    var passwordFile: String? { switch never {} }
+    var authority: String { switch never {} }
+    var redisAuthority: String? { switch never {} }
     func checkFiles() throws(OperatorError) {}
 }

@@ -3,23 +3,26 @@
 import Logging
 import NIOCore
 import RelayNode
+import ServerSystem
 import StreamRelay
 import TLSTransport
 import TransferBroker
 
 /// This node as one of a cluster, in a relay-server that was built without clusters: there is no value of it.
-enum ClusterMember: Sendable {
+struct ClusterMember: Sendable {
+    private let never: Never
+
     init(
-        _ settings: ClusterConfiguration, configuration _: ServerConfiguration, local _: UserRegistry,
+        _: ClusterConfiguration, configuration _: ServerConfiguration, local _: UserRegistry,
         imported _: @escaping @Sendable () -> Void, tickets _: TicketKeys, admission _: Admission,
         group _: any EventLoopGroup, logger _: Logger
-    ) throws(OperatorError) { switch settings {} }
+    ) throws(OperatorError) { throw OperatorError(.configuration, "this relay-server was built without clusters") }
 
-    var id: NodeID { switch self {} }
-    var users: any UserAdministration { switch self {} }
-    var cluster: any Cluster { switch self {} }
-    var connector: any NodeConnector { switch self {} }
-    var status: ClusterStatus { switch self {} }
-    func join(_: ServerContext, _: ConnectionServices, _: ExchangeService) async throws {}
+    var id: NodeID { switch never {} }
+    var users: any UserAdministration { switch never {} }
+    var cluster: any Cluster { switch never {} }
+    var connector: any NodeConnector { switch never {} }
+    var status: ClusterStatus { switch never {} }
+    mutating func join(_: ServerContext, _: ConnectionServices, _: ExchangeService) async throws {}
     func leave() async {}
 }
