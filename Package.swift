@@ -152,10 +152,16 @@ let package = Package(
             swiftSettings: strictWithC
         ),
         .executableTarget(name: "RelayServer", dependencies: ["RelayServerProgram"], swiftSettings: strict),
+        .target(
+            name: "TransferClient",
+            dependencies: ["WSProtocol", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "RelayClient",
             dependencies: [
-                "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "WSProtocol", "WebSocketTransport",
+                "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "TransferClient", "WSProtocol",
+                "WebSocketTransport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -308,9 +314,16 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "TransferClientTests",
+            dependencies: [
+                "TransferClient", "WSProtocol", "TestSupport", .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "RelayClientTests",
             dependencies: [
-                "RelayClient", "WSProtocol", "TestSupport",
+                "RelayClient", "TransferClient", "WSProtocol", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -103,37 +103,6 @@ extension Defaults {
     /// Events that wait for a session's loop; half of them may come from the relay.
     static let mostEvents = 8_192
 
-    // MARK: Trying again
-
-    /// The longest first pause before another try: a node that has gone is replaced by the next one at once.
-    static let firstPause = TimeAmount.milliseconds(200)
-    /// The longest pause at all: the clients of a node that has gone are elsewhere within 5 s.
-    static let longestPause = TimeAmount.seconds(5)
-    /// A connection that lasted this long was a good one: the pauses begin again from the shortest.
-    static let steadyConnection = TimeAmount.seconds(10)
-    /// How long `send` waits and tries unless it is told otherwise: as long as an offer rings.
-    static let patience = TimeAmount.minutes(10)
-    /// The pause after a fault of the relay, which is rarely gone at once.
-    static let pauseAfterFault = TimeAmount.seconds(1)
-    /// The pause after a limit of the relay was met: something of what counts towards it has ended by then.
-    static let pauseWhenLimited = TimeAmount.seconds(5)
-    /// How often a first connection that is cut while it is made is tried again: enough for a relay that just starts,
-    /// soon enough for a person who mistyped a port.
-    static let quickTries = 3
-    /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and so
-    /// is the request.
-    static let tokenMargin = TimeAmount.seconds(5)
-    /// Seconds that a token is tried at most, whatever the relay announces: sixty times what it does.
-    static let longestToken = 3_600
-    /// How long an accepted offer whose transfer broke is taken again without asking: a sender tries for 10 minutes,
-    /// unless it is told otherwise.
-    static let interruptedOfferLifetime = TimeAmount.minutes(15)
-    /// Offers that are remembered: a few hundred bytes each.
-    static let mostRememberedOffers = 1_000
-    /// How long `receive --once` stays for a sender who may not have heard that the file arrived: a relay's restart and
-    /// the longest pause fit in.
-    static let confirmationPatience = TimeAmount.minutes(2)
-
     // MARK: Data
 
     /// Bytes read from a source at a time: 16 full records, large enough that the cost of a hop to the event loop does
@@ -162,15 +131,6 @@ extension Defaults {
 
     // MARK: Transfers
 
-    /// Contents that are on their way to receivers at once: each small one takes some round trips, and this many keep a
-    /// receiver's ``parallelDownloads`` busy on a line of 100 ms.
-    static let parallelSends = 16
-    /// Bytes of content that are on their way at once, unless a single one has more: some seconds of a slow line, so that
-    /// few have to begin again when it is cut. Larger contents go one after the other.
-    static let parallelSendBytes: UInt64 = 4 * 1_048_576
-    /// How fast a receiver accepts when nobody is asked: a round trip on the worst of lines. Nobody reads a question and
-    /// answers it within this time.
-    static let unaskedAnswer = TimeAmount.seconds(1)
     /// How long an offer is without an answer before the person is told: a relay that is well answers at once.
     static let slowAnswer = TimeAmount.seconds(2)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.

@@ -6,6 +6,7 @@ import CommandLineInterface
 import Glibc
 import NIOPosix
 import TLSTransport
+import TransferClient
 
 /// What every command needs: the options, the environment, a reporter, and a way to be interrupted.
 struct Client: Sendable {
@@ -17,7 +18,7 @@ struct Client: Sendable {
     /// The file of authorities that an option or a variable names.
     let authorities: String?
     let reporter: Reporter
-    let interruption = Interruption()
+    let interrupt = InterruptSignal()
 
     /// - Parameter contentOnStandardOutput: whether standard output is taken by received content.
     init(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, environment: Environment = .current) throws {
@@ -29,7 +30,7 @@ struct Client: Sendable {
         authorities = options.authorities.map(Pasted.path) ?? environment[.ca]
         for (path, name) in [(directory, Environment.Variable.profile), (authorities ?? "", .ca)] {
             guard let mistake = UnexpandedHome.mistake(path, of: name.rawValue) else { continue }
-            throw CommandError(mistake, status: .configuration)
+            throw ClientError.command(mistake, .configuration)
         }
         let mode = Reporter.mode(
             json: options.json, quiet: options.quiet, isTerminal: StandardStream.isTerminal(STDERR_FILENO),
@@ -47,10 +48,10 @@ struct Client: Sendable {
         return profile
     }
 
-    /// The relay: option, variable or profile, in this order. Throws ``CommandError`` or ``RelayURL/Malformed``.
+    /// The relay: option, variable or profile, in this order. Throws ``ClientError`` or ``ConnectionError``.
     func relay(of profile: Profile?) throws -> RelayURL {
         guard let text = server ?? profile?.server else {
-            throw CommandError("no relay is named; give --server URL, or log in first", status: .configuration)
+            throw ClientError.command("no relay is named; give --server URL, or log in first", .configuration)
         }
         return try RelayURL(text)
     }
@@ -71,13 +72,17 @@ struct Client: Sendable {
         }
     }
 
-    /// Everything a session needs, from the profile.
-    func link() throws -> RelayLink {
+    /// How to connect as the profile says.
+    func connector() throws -> ControlConnector {
         let profile = try profile()
         let relay = try relay(of: profile)
-        return RelayLink(
-            relay: relay, dialer: try dialer(to: relay, authorities: authorities ?? profile.caPath),
-            identity: Identity(profile), reporter: reporter, interruption: interruption,
+        return connector(relay, try dialer(to: relay, authorities: authorities ?? profile.caPath), profile)
+    }
+
+    /// How to connect to `relay` as `profile`.
+    func connector(_ relay: RelayURL, _ dialer: Dialer, _ profile: Profile) -> ControlConnector {
+        ControlConnector(
+            relay: relay, dialer: dialer, identity: Identity(profile), reporter: reporter, interrupt: interrupt,
             home: EventLoopExecutor(MultiThreadedEventLoopGroup.singleton.any())
         )
     }
@@ -95,7 +100,7 @@ struct Client: Sendable {
             // The group is made by being named.
             _ = MultiThreadedEventLoopGroup.singleton
             CloseOnExec.markOpen()
-            let signals = Signals(interruption: client.interruption)
+            let signals = Signals(client.interrupt)
             defer { signals.stop() }
             try await body(client)
             client.reporter.finish()
@@ -104,7 +109,7 @@ struct Client: Sendable {
             reporter?.finish()
             throw error
         } catch {
-            let problem = CommandError(error)
+            let problem = ClientError(error)
             let shown = reporter ?? Reporter(mode: .plain)
             shown.report(.failed(nil, code: problem.status.code, message: problem.description))
             shown.finish()

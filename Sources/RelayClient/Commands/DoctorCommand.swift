@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import NIOConcurrencyHelpers
+import TransferClient
 
 /// `relay-client doctor`.
 struct DoctorCommand: AsyncParsableCommand {
@@ -29,16 +30,11 @@ struct DoctorCommand: AsyncParsableCommand {
                     passed.withLockedValue { _ = $0.insert(step) }
                     show(step, text, true)
                 }
-                let ready = dialer
-                let connection = try await client.interruption.bounded {
-                    try await ControlConnection.open(relay, dialer: ready, identity: Identity(profile))
-                }
-                await connection.close()
-            } catch let error as CancellationError {
-                throw error  // No step has failed.
+                try await client.connector(relay, dialer, profile).logIn().close()
             } catch {
-                let problem = CommandError(error)
-                let step = (error as? ConnectionError)?.step ?? .settings
+                let problem = ClientError(error)
+                if problem == .interrupted { throw problem }  // No step has failed.
+                let step = if case .connection(let error) = problem { error.step } else { ConnectionStep.settings }
                 if step == .tcp, !passed.withLockedValue({ $0.contains(.dns) }) {
                     show(.dns, "an address was found", true)
                 }

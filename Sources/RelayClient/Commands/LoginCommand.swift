@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CommandLineInterface
+import TransferClient
 import WSProtocol
 
 /// `relay-client login`.
@@ -43,8 +44,8 @@ struct LoginCommand: AsyncParsableCommand {
                 directory: client.directory, name: name, server: relay.description, caPath: client.authorities
             )
             for warning in profile.warnings { client.reporter.report(.warning(warning)) }
-            let entrant = Entrant(relay: relay, dialer: dialer, identity: Identity(profile), client: client)
-            try await entrant.register(invitation)
+            let connector = client.connector(relay, dialer, profile)
+            try await Registration(connector: connector, client: client).register(invitation)
             try profile.save()
             client.reporter.report(.notice("logged in to \(relay) as \(name)"))
             if let other = client.server, global.server == nil, (try? RelayURL(other)) != relay {
@@ -59,7 +60,7 @@ struct LoginCommand: AsyncParsableCommand {
     private func code(_ client: Client) throws -> InvitationCode? {
         guard let text = invitation ?? client.environment[.invite] else { return nil }
         guard let code = InvitationCode(rawValue: Pasted.trimmed(text)) else {
-            throw CommandError("the invitation is not a code that a relay makes; copy all of it", status: .usage)
+            throw ClientError.command("the invitation is not a code that a relay makes; copy all of it", .usage)
         }
         return code
     }
@@ -69,17 +70,17 @@ struct LoginCommand: AsyncParsableCommand {
         guard let text = global.server else { return }
         let other = try RelayURL(Pasted.trimmed(text))
         guard other != relay else { return }
-        throw CommandError(
-            "log in to \(relay), or to \(other)? leave --server out, or give its URL alone", status: .usage)
+        throw ClientError.command(
+            "log in to \(relay), or to \(other)? leave --server out, or give its URL alone", .usage)
     }
 
     /// One profile is one name: its keys must not become somebody else's by a slip.
     private func refuseAnotherName(_ client: Client) throws {
         guard let present = try? Profile.load(directory: client.directory), present.name != name else { return }
-        throw CommandError(
+        throw ClientError.command(
             "the profile in \"\(DisplayName.escape(client.directory))\" is \(present) already; "
                 + "use another one with --profile DIR",
-            status: .configuration
+            .configuration
         )
     }
 }

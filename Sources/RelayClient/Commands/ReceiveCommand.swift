@@ -3,6 +3,7 @@
 import ArgumentParser
 import CommandLineInterface
 import Glibc
+import TransferClient
 import WSProtocol
 
 /// `relay-client receive`.
@@ -56,41 +57,39 @@ struct ReceiveCommand: AsyncParsableCommand {
         try await Client.run(global, contentOnStandardOutput: output == "-") { client in
             let prompt = isTrusting ? nil : Prompt(reporter: client.reporter)
             guard isTrusting || prompt != nil else {
-                throw CommandError(
+                throw ClientError.command(
                     "there is no terminal to ask on before accepting; use --yes, and --from NAME to limit it",
-                    status: .refused
+                    .refused
                 )
             }
             if output == "-", StandardStream.isClosed() {
-                throw CommandError(
-                    "standard output is closed; redirect it, or name a folder with --output", status: .cannotCreate)
+                throw ClientError.command(
+                    "standard output is closed; redirect it, or name a folder with --output", .cannotCreate)
             }
             if output == "-", StandardStream.isTerminal(STDOUT_FILENO) {
-                throw CommandError("standard output is a terminal; redirect it, or name a folder", status: .usage)
+                throw ClientError.command("standard output is a terminal; redirect it, or name a folder", .usage)
             }
             let reporter = client.reporter
             let target: ReceiveOutput =
                 output == "-"
                 ? .standardOutput
                 : .folder(try ReceiveDirectory.open(output) { remark in reporter.report(.warning(remark)) })
-            let link = try client.link()
+            let (environment, queue) = (try client.connector().environment, EventQueue<SessionEvent>())
             if isTrusting, senders.isEmpty {
-                client.reporter.report(.warning("--yes without --from: taking files from everyone on \(link.relay)"))
+                reporter.report(.warning("--yes without --from: taking files from everyone on \(environment.relay)"))
             }
-            let policy = ReceivePolicy(
-                from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes
-            )
-            var session = ReceiveSession(
-                link: link, settings: .init(policy: policy, output: target, isOnce: isOnce, command: command),
-                prompt: prompt
-            )
-            do {
-                try await session.run()
-            } catch  where session.hasReported {
-                throw ExitCode(CommandError(error).status.rawValue)
-            } catch is CancellationError {
-                throw ExitCode(ExitStatus.interrupted.rawValue)
-            }
+            let policy = ReceivePolicy(from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes)
+            let settings = ReceiveSettings(policy: policy, output: target, isOnce: isOnce, command: command)
+            let receiver = Receiver(settings, ask: Self.question(prompt), environment: environment, queue: queue)
+            var session = ControlSession(environment, queue: queue, parts: [receiver])
+            let status = try await session.run()
+            if status != .done { throw ExitCode(status.rawValue) }
         }
+    }
+
+    /// How to ask whether to accept; nil without a way to ask.
+    private static func question(_ prompt: Prompt?) -> (@Sendable (TransferLabel) async -> Bool)? {
+        guard let prompt else { return nil }
+        return { label in await prompt.ask(ReportText.question(accepting: label)) == true }
     }
 }

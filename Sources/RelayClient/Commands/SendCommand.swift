@@ -3,6 +3,7 @@
 import ArgumentParser
 import CommandLineInterface
 import NIOCore
+import TransferClient
 import WSProtocol
 
 /// `relay-client send`.
@@ -56,10 +57,14 @@ struct SendCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Client.run(global) { client in
-            // Every file is looked at before anybody is bothered.
-            let order = SendOrder(try jobs(), waits: !doesNotWait)
-            var session = SendSession(order, network: try client.link(), patience: timeout.amount)
-            let status = await session.run()
+            // Every file is looked at before the receiver is asked.
+            let jobs = try jobs()
+            let (environment, queue) = (try client.connector().environment, EventQueue<SessionEvent>())
+            let sender = Sender(
+                jobs, waits: !doesNotWait, patience: timeout.amount, environment: environment, queue: queue
+            )
+            var session = ControlSession(environment, queue: queue, parts: [sender])
+            let status = try await session.run()
             if status != .done { throw ExitCode(status.rawValue) }
         }
     }

@@ -2,10 +2,11 @@
 
 import CommandLineInterface
 import NIOCore
+import TransferClient
 
 extension TimeSpan {
     /// How long `send` waits unless it is told otherwise.
-    static let patience = TimeSpan(milliseconds: Defaults.patience.nanoseconds / 1_000_000)
+    static let patience = TimeSpan(milliseconds: TransferDefaults.patience.nanoseconds / 1_000_000)
 
     /// The same for NIO.
     var amount: TimeAmount { .milliseconds(milliseconds) }

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import NIOCore
 import NIOExtras
 import NIOPosix
 import TLSTransport
+import TransferClient
 import WSProtocol
 import WebSocketTransport
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 extension ConnectionError {
     /// There is no TCP connection to `endpoint`.
@@ -130,9 +124,9 @@ extension ConnectionError {
     }
 
     /// The relay's URL cannot be used.
-    init(url error: RelayURL.Malformed) {
+    init(url description: String) {
         self.init(
-            .settings, error.description, advice: "the form is https://relay.example.com[:PORT]", status: .configuration
+            .settings, description, advice: "the form is https://relay.example.com[:PORT]", status: .configuration
         )
     }
 

@@ -3,6 +3,7 @@
 import NIOCore
 import NIOHTTP1
 import TLSTransport
+import TransferClient
 import WSProtocol
 import WebSocketTransport
 

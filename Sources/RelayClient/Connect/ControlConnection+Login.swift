@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TransferClient
 import WSProtocol
 
-extension ControlConnection {
-    /// How to prove who we are.
-    enum Entrance: Sendable {
-        /// The name is ours already.
-        case login
-        /// The name is to become ours.
-        case register(InvitationCode?)
-    }
+/// How to prove who we are.
+enum LoginMode: Sendable {
+    /// The name is ours already.
+    case login
+    /// The name is to become ours.
+    case register(InvitationCode?)
+}
 
+extension ControlConnection {
     /// Connects, upgrades and logs in.
     ///
     /// - Returns: a connection whose messages begin behind `welcome`.
     static func open(
-        _ relay: RelayURL, dialer: Dialer, identity: Identity, entrance: Entrance = .login
+        _ relay: RelayURL, dialer: Dialer, identity: Identity, mode: LoginMode = .login
     ) async throws(ConnectionError) -> ControlConnection {
         let connection = try await upgrade(relay, dialer: dialer)
         do {
             let challenge = try await connection.challenge()
-            let welcome = try await connection.logIn(identity, challenge: challenge, entrance: entrance)
+            let welcome = try await connection.logIn(identity, challenge: challenge, mode: mode)
             dialer.observer(.login, "as \(welcome.name)")
             return connection
         } catch {
@@ -36,11 +37,11 @@ extension ControlConnection {
     }
 
     private func logIn(
-        _ identity: Identity, challenge: ServerMessage.Challenge, entrance: Entrance
+        _ identity: Identity, challenge: ServerMessage.Challenge, mode: LoginMode
     ) async throws(ConnectionError) -> ServerMessage.Welcome {
         let id = nextID()
         let purpose: Credentials.Purpose
-        switch entrance {
+        switch mode {
         case .login: purpose = .login
         case .register: purpose = .register
         }
@@ -53,7 +54,7 @@ extension ControlConnection {
                 status: .configuration
             )
         }
-        switch entrance {
+        switch mode {
         case .login: try await send(.login(.init(id: id, credentials: credentials)))
         case .register(let invitation):
             try await send(.register(.init(id: id, credentials: credentials, invitation: invitation)))

@@ -3,6 +3,7 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import TransferClient
 import WSProtocol
 import WebSocketTransport
 

@@ -4,6 +4,7 @@ import Crypto
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
+import TransferClient
 import WSProtocol
 import WebSocketTransport
 

@@ -5,6 +5,7 @@ import NIOExtras
 import NIOHTTP1
 import NIOPosix
 import TLSTransport
+import TransferClient
 
 /// Opens TLS connections to the relay, through the proxy where there is one.
 struct Dialer: Sendable {

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOHTTP1
+import TransferClient
 
 /// Runs one download on its channel: collects what arrives until it is asked for, and stops reading meanwhile.
 final class DownloadHandler: ChannelInboundHandler {

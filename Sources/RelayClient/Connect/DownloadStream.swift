@@ -3,6 +3,7 @@
 import NIOCore
 import NIOHTTP1
 import TLSTransport
+import TransferClient
 import WSProtocol
 
 /// The receiver's half of one transfer: `GET`, and a body that is taken piece by piece.

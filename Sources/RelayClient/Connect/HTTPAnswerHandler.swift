@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOHTTP1
+import TransferClient
 
 /// Reads one whole answer, of which only the first bytes of the body are kept, and hands it to a promise.
 final class HTTPAnswerHandler: ChannelInboundHandler {

@@ -1,48 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TransferClient
+
 /// Where a relay is: `https://host[:port][/prefix]`. `wss` means the same.
 struct RelayURL: Hashable, Sendable, CustomStringConvertible {
     let endpoint: Endpoint
     /// What stands before `/ws`: empty, or a path that begins with a slash and does not end with one.
     let prefix: String
 
-    /// Why a text is not a relay's URL, as a sentence for a person.
-    struct Malformed: Error, Hashable, Sendable, CustomStringConvertible {
-        let description: String
-    }
-
     /// Reads a URL that a person typed.
-    init(_ text: String) throws(Malformed) {
+    init(_ text: String) throws(ConnectionError) {
         guard let separator = text.firstRange(of: "://") else {
-            throw Malformed(
-                description: "\"\(DisplayName.escape(text))\" is not a URL; write it as https://\(Self.guess(text))")
+            throw ConnectionError(
+                url: "\"\(DisplayName.escape(text))\" is not a URL; write it as https://\(Self.guess(text))")
         }
         let scheme = text[..<separator.lowerBound].lowercased()
         guard scheme == "https" || scheme == "wss" else {
-            throw Malformed(
-                description:
+            throw ConnectionError(
+                url:
                     "a relay is reached over TLS only; write the URL with https:// and not \(DisplayName.escape(scheme))://"
             )
         }
         let rest = text[separator.upperBound...]
         let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard !authority.contains("@") else {
-            throw Malformed(
-                description: "a relay's URL has no user name or password; leave out what stands before the @")
+            throw ConnectionError(
+                url: "a relay's URL has no user name or password; leave out what stands before the @")
         }
         guard let endpoint = Endpoint.parse(authority, defaultPort: Endpoint.defaultPort) else {
-            throw Malformed(
-                description:
+            throw ConnectionError(
+                url:
                     "\"\(DisplayName.escape(String(authority)))\" is not a host name or address with an optional port"
             )
         }
         let path = rest[authority.endIndex...]
         guard !path.contains("?"), !path.contains("#") else {
-            throw Malformed(description: "a relay's URL ends with its path; leave out what follows the ? or #")
+            throw ConnectionError(url: "a relay's URL ends with its path; leave out what follows the ? or #")
         }
         guard RequestTarget.isPath(path) else {
-            throw Malformed(
-                description: "the path of \"\(DisplayName.escape(text))\" has characters that a URL must not have")
+            throw ConnectionError(
+                url: "the path of \"\(DisplayName.escape(text))\" has characters that a URL must not have")
         }
         self.endpoint = endpoint
         var prefix = path

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TransferClient
+
 /// The order of things in one upload (RFC 9110, sections 9.3.4 and 10.1.1): head, `100 Continue`, body, answer, where
 /// the answer may come at any time.
 struct UploadExchange: Sendable {
@@ -120,5 +122,17 @@ struct UploadExchange: Sendable {
     private mutating func end(_ outcome: Outcome) -> EndAction {
         state = .over(outcome)
         return .report(outcome)
+    }
+}
+
+extension StreamError {
+    /// The end of an upload that was not accepted; `accepted` is none, and stands here as a cut.
+    init(_ outcome: UploadExchange.Outcome) {
+        self =
+            switch outcome {
+            case .refused(let answer): .refused(answer)
+            case .cut, .accepted: .cut
+            case .silent: .silent
+            }
     }
 }

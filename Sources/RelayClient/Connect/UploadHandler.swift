@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOHTTP1
+import TransferClient
 
 /// Runs one upload on its channel: back-pressure towards the source, and the relay's answer whenever it comes.
 final class UploadHandler: ChannelInboundHandler {

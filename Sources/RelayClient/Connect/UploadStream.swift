@@ -3,6 +3,7 @@
 import NIOCore
 import NIOHTTP1
 import TLSTransport
+import TransferClient
 import WSProtocol
 
 /// The sender's half of one transfer: `PUT` with a body that comes piece by piece.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import TransferClient
 
 /// The sentences for what the system says about a folder that files are received into: the one place where its numbers
 /// become words. Each names what is really wrong; what has no sentence of its own gets the system's words.

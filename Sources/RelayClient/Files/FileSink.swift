@@ -4,6 +4,7 @@ private import CLinux
 import Glibc
 import NIOCore
 import Synchronization
+import TransferClient
 
 /// A received file: content goes into a hidden `.part` file of an unguessable name that only its owner can read, and
 /// gets its final name, without replacing anything, once it is complete and on the disk. Content that was verified is not
@@ -53,10 +54,10 @@ final class FileSink: ContentSink {
     var hasContent: Bool { hasBegun.load(ordering: .relaxed) }
 
     /// Takes `buffer`; goes to a blocking thread only once enough has gathered.
-    func write(_ buffer: ByteBuffer) async throws {
+    func write(_ buffer: ByteBuffer) async throws(ClientError) {
         hasBegun.store(true, ordering: .relaxed)
-        let isFull = try state.withLock { state in
-            guard state.file != nil else { throw isOver }
+        let isFull = try state.withLock { state throws(ClientError) in
+            guard state.file != nil else { throw .file(isOver) }
             state.gathered.append(buffer)
             state.gatheredBytes += buffer.readableBytes
             return state.gatheredBytes >= Defaults.gatheredBytes || state.gathered.count >= Defaults.gatheredBuffers
@@ -67,7 +68,7 @@ final class FileSink: ContentSink {
         }
     }
 
-    func finish() async throws -> StoredContent {
+    func finish() async throws(ClientError) -> StoredContent {
         try await BlockingWork.files.run { [self] in
             try state.withLock { state in
                 try inWords { try flush(&state) }

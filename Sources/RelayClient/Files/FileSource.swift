@@ -3,6 +3,7 @@
 import Glibc
 import NIOCore
 import Synchronization
+import TransferClient
 
 /// One regular file to send. It has to stay as it was when it was first looked at: a file that grows, shrinks, is written
 /// to or replaced meanwhile is reported instead of sent as something that never existed. Held open only from its first
@@ -87,7 +88,7 @@ final class FileSource: ContentSource {
         state = Mutex(State())
     }
 
-    func read(max: Int) async throws -> ByteBuffer? {
+    func read(max: Int) async throws(ClientError) -> ByteBuffer? {
         let wanted = Swift.max(1, Swift.min(max, Defaults.maximumRead))
         return try await BlockingWork.files.run { [self] in
             do {
@@ -99,7 +100,7 @@ final class FileSource: ContentSource {
     }
 
     /// Begins again from the first byte, if the path still means the same file as it was.
-    func rewind() async throws {
+    func rewind() async throws(ClientError) {
         try await BlockingWork.files.run { [self] in
             var status = stat()
             do throws(SystemFailure) {

@@ -2,6 +2,7 @@
 
 import Glibc
 import Synchronization
+import TransferClient
 
 /// The place that received files go to, by its path. What the path names is looked at before each transfer: a folder that
 /// took the place of another one gets the files that are offered from then on, while those under way stay in the folder
@@ -34,14 +35,14 @@ final class ReceiveDirectory: Sendable {
     /// Makes the `.part` file for a file that was offered as `offeredName`, to be called before the offer is accepted.
     /// Throws ``FileError``: `noSpace` when `size` bytes do not fit, `cannotCreate` when no file can be made, or none of
     /// that name.
-    func makeSink(offeredName: String, size: UInt64?) throws -> any ContentSink {
+    func makeSink(offeredName: String, size: UInt64?) throws(FileError) -> any ContentSink {
         try makeFileSink(offeredName: offeredName, size: size)
     }
 
     /// ``makeSink(offeredName:size:)`` with its type, and with `calls` to complete the file.
-    func makeFileSink(offeredName: String, size: UInt64?, calls: FileCalls = .system) throws -> FileSink {
+    func makeFileSink(offeredName: String, size: UInt64?, calls: FileCalls = .system) throws(FileError) -> FileSink {
         let folder = try folder()
-        do {
+        do throws(FileError) {
             return try makeFileSink(offeredName, size: size, in: folder, calls: calls)
         } catch  where !folder.isAt(path) {
             // Between the look at the path and the making of the file, the folder went.
@@ -51,12 +52,12 @@ final class ReceiveDirectory: Sendable {
 
     private func makeFileSink(
         _ offeredName: String, size: UInt64?, in folder: ReceiveFolder, calls: FileCalls
-    ) throws -> FileSink {
+    ) throws(FileError) -> FileSink {
         let name = try nameWithRoom(offeredName, size: size, in: folder)
         if let ending = NameRefusal.refusedEnding(name, takes: folder.takes) {
             throw refused(name, .ending(ending), SystemFailure(number: EINVAL))
         }
-        do {
+        do throws(SystemFailure) {
             return try FileSink(name: name, size: size, folder: folder, remarks: remarks, calls: calls)
         } catch {
             guard !error.isFull, let refusal = NameRefusal.find(name, after: error, takes: folder.takes) else {
@@ -69,13 +70,13 @@ final class ReceiveDirectory: Sendable {
     /// Whether a file that was offered as `offeredName` could be received now, as far as nothing has to be made to know it.
     /// Throws ``FileError``: `cannotCreate` when the folder is gone, `noSpace` when `size` bytes do not fit; a file
     /// whose size is not known may.
-    func checkRoom(offeredName: String, size: UInt64?) throws {
+    func checkRoom(offeredName: String, size: UInt64?) throws(FileError) {
         _ = try nameWithRoom(offeredName, size: size, in: folder())
     }
 
     /// The folder that the path names now. Throws ``FileError`` when it names none.
-    func folder() throws -> ReceiveFolder {
-        try current.withLock { current in
+    func folder() throws(FileError) -> ReceiveFolder {
+        try current.withLock { current throws(FileError) in
             if current.isAt(path) { return current }
             do throws(SystemFailure) {
                 current = try ReceiveFolder(withoutLinks: path)
@@ -88,7 +89,9 @@ final class ReceiveDirectory: Sendable {
         }
     }
 
-    private func nameWithRoom(_ offeredName: String, size: UInt64?, in folder: ReceiveFolder) throws -> SafeFileName {
+    private func nameWithRoom(_ offeredName: String, size: UInt64?, in folder: ReceiveFolder) throws(FileError)
+        -> SafeFileName
+    {
         let name = SafeFileName(offered: offeredName, maximumLength: folder.maximumNameLength)
         guard let size, let free = folder.freeSpace(), free < size else { return name }
         throw FileError(

@@ -3,6 +3,7 @@
 import Glibc
 import NIOCore
 import Synchronization
+import TransferClient
 
 /// Standard input, of unknown size. What has been read cannot be read again.
 final class StandardInputSource: ContentSource {
@@ -20,7 +21,7 @@ final class StandardInputSource: ContentSource {
     }
 
     /// Gives what is there, up to `max`, as soon as anything is; stops waiting when the task is cancelled.
-    func read(max: Int) async throws -> ByteBuffer? {
+    func read(max: Int) async throws(ClientError) -> ByteBuffer? {
         guard !isClosed.withLock({ $0 }) else { return nil }
         // A read that is given up may still take bytes away.
         hasBegun.withLock { hasBegun in hasBegun = true }
@@ -38,10 +39,12 @@ final class StandardInputSource: ContentSource {
 
     var isRepeatable: Bool { !hasBegun.withLock { $0 } }
 
-    func rewind() async throws {
+    func rewind() async throws(ClientError) {
         guard isRepeatable else {
-            throw FileError(
-                code: .readFailed, message: "standard input cannot be read a second time: run the command again"
+            throw .file(
+                FileError(
+                    code: .readFailed, message: "standard input cannot be read a second time: run the command again"
+                )
             )
         }
     }

@@ -3,6 +3,7 @@
 import Glibc
 import NIOCore
 import Synchronization
+import TransferClient
 
 /// Standard output. What is written there is out before the content as a whole is verified, so a reader has to look at
 /// the exit code; nothing can be taken back.
@@ -18,14 +19,14 @@ final class StandardOutputSink: ContentSink {
     }
 
     /// Writes at once, so that a slow stream is seen as it comes; stops waiting when the task is cancelled.
-    func write(_ buffer: ByteBuffer) async throws {
+    func write(_ buffer: ByteBuffer) async throws(ClientError) {
         hasBegun.withLock { hasBegun in hasBegun = true }
         try await perform { descriptor in
             try unsafe buffer.withUnsafeReadableBytes { bytes in try unsafe SystemCall.writeAll(bytes, to: descriptor) }
         }
     }
 
-    func finish() async throws -> StoredContent {
+    func finish() async throws(ClientError) -> StoredContent {
         try await perform { descriptor in
             // Only where it is a file on a disk does this mean anything; a pipe or a terminal has nothing to wait for.
             do {
@@ -43,7 +44,7 @@ final class StandardOutputSink: ContentSink {
 
     func discard() async {}
 
-    private func perform(_ body: @escaping @Sendable (Int32) throws -> Void) async throws {
+    private func perform(_ body: @escaping @Sendable (Int32) throws -> Void) async throws(ClientError) {
         let descriptor = descriptor
         try await BlockingWork.output.runAbandonable {
             do {

@@ -31,7 +31,8 @@ struct StoredContent: Sendable {
     func currentPath() -> String? {
         guard let folder else { return path }
         guard folder.currentPath() != nil, let status = OpenFile.status(of: name, in: folder.handle),
-            OpenFile.Identity(status) == identity
+            // The number of a file that was removed may be given to the next one of any kind.
+            status.st_mode & S_IFMT == S_IFREG, OpenFile.Identity(status) == identity
         else { return nil }
         return folder.path(of: name)
     }

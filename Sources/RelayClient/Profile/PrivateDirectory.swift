@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import Glibc
+import TransferClient
 
 /// A folder that belongs to one person alone (0700), with small files in it that nobody else may read (0600).
 struct PrivateDirectory {

@@ -3,6 +3,7 @@
 import Crypto
 import FoundationEssentials
 import Glibc
+import TransferClient
 import WSProtocol
 
 /// Who somebody is on which relay: a folder with `profile.json` (name, relay, CA) and `keys.json` (the secret keys).

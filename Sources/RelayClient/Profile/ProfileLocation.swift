@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TransferClient
+
 /// Where a profile is when nobody says otherwise.
 enum ProfileLocation {
     /// `$XDG_CONFIG_HOME/relay`, or `~/.config/relay` (XDG Base Directory Specification, which has relative values

@@ -2,6 +2,7 @@
 
 import NIOPosix
 import Synchronization
+import TransferClient
 
 /// Threads for calls that block, so that neither an event loop nor Swift's own few threads ever wait for a disk, a
 /// pipe or a person.
@@ -32,33 +33,40 @@ struct BlockingWork: Sendable {
     }
 
     /// Runs `body` to its end, also when the calling task is cancelled.
-    func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            pool.submit { _ in continuation.resume(with: Result(catching: body)) }
-        }
+    func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws(ClientError) -> Value {
+        try await withCheckedContinuation { continuation in
+            pool.submit { _ in continuation.resume(returning: Self.result(of: body)) }
+        }.get()
     }
 
-    /// Runs `body`, but stops waiting for it when the calling task is cancelled; it then ends unheard, whenever it can.
-    func runAbandonable<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    /// Runs `body`, but stops waiting for it when the calling task is cancelled (`interrupted`); it then ends unheard,
+    /// whenever it can.
+    func runAbandonable<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws(ClientError) -> Value {
         let waiter = Waiter<Value>()
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
+            await withCheckedContinuation { continuation in
                 guard waiter.wait(continuation) else { return }
                 pool.submit { _ in
                     guard waiter.isWaiting else { return }
-                    waiter.resolve(Result(catching: body))
+                    waiter.resolve(Self.result(of: body))
                 }
             }
         } onCancel: {
-            waiter.resolve(.failure(CancellationError()))
-        }
+            waiter.resolve(.failure(.interrupted))
+        }.get()
     }
 
-    /// Whoever waits for one piece of work: told once, by the work or by the cancellation.
+    private static func result<Value>(of body: () throws -> Value) -> Result<Value, ClientError> {
+        Result(catching: body).mapError { ClientError($0) }
+    }
+
+    /// The caller that waits for one piece of work: told once, by the work or by the cancellation.
     private final class Waiter<Value: Sendable>: Sendable {
         private enum State {
             case new
-            case waiting(CheckedContinuation<Value, any Error>)
+            case waiting(CheckedContinuation<Result<Value, ClientError>, Never>)
             case cancelledEarly
             case told
         }
@@ -73,7 +81,7 @@ struct BlockingWork: Sendable {
         }
 
         /// Begins to wait; false when the task was cancelled before, which `continuation` has been told.
-        func wait(_ continuation: CheckedContinuation<Value, any Error>) -> Bool {
+        func wait(_ continuation: CheckedContinuation<Result<Value, ClientError>, Never>) -> Bool {
             let begins = state.withLock { state in
                 switch state {
                 case .new:
@@ -84,13 +92,13 @@ struct BlockingWork: Sendable {
                     return false
                 }
             }
-            if !begins { continuation.resume(throwing: CancellationError()) }
+            if !begins { continuation.resume(returning: .failure(.interrupted)) }
             return begins
         }
 
         /// Tells `result`, unless something else was told before.
-        func resolve(_ result: Result<Value, any Error>) {
-            let continuation: CheckedContinuation<Value, any Error>? = state.withLock { state in
+        func resolve(_ result: Result<Value, ClientError>) {
+            let continuation: CheckedContinuation<Result<Value, ClientError>, Never>? = state.withLock { state in
                 switch state {
                 case .new:
                     state = .cancelledEarly
@@ -102,7 +110,7 @@ struct BlockingWork: Sendable {
                     return nil
                 }
             }
-            continuation?.resume(with: result)
+            continuation?.resume(returning: result)
         }
     }
 }

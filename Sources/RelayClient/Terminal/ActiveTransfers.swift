@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TransferClient
 import WSProtocol
 
 /// The transfers that were introduced and have not ended, in the order of their introduction, and how far each is.

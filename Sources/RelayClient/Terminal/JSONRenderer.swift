@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import NIOCore
+import TransferClient
 import WSProtocol
 
 /// One JSON object a line on standard output, for programs. The fields are promised to stay; those of `whoami` and

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TransferClient
 import WSProtocol
 
 /// Lines that stay, on standard error: one for each change, and now and then one for the progress.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TransferClient
 
 /// Reports as sentences for people: one line each, fit for a terminal.
 enum ReportText {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TransferClient
 import WSProtocol
 
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.

@@ -6,6 +6,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// Whoever reads the messages hears of the connection's end, whenever that was.
 struct ControlMessageHandlerTests {

@@ -3,6 +3,7 @@
 import Testing
 
 @testable import RelayClient
+@testable import TransferClient
 
 @Suite struct RelayURLTests {
     @Test(arguments: [
@@ -34,17 +35,16 @@ import Testing
         "https://relay/\r\nX: y", "https://relay\r\nX: y",
     ])
     func refusesWhatIsNoRelay(_ text: String) {
-        #expect(throws: RelayURL.Malformed.self) { try RelayURL(text) }
+        #expect(throws: ConnectionError.self) { try RelayURL(text) }
     }
 
     @Test func saysWhatToWriteInstead() {
-        #expect(throws: RelayURL.Malformed(description: "\"relay:8443\" is not a URL; write it as https://relay:8443"))
-        {
+        #expect(throws: ConnectionError(url: "\"relay:8443\" is not a URL; write it as https://relay:8443")) {
             try RelayURL("relay:8443")
         }
         #expect(
-            throws: RelayURL.Malformed(
-                description: "a relay is reached over TLS only; write the URL with https:// and not http://"
+            throws: ConnectionError(
+                url: "a relay is reached over TLS only; write the URL with https:// and not http://"
             )
         ) { try RelayURL("http://relay") }
     }

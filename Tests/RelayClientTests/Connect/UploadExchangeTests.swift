@@ -4,6 +4,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 @Suite struct UploadExchangeTests {
     /// An exchange in each of its states.

@@ -6,6 +6,7 @@ import NIOHTTP1
 import Testing
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// One upload on a channel without a socket: nothing is waited for without an end.
 struct UploadHandlerTests {

@@ -8,6 +8,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// Each call after the content was verified, failing in each way: what does no harm is said, and the file is stored; what
 /// does keeps the content, and the error says where it is.

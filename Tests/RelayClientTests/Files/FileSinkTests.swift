@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import RelayClient
+@testable import TransferClient
 
 struct FileSinkTests {
     let folder: ReceivedFolder
@@ -166,7 +167,7 @@ struct FileSinkTests {
         }
         let error = await fileError { _ = try await sink.finish() }
         #expect(error?.code == .writeFailed)
-        #expect(error?.exitCode == 74)
+        #expect(error?.status.rawValue == 74)
         await sink.discard()
         #expect(try folder.listing().count == 1)
         #expect(try folder.listing().first?.hasSuffix(".part") == true)

@@ -8,6 +8,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// Places where nothing can be written: each is an error in words, with its exit code, and nothing is left behind.
 struct FullDiskTests {
@@ -18,7 +19,7 @@ struct FullDiskTests {
     @Test func whatCannotFitIsRefusedBeforeAnythingIsMade() async throws {
         let error = await fileError { _ = try folder.directory.makeSink(offeredName: "huge\n.bin", size: .max) }
         #expect(error?.code == .noSpace)
-        #expect(error?.exitCode == 74)
+        #expect(error?.status.rawValue == 74)
         #expect(error?.failureCode == .noSpace)
         #expect(error?.message.contains("18.4 EB") == true)
         #expect(error?.message.contains("\n") == false)
@@ -58,7 +59,7 @@ struct FullDiskTests {
             _ = try await sink.finish()
         }
         #expect(error?.code == .noSpace)
-        #expect(error?.exitCode == 74)
+        #expect(error?.status.rawValue == 74)
         #expect(error?.message.contains("full") == true)
         await sink.discard()
         let left = try FileManager.default.contentsOfDirectory(atPath: path)
@@ -70,7 +71,7 @@ struct FullDiskTests {
         let sink = StandardOutputSink(descriptor: full.descriptor)
         let error = await fileError { try await sink.write(ByteBuffer(string: "x")) }
         #expect(error?.code == .noSpace)
-        #expect(error?.exitCode == 74)
+        #expect(error?.status.rawValue == 74)
     }
 
     /// No user may make files in /proc, not even root.
@@ -79,17 +80,17 @@ struct FullDiskTests {
             _ = try ReceiveDirectory.open("/proc/self").makeSink(offeredName: "a", size: 1)
         }
         #expect(error?.code == .cannotCreate)
-        #expect(error?.exitCode == 73)
+        #expect(error?.status.rawValue == 73)
         #expect(error?.failureCode == .cannotWrite)
     }
 
     @Test func whatIsNotAFolderIsAnErrorInWords() async throws {
         let file = try folder.temporary.write(Data(), to: "file")
         let missing = await fileError { _ = try ReceiveDirectory.open(folder.path + "/missing") }
-        #expect(missing?.exitCode == 73)
+        #expect(missing?.status.rawValue == 73)
         #expect(missing?.message.contains("does not exist") == true)
         let notAFolder = await fileError { _ = try ReceiveDirectory.open(file) }
-        #expect(notAFolder?.exitCode == 73)
+        #expect(notAFolder?.status.rawValue == 73)
         #expect(notAFolder?.message.contains("not a folder") == true)
     }
 

@@ -8,6 +8,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// Which folder receives what while others move, remove and make folders under the same path; and that what is told about a
 /// file names that file.

@@ -6,6 +6,7 @@ import Synchronization
 import TestSupport
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// A folder for one test, seen as the receiver sees it and from outside.
 struct ReceivedFolder {
@@ -65,7 +66,7 @@ func fileError(_ body: () async throws -> Void) async -> FileError? {
         try await body()
         return nil
     } catch {
-        return error as? FileError
+        return ClientError(error).file
     }
 }
 

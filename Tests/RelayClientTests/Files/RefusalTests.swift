@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import RelayClient
+@testable import TransferClient
 
 /// Names and folders that are refused: what is said names what is wrong, whatever number the system gives.
 struct RefusalTests {

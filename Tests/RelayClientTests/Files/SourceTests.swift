@@ -8,6 +8,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 struct SourceTests {
     let temporary: TemporaryDirectory
@@ -126,7 +127,7 @@ struct SourceTests {
     private func expectChanged(_ source: FileSource, _ word: String) async {
         let error = await fileError { _ = try await everything(source) }
         #expect(error?.code == .changed)
-        #expect(error?.exitCode == 74)
+        #expect(error?.status.rawValue == 74)
         #expect(error?.failureCode == .sourceChanged)
         #expect(error?.message.contains(word) == true)
     }
@@ -142,7 +143,7 @@ struct SourceTests {
         for (path, word) in words {
             let error = await fileError { _ = try FileSource.open(path) }
             #expect(error?.code == .cannotRead)
-            #expect(error?.exitCode == 66)
+            #expect(error?.status.rawValue == 66)
             #expect(error?.message.contains(word) == true, "\(path)")
             #expect(error?.message.unicodeScalars.contains(where: DisplayName.isDangerous) == false)
         }
@@ -172,7 +173,7 @@ struct SourceTests {
         let source = StandardInputSource(descriptor: reading.descriptor)
         let task = Task { try await source.read(max: 1) }
         task.cancel()
-        await #expect(throws: CancellationError.self) { try await task.value }
+        await #expect(throws: ClientError.interrupted) { try await task.value }
         close(writing)
     }
 

@@ -8,6 +8,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 struct ProfileTests {
     let temporary: TemporaryDirectory
@@ -56,7 +57,7 @@ struct ProfileTests {
     @Test func withoutALoginThereIsNoProfile() throws {
         let missing = error { _ = try Profile.load(directory: path) }
         #expect(missing?.code == .missing)
-        #expect(missing?.exitCode == 78)
+        #expect(missing?.status.rawValue == 78)
         #expect(missing?.message.contains("relay-client login") == true)
         _ = try create()
         #expect(error { _ = try Profile.load(directory: path) }?.code == .missing)
@@ -116,7 +117,7 @@ struct ProfileTests {
             #expect(refused?.message.contains("another user") == true)
         }
         #expect(refused?.code == .unusable)
-        #expect(refused?.exitCode == 78)
+        #expect(refused?.status.rawValue == 78)
     }
 
     @Test(arguments: ["profile.json", "keys.json"], ["", "{", "{}", "[]", "{\"v\":2}", "\u{0}\u{1}", "null"])
@@ -131,7 +132,7 @@ struct ProfileTests {
         ]
         for error in damaged {
             #expect(error?.code == .unusable)
-            #expect(error?.exitCode == 78)
+            #expect(error?.status.rawValue == 78)
             #expect(error?.message.contains(file) == true)
         }
         #expect(try Data(contentsOf: URL(fileURLWithPath: path + "/" + file)) == Data(content.utf8))
@@ -168,7 +169,7 @@ struct ProfileTests {
                 _ = try Profile.create(directory: directory, name: alice, server: "https://x", caPath: nil)
             }
             #expect(refused?.code == .cannotWrite)
-            #expect(refused?.exitCode == 73)
+            #expect(refused?.status.rawValue == 73)
         }
     }
 
@@ -178,7 +179,7 @@ struct ProfileTests {
         #expect(try ProfileLocation.directory(environment: both) == "/c/relay")
         let relative = ["HOME": "/home/a", "XDG_CONFIG_HOME": "c"]
         #expect(try ProfileLocation.directory(environment: relative) == "/home/a/.config/relay")
-        #expect(error { _ = try ProfileLocation.directory(environment: [:]) }?.exitCode == 78)
+        #expect(error { _ = try ProfileLocation.directory(environment: [:]) }?.status.rawValue == 78)
     }
 
     @Test func theFingerprintIsTheStartOfTheDigest() throws {

@@ -5,6 +5,7 @@ import NIOPosix
 import Testing
 
 @testable import RelayClient
+@testable import TransferClient
 
 @Suite struct EventLoopExecutorTests {
     private let loop = MultiThreadedEventLoopGroup.singleton.any()
@@ -24,8 +25,9 @@ import Testing
     }
 
     @Test func whatIsBoundedRunsWhereItIsTold() async throws {
-        let (loop, interruption) = (loop, Interruption())
-        #expect(try await interruption.bounded(on: EventLoopExecutor(loop)) { loop.inEventLoop })
-        #expect(try await !interruption.bounded { loop.inEventLoop })
+        let (loop, interruption) = (loop, InterruptSignal())
+        #expect(
+            try await interruption.bounded(on: EventLoopExecutor(loop)) { () throws(ClientError) in loop.inEventLoop })
+        #expect(try await !interruption.bounded { () throws(ClientError) in loop.inEventLoop })
     }
 }

@@ -6,6 +6,7 @@ import Testing
 import WSProtocol
 
 @testable import RelayClient
+@testable import TransferClient
 
 struct RendererTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TransferClient
+import WSProtocol
+
+/// A part of the client that uses the session's control connection: sending, receiving, and soon sharing.
+protocol SessionPart: Sendable {
+    /// How it ended; nil while it goes on.
+    var ending: SessionEnding? { get }
+    /// Whether it needs a control connection now.
+    var needsConnection: Bool { get }
+    /// Whether leaving the connection would cost what has been transferred.
+    var isUnderWay: Bool { get }
+    /// When ``deadlinePassed(now:)`` has to be called.
+    var deadline: NIODeadline? { get }
+    /// Takes what it wants of the connection, in order.
+    mutating func takeDemands() -> [ConnectionDemand]
+    /// Whether `transfer` is one of its own.
+    func owns(_ transfer: TransferID) -> Bool
+
+    /// A connection stands.
+    mutating func connected(_ outbox: Outbox, now: NIODeadline)
+    /// There is no connection, or none any more; nil where it was left for another.
+    mutating func disconnected(_ error: ConnectionError?, now: NIODeadline)
+    /// There is no use in looking for the relay.
+    mutating func unreachable(_ error: ConnectionError, now: NIODeadline)
+    /// The relay says something about one of its transfers, or about none.
+    mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline)
+    /// Something has become of work for one of its transfers.
+    mutating func worked(_ event: WorkEvent, on transfer: TransferID, now: NIODeadline)
+    /// A cleanup task, by its number, has ended.
+    mutating func cleanedUp(_ number: UInt64)
+    /// The time is `now`. Harmless when nothing is due.
+    mutating func deadlinePassed(now: NIODeadline)
+    /// The person wants no more.
+    mutating func interrupted(now: NIODeadline)
+    /// Does what can be done now; `outbox` is nil while no requests may be made.
+    mutating func advance(on outbox: Outbox?, now: NIODeadline)
+
+    /// Stops all work: the session is over.
+    mutating func stop()
+    /// Waits until nothing runs any more.
+    func stopped() async
+}
+
+/// How a part of a session ended.
+enum SessionEnding: Hashable, Sendable {
+    /// With this status; what there is to say about it has been said.
+    case status(ExitStatus)
+    /// With an error that is still to be told.
+    case failed(ClientError)
+}
+
+/// What a part wants of the session's connection.
+enum ConnectionDemand: Hashable, Sendable {
+    /// The relay does what it was asked.
+    case proved
+    /// Another connection, as this one takes nothing, or is not heard.
+    case leave(RetryDecision, reason: String)
+    /// The relay was waited for in vain: while it is away, that is not done a second time.
+    case waitedInVain
+}
+
+/// What becomes of the work for one transfer, which runs beside the session's loop.
+enum WorkEvent: Sendable {
+    case upload(UploadEvent)
+    /// A content can be read from its beginning again, or cannot.
+    case rewound(ClientError?)
+    case decided(ReceivePolicy.Verdict)
+    case download(DownloadEvent)
+    case stored(Result<StoredContent, ClientError>)
+}
+
+/// What can happen to a session.
+enum SessionEvent: Sendable {
+    case connected(any ControlLine)
+    case notConnected(ClientError)
+    /// The number tells an earlier connection from this one.
+    case message(UInt64, ServerMessage)
+    case ended(UInt64, ConnectionError)
+    case work(TransferID, WorkEvent)
+    /// A cleanup task of a part, by its number, has ended.
+    case cleanedUp(UInt64)
+    case timePassed
+    case interrupted
+}
+
+/// What happens to a session, in order, for its one loop. Anything may post from any thread.
+struct EventQueue<Event: Sendable>: Sendable {
+    /// The events; one reader.
+    let events: AsyncStream<Event>
+    private let continuation: AsyncStream<Event>.Continuation
+
+    init() {
+        (events, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Defaults.mostEvents))
+    }
+
+    /// Adds an event of this program's own: there are few of them, and room is kept for them.
+    func post(_ event: Event) { continuation.yield(event) }
+
+    /// Adds an event that the relay can cause at will. False when so many wait that something is wrong.
+    func postForeign(_ event: Event) -> Bool {
+        guard case .enqueued(let room) = continuation.yield(event) else { return false }
+        return room > Defaults.mostEvents / 2
+    }
+}
+
+/// One control connection at a time, kept up as long as a part of the client needs it, and the parts that share it: one
+/// loop that owns connection, reconnecting and outbox, and passes what happens to the part whose transfer it is about.
+///
+/// Everything but ``run()`` is synchronous and takes the time as an argument; what takes longer runs in tasks that post
+/// events.
+struct ControlSession {
+    /// The parts, with what they have come to.
+    private(set) var parts: [any SessionPart]
+    private let environment: SessionEnvironment
+    private let queue: EventQueue<SessionEvent>
+    private var machine = ConnectionMachine()
+    /// The connection that stands.
+    private var outbox: Outbox?
+    private var connections: UInt64 = 0
+    private var connecting: Task<Void, Never>?
+    private var timer: (deadline: NIODeadline, cancel: @Sendable () -> Void)?
+    private var generator = SystemRandomNumberGenerator()
+
+    /// - Parameter queue: where the parts post what becomes of their work.
+    init(_ environment: SessionEnvironment, queue: EventQueue<SessionEvent>, parts: [any SessionPart]) {
+        self.environment = environment
+        self.queue = queue
+        self.parts = parts
+    }
+
+    /// Goes on until every part has ended.
+    ///
+    /// - Returns: the status of the first part that did not end well, or that all did.
+    mutating func run() async throws(ClientError) -> ExitStatus {
+        let registration = environment.interrupt.whenInterrupted { [queue] in queue.post(.interrupted) }
+        defer { environment.interrupt.forget(registration) }
+        begin(now: environment.clock.now())
+        var events = queue.events.makeAsyncIterator()
+        while !isOver, let event = await events.next() { handle(event, now: environment.clock.now()) }
+        await leave()
+        var status = ExitStatus.done
+        for ending in parts.compactMap(\.ending) {
+            switch ending {
+            case .failed(let error): throw error
+            case .status(let other): if status == .done { status = other }
+            }
+        }
+        return status
+    }
+
+    // MARK: - Events
+
+    /// Whether every part has ended.
+    var isOver: Bool { parts.allSatisfy { $0.ending != nil } }
+
+    /// When ``SessionEvent/timePassed`` is due.
+    var deadline: NIODeadline? { parts.lazy.compactMap { $0.ending == nil ? $0.deadline : nil }.min() }
+
+    /// Does what can be done before anything has happened.
+    mutating func begin(now: NIODeadline) {
+        settle(now: now)
+        rearm()
+    }
+
+    /// Takes in what has happened.
+    mutating func handle(_ event: SessionEvent, now: NIODeadline) {
+        switch event {
+        case .connected(let line): connected(line, now: now)
+        case .notConnected(.connection(let error)): lost(error, now: now)
+        case .notConnected: break  // The person wants no more, and that is told.
+        case .message(outbox?.number, let message): received(message, now: now)
+        case .ended(outbox?.number, let error):
+            outbox = nil
+            lost(error, now: now)
+        case .message, .ended: break  // Of a connection that was left.
+        case .work(let transfer, let event):
+            forEachPart(owning: transfer) { $0.worked(event, on: transfer, now: now) }
+        case .cleanedUp(let number): forEachPart { $0.cleanedUp(number) }
+        case .timePassed:
+            timer = nil
+            forEachPart { $0.deadlinePassed(now: now) }
+        case .interrupted: forEachPart { $0.interrupted(now: now) }
+        }
+        settle(now: now)
+        rearm()
+    }
+
+    private mutating func forEachPart(owning transfer: TransferID? = nil, _ body: (inout any SessionPart) -> Void) {
+        for index in parts.indices where transfer.map(parts[index].owns) ?? true { body(&parts[index]) }
+    }
+
+    private mutating func received(_ message: ServerMessage, now: NIODeadline) {
+        guard let outbox else { return }
+        // A ring is of a transfer that no part knows yet.
+        let transfer: TransferID? = if case .ring = message { nil } else { outbox.transfer(of: message) }
+        forEachPart(owning: transfer) { $0.received(message, on: outbox, now: now) }
+    }
+
+    /// Lets the parts do what they can, and does what they want of the connection.
+    private mutating func settle(now: NIODeadline) {
+        let open = machine.isOpen ? outbox : nil
+        forEachPart { $0.advance(on: open, now: now) }
+        for index in parts.indices { for demand in parts[index].takeDemands() { run(demand, now: now) } }
+        if machine.isLeaving, !parts.contains(where: \.isUnderWay) {
+            run(machine.idle(now: now, using: &generator), now: now)
+            guard !machine.isOpen else { return }
+            forEachPart { $0.disconnected(nil, now: now) }
+            return settle(now: now)
+        }
+        if parts.contains(where: { $0.ending == nil && $0.needsConnection }) { run(machine.wanted(), now: now) }
+    }
+
+    // MARK: - The connection
+
+    private mutating func connected(_ line: any ControlLine, now: NIODeadline) {
+        run(machine.connected(), now: now)
+        connections += 1
+        let outbox = Outbox(line, number: connections)
+        self.outbox = outbox
+        let (number, relay, queue) = (connections, environment.relay, queue)
+        Task(executorPreference: environment.executor) {
+            var lost = ConnectionError(closed: nil, reason: .violation(.messageTooLong), relay: relay)
+            do {
+                for try await message in line.messages {
+                    guard queue.postForeign(.message(number, message)) else { break }
+                }
+            } catch {
+                if case .connection(let error) = ClientError(error) {
+                    lost = error
+                } else {
+                    lost = ConnectionError(closed: nil, reason: .lost, relay: relay)
+                }
+            }
+            queue.post(.ended(number, lost))
+            line.abort()
+        }
+        forEachPart { $0.connected(outbox, now: now) }
+    }
+
+    /// There is no connection, or none any more.
+    private mutating func lost(_ error: ConnectionError, now: NIODeadline) {
+        forEachPart { $0.disconnected(error, now: now) }
+        guard !isOver else { return }
+        run(machine.lost(error, now: now, using: &generator), now: now)
+    }
+
+    private mutating func run(_ demand: ConnectionDemand, now: NIODeadline) {
+        switch demand {
+        case .proved: run(machine.proved(now: now), now: now)
+        case .leave(let decision, let reason): machine.leave(decision, reason)
+        case .waitedInVain: machine.waitedInVain()
+        }
+    }
+
+    private mutating func run(_ actions: [ConnectionMachine.Action], now: NIODeadline) {
+        for action in actions {
+            switch action {
+            case .connect(let pause): connect(after: pause)
+            case .close:
+                let outbox = outbox
+                self.outbox = nil
+                Task { await outbox?.close() }
+            case .reportReconnecting(let reason, let attempt, let pause):
+                environment.reporter.report(.reconnecting(reason: reason, attempt: attempt, pause: pause))
+            case .reportReconnected: environment.reporter.report(.reconnected)
+            case .giveUp(let error): forEachPart { $0.unreachable(error, now: now) }
+            }
+        }
+    }
+
+    private mutating func connect(after pause: TimeAmount?) {
+        let (connector, queue) = (environment.connector, queue)
+        connecting = Task {
+            do throws(ClientError) {
+                let line = try await connector.connect(after: pause)
+                // Nothing waits for it any more: it must not stay logged in.
+                if Task.isCancelled { line.abort() } else { queue.post(.connected(line)) }
+            } catch {
+                queue.post(.notConnected(error))
+            }
+        }
+    }
+
+    // MARK: - Time and leaving
+
+    private mutating func rearm() {
+        guard let deadline else { return }
+        // Most deadlines only move away: what comes too early looks again.
+        if let timer, timer.deadline <= deadline { return }
+        timer?.cancel()
+        timer = (deadline, environment.clock.wake(at: deadline) { [queue] in queue.post(.timePassed) })
+    }
+
+    /// Goes, and waits for what is being tidied up; not for long after an interrupt.
+    private mutating func leave() async {
+        timer?.cancel()
+        connecting?.cancel()
+        for index in parts.indices { parts[index].stop() }
+        let (outbox, parts) = (outbox, parts)
+        let work = Task {
+            await outbox?.close()
+            for part in parts { await part.stopped() }
+        }
+        guard environment.interrupt.isInterrupted else { return await work.value }
+        let (done, continuation) = AsyncStream<Void>.makeStream()
+        Task {
+            await work.value
+            continuation.finish()
+        }
+        let end = environment.clock.now() + Defaults.leaveTimeout
+        let cancel = environment.clock.wake(at: end) { continuation.finish() }
+        for await _ in done {}
+        cancel()
+    }
+}

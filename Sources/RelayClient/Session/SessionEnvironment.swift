@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Synchronization
+import TransferClient
+import WSProtocol
+
+/// What a session needs from outside. Tests have a double for each protocol.
+struct SessionEnvironment: Sendable {
+    let relay: RelayURL
+    /// The name that this client is logged in under.
+    let name: PeerName
+    let connector: any ControlConnecting
+    let streams: any DataStreams
+    let clock: any SessionClock
+    let reporter: Reporter
+    let interrupt: InterruptSignal
+    /// Where a connection's messages come from, and are taken by a task that does not block; nil leaves that open.
+    var executor: (any TaskExecutor)?
+}
+
+/// Makes control connections.
+protocol ControlConnecting: Sendable {
+    /// Connects and logs in, after a pause.
+    ///
+    /// - Throws: `connection`, or `interrupted`.
+    func connect(after pause: TimeAmount?) async throws(ClientError) -> any ControlLine
+}
+
+/// A control connection as a session uses it.
+protocol ControlLine: Sendable {
+    /// What the relay says, in order. Ends by throwing a ``ConnectionError``.
+    var messages: ControlMessageHandler.Messages { get }
+    /// Sends a message without waiting for it to leave. That the connection is gone is told by the end of ``messages``.
+    func post(_ message: ClientMessage)
+    /// A request id that was not used yet.
+    func nextID() -> RequestID
+    /// Says goodbye, and waits until the connection is closed, for a second at most.
+    func close() async
+    /// Closes without a word.
+    func abort()
+}
+
+extension ControlConnection: ControlLine {}
+
+/// Carries the bytes of transfers, from the relay's `start` on.
+protocol DataStreams: Sendable {
+    /// Begins to carry the content of `job` to where `start` says. `tell` hears everything that becomes of it.
+    func upload(
+        _ job: SendJob, _ start: ServerMessage.Start, tell: @escaping @Sendable (UploadEvent) -> Void
+    ) -> any ContentUpload
+
+    /// Begins to carry a content from where `start` says into a sink. `tell` hears everything that becomes of it.
+    ///
+    /// - Returns: what runs: cancelled, it cuts the stream, and writes nothing more once it has ended.
+    func download(_ request: DownloadRequest, tell: @escaping @Sendable (DownloadEvent) -> Void) -> Task<Void, Never>
+}
+
+/// What carries one content into one transfer.
+protocol ContentUpload: Sendable {
+    /// Stops it, if it has not ended.
+    func cut()
+    /// The receiver has got further: it is worth waiting for the end.
+    func receiverProgressed()
+}
+
+/// What an upload tells.
+enum UploadEvent: Sendable {
+    /// The stream stands, and bytes may flow.
+    case streaming
+    /// What the person is to see, from an upload that runs on an event loop.
+    case report(TransferReport)
+    /// It has ended, and why where it ended badly.
+    case ended(SendMachine.UploadResult, ClientError?)
+    /// The last of all: nothing reads the content any more. What was sent, once that was everything, also where it did
+    /// not end well.
+    case stopped(ContentSummary?)
+}
+
+/// What a download tells.
+enum DownloadEvent: Sendable {
+    /// What the person is to see, from a download that runs on an event loop.
+    case report(TransferReport)
+    /// The last of all.
+    case ended(Result<ContentSummary, ClientError>)
+}
+
+/// What is to be downloaded, and where it goes.
+struct DownloadRequest: Sendable {
+    let start: ServerMessage.Start
+    let label: TransferLabel
+    let sink: any ContentSink
+    /// The most bytes this side takes; nil without a limit.
+    let limit: UInt64?
+    /// Told the bytes that have come, after each piece.
+    let progress: @Sendable (UInt64) -> Void
+}
+
+/// The time, and being woken at one.
+protocol SessionClock: Sendable {
+    func now() -> NIODeadline
+    /// Runs `action` at `deadline`, unless what is returned is called before.
+    func wake(at deadline: NIODeadline, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
+}
+
+/// The clock of an event loop.
+struct EventLoopClock: SessionClock {
+    let loop: any EventLoop
+
+    func now() -> NIODeadline { .now() }
+
+    func wake(at deadline: NIODeadline, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        let task = loop.scheduleTask(deadline: deadline, action)
+        return { task.cancel() }
+    }
+}
+
+/// What goes out over one control connection, and which transfer each answer is about.
+final class Outbox: Sendable {
+    /// Which of the session's connections it is, from 1.
+    let number: UInt64
+    private let line: any ControlLine
+    private let routes = Mutex(AnswerRoutes())
+
+    init(_ line: any ControlLine, number: UInt64) {
+        self.line = line
+        self.number = number
+    }
+
+    /// Sends a message.
+    func post(_ message: ClientMessage) { line.post(message) }
+
+    /// A new request id.
+    ///
+    /// - Parameter transfer: what the answer is about; nil for a request whose answer is about no transfer.
+    func nextID(about transfer: TransferID? = nil) -> RequestID {
+        let id = line.nextID()
+        if let transfer { routes.withLock { $0.expect(id, about: transfer) } }
+        return id
+    }
+
+    /// The transfer that `message` is about; nil when it is about none.
+    func transfer(of message: ServerMessage) -> TransferID? { routes.withLock { $0.transfer(of: message) } }
+
+    /// Answers about `transfer` are not expected any more.
+    func forget(_ transfer: TransferID) { routes.withLock { $0.forget(transfer) } }
+
+    /// Says goodbye, and waits until the connection is closed, for a second at most.
+    func close() async { await line.close() }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WSProtocol
+
+/// Why something was not done: the one error of the client, from the socket and the disk up to the person, with its
+/// cause inside.
+package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// There is no control connection, or none any more.
+    case connection(ConnectionError)
+    /// A data stream ended before its time.
+    case stream(StreamError)
+    /// A file could not be read or stored.
+    case file(FileError)
+    /// What arrived is not accepted.
+    case content(ContentError)
+    /// The transfer ended with a code of the wire.
+    case transfer(TransferFailure)
+    /// The profile cannot be used.
+    case profile(ProfileError)
+    /// The command cannot do what it was asked, in a line of its own.
+    case command(String, ExitStatus)
+    /// The person interrupted it.
+    case interrupted
+
+    /// Takes the cause out of an error that comes without its type: through a future, a task group or the argument
+    /// parser. The one place where errors are told apart by casting.
+    package init(_ error: any Error) {
+        switch error {
+        case let error as ClientError: self = error
+        case let error as ConnectionError: self = .connection(error)
+        case let error as StreamError: self = .stream(error)
+        case let error as FileError: self = .file(error)
+        case let error as ContentError: self = .content(error)
+        case let error as TransferFailure: self = .transfer(error)
+        case let error as ProfileError: self = .profile(error)
+        case is CancellationError: self = .interrupted
+        default: self = .command("an unexpected error: \(error)", .inputOutput)
+        }
+    }
+
+    /// One line: what happened, to what, what to do next.
+    package var description: String {
+        switch self {
+        case .connection(let error): error.description
+        case .stream(let error): error.summary
+        case .file(let error): error.description
+        case .content(let error): "what arrived is not accepted (\(error.failureCode.rawValue))"
+        case .transfer(let error): error.description
+        case .profile(let error): error.description
+        case .command(let line, _): line
+        case .interrupted: "interrupted"
+        }
+    }
+
+    /// What the process ends with because of it.
+    package var status: ExitStatus {
+        switch self {
+        case .connection(let error): error.status
+        case .stream(.connection(let error)): error.status
+        case .stream: .unreachable
+        case .file(let error): error.status
+        case .content(let error): ExitStatus(error.failureCode)
+        case .transfer(let error): error.status
+        case .profile(let error): error.status
+        case .command(_, let status): status
+        case .interrupted: .interrupted
+        }
+    }
+
+    /// The data stream's end, where that is the cause.
+    package var stream: StreamError? { if case .stream(let error) = self { error } else { nil } }
+
+    /// The file's failure, where that is the cause.
+    package var file: FileError? { if case .file(let error) = self { error } else { nil } }
+
+    /// What the other client is told because of it.
+    ///
+    /// - Parameter other: what it is told of anything that has no code of its own.
+    package func failureCode(or other: FailureCode) -> FailureCode {
+        switch self {
+        case .file(let error): error.failureCode
+        case .content(let error): error.failureCode
+        case .interrupted: .cancelled
+        case .connection, .stream, .transfer, .profile, .command: other
+        }
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WSProtocol
+
+/// Why a file could not be read, made or completed, in words for the person at the keyboard.
+package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What kind of failure it is; decides the exit status and what the other side is told.
+    package enum Code: Hashable, Sendable, CaseIterable {
+        /// The input is missing, not permitted, or not a regular file.
+        case cannotRead
+        /// The input was changed by another program while it was being read.
+        case changed
+        /// Reading the input failed half way.
+        case readFailed
+        /// The output cannot be made where it has to be.
+        case cannotCreate
+        /// The output has no room: a full disk or a quota.
+        case noSpace
+        /// Writing the output failed half way.
+        case writeFailed
+    }
+
+    package let code: Code
+    /// One line: what happened, to what, what to do next. Names in it are escaped already.
+    package let message: String
+
+    package init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    /// The process's exit status. A full disk is an I/O error, found before or while writing; `cannotCreate` is for
+    /// places where a file could not be made at all.
+    package var status: ExitStatus {
+        switch code {
+        case .cannotRead: .noInput
+        case .cannotCreate: .cannotCreate
+        case .changed, .readFailed, .noSpace, .writeFailed: .inputOutput
+        }
+    }
+
+    /// What to tell the other side in `cancel` or `decline`.
+    package var failureCode: FailureCode {
+        switch code {
+        case .cannotRead, .readFailed: .cannotRead
+        case .changed: .sourceChanged
+        case .cannotCreate, .writeFailed: .cannotWrite
+        case .noSpace: .noSpace
+        }
+    }
+}
+
+/// Why a profile cannot be used or made, in words for the person at the keyboard.
+package struct ProfileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What kind of failure it is; decides the exit status.
+    package enum Code: Hashable, Sendable, CaseIterable {
+        /// There is no profile: nobody has logged in with it.
+        case missing
+        /// There is one, but it is damaged, or not safe to use.
+        case unusable
+        /// It cannot be written.
+        case cannotWrite
+    }
+
+    package let code: Code
+    /// One line: what happened, to what, what to do next.
+    package let message: String
+
+    package init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    /// The process's exit status.
+    package var status: ExitStatus {
+        switch code {
+        case .missing, .unusable: .configuration
+        case .cannotWrite: .cannotCreate
+        }
+    }
+}
+
+/// Why received content is not accepted although it arrived.
+package enum ContentError: Error, Hashable, Sendable {
+    /// It is not what the sender says it sent.
+    case verificationFailed
+    /// It is larger than this side takes.
+    case tooLarge
+    /// It is not a stream of records.
+    case malformed(StreamViolation)
+
+    /// What the other side is told.
+    package var failureCode: FailureCode {
+        switch self {
+        case .verificationFailed: .verificationFailed
+        case .tooLarge: .tooLarge
+        case .malformed: .protocolError
+        }
+    }
+}

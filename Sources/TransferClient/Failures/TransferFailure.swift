@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WSProtocol
+
+/// Why one transfer was not delivered, in words.
+package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The code of the protocol's table.
+    package let code: FailureCode
+    /// What happened and what to do next, to stand behind the name of the file.
+    package let description: String
+    /// What happened alone.
+    package let what: String
+    package let status: ExitStatus
+
+    /// Which end of a transfer this program is.
+    package enum Side: Hashable, Sendable, CaseIterable {
+        case sender
+        case receiver
+    }
+
+    /// - Parameters:
+    ///   - code: what the relay or the peer said, or what this side found out.
+    ///   - side: which end this is.
+    ///   - peer: who is at the other end.
+    package init(_ code: FailureCode, side: Side, peer: PeerName) {
+        let (what, advice) = Self.words(code, side: side, peer: peer)
+        self.init(code: code, what, advice)
+    }
+
+    package init(code: FailureCode, _ what: String, _ advice: String, status: ExitStatus? = nil) {
+        self.code = code
+        self.what = what
+        description = "\(what); \(advice)"
+        self.status = status ?? ExitStatus(code)
+    }
+
+    private static func words(_ code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
+        switch code {
+        case .unknownPeer: ("nobody on this relay is called \(peer)", "check the name")
+        case .peerOffline: ("\(peer) is not receiving", "try again later, or leave out --no-wait")
+        case .declined: side == .sender ? ("\(peer) declined it", "ask \(peer)") : ("it was declined", "nothing to do")
+        case .cancelled:
+            ("\(peer) interrupted it", side == .sender ? "ask \(peer), and send it again" : again(side, peer))
+        case .timedOut:
+            side == .sender
+                ? ("the time of --timeout is over", "send it again, or with a longer --timeout")
+                : ("\(peer) gave up, as the time of --timeout was over", "ask \(peer) to send it again")
+        case .noSpace: side == .sender ? ("\(peer) has no room for it", "ask \(peer) to make room") : room
+        case .cannotWrite:
+            side == .sender
+                ? ("\(peer) cannot store it", "ask \(peer) to look at the receiving folder")
+                : ("it cannot be stored", "look at the receiving folder")
+        case .cannotRead:
+            side == .sender ? ("it cannot be read", "look at the file") : ("\(peer) cannot read it", "ask \(peer)")
+        case .sourceChanged:
+            side == .sender
+                ? ("it changed while it was being sent", "send it again once nothing writes to it")
+                : ("it changed while \(peer) was sending it", "ask \(peer) to send it again")
+        case .verificationFailed: ("what arrived is not what was sent", again(side, peer))
+        case .tooLarge:
+            side == .sender
+                ? ("it is larger than \(peer) takes", "ask \(peer) to raise --max-size")
+                : ("it is larger than --max-size", "raise --max-size to take it")
+        case .protocolError: ("\(peer)'s client broke the protocol", "check that both are of the same version")
+        case .receiverGone, .senderGone:
+            (code == .receiverGone) == (side == .sender)
+                ? ("the connection of \(peer) was cut", again(side, peer))
+                : ("our own connection was cut", "check the network; then \(again(side, peer))")
+        case .malformedBody:
+            side == .sender
+                ? ("it did not reach the relay as it was sent", "look for what stands between, such as a proxy")
+                : ("it did not reach the relay as \(peer) had sent it", again(side, peer))
+        case .stalled: ("no bytes moved for too long", again(side, peer))
+        case .expired:
+            side == .sender
+                ? ("\(peer) did not answer in time", "try again when \(peer) is there")
+                : ("\(peer) did not send in time", "ask \(peer) to send it again")
+        case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
+        case .unknownTransfer: ("the relay does not know the transfer any more", again(side, peer))
+        case .badMessage, .unknownType, .notNow, .transferExists, .loginRefused, .nameTaken, .badInvitation,
+            .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
+            .clusterUnavailable, .internalError:
+            relayWords(code)
+        }
+    }
+
+    private static func again(_ side: Side, _ peer: PeerName) -> String {
+        side == .sender ? "send it again" : "ask \(peer) to send it again"
+    }
+
+    private static let room = ("there is no room for it", "make room, or name another folder with --output")
+
+    private static func relayWords(_ code: FailureCode) -> (String, String) {
+        switch code {
+        case .rateLimited: ("the relay wants fewer messages", "try again in some seconds")
+        case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")
+        case .draining: ("the relay is about to stop", "try again in a moment")
+        case .clusterUnavailable, .unavailable: ("the relay cannot do it now", "try again in a moment")
+        default: ("the relay refused it (\(code.rawValue))", "check that both are of the same version")
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// When to try again, and when to give up: the one place that decides it, for control connections, for transfers and for
+/// their data streams. Why a failure may pass is in ``RetryDecision``.
+///
+/// One clock counts the time in which no bytes flow: it runs from the beginning, stops when a stream begins, and begins
+/// anew when a failure ends that stream, and when bytes flow to the same receiver. Waiting for the relay, for the
+/// receiver and between tries all count. Pure: the time is an argument.
+package struct RetryMachine: Hashable, Sendable {
+    /// Whether the clock runs.
+    package enum State: Hashable, Sendable {
+        /// It runs until then; nil never gives up.
+        case waiting(until: NIODeadline?)
+        /// Bytes flow.
+        case streaming
+        /// There is no further try.
+        case over
+    }
+
+    /// What follows a failure.
+    package enum Verdict: Hashable, Sendable {
+        /// Try again; `attempt` counts the tries since things went well, from 1.
+        case tryAgain(after: TimeAmount, attempt: Int)
+        /// It might pass, but not in the time that there is.
+        case giveUp
+        /// Trying again is no use.
+        case fail
+    }
+
+    package private(set) var state: State
+    private let patience: TimeAmount?
+    /// Whether nothing may be tried at the end of the time, as what is tried with is not good any more then.
+    private let isStrict: Bool
+    private var backOff = BackOff()
+    private var failures = 0
+    private var steadySince: NIODeadline?
+
+    /// - Parameter patience: how long to go on without bytes flowing; nil for ever.
+    package init(patience: TimeAmount?, now: NIODeadline) {
+        self.patience = patience
+        isStrict = false
+        state = .waiting(until: patience.map { now + $0 })
+    }
+
+    /// One that tries as long as a try begins before `expiry`.
+    package init(expiry: NIODeadline) {
+        patience = nil
+        isStrict = true
+        state = .waiting(until: expiry)
+    }
+
+    /// When the clock runs out; nil while it stands or never does.
+    package var deadline: NIODeadline? {
+        switch state {
+        case .waiting(let until): until
+        case .streaming, .over: nil
+        }
+    }
+
+    /// The relay is there again, and does what it was asked.
+    package mutating func connected(now: NIODeadline) {
+        switch state {
+        case .waiting, .streaming:
+            failures = 0
+            steadySince = now
+        case .over: break
+        }
+    }
+
+    /// Bytes begin to flow.
+    package mutating func started(now: NIODeadline) {
+        switch state {
+        case .waiting:
+            state = .streaming
+            failures = 0
+            steadySince = now
+        case .streaming, .over: break
+        }
+    }
+
+    /// Bytes of other contents flow to the same receiver, which is there then, and may only not have come to this one.
+    package mutating func othersMoved(now: NIODeadline) {
+        switch state {
+        case .waiting: state = .waiting(until: patience.map { now + $0 })
+        case .streaming, .over: break
+        }
+    }
+
+    /// Whether the clock has run out.
+    package func isOverdue(now: NIODeadline) -> Bool { deadline.map { $0 <= now } ?? false }
+
+    /// It did not work, or does not any more.
+    ///
+    /// - Parameter generator: where the jitter comes from.
+    package mutating func failed(
+        _ decision: RetryDecision, now: NIODeadline, using generator: inout some RandomNumberGenerator
+    ) -> Verdict {
+        let until: NIODeadline?
+        switch state {
+        case .waiting(let deadline): until = deadline
+        case .streaming: until = patience.map { now + $0 }
+        case .over: return .fail
+        }
+        // A relay that takes connections only to drop them must not be tried in a tight loop.
+        if let steadySince, now - steadySince >= TransferDefaults.steadyConnection { backOff.reset() }
+        steadySince = nil
+        failures += 1
+        switch decision {
+        case .final: return end(.fail)
+        case .nextAddress:
+            state = .waiting(until: until)
+            return .tryAgain(after: .zero, attempt: failures)
+        case .doubtful where failures > TransferDefaults.quickTries: return end(.fail)
+        case .doubtful: return tryAgain(after: .zero, until: until, now: now, using: &generator)
+        case .passing(let after, elsewhere: _):
+            return tryAgain(after: after, until: until, now: now, using: &generator)
+        }
+    }
+
+    private mutating func tryAgain(
+        after least: TimeAmount, until: NIODeadline?, now: NIODeadline,
+        using generator: inout some RandomNumberGenerator
+    ) -> Verdict {
+        let pause = max(backOff.next(using: &generator), least)
+        state = .waiting(until: until)
+        guard let until else { return .tryAgain(after: pause, attempt: failures) }
+        guard now < until, !isStrict || now + pause < until else { return end(.giveUp) }
+        // The last try is at the very end.
+        return .tryAgain(after: min(pause, until - now), attempt: failures)
+    }
+
+    private mutating func end(_ verdict: Verdict) -> Verdict {
+        state = .over
+        return verdict
+    }
+}
+
+/// The pauses between tries: their bound doubles, and each is anything up to it, so that the clients of a restarted relay
+/// do not all come at the same moment.
+struct BackOff: Hashable, Sendable {
+    private var attempts = 0
+
+    /// The next pause: a random part of a time that doubles from ``TransferDefaults/firstPause`` to
+    /// ``TransferDefaults/longestPause``.
+    ///
+    /// - Parameter generator: where the jitter comes from.
+    mutating func next(using generator: inout some RandomNumberGenerator) -> TimeAmount {
+        let doublings = min(attempts, 20)
+        attempts = doublings + 1
+        let (first, longest) = (TransferDefaults.firstPause.nanoseconds, TransferDefaults.longestPause.nanoseconds)
+        let bound = min(first << Int64(doublings), longest)
+        return .nanoseconds(Int64.random(in: 0...bound, using: &generator))
+    }
+
+    /// Begins again from the shortest pause: a connection stood.
+    mutating func reset() { attempts = 0 }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import WSProtocol
+
+/// What is known about the way one try to send went.
+package struct AttemptResult: Sendable {
+    /// What was sent, once it is known.
+    package var summary: ContentSummary?
+    /// Why the upload failed, in more detail than the outcome has.
+    package var cause: ClientError?
+    /// Why the control connection ended, if it did.
+    package var lost: ConnectionError?
+    /// Whether the relay took the offer.
+    package var isTaken = false
+    /// Whether the receiver was there, and was asked.
+    package var hasRung = false
+    /// Whether the receiver accepted.
+    package var isAccepted = false
+    /// Whether bytes began to flow.
+    package var hasStarted = false
+
+    package init() {}
+}
+
+/// Why one try did not deliver, what to do about it, and in what words.
+package struct AttemptFailure: Sendable {
+    /// What is known about the transfer besides its last try.
+    package struct Transfer: Sendable {
+        package let peer: PeerName
+        package let relay: String
+        /// The whole time that the person gave.
+        package let patience: TimeAmount
+        /// What went wrong before this try, where nothing has gone well since.
+        package var reason: String?
+        /// Whether the receiver has been waited for as long as it may be.
+        package var hasMissedReceiver = false
+        /// Whether the receiver has accepted it in this try or in an earlier one.
+        package var wasAccepted = false
+
+        package init(
+            peer: PeerName, relay: String, patience: TimeAmount, reason: String? = nil, hasMissedReceiver: Bool = false,
+            wasAccepted: Bool = false
+        ) {
+            self.peer = peer
+            self.relay = relay
+            self.patience = patience
+            self.reason = reason
+            self.hasMissedReceiver = hasMissedReceiver
+            self.wasAccepted = wasAccepted
+        }
+    }
+
+    package let decision: RetryDecision
+    /// What to tell when there is no other try.
+    package let error: ClientError
+    /// The same while there is one.
+    package let reason: String
+    /// What is done about it while there is one, where it is about this content alone and the relay does what it is asked.
+    package let next: String?
+
+    /// How one try of `transfer` ended.
+    package init(_ outcome: SendMachine.Outcome, _ result: AttemptResult, of transfer: Transfer) {
+        decision = RetryDecision(outcome, stream: result.cause?.stream, lost: result.lost)
+        error = Self.error(outcome, result, of: transfer)
+        guard case .passing(_, elsewhere: false) = decision, case .transfer(let failure) = error else {
+            reason = result.lost?.summary ?? result.cause?.stream?.summary ?? Self.reason(outcome)
+            next = nil
+            return
+        }
+        reason = failure.what
+        next = failure.code == .receiverGone ? "sending again as soon as \(transfer.peer) is back" : "sending again"
+    }
+
+    /// The time that the person gave is over.
+    ///
+    /// - Parameter reason: what went wrong last.
+    package static func gaveUp(_ patience: TimeAmount, _ reason: String) -> ClientError {
+        late("gave up after \(words(patience)): \(reason)")
+    }
+
+    /// `amount`, rounded to what a person reckons with.
+    package static func words(_ amount: TimeAmount) -> String {
+        let milliseconds = max(0, amount.nanoseconds) / 1_000_000
+        if milliseconds > 0, milliseconds < 500 { return "\(milliseconds) ms" }
+        let seconds = (milliseconds + 999) / 1_000
+        return seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min"
+    }
+
+    private static func reason(_ outcome: SendMachine.Outcome) -> String {
+        switch outcome {
+        case .refused(let code), .failed(let code, by: _): code.sentence
+        case .unanswered: "the relay does not answer"
+        case .delivered, .broken, .unreadable, .cancelled, .timedOut, .connectionLost:
+            "the connection to the relay was lost"
+        }
+    }
+
+    private static func error(
+        _ outcome: SendMachine.Outcome, _ result: AttemptResult, of transfer: Transfer
+    ) -> ClientError {
+        let peer = transfer.peer
+        let absence = transfer.wasAccepted ? "did not come back in time" : "was not receiving in time"
+        func failure(_ code: FailureCode) -> ClientError {
+            .transfer(TransferFailure(code, side: .sender, peer: peer))
+        }
+        switch outcome {
+        case .delivered: return failure(.verificationFailed)
+        case .refused(.peerOffline) where transfer.hasMissedReceiver: return late("\(peer) \(absence)")
+        case .refused(let code), .failed(let code, by: _): return failure(code)
+        case .broken(.cut):
+            if case .connection(let error)? = result.cause?.stream { return .connection(error) }
+            return failure(.senderGone)
+        case .broken(.refused(_, let code)): return failure(code ?? .internalError)
+        case .unreadable: return result.cause ?? failure(.cannotRead)
+        case .timedOut where !result.isTaken:
+            return gaveUp(transfer.patience, transfer.reason ?? "\(transfer.relay) had not answered yet")
+        case .timedOut where result.isAccepted:
+            return late("\(peer) accepted, but no bytes could be sent in time")
+        case .timedOut where !result.hasRung: return late("\(peer) \(absence)")
+        case .timedOut: return late("\(peer) did not accept in time")
+        case .cancelled: return .interrupted
+        case .unanswered: return failure(.unavailable)
+        case .connectionLost: return result.lost.map(ClientError.connection) ?? failure(.senderGone)
+        }
+    }
+
+    private static func late(_ what: String) -> ClientError {
+        .transfer(TransferFailure(code: .timedOut, what, "try again, or with a longer --timeout"))
+    }
+}
+
+extension ClientError {
+    /// Why a transfer did not come to its end for its receiver.
+    ///
+    /// - Parameter cause: what is known in more detail than the outcome has.
+    package init(receiving outcome: ReceiveMachine.Outcome, cause: ClientError?, from peer: PeerName) {
+        func failure(_ code: FailureCode) -> ClientError {
+            .transfer(TransferFailure(code, side: .receiver, peer: peer))
+        }
+        self =
+            switch (outcome, cause) {
+            case (.declined, .file?), (.notStored, .file?): cause ?? failure(.cannotWrite)
+            case (.declined(let code), _), (.notStored(let code), _): failure(code)
+            case (.refused(let code), _), (.failed(let code, by: _), _): failure(code)
+            case (.broken(.refused(_, let code)), _): failure(code ?? .receiverGone)
+            case (.broken(.cut), .stream(.connection(let error))?): .connection(error)
+            case (.broken(.cut), _): failure(.receiverGone)
+            case (.unanswered, _): failure(.unavailable)
+            case (.connectionLost, _), (.received, _): cause ?? failure(.receiverGone)
+            case (.cancelled, _): .interrupted
+            }
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+package import WSProtocol
+
+/// Which content is offered next, and how many are on their way at once. Pure.
+///
+/// Receivers that are there come first: one that is not there when its turn comes is waited for at the end. Small files
+/// go several at a time, as each costs some round trips; large ones go one after the other, as they would only share the
+/// line. A receiver whose person may have to be asked is asked about one content at a time.
+package struct SendQueue: Sendable {
+    /// One content for one receiver.
+    package struct Item: Hashable, Sendable {
+        /// The id under which it is shown.
+        package let transfer: TransferID
+        package let peer: PeerName
+        /// Bytes of content; nil where that is not known.
+        package let size: UInt64?
+
+        package init(transfer: TransferID, peer: PeerName, size: UInt64?) {
+            self.transfer = transfer
+            self.peer = peer
+            self.size = size
+        }
+
+        /// Bytes that count towards the limit: all there can be where the size is not known.
+        fileprivate var bytes: UInt64 { size ?? .max }
+    }
+
+    /// Whether receivers who are not there are waited for at all.
+    private let waits: Bool
+    private let hasSeveralReceivers: Bool
+    private var first: ArraySlice<Item>
+    /// What waits until the receivers who were there have everything.
+    private var late: ArraySlice<Item> = []
+    private var isLate = false
+    /// Receivers whose contents wait at the end.
+    private var postponed: Set<PeerName> = []
+    /// Receivers that did not appear in the time that there was: they are not waited for a second time.
+    private var missed: Set<PeerName> = []
+    /// Those that are on their way.
+    private var active: [Item] = []
+    /// Receivers whose client accepts at once, so that no person is asked.
+    private var unasked: Set<PeerName> = []
+
+    /// - Parameter waits: whether receivers who are not there are waited for at all.
+    package init(_ items: [Item], waits: Bool) {
+        self.waits = waits
+        hasSeveralReceivers = Set(items.map(\.peer)).count > 1
+        first = items[...]
+    }
+
+    /// Takes the next content that may go now; nil when there is none. The ones behind it wait for it.
+    ///
+    /// - Returns: the content, and whether its offer may wait for a receiver who is not there.
+    package mutating func next() -> (item: Item, waits: Bool)? {
+        while let item = first.first {
+            guard !postponed.contains(item.peer) else {
+                late.append(first.removeFirst())
+                continue
+            }
+            guard admits(item) else { return nil }
+            active.append(first.removeFirst())
+            return (item, waits && !hasSeveralReceivers && !missed.contains(item.peer))
+        }
+        // One that is on its way may be postponed yet.
+        isLate = isLate || active.isEmpty
+        guard isLate, let item = late.first, admits(item) else { return nil }
+        active.append(late.removeFirst())
+        return (item, !missed.contains(item.peer))
+    }
+
+    /// Whether `peer` has been waited for as long as it may be.
+    package func hasMissed(_ peer: PeerName) -> Bool { missed.contains(peer) }
+
+    /// The receiver of a content that was offered did not appear in the time that there was.
+    package mutating func waitedInVain(for peer: PeerName) { missed.insert(peer) }
+
+    /// The receiver of `transfer`, whose offer did not wait, is not there.
+    ///
+    /// - Returns: whether it gets another turn, and is not on its way any more. If not, it has failed.
+    package mutating func postpone(_ transfer: TransferID) -> Bool {
+        guard waits, hasSeveralReceivers, let item = active.first(where: { $0.transfer == transfer }),
+            !missed.contains(item.peer)
+        else { return false }
+        ended(transfer)
+        postponed.insert(item.peer)
+        late.append(item)
+        return true
+    }
+
+    /// The receiver of `transfer` accepted it, so long after it was rung.
+    package mutating func accepted(_ transfer: TransferID, after wait: TimeAmount) {
+        // With several on their way, one may have waited for another.
+        guard let peer = active.first(where: { $0.transfer == transfer })?.peer,
+            active.count(where: { $0.peer == peer }) <= 1
+        else { return }
+        if wait <= TransferDefaults.unaskedAnswer { unasked.insert(peer) } else { unasked.remove(peer) }
+    }
+
+    /// `transfer` is over.
+    package mutating func ended(_ transfer: TransferID) { active.removeAll { $0.transfer == transfer } }
+
+    private func admits(_ item: Item) -> Bool {
+        guard !active.isEmpty else { return true }
+        guard active.count < TransferDefaults.parallelSends else { return false }
+        guard unasked.contains(item.peer) || !active.contains(where: { $0.peer == item.peer }) else { return false }
+        var left = TransferDefaults.parallelSendBytes
+        for bytes in active.map(\.bytes) + [item.bytes] {
+            guard bytes <= left else { return false }
+            left -= bytes
+        }
+        return true
+    }
+}

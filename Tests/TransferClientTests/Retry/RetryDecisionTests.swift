@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import TransferClient
+
+@Suite struct RetryDecisionTests {
+    private static let gone = ConnectionError(
+        .session, "gone", advice: "try again", status: .unreachable, isTemporary: true
+    )
+    private static let breach = ConnectionError(.session, "breach", advice: "look", status: .protocolBreach)
+
+    private static let passing: Set<FailureCode> = [
+        .draining, .unavailable, .clusterUnavailable, .internalError, .tooManySessions, .rateLimited, .tooManyTransfers,
+    ]
+
+    @Test func everyCodeHasItsPlaceInTheTable() {
+        for code in FailureCode.allCases {
+            #expect(RetryDecision(code).isPassing == Self.passing.contains(code), "\(code)")
+        }
+        // Where another node may do better, another connection finds it at once.
+        for code in [FailureCode.draining, .unavailable, .clusterUnavailable] {
+            #expect(RetryDecision(code) == .elsewhere)
+        }
+        #expect(RetryDecision(.rateLimited) == .passing(after: TransferDefaults.pauseWhenLimited, elsewhere: false))
+    }
+
+    @Test func onlyWhatHadWorkedIsLookedForAgain() {
+        for step in ConnectionStep.allCases {
+            let error = ConnectionError(step, "x", advice: "y", status: .unreachable, isTemporary: true)
+            #expect(RetryDecision(error, hasWorked: true) == .elsewhere, "\(step)")
+            let isCutInTheMiddle = [ConnectionStep.tls, .webSocket, .login, .session].contains(step)
+            #expect(RetryDecision(error, hasWorked: false) == (isCutInTheMiddle ? .doubtful : .final), "\(step)")
+            let final = ConnectionError(step, "x", advice: "y", status: .refused)
+            // A proxy or a portal that refuses, between here and a relay that has worked, is of the network.
+            let isOnTheWay = [ConnectionStep.proxy, .webSocket].contains(step)
+            #expect(RetryDecision(final, hasWorked: true) == (isOnTheWay ? .elsewhere : .final), "\(step)")
+            #expect(RetryDecision(final, hasWorked: false) == .final)
+        }
+    }
+
+    /// What the relay says when the network, or the relay itself, has ended a transfer.
+    private static let networks: Set<FailureCode> = [
+        .receiverGone, .senderGone, .stalled, .expired, .unknownTransfer, .transferExists,
+    ]
+
+    @Test func whatOnlyTheNetworkHasEndedIsTriedAgain() {
+        for code in FailureCode.allCases {
+            let expected = Self.networks.contains(code) ? .passing(after: .zero, elsewhere: false) : RetryDecision(code)
+            #expect(RetryDecision(ending: code) == expected, "\(code)")
+        }
+        #expect(Self.networks.isDisjoint(with: FailureCode.allCases.filter(\.isClients)))
+    }
+
+    @Test func aSenderGivesUpWhatTheOtherClientEndedOnly() {
+        let lost = Self.gone
+        let breach = Self.breach
+        func prospect(
+            _ outcome: SendMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
+        ) -> RetryDecision {
+            RetryDecision(outcome, stream: stream, lost: lost)
+        }
+        #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
+        #expect(prospect(.connectionLost, lost: breach) == .final)
+        #expect(prospect(.connectionLost) == .elsewhere)
+        #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(prospect(.broken(.cut), stream: .connection(breach)) == .final)
+        #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
+        #expect(prospect(.broken(.refused(status: 403, code: nil))) == .passing(after: .zero, elsewhere: false))
+        #expect(prospect(.broken(.refused(status: 404, code: nil))) == .final)
+        // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
+        #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
+        // The relay stops, and cuts the receiver a moment before the sender's own connection.
+        #expect(prospect(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
+        #expect(prospect(.unanswered) == .elsewhere)
+        for code in FailureCode.allCases {
+            #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
+            #expect(prospect(.failed(code, by: .relay)) == RetryDecision(ending: code), "\(code)")
+            #expect(prospect(.refused(code)) == RetryDecision(ending: code), "\(code)")
+            #expect(prospect(.broken(.refused(status: 502, code: code))) == RetryDecision(ending: code), "\(code)")
+        }
+        #expect(prospect(.unreadable) == .final)
+        #expect(prospect(.cancelled) == .final)
+        #expect(prospect(.timedOut) == .final)
+    }
+
+    @Test func aReceiverKeepsWhatOnlyTheNetworkOrTheRelayBroke() {
+        // The connection is as good as before.
+        let again = RetryDecision.passing(after: .zero, elsewhere: false)
+        let lost = Self.gone
+        func prospect(
+            _ outcome: ReceiveMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
+        ) -> RetryDecision {
+            RetryDecision(outcome, stream: stream, lost: lost)
+        }
+        #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
+        #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(prospect(.broken(StreamError.silent.failure(as: .download)), stream: .silent) == .elsewhere)
+        #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == again)
+        #expect(prospect(.broken(.refused(status: 403, code: nil))) == again)
+        #expect(prospect(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
+        #expect(prospect(.failed(.draining, by: .relay)) == .elsewhere)
+        #expect(prospect(.refused(.draining)) == .elsewhere)
+        #expect(prospect(.unanswered) == .elsewhere)
+        for code in FailureCode.allCases {
+            let isBroken = [
+                .senderGone, .receiverGone, .stalled, .expired, .unknownTransfer, .transferExists,
+            ].contains(code)
+            for outcome in [ReceiveMachine.Outcome.failed(code, by: .relay), .refused(code)] {
+                #expect(prospect(outcome) == (isBroken ? again : RetryDecision(code)), "\(code)")
+                #expect(prospect(outcome).isPassing == (isBroken || Self.passing.contains(code)), "\(code)")
+            }
+            #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
+            #expect(prospect(.notStored(code)) == .final, "\(code)")
+            #expect(prospect(.declined(code)) == .final, "\(code)")
+        }
+        #expect(prospect(.cancelled) == .final)
+    }
+}

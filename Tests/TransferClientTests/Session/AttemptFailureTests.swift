@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import TransferClient
+
+/// What is said about a try that did not deliver, and what is done about it.
+@Suite struct AttemptFailureTests {
+    typealias Outcome = SendMachine.Outcome
+
+    private let bob: PeerName
+    private let gone = ConnectionError(
+        .session, "the relay is gone", advice: "try again", status: .unreachable, isTemporary: true
+    )
+
+    init() throws { bob = try #require(PeerName(rawValue: "bob")) }
+
+    private func transfer(
+        reason: String? = nil, hasMissedReceiver: Bool = false, wasAccepted: Bool = false
+    ) -> AttemptFailure.Transfer {
+        .init(
+            peer: bob, relay: "https://relay", patience: .seconds(90), reason: reason,
+            hasMissedReceiver: hasMissedReceiver, wasAccepted: wasAccepted
+        )
+    }
+
+    private func result(_ change: (inout AttemptResult) -> Void = { _ in }) -> AttemptResult {
+        var result = AttemptResult()
+        change(&result)
+        return result
+    }
+
+    @Test func whatTheTimeRanOutOver() {
+        func words(_ transfer: AttemptFailure.Transfer, _ change: (inout AttemptResult) -> Void) -> String {
+            AttemptFailure(.timedOut, result(change), of: transfer).error.description
+        }
+        let advice = "; try again, or with a longer --timeout"
+        #expect(
+            words(transfer()) { _ in } == "gave up after 90 s: https://relay had not answered yet" + advice)
+        #expect(words(transfer(reason: "no route")) { _ in } == "gave up after 90 s: no route" + advice)
+        #expect(words(transfer()) { $0.isTaken = true } == "bob was not receiving in time" + advice)
+        #expect(words(transfer(wasAccepted: true)) { $0.isTaken = true } == "bob did not come back in time" + advice)
+        #expect(
+            words(transfer()) {
+                $0.isTaken = true
+                $0.hasRung = true
+            } == "bob did not accept in time" + advice)
+        #expect(
+            words(transfer()) {
+                $0.isTaken = true
+                $0.isAccepted = true
+            } == "bob accepted, but no bytes could be sent in time" + advice)
+    }
+
+    @Test func aReceiverThatWasWaitedForIsSaidToBeLate() {
+        let missed = AttemptFailure(.refused(.peerOffline), result(), of: transfer(hasMissedReceiver: true))
+        #expect(missed.error.description.hasPrefix("bob was not receiving in time"))
+        #expect(missed.error.status == .gaveUp)
+        let absent = AttemptFailure(.refused(.peerOffline), result(), of: transfer())
+        #expect(absent.error.status == .unreachable && absent.decision == .final)
+    }
+
+    @Test func theCauseIsKept() {
+        let unreadable = FileError(code: .changed, message: "it changed")
+        let failed = AttemptFailure(.unreadable, result { $0.cause = .file(unreadable) }, of: transfer())
+        #expect(failed.error == .file(unreadable) && failed.decision == .final)
+        let stream = AttemptFailure(
+            .broken(.cut), result { $0.cause = .stream(.connection(gone)) }, of: transfer()
+        )
+        #expect(stream.error == .connection(gone) && stream.reason == "the relay is gone")
+        let lost = AttemptFailure(.connectionLost, result { $0.lost = gone }, of: transfer())
+        #expect(lost.error == .connection(gone) && lost.reason == "the relay is gone" && lost.next == nil)
+        #expect(AttemptFailure(.cancelled, result(), of: transfer()).error == .interrupted)
+    }
+
+    @Test func whatIsDoneAboutItIsSaidWhereTheRelayDoesWhatItIsAsked() {
+        let gone = AttemptFailure(.failed(.receiverGone, by: .relay), result(), of: transfer())
+        #expect(gone.next == "sending again as soon as bob is back" && gone.reason == "the connection of bob was cut")
+        let cut = AttemptFailure(.failed(.senderGone, by: .relay), result(), of: transfer())
+        #expect(cut.next == "sending again" && cut.reason == "our own connection was cut")
+        // Another connection is looked for, and that is told.
+        for outcome in [Outcome.refused(.draining), .unanswered, .broken(.cut)] {
+            #expect(AttemptFailure(outcome, result(), of: transfer()).next == nil)
+        }
+        #expect(AttemptFailure(.unanswered, result(), of: transfer()).reason == "the relay does not answer")
+    }
+
+    @Test func aDurationIsRoundedToWhatAPersonReckonsWith() {
+        let words: [(TimeAmount, String)] = [
+            (.zero, "0 s"), (.milliseconds(1), "1 ms"), (.milliseconds(499), "499 ms"), (.milliseconds(500), "1 s"),
+            (.milliseconds(1_001), "2 s"), (.seconds(119), "119 s"), (.seconds(120), "2 min"), (.seconds(121), "3 min"),
+            (.hours(1), "60 min"), (.seconds(-5), "0 s"),
+        ]
+        for (amount, text) in words { #expect(AttemptFailure.words(amount) == text) }
+    }
+
+    // MARK: - The receiver
+
+    private func receiving(_ outcome: ReceiveMachine.Outcome, cause: ClientError? = nil) -> ClientError {
+        ClientError(receiving: outcome, cause: cause, from: bob)
+    }
+
+    private func failure(_ code: FailureCode) -> ClientError {
+        .transfer(TransferFailure(code, side: .receiver, peer: bob))
+    }
+
+    @Test func aReceiverSaysWhatEndedIt() {
+        let full = ClientError.file(FileError(code: .noSpace, message: "the disk is full"))
+        #expect(receiving(.declined(.noSpace), cause: full) == full)
+        #expect(receiving(.notStored(.noSpace), cause: full) == full)
+        #expect(receiving(.declined(.tooLarge)) == failure(.tooLarge))
+        #expect(
+            receiving(.notStored(.verificationFailed), cause: .content(.verificationFailed))
+                == failure(.verificationFailed))
+        #expect(receiving(.refused(.acceptedElsewhere)) == failure(.acceptedElsewhere))
+        #expect(receiving(.failed(.cancelled, by: .peer), cause: full) == failure(.cancelled))
+        #expect(receiving(.broken(.refused(status: 504, code: .expired))) == failure(.expired))
+        #expect(receiving(.broken(.refused(status: 500, code: nil))) == failure(.receiverGone))
+        #expect(receiving(.broken(.cut)) == failure(.receiverGone))
+        #expect(receiving(.broken(.cut), cause: .stream(.connection(gone))) == .connection(gone))
+        #expect(receiving(.unanswered) == failure(.unavailable))
+        #expect(receiving(.connectionLost, cause: .connection(gone)) == .connection(gone))
+        #expect(receiving(.connectionLost) == failure(.receiverGone))
+        #expect(receiving(.cancelled) == .interrupted)
+    }
+}
