@@ -157,8 +157,9 @@ let package = Package(
             dependencies: ["WSProtocol", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict
         ),
-        .executableTarget(
-            name: "RelayClient",
+        .executableTarget(name: "RelayClient", dependencies: ["RelayClientProgram"], swiftSettings: strict),
+        .target(
+            name: "RelayClientProgram",
             dependencies: [
                 "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "TransferClient", "WSProtocol",
                 "WebSocketTransport",
@@ -321,9 +322,9 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
-            name: "RelayClientTests",
+            name: "RelayClientProgramTests",
             dependencies: [
-                "RelayClient", "TransferClient", "WSProtocol", "TestSupport",
+                "RelayClientProgram", "TransferClient", "WSProtocol", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -4,7 +4,7 @@
 from . import swift_rules
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n\n"
-SERVER, CLIENT = "Sources/RelayServer/Planted", "Sources/RelayClient/Planted"
+SERVER, CLIENT = "Sources/RelayServer/Planted", "Sources/RelayClientProgram/Planted"
 
 
 def swift(body: str) -> str:

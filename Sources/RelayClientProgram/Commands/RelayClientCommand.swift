@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ArgumentParser
+import CommandLineInterface
+
+/// The program.
+package struct RelayClientCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "relay-client",
+        abstract: "Sends files to people behind any NAT, through a relay that keeps nothing.",
+        discussion: """
+            Examples:
+              relay-client login https://relay.example.com --name alice
+              relay-client receive --output ~/Downloads
+              relay-client send bob report.pdf
+              relay-client doctor
+
+            Exit statuses: 0 done; 64 usage; 65 what arrived is not what was sent; 66 the input cannot be read; 69 relay or \
+            peer not reachable, or gone; 73 the output cannot be created; 74 reading or writing failed, standard output included, or no room; \
+            75 gave up waiting or retrying; 76 protocol error; 77 refused or not allowed; 78 configuration; 130 interrupted.
+            """,
+        version: "relay-client \(ClientAgent.version)",
+        subcommands: [
+            LoginCommand.self, SendCommand.self, ReceiveCommand.self, WhoamiCommand.self, DoctorCommand.self,
+        ]
+    )
+
+    package init() {}
+
+    /// Runs the program with the command line's arguments.
+    package static func main() async {
+        // Before anything here changes them.
+        _ = InheritedSignals.ignored
+        StandardStream.secure()
+        do {
+            let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
+            try await Program.run(Self.self, arguments: arguments) { line in
+                DisplayName.line(line) + hint(line, arguments)
+            }
+        } catch {
+            exit(withError: error)
+        }
+    }
+
+    /// What may be meant by an option that `send` does not have.
+    private static func hint(_ line: String, _ arguments: [String]) -> String {
+        guard arguments.first == "send", line.hasPrefix("Error: Unknown option '-"), !line.contains("Did you mean")
+        else { return "" }
+        return "; a file whose name begins with - is written ./-name"
+    }
+}
+
+/// Lets the global options stand before the command as well as behind it: `relay-client --json send …`.
+///
+/// The argument parser knows an option only behind the command that declares it, so those that come first are moved.
+enum ArgumentOrder {
+    private static let withValue: Set<String> = ["--profile", "--server", "--ca"]
+    private static let flags: Set<String> = ["--json", "--quiet", "--verbose"]
+
+    /// `arguments` with the global options that stand before the first other word put right behind it.
+    static func commandFirst(_ arguments: [String]) -> [String] {
+        var rest = arguments[...]
+        var moved: [String] = []
+        while let argument = rest.first {
+            if flags.contains(argument) || withValue.contains(where: { argument.hasPrefix($0 + "=") }) {
+                moved.append(argument)
+                rest.removeFirst()
+            } else if withValue.contains(argument), rest.count > 1 {
+                moved += rest.prefix(2)
+                rest.removeFirst(2)
+            } else {
+                break
+            }
+        }
+        guard !moved.isEmpty, let command = rest.first, !command.hasPrefix("-") else { return arguments }
+        return [command] + moved + rest.dropFirst()
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOHTTP1
+import TLSTransport
+import TransferClient
+import WSProtocol
+
+/// The receiver's half of one transfer: `GET`, and a body that is taken piece by piece.
+final class DownloadStream: Sendable {
+    private let channel: any Channel
+    private let handler: NIOLoopBound<DownloadHandler>
+    private let ready: EventLoopFuture<Void>
+
+    private init(channel: any Channel, handler: NIOLoopBound<DownloadHandler>, ready: EventLoopFuture<Void>) {
+        self.channel = channel
+        self.handler = handler
+        self.ready = ready
+    }
+
+    /// Connects and sends the request, which the relay holds until the sender's half is there.
+    ///
+    /// - Throws: ``StreamError``.
+    private static func open(
+        _ target: RequestTarget, token: Token, dialer: Dialer
+    ) async throws(StreamError) -> DownloadStream {
+        var headers = HTTPCoding.headers(for: target)
+        headers.add(name: "Authorization", value: "Bearer \(token.rawValue)")
+        let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target.target, headers: headers)
+        let channel: any Channel
+        do {
+            channel = try await dialer.connect(to: target.endpoint, userTimeout: Defaults.dataUserTimeout) { channel in
+                try HTTPCoding.install(on: channel.pipeline.syncOperations)
+            }
+        } catch {
+            throw .connection(error)
+        }
+        let ready = channel.eventLoop.makePromise(of: Void.self)
+        do {
+            let handler = try await channel.eventLoop.submit {
+                let handler = DownloadHandler(head: head, ready: ready)
+                try channel.pipeline.syncOperations.addHandler(handler)
+                return NIOLoopBound(handler, eventLoop: channel.eventLoop)
+            }.get()
+            return DownloadStream(channel: channel, handler: handler, ready: ready.futureResult)
+        } catch {
+            ready.fail(error)
+            channel.close(promise: nil)
+            throw .cut
+        }
+    }
+
+    /// As ``open(_:token:dialer:)``, and waits until the sender's half has arrived and the body begins.
+    static func begun(_ target: RequestTarget, token: Token, dialer: Dialer) async throws(StreamError) -> DownloadStream
+    {
+        let stream = try await open(target, token: token, dialer: dialer)
+        do {
+            try await withTaskCancellationHandler {
+                try await stream.ready.get()
+            } onCancel: {
+                stream.abort()
+            }
+            return stream
+        } catch {
+            stream.abort()
+            throw (error as? StreamError) ?? .cut
+        }
+    }
+
+    /// Everything that has arrived since the last call, in order; waits when that is nothing.
+    ///
+    /// - Returns: nil at the end of a body that is whole as far as HTTP can tell.
+    /// - Throws: ``StreamError``, after everything that arrived before it.
+    func next() async throws(StreamError) -> [ByteBuffer]? {
+        let promise = channel.eventLoop.makePromise(of: [ByteBuffer]?.self)
+        channel.eventLoop.execute { [handler] in handler.value.next(promise: promise) }
+        do {
+            return try await promise.futureResult.get()
+        } catch {
+            throw (error as? StreamError) ?? .cut
+        }
+    }
+
+    /// Closes the connection at once, so that nobody can take it for an end.
+    func abort() { channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
+}
+
+/// Runs one download on its channel: collects what arrives until it is asked for, and stops reading meanwhile.
+final class DownloadHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    private let head: HTTPRequestHead
+    /// Succeeds with the head of a good answer.
+    private let ready: EventLoopPromise<Void>
+    private var state = State.awaitingHead
+    private var pieces: [ByteBuffer] = []
+    private var bytes = 0
+    private var isPaused = false
+    /// The one consumer that waits for more.
+    private var waiting: EventLoopPromise<[ByteBuffer]?>?
+    private var timer: Scheduled<Void>?
+    /// When the last bytes of the body came, or were asked for again.
+    private var lastHeard = NIODeadline.uptimeNanoseconds(0)
+    private var context: ChannelHandlerContext?
+
+    private enum State {
+        case awaitingHead
+        /// The body of an error answer.
+        case refused(status: Int, retryAfter: String?, body: ByteBuffer)
+        case streaming
+        /// The body is complete.
+        case complete
+        case failed(StreamError)
+    }
+
+    init(head: HTTPRequestHead, ready: EventLoopPromise<Void>) {
+        self.head = head
+        self.ready = ready
+    }
+
+    /// Sends the request: TLS stands when this handler is added.
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
+        arm(context.eventLoop.now + Defaults.downloadAnswerTimeout)
+    }
+
+    /// Hands over everything that has arrived, or the next that will; nil at the end.
+    func next(promise: EventLoopPromise<[ByteBuffer]?>) {
+        guard waiting == nil else { return promise.fail(ChannelError.inappropriateOperationForState) }
+        if !pieces.isEmpty {
+            promise.succeed(pieces)
+            pieces = []
+            bytes = 0
+            pause(false)
+            return
+        }
+        switch state {
+        case .awaitingHead, .refused, .streaming: waiting = promise
+        case .complete: promise.succeed(nil)
+        case .failed(let error): promise.fail(error)
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch (Self.unwrapInboundIn(data), state) {
+        case (.head(let head), .awaitingHead): headReceived(head)
+        case (.body(let part), .streaming): take(part)
+        case (.body(var part), .refused(let status, let retryAfter, var body)):
+            body.appendAnswer(&part)
+            state = .refused(status: status, retryAfter: retryAfter, body: body)
+        case (.end, .streaming):
+            state = .complete
+            timer?.cancel()
+            if pieces.isEmpty {
+                waiting?.succeed(nil)
+                waiting = nil
+            }
+            context.close(promise: nil)
+        case (.end, .refused): connectionEnded()
+        case (.head, _), (.body, _), (.end, _): break
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        lastHeard = context.eventLoop.now
+        handOver()
+        context.fireChannelReadComplete()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        handOver()
+        connectionEnded()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { connectionEnded() }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        connectionEnded()
+        self.context = nil
+    }
+
+    private func headReceived(_ head: HTTPResponseHead) {
+        let hasLength = !head.headers["Content-Length"].isEmpty || !head.headers["Transfer-Encoding"].isEmpty
+        guard head.status == .ok, hasLength else {
+            state = .refused(
+                status: Int(head.status.code), retryAfter: head.headers.first(name: "Retry-After"), body: ByteBuffer()
+            )
+            if let context { arm(context.eventLoop.now + Defaults.answerTimeout) }
+            return
+        }
+        state = .streaming
+        if let context { arm(context.eventLoop.now + Defaults.downloadSilence) }
+        ready.succeed()
+    }
+
+    /// Sees to it that nothing is waited for longer than until `deadline`.
+    private func arm(_ deadline: NIODeadline) {
+        timer?.cancel()
+        timer = context?.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.deadlinePassed(deadline) }
+    }
+
+    private func deadlinePassed(_ now: NIODeadline) {
+        switch state {
+        case .awaitingHead: fail(.silent)
+        case .refused: connectionEnded()
+        case .streaming:
+            // A timer for each read would cost more than one that comes too early now and then.
+            let end = (isPaused ? now : lastHeard) + Defaults.downloadSilence
+            if end > now { arm(end) } else { fail(.silent) }
+        case .complete, .failed: break
+        }
+    }
+
+    private func take(_ part: ByteBuffer) {
+        pieces.append(part)
+        bytes += part.readableBytes
+        if bytes >= Defaults.downloadHighWaterMark { pause(true) }
+    }
+
+    /// Gives what has arrived to whoever waits; once per read, so that a consumer gets large pieces.
+    private func handOver() {
+        guard let promise = waiting, !pieces.isEmpty else { return }
+        waiting = nil
+        next(promise: promise)
+    }
+
+    private func pause(_ pause: Bool) {
+        guard isPaused != pause else { return }
+        isPaused = pause
+        if let context { lastHeard = context.eventLoop.now }
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: !pause)
+    }
+
+    private func connectionEnded() {
+        switch state {
+        case .awaitingHead, .streaming: fail(.cut)
+        case .refused(let status, let retryAfter, let body):
+            fail(.refused(HTTPAnswer(status: status, body: body, retryAfter: retryAfter)))
+        case .complete, .failed: break
+        }
+    }
+
+    private func fail(_ error: StreamError) {
+        timer?.cancel()
+        state = .failed(error)
+        ready.fail(error)
+        waiting?.fail(error)
+        waiting = nil
+        context?.close(promise: nil)
+    }
+}
+
+@available(*, unavailable)
+extension DownloadHandler: Sendable {}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import NIOCore
+import TransferClient
+import WSProtocol
+
+/// One JSON object a line on standard output, for programs. The fields are promised to stay; those of `whoami` and
+/// `doctor`, which have no transfers, stand with these commands:
+///
+/// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
+///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
+/// - about a transfer: `transfer` (the id of its first try; later ones stay under it), `direction` (`send` or
+///   `receive`), `peer`, `name` (exactly as the sender
+///   gave it), `size` (bytes; missing where it is not known);
+/// - `bytes`: of content, with `progress`, `delivered` and `received`;
+/// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
+/// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
+/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the other side is back, or
+///   fails later), `notice`, `warning`, `detail` and `reconnecting`;
+/// - `reconnecting` comes once when the relay is lost, with `seconds` until the first try; `reconnected` once when it is
+///   back;
+/// - `name` is this side's own name with `ready`.
+struct JSONRenderer: ReportRenderer {
+    private let isVerbose: Bool
+    private let usesStandardError: Bool
+    private var transfers = ActiveTransfers()
+    private var shown: [TransferID: NIODeadline] = [:]
+
+    /// With `usesStandardError`, the objects go there, because standard output is taken by the content.
+    init(isVerbose: Bool, usesStandardError: Bool) {
+        self.isVerbose = isVerbose
+        self.usesStandardError = usesStandardError
+    }
+
+    mutating func render(_ report: TransferReport, now: NIODeadline, columns _: Int) -> RenderedText {
+        let wasAway = transfers.outage != nil
+        let label = transfers.apply(report, now: now)
+        if wasAway, case .reconnecting = report { return RenderedText() }
+        guard isWanted(report, now: now), let line = JSONLine.text(of: Line(report, label)) else {
+            return RenderedText()
+        }
+        let text = line + "\n"
+        return usesStandardError ? RenderedText(standardError: text) : RenderedText(standardOutput: text)
+    }
+
+    private mutating func isWanted(_ report: TransferReport, now: NIODeadline) -> Bool {
+        switch report {
+        case .progress(let transfer, _):
+            if let last = shown[transfer], now < last + Defaults.jsonProgressInterval { return false }
+            shown[transfer] = now
+            return true
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _):
+            shown[transfer] = nil
+            return true
+        case .introduced: return false
+        case .detail: return isVerbose
+        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .interrupted, .withdrawn,
+            .reconnecting, .reconnected, .notice, .warning:
+            return true
+        }
+    }
+
+    /// One object.
+    private struct Line: Encodable {
+        var event: String
+        var transfer: TransferID?
+        var direction: String?
+        var peer: PeerName?
+        var name: String?
+        var size: UInt64?
+        var bytes: UInt64?
+        var path: String?
+        var sha256: String?
+        var code: String?
+        var message: String?
+        var seconds: Double?
+
+        init(_ report: TransferReport, _ label: TransferLabel?) {
+            event = ""
+            transfer = label?.transfer
+            direction = label?.direction.rawValue
+            peer = label?.peer
+            name = label?.name
+            size = label?.size
+            fill(report)
+        }
+
+        private mutating func fill(_ report: TransferReport) {
+            switch report {
+            case .ready(let own): (event, name) = ("ready", own.rawValue)
+            case .introduced: event = "introduced"
+            case .waiting: event = "waiting"
+            case .ringing: event = "ringing"
+            case .offered: event = "offered"
+            case .started: event = "started"
+            case .progress(let id, let count): (event, transfer, bytes) = ("progress", id, count)
+            case .verifying(let id): (event, transfer) = ("verifying", id)
+            case .delivered(let id, let count, let hash):
+                (event, transfer, bytes, sha256) = ("delivered", id, count, hash)
+            case .received(let id, let place, let count, let hash):
+                (event, transfer, path, bytes, sha256) = ("received", id, place, count, hash)
+            case .failed(let id, let code, let message):
+                (event, transfer, self.code, self.message) = ("failed", id, code, message)
+            case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
+            case .withdrawn(let id): (event, transfer) = ("withdrawn", id)
+            case .reconnecting(let reason, _, let pause, _):
+                (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)
+            case .reconnected: event = "reconnected"
+            case .notice(let text): (event, message) = ("notice", text)
+            case .warning(let text): (event, message) = ("warning", text)
+            case .detail(let text): (event, message) = ("detail", text)
+            }
+        }
+    }
+}
+
+/// An object as one line of JSON, which no terminal can be harmed by.
+enum JSONLine {
+    /// `object`, with sorted keys and without a line feed; nil when it cannot be encoded.
+    static func text(of object: some Encodable) -> String? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(object) else { return nil }
+        return visible(String(decoding: data, as: UTF8.self))
+    }
+
+    /// `json` with everything that could do something to a terminal written as an escape, which means the same in JSON
+    /// (RFC 8259, section 7).
+    private static func visible(_ json: String) -> String {
+        guard json.unicodeScalars.contains(where: DisplayName.isDangerous) else { return json }
+        var text = ""
+        for scalar in json.unicodeScalars {
+            guard DisplayName.isDangerous(scalar) else {
+                text.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in String(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return text
+    }
+}

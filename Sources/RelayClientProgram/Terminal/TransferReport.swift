@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import TransferClient
+import WSProtocol
+
+/// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
+///
+/// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`, `received` and
+/// `failed` end it.
+enum TransferReport: Hashable, Sendable {
+    /// This side is logged in under this name and can be offered files.
+    case ready(PeerName)
+    /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and peer.
+    case introduced(TransferLabel)
+    /// Nobody of that name is receiving; the offer waits.
+    case waiting(TransferLabel)
+    /// The other side's client is asking its person.
+    case ringing(TransferLabel)
+    /// The other side offers a file.
+    case offered(TransferLabel)
+    /// The bytes begin to flow.
+    case started(TransferLabel)
+    /// So many bytes of content are through in all.
+    case progress(TransferID, bytes: UInt64)
+    /// All bytes are there; they are being checked and stored.
+    case verifying(TransferID)
+    /// The receiver has confirmed that it verified and stored everything: `bytes` of content with this SHA-256.
+    case delivered(TransferID, bytes: UInt64, sha256: String?)
+    /// Everything is verified and stored here, at `path` (`-`: standard output).
+    case received(TransferID, path: String, bytes: UInt64, sha256: String?)
+    /// It has failed; nil where it is not about one transfer. `code` is of the wire's table or this program's own,
+    /// `message` says in one line what happened and what to do.
+    case failed(TransferID?, code: String, message: String)
+    /// It broke for a reason that may pass: it goes on when the sender offers it again, and fails otherwise.
+    case interrupted(TransferID, message: String)
+    /// The offer went before anybody accepted it, for a reason that may pass.
+    case withdrawn(TransferID)
+    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that is
+    /// asked for `transfer` alone, the end of that transfer is the end of trying too.
+    case reconnecting(reason: String, attempt: Int, pause: TimeAmount, transfer: TransferID? = nil)
+    /// The relay was found again, or does it now.
+    case reconnected
+    /// Anything else worth a line.
+    case notice(String)
+    /// Something that is not right, though nothing has failed.
+    case warning(String)
+    /// For `--verbose` only.
+    case detail(String)
+}
+
+/// Reports as sentences for people: one line each, fit for a terminal.
+enum ReportText {
+    /// How a line is meant.
+    enum Tone: Hashable, Sendable {
+        case plain
+        case good
+        case bad
+    }
+
+    /// The line for `report` about the transfer `label`; nil where there is nothing to say in a sentence of its own.
+    static func sentence(for report: TransferReport, label: TransferLabel?) -> String? {
+        switch report {
+        case .ready(let name): "ready to receive as \(name)"
+        case .introduced: nil
+        case .waiting(let label): "\(label.peer) is not receiving now; waiting to send \(what(label))"
+        case .ringing(let label): "ringing \(label.peer) for \(what(label))"
+        case .offered(let label): "\(label.peer) offers \(what(label))"
+        case .started(let label): way(label) + " " + what(label)
+        case .progress: nil
+        case .verifying: label.map(verifying)
+        case .delivered(_, let bytes, _): label.map { "delivered \(what($0, bytes)) to \($0.peer)" }
+        case .received(_, let path, let bytes, _): label.map { received($0, path, bytes) }
+        case .failed(_, _, let message): failed(label, message)
+        case .interrupted(_, let message): label.map { "\(quoted($0)): " + DisplayName.line(message) }
+        case .withdrawn: label.map { "the offer of \(what($0)) from \($0.peer) is gone; it may come again" }
+        case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
+        case .reconnected: "reconnected"
+        case .notice(let text), .detail(let text): DisplayName.line(text)
+        case .warning(let text): "warning: " + DisplayName.line(text)
+        }
+    }
+
+    /// Whether `report` is good news, bad news or neither.
+    static func tone(of report: TransferReport) -> Tone {
+        switch report {
+        case .delivered, .received: .good
+        case .failed, .warning: .bad
+        case .ready, .introduced, .waiting, .ringing, .offered, .started, .progress, .verifying, .interrupted,
+            .withdrawn,
+            .reconnecting,
+            .reconnected, .notice, .detail:
+            .plain
+        }
+    }
+
+    /// `Accept "report.pdf" (12.3 MB) from alice?`
+    static func question(accepting label: TransferLabel) -> String {
+        let size = label.size.map(ByteFormat.string) ?? "size not known"
+        return "Accept \(quoted(label)) (\(size)) from \(label.peer)?"
+    }
+
+    private static func quoted(_ label: TransferLabel) -> String { "\"\(DisplayName.escape(label.name))\"" }
+
+    private static func what(_ label: TransferLabel, _ bytes: UInt64? = nil) -> String {
+        quoted(label) + ((bytes ?? label.size).map { " (\(ByteFormat.string($0)))" } ?? "")
+    }
+
+    private static func way(_ label: TransferLabel) -> String {
+        switch label.direction {
+        case .send: "\(label.peer) accepted; sending"
+        case .receive: "receiving from \(label.peer)"
+        }
+    }
+
+    private static func verifying(_ label: TransferLabel) -> String {
+        switch label.direction {
+        case .send: "\(label.peer) is verifying \(quoted(label))"
+        case .receive: "verifying \(quoted(label))"
+        }
+    }
+
+    private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
+        let sentence = "received \(what(label, bytes)) from \(label.peer)"
+        return path == "-" ? sentence : sentence + " as \"\(DisplayName.path(path))\""
+    }
+
+    private static func failed(_ label: TransferLabel?, _ message: String) -> String {
+        guard let label else { return "error: " + DisplayName.line(message) }
+        switch label.direction {
+        case .send: return "not delivered: \(quoted(label)) to \(label.peer): " + DisplayName.line(message)
+        case .receive: return "not received: \(quoted(label)) from \(label.peer): " + DisplayName.line(message)
+        }
+    }
+}

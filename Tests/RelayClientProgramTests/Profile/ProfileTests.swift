@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+import WSProtocol
+
+@testable import RelayClientProgram
+@testable import TransferClient
+
+struct ProfileTests {
+    let temporary: TemporaryDirectory
+    let path: String
+    let alice: PeerName
+
+    init() throws {
+        temporary = try TemporaryDirectory()
+        path = temporary.file("config/relay")
+        alice = try #require(PeerName(rawValue: "alice"))
+    }
+
+    private func create(server: String = "https://relay.example.com:8443", ca: String? = nil) throws -> Profile {
+        try Profile.create(directory: path, name: alice, server: server, caPath: ca)
+    }
+
+    private func error(_ body: () throws -> Void) -> ProfileError? {
+        do {
+            try body()
+            return nil
+        } catch {
+            return error as? ProfileError
+        }
+    }
+
+    private func mode(_ path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
+    }
+
+    @Test func whatIsSavedIsLoaded() throws {
+        let ca = try temporary.write(Data("ca".utf8), to: "ca.pem")
+        let profile = try create(ca: ca)
+        try profile.save()
+        let loaded = try Profile.load(directory: path)
+        #expect(loaded.name == alice)
+        #expect(loaded.server == "https://relay.example.com:8443")
+        #expect(loaded.caPath == ca)
+        #expect(loaded.signingKey.rawRepresentation == profile.signingKey.rawRepresentation)
+        #expect(loaded.exchangeKey.rawRepresentation == profile.exchangeKey.rawRepresentation)
+        #expect(loaded.fingerprint == profile.fingerprint)
+        #expect(loaded.warnings.isEmpty)
+        #expect(loaded.description == "alice at https://relay.example.com:8443")
+    }
+
+    @Test func withoutALoginThereIsNoProfile() throws {
+        let missing = error { _ = try Profile.load(directory: path) }
+        #expect(missing?.code == .missing)
+        #expect(missing?.status.rawValue == 78)
+        #expect(missing?.message.contains("relay-client login") == true)
+        _ = try create()
+        #expect(error { _ = try Profile.load(directory: path) }?.code == .missing)
+    }
+
+    @Test func aSecondLoginKeepsTheKeys() throws {
+        let first = try create()
+        try first.save()
+        let second = try create(server: "https://other.example.com")
+        #expect(second.signingKey.rawRepresentation == first.signingKey.rawRepresentation)
+        #expect(try Profile.load(directory: path).server == "https://relay.example.com:8443")
+        try second.save()
+        #expect(try Profile.load(directory: path).server == "https://other.example.com")
+    }
+
+    @Test func manyAtOnceGetTheSameKeys() async throws {
+        let path = path
+        let alice = alice
+        let keys = try await withThrowingTaskGroup(of: Data.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    let profile = try Profile.create(directory: path, name: alice, server: "https://x", caPath: nil)
+                    try profile.save()
+                    return profile.signingKey.rawRepresentation
+                }
+            }
+            return try await group.reduce(into: Set<Data>()) { keys, key in keys.insert(key) }
+        }
+        #expect(keys.count == 1)
+        #expect(try Profile.load(directory: path).signingKey.rawRepresentation == keys.first)
+        let listing = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+        #expect(listing == [".lock", "keys.json", "profile.json"])
+    }
+
+    /// Peers' mistake 21: secrets that others can read.
+    @Test func nobodyElseGetsIn() throws {
+        try create().save()
+        #expect(mode(path) == 0o700)
+        #expect(mode(path + "/keys.json") == 0o600)
+        #expect(mode(path + "/profile.json") == 0o600)
+        #expect(chmod(path, 0o755) == 0)
+        #expect(chmod(path + "/keys.json", 0o644) == 0)
+        let loaded = try Profile.load(directory: path)
+        #expect(loaded.warnings.count == 2)
+        #expect(loaded.warnings.contains { warning in warning.contains("keys.json") })
+        #expect(mode(path) == 0o700)
+        #expect(mode(path + "/keys.json") == 0o600)
+        #expect(try Profile.load(directory: path).warnings.isEmpty)
+    }
+
+    /// Peers' mistake 21. Whoever may not give files away looks at one that is somebody else's already.
+    @Test func whatBelongsToSomebodyElseIsRefused() throws {
+        try create().save()
+        let foreign = chown(path + "/keys.json", 12_345, .max) == 0 ? path : "/proc/1"
+        let refused = error { _ = try Profile.load(directory: foreign) }
+        if foreign == path || geteuid() != 0 {
+            #expect(refused?.message.contains("another user") == true)
+        }
+        #expect(refused?.code == .unusable)
+        #expect(refused?.status.rawValue == 78)
+    }
+
+    @Test(arguments: ["profile.json", "keys.json"], ["", "{", "{}", "[]", "{\"v\":2}", "\u{0}\u{1}", "null"])
+    func aDamagedFileIsSaidToBeAndLeftAlone(_ file: String, _ content: String) throws {
+        let profile = try create()
+        try profile.save()
+        try temporary.write(Data(content.utf8), to: "config/relay/" + file)
+        let damaged = [
+            error { _ = try Profile.load(directory: path) },
+            error { _ = try create() },
+            file == "profile.json" ? error { try profile.save() } : error { _ = try create() },
+        ]
+        for error in damaged {
+            #expect(error?.code == .unusable)
+            #expect(error?.status.rawValue == 78)
+            #expect(error?.message.contains(file) == true)
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path + "/" + file)) == Data(content.utf8))
+    }
+
+    @Test func aNameThatIsNoneIsDamage() throws {
+        try create().save()
+        let bad = #"{"v":1,"name":"../x\u001b","server":"https://x"}"#
+        try temporary.write(Data(bad.utf8), to: "config/relay/profile.json")
+        #expect(error { _ = try Profile.load(directory: path) }?.code == .unusable)
+    }
+
+    @Test func lostKeysAreNotReplacedWithoutAWord() throws {
+        try create().save()
+        #expect(unlink(path + "/keys.json") == 0)
+        let lost = error { _ = try Profile.load(directory: path) }
+        #expect(lost?.code == .unusable)
+        #expect(lost?.message.contains("keys.json") == true)
+    }
+
+    @Test func whatIsNoRegularFileOrTooLargeIsRefused() throws {
+        try create().save()
+        try temporary.write(Data(repeating: 32, count: 1_000_000), to: "config/relay/profile.json")
+        #expect(error { _ = try Profile.load(directory: path) }?.message.contains("too large") == true)
+        #expect(unlink(path + "/profile.json") == 0)
+        #expect(mkfifo(path + "/profile.json", 0o600) == 0)
+        #expect(error { _ = try Profile.load(directory: path) }?.message.contains("regular") == true)
+    }
+
+    @Test func whereNothingCanBeWrittenIsAnError() throws {
+        let file = try temporary.write(Data(), to: "file")
+        for directory in [file, file + "/below", "/proc/self/below"] {
+            let refused = error {
+                _ = try Profile.create(directory: directory, name: alice, server: "https://x", caPath: nil)
+            }
+            #expect(refused?.code == .cannotWrite)
+            #expect(refused?.status.rawValue == 73)
+        }
+    }
+
+    @Test func theDefaultPlaceIsTheOneOfTheSpecification() throws {
+        #expect(try ProfileLocation.directory(environment: ["HOME": "/home/a"]) == "/home/a/.config/relay")
+        let both = ["HOME": "/home/a", "XDG_CONFIG_HOME": "/c"]
+        #expect(try ProfileLocation.directory(environment: both) == "/c/relay")
+        let relative = ["HOME": "/home/a", "XDG_CONFIG_HOME": "c"]
+        #expect(try ProfileLocation.directory(environment: relative) == "/home/a/.config/relay")
+        #expect(error { _ = try ProfileLocation.directory(environment: [:]) }?.status.rawValue == 78)
+    }
+
+    @Test func theFingerprintIsTheStartOfTheDigest() throws {
+        let key = try #require(SigningKey(bytes: 0..<32))
+        // SHA-256 of the bytes 0 to 31.
+        #expect(Fingerprint(of: key).description == "630d cd29 66c4 3366 9112 5448 bbb2 5b4f")
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import RelayClientProgram
+@testable import TransferClient
+
+@Suite(.timeLimit(.minutes(1))) struct SenderTests {
+    typealias Offered = FakeRelay.Offered
+
+    private func jobs(_ count: Int, size: UInt64 = 3, change: FileError? = nil) -> [SendJob] {
+        (1...count).map {
+            SendJob(peer: Samples.bob, source: MemorySource(name: "file\($0)", size: size, change: change))
+        }
+    }
+
+    private func sending(
+        _ jobs: [SendJob], over relay: FakeRelay, patience: TimeAmount = .minutes(10), waits: Bool = true
+    ) throws -> SessionFixture {
+        try SessionFixture(relay) { environment, queue in
+            [Sender(jobs, waits: waits, patience: patience, environment: environment, queue: queue)]
+        }
+    }
+
+    @Test func smallContentsGoSeveralAtATimeOverOneConnection() async throws {
+        // The first shows that nobody is asked; each of the others waits until as many as may are on their way.
+        let relay = FakeRelay(together: TransferDefaults.parallelSends)
+        let sending = try sending(jobs(1 + 3 * TransferDefaults.parallelSends), over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.mostRunning == TransferDefaults.parallelSends && relay.lines.count == 1)
+        #expect(relay.offers.map { $0.manifest?.name } == (1...49).map { "file\($0)" })
+        #expect(try sending.events("delivered", "failed", "notice").count(where: { $0 == "delivered" }) == 49)
+        #expect(try sending.events("failed", "notice", "reconnecting").isEmpty && relay.cancels.isEmpty)
+    }
+
+    @Test func largeContentsGoOneAfterTheOther() async throws {
+        let relay = FakeRelay()
+        let sending = try sending(jobs(5, size: TransferDefaults.parallelSendBytes + 1), over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.mostRunning == 1 && relay.offers.count == 5)
+    }
+
+    @Test func aReceiverThatIsGoneIsOfferedTheSameAgainOnTheSameConnection() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.number == 1 else { return FakeRelay.acceptance(of: offered) }
+            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
+            return FakeRelay.acceptance(of: offered).dropLast() + [
+                .failed(.init(id: id, transfer: transfer, code: .receiverGone, by: .relay))
+            ]
+        }
+        let sending = try sending(jobs(1), over: relay, waits: false)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        let offers = relay.offers
+        #expect(offers.count == 2 && relay.lines.count == 1 && relay.cancels.isEmpty)
+        #expect(
+            offers[0].offer.transfer != offers[1].offer.transfer && offers[0].offer.payload == offers[1].offer.payload)
+        // --no-wait is about the first contact only.
+        #expect(!offers[0].offer.wait && offers[1].offer.wait)
+        #expect(try sending.events("interrupted", "reconnecting", "delivered") == ["interrupted", "delivered"])
+    }
+
+    @Test func whatTheReceiverSaidIsFinalForItsContentAlone() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.manifest?.name == "file2" else { return FakeRelay.acceptance(of: offered) }
+            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
+            return [.failed(.init(id: id, transfer: transfer, code: .noSpace, by: .peer))]
+        }
+        let sending = try sending(jobs(3), over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.inputOutput)])
+        #expect(relay.offers.count == 3)
+        #expect(try sending.events("delivered", "failed").count(where: { $0 == "failed" }) == 1)
+    }
+
+    @Test func aLostConnectionCostsNoneOfWhatIsOnItsWay() async throws {
+        let url = try RelayURL("https://relay.example.com")
+        let relay = FakeRelay { offered in
+            if offered.line.number == 1, offered.number == 9 {
+                offered.line.lose(ConnectionError(closed: nil, reason: .lost, relay: url))
+            }
+            let waits = offered.line.number == 1 && offered.number > 1
+            return waits ? [] : FakeRelay.acceptance(of: offered)
+        }
+        let sending = try sending(jobs(9), over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lines.count == 2 && relay.cancels.isEmpty)
+        let names = relay.offers.compactMap { $0.manifest?.name }
+        for number in 2...9 { #expect(names.count(where: { $0 == "file\(number)" }) == 2, "\(number)") }
+        #expect(try sending.events("delivered", "failed") == [String](repeating: "delivered", count: 9))
+        #expect(try sending.events("reconnecting", "reconnected") == ["reconnecting", "reconnected"])
+    }
+
+    @Test func aRelayThatIsAboutToStopIsLeftOnceNothingIsUnderWay() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.line.number == 1, offered.number > 1 else { return FakeRelay.acceptance(of: offered) }
+            return [.error(.init(id: offered.offer.id, code: .draining, message: ""))]
+        }
+        let sending = try sending(jobs(4), over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lines.count == 2)
+        #expect(try sending.events("reconnecting", "reconnected") == ["reconnecting", "reconnected"])
+    }
+
+    @Test func theEndOfTheTimeIsToldToTheReceiver() async throws {
+        let relay = FakeRelay { offered in
+            [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .ringing))]
+        }
+        let sending = try sending(jobs(1), over: relay, patience: .seconds(2))
+        try await sending.run { try sending.events("ringing").count == 1 }
+        sending.passTime(.seconds(2))
+        #expect(sending.endings == [.status(.gaveUp)])
+        #expect(relay.cancels.map(\.code) == [.timedOut])
+        #expect(relay.cancels.map(\.transfer) == relay.offers.map(\.offer.transfer))
+    }
+
+    @Test func anInterruptIsToldToAllWhoWereOffered() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.number > 1 else { return FakeRelay.acceptance(of: offered) }
+            return [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .ringing))]
+        }
+        let sending = try sending(jobs(5), over: relay)
+        await sending.run { relay.offers.count == 5 }
+        sending.handle(.interrupted)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.interrupted)])
+        // The first may be on its way yet.
+        #expect(Set(relay.cancels.map(\.transfer)).isSuperset(of: relay.offers.dropFirst().map(\.offer.transfer)))
+        #expect(relay.offers.count == 5 && relay.cancels.allSatisfy { $0.code == .cancelled })
+    }
+
+    @Test func aReceiverThatWaitsForTheNextTryHearsThatThereIsNone() async throws {
+        let changed = FileError(code: .changed, message: "\"file1\" was changed")
+        let relay = FakeRelay { offered in
+            guard offered.number == 1 else { return [] }
+            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
+            return FakeRelay.acceptance(of: offered).dropLast() + [
+                .failed(.init(id: id, transfer: transfer, code: .senderGone, by: .relay))
+            ]
+        }
+        let sending = try sending(jobs(1, change: changed), over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.inputOutput)])
+        // The same content, offered and taken back at once.
+        #expect(relay.offers.count == 2 && relay.offers[0].offer.payload == relay.offers[1].offer.payload)
+        #expect(relay.cancels.map(\.code) == [.sourceChanged])
+        #expect(relay.cancels.map(\.transfer) == [relay.offers[1].offer.transfer])
+    }
+}

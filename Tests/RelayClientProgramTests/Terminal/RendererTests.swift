@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import RelayClientProgram
+@testable import TransferClient
+
+struct RendererTests {
+    private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    private let id: TransferID
+    private let label: TransferLabel
+
+    private static let hostile = "a\n\u{1b}[2J\u{202e}.pdf"
+
+    init() throws {
+        id = try #require(TransferID(bytes: [UInt8](repeating: 7, count: 16)))
+        let bob = try #require(PeerName(rawValue: "bob"))
+        label = TransferLabel(transfer: id, direction: .send, peer: bob, name: Self.hostile, size: 2_000_000)
+    }
+
+    private func at(_ milliseconds: Int64) -> NIODeadline { start + .milliseconds(milliseconds) }
+
+    /// One of each.
+    private var reports: [TransferReport] {
+        [
+            .ready(label.peer), .waiting(label), .ringing(label), .offered(label), .started(label),
+            .progress(id, bytes: 1_000_000), .verifying(id), .delivered(id, bytes: 2_000_000, sha256: "00"),
+            .started(label), .received(id, path: "/tmp/" + Self.hostile, bytes: 2_000_000, sha256: "00"),
+            .started(label), .failed(id, code: "no_space", message: "full \u{1b}[2J\n"),
+            .failed(nil, code: "unreachable", message: "nobody there\n"),
+            .reconnecting(reason: "lost\n", attempt: 1, pause: .milliseconds(1_500)), .reconnected, .notice("n\u{1b}"),
+            .warning("w\r"), .detail("d\n"), .started(label), .interrupted(id, message: "cut\u{1b}"),
+            .offered(label), .withdrawn(id),
+        ]
+    }
+
+    private var renderers: [any ReportRenderer] {
+        [
+            PlainRenderer(isVerbose: true), TerminalRenderer(isVerbose: true, isColoured: false), QuietRenderer(),
+            JSONRenderer(isVerbose: true, usesStandardError: false),
+            JSONRenderer(isVerbose: true, usesStandardError: true),
+        ]
+    }
+
+    /// Peers' mistake 3: names printed raw.
+    @Test func nothingOutsidersSayReachesATerminalRaw() {
+        for var renderer in renderers {
+            for (index, report) in reports.enumerated() {
+                let text = renderer.render(report, now: at(Int64(index) * 20_000), columns: 80)
+                for line in (text.standardOutput + text.standardError).split(separator: "\n") {
+                    // What the renderer itself draws with.
+                    let own = line.replacing("\u{1b}[K", with: "").replacing("\r", with: "").unicodeScalars
+                    #expect(!own.contains { scalar in scalar.properties.generalCategory == .control })
+                    let isJSON = renderer is JSONRenderer
+                    #expect(isJSON || !own.contains(where: DisplayName.isDangerous))
+                }
+            }
+        }
+    }
+
+    @Test func plainLinesSayWhatHappens() {
+        var renderer = PlainRenderer(isVerbose: false)
+        let lines = reports.enumerated().map { index, report in
+            renderer.render(report, now: at(Int64(index) * 20_000), columns: 80).standardError
+        }
+        let name = "\"a\\n\\u{1b}[2J\\u{202e}.pdf\""
+        #expect(lines[0] == "ready to receive as bob\n")
+        #expect(lines[1] == "bob is not receiving now; waiting to send \(name) (2.00 MB)\n")
+        #expect(lines[2] == "ringing bob for \(name) (2.00 MB)\n")
+        #expect(lines[3] == "bob offers \(name) (2.00 MB)\n")
+        #expect(lines[4] == "bob accepted; sending \(name) (2.00 MB)\n")
+        #expect(lines[5].contains("50%"))
+        #expect(lines[6] == "bob is verifying \(name)\n")
+        #expect(lines[7] == "delivered \(name) (2.00 MB) to bob\n")
+        #expect(lines[9].hasPrefix("received \(name) (2.00 MB) from bob as \"/tmp/"))
+        #expect(lines[11] == "not delivered: \(name) to bob: full \\u{1b}[2J\\u{a}\n")
+        #expect(lines[12] == "error: nobody there\\u{a}\n")
+        #expect(lines[13] == "reconnecting: lost\\u{a}\n")
+        #expect(lines[14] == "reconnected\n")
+        #expect(lines[17].isEmpty)
+        #expect(lines[19] == "\(name): cut\\u{1b}\n")
+        #expect(lines[21] == "the offer of \(name) (2.00 MB) from bob is gone; it may come again\n")
+    }
+
+    @Test func anOutageIsSaidOnceAndDrawnUntilItIsOver() {
+        let lost = (1...3).map { TransferReport.reconnecting(reason: "lost", attempt: $0, pause: .seconds(2)) }
+        var renderers = self.renderers
+        for index in renderers.indices {
+            _ = renderers[index].render(.waiting(label), now: start, columns: 80)
+            let texts = (lost + [.reconnected, lost[0]]).map { report in
+                let text = renderers[index].render(report, now: at(1_000), columns: 80)
+                return text.standardOutput + text.standardError
+            }
+            switch renderers[index] {
+            case is QuietRenderer: #expect(texts.joined().isEmpty)
+            case is TerminalRenderer:
+                #expect(texts[0].contains("reconnecting: lost\n"))
+                #expect(texts[1].contains("reconnecting (try 2 in 2 s)") && !texts[1].contains("\n"))
+                #expect(texts[2].contains("reconnecting (try 3 in 2 s)"))
+                #expect(texts[3].contains("reconnected\n") && texts[3].contains("waiting for bob"))
+                let later = renderers[index].tick(now: at(5_000), columns: 80).standardError
+                #expect(later.contains("reconnecting (try 1)"))
+            default:
+                #expect(texts[0].contains("reconnecting") && texts[3].contains("reconnected"))
+                #expect(texts[1].isEmpty && texts[2].isEmpty)
+                #expect(texts[4].contains("reconnecting"))
+            }
+        }
+    }
+
+    @Test func aFailureBeforeAnythingElseNamesItsFileAndPeer() {
+        for var renderer in renderers {
+            let first = renderer.render(.introduced(label), now: start, columns: 80)
+            #expect((first.standardOutput + first.standardError).isEmpty)
+            let text = renderer.render(.failed(id, code: "unknown_peer", message: "x"), now: start, columns: 80)
+            let said = text.standardOutput + text.standardError
+            #expect(said.contains("bob") && said.contains(".pdf"))
+        }
+    }
+
+    @Test func anOutageOfOneTransferEndsWithIt() {
+        let trying = TransferReport.reconnecting(reason: "lost", attempt: 1, pause: .seconds(2), transfer: id)
+        let ends: [TransferReport] = [
+            .failed(id, code: "unavailable", message: "x"), .interrupted(id, message: "x"), .withdrawn(id),
+            .delivered(id, bytes: 1, sha256: nil), .received(id, path: "-", bytes: 1, sha256: nil),
+        ]
+        for end in ends {
+            var transfers = ActiveTransfers()
+            for report in [.ringing(label), trying] { _ = transfers.apply(report, now: start) }
+            for other in [TransferReport.verifying(id), .failed(.random(), code: "x", message: "x")] {
+                _ = transfers.apply(other, now: start)
+                #expect(transfers.outage != nil)
+            }
+            _ = transfers.apply(end, now: start)
+            #expect(transfers.outage == nil, "\(end)")
+            // That of the whole relay does not.
+            let lost = TransferReport.reconnecting(reason: "lost", attempt: 1, pause: .seconds(2))
+            for report in [trying, lost, end] { _ = transfers.apply(report, now: start) }
+            #expect(transfers.outage != nil, "\(end)")
+        }
+    }
+
+    @Test func aLineIsLeftWhenItHoldsAQuestionThatNobodyAnswers() {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        _ = renderer.hold()
+        _ = renderer.render(.failed(nil, code: "interrupted", message: "interrupted"), now: start, columns: 80)
+        #expect(renderer.finish().standardError == "\nerror: interrupted\n")
+    }
+
+    @Test func plainProgressIsRare() {
+        var renderer = PlainRenderer(isVerbose: false)
+        _ = renderer.render(.started(label), now: start, columns: 80)
+        let lines = (1...1_000).map { step in
+            renderer.render(.progress(id, bytes: UInt64(step)), now: at(Int64(step) * 100), columns: 80).standardError
+        }
+        #expect(lines.filter { !$0.isEmpty }.count == 10)
+    }
+
+    @Test func jsonIsOneObjectALineWithTheRawName() throws {
+        struct Line: Decodable {
+            var event: String
+            var transfer: String?
+            var direction: String?
+            var name: String?
+            var size: UInt64?
+            var bytes: UInt64?
+            var code: String?
+            var path: String?
+            var seconds: Double?
+        }
+        var renderer = JSONRenderer(isVerbose: true, usesStandardError: false)
+        let lines = try reports.enumerated().map { index, report in
+            let text = renderer.render(report, now: at(Int64(index) * 1_000), columns: 80)
+            #expect(text.standardError.isEmpty)
+            #expect(text.standardOutput.last == "\n")
+            #expect(text.standardOutput.split(separator: "\n").count == 1)
+            return try JSONDecoder().decode(Line.self, from: Data(text.standardOutput.utf8))
+        }
+        #expect(
+            lines.map(\.event) == [
+                "ready", "waiting", "ringing", "offered", "started", "progress", "verifying", "delivered", "started",
+                "received", "started", "failed", "failed", "reconnecting", "reconnected", "notice", "warning", "detail",
+                "started", "interrupted", "offered", "withdrawn",
+            ]
+        )
+        #expect(lines[0].name == "bob")
+        for line in lines[1...11] {
+            #expect(line.transfer == id.rawValue)
+            #expect(line.direction == "send")
+            #expect(line.name == Self.hostile)
+            #expect(line.size == 2_000_000)
+        }
+        #expect(lines[5].bytes == 1_000_000)
+        #expect(lines[9].path == "/tmp/" + Self.hostile)
+        #expect(lines[11].code == "no_space")
+        #expect(lines[12].transfer == nil)
+        #expect(lines[13].seconds == 1.5)
+    }
+
+    @Test func jsonLineIsExact() {
+        var renderer = JSONRenderer(isVerbose: false, usesStandardError: true)
+        var plain = label
+        plain.name = "a/b.pdf"
+        let text = renderer.render(.started(plain), now: start, columns: 80)
+        #expect(text.standardOutput.isEmpty)
+        #expect(
+            text.standardError == #"{"direction":"send","event":"started","name":"a/b.pdf","peer":"bob","#
+                + #""size":2000000,"transfer":"\#(id.rawValue)"}"# + "\n"
+        )
+    }
+
+    @Test func jsonProgressIsLimited() {
+        var renderer = JSONRenderer(isVerbose: false, usesStandardError: false)
+        let lines = (0..<1_000).map { step in
+            renderer.render(.progress(id, bytes: UInt64(step)), now: at(Int64(step) * 10), columns: 80).standardOutput
+        }
+        #expect(lines.filter { !$0.isEmpty }.count == 20)
+    }
+
+    @Test func quietSaysErrorsOnly() {
+        var renderer = QuietRenderer()
+        let lines = reports.map { report in renderer.render(report, now: start, columns: 80) }
+        #expect(lines.allSatisfy { line in line.standardOutput.isEmpty })
+        #expect(lines.filter { !$0.standardError.isEmpty }.count == 2)
+    }
+
+    @Test func theTerminalsLineIsDrawnAtMostTenTimesASecond() {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        _ = renderer.render(.started(label), now: start, columns: 80)
+        let texts = (1...10_000).map { step in
+            renderer.render(.progress(id, bytes: UInt64(step)), now: at(Int64(step)), columns: 80).standardError
+        }
+        let drawn = texts.filter { !$0.isEmpty }
+        #expect(drawn.count == 100)
+        #expect(drawn.allSatisfy { $0.hasPrefix("\r") && $0.hasSuffix("\u{1b}[K") && !$0.contains("\n") })
+    }
+
+    @Test(arguments: [1, 2, 20, 80, 300]) func theTerminalsLineFitsAnyWidth(_ columns: Int) {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        for (index, report) in reports.prefix(7).enumerated() where index > 0 {
+            let text = renderer.render(report, now: at(Int64(index) * 1_000), columns: columns).standardError
+            #expect(TextWidth.columns(of: String(text.dropFirst().dropLast(3))) <= max(1, columns - 1))
+        }
+    }
+
+    @Test func whatStaysIsPrintedAboveTheLine() {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        _ = renderer.render(.ringing(label), now: start, columns: 80)
+        let notice = renderer.render(.notice("hello"), now: start, columns: 80).standardError
+        #expect(notice.hasPrefix("\r\u{1b}[Khello\n\rringing bob"))
+        let end = renderer.render(.delivered(id, bytes: 5, sha256: nil), now: start, columns: 80).standardError
+        #expect(end.hasPrefix("\r\u{1b}[Kdelivered "))
+        #expect(end.hasSuffix("to bob\n"))
+        #expect(renderer.finish().standardError.isEmpty)
+    }
+
+    @Test func aQuestionHasTheTerminalForItself() {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        _ = renderer.render(.ringing(label), now: start, columns: 80)
+        #expect(renderer.hold().standardError == "\r\u{1b}[K")
+        for step in 0..<10_000 {
+            #expect(renderer.render(.notice("hello"), now: at(Int64(step)), columns: 80).standardError.isEmpty)
+            #expect(renderer.tick(now: at(Int64(step)), columns: 80).standardError.isEmpty)
+        }
+        let text = renderer.release(now: at(0), columns: 80).standardError
+        #expect(text.hasPrefix("hello\nhello\n"))
+        #expect(text.utf8.count < Defaults.maximumHeldBack + 200)
+        #expect(text.hasSuffix("\u{1b}[K"))
+    }
+
+    @Test func aStallIsSeenWithoutReports() {
+        var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
+        _ = renderer.render(.started(label), now: start, columns: 80)
+        _ = renderer.render(.progress(id, bytes: 1_000_000), now: at(1_000), columns: 80)
+        #expect(renderer.tick(now: at(60_000), columns: 80).standardError.contains("  0 B/s"))
+        _ = renderer.finish()
+        #expect(renderer.tick(now: at(61_000), columns: 80).standardError.isEmpty)
+    }
+
+    @Test func everyStateHasItsWord() throws {
+        var transfers = ActiveTransfers()
+        let reports: [TransferReport] = [
+            .waiting(label), .ringing(label), .started(label), .progress(id, bytes: 1_000_000), .verifying(id),
+        ]
+        let words = try reports.map { report in
+            _ = transfers.apply(report, now: start)
+            let text = try #require(transfers.line(now: start)).text(width: 120)
+            return text.prefix { $0 != " " }.description
+        }
+        #expect(words == ["waiting", "ringing", "sending", "sending", "bob"])
+        let incoming = TransferLabel(transfer: .random(), direction: .receive, peer: label.peer, name: "x", size: 5)
+        transfers = ActiveTransfers()
+        _ = transfers.apply(.started(incoming), now: start)
+        #expect(try #require(transfers.line(now: start)).text(width: 79).hasPrefix("receiving  x  ["))
+    }
+
+    @Test func severalTransfersShareOneLine() throws {
+        var transfers = ActiveTransfers()
+        for number in 1...3 {
+            var other = label
+            other.transfer = try #require(TransferID(bytes: [UInt8](repeating: UInt8(number), count: 16)))
+            other.size = number == 3 ? .max : 1_000
+            _ = transfers.apply(number == 1 ? .ringing(other) : .started(other), now: start)
+            _ = transfers.apply(.progress(other.transfer, bytes: 500), now: start)
+        }
+        let line = try #require(transfers.line(now: start))
+        #expect(line.title == "3 transfers, 1 waiting")
+        #expect(line.activity == "sending" && line.state == nil)
+        #expect(line.bytes == 1_500)
+        #expect(line.total == .max)
+    }
+
+    @Test func coloursAreForThoseWhoSeeThem() {
+        func mode(_ environment: [String: String], json: Bool = false, quiet: Bool = false, terminal: Bool = true)
+            -> Reporter.Mode
+        {
+            Reporter.mode(json: json, quiet: quiet, isTerminal: terminal, environment: environment)
+        }
+        #expect(mode(["TERM": "xterm"]) == .terminal(isColoured: true))
+        #expect(mode(["TERM": "xterm", "NO_COLOR": "1"]) == .terminal(isColoured: false))
+        #expect(mode(["TERM": "xterm", "NO_COLOR": ""]) == .terminal(isColoured: true))
+        #expect(mode(["TERM": "dumb"]) == .plain)
+        #expect(mode([:]) == .plain)
+        #expect(mode(["TERM": "xterm"], terminal: false) == .plain)
+        #expect(mode(["TERM": "xterm"], json: true, quiet: true) == .json)
+        #expect(mode(["TERM": "xterm"], quiet: true) == .quiet)
+        var coloured = TerminalRenderer(isVerbose: false, isColoured: true)
+        let text = coloured.render(.failed(nil, code: "x", message: "no"), now: start, columns: 80).standardError
+        #expect(text == "\u{1b}[31merror: no\u{1b}[0m\n")
+    }
+}
