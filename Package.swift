@@ -324,7 +324,8 @@ let package = Package(
         .testTarget(
             name: "RelayClientProgramTests",
             dependencies: [
-                "RelayClientProgram", "TransferClient", "WSProtocol", "TestSupport",
+                "CommandLineInterface", "RelayClientProgram", "TransferClient", "WSProtocol", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

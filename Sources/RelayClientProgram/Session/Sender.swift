@@ -167,13 +167,12 @@ struct Sender: SessionPart {
 
     mutating func advance(on outbox: Outbox?, now: NIODeadline) {
         while let index = sendings.firstIndex(where: { $0.attempt?.outcome != nil }) { conclude(index, now: now) }
-        while !isInterrupted, let (item, waits) = order.next() {
-            guard let job = jobs[item.transfer] else { continue }
-            count += 1
-            let retry = RetryMachine(patience: patience, now: now)
-            sendings.append(Sending(job: job, number: count, waits: waits, retry: retry))
+        fill(now: now)
+        if let outbox {
+            offer(on: outbox, now: now)
+            // One that could not be offered has made room for the next.
+            while sendings.isEmpty, fill(now: now) { offer(on: outbox, now: now) }
         }
-        if let outbox { offer(on: outbox, now: now) }
         guard sendings.isEmpty, ending == nil else { return }
         let status = failures.min { $0.number < $1.number }?.status ?? .done
         ending = .status(isInterrupted ? .interrupted : status)
@@ -182,6 +181,19 @@ struct Sender: SessionPart {
     mutating func stop() {}
 
     func stopped() async {}
+
+    /// Takes what may go now. Returns whether there was anything.
+    @discardableResult
+    private mutating func fill(now: NIODeadline) -> Bool {
+        let before = count
+        while !isInterrupted, let (item, waits) = order.next() {
+            guard let job = jobs[item.transfer] else { continue }
+            count += 1
+            let retry = RetryMachine(patience: patience, now: now)
+            sendings.append(Sending(job: job, number: count, waits: waits, retry: retry))
+        }
+        return count > before
+    }
 
     // MARK: - Offers
 

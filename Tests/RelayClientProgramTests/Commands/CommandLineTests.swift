@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import CommandLineInterface
+import NIOCore
+import Testing
+import WSProtocol
+
+@testable import RelayClientProgram
+@testable import TransferClient
+
+/// What the command line takes, and what it refuses before anything is done.
+@Suite struct CommandLineTests {
+    private func send(_ arguments: String...) throws -> SendCommand { try SendCommand.parse(arguments) }
+    private func receive(_ arguments: String...) throws -> ReceiveCommand { try ReceiveCommand.parse(arguments) }
+
+    /// The line that a person reads instead.
+    private func refusal(_ parse: () throws -> Void) -> String {
+        do {
+            try parse()
+            return ""
+        } catch {
+            return RelayClientCommand.message(for: error)
+        }
+    }
+
+    @Test func filesGoToOneOrSeveralReceivers() throws {
+        let command = try send("bob,carol", "a", "b", "--timeout", "1h", "--no-wait")
+        #expect(command.receivers.names.map(\.rawValue) == ["bob", "carol"])
+        #expect(command.paths == ["a", "b"] && command.doesNotWait)
+        #expect(command.timeout.amount == .hours(1))
+        #expect(try send("bob", "a").timeout.amount == TransferDefaults.patience)
+        #expect(try !send("bob", "a").doesNotWait)
+    }
+
+    @Test func sendingNothingOrToNobodyIsRefused() {
+        #expect(refusal { _ = try send("bob") }.contains("name at least one file"))
+        #expect(refusal { _ = try send("", "a") }.isEmpty == false)
+        #expect(refusal { _ = try send("Bob!", "a") }.isEmpty == false)
+        #expect(refusal { _ = try send("bob", "a", "--timeout", "0s") }.contains("--timeout leaves no time"))
+        #expect(refusal { _ = try send("bob", "a", "--timeout", "soon") }.isEmpty == false)
+    }
+
+    @Test func standardInputGoesToOneReceiverOnce() throws {
+        #expect(try send("bob", "-").paths == ["-"])
+        let words = "standard input can be read only once"
+        #expect(refusal { _ = try send("bob,carol", "-") }.contains(words))
+        #expect(refusal { _ = try send("bob", "-", "-") }.contains(words))
+    }
+
+    @Test func aHomeThatTheShellDidNotExpandIsTold() {
+        #expect(refusal { _ = try send("bob", "~/file") }.contains("~"))
+        #expect(refusal { _ = try receive("--output", "~/Downloads") }.contains("~"))
+        #expect(refusal { _ = try receive("--profile", "~/p") }.contains("~"))
+        #expect(refusal { _ = try receive("--ca", "~/ca.pem") }.contains("~"))
+    }
+
+    @Test func aReceiverTakesWhatItIsToldTo() throws {
+        let command = try receive(
+            "--from", "alice", "--from", "bob", "--yes", "--once", "--max-size", "2G", "--output", "in", "--exec",
+            "true")
+        #expect(command.senders.map(\.rawValue) == ["alice", "bob"] && command.isTrusting && command.isOnce)
+        #expect(command.maxSize?.bytes == 2_147_483_648 && command.output == "in" && command.command == "true")
+        let plain = try receive()
+        #expect(plain.output == "." && !plain.isTrusting && !plain.isOnce && plain.maxSize == nil)
+    }
+
+    @Test func aCommandNeedsAFile() {
+        #expect(
+            refusal { _ = try receive("--output", "-", "--exec", "true") }.contains("--exec runs a command for each"))
+        #expect(refusal { _ = try receive("--from", "No Name") }.isEmpty == false)
+        #expect(refusal { _ = try receive("--max-size", "large") }.isEmpty == false)
+    }
+
+    @Test func everyCommandHasTheGlobalOptions() throws {
+        let global = [
+            "--profile", "p", "--server", "https://relay", "--ca", "ca.pem", "--json", "--quiet", "--verbose",
+        ]
+        let options = [
+            try SendCommand.parse(["bob", "a"] + global).global, try ReceiveCommand.parse(global).global,
+            try WhoamiCommand.parse(global).global, try DoctorCommand.parse(global).global,
+            try LoginCommand.parse(["https://relay", "--name", "alice"] + global).global,
+        ]
+        for each in options {
+            #expect(each.profile == "p" && each.server == "https://relay" && each.authorities == "ca.pem")
+            #expect(each.json && each.quiet && each.verbose)
+        }
+    }
+
+    @Test func aLoginNeedsANameThatARelayCouldHave() throws {
+        #expect(try LoginCommand.parse(["https://relay", "--name", "alice"]).name == Samples.alice)
+        #expect(refusal { _ = try LoginCommand.parse(["https://relay", "--name", "Alice Smith"]) }.isEmpty == false)
+        #expect(refusal { _ = try LoginCommand.parse(["https://relay"]) }.isEmpty == false)
+    }
+
+    // MARK: - What a command needs
+
+    private func client(_ arguments: [String], _ variables: [String: String]) throws -> Client {
+        try Client(try GlobalOptions.parse(arguments), environment: Environment(variables: variables))
+    }
+
+    @Test func optionsComeBeforeVariables() throws {
+        let variables = ["RELAY_PROFILE": "/v", "RELAY_SERVER": "https://variable", "RELAY_CA": "/v.pem"]
+        let client = try client(["--profile", "/o", "--server", "https://option", "--ca", "/o.pem"], variables)
+        #expect(client.directory == "/o" && client.server == "https://option" && client.authorities == "/o.pem")
+        let other = try self.client([], variables)
+        #expect(other.directory == "/v" && other.server == "https://variable" && other.authorities == "/v.pem")
+    }
+
+    @Test func withoutAnyTheProfileIsInTheHome() throws {
+        #expect(try client([], ["HOME": "/home/alice"]).directory == "/home/alice/.config/relay")
+        #expect(try client([], ["HOME": "/h", "XDG_CONFIG_HOME": "/x"]).directory == "/x/relay")
+        #expect(throws: ProfileError.self) { try client([], [:]) }
+        #expect(throws: ClientError.self) { try client([], ["RELAY_PROFILE": "~/p"]) }
+    }
+
+    @Test func theRelayIsTheOptionsOrTheProfiles() throws {
+        let bare = try client([], ["HOME": "/h"])
+        #expect(throws: ClientError.self) { try bare.relay(of: nil) }
+        let named = try client(["--server", "https://relay.example.com:8443"], ["HOME": "/h"])
+        #expect(try named.relay(of: nil).description == "https://relay.example.com:8443")
+        let wrong = try client(["--server", "relay"], ["HOME": "/h"])
+        #expect(throws: ConnectionError.self) { try wrong.relay(of: nil) }
+    }
+
+    @Test func aProxyThatCannotBeUsedIsTold() throws {
+        let client = try client([], ["HOME": "/h", "https_proxy": "socks5://proxy"])
+        #expect(throws: ConnectionError.self) {
+            try client.dialer(to: try RelayURL("https://relay.example.com"), authorities: nil)
+        }
+        #expect(throws: ConnectionError.self) {
+            try self.client([], ["HOME": "/h"]).dialer(
+                to: try RelayURL("https://relay.example.com"), authorities: "/nowhere/ca.pem")
+        }
+    }
+}
