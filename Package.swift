@@ -324,7 +324,8 @@ let package = Package(
         .testTarget(
             name: "RelayClientProgramTests",
             dependencies: [
-                "CommandLineInterface", "RelayClientProgram", "TransferClient", "WSProtocol", "TestSupport",
+                "CommandLineInterface", "RelayClientProgram", "TransferClient", "WSProtocol", "WebSocketTransport",
+                "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
