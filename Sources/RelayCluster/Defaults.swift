@@ -10,7 +10,7 @@ import WSProtocol
 extension Defaults {
     /// Connections from node to node.
     enum Link {
-        /// A node that was not reached for this long is lost: whoever waits for it is told within 5 s of the cut.
+        /// A node that was not reached for this long is lost: clients that wait for it are told within 5 s of the cut.
         static let loss = TimeAmount.seconds(4)
         /// TCP connection and TLS handshake with another node, and then upgrade and `welcome`: nodes are near each other,
         /// and two attempts have to fit into the time above.
@@ -71,7 +71,7 @@ extension Defaults {
         static let claimLook = TimeAmount.seconds(1)
         /// Requests across nodes have to be answered, or refused in words, within 2 s.
         static let deadline = TimeAmount.seconds(2)
-        /// How often a token that nobody knows is looked for while nodes write theirs again.
+        /// How often an unknown token is looked for while nodes write theirs again.
         static let secondLook = TimeAmount.milliseconds(250)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
@@ -81,7 +81,7 @@ extension Defaults {
         static let waitingLooks = 65_536
         /// Users in memory for when Redis is away: some 20 MB.
         static let cachedUsers = 65_536
-        /// Names with sessions here that are looked at with each renewal: whoever was removed while a doorbell was lost is
+        /// Names with sessions here that are looked at with each renewal: a user removed while a doorbell was lost is
         /// out within a minute among 10,000, for a millisecond of Redis' one thread each time.
         static let usersPerRenewal = 500
         /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
@@ -89,7 +89,7 @@ extension Defaults {
         static let bellPatience = TimeAmount.seconds(1)
         static let rings = 3
         /// Messages on their way to Redis above which no doorbell is rung, and none is answered: a quarter and half of the
-        /// commands there may be, since anybody can ring for answers.
+        /// commands there may be, since any client of Redis can ring for answers.
         static let bellsInFlight = 512
         static let answersInFlight = 256
         /// How often overdue doorbells are looked for.

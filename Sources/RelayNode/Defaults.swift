@@ -6,7 +6,7 @@ import TransferBroker
 import WSProtocol
 
 extension Defaults {
-    /// Accepting connections, and what they may cost before anybody knows whose they are.
+    /// Accepting connections, and what they may cost before the relay knows whose they are.
     package enum Connection {
         /// TLS handshake, then the request's head: enough for any honest client on a bad line, short enough that idle
         /// sockets cannot pile up.

@@ -30,7 +30,7 @@ extension Defaults {
 
     /// Metrics and health.
     enum Metrics {
-        /// Where they are served when nobody says: on this machine alone.
+        /// Where they are served by default: on this machine alone.
         static let address = ListenAddress(host: "127.0.0.1", port: 9180)
         /// For one request and its answer, Redis included: as long as Prometheus waits.
         static let exchangeTimeout = TimeAmount.seconds(10)

@@ -6,14 +6,14 @@ import TransferBroker
 extension Defaults {
     /// The head of a request, and the framing of its body.
     package enum Request {
-        /// The most bytes of a whole head: what browsers and proxies add fits many times, and each connection may hold as
-        /// much before anybody knows whose it is.
+        /// The most bytes of a whole head: what browsers and proxies add fits many times, and each connection may hold
+        /// as much before the relay knows whose it is.
         static let headBytes = 16 * 1024
         /// The most bytes of the request line, and of one field: as nginx and Apache have it.
         static let lineBytes = 8 * 1024
         /// The most fields: Apache's limit; browsers send some twenty.
         package static let fields = 100
-        /// The most bytes of one chunk's extensions. They mean nothing to anybody here, and are read and dropped.
+        /// The most bytes of one chunk's extensions. The relay uses none of them: they are read and dropped.
         static let chunkExtensionBytes = 256
         /// The most bytes of a body's trailer section, which is read and dropped: as one field of the head.
         static let trailerBytes = 8 * 1024
@@ -59,8 +59,8 @@ extension Defaults {
         static let nodeAnswer = 4 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.
         static let nodeTimeout = TimeAmount.seconds(2)
-        /// For the word of the transfer's home on how a broken transfer ended: it waits half a second for that of whoever
-        /// broke it, may be another node, and is lost altogether after some seconds.
+        /// For the word of the transfer's home on how a broken transfer ended: the home waits half a second for the
+        /// client that broke it, may be another node, and is lost altogether after some seconds.
         static let verdictTimeout = TimeAmount.seconds(2)
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(1)

@@ -77,7 +77,7 @@ package enum TLSDefaults {
     /// Generations of ticket keys: with a new one each 12 h, a client that was away for a night still resumes.
     package static let ticketGenerations = 3
 
-    /// Seconds after which a new key seals tickets. Whoever steals a key can read what its tickets were used for, so it
+    /// Seconds after which a new key seals tickets. A thief of a key can read what its tickets were used for, so it
     /// must not live for long; HAProxy's and nginx' guides say 12 h.
     package static let ticketRotation: Int64 = 12 * 60 * 60
 

@@ -31,10 +31,10 @@ extension Defaults {
         /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient who
         /// takes many small files at once, and an office whose people come from one address.
         static let transfersPerSession = 64
-        /// Offers that wait for one name, whoever made them: all are rung when somebody of that name begins to receive. They are
-        /// shared with a dynamic threshold (Choudhury and Hahne, 1998): a user, and an address, may have as many as are still
-        /// free. However many names one address has, it gets half; what is left halves with each further address, so that it
-        /// takes nine that act together to leave nothing.
+        /// Offers that wait for one name, from all senders: all ring when a session of that name begins to receive.
+        /// They are shared with a dynamic threshold (Choudhury and Hahne, 1998): a user, and an address, may have as
+        /// many as are still free. However many names one address has, it gets half; what is left halves with each
+        /// further address, so that it takes nine that act together to leave nothing.
         static let offersPerRecipient = 256
         /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
         /// of thousands of usual ones. Past it, offers are refused as `unavailable`.
@@ -69,7 +69,7 @@ extension Defaults {
         /// Characters of a node's own address for clients: the longest host name has 253.
         package static let publicURL = 512
 
-        /// All of the above in one value, with what one address may hold as it is unless somebody says otherwise.
+        /// All of the above in one value, with the default for what one address may hold.
         package static let limits = makeLimits(address: user.times(usersPerAddress))
 
         /// The same with another limit for addresses; nil without one.

@@ -30,7 +30,7 @@ extension BellMessage: Codable {
         init?(intValue: Int) { nil }
     }
 
-    /// Reads a message; nil when it is none: anybody may have published it.
+    /// Reads a message; nil when it is none: any client of Redis may have published it.
     init?(_ payload: ByteBuffer) {
         guard payload.readableBytes <= Defaults.Routing.bellLength,
             let message = StrictJSON.decode(Self.self, from: payload.readableBytesView)

@@ -11,7 +11,7 @@ import WSProtocol
 final class Doorbell: Sendable {
     /// What is told, on the event loop of the store.
     struct Events: Sendable {
-        /// Somebody rang: look again. It may have been anybody.
+        /// A bell was rung: look again. Any client of Redis may have done so.
         var look: @Sendable (Bell) -> Void
         /// From now on messages come; those before were lost.
         var listening: @Sendable () -> Void
@@ -25,7 +25,7 @@ final class Doorbell: Sendable {
         var isListening = false
         /// Doorbells that wait for an answer.
         var waiting = 0
-        /// Doorbells that nobody answered, or that could not be rung.
+        /// Doorbells that were not answered, or that could not be rung.
         var lost = 0
         /// Messages that are none, or were too large.
         var ignored = 0
@@ -127,7 +127,7 @@ final class Doorbell: Sendable {
                 let limit =
                     switch message {
                     case .bell: Defaults.Routing.bellsInFlight
-                    // Anybody can ask for any number of these.
+                    // Any client of Redis can ask for any number of these.
                     case .answer: Defaults.Routing.answersInFlight
                     }
                 store.publish(text, on: ClusterKeys.bell(other), limit: limit)

@@ -10,7 +10,7 @@ struct DoorbellMachine: Sendable {
     /// What has to be done.
     enum Action: Hashable, Sendable {
         case publish(BellMessage, to: NodeID)
-        /// Somebody rang: look again.
+        /// A bell was rung: look again.
         case look(Bell)
     }
 
@@ -34,7 +34,7 @@ struct DoorbellMachine: Sendable {
     private struct Unanswered: Sendable {
         var target: Target
         var rings: Int
-        /// The bell was rung for another reason since: whoever answers may have looked before that.
+        /// The bell was rung for another reason since: the node that answers may have looked before that.
         var isRepeated: Bool
     }
 
@@ -54,7 +54,7 @@ struct DoorbellMachine: Sendable {
     private var deadlines = CircularBuffer<(id: RequestID, rings: Int, deadline: NIODeadline)>()
     private var heard = OrderedQueue<Heard>()
 
-    /// Bells nobody answered, and bells that were not rung because too many were unanswered.
+    /// Bells that were not answered, and bells that were not rung because too many were unanswered.
     private(set) var lost = 0
 
     init(node: NodeID, incarnation: Incarnation, limits: Limits = Limits()) {

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What is known of all links, for whoever asks from another thread.
+/// What is known of all links, for callers on other threads.
 final class LinkCounts: Sendable {
     private let counts = Mutex(NodeLinkStatus())
 

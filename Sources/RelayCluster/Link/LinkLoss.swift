@@ -2,7 +2,7 @@
 
 /// Why everything that was shared with another node's process is over. The value is what the log says.
 enum LinkLoss: String, Hashable, Sendable, CaseIterable {
-    /// Nobody knows where a live node of that name is.
+    /// The address book has no live node of that name.
     case unknown = "nobody knows such a live node"
     case refused = "its port refuses connections"
     /// Not reached for as long as `LinkTimers.loss`.

@@ -80,7 +80,7 @@ struct LinkPeer: Sendable {
         receiving(receiver.received(message, seq: seq, on: connection, now: now))
     }
 
-    /// A connection is no more; nothing had come on it for as long as `silence`.
+    /// A connection has closed; nothing had come on it for as long as `silence`.
     mutating func disconnected(_ connection: LinkConnection, silence: TimeAmount, now: NIODeadline) -> [LinkAction] {
         switch connection {
         case .outbound: return sending(sender.disconnected(connection, silence: silence, now: now))
@@ -90,7 +90,7 @@ struct LinkPeer: Sendable {
         }
     }
 
-    /// Somebody saw the presence of `incarnation` vanish. A hint: while the node is on either line, nothing happens.
+    /// The presence of `incarnation` was seen to vanish. A hint: while the node is on either line, nothing happens.
     mutating func presenceGone(_ incarnation: Incarnation) -> [LinkAction] {
         if isConnected { return [] }
         let actions = sender.presenceGone(incarnation)

@@ -91,7 +91,7 @@ struct LinkReceiver: Sendable {
         return [.deliver(message, from: association.incarnation), .say(.ack(seq), connection)]
     }
 
-    /// A connection is no more.
+    /// A connection has closed.
     ///
     /// - Parameter silence: for how long nothing had come on it.
     mutating func disconnected(_ connection: LinkConnection, silence: TimeAmount, now: NIODeadline) {
@@ -100,7 +100,7 @@ struct LinkReceiver: Sendable {
         state = .active(association)
     }
 
-    /// Somebody saw the presence of `incarnation` vanish. Only a hint: who is on the line stays.
+    /// The presence of `incarnation` was seen to vanish. Only a hint: a node that is connected stays.
     mutating func presenceGone(_ incarnation: Incarnation) -> [LinkAction] {
         guard case .active(let association) = state, association.incarnation == incarnation, !isConnected else {
             return []

@@ -135,7 +135,7 @@ struct LinkSender: Sendable {
         }
     }
 
-    /// A connection is no more.
+    /// A connection has closed.
     ///
     /// - Parameter silence: for how long nothing had come on it.
     mutating func disconnected(_ connection: LinkConnection, silence: TimeAmount, now: NIODeadline) -> [LinkAction] {
@@ -154,7 +154,7 @@ struct LinkSender: Sendable {
         }
     }
 
-    /// Somebody saw the presence of `incarnation` vanish. Only a hint: what answers stays.
+    /// The presence of `incarnation` was seen to vanish. Only a hint: a node that answers stays.
     mutating func presenceGone(_ incarnation: Incarnation) -> [LinkAction] {
         switch state {
         case .idle, .resolving, .open: []

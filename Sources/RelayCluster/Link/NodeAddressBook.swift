@@ -5,7 +5,7 @@ import WSProtocol
 
 /// Knows where nodes can be dialled.
 protocol NodeAddressBook: Sendable {
-    /// The address of a node that is said to be alive; nil when nobody knows such a node. It may take its time: links have
+    /// The address of a node that is said to be alive; nil when no such node is known. It may take its time: links have
     /// a deadline of their own.
     func address(of node: NodeID) async -> NodeAddress?
 }

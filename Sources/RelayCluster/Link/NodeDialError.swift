@@ -2,13 +2,13 @@
 
 /// Why another node could not be dialled.
 enum NodeDialError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Nobody listens there.
+    /// No process listens there.
     case refused
     /// Not reached in time, or not at all: what the system or TLS says.
     case unreachable(String)
-    /// Somebody is there who is not that node, or who does not accept this one: what TLS says.
+    /// The peer there is not that node, or does not accept this one: what TLS says.
     case untrusted(String)
-    /// Somebody is there with a certificate of an authority that this node does not know: what TLS says.
+    /// The peer there has a certificate of an authority that this node does not know: what TLS says.
     case otherAuthority(String)
 
     /// One line for the log.

@@ -53,7 +53,7 @@ struct NodeDialer: Sendable {
             .whenComplete { result in
                 switch result {
                 case .success(let channel):
-                    // Whoever waited may have given up in the meantime.
+                    // The caller may have given up in the meantime.
                     proven.futureResult.whenFailure { _ in channel.close(promise: nil) }
                 case .failure(let error): proven.fail(Self.reading(error))
                 }

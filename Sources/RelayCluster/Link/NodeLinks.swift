@@ -52,7 +52,7 @@ package final class NodeLinks: Sendable {
     /// the calls.
     package func send(_ message: NodeMessage, to node: NodeID) { onLoop { $0.send(message, to: node) } }
 
-    /// Somebody saw that the presence of `incarnation` is gone. A hint: a node that is connected stays.
+    /// The presence of `incarnation` was seen to vanish. A hint: a node that is connected stays.
     func presenceGone(_ node: NodeID, incarnation: Incarnation) {
         onLoop { $0.presenceGone(node, incarnation) }
     }
@@ -77,7 +77,7 @@ package final class NodeLinks: Sendable {
         onLoop { $0.received(message, seq: seq, from: node, on: connection) }
     }
 
-    /// A connection that another node made is no more.
+    /// A connection that another node made has closed.
     func disconnected(_ node: NodeID, _ connection: LinkConnection, silence: TimeAmount) {
         onLoop { $0.disconnected(node, connection, silence: silence) }
     }

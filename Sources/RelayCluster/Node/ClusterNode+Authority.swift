@@ -11,7 +11,8 @@ extension ClusterNode {
     /// certificates of another cluster. Calls a few of those that are alive, and takes 2 s at most after Redis has
     /// answered.
     ///
-    /// Who cannot be reached, or is not who he should be, proves nothing: his address may have been given to somebody else.
+    /// A node that cannot be reached, or an unexpected peer at its address, proves nothing: the address may have been
+    /// given to another machine.
     package func strangerToAll() async -> NodeID? {
         let others = await routing.others().shuffled().prefix(Defaults.Link.firstCalls)
         return await withTaskGroup(of: (NodeID, isKnown: Bool?).self) { group in

@@ -39,7 +39,7 @@ package final class ClusterNode: Sendable {
     ///
     /// - Parameters:
     ///   - address: where other nodes dial this one; bound already.
-    ///   - ownsAddress: whether nobody else can be dialled there.
+    ///   - ownsAddress: whether no other process can be dialled there.
     ///   - exchange: hears what the others say from now on.
     /// - Throws: ``OperatorError`` in words when the cluster does not want this node.
     package func start(

@@ -42,7 +42,7 @@ struct Announcer: Sendable {
     let incarnation: Incarnation
     /// Where this node is dialled: an earlier start of it had the same. Nil before it is known.
     var address: ListenAddress?
-    /// Whether only this process can be dialled there, which proves that whoever said so before is no more.
+    /// Whether only this process can be dialled there: then an earlier process that announced the address has ended.
     var ownsAddress = false
     private let limits: Limits
 
@@ -68,7 +68,7 @@ struct Announcer: Sendable {
     /// When the presence was last asked for, and when the one that stands was.
     private var askedAt: NIODeadline?
     private var stoodAt: NIODeadline?
-    /// Whether the announcement in flight was made on a connection that is no more.
+    /// Whether the announcement in flight was made on a connection that has closed.
     private var isStale = false
     private var isPresenceDue = false
     /// After a failure nothing more is tried until time passes or Redis comes back; after one of users, no users are.
@@ -190,7 +190,7 @@ extension Announcer {
         }
     }
 
-    /// Somebody says that the epoch is another one: find out.
+    /// A reply or a doorbell says that the epoch may have changed: find out.
     mutating func lookAtEpoch() {
         switch state {
         case .joining, .held, .taken: isPresenceDue = true
@@ -315,8 +315,8 @@ extension Announcer {
         let isRenewed = rival.map { remaining > $0.remaining } ?? false
         let longest = rival?.text == text && !isRenewed ? rival?.longest ?? remaining : remaining
         rival = Rival(text: text, remaining: remaining, longest: longest)
-        // Whoever lives renews in time. That only one of two has the address, which a copied configuration may deny, is
-        // known where nobody else can be dialled there.
+        // A live process renews in time. That only one of two has the address, which a copied configuration may deny,
+        // is known where no other process can be dialled there.
         let isSilent = longest - remaining > limits.silence
         if !hasHeld, mayReplace, let address, presence?.address == address, ownsAddress || isSilent {
             // It was an earlier start of this node.

@@ -15,8 +15,8 @@ extension ClusterRouting {
     ///
     /// - Parameters:
     ///   - address: where other nodes dial this one. It has to be bound by now.
-    ///   - ownsAddress: whether nobody else can be dialled there: that is what tells an earlier start of this node at once
-    ///     from another that was given the same id.
+    ///   - ownsAddress: whether no other process can be dialled there: that is what tells an earlier start of this node
+    ///     at once from another that was given the same id.
     /// An unreachable Redis is no error: the node joins when it comes back.
     /// - Throws: ``OperatorError`` in words when Redis refuses this node, or when another live process has its id.
     package func start(
@@ -128,7 +128,7 @@ extension ClusterRouting {
         }
     }
 
-    /// Somebody with a session here may have been removed, and the doorbell that said so was lost.
+    /// A user with a session here may have been removed, and the doorbell that said so was lost.
     func lookAtSessions() {
         let names = delegate?.names ?? []
         core.withLock { core in
@@ -165,7 +165,7 @@ extension ClusterRouting {
         pump()
     }
 
-    /// Nothing is announced before doorbells can be heard: whoever rings because of it would ring in vain.
+    /// Nothing is announced before doorbells can be heard: a node that rings because of it would ring in vain.
     private func joinIfComplete() {
         let isComplete = store.isConnected && doorbell.status.isListening
         core.withLock { core in

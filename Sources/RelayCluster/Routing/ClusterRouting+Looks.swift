@@ -8,7 +8,7 @@ import ServerSystem
 import Synchronization
 package import WSProtocol
 
-/// Looking at what other nodes have: because somebody rang, because something changed here, or because it is time.
+/// Looking at what other nodes have: because a bell was rung, because something changed here, or because it is time.
 extension ClusterRouting {
     /// Begins one look. It is over when Redis has answered or 2 s have passed.
     package func begin(_ look: LookQueue.Look) {
@@ -107,7 +107,7 @@ extension ClusterRouting {
         }
     }
 
-    /// Somebody rang. It may have been anybody, so this costs a look and nothing else.
+    /// A bell was rung. Any client of Redis may have done so: this costs a look and nothing else.
     package func heard(_ bell: Bell) {
         core.withLock { core in
             switch bell {

@@ -24,7 +24,7 @@ extension ClusterRouting: NodeAddressBook {
         }
     }
 
-    /// The node to ask about a token, alive as far as Redis knows; nil when nobody knows the token.
+    /// The node to ask about a token, alive as far as Redis knows; nil when the token is unknown.
     ///
     /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked for
     /// again while nodes write theirs, for at most 2 s, and then this fails with ``ClusterUnavailable``.

@@ -10,7 +10,7 @@ package protocol ClusterRoutingDelegate: Sendable {
     func receiversAppeared(_ name: PeerName, _ sessions: [SessionID])
     /// A process is not in Redis any more, or another one is in its place.
     func nodeGone(_ node: NodeID, incarnation: Incarnation)
-    /// `name` belongs to this user now; nil: to nobody.
+    /// `name` belongs to this user now; nil: to no user.
     func userChanged(_ name: PeerName, _ user: User?)
     /// The names with sessions here.
     var names: [PeerName] { get }

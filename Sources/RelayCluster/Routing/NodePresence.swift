@@ -30,7 +30,7 @@ package struct NodePresence: Hashable, Sendable {
         self.epoch = epoch
     }
 
-    /// Reads what stands in Redis; nil when it is not a presence: anybody may have written it.
+    /// Reads what stands in Redis; nil when it is not a presence: any client of Redis may have written it.
     init?(_ text: String) {
         guard text.utf8.count <= Defaults.Routing.presenceLength,
             let form = StrictJSON.decode(Form.self, from: text.utf8),

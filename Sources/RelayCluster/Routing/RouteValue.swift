@@ -3,7 +3,7 @@
 package import TransferBroker
 import WSProtocol
 
-/// The values of routes as they stand in Redis. What comes from there is checked: anybody may have written it.
+/// The values of routes as they stand in Redis. They are checked when read: any client of Redis may have written them.
 package enum RouteValue {
     /// Sessions that want to be rung, and the incarnation they belong to.
     package struct Receiving: Hashable, Sendable {

@@ -4,10 +4,10 @@ import RelayNode
 import TransferBroker
 import WSProtocol
 
-/// The names of everything in Redis. Whatever varies in a name is of a validated type, so nobody can make one up that
-/// means something else.
+/// The names of everything in Redis. Whatever varies in a name is of a validated type, so no client can make one up
+/// that means something else.
 enum ClusterKeys {
-    /// Set once by whoever finds none: another value, or none, means that Redis was emptied or put back.
+    /// Set once by the first node that finds none: another value, or none, means that Redis was emptied or put back.
     static let epoch = "relay:epoch"
     /// The ids of nodes that may be alive.
     static let nodes = "relay:nodes"
@@ -49,7 +49,7 @@ enum ClusterKeys {
     /// Who owns a name.
     static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
 
-    /// That `name` was removed: those who still know its owner must not write him again.
+    /// That `name` was removed: nodes that still know its owner must not write the record again.
     static func removed(_ name: PeerName) -> String { "relay:removed:\(name.rawValue)" }
 
     /// An invitation.

@@ -13,9 +13,9 @@ enum ClusterScripts {
 
         """
 
-    /// What is not there may be what Redis did not take from a node: without memory, as a replica, without a disk. So whoever
-    /// finds nothing asks whether writes are taken at this moment, with one that changes nothing, and replies what Redis says
-    /// against it.
+    /// What is not there may be what Redis did not take from a node: without memory, as a replica, without a disk. So a
+    /// script that finds nothing asks whether writes are taken at this moment, with one that changes nothing, and
+    /// replies what Redis says against it.
     static let refusal = """
         local function refusal(key)
             local reply = redis.pcall('SETRANGE', key, 0, '')
@@ -105,8 +105,8 @@ enum ClusterScripts {
 
             """
 
-    /// What begins every look at all nodes: at most 1,024 of them in at most 1 MiB, since anybody could have put ids into
-    /// the set. Ids of dead nodes are taken out.
+    /// What begins every look at all nodes: at most 1,024 of them in at most 1 MiB, since any client of Redis could
+    /// have put ids into the set. Ids of dead nodes are taken out.
     private static let allNodes =
         alive + """
             local ids, nodes, living, found, size = redis.pcall('SRANDMEMBER', KEYS[1], 1024), {}, {}, {}, 0

@@ -78,8 +78,8 @@ final class ClusterStore: Sendable {
         refused.withLock { $0.map { now < $0 + Defaults.Routing.settling } ?? false }
     }
 
-    /// Publishes `text` on `channel`; whether anybody heard it is not known. Nothing happens while `limit` messages are
-    /// on their way: they must not take the room of the commands that matter.
+    /// Publishes `text` on `channel`; whether any node heard it is not known. Nothing happens while `limit` messages
+    /// are on their way: they must not take the room of the commands that matter.
     func publish(_ text: String, on channel: String, limit: Int) {
         let isSent = publishing.withLock { count in
             guard count < limit else { return false }
@@ -103,7 +103,7 @@ final class ClusterStore: Sendable {
         return ClusterUnavailable(reason: "\(error)", cause: cause)
     }
 
-    /// The connection stands, and yet Redis does not do what it is asked: nobody else would say so.
+    /// The connection stands, and yet Redis does not do what it is asked: no other log entry would say so.
     private func complain(_ error: RedisError) {
         let now = NIODeadline.now()
         let isDue = complained.withLock { last in

@@ -6,7 +6,7 @@ import Glibc
 package import ServerSystem
 import TransferBroker
 
-/// The bytes that all nodes of a cluster have in a file, and nobody else. They never leave the process.
+/// The bytes that all nodes of a cluster, and only they, have in a file. They never leave the process.
 package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
     private let bytes: [UInt8]
 

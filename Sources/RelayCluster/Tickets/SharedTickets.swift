@@ -36,7 +36,7 @@ package final class SharedTickets: Sendable {
     }
 
     /// Takes over what stands in Redis, and makes new keys when it is time. Keys that Redis has not confirmed for so long
-    /// that it would have been time are given up for own ones: somebody has to rotate them.
+    /// that it would have been time are given up for own ones, which this node rotates itself.
     /// - Parameter ring: tells the other nodes that there are new ones.
     package func look(now: NIODeadline = .now(), ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
         lookNow(now, ring: ring).always { _ in self.expire(now) }
@@ -69,7 +69,7 @@ package final class SharedTickets: Sendable {
             TicketScripts.replace, keys: [ClusterKeys.tickets],
             arguments: [text, sealed, Defaults.Routing.ticketLife.milliseconds]
         ).map { reply in
-            // Whoever was quicker rings, and then these are read.
+            // Another node was quicker: it rings, and then its keys are read.
             guard reply.number == 1 else { return }
             self.use(keyring, time)
             ring()

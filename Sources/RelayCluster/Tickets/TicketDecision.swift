@@ -7,7 +7,7 @@ import TransferBroker
 enum TicketDecision: Hashable, Sendable {
     /// Use them as they stand in Redis.
     case use(TicketKeyring)
-    /// Put these in their place, unless somebody else was quicker.
+    /// Put these in their place, unless another node was quicker.
     case write(TicketKeyring)
     /// They were sealed under another secret: this process keeps keys of its own.
     case keepOwn
@@ -35,8 +35,8 @@ enum TicketDecision: Hashable, Sendable {
         case .nothing: inRedis = nil
         case .keyring(let keyring): inRedis = keyring
         }
-        // Whoever can write to Redis could put old keys back; those a node has are not given up for older ones. Keys from
-        // the future were made by a clock that has been put right since.
+        // A client that can write to Redis could put old keys back; those a node has are not given up for older ones.
+        // Keys from the future were made by a clock that has been put right since.
         let candidates = [inRedis, current].compactMap { $0 }.filter {
             Self.date($0) <= now + Defaults.Routing.ticketDrift
         }

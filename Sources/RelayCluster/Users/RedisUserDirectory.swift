@@ -48,7 +48,7 @@ package final class RedisUserDirectory: UserDirectory {
     }
 
     /// The owner of `name`; the last one seen when Redis does not say.
-    /// - Throws: ``ClusterUnavailable`` when nobody knows.
+    /// - Throws: ``ClusterUnavailable`` when neither Redis nor this node knows.
     package func user(named name: PeerName) async throws -> User? {
         do {
             let (epoch, findings) = try await read([name]).get()
@@ -73,9 +73,9 @@ package final class RedisUserDirectory: UserDirectory {
         _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
     ) async throws -> RegistrationOutcome {
         let known = epoch.known
-        // In a Redis that was just emptied a free name may be somebody's.
+        // In a Redis that was just emptied a name that looks free may be taken.
         guard epoch.isSettled(known, now: .now()) else { throw ClusterUnavailable.settling }
-        // Whose name this node knows to be somebody else's: Redis may have to be reminded first.
+        // This node knows that the name belongs to another key: Redis may have to be reminded first.
         if let owner = state.withLock({ $0.cache[name] }), owner.key != key { _ = try await self.user(named: name) }
         let user = User(name: name, key: key, exchangeKey: exchangeKey)
         let digest = invitation?.digest
@@ -169,7 +169,7 @@ package final class RedisUserDirectory: UserDirectory {
 // MARK: - What routing does for the registry
 
 extension RedisUserDirectory {
-    /// Tells `observer` whom a name belongs to when that is found to have changed; nil: to nobody.
+    /// Tells `observer` which user a name belongs to when that is found to have changed; nil: to none.
     func observe(_ observer: @escaping @Sendable (PeerName, User?) -> Void) {
         state.withLock { $0.observer = observer }
     }
@@ -266,7 +266,7 @@ extension RedisUserDirectory: UserAdministration {
             UserScripts.remove, [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name)], [name.rawValue]
         )
         state.withLock { $0.cache[name] = nil }
-        // Also when nobody had the name: others may not know that yet.
+        // Also when no user had the name: other nodes may not know that yet.
         changed(name)
         return reply.number == 1
     }

@@ -8,9 +8,9 @@ import WSProtocol
 enum UserFinding: Hashable, Sendable {
     /// It is this user's.
     case owned(User)
-    /// An operator has removed it, and nobody has registered it since.
+    /// An operator has removed it, and no user has registered it since.
     case removed
-    /// There is nothing about it. Whoever knows an owner all the same knows what Redis has lost.
+    /// There is nothing about it. A node that knows an owner all the same knows what Redis has lost.
     case missing
     /// What stands there is not a user.
     case nonsense

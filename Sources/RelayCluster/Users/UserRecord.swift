@@ -14,7 +14,7 @@ struct UserRecord: Hashable, Sendable, Codable {
         exchangeKey = user.exchangeKey
     }
 
-    /// Nil when `text` is not a user: anybody may have written it.
+    /// Nil when `text` is not a user: any client of Redis may have written it.
     init?(_ text: String) {
         guard text.utf8.count <= Defaults.Routing.userLength,
             let record = StrictJSON.decode(Self.self, from: text.utf8)

@@ -15,7 +15,7 @@ enum UserScripts {
 
         """
 
-    /// What there is about names. Atomic, so that nobody is found both gone and not removed.
+    /// What there is about names. Atomic, so that no user is found both gone and not removed.
     ///
     /// KEYS epoch, then for each name its user and its removal. Returns {epoch, {record, 1 if removed, …}}; what is not
     /// there is empty.
@@ -73,8 +73,8 @@ enum UserScripts {
 
     /// Gives a user another exchange key. Atomic, so that a name that changes hands meanwhile keeps its new keys.
     ///
-    /// KEYS user. ARGV the exchange key, the key the name has to belong to. Returns the record; empty when nobody has the
-    /// name or another key does.
+    /// KEYS user. ARGV the exchange key, the key the name has to belong to. Returns the record; empty when the name is
+    /// free or belongs to another key.
     static let update = RedisScript(
         get + """
             local readable, record = pcall(cjson.decode, get(KEYS[1]) or '')
@@ -138,10 +138,10 @@ enum UserScripts {
             """
     )
 
-    /// Frees a name, and keeps that it was: also when nobody had it, since Redis may have lost him. Atomic, so that the
-    /// list never differs from the users.
+    /// Frees a name, and records the removal: also when no user had it, since Redis may have lost the user. Atomic, so
+    /// that the list never differs from the users.
     ///
-    /// KEYS user, users, removal. ARGV name. Returns 1 when somebody had it.
+    /// KEYS user, users, removal. ARGV name. Returns 1 when a user had it.
     static let remove = RedisScript(
         """
         redis.call('ZREM', KEYS[2], ARGV[1])
@@ -150,10 +150,11 @@ enum UserScripts {
         """
     )
 
-    /// Writes users that Redis may have lost; who is there stays as he is, and who was removed stays away.
+    /// Writes users that Redis may have lost; a user that is there stays unchanged, and one that was removed stays
+    /// away.
     ///
-    /// KEYS users, then of each his user and his removal. ARGV name and record of each. Returns the names that were
-    /// written.
+    /// KEYS users, then the user and the removal of each name. ARGV name and record of each. Returns the names that
+    /// were written.
     static let restore = RedisScript(
         """
         local written = {}

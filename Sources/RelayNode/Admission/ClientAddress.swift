@@ -4,6 +4,6 @@
 package struct ClientAddress: Hashable, Sendable {
     /// Its address, for the log.
     package let text: String
-    /// The address, or the network, whose limits it shares with everybody else there; nil when there are none.
+    /// The address, or the network, whose limits it shares with all other clients there; nil when there are none.
     package let share: String?
 }

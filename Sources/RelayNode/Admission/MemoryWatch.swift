@@ -6,8 +6,8 @@ import NIOPosix
 import ServerSystem
 import TransferBroker
 
-/// Looks at the process's memory: has it given back when there is much that nobody uses, compares it with its budget, and
-/// says when that means something else than before.
+/// Looks at the process's memory: has it given back when much of it is unused, compares it with its budget, and says
+/// when that means something else than before.
 package final class MemoryWatch {
     /// How it reaches the world; other ways in tests.
     package struct Means {

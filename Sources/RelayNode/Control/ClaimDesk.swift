@@ -45,7 +45,7 @@ final class ClaimDesk: Sendable {
         return promise.futureResult
     }
 
-    /// `node` answers question `id`. An answer of anybody but the one who was asked means nothing.
+    /// `node` answers question `id`. An answer of another node than the one that was asked means nothing.
     func answered(_ id: UInt64, by node: NodeID, transfer: TransferID?, download: NodeID?) {
         guard state.withLock({ $0.open[id]?.home == node }) else { return }
         guard let transfer, let download else { return close(id, .success(nil)) }

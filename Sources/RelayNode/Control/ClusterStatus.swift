@@ -16,7 +16,7 @@ package struct ClusterStatus: Hashable, Sendable, Codable {
     /// How often a node was lost, and a certificate refused, since the start.
     package var lost: UInt64
     package var refused: UInt64
-    /// Whether doorbells are heard, and how many of this node's nobody answered.
+    /// Whether doorbells are heard, and how many of this node's were not answered.
     package var listening = false
     package var bellsLost = 0
     /// What stood in Redis, or was rung, and meant nothing: damaged, stale in its form, or forged.

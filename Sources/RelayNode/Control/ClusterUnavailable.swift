@@ -6,7 +6,7 @@ package import WSProtocol
 package struct ClusterUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
     /// For logs.
     package var reason: String
-    /// What somebody has to mend in Redis, if that is it.
+    /// What the operator has to mend in Redis, if that is the reason.
     package var cause: Cause?
 
     package init(reason: String, cause: Cause? = nil) {

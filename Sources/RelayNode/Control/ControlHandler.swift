@@ -225,8 +225,9 @@ final class ControlHandler: ChannelInboundHandler {
         }
     }
 
-    /// A login that holds is paid for by its user, and waits until that is possible: who connects again and again gets no
-    /// further than who stays. One that does not hold is paid for by its address alone, as it may be anybody's.
+    /// A login that holds is paid for by its user, and waits until that is possible: a user that connects again and
+    /// again gets no further than one that stays. A login that does not hold is paid for by its address alone, as it
+    /// may come from any client.
     private func loginChecked(_ verdict: LoginVerdict) {
         guard let context else { return }
         guard verdict == .accepted, case .checking(let attempt, deadline: _)? = machine?.state else {
@@ -347,7 +348,7 @@ final class ControlHandler: ChannelInboundHandler {
         defer { release(context) }
         if !isClosing { services.reports.closed(code) }
         isClosing = true
-        // Nobody will answer them any more; all else goes out before the close frame.
+        // The client will not answer rings any more; all else goes out before the close frame.
         outbox.leaveOutRings()
         sendWhatWaits(context, all: true)
         context.triggerUserOutboundEvent(WebSocketCommand.close(code: code.rawValue), promise: nil)

@@ -12,7 +12,7 @@ package import WSProtocol
 ///
 /// **Order.** Events come from every event loop, and what they lead to has to reach each session in the order in which
 /// the exchange decided it: `ring` before the `failed` that takes it back. So what is to be done is appended to one
-/// outbox under the lock, and is run outside it by one thread at a time: whoever finds nobody at it becomes the
+/// outbox under the lock, and is run outside it by one thread at a time: a thread that finds no other at it becomes the
 /// deliverer, and goes on until the outbox is empty. Others only append. A delivery is a hand-over to another loop's
 /// queue, so the deliverer is held up for microseconds; encoding is done by the session's own loop. An event that a
 /// delivery causes on the same thread is appended as well, and cannot dead-lock.
@@ -101,7 +101,7 @@ package final class ExchangeService: TransferDirectory {
         }
     }
 
-    /// A control connection has been made; nobody has logged in on it yet. Returns the session's id.
+    /// A control connection has been made; no user has logged in on it yet. Returns the session's id.
     package func connected(_ sink: any SessionSink) -> SessionID {
         state.withLock { state in
             state.lastSession += 1
@@ -149,7 +149,7 @@ package final class ExchangeService: TransferDirectory {
         let now = clock()
         let (claim, isMine) = state.withLock { state in
             let claim = state.exchange.claim(digest, as: role, by: asker, now: now)
-            // Nobody needs to find a token that has been used.
+            // No node needs to find a token that has been used.
             state.outbox += follow(claim) + (claim == nil ? [] : [.announce(.void(digest))])
             return (claim, state.takesDelivery())
         }
@@ -177,7 +177,7 @@ package final class ExchangeService: TransferDirectory {
     /// What there is at the moment.
     package var status: ExchangeStatus { state.withLock { $0.exchange.status } }
 
-    /// Transfers that somebody has accepted and that are not over.
+    /// Transfers that a receiver has accepted and that are not over.
     package var activeTransfers: Int { state.withLock { $0.exchange.activeTransfers } }
 
     /// Control connections, logged in or not.

@@ -105,7 +105,7 @@ package struct SessionOutbox: Sendable {
 }
 
 extension ServerMessage {
-    /// Bytes of a payload that nobody but this message holds.
+    /// Bytes of a payload that only this message holds.
     fileprivate var ownPayload: Int {
         switch self {
         case .start(let start): start.payload?.rawValue.utf8.count ?? 0

@@ -9,7 +9,7 @@ package struct AddressLimit: Hashable, Sendable {
     /// Nil when there are no limits by address.
     package let users: Int?
 
-    /// As long as nobody says otherwise.
+    /// The limit when none is configured.
     package static let standard = AddressLimit(users: Defaults.Exchange.usersPerAddress)
     package static let off = AddressLimit(users: nil)
 

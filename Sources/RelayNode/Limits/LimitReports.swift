@@ -77,7 +77,7 @@ package final class LimitReports: Sendable {
         logger.notice("a limit was met", metadata: metadata)
     }
 
-    /// Says once that everybody may come from one address.
+    /// Says once that all clients may come from one address.
     private func warn(of address: String) {
         let isLocal = address.hasPrefix("127.") || address == "0:0:0:0" || address.hasPrefix("::ffff:127.")
         guard isLocal, !hasWarned.exchange(true, ordering: .relaxed) else { return }

@@ -15,7 +15,7 @@ enum ListenerPurpose: Hashable, Sendable {
         guard let host = head.host else { return .malformed("there is no Host field") }
         // The query stays behind: it may hold a token, which must not be said again in the clear.
         guard let location = names.location(host: host, path: head.path) else {
-            // Whoever controls the Host field must not choose where this relay sends people.
+            // A client that controls the Host field must not choose where this relay sends people.
             return HTTPRefusal(
                 status: .misdirectedRequest, code: "other_host", message: "this relay is not known by that name"
             )

@@ -8,7 +8,7 @@ import TransferBroker
 enum ProxyHeader: Equatable, Sendable {
     /// A client at this address.
     case client(SocketAddress)
-    /// Itself, for a health check, or somebody it cannot name: the connection's own address is all there is.
+    /// Itself, for a health check, or a client that it cannot name: the connection's own address is all there is.
     case balancer
 }
 
@@ -19,7 +19,7 @@ extension ProxyHeader {
         case incomplete
         /// A header, and how many bytes it took; what follows belongs to the client.
         case complete(ProxyHeader, length: Int)
-        /// Something else from the first bytes on: nobody sends a header there.
+        /// Something else from the first bytes on: the peer sends no header.
         case missing
         /// A header that breaks the rules, and how.
         case malformed(String)

@@ -44,7 +44,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) { deadline?.cancel() }
 
-    /// Whoever ends TLS waits for nothing more.
+    /// A peer that ends TLS waits for nothing more.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? TLSEvent == .peerClosed { context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)

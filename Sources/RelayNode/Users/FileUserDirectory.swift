@@ -97,7 +97,7 @@ package final class FileUserDirectory: UserAdministration {
         return registry.withLock { ($0.users.count, $0.invitations.values.count { $0.expires > now }) }
     }
 
-    /// Frees `name` for another key. Returns false when nobody has it.
+    /// Frees `name` for another key. Returns false when no user has it.
     package func remove(_ name: PeerName) async throws -> Bool {
         try await change { registry, _ in registry.remove(name) }
     }

@@ -11,7 +11,7 @@ package typealias InvitationDigest = FixedBytes<InvitationDigestKind>
 
 /// A right to register one name, once, for a while.
 package struct Invitation: Hashable, Sendable, Codable {
-    /// Tells the invitation apart without knowing its code: whoever reads the registry's file cannot use it.
+    /// Tells the invitation apart without knowing its code: a reader of the registry's file cannot use it.
     package var digest: InvitationDigest
     /// The only name it is good for; nil means any.
     package var name: PeerName?

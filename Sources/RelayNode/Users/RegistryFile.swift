@@ -5,7 +5,7 @@ import Glibc
 package import ServerSystem
 import TransferBroker
 
-/// The registry's file in the state directory: replaced as a whole, so that whoever reads it sees the old or the new.
+/// The registry's file in the state directory: replaced as a whole, so that a reader sees the old or the new.
 ///
 /// The new contents go to a second file, are forced to the disk, and take the first one's name in one step. The
 /// process, or the machine, may stop between any two of these steps.
@@ -64,7 +64,7 @@ package struct RegistryFile: Sendable {
     /// Replaces the file by `registry`. When it throws, the old contents are still there or the new ones already are.
     package func replace(with registry: UserRegistry) throws {
         let contents = try registry.fileContents()
-        // A leftover of a process that was killed: the lock says that nobody is writing it now.
+        // A leftover of a process that was killed: the lock proves that no process is writing it now.
         unsafe unlinkat(directory.descriptor, Self.temporaryName, 0)
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
         let file = try SystemError.check { unsafe openat(directory.descriptor, Self.temporaryName, flags, 0o600) }

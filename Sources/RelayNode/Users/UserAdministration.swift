@@ -15,7 +15,7 @@ package protocol UserAdministration: UserDirectory {
     func users(after: PeerName?, limit: Int) async throws -> (users: [User], isLast: Bool)
     /// How many names are registered, and how many invitations wait: the last known figures when they cannot be read.
     func counts() async -> (users: Int, invitations: Int)
-    /// Frees `name` for another key. Returns false when nobody has it.
+    /// Frees `name` for another key. Returns false when no user has it.
     func remove(_ name: PeerName) async throws -> Bool
 }
 

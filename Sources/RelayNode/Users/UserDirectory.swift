@@ -5,7 +5,7 @@ package import WSProtocol
 
 /// Who owns which name.
 package protocol UserDirectory: Sendable {
-    /// The owner of `name`; nil when nobody has it.
+    /// The owner of `name`; nil when no user has it.
     func user(named: PeerName) async throws -> User?
     /// Registers or confirms: same key again succeeds without using the invitation; updates the exchange key.
     func register(

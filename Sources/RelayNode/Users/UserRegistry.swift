@@ -43,7 +43,7 @@ package struct UserRegistry: Hashable, Sendable {
     /// How an operator's request for an invitation ended.
     package enum InviteOutcome: Hashable, Sendable {
         case invited
-        /// The name already belongs to someone; it has to be removed first.
+        /// The name already belongs to a user; it has to be removed first.
         case nameTaken
         /// There are as many unused invitations as there may be.
         case tooMany
@@ -51,7 +51,7 @@ package struct UserRegistry: Hashable, Sendable {
 
     /// Registers `name`, or confirms it to the key it belongs to.
     ///
-    /// In the mode `invite`, someone without a good invitation learns nothing about which names exist: only the name's
+    /// In the mode `invite`, a client without a good invitation learns nothing about which names exist: only the name's
     /// own key, or a bearer of an invitation, can tell a taken name from a free one.
     /// - Throws: ``Full`` when there is no room for another name; nothing has changed then.
     package mutating func register(
@@ -81,7 +81,7 @@ package struct UserRegistry: Hashable, Sendable {
         return .registered
     }
 
-    /// Records the exchange key of a name that logged in. Returns false when nothing changed (or nobody has the name).
+    /// Records the exchange key of a name that logged in. Returns false when nothing changed (or no user has the name).
     package mutating func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) -> Bool {
         guard let user = users[name], user.exchangeKey != exchangeKey else { return false }
         users[name]?.exchangeKey = exchangeKey
@@ -100,7 +100,7 @@ package struct UserRegistry: Hashable, Sendable {
     /// Takes an invitation back, if it is there.
     package mutating func withdraw(_ invitation: InvitationDigest) { invitations[invitation] = nil }
 
-    /// Frees `name` for another key. Returns false when nobody has it.
+    /// Frees `name` for another key. Returns false when no user has it.
     package mutating func remove(_ name: PeerName) -> Bool { users.removeValue(forKey: name) != nil }
 
     /// Forgets the invitations that have expired.

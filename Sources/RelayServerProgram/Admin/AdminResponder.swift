@@ -12,7 +12,7 @@ struct AdminResponder: Sendable {
     let status: @Sendable () async -> ServerStatus
     /// Begins to drain; harmless when that has begun.
     let drain: @Sendable () -> Void
-    /// Somebody's name was freed: its sessions end.
+    /// A user's name was freed: its sessions end.
     let nameRemoved: @Sendable (PeerName) -> Void
 
     /// The reply to `request`; what goes wrong is a reply too.
@@ -32,7 +32,7 @@ struct AdminResponder: Sendable {
                 return .users(users: page.users, isLast: page.isLast)
             case .remove(let name):
                 let isFreed = try await users.remove(name)
-                // Also when nobody had it: the registry of a cluster may have lost somebody who is here.
+                // Also when no user had it: the registry of a cluster may have lost a user that is here.
                 nameRemoved(name)
                 guard isFreed else { throw OperatorError(.refused, "nobody has registered \(name)") }
                 return .removed(name: name)

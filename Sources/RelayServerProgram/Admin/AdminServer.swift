@@ -9,7 +9,7 @@ import TransferBroker
 
 /// The admin socket of a running server.
 ///
-/// Whoever can reach the socket may do everything: the state directory's mode is the check.
+/// A process that can reach the socket may do everything: the state directory's mode is the check.
 final class AdminServer: Sendable {
     private let channel: any Channel
     private let path: String
@@ -35,7 +35,7 @@ final class AdminServer: Sendable {
             }
         do {
             let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
-            // The directory is closed to others already; this is for whoever opens it later.
+            // The directory is closed to other users already; this is for the case that it is opened later.
             guard unsafe chmod(path, 0o600) == 0 else { throw SystemError.last }
             return AdminServer(channel: channel, path: path)
         } catch {

@@ -12,9 +12,9 @@ enum AdminSocket {
     /// What was found where the socket is to be.
     enum Occupant: Hashable, Sendable {
         case nothing
-        /// Somebody answers.
+        /// A server answers.
         case live
-        /// A socket that nobody listens on: its server was killed.
+        /// A socket that no process listens on: its server was killed.
         case stale
         /// Something that is not a socket.
         case foreign
@@ -73,7 +73,7 @@ enum AdminSocket {
                 unsafe connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        // Only a refusal proves that nobody is there; a full queue (EAGAIN) proves the contrary.
+        // Only a refusal proves that no process is there; a full queue (EAGAIN) proves the contrary.
         return result != 0 && errno == ECONNREFUSED ? .stale : .live
     }
 }

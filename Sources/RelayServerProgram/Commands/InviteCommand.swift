@@ -50,7 +50,7 @@ struct InviteCommand: AsyncParsableCommand {
         do {
             try Answer.write(code.rawValue)
         } catch {
-            // An invitation that the operator does not have must not be good for anybody else.
+            // An invitation that the operator does not have must not be good for any other user.
             guard case .withdrawn? = try? await client.ask(.withdraw(code: code)) else {
                 throw OperatorError(error.status, "\(error.message); the invitation stays good until \(until)")
             }

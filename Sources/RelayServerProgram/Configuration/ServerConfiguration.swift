@@ -34,8 +34,8 @@ struct ServerConfiguration: Hashable, Sendable {
     /// The file that gets the process id once the relay serves.
     var pidFile: String?
 
-    /// Files with secrets that every user of the machine may read, although nobody but the relay has to. Files that
-    /// cannot be looked at are left to whoever reads them.
+    /// Files with secrets that every user of the machine may read, although only the relay has to. Files that cannot be
+    /// looked at are left to the code that reads them.
     var exposedFiles: [String] {
         [certificate.key, cluster?.certificate.key, cluster?.passwordFile].compactMap(\.self).filter { path in
             var status = stat()

@@ -7,7 +7,7 @@ enum SettingOrigin: Hashable, Sendable {
     case flag
     case environment
     case file(String)
-    /// Nobody said anything: the program's own value.
+    /// The setting is not set: the program's own value.
     case builtIn
 
     /// How to name `setting` to the person who wrote it there.

@@ -54,7 +54,7 @@ struct SettingReader: Sendable {
         }
     }
 
-    /// The text of a setting with one value; nil when nobody set it.
+    /// The text of a setting with one value; nil when it is not set.
     func text(_ setting: Setting) throws(OperatorError) -> Found<String>? {
         guard let found = try find(setting, .string) else { return nil }
         guard case .string(let text) = found.value else { return nil }
@@ -64,7 +64,7 @@ struct SettingReader: Sendable {
         return Found(value: path, origin: found.origin)
     }
 
-    /// The texts of a setting with several values; nil when nobody set it.
+    /// The texts of a setting with several values; nil when it is not set.
     func texts(_ setting: Setting) throws(OperatorError) -> Found<[String]>? {
         guard let found = try find(setting, .stringArray) else { return nil }
         guard case .stringArray(let texts) = found.value else { return nil }

@@ -12,7 +12,7 @@ final class DrainCoordinator: Sendable {
     private let loop: any EventLoop
     private let timeout: TimeAmount
     private let logger: Logger
-    /// Not a promise of the loop: whoever holds this last may let go of it when the loop is gone.
+    /// Not a promise of the loop: its last owner may let go of it when the loop is gone.
     private let stops: AsyncStream<DrainMachine.Reason>
     private let stopped: AsyncStream<DrainMachine.Reason>.Continuation
 

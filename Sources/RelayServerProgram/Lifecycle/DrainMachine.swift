@@ -13,7 +13,7 @@ struct DrainMachine: Hashable, Sendable {
         case finished
         /// Some had not when the time was over.
         case deadline
-        /// Somebody asked a second time.
+        /// A signal came while the server was draining.
         case hurried
     }
 

@@ -2,9 +2,9 @@
 
 import WSProtocol
 
-/// What the end of the server asks of whoever keeps sessions and transfers. Safe to call from any thread.
+/// What the end of the server asks of the service that keeps sessions and transfers. Safe to call from any thread.
 protocol Drainable: Sendable {
-    /// Transfers that somebody has accepted and that are not over.
+    /// Transfers that a receiver has accepted and that are not over.
     var activeTransfers: Int { get }
     /// Control connections.
     var connections: Int { get }

@@ -7,7 +7,7 @@ import UnixSignals
 
 /// Tells the coordinator of each SIGTERM and SIGINT.
 struct SignalService: Service {
-    /// Trapped before the server says that it serves: whoever reads its process id may send a signal at once.
+    /// Trapped before the server says that it serves: a program that reads the process id may send a signal at once.
     let signals: UnixSignalsSequence
     let coordinator: DrainCoordinator
     let logger: Logger

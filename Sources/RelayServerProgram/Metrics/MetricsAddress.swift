@@ -6,7 +6,7 @@ import TransferBroker
 /// Where `/metrics`, `/healthz` and `/readyz` are to be answered.
 enum MetricsAddress: Hashable, Sendable {
     case off
-    /// Nobody said where. Another relay of this machine may have taken the place, which must not keep this one from
+    /// The default. Another relay of this machine may have taken the address, which must not keep this one from
     /// serving.
     case usual
     case chosen(ListenAddress)

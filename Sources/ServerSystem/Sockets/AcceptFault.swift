@@ -26,7 +26,8 @@ package enum AcceptFault: String, CaseIterable, Hashable, Sendable {
 
     /// What is done about it.
     enum Remedy: Hashable, Sendable {
-        /// Accept by means of the spare descriptor and close at once, so that nobody waits for an answer that cannot come.
+        /// Accept by means of the spare descriptor and close at once, so that no client waits for an answer that cannot
+        /// come.
         case turnAway
         /// Leave the clients in the kernel's queue for a moment.
         case pause

@@ -15,7 +15,7 @@ package final class StateDirectory: Sendable {
     /// The file whose lock says that a process uses the directory. It stays when the process ends.
     static let lockName = "lock"
 
-    /// Makes the directory if it is not there, checks that nobody else can enter it, and locks it.
+    /// Makes the directory if it is not there, checks that no other user can enter it, and locks it.
     /// - Throws: ``OperatorError`` in words.
     package init(path: String) throws(OperatorError) {
         guard !path.isEmpty else { throw OperatorError(.configuration, "the state directory has no name") }
@@ -70,7 +70,8 @@ package final class StateDirectory: Sendable {
         }
     }
 
-    /// - Parameter closing: whether a directory that is open to others and nobody's is closed to them.
+    /// - Parameter closing: whether a directory that is open to other users, and that none of them uses, is closed to
+    ///   them.
     private static func checkAccess(
         _ path: String, _ descriptor: CInt, closing: Bool
     ) throws(OperatorError) {
@@ -78,14 +79,14 @@ package final class StateDirectory: Sendable {
         guard unsafe fstat(descriptor, &status) == 0 else {
             throw OperatorError(.configuration, "cannot look at the state directory \(path): \(SystemError.last)")
         }
-        // Whoever only checks may be the machine's operator, and the server another user.
+        // A process that only checks may run as the machine's operator, and the server as another user.
         guard status.st_uid == geteuid() || (!closing && geteuid() == 0) else {
             throw OperatorError(
                 .configuration, "the state directory \(path) belongs to another user: choose another with --state-dir"
             )
         }
         guard status.st_mode & 0o077 != 0 else { return }
-        // Closing a directory that others use for something else would surprise them; an empty one is nobody's.
+        // Closing a directory that others use for something else would surprise them; an empty one is not in use.
         guard isOurs(path), !closing || fchmod(descriptor, 0o700) == 0 else {
             throw OperatorError(
                 .configuration,

@@ -15,7 +15,7 @@ package final class LingerHandler: ChannelInboundHandler {
     private var idle: Scheduled<Void>?
     private var total: Scheduled<Void>?
 
-    /// - Parameter body: where the request's body stands; nil when the request is so malformed that nobody can tell.
+    /// - Parameter body: where the request's body stands; nil when the request is so malformed that this is unknown.
     package init(_ answer: ByteBuffer, after body: RequestBodyReader?) {
         self.answer = answer
         self.body = body
@@ -52,7 +52,7 @@ package final class LingerHandler: ChannelInboundHandler {
         restartIdle(context)
     }
 
-    /// Whoever ends TLS waits for nothing more.
+    /// A peer that ends TLS waits for nothing more.
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? TLSEvent == .peerClosed { context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)

@@ -4,7 +4,7 @@ import Glibc
 package import NIOCore
 import ServerSystem
 
-/// Lets nothing in that nobody has asked for: the first handler of a sender's connection.
+/// Lets in only what a later handler has asked for: the first handler of a sender's connection.
 ///
 /// NIO reads the connection of a peer that has finished to its end at once, asked or not. All that the kernel holds would then
 /// wait in this process for a receiver that is slow. This handler makes NIO stop there, and reads the rest itself, as it is
@@ -43,7 +43,7 @@ package final class DemandHandler: ChannelDuplexHandler {
             context.read()
         case .finished(let unasked, isReading: false):
             state = .finished(unasked: unasked, isReading: true)
-            // Later: whoever asks may be in the middle of writing what was read before.
+            // Later: the handler that asks may be in the middle of writing what was read before.
             let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
             context.eventLoop.execute {
                 let (handler, context) = bound.value
@@ -78,7 +78,7 @@ package final class DemandHandler: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
-    /// Whoever has finished is disconnected once all it said was read, as without this handler.
+    /// A peer that has finished is disconnected once all it said was read, as without this handler.
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .some(.inputClosed) = event as? ChannelEvent else {
             return context.fireUserInboundEventTriggered(event)

@@ -59,7 +59,7 @@ package final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
     }
 
     private func ask(on channel: any Channel) {
-        // Whoever asked may have been told in the meantime.
+        // The caller may have got its answer in the meantime.
         guard case .asking = state else { return channel.close(promise: nil) }
         guard let context, context.channel.isActive else { return broke(.clusterUnavailable) }
         socket = ReceiverSocket(context.channel)

@@ -18,7 +18,7 @@ package enum ReadAllowance {
         var queued: Int
     }
 
-    /// The most bytes to read now, after `forwarded` bytes of the stream; `buffer` is nil when nobody knows.
+    /// The most bytes to read now, after `forwarded` bytes of the stream; `buffer` is nil when it is unknown.
     package static func bytes(_ buffer: SendBuffer?, forwarded: UInt64) -> Int {
         // A receiver that has taken nothing yet may never do: large reads would only make the sender's kernel window grow.
         guard let buffer, forwarded >= Defaults.Stream.provenBytes else { return SystemDefaults.receiveBytes }

@@ -5,8 +5,8 @@ import NIOCore
 
 /// The socket of a receiver's connection, which is asked how that connection is doing (tcp(7), TCP_INFO).
 ///
-/// Must not outlive its channel: whoever has it lets go of it when the channel becomes inactive. NIO's own way to the descriptor
-/// looks types up by their names each time, which is too slow for every read.
+/// Must not outlive its channel: its owner lets go of it when the channel becomes inactive. NIO's own way to the
+/// descriptor looks types up by their names each time, which is too slow for every read.
 struct ReceiverSocket {
     /// Offsets into the kernel's `struct tcp_info`, whose layout is part of Linux's binary interface.
     private enum Offset {

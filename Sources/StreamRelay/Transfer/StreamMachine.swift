@@ -20,7 +20,7 @@ package struct StreamMachine {
         package var silence: TimeAmount = Defaults.Stream.receiverSilence
         /// What it means that the far end is gone.
         package var gone = FailureCode.receiverGone
-        /// How long the sender's answer waits for the word of whoever keeps the transfers.
+        /// How long the sender's answer waits for the word of the transfer's home.
         package var verdict: TimeAmount = Defaults.Stream.verdictTimeout
 
         package init(
@@ -64,7 +64,7 @@ package struct StreamMachine {
         case finishDownload
         /// Close the download as complete.
         case closeDownload
-        /// Cut the download so that nobody takes it for complete.
+        /// Cut the download so that the receiver does not take it for complete.
         case cutDownload(FailureCode)
         /// Answer the download, whose body has not begun, with a refusal.
         case refuseDownload(FailureCode)
@@ -191,7 +191,7 @@ package struct StreamMachine {
         case .streaming(let progress):
             state = .ended
             return [.cutDownload(code), .cutUpload, .report(.cut(code, bytes: progress.bytes))]
-        // There is nobody any more who waits for the answer.
+        // The sender does not wait for the answer any more.
         case .undecided(_, bytes: _, hasUpload: true, until: _):
             state = .ended
             return [.cutUpload]
@@ -216,12 +216,12 @@ package struct StreamMachine {
     /// The receiver's connection ended before the body did.
     mutating func downloadCut(now: NIODeadline) -> [Action] { broke(limits.gone, now: now) }
 
-    /// Whoever keeps the transfers says how this one ended.
+    /// The transfer's home says how the transfer ended.
     package mutating func ended(_ outcome: TransferOutcome) -> [Action] {
         let code: FailureCode =
             switch outcome {
             case .failed(let code): code
-            // Whoever has everything has no use for a download.
+            // A receiver that has everything has no use for a download.
             case .delivered: .cancelled
             }
         func answer(_ bytes: UInt64) -> Action {

@@ -24,7 +24,7 @@ package protocol StreamOutlet: AnyObject {
     func finish()
     /// Closes as complete.
     func close()
-    /// Closes so that nobody takes it for complete.
+    /// Closes so that the receiver does not take the body for complete.
     func cut(_ code: FailureCode)
     /// Refuses a body that has not begun.
     func refuse(_ code: FailureCode)

@@ -4,13 +4,13 @@ package import NIOCore
 package import TransferBroker
 package import WSProtocol
 
-/// What the byte path asks of, and tells to, whoever keeps the transfers.
+/// What the byte path asks of, and tells to, the service that keeps the transfers.
 ///
 /// Safe to call from any thread. A claim is a future because in a cluster another node may have to be asked.
 package protocol TransferDirectory: Sendable {
     /// Uses up `token` for the half `role`, atomically: of any number of callers with one token, exactly one gets the
     /// transfer. Unknown, used, expired and wrong-side tokens all give nil; a wrong-side claim uses nothing up. Fails
-    /// with ``ClusterUnavailable`` when whoever knows cannot be asked.
+    /// with ``ClusterUnavailable`` when the transfer's home cannot be asked.
     func claim(_ token: Token, as role: TransferRole, on loop: any EventLoop) -> EventLoopFuture<StreamClaim?>
 
     /// Something happened to the stream of a transfer that was claimed.

@@ -26,7 +26,7 @@ enum ByteBIO {
 
     /// Makes a BIO over `store`, or nil without memory.
     ///
-    /// The BIO does not own `store`: whoever owns the BIO keeps the store alive for longer.
+    /// The BIO does not own `store`: the owner of the BIO keeps the store alive for longer.
     static func make(over store: CiphertextStore) -> OpaquePointer? {
         guard let method = unsafe OpaquePointer(bitPattern: methodAddress), let bio = unsafe BIO_new(method) else {
             return nil

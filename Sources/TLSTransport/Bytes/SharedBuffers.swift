@@ -8,7 +8,7 @@ package import NIOCore
 /// each of them might keep. What a channel could not send at once stays with that channel, and is replaced here by new
 /// memory. `TLSHandler.share` makes a connection use it. Bound to its event loop.
 package final class SharedBuffers {
-    /// What the next read of a socket goes into; nil while somebody has it.
+    /// What the next read of a socket goes into; nil while a channel has it.
     private var receiveBuffer: ByteBuffer?
     /// What was decrypted last.
     var plaintext = ByteBuffer()
@@ -23,7 +23,7 @@ package final class SharedBuffers {
     /// It is given back when its ciphertext is decrypted. If it is not here, a new one is made.
     package func takeReceiveBuffer(limit: Int) -> ByteBuffer {
         guard limit <= TLSDefaults.sharedReceiveLength else { return Self.make(limit) }
-        // Asked in place: a copy would be somebody else who has it.
+        // Asked in place: a copy would be a second owner.
         let isUnused = receiveBuffer?.modifyIfUniquelyOwned { $0.clear() } != nil
         let kept = receiveBuffer.take()
         var buffer = (isUnused ? kept : nil) ?? Self.make(TLSDefaults.sharedReceiveLength)

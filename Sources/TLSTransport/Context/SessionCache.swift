@@ -52,7 +52,7 @@ final class SessionCache: Sendable {
     }
 
     /// Gives the newest session of `server` to a new connection, and forgets it: a ticket that is used once only does
-    /// not let anybody who listens link the connections. Does nothing when there is none.
+    /// not let an eavesdropper link the connections. Does nothing when there is none.
     func resume(_ server: String, on ssl: OpaquePointer) {
         let address = entries.withLock { entries -> UInt? in
             guard var ofServer = entries.sessions[server] else { return nil }

@@ -23,7 +23,7 @@ extension TLSContext {
     }
 
     /// Makes the context of a server that wants a certificate of each client, for the purpose clientAuth, and lets
-    /// nobody in without.
+    /// no client in without one.
     ///
     /// - Parameters:
     ///   - clientAuthority: PEM file with the authorities that sign clients' certificates. No other is trusted.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension TLSError {
-    /// The kind of an error. New ones can be added without breaking anybody's `switch`.
+    /// The kind of an error. New ones can be added without breaking a caller's `switch`.
     package struct Code: Hashable, Sendable, CustomStringConvertible {
         /// The code's name.
         package let description: String
@@ -49,7 +49,7 @@ extension TLSError {
         /// The peer's certificate is valid only from a later time on.
         package static let certificateNotYetValid = Code(
             "certificateNotYetValid", "the certificate of the other side is not valid yet; is the clock right?")
-        /// Nobody we trust has signed the peer's certificate.
+        /// No authority we trust has signed the peer's certificate.
         package static let unknownAuthority = Code(
             "unknownAuthority", "the certificate of the other side is not signed by an authority we trust")
         /// The peer's certificate is for other names.

@@ -21,7 +21,7 @@ extension TLSHandler {
         }
     }
 
-    /// Asks for more where what came was not enough for anybody to see.
+    /// Asks for more where what came was not enough to pass anything on.
     package func channelReadComplete(context: ChannelHandlerContext) {
         switch machine.state {
         case .handshaking: context.read()
@@ -69,7 +69,8 @@ extension TLSHandler {
         TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake)
     }
 
-    /// As `deliver`, for data that came without a read of the socket: nobody else says that this was all for now.
+    /// As `deliver`, for data that came without a read of the socket: the channel does not say that this was all for
+    /// now.
     func deliverPending(_ context: ChannelHandlerContext) {
         guard mayHavePending, machine.ciphertextReceived() == .decrypt else { return }
         if deliver(context) { context.fireChannelReadComplete() }
@@ -77,7 +78,7 @@ extension TLSHandler {
 
     /// Decrypts all there is and passes it on, a bounded piece at a time.
     ///
-    /// Whoever gets it may close the channel, take the session away or remove this handler before `fireChannelRead`
+    /// A later handler may close the channel, take the session away or remove this handler before `fireChannelRead`
     /// comes back: the session is asked for again after that, and the machine whether it may still be read.
     ///
     /// - Returns: whether there was any plaintext.

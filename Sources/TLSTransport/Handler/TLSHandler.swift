@@ -34,9 +34,9 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Set while the handler is in a pipeline.
     var context: ChannelHandlerContext?
-    /// The plaintext of one read. Kept for the next, which uses its memory again if nobody else has kept it.
+    /// The plaintext of one read. Kept for the next, which uses its memory again if no other handler has kept it.
     var plaintext = ByteBuffer()
-    /// Whether somebody asked for data and has not got any since.
+    /// Whether a later handler asked for data and has not got any since.
     var readRequested = false
     /// Whether the session may hold data that no new ciphertext is needed for.
     var mayHavePending: Bool
@@ -51,7 +51,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var earlyFlush = false
     /// Succeeds when the ciphertext that is gathered has left.
     var gatheredPromise: EventLoopPromise<Void>?
-    /// Everybody who waits for the channel to be closed.
+    /// Completes for all callers that wait for the channel to be closed.
     var closePromise: EventLoopPromise<Void>?
     /// The end of the handshake's time, and then that of closing's.
     var timer: Scheduled<Void>?
@@ -165,7 +165,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             self.report(context, TLSError(.handshakeTimeout))
         }
         continueHandshake(context)
-        // The handshake needs its answers also where nobody reads yet.
+        // The handshake needs its answers also where no later handler reads yet.
         context.read()
     }
 

@@ -5,7 +5,7 @@ private import Synchronization
 
 /// A TLS session on its way from one channel to another, perhaps on another event loop.
 ///
-/// Holds the session, ciphertext nobody has decrypted yet, and what arrives at the old channel in the meantime. It can
+/// Holds the session, ciphertext that is not decrypted yet, and what arrives at the old channel in the meantime. It can
 /// be adopted once: `TLSHandler(adopting:)`.
 // SAFETY: `detach` gives the session up when it makes this, its only owner then, and every access is under `lock`.
 package final class TLSHandover: @unchecked Sendable {
@@ -25,7 +25,7 @@ package final class TLSHandover: @unchecked Sendable {
         self.state = state
     }
 
-    /// Takes the session out. Nil if somebody was faster.
+    /// Takes the session out. Nil if another caller was faster.
     func take() -> TLSConnection? {
         lock.withLock { _ in connection.take() }
     }

@@ -64,7 +64,7 @@ struct TLSStateMachine: Equatable, Sendable {
         case handshake
         case decrypt
         case discard
-        /// Give it to whoever has the session now.
+        /// Give it to the handler that has the session now.
         case passOn
     }
 
@@ -233,7 +233,7 @@ struct TLSStateMachine: Equatable, Sendable {
         case refuse
     }
 
-    /// Somebody wants to take the session elsewhere.
+    /// The caller wants to move the session to another channel.
     mutating func handOverRequested() -> HandOverResult {
         switch state {
         case .open, .inputEnded, .outputEnded, .bothEnded:

@@ -154,8 +154,8 @@ package final class TLSConnection {
         case failed(TLSError)
     }
 
-    /// Decrypts into `plaintext`, in place of what it held, until there is no more ciphertext or there are `limit` bytes; also
-    /// when it fails further on.
+    /// Decrypts into `plaintext`, in place of what it held, until no ciphertext is left or there are `limit` bytes;
+    /// also when it fails further on.
     func read(into plaintext: inout ByteBuffer, limit: Int) -> ReadResult {
         let wanted = releasesBuffers ? store.inbound.readableBytes : limit
         plaintext.clear(minimumCapacity: min(max(wanted, TLSDefaults.smallReadSpace), limit))

@@ -6,8 +6,8 @@ private import Synchronization
 /// Where server contexts find the keys of their session tickets. Any number of contexts may share one; the keys can be
 /// replaced at any time, from any thread.
 ///
-/// Keys of its own are rotated here, as they are used. Keys that somebody else gave are left as they are: whoever shares
-/// them between servers rotates them.
+/// Keys of its own are rotated here, as they are used. Keys that a caller gave are left as they are: the caller, which
+/// shares them between servers, rotates them.
 package final class TicketKeys: Sendable {
     private struct State {
         var keyring: TicketKeyring
@@ -26,7 +26,7 @@ package final class TicketKeys: Sendable {
         state = Mutex(State(keyring: TicketKeyring(.random(created: clock())), isOwn: true))
     }
 
-    /// Keys that somebody else shares between servers, and rotates.
+    /// Keys that the caller shares between servers, and rotates.
     package init(_ keyring: TicketKeyring) {
         clock = { 0 }
         state = Mutex(State(keyring: keyring, isOwn: false))
@@ -37,7 +37,7 @@ package final class TicketKeys: Sendable {
         state.withLock { $0 = State(keyring: keyring, isOwn: false) }
     }
 
-    /// Uses fresh keys of its own again, in place of what others share: nobody rotates that any more.
+    /// Uses fresh keys of its own again, in place of shared ones, which the caller does not rotate any more.
     package func useOwn() {
         let keyring = TicketKeyring(.random(created: clock()))
         state.withLock { $0 = State(keyring: keyring, isOwn: true) }

@@ -4,8 +4,8 @@ package import NIOCore
 
 /// Keys in the order of their deadlines: a binary heap.
 ///
-/// An entry is never taken out before its time: whoever pops a key asks the key's owner whether the deadline still
-/// stands. ``compact(keeping:)`` keeps the entries that do not from piling up.
+/// An entry is never taken out before its time: the caller that pops a key asks the key's owner whether the deadline
+/// still stands. ``compact(keeping:)`` keeps the entries that do not from piling up.
 package struct DeadlineQueue<Key: Sendable>: Sendable {
     /// One deadline of one key.
     package struct Entry: Sendable {

@@ -48,10 +48,10 @@ extension Exchange {
             ExchangeAction.tell(home, .left(session: session.number, transfer: transfer, isStopping: isDraining))
         ]
         guard let ringing = sessions[session], ringing.isReceiving, !isDraining else { return refusal }
-        // The home has the number from Redis. It may be out of date, and count for somebody else since this process
-        // began, or be forged.
+        // The home has the session's number from Redis. It may be out of date, and belong to another user since this
+        // process began, or be forged.
         guard ringing.user.name == recipient else { return refusal }
-        // An id that is taken here already can only be somebody's attempt to mix two transfers up.
+        // An id that is taken here already can only be an attempt of a client to mix two transfers up.
         guard transfers[transfer] == nil, guests[transfer]?.home ?? home == home else { return refusal }
         guard ringing.incoming.count < limits.offersPerRecipient + limits.transfersPerSession else { return refusal }
         guests[transfer, default: GuestTransfer(home: home, sessions: [])].sessions.insert(session)

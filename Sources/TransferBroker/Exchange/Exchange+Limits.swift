@@ -66,8 +66,8 @@ extension Exchange {
         return limit.map { LimitRefusal($0, of: owner, limits) }
     }
 
-    /// Whether `owner` may have one more of a receiver's places: neither the user nor the address may have more of them than are
-    /// free, so that whoever comes next finds one.
+    /// Whether `owner` may have one more of a receiver's places: neither the user nor the address may have more of them
+    /// than are free, so that the next sender finds one.
     private func hasPlace(for owner: Owner, among waiting: [TransferID]) -> Bool {
         let free = limits.offersPerRecipient - waiting.count
         let address = limits.address == nil ? nil : owner.address
@@ -88,7 +88,7 @@ extension Exchange {
         return refusal(of: accept, by: asking.owner)
     }
 
-    /// Why nobody of that name may accept one more transfer of this home; nil when that is possible.
+    /// Why no session of that user may accept one more transfer of this home; nil when one may.
     func refusal(of accept: ClientMessage.Accept, by owner: Owner) -> LimitRefusal? {
         let limit: Limit? =
             if let scope = excess(of: \.accepts, by: owner) {

@@ -59,7 +59,7 @@ extension Exchange {
                 actions += release(session, transfer)
             }
         }
-        // There is nobody to tell any more.
+        // The lost node cannot be told anything any more.
         actions.removeAll { if case .tell(lost, _) = $0 { true } else { false } }
         return actions + [.abortStreams(ofHome: lost, .clusterUnavailable)]
     }

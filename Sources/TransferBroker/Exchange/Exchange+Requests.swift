@@ -132,7 +132,7 @@ extension Exchange {
             } else if transfers[offer.transfer] != nil || guests[offer.transfer] != nil {
                 .transferExists
             } else if receivers.isEmpty && found.elsewhere == .unknown {
-                // Somebody may well be there: to say that nobody is would be a guess.
+                // A receiver may be on another node: to answer that there is none would be a guess.
                 .clusterUnavailable
             } else if receivers.isEmpty && !offer.wait {
                 .peerOffline

@@ -25,7 +25,7 @@ extension Exchange {
         _ transfer: TransferID, on holder: NodeID, _ publicURL: PublicURL?, now: NIODeadline
     ) -> [ExchangeAction] {
         guard halves[transfer]?.download == holder, case .accepted? = transfers[transfer]?.state else {
-            // It came too late: the transfer has ended, and with it whoever would end the stream.
+            // The report came too late: the transfer has ended, and nothing else would end the stream.
             return end(transfer, on: holder, .failed(.expired))
         }
         halves[transfer]?.publicURL = publicURL

@@ -82,8 +82,8 @@ extension Exchange {
         return actions
     }
 
-    /// Brings up to date in whose name the transfer takes up what. Its bytes are the sender's until somebody accepts, and the
-    /// receiver's after that.
+    /// Brings up to date what the transfer takes up, and in which user's name. Its bytes count for the sender until a
+    /// receiver accepts, and for the receiver after that.
     private mutating func settleShares(of transfer: RelayedTransfer) {
         let before = shares[transfer.id]
         var after: TransferShares?

@@ -16,7 +16,7 @@ package struct Exchange: Sendable {
         package var sessions: [SessionID] = []
         /// Those that want to be rung.
         package var receiving: [SessionID] = []
-        /// Offers to that name that nobody has accepted yet, in the order they came.
+        /// Offers to that name that no receiver has accepted yet, in the order they came.
         var offers: [TransferID] = []
 
         package var isEmpty: Bool { sessions.isEmpty && offers.isEmpty }
@@ -70,8 +70,8 @@ package struct Exchange: Sendable {
         return lastMint
     }
 
-    /// Transfers that somebody has accepted and that are not over, of this home or with a receiver on this node: what a
-    /// graceful stop waits for.
+    /// Transfers that a receiver has accepted and that are not over, of this home or with a receiver on this node: what
+    /// a graceful stop waits for.
     package var activeTransfers: Int { tally.activeTransfers + tally.guestAccepts }
 
     /// The earliest time at which ``timerFired(now:)`` may have something to do.

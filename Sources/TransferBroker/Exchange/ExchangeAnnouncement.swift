@@ -4,7 +4,7 @@ package import WSProtocol
 
 /// Something of this node that other nodes have to find.
 package enum ExchangeAnnouncement: Hashable, Sendable {
-    /// The sessions of `name`, by their numbers, that want to be rung here; none: nobody any more.
+    /// The sessions of `name`, by their numbers, that want to be rung here; empty: none any more.
     case receiving(PeerName, sessions: Set<UInt64>)
     /// Whether there are offers to `name` here that can still ring.
     case waiting(PeerName, Bool)

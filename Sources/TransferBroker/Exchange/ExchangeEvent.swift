@@ -22,7 +22,7 @@ package enum ExchangeEvent: Hashable, Sendable {
     case drainBegun
     /// The process has little memory left, or enough again: new offers are refused meanwhile.
     case memoryChanged(isShort: Bool)
-    /// The name belongs to nobody any more, or only to that key: its other sessions have to go.
+    /// The name belongs to no user any more, or only to that key: its other sessions have to go.
     case nameRemoved(PeerName, except: SigningKey? = nil)
     /// Other nodes have sessions of that name that want to be rung.
     case receiversAppeared(PeerName, [SessionID])

@@ -7,7 +7,7 @@ import WSProtocol
 package struct ExchangeLimits: Hashable, Sendable {
     /// What one user may hold, with all sessions together.
     package var user: Holding
-    /// What there may be of one address, whoever it is; nil without a limit.
+    /// What any one address may hold; nil without a limit.
     package var address: Holding?
     /// Offered, and separately accepted, transfers of one session.
     var transfersPerSession: Int

@@ -16,7 +16,7 @@ package struct ExchangeSession: Sendable {
     var incoming: Set<TransferID> = []
     /// Those that it accepted.
     package var accepted: Set<TransferID> = []
-    /// Those that it offered and somebody accepted.
+    /// Those that it offered and a receiver accepted.
     package var taken: Set<TransferID> = []
     /// `r1` was the challenge.
     private var lastID: UInt64 = 1

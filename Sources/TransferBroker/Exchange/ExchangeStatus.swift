@@ -8,10 +8,10 @@ package struct ExchangeStatus: Hashable, Sendable, Codable {
     package var names = 0
     /// Sessions that want to be rung.
     package var receiving = 0
-    /// Offers that nobody has accepted: waiting and ringing.
+    /// Offers that no receiver has accepted: waiting and ringing.
     package var waiting = 0
     package var ringing = 0
-    /// Transfers that somebody has accepted, by what they are at.
+    /// Transfers that a receiver has accepted, by their state.
     package var accepted = 0
     package var parked = 0
     package var streaming = 0

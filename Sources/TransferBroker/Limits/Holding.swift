@@ -2,7 +2,7 @@
 
 package import WSProtocol
 
-/// How much of the node there is in somebody's name, or how much there may be.
+/// How much of the node one user or one address holds, or how much it may hold.
 package struct Holding: Hashable, Sendable {
     package var sessions = 0
     /// Transfers that are offered, and not over.

@@ -21,7 +21,7 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         case waitingBytes = "waiting_bytes"
         /// Messages that a client does not read.
         case unread
-        /// Tokens that nobody has used yet.
+        /// Tokens that no client has used yet.
         case tokens
         /// What the process has of the system.
         case descriptors, memory

@@ -24,7 +24,7 @@ package enum NodeMessage: Hashable, Sendable {
 
     // Between the home and the nodes that hold the halves.
 
-    /// Somebody has shown a token here: is it good?
+    /// A client has shown a token here: is it good?
     case claim(id: UInt64, digest: TokenDigest, role: TransferRole)
     /// Yes, and where the download is parked; without a transfer: no.
     case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)

@@ -4,8 +4,8 @@ package import WSProtocol
 
 /// Names one control connection, on whichever node it is.
 ///
-/// Sessions are addressed by this value alone, never by an object of this process: whoever keeps the transfers need not
-/// know whether the session is on its own node.
+/// Sessions are addressed by this value alone, never by an object of this process: the exchange that keeps the
+/// transfers need not know whether the session is on its own node.
 package struct SessionID: Hashable, Sendable, CustomStringConvertible {
     /// The node that holds the connection.
     package var node: NodeID

@@ -47,8 +47,8 @@ package struct TokenLedger: Sendable {
         return byAge.count + others < capacity
     }
 
-    /// Makes `token`, which nobody has seen yet, good for the half `role` of `transfer`; false when there are too many
-    /// already.
+    /// Makes `token`, which no client has seen yet, good for the half `role` of `transfer`; false when there are too
+    /// many already.
     mutating func issue(_ token: Token, for transfer: TransferID, _ role: TransferRole, now: NIODeadline) -> Bool {
         guard hasRoom(now: now) else { return false }
         let digest = TokenDigest(token)

@@ -77,7 +77,7 @@ extension RelayedTransfer {
             return end(.failed(code), [.answer(session, request), .failSender(code, by: party)] + abort)
         case nil: break
         }
-        // Somebody who has only been rung speaks for one session.
+        // A receiver that has only been rung speaks for one session.
         return declined(by: session, request: request, code: code)
     }
 
@@ -142,9 +142,9 @@ extension RelayedTransfer {
         }
     }
 
-    /// After a decline or a vanished session: does anybody still think about it?
+    /// After a decline or a vanished session: ends the offer when no rung session may still answer it.
     ///
-    /// - Parameter code: what a sender who does not wait is told when nobody has declined.
+    /// - Parameter code: what a sender that does not wait is told when no session has declined.
     private mutating func endIfNobodyIsLeft(otherwise code: FailureCode = .peerOffline) -> [TransferAction] {
         guard case .ringing(let payload, let rung, let lastDecline, deadline: _) = state,
             rung.allSatisfy(\.hasDeclined)

@@ -9,8 +9,8 @@ package import WSProtocol
 ///                                          \______ confirmed ______/
 ///
 /// `confirmed` is there because the receiver's `delivered` and the byte path's report of the last byte come by different
-/// threads: either may be first. A stream that was cut goes from `streaming` to `broken` for a moment, because whoever cut
-/// it may be about to say why. Any state may go to `ended`.
+/// threads: either may be first. A stream that was cut goes from `streaming` to `broken` for a moment, because the
+/// client that cut it may be about to say why. Any state may go to `ended`.
 package struct RelayedTransfer: Sendable {
     /// A session that was rung.
     package struct Rung: Hashable, Sendable {
@@ -20,7 +20,7 @@ package struct RelayedTransfer: Sendable {
 
     /// Where the transfer is.
     package enum State: Hashable, Sendable {
-        /// Nobody is there to be rung.
+        /// No session is there to be rung.
         case waiting(Payload)
         /// At least one session has been rung, and not all of them declined. `lastDecline` is the last decliner's code.
         case ringing(Payload, rung: [Rung], lastDecline: FailureCode?, deadline: NIODeadline)
@@ -44,7 +44,7 @@ package struct RelayedTransfer: Sendable {
     package let offerID: RequestID
     /// Whose sessions are rung.
     package let recipient: PeerName
-    /// Whether the offer stays when nobody is there to be rung.
+    /// Whether the offer stays when no session is there to be rung.
     package let waits: Bool
     package internal(set) var state: State
     /// The earliest time the next report of progress is passed on.

@@ -2,8 +2,8 @@
 
 package import WSProtocol
 
-/// What to do after an event of a relayed transfer. Whoever runs these knows the transfer, its sender and the id of
-/// its offer; messages to a receiver get an id of the relay's own.
+/// What to do after an event of a relayed transfer. The exchange, which runs these, knows the transfer, its sender and
+/// the id of its offer; messages to a receiver get an id of the relay's own.
 package enum TransferAction: Hashable, Sendable {
     /// Answer a request with `ok`.
     case answer(SessionID, RequestID)

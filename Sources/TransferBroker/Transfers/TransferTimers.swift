@@ -14,7 +14,7 @@ package struct TransferTimers: Hashable, Sendable {
     package var delivery: TimeAmount
     /// From a `delivered` that overtook the end of the stream to that end.
     package var straggler: TimeAmount
-    /// From a cut of the stream to the verdict: whoever cut it may say why.
+    /// From a cut of the stream to the verdict: the client that cut it may say why.
     package var explanation: TimeAmount
     /// Between two reports of progress that are passed on.
     package var progress: TimeAmount

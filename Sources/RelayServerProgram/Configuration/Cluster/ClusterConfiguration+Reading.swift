@@ -100,7 +100,7 @@ extension ClusterConfiguration {
 }
 
 extension ListenAddress {
-    /// Whether it stands for all addresses of the machine, which nobody can dial.
+    /// Whether it stands for all addresses of the machine, which no client can dial.
     fileprivate var isWildcard: Bool {
         // `0.0.0.0`, `::`, and every longer way to write the latter; a name has other characters.
         !host.utf8.contains { ![UInt8(ascii: "0"), UInt8(ascii: "."), UInt8(ascii: ":")].contains($0) }
