@@ -39,7 +39,7 @@ package struct NodeListener: Sendable {
                     channel.closeFuture.whenComplete { _ in stranger.identified() }
                     try channel.pipeline.syncOperations.addHandlers([
                         TLSHandler(server: identity.server, handshakeTimeout: Defaults.Connection.handshakeTimeout),
-                        NodeRequestHandler(links: links, streams: streams, stranger: stranger, logger: logger),
+                        NodeResponder(links: links, streams: streams, stranger: stranger, logger: logger).reader(),
                     ])
                 }
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 package import StreamRelay
 package import TransferBroker
 import WSProtocol
@@ -13,22 +13,28 @@ package struct NodeStreams: NodeStreamAcceptor {
         self.services = services
     }
 
-    /// Joins a `PUT /stream` to the download it names: adds the upload's handler, or moves the connection to the event
-    /// loop of the download.
-    package func accept(_ head: RequestHead, leftover: ByteBuffer, from node: NodeID, on channel: any Channel) throws {
+    /// Joins a `PUT /stream` to the download it names: gives the connection to the upload's handler, or moves it to the
+    /// event loop of the download.
+    package func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) throws(HTTPRefusal) {
+        guard let channel = reader.channel else { return }
         guard let stream = Self.stream(head) else {
             throw HTTPRefusal.malformed("Relay-Home and Relay-Transfer have to name a stream")
         }
-        guard let place = services.streams.place(of: stream) else { throw HTTPRefusal.stream(services.missingStream) }
-        let request = UploadRequest(head, leftover: leftover)
-        if place.loop.inEventLoop {
-            let upload = UploadHandler(request, into: place.stream(), lossMeans: .clusterUnavailable)
-            return try channel.pipeline.syncOperations.addHandler(upload)
-        }
-        // Only connections of clients have a ticket.
-        guard ConnectionMove.move(channel, request: request, to: place, ticket: nil, lossMeans: .clusterUnavailable)
-        else {
-            throw HTTPRefusal.stream(.internalError)
+        let download = services.streams.place(of: stream)
+        let request = UploadRequest(head, leftover: reader.pending)
+        let placement = Placement(
+            holder: services.node, node: services.node, download: download?.loop, upload: channel.eventLoop
+        )
+        switch (placement, download) {
+        case (.local, let download?):
+            reader.replace(with: UploadHandler(request, into: download.stream(), lossMeans: .clusterUnavailable))
+        case (.move, let download?):
+            // Only connections of clients have a ticket.
+            guard
+                ConnectionMove.move(
+                    channel, request: request, to: download, ticket: nil, lossMeans: .clusterUnavailable)
+            else { throw HTTPRefusal.stream(.internalError) }
+        case (.gone, _), (.hop, _), (.local, nil), (.move, nil): throw HTTPRefusal.stream(services.missingStream)
         }
     }
 

@@ -26,7 +26,7 @@ package struct RelayListener: Sendable {
             }
             try operations.addHandler(handler)
             try operations.addHandler(
-                RequestHandler(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay)
+                RelayResponder(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay).reader()
             )
         }.bind(to: address).get()
         return RelayListener(channel: channel)
@@ -38,9 +38,8 @@ package struct RelayListener: Sendable {
     ) async throws -> RelayListener {
         let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
             try channel.pipeline.syncOperations.addHandler(
-                RequestHandler(
-                    services: services, ticket: ticket, isRefused: isRefused, purpose: .redirect(names)
-                )
+                RelayResponder(services: services, ticket: ticket, isRefused: isRefused, purpose: .redirect(names))
+                    .reader()
             )
         }.bind(to: address).get()
         return RelayListener(channel: channel)

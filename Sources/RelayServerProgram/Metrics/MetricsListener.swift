@@ -44,7 +44,7 @@ struct MetricsListener: Sendable {
                 return channel.eventLoop.makeCompletedFuture {
                     guard connections.enter() else { throw ChannelError.eof }
                     channel.closeFuture.whenComplete { _ in connections.leave() }
-                    try channel.pipeline.syncOperations.addHandler(MetricsHandler(source))
+                    try channel.pipeline.syncOperations.addHandler(MetricsResponder(source: source).reader())
                 }
             }
         for (option, value) in SocketSettings.accepted {

@@ -54,10 +54,11 @@ final class TestInbox: NodeLinkDelegate {
 final class TestStreams: NodeStreamAcceptor {
     let accepted = Mutex<[String]>([])
 
-    func accept(_ head: RequestHead, leftover: ByteBuffer, from node: NodeID, on channel: any Channel) throws {
-        accepted.withLock { $0.append("\(node) \(head.path) \(String(buffer: leftover))") }
-        channel.writeAndFlush(ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), promise: nil)
-        channel.close(promise: nil)
+    func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) {
+        accepted.withLock { $0.append("\(node) \(head.path) \(String(buffer: reader.pending))") }
+        let answer = ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        reader.channel?.writeAndFlush(answer, promise: nil)
+        reader.channel?.close(promise: nil)
     }
 }
 

@@ -56,41 +56,24 @@ enum StreamLayout: CaseIterable {
     private static func door(to relay: TestRelay) async throws -> any Channel {
         let services = relay.services
         return try await RelayListener.bootstrap(group: relay.group, services: services) { channel, _, _ in
-            try channel.pipeline.syncOperations.addHandler(Door(services))
+            try channel.pipeline.syncOperations.addHandler(
+                RequestReader(Door(services: services), patience: .init(Defaults.Connection.headTimeout)))
         }.bind(host: "127.0.0.1", port: 0).get()
     }
 }
 
-/// Reads the head of a stream, as the nodes' listener does behind its certificates.
-private final class Door: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
+/// Takes in a stream, as the nodes' listener does behind its certificates.
+private struct Door: RequestResponder {
+    let services: ConnectionServices
 
-    private var parser = RequestHeadParser()
-    private let services: ConnectionServices
-
-    init(_ services: ConnectionServices) {
-        self.services = services
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var arrived = unwrapInboundIn(data)
-        guard case .head(let head) = parser.feed(&arrived) else { return context.close(promise: nil) }
-        let operations = context.pipeline.syncOperations
-        do {
-            let node = try #require(NodeID(rawValue: "a"))
-            try NodeStreams(services: services).accept(head, leftover: arrived, from: node, on: context.channel)
+    func respond(to head: RequestHead, _ reader: RequestReader) {
+        do throws(HTTPRefusal) {
+            try NodeStreams(services: services).accept(head, from: .test("a"), reader)
         } catch {
-            guard let refusal = error as? HTTPRefusal else { return context.close(promise: nil) }
-            var (body, rest) = (RequestBodyReader(head.framing), arrived)
-            while case .content = body.next(&rest) {}
-            try? operations.addHandler(LingerHandler(ResponseHead.refusal(refusal), after: body))
+            reader.end(with: error, after: RequestBodyReader(head.framing))
         }
-        operations.removeHandler(self, promise: nil)
     }
 }
-
-@available(*, unavailable)
-extension Door: Sendable {}
 
 /// Reaches the other node's listener as it is.
 private struct PlainConnector: NodeConnector {

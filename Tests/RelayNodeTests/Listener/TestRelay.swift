@@ -34,7 +34,7 @@ struct TestRelay {
         let channel = try await RelayListener.bootstrap(group: group, services: services) {
             channel, ticket, isRefused in
             try channel.pipeline.syncOperations.addHandler(
-                RequestHandler(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay)
+                RelayResponder(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay).reader()
             )
         }.bind(host: "127.0.0.1", port: 0).get()
         return TestRelay(group: group, directory: directory, services: services, channel: channel)

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import ServerSystem
+import StreamRelay
+import TLSTransport
+import TransferBroker
+import WSProtocol
+
+/// Finds out what the one request of a client's connection wants, and gives the connection to the handler of it.
+struct RelayResponder: RequestResponder, Sendable {
+    let services: ConnectionServices
+    let ticket: ConnectionTicket
+    let isRefused: Bool
+    let purpose: ListenerPurpose
+
+    /// The handler that reads the request and asks this.
+    func reader() -> RequestReader {
+        let seconds = Defaults.Connection.headTimeout.nanoseconds / 1_000_000_000
+        let late = HTTPRefusal(
+            status: .requestTimeout, code: "request_timeout",
+            message: "the request's head took longer than \(seconds) s"
+        )
+        return RequestReader(self, patience: .init(Defaults.Connection.headTimeout, late: late))
+    }
+
+    func refused(_ refusal: HTTPRefusal) { services.reports?.refused(refusal.status) }
+
+    func failed(_ error: any Error, _ reader: RequestReader) {
+        services.logger.debug("connection failed", metadata: [LogKeys.error: "\(error)"])
+    }
+
+    func respond(to head: RequestHead, _ reader: RequestReader) {
+        let body = RequestBodyReader(head.framing)
+        do throws(HTTPRefusal) {
+            if let redirection = purpose.redirection(for: head) { throw redirection }
+            let route = try Route(head)
+            if route != .health, isRefused { throw .full }
+            let remote = reader.channel?.remoteAddress
+            if services.peers.origin(for: remote) == .field {
+                guard ticket.belongs(to: TrustedPeers.client(of: head) ?? remote) else { throw .full }
+            }
+            switch route {
+            case .health:
+                let answer = ResponseHead.complete(
+                    .ok, type: "text/plain", body: "ok\n", withBody: head.method != "HEAD"
+                )
+                reader.end(with: answer, after: body)
+            case .control(let handshake):
+                guard !services.admission.isDraining else { throw .draining }
+                guard reader.pending.readableBytes == 0 else { throw .malformed("bytes follow the upgrade request") }
+                upgrade(handshake, reader)
+            case .download(let token):
+                claim(token, as: .download, body, reader) { claim, reader in
+                    reader.replace(with: DownloadHandler(claim.stream, services: services.stream))
+                }
+            case .upload(let token):
+                claim(token, as: .upload, body, reader) { claim, reader in place(head, by: claim, reader) }
+            }
+        } catch {
+            // A HEAD's answer has no body (RFC 9110, section 9.3.2).
+            reader.end(with: error, after: body, withBody: head.method != "HEAD")
+        }
+    }
+
+    private func upgrade(_ handshake: WebSocketHandshake, _ reader: RequestReader) {
+        guard let channel = reader.channel else { return }
+        // Control connections are idle nearly always, and there are many of them. A channel without TLS has no handler.
+        (try? channel.pipeline.syncOperations.handler(type: TLSHandler.self))?.releaseBuffersWhenIdle()
+        var answer = ByteBuffer()
+        handshake.writeAnswer(into: &answer)
+        channel.writeAndFlush(answer, promise: nil)
+        do {
+            try services.control.install(
+                on: channel, audience: handshake.audience, client: ticket.address,
+                loggedIn: { [ticket] in ticket.identified() }
+            )
+            reader.leave()
+        } catch {
+            services.logger.error("cannot set up a control connection", metadata: [LogKeys.error: "\(error)"])
+            channel.close(promise: nil)
+        }
+    }
+
+    private func claim(
+        _ token: Token, as role: TransferRole, _ body: RequestBodyReader, _ reader: RequestReader,
+        then proceed: @escaping (StreamClaim, RequestReader) -> Void
+    ) {
+        guard let loop = reader.channel?.eventLoop else { return }
+        let bound = NIOLoopBound((reader, proceed), eventLoop: loop)
+        services.transfers.claim(token, as: role, on: loop).whenComplete { result in
+            let (reader, proceed) = bound.value
+            guard reader.channel != nil else {
+                if case .success(let claim?) = result { abandon(claim.stream, role) }
+                return
+            }
+            switch result {
+            case .success(let claim?):
+                ticket.identified()
+                proceed(claim, reader)
+            case .success(nil): reader.end(with: TokenField.refused, after: body)
+            case .failure(let error):
+                reader.end(with: .stream((error as? ClusterUnavailable)?.code ?? .unavailable), after: body)
+            }
+        }
+    }
+
+    /// The client left while its token was being claimed.
+    private func abandon(_ stream: StreamKey, _ role: TransferRole) {
+        let code: FailureCode = role == .download ? .receiverGone : .senderGone
+        services.streams.end(stream, .failed(code))
+        services.transfers.streamChanged(stream, .cut(code, bytes: 0))
+    }
+
+    /// Brings the upload to its download.
+    private func place(_ head: RequestHead, by claim: StreamClaim, _ reader: RequestReader) {
+        guard let channel = reader.channel else { return }
+        let request = UploadRequest(head, leftover: reader.pending)
+        let download = services.streams.place(of: claim.stream)
+        let placement = Placement(
+            holder: claim.download, node: services.node, download: download?.loop, upload: channel.eventLoop
+        )
+        switch (placement, download) {
+        case (.local, let download?): reader.replace(with: UploadHandler(request, into: download.stream()))
+        case (.move, let download?):
+            if ConnectionMove.move(channel, request: request, to: download, ticket: ticket) { return }
+            // It needs a second descriptor for a moment.
+            if services.admission.isShortOfDescriptors { services.accepts.ranShort() }
+            services.streams.end(claim.stream, .failed(.internalError))
+            reader.end(with: .stream(.internalError), after: request.body)
+        case (.hop(let node), _): hop(to: node, request, claim.stream, reader)
+        case (.gone, _), (.local, nil), (.move, nil): cut(claim.stream, services.missingStream, request.body, reader)
+        }
+    }
+
+    /// The receiver's half is on another node: the stream goes on to it.
+    private func hop(to node: NodeID, _ request: UploadRequest, _ stream: StreamKey, _ reader: RequestReader) {
+        guard let loop = reader.channel?.eventLoop, let connector = services.connector else {
+            return cut(stream, .clusterUnavailable, request.body, reader)
+        }
+        let bound = NIOLoopBound(reader, eventLoop: loop)
+        NodeUplinkHandler.open(stream, on: node, length: request.length, loop: loop, connector: connector)
+            .whenComplete { result in
+                let reader = bound.value
+                switch result {
+                case .success(let uplink):
+                    guard reader.channel != nil else {
+                        uplink.value.cut(.senderGone)
+                        return abandon(stream, .upload)
+                    }
+                    let pipe = Pipe(stream, to: uplink.value, isHop: true, loop: loop, services: services.stream)
+                    pipe.park()
+                    uplink.value.attach(pipe)
+                    var request = request
+                    request.leftover = reader.pending
+                    reader.replace(with: UploadHandler(request, into: pipe))
+                case .failure(let error):
+                    let code = (error as? StreamHopRefused)?.code ?? .clusterUnavailable
+                    cut(stream, code, request.body, reader)
+                }
+            }
+    }
+
+    /// There is no way to the download: the transfer and the sender hear so.
+    private func cut(_ stream: StreamKey, _ code: FailureCode, _ body: RequestBodyReader, _ reader: RequestReader) {
+        services.transfers.streamChanged(stream, .cut(code, bytes: 0))
+        guard reader.channel != nil else { return }
+        reader.end(with: .stream(code), after: body)
+    }
+}
