@@ -115,7 +115,7 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event as? TLSEvent {
         case .handshakeCompleted(let summary): peerNames = summary.peerNames
-        // Whoever ends TLS waits for nothing more.
+        // A peer that ends TLS waits for nothing more.
         case .peerClosed: context.close(promise: nil)
         case .truncated, nil: break
         }
