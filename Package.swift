@@ -9,7 +9,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
-    // A later version of a dependency may deprecate what is used here; that must not stop anybody's build.
+    // Don't fail the build when a dependency update deprecates an API that is used here.
     .treatWarning("DeprecatedDeclaration", as: .warning),
 ]
 

@@ -22,7 +22,7 @@ extension Defaults {
     static let maximumFileName = 255
     /// The longest extension in bytes that is kept when a name has to be shortened: `.sqlite-journal` fits.
     static let maximumExtension = 20
-    /// How many names of a part file are tried: twelve random characters are taken only where somebody made them be.
+    /// How many names of a part file are tried: twelve random characters are taken only if a process means them to be.
     static let partialNameTries = 8
     /// How often "name (1)", "name (2)" … is tried before giving up: more files of one name mean a mistake.
     static let maximumNumberedNames = 9_999
@@ -63,7 +63,7 @@ extension Defaults {
     static let maximumHeldBack = 16 * 1024
     /// How long a question waits for its answer: a little less than the relay lets an offer ring (10 minutes).
     static let promptTimeout = TimeAmount.minutes(9)
-    /// Milliseconds within which a cancelled question lets go of the terminal: nobody notices.
+    /// Milliseconds within which a cancelled question releases the terminal: too short for a user to notice.
     static let promptPoll: Int32 = 100
     /// Bytes of an answer that are looked at: "yes" has three.
     static let maximumAnswer = 1024

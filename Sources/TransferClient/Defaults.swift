@@ -43,7 +43,7 @@ package enum TransferDefaults {
     /// Bytes of content that are on their way at once, unless a single one has more: some seconds of a slow line, so that
     /// few have to begin again when it is cut. Larger contents go one after the other.
     package static let parallelSendBytes: UInt64 = 4 * 1_048_576
-    /// How fast a receiver accepts when nobody is asked: a round trip on the worst of lines. Nobody reads a question and
-    /// answers it within this time.
+    /// How fast a receiver accepts when its user is not asked: a round trip on the slowest line. A user cannot read a
+    /// question and answer it within this time.
     package static let unaskedAnswer = TimeAmount.seconds(1)
 }

@@ -20,7 +20,7 @@ extension NodeID {
 }
 
 extension User {
-    /// Somebody with keys of his own.
+    /// A user with keys of its own.
     package static func test(_ name: String) -> User {
         User(name: .test(name), key: .random(), exchangeKey: .random())
     }

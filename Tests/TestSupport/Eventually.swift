@@ -2,7 +2,7 @@
 
 private import Dispatch
 
-/// Waits until something holds that nobody announces.
+/// Waits until a condition holds that no event announces.
 ///
 /// - Parameter what: said when it does not come true in `seconds`.
 package func eventually(

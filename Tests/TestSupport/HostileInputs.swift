@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a decoder may be given by somebody who means it no good: valid inputs with random damage, every fourth one nothing
-/// but random bytes. A seed gives the same inputs in every run.
+/// What a hostile peer may give to a decoder: valid inputs with random damage, every fourth one only random bytes.
+/// A seed gives the same inputs in every run.
 package struct HostileInputs: Sequence, IteratorProtocol {
     /// One of them.
     package struct Input: CustomStringConvertible {

@@ -2,7 +2,7 @@
 
 private import Foundation
 
-/// A port of 127.0.0.1 that nobody listens on and nobody else is given. A program that asks to reuse addresses, as
+/// A port of 127.0.0.1 with no listener, which no other process is given. A program that asks to reuse addresses, as
 /// servers do, may listen on it.
 package final class ReservedPort: Sendable {
     package let number: Int

@@ -50,7 +50,7 @@ package struct RedisError: Error, Sendable {
 
     /// What happened.
     package let code: Code
-    /// More about it, printable; nil if there is no more.
+    /// Printable details of the error; nil if there are none.
     package let detail: String?
 
     /// Makes an error. Of `detail` what is not printable ASCII is replaced, and what is too long is cut.

@@ -74,7 +74,7 @@ struct LoginCommand: AsyncParsableCommand {
             "log in to \(relay), or to \(other)? leave --server out, or give its URL alone", .usage)
     }
 
-    /// One profile is one name: its keys must not become somebody else's by a slip.
+    /// One profile holds one name: its keys must not pass to another name by mistake.
     private func refuseAnotherName(_ client: Client) throws {
         guard let present = try? Profile.load(directory: client.directory), present.name != name else { return }
         throw ClientError.command(

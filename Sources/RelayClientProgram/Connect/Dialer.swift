@@ -177,7 +177,7 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 extension HandshakeHandler: Sendable {}
 
 /// Stands behind TLS as long as the connection lasts, and closes it at the relay's close_notify: nothing comes after that,
-/// and whoever waits, or is only added later, need not ask TLS about it.
+/// and a handler that waits, or is added only later, need not ask TLS about it.
 final class PeerEndHandler: ChannelInboundHandler {
     typealias InboundIn = NIOAny
 
@@ -212,8 +212,8 @@ enum SocketOptions {
 }
 
 extension EventLoopFuture where Value: Sendable {
-    /// The same, or `error` at `deadline` if nothing has come by then. Nobody else has to do anything for that: not the
-    /// other side, and no handler of a channel that may be gone already.
+    /// The same, or `error` at `deadline` if nothing has come by then. That needs neither the other side nor a handler
+    /// of the channel, which may be gone already.
     func bounded(by deadline: NIODeadline, or error: any Error) -> EventLoopFuture<Value> {
         let promise = eventLoop.makePromise(of: Value.self)
         let overdue = eventLoop.scheduleTask(deadline: deadline) { promise.fail(error) }

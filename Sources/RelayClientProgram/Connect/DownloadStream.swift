@@ -81,7 +81,7 @@ final class DownloadStream: Sendable {
         }
     }
 
-    /// Closes the connection at once, so that nobody can take it for an end.
+    /// Closes the connection at once, so that the other side cannot take it for a regular end.
     func abort() { channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
 }
 
@@ -221,7 +221,7 @@ final class DownloadHandler: ChannelInboundHandler {
         if bytes >= Defaults.downloadHighWaterMark { pause(true) }
     }
 
-    /// Gives what has arrived to whoever waits; once per read, so that a consumer gets large pieces.
+    /// Gives what has arrived to the waiting consumer; once per read, so that the consumer gets large pieces.
     private func handOver() {
         guard let promise = waiting, !pieces.isEmpty else { return }
         waiting = nil

@@ -80,7 +80,7 @@ struct Proxy: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Which proxy stands between this machine and a relay, from the variables everybody uses: `https_proxy`,
+/// Which proxy stands between this machine and a relay, from the customary variables: `https_proxy`,
 /// `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` (the first that is set and not empty), and `no_proxy` or `NO_PROXY`.
 struct ProxySettings: Hashable, Sendable {
     /// The proxy for everything that is not exempt, or why it cannot be used; nil without one.

@@ -80,7 +80,7 @@ struct RelayURL: Hashable, Sendable, CustomStringConvertible {
         return RequestTarget(endpoint: endpoint, target: target)
     }
 
-    /// What to suggest to somebody who wrote a bare name.
+    /// The URL to suggest to a user who wrote a bare name.
     private static func guess(_ text: String) -> String {
         Endpoint.parse(text.prefix { $0 != "/" }, defaultPort: Endpoint.defaultPort)?.authority ?? "relay.example.com"
     }

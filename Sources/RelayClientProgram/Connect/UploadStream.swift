@@ -78,7 +78,7 @@ final class UploadStream: Sendable {
         }
     }
 
-    /// Closes the connection at once, so that nobody can take it for an end.
+    /// Closes the connection at once, so that the other side cannot take it for a regular end.
     func abort() { channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
 
     private static func start(_ handler: UploadHandler, on channel: any Channel) throws -> NIOLoopBound<UploadHandler> {
@@ -342,7 +342,7 @@ struct UploadExchange: Sendable {
 
     /// What an answer, or the end of the connection, leads to.
     enum EndAction: Hashable, Sendable {
-        /// Tell whoever waits, and close the connection.
+        /// Tell the waiting caller, and close the connection.
         case report(Outcome)
         case nothing
     }

@@ -78,7 +78,7 @@ final class StandardInputSource: ContentSource {
                 }
                 return buffer
             } catch let failure as SystemFailure where failure.number == EAGAIN {
-                // Somebody else made the shared descriptor non-blocking.
+                // Another process made the shared descriptor non-blocking.
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
                 try SystemCall.check { unsafe poll(&waiting, 1, -1) }
             }

@@ -8,7 +8,7 @@ enum FileMode {
     static let ofNewFiles: mode_t = 0o666 & ~currentMask()
 
     /// The umask, from the kernel's own account of the process: asking the usual way means changing it for a moment,
-    /// under the eyes of other threads. Where that account is missing, nobody but the owner gets anything.
+    /// visibly to other threads. Where that account is missing, only the owner gets any permissions.
     private static func currentMask() -> mode_t {
         guard let status = try? OpenFile("/proc/self/status", flags: O_RDONLY) else { return 0o077 }
         let text = unsafe String(unsafeUninitializedCapacity: 4096) { space in

@@ -26,7 +26,7 @@ final class FileSource: ContentSource {
         var offset: Int64 = 0
     }
 
-    /// What changes when somebody writes to a file, or puts another one in its place.
+    /// What changes when a process writes to a file, or puts another one in its place.
     private struct Version: Hashable {
         let identity: OpenFile.Identity
         let size: Int64
@@ -72,7 +72,7 @@ final class FileSource: ContentSource {
         }
     }
 
-    /// Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
+    /// Without O_NONBLOCK, opening a named pipe would wait for a process that writes to it.
     private static let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
 
     private init(path: String, shown: String, file: OpenFile, status: stat) throws {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One component of a path, made from whatever name a stranger offered. Every file the receiver makes gets its name
+/// One component of a path, made from whatever name a sender offered. Every file the receiver makes gets its name
 /// here and nowhere else.
 ///
 /// Harmless Unicode stays as it is: spaces, accents, emoji, any script, also leading dashes (a name is only ever used
 /// relative to a directory's handle). What is changed:
 /// - `/`, control characters, bidirectional and invisible format characters and line separators become `_`;
 /// - a leading dot becomes `_`, which covers `.` and `..`, and because a file that appears as `.profile` or `.forward`
-///   in somebody's home would be run (CVE-2010-2252 and its like);
+///   in a user's home directory would be run (CVE-2010-2252 and its like);
 /// - nothing at all becomes `unnamed`;
 /// - what is too long is cut between characters, in front of the extension.
 struct SafeFileName: Hashable, Sendable {
@@ -41,7 +41,7 @@ struct SafeFileName: Hashable, Sendable {
         "." + Self.join(text, ".\(tag)", ".part", maximumLength - 1)
     }
 
-    /// Twelve characters that nobody can guess, for names of files that are not for anybody to see.
+    /// Twelve characters that other users cannot guess, for names of files that no user is meant to see.
     static func randomTag() -> String {
         let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789")
         return String((0..<12).map { _ in alphabet[Int.random(in: alphabet.indices)] })

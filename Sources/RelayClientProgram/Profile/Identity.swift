@@ -26,7 +26,7 @@ struct Identity: Sendable {
     }
 }
 
-/// The two secret keys that make a name somebody's own.
+/// The two secret keys that tie a name to its owner.
 struct ProfileKeys: Sendable {
     /// Signs logins (Ed25519, RFC 8032).
     let signing: Curve25519.Signing.PrivateKey

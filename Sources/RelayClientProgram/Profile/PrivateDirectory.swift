@@ -4,7 +4,7 @@ import FoundationEssentials
 import Glibc
 import TransferClient
 
-/// A folder that belongs to one person alone (0700), with small files in it that nobody else may read (0600).
+/// A folder that belongs to one user alone (0700), with small files in it that no other user may read (0600).
 struct PrivateDirectory {
     private let path: String
     private let directory: OpenFile
@@ -12,7 +12,7 @@ struct PrivateDirectory {
     private(set) var warnings: [String] = []
 
     /// Opens the folder at `path`; with `creating`, makes it and whatever is missing above it. Nil when it is missing
-    /// and not to be made. Throws ``ProfileError`` when it belongs to somebody else.
+    /// and not to be made. Throws ``ProfileError`` when it belongs to another user.
     init?(path: String, creating: Bool) throws {
         self.path = path
         do {
@@ -113,7 +113,7 @@ struct PrivateDirectory {
         ProfileError(code: .unusable, message: "\"\(DisplayName.escape(path))\" \(why)")
     }
 
-    /// `mkdir -p`, for nobody else.
+    /// `mkdir -p`, with permissions for the owner only.
     private static func make(_ path: String) throws(SystemFailure) {
         var made = path.hasPrefix("/") ? "/" : ""
         for component in path.split(separator: "/") {

@@ -6,7 +6,7 @@ import Glibc
 import TransferClient
 import WSProtocol
 
-/// Who somebody is on which relay: a folder with `profile.json` (name, relay, CA) and `keys.json` (the secret keys).
+/// A user's identity on one relay: a folder with `profile.json` (name, relay, CA) and `keys.json` (the secret keys).
 ///
 /// The order of a login: ``create(directory:name:server:caPath:)`` makes the keys durable, then the relay is asked,
 /// then ``save()``. Cut anywhere in between, a second login uses the same keys, to which the name may belong already.
@@ -38,8 +38,8 @@ struct Profile: Sendable, CustomStringConvertible {
         SigningKey(bytes: keys.signing.publicKey.rawRepresentation).map(Fingerprint.init(of:))
     }
 
-    /// Loads the profile in `directory`. Throws ``ProfileError``: `missing` when nobody has logged in with it,
-    /// `unusable` when a file is damaged or somebody else's.
+    /// Loads the profile in `directory`. Throws ``ProfileError``: `missing` when no user has logged in with it,
+    /// `unusable` when a file is damaged or belongs to another user.
     static func load(directory: String) throws -> Profile {
         guard var folder = try PrivateDirectory(path: directory, creating: false),
             let content = try folder.read(profileFile)
@@ -138,7 +138,7 @@ struct Profile: Sendable, CustomStringConvertible {
     }
 }
 
-/// Where a profile is when nobody says otherwise.
+/// Where a profile is unless the user names another place.
 enum ProfileLocation {
     /// `$XDG_CONFIG_HOME/relay`, or `~/.config/relay` (XDG Base Directory Specification, which has relative values
     /// ignored). Throws ``ProfileError`` when there is not even a home.

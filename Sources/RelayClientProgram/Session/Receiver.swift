@@ -166,7 +166,7 @@ struct Receiver: SessionPart {
     private mutating func ask(_ id: TransferID, _ label: TransferLabel, now: NIODeadline) {
         guard let ask else { return decided(id, .decline(.declined), now: now) }
         do throws(ClientError) {
-            // Nobody is asked about what has no room. Until it is accepted, there may be less.
+            // The user is not asked about content that has no room. Until it is accepted, the free space may shrink.
             try settings.output.checkRoom(name: label.name, size: label.size)
         } catch {
             return cannotStore(id, error, now: now)
@@ -328,7 +328,7 @@ struct Receiver: SessionPart {
     private mutating func failed(_ transfer: IncomingTransfer, _ error: ClientError) {
         let problem = IncomingTransfer.problem(error)
         report(problem, of: transfer.label)
-        // An offer that nobody had taken is nothing that could have been received once.
+        // An offer that this client never accepted cannot have been received before.
         let wasAccepted = transfer.sink != nil || transfers.recalled(transfer) != nil
         if let key = transfer.key { transfers.memory.forget(key) }
         machine.failed(error, isTheOne: wasAccepted || transfer.cause?.file != nil, isSpoilt: transfer.isSpoilt)

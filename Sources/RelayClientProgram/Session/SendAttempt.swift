@@ -186,7 +186,7 @@ struct SendAttempt {
 /// One content for one receiver, however many tries that takes.
 struct SendJob: Sendable {
     let peer: PeerName
-    /// Where the content comes from; looked at before anybody is asked, so that a mistyped path fails at once.
+    /// Where the content comes from; checked before the receiver is asked, so that a mistyped path fails at once.
     let source: any ContentSource
     /// By what the receiver knows a later try for the same content.
     let identity: OfferIdentity

@@ -99,7 +99,7 @@ struct StreamPlace: Sendable {
 
     /// - Parameters:
     ///   - size: bytes of content; nil when that is not known.
-    ///   - post: hands over what is to be shown: a terminal may block whoever shows it, which must not be an event loop.
+    ///   - post: hands over what is to be shown: a terminal may block the thread that writes, never an event loop.
     init(size: UInt64?, connector: ControlConnector, post: @escaping @Sendable (TransferReport) -> Void) {
         if let size, size <= Defaults.smallContent {
             executor = connector.home

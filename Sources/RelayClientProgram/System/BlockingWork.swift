@@ -28,7 +28,7 @@ struct BlockingWork: Sendable {
         pool = NIOThreadPool._makePerpetualStartedPool(numberOfThreads: threads, threadNamePrefix: name)
     }
 
-    /// Runs `body` some time, for nobody.
+    /// Runs `body` at some time; no caller waits for it.
     func start(_ body: @escaping @Sendable () -> Void) {
         pool.submit { _ in body() }
     }

@@ -77,8 +77,8 @@ final class InterruptSignal: Sendable {
     }
 }
 
-/// Turns the first SIGINT, SIGTERM or SIGHUP into an interrupt. The second one ends the process as ever. What whoever
-/// started this process has it ignore (`nohup`, a script's background job) stays ignored.
+/// Turns the first SIGINT, SIGTERM or SIGHUP into an interrupt. The second one ends the process as usual. A signal that
+/// the parent process has set to be ignored (`nohup`, a script's background job) stays ignored.
 struct Signals {
     private let sources: [any DispatchSourceSignal]
 
@@ -105,8 +105,8 @@ struct Signals {
     }
 }
 
-/// What whoever started this process has decided about the signals that it treats in its own way. To be looked at before
-/// any of that is changed.
+/// What the parent process has set for the signals that this process handles in its own way. To be read before any of
+/// that is changed.
 enum InheritedSignals {
     /// Those that this process treats in its own way at one time or another.
     private static let ours = [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ]

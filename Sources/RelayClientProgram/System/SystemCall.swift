@@ -78,7 +78,7 @@ enum SystemCall {
     }
 }
 
-/// An open file of the system, closed when nobody holds it any more: work that was given up on a blocking thread keeps
+/// An open file of the system, closed with its last reference: work that was given up on a blocking thread keeps
 /// its file open until it is through, so that its number cannot come to mean another file meanwhile.
 final class OpenFile: Sendable {
     let descriptor: Int32

@@ -145,7 +145,7 @@ struct ActiveTransfers: Sendable {
         }
     }
 
-    /// Nobody tries any more for a transfer that is over, or broke.
+    /// The client makes no further attempts for a transfer that is over, or broke.
     private mutating func endOutage(with report: TransferReport) {
         guard let transfer = outage?.transfer else { return }
         switch report {

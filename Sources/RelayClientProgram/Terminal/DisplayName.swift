@@ -28,8 +28,8 @@ enum DisplayName {
     /// takes in one piece.
     static func path(_ text: String) -> String { escape(text, columns: Defaults.displayedPathColumns) }
 
-    /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It ends
-    /// where nobody would read on.
+    /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It is cut
+    /// at the length that a user would read.
     static func line(_ sentence: String) -> String {
         var text = ""
         for scalar in sentence.unicodeScalars.prefix(Defaults.maximumSentence) {

@@ -25,7 +25,7 @@ struct Prompt: Sendable {
     }
 
     /// Asks `question`, which has to be fit for a terminal. True for `y` and `yes`, false for anything else; nil when
-    /// nobody answered within `timeout`, or the task was cancelled. What was typed before the question is thrown away.
+    /// the user did not answer within `timeout`, or the task was cancelled. Input before the question is discarded.
     func ask(_ question: String, timeout: TimeAmount = Defaults.promptTimeout) async -> Bool? {
         await answer(to: question + " [y/N] ", echoes: true, timeout: timeout).map { answer in
             answer.lowercased() == "y" || answer.lowercased() == "yes"
@@ -49,7 +49,7 @@ struct Prompt: Sendable {
                 return converse(question, echoes: echoes, deadline: deadline, echo: echo)
             }
         } onCancel: {
-            // Here and now: whoever cancels may end the process before the thread that asks hears of it.
+            // At once: the task that cancels may end the process before the thread that asks hears of it.
             echo.release()
         }
     }
@@ -102,8 +102,8 @@ struct Prompt: Sendable {
     }
 }
 
-/// Whether a terminal shows what is typed, for one question. It is as it was once ``release()`` returns, whoever calls
-/// that first and on whichever thread. Nothing here waits, also not for a terminal that is stopped (Ctrl-S).
+/// Whether a terminal shows what is typed, for one question. Its state is restored once ``release()`` returns, on
+/// whichever thread that is called first. Nothing here waits, also not for a terminal that is stopped (Ctrl-S).
 final class TerminalEcho: Sendable {
     private let terminal: OpenFile
     private let state = Mutex(State())

@@ -16,7 +16,7 @@ protocol ReportRenderer: Sendable {
     mutating func render(_ report: TransferReport, now: NIODeadline, columns: Int) -> RenderedText
     /// Time has passed without a report.
     mutating func tick(now: NIODeadline, columns: Int) -> RenderedText
-    /// Somebody else needs the terminal: nothing is drawn until ``release(now:columns:)``.
+    /// A question needs the terminal: nothing is drawn until ``release(now:columns:)``.
     mutating func hold() -> RenderedText
     /// The terminal is free again.
     mutating func release(now: NIODeadline, columns: Int) -> RenderedText

@@ -6,10 +6,10 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Tells whoever is watching, person or program, what is going on. Safe to call from any thread.
+/// Tells the user, or the program that reads the output, what is going on. Safe to call from any thread.
 ///
 /// Text is written while the lock is held, so that lines never mix and stay in order; a terminal that is stopped
-/// (Ctrl-S) therefore stops whoever reports, never an event loop, which reports nothing.
+/// (Ctrl-S) therefore stops the thread that reports, never an event loop, which reports nothing.
 final class Reporter: Sendable {
     /// How reports are shown.
     enum Mode: Hashable, Sendable {
@@ -68,7 +68,7 @@ final class Reporter: Sendable {
         state.withLock { state in state.ticking = ticking }
     }
 
-    /// The mode for this environment: colours and a moving line only where somebody can see them. `isTerminal` says
+    /// The mode for this environment: colours and a moving line only where a user can see them. `isTerminal` says
     /// whether standard error is one; `environment` is looked at for TERM and NO_COLOR (no-color.org).
     static func mode(json: Bool, quiet: Bool, isTerminal: Bool, environment: [String: String]) -> Mode {
         if json { return .json }

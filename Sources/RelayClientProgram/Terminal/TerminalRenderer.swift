@@ -10,7 +10,7 @@ struct TerminalRenderer: ReportRenderer {
     private var lastDrawn: NIODeadline?
     private var isLineShown = false
     private var isHeld = false
-    /// What should have been shown while somebody else had the terminal.
+    /// What should have been shown while a question had the terminal.
     private var heldBack = ""
 
     private static let erasure = "\r\u{1b}[K"
@@ -62,7 +62,7 @@ struct TerminalRenderer: ReportRenderer {
     }
 
     mutating func finish() -> RenderedText {
-        // A question that nobody will answer any more stands at the end of its line.
+        // A question that will not be answered any more stands at the end of its line.
         let text = erased() + (isHeld ? "\n" : "") + heldBack
         heldBack = ""
         return RenderedText(standardError: text)

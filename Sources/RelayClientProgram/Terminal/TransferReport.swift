@@ -13,7 +13,7 @@ enum TransferReport: Hashable, Sendable {
     case ready(PeerName)
     /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and peer.
     case introduced(TransferLabel)
-    /// Nobody of that name is receiving; the offer waits.
+    /// No user of that name is receiving; the offer waits.
     case waiting(TransferLabel)
     /// The other side's client is asking its person.
     case ringing(TransferLabel)
@@ -34,7 +34,7 @@ enum TransferReport: Hashable, Sendable {
     case failed(TransferID?, code: String, message: String)
     /// It broke for a reason that may pass: it goes on when the sender offers it again, and fails otherwise.
     case interrupted(TransferID, message: String)
-    /// The offer went before anybody accepted it, for a reason that may pass.
+    /// The offer was withdrawn before a receiver accepted it, for a reason that may pass.
     case withdrawn(TransferID)
     /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that is
     /// asked for `transfer` alone, the end of that transfer is the end of trying too.

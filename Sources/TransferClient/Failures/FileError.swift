@@ -56,7 +56,7 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
 package struct ProfileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure it is; decides the exit status.
     package enum Code: Hashable, Sendable, CaseIterable {
-        /// There is no profile: nobody has logged in with it.
+        /// There is no profile: no user has logged in with it.
         case missing
         /// There is one, but it is damaged, or not safe to use.
         case unusable

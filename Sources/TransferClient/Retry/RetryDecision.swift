@@ -69,7 +69,7 @@ package enum RetryDecision: Hashable, Sendable {
         switch (hasWorked, said) {
         case (true, .passing?): self = said ?? .elsewhere
         case (true, _): self = .elsewhere
-        // Somebody has to close another session of this name: waiting does not.
+        // The user has to close another session of this name: waiting does not help.
         case (false, .passing?) where error.code != .tooManySessions: self = said ?? .elsewhere
         case (false, _):
             switch error.step {

@@ -30,13 +30,13 @@ package struct ReceiveMachine: Hashable, Sendable {
         case received(isConfirmed: Bool)
         /// The person, or the policy, said no.
         case declined(FailureCode)
-        /// The relay refused the `accept`: somebody was quicker, or the sender is gone.
+        /// The relay refused the `accept`: another session was quicker, or the sender is gone.
         case refused(FailureCode)
         /// The other client, or the relay, ended it.
         case failed(FailureCode, by: ServerMessage.Failed.Party)
         /// The content was wrong, or could not be kept; the sender has been told this.
         case notStored(FailureCode)
-        /// The download broke, and nobody said why.
+        /// The download broke, and the relay did not say why.
         case broken(StreamFailure)
         /// The person ended it.
         case cancelled

@@ -32,7 +32,7 @@ package struct SendMachine: Hashable, Sendable {
         case refused(FailureCode)
         /// The other client, or the relay, ended it.
         case failed(FailureCode, by: ServerMessage.Failed.Party)
-        /// The upload broke, and nobody said why.
+        /// The upload broke, and the relay did not say why.
         case broken(StreamFailure)
         /// The content could not be read to its end.
         case unreadable
@@ -40,7 +40,7 @@ package struct SendMachine: Hashable, Sendable {
         case cancelled
         /// The time that the person gave is over.
         case timedOut
-        /// The relay did not answer the offer, or nobody confirmed the delivery, in time.
+        /// The relay did not answer the offer, or the receiver did not confirm the delivery, in time.
         case unanswered
         /// The control connection is gone, and the offer with it.
         case connectionLost
@@ -217,8 +217,8 @@ package struct SendMachine: Hashable, Sendable {
         }
     }
 
-    /// The time is `now`. Harmless when nothing is due. That nobody has answered is nobody's decision, and the other side is told
-    /// nothing of it: this side may offer the same again.
+    /// The time is `now`. Harmless when nothing is due. A missing answer is a decision of neither side, and the other
+    /// side is told nothing of it: this side may offer the same again.
     package mutating func deadlinePassed(now: NIODeadline) -> [Action] {
         guard let deadline, deadline <= now else { return [] }
         switch state {

@@ -3,7 +3,7 @@
 package import NIOCore
 import WSProtocol
 
-/// How long a client waits for the steps of a transfer that nobody else bounds.
+/// How long a client waits for the steps of a transfer that neither the relay nor the peer bounds.
 package struct TransferTimeouts: Hashable, Sendable {
     /// For the relay's answer to a request.
     package var answer: TimeAmount

@@ -85,7 +85,7 @@ package enum SignatureKind: FixedBytesKind {
         Curve25519Rules.isPoint(bytes.prefix(32)) && Curve25519Rules.isScalar(bytes.suffix(32))
     }
 }
-/// The sender's 16 random bytes that name a transfer for as long as anyone remembers it.
+/// The sender's 16 random bytes that name a transfer for as long as any party remembers it.
 package enum TransferKind: FixedBytesKind { package static var length: Int { 16 } }
 /// A single-use right to one half of a transfer.
 package enum TokenKind: FixedBytesKind {

@@ -92,7 +92,7 @@ import Testing
         await #expect(throws: RedisError(.deadlineExceeded)) { try await late.get() }
         await #expect(throws: RedisError(.disconnected)) { try await other.get() }
         #expect(try await node.disconnected() as? RedisError == RedisError(.deadlineExceeded))
-        // The kernel accepts for it; nobody logs us in.
+        // The kernel accepts for it; no server answers the login.
         #expect(try await node.disconnected() as? RedisError == RedisError(.unreachable))
         await #expect(throws: RedisError(.unavailable)) { try await node.client.reply(to: RedisCommand("PING")) }
         server.signal(SIGCONT)

@@ -107,7 +107,7 @@ import Testing
         #expect(machine.sendRequested(id: 3, length: 1, deadline: time(3)) == .send)
         #expect(machine.timeCame(time(2)) == .wake(time(3)))
         #expect(machine.timeCame(time(3)) == .fail(late: [2, 3], others: [1]))
-        // A reply that comes after all is nobody's.
+        // A reply that comes after all belongs to no command.
         #expect(machine.replyReceived() == .none)
         #expect(machine.closed() == [])
     }

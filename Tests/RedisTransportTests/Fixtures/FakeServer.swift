@@ -3,7 +3,7 @@
 import NIOCore
 import NIOPosix
 
-/// Something that listens where a Redis should be, logs anybody in, and then answers as the test wants.
+/// A server that listens where a Redis should be, accepts any login, and then answers as the test wants.
 final class FakeServer: Sendable {
     private let listener: any Channel
 

@@ -9,7 +9,7 @@ import WebSocketTransport
 @testable import RelayClientProgram
 @testable import TransferClient
 
-/// Whoever reads the messages hears of the connection's end, whenever that was.
+/// The reader of the messages hears of the connection's end, whenever that was.
 struct ControlMessageHandlerTests {
     private let relay: RelayURL
     private let messages: ControlMessageHandler.Messages

@@ -177,7 +177,7 @@ struct SourceTests {
         close(writing)
     }
 
-    /// Of a disk or a limit that fails, nobody is told that somebody changed the file.
+    /// When a disk or a limit fails, the client does not report that the file was changed.
     @Test func whatCannotBeOpenedAgainNeedNotHaveChanged() {
         for number in [ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO] { #expect(FileSource.isChange(.init(number: number))) }
         for number in [EMFILE, ENFILE, EIO, EACCES, ENOMEM, ESTALE] {

@@ -108,7 +108,7 @@ struct ProfileTests {
         #expect(try Profile.load(directory: path).warnings.isEmpty)
     }
 
-    /// Peers' mistake 21. Whoever may not give files away looks at one that is somebody else's already.
+    /// Peers' mistake 21. A process that may not change the owner of files checks one that another user owns already.
     @Test func whatBelongsToSomebodyElseIsRefused() throws {
         try create().save()
         let foreign = chown(path + "/keys.json", 12_345, .max) == 0 ? path : "/proc/1"

@@ -255,7 +255,7 @@ import WSProtocol
         #expect(session.session.isOver == (verdict == .final), "\(cause)")
         guard verdict != .final else { return }
         #expect(try session.events("interrupted", "failed") == ["interrupted"], "\(cause)")
-        // The same offer comes again, and nobody is asked about it again.
+        // The same offer comes again, and the user is not asked about it again.
         if isElsewhere { await receiving.present(2) }
         #expect(relay.lines.count == (isElsewhere ? 2 : 1), "\(cause)")
         _ = try await receiving.acceptance(of: try receiving.ring())

@@ -7,7 +7,7 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-/// A content of so many bytes that nobody reads.
+/// A content of so many bytes that the test never reads.
 struct MemorySource: ContentSource {
     let name: String
     let size: UInt64?

@@ -25,7 +25,7 @@ import WSProtocol
     }
 
     @Test func smallContentsGoSeveralAtATimeOverOneConnection() async throws {
-        // The first shows that nobody is asked; each of the others waits until as many as may are on their way.
+        // The first shows that no user is asked; each of the others waits until as many as may are on their way.
         let relay = FakeRelay(together: TransferDefaults.parallelSends)
         let sending = try sending(jobs(1 + 3 * TransferDefaults.parallelSends), over: relay)
         await sending.runToEnd()

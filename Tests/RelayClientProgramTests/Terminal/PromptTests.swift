@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    /// Whoever cancels ends the process next: there is no time for the thread that asks.
+    /// The caller that cancels ends the process next: there is no time for the thread that asks.
     @Test func aCancelledSecretGivesTheEchoBackAtOnce() async throws {
         let secret = Task { await prompt.askSecret("Invitation:") }
         _ = try await wait(for: "Invitation: ")

@@ -54,7 +54,7 @@ final class TestForwarder: Sendable {
         for channel in channels { channel.close(promise: nil) }
     }
 
-    /// Reads no more from anybody.
+    /// Stops reading from every connection.
     func freeze() async throws {
         for channel in state.state.withLock({ $0.channels }) {
             try await channel.setOption(.autoRead, value: false).get()

@@ -253,14 +253,14 @@ struct AnnouncerTests {
         let text = try presence(1)
         #expect(announcer.answered(.taken(text, remaining: .seconds(9))) == [])
         #expect(announcer.next(now: now) == .presence(replacing: text))
-        // Somebody changes it again and again: no endless loop.
+        // Another node changes it again and again: no endless loop.
         let again = announcer.answered(.taken(try presence(1), remaining: .seconds(9)))
         #expect(again.count == 1)
         #expect(announcer.next(now: now) == nil)
         announcer.tick(now: now)
         _ = announcer.next(now: now)
         #expect(announcer.answered(.held(epoch, isNew: false)) == [.joined(epoch)])
-        // From here on whoever takes the place is a later one.
+        // From here on a node that takes the place is a later one.
         announcer.tick(now: now)
         _ = announcer.next(now: now)
         #expect(announcer.answered(.taken(text, remaining: .seconds(9))).count == 1)

@@ -13,7 +13,7 @@ import WSProtocol
 @testable import RelayCluster
 @testable import RelayNode
 
-/// A fault of Redis is the relay's own, and is told as that: never as somebody's absence, refusal or fault.
+/// A fault of Redis is the relay's own, and is told as that: never as a client's absence, refusal or fault.
 @Suite("A fault of Redis is nobody's fault", .serialized)
 struct RedisFaultTests {
     private static let brief = RoutingTimes(

@@ -72,7 +72,7 @@ final class RoutedNode: ClusterRoutingDelegate {
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    /// - Parameter ownsAddress: whether nobody else can be dialled at its address.
+    /// - Parameter ownsAddress: whether no other node can be dialled at its address.
     func start(ownsAddress: Bool = true) async throws {
         try await routing.start(at: address, ownsAddress: ownsAddress, self)
     }

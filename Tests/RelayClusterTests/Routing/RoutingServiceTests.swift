@@ -100,7 +100,7 @@ struct RoutingServiceTests {
             let before = try await redis.keys()
             for _ in 0..<3 {
                 try await redis.command("FLUSHALL")
-                // Never "nobody knows it": either the answer, or that nobody can say now.
+                // Never "no node knows it": either the answer, or that the cluster is unavailable now.
                 #expect(try await b.routing.home(of: digest).get() == a.node)
                 try await eventually("all keys") { try await redis.keys() == before }
             }

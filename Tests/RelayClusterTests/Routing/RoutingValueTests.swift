@@ -112,7 +112,7 @@ struct RoutingValueTests {
         }
     }
 
-    /// Anybody may have written it: to Redis, and to the registry's file.
+    /// Any process may have written it: to Redis, and to the registry's file.
     @Test("a record with a key of low order, or with one twice, is no user")
     func usersThatAreNone() throws {
         let (key, none) = (SigningKey.random().rawValue, String(repeating: "A", count: 43))

@@ -67,7 +67,7 @@ struct SharedPlaceTests {
         let new = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
         let bob = User.test("bob")
         try await withNodes([old]) {
-            // Alone it need not wait for anybody.
+            // Alone it need not wait for another node.
             _ = try await old.users.register(bob.name, key: bob.key, exchangeKey: bob.exchangeKey, invitation: nil)
             try await redis.command("FLUSHALL")
             try await withNodes([new]) {
@@ -104,7 +104,7 @@ struct SharedPlaceTests {
             try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow),
             try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
         )
-        // Somebody listens before the first has its place: that is what it takes for another node.
+        // A node that listens before the first one has its place is what the first one takes for another node.
         try await withNodes([b]) {
             try await redis.command("DEL", "relay:epoch")
             try await withNodes([a]) {

@@ -36,7 +36,7 @@ struct SharedTicketsTests {
             let current = nodes[0].tickets.keyring
             #expect(try await sealing.open(redis.command("GET", "relay:tickets")) == current)
 
-            // Older keys than the nodes have are not taken over: somebody put them back.
+            // Older keys than the nodes have are not taken over: another process put them back.
             let old = TicketKeyring(.random(created: now - 1000))
             try await redis.command("SET", "relay:tickets", try #require(sealing.seal(old)))
             try await eventually("the newer keys") {

@@ -88,7 +88,7 @@ struct RedisUserDirectoryTests {
             try await b.users.withdraw(lost)
             #expect(try await register(carol, key, exchange[0], lost) == .badInvitation)
             #expect(await a.users.counts() == (users: 1, invitations: 1))
-            // What is not a user is nobody's, and yet not free.
+            // A name whose record is not a user belongs to no user, and yet is not free.
             try await redis.command("SET", "relay:user:carol", "nonsense")
             #expect(try await register(carol, key, exchange[0], forAny) == .nameTaken)
             await #expect(throws: ClusterUnavailable.nonsense) { try await a.users.user(named: carol) }
@@ -114,7 +114,7 @@ struct RedisUserDirectoryTests {
             #expect(try await !a.users.remove(bob.name))
             try await b.told(.user(bob.name, nil))
             #expect(try await b.users.user(named: bob.name) == nil)
-            // Nobody's keys can be changed.
+            // The keys of a user who does not exist cannot be changed.
             #expect(try await !a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
             #expect(try await a.users.user(named: bob.name) == nil)
         }

@@ -52,7 +52,7 @@ struct UserRemovalTests {
             #expect(try await !redis.keys().contains("relay:removed:bob"))
             #expect(try await node.users.restore([bob]).get() == 0)
             #expect(try await node.users.user(named: bob.name) == next)
-            // Only the owner's login changes his keys.
+            // Only the owner's login changes the owner's keys.
             #expect(try await !node.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
             #expect(try await node.users.updateExchangeKey(bob.name, of: next.key, exchangeKey: .random()))
         }
@@ -111,7 +111,7 @@ struct UserRemovalTests {
             try await redis.command("DEL", "relay:user:bob", "relay:users")
             try await redis.command("CLIENT", "KILL", "TYPE", "normal")
             try await eventually("bob") { try await redis.keys().isSuperset(of: ["relay:user:bob", "relay:users"]) }
-            // Nobody else gets the name in between.
+            // No other user gets the name in between.
             try await redis.command("DEL", "relay:user:bob", "relay:users")
             let outcome = try await node.users.register(
                 bob.name, key: .random(), exchangeKey: .random(), invitation: nil)

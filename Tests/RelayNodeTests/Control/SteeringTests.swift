@@ -81,7 +81,7 @@ private final class SilentCluster: Cluster {
         #expect(try await url(sink) == "https://own/upload")
 
         let there = try accepted(by: .test("b"), sink)
-        // Whoever does not hold the download has no say.
+        // A node that does not hold the download has no say.
         service.received(.stream(transfer: there, .downloadParked, url: Self.own), from: .test("c"))
         service.received(.stream(transfer: there, .downloadParked, url: Self.other), from: .test("b"))
         #expect(try await url(sink) == "https://other/upload")

@@ -93,7 +93,7 @@ private final class NotingCluster: Cluster {
         try await bob.send(.cancel(.init(id: .sequence(.client, 4), transfer: transfer, code: .cancelled)))
         try await eventually("both") { cluster.words.count == 2 }
         #expect(cluster.words == ["1.accept", "1.cancel"])
-        // Nor is one made for a transfer that nobody has.
+        // Nor is one made for a transfer that no node has.
         let unknown = ClientMessage.Accept(id: .sequence(.client, 5), transfer: .random(), payload: payload)
         guard case .error(let refusal) = try await bob.ask(.accept(unknown)) else { return #expect(Bool(false)) }
         #expect(refusal.code == .unknownTransfer)

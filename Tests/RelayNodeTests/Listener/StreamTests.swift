@@ -82,7 +82,7 @@ import WSProtocol
             switch layout {
             case .oneNode: try await nodes.down.directory.wait(for: transfer, .cut(.senderGone, bytes: 4))
             case .twoNodes:
-                // Without TLS nobody can say whose the cut was.
+                // Without TLS the node cannot tell which side cut the stream.
                 try await nodes.down.directory.wait(for: transfer, .cut(.clusterUnavailable, bytes: 4))
                 try await nodes.down.directory.wait(for: transfer, .cut(.senderGone, bytes: 0))
             }

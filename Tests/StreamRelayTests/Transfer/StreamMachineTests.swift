@@ -88,7 +88,7 @@ import WSProtocol
         }
     }
 
-    /// Whoever cut it may be about to say why: the answer is the one that the message gives, and comes in any case.
+    /// The peer that cut it may be about to say why: the answer is the one in its message, and comes in any case.
     @Test func aSenderWhoComesToABrokenStreamHearsHowTheTransferEnded() {
         for outcome in [TransferOutcome.failed(.noSpace), .delivered, nil] {
             let machine = Driver(in: .undecidedWithoutUpload)

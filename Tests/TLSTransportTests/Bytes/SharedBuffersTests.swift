@@ -23,7 +23,7 @@ import Testing
         buffer = ByteBuffer()
         buffer = shared.takeReceiveBuffer(limit: 65_536)
         #expect(buffer.memory == memory)
-        // It is out now: somebody else gets another one.
+        // It is in use now: the next caller gets another one.
         #expect(shared.takeReceiveBuffer(limit: 1000).memory != memory)
     }
 

@@ -77,7 +77,7 @@ import Testing
         #expect(try meet(stranger, try server()).client.recorder.errors.map(\.code) == [.unknownAuthority])
     }
 
-    /// A ticket of a server that asks nobody for a certificate must not open one that does, even with the same keys.
+    /// A ticket of a server that asks no client for a certificate must not open one that does, even with the same keys.
     @Test func aSessionWithoutACertificateIsNotResumed() throws {
         let tickets = TicketKeys()
         let open = try TLSContext.server(

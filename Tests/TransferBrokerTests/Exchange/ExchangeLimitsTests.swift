@@ -66,7 +66,7 @@ import WSProtocol
         case sessions, offers, waitingBytes
     }
 
-    /// One user, or two users of one address, have as much as there may be: they are refused, and nobody else is.
+    /// One user, or two users of one address, have as much as there may be: they are refused, and no other user is.
     @Test(arguments: Figure.allCases, [Limit.Scope.user, .address])
     private func whoHasTooMuchIsRefusedAndNobodyElseIs(_ figure: Figure, _ scope: Limit.Scope) {
         let size = ExchangeFixture.payload.rawValue.utf8.count
@@ -97,7 +97,7 @@ import WSProtocol
             #expect(words(actions) == ["3:error.too_many_transfers"])
             #expect(met(actions) == [Limit(figure == .offers ? .offers : .waitingBytes, of: scope)])
         }
-        // Somebody else, and the same ones as soon as there is less.
+        // Another user may, and the same ones as soon as they hold less.
         let other = fixture.open("carol", receiving: false, at: "192.0.2.2")
         #expect(words(fixture.offer(other, to: "nobody").1) == ["5:waiting"])
         _ = fixture.handle(.sessionClosed(sessions[0]))
@@ -154,7 +154,7 @@ import WSProtocol
         #expect(words(fixture.offer(alice, to: "bob").1).last?.hasSuffix("waiting") == true)
     }
 
-    /// Without limits by address, one address is everybody's.
+    /// Without limits by address, all users may share one address.
     @Test func placesAreNotCountedByAddressWhereNothingIs() {
         var fixture = ExchangeFixture {
             $0.offersPerRecipient = 8
@@ -180,7 +180,7 @@ import WSProtocol
         #expect(words(fixture.accept(bob[1], transfers[2])).contains("3:start"))
     }
 
-    /// Bytes that wait are the sender's until somebody accepts, and the receiver's after that.
+    /// Bytes that wait count for the sender until a receiver accepts, and for the receiver after that.
     @Test func whoeverSaidItHoldsIt() throws {
         let size = ExchangeFixture.payload.rawValue.utf8.count
         var fixture = ExchangeFixture { $0.user.waitingBytes = size }

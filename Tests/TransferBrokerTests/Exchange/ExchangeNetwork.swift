@@ -99,7 +99,7 @@ struct ExchangeNetwork {
         }
     }
 
-    /// `node` stops, and everybody notices; another process takes its place.
+    /// `node` stops, and all other nodes notice; another process takes its place.
     mutating func restart(_ node: NodeID) {
         nodes[node] = Exchange(node: node, limits: Defaults.Exchange.limits)
         links = links.filter { $0.key.from != node && $0.key.to != node }

@@ -7,7 +7,7 @@ import WSProtocol
 
 /// What the nodes have announced, as Redis would have it, and who has to look because of it.
 struct RoutingDirectory: Hashable {
-    /// Somebody waits for a name, and there is news of it.
+    /// A session waits for a name, and there is news of it.
     struct Look: Hashable {
         var node: NodeID
         var name: PeerName
@@ -39,7 +39,7 @@ struct RoutingDirectory: Hashable {
             .flatMap { node, numbers in numbers.sorted().map { SessionID(node: node, number: $0) } }
     }
 
-    /// Whether anybody of that name wants to be rung anywhere.
+    /// Whether a session of that name wants to be rung on any node.
     func isReceiving(_ name: PeerName) -> Bool { receiving[name]?.isEmpty == false }
 
     /// The process of `node` is gone, and what it announced with it.

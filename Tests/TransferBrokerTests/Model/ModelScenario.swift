@@ -45,7 +45,7 @@ struct ModelScenario: CustomTestStringConvertible {
     /// The nodes on which the download's token is shown, and the upload's.
     var downloads = [1, 2]
     var uploads = [0, 2]
-    /// The name of whoever connects first to a node that has come up again.
+    /// The name of the client that connects first to a node that has come up again.
     var successor: String?
     var surprises: Set<Surprise> = []
     /// How many surprises one path may have.
@@ -53,6 +53,6 @@ struct ModelScenario: CustomTestStringConvertible {
     /// There are at least so many states with the budget above: fewer would mean that something no longer happens.
     var floor = 1
 
-    /// Whether links may break their promise: then nobody need hear the end, but all must be forgotten.
+    /// Whether links may break their promise: then no client need hear the end, but all must be forgotten.
     var isBroken: Bool { !surprises.isDisjoint(with: Surprise.broken) }
 }

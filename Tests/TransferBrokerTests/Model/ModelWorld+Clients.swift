@@ -97,7 +97,7 @@ extension ModelWorld {
         clients[client].verdict = verdict
     }
 
-    /// Nobody may believe the opposite of what the other side was told. A receiver that loses its home while it waits to
+    /// No side may believe the opposite of what the other was told. A receiver that loses its home while it waits to
     /// hear that its `delivered` was heard cannot know: it is told that the cluster is unavailable.
     private mutating func checkVerdicts() {
         let receiver = clients.first { $0.isStarted && !$0.isSender }

@@ -31,7 +31,7 @@ extension ModelWorld {
     }
 
     /// Lets everything end by itself: what is on its way comes, Redis is looked at again, streams stall, and deadlines
-    /// pass. Afterwards nothing may be left but an offer that still waits for somebody.
+    /// pass. Afterwards nothing may be left but an offer that still waits for a receiver.
     func closed() -> ModelWorld {
         var world = self
         if scenario.isBroken { world.loseEverybody() }

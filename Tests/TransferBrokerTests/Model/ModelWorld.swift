@@ -13,7 +13,7 @@ import WSProtocol
 /// the next one; the other finds out at some time, at the latest from the next message. Messages of an association that
 /// has been let go of are dropped.
 ///
-/// **Redis.** What a node announces is there at once, and whoever should look at it gets what was there at that moment,
+/// **Redis.** What a node announces is there at once, and a node that looks at it gets what was there at that moment,
 /// at any time later: so it may be out of date.
 struct ModelWorld {
     static let count = 3

@@ -144,7 +144,7 @@ import WSProtocol
         let isPostponed = queue.postpone(items[0].transfer)
         #expect(isPostponed)
         #expect(queue.next()?.item == items[1])
-        // Carol's is still on its way, and bob is not there: his second one waits with the first.
+        // Carol's is still on its way, and bob is not there: the second one for bob waits with the first.
         #expect(queue.next() == nil)
         queue.ended(items[1].transfer)
         #expect(queue.next()?.item == items[0])
