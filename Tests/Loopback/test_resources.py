@@ -63,7 +63,20 @@ def test_memory_is_flat_over_five_gibibytes(own_relay, tmp_path):
     half = warm[len(warm) // 2][0]
     first = max(memory for at, memory in warm if at <= half)
     second = max(memory for at, memory in warm if at > half)
-    assert second - first <= content.MiB, f"grew by {(second - first) // 1024} KiB: {warm[::20]}"
+    assert second - first <= content.MiB, (
+        f"grew by {(second - first) // 1024} KiB from at most {first // 1024} KiB; (MiB, KiB) around the highest:"
+        f" {around_the_highest([each for each in warm if each[0] > half])}; all through: {in_units(warm[::20])}"
+    )
+
+
+def in_units(samples):
+    return [(at // content.MiB, memory // 1024) for at, memory in samples]
+
+
+def around_the_highest(samples, neighbours=5):
+    """Whether it was a single sample or a step that lasted."""
+    highest = max(range(len(samples)), key=lambda index: samples[index][1])
+    return in_units(samples[max(0, highest - neighbours) : highest + neighbours + 1])
 
 
 def test_descriptors_and_memory_return_to_where_they_were(own_relay):
