@@ -11,4 +11,7 @@ extension ChannelHandlerContext {
         tls.share(buffers)
         return true
     }
+
+    /// Bytes that were written and that the kernel has not taken yet.
+    var unsentBytes: Int { (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 }

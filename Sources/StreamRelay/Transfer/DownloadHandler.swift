@@ -32,6 +32,9 @@ package final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     /// What the kernel's buffer for the receiver takes.
     package var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
 
+    /// What waits until the kernel takes more.
+    package var unsentBytes: Int { context?.unsentBytes ?? 0 }
+
     /// The kernel may hold more for the receiver.
     package func proved() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
 

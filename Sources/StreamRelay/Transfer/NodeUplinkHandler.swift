@@ -86,6 +86,8 @@ package final class NodeUplinkHandler: ChannelInboundHandler, StreamOutlet {
 
     package var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
 
+    package var unsentBytes: Int { context?.unsentBytes ?? 0 }
+
     package func proved() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
 
     /// The request's head, which announces the body, has been sent already.

@@ -75,7 +75,8 @@ package final class Pipe {
             isProved = true
             outlet?.proved()
         }
-        let allowance = ReadAllowance.bytes(outlet?.sendBuffer, forwarded: machine.forwardedBytes)
+        let allowance = ReadAllowance.bytes(
+            outlet?.sendBuffer, unsent: outlet?.unsentBytes ?? 0, forwarded: machine.forwardedBytes)
         return buffers.takeReceiveBuffer(limit: allowance)
     }
 

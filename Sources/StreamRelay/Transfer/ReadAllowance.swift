@@ -19,11 +19,14 @@ package enum ReadAllowance {
     }
 
     /// The most bytes to read now, after `forwarded` bytes of the stream; `buffer` is nil when it is unknown.
-    package static func bytes(_ buffer: SendBuffer?, forwarded: UInt64) -> Int {
+    ///
+    /// - Parameter unsent: bytes that wait in this process because the kernel had no room for them. Until it says that it has,
+    ///   nothing is written, so the room there may be by now is no use: all that is read would wait as well.
+    package static func bytes(_ buffer: SendBuffer?, unsent: @autoclosure () -> Int = 0, forwarded: UInt64) -> Int {
         // A receiver that has taken nothing yet may never do: large reads would only make the sender's kernel window grow.
         guard let buffer, forwarded >= Defaults.Stream.provenBytes else { return SystemDefaults.receiveBytes }
         let limit = min(buffer.size, Defaults.Stream.provenUnsentBytes)
-        guard buffer.queued < limit else { return SystemDefaults.receiveBytes }
+        guard buffer.queued < limit, unsent() == 0 else { return SystemDefaults.receiveBytes }
         // Half of the room: the kernel's overhead is nearly half as much as the content when its packets are small.
         let room = (limit - buffer.queued) / 2
         return min(max(room, SystemDefaults.receiveBytes), TLSDefaults.sharedReceiveLength)

@@ -11,6 +11,8 @@ package protocol StreamOutlet: AnyObject {
     var receiverState: StreamMachine.ReceiverState? { get }
     /// What the kernel's buffer for the far end takes.
     var sendBuffer: ReadAllowance.SendBuffer? { get }
+    /// Bytes that wait in this process until the kernel takes more.
+    var unsentBytes: Int { get }
 
     /// The far end takes what it gets: the kernel may hold more for it.
     func proved()

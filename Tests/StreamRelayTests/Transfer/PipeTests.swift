@@ -81,6 +81,10 @@ import WSProtocol
         upload.pipeline.fireChannelRead(read)
         for _ in 1...3 { #expect(pipe.receiveBuffer().capacity > 0) }
         #expect(outlet.proofs == 1)
+        // What the kernel could not take has to leave before there is a large read again.
+        #expect(pipe.receiveBuffer().writableBytes > SystemDefaults.receiveBytes)
+        outlet.unsentBytes = 1
+        #expect(pipe.receiveBuffer().writableBytes == SystemDefaults.receiveBytes)
         pipe.abort(.cancelled)
     }
 
@@ -132,7 +136,8 @@ private final class CountingOutlet: StreamOutlet {
 
     var isWritable: Bool { true }
     var receiverState: StreamMachine.ReceiverState? { nil }
-    var sendBuffer: ReadAllowance.SendBuffer? { nil }
+    var sendBuffer: ReadAllowance.SendBuffer? { .init(size: 5_000_000, queued: 0) }
+    var unsentBytes = 0
     func proved() { proofs += 1 }
     func start(length: UInt64?) {}
     func write(_ content: ByteBuffer) {}

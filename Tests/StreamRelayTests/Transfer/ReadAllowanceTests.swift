@@ -36,6 +36,12 @@ import TransferBroker
         #expect(bytes(.max, Defaults.Stream.provenUnsentBytes) == Self.least)
     }
 
+    @Test func isTheLeastWhileSomethingWaitsToBeWritten() {
+        let room = ReadAllowance.SendBuffer(size: 5_000_000, queued: 0)
+        #expect(ReadAllowance.bytes(room, unsent: 1, forwarded: .max) == Self.least)
+        #expect(ReadAllowance.bytes(room, unsent: 0, forwarded: .max) == Self.most)
+    }
+
     @Test func isTheMostWhereThereIsRoom() {
         #expect(bytes(5_000_000, 0) == Self.most)
         #expect(bytes(.max, 0) == Self.most)
