@@ -55,6 +55,11 @@ extension Defaults {
         /// The same once the receiver has proved that it takes what it gets (`provenBytes`): each turn may bring half of it.
         /// Linux' own limit for a socket is as large.
         static let provenUnsentBytes = 4 * 1024 * 1024
+        /// What a sender may have on its way to the relay until the receiver has proved that (`provenBytes`): a quarter of those
+        /// bytes, which a sender on a long line reaches two round trips before them.
+        static let unprovenWindow = 1024 * 1024
+        /// What it may have at least from then on; the kernel goes on from there.
+        static let provenWindow = 2 * 1024 * 1024
         /// Bytes of another node's answer, its head and its body together: ten times the longest.
         static let nodeAnswer = 4 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.

@@ -32,6 +32,37 @@ package enum SocketSettings {
         try? options.setOption(tcp(TCP_NOTSENT_LOWAT), value: SocketOptionValue(SystemDefaults.unsentBytes))
     }
 
+    /// SO_BUF_LOCK and its SOCK_RCVBUF_LOCK (asm-generic/socket.h, linux/socket.h), which glibc does not name.
+    private static let bufferLock = socket(72)
+    private static let receiveBufferLock = 2
+
+    /// Prepares a sender's connection for a receiver that has taken nothing yet: the kernel takes in `window`
+    /// bytes and no more, in its own counting up to twice that.
+    ///
+    /// By itself it would open the window by what one round trip brought, and on a fast network one burst, before the receiver's
+    /// side is full, is worth several times as much as all other buffers of the stream.
+    package static func fixReceiveBuffer(_ channel: any Channel, window: Int) {
+        guard let options = channel.syncOptions else { return }
+        widen(options, to: window)
+        // Linux has it from 5.15 on; with an older one the kernel goes on by itself.
+        try? options.setOption(bufferLock, value: SocketOptionValue(receiveBufferLock))
+    }
+
+    /// Undoes that: the kernel opens the window by itself again, from `window` bytes on.
+    package static func freeReceiveBuffer(_ channel: any Channel, window: Int) {
+        guard let options = channel.syncOptions else { return }
+        try? options.setOption(bufferLock, value: 0)
+        // It does so only when a round trip brings more than any did before, which the old window may not let through.
+        widen(options, to: window)
+    }
+
+    /// Lets the kernel's window be `bytes` at least. SO_RCVBUF would fix it for ever, and not go beyond `rmem_max`; asking for so
+    /// many bytes at once makes room for them, for good (tcp(7), socket(7)).
+    private static func widen(_ options: any NIOSynchronousChannelOptions, to bytes: Int) {
+        try? options.setOption(socket(SO_RCVLOWAT), value: SocketOptionValue(bytes))
+        try? options.setOption(socket(SO_RCVLOWAT), value: 1)
+    }
+
     /// How sockets are read: buffers that grow with what arrives, up to a size that still fits the processor's cache.
     package static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
         minimum: 1024, initial: 4096, maximum: SystemDefaults.receiveBytes

@@ -74,6 +74,7 @@ package final class Pipe {
         if !isProved, machine.forwardedBytes >= Defaults.Stream.provenBytes {
             isProved = true
             outlet?.proved()
+            upload?.proved()
         }
         let allowance = ReadAllowance.bytes(
             outlet?.sendBuffer, unsent: outlet?.unsentBytes ?? 0, forwarded: machine.forwardedBytes)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import ServerSystem
 import TLSTransport
 import TransferBroker
 package import WSProtocol
@@ -56,6 +57,7 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
         if context.share(pipe.buffers) {
             let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)
             try? context.channel.syncOptions?.setOption(.recvAllocator, value: allocator)
+            SocketSettings.fixReceiveBuffer(context.channel, window: Defaults.Stream.unprovenWindow)
         }
         if request.expectsContinue {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
@@ -111,6 +113,12 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
         } else {
             context.read()
         }
+    }
+
+    /// The receiver takes what it gets: the kernel may take in more from the sender.
+    func proved() {
+        guard let context else { return }
+        SocketSettings.freeReceiveBuffer(context.channel, window: Defaults.Stream.provenWindow)
     }
 
     /// The receiver's connection takes more again.
