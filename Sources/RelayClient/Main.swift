@@ -6,5 +6,8 @@ import RelayClientProgram
 @main
 enum Main {
     /// Runs the program with the command line's arguments.
-    static func main() async { await RelayClientCommand.main() }
+    static func main() async {
+        RelayClientCommand.prepare()
+        await RelayClientCommand.main()
+    }
 }

@@ -5,5 +5,8 @@ import RelayServerProgram
 /// The program `relay-server`.
 @main
 enum RelayServer {
-    static func main() async { await RelayServerCommand.main() }
+    static func main() async {
+        RelayServerCommand.prepare()
+        await RelayServerCommand.main()
+    }
 }

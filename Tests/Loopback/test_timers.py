@@ -17,7 +17,8 @@ from harness.waiting import background
 # Row 2 of the fault table: a sender that brings less than 1 KiB/s over 30 s is dropped within so many seconds.
 PROGRESS = 40
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+# In one process: its scenarios run once, and are over when the last test is.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150), pytest.mark.xdist_group("timers")]
 
 
 class Watch:

@@ -27,11 +27,16 @@ package struct RelayClientCommand: AsyncParsableCommand {
 
     package init() {}
 
-    /// Runs the program with the command line's arguments.
-    package static func main() async {
+    /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that the caller
+    /// has closed.
+    package static func prepare() {
         // Before anything here changes them.
         _ = InheritedSignals.ignored
         StandardStream.secure()
+    }
+
+    /// Runs the program with the command line's arguments.
+    package static func main() async {
         do {
             let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
             try await Program.run(Self.self, arguments: arguments) { line in

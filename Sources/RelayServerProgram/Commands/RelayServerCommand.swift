@@ -34,9 +34,12 @@ package struct RelayServerCommand: AsyncParsableCommand {
 
     package init() {}
 
+    /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that the caller
+    /// has closed.
+    package static func prepare() { StandardStream.secure() }
+
     /// Runs the command line's command, and turns what it throws into one line and an exit code.
     package static func main() async {
-        StandardStream.secure()
         do {
             let arguments = Array(CommandLine.arguments.dropFirst())
             try await Program.run(Self.self, arguments: arguments) { TextEscape.escape($0) }
