@@ -202,8 +202,12 @@ extension ClusterRouting {
     package func taken(_ presence: NodePresence?, isRenewed: Bool) {
         let (isStarting, complains) = core.withLock { core in
             core.rival = .some(presence)
-            guard core.start == nil else { return (true, false) }
             let now = NIODeadline.now()
+            guard core.start == nil else {
+                // What refuses the start says why; a look that is on its way by then adds nothing.
+                if isRenewed { core.complained = now }
+                return (true, false)
+            }
             if let last = core.complained, now < last + Defaults.Routing.complaint { return (false, false) }
             core.complained = now
             return (false, true)
