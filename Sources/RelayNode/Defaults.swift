@@ -13,7 +13,7 @@ extension Defaults {
         package static let handshakeTimeout = TimeAmount.seconds(10)
         package static let headTimeout = TimeAmount.seconds(10)
         /// Connections of one address that have not yet shown a token or a login, for each of the users that an address
-        /// has room for (`Exchange.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
+        /// has room for (`Broker.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
         /// says it, it is the address of the balancer's client that counts.
         static let strangersPerUser = 8
         /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
@@ -111,7 +111,7 @@ extension Defaults {
 
 // MARK: - Claims and deadlines
 
-extension Defaults.Exchange {
+extension Defaults.Broker {
     /// The home of a token answers a claim within a millisecond or not at all; the client is told within 2 s.
     static let claimTimeout = TimeAmount.seconds(2)
     /// Claims that wait for other nodes' answers: as many as connections come in 2 s at a rate no node can serve.

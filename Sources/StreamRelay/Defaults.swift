@@ -70,6 +70,6 @@ extension Defaults {
         /// How often a stream looks at the clock.
         static let streamTick = TimeAmount.seconds(1)
         /// The receiver's request waits this long for the sender's.
-        static let attachTimeout = Exchange.attachTimeout
+        static let attachTimeout = Broker.attachTimeout
     }
 }

@@ -8,7 +8,7 @@ package enum Defaults {}
 
 extension Defaults {
     /// Sessions, offers and transfers, as the whole relay holds them.
-    package enum Exchange {
+    package enum Broker {
         /// What one user may hold of the node, with all sessions together.
         package static let user = Holding(
             // Control connections: every device a person has, and a script that sends dozens of files at once with one process
@@ -48,7 +48,7 @@ extension Defaults {
         /// Seconds between pings, as `welcome` announces them.
         package static let heartbeat = ProtocolDefaults.heartbeat
         /// The timers of a transfer's states.
-        package static let timers = TransferTimers(
+        package static let timers = TransferTiming(
             // A person has to see the question and answer it.
             ring: .minutes(10),
             // The receiver's token lives as long.
@@ -73,8 +73,8 @@ extension Defaults {
         package static let limits = makeLimits(address: user.times(usersPerAddress))
 
         /// The same with another limit for addresses; nil without one.
-        package static func makeLimits(address: Holding?) -> ExchangeLimits {
-            ExchangeLimits(
+        package static func makeLimits(address: Holding?) -> BrokerLimits {
+            BrokerLimits(
                 user: user, address: address, transfersPerSession: transfersPerSession,
                 offersPerRecipient: offersPerRecipient,
                 heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,

@@ -21,7 +21,7 @@ package struct RedisSettings: Sendable {
     /// How long a connection has to stand before the pauses begin anew.
     package var stableAfter = RedisDefaults.stableAfter
     /// When a subscription's heartbeat is sent and due.
-    package var heartbeat = HeartbeatTimes()
+    package var heartbeat = HeartbeatTiming()
 
     /// Settings for `url`.
     ///
@@ -34,7 +34,7 @@ package struct RedisSettings: Sendable {
 }
 
 /// When a subscription's heartbeat is sent and due.
-package struct HeartbeatTimes: Hashable, Sendable {
+package struct HeartbeatTiming: Hashable, Sendable {
     /// From one proof of life to the next attempt at one.
     package var interval = RedisDefaults.heartbeatInterval
     /// How long that may take.

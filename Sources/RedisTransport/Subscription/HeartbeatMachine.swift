@@ -26,10 +26,10 @@ struct HeartbeatMachine {
         case retrying(nonce: UInt64, at: NIODeadline, due: NIODeadline)
     }
 
-    private let times: HeartbeatTimes
+    private let times: HeartbeatTiming
     private var state = State.stopped
 
-    init(times: HeartbeatTimes) {
+    init(times: HeartbeatTiming) {
         self.times = times
     }
 

@@ -149,7 +149,7 @@ extension ConnectionError {
 
 extension ConnectionError {
     /// The relay answered the upgrade with something else than a WebSocket.
-    init(upgradeRefused answer: HTTPAnswer, relay: RelayURL) {
+    init(upgradeRefused answer: HTTPResponse, relay: RelayURL) {
         switch answer.status {
         case 500, 502, 503, 504:
             self.init(

@@ -138,9 +138,9 @@ final class ControlConnection: Sendable {
             upgraders: [ControlUpgrader { ControlMessageHandler(queue: queue, relay: relay) }],
             notUpgradingCompletionHandler: { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let promise = channel.eventLoop.makePromise(of: HTTPAnswer.self)
+                    let promise = channel.eventLoop.makePromise(of: HTTPResponse.self)
                     do {
-                        try channel.pipeline.syncOperations.addHandler(HTTPAnswerHandler(promise: promise))
+                        try channel.pipeline.syncOperations.addHandler(HTTPResponseHandler(promise: promise))
                     } catch {
                         promise.fail(error)
                     }
@@ -373,5 +373,5 @@ enum ControlUpgrade: Sendable {
     /// The connection is a WebSocket now.
     case done
     /// It is not; the answer follows.
-    case refused(EventLoopFuture<HTTPAnswer>)
+    case refused(EventLoopFuture<HTTPResponse>)
 }

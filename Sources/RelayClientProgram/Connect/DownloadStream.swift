@@ -239,7 +239,7 @@ final class DownloadHandler: ChannelInboundHandler {
         switch state {
         case .awaitingHead, .streaming: fail(.cut)
         case .refused(let status, let retryAfter, let body):
-            fail(.refused(HTTPAnswer(status: status, body: body, retryAfter: retryAfter)))
+            fail(.refused(HTTPResponse(status: status, body: body, retryAfter: retryAfter)))
         case .complete, .failed: break
         }
     }

@@ -36,14 +36,14 @@ enum HTTPCoding {
 }
 
 /// Reads one whole answer, of which only the first bytes of the body are kept, and hands it to a promise.
-final class HTTPAnswerHandler: ChannelInboundHandler {
+final class HTTPResponseHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 
-    private let promise: EventLoopPromise<HTTPAnswer>
+    private let promise: EventLoopPromise<HTTPResponse>
     private var status: Int?
     private var body = ByteBuffer()
 
-    init(promise: EventLoopPromise<HTTPAnswer>) {
+    init(promise: EventLoopPromise<HTTPResponse>) {
         self.promise = promise
     }
 
@@ -70,7 +70,7 @@ final class HTTPAnswerHandler: ChannelInboundHandler {
     /// An answer that was cut behind its head has still said what matters.
     private func finish() {
         if let status {
-            promise.succeed(HTTPAnswer(status: status, body: body))
+            promise.succeed(HTTPResponse(status: status, body: body))
         } else {
             promise.fail(ChannelError.eof)
         }
@@ -78,7 +78,7 @@ final class HTTPAnswerHandler: ChannelInboundHandler {
 }
 
 @available(*, unavailable)
-extension HTTPAnswerHandler: Sendable {}
+extension HTTPResponseHandler: Sendable {}
 
 extension ByteBuffer {
     /// Appends as much of `part` as the limit for answers allows, and drops the rest.

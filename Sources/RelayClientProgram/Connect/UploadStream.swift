@@ -233,7 +233,7 @@ final class UploadHandler: ChannelInboundHandler {
 
     private func answered() {
         guard let answer else { return }
-        run(exchange.answered(HTTPAnswer(status: answer.status, body: answer.body, retryAfter: answer.retryAfter)))
+        run(exchange.answered(HTTPResponse(status: answer.status, body: answer.body, retryAfter: answer.retryAfter)))
     }
 
     private func run(_ action: UploadExchange.EndAction) {
@@ -282,7 +282,7 @@ struct UploadExchange: Sendable {
         /// The relay handed this many bytes on; nil when it did not say.
         case accepted(bytes: UInt64?)
         /// The relay answered something else, perhaps while bytes were still flowing.
-        case refused(HTTPAnswer)
+        case refused(HTTPResponse)
         /// The connection ended without an answer.
         case cut
         /// Nothing was heard for too long.
@@ -348,7 +348,7 @@ struct UploadExchange: Sendable {
     }
 
     /// The relay's whole answer came. `200` before the body's last byte is no success: the relay cannot have everything.
-    mutating func answered(_ answer: HTTPAnswer) -> EndAction {
+    mutating func answered(_ answer: HTTPResponse) -> EndAction {
         switch state {
         case .sent where answer.status == 200: end(.accepted(bytes: answer.bytes))
         // The last byte of an announced length ends the body for the relay before it is said here.

@@ -15,7 +15,7 @@ protocol SessionPart: Sendable {
     /// When ``deadlinePassed(now:)`` has to be called.
     var deadline: NIODeadline? { get }
     /// Takes what it wants of the connection, in order.
-    mutating func takeDemands() -> [ConnectionDemand]
+    mutating func takeDemands() -> [ConnectionReadDemand]
     /// Whether `transfer` is one of its own.
     func owns(_ transfer: TransferID) -> Bool
 
@@ -53,7 +53,7 @@ enum SessionEnding: Hashable, Sendable {
 }
 
 /// What a part wants of the session's connection.
-enum ConnectionDemand: Hashable, Sendable {
+enum ConnectionReadDemand: Hashable, Sendable {
     /// The relay does what it was asked.
     case proved
     /// Another connection, as this one takes nothing, or is not heard.
@@ -247,7 +247,7 @@ struct ControlSession {
         run(machine.lost(error, now: now, using: &generator), now: now)
     }
 
-    private mutating func run(_ demand: ConnectionDemand, now: NIODeadline) {
+    private mutating func run(_ demand: ConnectionReadDemand, now: NIODeadline) {
         switch demand {
         case .proved: run(machine.proved(now: now), now: now)
         case .leave(let decision, let reason): machine.leave(decision, reason)

@@ -16,7 +16,7 @@ struct Receiver: SessionPart {
     private var transfers = IncomingTransfers()
     private var outbox: Outbox?
     private var presenceID: RequestID?
-    private var demands: [ConnectionDemand] = []
+    private var demands: [ConnectionReadDemand] = []
     private var cleanups: CleanupTasks
 
     /// - Parameter ask: asks the person whether to accept.
@@ -49,7 +49,7 @@ struct Receiver: SessionPart {
 
     var deadline: NIODeadline? { [transfers.deadline, machine.deadline].compactMap { $0 }.min() }
 
-    mutating func takeDemands() -> [ConnectionDemand] {
+    mutating func takeDemands() -> [ConnectionReadDemand] {
         defer { demands = [] }
         return demands
     }

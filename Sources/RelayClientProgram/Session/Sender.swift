@@ -57,7 +57,7 @@ struct Sender: SessionPart {
     private var count = 0
     /// The statuses of what was not delivered.
     private var failures: [(number: Int, status: ExitStatus)] = []
-    private var demands: [ConnectionDemand] = []
+    private var demands: [ConnectionReadDemand] = []
     /// The connection that stands, for the last word to a receiver.
     private var outbox: Outbox?
     /// The connection on which the person was told that the relay is slow.
@@ -93,7 +93,7 @@ struct Sender: SessionPart {
         return sendings.lazy.compactMap { $0.deadline(mayBeSlow: mayBeSlow) }.min()
     }
 
-    mutating func takeDemands() -> [ConnectionDemand] {
+    mutating func takeDemands() -> [ConnectionReadDemand] {
         defer { demands = [] }
         return demands
     }

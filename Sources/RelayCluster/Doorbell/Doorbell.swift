@@ -12,7 +12,7 @@ final class Doorbell: Sendable {
     /// What is told, on the event loop of the store.
     struct Events: Sendable {
         /// A bell was rung: look again. Any client of Redis may have done so.
-        var look: @Sendable (Bell) -> Void
+        var look: @Sendable (ClusterNotification) -> Void
         /// From now on messages come; those before were lost.
         var listening: @Sendable () -> Void
         /// No messages come; it is being tried again.
@@ -104,15 +104,15 @@ final class Doorbell: Sendable {
     func know(_ nodes: Set<NodeID>) { state.withLock { $0.nodes = nodes } }
 
     /// Rings `bell` at one node.
-    func ring(_ bell: Bell, at other: NodeID) {
+    func ring(_ bell: ClusterNotification, at other: NodeID) {
         run(state.withLock { $0.machine.ring(bell, at: other, now: .now()) }, nil)
     }
 
     /// Rings `bell` at all other nodes that are known.
-    func ringAll(_ bell: Bell) { for other in state.withLock({ $0.nodes }) { ring(bell, at: other) } }
+    func ringAll(_ bell: ClusterNotification) { for other in state.withLock({ $0.nodes }) { ring(bell, at: other) } }
 
     private func received(_ payload: ByteBuffer, _ events: Events) {
-        guard let message = BellMessage(payload) else {
+        guard let message = DoorbellMessage(payload) else {
             state.withLock { $0.ignored += 1 }
             return
         }

@@ -9,9 +9,9 @@ import WSProtocol
 struct DoorbellMachine: Sendable {
     /// What has to be done.
     enum Action: Hashable, Sendable {
-        case publish(BellMessage, to: NodeID)
+        case publish(DoorbellMessage, to: NodeID)
         /// A bell was rung: look again.
-        case look(Bell)
+        case look(ClusterNotification)
     }
 
     /// Amounts and times.
@@ -28,7 +28,7 @@ struct DoorbellMachine: Sendable {
 
     private struct Target: Hashable, Sendable {
         var node: NodeID
-        var bell: Bell
+        var bell: ClusterNotification
     }
 
     private struct Unanswered: Sendable {
@@ -67,7 +67,7 @@ struct DoorbellMachine: Sendable {
     var waiting: Int { unanswered.count }
 
     /// Rings `bell` at `other`.
-    mutating func ring(_ bell: Bell, at other: NodeID, now: NIODeadline) -> [Action] {
+    mutating func ring(_ bell: ClusterNotification, at other: NodeID, now: NIODeadline) -> [Action] {
         let target = Target(node: other, bell: bell)
         if let id = targets[target] {
             unanswered[id]?.isRepeated = true
@@ -92,7 +92,7 @@ struct DoorbellMachine: Sendable {
     }
 
     /// A message came on this node's channel.
-    mutating func heard(_ message: BellMessage, now: NIODeadline) -> [Action] {
+    mutating func heard(_ message: DoorbellMessage, now: NIODeadline) -> [Action] {
         switch message {
         case .answer(let id, let from):
             guard let entry = unanswered[id], entry.target.node == from else { return [] }

@@ -5,7 +5,7 @@ enum LinkLoss: String, Hashable, Sendable, CaseIterable {
     /// The address book has no live node of that name.
     case unknown = "nobody knows such a live node"
     case refused = "its port refuses connections"
-    /// Not reached for as long as `LinkTimers.loss`.
+    /// Not reached for as long as `LinkTiming.loss`.
     case unreachable = "it cannot be reached"
     /// Another process answers, or calls, under its name.
     case replaced = "it was started again"

@@ -13,7 +13,7 @@ struct LinkPeer: Sendable {
     private(set) var receiver: LinkReceiver
 
     /// - Parameter association: as for `LinkSender`.
-    init(me: LinkEnd, other: NodeID, association: UInt64 = 0, timers: LinkTimers = LinkTimers()) {
+    init(me: NodeInstance, other: NodeID, association: UInt64 = 0, timers: LinkTiming = LinkTiming()) {
         sender = LinkSender(me: me, other: other, association: association, timers: timers)
         receiver = LinkReceiver(me: me, timers: timers)
     }

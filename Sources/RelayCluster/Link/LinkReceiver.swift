@@ -34,11 +34,11 @@ struct LinkReceiver: Sendable {
         case broken(lossAt: NIODeadline)
     }
 
-    private let me: LinkEnd
-    private let timers: LinkTimers
+    private let me: NodeInstance
+    private let timers: LinkTiming
     private(set) var state = State.none
 
-    init(me: LinkEnd, timers: LinkTimers = LinkTimers()) {
+    init(me: NodeInstance, timers: LinkTiming = LinkTiming()) {
         self.me = me
         self.timers = timers
     }

@@ -13,20 +13,20 @@ enum LinkRoute: Hashable, Sendable {
     static let subprotocol = "relay-node.v1"
 
     /// Finds the route of `head`, or says why there is none.
-    init(_ head: RequestHead) throws(HTTPRefusal) {
+    init(_ head: RequestHead) throws(HTTPError) {
         switch (head.method, head.path) {
         case ("GET", Self.linkPath):
             guard head.framing == .none else { throw .malformed("this request must not have a body") }
             self = .link(try WebSocketHandshake(head, subprotocol: Self.subprotocol))
         case ("PUT", Self.streamPath):
             guard head.framing != .none else {
-                throw HTTPRefusal(
+                throw HTTPError(
                     status: .lengthRequired, code: "length_required",
                     message: "a stream needs a Content-Length or Transfer-Encoding: chunked")
             }
             self = .stream
         default:
-            throw HTTPRefusal(status: .notFound, code: "not_found", message: "there is nothing here for a node")
+            throw HTTPError(status: .notFound, code: "not_found", message: "there is nothing here for a node")
         }
     }
 }

@@ -28,9 +28,9 @@ struct LinkSender: Sendable {
         var text: ByteBuffer
     }
 
-    private let me: LinkEnd
+    private let me: NodeInstance
     private let other: NodeID
-    private let timers: LinkTimers
+    private let timers: LinkTiming
     private(set) var state = State.idle
     /// The number of the association, or of the last one.
     private(set) var association: UInt64
@@ -45,7 +45,7 @@ struct LinkSender: Sendable {
     private var pause = TimeAmount.zero
 
     /// - Parameter association: a number that no association of this process with the other node has exceeded.
-    init(me: LinkEnd, other: NodeID, association: UInt64 = 0, timers: LinkTimers = LinkTimers()) {
+    init(me: NodeInstance, other: NodeID, association: UInt64 = 0, timers: LinkTiming = LinkTiming()) {
         self.me = me
         self.other = other
         self.association = association

@@ -30,17 +30,17 @@ final class LinkTable {
     let logger: Logger
     let heartbeat: WebSocketHeartbeat
     let dialer: NodeDialer
-    private let timers: LinkTimers
+    private let timers: LinkTiming
     private let counts: LinkCounts
     private(set) var delegate: (any NodeLinkDelegate)?
     private var entries: [NodeID: Entry] = [:]
     /// No association with a node that was forgotten had a higher number.
     private var highestForgotten: UInt64 = 0
-    private var complaints = ComplaintLog()
+    private var complaints = LogRateLimiter()
 
     init(
         identity: NodeIdentity, addresses: any NodeAddressBook, loop: any EventLoop, logger: Logger,
-        timers: LinkTimers, heartbeat: WebSocketHeartbeat, counts: LinkCounts
+        timers: LinkTiming, heartbeat: WebSocketHeartbeat, counts: LinkCounts
     ) {
         self.identity = identity
         self.addresses = addresses

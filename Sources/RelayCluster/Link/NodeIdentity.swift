@@ -30,7 +30,7 @@ package struct NodeIdentity: Sendable {
     }
 
     /// The node and its incarnation.
-    package var end: LinkEnd { LinkEnd(node: id, incarnation: incarnation) }
+    package var end: NodeInstance { NodeInstance(node: id, incarnation: incarnation) }
 
     private static let applicationProtocol = "http/1.1"
 }

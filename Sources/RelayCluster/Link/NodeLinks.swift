@@ -25,7 +25,7 @@ package final class NodeLinks: Sendable {
     ///   - group: one of its event loops is used.
     init(
         identity: NodeIdentity, addresses: any NodeAddressBook, group: any EventLoopGroup, logger: Logger,
-        timers: LinkTimers = LinkTimers(),
+        timers: LinkTiming = LinkTiming(),
         heartbeat: WebSocketHeartbeat = .init(
             interval: Defaults.Link.heartbeat, answerWithin: Defaults.Link.heartbeatAnswer)
     ) {

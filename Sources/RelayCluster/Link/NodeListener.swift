@@ -25,7 +25,7 @@ package struct NodeListener: Sendable {
         accepts: AcceptWatch = AcceptWatch(),
         accepted: @escaping @Sendable (any Channel) -> Void = { _ in }
     ) async throws -> NodeListener {
-        let strangers = StrangerCount(limit: limit)
+        let strangers = PreAuthConnectionLimit(limit: limit)
         var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)

@@ -14,7 +14,7 @@ import WebSocketTransport
 struct NodeResponder: RequestResponder {
     let links: NodeLinks
     let streams: any NodeStreamAcceptor
-    let stranger: StrangerTicket
+    let stranger: UnauthenticatedLease
     let logger: Logger
 
     /// The handler that reads the request and asks this.
@@ -30,18 +30,18 @@ struct NodeResponder: RequestResponder {
         do {
             // The certificate has been checked; a name that is no node's makes it one of something else.
             guard let node = reader.peerNames.lazy.compactMap({ NodeID(rawValue: $0) }).first else {
-                throw HTTPRefusal(status: .forbidden, code: "not_a_node", message: "the certificate names no node")
+                throw HTTPError(status: .forbidden, code: "not_a_node", message: "the certificate names no node")
             }
             switch try LinkRoute(head) {
             case .link(let handshake):
                 guard reader.pending.readableBytes == 0 else {
-                    throw HTTPRefusal.malformed("bytes follow the upgrade")
+                    throw HTTPError.malformed("bytes follow the upgrade")
                 }
                 try upgrade(handshake, reader)
             case .stream: try streams.accept(head, from: node, reader)
             }
             stranger.identified()
-        } catch let refusal as HTTPRefusal {
+        } catch let refusal as HTTPError {
             reader.end(with: refusal, after: RequestBodyReader(head.framing))
         } catch {
             logger.error("cannot set up a connection of another node", metadata: [LogKeys.error: "\(error)"])

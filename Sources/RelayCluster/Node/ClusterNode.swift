@@ -9,7 +9,7 @@ import Synchronization
 package import TransferBroker
 package import WSProtocol
 
-/// One node among others: brings the exchange, the links, the byte path and what Redis knows together. For any thread.
+/// One node among others: brings the broker, the links, the byte path and what Redis knows together. For any thread.
 package final class ClusterNode: Sendable {
     package let identity: NodeIdentity
     package let links: NodeLinks
@@ -18,7 +18,7 @@ package final class ClusterNode: Sendable {
     let dialer: NodeDialer
     private let admission: Admission
     /// What goes on here. Set from the start to the stop; it holds this node as well.
-    private let exchange = Mutex<ExchangeService?>(nil)
+    private let broker = Mutex<BrokerService?>(nil)
 
     /// - Parameters:
     ///   - publicURL: this node's own address for clients, from its configuration.
@@ -40,12 +40,12 @@ package final class ClusterNode: Sendable {
     /// - Parameters:
     ///   - address: where other nodes dial this one; bound already.
     ///   - ownsAddress: whether no other process can be dialled there.
-    ///   - exchange: hears what the others say from now on.
+    ///   - broker: hears what the others say from now on.
     /// - Throws: ``OperatorError`` in words when the cluster does not want this node.
     package func start(
-        at address: ListenAddress, ownsAddress: Bool, _ exchange: ExchangeService
+        at address: ListenAddress, ownsAddress: Bool, _ broker: BrokerService
     ) async throws(OperatorError) {
-        self.exchange.withLock { $0 = exchange }
+        self.broker.withLock { $0 = broker }
         links.start(self)
         try await routing.start(at: address, ownsAddress: ownsAddress, self)
     }
@@ -54,7 +54,7 @@ package final class ClusterNode: Sendable {
     package func stop() async {
         await routing.stop()
         try? await links.stop()
-        exchange.withLock { $0 = nil }
+        broker.withLock { $0 = nil }
     }
 
     /// Figures for `status` and the metrics.
@@ -69,15 +69,15 @@ package final class ClusterNode: Sendable {
         )
     }
 
-    private func withExchange(_ body: (ExchangeService) -> Void) {
-        if let exchange = exchange.withLock({ $0 }) { body(exchange) }
+    private func withExchange(_ body: (BrokerService) -> Void) {
+        if let broker = broker.withLock({ $0 }) { body(broker) }
     }
 }
 
 extension ClusterNode: Cluster {
     package func send(_ message: NodeMessage, to node: NodeID) { links.send(message, to: node) }
 
-    package func announce(_ announcement: ExchangeAnnouncement) {
+    package func announce(_ announcement: BrokerAnnouncement) {
         switch announcement {
         case .receiving(let name, let sessions): routing.setReceiving(name, sessions: sessions)
         case .waiting(let name, let isWaiting): routing.setWaiting(name, isWaiting)
@@ -92,7 +92,7 @@ extension ClusterNode: Cluster {
     }
 
     package func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? {
-        routing.publish(digest, lifetime: Defaults.Exchange.tokenLifetime)
+        routing.publish(digest, lifetime: Defaults.Broker.tokenLifetime)
     }
 
     package func home(of digest: TokenDigest, on loop: any EventLoop) -> EventLoopFuture<NodeID?> {
@@ -118,12 +118,12 @@ extension ClusterNode: ClusterRoutingDelegate {
     }
 
     package func userChanged(_ name: PeerName, _ user: User?) {
-        withExchange { exchange in
-            if let user { exchange.nameOwned(name, by: user.key) } else { exchange.nameRemoved(name) }
+        withExchange { broker in
+            if let user { broker.nameOwned(name, by: user.key) } else { broker.nameRemoved(name) }
         }
     }
 
-    package var names: [PeerName] { exchange.withLock { $0 }?.names ?? [] }
+    package var names: [PeerName] { broker.withLock { $0 }?.names ?? [] }
 }
 
 extension ClusterNode: NodeConnector {

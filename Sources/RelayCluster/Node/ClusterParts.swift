@@ -24,7 +24,7 @@ package struct ClusterParts: Sendable {
     package init(
         node: NodeID, redis: RedisSettings, secret: ClusterSecret?, registration: ServerMessage.Registration,
         local: UserRegistry = UserRegistry(), imported: @escaping @Sendable () -> Void = {}, tickets: TicketKeys,
-        times: RoutingTimes = RoutingTimes(), loop: any EventLoop, logger: Logger
+        times: RoutingTiming = RoutingTiming(), loop: any EventLoop, logger: Logger
     ) {
         self.node = node
         incarnation = Incarnation.random()
@@ -39,7 +39,7 @@ package struct ClusterParts: Sendable {
             SharedTickets(store: store, secret: $0, keys: tickets, logger: logger)
         }
         routing = ClusterRouting(
-            place: ClusterRouting.Place(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
+            place: ClusterRouting.Location(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
             epoch: epoch, users: users, tickets: shared, times: times, logger: logger
         )
     }

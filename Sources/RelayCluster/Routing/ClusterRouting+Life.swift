@@ -26,7 +26,7 @@ extension ClusterRouting {
         let promise = loop.makePromise(of: RoutingCore.StartOutcome.self)
         core.withLock { core in
             (core.delegate, core.start) = (delegate, promise)
-            (core.announcer.address, core.announcer.ownsAddress) = (address, ownsAddress)
+            (core.publisher.address, core.publisher.ownsAddress) = (address, ownsAddress)
         }
         users.observe { [weak self] in self?.delegate?.userChanged($0, $1) }
         store.observe { [weak self] in self?.connectionChanged($0) }
@@ -79,10 +79,10 @@ extension ClusterRouting {
     package func stop() async {
         let promise = loop.makePromise(of: Void.self)
         let isOver = core.withLock { core in
-            core.announcer.leave()
+            core.publisher.leave()
             for timer in core.timers { timer.cancel() }
             core.timers = []
-            if core.announcer.state == .gone { return true }
+            if core.publisher.state == .gone { return true }
             core.leave = promise
             return false
         }
@@ -113,11 +113,11 @@ extension ClusterRouting {
 
     private func renew() {
         let isRoundOver = core.withLock { core in
-            core.announcer.tick(now: .now())
+            core.publisher.tick(now: .now())
             core.looks.retry()
-            guard core.announcer.state == .held else { return false }
+            guard core.publisher.state == .held else { return false }
             core.looks.addNodes()
-            for name in core.announcer.waiting { core.looks.addReceivers(of: name) }
+            for name in core.publisher.waiting { core.looks.addReceivers(of: name) }
             return core.names.isEmpty
         }
         let names = isRoundOver ? delegate?.names : nil
@@ -139,17 +139,17 @@ extension ClusterRouting {
 
     private func lookAtTickets() { core.withLock { $0.looks.addTickets() } }
 
-    private func lookAgain() { core.withLock { $0.announcer.lookAtEpoch() } }
+    private func lookAgain() { core.withLock { $0.publisher.lookAtEpoch() } }
 
     /// Messages come from now on, and doorbells may have been lost until now.
     private func listening() {
         joinIfComplete()
         lookAtSessions()
         core.withLock { core in
-            core.announcer.lookAtEpoch()
+            core.publisher.lookAtEpoch()
             core.looks.addNodes()
             core.looks.addTickets()
-            for name in core.announcer.waiting { core.looks.addReceivers(of: name) }
+            for name in core.publisher.waiting { core.looks.addReceivers(of: name) }
         }
         pump()
     }
@@ -158,7 +158,7 @@ extension ClusterRouting {
         if isConnected {
             joinIfComplete()
         } else {
-            core.withLock { $0.announcer.disconnected() }
+            core.withLock { $0.publisher.disconnected() }
             fail(nil)
             started(.away)
         }
@@ -169,7 +169,7 @@ extension ClusterRouting {
     private func joinIfComplete() {
         let isComplete = store.isConnected && doorbell.status.isListening
         core.withLock { core in
-            if isComplete, core.announcer.state == .away { core.announcer.connected() }
+            if isComplete, core.publisher.state == .away { core.publisher.connected() }
         }
     }
 

@@ -13,7 +13,7 @@ extension ClusterRouting: NodeAddressBook {
     /// The sessions of `name` on other nodes that are alive; fails with ``ClusterUnavailable`` within 2 s. A node that has
     /// no place among them now does not ask: they could not find what it has for them.
     package func receivers(of name: PeerName) -> EventLoopFuture<[SessionID]> {
-        guard core.withLock({ $0.announcer.state == .held }) else {
+        guard core.withLock({ $0.publisher.state == .held }) else {
             return loop.makeFailedFuture(ClusterUnavailable(reason: "this node has no place in Redis now"))
         }
         return look(at: ClusterKeys.receivingPrefix, [name]).map { look in
@@ -65,7 +65,7 @@ extension ClusterRouting: NodeAddressBook {
     }
 
     private func lookAtEpoch() {
-        core.withLock { $0.announcer.lookAtEpoch() }
+        core.withLock { $0.publisher.lookAtEpoch() }
         pump()
     }
 

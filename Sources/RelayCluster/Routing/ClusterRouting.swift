@@ -12,18 +12,18 @@ import WSProtocol
 /// Keeps what this node has in Redis, and answers what others have. For any thread; nothing waits.
 package final class ClusterRouting: Sendable {
     /// Who this node is.
-    package struct Place: Sendable {
+    package struct Location: Sendable {
         package var node: NodeID
         package var incarnation: Incarnation
     }
 
-    package let place: Place
+    package let place: Location
     let store: ClusterStore
     let doorbell: Doorbell
     let epoch: ClusterEpoch
     package let users: RedisUserDirectory
     package let tickets: SharedTickets?
-    let times: RoutingTimes
+    let times: RoutingTiming
     package let logger: Logger
     let core: Mutex<RoutingCore>
 
@@ -31,8 +31,8 @@ package final class ClusterRouting: Sendable {
     ///   - epoch: shared with `users`.
     ///   - tickets: nil when each process makes its own ticket keys.
     init(
-        place: Place, store: ClusterStore, doorbell: Doorbell, epoch: ClusterEpoch, users: RedisUserDirectory,
-        tickets: SharedTickets?, times: RoutingTimes = RoutingTimes(), logger: Logger
+        place: Location, store: ClusterStore, doorbell: Doorbell, epoch: ClusterEpoch, users: RedisUserDirectory,
+        tickets: SharedTickets?, times: RoutingTiming = RoutingTiming(), logger: Logger
     ) {
         self.place = place
         self.store = store
@@ -42,11 +42,11 @@ package final class ClusterRouting: Sendable {
         self.tickets = tickets
         self.times = times
         self.logger = logger
-        var limits = Announcer.Limits()
+        var limits = RoutePublisher.Limits()
         (limits.life, limits.renewal) = (times.life, times.renewal)
         core = Mutex(
             RoutingCore(
-                announcer: Announcer(
+                publisher: RoutePublisher(
                     node: place.node, incarnation: place.incarnation, limits: limits
                 ),
                 table: NodeTable(own: place.node)
@@ -62,10 +62,10 @@ package final class ClusterRouting: Sendable {
         let isConnected = store.isConnected
         return core.withLock { core in
             RoutingStatus(
-                isConnected: isConnected, isJoined: core.announcer.state == .held,
-                hasJoined: core.announcer.hasHeld, nodes: core.table.nodes.count,
-                receiving: core.announcer.receiving.count, waiting: core.announcer.waiting.count,
-                homes: core.announcer.homes.count, tokens: core.announcer.tokens.count, ignored: core.ignored,
+                isConnected: isConnected, isJoined: core.publisher.state == .held,
+                hasJoined: core.publisher.hasHeld, nodes: core.table.nodes.count,
+                receiving: core.publisher.receiving.count, waiting: core.publisher.waiting.count,
+                homes: core.publisher.homes.count, tokens: core.publisher.tokens.count, ignored: core.ignored,
                 doorbell: bell
             )
         }
@@ -76,25 +76,25 @@ package final class ClusterRouting: Sendable {
     /// These sessions of `name` want to be rung; none withdraws it. Once it stands, the homes of offers to `name` are
     /// rung.
     func setReceiving(_ name: PeerName, sessions: Set<UInt64>) {
-        change { $0.announcer.setReceiving(name, sessions: sessions) }
+        change { $0.publisher.setReceiving(name, sessions: sessions) }
     }
 
     /// There are offers to `name` here that can ring. Once that stands, those who receive are told to the delegate.
     func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
-        change { $0.announcer.setWaiting(name, isWaiting) }
+        change { $0.publisher.setWaiting(name, isWaiting) }
     }
 
     /// This node is the home of `transfer`.
-    func addHome(_ transfer: TransferID) { change { $0.announcer.addHome(transfer) } }
+    func addHome(_ transfer: TransferID) { change { $0.publisher.addHome(transfer) } }
 
-    func removeHome(_ transfer: TransferID) { change { $0.announcer.removeHome(transfer) } }
+    func removeHome(_ transfer: TransferID) { change { $0.publisher.removeHome(transfer) } }
 
     /// This node is the home of a token for `lifetime`: succeeds once others can find that out, or fails with
     /// ``ClusterUnavailable`` within 2 s. It stays announced until withdrawn even then.
     func publish(_ digest: TokenDigest, lifetime: TimeAmount) -> EventLoopFuture<Void> {
         let promise = loop.makePromise(of: Void.self)
         let isWritten = core.withLock { core in
-            guard core.announcer.addToken(digest, expiry: .now() + lifetime), core.announcer.state == .held else {
+            guard core.publisher.addToken(digest, expiry: .now() + lifetime), core.publisher.state == .held else {
                 return false
             }
             core.publications[digest, default: []].append(promise)
@@ -111,7 +111,7 @@ package final class ClusterRouting: Sendable {
     }
 
     /// The token is used, or of no use any more.
-    package func withdraw(_ digest: TokenDigest) { change { $0.announcer.removeToken(digest) } }
+    package func withdraw(_ digest: TokenDigest) { change { $0.publisher.removeToken(digest) } }
 
     package func fail(_ digests: [TokenDigest]?) {
         let promises = core.withLock { core in
@@ -139,7 +139,7 @@ package final class ClusterRouting: Sendable {
         }
     }
 
-    private func announce(_ announcement: Announcement) {
+    private func announce(_ announcement: Publication) {
         switch announcement {
         case .presence(let replacing):
             presence(replacing).whenComplete { result in
@@ -178,7 +178,7 @@ package final class ClusterRouting: Sendable {
     }
 
     private func presence(_ replacing: String?) -> EventLoopFuture<PresenceOutcome> {
-        let (address, written) = core.withLock { ($0.announcer.address, $0.announcer.written) }
+        let (address, written) = core.withLock { ($0.publisher.address, $0.publisher.written) }
         guard let address else {
             return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
         }
@@ -211,13 +211,13 @@ package final class ClusterRouting: Sendable {
         ).map { _ in }
     }
 
-    private func perform(_ event: (inout Announcer) -> [AnnouncerAction]) {
-        for action in core.withLock({ event(&$0.announcer) }) { perform(action) }
+    private func perform(_ event: (inout RoutePublisher) -> [RoutePublisherAction]) {
+        for action in core.withLock({ event(&$0.publisher) }) { perform(action) }
         // Not at once: a call that fails right away would get here from within `pump`.
         loop.execute { self.pump() }
     }
 
-    private func perform(_ action: AnnouncerAction) {
+    private func perform(_ action: RoutePublisherAction) {
         switch action {
         case .ringHomes(let name): core.withLock { $0.looks.addHomes(of: name) }
         case .lookForReceivers(let name): core.withLock { $0.looks.addReceivers(of: name) }
@@ -227,7 +227,7 @@ package final class ClusterRouting: Sendable {
         case .emptied: logger.warning("redis was emptied or put back; writing everything again")
         case .restoreUsers:
             let seen = users.seen
-            core.withLock { $0.announcer.restore(seen) }
+            core.withLock { $0.publisher.restore(seen) }
             lookAtSessions()
         case .ringAnnounce:
             core.withLock { $0.hasMadeEpoch = true }

@@ -3,7 +3,7 @@
 import NIOCore
 import WSProtocol
 
-/// What became of an ``Announcement/presence(replacing:)``.
+/// What became of an ``Publication/presence(replacing:)``.
 enum PresenceOutcome: Hashable, Sendable {
     /// It is ours. `isNew` says that the epoch was made just now, although `others` were listening.
     case held(Epoch, isNew: Bool, others: Int = 0)

@@ -25,7 +25,7 @@ package enum RouteValue {
             let parts = text.split(separator: " ", omittingEmptySubsequences: false)
             guard parts.count == 2, let incarnation = Incarnation(rawValue: String(parts[0])) else { return nil }
             let numbers = parts[1].split(separator: ",", omittingEmptySubsequences: false)
-            guard numbers.count <= Defaults.Exchange.user.sessions else { return nil }
+            guard numbers.count <= Defaults.Broker.user.sessions else { return nil }
             var sessions: [UInt64] = []
             for text in numbers {
                 guard let number = UInt64(text), String(number) == text, !sessions.contains(number) else { return nil }

@@ -6,8 +6,8 @@ package import WSProtocol
 
 /// All that routing remembers: what ``ClusterRouting`` keeps under its lock.
 package struct RoutingCore {
-    var announcer: Announcer
-    var looks = LookQueue()
+    var publisher: RoutePublisher
+    var looks = LookupQueue()
     var table: NodeTable
     /// Who waits for a token's route to stand.
     var publications: [TokenDigest: [EventLoopPromise<Void>]] = [:]
@@ -45,12 +45,12 @@ package struct RoutingCore {
 
     /// What to do next, for the one place that does it.
     package struct Work: Sendable {
-        var announcement: Announcement?
-        var looks: [LookQueue.Look]
+        var announcement: Publication?
+        var looks: [LookupQueue.Lookup]
     }
 
-    init(announcer: Announcer, table: NodeTable) {
-        self.announcer = announcer
+    init(publisher: RoutePublisher, table: NodeTable) {
+        self.publisher = publisher
         self.table = table
     }
 
@@ -59,7 +59,7 @@ package struct RoutingCore {
 
     /// What can begin now; nil when nothing can.
     package mutating func work(now: NIODeadline) -> Work? {
-        let work = Work(announcement: announcer.next(now: now), looks: looks.next())
+        let work = Work(announcement: publisher.next(now: now), looks: looks.next())
         return work.announcement == nil && work.looks.isEmpty ? nil : work
     }
 }

@@ -33,7 +33,7 @@ package enum RoutingReplies {
     }
 
     /// Routes of names on live nodes.
-    package struct Look: Sendable {
+    package struct Lookup: Sendable {
         package var nodes: Nodes
         /// The value of each route, as it stands there.
         var routes: [(name: PeerName, node: NodeID, value: String)] = []

@@ -80,7 +80,7 @@ package final class Admission: Sendable {
 
     /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket is
     /// told when it is.
-    func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionTicket) {
+    func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionLease) {
         let key = share(of: address)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
@@ -92,7 +92,7 @@ package final class Admission: Sendable {
             return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
         }
         if let limit { reports?.met(limit, address: key) }
-        return (verdict, ConnectionTicket(admission: self, client: address?.ipAddress, share: key))
+        return (verdict, ConnectionLease(admission: self, client: address?.ipAddress, share: key))
     }
 
     private func isTooMany(_ strangers: Int?) -> Bool {
@@ -146,7 +146,7 @@ package final class Admission: Sendable {
 }
 
 /// One connection's place in the count.
-package final class ConnectionTicket: CountedConnection {
+package final class ConnectionLease: CountedConnection {
     private struct State {
         var holders = 1
         var isStranger = true

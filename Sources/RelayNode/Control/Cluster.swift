@@ -10,7 +10,7 @@ package protocol Cluster: Sendable {
     func send(_ message: NodeMessage, to node: NodeID)
 
     /// Lets the others find something of this node, until it is taken back.
-    func announce(_ announcement: ExchangeAnnouncement)
+    func announce(_ announcement: BrokerAnnouncement)
 
     /// The sessions of `name` on other nodes that want to be rung. Never fails.
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers>
@@ -31,7 +31,7 @@ package struct NoCluster: Cluster {
     package init() {}
 
     package func send(_ message: NodeMessage, to node: NodeID) {}
-    package func announce(_ announcement: ExchangeAnnouncement) {}
+    package func announce(_ announcement: BrokerAnnouncement) {}
     package func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
         loop.makeSucceededFuture(.none)
     }

@@ -8,7 +8,7 @@ import WSProtocol
 import WebSocketTransport
 
 /// The relay's end of one control connection: text messages in, events of the ``SessionMachine`` and the
-/// ``ExchangeService``; messages out.
+/// ``BrokerService``; messages out.
 ///
 /// Has to be the last handler of the pipeline, behind `WebSocketHandler`.
 final class ControlHandler: ChannelInboundHandler {
@@ -100,10 +100,10 @@ final class ControlHandler: ChannelInboundHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// Sends what the exchange has for the session.
+    /// Sends what the broker has for the session.
     fileprivate func send(_ message: ServerMessage) { if let context { send(message, context) } }
 
-    /// Closes the connection because the exchange says so.
+    /// Closes the connection because the broker says so.
     fileprivate func close(_ code: WebSocketCloseCode) { if let context { close(code, context) } }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -121,7 +121,7 @@ final class ControlHandler: ChannelInboundHandler {
     private func begin(_ context: ChannelHandlerContext) {
         guard machine == nil else { return }
         let nonce = Nonce.random()
-        let session = services.exchange.connected(ControlSink(self, on: context.eventLoop))
+        let session = services.broker.connected(ControlSink(self, on: context.eventLoop))
         self.session = session
         logger[metadataKey: LogKeys.session] = "\(session)"
         machine = SessionMachine(
@@ -145,7 +145,7 @@ final class ControlHandler: ChannelInboundHandler {
         _ = countUnread()
         guard let session else { return }
         self.session = nil
-        services.exchange.handle(.sessionClosed(session))
+        services.broker.handle(.sessionClosed(session))
         logger.debug("control connection closed")
     }
 
@@ -253,7 +253,7 @@ final class ControlHandler: ChannelInboundHandler {
         loggedIn()
         let user = User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey)
         logger.debug("session opened", metadata: [LogKeys.name: "\(user.name)", LogKeys.agent: "\(credentials.agent)"])
-        services.exchange.handle(.sessionOpened(session, user, request, at: client.share))
+        services.broker.handle(.sessionOpened(session, user, request, at: client.share))
     }
 
     /// Hands requests on until one has to wait, or none is left.
@@ -265,7 +265,7 @@ final class ControlHandler: ChannelInboundHandler {
             case .refuse(let request, let code): return send(.refusal(request, code), context)
             case .find(let name, let message): return find(name, for: message, context)
             case .run(let message):
-                services.exchange.handle(.requestReceived(message, from: session))
+                services.broker.handle(.requestReceived(message, from: session))
                 next = requests.finished()
             }
         }
@@ -275,7 +275,7 @@ final class ControlHandler: ChannelInboundHandler {
         let loop = context.eventLoop
         let directory = services.directory
         loop.makeFutureWithTask { try await directory.user(named: name) }
-            .and(services.exchange.cluster.receivers(of: name, on: loop))
+            .and(services.broker.cluster.receivers(of: name, on: loop))
             .map { LookupResult(user: $0, elsewhere: $1) }
             .assumeIsolated().whenComplete { self.found($0, for: message) }
     }
@@ -284,7 +284,7 @@ final class ControlHandler: ChannelInboundHandler {
         guard let context, let session else { return }
         switch found {
         case .success(let found):
-            services.exchange.handle(.requestReceived(message, from: session, found: found))
+            services.broker.handle(.requestReceived(message, from: session, found: found))
         case .failure(let error as ClusterUnavailable): send(.refusal(message.id, error.code), context)
         case .failure(let error):
             logger.error("the users' registry cannot be read", metadata: [LogKeys.error: "\(error)"])
@@ -358,7 +358,7 @@ final class ControlHandler: ChannelInboundHandler {
 @available(*, unavailable)
 extension ControlHandler: Sendable {}
 
-/// Hands over what the exchange has for a session to its handler, from any thread.
+/// Hands over what the broker has for a session to its handler, from any thread.
 ///
 /// Always by way of the loop's queue, even on the loop itself: what is sent there at once would overtake what another thread has
 /// queued a moment ago.

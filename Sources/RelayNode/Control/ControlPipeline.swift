@@ -26,7 +26,7 @@ package struct ControlPipeline: ControlAcceptor {
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         let limits = WebSocketLimits(pendingBytes: Defaults.Unread.session.bytes)
-        let heartbeat = WebSocketHeartbeat(interval: .seconds(Int64(Defaults.Exchange.heartbeat)))
+        let heartbeat = WebSocketHeartbeat(interval: .seconds(Int64(Defaults.Broker.heartbeat)))
         try WebSocketPipeline.install(on: pipeline, role: .server, limits: limits, heartbeat: heartbeat)
         try pipeline.addHandler(
             ControlHandler(services: services, audience: audience, client: client, loggedIn: loggedIn)

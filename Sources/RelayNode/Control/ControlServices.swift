@@ -6,7 +6,7 @@ package import WSProtocol
 
 /// What every control connection needs of the node.
 package struct ControlServices: Sendable {
-    package var exchange: ExchangeService
+    package var broker: BrokerService
     package var directory: any UserDirectory
     /// Who may claim a new name, as the challenge says it.
     package var registration: ServerMessage.Registration
@@ -21,11 +21,11 @@ package struct ControlServices: Sendable {
     package var reports: LimitReports
 
     package init(
-        exchange: ExchangeService, directory: any UserDirectory, registration: ServerMessage.Registration,
+        broker: BrokerService, directory: any UserDirectory, registration: ServerMessage.Registration,
         agent: Label, logger: Logger, budgets: MessageBudgets = MessageBudgets(),
         unread: UnreadBytes = UnreadBytes(), reports: LimitReports
     ) {
-        self.exchange = exchange
+        self.broker = broker
         self.directory = directory
         self.registration = registration
         self.agent = agent

@@ -10,7 +10,7 @@ package struct AddressLimit: Hashable, Sendable {
     package let users: Int?
 
     /// The limit when none is configured.
-    package static let standard = AddressLimit(users: Defaults.Exchange.usersPerAddress)
+    package static let standard = AddressLimit(users: Defaults.Broker.usersPerAddress)
     package static let off = AddressLimit(users: nil)
 
     private init(users: Int?) { self.users = users }
@@ -32,7 +32,7 @@ package struct AddressLimit: Hashable, Sendable {
     package var strangers: Int? { users.map { $0 * Defaults.Connection.strangersPerUser } }
 
     /// What there may be of the sessions and transfers of an address.
-    package var holding: Holding? { users.map { Defaults.Exchange.user.times($0) } }
+    package var holding: Holding? { users.map { Defaults.Broker.user.times($0) } }
 
     /// Bytes of messages that its sessions may leave unread.
     package var unreadBytes: Int? { users.map { Defaults.Unread.bytesOfUser * $0 } }

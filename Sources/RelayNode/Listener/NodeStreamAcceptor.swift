@@ -12,5 +12,5 @@ package protocol NodeStreamAcceptor: Sendable {
     ///   - head: the request, of `PUT /stream` with a body.
     ///   - node: who is calling, by its certificate.
     /// - Throws: what the other node is answered.
-    func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) throws(HTTPRefusal)
+    func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) throws(HTTPError)
 }

@@ -15,10 +15,10 @@ package struct NodeStreams: NodeStreamAcceptor {
 
     /// Joins a `PUT /stream` to the download it names: gives the connection to the upload's handler, or moves it to the
     /// event loop of the download.
-    package func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) throws(HTTPRefusal) {
+    package func accept(_ head: RequestHead, from node: NodeID, _ reader: RequestReader) throws(HTTPError) {
         guard let channel = reader.channel else { return }
         guard let stream = Self.stream(head) else {
-            throw HTTPRefusal.malformed("Relay-Home and Relay-Transfer have to name a stream")
+            throw HTTPError.malformed("Relay-Home and Relay-Transfer have to name a stream")
         }
         let download = services.streams.place(of: stream)
         let request = UploadRequest(head, leftover: reader.pending)
@@ -33,8 +33,8 @@ package struct NodeStreams: NodeStreamAcceptor {
             guard
                 ConnectionMove.move(
                     channel, request: request, to: download, ticket: nil, lossMeans: .clusterUnavailable)
-            else { throw HTTPRefusal.stream(.internalError) }
-        case (.gone, _), (.hop, _), (.local, nil), (.move, nil): throw HTTPRefusal.stream(services.missingStream)
+            else { throw HTTPError.stream(.internalError) }
+        case (.gone, _), (.hop, _), (.local, nil), (.move, nil): throw HTTPError.stream(services.missingStream)
         }
     }
 

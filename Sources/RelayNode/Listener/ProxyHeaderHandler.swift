@@ -12,13 +12,13 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    private let ticket: ConnectionTicket
+    private let ticket: ConnectionLease
     private let peers: TrustedPeers
     private let logger: Logger
     private var arrived = ByteBuffer()
     private var isDecided = false
 
-    init(ticket: ConnectionTicket, peers: TrustedPeers, logger: Logger) {
+    init(ticket: ConnectionLease, peers: TrustedPeers, logger: Logger) {
         self.ticket = ticket
         self.peers = peers
         self.logger = logger

@@ -53,7 +53,7 @@ package struct RelayListener: Sendable {
     /// Accepts connections and lets `pipeline` add the handlers of each.
     package static func bootstrap(
         group: any EventLoopGroup, services: ConnectionServices,
-        pipeline: @escaping @Sendable (any Channel, ConnectionTicket, _ isRefused: Bool) throws -> Void
+        pipeline: @escaping @Sendable (any Channel, ConnectionLease, _ isRefused: Bool) throws -> Void
     ) -> ServerBootstrap {
         var bootstrap = ServerBootstrap(group: group).watched(by: services.accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)

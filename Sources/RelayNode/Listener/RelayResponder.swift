@@ -11,21 +11,21 @@ import WSProtocol
 /// Finds out what the one request of a client's connection wants, and gives the connection to the handler of it.
 struct RelayResponder: RequestResponder, Sendable {
     let services: ConnectionServices
-    let ticket: ConnectionTicket
+    let ticket: ConnectionLease
     let isRefused: Bool
     let purpose: ListenerPurpose
 
     /// The handler that reads the request and asks this.
     func reader() -> RequestReader {
         let seconds = Defaults.Connection.headTimeout.nanoseconds / 1_000_000_000
-        let late = HTTPRefusal(
+        let late = HTTPError(
             status: .requestTimeout, code: "request_timeout",
             message: "the request's head took longer than \(seconds) s"
         )
         return RequestReader(self, patience: .init(Defaults.Connection.headTimeout, late: late))
     }
 
-    func refused(_ refusal: HTTPRefusal) { services.reports?.refused(refusal.status) }
+    func refused(_ refusal: HTTPError) { services.reports?.refused(refusal.status) }
 
     func failed(_ error: any Error, _ reader: RequestReader) {
         services.logger.debug("connection failed", metadata: [LogKeys.error: "\(error)"])
@@ -33,7 +33,7 @@ struct RelayResponder: RequestResponder, Sendable {
 
     func respond(to head: RequestHead, _ reader: RequestReader) {
         let body = RequestBodyReader(head.framing)
-        do throws(HTTPRefusal) {
+        do throws(HTTPError) {
             if let redirection = purpose.redirection(for: head) { throw redirection }
             let route = try Route(head)
             if route != .health, isRefused { throw .full }
@@ -140,7 +140,7 @@ struct RelayResponder: RequestResponder, Sendable {
             return cut(stream, .clusterUnavailable, request.body, reader)
         }
         let bound = NIOLoopBound(reader, eventLoop: loop)
-        NodeUplinkHandler.open(stream, on: node, length: request.length, loop: loop, connector: connector)
+        PeerUploadHandler.open(stream, on: node, length: request.length, loop: loop, connector: connector)
             .whenComplete { result in
                 let reader = bound.value
                 switch result {

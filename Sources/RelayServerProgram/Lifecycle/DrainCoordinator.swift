@@ -47,14 +47,14 @@ final class DrainCoordinator: Sendable {
             logger.notice(
                 "draining",
                 metadata: [
-                    LogKeys.count: "\(parts.exchange.activeTransfers)",
+                    LogKeys.count: "\(parts.broker.activeTransfers)",
                     LogKeys.seconds: "\(timeout.nanoseconds / 1_000_000_000)",
                 ]
             )
             parts.beginDrain()
-            parts.exchange.beginDrain()
+            parts.broker.beginDrain()
             loop.scheduleTask(in: timeout) { self.run(self.machine.withLock { $0.deadlinePassed() }) }
-            parts.exchange.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
+            parts.broker.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
         case .stop(let reason):
             stopped.yield(reason)
             stopped.finish()

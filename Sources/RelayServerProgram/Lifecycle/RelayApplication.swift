@@ -126,7 +126,7 @@ struct RelayApplication: Sendable {
         let source = MetricsSource(
             snapshot: {
                 MetricsSnapshot(
-                    status: await figures(), exchange: parts.exchangeStatus(), connections: parts.openConnections(),
+                    status: await figures(), broker: parts.brokerStatus(), connections: parts.openConnections(),
                     accepts: context.accepts.counts, process: .now(context.accepts), limits: parts.limitCounts(),
                     started: Int64(startTime.timeIntervalSince1970), certificateEnd: context.certificates.firstEnd
                 )
@@ -144,7 +144,7 @@ struct RelayApplication: Sendable {
         }
         let responder = AdminResponder(
             users: users, status: status, drain: { coordinator.drainRequested() },
-            nameRemoved: { parts.exchange.nameRemoved($0) }
+            nameRemoved: { parts.broker.nameRemoved($0) }
         )
         let admin = try await AdminServer.bind(
             in: directory, group: context.group, responder: responder, accepts: context.accepts)
@@ -235,7 +235,7 @@ struct RelayApplication: Sendable {
             listen: parts.listeners.compactMap { $0.address?.hostAndPort },
             httpListen: parts.redirects.compactMap { $0.address?.hostAndPort },
             registration: configuration.registration, users: counts.users, invitations: counts.invitations,
-            sessions: parts.exchange.connections, transfers: parts.exchange.activeTransfers,
+            sessions: parts.broker.connections, transfers: parts.broker.activeTransfers,
             streams: parts.streamCounts(), cluster: parts.clusterStatus()
         )
     }

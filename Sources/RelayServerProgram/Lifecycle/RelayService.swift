@@ -28,7 +28,7 @@ struct RelayService: Service {
         // First, or the streams' transfers would end as if their clients had gone; and the other nodes hear why as long as
         // there are links.
         await parts.cutStreams()
-        parts.exchange.closeAllSessions(.goingAway)
+        parts.broker.closeAllSessions(.goingAway)
         await waitForConnections()
         await parts.leaveCluster()
         await admin.close()

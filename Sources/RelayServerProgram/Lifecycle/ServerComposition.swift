@@ -15,50 +15,50 @@ enum ServerComposition {
     static func compose(_ context: ServerContext) async throws -> ServerParts {
         let (admission, reports, cluster) = (context.admission, context.reports, context.cluster)
         let streams = StreamTable()
-        let exchange = ExchangeService(
+        let broker = BrokerService(
             node: cluster?.id ?? .alone, cluster: cluster?.cluster ?? NoCluster(),
-            limits: Defaults.Exchange.makeLimits(address: context.configuration.addressLimit.holding), streams: streams,
+            limits: Defaults.Broker.makeLimits(address: context.configuration.addressLimit.holding), streams: streams,
             reports: reports, logger: context.logger
         )
-        streams.onEmptied { [weak exchange] in exchange?.streamsEmptied() }
-        exchange.startSweeping(on: context.group.next())
+        streams.onEmptied { [weak broker] in broker?.streamsEmptied() }
+        broker.startSweeping(on: context.group.next())
         let budget = context.configuration.memoryLimit.budget
-        MemoryWatch.start(budget, on: context.group.next(), logger: context.logger) { [weak exchange] pressure in
+        MemoryWatch.start(budget, on: context.group.next(), logger: context.logger) { [weak broker] pressure in
             admission.memoryChanged(pressure)
-            exchange?.memoryChanged(pressure)
+            broker?.memoryChanged(pressure)
         }
-        let services = try services(context, exchange, streams)
+        let services = try services(context, broker, streams)
         var parts = ServerParts(
-            listeners: [], exchange: exchange, beginDrain: { admission.beginDrain() },
+            listeners: [], broker: broker, beginDrain: { admission.beginDrain() },
             whenEmpty: { admission.whenEmpty($0) }
         )
         parts.cutStreams = { await streams.abortEverything(code: .draining) }
         parts.streamCounts = { streams.counts }
-        parts.exchangeStatus = { exchange.status }
+        parts.brokerStatus = { broker.status }
         parts.openConnections = { admission.connections }
         parts.limitCounts = { reports.counts }
         try await bind(&parts, context, services)
-        if let cluster { try await join(cluster, &parts, context, services, exchange) }
+        if let cluster { try await join(cluster, &parts, context, services, broker) }
         let open = context.accepts.openDescriptors?.now ?? 0
         admission.reserve(open + Defaults.Operations.descriptorReserve)
         return parts
     }
 
     private static func services(
-        _ context: ServerContext, _ exchange: ExchangeService, _ streams: StreamTable
+        _ context: ServerContext, _ broker: BrokerService, _ streams: StreamTable
     ) throws -> ConnectionServices {
         guard let agent = Label(rawValue: "relay-server/\(ProgramVersion.current)") else {
             throw OperatorError(.configuration, "the program's version is not printable")
         }
         let control = ControlServices(
-            exchange: exchange, directory: context.users, registration: context.configuration.registration,
+            broker: broker, directory: context.users, registration: context.configuration.registration,
             agent: agent, logger: context.logger,
             budgets: MessageBudgets(address: context.configuration.addressLimit.messages),
             unread: UnreadBytes(limitOfAddress: context.configuration.addressLimit.unreadBytes),
             reports: context.reports
         )
         return ConnectionServices(
-            transfers: exchange, streams: streams, node: context.cluster?.id ?? .alone,
+            transfers: broker, streams: streams, node: context.cluster?.id ?? .alone,
             connector: context.cluster?.connector, admission: context.admission,
             control: ControlPipeline(services: control), reports: context.reports, logger: context.logger,
             accepts: context.accepts,
@@ -102,10 +102,10 @@ enum ServerComposition {
     /// Takes this node's place in its cluster.
     private static func join(
         _ cluster: ClusterMember, _ parts: inout ServerParts, _ context: ServerContext, _ services: ConnectionServices,
-        _ exchange: ExchangeService
+        _ broker: BrokerService
     ) async throws {
         var cluster = cluster
-        try await cluster.join(context, services, exchange)
+        try await cluster.join(context, services, broker)
         let member = cluster
         parts.clusterStatus = { member.status }
         parts.leaveCluster = { await member.leave() }
@@ -120,4 +120,4 @@ enum ServerComposition {
 
 extension RelayListener: BoundListener {}
 
-extension ExchangeService: Drainable {}
+extension BrokerService: Drainable {}

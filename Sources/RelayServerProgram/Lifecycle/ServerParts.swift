@@ -11,7 +11,7 @@ struct ServerParts: Sendable {
     /// The listeners of plain HTTP.
     var redirects: [any BoundListener] = []
     /// Who keeps sessions and transfers.
-    var exchange: any Drainable
+    var broker: any Drainable
     /// Refuses new control connections from now on. A node of a cluster takes no connections at all any more: the other
     /// nodes do.
     var beginDrain: @Sendable () -> Void
@@ -23,8 +23,8 @@ struct ServerParts: Sendable {
     var leaveCluster: @Sendable () async -> Void = {}
     /// How this node stands with the others; nil when there are none.
     var clusterStatus: @Sendable () -> ClusterStatus? = { nil }
-    /// What the exchange holds and has ended.
-    var exchangeStatus: @Sendable () -> ExchangeStatus = { ExchangeStatus() }
+    /// What the broker holds and has ended.
+    var brokerStatus: @Sendable () -> BrokerStatus = { BrokerStatus() }
     /// Connections of clients, of any kind.
     var openConnections: @Sendable () -> Int = { 0 }
     /// Limits that were met, and refusals.

@@ -39,8 +39,8 @@ enum MetricsPage {
         [
             MetricFamily(.gauge, "relay_connections", snapshot.connections, "Connections of clients, of any kind."),
             MetricFamily(
-                .gauge, "relay_sessions", snapshot.exchange.sessions, "Control connections that are logged in."),
-            MetricFamily(.gauge, "relay_receivers", snapshot.exchange.receiving, "Sessions that wait for files."),
+                .gauge, "relay_sessions", snapshot.broker.sessions, "Control connections that are logged in."),
+            MetricFamily(.gauge, "relay_receivers", snapshot.broker.receiving, "Sessions that wait for files."),
             MetricFamily(.gauge, "relay_users", snapshot.status.users, "Registered names; the same on all nodes."),
             MetricFamily(
                 .gauge, "relay_invitations", snapshot.status.invitations, "Unused invitations; the same on all nodes."
@@ -49,27 +49,27 @@ enum MetricsPage {
     }
 
     private static func transfers(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
-        let (exchange, streams) = (snapshot.exchange, snapshot.status.streams)
+        let (broker, streams) = (snapshot.broker, snapshot.status.streams)
         return [
             MetricFamily(
                 .gauge, "relay_transfers", by: "state",
                 [
-                    "waiting": exchange.waiting, "ringing": exchange.ringing, "accepted": exchange.accepted,
-                    "parked": exchange.parked, "streaming": exchange.streaming, "streamed": exchange.streamed,
+                    "waiting": broker.waiting, "ringing": broker.ringing, "accepted": broker.accepted,
+                    "parked": broker.parked, "streaming": broker.streaming, "streamed": broker.streamed,
                 ],
                 "Transfers whose home is this node, by how far they are."
             ),
             MetricFamily(
                 .counter, "relay_transfers_ended_total", by: "outcome",
-                ["delivered": exchange.delivered, "failed": exchange.failed],
+                ["delivered": broker.delivered, "failed": broker.failed],
                 "Transfers that ended; counted by their home."
             ),
             MetricFamily(
-                .counter, "relay_bytes_relayed_total", exchange.bytesRelayed,
+                .counter, "relay_bytes_relayed_total", broker.bytesRelayed,
                 "Bytes of streams that ended; counted by the home of their transfer."
             ),
             MetricFamily(
-                .counter, "relay_progress_dropped_total", exchange.progressDropped,
+                .counter, "relay_progress_dropped_total", broker.progressDropped,
                 "Reports of progress that came too often, or too late, to be passed on."
             ),
             MetricFamily(
@@ -77,7 +77,7 @@ enum MetricsPage {
                 ["receiver": streams.toReceivers, "node": streams.toNodes],
                 "Streams that were joined here: straight into the receiver's connection, or on to another node."
             ),
-            MetricFamily(.gauge, "relay_unclaimed_tokens", exchange.unclaimedTokens, "Tokens nobody has used yet."),
+            MetricFamily(.gauge, "relay_unclaimed_tokens", broker.unclaimedTokens, "Tokens nobody has used yet."),
         ]
     }
 

@@ -17,7 +17,7 @@ struct MetricsResponder: RequestResponder {
         let body = RequestBodyReader(head.framing)
         // A HEAD's answer has no body (RFC 9110, section 9.3.2).
         let withBody = head.method != "HEAD"
-        do throws(HTTPRefusal) {
+        do throws(HTTPError) {
             switch try MetricsRoute(head) {
             case .health:
                 let answer = ResponseHead.complete(.ok, type: "text/plain", body: "ok\n", withBody: withBody)

@@ -7,13 +7,13 @@ enum MetricsRoute: Hashable, Sendable {
     case metrics, health, readiness
 
     /// Finds the route of `head`, or says why there is none.
-    init(_ head: RequestHead) throws(HTTPRefusal) {
+    init(_ head: RequestHead) throws(HTTPError) {
         switch head.path {
         case "/metrics": self = .metrics
         case "/healthz": self = .health
         case "/readyz": self = .readiness
         default:
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .notFound, code: "not_found",
                 message: "there is nothing here: the resources are /metrics, /healthz and /readyz"
             )

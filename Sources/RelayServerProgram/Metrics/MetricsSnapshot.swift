@@ -8,8 +8,8 @@ import TransferBroker
 struct MetricsSnapshot: Hashable, Sendable {
     /// What `relay-server status` says too.
     var status: ServerStatus
-    /// What the exchange holds and has ended.
-    var exchange: ExchangeStatus
+    /// What the broker holds and has ended.
+    var broker: BrokerStatus
     /// Connections of clients, of any kind.
     var connections: Int
     /// What has come to the listeners.

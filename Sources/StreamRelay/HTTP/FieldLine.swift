@@ -3,7 +3,7 @@
 /// One field line of a head or of a trailer section (RFC 9112, section 5).
 package enum FieldLine {
     /// Parses a line without its CRLF; the name is returned in lower case.
-    package static func parse(_ line: ArraySlice<UInt8>) throws(HTTPRefusal) -> RequestHead.Field {
+    package static func parse(_ line: ArraySlice<UInt8>) throws(HTTPError) -> RequestHead.Field {
         guard let colon = line.firstIndex(of: 0x3A) else { throw .malformed("a header field has no colon") }
         let name = line[..<colon]
         guard !name.isEmpty, name.allSatisfy(isTokenByte) else {

@@ -5,14 +5,14 @@ import TransferBroker
 /// The rules that need the whole head: what the fields say together.
 enum HeadChecks {
     /// Builds the head, or refuses it.
-    static func head(_ line: RequestLine, _ fields: [RequestHead.Field]) throws(HTTPRefusal) -> RequestHead {
+    static func head(_ line: RequestLine, _ fields: [RequestHead.Field]) throws(HTTPError) -> RequestHead {
         let host = try host(line, fields)
         let framing = try framing(line, fields)
         let (path, query) = try target(line, host: host)
         var expectsContinue = false
         for expectation in fields where expectation.name == "expect" {
             guard expectation.value.lowercased() == "100-continue" else {
-                throw HTTPRefusal(
+                throw HTTPError(
                     status: .expectationFailed, code: "expectation_failed",
                     message: "the only expectation this server knows is 100-continue"
                 )
@@ -26,7 +26,7 @@ enum HeadChecks {
         )
     }
 
-    private static func host(_ line: RequestLine, _ fields: [RequestHead.Field]) throws(HTTPRefusal) -> String? {
+    private static func host(_ line: RequestLine, _ fields: [RequestHead.Field]) throws(HTTPError) -> String? {
         let hosts = fields.filter { $0.name == "host" }
         guard hosts.count <= 1 else { throw .malformed("there is more than one Host field") }
         guard let host = hosts.first?.value else {
@@ -48,7 +48,7 @@ enum HeadChecks {
     /// RFC 9112, section 6.3, without any of its leniency.
     private static func framing(
         _ line: RequestLine, _ fields: [RequestHead.Field]
-    ) throws(HTTPRefusal) -> BodyFraming {
+    ) throws(HTTPError) -> BodyFraming {
         let codings = fields.filter { $0.name == "transfer-encoding" }
         let lengths = fields.filter { $0.name == "content-length" }
         guard codings.isEmpty || lengths.isEmpty else {
@@ -58,7 +58,7 @@ enum HeadChecks {
             guard line.minorVersion == 1 else { throw .malformed("HTTP/1.0 has no Transfer-Encoding") }
             guard codings.count == 1 else { throw .malformed("there is more than one Transfer-Encoding field") }
             guard coding.value.lowercased() == "chunked" else {
-                throw HTTPRefusal(
+                throw HTTPError(
                     status: .notImplemented, code: "transfer_coding_not_implemented",
                     message: "the only transfer coding this server knows is chunked"
                 )
@@ -77,10 +77,10 @@ enum HeadChecks {
     /// Splits an origin-form target; an absolute-form one has to name the same host (RFC 9112, section 3.2.2).
     private static func target(
         _ line: RequestLine, host: String?
-    ) throws(HTTPRefusal) -> (path: String, query: String?) {
+    ) throws(HTTPError) -> (path: String, query: String?) {
         // These two have targets of other forms, and are no method of any resource here.
         guard line.method != "CONNECT", line.method != "TRACE" else {
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .methodNotAllowed, code: "method_not_allowed", message: "no resource here has this method",
                 fields: [.init(name: "Allow", value: "GET, PUT, POST")]
             )

@@ -14,7 +14,7 @@ package struct RequestHeadParser {
         case needMore
         /// The head is complete; whatever is left in the buffer belongs to the body.
         case head(RequestHead)
-        case refused(HTTPRefusal)
+        case refused(HTTPError)
     }
 
     private var line: [UInt8] = []
@@ -41,7 +41,7 @@ package struct RequestHeadParser {
             }
             guard line.popLast() == 0x0D else { return .refused(.malformed("a line of the head does not end in CRLF")) }
             let isLast = line.isEmpty
-            do throws(HTTPRefusal) {
+            do throws(HTTPError) {
                 if let requestLine {
                     if isLast { return .head(try HeadChecks.head(requestLine, fields)) }
                     guard fields.count < Defaults.Request.fields else { throw Self.tooLarge(isRequestLine: false) }
@@ -60,13 +60,13 @@ package struct RequestHeadParser {
     /// Whether nothing at all has arrived yet.
     package var isEmpty: Bool { headLength == 0 }
 
-    private static func tooLarge(isRequestLine: Bool) -> HTTPRefusal {
+    private static func tooLarge(isRequestLine: Bool) -> HTTPError {
         isRequestLine
-            ? HTTPRefusal(
+            ? HTTPError(
                 status: .uriTooLong, code: "uri_too_long",
                 message: "the request line is longer than \(kibibytes(Defaults.Request.lineBytes))"
             )
-            : HTTPRefusal(
+            : HTTPError(
                 status: .fieldsTooLarge, code: "fields_too_large",
                 message: "the head is larger than \(kibibytes(Defaults.Request.headBytes)), has a field over "
                     + "\(kibibytes(Defaults.Request.lineBytes)), or more than \(Defaults.Request.fields) fields"

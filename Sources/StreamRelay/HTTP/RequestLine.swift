@@ -7,7 +7,7 @@ struct RequestLine: Hashable, Sendable {
     var minorVersion: Int
 
     /// Parses a line without its CRLF.
-    init(_ line: [UInt8]) throws(HTTPRefusal) {
+    init(_ line: [UInt8]) throws(HTTPError) {
         let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
         guard parts.count == 3, !parts[0].isEmpty, parts[0].allSatisfy(FieldLine.isTokenByte) else {
             throw .malformed("the request line is not a method, a target and a version with one space between each")
@@ -21,7 +21,7 @@ struct RequestLine: Hashable, Sendable {
         case "HTTP/1.1": minorVersion = 1
         case "HTTP/1.0": minorVersion = 0
         case let version where Self.isVersion(version):
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .versionNotSupported, code: "version_not_supported",
                 message: "this server speaks HTTP/1.1"
             )

@@ -11,14 +11,14 @@ package protocol RequestResponder {
     func respond(to head: RequestHead, _ reader: RequestReader)
 
     /// A refusal is about to be sent.
-    func refused(_ refusal: HTTPRefusal)
+    func refused(_ refusal: HTTPError)
 
     /// The connection failed, and is about to be closed.
     func failed(_ error: any Error, _ reader: RequestReader)
 }
 
 extension RequestResponder {
-    package func refused(_ refusal: HTTPRefusal) {}
+    package func refused(_ refusal: HTTPError) {}
     package func failed(_ error: any Error, _ reader: RequestReader) {}
 }
 
@@ -32,12 +32,12 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
     package struct Patience: Sendable {
         let time: TimeAmount
         let coversAnswer: Bool
-        let late: HTTPRefusal?
+        let late: HTTPError?
 
         /// - Parameters:
         ///   - coversAnswer: whether the time is for the answer too, or for the head alone.
         ///   - late: what a client hears that has sent some of its head only; nil closes the connection without a word.
-        package init(_ time: TimeAmount, coversAnswer: Bool = false, late: HTTPRefusal? = nil) {
+        package init(_ time: TimeAmount, coversAnswer: Bool = false, late: HTTPError? = nil) {
             (self.time, self.coversAnswer, self.late) = (time, coversAnswer, late)
         }
     }
@@ -94,7 +94,7 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     /// Answers with a refusal and lets the connection end.
-    package func end(with refusal: HTTPRefusal, after body: RequestBodyReader?, withBody: Bool = true) {
+    package func end(with refusal: HTTPError, after body: RequestBodyReader?, withBody: Bool = true) {
         responder.refused(refusal)
         end(with: ResponseHead.refusal(refusal, withBody: withBody), after: body)
     }

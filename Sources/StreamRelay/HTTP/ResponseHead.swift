@@ -29,7 +29,7 @@ package enum ResponseHead {
     }
 
     /// The answer to a refused request: JSON with `code` and `message`, both made of plain ASCII without quotes.
-    package static func refusal(_ refusal: HTTPRefusal, withBody: Bool = true) -> ByteBuffer {
+    package static func refusal(_ refusal: HTTPError, withBody: Bool = true) -> ByteBuffer {
         complete(
             refusal.status, type: "application/json",
             body: "{\"code\":\"\(refusal.code)\",\"message\":\"\(refusal.message)\"}\n", fields: refusal.fields,

@@ -10,7 +10,7 @@ package enum Route: Hashable, Sendable {
     case health
 
     /// Finds the route of `head`, or says why there is none.
-    package init(_ head: RequestHead) throws(HTTPRefusal) {
+    package init(_ head: RequestHead) throws(HTTPError) {
         switch head.path {
         case "/ws":
             try Self.require(["GET"], head)
@@ -18,7 +18,7 @@ package enum Route: Hashable, Sendable {
         case "/upload":
             try Self.require(["PUT", "POST"], head)
             guard head.framing != .none else {
-                throw HTTPRefusal(
+                throw HTTPError(
                     status: .lengthRequired, code: "length_required",
                     message: "an upload needs a Content-Length or Transfer-Encoding: chunked"
                 )
@@ -27,7 +27,7 @@ package enum Route: Hashable, Sendable {
         case "/download":
             try Self.require(["GET"], head)
             guard head.minorVersion == 1 else {
-                throw HTTPRefusal(
+                throw HTTPError(
                     status: .versionNotSupported, code: "version_not_supported",
                     message: "a download needs HTTP/1.1, because HTTP/1.0 cannot tell a cut from an end"
                 )
@@ -37,7 +37,7 @@ package enum Route: Hashable, Sendable {
             try Self.require(["GET", "HEAD"], head)
             self = .health
         default:
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .notFound, code: "not_found",
                 message: "there is nothing here: the resources are /ws, /upload, /download and /healthz"
             )
@@ -45,9 +45,9 @@ package enum Route: Hashable, Sendable {
     }
 
     /// One of `methods`, and no body on those that have none.
-    package static func require(_ methods: [String], _ head: RequestHead) throws(HTTPRefusal) {
+    package static func require(_ methods: [String], _ head: RequestHead) throws(HTTPError) {
         guard methods.contains(head.method) else {
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .methodNotAllowed, code: "method_not_allowed",
                 message: "this resource has other methods",
                 fields: [.init(name: "Allow", value: methods.joined(separator: ", "))]

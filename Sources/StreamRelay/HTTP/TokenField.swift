@@ -5,12 +5,12 @@ package import WSProtocol
 /// Where a request carries its token: `Authorization: Bearer T`, or `?token=T`, exactly once.
 package enum TokenField {
     /// The answer to every token that opens nothing here, whatever the reason.
-    package static let refused = HTTPRefusal(
+    package static let refused = HTTPError(
         status: .forbidden, code: "token_refused", message: "this token opens nothing here, or no longer"
     )
 
     /// Reads the token. A text that is not even of a token's form is refused like an unknown token.
-    package static func token(of head: RequestHead) throws(HTTPRefusal) -> Token {
+    package static func token(of head: RequestHead) throws(HTTPError) -> Token {
         var found: [String] = []
         for value in head.values(of: "authorization") {
             let parts = value.split(separator: " ", omittingEmptySubsequences: true)
@@ -28,15 +28,15 @@ package enum TokenField {
         return token
     }
 
-    private static var missing: HTTPRefusal {
-        HTTPRefusal(
+    private static var missing: HTTPError {
+        HTTPError(
             status: .unauthorized, code: "token_missing",
             message: "this request needs a token: Authorization: Bearer TOKEN",
             fields: [.init(name: "WWW-Authenticate", value: "Bearer")]
         )
     }
 
-    private static func percentDecoded(_ text: Substring) throws(HTTPRefusal) -> String {
+    private static func percentDecoded(_ text: Substring) throws(HTTPError) -> String {
         guard text.utf8.contains(0x25) else { return String(text) }
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

@@ -17,18 +17,18 @@ package struct WebSocketHandshake: Hashable, Sendable {
     package let audience: String
 
     /// Checks an upgrade request, which has to offer `subprotocol`.
-    package init(_ head: RequestHead, subprotocol: String = Self.subprotocol) throws(HTTPRefusal) {
+    package init(_ head: RequestHead, subprotocol: String = Self.subprotocol) throws(HTTPError) {
         guard head.minorVersion == 1, let host = head.host, head.members(of: "upgrade").contains("websocket"),
             head.members(of: "connection").contains("upgrade")
         else {
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .upgradeRequired, code: "upgrade_required",
                 message: "this resource is a WebSocket: send an upgrade request",
                 fields: [.init(name: "Upgrade", value: "websocket"), .init(name: "Sec-WebSocket-Version", value: "13")]
             )
         }
         guard head.values(of: "sec-websocket-version") == ["13"] else {
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .upgradeRequired, code: "websocket_version",
                 message: "this server speaks WebSocket version 13",
                 fields: [.init(name: "Upgrade", value: "websocket"), .init(name: "Sec-WebSocket-Version", value: "13")]
@@ -42,7 +42,7 @@ package struct WebSocketHandshake: Hashable, Sendable {
             throw .malformed("the WebSocket subprotocol \(subprotocol) is not offered")
         }
         for origin in head.values(of: "origin") where !Self.isSame(origin, host: host) {
-            throw HTTPRefusal(
+            throw HTTPError(
                 status: .forbidden, code: "origin_refused", message: "pages of another site may not connect here"
             )
         }

@@ -27,7 +27,7 @@ package enum ConnectionMove {
     ///   - ticket: the connection's place in the count; nil when it is not counted.
     ///   - lossMeans: what it means when the connection breaks without a word.
     package static func move(
-        _ channel: any Channel, request: UploadRequest, to place: StreamTable.Place,
+        _ channel: any Channel, request: UploadRequest, to place: StreamTable.Location,
         ticket: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
     ) -> Bool {
         let operations = channel.pipeline.syncOperations

@@ -7,7 +7,7 @@ package import TransferBroker
 package import WSProtocol
 
 /// The receiver's half: a request that is held until the sender comes, then an answer whose body is the sender's.
-package final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
+package final class DownloadHandler: ChannelInboundHandler, StreamSink {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
@@ -30,13 +30,13 @@ package final class DownloadHandler: ChannelInboundHandler, StreamOutlet {
     package var receiverState: StreamMachine.ReceiverState? { socket?.state }
 
     /// What the kernel's buffer for the receiver takes.
-    package var sendBuffer: ReadAllowance.SendBuffer? { socket?.sendBuffer }
+    package var sendBuffer: ReadWindow.SendBuffer? { socket?.sendBuffer }
 
     /// What waits until the kernel takes more.
     package var unsentBytes: Int { context?.unsentBytes ?? 0 }
 
     /// The kernel may hold more for the receiver.
-    package func proved() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
+    package func peerIsConsuming() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context

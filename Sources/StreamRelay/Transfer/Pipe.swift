@@ -18,15 +18,15 @@ package final class Pipe {
     /// The large buffers of the event loop.
     let buffers: SharedBuffers
     private var machine: StreamMachine
-    private var outlet: (any StreamOutlet)?
+    private var sink: (any StreamSink)?
     private var upload: UploadHandler?
     private var tick: RepeatedTask?
     private let loop: any EventLoop
     private let services: StreamServices
 
-    /// Content that the outlet has got since its last flush.
+    /// Content that the sink has got since its last flush.
     private var unflushedBytes = 0
-    /// Whether the outlet has been told that the far end takes what it gets.
+    /// Whether the sink has been told that the far end takes what it gets.
     private var isProved = false
     private let isHop: Bool
     /// What the machine has decided and has not been done yet.
@@ -34,14 +34,14 @@ package final class Pipe {
     private var isRunning = false
 
     /// - Parameters:
-    ///   - outlet: where the bytes go.
+    ///   - sink: where the bytes go.
     ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
     package init(
-        _ key: StreamKey, to outlet: any StreamOutlet, isHop: Bool = false, loop: any EventLoop,
+        _ key: StreamKey, to sink: any StreamSink, isHop: Bool = false, loop: any EventLoop,
         services: StreamServices
     ) {
         self.key = key
-        self.outlet = outlet
+        self.sink = sink
         self.isHop = isHop
         self.loop = loop
         self.services = services
@@ -73,18 +73,18 @@ package final class Pipe {
         if isBlocked { return ByteBufferAllocator().buffer(capacity: Defaults.Stream.firstReceiveBytes) }
         if !isProved, machine.forwardedBytes >= Defaults.Stream.provenBytes {
             isProved = true
-            outlet?.proved()
-            upload?.proved()
+            sink?.peerIsConsuming()
+            upload?.peerIsConsuming()
         }
-        let allowance = ReadAllowance.bytes(
-            outlet?.sendBuffer, unsent: outlet?.unsentBytes ?? 0, forwarded: machine.forwardedBytes)
+        let allowance = ReadWindow.bytes(
+            sink?.sendBuffer, unsent: sink?.unsentBytes ?? 0, forwarded: machine.forwardedBytes)
         return buffers.takeReceiveBuffer(limit: allowance)
     }
 
     /// Takes content from the upload. It is dropped once it has nowhere to go.
     func forward(_ content: ByteBuffer) {
-        guard machine.forwarded(content.readableBytes), let outlet else { return }
-        outlet.write(content)
+        guard machine.forwarded(content.readableBytes), let sink else { return }
+        sink.write(content)
         unflushedBytes += content.readableBytes
         if unflushedBytes >= Defaults.Stream.flushBytes { flush() }
     }
@@ -93,11 +93,11 @@ package final class Pipe {
     package func flush() {
         guard unflushedBytes > 0 else { return }
         unflushedBytes = 0
-        outlet?.flush()
+        sink?.flush()
     }
 
     /// Whether the upload has to stop reading.
-    package var isBlocked: Bool { outlet.map { !$0.isWritable } ?? false }
+    package var isBlocked: Bool { sink.map { !$0.isWritable } ?? false }
 
     /// The download's connection takes more, or no more.
     func writabilityChanged(isWritable: Bool) {
@@ -121,7 +121,7 @@ package final class Pipe {
     package func abort(_ code: FailureCode) { end(.failed(code)) }
 
     private func ticked() {
-        run(machine.ticked(receiver: outlet?.receiverState, now: .now()))
+        run(machine.ticked(receiver: sink?.receiverState, now: .now()))
     }
 
     /// Does what the machine has decided. Doing one thing may bring the next event at once (letting the sender begin takes
@@ -137,18 +137,18 @@ package final class Pipe {
         tick = nil
         services.streams.remove(self)
         // The handlers hold the pipe and the pipe holds them.
-        outlet = nil
+        sink = nil
         upload = nil
     }
 
     private func perform(_ action: StreamMachine.Action) {
         switch action {
-        case .startDownload(let length): outlet?.start(length: length)
+        case .startDownload(let length): sink?.start(length: length)
         case .startUpload: upload?.start()
-        case .finishDownload: outlet?.finish()
-        case .closeDownload: outlet?.close()
-        case .cutDownload(let code): outlet?.cut(code)
-        case .refuseDownload(let code): outlet?.refuse(code)
+        case .finishDownload: sink?.finish()
+        case .closeDownload: sink?.close()
+        case .cutDownload(let code): sink?.cut(code)
+        case .refuseDownload(let code): sink?.refuse(code)
         case .answerUpload(let bytes): upload?.answer(bytes: bytes)
         case .refuseUpload(let code): upload?.refuse(code)
         case .refuseMalformedUpload: upload?.refuseMalformed()

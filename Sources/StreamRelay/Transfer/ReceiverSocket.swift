@@ -35,13 +35,13 @@ struct ReceiverSocket {
     }
 
     /// How much it takes and how much it holds; nil when the kernel is too old to tell.
-    var sendBuffer: ReadAllowance.SendBuffer? {
+    var sendBuffer: ReadWindow.SendBuffer? {
         unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Memory.count) { values in
             var length = socklen_t(Memory.count * MemoryLayout<UInt32>.size)
             guard unsafe getsockopt(descriptor, SOL_SOCKET, Memory.option, values.baseAddress, &length) == 0,
                 Int(length) > Memory.queued * MemoryLayout<UInt32>.size
             else { return nil }
-            return unsafe ReadAllowance.SendBuffer(
+            return unsafe ReadWindow.SendBuffer(
                 size: Int(values[Memory.sendBuffer]), queued: Int(values[Memory.queued]))
         }
     }

@@ -8,7 +8,7 @@ package import WSProtocol
 /// The streams this process holds, parked or flowing, each on the event loop it lives on.
 package final class StreamTable: StreamControl {
     /// Where one stream is.
-    package struct Place: Sendable {
+    package struct Location: Sendable {
         package let loop: any EventLoop
         private let pipe: NIOLoopBound<Pipe>
         fileprivate let identity: ObjectIdentifier
@@ -23,7 +23,7 @@ package final class StreamTable: StreamControl {
         package func stream() -> Pipe { pipe.value }
     }
 
-    private let places = Mutex<[StreamKey: Place]>([:])
+    private let places = Mutex<[StreamKey: Location]>([:])
     private let emptied = Mutex<(@Sendable () -> Void)?>(nil)
     private let joins = Mutex(StreamCounts())
 
@@ -41,7 +41,7 @@ package final class StreamTable: StreamControl {
     }
 
     /// Where `stream` is; nil when this process holds none.
-    package func place(of stream: StreamKey) -> Place? { places.withLock { $0[stream] } }
+    package func place(of stream: StreamKey) -> Location? { places.withLock { $0[stream] } }
 
     package func end(_ stream: StreamKey, _ outcome: TransferOutcome) {
         guard let place = place(of: stream) else { return }
@@ -63,7 +63,7 @@ package final class StreamTable: StreamControl {
 
     /// Adds a stream; on `loop`.
     package func add(_ pipe: Pipe, loop: any EventLoop) {
-        let place = Place(pipe, loop: loop)
+        let place = Location(pipe, loop: loop)
         places.withLock { $0[pipe.key] = place }
     }
 

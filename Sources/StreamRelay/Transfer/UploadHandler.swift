@@ -52,7 +52,7 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     package func start() {
         guard let context, let pipe else { return }
         // What is held back has to be held back from a sender that has finished as well.
-        try? context.pipeline.syncOperations.addHandler(DemandHandler(), position: .first)
+        try? context.pipeline.syncOperations.addHandler(HalfCloseReadGate(), position: .first)
         // Without TLS what was read would wait for the receiver as it is, in a buffer that is far too large for that.
         if context.share(pipe.buffers) {
             let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)
@@ -116,7 +116,7 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     /// The receiver takes what it gets: the kernel may take in more from the sender.
-    func proved() {
+    func peerIsConsuming() {
         guard let context else { return }
         SocketSettings.freeReceiveBuffer(context.channel, window: Defaults.Stream.provenWindow)
     }
@@ -160,7 +160,7 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     /// Answers that the body's framing is broken, and closes.
     func refuseMalformed() {
         // There is no telling where it would end.
-        var refusal = HTTPRefusal.malformed("the body is not what its framing says")
+        var refusal = HTTPError.malformed("the body is not what its framing says")
         refusal.code = FailureCode.malformedBody.rawValue
         endWith(ResponseHead.refusal(refusal), after: nil)
     }

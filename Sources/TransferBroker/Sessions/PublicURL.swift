@@ -9,7 +9,7 @@ package struct PublicURL: Hashable, Sendable, ValidatedString {
 
     /// Nil unless it is `https` and printable ASCII without blanks.
     package init?(rawValue: String) {
-        guard rawValue.hasPrefix("https://"), rawValue.utf8.count <= Defaults.Exchange.publicURL,
+        guard rawValue.hasPrefix("https://"), rawValue.utf8.count <= Defaults.Broker.publicURL,
             rawValue.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
         else { return nil }
         self.rawValue = rawValue

@@ -4,7 +4,7 @@ package import WSProtocol
 
 /// Names one control connection, on whichever node it is.
 ///
-/// Sessions are addressed by this value alone, never by an object of this process: the exchange that keeps the
+/// Sessions are addressed by this value alone, never by an object of this process: the broker that keeps the
 /// transfers need not know whether the session is on its own node.
 package struct SessionID: Hashable, Sendable, CustomStringConvertible {
     /// The node that holds the connection.

@@ -49,13 +49,13 @@ package struct RelayedTransfer: Sendable {
     package internal(set) var state: State
     /// The earliest time the next report of progress is passed on.
     var nextProgress: NIODeadline
-    package let timers: TransferTimers
+    package let timers: TransferTiming
 
     /// A transfer that was offered at `now`, while `receivers` were there to be rung.
     ///
     /// The caller has refused the offer if there are none and it does not wait.
     package static func offered(
-        _ offer: ClientMessage.Offer, by sender: SessionID, ringing receivers: [SessionID], timers: TransferTimers,
+        _ offer: ClientMessage.Offer, by sender: SessionID, ringing receivers: [SessionID], timers: TransferTiming,
         now: NIODeadline
     ) -> (RelayedTransfer, [TransferAction]) {
         var transfer = RelayedTransfer(offer, by: sender, timers: timers, now: now)
@@ -67,7 +67,7 @@ package struct RelayedTransfer: Sendable {
         return (transfer, [.tellOffered(.ringing)] + receivers.map { .ring($0, offer.payload) })
     }
 
-    private init(_ offer: ClientMessage.Offer, by sender: SessionID, timers: TransferTimers, now: NIODeadline) {
+    private init(_ offer: ClientMessage.Offer, by sender: SessionID, timers: TransferTiming, now: NIODeadline) {
         self.id = offer.transfer
         self.sender = sender
         self.offerID = offer.id

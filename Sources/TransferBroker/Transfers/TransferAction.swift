@@ -2,7 +2,7 @@
 
 package import WSProtocol
 
-/// What to do after an event of a relayed transfer. The exchange, which runs these, knows the transfer, its sender and
+/// What to do after an event of a relayed transfer. The broker, which runs these, knows the transfer, its sender and
 /// the id of its offer; messages to a receiver get an id of the relay's own.
 package enum TransferAction: Hashable, Sendable {
     /// Answer a request with `ok`.

@@ -8,7 +8,7 @@ package enum StreamError: Error, Hashable, Sendable {
     /// There is no connection to the relay.
     case connection(ConnectionError)
     /// The relay answered with an error.
-    case refused(HTTPAnswer)
+    case refused(HTTPResponse)
     /// The connection ended in the middle.
     case cut
     /// Nothing was heard for too long.
@@ -72,7 +72,7 @@ package enum StreamFailure: Hashable, Sendable {
 }
 
 /// An HTTP answer other than the one that was hoped for, or the short one behind an upload.
-package struct HTTPAnswer: Hashable, Sendable {
+package struct HTTPResponse: Hashable, Sendable {
     package let status: Int
     /// The `code` of the JSON body (docs/wire-protocol.md, section 2.3), when there is one.
     package let code: FailureCode?

@@ -96,7 +96,7 @@ package enum RetryDecision: Hashable, Sendable {
     }
 
     /// Whether the relay, or a balancer before it, only cannot do it now.
-    private static func isBusy(_ answer: HTTPAnswer) -> Bool {
+    private static func isBusy(_ answer: HTTPResponse) -> Bool {
         guard let code = answer.code else { return answer.status == 503 || answer.status == 502 }
         return answer.status == 503 && RetryDecision(code).isPassing
     }

@@ -48,14 +48,14 @@ package struct ReceiverMachine: Hashable, Sendable {
     package private(set) var goal = Goal.receiving
     /// Whether to end after the first content.
     private let isOnce: Bool
-    private let timeouts: TransferTimeouts
+    private let timeouts: TransferTiming
     /// Whether the person was told that files may come.
     private var hasBeenReady = false
     /// Whether the person was told that more is offered than is kept in mind.
     private var hasLeftUnanswered = false
 
     /// - Parameter isOnce: whether to end after the first content.
-    package init(isOnce: Bool, timeouts: TransferTimeouts = .init()) {
+    package init(isOnce: Bool, timeouts: TransferTiming = .init()) {
         self.isOnce = isOnce
         self.timeouts = timeouts
     }

@@ -74,7 +74,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package let ring: ServerMessage.Ring
     let answerID: RequestID
     let conclusionID: RequestID
-    let timeouts: TransferTimeouts
+    let timeouts: TransferTiming
     var state: State = .deciding
 
     /// A ring has come.
@@ -83,7 +83,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     ///   - answerID: the id of the `accept` or the `decline`.
     ///   - conclusionID: the id of the `delivered` or the `cancel`.
     package init(
-        ring: ServerMessage.Ring, answerID: RequestID, conclusionID: RequestID, timeouts: TransferTimeouts = .init()
+        ring: ServerMessage.Ring, answerID: RequestID, conclusionID: RequestID, timeouts: TransferTiming = .init()
     ) {
         self.ring = ring
         self.answerID = answerID

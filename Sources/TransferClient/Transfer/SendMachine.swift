@@ -74,13 +74,13 @@ package struct SendMachine: Hashable, Sendable {
 
     let offer: ClientMessage.Offer
     let cancelID: RequestID
-    let timeouts: TransferTimeouts
+    let timeouts: TransferTiming
     var state: State = .idle
 
     /// - Parameters:
     ///   - offer: what will be sent; its id and its transfer belong to this machine.
     ///   - cancelID: the id of the `cancel` that this machine may send.
-    package init(offer: ClientMessage.Offer, cancelID: RequestID, timeouts: TransferTimeouts = .init()) {
+    package init(offer: ClientMessage.Offer, cancelID: RequestID, timeouts: TransferTiming = .init()) {
         self.offer = offer
         self.cancelID = cancelID
         self.timeouts = timeouts

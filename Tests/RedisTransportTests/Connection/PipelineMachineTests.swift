@@ -8,7 +8,7 @@ import Testing
 @Suite struct PipelineMachineTests {
     private func time(_ seconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(seconds) }
 
-    private enum Place: CaseIterable {
+    private enum Location: CaseIterable {
         case idle
         case waiting
         case full
@@ -17,7 +17,7 @@ import Testing
         case closed
     }
 
-    private func machine(_ place: Place) -> PipelineMachine {
+    private func machine(_ place: Location) -> PipelineMachine {
         var machine = PipelineMachine()
         switch place {
         case .idle: break
@@ -36,7 +36,7 @@ import Testing
         return machine
     }
 
-    @Test(arguments: Place.allCases) private func everyStateAndEvent(place: Place) {
+    @Test(arguments: Location.allCases) private func everyStateAndEvent(place: Location) {
         var machine = machine(place)
         let sent: PipelineMachine.SendAction =
             switch place {

@@ -7,7 +7,7 @@ import Testing
 @testable import RedisTransport
 
 @Suite struct RedisConnectionMachineTests {
-    private enum Place: CaseIterable {
+    private enum Location: CaseIterable {
         case idle
         case connecting
         case connected
@@ -17,7 +17,7 @@ import Testing
 
     private func time(_ seconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(seconds) }
 
-    private func machine(_ place: Place) -> RedisConnectionMachine {
+    private func machine(_ place: Location) -> RedisConnectionMachine {
         var generator = SeededGenerator(seed: 1)
         var machine = RedisConnectionMachine(backOff: RedisBackOff(), stableAfter: .seconds(5))
         switch place {
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test func everyStateAndEvent() {
-        for place in Place.allCases {
+        for place in Location.allCases {
             var generator = SeededGenerator(seed: 1)
             var machine = machine(place)
             #expect(machine.started() == (place == .idle ? .connect : .none), "\(place)")

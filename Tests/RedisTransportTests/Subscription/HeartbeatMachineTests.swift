@@ -6,7 +6,7 @@ import Testing
 @testable import RedisTransport
 
 @Suite struct HeartbeatMachineTests {
-    private enum Place: CaseIterable {
+    private enum Location: CaseIterable {
         case stopped
         case resting
         case waiting
@@ -16,8 +16,8 @@ import Testing
     private func time(_ milliseconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .milliseconds(milliseconds) }
 
     /// Subscribed at 0; the nonce 7 is published at 5 s.
-    private func machine(_ place: Place) -> HeartbeatMachine {
-        var machine = HeartbeatMachine(times: HeartbeatTimes())
+    private func machine(_ place: Location) -> HeartbeatMachine {
+        var machine = HeartbeatMachine(times: HeartbeatTiming())
         if place == .stopped { return machine }
         #expect(machine.started(now: time(0)) == .wake(time(5000)))
         if place == .resting { return machine }
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func everyStateAndEvent() {
-        for place in Place.allCases {
+        for place in Location.allCases {
             var machine = machine(place)
             let early: HeartbeatMachine.Action =
                 switch place {

@@ -32,8 +32,8 @@ import Testing
         }
     }
 
-    private func times(_ interval: TimeAmount, _ timeout: TimeAmount) -> HeartbeatTimes {
-        var times = HeartbeatTimes()
+    private func times(_ interval: TimeAmount, _ timeout: TimeAmount) -> HeartbeatTiming {
+        var times = HeartbeatTiming()
         (times.interval, times.timeout, times.retry) = (interval, timeout, .milliseconds(10))
         return times
     }

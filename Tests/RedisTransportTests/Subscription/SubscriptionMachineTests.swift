@@ -6,7 +6,7 @@ import Testing
 @testable import RedisTransport
 
 @Suite struct SubscriptionMachineTests {
-    private enum Place: CaseIterable {
+    private enum Location: CaseIterable {
         case idle
         case subscribing
         case subscribed
@@ -24,7 +24,7 @@ import Testing
     }
 
     /// Channel `a` is confirmed in `subscribing`.
-    private func machine(_ place: Place) -> SubscriptionMachine {
+    private func machine(_ place: Location) -> SubscriptionMachine {
         var machine = SubscriptionMachine(channels: ["a", "b"])
         if place == .idle { return machine }
         #expect(machine.connected() == .subscribe(RedisCommand("SUBSCRIBE", "a", "b")))
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func everyStateAndEvent() {
-        for place in Place.allCases {
+        for place in Location.allCases {
             var machine = machine(place)
             let subscribe = SubscriptionMachine.Action.subscribe(RedisCommand("SUBSCRIBE", "a", "b"))
             #expect(machine.connected() == (place == .idle ? subscribe : .none), "\(place)")
@@ -91,7 +91,7 @@ import Testing
             message("\u{FFFD}", bulk("x")), .array([bulk("message"), .bulk(ByteBuffer(bytes: [0xFF])), bulk("x")]),
         ]
         for reply in replies {
-            for place in [Place.subscribing, .subscribed] {
+            for place in [Location.subscribing, .subscribed] {
                 var machine = machine(place)
                 #expect(machine.replyReceived(reply) == .fail(RedisError(.protocolViolation)), "\(reply)")
                 #expect(machine.replyReceived(reply) == .none)

@@ -55,11 +55,11 @@ import WSProtocol
 
     @Test func anUpgradeThatIsRefusedSaysWhetherToComeAgain() {
         for status in [500, 502, 503, 504] {
-            let busy = ConnectionError(upgradeRefused: HTTPAnswer(status: status), relay: relay)
+            let busy = ConnectionError(upgradeRefused: HTTPResponse(status: status), relay: relay)
             #expect(RetryDecision(busy, hasWorked: true).isPassing)
             #expect(RetryDecision(busy, hasWorked: false) == (status == 503 ? .elsewhere : .doubtful))
         }
-        let elsewhere = ConnectionError(upgradeRefused: HTTPAnswer(status: 404), relay: relay)
+        let elsewhere = ConnectionError(upgradeRefused: HTTPResponse(status: 404), relay: relay)
         #expect(
             RetryDecision(elsewhere, hasWorked: true) == .elsewhere
                 && RetryDecision(elsewhere, hasWorked: false) == .final)

@@ -50,7 +50,7 @@ struct DownloadHandlerTests {
     @Test func anAnswerWithoutItsEndHasSaidWhatMatters() throws {
         try answer(.serviceUnavailable)
         loop.advanceTime(by: Defaults.answerTimeout)
-        #expect(throws: StreamError.refused(HTTPAnswer(status: 503))) { try ready.outcome?.get() }
+        #expect(throws: StreamError.refused(HTTPResponse(status: 503))) { try ready.outcome?.get() }
         #expect(!channel.isActive)
     }
 

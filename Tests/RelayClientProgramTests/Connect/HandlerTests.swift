@@ -28,34 +28,34 @@ import WSProtocol
     // MARK: - One whole answer
 
     @Test func anAnswerIsReadForItsCode() throws {
-        let promise = loop.makePromise(of: HTTPAnswer.self)
-        let channel = try channel(HTTPAnswerHandler(promise: promise))
+        let promise = loop.makePromise(of: HTTPResponse.self)
+        let channel = try channel(HTTPResponseHandler(promise: promise))
         try answer(.serviceUnavailable, #"{"code":"draining","message":"x"}"#, on: channel)
         #expect(promise.futureResult.outcome == nil)
         try channel.writeInbound(HTTPClientResponsePart.end(nil))
-        #expect(try promise.futureResult.outcome?.get() == HTTPAnswer(status: 503, code: .draining))
+        #expect(try promise.futureResult.outcome?.get() == HTTPResponse(status: 503, code: .draining))
     }
 
     @Test func anAnswerThatIsCutHasSaidItsStatus() throws {
-        let promise = loop.makePromise(of: HTTPAnswer.self)
-        let channel = try channel(HTTPAnswerHandler(promise: promise))
+        let promise = loop.makePromise(of: HTTPResponse.self)
+        let channel = try channel(HTTPResponseHandler(promise: promise))
         try answer(.forbidden, #"{"code":"#, on: channel)
         _ = try channel.finish(acceptAlreadyClosed: true)
-        #expect(try promise.futureResult.outcome?.get() == HTTPAnswer(status: 403))
+        #expect(try promise.futureResult.outcome?.get() == HTTPResponse(status: 403))
     }
 
     @Test func noAnswerIsAnError() throws {
-        let promise = loop.makePromise(of: HTTPAnswer.self)
-        _ = try channel(HTTPAnswerHandler(promise: promise)).finish(acceptAlreadyClosed: true)
+        let promise = loop.makePromise(of: HTTPResponse.self)
+        _ = try channel(HTTPResponseHandler(promise: promise)).finish(acceptAlreadyClosed: true)
         #expect(throws: ChannelError.eof) { try promise.futureResult.outcome?.get() }
     }
 
     @Test func aPageWithoutEndIsNotKept() throws {
-        let promise = loop.makePromise(of: HTTPAnswer.self)
-        let channel = try channel(HTTPAnswerHandler(promise: promise))
+        let promise = loop.makePromise(of: HTTPResponse.self)
+        let channel = try channel(HTTPResponseHandler(promise: promise))
         try answer(.badGateway, String(repeating: "x", count: 10 * Defaults.longestAnswer), on: channel)
         try channel.writeInbound(HTTPClientResponsePart.end(nil))
-        #expect(try promise.futureResult.outcome?.get() == HTTPAnswer(status: 502))
+        #expect(try promise.futureResult.outcome?.get() == HTTPResponse(status: 502))
         var kept = ByteBuffer()
         var part = ByteBuffer(repeating: 0, count: Defaults.longestAnswer + 5)
         kept.appendAnswer(&part)
@@ -115,8 +115,8 @@ import WSProtocol
             ConnectionError(upgrading: ChannelError.eof, relay: relay),
             ConnectionError(upgrading: HTTPParserError.invalidConstant, relay: relay),
             ConnectionError(upgradeUnanswered: relay), ConnectionError(loginUnanswered: relay),
-            ConnectionError(upgradeRefused: HTTPAnswer(status: 401), relay: relay),
-            ConnectionError(upgradeRefused: HTTPAnswer(status: 404), relay: relay),
+            ConnectionError(upgradeRefused: HTTPResponse(status: 401), relay: relay),
+            ConnectionError(upgradeRefused: HTTPResponse(status: 404), relay: relay),
             ConnectionError(url: "\"x\" is not a URL"),
         ]
         for error in errors {

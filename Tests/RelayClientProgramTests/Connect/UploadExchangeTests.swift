@@ -20,8 +20,8 @@ import WSProtocol
         ]
     }()
 
-    private static let good = HTTPAnswer(status: 200, bytes: 7)
-    private static let bad = HTTPAnswer(status: 502, code: .receiverGone)
+    private static let good = HTTPResponse(status: 200, bytes: 7)
+    private static let bad = HTTPResponse(status: 502, code: .receiverGone)
 
     @Test func everyCellOfStateAndEvent() {
         var cells: [String: [String]] = [:]

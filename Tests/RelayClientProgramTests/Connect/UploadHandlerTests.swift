@@ -37,14 +37,14 @@ struct UploadHandlerTests {
 
     private func expectRefusal() {
         loop.advanceTime(by: Defaults.answerTimeout)
-        #expect(throws: StreamError.refused(HTTPAnswer(status: 502))) { try done.outcome?.get() }
+        #expect(throws: StreamError.refused(HTTPResponse(status: 502))) { try done.outcome?.get() }
         #expect(!channel.isActive)
     }
 
     @Test func anAnswerWithoutItsEndHasSaidWhatMatters() throws {
         try refuse()
         expectRefusal()
-        #expect(throws: StreamError.refused(HTTPAnswer(status: 502))) { try ready.outcome?.get() }
+        #expect(throws: StreamError.refused(HTTPResponse(status: 502))) { try ready.outcome?.get() }
     }
 
     @Test func soItHasWhileTheBodyFlows() throws {

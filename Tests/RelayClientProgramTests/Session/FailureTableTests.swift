@@ -79,7 +79,7 @@ import WSProtocol
         }
         if cell.contains("5xx") {
             for status in [500, 502, 503, 504] {
-                let answer = HTTPAnswer(status: status)
+                let answer = HTTPResponse(status: status)
                 causes.append(.noConnection(ConnectionError(upgradeRefused: answer, relay: try relay())))
             }
         }
@@ -89,7 +89,7 @@ import WSProtocol
         }
         if cell.contains("stream was cut") { causes.append(.stream(.cut)) }
         if cell.contains("no answer") { causes.append(.stream(.silent)) }
-        if cell.contains("`403`") { causes.append(.stream(.refused(HTTPAnswer(status: 403)))) }
+        if cell.contains("`403`") { causes.append(.stream(.refused(HTTPResponse(status: 403)))) }
         if cell.contains("`decline`") { causes += FailureCode.allCases.filter(\.isClients).map { .peer($0) } }
         if cell.contains("certificate") {
             causes.append(

@@ -62,7 +62,7 @@ struct DoorbellMachineTests {
     @Test("the same bell again is rung again after the answer, which may belong to the first")
     func repeated() throws {
         var machine = machine()
-        let bell = Bell.receiving(.test("bob"))
+        let bell = ClusterNotification.receiving(.test("bob"))
         let first = try id(machine.ring(bell, at: b, now: now))
         #expect(machine.ring(bell, at: b, now: now) == [])
         #expect(machine.ring(bell, at: b, now: now) == [])
@@ -97,7 +97,7 @@ struct DoorbellMachineTests {
     func golden() throws {
         let bob = PeerName.test("bob")
         let id = try #require(RequestID(rawValue: "x-1"))
-        let forms: [(BellMessage, String)] = [
+        let forms: [(DoorbellMessage, String)] = [
             (
                 .bell(id: id, from: a, .receiving(bob)),
                 #"{"bell":"receiving","from":"a","id":"x-1","name":"bob","v":1}"#
@@ -110,7 +110,7 @@ struct DoorbellMachineTests {
         ]
         for (message, text) in forms {
             #expect(message.text == text)
-            #expect(BellMessage(ByteBuffer(string: text)) == message)
+            #expect(DoorbellMessage(ByteBuffer(string: text)) == message)
         }
     }
 
@@ -130,7 +130,7 @@ struct DoorbellMachineTests {
             String(repeating: "[", count: 1000),
         ])
     func hostile(text: String) {
-        #expect(BellMessage(ByteBuffer(string: text)) == nil)
+        #expect(DoorbellMessage(ByteBuffer(string: text)) == nil)
     }
 
     @Test("no bytes whatever end the process")
@@ -143,7 +143,7 @@ struct DoorbellMachineTests {
                 bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(
                     in: .min ... .max, using: &generator)
             }
-            _ = BellMessage(ByteBuffer(bytes: bytes.prefix(Int.random(in: 0...bytes.count, using: &generator))))
+            _ = DoorbellMessage(ByteBuffer(bytes: bytes.prefix(Int.random(in: 0...bytes.count, using: &generator))))
         }
     }
 }

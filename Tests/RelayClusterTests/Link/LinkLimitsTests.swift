@@ -9,7 +9,7 @@ import WSProtocol
 
 @Suite struct LinkLimitsTests {
     @Test func aComplaintIsLoggedOnceAMinute() {
-        var log = ComplaintLog()
+        var log = LogRateLimiter()
         let now = LinkSamples.start
         #expect(log.isNew(node: LinkSamples.a, address: "x", now: now) == true)
         #expect(log.isNew(node: LinkSamples.a, address: "x", now: now + .seconds(59)) == false)
@@ -20,7 +20,7 @@ import WSProtocol
     }
 
     @Test func complaintsDoNotPileUp() {
-        var log = ComplaintLog()
+        var log = LogRateLimiter()
         let now = LinkSamples.start
         for number in 0..<Defaults.Link.complaints {
             #expect(log.isNew(node: nil, address: "\(number)", now: now) == true)
@@ -40,7 +40,7 @@ import WSProtocol
     }
 
     @Test func strangersAreCountedInAndOut() {
-        let count = StrangerCount(limit: 2)
+        let count = PreAuthConnectionLimit(limit: 2)
         let (first, second) = (count.admit(), count.admit())
         #expect(first != nil)
         #expect(count.admit() == nil)

@@ -17,8 +17,8 @@ enum LinkSamples {
         Incarnation(bytes: [UInt8](repeating: number, count: 16))!
     }
 
-    static let endA = LinkEnd(node: a, incarnation: incarnation(1))
-    static let endB = LinkEnd(node: b, incarnation: incarnation(2))
+    static let endA = NodeInstance(node: a, incarnation: incarnation(1))
+    static let endB = NodeInstance(node: b, incarnation: incarnation(2))
     static let addressB = NodeAddress(host: "b.test", port: 1, incarnation: endB.incarnation)
 
     /// A message that can be told from others by its number.

@@ -17,7 +17,7 @@ import WSProtocol
     private static let first = LinkConnection.outbound(1)
 
     /// A sender in that state, with one message waiting unless it is idle, and the connection its events are about.
-    private static func sender(_ stage: Stage, timers: LinkTimers = LinkTimers()) -> LinkSender {
+    private static func sender(_ stage: Stage, timers: LinkTiming = LinkTiming()) -> LinkSender {
         var sender = LinkSender(me: LinkSamples.endA, other: LinkSamples.b, timers: timers)
         if stage == .idle { return sender }
         #expect(sender.send(LinkSamples.message(1), now: now) == [.resolve(attempt: 1)])
@@ -127,7 +127,7 @@ import WSProtocol
 
     @Test(arguments: Stage.allCases) func whatIsNotReachedIsLost(stage: Stage) {
         var sender = Self.sender(stage)
-        let timers = LinkTimers()
+        let timers = LinkTiming()
         let late = sender.timerFired(now: now + timers.loss)
         #expect(late.contains(.lost(.unreachable)) == ![.idle, .open].contains(stage))
         #expect(
@@ -196,7 +196,7 @@ import WSProtocol
     }
 
     @Test func tooManyOrTooLargeMessagesLoseTheNode() {
-        for timers in [LinkTimers(unackedMessages: 3), LinkTimers(unackedBytes: 3 * 75)] {
+        for timers in [LinkTiming(unackedMessages: 3), LinkTiming(unackedBytes: 3 * 75)] {
             var sender = Self.sender(.open, timers: timers)
             var actions: [LinkAction] = []
             for number in 2...4 where !actions.contains(where: \.isLoss) {
@@ -211,7 +211,7 @@ import WSProtocol
     }
 
     @Test func acknowledgedMessagesMakeRoom() {
-        var sender = Self.sender(.open, timers: LinkTimers(unackedMessages: 2))
+        var sender = Self.sender(.open, timers: LinkTiming(unackedMessages: 2))
         for number in 2...UInt64(50) {
             #expect(sender.send(LinkSamples.message(number), now: now).count == 1)
             #expect(sender.received(.ack(number - 1), on: Self.first, now: now) == [])

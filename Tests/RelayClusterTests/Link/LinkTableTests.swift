@@ -22,7 +22,7 @@ import WSProtocol
         let identity = try NodeIdentity(
             id: LinkSamples.b, incarnation: LinkSamples.endB.incarnation, authority: files.ca,
             certificate: files.node("b"), key: files.nodeKey("b"))
-        var timers = LinkTimers()
+        var timers = LinkTiming()
         timers.loss = .zero
         table = LinkTable(
             identity: identity, addresses: TestBook(), loop: loop,

@@ -11,7 +11,7 @@ import WSProtocol
 struct LinkWorld {
     /// One process of a node.
     private struct Process {
-        var end: LinkEnd
+        var end: NodeInstance
         var peer: LinkPeer
         /// What the delegate has heard since the last loss: which association of which incarnation, and the last number.
         var heard: (incarnation: Incarnation, association: UInt64, number: UInt64)?
@@ -162,7 +162,7 @@ struct LinkWorld {
     /// A process ends without a word, and another begins under the same id.
     private mutating func restart(_ index: Int) {
         restarts += 1
-        let end = LinkEnd(node: processes[index].end.node, incarnation: LinkSamples.incarnation(nextIncarnation))
+        let end = NodeInstance(node: processes[index].end.node, incarnation: LinkSamples.incarnation(nextIncarnation))
         nextIncarnation = nextIncarnation &+ 1
         processes[index] = Process(end: end, peer: LinkPeer(me: end, other: processes[1 - index].end.node))
         questions.removeAll { $0.asker == index }
@@ -275,5 +275,5 @@ struct LinkWorld {
         processes[index].heard = (incarnation, association, number)
     }
 
-    private func key(_ end: LinkEnd, _ association: UInt64) -> String { "\(end.incarnation)-\(association)" }
+    private func key(_ end: NodeInstance, _ association: UInt64) -> String { "\(end.incarnation)-\(association)" }
 }

@@ -14,7 +14,7 @@ import WSProtocol
 @Suite(.timeLimit(.minutes(2))) struct NodeLinksTests {
     private let book = TestBook()
     /// Losses come soon, so that tests that wait for one do not take long.
-    private static let hasty = LinkTimers(loss: .milliseconds(400))
+    private static let hasty = LinkTiming(loss: .milliseconds(400))
 
     @Test func threeNodesTalkInAllDirections() async throws {
         let nodes = [
@@ -203,7 +203,7 @@ import WSProtocol
 
     @Test func aRefusedPortAndAnUnknownNodeAreLostAtOnce() async throws {
         // Much longer than the test may take.
-        let a = try await TestNode("a", book, timers: LinkTimers(loss: .hours(1)))
+        let a = try await TestNode("a", book, timers: LinkTiming(loss: .hours(1)))
         let b = try await TestNode("b", book)
         try await b.stop()
         a.send(1, to: b.id)
@@ -214,7 +214,7 @@ import WSProtocol
     }
 
     @Test func whoStopsReadingIsLostWhenTooMuchWaits() async throws {
-        let a = try await TestNode("a", book, timers: LinkTimers(loss: .hours(1), unackedMessages: 100))
+        let a = try await TestNode("a", book, timers: LinkTiming(loss: .hours(1), unackedMessages: 100))
         let b = try await TestNode("b", book)
         let network = try await TestForwarder(to: b.address.port)
         book.set(b.id, b.address(port: network.port))

@@ -79,7 +79,7 @@ final class TestNode: Sendable {
 
     /// Starts a node and writes it into the book.
     init(
-        _ name: String, _ book: TestBook, timers: LinkTimers = LinkTimers(), strangers: Int = 16,
+        _ name: String, _ book: TestBook, timers: LinkTiming = LinkTiming(), strangers: Int = 16,
         certificates: TestCertificates? = nil, certificateOf: String? = nil
     ) async throws {
         let files = try certificates ?? Self.certificates

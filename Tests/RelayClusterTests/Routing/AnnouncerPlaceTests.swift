@@ -15,14 +15,14 @@ struct AnnouncerPlaceTests {
     private let epoch = Epoch.random()
     private let own = ListenAddress(host: "10.0.0.1", port: 1)
 
-    /// An announcer that looks for its place.
-    private func joining(ownsAddress: Bool = false) -> Announcer {
-        var limits = Announcer.Limits()
+    /// An publisher that looks for its place.
+    private func joining(ownsAddress: Bool = false) -> RoutePublisher {
+        var limits = RoutePublisher.Limits()
         (limits.life, limits.renewal) = (.seconds(15), .seconds(3))
-        var announcer = Announcer(node: .test("a"), incarnation: .random(), limits: limits)
-        (announcer.address, announcer.ownsAddress) = (own, ownsAddress)
-        announcer.connected()
-        return announcer
+        var publisher = RoutePublisher(node: .test("a"), incarnation: .random(), limits: limits)
+        (publisher.address, publisher.ownsAddress) = (own, ownsAddress)
+        publisher.connected()
+        return publisher
     }
 
     private func presence(_ address: ListenAddress) throws -> String {
@@ -31,30 +31,30 @@ struct AnnouncerPlaceTests {
     }
 
     /// Looks while the other's presence has this long to live; returns what the next look would replace.
-    private func look(_ announcer: inout Announcer, _ text: String, milliseconds: Int64) -> (
-        actions: [AnnouncerAction], replacing: String?
+    private func look(_ publisher: inout RoutePublisher, _ text: String, milliseconds: Int64) -> (
+        actions: [RoutePublisherAction], replacing: String?
     ) {
-        announcer.lookAtEpoch()
-        #expect(announcer.next(now: now) == .presence(replacing: nil))
-        let actions = announcer.answered(.taken(text, remaining: .milliseconds(milliseconds)))
-        guard case .presence(let replacing?) = announcer.next(now: now) else { return (actions, nil) }
-        _ = announcer.failed()
+        publisher.lookAtEpoch()
+        #expect(publisher.next(now: now) == .presence(replacing: nil))
+        let actions = publisher.answered(.taken(text, remaining: .milliseconds(milliseconds)))
+        guard case .presence(let replacing?) = publisher.next(now: now) else { return (actions, nil) }
+        _ = publisher.failed()
         return (actions, replacing)
     }
 
     @Test("at an address that others may have too, only one that misses its renewal is replaced")
     func silent() throws {
         let text = try presence(own)
-        var announcer = joining()
+        var publisher = joining()
         // It lives, whatever its address.
         for milliseconds: Int64 in [14_000, 13_000, 12_100, 14_900, 12_000, 11_900, 15_000] {
-            #expect(look(&announcer, text, milliseconds: milliseconds).replacing == nil)
+            #expect(look(&publisher, text, milliseconds: milliseconds).replacing == nil)
         }
-        #expect(look(&announcer, text, milliseconds: 12_000).replacing == nil)
+        #expect(look(&publisher, text, milliseconds: 12_000).replacing == nil)
         let other = try presence(own)
-        #expect(look(&announcer, other, milliseconds: 11_000).replacing == nil, "another start of it")
-        #expect(look(&announcer, other, milliseconds: 8_000).replacing == nil)
-        let last = look(&announcer, other, milliseconds: 7_200)
+        #expect(look(&publisher, other, milliseconds: 11_000).replacing == nil, "another start of it")
+        #expect(look(&publisher, other, milliseconds: 8_000).replacing == nil)
+        let last = look(&publisher, other, milliseconds: 7_200)
         #expect(last.replacing == other && last.actions == [])
         // One somewhere else has the rest of its life to come back.
         var patient = joining()
@@ -66,10 +66,10 @@ struct AnnouncerPlaceTests {
 
     @Test("one that lives is told apart at its first renewal")
     func alive() throws {
-        var announcer = joining()
+        var publisher = joining()
         let text = try presence(own)
-        _ = look(&announcer, text, milliseconds: 13_000)
-        let actions = look(&announcer, text, milliseconds: 14_500).actions
+        _ = look(&publisher, text, milliseconds: 13_000)
+        let actions = look(&publisher, text, milliseconds: 14_500).actions
         guard case .taken(_, isRenewed: true)? = actions.first else {
             Issue.record("\(actions)")
             return
@@ -80,23 +80,23 @@ struct AnnouncerPlaceTests {
 
     @Test("a place whose life has passed without a renewal is not ours; with it everything is written again")
     func runOut() {
-        var announcer = joining()
-        _ = announcer.next(now: now)
-        _ = announcer.answered(.held(epoch, isNew: false))
-        announcer.setReceiving(.test("bob"), sessions: [1])
-        _ = announcer.next(now: now)
-        _ = announcer.succeeded()
+        var publisher = joining()
+        _ = publisher.next(now: now)
+        _ = publisher.answered(.held(epoch, isNew: false))
+        publisher.setReceiving(.test("bob"), sessions: [1])
+        _ = publisher.next(now: now)
+        _ = publisher.succeeded()
         for second: Int64 in stride(from: 3, to: 15, by: 3) {
-            announcer.tick(now: now + .seconds(second))
-            #expect(announcer.next(now: now + .seconds(second)) == .presence(replacing: nil))
-            #expect(announcer.failed() == [])
-            #expect(announcer.state == .held)
+            publisher.tick(now: now + .seconds(second))
+            #expect(publisher.next(now: now + .seconds(second)) == .presence(replacing: nil))
+            #expect(publisher.failed() == [])
+            #expect(publisher.state == .held)
         }
-        announcer.tick(now: now + .seconds(15))
-        #expect(announcer.state == .joining)
-        #expect(announcer.next(now: now + .seconds(15)) == .presence(replacing: nil))
-        #expect(announcer.answered(.held(epoch, isNew: false)) == [.joined(epoch), .restoreUsers])
-        guard case .routes(let writes) = announcer.next(now: now) else {
+        publisher.tick(now: now + .seconds(15))
+        #expect(publisher.state == .joining)
+        #expect(publisher.next(now: now + .seconds(15)) == .presence(replacing: nil))
+        #expect(publisher.answered(.held(epoch, isNew: false)) == [.joined(epoch), .restoreUsers])
+        guard case .routes(let writes) = publisher.next(now: now) else {
             Issue.record("nothing is written")
             return
         }
@@ -105,48 +105,48 @@ struct AnnouncerPlaceTests {
 
     @Test("an epoch counts as written once nothing waits to be")
     func written() {
-        var announcer = joining()
-        _ = announcer.next(now: now)
-        #expect(announcer.written == nil)
-        _ = announcer.answered(.held(epoch, isNew: false))
-        announcer.tick(now: now)
-        _ = announcer.next(now: now)
-        #expect(announcer.written == epoch)
+        var publisher = joining()
+        _ = publisher.next(now: now)
+        #expect(publisher.written == nil)
+        _ = publisher.answered(.held(epoch, isNew: false))
+        publisher.tick(now: now)
+        _ = publisher.next(now: now)
+        #expect(publisher.written == epoch)
         let other = Epoch.random()
-        _ = announcer.answered(.held(other, isNew: false))
-        announcer.restore([.test("bob")])
-        announcer.tick(now: now)
-        _ = announcer.next(now: now)
-        #expect(announcer.written == epoch, "bob is not there yet")
-        _ = announcer.answered(.held(other, isNew: false))
-        _ = announcer.next(now: now)
-        _ = announcer.succeeded()
-        announcer.tick(now: now)
-        _ = announcer.next(now: now)
-        #expect(announcer.written == other)
+        _ = publisher.answered(.held(other, isNew: false))
+        publisher.restore([.test("bob")])
+        publisher.tick(now: now)
+        _ = publisher.next(now: now)
+        #expect(publisher.written == epoch, "bob is not there yet")
+        _ = publisher.answered(.held(other, isNew: false))
+        _ = publisher.next(now: now)
+        _ = publisher.succeeded()
+        publisher.tick(now: now)
+        _ = publisher.next(now: now)
+        #expect(publisher.written == other)
     }
 
     @Test("users that cannot be written keep nothing else from being written")
     func users() {
-        var announcer = joining()
-        _ = announcer.next(now: now)
-        _ = announcer.answered(.held(epoch, isNew: false))
+        var publisher = joining()
+        _ = publisher.next(now: now)
+        _ = publisher.answered(.held(epoch, isNew: false))
         let users = [User.test("bob")]
-        announcer.restore(users)
-        #expect(announcer.next(now: now) == .users(users))
-        _ = announcer.failed()
-        #expect(announcer.next(now: now) == nil, "not at once")
-        announcer.setReceiving(.test("bob"), sessions: [1])
-        guard case .routes = announcer.next(now: now) else {
+        publisher.restore(users)
+        #expect(publisher.next(now: now) == .users(users))
+        _ = publisher.failed()
+        #expect(publisher.next(now: now) == nil, "not at once")
+        publisher.setReceiving(.test("bob"), sessions: [1])
+        guard case .routes = publisher.next(now: now) else {
             Issue.record("no route")
             return
         }
-        _ = announcer.succeeded()
-        announcer.tick(now: now)
-        _ = announcer.next(now: now)
-        _ = announcer.answered(.held(epoch, isNew: false))
-        _ = announcer.next(now: now)
-        _ = announcer.succeeded()
-        #expect(announcer.next(now: now) == .users(users))
+        _ = publisher.succeeded()
+        publisher.tick(now: now)
+        _ = publisher.next(now: now)
+        _ = publisher.answered(.held(epoch, isNew: false))
+        _ = publisher.next(now: now)
+        _ = publisher.succeeded()
+        #expect(publisher.next(now: now) == .users(users))
     }
 }

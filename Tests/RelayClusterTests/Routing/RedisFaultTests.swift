@@ -16,7 +16,7 @@ import WSProtocol
 /// A fault of Redis is the relay's own, and is told as that: never as a client's absence, refusal or fault.
 @Suite("A fault of Redis is nobody's fault", .serialized)
 struct RedisFaultTests {
-    private static let brief = RoutingTimes(
+    private static let brief = RoutingTiming(
         renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLook: .milliseconds(50),
         ticketLook: .seconds(600))
 
@@ -194,12 +194,12 @@ struct RedisFaultTests {
     }
 
     private static func attempt(_ purpose: Credentials.Purpose, _ audience: String) throws -> LoginAttempt {
-        let (key, exchange, nonce) = (Curve25519.Signing.PrivateKey(), ExchangeKey.random(), Nonce.random())
+        let (key, broker, nonce) = (Curve25519.Signing.PrivateKey(), ExchangeKey.random(), Nonce.random())
         let name = PeerName.test("bob")
         let signed = Credentials.signedBytes(
-            purpose: purpose, audience: audience, name: name, nonce: nonce, exchangeKey: exchange)
+            purpose: purpose, audience: audience, name: name, nonce: nonce, exchangeKey: broker)
         let credentials = Credentials(
-            name: name, key: try #require(SigningKey(bytes: key.publicKey.rawRepresentation)), exchangeKey: exchange,
+            name: name, key: try #require(SigningKey(bytes: key.publicKey.rawRepresentation)), exchangeKey: broker,
             signature: try #require(LoginSignature(bytes: try key.signature(for: signed))),
             agent: Label(clipping: "test"))
         return LoginAttempt(

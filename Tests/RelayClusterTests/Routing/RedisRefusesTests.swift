@@ -13,7 +13,7 @@ import WSProtocol
 
 @Suite("A Redis that answers and refuses", .serialized)
 struct RedisRefusesTests {
-    private static let brief = RoutingTimes(
+    private static let brief = RoutingTiming(
         renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLook: .milliseconds(50),
         ticketLook: .seconds(600))
 

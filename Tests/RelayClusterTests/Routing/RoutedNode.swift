@@ -37,18 +37,18 @@ final class RoutedNode: ClusterRoutingDelegate {
     var events: [Event] { seen.withLock { $0 } }
 
     /// Times that keep tests short, and yet do not run out on a slow machine.
-    static let quick = RoutingTimes(
+    static let quick = RoutingTiming(
         renewal: .milliseconds(200), life: .seconds(5), claim: .seconds(10), claimLook: .milliseconds(50),
         ticketLook: .milliseconds(200))
     /// Nothing happens because time passes.
-    static let slow = RoutingTimes(
+    static let slow = RoutingTiming(
         renewal: .seconds(600), life: .seconds(600), claim: .seconds(60), claimLook: .milliseconds(50),
         ticketLook: .seconds(600))
 
     convenience init(
         _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
-        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTimes = RoutedNode.quick
+        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTiming = RoutedNode.quick
     ) throws {
         try self.init(
             id, redisPort: redis.port, port: port, login: login, registration: registration, secret: secret,
@@ -59,7 +59,7 @@ final class RoutedNode: ClusterRoutingDelegate {
     init(
         _ id: String, redisPort: Int, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
-        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTimes = RoutedNode.quick
+        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTiming = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
         let redis = try RedisURL("redis://\(login)127.0.0.1:\(redisPort)")

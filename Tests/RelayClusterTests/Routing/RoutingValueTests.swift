@@ -76,7 +76,7 @@ struct RoutingValueTests {
         ]
         for reply in wrong {
             #expect(RoutingReplies.Nodes(reply) == nil)
-            #expect(RoutingReplies.Look(reply) == nil)
+            #expect(RoutingReplies.Lookup(reply) == nil)
             #expect(RoutingReplies.Home(reply) == nil)
             #expect(RoutingReplies.Address(reply) == nil)
             #expect(PresenceOutcome(reply) == nil)
@@ -137,7 +137,7 @@ struct RoutingValueTests {
             let reply = Self.value(depth: 0, using: &generator)
             let place: Comment = "reply \(number) of seed 28: \(reply)"
             if let nodes = RoutingReplies.Nodes(reply) { #expect(nodes.nodes.count + nodes.ignored <= 4, place) }
-            if var look = RoutingReplies.Look(reply) {
+            if var look = RoutingReplies.Lookup(reply) {
                 #expect(look.receivers(own: .test("a")).count <= 1 && look.homes(own: .test("a")).count <= 1, place)
             }
             _ = RoutingReplies.Home(reply)
@@ -203,7 +203,7 @@ struct RoutingValueTests {
 
     @Test("of each kind one look is under way")
     func looks() {
-        var looks = LookQueue()
+        var looks = LookupQueue()
         let names = (0..<150).map { PeerName.test("name\($0)") }
         for name in names + names { looks.addReceivers(of: name) }
         looks.addNodes()

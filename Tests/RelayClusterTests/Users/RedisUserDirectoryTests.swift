@@ -63,34 +63,34 @@ struct RedisUserDirectoryTests {
         try await withTwo(.invite) { redis, a, b in
             let (bob, carol) = (PeerName.test("bob"), PeerName.test("carol"))
             let key = SigningKey.random()
-            let exchange = [ExchangeKey.random(), .random()]
+            let broker = [ExchangeKey.random(), .random()]
             func register(
                 _ name: PeerName, _ key: SigningKey, _ exchangeKey: ExchangeKey, _ code: InvitationCode?
             ) async throws -> RegistrationOutcome {
                 try await a.users.register(name, key: key, exchangeKey: exchangeKey, invitation: code)
             }
             let forBob = try await b.users.invite(bob, lifetime: 3600).code
-            #expect(try await register(carol, key, exchange[0], forBob) == .badInvitation)
-            #expect(try await register(bob, key, exchange[0], nil) == .badInvitation)
-            #expect(try await register(bob, key, exchange[0], forBob) == .registered)
-            #expect(try await register(carol, key, exchange[0], forBob) == .badInvitation)
+            #expect(try await register(carol, key, broker[0], forBob) == .badInvitation)
+            #expect(try await register(bob, key, broker[0], nil) == .badInvitation)
+            #expect(try await register(bob, key, broker[0], forBob) == .registered)
+            #expect(try await register(carol, key, broker[0], forBob) == .badInvitation)
             // The same key again confirms, needs no invitation and uses none up, and brings its exchange key.
             let forAny = try await b.users.invite(nil, lifetime: 3600).code
-            #expect(try await register(bob, key, exchange[1], forAny) == .registered)
-            #expect(try await b.users.user(named: bob)?.exchangeKey == exchange[1])
-            #expect(try await register(bob, .random(), exchange[0], forAny) == .nameTaken)
+            #expect(try await register(bob, key, broker[1], forAny) == .registered)
+            #expect(try await b.users.user(named: bob)?.exchangeKey == broker[1])
+            #expect(try await register(bob, .random(), broker[0], forAny) == .nameTaken)
             #expect(await a.users.counts() == (users: 1, invitations: 1))
             await #expect(throws: OperatorError.self) { try await a.users.invite(bob, lifetime: 1) }
             let brief = try await a.users.invite(nil, lifetime: 1).code
             try await eventually("its end") { await a.users.counts() == (users: 1, invitations: 1) }
-            #expect(try await register(carol, key, exchange[0], brief) == .badInvitation)
+            #expect(try await register(carol, key, broker[0], brief) == .badInvitation)
             let lost = try await a.users.invite(nil, lifetime: 3600).code
             try await b.users.withdraw(lost)
-            #expect(try await register(carol, key, exchange[0], lost) == .badInvitation)
+            #expect(try await register(carol, key, broker[0], lost) == .badInvitation)
             #expect(await a.users.counts() == (users: 1, invitations: 1))
             // A name whose record is not a user belongs to no user, and yet is not free.
             try await redis.command("SET", "relay:user:carol", "nonsense")
-            #expect(try await register(carol, key, exchange[0], forAny) == .nameTaken)
+            #expect(try await register(carol, key, broker[0], forAny) == .nameTaken)
             await #expect(throws: ClusterUnavailable.nonsense) { try await a.users.user(named: carol) }
         }
         try await withTwo(.closed) { _, a, _ in

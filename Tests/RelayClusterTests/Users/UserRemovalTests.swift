@@ -87,9 +87,9 @@ struct UserRemovalTests {
             try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             try await node.told(.user(bob.name, nil))
         }
-        var looks = LookQueue()
+        var looks = LookupQueue()
         looks.addUser(bob.name)
-        let look = LookQueue.Look.users([bob.name])
+        let look = LookupQueue.Lookup.users([bob.name])
         #expect(looks.next() == [look])
         looks.failed(look)
         #expect(looks.next().isEmpty, "not at once")
@@ -121,11 +121,11 @@ struct UserRemovalTests {
 
     @Test("a name that is another's closes sessions of others only")
     func sessions() {
-        var fixture = ExchangeFixture()
+        var fixture = BrokerFixture()
         let session = fixture.open("bob")
-        let owner = ExchangeFixture.user("bob")
+        let owner = BrokerFixture.user("bob")
         #expect(fixture.handle(.nameRemoved(owner.name, except: owner.key)).isEmpty)
-        let close = [ExchangeAction.close(session, .loginFailed)]
+        let close = [BrokerAction.close(session, .loginFailed)]
         #expect(fixture.handle(.nameRemoved(owner.name, except: .random())) == close)
         #expect(fixture.handle(.nameRemoved(owner.name)) == close)
     }

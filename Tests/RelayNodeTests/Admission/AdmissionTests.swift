@@ -10,7 +10,7 @@ import Testing
     @Test func refusesBeforeItClosesAndForgetsWhoLeft() throws {
         let admission = Admission(descriptorLimit: 1000, strangersPerAddress: nil)
         let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
-        var tickets: [ConnectionTicket] = []
+        var tickets: [ConnectionLease] = []
         var verdicts: [Admission.Verdict] = []
         for _ in 0..<901 {
             let (verdict, ticket) = admission.connectionOpened(from: local)

@@ -21,7 +21,7 @@ import WebSocketTransport
     init() {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         services = ControlServices(
-            exchange: ExchangeService(logger: logger), directory: directory, registration: .invite,
+            broker: BrokerService(logger: logger), directory: directory, registration: .invite,
             agent: Label(clipping: "relay-server/test"), logger: logger, reports: LimitReports(logger: logger)
         )
     }
@@ -55,12 +55,12 @@ import WebSocketTransport
         guard case .welcome(let welcome) = welcome else { return #expect(welcome.kind == .welcome) }
         #expect(welcome.id == c1 && welcome.name == client.name && welcome.heartbeat == 20)
         #expect(welcome.session.rawValue == "n1-1")
-        #expect(services.exchange.status.sessions == 1 && client.logins == 1)
+        #expect(services.broker.status.sessions == 1 && client.logins == 1)
         #expect(try await client.ask(.ping(.init(id: c2))) == .pong(.init(id: c2)))
         #expect(code(try await client.login(try client.credentials(.login))) == .notNow)
         try await client.channel.close()
         await client.channel.testingEventLoop.run()
-        #expect(services.exchange.status.sessions == 0 && services.exchange.connections == 0)
+        #expect(services.broker.status.sessions == 0 && services.broker.connections == 0)
     }
 
     @Test func loginUpdatesTheExchangeKey() async throws {
@@ -95,7 +95,7 @@ import WebSocketTransport
             }
         #expect(try await client.login(credentials) == .refusal(c1, .loginRefused))
         #expect(await client.closeCode() == 4401)
-        #expect(services.exchange.status.sessions == 0 && client.logins == 0)
+        #expect(services.broker.status.sessions == 0 && client.logins == 0)
     }
 
     @Test func aSignatureIsGoodForOneConnection() async throws {
@@ -205,7 +205,7 @@ import WebSocketTransport
         let bob = try await open("bob")
         #expect(try await bob.ask(.presence(.init(id: c2, receiving: true))) == .ok(.init(id: c2)))
         let transfer = TransferID.random()
-        let payload = ExchangeFixture.payload
+        let payload = BrokerFixture.payload
         let offer = ClientMessage.Offer(id: c2, transfer: transfer, to: bob.name, wait: true, payload: payload)
         // Both at once: the second must not overtake the first, which waits for the registry.
         try await alice.send(.offer(offer))

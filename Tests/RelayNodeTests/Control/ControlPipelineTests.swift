@@ -19,7 +19,7 @@ import WSProtocol
     @Test func theWholePipelineSpeaks() throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let services = ControlServices(
-            exchange: ExchangeService(logger: logger), directory: FakeDirectory(), registration: .open,
+            broker: BrokerService(logger: logger), directory: FakeDirectory(), registration: .open,
             agent: Label(clipping: "relay-server/test"), logger: logger, reports: LimitReports(logger: logger)
         )
         let channel = EmbeddedChannel()
@@ -36,7 +36,7 @@ import WSProtocol
         #expect(try written().contains(#""type":"challenge""#))
         try channel.writeInbound(frame(#"{"type":"ping","id":"c1"}"#))
         #expect(try written().contains(#""code":"not_now""#))
-        #expect(services.exchange.connections == 1)
+        #expect(services.broker.connections == 1)
         // The login's deadline: a close frame with code 4401.
         channel.embeddedEventLoop.advanceTime(by: .seconds(10))
         let close = try #require(try channel.readOutbound(as: ByteBuffer.self))
@@ -44,6 +44,6 @@ import WSProtocol
         channel.embeddedEventLoop.advanceTime(by: .seconds(10))
         channel.embeddedEventLoop.run()
         #expect(!channel.isActive)
-        #expect(services.exchange.connections == 0)
+        #expect(services.broker.connections == 0)
     }
 }

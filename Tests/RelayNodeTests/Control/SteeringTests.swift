@@ -19,7 +19,7 @@ private final class SilentCluster: Cluster {
     init(_ publicURL: PublicURL?) { self.publicURL = publicURL }
 
     func send(_ message: NodeMessage, to node: NodeID) { told.withLock { $0.append(message) } }
-    func announce(_ announcement: ExchangeAnnouncement) {}
+    func announce(_ announcement: BrokerAnnouncement) {}
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
         loop.makeSucceededFuture(.none)
     }
@@ -33,10 +33,10 @@ private final class SilentCluster: Cluster {
 @Suite struct SteeringTests {
     private static let (own, other) = (PublicURL(rawValue: "https://own"), PublicURL(rawValue: "https://other"))
     private let cluster = SilentCluster(own)
-    private let service: ExchangeService
+    private let service: BrokerService
 
     init() {
-        service = ExchangeService(
+        service = BrokerService(
             node: .test("a"), cluster: cluster, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
@@ -45,13 +45,13 @@ private final class SilentCluster: Cluster {
         let (receiver, transfer) = (RecordingSink(), TransferID.random())
         let sessions = [("alice", sender), ("bob", receiver)].map { name, sink in
             let session = service.connected(sink)
-            service.handle(.sessionOpened(session, ExchangeFixture.user(name), .unknown))
+            service.handle(.sessionOpened(session, BrokerFixture.user(name), .unknown))
             return session
         }
         func ask(_ session: SessionID, _ message: ClientMessage, found: LookupResult? = nil) {
             service.handle(.requestReceived(message, from: session, found: found))
         }
-        let (bob, payload) = (ExchangeFixture.user("bob"), ExchangeFixture.payload)
+        let (bob, payload) = (BrokerFixture.user("bob"), BrokerFixture.payload)
         ask(sessions[1], .presence(.init(id: .unknown, receiving: true)))
         ask(
             sessions[0],

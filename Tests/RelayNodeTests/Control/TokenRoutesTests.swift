@@ -24,7 +24,7 @@ private final class NotingCluster: Cluster {
     init(loop: EmbeddedEventLoop? = nil) { self.loop = loop }
 
     func send(_ message: NodeMessage, to node: NodeID) { told.withLock { $0.append(message) } }
-    func announce(_ announcement: ExchangeAnnouncement) {
+    func announce(_ announcement: BrokerAnnouncement) {
         if case .void(let digest) = announcement { void.withLock { _ = $0.insert(digest) } }
     }
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
@@ -45,36 +45,36 @@ private final class NotingCluster: Cluster {
 /// Which tokens are made, and which of them other nodes can find.
 @Suite(.timeLimit(.minutes(1))) struct TokenRoutesTests {
     private let cluster: NotingCluster
-    private let service: ExchangeService
+    private let service: BrokerService
     private let services: ControlServices
-    private let payload = ExchangeFixture.payload
+    private let payload = BrokerFixture.payload
 
     init() {
         let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         cluster = NotingCluster()
-        service = ExchangeService(node: .test("a"), cluster: cluster, logger: quiet)
+        service = BrokerService(node: .test("a"), cluster: cluster, logger: quiet)
         services = ControlServices(
-            exchange: service, directory: FakeDirectory(), registration: .invite, agent: Label(clipping: "test"),
+            broker: service, directory: FakeDirectory(), registration: .invite, agent: Label(clipping: "test"),
             logger: quiet, reports: LimitReports(logger: quiet))
     }
 
-    private func open(_ name: String, _ sink: RecordingSink, _ service: ExchangeService? = nil) -> SessionID {
+    private func open(_ name: String, _ sink: RecordingSink, _ service: BrokerService? = nil) -> SessionID {
         let service = service ?? self.service
         let session = service.connected(sink)
-        service.handle(.sessionOpened(session, ExchangeFixture.user(name), .unknown))
+        service.handle(.sessionOpened(session, BrokerFixture.user(name), .unknown))
         service.handle(.requestReceived(.presence(.init(id: .unknown, receiving: true)), from: session))
         return session
     }
 
-    private func offered(by sender: SessionID, _ service: ExchangeService? = nil) -> TransferID {
-        let (bob, transfer) = (ExchangeFixture.user("bob"), TransferID.random())
+    private func offered(by sender: SessionID, _ service: BrokerService? = nil) -> TransferID {
+        let (bob, transfer) = (BrokerFixture.user("bob"), TransferID.random())
         let offer = ClientMessage.Offer(id: .unknown, transfer: transfer, to: bob.name, wait: true, payload: payload)
         let found = LookupResult(user: bob, elsewhere: .none)
         (service ?? self.service).handle(.requestReceived(.offer(offer), from: sender, found: found))
         return transfer
     }
 
-    private func accept(_ transfer: TransferID, by session: SessionID, _ service: ExchangeService? = nil) {
+    private func accept(_ transfer: TransferID, by session: SessionID, _ service: BrokerService? = nil) {
         let accept = ClientMessage.Accept(id: .unknown, transfer: transfer, payload: payload)
         (service ?? self.service).handle(.requestReceived(.accept(accept), from: session))
     }
@@ -86,7 +86,7 @@ private final class NotingCluster: Cluster {
         _ = try await bob.ask(.presence(.init(id: .sequence(.client, 2), receiving: true)))
         let transfer = TransferID.random()
         service.received(
-            .notice(session: 1, .ring(transfer, from: ExchangeFixture.user("alice"), to: bob.name, payload)),
+            .notice(session: 1, .ring(transfer, from: BrokerFixture.user("alice"), to: bob.name, payload)),
             from: .test("b"))
         #expect(try await bob.next().kind == .ring)
         try await bob.send(.accept(.init(id: .sequence(.client, 3), transfer: transfer, payload: payload)))
@@ -123,7 +123,7 @@ private final class NotingCluster: Cluster {
     func publishedFirst() throws {
         let loop = EmbeddedEventLoop()
         let cluster = NotingCluster(loop: loop)
-        let service = ExchangeService(
+        let service = BrokerService(
             node: .test("a"), cluster: cluster, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let sink = RecordingSink()
         let (alice, bob) = (open("alice", RecordingSink(), service), open("bob", sink, service))

@@ -12,7 +12,7 @@ import Testing
         .dns("relay.example"), .dns("*.relays.example"), .ip("192.0.2.1"), .ip("2001:db8::1"),
     ]
 
-    private func answer(_ target: String, host: String, port: Int = 443) throws -> HTTPRefusal? {
+    private func answer(_ target: String, host: String, port: Int = 443) throws -> HTTPError? {
         var parser = RequestHeadParser()
         var bytes = ByteBuffer(string: "GET \(target) HTTP/1.1\r\nHost: \(host)\r\n\r\n")
         guard case .head(let head) = parser.feed(&bytes) else {

@@ -17,7 +17,7 @@ struct ProxyHeaderHandlerTests {
     private let peers = TrustedPeers()
     private let header = Array("PROXY TCP4 192.0.2.7 198.51.100.2 1 443\r\n".utf8)
 
-    private func channel() throws -> (EmbeddedChannel, ConnectionTicket) {
+    private func channel() throws -> (EmbeddedChannel, ConnectionLease) {
         let (_, ticket) = admission.connectionOpened(from: nil)
         let handler = Recorder(lines: log)
         let logger = Logger(label: "test", factory: { _ in handler })

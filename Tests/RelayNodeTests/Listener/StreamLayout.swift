@@ -67,7 +67,7 @@ private struct Door: RequestResponder {
     let services: ConnectionServices
 
     func respond(to head: RequestHead, _ reader: RequestReader) {
-        do throws(HTTPRefusal) {
+        do throws(HTTPError) {
             try NodeStreams(services: services).accept(head, from: .test("a"), reader)
         } catch {
             reader.end(with: error, after: RequestBodyReader(head.framing))

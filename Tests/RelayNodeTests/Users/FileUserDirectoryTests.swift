@@ -18,7 +18,7 @@ struct FileUserDirectoryTests {
     private let alice = PeerName.test("alice")
     private let bob = PeerName.test("bob")
     private let key = SigningKey.random()
-    private let exchange = ExchangeKey.random()
+    private let broker = ExchangeKey.random()
 
     init() throws {
         temporary = try TemporaryDirectory()
@@ -52,13 +52,13 @@ struct FileUserDirectoryTests {
         var directory: FileUserDirectory? = try open()
         let code = try #require(try await directory?.invite(nil, lifetime: 60).code)
         #expect(
-            try await directory?.register(alice, key: key, exchangeKey: exchange, invitation: code) == .registered
+            try await directory?.register(alice, key: key, exchangeKey: broker, invitation: code) == .registered
         )
         directory = nil
         let again = try await reopen()
-        #expect(try await again.user(named: alice) == User(name: alice, key: key, exchangeKey: exchange))
+        #expect(try await again.user(named: alice) == User(name: alice, key: key, exchangeKey: broker))
         let other = SigningKey.random()
-        #expect(try await again.register(bob, key: other, exchangeKey: exchange, invitation: code) == .badInvitation)
+        #expect(try await again.register(bob, key: other, exchangeKey: broker, invitation: code) == .badInvitation)
         let fresh = ExchangeKey.random()
         #expect(try await again.updateExchangeKey(alice, of: key, exchangeKey: fresh))
         #expect(try await !again.updateExchangeKey(alice, of: other, exchangeKey: .random()))
@@ -108,7 +108,7 @@ struct FileUserDirectoryTests {
             code = try await directory.invite(nil, lifetime: 60).code
             box.turnOn()
             await #expect(throws: Killed.self) {
-                try await directory.register(alice, key: key, exchangeKey: exchange, invitation: code)
+                try await directory.register(alice, key: key, exchangeKey: broker, invitation: code)
             }
         }
         let again = try await reopen()
@@ -116,7 +116,7 @@ struct FileUserDirectoryTests {
         #expect(isThere == (step == .renamed || step == .directorySynced))
         #expect(again.counts().invitations == (isThere ? 0 : 1))
         // And it can be written again, whatever was left over.
-        #expect(try await again.register(alice, key: key, exchangeKey: exchange, invitation: code) == .registered)
+        #expect(try await again.register(alice, key: key, exchangeKey: broker, invitation: code) == .registered)
         _ = try await again.invite(nil, lifetime: 60)
         #expect(try temporary.names(in: "state") == ["lock", "users.json"])
     }
@@ -138,7 +138,7 @@ struct FileUserDirectoryTests {
 
     @Test("a name that stands there twice, and a later version, are refused")
     func refusedContents() throws {
-        let user = #"{"name":"a","key":"\#(key.rawValue)","exchangeKey":"\#(exchange.rawValue)"}"#
+        let user = #"{"name":"a","key":"\#(key.rawValue)","exchangeKey":"\#(broker.rawValue)"}"#
         try write(#"{"version":1,"users":[\#(user),\#(user)],"invitations":[]}"#)
         #expect(throws: OperatorError.self) { _ = try open() }
         try write(#"{"version":1,"users":[\#(user)],"invitations":[]}"#)
@@ -159,16 +159,16 @@ struct FileUserDirectoryTests {
     func modes() async throws {
         do {
             let closed = try open(mode: .closed)
-            #expect(try await closed.register(alice, key: key, exchangeKey: exchange, invitation: nil) == .closed)
+            #expect(try await closed.register(alice, key: key, exchangeKey: broker, invitation: nil) == .closed)
         }
         let opened = try open(mode: .open)
-        #expect(try await opened.register(alice, key: key, exchangeKey: exchange, invitation: nil) == .registered)
+        #expect(try await opened.register(alice, key: key, exchangeKey: broker, invitation: nil) == .registered)
     }
 
     @Test("an operator is told that a name is taken")
     func inviteTaken() async throws {
         let directory = try open(mode: .open)
-        _ = try await directory.register(alice, key: key, exchangeKey: exchange, invitation: nil)
+        _ = try await directory.register(alice, key: key, exchangeKey: broker, invitation: nil)
         let error = await #expect(throws: OperatorError.self) { try await directory.invite(alice, lifetime: 60) }
         #expect(error?.status == .refused)
     }

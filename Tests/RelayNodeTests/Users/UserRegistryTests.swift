@@ -14,7 +14,7 @@ struct UserRegistryTests {
     private let bob = PeerName.test("bob")
     private let key = SigningKey.random()
     private let other = SigningKey.random()
-    private let exchange = ExchangeKey.random()
+    private let broker = ExchangeKey.random()
 
     private func code(_ text: String) throws -> InvitationCode { try #require(InvitationCode(rawValue: text)) }
 
@@ -34,7 +34,7 @@ struct UserRegistryTests {
         mode: ServerMessage.Registration = .invite, later seconds: Int64 = 0
     ) throws -> RegistrationOutcome {
         try registry.register(
-            name, key: key ?? self.key, exchangeKey: exchange,
+            name, key: key ?? self.key, exchangeKey: broker,
             invitation: text.flatMap { InvitationCode(rawValue: $0) },
             mode: mode, now: now.advanced(by: seconds)
         )
@@ -44,7 +44,7 @@ struct UserRegistryTests {
     func invitationIsSingleUse() throws {
         var registry = try invited("secret")
         #expect(try register(&registry, alice, code: "secret") == .registered)
-        #expect(registry.users[alice] == User(name: alice, key: key, exchangeKey: exchange))
+        #expect(registry.users[alice] == User(name: alice, key: key, exchangeKey: broker))
         #expect(registry.invitations.isEmpty)
         #expect(try register(&registry, bob, key: other, code: "secret") == .badInvitation)
         #expect(registry.users[bob] == nil)

@@ -115,7 +115,7 @@ struct AdminSocketTests {
     @Test("what is not a request gets an answer in words", arguments: ["\n", "{}\n", "{\"status\":1}\n", "\u{0}\n"])
     func malformed(text: String) async throws {
         try await withServer { _, _, _ in
-            let answer = try await exchange(Array(text.utf8))
+            let answer = try await broker(Array(text.utf8))
             guard case .failed(_, let exit)? = AdminLine.decode(AdminReply.self, ByteBuffer(bytes: answer)) else {
                 Issue.record("\(String(decoding: answer, as: UTF8.self))")
                 return
@@ -127,14 +127,14 @@ struct AdminSocketTests {
     @Test("an endless request is cut off")
     func endless() async throws {
         try await withServer { client, _, _ in
-            let answer = try await exchange(Array(repeating: 0x20, count: Defaults.Admin.maximumRequest + 1))
+            let answer = try await broker(Array(repeating: 0x20, count: Defaults.Admin.maximumRequest + 1))
             #expect(String(decoding: answer, as: UTF8.self).contains("failed"))
             #expect(try await client.ask(.status) == .status(status: Self.status))
         }
     }
 
     /// Sends `bytes` and returns all that comes back until the server closes.
-    private func exchange(_ bytes: [UInt8]) async throws -> [UInt8] {
+    private func broker(_ bytes: [UInt8]) async throws -> [UInt8] {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(unixDomainSocketPath: path + "/admin.sock") { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -13,9 +13,9 @@ import WSProtocol
 struct DrainCoordinatorTests {
     private let loop = EmbeddedEventLoop()
 
-    private func coordinator(_ exchange: FakeExchange) -> DrainCoordinator {
+    private func coordinator(_ broker: FakeExchange) -> DrainCoordinator {
         let parts = ServerParts(
-            listeners: [], exchange: exchange, beginDrain: { exchange.note("refuse") }, whenEmpty: { $0() }
+            listeners: [], broker: broker, beginDrain: { broker.note("refuse") }, whenEmpty: { $0() }
         )
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         return DrainCoordinator(parts: parts, loop: loop, timeout: .seconds(30), logger: logger)
@@ -23,24 +23,24 @@ struct DrainCoordinatorTests {
 
     @Test("nothing runs: the drain is over at once")
     func idle() throws {
-        let exchange = FakeExchange(transfers: 0)
-        let coordinator = coordinator(exchange)
+        let broker = FakeExchange(transfers: 0)
+        let coordinator = coordinator(broker)
         coordinator.signalled()
         #expect(coordinator.state == .stopping)
-        #expect(exchange.notes == ["refuse", "drain"])
+        #expect(broker.notes == ["refuse", "drain"])
     }
 
     @Test("running transfers are waited for, and asking again changes nothing")
     func waits() throws {
-        let exchange = FakeExchange(transfers: 1)
-        let coordinator = coordinator(exchange)
+        let broker = FakeExchange(transfers: 1)
+        let coordinator = coordinator(broker)
         coordinator.drainRequested()
         coordinator.drainRequested()
         loop.advanceTime(by: .seconds(29))
         #expect(coordinator.state == .draining)
-        exchange.finish()
+        broker.finish()
         #expect(coordinator.state == .stopping)
-        #expect(exchange.notes == ["refuse", "drain"])
+        #expect(broker.notes == ["refuse", "drain"])
     }
 
     @Test("but not for longer than the deadline")

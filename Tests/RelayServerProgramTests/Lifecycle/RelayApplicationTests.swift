@@ -31,7 +31,7 @@ import Testing
             configuration: configuration, logger: Self.logger, descriptorLimit: 100, trapsSignals: false
         ) { _ in
             var parts = ServerParts(
-                listeners: [], exchange: ExchangeService(logger: Self.logger), beginDrain: {}, whenEmpty: { $0() })
+                listeners: [], broker: BrokerService(logger: Self.logger), beginDrain: {}, whenEmpty: { $0() })
             parts.leaveCluster = { hasLeft.withLock { $0 = true } }
             return parts
         }

@@ -17,7 +17,7 @@ struct MetricsPageTests {
             registration: .invite, users: 5, invitations: 6, sessions: 9, transfers: 1,
             streams: StreamCounts(toReceivers: 20, toNodes: 21)
         ),
-        exchange: ExchangeStatus(
+        broker: BrokerStatus(
             sessions: 2, names: 1, receiving: 3, waiting: 10, ringing: 11, accepted: 12, parked: 13, streaming: 14,
             streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max, progressDropped: 19
         ),

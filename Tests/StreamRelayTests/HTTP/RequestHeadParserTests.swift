@@ -96,7 +96,7 @@ import Testing
 
     private struct Fed {
         var head: RequestHead?
-        var refusal: HTTPRefusal?
+        var refusal: HTTPError?
         var rest: String
     }
 

@@ -60,7 +60,7 @@ import WSProtocol
         ("GET /ws", upgrade + ["Origin: https://evil.example"], .forbidden),
     ])
     func refusesTheRest(start: String, fields: [String], status: HTTPStatus) {
-        #expect { try Self.route(start, fields) } throws: { ($0 as? HTTPRefusal)?.status == status }
+        #expect { try Self.route(start, fields) } throws: { ($0 as? HTTPError)?.status == status }
     }
 
     @Test func acceptsAPageOfItsOwnOrigin() throws {
@@ -69,7 +69,7 @@ import WSProtocol
 
     @Test func downloadsNeedAVersionThatCanTellACutFromAnEnd() {
         #expect { try Self.route("GET /download?token=a", version: "HTTP/1.0") } throws: {
-            ($0 as? HTTPRefusal)?.status == .versionNotSupported
+            ($0 as? HTTPError)?.status == .versionNotSupported
         }
     }
 
@@ -89,7 +89,7 @@ import WSProtocol
         switch parser.feed(&buffer) {
         case .head(let head): return head
         case .refused(let refusal): throw refusal
-        case .needMore: throw HTTPRefusal.malformed("incomplete")
+        case .needMore: throw HTTPError.malformed("incomplete")
         }
     }
 }

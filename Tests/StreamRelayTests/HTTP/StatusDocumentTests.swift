@@ -20,7 +20,7 @@ import WSProtocol
         .internalError,
     ])
     func everyCodeOfAStreamStandsWithItsStatus(code: FailureCode) throws {
-        let status = HTTPRefusal.stream(code).status
+        let status = HTTPError.stream(code).status
         let row = try WireDocument().table("status").first { $0.first == String(status.rawValue) }
         #expect(row?.last?.contains("`\(code.rawValue)`") == true, "\(status.rawValue) \(code.rawValue)")
     }

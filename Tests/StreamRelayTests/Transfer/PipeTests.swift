@@ -69,21 +69,21 @@ import WSProtocol
     }
 
     @Test func aReceiverHasProvedItselfOnceAndNotTooEarly() throws {
-        let outlet = CountingOutlet()
-        let pipe = Pipe(stream.key, to: outlet, loop: stream.loop, services: stream.services)
+        let sink = CountingOutlet()
+        let pipe = Pipe(stream.key, to: sink, loop: stream.loop, services: stream.services)
         pipe.park()
         let upload = try stream.upload(into: pipe, length: 100_000_000)
         let read = ByteBuffer(repeating: 7, count: SystemDefaults.receiveBytes)
         let reads = Int(Defaults.Stream.provenBytes) / read.readableBytes
         for _ in 1..<reads { upload.pipeline.fireChannelRead(read) }
         #expect(pipe.receiveBuffer().capacity > 0)
-        #expect(outlet.proofs == 0)
+        #expect(sink.proofs == 0)
         upload.pipeline.fireChannelRead(read)
         for _ in 1...3 { #expect(pipe.receiveBuffer().capacity > 0) }
-        #expect(outlet.proofs == 1)
+        #expect(sink.proofs == 1)
         // What the kernel could not take has to leave before there is a large read again.
         #expect(pipe.receiveBuffer().writableBytes > SystemDefaults.receiveBytes)
-        outlet.unsentBytes = 1
+        sink.unsentBytes = 1
         #expect(pipe.receiveBuffer().writableBytes == SystemDefaults.receiveBytes)
         pipe.abort(.cancelled)
     }
@@ -130,15 +130,15 @@ import WSProtocol
     }
 }
 
-/// An outlet that takes everything.
-private final class CountingOutlet: StreamOutlet {
+/// An sink that takes everything.
+private final class CountingOutlet: StreamSink {
     var proofs = 0
 
     var isWritable: Bool { true }
     var receiverState: StreamMachine.ReceiverState? { nil }
-    var sendBuffer: ReadAllowance.SendBuffer? { .init(size: 5_000_000, queued: 0) }
+    var sendBuffer: ReadWindow.SendBuffer? { .init(size: 5_000_000, queued: 0) }
     var unsentBytes = 0
-    func proved() { proofs += 1 }
+    func peerIsConsuming() { proofs += 1 }
     func start(length: UInt64?) {}
     func write(_ content: ByteBuffer) {}
     func flush() {}

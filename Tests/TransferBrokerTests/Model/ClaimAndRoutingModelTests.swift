@@ -6,7 +6,7 @@ import Testing
 @testable import TransferBroker
 
 /// Everything that can happen to one transfer between three nodes, in every order. What is checked in each state is in
-/// `ModelWorld+Clients.swift` and `ExchangeInvariants.swift`, and what has to be left in the end in
+/// `ModelWorld+Clients.swift` and `BrokerInvariants.swift`, and what has to be left in the end in
 /// `ModelWorld+Closing.swift`.
 @Suite(.serialized) struct ClaimAndRoutingModelTests {
     /// How many surprises each path of each scenario may have, if not as many as written below.

@@ -4,7 +4,7 @@ import WSProtocol
 
 @testable import TransferBroker
 
-extension Exchange {
+extension Broker {
     /// A number that differs when anything differs that future events depend on. The order of deadlines that no longer
     /// stand, and how many messages a session has been sent, make no difference.
     var fingerprint: Int {
@@ -39,7 +39,7 @@ extension Exchange {
         hasher.combine(mints)
         hasher.combine(halves)
         hasher.combine(remotes)
-        hasher.combine(guests)
+        hasher.combine(remoteTransfers)
         hasher.combine(tally.activeTransfers)
         hasher.combine(tally.guestAccepts)
         hasher.combine(tally.heldBytes)

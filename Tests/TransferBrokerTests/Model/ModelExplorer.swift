@@ -5,7 +5,7 @@
 /// Goes through every state that a scenario can reach, once each, and stops at the first that should not be.
 struct ModelExplorer {
     /// A state on the path that is being walked, with what has still to be tried in it.
-    private struct Place {
+    private struct Location {
         let world: ModelWorld
         let events: [ModelEvent]
         /// How many of `events` cost nothing.
@@ -22,7 +22,7 @@ struct ModelExplorer {
     private(set) var failure: String?
     private var seen: Set<Int> = []
     private var checkedExchanges: Set<Int> = []
-    private var path: [Place] = []
+    private var path: [Location] = []
 
     init(_ scenario: ModelScenario) {
         visit(ModelWorld(scenario))
@@ -46,8 +46,8 @@ struct ModelExplorer {
         guard seen.insert(world.fingerprint).inserted else { return }
         states += 1
         for node in world.nodes where checkedExchanges.insert(node.fingerprint).inserted {
-            if let broken = node.exchange.brokenInvariant(now: world.now) {
-                return fail("\(node.exchange.node): \(broken)")
+            if let broken = node.broker.brokenInvariant(now: world.now) {
+                return fail("\(node.broker.node): \(broken)")
             }
         }
         if world.isQuiet {
@@ -57,7 +57,7 @@ struct ModelExplorer {
         }
         let step = world.step
         let usual = step.due + step.free
-        path.append(Place(world: world, events: usual + step.surprising, usual: usual.count))
+        path.append(Location(world: world, events: usual + step.surprising, usual: usual.count))
     }
 
     private mutating func fail(_ violation: String) {

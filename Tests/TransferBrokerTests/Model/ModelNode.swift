@@ -4,7 +4,7 @@ import WSProtocol
 
 @testable import TransferBroker
 
-/// One process of the model: its exchange, its byte path, and what its links and its tasks have still to bring.
+/// One process of the model: its broker, its byte path, and what its links and its tasks have still to bring.
 struct ModelNode {
     /// A half whose token was found good and which is about to be held here.
     struct Half: Hashable {
@@ -51,22 +51,22 @@ struct ModelNode {
         func hash(into hasher: inout Hasher) { hasher.combine(digest) }
     }
 
-    var exchange: Exchange
+    var broker: Broker
     /// Which association with each node it takes for the current one.
     var associations = [0, 0, 0]
     var halves: [Half] = []
     var pipes: [Pipe] = []
-    /// The tokens that its exchange has asked for.
+    /// The tokens that its broker has asked for.
     var mints: [TokenRequest] = []
     /// By the id under which it was asked.
     var questions: [UInt64: Question] = [:]
     /// What Redis has said about who receives elsewhere, and has not been handled.
     var looks: [[SessionID]] = []
-    /// Of ``exchange``.
+    /// Of ``broker``.
     var fingerprint = 0
 
-    init(exchange: Exchange) {
-        self.exchange = exchange
+    init(broker: Broker) {
+        self.broker = broker
     }
 
     func hash(into hasher: inout Hasher) {

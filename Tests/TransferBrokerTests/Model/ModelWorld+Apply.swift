@@ -20,7 +20,7 @@ extension ModelWorld {
         case .look(let node, let index, let isCopy):
             let found = nodes[node].looks[index]
             if !isCopy { nodes[node].looks.remove(at: index) }
-            handle(.receiversAppeared(ExchangeFixture.user(Self.recipient).name, found), at: node)
+            handle(.receiversAppeared(BrokerFixture.user(Self.recipient).name, found), at: node)
         case .loseLook(let node, let index): nodes[node].looks.remove(at: index)
         case .mint(let node, let index):
             let request = nodes[node].mints.remove(at: index)
@@ -93,7 +93,7 @@ extension ModelWorld {
                 nodes[other].pipes[index].isBroken = true
             }
         }
-        nodes[node] = ModelNode(exchange: Exchange(node: Self.ids[node], limits: Defaults.Exchange.limits))
+        nodes[node] = ModelNode(broker: Broker(node: Self.ids[node], limits: Defaults.Broker.limits))
         nodes[node].associations = associations
         directory.forget(Self.ids[node])
         refresh(node)
@@ -120,10 +120,10 @@ extension ModelWorld {
 
     private mutating func claim(_ digest: TokenDigest, _ role: TransferRole, asker: Int, home: Int) -> StreamClaim? {
         let other: TransferRole = role == .download ? .upload : .download
-        if nodes[home].exchange.claim(digest, as: other, by: Self.ids[asker], now: now) != nil {
+        if nodes[home].broker.claim(digest, as: other, by: Self.ids[asker], now: now) != nil {
             violate("a token is good for the other half")
         }
-        let claim = nodes[home].exchange.claim(digest, as: role, by: Self.ids[asker], now: now)
+        let claim = nodes[home].broker.claim(digest, as: role, by: Self.ids[asker], now: now)
         refresh(home)
         guard let claim else { return nil }
         grants[role, default: 0] += 1
@@ -150,7 +150,7 @@ extension ModelWorld {
     }
 
     private mutating func passEarliestDeadline() {
-        guard let earliest = nodes.compactMap(\.exchange.nextDeadline).min() else { return }
+        guard let earliest = nodes.compactMap(\.broker.nextDeadline).min() else { return }
         now = max(now, earliest)
         for node in nodes.indices { handle(.timerFired, at: node) }
     }

@@ -11,20 +11,20 @@ extension ModelWorld {
         let number = clients.count { $0.session.node == Self.ids[node] && $0.isOpen } + 1
         let session = SessionID(node: Self.ids[node], number: UInt64(number))
         clients.append(ModelClient(name: name, session: session, isSender: isSender))
-        handle(.sessionOpened(session, ExchangeFixture.user(name), .sequence(.client, 0)), at: node)
+        handle(.sessionOpened(session, BrokerFixture.user(name), .sequence(.client, 0)), at: node)
     }
 
     mutating func act(_ act: ModelClient.Act, by client: Int) {
         let session = clients[client].session
         let node = Self.index(of: session.node)
-        let (id, transfer, payload) = (act.id(of: client), Self.transfer, ExchangeFixture.payload)
+        let (id, transfer, payload) = (act.id(of: client), Self.transfer, BrokerFixture.payload)
         clients[client].asked.insert(act)
         let message: ClientMessage
         var found: LookupResult?
         switch act {
         case .receive: message = .presence(.init(id: id, receiving: true))
         case .offer:
-            let user = ExchangeFixture.user(Self.recipient)
+            let user = BrokerFixture.user(Self.recipient)
             message = .offer(.init(id: id, transfer: transfer, to: user.name, wait: true, payload: payload))
             found = LookupResult(user: user, elsewhere: .known(receivers(of: user.name, except: node)))
         case .accept: message = .accept(.init(id: id, transfer: transfer, payload: payload))

@@ -10,18 +10,18 @@ extension ModelWorld {
     /// What is wrong although nothing is on its way; nil when the nodes agree about who takes part in what.
     var disagreement: String? {
         for home in nodes.indices {
-            let remotes = nodes[home].exchange.remotes
+            let remotes = nodes[home].broker.remotes
             for (session, transfers) in remotes {
-                let there = nodes[Self.index(of: session.node)].exchange
+                let there = nodes[Self.index(of: session.node)].broker
                 for transfer in transfers
-                where there.guests[transfer]?.sessions.contains(session) != true
-                    || there.guests[transfer]?.home != Self.ids[home]
+                where there.remoteTransfers[transfer]?.sessions.contains(session) != true
+                    || there.remoteTransfers[transfer]?.home != Self.ids[home]
                 {
                     return "\(session) knows nothing of a transfer that counts on it"
                 }
             }
-            for (transfer, guest) in nodes[home].exchange.guests {
-                let there = nodes[Self.index(of: guest.home)].exchange
+            for (transfer, guest) in nodes[home].broker.remoteTransfers {
+                let there = nodes[Self.index(of: guest.home)].broker
                 for session in guest.sessions where there.remotes[session]?.contains(transfer) != true {
                     return "\(session) waits for a transfer that does not know it"
                 }
@@ -58,8 +58,8 @@ extension ModelWorld {
 
     /// The look at Redis that each node has every few seconds.
     private mutating func lookAgain() {
-        let name = ExchangeFixture.user(Self.recipient).name
-        for node in nodes.indices where nodes[node].exchange.names[name]?.offers.isEmpty == false {
+        let name = BrokerFixture.user(Self.recipient).name
+        for node in nodes.indices where nodes[node].broker.names[name]?.offers.isEmpty == false {
             handle(.receiversAppeared(name, receivers(of: name, except: node)), at: node)
         }
     }
@@ -78,19 +78,19 @@ extension ModelWorld {
 
     private mutating func checkEmpty() {
         for node in nodes.indices {
-            let exchange = nodes[node].exchange
-            if !exchange.guests.isEmpty { violate("\(node): a guest is left") }
-            if !exchange.remotes.isEmpty { violate("\(node): a remote session is left") }
-            if !exchange.mints.isEmpty { violate("\(node): a token is left that is being made") }
-            if !exchange.halves.isEmpty { violate("\(node): a half is left") }
-            if exchange.ledger.count != 0 { violate("\(node): a token is left") }
-            if exchange.activeTransfers != 0 { violate("\(node): an active transfer is left") }
-            if exchange.nextDeadline != nil { violate("\(node): a deadline is left") }
+            let broker = nodes[node].broker
+            if !broker.remoteTransfers.isEmpty { violate("\(node): a guest is left") }
+            if !broker.remotes.isEmpty { violate("\(node): a remote session is left") }
+            if !broker.mints.isEmpty { violate("\(node): a token is left that is being made") }
+            if !broker.halves.isEmpty { violate("\(node): a half is left") }
+            if broker.ledger.count != 0 { violate("\(node): a token is left") }
+            if broker.activeTransfers != 0 { violate("\(node): an active transfer is left") }
+            if broker.nextDeadline != nil { violate("\(node): a deadline is left") }
             if !nodes[node].questions.isEmpty { violate("\(node): a claim is unanswered") }
-            for transfer in exchange.transfers.values where !isWaiting(transfer) {
+            for transfer in broker.transfers.values where !isWaiting(transfer) {
                 violate("\(node): a transfer is left in the state \(transfer.state)")
             }
-            if let broken = exchange.brokenInvariant(now: now) { violate("\(node) at the end: \(broken)") }
+            if let broken = broker.brokenInvariant(now: now) { violate("\(node) at the end: \(broken)") }
         }
     }
 
@@ -103,7 +103,7 @@ extension ModelWorld {
     private mutating func checkVerdictsAreIn() {
         guard !scenario.isBroken else { return }
         for (index, client) in clients.enumerated() where client.isOwedVerdict {
-            let home = nodes[Self.index(of: client.session.node)].exchange
+            let home = nodes[Self.index(of: client.session.node)].broker
             if client.isSender, home.transfers[Self.transfer] != nil { continue }
             violate("client \(index) never hears how it ended")
         }

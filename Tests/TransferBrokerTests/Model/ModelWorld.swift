@@ -41,7 +41,7 @@ struct ModelWorld {
     init(_ scenario: ModelScenario) {
         self.scenario = scenario
         surprisesLeft = scenario.budget
-        nodes = Self.ids.map { ModelNode(exchange: Exchange(node: $0, limits: Defaults.Exchange.limits)) }
+        nodes = Self.ids.map { ModelNode(broker: Broker(node: $0, limits: Defaults.Broker.limits)) }
         open("alice", at: 0, isSender: true)
         for node in scenario.bobs { open(Self.recipient, at: node) }
         if !scenario.isOfferFirst { for bob in 1...scenario.bobs.count { act(.receive, by: bob) } }
@@ -84,7 +84,7 @@ struct ModelWorld {
         return notices
     }
 
-    mutating func refresh(_ node: Int) { nodes[node].fingerprint = nodes[node].exchange.fingerprint }
+    mutating func refresh(_ node: Int) { nodes[node].fingerprint = nodes[node].broker.fingerprint }
 
     mutating func violate(_ what: String) { if violation == nil { violation = what } }
 
@@ -97,12 +97,12 @@ struct ModelWorld {
 
     // MARK: - Exchanges
 
-    mutating func handle(_ event: ExchangeEvent, at node: Int) {
-        let actions = nodes[node].exchange.handle(event, now: now)
+    mutating func handle(_ event: BrokerEvent, at node: Int) {
+        let actions = nodes[node].broker.handle(event, now: now)
         run(actions, at: node)
     }
 
-    private mutating func run(_ actions: [ExchangeAction], at node: Int) {
+    private mutating func run(_ actions: [BrokerAction], at node: Int) {
         for action in actions {
             switch action {
             case .send(let session, let message):
@@ -132,7 +132,7 @@ struct ModelWorld {
     }
 
     /// Redis says what it has now; the nodes that look at it hear it later.
-    private mutating func announce(_ announcement: ExchangeAnnouncement, at node: Int) {
+    private mutating func announce(_ announcement: BrokerAnnouncement, at node: Int) {
         for look in directory.announce(announcement, by: Self.ids[node]) {
             let found = directory.receivers(of: look.name, except: look.node)
             if !found.isEmpty { nodes[Self.index(of: look.node)].looks.append(found) }
@@ -157,7 +157,7 @@ struct ModelWorld {
     /// The token that is made for `request`: the receiver's, or the sender's.
     func token(for request: TokenRequest, at node: Int) -> Token {
         guard request.role == .download else { return Self.token(0) }
-        let receiver = nodes[node].exchange.transfers[request.transfer]?.receiver
+        let receiver = nodes[node].broker.transfers[request.transfer]?.receiver
         return Self.token(receiver.flatMap(client) ?? 0)
     }
 

@@ -12,7 +12,7 @@ private let bob = SessionID(node: .alone, number: 2)
 private let carol = SessionID(node: .alone, number: 3)
 private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 private let late = start + .hours(1)
-private let timers = TransferTimers(
+private let timers = TransferTiming(
     ring: .seconds(600), claim: .seconds(60), attach: .seconds(30), delivery: .seconds(600), straggler: .seconds(10),
     explanation: .milliseconds(500), progress: .milliseconds(250)
 )

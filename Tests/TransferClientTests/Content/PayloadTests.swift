@@ -91,7 +91,7 @@ import WSProtocol
     @Test func hostileAnswersHaveOnlyKnownCodes() {
         let valid = [#"{"code":"receiver_gone","message":"gone"}"#, #"{"bytes":12345}"#, "5", "86400"]
         for input in HostileInputs(damaging: valid, seed: 23) {
-            let answer = HTTPAnswer(status: 503, body: ByteBuffer(bytes: input.bytes), retryAfter: input.text)
+            let answer = HTTPResponse(status: 503, body: ByteBuffer(bytes: input.bytes), retryAfter: input.text)
             #expect(answer.status == 503, "\(input)")
             if let pause = answer.retryAfter { #expect(pause >= .zero && pause <= .hours(24), "\(input)") }
         }

@@ -76,9 +76,9 @@ import WSProtocol
             (401, .unknownTransfer), (403, .unknownTransfer), (418, .protocolError),
         ]
         for (status, code) in answers {
-            #expect(StreamError.refused(HTTPAnswer(status: status)).code(as: .upload) == code, "\(status)")
+            #expect(StreamError.refused(HTTPResponse(status: status)).code(as: .upload) == code, "\(status)")
         }
-        let said = StreamError.refused(HTTPAnswer(status: 502, code: .receiverGone))
+        let said = StreamError.refused(HTTPResponse(status: 502, code: .receiverGone))
         #expect(said.code(as: .upload) == .receiverGone)
         #expect(said.failure(as: .upload) == .refused(status: 502, code: .receiverGone))
         #expect(StreamError.silent.failure(as: .upload) == .cut)
@@ -87,10 +87,10 @@ import WSProtocol
 
     @Test func everyEndOfAStreamHasItsWords() {
         let errors: [StreamError] = [
-            .connection(Self.connection), .refused(HTTPAnswer(status: 503)), .cut, .silent, .badAddress,
+            .connection(Self.connection), .refused(HTTPResponse(status: 503)), .cut, .silent, .badAddress,
         ]
         #expect(Set(errors.map(\.summary)).count == errors.count)
-        #expect(StreamError.refused(HTTPAnswer(status: 503)).summary.contains("503"))
+        #expect(StreamError.refused(HTTPResponse(status: 503)).summary.contains("503"))
     }
 
     @Test func onlySensibleTimesToComeAgainAreTaken() {
@@ -99,7 +99,7 @@ import WSProtocol
             ("Wed, 21 Oct 2015 07:28:00 GMT", nil), ("", nil),
         ]
         for (text, time) in times {
-            #expect(HTTPAnswer(status: 503, body: ByteBuffer(), retryAfter: text).retryAfter == time)
+            #expect(HTTPResponse(status: 503, body: ByteBuffer(), retryAfter: text).retryAfter == time)
         }
     }
 }

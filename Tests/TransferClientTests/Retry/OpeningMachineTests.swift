@@ -19,7 +19,7 @@ import WSProtocol
         .connection(ConnectionError(.tcp, "x", advice: "y", status: .unreachable, isTemporary: isTemporary))
     }
 
-    private enum Place: CaseIterable {
+    private enum Location: CaseIterable {
         case atNode
         case atHome
         case atHomeAgain
@@ -41,9 +41,9 @@ import WSProtocol
             switch self {
             case .passing: OpeningMachineTests.connection(isTemporary: true)
             case .lasting: OpeningMachineTests.connection(isTemporary: false)
-            case .busy: .refused(HTTPAnswer(status: 503, code: .unavailable))
-            case .tokenGone: .refused(HTTPAnswer(status: 403))
-            case .refused: .refused(HTTPAnswer(status: 502, code: .receiverGone))
+            case .busy: .refused(HTTPResponse(status: 503, code: .unavailable))
+            case .tokenGone: .refused(HTTPResponse(status: 403))
+            case .refused: .refused(HTTPResponse(status: 502, code: .receiverGone))
             case .cut: .cut
             case .silent: .silent
             case .badAddress: .badAddress
@@ -51,9 +51,9 @@ import WSProtocol
         }
     }
 
-    private static let before = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+    private static let before = StreamError.refused(HTTPResponse(status: 503, code: .draining))
 
-    private func machine(_ place: Place) -> OpeningMachine<String> {
+    private func machine(_ place: Location) -> OpeningMachine<String> {
         var generator = Constant()
         var machine = machine(place == .atNode ? node : home)
         switch place {
@@ -65,7 +65,7 @@ import WSProtocol
     }
 
     /// Where it asks next, and whether at once; nil when it fails.
-    private func expected(_ place: Place, _ failure: Failure) -> (attempt: Int, isAtOnce: Bool)? {
+    private func expected(_ place: Location, _ failure: Failure) -> (attempt: Int, isAtOnce: Bool)? {
         switch (place, failure) {
         case (.over, _), (_, .refused), (_, .cut), (_, .silent), (_, .badAddress), (_, .tokenGone): nil
         case (.atNode, .passing), (.atNode, .lasting): (1, true)
@@ -76,7 +76,7 @@ import WSProtocol
     }
 
     @Test func everyStateAndEvent() {
-        for place in Place.allCases {
+        for place in Location.allCases {
             for failure in Failure.allCases {
                 for isLate in [false, true] {
                     var generator = Constant()
@@ -103,11 +103,11 @@ import WSProtocol
     @Test(
         arguments: [
             (connection(isTemporary: true), Int64(200)),
-            (.refused(HTTPAnswer(status: 503, code: .draining)), 200),
-            (.refused(HTTPAnswer(status: 503, code: .clusterUnavailable, retryAfter: .seconds(1))), 1_000),
-            (.refused(HTTPAnswer(status: 503, code: .unavailable, retryAfter: .hours(1))), 5_000),
-            (.refused(HTTPAnswer(status: 503)), 200),
-            (.refused(HTTPAnswer(status: 502)), 200),
+            (.refused(HTTPResponse(status: 503, code: .draining)), 200),
+            (.refused(HTTPResponse(status: 503, code: .clusterUnavailable, retryAfter: .seconds(1))), 1_000),
+            (.refused(HTTPResponse(status: 503, code: .unavailable, retryAfter: .hours(1))), 5_000),
+            (.refused(HTTPResponse(status: 503)), 200),
+            (.refused(HTTPResponse(status: 502)), 200),
         ] as [(StreamError, Int64)])
     func asksAgainWhereTheTokenIsStillGood(_ error: StreamError, _ milliseconds: Int64) {
         var generator = Constant()
@@ -118,9 +118,10 @@ import WSProtocol
 
     @Test(
         arguments: [
-            connection(isTemporary: false), .refused(HTTPAnswer(status: 403)),
-            .refused(HTTPAnswer(status: 502, code: .receiverGone)), .refused(HTTPAnswer(status: 503, code: .declined)),
-            .refused(HTTPAnswer(status: 504, code: .expired)), .refused(HTTPAnswer(status: 400)), .cut, .silent,
+            connection(isTemporary: false), .refused(HTTPResponse(status: 403)),
+            .refused(HTTPResponse(status: 502, code: .receiverGone)),
+            .refused(HTTPResponse(status: 503, code: .declined)),
+            .refused(HTTPResponse(status: 504, code: .expired)), .refused(HTTPResponse(status: 400)), .cut, .silent,
             .badAddress,
         ] as [StreamError])
     func failsWhereItIsNot(_ error: StreamError) {
@@ -146,7 +147,7 @@ import WSProtocol
     @Test func aNodeThatIsBusyIsLeftToo() {
         var generator = Constant()
         var machine = machine(node)
-        let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+        let busy = StreamError.refused(HTTPResponse(status: 503, code: .draining))
         #expect(
             machine.failed(busy, now: begin, using: &generator) == .ask(home, after: .milliseconds(200), attempt: 1))
     }
@@ -160,9 +161,9 @@ import WSProtocol
     @Test func aTokenThatIsGoneMeanwhileFailsWithTheReasonBefore() {
         var generator = Constant()
         var machine = machine(home)
-        let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+        let busy = StreamError.refused(HTTPResponse(status: 503, code: .draining))
         _ = machine.failed(busy, now: begin, using: &generator)
-        #expect(machine.failed(.refused(HTTPAnswer(status: 403)), now: begin, using: &generator) == .fail(busy))
+        #expect(machine.failed(.refused(HTTPResponse(status: 403)), now: begin, using: &generator) == .fail(busy))
     }
 
     /// The last moment in which it is asked again, in seconds; nil asks only once.
@@ -173,7 +174,7 @@ import WSProtocol
             as [(Int, Int64?)])
     func nothingIsAskedBehindTheTokensEnd(_ expires: Int, _ last: Int64?) {
         var generator = Constant()
-        let busy = StreamError.refused(HTTPAnswer(status: 503, code: .draining))
+        let busy = StreamError.refused(HTTPResponse(status: 503, code: .draining))
         if let last {
             var machine = machine(home, expires: expires)
             let action = machine.failed(busy, now: begin + .seconds(last), using: &generator)

@@ -24,13 +24,13 @@ import WSProtocol
 
     @Test func onlyARelayThatIsBusyIsAskedAgain() {
         for code in FailureCode.allCases {
-            let decision = RetryDecision(opening: .refused(HTTPAnswer(status: 503, code: code)), isLast: true)
+            let decision = RetryDecision(opening: .refused(HTTPResponse(status: 503, code: code)), isLast: true)
             #expect(decision.isPassing == RetryDecision(code).isPassing, "\(code)")
-            #expect(RetryDecision(opening: .refused(HTTPAnswer(status: 502, code: code)), isLast: true) == .final)
+            #expect(RetryDecision(opening: .refused(HTTPResponse(status: 502, code: code)), isLast: true) == .final)
         }
         // A balancer before it says no code.
         for (status, isBusy) in [(502, true), (503, true), (500, false), (504, false), (403, false)] {
-            let decision = RetryDecision(opening: .refused(HTTPAnswer(status: status)), isLast: true)
+            let decision = RetryDecision(opening: .refused(HTTPResponse(status: status)), isLast: true)
             #expect(decision.isPassing == isBusy, "\(status)")
         }
         for error in [StreamError.cut, .silent, .badAddress] {
@@ -42,7 +42,7 @@ import WSProtocol
         for (asked, kept) in [
             (TimeAmount.seconds(2), TimeAmount.seconds(2)), (.hours(1), TransferDefaults.longestPause),
         ] {
-            let answer = HTTPAnswer(status: 503, retryAfter: asked)
+            let answer = HTTPResponse(status: 503, retryAfter: asked)
             #expect(RetryDecision(opening: .refused(answer), isLast: true) == .passing(after: kept, elsewhere: true))
         }
     }

@@ -15,7 +15,7 @@ import WSProtocol
     )
     private static let wrong = ConnectionError(.certificate, "not trusted", advice: "look", status: .refused)
 
-    private enum Place: CaseIterable {
+    private enum Location: CaseIterable {
         case none
         case connecting
         case open
@@ -34,7 +34,7 @@ import WSProtocol
         case waitedInVain
     }
 
-    private static func machine(_ place: Place) -> ConnectionMachine {
+    private static func machine(_ place: Location) -> ConnectionMachine {
         var machine = ConnectionMachine()
         if place == .none { return machine }
         _ = machine.wanted()
@@ -71,7 +71,7 @@ import WSProtocol
     }
 
     /// Where `event` leads from `place`, and with what; nil where it changes nothing and asks for nothing.
-    private static func expected(_ place: Place, _ event: Event) -> (state: ConnectionMachine.State, [Action])? {
+    private static func expected(_ place: Location, _ event: Event) -> (state: ConnectionMachine.State, [Action])? {
         let leaving = ConnectionMachine.State.leaving(.elsewhere, reason: "draining")
         switch (place, event) {
         case (.none, .wanted): return (.connecting, [.connect(after: nil)])
@@ -90,7 +90,7 @@ import WSProtocol
     }
 
     @Test func everyStateAndEvent() {
-        for place in Place.allCases {
+        for place in Location.allCases {
             for event in Event.allCases {
                 var machine = Self.machine(place)
                 let before = machine.state

@@ -60,7 +60,7 @@ struct ClusterMember: Sendable {
     /// Listens for other nodes and takes this one's place among them.
     /// - Throws: ``OperatorError`` when the address cannot be bound, or the cluster does not want this node.
     mutating func join(
-        _ context: ServerContext, _ services: ConnectionServices, _ exchange: ExchangeService
+        _ context: ServerContext, _ services: ConnectionServices, _ broker: BrokerService
     ) async throws {
         let socketAddress = try settings.listen.resolved()
         let listener: NodeListener
@@ -75,7 +75,7 @@ struct ClusterMember: Sendable {
         }
         self.listener = listener
         let address = settings.advertised(port: listener.address?.port ?? 0)
-        try await node.start(at: address, ownsAddress: address.isExactly(listener.address), exchange)
+        try await node.start(at: address, ownsAddress: address.isExactly(listener.address), broker)
         if let stranger = await node.strangerToAll() {
             await node.stop()
             throw OperatorError(

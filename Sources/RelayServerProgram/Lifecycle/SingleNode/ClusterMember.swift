@@ -23,6 +23,6 @@ struct ClusterMember: Sendable {
     var cluster: any Cluster { switch never {} }
     var connector: any NodeConnector { switch never {} }
     var status: ClusterStatus { switch never {} }
-    mutating func join(_: ServerContext, _: ConnectionServices, _: ExchangeService) async throws {}
+    mutating func join(_: ServerContext, _: ConnectionServices, _: BrokerService) async throws {}
     func leave() async {}
 }

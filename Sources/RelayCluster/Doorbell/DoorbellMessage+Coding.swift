@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import NIOCore
+import TransferBroker
+import WSProtocol
+
+extension DoorbellMessage: Codable {
+    private enum Key: String, CodingKey, CaseIterable {
+        case version = "v"
+        case id
+        case from
+        case bell
+        case name
+        case answer
+    }
+
+    private enum Kind: String, Codable {
+        case receiving, announce, nodes, user, tickets
+    }
+
+    private static let version = 1
+
+    /// Any field there is, to find out that none is superfluous.
+    private struct AnyKey: CodingKey {
+        var stringValue: String
+        var intValue: Int? { nil }
+
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// Reads a message; nil when it is none: any client of Redis may have published it.
+    init?(_ payload: ByteBuffer) {
+        guard payload.readableBytes <= Defaults.Routing.bellLength,
+            let message = StrictJSON.decode(Self.self, from: payload.readableBytesView)
+        else { return nil }
+        self = message
+    }
+
+    /// The JSON text. Nil never happens: all fields are short texts.
+    var text: String? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        let found = Set(try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue))
+        let mistake = DecodingError.dataCorrupted(
+            .init(codingPath: decoder.codingPath, debugDescription: "not a message of a doorbell")
+        )
+        guard try container.decode(Int.self, forKey: .version) == Self.version else { throw mistake }
+        let from = try container.decode(NodeID.self, forKey: .from)
+        var wanted: Set<Key> = [.version, .from]
+        if container.contains(.answer) {
+            wanted.insert(.answer)
+            self = .answer(id: try container.decode(RequestID.self, forKey: .answer), from: from)
+        } else {
+            wanted.formUnion([.id, .bell])
+            let id = try container.decode(RequestID.self, forKey: .id)
+            let kind = try container.decode(Kind.self, forKey: .bell)
+            let bell: ClusterNotification
+            switch kind {
+            case .receiving, .user:
+                wanted.insert(.name)
+                let name = try container.decode(PeerName.self, forKey: .name)
+                bell = kind == .user ? .user(name) : .receiving(name)
+            case .announce: bell = .announce
+            case .nodes: bell = .nodes
+            case .tickets: bell = .tickets
+            }
+            self = .bell(id: id, from: from, bell)
+        }
+        guard found == Set(wanted.map(\.rawValue)) else { throw mistake }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(Self.version, forKey: .version)
+        switch self {
+        case .answer(let id, let from):
+            try container.encode(id, forKey: .answer)
+            try container.encode(from, forKey: .from)
+        case .bell(let id, let from, let bell):
+            try container.encode(id, forKey: .id)
+            try container.encode(from, forKey: .from)
+            let (kind, name) = Self.parts(bell)
+            try container.encode(kind, forKey: .bell)
+            try container.encodeIfPresent(name, forKey: .name)
+        }
+    }
+
+    private static func parts(_ bell: ClusterNotification) -> (Kind, PeerName?) {
+        switch bell {
+        case .receiving(let name): (.receiving, name)
+        case .announce: (.announce, nil)
+        case .nodes: (.nodes, nil)
+        case .user(let name): (.user, name)
+        case .tickets: (.tickets, nil)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TransferBroker
+package import WSProtocol
+
+/// What a node has to look at in Redis. Of each kind one look is under way at a time, so that no number of doorbells
+/// makes more than that.
+package struct LookupQueue: Sendable {
+    /// A question to Redis.
+    package enum Lookup: Hashable, Sendable {
+        /// Who receives, for names that have offers here.
+        case receivers([PeerName])
+        /// Which nodes have offers, for names that receive here.
+        case homes([PeerName])
+        /// Whom names belong to now.
+        case users([PeerName])
+        case nodes
+        case tickets
+
+        package var kind: Kind {
+            switch self {
+            case .receivers: .receivers
+            case .homes: .homes
+            case .users: .users
+            case .nodes: .nodes
+            case .tickets: .tickets
+            }
+        }
+    }
+
+    /// What a look is about.
+    package enum Kind: Hashable, Sendable, CaseIterable {
+        case receivers, homes, users, nodes, tickets
+    }
+
+    private var receivers = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
+    private var homes = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
+    private var users = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
+    /// A look at users has failed: the next waits for its time.
+    private var areUsersBlocked = false
+    private var isNodesDue = false
+    private var isTicketsDue = false
+    private var underWay: Set<Kind> = []
+
+    mutating func addReceivers(of name: PeerName) { _ = receivers.append(name) }
+    mutating func addHomes(of name: PeerName) { _ = homes.append(name) }
+    mutating func addUser(_ name: PeerName) { _ = users.append(name) }
+    mutating func addNodes() { isNodesDue = true }
+    mutating func addTickets() { isTicketsDue = true }
+
+    /// The looks that can begin.
+    package mutating func next() -> [Lookup] {
+        let begun = Kind.allCases.filter { !underWay.contains($0) }.compactMap { take($0) }
+        underWay.formUnion(begun.map(\.kind))
+        return begun
+    }
+
+    private mutating func take(_ kind: Kind) -> Lookup? {
+        switch kind {
+        case .receivers:
+            return receivers.isEmpty ? nil : .receivers(receivers.popFirst(Defaults.Routing.namesPerLook))
+        case .homes: return homes.isEmpty ? nil : .homes(homes.popFirst(Defaults.Routing.namesPerLook))
+        case .users:
+            return users.isEmpty || areUsersBlocked ? nil : .users(users.popFirst(Defaults.Routing.namesPerLook))
+        case .nodes:
+            defer { isNodesDue = false }
+            return isNodesDue ? .nodes : nil
+        case .tickets:
+            defer { isTicketsDue = false }
+            return isTicketsDue ? .tickets : nil
+        }
+    }
+
+    /// A look that was under way has succeeded.
+    mutating func succeeded(_ look: Lookup) { underWay.remove(look.kind) }
+
+    /// It has failed. The next renewal looks at everything again but for users, so that these stay.
+    package mutating func failed(_ look: Lookup) {
+        underWay.remove(look.kind)
+        guard case .users(let names) = look else { return }
+        for name in names { addUser(name) }
+        areUsersBlocked = true
+    }
+
+    /// Time has passed, or the connection is another: what has failed may be tried again.
+    mutating func retry() { areUsersBlocked = false }
+}

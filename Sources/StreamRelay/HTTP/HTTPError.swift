@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TransferBroker
+
+/// An answer other than success: its status, a code for programs, and a sentence for a person.
+package struct HTTPError: Error, Hashable, Sendable {
+    package var status: HTTPStatus
+    package var code: String
+    package var message: String
+    /// More fields of the answer, such as Allow.
+    package var fields: [RequestHead.Field] = []
+
+    package init(status: HTTPStatus, code: String, message: String, fields: [RequestHead.Field] = []) {
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
+    }
+
+    /// The request breaks the grammar of RFC 9112, or could be read in two ways.
+    package static func malformed(_ message: String) -> HTTPError {
+        HTTPError(status: .badRequest, code: "bad_request", message: message)
+    }
+}
+
+extension HTTPError {
+    /// There is no room for more.
+    package static let full = HTTPError(
+        status: .unavailable, code: "unavailable", message: "the relay is full: try again in a moment",
+        fields: [retryAfter]
+    )
+
+    /// The process is about to stop.
+    package static let draining = HTTPError(
+        status: .unavailable, code: "draining", message: "the relay is about to stop: try again in a moment",
+        fields: [retryAfter]
+    )
+
+    /// When to come again.
+    static var retryAfter: RequestHead.Field {
+        RequestHead.Field(name: "Retry-After", value: String(Defaults.Request.retryAfter))
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+import ServerSystem
+import TLSTransport
+package import TransferBroker
+package import WSProtocol
+
+/// The way of a stream to the node that holds its download: a request to that node, whose body is the sender's.
+///
+/// The sender's cut is passed on as the end of TLS in the middle of the body; a connection that merely breaks means that
+/// a node, or the network between two, is gone.
+package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        /// The other node has to be reached, and to say that it has the download.
+        case asking(EventLoopPromise<NIOLoopBound<PeerUploadHandler>>, deadline: Scheduled<Void>)
+        case open(Pipe)
+        /// The whole body is sent; the other node has to say that it was handed over.
+        case finished(Pipe)
+        case ended
+    }
+
+    private var state = State.ended
+    private var context: ChannelHandlerContext?
+    private var socket: ReceiverSocket?
+    private var parser = NodeAnswerParser()
+    private var framing: BodyWriter
+    private let length: UInt64?
+    private let stream: StreamKey
+    private let node: NodeID
+
+    private init(_ stream: StreamKey, on node: NodeID, length: UInt64?) {
+        self.stream = stream
+        self.node = node
+        self.length = length
+        framing = BodyWriter(length: length)
+    }
+
+    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``, within ``Defaults/Stream/nodeTimeout``.
+    package static func open(
+        _ stream: StreamKey, on node: NodeID, length: UInt64?, loop: any EventLoop, connector: any NodeConnector
+    ) -> EventLoopFuture<NIOLoopBound<PeerUploadHandler>> {
+        let handler = NIOLoopBound(PeerUploadHandler(stream, on: node, length: length), eventLoop: loop)
+        let joined = loop.makePromise(of: NIOLoopBound<PeerUploadHandler>.self)
+        let deadline = loop.scheduleTask(in: Defaults.Stream.nodeTimeout) { handler.value.broke(.clusterUnavailable) }
+        handler.value.state = .asking(joined, deadline: deadline)
+        connector.connect(to: node, on: loop) { channel in
+            try channel.pipeline.syncOperations.addHandler(handler.value)
+        }.whenComplete { result in
+            switch result {
+            case .success(let channel): handler.value.ask(on: channel)
+            case .failure: handler.value.broke(.clusterUnavailable)
+            }
+        }
+        return joined.futureResult
+    }
+
+    private func ask(on channel: any Channel) {
+        // The caller may have got its answer in the meantime.
+        guard case .asking = state else { return channel.close(promise: nil) }
+        guard let context, context.channel.isActive else { return broke(.clusterUnavailable) }
+        socket = ReceiverSocket(context.channel)
+        SocketSettings.prepareForStreaming(context.channel)
+        var head = ByteBuffer()
+        head.writeString("PUT /stream HTTP/1.1\r\nHost: \(node)\r\n")
+        head.writeString("Relay-Home: \(stream.home)\r\nRelay-Transfer: \(stream.transfer)\r\n")
+        let field = BodyWriter.field(length: length)
+        head.writeString("\(field.name): \(field.value)\r\nExpect: 100-continue\r\n\r\n")
+        context.writeAndFlush(wrapOutboundOut(head), promise: nil)
+    }
+
+    /// The stream's bytes come from `pipe` from now on.
+    package func attach(_ pipe: Pipe) {
+        guard let context, context.channel.isActive else { return pipe.abort(.clusterUnavailable) }
+        state = .open(pipe)
+    }
+
+    // MARK: - StreamSink
+
+    package var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    package var receiverState: StreamMachine.ReceiverState? { socket?.state }
+
+    package var sendBuffer: ReadWindow.SendBuffer? { socket?.sendBuffer }
+
+    package var unsentBytes: Int { context?.unsentBytes ?? 0 }
+
+    package func peerIsConsuming() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
+
+    /// The request's head, which announces the body, has been sent already.
+    package func start(length: UInt64?) {
+        if let context, case .open(let pipe) = state { context.share(pipe.buffers) }
+    }
+
+    package func write(_ content: ByteBuffer) {
+        guard let context else { return }
+        let (first, second) = framing.framed(content)
+        context.write(wrapOutboundOut(first), promise: nil)
+        if let second { context.write(wrapOutboundOut(second), promise: nil) }
+    }
+
+    package func flush() { context?.flush() }
+
+    package func finish() {
+        guard let context, case .open(let pipe) = state else { return }
+        state = .finished(pipe)
+        context.writeAndFlush(wrapOutboundOut(framing.end), promise: nil)
+    }
+
+    package func close() {
+        state = .ended
+        context?.close(promise: nil)
+    }
+
+    package func cut(_ code: FailureCode) {
+        state = .ended
+        let isSenders = code == .senderGone || code == .malformedBody
+        if !isSenders { context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
+        context?.close(promise: nil)
+    }
+
+    package func refuse(_ code: FailureCode) { cut(code) }
+
+    // MARK: - ChannelInboundHandler
+
+    package func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        socket = nil
+        broke(.clusterUnavailable)
+        self.context = nil
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        take(unwrapInboundIn(data), context.eventLoop)
+    }
+
+    private func take(_ bytes: ByteBuffer, _ loop: any EventLoop) {
+        guard let answer = parser.feed(bytes) else { return }
+        switch (answer, state) {
+        case (.proceed, .asking(let joined, let deadline)):
+            deadline.cancel()
+            state = .ended
+            joined.succeed(NIOLoopBound(self, eventLoop: loop))
+            // The next answer may have come with this one.
+            take(ByteBuffer(), loop)
+        case (.complete, .finished(let pipe)): pipe.downloadFlushed()
+        case (.refused(let code), _): broke(code)
+        case (.proceed, _), (.complete, _), (.malformed, _): broke(.clusterUnavailable)
+        }
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        switch state {
+        case .open(let pipe), .finished(let pipe): pipe.writabilityChanged(isWritable: context.channel.isWritable)
+        case .asking, .ended: break
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? TLSEvent == .peerClosed { broke(.clusterUnavailable) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        socket = nil
+        broke(.clusterUnavailable)
+        context.fireChannelInactive()
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) { broke(.clusterUnavailable) }
+
+    /// The other node does not go on with it.
+    private func broke(_ code: FailureCode) {
+        let before = state
+        state = .ended
+        switch before {
+        case .asking(let joined, let deadline):
+            deadline.cancel()
+            joined.fail(StreamHopRefused(code: code))
+            context?.close(promise: nil)
+        // The pipe closes the connection.
+        case .open(let pipe), .finished(let pipe): pipe.abort(code)
+        case .ended: break
+        }
+    }
+}
+
+/// Why a stream cannot go on to another node.
+package struct StreamHopRefused: Error, Hashable {
+    package var code: FailureCode
+}
+
+@available(*, unavailable)
+extension PeerUploadHandler: Sendable {}

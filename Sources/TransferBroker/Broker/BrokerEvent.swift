@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WSProtocol
+
+/// Everything that can happen to the ``Broker``, but for claims, which need an answer.
+package enum BrokerEvent: Hashable, Sendable {
+    /// The login of a session holds; the request is to be answered. With the address whose limits it shares.
+    case sessionOpened(SessionID, User, RequestID, at: String? = nil)
+    /// An open session, of this node or of another, asks for something; `found` is there for `lookup` and `offer`.
+    case requestReceived(ClientMessage, from: SessionID, found: LookupResult? = nil)
+    /// The connection is gone, whether it was ever open or not.
+    case sessionClosed(SessionID)
+    /// The byte path of a node reports about a transfer of this home. `publicURL` is the node's own address for clients, such as
+    /// `https://n2.example.org`, if it has one and holds the download.
+    case streamChanged(TransferID, StreamEvent, on: NodeID, publicURL: PublicURL? = nil)
+    /// The token that ``BrokerAction/mint(_:)`` asked for: random, seen by no client yet, and known to the other nodes as far as
+    /// they can be told.
+    case tokenMinted(Token, for: TokenRequest)
+    /// Deadlines may have passed.
+    case timerFired
+    /// From now on new offers and accepts are refused; what has been accepted goes on.
+    case drainBegun
+    /// The process has little memory left, or enough again: new offers are refused meanwhile.
+    case memoryChanged(isShort: Bool)
+    /// The name belongs to no user any more, or only to that key: its other sessions have to go.
+    case nameRemoved(PeerName, except: SigningKey? = nil)
+    /// Other nodes have sessions of that name that want to be rung.
+    case receiversAppeared(PeerName, [SessionID])
+    /// Another node said something.
+    case messageReceived(NodeMessage, from: NodeID)
+    /// Everything shared with that node's process is over.
+    case nodeLost(NodeID)
+}
+
+/// What had to be found out for a `lookup` or an `offer`.
+package struct LookupResult: Hashable, Sendable {
+    /// Nil when the name is not registered.
+    package var user: User?
+    /// The sessions of the name on other nodes.
+    package var elsewhere: RemoteReceivers
+
+    package init(user: User?, elsewhere: RemoteReceivers) {
+        self.user = user
+        self.elsewhere = elsewhere
+    }
+}
+
+/// The sessions of a name on other nodes that want to be rung.
+package enum RemoteReceivers: Hashable, Sendable {
+    case known([SessionID])
+    /// The rest of the cluster cannot be asked.
+    case unknown
+
+    /// There are no other nodes, or no sessions there.
+    package static let none = RemoteReceivers.known([])
+}

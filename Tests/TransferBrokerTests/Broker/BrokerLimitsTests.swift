@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayTestFixtures
+import Testing
+import WSProtocol
+
+@testable import TransferBroker
+
+@Suite struct BrokerLimitsTests {
+    @Test func sessionsPerName() {
+        var fixture = BrokerFixture { $0.user.sessions = 2 }
+        let first = fixture.open("alice")
+        _ = fixture.open("alice")
+        let third = SessionID(node: .alone, number: 9)
+        let open = BrokerEvent.sessionOpened(third, BrokerFixture.user("alice"), .unknown)
+        #expect(words(fixture.handle(open)) == ["9:error.too_many_sessions", "9:close.4401"])
+        #expect(words(fixture.ask(third) { .presence(.init(id: $0, receiving: true)) }).isEmpty)
+        _ = fixture.handle(.sessionClosed(first))
+        #expect(words(fixture.handle(open)) == ["9:welcome"])
+    }
+
+    @Test func transfersOfASession() {
+        var fixture = BrokerFixture { $0.transfersPerSession = 2 }
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let carol = fixture.open("carol", receiving: false)
+        let transfers = (0..<2).map { _ in fixture.offer(alice, to: "bob").0 }
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
+        for transfer in transfers { _ = fixture.accept(bob, transfer) }
+        let (third, _) = fixture.offer(carol, to: "bob")
+        #expect(words(fixture.accept(bob, third)) == ["2:error.too_many_transfers"])
+        _ = fixture.stream(transfers[0], .cut(.stalled, bytes: 0))
+        #expect(words(fixture.accept(bob, third)) == ["2:start", "3:accepted"])
+    }
+
+    @Test func offersToOneName() {
+        var fixture = BrokerFixture { $0.offersPerRecipient = 3 }
+        let alice = fixture.open("alice", receiving: false)
+        let carol = fixture.open("carol", receiving: false)
+        let dave = fixture.open("dave", receiving: false)
+        for session in [alice, alice, carol] {
+            #expect(words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true)
+        }
+        #expect(words(fixture.offer(dave, to: "bob").1) == ["3:error.too_many_transfers"])
+        _ = fixture.handle(.sessionClosed(alice))
+        #expect(words(fixture.offer(carol, to: "bob").1) == ["2:waiting"])
+    }
+
+    @Test func heldPayloads() {
+        let size = BrokerFixture.payload.rawValue.utf8.count
+        var fixture = BrokerFixture { $0.heldBytes = 2 * size }
+        let alice = fixture.open("alice", receiving: false)
+        let transfers = (0..<2).map { _ in fixture.offer(alice, to: "bob").0 }
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.unavailable"])
+        _ = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfers[0], code: .cancelled)) }
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:waiting"])
+    }
+
+    /// The limits that were met, of a list of actions.
+    private func met(_ actions: [BrokerAction]) -> [Limit] {
+        actions.compactMap { if case .limitMet(let limit, _) = $0 { limit } else { nil } }
+    }
+
+    private enum Figure: CaseIterable {
+        case sessions, offers, waitingBytes
+    }
+
+    /// One user, or two users of one address, have as much as there may be: they are refused, and no other user is.
+    @Test(arguments: Figure.allCases, [Limit.Scope.user, .address])
+    private func whoHasTooMuchIsRefusedAndNobodyElseIs(_ figure: Figure, _ scope: Limit.Scope) {
+        let size = BrokerFixture.payload.rawValue.utf8.count
+        var small = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
+        switch figure {
+        case .sessions: small.sessions = 4
+        case .offers: small.offers = 4
+        case .waitingBytes: small.waitingBytes = 4 * size
+        }
+        let wide = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
+        var fixture = BrokerFixture {
+            $0.user = scope == .user ? small : wide
+            $0.address = scope == .address ? small : wide
+            $0.transfersPerSession = 2
+        }
+        let there = "192.0.2.1"
+        let names = scope == .user ? ["alice", "alice", "alice", "alice"] : ["alice", "bobby", "alice", "bobby"]
+        let sessions = names.map { fixture.open($0, receiving: false, at: there) }
+        if figure == .sessions {
+            let fifth = BrokerEvent.sessionOpened(
+                SessionID(node: .alone, number: 9), BrokerFixture.user(names[0]), .unknown, at: there)
+            let actions = fixture.handle(fifth)
+            #expect(words(actions) == ["9:error.too_many_sessions", "9:close.4401"])
+            #expect(met(actions) == [Limit(.sessions, of: scope)])
+        } else {
+            for session in sessions.prefix(2) { for _ in 0..<2 { _ = fixture.offer(session, to: "nobody") } }
+            let (_, actions) = fixture.offer(sessions[2], to: "nobody")
+            #expect(words(actions) == ["3:error.too_many_transfers"])
+            #expect(met(actions) == [Limit(figure == .offers ? .offers : .waitingBytes, of: scope)])
+        }
+        // Another user may, and the same ones as soon as they hold less.
+        let other = fixture.open("carol", receiving: false, at: "192.0.2.2")
+        #expect(words(fixture.offer(other, to: "nobody").1) == ["5:waiting"])
+        _ = fixture.handle(.sessionClosed(sessions[0]))
+        let again = fixture.open(names[0], receiving: false, at: there)
+        #expect(words(fixture.offer(again, to: "nobody").1) == ["6:waiting"])
+        for session in sessions + [other, again] { _ = fixture.handle(.sessionClosed(session)) }
+        #expect(fixture.broker.holdings.isEmpty && fixture.broker.shares.isEmpty)
+    }
+
+    /// What was seen: 64 sessions of one name with 1,535 offers of 32 KiB to people who are not there.
+    @Test func oneUsersOffersLeaveRoomForEverybodyElses() throws {
+        let large = try #require(Payload(bytes: Array(repeating: 0, count: Payload.maximumLength)))
+        var fixture = BrokerFixture()
+        let sessions = (0..<64).map { _ in fixture.open("mallory", receiving: false, at: "192.0.2.1") }
+        for (index, session) in sessions.enumerated() {
+            for _ in 0..<24 { _ = fixture.offer(session, to: "nobody\(index)", payload: large) }
+        }
+        #expect(fixture.broker.tally.heldBytes <= Defaults.Broker.user.waitingBytes)
+        let alice = fixture.open("alice", receiving: false, at: "192.0.2.1")
+        #expect(words(fixture.offer(alice, to: "nobody1", payload: large).1) == ["65:waiting"])
+    }
+
+    @Test func nobodyFillsAReceiversPlacesAlone() {
+        var fixture = BrokerFixture {
+            $0.offersPerRecipient = 4
+        }
+        let mallory = (0..<2).map { _ in fixture.open("mallory", receiving: false) }
+        for session in mallory { _ = fixture.offer(session, to: "bob") }
+        let (_, actions) = fixture.offer(mallory[0], to: "bob")
+        #expect(words(actions) == ["1:error.too_many_transfers"])
+        #expect(met(actions) == [Limit(.offers, of: .recipient)])
+        #expect(words(fixture.offer(mallory[0], to: "carol").1) == ["1:waiting"])
+        let alice = fixture.open("alice", receiving: false)
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["3:waiting"])
+    }
+
+    /// Names are cheap, addresses less so: neither many names of one address nor several addresses fill a receiver's places.
+    @Test(arguments: [1, 2, 7]) func neitherNamesNorAddressesFillAReceiversPlaces(addresses: Int) {
+        var fixture = BrokerFixture()
+        let places = Defaults.Broker.offersPerRecipient
+        var waiting: [Int: Int] = [:]
+        for number in 0..<3 * addresses {
+            let place = number % addresses
+            for _ in 0..<4 {
+                let session = fixture.open("mallory\(number)", receiving: false, at: "192.0.2.\(place)")
+                for _ in 0..<64 where words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true {
+                    waiting[place, default: 0] += 1
+                }
+            }
+        }
+        #expect(waiting.values.allSatisfy { $0 <= places / 2 })
+        #expect(waiting.values.reduce(0, +) > places / 2 - 1)
+        let alice = fixture.open("alice", receiving: false, at: "198.51.100.1")
+        #expect(words(fixture.offer(alice, to: "bob").1).last?.hasSuffix("waiting") == true)
+    }
+
+    /// Without limits by address, all users may share one address.
+    @Test func placesAreNotCountedByAddressWhereNothingIs() {
+        var fixture = BrokerFixture {
+            $0.offersPerRecipient = 8
+            $0.address = nil
+        }
+        for name in ["alice", "bobby", "carol"] {
+            let session = fixture.open(name, receiving: false, at: "127.0.0.1")
+            for _ in 0..<8 { _ = fixture.offer(session, to: "dave") }
+        }
+        #expect(fixture.broker.names[PeerName(rawValue: "dave")!]?.offers.count == 7)
+    }
+
+    @Test func acceptedTransfersOfAUser() {
+        var fixture = BrokerFixture { $0.user.accepts = 2 }
+        let alice = fixture.open("alice", receiving: false)
+        let bob = (0..<2).map { _ in fixture.open("bob") }
+        let transfers = (0..<3).map { _ in fixture.offer(alice, to: "bob").0 }
+        for index in 0..<2 { _ = fixture.accept(bob[index], transfers[index]) }
+        let actions = fixture.accept(bob[0], transfers[2])
+        #expect(words(actions) == ["2:error.too_many_transfers"])
+        #expect(met(actions) == [Limit(.accepts, of: .user)])
+        _ = fixture.stream(transfers[0], .cut(.stalled, bytes: 0))
+        #expect(words(fixture.accept(bob[1], transfers[2])).contains("3:start"))
+    }
+
+    /// Bytes that wait count for the sender until a receiver accepts, and for the receiver after that.
+    @Test func whoeverSaidItHoldsIt() throws {
+        let size = BrokerFixture.payload.rawValue.utf8.count
+        var fixture = BrokerFixture { $0.user.waitingBytes = size }
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
+        _ = fixture.accept(bob, transfer)
+        let (second, actions) = fixture.offer(alice, to: "bob")
+        #expect(words(actions).first == "1:ringing")
+        #expect(words(fixture.accept(bob, second)) == ["2:error.too_many_transfers"])
+        _ = fixture.stream(transfer, .downloadParked)
+        #expect(words(fixture.accept(bob, second)).contains("2:start"))
+    }
+
+    @Test(arguments: Limit.allCases) func aRefusalSaysWhatToDo(_ limit: Limit) {
+        let owner = Owner(name: PeerName(rawValue: "alice")!, address: "192.0.2.1")
+        let refusal = LimitRefusal(limit, of: owner, Defaults.Broker.limits)
+        #expect(refusal.message.contains(": ") && !refusal.message.contains("192"))
+        #expect(refusal.code == (limit.scope == .node ? .unavailable : refusal.code))
+    }
+
+    @Test func unclaimedTokens() throws {
+        var fixture = BrokerFixture { $0.unclaimedTokens = 2 }
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let transfers = (0..<3).map { _ in fixture.offer(alice, to: "bob").0 }
+        for transfer in transfers.prefix(2) { _ = fixture.accept(bob, transfer) }
+        #expect(words(fixture.accept(bob, transfers[2])) == ["2:error.unavailable"])
+        // Without room for the sender's token the stream that is parked has no future.
+        #expect(
+            words(fixture.stream(transfers[0], .downloadParked)) == [
+                "1:failed.unavailable", "2:failed.unavailable", "abort.unavailable",
+            ]
+        )
+    }
+
+    @Test func outdatedDeadlinesDoNotPileUp() {
+        var fixture = BrokerFixture()
+        let alice = fixture.open("alice", receiving: false)
+        _ = fixture.open("bob")
+        for _ in 0..<1000 {
+            let (transfer, _) = fixture.offer(alice, to: "bob")
+            _ = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) }
+        }
+        #expect(fixture.broker.deadlines.count <= 66)
+    }
+
+    @Test func nothingIsLeftBehind() {
+        var fixture = BrokerFixture()
+        for round in 0..<20 {
+            let running = fixture.streaming()
+            _ = fixture.offer(running.sender, to: "nobody")
+            _ = fixture.offer(running.receiver, to: "alice")
+            for session in round.isMultiple(of: 2)
+                ? [running.sender, running.receiver] : [running.receiver, running.sender]
+            {
+                _ = fixture.handle(.sessionClosed(session))
+            }
+        }
+        let broker = fixture.broker
+        #expect(broker.sessions.isEmpty && broker.names.isEmpty && broker.transfers.isEmpty)
+        #expect(broker.tally.activeTransfers == 0 && broker.tally.heldBytes == 0 && broker.tally.receiving == 0)
+        #expect(broker.ledger.count == 0)
+        #expect(broker.holdings.isEmpty && broker.shares.isEmpty)
+    }
+}

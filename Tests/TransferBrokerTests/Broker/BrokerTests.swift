@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayTestFixtures
+import Testing
+import WSProtocol
+
+@testable import TransferBroker
+
+@Suite struct BrokerTests {
+    private var fixture = BrokerFixture()
+
+    @Test mutating func aTransferFromOfferToDelivered() throws {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, offered) = fixture.offer(alice, to: "bob")
+        #expect(words(offered) == ["1:ringing", "2:ring"])
+        guard case .send(_, .ring(let ring))? = offered.last else { return #expect(Bool(false)) }
+        #expect(ring.from.rawValue == "alice")
+        #expect(ring.key == BrokerFixture.user("alice").key)
+        #expect(ring.id.rawValue == "r2", "r1 was the challenge")
+
+        let accepted = fixture.accept(bob, transfer)
+        #expect(words(accepted) == ["2:start", "1:accepted"])
+        let download = try #require(token(in: accepted))
+        #expect(fixture.claim(download, as: .download) == transfer)
+        #expect(fixture.broker.activeTransfers == 1)
+
+        let parked = fixture.stream(transfer, .downloadParked)
+        #expect(words(parked) == ["1:start"])
+        guard case .send(_, .start(let start))? = parked.first else { return #expect(Bool(false)) }
+        #expect(start.role == .upload && start.url == "/upload" && start.expires == 30)
+        #expect(start.payload == BrokerFixture.payload)
+        #expect(fixture.claim(start.token, as: .upload) == transfer)
+
+        #expect(fixture.stream(transfer, .joined).isEmpty)
+        let progress = fixture.ask(bob) { .progress(.init(id: $0, transfer: transfer, bytes: 5)) }
+        #expect(words(progress) == ["1:progress"])
+        #expect(progress.first.map(messageID) == start.id, "everything about an offer has the offer's id")
+        #expect(fixture.stream(transfer, .finished(bytes: 10)).isEmpty)
+        #expect(fixture.broker.status.streamed == 1)
+        let delivered = fixture.ask(bob) {
+            .delivered(.init(id: $0, transfer: transfer, payload: BrokerFixture.payload))
+        }
+        #expect(words(delivered) == ["2:ok", "1:delivered"])
+        #expect(fixture.broker.activeTransfers == 0)
+        #expect(fixture.broker.status.bytesRelayed == 10)
+        #expect(fixture.broker.status.delivered == 1)
+        #expect(fixture.broker.tally.heldBytes == 0)
+        #expect(words(fixture.offer(alice, to: "bob", transfer: transfer).1) == ["1:ringing", "2:ring"])
+    }
+
+    private func messageID(_ action: BrokerAction) -> RequestID? {
+        if case .send(_, let message) = action { message.id } else { nil }
+    }
+
+    @Test mutating func theFirstOfThreeToAcceptWins() {
+        let alice = fixture.open("alice", receiving: false)
+        let bobs = (0..<3).map { _ in fixture.open("bob") }
+        let (transfer, offered) = fixture.offer(alice, to: "bob")
+        #expect(words(offered) == ["1:ringing", "2:ring", "3:ring", "4:ring"])
+        #expect(
+            words(fixture.accept(bobs[1], transfer)) == [
+                "3:start", "1:accepted", "2:failed.accepted_elsewhere", "4:failed.accepted_elsewhere",
+            ]
+        )
+        #expect(words(fixture.accept(bobs[0], transfer)) == ["2:error.unknown_transfer"])
+        #expect(words(fixture.handle(.sessionClosed(bobs[0]))).isEmpty, "who lost has nothing to do with it any more")
+        #expect(words(fixture.handle(.sessionClosed(bobs[1]))) == ["1:failed.receiver_gone"])
+    }
+
+    @Test mutating func theSenderHearsTheLastOfRacingDeclines() {
+        let alice = fixture.open("alice", receiving: false)
+        let bobs = (0..<2).map { _ in fixture.open("bob") }
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        let codes: [FailureCode] = [.declined, .tooLarge]
+        let actions = zip(bobs, codes).flatMap { bob, code in
+            fixture.ask(bob) { .decline(.init(id: $0, transfer: transfer, code: code)) }
+        }
+        #expect(words(actions) == ["2:ok", "3:ok", "1:failed.too_large"])
+        #expect(fixture.broker.transfers.isEmpty)
+        #expect(fixture.broker.sessions[bobs[0]]?.incoming.isEmpty == true)
+    }
+
+    @Test mutating func anOfferWaitsForSomebodyToReceive() {
+        let alice = fixture.open("alice", receiving: false)
+        let (transfer, offered) = fixture.offer(alice, to: "bob")
+        #expect(words(offered) == ["1:waiting"])
+        let bob = fixture.open("bob", receiving: false)
+        let presence = fixture.ask(bob) { .presence(.init(id: $0, receiving: true)) }
+        #expect(words(presence) == ["2:ok", "1:ringing", "2:ring"])
+        let again = fixture.ask(bob) { .presence(.init(id: $0, receiving: true)) }
+        #expect(words(again) == ["2:ok"])
+        #expect(words(fixture.handle(.sessionClosed(bob))) == ["1:waiting"])
+        fixture.now = fixture.now + .hours(24)
+        #expect(words(fixture.handle(.timerFired)).isEmpty, "it waits as long as its session lives")
+        #expect(fixture.broker.transfers[transfer] != nil)
+        #expect(words(fixture.handle(.sessionClosed(alice))).isEmpty)
+        #expect(fixture.broker.transfers.isEmpty && fixture.broker.names.isEmpty)
+    }
+
+    @Test mutating func ringsGoOnAfterPresenceIsOff() {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        #expect(words(fixture.ask(bob) { .presence(.init(id: $0, receiving: false)) }) == ["2:ok"])
+        #expect(words(fixture.offer(alice, to: "bob", wait: false).1) == ["1:error.peer_offline"])
+        #expect(words(fixture.accept(bob, transfer)) == ["2:start", "1:accepted"])
+    }
+
+    @Test mutating func onesOwnOtherSessionsAreRung() {
+        let laptop = fixture.open("alice")
+        let desktop = fixture.open("alice")
+        #expect(words(fixture.offer(laptop, to: "alice").1) == ["1:ringing", "2:ring"])
+        _ = fixture.handle(.sessionClosed(desktop))
+        let (own, offered) = fixture.offer(laptop, to: "alice")
+        #expect(words(offered) == ["1:waiting"])
+        #expect(words(fixture.accept(laptop, own)) == ["1:error.unknown_transfer"])
+        #expect(words(fixture.offer(laptop, to: "alice", wait: false).1) == ["1:error.peer_offline"])
+    }
+
+    @Test(arguments: [false, true])
+    mutating func aSessionThatClosesEndsItsTransfers(_ isSender: Bool) {
+        let running = fixture.streaming()
+        let actions = words(fixture.handle(.sessionClosed(isSender ? running.sender : running.receiver)))
+        let other = isSender ? running.receiver : running.sender
+        let code = isSender ? "sender_gone" : "receiver_gone"
+        #expect(actions == ["\(other.number):failed.\(code)", "abort.\(code)"])
+        #expect(fixture.broker.activeTransfers == 0)
+        #expect(words(fixture.stream(running.transfer, .cut(.senderGone, bytes: 3))).isEmpty)
+        #expect(fixture.broker.status.bytesRelayed == 3, "the bytes of a stream count even then")
+    }
+
+    @Test mutating func aDeadlineEndsWhatIsNotClaimed() throws {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        let download = try #require(token(in: fixture.accept(bob, transfer)))
+        fixture.now = fixture.now + .seconds(59)
+        #expect(words(fixture.handle(.timerFired)).isEmpty)
+        fixture.now = fixture.now + .seconds(1)
+        #expect(words(fixture.handle(.timerFired)) == ["1:failed.expired", "2:failed.expired"])
+        #expect(fixture.claim(download, as: .download) == nil)
+        #expect(fixture.broker.nextDeadline != nil, "the ring's deadline is still queued")
+        fixture.now = fixture.now + .minutes(10)
+        #expect(words(fixture.handle(.timerFired)).isEmpty)
+        #expect(fixture.broker.nextDeadline == nil)
+    }
+
+    @Test mutating func endingATransferRevokesItsTokens() throws {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        let download = try #require(token(in: fixture.accept(bob, transfer)))
+        let cancelled = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) }
+        #expect(words(cancelled) == ["1:ok", "2:failed.cancelled"])
+        #expect(fixture.claim(download, as: .download) == nil)
+        #expect(fixture.broker.ledger.count == 0)
+    }
+
+    @Test mutating func strangersCannotTouchATransfer() {
+        let running = fixture.streaming()
+        let mallory = fixture.open("mallory")
+        var before = fixture.broker.status
+        let transfer = running.transfer
+        for refused in [
+            fixture.ask(mallory) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) },
+            fixture.ask(mallory) { .decline(.init(id: $0, transfer: transfer, code: .declined)) },
+            fixture.ask(mallory) { .delivered(.init(id: $0, transfer: transfer, payload: BrokerFixture.payload)) },
+            fixture.accept(mallory, transfer),
+        ] { #expect(words(refused) == ["3:error.unknown_transfer"]) }
+        #expect(words(fixture.ask(mallory) { .progress(.init(id: $0, transfer: transfer, bytes: 1)) }).isEmpty)
+        #expect(words(fixture.offer(mallory, to: "bob", transfer: transfer).1) == ["3:error.transfer_exists"])
+        before.progressDropped += 1
+        #expect(fixture.broker.status == before)
+    }
+
+    @Test mutating func aRelaysCodeIsNotAClients() {
+        let running = fixture.streaming()
+        for code in FailureCode.allCases where !code.isClients && code != .senderGone {
+            let cancel = fixture.ask(running.sender) { .cancel(.init(id: $0, transfer: running.transfer, code: code)) }
+            #expect(words(cancel) == ["1:error.bad_message"])
+        }
+        let cancel = fixture.ask(running.receiver) {
+            .cancel(.init(id: $0, transfer: running.transfer, code: .senderGone))
+        }
+        #expect(words(cancel) == ["2:error.bad_message"], "of its own half alone")
+        let (offered, _) = fixture.offer(running.sender, to: "bob")
+        let decline = fixture.ask(running.receiver) {
+            .decline(.init(id: $0, transfer: offered, code: .receiverGone))
+        }
+        #expect(words(decline) == ["2:error.bad_message"])
+    }
+
+    /// The home does not know of a stream that could not begin, and would wait for it.
+    @Test mutating func aClientMaySayThatItsOwnHalfIsLost() {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        _ = fixture.accept(bob, transfer)
+        let cancel = fixture.ask(bob) { .cancel(.init(id: $0, transfer: transfer, code: .receiverGone)) }
+        #expect(words(cancel) == ["2:ok", "1:failed.receiver_gone"])
+        #expect(
+            cancel.contains { action in
+                guard case .send(alice, .failed(let failed)) = action else { return false }
+                return failed.by == .relay
+            })
+        let running = fixture.streaming()
+        let other = fixture.ask(running.sender) {
+            .cancel(.init(id: $0, transfer: running.transfer, code: .senderGone))
+        }
+        #expect(words(other).contains("\(running.receiver.number):failed.sender_gone"))
+    }
+
+    @Test mutating func drainingRefusesTheNewAndKeepsTheRunning() {
+        let running = fixture.streaming()
+        let (waiting, _) = fixture.offer(running.sender, to: "bob")
+        let idle = fixture.open("carol")
+        #expect(
+            words(fixture.handle(.drainBegun)) == ["\(idle.number):close.1001"], "who is idle goes elsewhere at once")
+        #expect(words(fixture.offer(running.sender, to: "bob").1) == ["1:error.draining"])
+        #expect(words(fixture.accept(running.receiver, waiting)) == ["2:error.draining"])
+        _ = fixture.stream(running.transfer, .finished(bytes: 1))
+        let delivered = fixture.ask(running.receiver) {
+            .delivered(.init(id: $0, transfer: running.transfer, payload: BrokerFixture.payload))
+        }
+        #expect(words(delivered) == ["2:ok", "1:delivered", "1:close.1001", "2:close.1001"])
+        #expect(fixture.broker.activeTransfers == 0)
+    }
+
+    @Test mutating func shortMemoryRefusesOffersOnly() {
+        let running = fixture.streaming()
+        let (waiting, _) = fixture.offer(running.sender, to: "bob")
+        #expect(fixture.handle(.memoryChanged(isShort: true)).isEmpty)
+        #expect(words(fixture.offer(running.sender, to: "bob").1) == ["1:error.unavailable"])
+        #expect(words(fixture.accept(running.receiver, waiting)).first == "2:start")
+        #expect(fixture.handle(.memoryChanged(isShort: false)).isEmpty)
+        #expect(words(fixture.offer(running.sender, to: "bob").1).first == "1:ringing")
+    }
+
+    @Test mutating func lookupAnswersWithKeysAndWhetherSomebodyReceives() {
+        let alice = fixture.open("alice", receiving: false)
+        let bob = BrokerFixture.user("bob")
+        let (found, missing) = (
+            LookupResult(user: bob, elsewhere: .none), LookupResult(user: nil, elsewhere: .none)
+        )
+        func online(_ actions: [BrokerAction]) -> Bool? {
+            if case .send(_, .peer(let peer))? = actions.first { peer.online } else { nil }
+        }
+        #expect(online(fixture.ask(alice, found: found) { .lookup(.init(id: $0, name: bob.name)) }) == false)
+        _ = fixture.open("bob")
+        #expect(online(fixture.ask(alice, found: found) { .lookup(.init(id: $0, name: bob.name)) }) == true)
+        #expect(
+            words(fixture.ask(alice, found: missing) { .lookup(.init(id: $0, name: bob.name)) }) == [
+                "1:error.unknown_peer"
+            ])
+    }
+}

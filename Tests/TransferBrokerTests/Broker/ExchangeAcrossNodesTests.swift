@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayTestFixtures
+import Testing
+import WSProtocol
+
+@testable import TransferBroker
+
+@Suite struct ExchangeAcrossNodesTests {
+    private var network = ExchangeNetwork()
+    private let a = NodeID(rawValue: "a")!
+    private let b = NodeID(rawValue: "b")!
+    private let c = NodeID(rawValue: "c")!
+
+    /// Alice on a has offered to bob on b, whose download is parked on c.
+    private mutating func parked() throws -> (alice: SessionID, bob: SessionID, stream: StreamKey) {
+        let bob = network.open("bob", at: b, receiving: true)
+        let alice = network.open("alice", at: a, receiving: false)
+        let transfer = network.offer(alice, to: "bob")
+        network.settle()
+        network.accept(bob, transfer)
+        network.settle()
+        let token = network.token(of: bob)
+        let id = network.claim(try #require(token), as: .download, at: c, home: a)
+        network.settle()
+        let claim = try #require(network.answers[id] ?? nil)
+        #expect(claim == StreamClaim(stream: StreamKey(home: a, transfer: transfer), download: c))
+        network.report(claim.stream, .downloadParked, at: c)
+        network.settle()
+        return (alice, bob, claim.stream)
+    }
+
+    @Test mutating func aTransferWithEachPartOnAnotherNode() throws {
+        let (alice, bob, stream) = try parked()
+        #expect(network.words(alice) == ["welcome", "ringing", "accepted", "start"])
+        #expect(network.words(bob) == ["welcome", "ok", "ring", "start"])
+        let token = network.token(of: alice)
+        let id = network.claim(try #require(token), as: .upload, at: b, home: a)
+        network.settle()
+        #expect(
+            network.answers[id] == .some(StreamClaim(stream: stream, download: c)), "the upload is told where to go")
+        network.report(stream, .joined, at: c)
+        network.report(stream, .finished(bytes: 3), at: c)
+        network.settle()
+        let delivered = ClientMessage.Delivered(
+            id: network.requestID(), transfer: stream.transfer, payload: BrokerFixture.payload
+        )
+        network.ask(bob, .delivered(delivered))
+        network.settle()
+        #expect(network.words(alice).last == "delivered")
+        #expect(network.words(bob).last == "ok")
+        #expect(network.nodes[b]?.remoteTransfers.isEmpty == true && network.nodes[a]?.remotes.isEmpty == true)
+        #expect(network.nodes[a]?.halves.isEmpty == true && network.homes[a]?.isEmpty == true)
+        #expect(network.nodes[b]?.activeTransfers == 0 && network.nodes[a]?.activeTransfers == 0)
+    }
+
+    @Test mutating func theFirstOfTwoNodesToAcceptWins() {
+        let bobs = [network.open("bob", at: b, receiving: true), network.open("bob", at: c, receiving: true)]
+        let alice = network.open("alice", at: a, receiving: false)
+        let transfer = network.offer(alice, to: "bob")
+        network.settle()
+        for bob in bobs { network.accept(bob, transfer) }
+        network.settle()
+        let words = bobs.map { network.words($0).suffix(2) }
+        #expect(words[0] == ["ring", "start"])
+        #expect(words[1] == ["failed.accepted_elsewhere", "error.unknown_transfer"])
+        #expect(network.nodes[c]?.remoteTransfers.isEmpty == true)
+    }
+
+    @Test mutating func anOfferWaitsForSomebodyOnAnotherNode() {
+        let alice = network.open("alice", at: a, receiving: false)
+        _ = network.offer(alice, to: "bob")
+        #expect(network.words(alice) == ["welcome", "waiting"])
+        let bob = network.open("bob", at: b, receiving: true)
+        network.settle()
+        #expect(network.words(bob).last == "ring")
+        #expect(network.words(alice) == ["welcome", "waiting", "ringing"])
+        network.handle(.sessionClosed(bob), at: b)
+        network.settle()
+        #expect(network.words(alice).last == "waiting")
+    }
+
+    @Test mutating func anAcceptThatMeetsTheStopOfItsNodeIsWorthAnotherTry() throws {
+        let bob = network.open("bob", at: b, receiving: true)
+        let alice = network.open("alice", at: a, receiving: false)
+        let transfer = network.offer(alice, to: "bob")
+        network.settle()
+        network.accept(bob, transfer)
+        // The home has decided, and its answer is on the way when the node lets idle sessions go.
+        network.deliver(.init(from: b, to: a))
+        network.handle(.drainBegun, at: b)
+        network.handle(.sessionClosed(bob), at: b)
+        network.settle()
+        #expect(network.words(alice).last == "failed.draining")
+        #expect(network.nodes[a]?.transfers.isEmpty == true && network.nodes[b]?.remoteTransfers.isEmpty == true)
+    }
+
+    @Test mutating func withoutTheClusterNobodyIsCalledAbsent() {
+        let alice = network.open("alice", at: a, receiving: false)
+        let bob = BrokerFixture.user("bob")
+        let offer = ClientMessage.Offer(
+            id: network.requestID(), transfer: .random(), to: bob.name, wait: true, payload: BrokerFixture.payload
+        )
+        let found = LookupResult(user: bob, elsewhere: .unknown)
+        network.ask(alice, .offer(offer), found: found)
+        network.ask(alice, .lookup(.init(id: network.requestID(), name: bob.name)), found: found)
+        #expect(network.words(alice) == ["welcome", "error.cluster_unavailable", "error.cluster_unavailable"])
+        _ = network.open("bob", at: a, receiving: true)
+        network.ask(alice, .offer(offer), found: found)
+        #expect(network.words(alice).last == "ringing", "who is on this node is known without the others")
+    }
+
+    @Test mutating func theReceiversNodeIsLost() throws {
+        let (alice, _, stream) = try parked()
+        network.restart(b)
+        network.settle()
+        #expect(network.words(alice).last == "failed.cluster_unavailable", "worth another try")
+        #expect(network.aborted[c] == [stream])
+        #expect(network.nodes[a]?.transfers.isEmpty == true)
+    }
+
+    @Test mutating func theDownloadsNodeIsLost() throws {
+        let (alice, bob, _) = try parked()
+        network.restart(c)
+        network.settle()
+        #expect(network.words(alice).last == "failed.cluster_unavailable")
+        #expect(network.words(bob).last == "failed.cluster_unavailable")
+    }
+
+    @Test mutating func theHomeIsLost() throws {
+        let (_, bob, _) = try parked()
+        network.restart(a)
+        network.settle()
+        #expect(network.words(bob).last == "failed.cluster_unavailable")
+        #expect(network.nodes[b]?.remoteTransfers.isEmpty == true && network.nodes[b]?.activeTransfers == 0)
+    }
+
+    @Test mutating func aDownloadThatParksTooLateIsCut() throws {
+        let (alice, _, stream) = try parked()
+        let cancel = ClientMessage.Cancel(id: network.requestID(), transfer: stream.transfer, code: .cancelled)
+        network.ask(alice, .cancel(cancel))
+        network.settle()
+        network.aborted = [:]
+        network.report(stream, .downloadParked, at: c)
+        network.settle()
+        #expect(network.aborted[c] == [stream])
+    }
+
+    @Test mutating func whoHoldsNothingHasNothingToReport() throws {
+        let (alice, _, stream) = try parked()
+        let before = network.words(alice)
+        network.report(stream, .cut(.stalled, bytes: 0), at: b)
+        network.report(stream, .finished(bytes: 9), at: b)
+        network.settle()
+        #expect(network.words(alice) == before)
+    }
+
+    @Test mutating func twoHomesWithOneTransferIDDoNotMix() throws {
+        let (_, bob, stream) = try parked()
+        let ring = NodeMessage.notice(
+            session: bob.number,
+            .ring(
+                stream.transfer, from: BrokerFixture.user("mallory"), to: BrokerFixture.user("bob").name,
+                BrokerFixture.payload)
+        )
+        network.handle(.messageReceived(ring, from: c), at: b)
+        #expect(network.words(bob).filter { $0 == "ring" }.count == 1)
+        let failed = NodeMessage.notice(session: bob.number, .failed(stream.transfer, .expired, by: .relay))
+        network.handle(.messageReceived(failed, from: c), at: b)
+        #expect(network.words(bob).last == "start", "only the home ends it")
+    }
+
+    @Test mutating func onlyTheRecipientIsRungWhateverRedisSays() {
+        let carol = network.open("carol", at: b, receiving: true)
+        let alice = network.open("alice", at: a, receiving: false)
+        _ = network.offer(alice, to: "bob")
+        network.handle(.receiversAppeared(BrokerFixture.user("bob").name, [carol]), at: a)
+        network.settle()
+        #expect(network.words(carol) == ["welcome", "ok"])
+        #expect(network.words(alice).last == "waiting", "nobody was there after all")
+        #expect(network.nodes[b]?.remoteTransfers.isEmpty == true && network.nodes[a]?.remotes.isEmpty == true)
+    }
+
+    @Test mutating func aDrainingNodeSendsTheIdleAwayAndWaitsForTheBusy() throws {
+        let (_, bob, stream) = try parked()
+        let idle = network.open("carol", at: b, receiving: true)
+        var broker = try #require(network.nodes[b])
+        #expect(broker.handle(.drainBegun, now: network.now) == [.close(idle, .goingAway)])
+        #expect(broker.activeTransfers == 1)
+        let release = NodeMessage.release(session: bob.number, transfer: stream.transfer)
+        #expect(
+            broker.handle(.messageReceived(release, from: a), now: network.now) == [.close(bob, .goingAway)]
+        )
+        #expect(broker.activeTransfers == 0)
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayTestFixtures
+import WSProtocol
+
+@testable import TransferBroker
+
+extension Broker {
+    /// What is kept twice and does not agree, or is kept although nothing needs it; nil when all is well.
+    func brokenInvariant(now: NIODeadline) -> String? {
+        brokenTally ?? brokenNames ?? brokenSessions ?? brokenPointers ?? brokenDeadline ?? brokenReport(now: now)
+    }
+
+    private var brokenTally: String? {
+        let accepts = sessions.values.reduce(0) { $0 + $1.accepted.count { remoteTransfers[$0] != nil } }
+        if tally.receiving != sessions.values.count(where: \.isReceiving) { return "tally.receiving" }
+        if tally.activeTransfers != transfers.values.count(where: { $0.receiver != nil }) { return "tally.active" }
+        if tally.guestAccepts != accepts { return "tally.guestAccepts is \(tally.guestAccepts), not \(accepts)" }
+        if tally.heldBytes != transfers.values.reduce(0, { $0 + $1.heldBytes }) { return "tally.heldBytes" }
+        return nil
+    }
+
+    private var brokenNames: String? {
+        for (name, presence) in names {
+            let there = sessions.filter { $0.value.user.name == name }
+            if presence.isEmpty { return "nothing is left of a name that is kept" }
+            if Set(presence.sessions) != Set(there.keys) { return "names[].sessions" }
+            if presence.sessions.count != there.count { return "names[].sessions has one twice" }
+            if Set(presence.receiving) != Set(there.filter(\.value.isReceiving).keys) { return "names[].receiving" }
+            let open = transfers.values.filter { $0.recipient == name && $0.isOpenToRing }
+            if Set(presence.offers) != Set(open.map(\.id)) { return "names[].offers" }
+            if presence.offers.count != open.count { return "names[].offers has one twice" }
+        }
+        for session in sessions.values where names[session.user.name] == nil { return "a session without its name" }
+        for transfer in transfers.values where transfer.isOpenToRing && names[transfer.recipient] == nil {
+            return "an offer without its name"
+        }
+        return nil
+    }
+
+    private var brokenSessions: String? {
+        for (id, session) in sessions {
+            let own = transfers.values.filter { $0.receivingSide.contains(id) }.map(\.id)
+            let foreign = remoteTransfers.filter { $0.value.sessions.contains(id) }.map(\.key)
+            let accepted = Set(transfers.values.filter { $0.receiver == id }.map(\.id))
+            let offered = transfers.values.filter { $0.sender == id }
+            if session.incoming != Set(own + foreign) { return "\(id).incoming" }
+            if !accepted.isSubset(of: session.accepted) { return "\(id).accepted lacks one" }
+            if !session.accepted.isSubset(of: accepted.union(foreign)) { return "\(id).accepted has an ended one" }
+            if session.offered != Set(offered.map(\.id)) { return "\(id).offered" }
+            if session.taken != Set(offered.filter { $0.receiver != nil }.map(\.id)) { return "\(id).taken" }
+        }
+        return nil
+    }
+
+    private var brokenPointers: String? {
+        var expected: [SessionID: Set<TransferID>] = [:]
+        for transfer in transfers.values {
+            if sessions[transfer.sender] == nil { return "a transfer without its sender" }
+            if case .ended = transfer.state { return "an ended transfer" }
+            for session in transfer.receivingSide {
+                if session.node == node {
+                    if sessions[session] == nil { return "a receiver that is not here" }
+                } else {
+                    expected[session, default: []].insert(transfer.id)
+                }
+            }
+        }
+        if remotes != expected { return "remotes" }
+        for (id, guest) in remoteTransfers {
+            if transfers[id] != nil { return "a guest transfer that is at home here" }
+            if guest.sessions.isEmpty { return "a guest transfer without sessions" }
+            if guest.sessions.contains(where: { sessions[$0] == nil }) { return "a guest that is gone" }
+        }
+        for id in halves.keys where transfers[id] == nil { return "halves of an ended transfer" }
+        for entry in ledger.entries.values where transfers[entry.transfer] == nil {
+            return "a token of an ended transfer"
+        }
+        for id in mints.keys where transfers[id] == nil { return "a token is being made for an ended transfer" }
+        if Set(ledger.entries.values.map(\.transfer)).count != ledger.entries.count { return "two unused tokens" }
+        return nil
+    }
+
+    private var brokenDeadline: String? {
+        var queue = deadlines
+        var entries: [TransferID: Set<NIODeadline>] = [:]
+        while let entry = queue.popDue(now: .distantFuture) { entries[entry.key, default: []].insert(entry.deadline) }
+        for (id, transfer) in transfers {
+            if let deadline = transfer.deadline, entries[id]?.contains(deadline) != true { return "a lost deadline" }
+        }
+        return nil
+    }
+
+    /// A node that holds no half has nothing to report.
+    private func brokenReport(now: NIODeadline) -> String? {
+        let events: [StreamEvent] = [
+            .joined, .finished(bytes: 1), .cut(.stalled, bytes: 1), .cut(.senderGone, bytes: 1),
+        ]
+        for id in transfers.keys {
+            for name in ["a", "b", "c"] {
+                guard let holder = NodeID(rawValue: name), halves[id]?.has(holder) != true else { continue }
+                var copy = self
+                _ = copy.handle(.streamChanged(id, .downloadParked, on: holder), now: now)
+                if copy.fingerprint != fingerprint { return "a stranger's download counts" }
+                for event in events {
+                    var copy = self
+                    let actions = copy.handle(.streamChanged(id, event, on: holder), now: now)
+                    if !actions.isEmpty || copy.fingerprint != fingerprint { return "a report of a stranger counts" }
+                }
+            }
+        }
+        return nil
+    }
+}
