@@ -11,12 +11,12 @@ import pytest
 
 from harness import certificates, executables, processes
 from harness.fake import FakeRelay
+from harness.groups import pytest_collection_modifyitems
 from harness.relay import Relay
 
 # A thousand connections at once are some tests' business; a shell may allow no more.
 DESCRIPTORS = 8192
-# Fixtures of modules that take seconds, or a cluster: tests that share one run in the same worker (pytest -n).
-SHARED = {"three", "one", "nodes", "outcome"}
+__all__ = ["pytest_collection_modifyitems"]
 
 
 def pytest_configure():
@@ -27,16 +27,6 @@ def pytest_configure():
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
-
-
-def pytest_collection_modifyitems(config, items):
-    """Tells the workers of `pytest -n` which tests belong together, and lets the longest go first."""
-    for item in items:
-        if SHARED.intersection(item.fixturenames):
-            balancer = item.callspec.params.get("one", "") if hasattr(item, "callspec") else ""
-            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {balancer}"))
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _interrupted(*_):

@@ -40,7 +40,7 @@ SERVERS_NOT_OK = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def suite():
     """The suite's program; it needs a Python 2.7, which Debian has no package of any more."""
     named = os.environ.get("RELAY_WSTEST")

@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import os
 import socket
 import ssl
 import subprocess
@@ -175,6 +176,30 @@ def test_a_run_that_crashed_is_one_failure(tmp_path, left):
     )
     assert done.returncode == 1 and done.stdout.endswith("\n1 passed, 1 failed\n"), done
     assert "unit-swift-testing.xml" in done.stdout
+
+
+@pytest.mark.parametrize("distribution", ["loadgroup", "load"])
+def test_a_module_fixture_starts_once_with_loadgroup_alone(tmp_path, distribution):
+    (tmp_path / "test_sharing.py").write_text(
+        "import pathlib, time, pytest\n"
+        "@pytest.fixture(scope='module', params=['a', 'b'])\n"
+        "def shared(request):\n"
+        "    with open('starts', 'a') as file: file.write(request.param)\n"
+        "@pytest.mark.parametrize('number', range(20))\n"
+        "def test_one(shared, number): pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "3", "--dist", distribution, "-p", "harness.groups", tmp_path],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "Tests")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0 and "40 passed" in done.stdout, done
+    starts = sorted((tmp_path / "starts").read_text())
+    assert (starts == ["a", "b"]) == (distribution == "loadgroup"), starts
 
 
 def test_a_terminal_is_rendered():

@@ -164,7 +164,7 @@ def says_all(process, texts):
     return True
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def film(tmp_path_factory):
     """(the file, its digest)"""
     path = tmp_path_factory.mktemp("film") / "report.pdf"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def cases(path: str) -> Iterator[tuple[str, str]]:
         return
     for case in parsed.iter("testcase"):
         name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
+        name = re.sub(r"@[^]]*$", "", name)  # the group that pytest-xdist adds
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
         yield name, outcome

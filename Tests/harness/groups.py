@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tests belong together when several workers run them (`pytest -n`, `--dist loadgroup`)."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def group(item: pytest.Item) -> str | None:
+    """The name that all tests share which use the same fixture of a module; None for a test that uses none.
+
+    Such a fixture is a cluster, or takes seconds. Each worker would make one of its own.
+    """
+    if not isinstance(item, pytest.Function):
+        return None
+    definitions = item._fixtureinfo.name2fixturedefs
+    shared = {name for name, found in definitions.items() if found[-1].scope == "module"}
+    if not shared:
+        return None
+    variants = item.callspec.params if hasattr(item, "callspec") else {}
+    return " ".join([item.path.stem, *(str(variants[name]) for name in sorted(shared & set(variants)))])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the groups, and lets the longest tests of the others go first."""
+    for item in items:
+        name = group(item)
+        if name is not None:
+            item.add_marker(pytest.mark.xdist_group(name))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
