@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from .tree import Place, Problems, Tree, functions, line_of
 
-MAXIMUM_SOURCE_LINES = 400
+MAXIMUM_SOURCE_LINES = 500
 MAXIMUM_TEST_LINES = 800
 MAXIMUM_FUNCTION_LINES = 60
 MAXIMUM_UNCHECKED = 3
@@ -27,8 +27,6 @@ LAYERS = (
     "RelayServerProgram",
     "RelayServer",
 )
-# Targets of values alone.
-PURE = ("Sources/WSProtocol/", "Sources/TransferBroker/")
 MAY_NEED_CLUSTER = {"RelayServerProgram", "RelayClusterTests", "RelayServerProgramTests"}
 
 IMPORT = re.compile(
@@ -38,27 +36,6 @@ IMPORT = re.compile(
 )
 TLS_CALL = re.compile(r"\bSSL_(?:read|write|do_handshake|shutdown)(?:_ex)?\s*\(")
 LOG_CALL = re.compile(r"\b\w*[lL]og(?:ger)?\s*\.\s*(?:trace|debug|info|notice|warning|error|critical)\s*\(\s*")
-
-# The head of a type or an extension, up to its brace.
-BODY = re.compile(
-    r"^[ \t]*(?:(?:@\w+(?:\([^)\n]*\))?|package|private|fileprivate|nonisolated|indirect)[ \t]+)*"
-    r"(struct|extension)[ \t]+(\w+)[^{\n]*\{",
-    re.MULTILINE,
-)
-# A method that takes an event and says what to do.
-DECIDER = re.compile(r"\bmutating\s+func\s+\w+\s*\([^{]*?->\s*\[?(?:\w+\.)?\w*(?:Action|Step)\b")
-MACHINE_DECIDERS = 3
-STATE = re.compile(r"\bvar\s+state\b")
-MACHINE_RULES = (
-    (r"^\s*default\s*:", "no default: over states and events"),
-    (
-        r"\b(?:ChannelHandlerContext|EventLoopPromise|EventLoopFuture|CheckedContinuation|Channel)\b",
-        "a state machine holds values only",
-    ),
-    (r"\.now\s*\(|\bDate\s*\(|\bContinuousClock\b|\bSuspendingClock\b", "time is an argument"),
-    (r"static\s+func\s*==", "actions are equatable without hand-written code"),
-    (r"@discardableResult", "a result of a state machine is never dropped"),
-)
 
 # What comes with Swift.
 SYSTEM_MODULES = {
@@ -263,47 +240,6 @@ def access(tree: Tree) -> Problems:
         r"let|init|extension|typealias|subscript|import)\b",
         "use package access",
     )
-
-
-def structs(tree: Tree, target: str) -> dict[str, list[tuple[str, int, str]]]:
-    """(path, start, text) of each body that a struct of the target has: its own, and those of its extensions."""
-    bodies: dict[str, list[tuple[str, int, str]]] = {}
-    names: set[str] = set()
-    for path in tree.swift(f"Sources/{target}/"):
-        code = tree.code(path)
-        for match in BODY.finditer(code):
-            depth, end = 1, match.end()
-            while end < len(code) and depth:
-                depth += {"{": 1, "}": -1}.get(code[end], 0)
-                end += 1
-            bodies.setdefault(match[2], []).append((path, match.end(), code[match.end() : end]))
-            if match[1] == "struct":
-                names.add(match[2])
-    return {name: found_bodies for name, found_bodies in bodies.items() if name in names}
-
-
-def is_machine(name: str, bodies: list[tuple[str, int, str]]) -> bool:
-    """Whether a struct decides: several of its mutating methods, one for each event, return what to do.
-
-    In the pure targets a struct with a state is one, too.
-    """
-    if any(path.startswith(PURE) and STATE.search(text) for path, _, text in bodies):
-        return True
-    deciders = sum(len(DECIDER.findall(text)) for _, _, text in bodies)
-    return name.endswith("Machine") or deciders >= MACHINE_DECIDERS
-
-
-def machines(tree: Tree) -> Problems:
-    """State machines are pure values: every state is spelled out, time is an argument, nothing is promised.
-
-    A machine is a struct of which several mutating methods return an action or a step, wherever its file is.
-    """
-    for target in sorted({path.split("/")[1] for path in tree.swift("Sources/")}):
-        for name, bodies in structs(tree, target).items():
-            for path, start, text in bodies if is_machine(name, bodies) else ():
-                for pattern, problem in MACHINE_RULES:
-                    for match in re.finditer(pattern, text, re.MULTILINE):
-                        yield path, line_of(tree.code(path), start + match.start()), f"{name}: {problem}"
 
 
 def environment(tree: Tree) -> Problems:
