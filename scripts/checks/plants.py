@@ -43,8 +43,8 @@ def manifest(target: str, dependency: str) -> str:
 
 UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
 
-# (check, path, text of the file that is added there)
-PLANTS = (
+# (check, path, text of the file that is added there; for several files, the text of each by its path)
+PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("format", SERVER + ".swift", swift("let  planted = 1")),
     ("format", SERVER + ".swift", swift("/// Planted.\nfunc planted(_ text: String?) -> String { text! }")),
     ("format", SERVER + ".swift", swift('let planted = "' + "x" * 120 + '"')),
@@ -104,6 +104,24 @@ PLANTS = (
         ),
     ),
     ("machines", SERVER + "Machine.swift", swift("struct PlantedMachine {\n    let planted = NIODeadline.now()\n}")),
+    (
+        "scattered",
+        SERVER + ".swift",
+        {
+            SERVER + ".swift": swift("struct Planted {\n    var number = 1\n}"),
+            SERVER + "+Parts.swift": swift("extension Planted {\n    mutating func b() { number += 1 }\n}"),
+        },
+    ),
+    (
+        "scattered",
+        CLIENT + ".swift",
+        {
+            CLIENT + ".swift": swift(
+                "final class Planted {\n    weak var parts: Parts? {\n        didSet {}\n    }\n}"
+            ),
+            CLIENT + "+Parts.swift": swift("extension Planted {\n    func b() { self.parts?.list.append(1) }\n}"),
+        },
+    ),
     ("environment", SERVER + ".swift", swift('let planted = ProcessInfo.processInfo.environment["HOME"]')),
     ("environment", CLIENT + ".swift", swift('let planted = getenv("HOME")')),
     ("logs", SERVER + ".swift", swift('func planted() { logger.info("gone: \\(name)") }')),
@@ -166,6 +184,6 @@ PLANTS = (
 )
 
 # Only with shellcheck on the machine.
-SHELLCHECK_PLANTS = (
+SHELLCHECK_PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("shell", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\necho $1\n"),
 )

@@ -33,6 +33,21 @@ MACHINE_RULES = (
     (r"@discardableResult", "a result of a state machine is never dropped"),
 )
 
+# A variable that the whole target can write: no access level but `internal`.
+VARIABLE = re.compile(r"^[ \t]*(?:(?:weak|lazy|unowned|internal)[ \t]+)*var[ \t]+(\w+)\b([^\n{]*)(\{?)", re.MULTILINE)
+INITIALIZER = re.compile(r"\binit[?!]?[ \t]*[(<]")
+MUTATING = re.compile(r"\bmutating\s+func\s+(\w+)")
+# Methods of the standard library that change a value.
+CHANGES = {"append", "insert", "merge", "popFirst", "popLast", "swapAt", "toggle", "formUnion", "subtract"} | {
+    "remove",
+    "removeAll",
+    "removeFirst",
+    "removeLast",
+    "removeSubrange",
+    "removeValue",
+    "updateValue",
+}
+
 
 class Body(NamedTuple):
     """One body of a type: its own, or that of an extension."""
@@ -91,3 +106,59 @@ def machines(tree: Tree) -> Problems:
                     for match in re.finditer(pattern, part.text, re.MULTILINE):
                         place = line_of(tree.code(part.path), part.start + match.start())
                         yield part.path, place, f"{name}: {problem}"
+
+
+def without_blocks(text: str, opening: re.Pattern[str] | None = None) -> str:
+    """`text` with the insides of its blocks blanked: of all, or of those whose head matches `opening`."""
+    out, position = list(text), 0
+    for match in re.finditer(r"\{", text) if opening is None else opening.finditer(text):
+        start = text.find("{", match.start()) + 1
+        if match.start() < position or not start:
+            continue
+        position = end_of_block(text, start)
+        out[start:position] = re.sub(r"[^\n]", " ", text[start:position])
+    return "".join(out)
+
+
+def variables(body: Body) -> Iterator[tuple[str, int]]:
+    """(name, position) of the stored variables of a type that the whole target can write."""
+    flat = without_blocks(body.text)
+    for match in VARIABLE.finditer(flat):
+        is_observed = re.match(r"\s*(?:didSet|willSet)\b", body.text[match.end() :])
+        if not match[3] or "=" in match[2] or is_observed:
+            yield match[1], match.start(1)
+
+
+def written(tree: Tree, target: str) -> str:
+    """A pattern for what follows a variable that is written: an assignment, or a call of a method that changes it."""
+    changing = CHANGES.union(*(MUTATING.findall(tree.code(path)) for path in tree.swift(f"Sources/{target}/")))
+    methods = "|".join(sorted(changing))
+    return rf"\b(?:\[[^\]\n]*\]|[?!]|\.\w+)*?(?:\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\.(?:{methods})\b)"
+
+
+def scattered(tree: Tree) -> Problems:
+    """Variables of a type that only the type writes are private: its extensions that write them are in its file."""
+    for target in targets(tree):
+        everything, ending = list(bodies(tree, target)), written(tree, target)
+        for body in everything:
+            if body.kind in ("extension", "enum"):
+                continue
+            parts = [each for each in everything if each.name == body.name]
+            extensions = [each for each in parts if each.kind == "extension" and each.path != body.path]
+            for name, position in variables(body) if extensions else ():
+                own = rf"(?:(?<![.\w])(?<!let )(?<!var )|(?<=\bself\.)){name}{ending}|&(?:self\.)?{name}\b"
+                writers = [each.path for each in extensions if re.search(own, without_blocks(each.text, INITIALIZER))]
+                others = rf"(?<!\bself)\.{name}{ending}|&\w+\.{name}\b"
+                if writers and not any(re.search(others, text) for text in outside(tree, target, parts)):
+                    line = line_of(tree.code(body.path), body.start + position)
+                    yield body.path, line, f"{body.name}.{name} is written in {writers[0]}: one file, and private"
+
+
+def outside(tree: Tree, target: str, parts: list[Body]) -> Iterator[str]:
+    """The text of each file of a target without these bodies."""
+    for path in tree.swift(f"Sources/{target}/"):
+        code = tree.code(path)
+        for each in parts:
+            if each.path == path:
+                code = code[: each.start] + " " * len(each.text) + code[each.start + len(each.text) :]
+        yield code
