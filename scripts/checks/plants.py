@@ -178,7 +178,7 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
         "scripts/planted",
         "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\n# " + "word " * 30 + ".\n",
     ),
-    ("width", SERVER + ".swift", swift("// " + "word " * 30 + "end")),
+    ("width", SERVER + ".swift", swift("// " + "word " * 23 + "ends")),
     ("endings", "docs/planted.md", "no line feed"),
     ("endings", "docs/planted.md", "a blank at the end \n"),
 )

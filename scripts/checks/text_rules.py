@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from .tree import Problems, Tree
 
 MAXIMUM_COLUMNS = 120
-# Comments in Swift were written wider, and swift format does not look at them.
-MAXIMUM_SWIFT_COMMENT_COLUMNS = 132
 # Words that hide who or what acts: name the client, node, user or process instead.
 VAGUE = re.compile(r"\b(?:whoever|somebody|nobody|anybody|everybody|is no more)\b", re.IGNORECASE)
 
@@ -69,7 +67,7 @@ def words(tree: Tree) -> Problems:
 
 
 def width(tree: Tree) -> Problems:
-    """Lines are no wider than 120 columns, and comments of Swift than 132; tables, code blocks and links are exempt."""
+    """Lines are no wider than 120 columns; tables, code blocks and links in documents are exempt."""
     for path in tree.paths:
         language = tree.language(path)
         if language == "md":
@@ -77,8 +75,8 @@ def width(tree: Tree) -> Problems:
                 if len(line) > MAXIMUM_COLUMNS and not re.match(r"\||!\[|\s*\S+$", line):
                     yield path, number, f"{len(line)} columns, {MAXIMUM_COLUMNS} at most"
         elif language in ("bash", "sh", "swift"):
-            limit = MAXIMUM_COLUMNS if language != "swift" else MAXIMUM_SWIFT_COMMENT_COLUMNS
             for number, line in enumerate(tree.text(path).splitlines(), 1):
+                # swift format looks at code, and not at comments.
                 is_held = language != "swift" or line.lstrip().startswith("//")
-                if is_held and len(line) > limit:
-                    yield path, number, f"{len(line)} columns, {limit} at most"
+                if is_held and len(line) > MAXIMUM_COLUMNS:
+                    yield path, number, f"{len(line)} columns, {MAXIMUM_COLUMNS} at most"
