@@ -15,6 +15,20 @@ from harness.cluster import Cluster, Tree, kill, up
 from harness.waiting import until
 
 
+@pytest.fixture
+def start(binaries, tmp_path):
+    """Starts cluster/up with these arguments."""
+    return lambda *arguments, **options: up(binaries, tmp_path / "c", *arguments, **options)
+
+
+@pytest.fixture
+def start_shell(start):
+    """Starts a cluster of one node for a command of the shell."""
+    return lambda command, *arguments, **options: start(
+        "--nodes", "1", *arguments, "--", "sh", "-c", command, **options
+    )
+
+
 def serves(port, ca):
     """Whether a relay answers there."""
     try:
@@ -44,7 +58,7 @@ def assert_nothing_left(cluster, tree, timeout=20):
             free.listen()
 
 
-def test_the_command_sees_everything_it_was_promised(cluster):
+def test_the_command_gets_the_documented_variables_and_programs(cluster):
     made = cluster("--nodes", "2")
     seen = made.variables
     assert seen["RELAY_SERVER"].startswith("https://127.0.0.1:") and len(made.nodes) == len(made.pids) == 2
@@ -81,8 +95,8 @@ def test_the_command_sees_everything_it_was_promised(cluster):
     ("command", "status"),
     [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ('cat; test -n "$RELAY_SERVER"', 0)],
 )
-def test_the_exit_status_is_the_commands(binaries, tmp_path, command, status):
-    up(binaries, tmp_path / "c", "--nodes", "1", "--", "sh", "-c", command).expect(status, 60)
+def test_the_exit_status_is_that_of_the_command(start_shell, command, status):
+    start_shell(command).expect(status, 60)
 
 
 @pytest.mark.parametrize(
@@ -98,29 +112,27 @@ def test_the_exit_status_is_the_commands(binaries, tmp_path, command, status):
         (["--nodes", "1", "--", "/etc/passwd"], 126, "Permission denied"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_nothing(binaries, tmp_path, arguments, status, words):
-    process = up(binaries, tmp_path / "c", *arguments).expect(status, 60)
+def test_mistakes_are_one_line_and_leave_nothing(start, arguments, status, words):
+    process = start(*arguments).expect(status, 60)
     assert words in process.err() and process.err().count("\n") == 1, process.tail()
 
 
-def test_a_port_that_is_taken_is_said_so(binaries, tmp_path):
+def test_a_taken_port_is_named(start, start_shell):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        process = up(binaries, tmp_path / "c", "--nodes", "1", "--port", port, "--", "true").expect(69, 60)
+        process = start("--nodes", "1", "--port", port, "--", "true").expect(69, 60)
     assert port in process.err() and "--port" in process.err()
-    process = up(binaries, tmp_path / "c", "--nodes", "1", "--port", port, "--", "sh", "-c", "echo $RELAY_SERVER")
-    assert process.expect(0, 60).out() == f"https://127.0.0.1:{port}\n"
+    assert start_shell("echo $RELAY_SERVER", "--port", port).expect(0, 60).out() == f"https://127.0.0.1:{port}\n"
 
 
-def test_a_long_path_for_temporary_files_is_no_obstacle(binaries, tmp_path):
+def test_a_long_temporary_path_falls_back_to_tmp(start_shell, tmp_path):
     long = tmp_path / ("x" * 100)
     long.mkdir()
-    command = ["sh", "-c", "echo $RELAY_CLUSTER_DIR"]
-    process = up(binaries, tmp_path / "c", "--nodes", "1", "--", *command, env={"TMPDIR": long})
+    process = start_shell("echo $RELAY_CLUSTER_DIR", env={"TMPDIR": long})
     assert process.expect(0, 60).out().startswith("/tmp/relay-cluster.")
 
 
-def test_a_part_that_cannot_start_is_named_with_its_last_words(binaries, tmp_path):
+def test_a_process_that_cannot_start_is_reported_with_its_last_output(tmp_path):
     broken = tmp_path / "bin"
     broken.mkdir()
     (broken / "relay-server").write_text("#!/bin/sh\necho 'the moon is in the way' >&2\nexit 78\n")
@@ -131,7 +143,7 @@ def test_a_part_that_cannot_start_is_named_with_its_last_words(binaries, tmp_pat
     assert "ended with status 78: the moon is in the way" in process.err(), process.tail()
 
 
-def test_nginx_without_its_stream_module_is_said_so(binaries, tmp_path):
+def test_a_missing_stream_module_of_nginx_is_named(start, tmp_path):
     fake = tmp_path / "bin"
     fake.mkdir()
     (fake / "nginx").write_text(
@@ -139,7 +151,7 @@ def test_nginx_without_its_stream_module_is_said_so(binaries, tmp_path):
     )
     (fake / "nginx").chmod(0o755)
     path = {"PATH": f"{fake}:{os.environ['PATH']}"}
-    process = up(binaries, tmp_path / "c", "--balancer", "nginx", "--", "true", env=path).expect(69, 60)
+    process = start("--balancer", "nginx", "--", "true", env=path).expect(69, 60)
     assert "libnginx-mod-stream" in process.err() and process.err().count("\n") == 1, process.tail()
 
 
@@ -168,18 +180,8 @@ def test_nothing_is_left_after_a_signal(cluster, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_the_command_left_behind_goes_too(binaries, tmp_path, number):
-    process = up(
-        binaries,
-        tmp_path / "c",
-        "--nodes",
-        "1",
-        "--",
-        "sh",
-        "-c",
-        ORPHANS + "echo ready; cat; wait",
-        stdin=subprocess.PIPE,
-    )
+def test_processes_that_the_command_started_end_with_a_signal(start_shell, number):
+    process = start_shell(ORPHANS + "echo ready; cat; wait", stdin=subprocess.PIPE)
     process.wait_for("ready", 60)
     tree = with_orphans(process)
     process.signal(number)
@@ -188,18 +190,8 @@ def test_what_the_command_left_behind_goes_too(binaries, tmp_path, number):
     until(lambda: not list(process.temporary.iterdir()), 10, "the folder is gone")
 
 
-def test_orphans_of_a_command_that_ended_go_too(binaries, tmp_path):
-    process = up(
-        binaries,
-        tmp_path / "c",
-        "--nodes",
-        "1",
-        "--",
-        "sh",
-        "-c",
-        ORPHANS + "echo ready; read line",
-        stdin=subprocess.PIPE,
-    )
+def test_processes_that_the_command_started_end_with_it(start_shell):
+    process = start_shell(ORPHANS + "echo ready; read line", stdin=subprocess.PIPE)
     process.wait_for("ready", 60)
     tree = with_orphans(process)
     process.stdin.write(b"\n")
@@ -209,7 +201,7 @@ def test_orphans_of_a_command_that_ended_go_too(binaries, tmp_path):
 
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["supervisor", "group"])
-def test_nothing_is_left_when_what_does_the_work_is_killed(cluster, whole_group):
+def test_nothing_is_left_when_the_supervisor_is_killed(cluster, whole_group):
     made = cluster("--nodes", "2")
     tree = Tree(made.process.pid)
     if whole_group:
@@ -224,7 +216,7 @@ def test_nothing_is_left_when_what_does_the_work_is_killed(cluster, whole_group)
     assert_nothing_left(made, tree)
 
 
-def test_frozen_parts_do_not_keep_it_from_ending(cluster):
+def test_frozen_processes_do_not_delay_the_end(cluster):
     made = cluster("--nodes", "2")
     tree = Tree(made.process.pid)
     for pid in (made.pids[0], made.part("redis").pid):
@@ -233,7 +225,7 @@ def test_frozen_parts_do_not_keep_it_from_ending(cluster):
     assert_nothing_left(made, tree)
 
 
-def test_two_at_once_do_not_meet(binaries, tmp_path):
+def test_two_clusters_at_once_share_nothing(binaries, tmp_path):
     clusters = [Cluster(binaries, tmp_path / name, "--nodes", "2") for name in ("one", "other")]
     ports = [port for each in clusters for port in ports_of(each)]
     assert len(set(ports)) == len(ports) == 8
@@ -245,7 +237,7 @@ def test_two_at_once_do_not_meet(binaries, tmp_path):
     assert_nothing_left(clusters[1], trees[1])
 
 
-def test_a_dead_node_stays_dead_until_it_is_restarted_where_it_was(cluster):
+def test_a_killed_node_restarts_on_its_port_by_command_alone(cluster):
     made = cluster("--nodes", "2")
     kill(made.pids[1])
     until(lambda: not serves(made.nodes[1], made.ca), 10, "the node is gone")
@@ -263,7 +255,7 @@ def test_a_dead_node_stays_dead_until_it_is_restarted_where_it_was(cluster):
 
 
 @pytest.mark.parametrize("part", ["redis", "balancer"])
-def test_redis_and_the_balancer_come_back_where_they_were(cluster, part):
+def test_redis_and_the_balancer_restart_on_their_ports(cluster, part):
     made = cluster("--nodes", "1")
     kill(int((made.directory / f"{part}.pid").read_text()))
     done = made.restart(part)
@@ -271,8 +263,8 @@ def test_redis_and_the_balancer_come_back_where_they_were(cluster, part):
     assert serves(made.port, made.ca)
 
 
-def test_without_a_command_it_stays_up_and_says_how_to_use_it(binaries, tmp_path):
-    process = up(binaries, tmp_path / "c", "--nodes", "1")
+def test_without_a_command_it_stays_up_and_says_how_to_use_it(start, tmp_path):
+    process = start("--nodes", "1")
     process.wait_for("Ctrl-C", 60)
     printed = process.out()
     done = subprocess.run(
