@@ -146,7 +146,7 @@ def offered(sender, receiver):
 
 
 @pytest.mark.long
-def test_a_node_that_was_frozen_does_not_act_on_what_was(trial):
+def test_a_node_that_was_frozen_does_not_act_on_old_state(trial):
     with trial() as t, contextlib.ExitStack() as stack:
         home, ring, third = t.nodes
         bob = protocol.Identity("bob-on-ice")

@@ -133,7 +133,7 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
         until(lambda: all(node.status() for node in t.nodes), 5, "all nodes are there")
 
 
-def test_nobody_is_believed_who_is_not_of_the_cluster(three):
+def test_a_peer_without_a_certificate_of_the_cluster_is_refused(three):
     """Redis can name a wrong port: a certificate of the same authority is not enough, it must name the node."""
     home, ring, _ = three.members()
     before = refused(three.members())

@@ -57,24 +57,24 @@ def found(rule, history):
     return said
 
 
-def test_a_good_history_is_good(good):
+def test_a_correct_history_has_no_problem(good):
     rules.check_history(good)
 
 
 @pytest.mark.parametrize("status", [100, 200])
-def test_a_token_that_was_good_twice(good, status):
+def test_a_token_that_is_accepted_twice_is_a_problem(good, status):
     good.add("mallory", "claimed", token="t1", status=status)
     assert found(rules.one_success_for_each_token, good) == ["token t1 was good 2 times: bob, mallory"]
 
 
-def test_a_token_may_be_refused_as_often_as_you_like(good):
+def test_a_token_that_is_refused_again_is_no_problem(good):
     for status in (403, 403, 503):
         good.add("mallory", "claimed", token="t1", status=status)
     rules.check_history(good)
 
 
 @pytest.mark.parametrize("who", ["received", "delivered", "stored"])
-def test_success_with_other_content(clock, who):
+def test_a_success_with_other_content_is_a_problem(clock, who):
     history = History(clock)
     history.add("test", "began", file="report", sha256=A, deadline=60)
     for name in ("received", "delivered", "stored"):
@@ -83,7 +83,7 @@ def test_success_with_other_content(clock, who):
     assert found(rules.success_means_equal_content, history) == [f"report was {who} with other content than was sent"]
 
 
-def test_a_file_from_nowhere(good):
+def test_a_stored_file_that_was_not_sent_is_a_problem(good):
     good.add("test", "stored", file="report (1)", sha256=A)
     assert found(rules.success_means_equal_content, good) == ["report (1) was stored and never sent"]
 
@@ -96,12 +96,12 @@ def test_a_reception_without_a_digest_is_not_a_success(good, clock):
     assert found(rules.success_means_equal_content, history)
 
 
-def test_bytes_that_were_not_sent_so(good):
+def test_bytes_that_differ_from_those_sent_are_a_problem(good):
     good.add("bob", "took", file="other", prefix=False)
     assert found(rules.what_came_is_how_it_begins, good) == ["bob got bytes of other that were not sent so"]
 
 
-def test_a_transfer_that_is_stuck(good):
+def test_a_transfer_without_an_end_is_a_problem(good):
     good.add("test", "began", file="film", sha256=A, deadline=60)
     assert found(rules.every_transfer_ends, good) == ["film never ended"]
 
@@ -109,7 +109,7 @@ def test_a_transfer_that_is_stuck(good):
 @pytest.mark.parametrize(
     ("last", "stuck"), [("progress", 1), ("offered", 1), ("failed", 0), ("interrupted", 0), ("withdrawn", 0)]
 )
-def test_a_receiver_that_is_stuck(good, last, stuck):
+def test_a_reception_without_an_end_is_a_problem(good, last, stuck):
     for event in ("offered", last):
         good.line("carol", f'{{"event":"{event}","name":"film","transfer":"t","direction":"receive"}}')
     good.add("carol", "leaving")
@@ -117,7 +117,7 @@ def test_a_receiver_that_is_stuck(good, last, stuck):
     assert found(rules.every_transfer_ends, good) == [f"film never ended: carol left at {last}"] * stuck
 
 
-def test_a_transfer_that_took_too_long(good, clock):
+def test_a_transfer_that_took_too_long_is_a_problem(good, clock):
     good.add("test", "began", file="film", sha256=A, deadline=60)
     clock.now += 61
     good.add("test", "ended", file="film", status=rules.GAVE_UP)
@@ -140,7 +140,7 @@ def test_a_transfer_that_took_too_long(good, clock):
         (0, 2, 1, True, 1),
     ],
 )
-def test_verdicts_that_agree_and_those_that_do_not(clock, status, delivered, received, on_disk, wrong):
+def test_different_verdicts_of_the_two_sides_are_a_problem(clock, status, delivered, received, on_disk, wrong):
     history = History(clock)
     history.add("test", "began", file="report", sha256=A, deadline=60)
     for name, count in (("received", received), ("delivered", delivered)):
@@ -151,7 +151,7 @@ def test_verdicts_that_agree_and_those_that_do_not(clock, status, delivered, rec
     assert len(found(rules.both_sides_agree, history)) == wrong
 
 
-def test_a_route_that_outlives_its_owner(good, clock):
+def test_a_route_that_outlives_its_owner_is_a_problem(good, clock):
     good.add("test", "lost", node="n1", incarnation="i1")
     stale = ("relay:receiving:bob:n1", "n1", "i1")
     clock.now += 15
@@ -169,17 +169,17 @@ def test_a_route_that_outlives_its_owner(good, clock):
     ]
 
 
-def test_descriptors_that_stay_open(good):
+def test_descriptors_that_stay_open_are_a_problem(good):
     good.add("test", "usage", node="n2", moment="after", descriptors=21, resident=1 << 25)
     assert found(rules.back_to_the_baseline, good) == ["n2 has 21 descriptors, and had 20"]
 
 
-def test_memory_that_stays(good):
+def test_memory_that_does_not_come_back_is_a_problem(good):
     good.add("test", "usage", node="n2", moment="after", descriptors=19, resident=1 << 26)
     assert found(rules.back_to_the_baseline, good) == ["n2 has grown by 32 MiB"]
 
 
-def test_a_node_nobody_looked_at(good):
+def test_a_node_without_measurements_is_a_problem(good):
     good.add("test", "usage", node="n3", moment="after", descriptors=1, resident=1)
     assert found(rules.back_to_the_baseline, good) == ["n3 was not looked at before"]
 
@@ -193,7 +193,7 @@ def test_lines_of_clients_become_events():
     assert history.events("ready")[0]["file"] == "bob" and history.events("x")[0]["who"] == "bob"
 
 
-def test_waiting_has_an_end():
+def test_waiting_for_events_ends_at_its_timeout():
     history = History()
     history.add("bob", "ready")
     assert history.wait_for("ready", 1, who="bob")["event"] == "ready"

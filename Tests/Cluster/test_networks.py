@@ -69,7 +69,7 @@ def across(pair, timeout=TOLD):
 
 
 @pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.long)], ids=["both ways", "one way"])
-def test_the_link_between_two_nodes_is_cut(trial, both):
+def test_both_sides_are_told_when_the_link_between_their_nodes_is_cut(trial, both):
     one, other, third = trial.nodes
     with Pair(one, receiver=other, timeout=40) as cut, Pair(one, receiver=third) as around, Pair(other) as local:
         unclaimed, token = cut.accepted()
@@ -124,7 +124,7 @@ def test_clients_wait_until_the_link_is_back(trial):
 
 
 @pytest.mark.long
-def test_one_node_cannot_reach_redis(trial):
+def test_a_node_without_redis_serves_its_own_clients_and_recovers(trial):
     one, other, third = trial.nodes
     alice = protocol.Identity("alice-of-n1")
     one.session(identity=alice).close()
@@ -146,7 +146,7 @@ def test_one_node_cannot_reach_redis(trial):
     until(lambda: works(one, other), 10, "a transfer between two nodes", step=0.1)
 
 
-def test_redis_is_behind_a_wall_of_resets(trial):
+def test_a_node_whose_redis_connections_are_reset_recovers(trial):
     one, other, _ = trial.nodes
     whole(one, other, MiB)
     with Pair(one) as local:

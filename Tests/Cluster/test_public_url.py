@@ -46,7 +46,7 @@ def test_a_sender_is_told_where_the_receiver_is(nodes, tmp_path):
     assert streams((home, ring), "receiver") == 1 and streams((home, ring), "node") == 0
 
 
-def test_without_it_the_bytes_take_a_hop(nodes, tmp_path):
+def test_without_a_public_url_the_bytes_take_a_hop(nodes, tmp_path):
     home, ring = nodes()
     with Pair(home, receiver=ring) as pair:
         offer, _, start = pair.parked()

@@ -38,7 +38,7 @@ def one(request, binaries, tmp_path_factory):
     made.process.temporary.rmdir()  # which is an error when something is in it
 
 
-def test_a_file_goes_through_unharmed(one, tmp_path):
+def test_a_file_arrives_whole(one, tmp_path):
     alice, bob = one.person("alice", tmp_path), one.person("bob", tmp_path)
     digest = content.file(tmp_path / "file", "recipe", 60_000_000)
     receiving = bob.receive()
@@ -48,7 +48,7 @@ def test_a_file_goes_through_unharmed(one, tmp_path):
 
 
 @pytest.mark.parametrize("size", [None, 300_000], ids=["chunked", "length"])
-def test_what_is_sent_arrives_while_the_rest_is_still_to_come(one, size):
+def test_a_body_is_passed_on_as_it_comes(one, size):
     with Pair(one, source=CLIENT) as pair:
         for _ in range(3):
             offer, download, upload = pair.flowing(size)
@@ -87,7 +87,7 @@ def test_a_slow_receiver_holds_the_sender_back_and_nothing_is_stored(one):
         upload.close()
 
 
-def test_a_cut_is_never_an_end(one):
+def test_a_cut_is_never_passed_on_as_an_end(one):
     with Pair(one) as pair:
         for size in (None, 1_000_000):
             _, download, upload = pair.flowing(size)
@@ -142,7 +142,7 @@ def test_an_early_refusal_can_be_read_in_the_middle_of_an_upload(one):
             assert first.status == 403, first
 
 
-def test_the_node_knows_the_client_and_believes_nobody_else(one):
+def test_the_node_takes_the_client_address_from_the_balancer_alone(one):
     one.session("carol", source=CLIENT).close()
     until(lambda: f"remote={CLIENT}" in one.log_of("n1"), 5, "the client's address in the log")
     assert f"remote={BALANCER}" not in one.log_of("n1")
@@ -220,7 +220,7 @@ def test_no_request_is_sent_twice(balancer, method, certs, tmp_path):
 
 
 @pytest.mark.parametrize("balancer", BALANCERS)
-def test_a_dead_node_is_soon_forgotten_and_comes_back(cluster, balancer):
+def test_a_dead_node_is_taken_out_of_rotation_and_comes_back(cluster, balancer):
     made = cluster("--nodes", "2", "--balancer", balancer)
 
     def status():

@@ -34,7 +34,7 @@ def give_back(t, how):
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
-def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
+def test_running_transfers_go_on_and_new_ones_wait_for_redis(trial, how):
     with trial() as t:
         home, ring, third = t.nodes
         t.cluster.balance(home)
@@ -68,7 +68,7 @@ def test_what_runs_goes_on_and_the_rest_waits_for_redis(trial, how):
 
 
 @pytest.mark.parametrize("how", ["without memory", "a replica"])
-def test_a_fault_of_redis_is_blamed_on_nobody(trial, how):
+def test_a_fault_of_redis_is_not_reported_as_a_clients(trial, how):
     """Redis answers but accepts no writes: clients retry their offers, and deliver them once Redis recovers."""
     begin, end = {
         "without memory": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
@@ -126,7 +126,7 @@ def test_an_accept_waits_for_a_frozen_redis_once(trial):
             until(lambda: outcome(pair) is None, 5, "a transfer between two nodes", step=0.1)
 
 
-def test_redis_is_emptied_in_the_middle(trial):
+def test_transfers_survive_an_emptied_redis(trial):
     with trial() as t:
         home, ring, third = t.nodes
         sending = t.crossing("alice", "bob", home, ring)
@@ -183,7 +183,7 @@ class Shaker:
 
 
 @pytest.mark.parametrize("which", ["kill_subscriptions", pytest.param("kill_commands", marks=pytest.mark.long)])
-def test_connections_to_redis_are_closed_in_a_loop(trial, which):
+def test_transfers_survive_redis_connections_that_are_closed_again_and_again(trial, which):
     with trial() as t:
         t.traffic.receiver("bob")
         t.fault("closed in a loop", which)
@@ -215,7 +215,7 @@ def test_a_reset_storm_does_not_keep_a_node_busy(trial):
 
 
 @pytest.mark.long
-def test_lost_messages_cost_time_only(trial):
+def test_lost_notifications_only_delay_transfers(trial):
     with trial() as t:
         home, ring, _ = t.nodes
         t.fault("publishing is forbidden", "redis")
@@ -237,7 +237,7 @@ def test_lost_messages_cost_time_only(trial):
         until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)
 
 
-def test_messages_repeated_and_out_of_order_change_nothing(trial):
+def test_repeated_and_reordered_notifications_change_nothing(trial):
     with trial() as t:
         home, ring, _ = t.nodes
         with t.redis.messages() as bells:

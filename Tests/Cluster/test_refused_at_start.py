@@ -41,12 +41,12 @@ def refused(nodes, *words, timeout=10, level="warning", **changes):
     return said[0]
 
 
-def test_an_authority_that_is_not_the_certificates(nodes, tmp_path):
+def test_a_certificate_of_another_authority_is_refused(nodes, tmp_path):
     other = certificates.forged(tmp_path / "other", "n1")
     refused(nodes, "node-n1.pem", "not signed by", cluster_ca=other.ca)
 
 
-def test_the_files_of_another_cluster(nodes, redis, tmp_path):
+def test_certificates_of_another_cluster_are_refused(nodes, redis, tmp_path):
     """They agree with each other, so only the nodes that are there can show that they are wrong."""
     other = certificates.made(tmp_path / "other", nodes=("n1",)).folder
     files = {
@@ -73,11 +73,11 @@ def test_the_files_of_another_cluster(nodes, redis, tmp_path):
 
 
 @pytest.mark.parametrize("setting", ["cluster_ca", "cluster_cert", "cluster_key"])
-def test_a_cluster_without_certificates(nodes, setting):
+def test_a_cluster_without_certificates_is_refused(nodes, setting):
     refused(nodes, setting.replace("_", "-"), **{setting: None})
 
 
-def test_a_certificate_of_another_node(nodes):
+def test_the_certificate_of_another_node_is_refused(nodes):
     refused(
         nodes,
         "n1",
@@ -87,24 +87,24 @@ def test_a_certificate_of_another_node(nodes):
     )
 
 
-def test_the_wrong_password_of_redis(nodes, redis):
+def test_a_wrong_redis_password_is_refused(nodes, redis):
     assert redis.answers()
     line = refused(nodes, "password", redis=f"redis://:not-the-one@127.0.0.1:{redis.port}/0")
     assert "not-the-one" not in line
 
 
-def test_no_password_where_redis_wants_one(nodes, redis):
+def test_a_missing_redis_password_is_refused(nodes, redis):
     refused(nodes, "password", redis=f"redis://127.0.0.1:{redis.port}/0")
 
 
 @pytest.mark.parametrize("right", ["subscribe", "@scripting", "set"])
-def test_a_user_of_redis_who_may_too_little(nodes, redis, right):
+def test_a_redis_user_without_permissions_is_refused(nodes, redis, right):
     redis("ACL", "SETUSER", "weak", "on", ">word", "~relay:*", "&relay:*", "+@all", f"-{right}")
     # The log has said so already.
     refused(nodes, "may not do what a node does", level="critical", redis=f"redis://weak:word@127.0.0.1:{redis.port}/0")
 
 
-def test_a_redis_that_is_too_old(nodes):
+def test_a_redis_that_is_too_old_is_refused(nodes):
     def serve(client):
         with client, contextlib.suppress(OSError):
             client.settimeout(10)
@@ -119,7 +119,7 @@ def test_a_redis_that_is_too_old(nodes):
         old.close()
 
 
-def test_an_id_that_somebody_has(nodes, redis):
+def test_a_node_id_in_use_is_refused(nodes, redis):
     first = nodes.start("n1")
     until(lambda: redis.incarnation("n1"), 10, "the first one is announced")
     # It waits for as long as what a dead node has left in Redis would be there.

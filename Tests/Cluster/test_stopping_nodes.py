@@ -15,7 +15,7 @@ from harness.waiting import until
 @pytest.mark.parametrize(
     ("half", "codes"), [("upload", ["draining", "cluster_unavailable"]), ("download", ["draining"])]
 )
-def test_a_node_that_stops_is_not_a_client_that_is_gone(cluster, half, codes):
+def test_a_stopping_node_is_not_reported_as_a_departed_client(cluster, half, codes):
     made = cluster("--nodes", "2")
     staying, leaving = made.node(1), made.node(2)
     with Pair(staying, **{half: leaving}) as pair:

@@ -91,7 +91,7 @@ def listens(port):
     return False
 
 
-def test_the_server(suite, echo, tmp_path):
+def test_autobahn_finds_the_expected_in_the_server(suite, echo, tmp_path):
     server = echo("serve")
     port = until(lambda: server.out().strip(), 20, "the echo server's port")
     testing = run(suite, tmp_path, "fuzzingclient", servers=[{"agent": "relay", "url": f"ws://127.0.0.1:{port}/ws"}])
@@ -100,7 +100,7 @@ def test_the_server(suite, echo, tmp_path):
     judge(tmp_path, "server")
 
 
-def test_the_client(suite, echo, tmp_path):
+def test_autobahn_finds_the_expected_in_the_client(suite, echo, tmp_path):
     reserved = Reserved()
     port = int(reserved)
     testing = run(suite, tmp_path, "fuzzingserver", url=f"ws://127.0.0.1:{port}")

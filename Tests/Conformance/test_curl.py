@@ -180,5 +180,5 @@ def test_100_continue_comes_only_when_the_receiver_is_there_and_curl_then_sends(
     assert "< HTTP/1.1 100 Continue" in sender.err(), sender.tail()
 
 
-def test_healthz_by_curl(relay, tmp_path):
+def test_curl_reads_healthz(relay, tmp_path):
     curl(relay, tmp_path, "--fail", f"{relay.url}/healthz").expect(0, 10)

@@ -62,7 +62,7 @@ class Reader:
         return self
 
 
-def test_the_examples_are_a_session(own_relay):
+def test_the_examples_of_the_document_are_a_session_that_works(own_relay):
     """From the challenge to `delivered`, `decline` and `cancel`, in the order of the page."""
     relay = own_relay(registration="invite")
     alice, bob = Reader(relay, "alice").enters(), Reader(relay, "bob").enters()

@@ -269,7 +269,7 @@ def test_a_content_length_larger_than_what_is_sent_is_a_cut(relay):
         assert download.how_ended(5) in (raw.TRUNCATED, raw.RESET)
 
 
-def test_bytes_behind_the_content_length_reach_nobody(relay):
+def test_bytes_behind_the_content_length_are_not_passed_on(relay):
     with Pair(relay) as pair:
         _, download, upload = pair.flowing(3)
         upload.send(b"abcGET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -327,5 +327,5 @@ def test_an_absolute_target_of_this_host_is_served(relay):
         assert connection.answer().status == 200
 
 
-def test_the_relay_still_serves(relay):
+def test_the_relay_serves_after_all_vectors(relay):
     relay.healthy()

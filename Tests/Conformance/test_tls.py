@@ -324,7 +324,7 @@ def test_a_client_hello_in_single_bytes_is_understood(relay):
                 incoming.write(piece)
 
 
-def test_a_reset_in_the_middle_of_a_handshake_harms_nobody(relay):
+def test_a_reset_during_a_handshake_does_not_disturb_others(relay):
     for _ in range(50):
         plain = socket.create_connection(relay.address, 10)
         plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")

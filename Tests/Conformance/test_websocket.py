@@ -260,7 +260,7 @@ NEUTRAL, FORGED = (1).to_bytes(32, "little"), b"\x58" + b"\x66" * 31 + (1).to_by
 
 @pytest.mark.parametrize("verb", ["login", "register"])
 @pytest.mark.parametrize("fault", ["key", "exchange key of zero", "exchange key twice", "signature"])
-def test_a_key_or_a_signature_that_nobody_made_is_no_key(relay, verb, fault):
+def test_a_low_order_key_or_forged_signature_is_refused(relay, verb, fault):
     """Keys of low order and of another form than the one of RFC 7748 and 8032 are no values of their fields."""
     identity = protocol.Identity(unique("forger"))
     with Socket(relay) as made:
@@ -360,7 +360,7 @@ def test_all_sessions_of_a_name_are_rung_and_the_first_to_accept_gets_it(relay):
         each.close()
 
 
-def test_the_sender_hears_when_everybody_has_declined(relay):
+def test_the_sender_hears_when_every_session_has_declined(relay):
     sender = relay.session("alice")
     laptop = relay.session("bob", receiving=True)
     desktop = relay.session(identity=laptop.identity, receiving=True)
@@ -393,7 +393,7 @@ def test_an_offer_waits_for_its_receiver(relay):
     bob.close()
 
 
-def test_refusals_of_offers(relay):
+def test_an_offer_that_cannot_be_made_is_refused_with_its_code(relay):
     with relay.session("alice") as sender, relay.session("bob") as bob:
         with pytest.raises(protocol.Refused) as refused:
             sender.offer("nobody-of-that-name", protocol.pack(v=0, name="a"))

@@ -56,7 +56,7 @@ def test_a_flood_of_control_frames_ends_itself_alone(busy, tmp_path, opcode):
     assert metrics.scrape(metrics.port_of(busy))['relay_control_closes_total{code="1008"}'] == len(floods)
 
 
-def test_connecting_again_gives_nobody_a_new_budget(busy):
+def test_connecting_again_gives_no_new_budget(busy):
     identity, name = protocol.Identity(unique("again")), unique("nobody")
     busy.session(identity=identity).close()
     for _ in range(20):  # each says less than what may come at once

@@ -69,12 +69,12 @@ def file(tmp_path):
     return path
 
 
-def test_unknown_peer(people, file):
+def test_a_send_to_an_unknown_name_fails_and_names_it(people, file):
     alice = people("alice")
     assert_one_line(alice.send("nobody-here", file).expect(UNREACHABLE, 10), "nobody-here")
 
 
-def test_declined_on_a_terminal_or_by_another_client(relay, people, file):
+def test_a_declined_offer_ends_the_sender_with_the_receivers_name(relay, people, file):
     alice = people("alice")
     with relay.session("bob", receiving=True) as bob:
         sending = alice.send(bob.identity.name, file)
@@ -92,7 +92,7 @@ def test_declined_on_a_terminal_or_by_another_client(relay, people, file):
         ("verification_failed", VERIFICATION),
     ],
 )
-def test_what_the_receiver_says_is_passed_on(relay, people, file, code, status):
+def test_the_senders_exit_status_follows_the_receivers_failure_code(relay, people, file, code, status):
     alice = people("alice")
     with relay.session("bob", receiving=True) as bob:
         sending = alice.send(bob.identity.name, file)
@@ -100,17 +100,17 @@ def test_what_the_receiver_says_is_passed_on(relay, people, file, code, status):
         assert_one_line(sending.expect(status, 2), bob.identity.name)
 
 
-def test_offline_without_waiting(people, file):
+def test_no_wait_fails_at_once_when_the_receiver_is_offline(people, file):
     alice, bob = people("alice", "bob")
     assert_one_line(alice.send(bob, "--no-wait", file).expect(UNREACHABLE, 10), bob.name)
 
 
-def test_waiting_ends_at_the_timeout(people, file):
+def test_a_send_to_an_offline_receiver_ends_at_its_timeout(people, file):
     alice, bob = people("alice", "bob")
     assert_one_line(alice.send(bob, "--timeout", "1s", file).expect(GAVE_UP, 10), bob.name)
 
 
-def test_wrong_ca(relay, tmp_path):
+def test_a_login_with_another_ca_is_refused(relay, tmp_path):
     other = certificates.forged(tmp_path / "other", "127.0.0.1")
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.login(ca=other.ca, expect=REFUSED)
@@ -118,7 +118,7 @@ def test_wrong_ca(relay, tmp_path):
     alice.login()
 
 
-def test_the_systems_store_does_not_know_this_relay(relay, tmp_path):
+def test_a_private_certificate_without_ca_is_refused_with_the_option_to_use(relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.run("login", relay.url, "--name", alice.name).expect(REFUSED, 10)
     line = assert_one_line(process, ("certificate", "trust"))
@@ -135,7 +135,7 @@ def test_the_systems_store_does_not_know_this_relay(relay, tmp_path):
     ],
     ids=["expired", "not-yet-valid", "wrong-host-name", "wrong-address"],
 )
-def test_a_bad_certificate(binaries, tmp_path, starts, ends, names, words):
+def test_a_certificate_out_of_its_time_or_for_another_name_is_refused(binaries, tmp_path, starts, ends, names, words):
     bad = certificates.forged(tmp_path / "bad", *names, starts=starts, ends=ends)
     with subprocess.Popen(
         ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", bad.chain, "-key", bad.key, "-www"],
@@ -159,19 +159,19 @@ def _accepting(server):
     return int(line.rsplit(":", 1)[1]) if line.startswith("ACCEPT ") else None
 
 
-def test_nobody_listens(relay, tmp_path):
+def test_a_login_to_a_closed_port_names_the_port(relay, tmp_path):
     port = closed_port()
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.login(url=f"https://127.0.0.1:{port}", expect=UNREACHABLE)
     assert_one_line(process, str(port), ("refused", "reach", "connect"))
 
 
-def test_no_such_host(relay, tmp_path):
+def test_a_login_to_an_unknown_host_names_it(relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     assert_one_line(alice.login(url="https://relay.invalid:8443", expect=UNREACHABLE), "relay.invalid")
 
 
-def test_another_service_listens(relay, certs, tmp_path):
+def test_a_login_to_another_tls_service_is_a_protocol_error(relay, certs, tmp_path):
     with subprocess.Popen(
         ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certs.chain, "-key", certs.key, "-www"],
         stdout=subprocess.PIPE,
@@ -186,7 +186,7 @@ def test_another_service_listens(relay, certs, tmp_path):
             server.kill()
 
 
-def test_plain_http_listens(relay, tmp_path):
+def test_a_login_to_a_plain_http_server_is_a_protocol_error(relay, tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         alice = relay.person("alice", tmp_path, login=False)
@@ -208,27 +208,27 @@ def test_plain_http_listens(relay, tmp_path):
         "https://user:secret@127.0.0.1",
     ],
 )
-def test_an_address_that_is_none(relay, tmp_path, url):
+def test_an_invalid_relay_url_is_refused_without_showing_its_password(relay, tmp_path, url):
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.run("login", url, "--name", alice.name, "--ca", relay.ca)
     assert_one_line(process.expect(CONFIGURATION, 10), "https://")
     assert "secret" not in process.err()
 
 
-def test_a_name_that_is_taken(relay, tmp_path):
+def test_a_name_is_refused_to_a_second_key(relay, tmp_path):
     first = relay.person("taken", tmp_path)
     second = Person(relay, first.name, tmp_path / "second")
     assert_one_line(second.login(expect=REFUSED), first.name, ("taken", "belongs", "another key"))
     first.login()
 
 
-def test_a_name_that_is_none(relay, tmp_path):
+def test_an_invalid_name_is_a_usage_error(relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     for name in ("Alice", "a b", "", "-alice", "a" * 64, "älice", "../alice"):
         alice.run("login", relay.url, f"--name={name}", "--ca", relay.ca).expect(USAGE, 10)
 
 
-def test_invitations(own_relay, tmp_path):
+def test_an_invitation_is_good_once_and_for_its_name(own_relay, tmp_path):
     relay = own_relay(registration="invite")
     alice = relay.person("alice", tmp_path, login=False)
     assert_one_line(alice.login(env={}, expect=REFUSED), "invit")
@@ -250,13 +250,13 @@ def test_invitations(own_relay, tmp_path):
     assert code not in relay.logs() and named not in relay.logs()
 
 
-def test_registration_is_closed(own_relay, tmp_path):
+def test_closed_registration_refuses_new_names(own_relay, tmp_path):
     relay = own_relay(registration="closed")
     alice = relay.person("alice", tmp_path, login=False)
     assert_one_line(alice.login(env={"RELAY_INVITE": "x"}, expect=REFUSED), ("closed", "no new names"))
 
 
-def test_a_removed_user_is_a_stranger(own_relay, tmp_path, file):
+def test_a_removed_user_cannot_log_in(own_relay, tmp_path, file):
     relay = own_relay(registration="invite")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     assert relay.command("users", "remove", alice.name).returncode == 0
@@ -264,7 +264,7 @@ def test_a_removed_user_is_a_stranger(own_relay, tmp_path, file):
     assert_one_line(alice.send(bob, file).expect(REFUSED, 10))
 
 
-def test_unreadable_files(people, tmp_path, file):
+def test_one_unreadable_file_keeps_all_of_them_from_being_sent(people, tmp_path, file):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(once=False)
     assert_one_line(alice.send(bob, tmp_path / "missing").expect(NO_INPUT, 10), "missing")
@@ -282,7 +282,7 @@ def test_unreadable_files(people, tmp_path, file):
 
 
 @pytest.mark.parametrize("left", [0, 1000, 600_000])
-def test_a_file_that_shrinks_while_it_is_sent(relay, people, tmp_path, left):
+def test_a_file_that_shrinks_while_it_is_sent_fails_on_both_sides(relay, people, tmp_path, left):
     alice = people("alice")
     path = tmp_path / "log.txt"
     path.write_bytes(bytes(1_000_000))
@@ -299,7 +299,7 @@ def test_a_file_that_shrinks_while_it_is_sent(relay, people, tmp_path, left):
         assert downloading.result(5)[2] is False
 
 
-def test_a_file_that_grows_while_it_is_sent(relay, people, tmp_path):
+def test_a_file_that_grows_while_it_is_sent_fails_on_both_sides(relay, people, tmp_path):
     alice = people("alice")
     path = tmp_path / "log.txt"
     path.write_bytes(bytes(1_000_000))
@@ -331,7 +331,7 @@ def in_a_full_place(bob, size, script_end=""):
     return (*unshare, "sh", "-c", script, "sh"), listing
 
 
-def test_a_disk_too_small_for_a_known_size(relay, people, tmp_path):
+def test_a_file_larger_than_the_free_space_is_declined(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "big", "too big", 10_000_000)
     prefix, listing = in_a_full_place(bob, "4m")
@@ -344,7 +344,7 @@ def test_a_disk_too_small_for_a_known_size(relay, people, tmp_path):
     relay.healthy()
 
 
-def test_nobody_is_asked_about_what_has_no_room(relay, people, tmp_path):
+def test_a_file_larger_than_the_free_space_is_declined_without_a_prompt(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "big", "too big", 10_000_000)
     prefix, _ = in_a_full_place(bob, "4m")
@@ -361,7 +361,7 @@ def test_nobody_is_asked_about_what_has_no_room(relay, people, tmp_path):
         terminal.wait_for("[y/N]")
 
 
-def test_a_disk_that_fills_up_on_the_way(relay, people, tmp_path):
+def test_a_disk_that_fills_up_fails_on_both_sides_and_leaves_no_whole_file(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "big", "too big", 10_000_000)
     prefix, listing = in_a_full_place(bob, "4m")
@@ -375,7 +375,7 @@ def test_a_disk_that_fills_up_on_the_way(relay, people, tmp_path):
     relay.healthy()
 
 
-def test_a_closed_standard_output(relay, people, tmp_path):
+def test_a_standard_output_that_is_closed_ends_both_sides(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "file", "closed pipe", 5_000_000)
     read, write = os.pipe()
@@ -388,7 +388,7 @@ def test_a_closed_standard_output(relay, people, tmp_path):
     assert sending.wait(5) > 0
 
 
-def test_a_read_only_directory(people, file):
+def test_a_receiver_that_cannot_write_its_folder_says_so_or_declines(people, file):
     alice, bob = people("alice", "bob")
     bob.inbox.chmod(0o555)
     receiving = bob.receive(prefix=mortal(), ready=False)
@@ -405,7 +405,7 @@ def test_a_read_only_directory(people, file):
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "below a file"])
-def test_an_output_that_is_no_directory(people, tmp_path, kind):
+def test_an_output_that_is_not_a_directory_is_refused_by_name(people, tmp_path, kind):
     bob = people("bob")
     (tmp_path / "plain").write_bytes(b"x")
     target = {
@@ -417,7 +417,7 @@ def test_an_output_that_is_no_directory(people, tmp_path, kind):
     assert_one_line(process.expect(NO_OUTPUT, 10), target.name)
 
 
-def test_yes_for_everyone_says_so_and_without_yes_it_refuses(people):
+def test_receive_without_a_terminal_needs_yes_and_warns_when_it_is_for_all_senders(people):
     bob = people("bob")
     bob.run("receive", "--once", "--output", bob.inbox).expect(REFUSED, 10)
     receiving = bob.receive()
@@ -445,7 +445,7 @@ def test_commands_without_a_profile_say_login(relay, tmp_path, file):
     ],
     ids=lambda arguments: "-".join(arguments) or "nothing",
 )
-def test_usage(relay, tmp_path, arguments):
+def test_usage_errors_exit_with_64(relay, tmp_path, arguments):
     alice = relay.person("alice", tmp_path, login=False)
     process = alice.run(*arguments, profile=False)
     process.expect(USAGE if arguments else 0, 10)
@@ -469,7 +469,7 @@ def test_usage(relay, tmp_path, arguments):
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else None,
 )
-def test_what_was_meant_is_said(relay, tmp_path, arguments, words):
+def test_a_usage_error_names_the_rule_or_the_likely_command(relay, tmp_path, arguments, words):
     alice = relay.person("alice", tmp_path, login=False)
     said = alice.run(*arguments, profile=False).expect(USAGE, 10).err()
     assert all(word in said for word in words), said
@@ -483,7 +483,7 @@ def test_global_options_stand_before_or_behind_the_command(relay, tmp_path):
     assert alice.name in by_variable.expect(0, 10).out()
 
 
-def test_version_and_help(binaries, relay, tmp_path):
+def test_every_command_prints_help_and_both_programs_the_same_version(binaries, relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     for arguments in (["--help"], ["--version"], ["send", "--help"], ["receive", "--help"], ["login", "--help"]):
         assert alice.run(*arguments, profile=False).expect(0, 10).out().strip()
@@ -512,7 +512,7 @@ def test_profiles_are_private(relay, tmp_path):
     [b"", b"\x00" * 100, b"{", b"[]", b'{"name":5}', b"\xff" * 4096],
     ids=["empty", "zeros", "brace", "array", "number", "noise"],
 )
-def test_a_damaged_profile(relay, short_path, damage, file):
+def test_a_damaged_profile_file_is_named_and_refused(relay, short_path, damage, file):
     alice = relay.person("alice", short_path)
     files = [path for path in alice.profile.rglob("*") if path.is_file()]
     for path in files:
@@ -527,7 +527,7 @@ def test_a_damaged_profile(relay, short_path, damage, file):
         path.write_bytes(kept)
 
 
-def test_whoami(relay, tmp_path):
+def test_whoami_prints_the_name(relay, tmp_path):
     alice = relay.person("alice", tmp_path)
     process = alice.run("whoami").expect(0, 10)
     assert alice.name in process.out()

@@ -63,7 +63,7 @@ def _leave(upload, politely):
 @pytest.mark.alone
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("politely", [False, True], ids=["fin", "close_notify"])
-def test_a_sender_that_leaves_is_held_back_all_the_same(own_relay, politely):
+def test_memory_stays_bounded_when_senders_have_closed(own_relay, politely):
     relay = own_relay(registration="open", level="notice")
 
     with contextlib.ExitStack() as stack:

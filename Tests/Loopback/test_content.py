@@ -54,7 +54,7 @@ def test_standard_input_goes_to_standard_output(people, tmp_path):
     assert bob.received() == []
 
 
-def test_empty_standard_input(people):
+def test_empty_standard_input_arrives_as_an_empty_file(people):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(output="-")
     alice.send(bob, "-").expect(0, 15)
@@ -73,7 +73,7 @@ def test_standard_input_gets_a_name_in_a_folder(people, tmp_path):
     assert (bob.inbox / os.fsdecode(name)).read_bytes() == b"some text"
 
 
-def test_a_file_to_standard_output(people, tmp_path):
+def test_a_file_is_received_to_standard_output(people, tmp_path):
     alice, bob = people("alice", "bob")
     digest = content.file(tmp_path / "a", "to stdout", 1_000_000)
     receiving = bob.receive(output="-")
@@ -82,7 +82,7 @@ def test_a_file_to_standard_output(people, tmp_path):
     assert hashlib.sha256(receiving.stdout_path.read_bytes()).hexdigest() == digest
 
 
-def test_several_files_in_one_send(people, tmp_path):
+def test_several_files_of_one_send_arrive(people, tmp_path):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(once=False)
     digests = {
@@ -93,7 +93,7 @@ def test_several_files_in_one_send(people, tmp_path):
     assert receiving.running()
 
 
-def test_several_receivers_in_one_send(people, tmp_path):
+def test_several_receivers_of_one_send_are_served(people, tmp_path):
     alice, bob, carol = people("alice", "bob", "carol")
     digest = content.file(tmp_path / "file", "two receivers", 300_000)
     receiving = [bob.receive(), carol.receive()]
@@ -103,7 +103,7 @@ def test_several_receivers_in_one_send(people, tmp_path):
         assert content.sha256(person.inbox / "file") == digest
 
 
-def test_nothing_is_overwritten(people, tmp_path):
+def test_a_file_of_the_same_name_is_stored_beside_the_first(people, tmp_path):
     alice, bob = people("alice", "bob")
     (bob.inbox / "report.pdf").write_bytes(b"mine")
     (bob.inbox / "report (1).pdf").symlink_to("/nonexistent")
@@ -118,7 +118,7 @@ def test_nothing_is_overwritten(people, tmp_path):
     assert len(bob.received()) == 4
 
 
-def test_twenty_transfers_to_one_receiver(relay, people, tmp_path):
+def test_one_receiver_takes_twenty_transfers(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     receiving = bob.receive(once=False)
     digests = {}
@@ -132,7 +132,7 @@ def test_twenty_transfers_to_one_receiver(relay, people, tmp_path):
     relay.healthy()
 
 
-def test_twenty_streams_at_once(own_relay, tmp_path):
+def test_twenty_streams_at_once_arrive_whole(own_relay, tmp_path):
     """A receiver takes four at a time, so five of them. No input ends before all twenty stream."""
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
@@ -175,7 +175,7 @@ def test_a_sender_waits_for_a_receiver_who_is_not_there_yet(people, tmp_path):
     assert (bob.inbox / "file").read_bytes() == b"patience"
 
 
-def test_the_size_limit_of_the_receiver(people, tmp_path):
+def test_a_file_above_the_receivers_size_limit_is_declined(people, tmp_path):
     alice, bob = people("alice", "bob")
     (tmp_path / "large").write_bytes(bytes(2_000_000))
     (tmp_path / "small").write_bytes(bytes(1000))

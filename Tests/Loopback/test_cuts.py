@@ -46,7 +46,7 @@ def halves_by_the_byte(alice, bob, size=100_000_000):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_sender_goes_in_the_middle(people, large, how):
+def test_a_receiver_fails_within_a_second_when_its_sender_ends_midway(people, large, how):
     alice, bob = people("alice", "bob")
     sending, receiving = halfway(alice, bob, large)
     status, _ = one_second_after(lambda: sending.signal(how), receiving)
@@ -57,7 +57,7 @@ def test_the_sender_goes_in_the_middle(people, large, how):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_receiver_goes_in_the_middle(people, large, how):
+def test_a_sender_fails_within_a_second_when_its_receiver_ends_midway(people, large, how):
     alice, bob = people("alice", "bob")
     sending, receiving = halfway(alice, bob, large)
     status, _ = one_second_after(lambda: receiving.signal(how), sending)
@@ -67,7 +67,7 @@ def test_the_receiver_goes_in_the_middle(people, large, how):
     assert not (large / "inbox" / "film.mkv").exists()
 
 
-def test_the_sender_is_killed_when_half_is_through(people):
+def test_a_receiver_learns_at_once_that_a_sender_of_standard_input_was_killed(people):
     alice, bob = people("alice", "bob")
     sending, receiving, write = halves_by_the_byte(alice, bob)
     sending.signal(signal.SIGKILL)
@@ -110,7 +110,7 @@ def test_a_receiver_that_stays_away_ends_the_sender_at_its_timeout(people, large
     )
 
 
-def test_the_receiver_is_killed_when_half_is_through(people):
+def test_a_sender_of_standard_input_fails_when_its_receiver_is_killed(people):
     alice, bob = people("alice", "bob")
     sending, receiving, write = halves_by_the_byte(alice, bob)
     status, _ = one_second_after(lambda: receiving.signal(signal.SIGKILL), sending)
@@ -154,7 +154,7 @@ def test_a_sender_whose_time_is_over_says_so_to_the_receiver(relay, people, tmp_
     assert f"{bob.identity.name} did not accept in time" in sending.err(), sending.tail()
 
 
-def test_no_time_at_all_is_no_timeout(people, tmp_path):
+def test_a_timeout_of_zero_is_a_usage_error(people, tmp_path):
     alice = people("alice")
     (tmp_path / "file").write_bytes(b"abc")
     sending = alice.send("bob", "--timeout", "0", tmp_path / "file").expect(64, 10)
@@ -204,7 +204,7 @@ def test_ctrl_c_of_a_receiver_tells_the_sender_that_it_was_cancelled(relay, peop
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "TERM"])
-def test_what_is_ignored_from_the_start_stays_ignored(people, tmp_path, name):
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(people, tmp_path, name):
     """`nohup relay-client …`, and a script's job in the background."""
     alice, bob = people("alice", "bob")
     (tmp_path / "file").write_bytes(b"still here")
@@ -216,7 +216,7 @@ def test_what_is_ignored_from_the_start_stays_ignored(people, tmp_path, name):
 
 
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for-ever"])
-def test_nothing_follows_half_a_content_on_standard_output(relay, people, once):
+def test_a_broken_transfer_to_standard_output_is_not_followed_by_another(relay, people, once):
     bob = people("bob")
     receiving = bob.receive("--json", output="-", once=once)
     manifest = protocol.pack(v=0, name="film.mkv", attempt=protocol.b64(os.urandom(16)))
@@ -373,7 +373,7 @@ def test_a_stopped_receiver_pauses_the_sender_and_costs_no_memory(binaries, cert
     until(lambda: content.largest(large / "inbox") > seen + 50_000_000, 20, "bytes flow again after the second stop")
 
 
-def test_a_stopped_pair_slows_nobody(relay, people, large, tmp_path):
+def test_a_stopped_transfer_does_not_slow_another(relay, people, large, tmp_path):
     alice, bob, carol, dave = people("alice", "bob", "carol", "dave")
     _, receiving = halfway(alice, bob, large)
     receiving.signal(signal.SIGSTOP)

@@ -48,32 +48,32 @@ def web_server(context=None):
         server.shutdown()
 
 
-def test_all_is_well(alice):
+def test_every_step_is_ok_with_a_good_relay(alice):
     process = alice.run("doctor").expect(0, 15)
     assert re.findall(r"(?m)^(\w+) +OK ", process.out()) == DIRECT, process.tail()
 
 
-def test_all_is_well_through_a_proxy(alice):
+def test_every_step_is_ok_through_a_proxy(alice):
     with Proxy() as proxy:
         process = alice.run("doctor", env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}).expect(0, 15)
     assert re.findall(r"(?m)^(\w+) +OK ", process.out()) == PROXIED, process.tail()
 
 
-def test_no_such_name(alice):
+def test_an_unknown_host_fails_the_dns_step(alice):
     assert_fails(alice.run("doctor", "--server", "https://relay.invalid"), UNREACHABLE, "DNS", DIRECT, "relay.invalid")
 
 
-def test_nobody_listens(alice):
+def test_a_closed_port_fails_the_tcp_step(alice):
     port = closed_port()
     assert_fails(alice.run("doctor", "--server", f"https://127.0.0.1:{port}"), UNREACHABLE, "TCP", DIRECT, f"{port}")
 
 
-def test_the_proxy_is_not_there(alice):
+def test_a_proxy_that_does_not_listen_fails_the_tcp_step(alice):
     proxy = f"http://127.0.0.1:{closed_port()}"
     assert_fails(alice.run("doctor", env={"HTTPS_PROXY": proxy}), UNREACHABLE, "TCP", PROXIED, "the proxy")
 
 
-def test_the_proxy_wants_credentials(alice):
+def test_a_proxy_that_wants_credentials_fails_the_proxy_step(alice):
     with Proxy("user:right") as proxy:
         env = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
         assert_fails(alice.run("doctor", env=env), REFUSED, "proxy", PROXIED, "password")
@@ -88,7 +88,7 @@ def test_the_proxy_wants_credentials(alice):
     ],
     ids=["403", "502", "nothing"],
 )
-def test_the_proxy_refuses_the_tunnel(alice, answer, status):
+def test_a_refused_tunnel_fails_the_proxy_step(alice, answer, status):
     def serve(client):
         with client:
             client.recv(4096)
@@ -100,20 +100,20 @@ def test_the_proxy_refuses_the_tunnel(alice, answer, status):
     listener.close()
 
 
-def test_a_server_without_tls(alice):
+def test_a_server_without_tls_fails_the_tls_step(alice):
     with web_server() as port:
         process = alice.run("doctor", "--server", f"https://127.0.0.1:{port}")
         assert_fails(process, PROTOCOL, "TLS", DIRECT, "does not speak TLS")
 
 
-def test_a_server_that_cuts_the_handshake(alice):
+def test_a_cut_handshake_fails_the_tls_step(alice):
     listener = Listener(lambda client: client.close())
     process = alice.run("doctor", "--server", f"https://127.0.0.1:{listener.port}")
     assert_fails(process, UNREACHABLE, "TLS", DIRECT, "handshake")
     listener.close()
 
 
-def test_a_proxy_that_cuts_the_tunnel_at_once(alice):
+def test_a_tunnel_that_is_cut_at_once_fails_the_tls_step(alice):
     def serve(client):
         with client:
             client.recv(4096)
@@ -126,12 +126,12 @@ def test_a_proxy_that_cuts_the_tunnel_at_once(alice):
     listener.close()
 
 
-def test_a_certificate_of_nobody(alice, tmp_path):
+def test_an_untrusted_certificate_fails_the_certificate_step(alice, tmp_path):
     other = certificates.forged(tmp_path / "other", "127.0.0.1")
     assert_fails(alice.run("doctor", "--ca", other.ca), REFUSED, "certificate", DIRECT, "--ca")
 
 
-def test_another_server_with_tls(alice, certs):
+def test_another_tls_server_fails_the_websocket_step(alice, certs):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certs.chain, certs.key)
     with web_server(context) as port:
@@ -139,7 +139,7 @@ def test_another_server_with_tls(alice, certs):
         assert_fails(process, PROTOCOL, "WebSocket", DIRECT, "is not a relay")
 
 
-def test_a_relay_that_does_not_know_the_key(alice, own_relay):
+def test_a_relay_that_does_not_know_the_key_fails_the_login_step(alice, own_relay):
     stranger = own_relay(registration="invite")
     assert_fails(alice.run("doctor", "--server", stranger.url), REFUSED, "login", DIRECT, alice.name)
     process = alice.run("doctor", "--json", "--server", stranger.url).expect(REFUSED, 15)
@@ -149,7 +149,7 @@ def test_a_relay_that_does_not_know_the_key(alice, own_relay):
     )
 
 
-def test_silence_is_blamed_on_its_step(alice, certs):
+def test_a_silent_server_fails_the_step_that_waits_for_it(alice, certs):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certs.chain, certs.key)
 
@@ -173,7 +173,7 @@ def test_silence_is_blamed_on_its_step(alice, certs):
     encrypted.close()
 
 
-def test_an_interrupt_blames_no_step(alice):
+def test_an_interrupt_fails_no_step(alice):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         process = alice.run("doctor", "--server", f"https://127.0.0.1:{silent.getsockname()[1]}")
         process.wait_for("TCP +OK", 10)

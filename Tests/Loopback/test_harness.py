@@ -141,7 +141,7 @@ def test_the_signature_is_over_the_five_lines():
     identity.signing.public_key().verify(protocol.unb64(credentials["signature"]), text.encode())
 
 
-def test_waiting_has_an_end():
+def test_waiting_ends_at_its_timeout():
     with pytest.raises(TooLate):
         until(lambda: False, 0.05, "never")
     counter = iter(range(10**9))
@@ -152,7 +152,7 @@ def test_waiting_has_an_end():
         background(lambda: 1 / 0).result(5)
 
 
-def test_a_listener_that_is_closed_listens_no_more():
+def test_a_closed_listener_refuses_connections():
     for _ in range(20):
         listener = Listener(lambda client: client.close())
         # Its thread waits for the next one.
@@ -202,7 +202,7 @@ def test_a_module_fixture_starts_once_with_loadgroup_alone(tmp_path, distributio
     assert (starts == ["a", "b"]) == (distribution == "loadgroup"), starts
 
 
-def test_a_terminal_is_rendered():
+def test_the_renderer_shows_what_a_terminal_would():
     assert rendered("one\rtwo\nthree\r\x1b[Kfour\n") == ["two", "four", ""]
     assert rendered("aaaa\rb") == ["baaa"]
     assert hashlib.sha256(b"").hexdigest() == hashlib.sha256(content.data(0, 0)).hexdigest()

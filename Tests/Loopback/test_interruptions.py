@@ -173,7 +173,7 @@ def film(tmp_path_factory):
 
 
 @pytest.mark.parametrize("row", list(parameters()))
-def test_a_row_of_the_table(own_relay, large, film, row):
+def test_an_interruption_ends_as_its_row_of_the_table_says(own_relay, large, film, row):
     who, how, duration, alice_says, bob_says, alice_ends, bob_ends = row
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
@@ -209,5 +209,5 @@ def test_a_row_of_the_table(own_relay, large, film, row):
         assert not stored
 
 
-def test_every_row_can_be_walked():
+def test_every_kind_of_interruption_is_in_the_table():
     assert {row[1] for row in rows()} == set(HOW) and {row[0] for row in rows()} == {"sender", "receiver", "relay"}

@@ -34,7 +34,7 @@ def test_receive_once_takes_one_and_leaves_the_others_waiting(people, tmp_path):
     assert {name.decode() for name in bob.received()} == {f"{sender.name}.bin" for sender in senders}
 
 
-def test_an_offer_is_never_declined_in_somebodys_name(relay, people):
+def test_no_offer_is_declined_before_the_person_has_answered(relay, people):
     """As many offers as the relay rings with at once: none is answered before the person has."""
     bob = people("bob")
     sessions = [relay.session(f"sender{number}") for number in range(6)]
@@ -69,7 +69,7 @@ def test_any_number_of_files_wait_for_their_turn(people, tmp_path):
     assert all((bob.inbox / os.fsdecode(name)).read_bytes() == name for name in bob.received())
 
 
-def test_nobody_waits_for_somebody_who_is_not_there(people, tmp_path):
+def test_online_receivers_do_not_wait_for_offline_ones(people, tmp_path):
     alice, bob, carol = people("alice", "bob", "carol")
     paths = [tmp_path / name for name in ("one", "two", "three")]
     for path in paths:

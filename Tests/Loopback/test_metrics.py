@@ -41,7 +41,7 @@ def test_a_transfer_moves_the_counters(own_relay, tmp_path):
     assert alice.name not in page and bob.name not in page and "127.0.0.1" not in page
 
 
-def test_what_goes_on_now_and_what_fails(own_relay):
+def test_metrics_show_running_and_failed_transfers(own_relay):
     relay = own_relay(registration="open", arguments=CHOSEN)
     port = metrics.port_of(relay)
     with Pair(relay) as pair:
@@ -56,7 +56,7 @@ def test_what_goes_on_now_and_what_fails(own_relay):
         assert after[FAILED] == 1 and after[DELIVERED] == 0 and after['relay_transfers{state="streaming"}'] == 0
 
 
-def test_what_the_listener_answers(own_relay):
+def test_the_metrics_listener_serves_three_paths_and_refuses_others(own_relay):
     relay = own_relay(registration="open", arguments=CHOSEN)
     port = metrics.port_of(relay)
     for path, body in (("/healthz", "ok\n"), ("/readyz", "ready\n")):
@@ -123,7 +123,7 @@ def test_a_chosen_address_that_is_taken_ends_the_start(binaries, certs, tmp_path
     assert f"cannot listen on {address}: another process does" in line
 
 
-def test_the_default_address_when_it_is_taken(binaries, certs, tmp_path):
+def test_a_taken_default_address_does_not_end_the_start(binaries, certs, tmp_path):
     try:
         holder = socket.create_server(("127.0.0.1", 9180))
     except OSError:

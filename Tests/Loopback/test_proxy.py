@@ -63,7 +63,7 @@ def test_http_proxy_alone_is_not_for_https(relay, people):
         assert proxy.asked == []
 
 
-def test_wrong_credentials(relay, people):
+def test_wrong_proxy_credentials_are_refused_and_not_shown(relay, people):
     alice = people("alice")
     with Proxy("user:right") as proxy:
         process = alice.login(env={"HTTPS_PROXY": f"http://user:wrong-secret@127.0.0.1:{proxy.port}"}, expect=77)
@@ -73,7 +73,7 @@ def test_wrong_credentials(relay, people):
         assert "407" in process.err() or "credentials" in process.err() or "password" in process.err()
 
 
-def test_a_proxy_that_is_not_there(relay, people):
+def test_a_proxy_that_does_not_listen_is_named(relay, people):
     alice = people("alice")
     port = closed_port()
     process = alice.login(env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"}, expect=69)
@@ -87,7 +87,7 @@ def test_a_proxy_that_is_not_there(relay, people):
     # A host by itself is a proxy, of an unknown name.
     [("nonsense.invalid", 69), ("ftp://127.0.0.1:1", 78), ("http://", 78), ("http://127.0.0.1:99999", 78)],
 )
-def test_a_proxy_variable_that_is_none(relay, people, value, status):
+def test_an_invalid_proxy_variable_is_named(relay, people, value, status):
     alice = people("alice")
     process = alice.login(env={"HTTPS_PROXY": value}, expect=status)
     assert "proxy" in process.err().lower() and len(process.err().strip().splitlines()) == 1
@@ -103,7 +103,7 @@ def test_a_proxy_variable_that_is_none(relay, people, value, status):
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
     ],
 )
-def test_a_proxy_that_talks_nonsense(relay, people, answer):
+def test_a_malformed_proxy_answer_is_blamed_on_the_proxy(relay, people, answer):
     alice = people("alice")
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -90,7 +90,7 @@ def refused(relay, header, source):
 
 
 @pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"])
-def test_haproxy_names_the_client(behind, tmp_path, option):
+def test_the_client_address_is_that_of_the_proxy_header(behind, tmp_path, option):
     seen = haproxy(behind, tmp_path, option)
     seen.session("alice", source=CLIENT).close()
     assert f"remote={CLIENT}" in behind.logs()
@@ -128,7 +128,7 @@ def test_an_address_of_the_machine_itself_has_the_same_limit_and_the_log_says_wh
         connection.close()
 
 
-def test_a_limit_that_is_off_is_met_by_nobody(own_relay):
+def test_an_address_limit_that_is_off_refuses_no_client(own_relay):
     relay = own_relay(registration="open", arguments=["--address-limit", "off"])
     crowd = [wrapped(relay, b"", "127.0.0.1") for _ in range(80)]
     assert not refused(relay, b"", "127.0.0.1")
@@ -157,7 +157,7 @@ def test_a_header_may_come_in_any_number_of_pieces(behind, header):
         assert healthz(wrapped(behind, header, pieces=pieces)) == "HTTP/1.1 200"
 
 
-def test_the_header_is_demanded_of_the_balancer_and_of_nobody_else(behind):
+def test_the_proxy_header_is_required_of_the_balancer_alone(behind):
     assert refused(behind, b"", BALANCER), "a listed peer without a header"
     assert refused(behind, b"PROXY TCP4 nonsense\r\n", BALANCER)
     assert refused(behind, V1, CLIENT) and refused(behind, V2, CLIENT), "a header from another peer"

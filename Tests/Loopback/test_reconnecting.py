@@ -28,7 +28,7 @@ def replace(relay):
     relay.start(relay.port)
 
 
-def test_killed_while_an_offer_waits_for_somebody(own_relay, tmp_path):
+def test_an_offer_that_waits_for_its_receiver_survives_a_killed_relay(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     (tmp_path / "file").write_bytes(b"patience")
@@ -45,7 +45,7 @@ def test_killed_while_an_offer_waits_for_somebody(own_relay, tmp_path):
     assert len({json.loads(line).get("transfer") for line in sending.out().splitlines()} - {None}) == 1
 
 
-def test_killed_while_somebody_is_asked(own_relay, tmp_path):
+def test_an_unanswered_question_survives_a_killed_relay(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
     (tmp_path / "file").write_bytes(b"again")
@@ -68,7 +68,7 @@ def test_killed_while_somebody_is_asked(own_relay, tmp_path):
 
 
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for-ever"])
-def test_killed_when_half_is_through(own_relay, large, once):
+def test_a_transfer_whose_relay_is_killed_midway_begins_again(own_relay, large, once):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
     digest = content.file(large / "file", "half", SIZE)
@@ -94,7 +94,7 @@ def test_killed_when_half_is_through(own_relay, large, once):
     assert events(receiving, "interrupted", "received") == ["interrupted", "received"]
 
 
-def test_stopped_for_good_ends_the_sender_at_its_timeout(own_relay, large):
+def test_a_relay_that_stays_away_ends_the_sender_at_its_timeout(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
     with open(large / "file", "wb") as file:
@@ -127,7 +127,7 @@ def test_one_outage_is_waited_for_once(own_relay, tmp_path):
     assert events(sending, "failed", "reconnecting") == ["reconnecting", "failed", "failed", "failed"], sending.tail()
 
 
-def test_no_wait_waits_for_whoever_had_accepted(own_relay, tmp_path):
+def test_no_wait_still_waits_for_a_receiver_that_had_accepted(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
     body = content.data("no wait", 20_000_000)
@@ -146,7 +146,7 @@ def test_no_wait_waits_for_whoever_had_accepted(own_relay, tmp_path):
         sending.expect(0, 10)
 
 
-def test_the_first_connection_fails_at_once(own_relay, tmp_path):
+def test_a_relay_that_was_never_reached_fails_at_once(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
     (tmp_path / "file").write_bytes(b"x")
@@ -156,7 +156,7 @@ def test_the_first_connection_fails_at_once(own_relay, tmp_path):
         assert str(relay.port) in process.err() and "reconnecting" not in process.err(), process.tail()
 
 
-def test_a_drained_relay_is_replaced(own_relay, tmp_path):
+def test_clients_move_from_a_drained_relay_to_the_next(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))
     (tmp_path / "file").write_bytes(b"drained")
@@ -214,7 +214,7 @@ def test_standard_input_is_not_sent_twice(own_relay, tmp_path):
     assert bob.received() == [] and "begins again" not in receiving.out(), receiving.tail()
 
 
-def test_standard_input_that_nobody_has_read_is_sent(own_relay, tmp_path):
+def test_standard_input_that_was_not_read_yet_is_sent_after_a_restart(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     (tmp_path / "in").write_bytes(b"unread")
@@ -266,7 +266,7 @@ def test_the_same_offer_again_makes_no_second_file(relay, people):
     assert receiving.running()
 
 
-def test_a_delivery_that_nobody_heard_of_is_told_again(own_relay, tmp_path):
+def test_a_delivery_whose_report_was_lost_is_reported_again(own_relay, tmp_path):
     """What the receiver says after its `accept` is lost, and then the relay dies."""
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
@@ -287,7 +287,7 @@ def test_a_delivery_that_nobody_heard_of_is_told_again(own_relay, tmp_path):
 
 
 @pytest.mark.parametrize("whose", ["receiver", "sender"])
-def test_only_the_stream_is_cut(relay, people, large, whose):
+def test_a_transfer_whose_stream_alone_is_cut_begins_again(relay, people, large, whose):
     """Both clients are still there, and so is the relay."""
     alice, bob = people("alice", "bob")
     digest = content.file(large / "file", "stream", SIZE)

@@ -65,7 +65,7 @@ def refuses(relay):
         return True
 
 
-def test_sigterm_with_relay_clients_in_the_middle(own_relay, large):
+def test_sigterm_lets_clients_finish_a_running_transfer(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
     digest = content.file(large / "file", "drain", 500_000_000)
@@ -79,7 +79,7 @@ def test_sigterm_with_relay_clients_in_the_middle(own_relay, large):
     assert relay.process.wait(15) == 0
 
 
-def test_sigterm_and_sigint_of_an_idle_server_with_sessions(own_relay):
+def test_sigterm_and_sigint_end_an_idle_server_at_once(own_relay):
     for number in (signal.SIGTERM, signal.SIGINT):
         relay = own_relay(registration="open")
         session = relay.session("alice")
@@ -122,7 +122,7 @@ def test_a_client_says_why_its_connection_ended(own_relay, tmp_path):
     until(lambda: f"reconnecting: {relay.url} is going away" in processes[1].err(), 10, "the other one is sent away")
 
 
-def test_files_with_secrets_that_everybody_may_read_are_named(own_relay, tmp_path):
+def test_a_secret_file_that_others_may_read_is_named(own_relay, tmp_path):
     def check(relay):
         done = relay.command("check", "--tls-cert", relay.certs.chain, "--tls-key", key)
         assert done.returncode == 0, done
@@ -155,7 +155,7 @@ def test_check_sees_a_state_directory_that_is_open_to_others(own_relay, tmp_path
         assert folder.stat().st_mode & 0o777 == mode, "check changes nothing"
 
 
-def test_killed_again_and_again_while_names_are_registered(own_relay):
+def test_a_server_that_is_killed_while_names_register_loses_none(own_relay):
     relay = own_relay(registration="open")
     known = []
     for _ in range(5):
@@ -212,7 +212,7 @@ def test_a_second_server_on_the_same_state_is_refused(own_relay, binaries, certs
     assert first.command("status").returncode == 0, "the first one's admin socket is as it was"
 
 
-def test_a_port_in_use_is_said(own_relay, binaries, certs, tmp_path):
+def test_a_port_in_use_is_named(own_relay, binaries, certs, tmp_path):
     first = own_relay(registration="open")
     second = Relay(binaries, certs, tmp_path / "second", registration="open").launch(first.port)
     assert second.process.wait(10) == 69, second.process.tail()
@@ -220,7 +220,7 @@ def test_a_port_in_use_is_said(own_relay, binaries, certs, tmp_path):
     assert f"127.0.0.1:{first.port}" in text and len(text.strip().splitlines()) == 1, text
 
 
-def test_bad_certificates_are_said(binaries, certs, tmp_path):
+def test_an_unusable_certificate_is_named(binaries, certs, tmp_path):
     mixed = tmp_path / "mixed"
     other = certificates.forged(mixed, "127.0.0.1")
     cases = {
@@ -298,7 +298,7 @@ def test_check_accepts_a_good_configuration(binaries, certs, tmp_path):
     ],
     ids=lambda value: "-".join(value).strip("-") if isinstance(value, (list, dict)) else str(value),
 )
-def test_bad_settings(binaries, certs, tmp_path, arguments, variables, status):
+def test_a_bad_setting_is_named_and_refused(binaries, certs, tmp_path, arguments, variables, status):
     done = subprocess.run(
         [
             binaries / "relay-server",
@@ -344,7 +344,7 @@ def test_the_state_is_private(own_relay, tmp_path):
     assert all(mode & 0o077 == 0 for mode in modes.values()), modes
 
 
-def test_noise_on_the_admin_socket_harms_nobody(own_relay):
+def test_noise_on_the_admin_socket_does_not_disturb_commands(own_relay):
     relay = own_relay(registration="open")
     (path,) = [path for path in relay.state.rglob("*") if path.is_socket()]
     for noise in (
@@ -379,7 +379,7 @@ def test_status_tells_about_sessions_and_transfers(own_relay):
         assert "2" in done.stdout, done.stdout  # two sessions
 
 
-def test_thousands_of_hostile_first_bytes(relay):
+def test_the_relay_survives_thousands_of_hostile_first_bytes(relay):
     """Random bytes at each layer: TCP, TLS, HTTP, WebSocket. Never a crash."""
     noise = content.data("noise", 2_000_000)
     for number in range(150):

@@ -60,7 +60,7 @@ def test_receive_goes_on_looking_for_a_relay_that_was_there(fake, alice, ending)
     assert relay.endings == [] and receiving.running(), receiving.tail()
 
 
-def test_silence_has_an_end(fake, alice, tmp_path):
+def test_a_silent_relay_is_given_up(fake, alice, tmp_path):
     silent, quiet, relay = fake(endings=["silence"] * 10), fake(endings=["silence"] * 10), fake()
     receiving = alice.receive("--server", relay.url, sender="bob", ready=False)
     receiving.wait_for("ready to receive", 10)

@@ -57,7 +57,7 @@ def test_a_relay_starts_with_a_certificate_out_of_its_time_and_says_so(binaries,
     relay.stop()
 
 
-def test_plain_http_sends_people_to_names_of_the_relay_alone(own_relay):
+def test_plain_http_redirects_to_the_relays_own_names_alone(own_relay):
     relay = own_relay(arguments=["--http-listen", "127.0.0.1:0", "--public-url", "https://relay.example:9443"])
     port = int(relay.status()["httpListen"][0].rpartition(":")[2])
     for host, status, location in (

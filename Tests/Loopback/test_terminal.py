@@ -93,7 +93,7 @@ def test_a_receivers_progress_says_what_it_does(relay, people, tmp_path):
     assert "receiving  film.mkv  [" in terminal.seen(), terminal.seen()[-2000:]
 
 
-def test_elsewhere_there_are_plain_lines(relay, people, tmp_path):
+def test_progress_without_a_terminal_is_plain_lines(relay, people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "file", "plain", 5_000_000)
     receiving = bob.receive()
@@ -130,7 +130,7 @@ def test_json_failures_are_objects_too(people, tmp_path):
     )
 
 
-def test_json_whoami(people):
+def test_whoami_json_is_one_object(people):
     alice = people("alice")
     (line,) = alice.run("whoami", "--json").expect(0, 10).out().splitlines()
     assert alice.name in json.dumps(json.loads(line))
@@ -150,7 +150,7 @@ def test_quiet_says_nothing_when_all_goes_well(people, tmp_path):
 @pytest.mark.parametrize(
     ("typed", "status"), [("y\n", 0), ("n\n", 77), ("\n", 77), ("\x04", 77)], ids=["yes", "no", "return", "end"]
 )
-def test_receive_asks(relay, people, tmp_path, typed, status):
+def test_receive_asks_before_it_takes_a_file(relay, people, tmp_path, typed, status):
     alice, bob = people("alice", "bob")
     (tmp_path / "invoice\u202efdp.exe").write_bytes(b"maybe")
     terminal = Terminal()
@@ -193,7 +193,7 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     assert bob.received() == [b"second"]
 
 
-def test_a_restart_of_the_relay_asks_nobody_twice(own_relay, large):
+def test_a_restart_of_the_relay_does_not_repeat_a_question(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
     digest = content.file(large / "file", "asked once", 300_000_000)
@@ -260,7 +260,7 @@ def test_ctrl_c_typed_at_the_terminal_ends_a_sender(people, tmp_path):
     terminal.wait_for(f'not delivered: "file" to {bob.name}: interrupted')
 
 
-def test_ctrl_c_at_the_secret_question_gives_the_echo_back(own_relay, tmp_path):
+def test_ctrl_c_at_the_invitation_prompt_restores_the_echo(own_relay, tmp_path):
     relay = own_relay(registration="invite")
     alice = relay.person("alice", tmp_path, login=False)
     terminal = Terminal()
@@ -289,7 +289,7 @@ def test_exec_runs_for_each_file(people, tmp_path):
 
 
 @pytest.mark.parametrize(("trap", "ignored"), [("", set()), ("trap '' HUP; ", {signal.SIGHUP})], ids=["none", "HUP"])
-def test_exec_finds_the_signals_as_they_were(people, tmp_path, trap, ignored):
+def test_exec_inherits_the_signal_dispositions_of_the_start(people, tmp_path, trap, ignored):
     alice, bob = people("alice", "bob")
     (tmp_path / "file").write_bytes(b"x")
     prefix = ("sh", "-c", trap + 'exec "$@"', "sh")
