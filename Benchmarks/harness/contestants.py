@@ -167,29 +167,7 @@ class Relay(Contestant):
 
     def start(self, processes):
         self.library = first(r"(OpenSSL \S+)", output("openssl", "version"))
-        state = os.path.join(self.directory, "state")
-        os.mkdir(state, 0o700)
-        self._launch(
-            processes,
-            (
-                self.program,
-                "serve",
-                "--listen",
-                f"127.0.0.1:{self.port}",
-                "--state-dir",
-                state,
-                "--tls-cert",
-                self.certificates.certificate,
-                "--tls-key",
-                self.certificates.key,
-                "--registration",
-                "open",
-                "--log-level",
-                "warning",
-                "--metrics-listen",
-                "off",
-            ),
-        )
+        self._launch(processes, serve(self.program, self.port, self.directory, self.certificates))
         people = (Identity(self.directory, "alice"), Identity(self.directory, "bob"))
         self.sessions = tuple(Session(self.port, self.certificates.ca, person) for person in people)
         self.sessions[1].send("presence", receiving=True)
@@ -216,6 +194,15 @@ class Relay(Contestant):
         alice, bob = self.sessions
         bob.send("delivered", transfer=self.transfer, payload=encode(b"{}"))
         alice.expect("delivered", transfer=self.transfer)
+
+
+def serve(program, port, directory, certificates):
+    """The command that runs relay-server with open registration and its state in `directory`."""
+    state = os.path.join(directory, "state")
+    os.mkdir(state, 0o700)
+    command = (program, "serve", "--listen", f"127.0.0.1:{port}", "--state-dir", state)
+    command += ("--tls-cert", certificates.certificate, "--tls-key", certificates.key)
+    return (*command, "--registration", "open", "--log-level", "warning", "--metrics-listen", "off")
 
 
 class Before(Relay):

@@ -102,12 +102,23 @@ class SecureStream:
             self.incoming.write_eof()
 
 
+def upgrade(host):
+    """The request that makes a connection a WebSocket of the relay."""
+    key = base64.b64encode(os.urandom(16)).decode("ascii")
+    return (
+        f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+        "Sec-WebSocket-Protocol: relay.v1\r\n\r\n"
+    ).encode("ascii")
+
+
 class Session:
     """One logged-in control connection. A thread of its own reads it and answers pings."""
 
     def __init__(self, port, ca, identity):
         self.host = f"127.0.0.1:{port}"
         self.messages = queue.Queue()
+        self.is_open = True
         self.next_id = 0
         self.stream = SecureStream(port, ca)
         self.buffer = self._upgrade()
@@ -142,12 +153,7 @@ class Session:
                 raise Failure(f"the relay answered {message.get('code')!r} instead of {kind!r}")
 
     def _upgrade(self):
-        head = (
-            f"GET /ws HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode('ascii')}\r\n"
-            "Sec-WebSocket-Protocol: relay.v1\r\n\r\n"
-        )
-        self.stream.send(head.encode("ascii"))
+        self.stream.send(upgrade(self.host))
         answer = b""
         while b"\r\n\r\n" not in answer:
             part = self.stream.receive()
@@ -214,4 +220,5 @@ class Session:
                         text = b""
         except (OSError, ValueError):
             pass
+        self.is_open = False
         self.messages.put(None)

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import re
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -80,6 +81,30 @@ def test_the_length_of_the_stream_is_as_documented(relay, people, tmp_path):
         sending.expect(0, 10)
 
 
+def test_progress_counts_the_content_and_not_the_stream(relay, people):
+    """Of a stream in records of 8 bytes a third is no content, which the last reports would show."""
+    bob = people("bob")
+    receiving = bob.receive()
+    piece, count = b"8 bytes." * 1000, 30
+    stream = records.record(records.DATA, b"8 bytes.") * 1000
+
+    def paced():
+        for _ in range(count):
+            time.sleep(0.1)  # A rate: the receiver tells how far it is each half second.
+            yield stream
+        yield records.record(records.END, hashlib.sha256(piece * count).digest())
+
+    with relay.session("alice") as alice:
+        offer = alice.offer(bob.name, protocol.pack(v=0, name="paced", size=count * len(piece)))
+        uploading = background(protocol.upload, relay, offer.start(), paced())
+        assert offer.delivered(60)["size"] == count * len(piece)
+        uploading.result(10)
+    receiving.expect(0, 10)
+    told = offer.progress
+    assert len(told) >= 3 and told == sorted(told) and max(told) <= count * len(piece), told
+    assert max(told) > count * len(piece) * 2 // 3, told
+
+
 BROKEN = {
     "another kind": lambda: records.record(2, b"abc") + b"".join(records.encode([b"abc"])),
     "an empty data record": lambda: records.record(0, b"") + b"".join(records.encode([b"abc"])),
@@ -149,7 +174,7 @@ def test_relay_client_declines_an_offer_it_cannot_read(relay, people, payload):
         offer = alice.offer(bob.name, protocol.b64(payload))
         with pytest.raises(protocol.Failed) as failure:
             offer.start(10)
-        assert failure.value.by == "peer"
+        assert (failure.value.by, failure.value.code) == ("peer", "protocol_error")
         assert receiving.running(), receiving.tail()
         body = b"still here"
         assert protocol.send_file(relay, alice, bob.name, "next", body)["size"] == len(body)

@@ -225,7 +225,10 @@ def test_a_name_is_refused_to_a_second_key(relay, tmp_path):
 def test_an_invalid_name_is_a_usage_error(relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     for name in ("Alice", "a b", "", "-alice", "a" * 64, "älice", "../alice"):
-        alice.run("login", relay.url, f"--name={name}", "--ca", relay.ca).expect(USAGE, 10)
+        refused = alice.run("login", relay.url, f"--name={name}", "--ca", relay.ca).expect(USAGE, 10)
+        assert ("a name is 1 to 63" if name else "Missing value") in refused.err(), refused.tail()
+        invited = relay.command("invite", "--", name)
+        assert invited.returncode == USAGE and "a name is 1 to 63" in invited.stderr, invited
 
 
 def test_an_invitation_is_good_once_and_for_its_name(own_relay, tmp_path):
@@ -234,7 +237,9 @@ def test_an_invitation_is_good_once_and_for_its_name(own_relay, tmp_path):
     assert_one_line(alice.login(env={}, expect=REFUSED), "invit")
     assert_one_line(alice.login(env={"RELAY_INVITE": "wrong"}, expect=REFUSED), "invit")
     code = relay.invite()
-    alice.login(env={"RELAY_INVITE": f" {code}\r\n"})  # as it was pasted
+    # What was pasted may have blanks and a line end around it: the invitation, and the relay's address.
+    pasted = ("login", f" {relay.url}\r\n", "--name", alice.name, "--ca", relay.ca)
+    alice.run(*pasted, env={"RELAY_INVITE": f" {code}\r\n"}).expect(0, 20)
     bob = relay.person("bob", tmp_path, login=False)
     line = assert_one_line(bob.login(env={"RELAY_INVITE": code}, expect=REFUSED), "invit")
     assert code not in line

@@ -34,9 +34,9 @@ def rows():
 
 
 def parameters():
-    """Each row as a test; those that take more than a minute by the clock are long."""
+    """Each row as a test; those that take more than a minute by the clock, which no setting shortens, are slow."""
     for row in rows():
-        marks = [pytest.mark.long] if re.fullmatch(r"\d+ s", row[2]) else []
+        marks = [pytest.mark.slow, pytest.mark.timeout(300)] if re.fullmatch(r"\d+ s", row[2]) else []
         yield pytest.param(row, id="-".join(row[:3]).replace(" ", "_").replace("`", ""), marks=marks)
 
 
@@ -51,6 +51,8 @@ class Scene:
     file: pathlib.Path
     timeout: list[str]
     proxy: Proxy | None
+    #: The side that is behind the proxy, if there is one.
+    proxied: str
     sending: Any = None
     receiving: Any = None
 
@@ -62,12 +64,18 @@ class Scene:
         return self
 
     def receive(self, **options):
-        if self.proxy:
-            return self.bob.receive(env={"HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}"}, **options)
-        return self.bob.receive("--server", self.lines["receiver"].url, **options)
+        return self.bob.receive(*self.way("receiver", options), **options)
 
     def send(self):
-        return self.alice.send(self.bob, "--server", self.lines["sender"].url, *self.timeout, self.file)
+        options: dict[str, Any] = {}
+        return self.alice.send(self.bob, *self.way("sender", options), *self.timeout, self.file, **options)
+
+    def way(self, who, options):
+        """The arguments, and options of the process, that lead a side to the relay."""
+        if self.proxy and self.proxied == who:
+            options["env"] = {"HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}"}
+            return ()
+        return ("--server", self.lines[who].url)
 
     def process(self, who):
         return {"sender": self.sending, "receiver": self.receiving, "relay": self.relay.process}[who]
@@ -105,9 +113,11 @@ class Scene:
 
 
 def away(scene, who, duration):
-    """Away for longer than the sender goes on."""
+    """Away for a while, or for longer than the sender goes on."""
     scene.away(who)
-    if who == "receiver":
+    if duration.startswith("back"):
+        scene.lines[who].target = scene.relay.address
+    elif who == "receiver":
         scene.back(who)
 
 
@@ -164,6 +174,23 @@ def says_all(process, texts):
     return True
 
 
+#: What a person takes for the state or the end of a transfer.
+VERDICT = re.compile(
+    r"was cut|interrupted it|is gone|gave up|send it again|sends it again|try again|not delivered|not received"
+    r"|did not come back|delivered|received|declined|quicker"
+)
+
+
+def unaccounted(process, texts):
+    """The lines that say how a transfer stands, and that the row does not name."""
+    lines = [line for line in process.err().splitlines() if VERDICT.search(line)]
+    return [
+        line
+        for line in lines
+        if not any(text in line for text in texts if text != "delivered" or "not delivered" not in line)
+    ]
+
+
 @pytest.fixture(scope="session")
 def film(tmp_path_factory):
     """(the file, its digest)"""
@@ -181,7 +208,9 @@ def test_an_interruption_ends_as_its_row_of_the_table_says(own_relay, large, fil
     with contextlib.ExitStack() as stack:
         lines = {side: stack.enter_context(Forwarder(relay.address)) for side in ("sender", "receiver")}
         proxy = stack.enter_context(Proxy()) if how.startswith("proxy") else None
-        scene = Scene(relay, alice, bob, lines, film[0], ["--timeout", timeout[1]] if timeout else [], proxy).begin()
+        scene = Scene(
+            relay, alice, bob, lines, film[0], ["--timeout", timeout[1]] if timeout else [], proxy, who
+        ).begin()
         HOW[how](scene, who, duration)
         for process, says, ends in ((scene.sending, alice_says, alice_ends), (scene.receiving, bob_says, bob_ends)):
             texts = re.findall(r"`([^`]+)`", says)
@@ -197,9 +226,10 @@ def test_an_interruption_ends_as_its_row_of_the_table_says(own_relay, large, fil
                 )
                 assert process.running()
                 process.kill()
-                continue
-            assert process.wait(120) == int(ends), process.tail()
-            assert says_all(process, texts), f"{texts}\n{process.tail()}"
+            else:
+                assert process.wait(120) == int(ends), process.tail()
+                assert says_all(process, texts), f"{texts}\n{process.tail()}"
+            assert not unaccounted(process, texts), f"{texts}\n{process.tail()}"
     # A process that was killed leaves its part file behind.
     stored = [name for name in bob.received() if not name.endswith(b".part")]
     if bob_ends == "0":

@@ -93,3 +93,22 @@ def test_content_never_goes_to_a_closed_standard_output(people, binaries, tmp_pa
     command = [binaries / "relay-client", "receive", "--profile", bob.profile, "--yes", "--once", "--output", "-"]
     done = run(command, tmp_path, "closed")
     assert done.returncode == CANNOT_CREATE and "standard output is closed" in done.stderr, done
+
+
+@pytest.mark.parametrize("output", ["full", "closed", "unread"])
+def test_a_drain_whose_answer_is_lost_says_so(own_relay, tmp_path, output):
+    relay = own_relay(registration="open")
+    done = run([relay.binaries / "relay-server", "drain", "--state-dir", relay.state], tmp_path, output)
+    assert done.returncode == INPUT_OUTPUT and "standard output" in done.stderr, done
+
+
+@pytest.mark.parametrize("output", ["full", "closed", "unread"])
+def test_a_receiver_whose_report_is_lost_keeps_the_file(people, binaries, tmp_path, output):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "f").write_text("content", encoding="utf-8")
+    sending = alice.send(bob, tmp_path / "f")
+    arguments = ["receive", "--json", "--yes", "--once", "--output", bob.inbox, "--profile", bob.profile]
+    done = run([binaries / "relay-client", *arguments], tmp_path, output)
+    sending.expect(0, 20)
+    assert bob.received() == [b"f"]
+    assert done.returncode == INPUT_OUTPUT and done.stderr.count("standard output") == 1, done

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from harness import content, protocol
+from harness import content, metrics, protocol
 from harness.terminal import Terminal
 from harness.waiting import TooLate, until
 
@@ -132,8 +132,18 @@ def small_files(folder, count):
     return files
 
 
-def test_many_small_files_arrive_without_meeting_a_limit(people, tmp_path):
-    alice, bob = people("alice", "bob")
+@pytest.fixture
+def unhindered(own_relay):
+    """A relay that must not have held anything back by the end of the test."""
+    relay = own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0"))
+    yield relay
+    figures = metrics.scrape(metrics.port_of(relay))
+    met = {name: value for name, value in figures.items() if name.startswith("relay_limits_met_total") and value}
+    assert not met and figures["relay_messages_held_back_seconds_total"] == 0, met
+
+
+def test_many_small_files_arrive_without_meeting_a_limit(unhindered, tmp_path):
+    alice, bob = unhindered.person("alice", tmp_path), unhindered.person("bob", tmp_path)
     files = small_files(tmp_path / "m", 300)
     receiving = bob.receive(once=False)
     sending = alice.send(bob, "--json", *sorted((tmp_path / "m").iterdir())).expect(0, 120)
@@ -147,8 +157,8 @@ def test_many_small_files_arrive_without_meeting_a_limit(people, tmp_path):
 
 
 @pytest.mark.slow
-def test_one_send_after_the_other_meets_no_limit(people, tmp_path):
-    alice, bob = people("alice", "bob")
+def test_one_send_after_the_other_meets_no_limit(unhindered, tmp_path):
+    alice, bob = unhindered.person("alice", tmp_path), unhindered.person("bob", tmp_path)
     files = small_files(tmp_path / "m", 100)
     receiving = bob.receive(once=False)
     for path in sorted((tmp_path / "m").iterdir()):
