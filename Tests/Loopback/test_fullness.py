@@ -36,7 +36,7 @@ def is_refused(relay):
 def small(own_relay, monkeypatch):
     """A relay that may have few descriptors."""
     monkeypatch.setattr(Relay, "prefix", ("prlimit", f"--nofile={DESCRIPTORS}"))
-    return own_relay(registration="open")
+    return own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0"))
 
 
 def test_above_80_percent_of_the_descriptors_new_work_is_refused_and_running_work_goes_on(small):
@@ -57,6 +57,7 @@ def test_above_80_percent_of_the_descriptors_new_work_is_refused_and_running_wor
         # What the process has for itself counts too, and a few more that it may need.
         assert DESCRIPTORS * 70 // 100 < small.descriptors() < DESCRIPTORS * 85 // 100
         assert small.logs().count("file descriptors run short") == 1
+        assert metrics.scrape(metrics.port_of(small))['relay_limits_met_total{limit="descriptors",of="node"}'] > 0
         assert small.logs().count("few file descriptors") == 1
         assert answer(small, raw.request("GET", "/healthz")).status == 200
         assert answer(small, raw.request("GET", "/download?token=" + "A" * 43)).status == 503
@@ -112,7 +113,8 @@ def test_out_of_descriptors_connections_are_closed_at_once_and_the_listener_does
 
 def test_without_memory_connections_are_refused_in_words(own_relay):
     # No process is that small.
-    relay = own_relay(registration="open", arguments=["--memory-limit", "1M"])
+    relay = own_relay(registration="open", arguments=["--memory-limit", "1M", "--metrics-listen", "127.0.0.1:0"])
     until(lambda: is_refused(relay), 10, "the first look at the memory")
     assert answer(relay, raw.request("GET", "/healthz")).status == 200
     assert "memory runs out: new connections are refused" in relay.logs()
+    assert metrics.scrape(metrics.port_of(relay))['relay_limits_met_total{limit="memory",of="node"}'] > 0

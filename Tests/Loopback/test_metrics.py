@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics and health: what a scraper and a balancer see."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,9 +9,10 @@ import socket
 
 import pytest
 
-from harness import content, metrics, raw
+from harness import content, metrics, protocol, raw
+from harness.control import Socket
 from harness.pairs import Pair, wait_for_bytes
-from harness.relay import Relay
+from harness.relay import Relay, unique
 from harness.waiting import until
 
 CHOSEN = ("--metrics-listen", "127.0.0.1:0")
@@ -39,6 +41,43 @@ def test_a_transfer_moves_the_counters(own_relay, tmp_path):
     assert after["relay_accepts_total"] > before["relay_accepts_total"] > 0
     page = metrics.ask(port, "/metrics")[2]
     assert alice.name not in page and bob.name not in page and "127.0.0.1" not in page
+
+
+def test_each_refusal_and_each_limit_moves_its_counter(own_relay):
+    relay = own_relay(registration="open", arguments=(*CHOSEN, "--address-limit", "8"))
+    port = metrics.port_of(relay)
+
+    def counted(name):
+        return metrics.scrape(port)[name]
+
+    with raw.Connection(relay.address, relay.ca) as connection:
+        connection.send(raw.request("GET", "/download", "Authorization: Bearer " + "A" * 43))
+        assert connection.answer().status == 403
+    assert counted('relay_http_refusals_total{status="403"}') == 1
+    with relay.session("alice") as alice, pytest.raises(protocol.Refused, match="unknown_peer"):
+        alice.lookup("nobody-at-all")
+    assert counted('relay_request_errors_total{code="unknown_peer"}') == 1
+
+    with Socket(relay) as early:
+        for number in range(11):
+            early.say(type="lookup", id=f"c{number}", name="bob")
+        assert early.closing() == 1008
+    assert counted('relay_limits_met_total{limit="messages_before_login",of="connection"}') == 1
+
+    with contextlib.ExitStack() as crowd:
+        for _ in range(70):
+            address = ("127.0.3.1", 0)
+            crowd.enter_context(socket.create_connection(relay.address, 5, source_address=address))
+        strangers = 'relay_limits_met_total{limit="strangers",of="address"}'
+        until(lambda: counted(strangers) == 70 - 64, 10, lambda: counted(strangers))
+
+    identity = protocol.Identity(unique("many"))
+    with contextlib.ExitStack() as crowd:
+        for _ in range(64):
+            crowd.enter_context(Socket(relay)).login(identity)
+        with Socket(relay) as one_more, pytest.raises(AssertionError, match="too_many"):
+            one_more.login(identity)
+    assert counted('relay_limits_met_total{limit="sessions",of="user"}') == 1
 
 
 def test_metrics_show_running_and_failed_transfers(own_relay):
