@@ -118,6 +118,8 @@ def import_problem(path: str, access: str | None, module: str) -> str | None:
             return f"WSProtocol is pure, it does not import {module}"
     if path.startswith("Sources/TransferBroker/") and module not in ("NIOCore", "Crypto", "Pacing", "WSProtocol"):
         return f"TransferBroker is pure, it does not import {module}"
+    if path.startswith("Sources/TransferClient/") and (module in ("Foundation", "Glibc") or is_io(module)):
+        return f"TransferClient is pure, it does not import {module}"
     if path.startswith("Sources/TLSTransport/") and module.startswith("NIO") and module not in ("NIOCore", "NIOTLS"):
         return f"TLSTransport knows no sockets and no HTTP, it does not import {module}"
     if path.startswith("Sources/") and module in ("COpenSSL", "CHiredis"):
@@ -129,6 +131,11 @@ def import_problem(path: str, access: str | None, module: str) -> str | None:
     if path.startswith("Sources/") and module in ("XCTest", "Testing", "NIOSSL"):
         return f"{module} has no place in Sources"
     return None
+
+
+def is_io(module: str) -> bool:
+    """Whether a module moves bytes: NIO but for its values, and the transports."""
+    return (module.startswith("NIO") and module != "NIOCore") or module.endswith("Transport")
 
 
 def declarations(manifest: str) -> dict[str, set[str]]:
@@ -279,10 +286,12 @@ def times(tree: Tree) -> Problems:
 
 
 def waiting(tree: Tree) -> Problems:
-    """No concurrency runtime on the byte path."""
+    """No concurrency runtime on the byte path, and in targets of values."""
     yield from found(
         tree,
-        tree.swift("Sources/WSProtocol/", "Sources/TransferBroker/", "Sources/TLSTransport/"),
+        tree.swift(
+            "Sources/WSProtocol/", "Sources/TransferBroker/", "Sources/TransferClient/", "Sources/TLSTransport/"
+        ),
         r"\b(?:async|await|Task)\b",
         "async has no place here",
     )
