@@ -114,7 +114,7 @@ struct Sender: SessionPart {
 
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline) {
         while let index = sendings.firstIndex(where: { $0.attempt == nil }) {
-            fail(index, .connection(error), telling: nil)
+            fail(index, unconfirmed(index, error.summary, error.status) ?? .connection(error), telling: nil)
         }
     }
 
@@ -297,15 +297,25 @@ struct Sender: SessionPart {
             return
         }
         if isInterrupted { return fail(index, .interrupted, telling: nil) }
-        let failure = AttemptFailure(
-            outcome, result,
-            of: .init(
-                peer: job.peer, relay: "\(environment.relay)", patience: patience, reason: sendings[index].reason,
-                hasMissedReceiver: order.hasMissed(job.peer), wasAccepted: sendings[index].isAccepted
-            )
-        )
+        let failure = AttemptFailure(outcome, result, of: transfer(index))
         let isOnLine = attempt.connection == outbox?.number
         recover(index, from: failure, isOnLine: isOnLine, now: now)
+    }
+
+    /// That there is no other try of what may have arrived; nil where it was not sent whole.
+    private func unconfirmed(_ index: Int, _ reason: String, _ status: ExitStatus) -> ClientError? {
+        let sending = sendings[index]
+        return sending.known.map { _ in AttemptFailure.unconfirmed(by: sending.job.peer, reason, status) }
+    }
+
+    /// What is known about a content besides its last try.
+    private func transfer(_ index: Int) -> AttemptFailure.Transfer {
+        let sending = sendings[index]
+        return .init(
+            peer: sending.job.peer, relay: "\(environment.relay)", patience: patience, reason: sending.reason,
+            hasMissedReceiver: order.hasMissed(sending.job.peer), wasAccepted: sending.isAccepted,
+            isAllSent: sending.known != nil
+        )
     }
 
     /// Waits for the next try, or says why there is none.
@@ -318,9 +328,10 @@ struct Sender: SessionPart {
         case .giveUp: giveUp(index, failure.reason)
         case .tryAgain(let pause, attempt: _):
             guard job.source.isRepeatable else {
-                let line =
-                    "\(failure.reason), and \(job.source.name) cannot be read a second time; run the command again"
-                return fail(index, .command(line, failure.error.status), telling: .cannotRead)
+                let (reason, status) = (failure.reason, failure.error.status)
+                let line = "\(reason), and \(job.source.name) cannot be read a second time; run the command again"
+                let error = unconfirmed(index, reason, status) ?? .command(line, status)
+                return fail(index, error, telling: .cannotRead)
             }
             let isNews = sendings[index].reason != failure.reason
             sendings[index].reason = failure.reason
@@ -356,7 +367,7 @@ struct Sender: SessionPart {
     private mutating func giveUp(_ index: Int, _ reason: String) {
         // The same outage is not waited for once more by the next content.
         demands.append(.waitedInVain)
-        fail(index, AttemptFailure.gaveUp(patience, reason), telling: .timedOut)
+        fail(index, AttemptFailure.gaveUp(on: transfer(index), reason), telling: .timedOut)
     }
 
     /// - Parameter code: why, for a receiver that waits for the next try; nil where it knows.

@@ -37,10 +37,12 @@ package struct AttemptFailure: Sendable {
         package var hasMissedReceiver = false
         /// Whether the receiver has accepted it in this try or in an earlier one.
         package var wasAccepted = false
+        /// Whether all of it was sent in this try or in an earlier one.
+        package var isAllSent = false
 
         package init(
             peer: PeerName, relay: String, patience: TimeAmount, reason: String? = nil, hasMissedReceiver: Bool = false,
-            wasAccepted: Bool = false
+            wasAccepted: Bool = false, isAllSent: Bool = false
         ) {
             self.peer = peer
             self.relay = relay
@@ -48,6 +50,7 @@ package struct AttemptFailure: Sendable {
             self.reason = reason
             self.hasMissedReceiver = hasMissedReceiver
             self.wasAccepted = wasAccepted
+            self.isAllSent = isAllSent
         }
     }
 
@@ -75,8 +78,24 @@ package struct AttemptFailure: Sendable {
     /// The time that the person gave is over.
     ///
     /// - Parameter reason: what went wrong last.
-    package static func gaveUp(_ patience: TimeAmount, _ reason: String) -> ClientError {
-        late("gave up after \(words(patience)): \(reason)")
+    package static func gaveUp(on transfer: Transfer, _ reason: String) -> ClientError {
+        late(transfer, "gave up after \(words(transfer.patience)): \(reason)")
+    }
+
+    /// All of it was sent, and there is no further try: the receiver may have stored it, and a command that is run again
+    /// would make a second file there, as only this one's tries are known to be of the same content.
+    ///
+    /// - Parameter reason: why there is no further try.
+    package static func unconfirmed(by peer: PeerName, _ reason: String, _ status: ExitStatus) -> ClientError {
+        let (what, advice) = unconfirmed(by: peer)
+        return .command("\(reason); \(what); \(advice)", status)
+    }
+
+    private static func unconfirmed(by peer: PeerName) -> (what: String, advice: String) {
+        (
+            "everything was sent, and \(peer) has not confirmed it",
+            "ask \(peer) whether it is there before you send it again"
+        )
     }
 
     /// `amount`, rounded to what a person reckons with.
@@ -106,7 +125,7 @@ package struct AttemptFailure: Sendable {
         }
         switch outcome {
         case .delivered: return failure(.verificationFailed)
-        case .refused(.peerOffline) where transfer.hasMissedReceiver: return late("\(peer) \(absence)")
+        case .refused(.peerOffline) where transfer.hasMissedReceiver: return late(transfer, "\(peer) \(absence)")
         case .refused(let code), .failed(let code, by: _): return failure(code)
         case .broken(.cut):
             if case .connection(let error)? = result.cause?.stream { return .connection(error) }
@@ -114,19 +133,22 @@ package struct AttemptFailure: Sendable {
         case .broken(.refused(_, let code)): return failure(code ?? .internalError)
         case .unreadable: return result.cause ?? failure(.cannotRead)
         case .timedOut where !result.isTaken:
-            return gaveUp(transfer.patience, transfer.reason ?? "\(transfer.relay) had not answered yet")
+            return gaveUp(on: transfer, transfer.reason ?? "\(transfer.relay) had not answered yet")
         case .timedOut where result.isAccepted:
-            return late("\(peer) accepted, but no bytes could be sent in time")
-        case .timedOut where !result.hasRung: return late("\(peer) \(absence)")
-        case .timedOut: return late("\(peer) did not accept in time")
+            return late(transfer, "\(peer) accepted, but no bytes could be sent in time")
+        case .timedOut where !result.hasRung: return late(transfer, "\(peer) \(absence)")
+        case .timedOut: return late(transfer, "\(peer) did not accept in time")
         case .cancelled: return .interrupted
         case .unanswered: return failure(.unavailable)
         case .connectionLost: return result.lost.map(ClientError.connection) ?? failure(.senderGone)
         }
     }
 
-    private static func late(_ what: String) -> ClientError {
-        .transfer(TransferFailure(code: .timedOut, what, "try again, or with a longer --timeout"))
+    private static func late(_ transfer: Transfer, _ what: String) -> ClientError {
+        let (what, advice) =
+            transfer.isAllSent
+            ? unconfirmed(by: transfer.peer) : (what, "try again, or with a longer --timeout")
+        return .transfer(TransferFailure(code: .timedOut, what, advice))
     }
 }
 

@@ -47,6 +47,40 @@ import WSProtocol
         #expect(line.contains("cannot be read a second time; run the command again"))
     }
 
+    /// A relay that takes all of one content, and whose receiver is gone before its word about it.
+    private func unconfirmed() -> FakeRelay {
+        FakeRelay(
+            answer: { offered in
+                guard offered.number == 1 else {
+                    return [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .waiting))]
+                }
+                return FakeRelay.acceptance(of: offered)
+            }, confirms: false)
+    }
+
+    @Test func whatWasSentWholeIsNotToBeSentAgainUnseen() async throws {
+        let advice = "ask bob whether it is there before you send it again"
+        for isRepeatable in [true, false] {
+            let relay = unconfirmed()
+            let sending = try sending([source(isRepeatable: isRepeatable)], over: relay)
+            try await sending.run { try sending.events("verifying").count == 1 }
+            let first = relay.offers[0].offer
+            relay.lines[0].say([
+                .failed(.init(id: first.id, transfer: first.transfer, code: .receiverGone, by: .relay))
+            ])
+            if isRepeatable {
+                await sending.runToPause()
+                sending.passTime(TransferDefaults.firstPause)
+                try await sending.run { try sending.events("waiting").count == 1 }
+                sending.passTime(.minutes(10))
+            }
+            await sending.runToEnd()
+            let line = try #require(try sending.lines().last)
+            #expect(line.contains("everything was sent, and bob has not confirmed it; \(advice)"), "\(line)")
+            #expect(!line.contains("try again") && !line.contains("run the command again"))
+        }
+    }
+
     @Test func onlyTheReceiversWordAboutWhatWasSentIsADelivery() async throws {
         let wrong = ContentSummary(size: 4, digest: [UInt8](repeating: 2, count: 32))
         let payload = try #require(PayloadCoding.encode(DeliveredPayload(wrong)))

@@ -199,6 +199,8 @@ final class FakeRelay: ControlConnecting, DataStreams {
     /// How many uploads wait for each other before they go on; the first goes alone.
     let together: Int
     private let answer: @Sendable (Offered) -> [ServerMessage]
+    /// Whether the receiver says that it has what was sent.
+    private let confirms: Bool
     private let state = Mutex(State())
 
     var lines: [FakeLine] { state.withLock { $0.lines } }
@@ -224,14 +226,16 @@ final class FakeRelay: ControlConnecting, DataStreams {
     /// - Parameters:
     ///   - together: how many uploads wait for each other.
     ///   - answer: what the relay answers to an offer; ``acceptance(of:)`` has it accepted and delivered.
+    ///   - confirms: whether the receiver says that it has what was sent.
     ///   - uploadEnd: what the upload of that number fails with; nil lets it succeed.
     init(
         together: Int = 1,
-        answer: @escaping @Sendable (Offered) -> [ServerMessage] = FakeRelay.acceptance,
+        answer: @escaping @Sendable (Offered) -> [ServerMessage] = FakeRelay.acceptance, confirms: Bool = true,
         uploadEnd: @escaping @Sendable (Int) -> StreamError? = { _ in nil }
     ) {
         self.together = together
         self.uploadEnd = uploadEnd
+        self.confirms = confirms
         self.answer = answer
     }
 
@@ -280,7 +284,9 @@ final class FakeRelay: ControlConnecting, DataStreams {
             let end = error.map { SendMachine.UploadResult.broken($0.failure(as: .upload)) }
             tell(.ended(end ?? .finished, error.map(ClientError.stream)))
             tell(.stopped(error == nil ? summary : nil))
-            guard error == nil, let payload = PayloadCoding.encode(DeliveredPayload(summary)) else { return }
+            guard error == nil, self.confirms, let payload = PayloadCoding.encode(DeliveredPayload(summary)) else {
+                return
+            }
             line?.say([.delivered(.init(id: start.id, transfer: start.transfer, payload: payload))])
         }
         let ready: [@Sendable () -> Void] = state.withLock { state in

@@ -18,11 +18,11 @@ import WSProtocol
     init() throws { bob = try #require(PeerName(rawValue: "bob")) }
 
     private func transfer(
-        reason: String? = nil, hasMissedReceiver: Bool = false, wasAccepted: Bool = false
+        reason: String? = nil, hasMissedReceiver: Bool = false, wasAccepted: Bool = false, isAllSent: Bool = false
     ) -> AttemptFailure.Transfer {
         .init(
             peer: bob, relay: "https://relay", patience: .seconds(90), reason: reason,
-            hasMissedReceiver: hasMissedReceiver, wasAccepted: wasAccepted
+            hasMissedReceiver: hasMissedReceiver, wasAccepted: wasAccepted, isAllSent: isAllSent
         )
     }
 
@@ -52,6 +52,32 @@ import WSProtocol
                 $0.isTaken = true
                 $0.isAccepted = true
             } == "bob accepted, but no bytes could be sent in time" + advice)
+    }
+
+    /// A command that is run again would make a second file where the first one has arrived.
+    @Test func nobodyIsAskedToSendAgainWhatMayHaveArrived() {
+        let sent = transfer(hasMissedReceiver: true, wasAccepted: true, isAllSent: true)
+        let lateness: [AttemptResult] = [
+            result(), result { $0.isTaken = true },
+            result {
+                $0.isTaken = true
+                $0.hasRung = true
+            },
+            result {
+                $0.isTaken = true
+                $0.isAccepted = true
+            },
+        ]
+        let errors =
+            lateness.map { AttemptFailure(.timedOut, $0, of: sent).error } + [
+                AttemptFailure(.refused(.peerOffline), result(), of: sent).error,
+                AttemptFailure.gaveUp(on: sent, "no route"),
+            ]
+        let advice = "ask bob whether it is there before you send it again"
+        let line = "everything was sent, and bob has not confirmed it; \(advice)"
+        for error in errors { #expect(error.description == line && error.status == .gaveUp) }
+        let other = AttemptFailure.unconfirmed(by: bob, "no route", .unreachable)
+        #expect(other.description == "no route; \(line)" && other.status == .unreachable)
     }
 
     @Test func aReceiverThatWasWaitedForIsSaidToBeLate() {
