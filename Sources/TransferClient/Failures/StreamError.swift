@@ -22,20 +22,21 @@ package enum StreamError: Error, Hashable, Sendable {
     package func code(as role: TransferRole) -> FailureCode {
         switch self {
         case .connection: .unavailable
-        case .refused(let answer): answer.code ?? Self.code(ofStatus: answer.status)
+        case .refused(let answer): answer.code ?? Self.code(of: answer)
         case .cut: role == .upload ? .receiverGone : .senderGone
         case .silent: .stalled
         case .badAddress: .protocolError
         }
     }
 
-    /// What an answer without a code of its own means: it comes from something between us and the relay.
-    private static func code(ofStatus status: Int) -> FailureCode {
-        switch status {
-        case 500, 502, 503, 504: .unavailable
+    /// What an answer without a code of the table means. The relay's own says with a word of its log that the request made
+    /// no sense to it; any other comes from something between us and the relay, such as a balancer or a portal.
+    private static func code(of answer: HTTPResponse) -> FailureCode {
+        switch answer.status {
+        case 401, 403: .unknownTransfer
         case 408: .expired
-        case 403, 401: .unknownTransfer
-        default: .protocolError
+        case 500, 502, 503, 504: .unavailable
+        default: answer.isRelays ? .protocolError : .unavailable
         }
     }
 }
@@ -45,7 +46,9 @@ extension StreamError {
     package var summary: String {
         switch self {
         case .connection(let error): error.summary
-        case .refused(let answer): "the relay cannot take the stream now (status \(answer.status))"
+        case .refused(let answer) where answer.isRelays:
+            "the relay cannot take the stream now (status \(answer.status))"
+        case .refused(let answer): "the stream was answered with status \(answer.status), and not by the relay"
         case .cut: "the stream was cut"
         case .silent: "the relay does not answer"
         case .badAddress: "the relay named an address that cannot be used"
@@ -76,6 +79,8 @@ package struct HTTPResponse: Hashable, Sendable {
     package let status: Int
     /// The `code` of the JSON body (docs/wire-protocol.md, section 2.3), when there is one.
     package let code: FailureCode?
+    /// Whether the JSON body has a `code`, of the table or not: then it is the relay that has answered.
+    package let isRelays: Bool
     /// The `bytes` of the JSON body, when there are any.
     package let bytes: UInt64?
     /// What Retry-After says in seconds (RFC 9110, section 10.2.3); nil without it, and for a date.
@@ -87,12 +92,14 @@ package struct HTTPResponse: Hashable, Sendable {
         self.retryAfter = retryAfter.flatMap { Int64($0) }.flatMap { (0...86_400).contains($0) ? .seconds($0) : nil }
         let fields = StrictJSON.decode(Fields.self, from: body.readableBytesView)
         code = fields?.code.flatMap(FailureCode.init(rawValue:))
+        isRelays = fields?.code != nil
         bytes = fields?.bytes
     }
 
     package init(status: Int, code: FailureCode? = nil, bytes: UInt64? = nil, retryAfter: TimeAmount? = nil) {
         self.status = status
         self.code = code
+        isRelays = code != nil
         self.bytes = bytes
         self.retryAfter = retryAfter
     }

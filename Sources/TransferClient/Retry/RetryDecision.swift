@@ -59,8 +59,9 @@ package enum RetryDecision: Hashable, Sendable {
     /// - Parameter hasWorked: whether this program was logged in before. If not, the address may simply be wrong, and
     ///   only a relay that answers, and says that it cannot now, is worth waiting for.
     package init(_ error: ConnectionError, hasWorked: Bool) {
-        // What refuses between here and a relay that has worked (a proxy, a portal) is of the network, and may be gone.
-        let isOnTheWay = hasWorked && [.proxy, .webSocket].contains(error.step)
+        // What refuses between here and a relay that has worked (a proxy, a portal with a certificate of its own) is of the
+        // network, and may be gone. Nothing is said to it, and no certificate is taken that would not be taken at first.
+        let isOnTheWay = hasWorked && [.proxy, .tls, .certificate, .webSocket].contains(error.step)
         guard error.isTemporary || isOnTheWay else {
             self = .final
             return
@@ -109,7 +110,8 @@ package enum RetryDecision: Hashable, Sendable {
         case (.refused(_, let code?), _): self.init(ending: code)
         // The token came too late, or the relay has been started again since: a new offer brings another.
         case (.refused(status: 403, nil), _): self = .passing(after: .zero, elsewhere: false)
-        case (.refused(_, nil), _): self = .final
+        // It is not the relay that has answered.
+        case (.refused(_, nil), _): self = .elsewhere
         }
     }
 

@@ -73,10 +73,20 @@ import WSProtocol
         #expect(StreamError.connection(Self.connection).code(as: .upload) == .unavailable)
         let answers: [(Int, FailureCode)] = [
             (500, .unavailable), (502, .unavailable), (503, .unavailable), (504, .unavailable), (408, .expired),
-            (401, .unknownTransfer), (403, .unknownTransfer), (418, .protocolError),
+            (401, .unknownTransfer), (403, .unknownTransfer), (302, .unavailable), (404, .unavailable),
+            (413, .unavailable), (429, .unavailable), (507, .unavailable), (522, .unavailable),
         ]
         for (status, code) in answers {
             #expect(StreamError.refused(HTTPResponse(status: status)).code(as: .upload) == code, "\(status)")
+        }
+        // A word that is not of the table is the relay's all the same: it does not understand the request.
+        let words: [(Int, FailureCode)] = [
+            (400, .protocolError), (404, .protocolError), (403, .unknownTransfer), (501, .protocolError),
+            (502, .unavailable),
+        ]
+        for (status, code) in words {
+            let answer = HTTPResponse(status: status, body: ByteBuffer(string: #"{"code":"a_word","message":""}"#))
+            #expect(answer.isRelays && StreamError.refused(answer).code(as: .upload) == code, "\(status)")
         }
         let said = StreamError.refused(HTTPResponse(status: 502, code: .receiverGone))
         #expect(said.code(as: .upload) == .receiverGone)

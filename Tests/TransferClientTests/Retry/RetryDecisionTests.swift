@@ -34,8 +34,9 @@ import WSProtocol
             let isCutInTheMiddle = [ConnectionStep.tls, .webSocket, .login, .session].contains(step)
             #expect(RetryDecision(error, hasWorked: false) == (isCutInTheMiddle ? .doubtful : .final), "\(step)")
             let final = ConnectionError(step, "x", advice: "y", status: .refused)
-            // A proxy or a portal that refuses, between here and a relay that has worked, is of the network.
-            let isOnTheWay = [ConnectionStep.proxy, .webSocket].contains(step)
+            // A proxy or a portal that refuses, between here and a relay that has worked, is of the network; at first contact
+            // a certificate that is not valid is the end.
+            let isOnTheWay = [ConnectionStep.proxy, .tls, .certificate, .webSocket].contains(step)
             #expect(RetryDecision(final, hasWorked: true) == (isOnTheWay ? .elsewhere : .final), "\(step)")
             #expect(RetryDecision(final, hasWorked: false) == .final)
         }
@@ -69,7 +70,9 @@ import WSProtocol
         #expect(prospect(.broken(.cut), stream: .connection(breach)) == .final)
         #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
         #expect(prospect(.broken(.refused(status: 403, code: nil))) == .passing(after: .zero, elsewhere: false))
-        #expect(prospect(.broken(.refused(status: 404, code: nil))) == .final)
+        // Only a middlebox answers without a code: that is a cut in other words.
+        #expect(prospect(.broken(.refused(status: 404, code: nil))) == .elsewhere)
+        #expect(prospect(.broken(.refused(status: 404, code: .protocolError))) == .final)
         // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
         #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
         // The relay stops, and cuts the receiver a moment before the sender's own connection.
