@@ -26,10 +26,7 @@ package enum TransferDefaults {
     package static let tokenMargin = TimeAmount.seconds(5)
     /// Seconds that a token is tried at most, whatever the relay announces: sixty times what it does.
     package static let longestToken = 3_600
-    /// How long an accepted offer whose transfer broke is taken again without asking: a sender tries for 10 minutes,
-    /// unless it is told otherwise.
-    package static let interruptedOfferLifetime = TimeAmount.minutes(15)
-    /// Offers that are remembered: a few hundred bytes each.
+    /// Offers that a receiver remembers, for as long as it runs: a few hundred bytes each.
     package static let mostRememberedOffers = 1_000
     /// How long `receive --once` stays for a sender who may not have heard that the file arrived: a relay's restart and
     /// the longest pause fit in.

@@ -120,11 +120,8 @@ struct IncomingTransfers {
         }
     }
 
-    /// When one of them, or the memory, is due.
-    var deadline: NIODeadline? {
-        let due = transfers.values.lazy.compactMap(\.machine.deadline).min()
-        return [due, memory.deadline].lazy.compactMap(\.self).min()
-    }
+    /// When the first of them is due.
+    var deadline: NIODeadline? { transfers.values.lazy.compactMap(\.machine.deadline).min() }
 
     /// Adds one that was rung, unless it is known.
     mutating func append(_ transfer: IncomingTransfer) {

@@ -103,7 +103,6 @@ struct Receiver: SessionPart {
 
     mutating func deadlinePassed(now: NIODeadline) {
         for id in transfers.ids { step(id, now: now) { $0.deadlinePassed(now: now) } }
-        for interrupted in transfers.memory.expire(now: now) { forgotten(interrupted) }
         run(machine.deadlinePassed(now: now))
     }
 
@@ -311,7 +310,7 @@ struct Receiver: SessionPart {
         if case .received(let isConfirmed) = outcome { return received(transfer, isConfirmed: isConfirmed, now: now) }
         let error = ClientError(receiving: outcome, cause: transfer.cause, from: transfer.label.peer)
         tidyUp(transfer)
-        guard decision.isPassing, machine.ending == nil, rememberAcceptance(transfer, error, now: now) else {
+        guard decision.isPassing, machine.ending == nil, rememberAcceptance(transfer, error) else {
             return failed(transfer, error)
         }
         if case .refused(let code) = outcome, case .passing(_, elsewhere: true) = decision {
@@ -339,9 +338,7 @@ struct Receiver: SessionPart {
     }
 
     /// A transfer broke for a reason that may pass: remembers what was accepted. False when it is over all the same.
-    private mutating func rememberAcceptance(
-        _ transfer: IncomingTransfer, _ error: ClientError, now: NIODeadline
-    ) -> Bool {
+    private mutating func rememberAcceptance(_ transfer: IncomingTransfer, _ error: ClientError) -> Bool {
         let label = transfer.label
         guard transfer.isRunning else {
             // It is offered again, or it is not; what was decided about it stays so.
@@ -352,15 +349,16 @@ struct Receiver: SessionPart {
         let problem = IncomingTransfer.problem(error)
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = transfers.recalled(transfer)?.problem != problem
-        transfers.memory.rememberAcceptance(key, label, problem, now: now)
+        forgotten(transfers.memory.rememberAcceptance(key, label, problem))
         if isNews {
             environment.reporter.report(.interrupted(label.transfer, message: transfer.news(of: error)))
         }
         return true
     }
 
-    /// What broke has not come again, for so long that it will not.
-    private mutating func forgotten(_ interrupted: OfferMemory.Interrupted) {
+    /// What broke has not come again, while so much else came that it is not kept in mind any more.
+    private mutating func forgotten(_ interrupted: OfferMemory.Interrupted?) {
+        guard let interrupted else { return }
         let problem = interrupted.problem
         report(problem, of: interrupted.label)
         machine.failed(.command(problem.message, problem.status), isTheOne: true, isSpoilt: false)
@@ -376,7 +374,7 @@ struct Receiver: SessionPart {
     private mutating func received(_ transfer: IncomingTransfer, isConfirmed: Bool, now: NIODeadline) {
         guard let stored = transfer.stored, let summary = transfer.summary else { return }
         let (id, peer, reporter) = (transfer.label.transfer, transfer.label.peer, environment.reporter)
-        if let key = transfer.key { transfers.memory.finished(key, summary) }
+        if let key = transfer.key { forgotten(transfers.memory.finished(key, summary)) }
         reporter.report(.received(id, path: stored.path, bytes: summary.size, sha256: summary.hex))
         if !isConfirmed { reporter.report(.warning("\(peer) may not have heard that it arrived")) }
         if let command = settings.command {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
 package import WSProtocol
 
 /// What the receiver remembers about offers, so that the same one made again needs no second question and makes no
-/// second file. Bounded: the oldest entries go first. Pure: the time is an argument.
+/// second file. It lasts as long as the receiver does, since only the sender knows how long it goes on; bounded: the oldest
+/// entries go first.
 package struct OfferMemory: Sendable {
     /// What tells that an offer is the same: who signs for it, and the identity it carries.
     package struct Key: Hashable, Sendable {
@@ -21,10 +21,8 @@ package struct OfferMemory: Sendable {
     package struct Interrupted: Hashable, Sendable {
         /// As it was shown.
         package let label: TransferLabel
-        /// What to say about it if it is not made again.
+        /// What to say about it when it is forgotten.
         package let problem: Problem
-        /// When it is forgotten.
-        package let until: NIODeadline
     }
 
     /// Why a transfer did not come to its end.
@@ -54,20 +52,16 @@ package struct OfferMemory: Sendable {
     private var entries: [Key: RememberedOffer] = [:]
     /// The keys in the order in which they came, each once.
     private var order: [Key] = []
-    /// How many entries are of interrupted transfers: mostly there is none, and this is asked after each event.
-    private var interruptions = 0
 
-    /// An accepted offer's transfer broke at `now`.
-    package mutating func rememberAcceptance(_ key: Key, _ label: TransferLabel, _ problem: Problem, now: NIODeadline) {
-        set(
-            key,
-            .accepted(
-                Interrupted(label: label, problem: problem, until: now + TransferDefaults.interruptedOfferLifetime))
-        )
+    /// An accepted offer's transfer broke. Returns the one that made room, if it was interrupted too.
+    package mutating func rememberAcceptance(_ key: Key, _ label: TransferLabel, _ problem: Problem) -> Interrupted? {
+        set(key, .accepted(Interrupted(label: label, problem: problem)))
     }
 
-    /// An offer's content was stored.
-    package mutating func finished(_ key: Key, _ summary: ContentSummary) { set(key, .finished(summary)) }
+    /// An offer's content was stored. Returns the one that made room, if it was interrupted.
+    package mutating func finished(_ key: Key, _ summary: ContentSummary) -> Interrupted? {
+        set(key, .finished(summary))
+    }
 
     /// What is known about an offer of `name` and `size`; nil when that is nothing, or when under the same identity
     /// something else is offered.
@@ -81,35 +75,20 @@ package struct OfferMemory: Sendable {
 
     /// The interrupted offer is being received again, or will not be.
     package mutating func forget(_ key: Key) {
-        guard let entry = entries.removeValue(forKey: key) else { return }
-        if case .accepted = entry { interruptions -= 1 }
+        guard entries.removeValue(forKey: key) != nil else { return }
         // What is forgotten is mostly among the oldest: it made room.
         if let index = order.firstIndex(of: key) { order.remove(at: index) }
     }
 
-    /// When the next interrupted offer is forgotten.
-    package var deadline: NIODeadline? {
-        guard interruptions > 0 else { return nil }
-        return entries.values.compactMap { entry in
-            if case .accepted(let interrupted) = entry { interrupted.until } else { nil }
-        }.min()
-    }
-
-    /// Forgets the interrupted offers whose time is over, and returns them in the order in which they came.
-    package mutating func expire(now: NIODeadline) -> [Interrupted] {
-        let expired: [(Key, Interrupted)] = order.compactMap { key in
-            guard case .accepted(let entry)? = entries[key], entry.until <= now else { return nil }
-            return (key, entry)
-        }
-        for (key, _) in expired { forget(key) }
-        return expired.map(\.1)
-    }
-
-    private mutating func set(_ key: Key, _ entry: RememberedOffer) {
+    private mutating func set(_ key: Key, _ entry: RememberedOffer) -> Interrupted? {
         forget(key)
-        if order.count >= TransferDefaults.mostRememberedOffers { forget(order[0]) }
+        var forgotten: Interrupted?
+        if order.count >= TransferDefaults.mostRememberedOffers {
+            if case .accepted(let interrupted)? = entries[order[0]] { forgotten = interrupted }
+            forget(order[0])
+        }
         entries[key] = entry
-        if case .accepted = entry { interruptions += 1 }
         order.append(key)
+        return forgotten
     }
 }

@@ -125,7 +125,8 @@ import WSProtocol
         #expect(receiving.asked.labels.map(\.name) == ["file", "other"])
     }
 
-    @Test func whatIsNotOfferedAgainHasFailed() async throws {
+    /// A sender may have been told to go on for days.
+    @Test(arguments: [false, true]) func whatBrokeIsWaitedForAsLongAsItsSenderMayGoOn(comesBack: Bool) async throws {
         let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
         let first = try receiving.ring()
@@ -134,9 +135,23 @@ import WSProtocol
             .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
         ])
         try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
-        receiving.session.passTime(TransferDefaults.interruptedOfferLifetime)
-        #expect(receiving.session.endings == [.status(.unreachable)])
-        #expect(try receiving.session.events("failed").count == 1)
+        for _ in 1...4 { receiving.session.passTime(.minutes(15)) }
+        receiving.session.passTime(.hours(48))
+        #expect(receiving.session.endings == [nil])
+        if comesBack {
+            try await receive(receiving)
+            #expect(receiving.session.endings == [.status(.done)])
+            #expect(receiving.asked.labels.count == 1)
+        } else {
+            // Its time is over: it says so.
+            let last = try receiving.ring()
+            receiving.relay.lines[0].say([
+                .failed(.init(id: .sequence(.relay, 9), transfer: last, code: .timedOut, by: .peer))
+            ])
+            await receiving.session.runToEnd()
+            #expect(receiving.session.endings == [.status(.gaveUp)])
+            #expect(try receiving.session.events("failed").count == 1)
+        }
     }
 
     @Test func whatIsHereIsConfirmedWithoutASecondDownload() async throws {

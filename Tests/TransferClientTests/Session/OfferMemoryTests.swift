@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOCore
 import Testing
 import WSProtocol
 
 @testable import TransferClient
 
 @Suite struct OfferMemoryTests {
-    private let begin = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private let key: OfferMemory.Key
     private let other: OfferMemory.Key
     private let label: TransferLabel
@@ -27,7 +25,7 @@ import WSProtocol
     @Test func onlyTheSameOfferOfTheSameSenderIsRecalled() {
         var memory = OfferMemory()
         #expect(memory.recall(key, name: "a", size: 7) == nil)
-        memory.rememberAcceptance(key, label, problem, now: begin)
+        _ = memory.rememberAcceptance(key, label, problem)
         guard case .accepted(let entry)? = memory.recall(key, name: "a", size: 7) else {
             Issue.record("forgotten")
             return
@@ -38,7 +36,7 @@ import WSProtocol
         #expect(memory.recall(key, name: "b", size: 7) == nil)
         #expect(memory.recall(key, name: "a", size: 8) == nil)
         #expect(memory.recall(key, name: "a", size: nil) == nil)
-        memory.finished(key, summary)
+        _ = memory.finished(key, summary)
         #expect(memory.recall(key, name: "a", size: 7) == .finished(summary))
         #expect(memory.recall(key, name: "a", size: nil) == .finished(summary))
         #expect(memory.recall(key, name: "a", size: 8) == nil)
@@ -46,31 +44,35 @@ import WSProtocol
         #expect(memory.recall(key, name: "a", size: 7) == nil)
     }
 
-    @Test func interruptedOffersExpireAndFinishedOnesDoNot() {
+    @Test func anInterruptedOfferThatMakesRoomIsHandedBack() {
         var memory = OfferMemory()
-        memory.finished(other, summary)
-        #expect(memory.deadline == nil)
-        memory.rememberAcceptance(key, label, problem, now: begin)
-        let end = begin + TransferDefaults.interruptedOfferLifetime
-        #expect(memory.deadline == end)
-        #expect(memory.expire(now: end - .nanoseconds(1)).isEmpty)
-        #expect(memory.expire(now: end).map(\.problem) == [problem])
-        #expect(memory.expire(now: end).isEmpty)
-        #expect(memory.deadline == nil)
+        #expect(memory.rememberAcceptance(key, label, problem) == nil)
+        // The same one again makes no room.
+        #expect(memory.rememberAcceptance(key, label, problem) == nil)
+        #expect(memory.finished(other, summary) == nil)
+        for _ in 2..<TransferDefaults.mostRememberedOffers {
+            #expect(memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary) == nil)
+        }
+        let forgotten = memory.rememberAcceptance(
+            OfferMemory.Key(sender: .random(), identity: .random()), label, problem)
+        #expect(forgotten == OfferMemory.Interrupted(label: label, problem: problem))
         #expect(memory.recall(key, name: "a", size: 7) == nil)
         #expect(memory.recall(other, name: "a", size: 7) != nil)
+        // Nothing is lost with one that had come whole.
+        #expect(memory.finished(key, summary) == nil)
+        #expect(memory.recall(other, name: "a", size: 7) == nil)
     }
 
     @Test func theOldestEntriesGoFirst() {
         var memory = OfferMemory()
-        memory.finished(key, summary)
-        memory.finished(other, summary)
+        _ = memory.finished(key, summary)
+        _ = memory.finished(other, summary)
         for _ in 1..<TransferDefaults.mostRememberedOffers {
-            memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary)
+            _ = memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary)
         }
         #expect(memory.recall(key, name: "a", size: 7) == nil)
         #expect(memory.recall(other, name: "a", size: 7) != nil)
-        memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary)
+        _ = memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary)
         #expect(memory.recall(other, name: "a", size: 7) == nil)
     }
 }
