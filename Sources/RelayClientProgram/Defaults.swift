@@ -131,8 +131,11 @@ extension Defaults {
 
     // MARK: Transfers
 
-    /// How long an offer is without an answer before the person is told: a relay that is well answers at once.
+    /// How long a connection waits for answers, for one of them or for all together, before the person is told: a relay that
+    /// is well answers at once.
     static let slowAnswer = TimeAmount.seconds(2)
+    /// How long each answer may take without being counted: a round trip by satellite.
+    static let ordinaryAnswer = TimeAmount.milliseconds(600)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
     /// Downloads of small contents at once, and of all: these wait for round trips and for the disk's word, and hardly use either.

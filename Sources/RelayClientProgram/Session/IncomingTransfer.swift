@@ -31,6 +31,8 @@ struct IncomingTransfer {
     var lost: ConnectionError?
     /// Whether the other client has ended it: then it does not come again.
     var isEndedByPeer = false
+    /// When the relay was asked for something about it that it has not answered.
+    fileprivate var askedAt: NIODeadline?
     /// What it comes down to, when an earlier transfer has brought it: then nothing is received, only confirmed.
     var known: ContentSummary?
 
@@ -60,6 +62,12 @@ struct IncomingTransfer {
     /// Lets the machine know of something. Returns its actions.
     mutating func step(_ event: (inout ReceiveMachine) -> [ReceiveMachine.Action]) -> [ReceiveMachine.Action] {
         event(&machine)
+    }
+
+    /// Asks the relay for something.
+    mutating func post(_ message: ClientMessage, now: NIODeadline) {
+        askedAt = now
+        outbox.post(message)
     }
 
     /// Tells the sender now and then how many bytes have come.
@@ -100,6 +108,8 @@ struct IncomingTransfers {
     private var transfers: [TransferID: IncomingTransfer] = [:]
     /// What was accepted before, or is here already.
     var memory = OfferMemory()
+    /// How long this connection has waited for answers.
+    var waits = AnswerWaits()
 
     /// The transfer of that id. Setting changes one that was appended.
     subscript(id: TransferID) -> IncomingTransfer? {
@@ -133,6 +143,13 @@ struct IncomingTransfers {
     mutating func remove(_ id: TransferID) -> IncomingTransfer? {
         ids.removeAll { $0 == id }
         return transfers.removeValue(forKey: id)
+    }
+
+    /// The relay says something about a transfer. Returns whether the person is to be told that it is slow with that.
+    mutating func isAnsweredSlowly(_ id: TransferID, now: NIODeadline) -> Bool {
+        guard let asked = transfers[id]?.askedAt else { return false }
+        transfers[id]?.askedAt = nil
+        return waits.waited(since: asked, now: now)
     }
 
     /// Whether this offer was accepted before. If so, it is shown as the transfer that it was.

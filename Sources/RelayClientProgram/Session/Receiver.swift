@@ -57,7 +57,7 @@ struct Receiver: SessionPart {
     func owns(_ transfer: TransferID) -> Bool { transfers[transfer] != nil }
 
     mutating func connected(_ outbox: Outbox, now: NIODeadline) {
-        self.outbox = outbox
+        (self.outbox, transfers.waits) = (outbox, AnswerWaits())
         run(machine.connected(now: now))
     }
 
@@ -85,6 +85,7 @@ struct Receiver: SessionPart {
         guard let id = outbox.transfer(of: message) else { return }
         if case .start(let start) = message, transfers[id]?.start == nil { transfers[id]?.start = start }
         if case .failed(let failed) = message, failed.by == .peer { transfers[id]?.isEndedByPeer = true }
+        if transfers.isAnsweredSlowly(id, now: now) { environment.reportSlowness() }
         step(id, now: now) { $0.received(message) }
     }
 
@@ -227,7 +228,7 @@ struct Receiver: SessionPart {
     ) {
         for action in transfers[id]?.step(event) ?? [] {
             switch action {
-            case .send(let message): transfers[id]?.outbox.post(message)
+            case .send(let message): transfers[id]?.post(message, now: now)
             case .startDownload: startDownload(id, now: now)
             case .cutStream, .abandon: transfers[id]?.work?.cancel()
             case .report(let outcome): finish(id, outcome, now: now)

@@ -38,13 +38,12 @@ struct Sender: SessionPart {
         /// When something is due; nil when nothing is.
         func deadline(mayBeSlow: Bool) -> NIODeadline? {
             let patience = attempt?.isReported == true ? nil : retry.deadline
-            return [patience, attempt?.deadline, notBefore, mayBeSlow ? slowAt : nil].lazy.compactMap(\.self).min()
+            let slow = mayBeSlow ? askedAt.map { $0 + Defaults.slowAnswer } : nil
+            return [patience, attempt?.deadline, notBefore, slow].lazy.compactMap(\.self).min()
         }
 
-        /// When the relay should have answered the offer; nil when it has, or there is none.
-        var slowAt: NIODeadline? {
-            attempt.flatMap { $0.result.isTaken ? nil : $0.offeredAt + Defaults.slowAnswer }
-        }
+        /// Since when an answer to the offer is waited for; nil when it has come, or there is none.
+        var askedAt: NIODeadline? { attempt.flatMap { $0.result.isTaken ? nil : $0.offeredAt } }
     }
 
     private let environment: SessionEnvironment
@@ -60,8 +59,8 @@ struct Sender: SessionPart {
     private var demands: [ConnectionReadDemand] = []
     /// The connection that stands, for the last word to a receiver.
     private var outbox: Outbox?
-    /// The connection on which the person was told that the relay is slow.
-    private var slowConnection: UInt64 = 0
+    /// How long this connection has waited for answers.
+    private var waits = AnswerWaits()
     private var generator = SystemRandomNumberGenerator()
     private var isInterrupted = false
     private(set) var ending: SessionEnding?
@@ -89,7 +88,7 @@ struct Sender: SessionPart {
     var isUnderWay: Bool { sendings.contains { $0.attempt?.isUnderWay ?? false } }
 
     var deadline: NIODeadline? {
-        let mayBeSlow = outbox.map { $0.number != slowConnection } ?? false
+        let mayBeSlow = outbox != nil && !waits.isTold
         return sendings.lazy.compactMap { $0.deadline(mayBeSlow: mayBeSlow) }.min()
     }
 
@@ -102,7 +101,7 @@ struct Sender: SessionPart {
         sendings.contains { $0.job.transfer == transfer || $0.attempt?.transfer == transfer }
     }
 
-    mutating func connected(_ outbox: Outbox, now: NIODeadline) { self.outbox = outbox }
+    mutating func connected(_ outbox: Outbox, now: NIODeadline) { (self.outbox, waits) = (outbox, AnswerWaits()) }
 
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
         outbox = nil
@@ -154,7 +153,7 @@ struct Sender: SessionPart {
         while let index = sendings.firstIndex(where: { $0.attempt == nil && $0.retry.isOverdue(now: now) }) {
             giveUp(index, sendings[index].reason ?? "\(environment.relay) had not answered yet")
         }
-        tellSlowness(now: now)
+        for asked in sendings.compactMap(\.askedAt) { waited(since: asked, now: now) }
     }
 
     mutating func interrupted(now: NIODeadline) {
@@ -244,6 +243,7 @@ struct Sender: SessionPart {
         event(&attempt)
         sendings[index].attempt = attempt
         if attempt.result.isTaken, !before.isTaken {
+            waited(since: attempt.offeredAt, now: now)
             sendings[index].reason = nil
             sendings[index].retry.connected(now: now)
             demands.append(.proved)
@@ -268,16 +268,9 @@ struct Sender: SessionPart {
         }
     }
 
-    /// Tells the person that the relay has not answered for a while, once for each connection.
-    private mutating func tellSlowness(now: NIODeadline) {
-        guard let outbox, outbox.number != slowConnection,
-            sendings.contains(where: { sending in sending.slowAt.map { $0 <= now } ?? false })
-        else { return }
-        slowConnection = outbox.number
-        let relay = environment.relay
-        environment.reporter.report(
-            .notice("\(relay) is slow to answer: it holds back what comes too fast, or the network is slow")
-        )
+    /// The relay has let an offer wait: tells the person when that comes to much, once for each connection.
+    private mutating func waited(since asked: NIODeadline, now: NIODeadline) {
+        if waits.waited(since: asked, now: now) { environment.reportSlowness() }
     }
 
     // MARK: - The end of a try

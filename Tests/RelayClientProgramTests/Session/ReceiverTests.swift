@@ -223,6 +223,22 @@ import WSProtocol
         #expect(receiving.relay.cancels.map(\.transfer) == [running])
     }
 
+    @Test(arguments: [(1_300, 1), (500, 0)]) func aRelayThatHoldsEachAnswerBackIsSaidToBeSlowOnce(
+        _ wait: Int64, _ notices: Int
+    ) async throws {
+        let receiving = try ReceivingFixture(isTrusting: true)
+        await receiving.present()
+        for number in 1...5 {
+            let transfer = try receiving.ring("f\(number)", isKnown: false)
+            _ = try await receiving.acceptance(of: transfer)
+            let clock = receiving.session.clock
+            clock.advance(to: clock.now() + .milliseconds(wait))
+            try await receiving.start(transfer)
+        }
+        #expect(receiving.relay.downloads.count == 5)
+        #expect(try receiving.session.events("notice").count == notices)
+    }
+
     @Test func aNodeThatDoesNotAnswerIsLeft() async throws {
         let receiving = try ReceivingFixture(isTrusting: true)
         await receiving.present()

@@ -121,6 +121,23 @@ import WSProtocol
         #expect(sending.endings == [nil])
     }
 
+    /// A little for each file is much for all of them.
+    @Test(arguments: [(1_300, 1), (500, 0)]) func aRelayThatHoldsEachOfferBackIsSaidToBeSlowOnce(
+        _ wait: Int64, _ notices: Int
+    ) async throws {
+        let relay = FakeRelay { _ in [] }
+        let large = TransferDefaults.parallelSendBytes + 1
+        let sending = try sending((1...5).map { MemorySource(name: "f\($0)", size: large) }, over: relay)
+        for number in 1...5 {
+            await sending.run { relay.offers.count == number }
+            sending.clock.advance(to: sending.clock.now() + .milliseconds(wait))
+            relay.lines[0].say(FakeRelay.acceptance(of: relay.offers[number - 1]))
+            try await sending.run { try sending.events("delivered").count == number }
+        }
+        #expect(sending.endings == [.status(.done)])
+        #expect(try sending.events("notice").count == notices)
+    }
+
     @Test func aRelayThatDoesNotAnswerIsLeft() async throws {
         let relay = FakeRelay { offered in offered.number == 1 ? [] : FakeRelay.acceptance(of: offered) }
         let sending = try sending([source()], over: relay)
