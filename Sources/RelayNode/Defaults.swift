@@ -87,6 +87,16 @@ extension Defaults {
         static let busyAtOnce = 65_536
     }
 
+    /// Reports of progress, of one session.
+    enum Progress {
+        /// Transfers that are told apart: as many as a session may have accepted.
+        static let transfers = 64
+        /// Reports that may be dropped within ``interval``. A client that reports on each of those transfers twice a second,
+        /// as relay-client does on 16 of them, makes 7,680 in a minute, and they may all come at once after a stall.
+        static let mostDropped = 8_000
+        static let interval = TimeAmount.minutes(1)
+    }
+
     /// What is said about limits that are met.
     package enum Limits {
         /// How often the log speaks of the same limit: often enough to be seen while it lasts, and no flood of its own.

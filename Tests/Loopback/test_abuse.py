@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that exhaust what they can: all others go on, and the metrics say what happened."""
 
+import contextlib
 import json
 import os
 
@@ -135,3 +136,15 @@ def test_a_flood_of_progress_is_not_passed_on(busy):
         pair.receiver.delivered(offer.transfer, 5, "0" * 64)
         offer.delivered()
         assert len(offer.progress) < 100
+
+
+def test_a_flood_of_progress_ends_the_session(busy):
+    """Twenty thousand reports of one transfer, which the budget of messages only slows down."""
+    before = met(busy, "progress", "session")
+    with Pair(busy) as pair:
+        offer, _, _ = pair.flowing(5)
+        with contextlib.suppress(OSError):
+            for count in range(20_000):
+                pair.receiver.progress(offer.transfer, count)
+        assert pair.receiver.close_code() == 1008
+    assert met(busy, "progress", "session") == before + 1

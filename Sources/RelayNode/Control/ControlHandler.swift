@@ -29,6 +29,7 @@ final class ControlHandler: ChannelInboundHandler {
     private var name: PeerName?
     private var hold = Hold.none
     private var isClosing = false
+    private var progress = ProgressMeter()
     private var outbox = SessionOutbox(limits: Defaults.Unread.session)
     /// As much of the outbox as is counted among what the user leaves unread.
     private var countedBytes = 0
@@ -204,6 +205,7 @@ final class ControlHandler: ChannelInboundHandler {
         case .reply(let message): send(message, context)
         case .check(let attempt): check(attempt, context)
         case .admit(let user, let request): admit(user, request)
+        case .pass(.progress(let report)) where !isPassed(report, context): break
         case .pass(let message): step(requests.requestReceived(message), context)
         case .close(let code, let message):
             if let message { send(message, context) }
@@ -213,6 +215,20 @@ final class ControlHandler: ChannelInboundHandler {
             logger.info("control connection refused", metadata: [LogKeys.code: "\(code.rawValue)"])
             close(code, context)
         }
+    }
+
+    /// Whether a report of progress is looked at. Too many of the others end the session.
+    private func isPassed(_ report: ClientMessage.Progress, _ context: ChannelHandlerContext) -> Bool {
+        switch progress.reported(report.transfer, now: context.eventLoop.now) {
+        case .passed: return true
+        case .dropped: services.reports.progressDropped()
+        case .excessive where !isClosing:
+            services.reports.progressDropped()
+            services.reports.met(Limit(.progress, of: .session), name: name, address: client.share)
+            close(.policyViolation, context)
+        case .excessive: break
+        }
+        return false
     }
 
     private func check(_ attempt: LoginAttempt, _ context: ChannelHandlerContext) {

@@ -23,16 +23,20 @@ package final class LimitReports: Sendable {
         package var closes: [WebSocketCloseCode: UInt64] = [:]
         /// Requests that were refused with an HTTP status.
         package var statuses: [HTTPStatus: UInt64] = [:]
+        /// Reports of progress that came too often to be looked at.
+        package var progressDropped: UInt64 = 0
 
         package init(
             met: [Limit: UInt64] = [:], heldBack: UInt64 = 0, errors: [FailureCode: UInt64] = [:],
-            closes: [WebSocketCloseCode: UInt64] = [:], statuses: [HTTPStatus: UInt64] = [:]
+            closes: [WebSocketCloseCode: UInt64] = [:], statuses: [HTTPStatus: UInt64] = [:],
+            progressDropped: UInt64 = 0
         ) {
             self.met = met
             self.heldBack = heldBack
             self.errors = errors
             self.closes = closes
             self.statuses = statuses
+            self.progressDropped = progressDropped
         }
     }
 
@@ -98,6 +102,9 @@ package final class LimitReports: Sendable {
 
     /// An HTTP request was refused.
     package func refused(_ status: HTTPStatus) { state.withLock { $0.counts.statuses[status, default: 0] &+= 1 } }
+
+    /// A report of progress came too often.
+    func progressDropped() { state.withLock { $0.counts.progressDropped &+= 1 } }
 
     /// A message waits for `time`, because of `limit`.
     package func heldBack(

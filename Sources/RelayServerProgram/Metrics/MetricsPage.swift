@@ -69,7 +69,8 @@ enum MetricsPage {
                 "Bytes of streams that ended; counted by the home of their transfer."
             ),
             MetricFamily(
-                .counter, "relay_progress_dropped_total", broker.progressDropped,
+                .counter, "relay_progress_dropped_total",
+                broker.progressDropped &+ snapshot.limits.progressDropped,
                 "Reports of progress that came too often, or too late, to be passed on."
             ),
             MetricFamily(

@@ -8,6 +8,8 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         case messages
         /// Messages before a login.
         case messagesBeforeLogin = "messages_before_login"
+        /// Reports of progress that come too often.
+        case progress
         /// Pings, pongs and close frames.
         case controlFrames = "control_frames"
         /// Key updates, alerts, and what else TLS says by itself.
@@ -46,7 +48,7 @@ package struct Limit: Hashable, Sendable, CaseIterable {
             Limit(.messagesBeforeLogin, of: .connection), Limit(.controlFrames, of: .connection),
             Limit(.tlsMessages, of: .connection), Limit(.strangers, of: .address), Limit(.offers, of: .session),
             Limit(.offers, of: .recipient), Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node),
-            Limit(.unread, of: .session),
+            Limit(.unread, of: .session), Limit(.progress, of: .session),
             Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.memory, of: .node),
         ]
         + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes, .unread].flatMap { subject in

@@ -193,6 +193,20 @@ import WebSocketTransport
         #expect(services.reports.counts.met == [Limit(.messagesBeforeLogin, of: .connection): 1])
     }
 
+    @Test func aFloodOfProgressEndsTheSession() async throws {
+        var services = services
+        services.budgets = MessageBudgets(user: .init(perSecond: 1_000_000, burst: 1_000_000))
+        let client = try await ControlClient("alice", services)
+        #expect(try await client.register(try client.credentials(.register)).kind == .welcome)
+        let report = ClientMessage.progress(.init(id: c2, transfer: .random(), bytes: 1))
+        for _ in 0...Defaults.Progress.mostDropped { try await client.send(report) }
+        #expect(services.reports.counts.met.isEmpty)
+        #expect(services.reports.counts.progressDropped == UInt64(Defaults.Progress.mostDropped))
+        try await client.send(report)
+        #expect(await client.closeCode() == 1008)
+        #expect(services.reports.counts.met == [Limit(.progress, of: .session): 1])
+    }
+
     /// Ten units a second for each user.
     private func slow(burst: Int64) -> ControlServices {
         var services = services

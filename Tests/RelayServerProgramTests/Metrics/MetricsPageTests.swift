@@ -19,13 +19,13 @@ struct MetricsPageTests {
         ),
         broker: BrokerStatus(
             sessions: 2, names: 1, receiving: 3, waiting: 10, ringing: 11, accepted: 12, parked: 13, streaming: 14,
-            streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max, progressDropped: 19
+            streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max, progressDropped: 12
         ),
         connections: 4, accepts: AcceptCounts(accepted: 40, failed: [.descriptors: 41, .aborted: 42]),
         process: ProcessFigures(
             resident: 38_000_000, openDescriptors: 30, descriptorLimit: 1024, processorTime: 12_034
         ),
-        started: 1_700_000_000, certificateEnd: 1_800_000_000
+        limits: LimitReports.Counts(progressDropped: 7), started: 1_700_000_000, certificateEnd: 1_800_000_000
     )
 
     private static let page = """
