@@ -37,7 +37,8 @@ extension Defaults {
         /// further address, so that it takes nine that act together to leave nothing.
         static let offersPerRecipient = 256
         /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
-        /// of thousands of usual ones. Past it, offers are refused as `unavailable`.
+        /// of thousands of usual ones. Shared with the same threshold: a user, and an address, may have as many as are
+        /// still free, so that ten addresses that act together leave room for one more of the largest.
         static let heldBytes = 64 * 1024 * 1024
         /// Unclaimed tokens of the node: 64 sessions' worth of the limit above times 16; each costs some 200 bytes.
         package static let unclaimedTokens = 65_536

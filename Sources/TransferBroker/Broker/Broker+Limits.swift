@@ -98,10 +98,14 @@ extension Broker {
     }
 
     private func excess(ofBytes bytes: Int, by owner: Owner) -> Limit? {
-        if let scope = excess(of: \.waitingBytes, more: bytes, by: owner) {
-            return Limit(.waitingBytes, of: scope)
-        }
-        return tally.heldBytes + bytes > limits.heldBytes ? Limit(.waitingBytes, of: .node) : nil
+        // As of a receiver's places, neither a user nor an address may have more than is free.
+        let free = limits.heldBytes - tally.heldBytes
+        guard bytes <= free else { return Limit(.waitingBytes, of: .node) }
+        var (user, address) = (limits.user, limits.address)
+        user.waitingBytes = min(user.waitingBytes, free)
+        address?.waitingBytes = min(address?.waitingBytes ?? free, free)
+        return holdings.excess(of: \.waitingBytes, more: bytes, by: owner, user: user, address: address)
+            .map { Limit(.waitingBytes, of: $0) }
     }
 
     /// Whose limit it would break if `owner` had `more` of what `figure` says; nil when it may.
