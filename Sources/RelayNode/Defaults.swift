@@ -20,7 +20,7 @@ extension Defaults {
         /// name, an id) may double that.
         static let proxyHeaderBytes = 2048
         /// Share of the descriptor limit, in percent, above which new work is refused and above which connections are
-        /// closed unheard: running transfers need what is left.
+        /// closed unheard: running transfers need what is left. Of the first share an address may have as many as are free.
         static let refuseAbovePercent = 80
         static let closeAbovePercent = 90
         /// Pending connections in the kernel: a reconnect storm after a restart is what it has to hold.

@@ -16,9 +16,9 @@ from harness.waiting import settled, until
 DESCRIPTORS = 200
 
 
-def answer(relay, request):
+def answer(relay, request, source=None):
     """The head of the answer to a request on a connection of its own."""
-    with raw.Connection(relay.address, relay.ca, timeout=5) as connection:
+    with raw.Connection(relay.address, relay.ca, source=source, timeout=5) as connection:
         connection.send(request)
         return connection.head()
 
@@ -34,9 +34,10 @@ def is_refused(relay):
 
 @pytest.fixture
 def small(own_relay, monkeypatch):
-    """A relay that may have few descriptors."""
+    """A relay that may have few descriptors, and no limits by address."""
     monkeypatch.setattr(Relay, "prefix", ("prlimit", f"--nofile={DESCRIPTORS}"))
-    return own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0"))
+    arguments = ("--metrics-listen", "127.0.0.1:0", "--address-limit", "off")
+    return own_relay(registration="open", arguments=arguments)
 
 
 def test_above_80_percent_of_the_descriptors_new_work_is_refused_and_running_work_goes_on(small):
@@ -72,6 +73,19 @@ def test_above_80_percent_of_the_descriptors_new_work_is_refused_and_running_wor
         for connection in crowd:
             connection.close()
         until(lambda: not is_refused(small), 10, "there is room again")
+
+
+def test_one_address_does_not_have_all_the_descriptors(own_relay, monkeypatch):
+    monkeypatch.setattr(Relay, "prefix", ("prlimit", f"--nofile={DESCRIPTORS}"))
+    relay = own_relay(registration="open", arguments=["--metrics-listen", "127.0.0.1:0"])
+    with contextlib.ExitStack() as crowd:
+        while not is_refused(relay):
+            crowd.enter_context(socket.create_connection(relay.address, 5))
+        assert relay.descriptors() < DESCRIPTORS * 75 // 100
+        assert answer(relay, raw.upgrade(), source="127.0.2.1").status == 101
+    figures = metrics.scrape(metrics.port_of(relay))
+    assert figures['relay_limits_met_total{limit="descriptors",of="address"}'] > 0
+    assert figures['relay_limits_met_total{limit="descriptors",of="node"}'] == 0
 
 
 def closed(connections):

@@ -25,6 +25,8 @@ package final class Admission: Sendable {
         var reserved = 0
         var pressure = MemoryPressure.none
         var unidentified: [String: Int] = [:]
+        /// The connections of each address, strangers or not.
+        var addresses: [String: Int] = [:]
         var isDraining = false
         var emptyCallbacks: [@Sendable () -> Void] = []
     }
@@ -84,15 +86,29 @@ package final class Admission: Sendable {
         let key = share(of: address)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
-            if let key { state.unidentified[key, default: 0] += 1 }
+            if let key { countStranger(of: key, &state) }
             let inUse = inUse(state)
             if inUse > closeAbove { return (.closed, Limit(.descriptors, of: .node)) }
             if let key, isTooMany(state.unidentified[key]) { return (.closed, Limit(.strangers, of: .address)) }
             if inUse > refuseAbove { return (.refused, Limit(.descriptors, of: .node)) }
+            if let key, hasMoreThanIsFree(key, state) { return (.refused, Limit(.descriptors, of: .address)) }
             return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
         }
         if let limit { reports?.met(limit, address: key) }
         return (verdict, ConnectionLease(admission: self, client: address?.ipAddress, share: key))
+    }
+
+    /// A stranger of `address` comes.
+    private func countStranger(of address: String, _ state: inout State) {
+        state.unidentified[address, default: 0] += 1
+        state.addresses[address, default: 0] += 1
+    }
+
+    /// Whether an address has more connections than are free, which is a dynamic threshold: the first gets half of them, and
+    /// each further one half of what is left, so that no few of them leave nothing.
+    private func hasMoreThanIsFree(_ address: String, _ state: State) -> Bool {
+        // Both count the connection that it is asked about.
+        state.addresses[address, default: 0] > refuseAbove - inUse(state) + 1
     }
 
     private func isTooMany(_ strangers: Int?) -> Bool {
@@ -109,9 +125,11 @@ package final class Admission: Sendable {
         if isEmpty { callback() }
     }
 
-    fileprivate func connectionClosed() {
+    /// - Parameter address: what its client's address was counted under.
+    fileprivate func connectionClosed(of address: String?) {
         let callbacks = state.withLock { state -> [@Sendable () -> Void] in
             state.connections -= 1
+            if let address { Self.countDown(address, &state.addresses) }
             guard state.connections == 0 else { return [] }
             defer { state.emptyCallbacks = [] }
             return state.emptyCallbacks
@@ -121,19 +139,22 @@ package final class Admission: Sendable {
 
     /// Counts a stranger in; false when there are too many of its address.
     fileprivate func strangerArrived(_ address: String) -> Bool {
-        let isAdmitted = state.withLock { state in
-            state.unidentified[address, default: 0] += 1
-            return !isTooMany(state.unidentified[address])
+        let limit = state.withLock { state -> Limit? in
+            countStranger(of: address, &state)
+            if isTooMany(state.unidentified[address]) { return Limit(.strangers, of: .address) }
+            return hasMoreThanIsFree(address, state) ? Limit(.descriptors, of: .address) : nil
         }
-        if !isAdmitted { reports?.met(Limit(.strangers, of: .address), address: address) }
-        return isAdmitted
+        if let limit { reports?.met(limit, address: address) }
+        return limit == nil
     }
 
     fileprivate func strangerGone(_ address: String) {
-        state.withLock { state in
-            guard let count = state.unidentified[address] else { return }
-            state.unidentified[address] = count > 1 ? count - 1 : nil
-        }
+        state.withLock { Self.countDown(address, &$0.unidentified) }
+    }
+
+    private static func countDown(_ address: String, _ counts: inout [String: Int]) {
+        guard let count = counts[address] else { return }
+        counts[address] = count > 1 ? count - 1 : nil
     }
 
     /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by, as one
@@ -201,12 +222,12 @@ package final class ConnectionLease: CountedConnection {
 
     /// A channel that carried the connection has closed.
     package func drop() {
-        let isLast = state.withLock { state in
+        let (isLast, share) = state.withLock { state in
             state.holders -= 1
-            return state.holders == 0
+            return (state.holders == 0, state.share)
         }
         guard isLast else { return }
         identified()
-        admission.connectionClosed()
+        admission.connectionClosed(of: share)
     }
 }

@@ -49,7 +49,8 @@ package struct Limit: Hashable, Sendable, CaseIterable {
             Limit(.tlsMessages, of: .connection), Limit(.strangers, of: .address), Limit(.offers, of: .session),
             Limit(.offers, of: .recipient), Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node),
             Limit(.unread, of: .session), Limit(.progress, of: .session),
-            Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.memory, of: .node),
+            Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.descriptors, of: .address),
+            Limit(.memory, of: .node),
         ]
         + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes, .unread].flatMap { subject in
             [Limit(subject, of: .user), Limit(subject, of: .address)]

@@ -87,6 +87,43 @@ import Testing
         #expect(admission.connectionOpened(from: one).0 == .admitted)
     }
 
+    /// Addresses whose clients are logged in, or carry bytes, share the descriptors by how many are free.
+    @Test(arguments: [1, 2, 5]) func noFewAddressesHaveAllDescriptors(addresses: Int) throws {
+        let admission = Admission(descriptorLimit: 1000)
+        var tickets: [ConnectionLease] = []
+        func admitted(_ address: String) throws -> Bool {
+            let (verdict, ticket) = admission.connectionOpened(from: try SocketAddress(ipAddress: address, port: 1))
+            tickets.append(ticket)
+            ticket.identified()
+            guard verdict != .admitted else { return true }
+            #expect(verdict == .refused)
+            ticket.drop()
+            return false
+        }
+        for place in 1...addresses {
+            var count = 0
+            while try admitted("192.0.2.\(place)") { count += 1 }
+            #expect(count == 800 >> place || count == (800 >> place) + 1)
+        }
+        #expect(try admitted("198.51.100.1"))
+        for ticket in tickets.prefix(400) { ticket.drop() }
+        #expect(try admitted("192.0.2.1"))
+    }
+
+    @Test func anAddressThatABalancerNamesHasNoMoreThanIsFreeEither() throws {
+        let admission = Admission(descriptorLimit: 100)
+        let client = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
+        let tickets = (0..<60).map { _ in admission.connectionOpened(from: nil).1 }
+        let belonging = tickets.prefix { ticket in
+            defer { ticket.identified() }
+            return ticket.belongs(to: client)
+        }
+        #expect(belonging.count == 21)
+        for ticket in tickets { ticket.drop() }
+        #expect(admission.connections == 0)
+        #expect(admission.connectionOpened(from: client).0 == .admitted)
+    }
+
     @Test func oneNetworkOfIPv6IsOneStranger() throws {
         let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
         func verdict(_ address: String) throws -> Admission.Verdict {
