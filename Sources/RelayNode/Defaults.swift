@@ -108,6 +108,11 @@ extension Defaults {
         /// Registered names. The registry is kept in memory and rewritten whole at each change: 100,000 names are some
         /// 25 MB of file and a fraction of a second of one thread. Past it, a registration fails as `unavailable`.
         package static let maximumUsers = 100_000
+        /// Names that an address may register within ``newNamesInterval`` without invitations, for each of the users that it
+        /// has room for: all of a school come in one day, and one address takes 24 days, not three minutes, to fill the
+        /// registry, which is time for its operator to see it.
+        static let newNamesPerUser = 512
+        static let newNamesInterval = TimeAmount.hours(24)
         /// Invitations that are neither used nor expired. An operator with more than this has a script gone wrong.
         package static let maximumInvitations = 10_000
         /// Bytes of the registry's file that are read at start: double what the two limits above can fill.

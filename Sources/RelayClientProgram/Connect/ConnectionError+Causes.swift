@@ -234,7 +234,8 @@ extension ConnectionError {
                     "\(relay) does not accept the invitation: it is unknown, used, expired or for another name",
                     "ask whoever runs the relay for a new one"
                 )
-            case .registrationClosed: ("\(relay) takes no new names", "ask whoever runs the relay")
+            case .registrationClosed:
+                ("\(relay) takes no new names, or no more from this network today", "ask whoever runs the relay")
             case .tooManySessions:
                 ("\(name) is logged in to \(relay) too often already", "close another session of this name first")
             default: ("\(relay) refused the login of \(name) (\(code.rawValue))", "try again in a moment")

@@ -53,7 +53,11 @@ final class ControlHandler: ChannelInboundHandler {
     ) {
         self.client = client
         self.services = services
-        self.verifier = LoginVerifier(directory: services.directory, audience: audience)
+        self.verifier = LoginVerifier(
+            directory: services.directory, audience: audience,
+            openRegistration: services.registration == .open
+                ? OpenRegistration(names: services.newNames, reports: services.reports, address: client.share) : nil
+        )
         self.logger = services.logger
         self.loggedIn = loggedIn
         logger[metadataKey: LogKeys.remote] = "\(client.text)"

@@ -17,13 +17,15 @@ package struct ControlServices: Sendable {
     package var budgets = MessageBudgets()
     /// What they leave unread.
     package var unread = UnreadBytes()
+    /// The names that they register.
+    package var newNames = NewNames()
     /// Who is told of limits that are met.
     package var reports: LimitReports
 
     package init(
         broker: BrokerService, directory: any UserDirectory, registration: ServerMessage.Registration,
         agent: Label, logger: Logger, budgets: MessageBudgets = MessageBudgets(),
-        unread: UnreadBytes = UnreadBytes(), reports: LimitReports
+        unread: UnreadBytes = UnreadBytes(), newNames: NewNames = NewNames(), reports: LimitReports
     ) {
         self.broker = broker
         self.directory = directory
@@ -32,6 +34,7 @@ package struct ControlServices: Sendable {
         self.logger = logger
         self.budgets = budgets
         self.unread = unread
+        self.newNames = newNames
         self.reports = reports
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
+import NIOCore
 import TransferBroker
 import WSProtocol
 
@@ -9,6 +10,8 @@ struct LoginVerifier: Sendable {
     let directory: any UserDirectory
     /// The Host field of the connection's upgrade request.
     let audience: String
+    /// What bounds new names where they take no invitation; else the operator does, who makes invitations.
+    var openRegistration: OpenRegistration?
 
     /// Checks the signature, then the registry. A fault of the registry is `unavailable`, never a refusal for good.
     func verdict(on attempt: LoginAttempt) async -> LoginVerdict {
@@ -55,6 +58,22 @@ struct LoginVerifier: Sendable {
 
     private func register(_ attempt: LoginAttempt) async throws -> LoginVerdict {
         let credentials = attempt.credentials
+        guard let openRegistration,
+            try await directory.user(named: credentials.name)?.key != credentials.key
+        else { return try await registered(attempt) }
+        guard openRegistration.take(credentials.name) else {
+            let reason = "the network you come from has registered as many names as it may today"
+            return .refused(.registrationClosed, because: "\(reason): try again tomorrow, or ask the relay's operator")
+        }
+        var isRegistered = false
+        defer { if !isRegistered { openRegistration.names.giveBack(openRegistration.address) } }
+        let verdict = try await registered(attempt)
+        isRegistered = verdict == .accepted
+        return verdict
+    }
+
+    private func registered(_ attempt: LoginAttempt) async throws -> LoginVerdict {
+        let credentials = attempt.credentials
         let outcome = try await directory.register(
             credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey,
             invitation: attempt.invitation
@@ -65,5 +84,20 @@ struct LoginVerifier: Sendable {
         case .badInvitation: return .refused(.badInvitation)
         case .closed: return .refused(.registrationClosed)
         }
+    }
+}
+
+/// What bounds the names that the clients of an address register without invitations.
+struct OpenRegistration: Sendable {
+    let names: NewNames
+    let reports: LimitReports
+    /// What the client's address is counted under.
+    let address: String?
+
+    /// Takes one of the names that the address may register. False when there is none left.
+    func take(_ name: PeerName) -> Bool {
+        if names.take(address, now: .now()) { return true }
+        reports.met(Limit(.names, of: .address), name: name, address: address)
+        return false
     }
 }

@@ -31,6 +31,9 @@ package struct AddressLimit: Hashable, Sendable {
     /// Connections that have shown neither a login nor a token.
     package var strangers: Int? { users.map { $0 * Defaults.Connection.strangersPerUser } }
 
+    /// Names that it may register in a day without invitations.
+    package var newNames: Int? { users.map { $0 * Defaults.Users.newNamesPerUser } }
+
     /// What there may be of the sessions and transfers of an address.
     package var holding: Holding? { users.map { Defaults.Broker.user.times($0) } }
 

@@ -55,7 +55,7 @@ enum ServerComposition {
             agent: agent, logger: context.logger,
             budgets: MessageBudgets(address: context.configuration.addressLimit.messages),
             unread: UnreadBytes(limitOfAddress: context.configuration.addressLimit.unreadBytes),
-            reports: context.reports
+            newNames: NewNames(limit: context.configuration.addressLimit.newNames), reports: context.reports
         )
         return ConnectionServices(
             transfers: broker, streams: streams, node: context.cluster?.id ?? .alone,

@@ -17,6 +17,8 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         /// Connections that have shown neither a login nor a token.
         case strangers
         case sessions
+        /// Names that were registered in a time without invitations.
+        case names
         /// Transfers that are offered, and that are accepted.
         case offers, accepts
         /// Bytes of payloads that wait for an answer.
@@ -46,7 +48,8 @@ package struct Limit: Hashable, Sendable, CaseIterable {
     package static let allCases: [Limit] =
         [
             Limit(.messagesBeforeLogin, of: .connection), Limit(.controlFrames, of: .connection),
-            Limit(.tlsMessages, of: .connection), Limit(.strangers, of: .address), Limit(.offers, of: .session),
+            Limit(.tlsMessages, of: .connection), Limit(.strangers, of: .address), Limit(.names, of: .address),
+            Limit(.offers, of: .session),
             Limit(.offers, of: .recipient), Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node),
             Limit(.unread, of: .session), Limit(.progress, of: .session),
             Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.descriptors, of: .address),

@@ -27,5 +27,6 @@ package struct LoginAttempt: Hashable, Sendable {
 /// What became of a ``LoginAttempt``.
 package enum LoginVerdict: Hashable, Sendable {
     case accepted
-    case refused(FailureCode)
+    /// With a sentence for the person, where the code's own does not say what to do.
+    case refused(FailureCode, because: String? = nil)
 }

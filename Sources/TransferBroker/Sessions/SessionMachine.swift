@@ -69,9 +69,9 @@ package struct SessionMachine: Sendable {
             case .accepted:
                 state = .open(attempt.credentials.name)
                 return .admit(attempt.credentials, attempt.id)
-            case .refused(let code):
+            case .refused(let code, because: let sentence):
                 state = .closed
-                return .close(.loginFailed, after: .refusal(attempt.id, code))
+                return .close(.loginFailed, after: .refusal(attempt.id, code, sentence))
             }
         case .challenged, .open, .closed: return .ignore
         }

@@ -87,7 +87,8 @@ final class ControlClient: Sendable {
     static let audience = "relay.example:8443"
 
     init(
-        _ name: String, _ services: ControlServices, key: Curve25519.Signing.PrivateKey = .init()
+        _ name: String, _ services: ControlServices, at place: String? = nil,
+        key: Curve25519.Signing.PrivateKey = .init()
     ) async throws {
         self.key = key
         self.name = PeerName(rawValue: name)!
@@ -97,7 +98,7 @@ final class ControlClient: Sendable {
         try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
         try await channel.testingEventLoop.submit { [channel, counted] in
             let handler = ControlHandler(
-                services: services, audience: Self.audience, client: ClientAddress(text: "test", share: nil),
+                services: services, audience: Self.audience, client: ClientAddress(text: "test", share: place),
                 loggedIn: { counted.value.withLock { $0 += 1 } }
             )
             try channel.pipeline.syncOperations.addHandlers([CloseRecorder(continuation), handler])

@@ -193,6 +193,35 @@ import WebSocketTransport
         #expect(services.reports.counts.met == [Limit(.messagesBeforeLogin, of: .connection): 1])
     }
 
+    @Test func anAddressRegistersSoManyNamesADay() async throws {
+        var services = services
+        services.registration = .open
+        services.newNames = NewNames(limit: 2)
+        func registered(_ name: String, at place: String, key: Curve25519.Signing.PrivateKey = .init()) async throws
+            -> ServerMessage
+        {
+            let client = try await ControlClient(name, services, at: place, key: key)
+            return try await client.register(try client.credentials(.register))
+        }
+        let alice = Curve25519.Signing.PrivateKey()
+        #expect(try await registered("alice", at: "192.0.2.1", key: alice).kind == .welcome)
+        // What is refused for another reason, or is no new name, takes none of them.
+        #expect(code(try await registered("alice", at: "192.0.2.1")) == .nameTaken)
+        #expect(try await registered("alice", at: "192.0.2.1", key: alice).kind == .welcome)
+        #expect(try await registered("bob", at: "192.0.2.1").kind == .welcome)
+        guard case .error(let refusal) = try await registered("carol", at: "192.0.2.1") else {
+            Issue.record("registered")
+            return
+        }
+        #expect(refusal.code == .registrationClosed && refusal.message.contains("try again tomorrow"))
+        #expect(services.reports.counts.met == [Limit(.names, of: .address): 1])
+        #expect(try await registered("alice", at: "192.0.2.1", key: alice).kind == .welcome)
+        #expect(try await registered("carol", at: "192.0.2.2").kind == .welcome)
+        // An invitation is the operator's word.
+        services.registration = .invite
+        #expect(try await registered("dave", at: "192.0.2.1").kind == .welcome)
+    }
+
     @Test func aFloodOfProgressEndsTheSession() async throws {
         var services = services
         services.budgets = MessageBudgets(user: .init(perSecond: 1_000_000, burst: 1_000_000))
