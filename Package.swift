@@ -338,8 +338,8 @@ let package = Package(
     ]
 )
 
-// `RELAY_SINGLE_NODE=1 swift build` makes a relay-server that is always the only one: without what makes a cluster, which the
-// rest must not need, and without hiredis. See scripts/test single-node.
+// `RELAY_SINGLE_NODE=1 swift build` makes a relay-server without the cluster's targets, which the others must not need,
+// and without hiredis. See scripts/test single-node.
 if Context.environment["RELAY_SINGLE_NODE"] != nil {
     let ofCluster: Set = ["CHiredis", "RedisTransport", "RedisTransportTests", "RelayCluster", "RelayClusterTests"]
     package.targets.removeAll { ofCluster.contains($0.name) }
