@@ -22,92 +22,49 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias OutboundOut = ByteBuffer
 
     /// When what may be done.
-    var machine: TLSStateMachine
-    /// The session; nil at a server until the client says something, when it could not be made, after it was handed over, and
-    /// after the handler was removed.
-    var connection: TLSConnection?
-    /// Makes the server's session: some 70 KiB, most of it for the handshake, which a client that says nothing must not cost.
-    private var makeConnection: (() throws(TLSError) -> TLSConnection)?
-    /// Why there is no session, if there was none from the beginning.
-    private var setupError: TLSError?
+    private var machine: TLSStateMachine
+    private var session: TLSSessionSlot
     private let handshakeTimeout: TimeAmount
 
     /// Set while the handler is in a pipeline.
-    var context: ChannelHandlerContext?
-    /// The plaintext of one read. Kept for the next, which uses its memory again if no other handler has kept it.
-    var plaintext = ByteBuffer()
-    /// Whether a later handler asked for data and has not got any since.
-    var readRequested = false
-    /// Whether the session may hold data that no new ciphertext is needed for.
-    var mayHavePending: Bool
-    /// Answers of TLS's own that went out while the peer was not reading.
-    var unreadAnswers = 0
-
-    /// What was written before the handshake was complete.
-    var earlyWrites: [(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)] = []
-    /// The bytes in `earlyWrites`.
-    var earlyBytes = 0
-    /// Whether `flush` was called before the handshake was complete.
-    var earlyFlush = false
-    /// Succeeds when the ciphertext that is gathered has left.
-    var gatheredPromise: EventLoopPromise<Void>?
+    private var context: ChannelHandlerContext?
+    /// From the network to the other handlers.
+    private(set) var inbound: TLSInbound
+    /// From the other handlers to the network.
+    private var outbound = TLSOutbound()
     /// Completes for all callers that wait for the channel to be closed.
-    var closePromise: EventLoopPromise<Void>?
+    private var closePromise: EventLoopPromise<Void>?
     /// The end of the handshake's time, and then that of closing's.
-    var timer: Scheduled<Void>?
+    private var timer: Scheduled<Void>?
     /// Told when the peer sent more messages of TLS's own than may be.
     package var limitMet: (@Sendable () -> Void)?
-    /// Where the session has gone.
-    var handover: TLSHandover?
 
-    /// The server's end of a connection.
-    package convenience init(server context: TLSContext, handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout) {
-        self.init(handshakeTimeout: handshakeTimeout)
-        makeConnection = { () throws(TLSError) in try TLSConnection(server: context) }
-    }
-
-    /// The client's end of a connection.
-    ///
-    /// - Parameters:
-    ///   - serverName: the name the server's certificate must be for.
-    ///   - port: the server's port, to tell servers on one host apart when a session is resumed.
-    package convenience init(
-        client context: TLSContext, serverName: TLSServerName, port: Int? = nil,
-        handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout
+    /// A handler with or without a session, for the ends of a connection and for one that is adopted.
+    init(
+        _ session: TLSSessionSlot, state: TLSStateMachine.State = .idle, mayHavePending: Bool = false,
+        handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout, limitMet: (@Sendable () -> Void)? = nil
     ) {
-        self.init(handshakeTimeout: handshakeTimeout)
-        connect { () throws(TLSError) in try TLSConnection(client: context, serverName: serverName, port: port) }
-    }
-
-    /// Goes on with a session that another handler has given up. If the session holds data already, it is delivered at
-    /// the first `read`, or soon after the handler is added to an active channel that reads by itself.
-    package init(adopting handover: TLSHandover) {
-        let connection = handover.take()
-        self.connection = connection
-        self.setupError = connection == nil ? TLSError(.closed, detail: "it was taken over before") : nil
-        self.machine = TLSStateMachine(connection == nil ? .idle : handover.state)
-        self.handshakeTimeout = TLSDefaults.handshakeTimeout
-        self.mayHavePending = true
-        self.limitMet = handover.limitMet
-    }
-
-    private init(handshakeTimeout: TimeAmount) {
-        self.machine = TLSStateMachine()
+        self.session = session
+        self.machine = TLSStateMachine(state)
         self.handshakeTimeout = handshakeTimeout
-        self.mayHavePending = false
+        self.inbound = TLSInbound(mayHavePending: mayHavePending)
+        self.limitMet = limitMet
     }
+
+    /// The session, when there is one.
+    var connection: TLSConnection? { session.connection }
 
     /// Gives back memory whenever the connection is idle. For connections that mostly are: it costs time on others.
     package func releaseBuffersWhenIdle() {
         connection?.releaseBuffersWhenIdle()
-        plaintext = ByteBuffer()
+        inbound.releaseMemory()
     }
 
     /// Uses large buffers in turn with other connections of this event loop, and gives back its own. For connections that
     /// move a lot, one after the other.
     package func share(_ buffers: SharedBuffers) {
         connection?.store.share(buffers)
-        plaintext = ByteBuffer()
+        inbound.releaseMemory()
     }
 
     /// Gives the session away, to be adopted by another handler in another channel on the same socket.
@@ -122,13 +79,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             throw TLSError(.closed)
         }
         context.eventLoop.assertInEventLoop()
-        writeGathered(context)
-        context.flush()
-        self.connection = nil
-        connection.store.share(nil)
-        let handover = TLSHandover(connection, state: state, limitMet: limitMet)
-        self.handover = handover
-        return handover
+        flushGathered(context)
+        return session.handOver(connection, state, limitMet: limitMet)
     }
 
     /// Begins the handshake if the channel is active already.
@@ -143,10 +95,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         stopTimer()
         machine.channelBecameInactive()
         failWrites(TLSError(.closed))
-        connection = nil
-        makeConnection = nil
-        handover = nil
-        plaintext = ByteBuffer()
+        session.remove()
+        inbound.releaseMemory()
         self.context = nil
     }
 
@@ -157,8 +107,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func start(_ context: ChannelHandlerContext) {
-        if let setupError { return fail(context, setupError) }
-        if mayHavePending { deliverSoon(context) }
+        if let setupError = session.failure { return fail(context, setupError) }
+        if inbound.mayHavePending { deliverSoon(context) }
         guard machine.channelBecameActive() == .handshake else { return }
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: handshakeTimeout) {
             guard let context = self.context, self.machine.handshakeTimedOut() == .reportAndClose else { return }
@@ -177,38 +127,29 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    private func connect(_ make: () throws(TLSError) -> TLSConnection) {
-        do throws(TLSError) {
-            connection = try make()
-        } catch {
-            setupError = error
-        }
-    }
-
     /// The first ciphertext of a client has come: makes the server's session. Returns false when that has failed.
-    func connectIfNeeded(_ context: ChannelHandlerContext) -> Bool {
-        if let make = makeConnection.take() { connect(make) }
-        guard let setupError else { return true }
+    private func connectIfNeeded(_ context: ChannelHandlerContext) -> Bool {
+        session.makeIfNeeded()
+        guard let setupError = session.failure else { return true }
         fail(context, setupError)
         return false
     }
 
     /// Takes the handshake as far as it goes.
-    func continueHandshake(_ context: ChannelHandlerContext) {
+    private func continueHandshake(_ context: ChannelHandlerContext) {
         guard let connection else { return }
         let result = connection.handshake()
-        writeGathered(context)
-        context.flush()
+        flushGathered(context)
         switch result {
         case .incomplete: break
         case .failed(let error): fail(context, error)
         case .complete:
             guard machine.handshakeCompleted() == .announce else { return }
             stopTimer()
-            mayHavePending = true
+            inbound.opened()
             writeEarly(context)
             context.fireUserInboundEventTriggered(TLSEvent.handshakeCompleted(connection.summary))
-            if readRequested || readsByItself(context) { deliverPending(context) }
+            if inbound.isRequested || readsByItself(context) { deliverPending(context) }
         }
     }
 
@@ -218,7 +159,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Ends the session because of `error`, unless it has ended already.
-    func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
+    private func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
         guard machine.failed() == .reportAndClose else { return }
         if error.code == .messageLimit { limitMet?() }
         report(context, error)
@@ -227,17 +168,285 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Sends the alert OpenSSL may have written, tells the other handlers, and closes.
     private func report(_ context: ChannelHandlerContext, _ error: TLSError) {
         stopTimer()
-        writeGathered(context)
-        context.flush()
+        flushGathered(context)
         failWrites(error)
         context.fireErrorCaught(error)
         context.close(promise: nil)
     }
 
     /// No timer runs afterwards.
-    func stopTimer() {
+    private func stopTimer() {
         timer?.cancel()
         timer = nil
+    }
+}
+
+/// From the network to the other handlers.
+extension TLSHandler {
+    /// Decrypts.
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch machine.ciphertextReceived() {
+        case .handshake:
+            guard connectIfNeeded(context) else { return }
+            connection?.store.append(Self.unwrapInboundIn(data))
+            continueHandshake(context)
+        case .decrypt:
+            connection?.store.append(Self.unwrapInboundIn(data))
+            deliver(context)
+        case .discard:
+            break
+        case .passOn:
+            session.handover?.append(Self.unwrapInboundIn(data))
+        }
+    }
+
+    /// Asks for more where what came was not enough to pass anything on.
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        switch machine.state {
+        case .handshaking: context.read()
+        case .open, .outputEnded: if inbound.isRequested && !inbound.mayHavePending { context.read() }
+        case .idle, .inputEnded, .bothEnded, .closing, .closed, .handedOver: break
+        }
+        context.fireChannelReadComplete()
+    }
+
+    /// Delivers what is there without new ciphertext, and passes the wish on.
+    package func read(context: ChannelHandlerContext) {
+        inbound.requested()
+        if inbound.mayHavePending, machine.state != .handshaking { deliverPending(context) }
+        context.read()
+    }
+
+    /// Passes the end of the peer's direction on, and says first whether it was a clean one.
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent { endInput(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Says whether the end was a clean one, and passes it on.
+    package func channelInactive(context: ChannelHandlerContext) {
+        endInput(context)
+        machine.channelBecameInactive()
+        stopTimer()
+        failWrites(TLSError(.closed))
+        closePromise.take()?.succeed()
+        context.fireChannelInactive()
+    }
+
+    private func endInput(_ context: ChannelHandlerContext) {
+        // Data, or close_notify, may still be inside a session that was adopted.
+        if inbound.mayHavePending { deliverPending(context) }
+        switch machine.inputEnded() {
+        case .failHandshake: fail(context, endDuringHandshake)
+        case .announceTruncation: context.fireUserInboundEventTriggered(TLSEvent.truncated)
+        case .ignore: break
+        }
+    }
+
+    /// A peer that said something else than TLS and left was not waiting for a handshake.
+    private var endDuringHandshake: TLSError {
+        TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake)
+    }
+
+    /// As `deliver`, for data that came without a read of the socket: the channel does not say that this was all for
+    /// now.
+    private func deliverPending(_ context: ChannelHandlerContext) {
+        guard inbound.mayHavePending, machine.ciphertextReceived() == .decrypt else { return }
+        if deliver(context) { context.fireChannelReadComplete() }
+    }
+
+    /// Decrypts all there is and passes it on, a bounded piece at a time.
+    ///
+    /// A later handler may close the channel, take the session away or remove this handler before `fireChannelRead`
+    /// comes back: the session is asked for again after that, and the machine whether it may still be read.
+    ///
+    /// - Returns: whether there was any plaintext.
+    @discardableResult
+    private func deliver(_ context: ChannelHandlerContext) -> Bool {
+        inbound.beganDecrypting()
+        var hasData = false
+        while let connection {
+            let answered = connection.store.outbound.readableBytes
+            let (bytes, result) = inbound.decrypt(connection)
+            if connection.store.outbound.readableBytes > answered { sendAnswer(context) }
+            if bytes.readableBytes > 0 {
+                hasData = true
+                inbound.delivered()
+                context.fireChannelRead(Self.wrapInboundOut(bytes))
+            }
+            switch result {
+            case .full: if machine.ciphertextReceived() == .decrypt { continue }
+            case .drained: break
+            case .closed:
+                if machine.closeNotifyReceived() == .announce {
+                    context.fireUserInboundEventTriggered(TLSEvent.peerClosed)
+                }
+            case .failed(let error): fail(context, error)
+            }
+            break
+        }
+        return hasData
+    }
+
+    /// Sends what TLS itself has to say to what was read. A peer that never reads it is cut off.
+    private func sendAnswer(_ context: ChannelHandlerContext) {
+        let mayGoOn = inbound.mayAnswer(peerReads: context.channel.isWritable)
+        flushGathered(context)
+        if mayGoOn { return }
+        fail(context, TLSError(.protocolViolation, detail: "it does not read the answers it asks for"))
+    }
+}
+
+/// From the other handlers to the network.
+extension TLSHandler {
+    /// Encrypts at once; the ciphertext leaves at the next flush.
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch machine.plaintextWritten() {
+        case .hold:
+            guard !outbound.hold((Self.unwrapOutboundIn(data), promise)) else { return }
+            promise?.fail(TLSError(.earlyWriteLimit))
+        case .encrypt: encrypt(context, Self.unwrapOutboundIn(data), promise)
+        case .refuse: promise?.fail(TLSError(.closed))
+        }
+    }
+
+    /// Sends everything written so far.
+    package func flush(context: ChannelHandlerContext) {
+        switch machine.state {
+        case .idle, .handshaking:
+            outbound.flushWhenOpen()
+        case .open, .inputEnded, .outputEnded, .bothEnded, .closing, .closed, .handedOver:
+            flushGathered(context)
+        }
+    }
+
+    /// Closes as TLS wants it: close_notify after the last byte, and the channel after that.
+    package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        switch mode {
+        case .all: closeAll(context, promise)
+        case .output: closeOutput(context, promise)
+        case .input: context.close(mode: .input, promise: promise)
+        }
+    }
+
+    /// Obeys `TLSCommand`, passes on everything else.
+    package func triggerUserOutboundEvent(
+        context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+    ) {
+        switch event as? TLSCommand {
+        case .abort:
+            machine.abortRequested()
+            closeNow(context, promise)
+        case nil:
+            context.triggerUserOutboundEvent(event, promise: promise)
+        }
+    }
+
+    /// Encrypts what was held back during the handshake.
+    private func writeEarly(_ context: ChannelHandlerContext) {
+        let early = outbound.takeEarly()
+        for (bytes, promise) in early.writes {
+            // A failure half way closes the session.
+            guard machine.plaintextWritten() == .encrypt else {
+                promise?.fail(TLSError(.closed))
+                continue
+            }
+            encrypt(context, bytes, promise)
+        }
+        guard early.isFlushed else { return }
+        flushGathered(context)
+    }
+
+    private func encrypt(_ context: ChannelHandlerContext, _ bytes: ByteBuffer, _ promise: EventLoopPromise<Void>?) {
+        guard let connection else {
+            promise?.fail(TLSError(.closed))
+            return
+        }
+        if let error = connection.write(bytes) {
+            promise?.fail(error)
+            return fail(context, error)
+        }
+        outbound.gather(promise)
+        // The channel counts only what it has: it could not say that it is full if too much stayed here.
+        let limit = connection.store.shared == nil ? TLSDefaults.gatherLimit : TLSDefaults.sharedPieceLength
+        if connection.store.outbound.readableBytes >= limit { writeGathered(context) }
+    }
+
+    /// Gives the ciphertext that is gathered to the channel, in one write.
+    private func writeGathered(_ context: ChannelHandlerContext) {
+        let promise = outbound.takeGathered()
+        if let connection,
+            let ciphertext = connection.store.takeOutbound(keepingMemory: !connection.releasesBuffers)
+        {
+            context.write(Self.wrapOutboundOut(ciphertext), promise: promise)
+        } else if let promise {
+            // Nothing but empty writes: they are done when everything before them is.
+            context.write(Self.wrapOutboundOut(ByteBuffer()), promise: promise)
+        }
+    }
+
+    private func flushGathered(_ context: ChannelHandlerContext) {
+        writeGathered(context)
+        context.flush()
+    }
+
+    private func closeAll(_ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+        switch machine.closeRequested() {
+        case .closeChannel:
+            closeNow(context, promise)
+        case .closeAfterFlush(let sendingCloseNotify):
+            closePromise.setOrCascade(to: promise)
+            if sendingCloseNotify { connection?.sendCloseNotify() }
+            closeAfterFlush(context)
+        case .wait:
+            closePromise.setOrCascade(to: promise)
+        }
+    }
+
+    private func closeNow(_ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+        stopTimer()
+        context.close(mode: .all, promise: promise)
+        failWrites(TLSError(.closed))
+    }
+
+    private func closeAfterFlush(_ context: ChannelHandlerContext) {
+        let flushed = context.eventLoop.makePromise(of: Void.self)
+        outbound.gather(flushed)
+        timer = context.eventLoop.assumeIsolated().scheduleTask(in: TLSDefaults.closeTimeout) { self.finishClose() }
+        flushed.futureResult.assumeIsolated().whenComplete { _ in self.finishClose() }
+        flushGathered(context)
+    }
+
+    private func finishClose() {
+        guard let context, machine.flushFinished() == .closeChannel else { return }
+        stopTimer()
+        context.close(mode: .all, promise: closePromise.take())
+    }
+
+    private func closeOutput(_ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+        switch machine.closeOutputRequested() {
+        case .refuse:
+            promise?.fail(TLSError(.closed))
+        case .passOn:
+            context.close(mode: .output, promise: promise)
+        case .sendCloseNotify:
+            connection?.sendCloseNotify()
+            let flushed = context.eventLoop.makePromise(of: Void.self)
+            outbound.gather(flushed)
+            flushed.futureResult.assumeIsolated().whenComplete { _ in
+                guard let context = self.context else {
+                    promise?.fail(TLSError(.closed))
+                    return
+                }
+                context.close(mode: .output, promise: promise)
+            }
+            flushGathered(context)
+        }
+    }
+
+    /// Fails everything that has not been given to the channel.
+    private func failWrites(_ error: TLSError) {
+        for promise in outbound.removeAll() { promise.fail(error) }
     }
 }
 
