@@ -14,7 +14,25 @@ let strict: [SwiftSetting] = [
 ]
 
 /// Targets that call C: every unsafe expression has to say so.
-let strictWithC: [SwiftSetting] = strict + [.strictMemorySafety()]
+let callC: Set = [
+    "TLSTransport", "CloseOnExec", "RedisTransport", "CommandLineInterface", "ServerSystem", "StreamRelay",
+    "RelayNode", "RelayServerProgram", "RelayClientProgram",
+]
+
+// What the targets use of other packages.
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioConcurrencyHelpers: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let nioExtras: Target.Dependency = .product(name: "NIOExtras", package: "swift-nio-extras")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 let package = Package(
     name: "relay",
@@ -36,310 +54,151 @@ let package = Package(
         .systemLibrary(name: "CProcess"),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CLinux"),
-        .target(
-            name: "Pacing",
-            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
-            swiftSettings: strict
-        ),
-        .target(
-            name: "TLSTransport",
-            dependencies: ["COpenSSL", "Pacing", .product(name: "NIOCore", package: "swift-nio")],
-            swiftSettings: strictWithC
-        ),
-        .target(
-            name: "CloseOnExec",
-            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
-            swiftSettings: strictWithC
-        ),
+        .target(name: "Pacing", dependencies: [nioCore]),
+        .target(name: "TLSTransport", dependencies: ["COpenSSL", "Pacing", nioCore]),
+        .target(name: "CloseOnExec", dependencies: [nioCore]),
         .target(
             name: "RedisTransport",
-            dependencies: [
-                "CHiredis", "CloseOnExec", "TLSTransport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: strictWithC
+            dependencies: ["CHiredis", "CloseOnExec", "TLSTransport", nioCore, nioPosix, crypto, logging]
         ),
-        .target(
-            name: "WSProtocol",
-            dependencies: ["Pacing", .product(name: "NIOCore", package: "swift-nio")],
-            swiftSettings: strict
-        ),
-        .target(
-            name: "CommandLineInterface",
-            dependencies: ["WSProtocol", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-            swiftSettings: strictWithC
-        ),
-        .target(
-            name: "WebSocketTransport",
-            dependencies: [
-                "WSProtocol",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOWebSocket", package: "swift-nio"),
-            ],
-            swiftSettings: strict
-        ),
+        .target(name: "WSProtocol", dependencies: ["Pacing", nioCore]),
+        .target(name: "CommandLineInterface", dependencies: ["WSProtocol", argumentParser]),
+        .target(name: "WebSocketTransport", dependencies: ["WSProtocol", nioCore, nioWebSocket]),
         // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
-        .target(
-            name: "ServerSystem",
-            dependencies: [
-                "CProcess", "CloseOnExec",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strictWithC
-        ),
-        .target(
-            name: "TransferBroker",
-            dependencies: [
-                "WSProtocol",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
-            swiftSettings: strict
-        ),
+        .target(name: "ServerSystem", dependencies: ["CProcess", "CloseOnExec", nioCore, nioPosix, logging]),
+        .target(name: "TransferBroker", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(
             name: "StreamRelay",
-            dependencies: [
-                "ServerSystem", "TLSTransport", "TransferBroker", "WSProtocol",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strictWithC
+            dependencies: ["ServerSystem", "TLSTransport", "TransferBroker", "WSProtocol", nioCore, nioPosix, crypto]
         ),
         .target(
             name: "RelayNode",
             dependencies: [
-                "CloseOnExec", "Pacing", "ServerSystem", "StreamRelay", "TLSTransport", "TransferBroker",
-                "WSProtocol", "WebSocketTransport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strictWithC
+                "CloseOnExec", "Pacing", "ServerSystem", "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
+                "WebSocketTransport",
+                nioCore, nioPosix, crypto, logging,
+            ]
         ),
         .target(
             name: "RelayCluster",
             dependencies: [
-                "CloseOnExec", "Pacing", "RedisTransport", "RelayNode", "ServerSystem", "StreamRelay",
-                "TLSTransport", "TransferBroker", "WSProtocol", "WebSocketTransport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+                "CloseOnExec", "Pacing", "RedisTransport", "RelayNode", "ServerSystem", "StreamRelay", "TLSTransport",
+                "TransferBroker", "WSProtocol", "WebSocketTransport",
+                nioCore, nioPosix, crypto, logging,
+            ]
         ),
         .target(
             name: "RelayServerProgram",
             dependencies: [
                 "CloseOnExec", "CommandLineInterface", "RedisTransport", "RelayCluster", "RelayNode", "ServerSystem",
                 "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                nioCore, nioPosix, argumentParser, configuration, logging, serviceLifecycle, unixSignals,
             ],
-            exclude: ["Configuration/SingleNode", "Lifecycle/SingleNode"],
-            swiftSettings: strictWithC
+            exclude: ["Configuration/SingleNode", "Lifecycle/SingleNode"]
         ),
-        .executableTarget(name: "RelayServer", dependencies: ["RelayServerProgram"], swiftSettings: strict),
-        .target(
-            name: "TransferClient",
-            dependencies: ["WSProtocol", .product(name: "NIOCore", package: "swift-nio")],
-            swiftSettings: strict
-        ),
-        .executableTarget(name: "RelayClient", dependencies: ["RelayClientProgram"], swiftSettings: strict),
+        .executableTarget(name: "RelayServer", dependencies: ["RelayServerProgram"]),
+        .target(name: "TransferClient", dependencies: ["WSProtocol", nioCore]),
+        .executableTarget(name: "RelayClient", dependencies: ["RelayClientProgram"]),
         .target(
             name: "RelayClientProgram",
             dependencies: [
                 "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "TransferClient", "WSProtocol",
                 "WebSocketTransport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOExtras", package: "swift-nio-extras"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: strictWithC
+                nioCore, nioConcurrencyHelpers, nioExtras, nioHTTP1, nioPosix, argumentParser, crypto,
+            ]
         ),
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
         // What tests of several layers of relay-server need.
         .target(
             name: "RelayTestFixtures",
-            dependencies: [
-                "StreamRelay", "TransferBroker", "WSProtocol",
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
-            path: "Tests/RelayTestFixtures",
-            swiftSettings: strict
+            dependencies: ["StreamRelay", "TransferBroker", "WSProtocol", nioCore],
+            path: "Tests/RelayTestFixtures"
         ),
         // What Autobahn|Testsuite is run against; no product of the package.
         .executableTarget(
             name: "WebSocketEcho",
-            dependencies: [
-                "WSProtocol", "WebSocketTransport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "Crypto", package: "swift-crypto"),
-            ],
-            path: "Tests/WebSocketEcho",
-            swiftSettings: strict
+            dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioPosix, crypto],
+            path: "Tests/WebSocketEcho"
         ),
-        .testTarget(
-            name: "PacingTests",
-            dependencies: ["Pacing", .product(name: "NIOCore", package: "swift-nio")],
-            swiftSettings: strict
-        ),
+        .testTarget(name: "PacingTests", dependencies: ["Pacing", nioCore]),
         .testTarget(
             name: "TLSTransportTests",
-            dependencies: [
-                "TLSTransport", "TestSupport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+            dependencies: ["TLSTransport", "TestSupport", nioCore, nioEmbedded, nioPosix]
         ),
         .testTarget(
             name: "RedisTransportTests",
-            dependencies: [
-                "RedisTransport", "TLSTransport", "TestSupport",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: strict
+            dependencies: ["RedisTransport", "TLSTransport", "TestSupport", nioCore, nioPosix, logging]
         ),
         .testTarget(
             name: "CommandLineInterfaceTests",
-            dependencies: [
-                "CommandLineInterface", "WSProtocol", "TestSupport",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: strict
+            dependencies: ["CommandLineInterface", "TestSupport", "WSProtocol", argumentParser]
         ),
-        .testTarget(
-            name: "WSProtocolTests",
-            dependencies: [
-                "TestSupport", "WSProtocol",
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
-            swiftSettings: strict
-        ),
+        .testTarget(name: "WSProtocolTests", dependencies: ["TestSupport", "WSProtocol", nioCore]),
         .testTarget(
             name: "WebSocketTransportTests",
-            dependencies: [
-                "WebSocketTransport", "WSProtocol",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+            dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioEmbedded]
         ),
         .testTarget(
             name: "ServerSystemTests",
-            dependencies: [
-                "ServerSystem", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+            dependencies: ["ServerSystem", "TestSupport", nioCore, nioEmbedded, nioPosix, logging]
         ),
         .testTarget(
             name: "TransferBrokerTests",
-            dependencies: [
-                "RelayTestFixtures", "TransferBroker", "WSProtocol",
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+            dependencies: ["RelayTestFixtures", "TransferBroker", "WSProtocol", nioCore]
         ),
         .testTarget(
             name: "StreamRelayTests",
             dependencies: [
                 "RelayTestFixtures", "ServerSystem", "StreamRelay", "TLSTransport", "TestSupport", "TransferBroker",
                 "WSProtocol",
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+                nioCore, nioEmbedded, nioPosix,
+            ]
         ),
         .testTarget(
             name: "RelayNodeTests",
             dependencies: [
                 "Pacing", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay", "TLSTransport",
                 "TestSupport", "TransferBroker", "WSProtocol", "WebSocketTransport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+                nioCore, nioEmbedded, nioPosix, crypto, logging,
+            ]
         ),
         .testTarget(
             name: "RelayClusterTests",
             dependencies: [
                 "RedisTransport", "RelayCluster", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay",
                 "TLSTransport", "TestSupport", "TransferBroker", "WSProtocol", "WebSocketTransport",
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+                nioCore, nioEmbedded, nioPosix, crypto, logging,
+            ]
         ),
         .testTarget(
             name: "RelayServerProgramTests",
             dependencies: [
                 "RedisTransport", "RelayCluster", "RelayNode", "RelayServerProgram", "RelayTestFixtures",
                 "ServerSystem", "StreamRelay", "TLSTransport", "TestSupport", "TransferBroker", "WSProtocol",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+                nioCore, nioEmbedded, nioPosix, logging,
+            ]
         ),
         .testTarget(
             name: "TransferClientTests",
-            dependencies: [
-                "TransferClient", "WSProtocol", "TestSupport", .product(name: "NIOCore", package: "swift-nio"),
-            ],
-            swiftSettings: strict
+            dependencies: ["TestSupport", "TransferClient", "WSProtocol", nioCore]
         ),
         .testTarget(
             name: "RelayClientProgramTests",
             dependencies: [
-                "CommandLineInterface", "RelayClientProgram", "TransferClient", "WSProtocol", "WebSocketTransport",
-                "TestSupport",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "Crypto", package: "swift-crypto"),
-            ],
-            swiftSettings: strict
+                "CommandLineInterface", "RelayClientProgram", "TestSupport", "TransferClient", "WSProtocol",
+                "WebSocketTransport",
+                nioCore, nioEmbedded, nioHTTP1, nioPosix, argumentParser, crypto,
+            ]
         ),
     ]
 )
 
-// `RELAY_SINGLE_NODE=1 swift build` makes a relay-server without the cluster's targets, which the others must not need,
-// and without hiredis. See scripts/test single-node.
+for target in package.targets where target.type != .system {
+    target.swiftSettings = callC.contains(target.name) ? strict + [.strictMemorySafety()] : strict
+}
+
+// `RELAY_SINGLE_NODE=1 swift build` makes a relay-server that is always the only one: without what makes a cluster,
+// which the rest must not need, and without hiredis. See scripts/test single-node.
 if Context.environment["RELAY_SINGLE_NODE"] != nil {
     let ofCluster: Set = ["CHiredis", "RedisTransport", "RedisTransportTests", "RelayCluster", "RelayClusterTests"]
     package.targets.removeAll { ofCluster.contains($0.name) }

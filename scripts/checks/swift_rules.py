@@ -143,13 +143,15 @@ def declarations(manifest: str) -> dict[str, set[str]]:
     starts = [match.start() for match in re.finditer(r"\.(?:target|executableTarget|testTarget)\(", manifest)] + [
         len(manifest)
     ]
+    products = dict(re.findall(r'^let (\w+): Target\.Dependency = \.product\(name: "(\w+)"', manifest, re.MULTILINE))
     declared = {}
     for start, end in itertools.pairwise(starts):
         target = manifest[start:end]
         name = re.search(r'name: "(\w+)"', target)
         listed = re.search(r"dependencies: \[(.*?)\]", target, re.DOTALL)
         if name:
-            declared[name.group(1)] = set(re.findall(r'"(\w+)"(?!\s*\))', listed.group(1))) if listed else set()
+            words = re.findall(r'"(\w+)"|\b(\w+)\b', listed.group(1)) if listed else []
+            declared[name.group(1)] = {target or products.get(constant, constant) for target, constant in words}
     return declared
 
 
