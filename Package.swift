@@ -59,7 +59,7 @@ let package = Package(
         .target(name: "CloseOnExec", dependencies: [nioCore]),
         .target(
             name: "RedisTransport",
-            dependencies: ["CHiredis", "CloseOnExec", "TLSTransport", nioCore, nioPosix, crypto, logging]
+            dependencies: ["CHiredis", "CloseOnExec", "TLSTransport", "WSProtocol", nioCore, nioPosix, crypto, logging]
         ),
         .target(name: "WSProtocol", dependencies: ["Pacing", nioCore]),
         .target(name: "CommandLineInterface", dependencies: ["WSProtocol", argumentParser]),

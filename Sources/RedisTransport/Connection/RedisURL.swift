@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import NIOCore
+internal import WSProtocol
 
 /// Where a Redis is and how to log in there: `redis[s]://[[user]:password@]host[:port][/database]`.
 ///
@@ -59,7 +60,9 @@ package struct RedisURL: Hashable, Sendable {
                 description: "the URL of Redis has an @ and no password before it; write user:password@ or leave it out"
             )
         }
-        guard let user = decoded(text[..<colon]), let password = decoded(text[text.index(after: colon)...]) else {
+        guard let user = PercentEncoding.decodeUTF8(text[..<colon]),
+            let password = PercentEncoding.decodeUTF8(text[text.index(after: colon)...])
+        else {
             throw Malformed(
                 description: "the user name or password in the URL of Redis has a % that is not one of %00 to %FF "
                     + "in UTF-8; write % itself as %25")
@@ -119,30 +122,6 @@ package struct RedisURL: Hashable, Sendable {
                 default: false
                 }
             }
-    }
-
-    /// Percent-decoding (RFC 3986, section 2.1); nil for a `%` without two digits, and for what is not UTF-8.
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst(), let low = rest.popFirst(), let value = hexadecimal(high, low) else {
-                return nil
-            }
-            bytes.append(value)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-
-    private static func hexadecimal(_ high: UInt8, _ low: UInt8) -> UInt8? {
-        guard let first = Character(UnicodeScalar(high)).hexDigitValue,
-            let second = Character(UnicodeScalar(low)).hexDigitValue
-        else { return nil }
-        return UInt8(first * 16 + second)
     }
 
     /// Host and port, for logs.

@@ -4,6 +4,7 @@ import CommandLineInterface
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
+import WSProtocol
 
 /// An HTTP proxy that opens tunnels with CONNECT (RFC 9110, section 9.3.6).
 struct Proxy: Hashable, Sendable, CustomStringConvertible {
@@ -54,29 +55,14 @@ struct Proxy: Hashable, Sendable, CustomStringConvertible {
     /// Basic credentials (RFC 7617, section 2) from the user part of a URL.
     private static func basic(_ userInfo: Substring, variable: String) throws(Malformed) -> String {
         let parts = userInfo.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let user = decoded(parts[0]), let password = parts.count > 1 ? decoded(parts[1]) : "",
+        guard let user = PercentEncoding.decodeUTF8(parts[0]),
+            let password = parts.count > 1 ? PercentEncoding.decodeUTF8(parts[1]) : "",
             !user.contains(":"),
             !(user + password).unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F })
         else {
             throw Malformed(description: "the user name or password in \(variable) is not percent-encoded correctly")
         }
         return "Basic " + Data("\(user):\(password)".utf8).base64EncodedString()
-    }
-
-    /// Undoes percent-encoding (RFC 3986, section 2.1); nil when a sign has no two hex digits or the result is no UTF-8.
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = UInt8(String(rest.prefix(2)) ?? "", radix: 16) else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }
 

@@ -37,28 +37,9 @@ package enum TokenField {
     }
 
     private static func percentDecoded(_ text: Substring) throws(HTTPError) -> String {
-        guard text.utf8.contains(0x25) else { return String(text) }
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == 0x25 else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(nibble), let low = rest.popFirst().flatMap(nibble) else {
-                throw .malformed("the query has a percent sign that encodes nothing")
-            }
-            bytes.append(high << 4 | low)
+        guard let bytes = PercentEncoding.decode(text) else {
+            throw .malformed("the query has a percent sign that encodes nothing")
         }
         return String(decoding: bytes, as: UTF8.self)
-    }
-
-    private static func nibble(_ character: UInt8) -> UInt8? {
-        switch character {
-        case 0x30...0x39: character - 0x30
-        case 0x41...0x46: character - 0x41 + 10
-        case 0x61...0x66: character - 0x61 + 10
-        default: nil
-        }
     }
 }

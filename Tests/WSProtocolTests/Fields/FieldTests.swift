@@ -37,6 +37,19 @@ import WSProtocol
         }
     }
 
+    @Test(arguments: [
+        ("", ""), ("a+b", "a+b"), ("a%2Fb%c3%A9", "a/bé"), ("%", nil), ("%4", nil), ("%zz", nil), ("%+f", nil),
+        ("%ff", nil),
+    ])
+    func percentDecodingTakesTwoDigitsAndUTF8(text: Substring, decoded: String?) {
+        #expect(PercentEncoding.decodeUTF8(text) == decoded)
+    }
+
+    @Test func percentDecodingOfBytesTakesAll() {
+        let all = (0...255).map { "%" + ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        #expect(PercentEncoding.decode(all[...]) == Array(0...255))
+    }
+
     @Test func fixedBytesHaveTheirLengthOnly() {
         #expect(TransferID(bytes: [UInt8](repeating: 1, count: 15)) == nil)
         #expect(TransferID(bytes: [UInt8](repeating: 1, count: 17)) == nil)
