@@ -63,13 +63,16 @@ let package = Package(
         ),
         .target(name: "WSProtocol", dependencies: ["Pacing", nioCore]),
         .target(name: "CommandLineInterface", dependencies: ["WSProtocol", argumentParser]),
-        .target(name: "WebSocketTransport", dependencies: ["WSProtocol", nioCore, nioWebSocket]),
+        .target(name: "WebSocketTransport", dependencies: ["WSProtocol", nioCore, nioWebSocket, crypto]),
         // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
         .target(name: "ServerSystem", dependencies: ["CProcess", "CloseOnExec", nioCore, nioPosix, logging]),
         .target(name: "TransferBroker", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(
             name: "StreamRelay",
-            dependencies: ["ServerSystem", "TLSTransport", "TransferBroker", "WSProtocol", nioCore, nioPosix, crypto]
+            dependencies: [
+                "ServerSystem", "TLSTransport", "TransferBroker", "WSProtocol", "WebSocketTransport",
+                nioCore, nioPosix,
+            ]
         ),
         .target(
             name: "RelayNode",
@@ -117,7 +120,7 @@ let package = Package(
         // What Autobahn|Testsuite is run against; no product of the package.
         .executableTarget(
             name: "WebSocketEcho",
-            dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioPosix, crypto],
+            dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioPosix],
             path: "Tests/WebSocketEcho"
         ),
         .testTarget(name: "PacingTests", dependencies: ["Pacing", nioCore]),

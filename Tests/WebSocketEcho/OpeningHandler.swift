@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
-import Foundation
 import NIOCore
 import WSProtocol
 import WebSocketTransport
@@ -56,11 +54,13 @@ final class OpeningHandler: ChannelInboundHandler, RemovableChannelHandler {
         let pipeline = context.pipeline.syncOperations
         switch role {
         case .server:
-            let key = lines.first { $0.lowercased().hasPrefix("sec-websocket-key:") }?.split(separator: " ").last ?? ""
-            let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
+            let key = lines.first { $0.lowercased().hasPrefix("sec-websocket-key:") }?.split(separator: " ").last
+            guard let key = key.flatMap({ WebSocketKey(String($0)) }) else {
+                throw ChannelError.inappropriateOperationForState
+            }
             say(
                 "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket",
-                "Sec-WebSocket-Accept: \(Data(digest).base64EncodedString())", to: context
+                "Sec-WebSocket-Accept: \(key.accept)", to: context
             )
             // As the relay does.
             let limits = WebSocketLimits(pendingBytes: 8 * 1024 * 1024)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
-import FoundationEssentials
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
@@ -323,26 +321,26 @@ final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {
     /// The subprotocol that both sides speak.
     static let subprotocol = "relay.v1"
 
-    private let key: String
+    private let key: WebSocketKey
     private let handler: @Sendable () -> ControlMessageHandler
 
     /// - Parameters:
-    ///   - key: Sec-WebSocket-Key: 16 random bytes in base64.
+    ///   - key: that of the request.
     ///   - handler: makes what comes behind the WebSocket.
-    init(key: String = ControlUpgrader.randomKey(), handler: @escaping @Sendable () -> ControlMessageHandler) {
+    init(key: WebSocketKey = WebSocketKey(), handler: @escaping @Sendable () -> ControlMessageHandler) {
         self.key = key
         self.handler = handler
     }
 
     func addCustom(upgradeRequestHeaders: inout HTTPHeaders) {
-        upgradeRequestHeaders.add(name: "Sec-WebSocket-Key", value: key)
+        upgradeRequestHeaders.add(name: "Sec-WebSocket-Key", value: key.text)
         upgradeRequestHeaders.add(name: "Sec-WebSocket-Version", value: "13")
         upgradeRequestHeaders.add(name: "Sec-WebSocket-Protocol", value: Self.subprotocol)
     }
 
     func shouldAllowUpgrade(upgradeResponse: HTTPResponseHead) -> Bool {
         let fields = upgradeResponse.headers
-        return fields["Sec-WebSocket-Accept"] == [Self.accept(for: key)]
+        return fields["Sec-WebSocket-Accept"] == [key.accept]
             && fields["Sec-WebSocket-Protocol"] == [Self.subprotocol]
             && fields["Sec-WebSocket-Extensions"].isEmpty
     }
@@ -354,17 +352,6 @@ final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {
             try pipeline.addHandler(handler())
             return .done
         }
-    }
-
-    /// The value that proves the server has read the key (RFC 6455, section 4.2.2).
-    static func accept(for key: String) -> String {
-        let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        return Data(digest).base64EncodedString()
-    }
-
-    /// A fresh Sec-WebSocket-Key.
-    static func randomKey() -> String {
-        Data((0..<16).map { _ in UInt8.random(in: .min ... .max) }).base64EncodedString()
     }
 }
 

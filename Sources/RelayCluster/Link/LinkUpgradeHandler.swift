@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import TLSTransport
 import TransferBroker
@@ -13,7 +12,7 @@ final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     private let host: String
-    private let key: String
+    private let key = WebSocketKey()
     private let heartbeat: WebSocketHeartbeat
     private let report: (OutboundLinkHandler.Event) -> Void
     private let done: (Result<any Channel, NodeDialError>) -> Void
@@ -30,8 +29,7 @@ final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
         report: @escaping (OutboundLinkHandler.Event) -> Void
     ) {
         host = node.rawValue
-        key = Data((0..<16).map { _ in UInt8.random(in: .min ... .max) }).base64EncodedString()
-        answer = UpgradeAnswer(key: key, subprotocol: LinkRoute.subprotocol)
+        answer = UpgradeAnswer(to: key, subprotocol: LinkRoute.subprotocol)
         self.heartbeat = heartbeat
         self.done = done
         self.report = report
@@ -43,7 +41,7 @@ final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
         let lines = [
             "GET \(LinkRoute.linkPath) HTTP/1.1", "Host: \(host)", "Upgrade: websocket", "Connection: Upgrade",
-            "Sec-WebSocket-Key: \(key)", "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: \(key.text)", "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Protocol: \(LinkRoute.subprotocol)", "", "",
         ]
         context.writeAndFlush(

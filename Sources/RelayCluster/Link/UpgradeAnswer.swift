@@ -3,6 +3,7 @@
 import NIOCore
 import StreamRelay
 import TransferBroker
+import WebSocketTransport
 
 /// Reads the answer to a WebSocket upgrade (RFC 6455, section 4.1): a value type, fed with whatever has arrived.
 struct UpgradeAnswer {
@@ -22,9 +23,9 @@ struct UpgradeAnswer {
     private var hasStatus = false
     private var fields: [String: [String]] = [:]
 
-    /// - Parameter key: the Sec-WebSocket-Key of the request.
-    init(key: String, subprotocol: String) {
-        accept = WebSocketHandshake.accept(for: key)
+    /// - Parameter key: that of the request.
+    init(to key: WebSocketKey, subprotocol: String) {
+        accept = key.accept
         self.subprotocol = subprotocol
     }
 

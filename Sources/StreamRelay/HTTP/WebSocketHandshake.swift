@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
-import FoundationEssentials
 package import NIOCore
+import WebSocketTransport
 
 /// The server's half of a WebSocket opening handshake (RFC 6455, section 4.2).
 package struct WebSocketHandshake: Hashable, Sendable {
@@ -35,7 +34,7 @@ package struct WebSocketHandshake: Hashable, Sendable {
             )
         }
         let keys = head.values(of: "sec-websocket-key")
-        guard keys.count == 1, let key = keys.first, Data(base64Encoded: key)?.count == 16 else {
+        guard keys.count == 1, let key = keys.first.flatMap(WebSocketKey.init(_:)) else {
             throw .malformed("Sec-WebSocket-Key is not 16 bytes in base64")
         }
         guard head.members(of: "sec-websocket-protocol").contains(subprotocol) else {
@@ -47,14 +46,8 @@ package struct WebSocketHandshake: Hashable, Sendable {
             )
         }
         audience = host
-        accept = Self.accept(for: key)
+        accept = key.accept
         self.subprotocol = subprotocol
-    }
-
-    /// The value that proves that the server has read the key (RFC 6455, section 4.2.2).
-    package static func accept(for key: String) -> String {
-        let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
-        return Data(digest).base64EncodedString()
     }
 
     /// Writes the `101` answer.

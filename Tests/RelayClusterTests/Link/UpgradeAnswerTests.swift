@@ -4,11 +4,12 @@ import NIOCore
 import TestSupport
 import Testing
 import TransferBroker
+import WebSocketTransport
 
 @testable import RelayCluster
 
 @Suite struct UpgradeAnswerTests {
-    private static let key = "dGhlIHNhbXBsZSBub25jZQ=="
+    private static let key = WebSocketKey("dGhlIHNhbXBsZSBub25jZQ==") ?? WebSocketKey()
     // The pair of RFC 6455, section 1.3.
     private static let good = [
         "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
@@ -16,14 +17,14 @@ import TransferBroker
     ].joined(separator: "\r\n")
 
     private func outcome(_ text: String) -> UpgradeAnswer.Outcome {
-        var answer = UpgradeAnswer(key: Self.key, subprotocol: LinkRoute.subprotocol)
+        var answer = UpgradeAnswer(to: Self.key, subprotocol: LinkRoute.subprotocol)
         var buffer = ByteBuffer(string: text)
         return answer.feed(&buffer)
     }
 
     @Test func takesTheRightAnswerHoweverItIsCut() {
         #expect(outcome(Self.good) == .upgraded)
-        var answer = UpgradeAnswer(key: Self.key, subprotocol: LinkRoute.subprotocol)
+        var answer = UpgradeAnswer(to: Self.key, subprotocol: LinkRoute.subprotocol)
         for byte in Self.good.utf8.dropLast() {
             var buffer = ByteBuffer(integer: byte)
             #expect(answer.feed(&buffer) == .needMore)
@@ -49,10 +50,10 @@ import TransferBroker
 
     @Test func hostileAnswersReadTheSameHoweverTheyAreCut() {
         for input in HostileInputs(damaging: [Self.good], seed: 26) {
-            var whole = UpgradeAnswer(key: Self.key, subprotocol: LinkRoute.subprotocol)
+            var whole = UpgradeAnswer(to: Self.key, subprotocol: LinkRoute.subprotocol)
             var buffer = ByteBuffer(bytes: input.bytes)
             let outcome = whole.feed(&buffer)
-            var pieces = UpgradeAnswer(key: Self.key, subprotocol: LinkRoute.subprotocol)
+            var pieces = UpgradeAnswer(to: Self.key, subprotocol: LinkRoute.subprotocol)
             var first = UpgradeAnswer.Outcome.needMore
             for byte in input.single where first == .needMore {
                 var buffer = ByteBuffer(bytes: byte)
