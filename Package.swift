@@ -21,7 +21,6 @@ let callC: Set = [
 
 // What the targets use of other packages.
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
-let nioConcurrencyHelpers: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
@@ -107,7 +106,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "TransferClient", "WSProtocol",
                 "WebSocketTransport",
-                nioCore, nioConcurrencyHelpers, nioExtras, nioHTTP1, nioPosix, argumentParser, crypto,
+                nioCore, nioExtras, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport"),

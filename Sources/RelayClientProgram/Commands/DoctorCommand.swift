@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import NIOConcurrencyHelpers
+import Synchronization
 import TransferClient
 
 /// `relay-client doctor`.
@@ -16,7 +16,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Client.run(global) { client in
-            let passed = NIOLockedValueBox<Set<ConnectionStep>>([])
+            let passed = Mutex<Set<ConnectionStep>>([])
             let isJSON = global.json
             let show: @Sendable (ConnectionStep, String, Bool) -> Void = { step, text, isGood in
                 client.reporter.answer(Self.line(step, text, isGood: isGood, isJSON: isJSON))
@@ -27,7 +27,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 var dialer = try client.dialer(to: relay, authorities: client.authorities ?? profile.caPath)
                 show(.settings, "\(profile.name) at \(relay)", true)
                 dialer.observer = { step, text in
-                    passed.withLockedValue { _ = $0.insert(step) }
+                    passed.withLock { _ = $0.insert(step) }
                     show(step, text, true)
                 }
                 try await client.connector(relay, dialer, profile).logIn().close()
@@ -35,7 +35,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 let problem = ClientError(error)
                 if problem == .interrupted { throw problem }  // No step has failed.
                 let step = if case .connection(let error) = problem { error.step } else { ConnectionStep.settings }
-                if step == .tcp, !passed.withLockedValue({ $0.contains(.dns) }) {
+                if step == .tcp, !passed.withLock({ $0.contains(.dns) }) {
                     show(.dns, "an address was found", true)
                 }
                 if step == .certificate { show(.tls, "it answers", true) }

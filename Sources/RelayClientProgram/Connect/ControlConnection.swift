@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import TransferClient
 import WSProtocol
 import WebSocketTransport
@@ -16,7 +16,7 @@ final class ControlConnection: Sendable {
     private let channel: any Channel
     /// When the relay should have said `welcome`.
     private let loginDeadline: NIODeadline
-    private let lastRequest = NIOLockedValueBox(UInt64(0))
+    private let lastRequest = Mutex<UInt64>(0)
 
     private init(
         relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages,
@@ -85,7 +85,7 @@ final class ControlConnection: Sendable {
     func nextID() -> RequestID {
         .sequence(
             .client,
-            lastRequest.withLockedValue { last in
+            lastRequest.withLock { last in
                 last += 1
                 return last
             })
