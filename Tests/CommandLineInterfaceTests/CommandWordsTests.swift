@@ -26,7 +26,7 @@ struct CommandWordsTests {
         ["help", "users"],
         ["help", "users", "list"], ["--help", "send"], ["users", "--help"],
     ])
-    func takesWhatIsKnown(_ words: [String]) throws {
+    func knownCommandsAreTaken(_ words: [String]) throws {
         try CommandWords.check(words, of: Root.self)
     }
 
@@ -40,7 +40,7 @@ struct CommandWordsTests {
         (["nosuch", "--help"], "unknown command \"nosuch\": the commands of relay are send, users"),
         (["help", "send", "file"], "unknown command \"file\": relay send has no commands of its own"),
     ])
-    func refusesOthers(_ words: [String], _ message: String) {
+    func unknownCommandsAreRefusedWithASuggestion(_ words: [String], _ message: String) {
         let error = #expect(throws: ValidationError.self) { try CommandWords.check(words, of: Root.self) }
         #expect(error?.message == message)
     }
@@ -49,13 +49,13 @@ struct CommandWordsTests {
         ("chekc", "check"), ("satus", "status"), ("STATUS", "status"), ("stat", "status"), ("ivnite", "invite"),
         ("usres", "users"),
     ])
-    func findsWhatWasMeant(_ word: String, _ meant: String) {
+    func theNearestCommandIsSuggested(_ word: String, _ meant: String) {
         let commands = ["serve", "invite", "users", "status", "drain", "check"]
         #expect(Likeness.nearest(to: word, of: commands) == meant)
     }
 
     @Test(arguments: ["", "x", "report.pdf", "bob", "drink water", String(repeating: "check", count: 1000)])
-    func guessesNothingWild(_ word: String) {
+    func noCommandIsSuggestedForAnUnrelatedWord(_ word: String) {
         #expect(Likeness.nearest(to: word, of: ["serve", "invite", "users", "status", "drain", "check"]) == nil)
     }
 }

@@ -8,7 +8,7 @@ import Testing
 @Suite("Standard streams")
 struct StandardStreamTests {
     @Test("what cannot be written is an error with the system's reason")
-    func fullDevice() throws {
+    func aFailedWriteIsAnErrorWithTheReasonOfTheSystem() throws {
         let full = open("/dev/full", O_WRONLY | O_CLOEXEC)
         try #require(full >= 0)
         defer { close(full) }
@@ -19,7 +19,7 @@ struct StandardStreamTests {
     }
 
     @Test("a stream that stands in for a closed one can be told, and takes nothing")
-    func standIn() throws {
+    func aStandInForAClosedStreamTakesNothing() throws {
         let standIn = open("/dev/null", O_RDONLY | O_CLOEXEC)
         try #require(standIn >= 0)
         defer { close(standIn) }
@@ -30,7 +30,7 @@ struct StandardStreamTests {
     }
 
     @Test("all of a text is written, through a pipe that is full again and again")
-    func longText() async throws {
+    func aLongTextIsWrittenThroughAFullPipe() async throws {
         var ends: [CInt] = [0, 0]
         try #require(pipe(&ends) == 0)
         for end in ends { try #require(fcntl(end, F_SETFL, O_NONBLOCK) == 0) }

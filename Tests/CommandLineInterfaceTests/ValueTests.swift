@@ -15,7 +15,7 @@ struct ValueTests {
             ("250ms", 250), ("1h30m", 5_400_000), ("1d12h", 129_600_000), ("1s500ms", 1_500), ("366d", 31_622_400_000),
             (" 10m\n", 600_000),
         ] as [(String, Int64)])
-    func readsTimes(_ text: String, _ milliseconds: Int64) throws {
+    func timesAreRead(_ text: String, _ milliseconds: Int64) throws {
         #expect(try TimeSpan(text).milliseconds == milliseconds)
     }
 
@@ -24,7 +24,7 @@ struct ValueTests {
         "9223372036854775807d1h",
         "99999999999999999999s", "\u{0663}s", "1H",
     ])
-    func refusesOtherTimes(_ text: String) {
+    func otherTimesAreRefused(_ text: String) {
         let error = #expect(throws: ValidationError.self) { try TimeSpan(text) }
         #expect(error?.message.contains("a time is ") == true)
     }
@@ -34,7 +34,7 @@ struct ValueTests {
             (0, "0s"), (250, "250ms"), (600_000, "10m"), (86_400_000, "24h"), (604_800_000, "7d"), (5_400_000, "1h30m"),
             (129_600_000, "36h"),
         ] as [(Int64, String)])
-    func saysTimesAsTheyAreWritten(_ milliseconds: Int64, _ text: String) throws {
+    func timesAreDescribedAsTheyAreWritten(_ milliseconds: Int64, _ text: String) throws {
         #expect(TimeSpan(milliseconds: milliseconds).description == text)
         #expect(try TimeSpan(text).milliseconds == milliseconds)
     }
@@ -47,7 +47,7 @@ struct ValueTests {
             ("1.50M", 1_572_864),
             ("2.0", 2), ("16777215.9990234375T", 18_446_744_072_635_809_792), (" 2G\r\n", 2_147_483_648),
         ] as [(String, UInt64)])
-    func readsSizes(_ text: String, _ bytes: UInt64) throws {
+    func sizesAreRead(_ text: String, _ bytes: UInt64) throws {
         #expect(try ByteSize(text).bytes == bytes)
     }
 
@@ -56,12 +56,12 @@ struct ValueTests {
         "18446744073709551615K",
         "16777216T", "1.00000000000000000000000001G", "1\u{0663}", "1e3",
     ])
-    func refusesOtherSizes(_ text: String) {
+    func otherSizesAreRefused(_ text: String) {
         let error = #expect(throws: ValidationError.self) { try ByteSize(text) }
         #expect(error?.message.contains(ByteSize.grammar) == true)
     }
 
-    @Test func readsNames() throws {
+    @Test func namesAreRead() throws {
         #expect(try PeerName.argument(" bob\n").rawValue == "bob")
         #expect(try PeerName.list("bob").map(\.rawValue) == ["bob"])
         #expect(try PeerName.list("bob, alice,bob").map(\.rawValue) == ["bob", "alice"])
@@ -73,7 +73,7 @@ struct ValueTests {
         ("", "comma"), ("bob,,alice", "comma"), ("alice,Bob", "did you mean \"bob\"?"),
         (String(repeating: "b", count: 64), "1 to 63 of a-z 0-9 . _ -"),
     ])
-    func saysWhatANameIs(_ text: String, _ words: String) {
+    func anInvalidNameIsRefusedWithTheRule(_ text: String, _ words: String) {
         let error = #expect(throws: ValidationError.self) { try PeerName.list(text) }
         #expect(error?.message.contains(words) == true)
     }
@@ -82,16 +82,16 @@ struct ValueTests {
         ("code", "code"), (" code\n", "code"), ("\u{FEFF}code\r\n", "code"), ("\t\u{A0}code\u{200B}", "code"),
         ("a b", "a b"), (" \n", ""),
     ])
-    func trimsWhatIsPasted(_ text: String, _ expected: String) {
+    func pastedTextIsTrimmed(_ text: String, _ expected: String) {
         #expect(Pasted.trimmed(text) == expected)
     }
 
     @Test(arguments: [("/a b ", "/a b "), ("/a\n", "/a"), (" /a\r\n", " /a"), ("\n", "")])
-    func leavesPathsTheirBlanks(_ path: String, _ expected: String) {
+    func pathsKeepTheirBlanks(_ path: String, _ expected: String) {
         #expect(Pasted.path(path) == expected)
     }
 
-    @Test func knowsAHomeThatNoShellHasRead() throws {
+    @Test func aTildeThatNoShellHasExpandedIsReported() throws {
         #expect(UnexpandedHome.mistake("~/relay-test-nothing", of: "--output")?.contains("--output") == true)
         #expect(UnexpandedHome.mistake("~", of: "--output") != nil)
         for path in ["/", ".", "a/~/b", "~user", "relay-test-nothing"] {

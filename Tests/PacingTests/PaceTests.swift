@@ -8,7 +8,7 @@ import Testing
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private let limits = Pace.Limits(perSecond: 100, burst: 30)
 
-    @Test func itRefillsAtItsRate() {
+    @Test func aPaceRefillsAtItsRate() {
         var pace = Pace(now: start)
         // One each millisecond for three seconds: the burst, and then 100 a second.
         let taken = (0..<3000).count { pace.take(1, of: limits, now: start + .milliseconds(Int64($0))) }
@@ -34,7 +34,7 @@ import Testing
         #expect(pace.isFullAt == start + .milliseconds(430))
     }
 
-    @Test func nobodyWaitsLongerThanTheLongest() {
+    @Test func noWaitIsLongerThanTheLongest() {
         var pace = Pace(now: start)
         for _ in 0..<10_000 { _ = pace.reserve(1, of: limits, longest: .seconds(5), now: start) }
         let wait = pace.reserve(1000, of: limits, longest: .seconds(5), now: start)

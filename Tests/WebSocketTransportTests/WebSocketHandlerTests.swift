@@ -113,7 +113,7 @@ import WebSocketTransport
         try fixture.finish()
     }
 
-    @Test func anAnswerThatLiesUnreadIsNotMissing() throws {
+    @Test func aPongThatLiesUnreadDoesNotTimeOut() throws {
         let fixture = try Fixture()
         fixture.advance(by: .seconds(25))
         let ping = try fixture.written()

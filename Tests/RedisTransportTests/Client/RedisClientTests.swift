@@ -27,7 +27,7 @@ import Testing
         await #expect(throws: RedisError(.unavailable)) { try await node.client.reply(to: RedisCommand("PING")) }
     }
 
-    @Test func largeValuesComeAndGo() async throws {
+    @Test func aLargeValueComesBackAndALargerOneIsRefused() async throws {
         let server = try await RedisServer()
         let node = Node(try server.settings())
         try await node.connect()
@@ -45,7 +45,7 @@ import Testing
         try await node.stop()
     }
 
-    @Test func scriptsAreSentOnce() async throws {
+    @Test func aScriptIsSentAsAWholeOnlyOnce() async throws {
         let server = try await RedisServer()
         let node = Node(try server.settings())
         try await node.connect()
@@ -122,7 +122,7 @@ import Testing
         #expect(lines.all.allSatisfy { !$0.contains("canary") && $0.contains("127.0.0.1:\(server.port)") })
     }
 
-    @Test func aReplicaIsLeft() async throws {
+    @Test func aConnectionToAReplicaIsClosed() async throws {
         let server = try await RedisServer()
         let node = Node(try server.settings())
         try await node.connect()

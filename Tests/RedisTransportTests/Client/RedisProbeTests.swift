@@ -26,7 +26,7 @@ import Testing
         if case .connected(let version) = try await probe(settings) { version } else { nil }
     }
 
-    @Test func loginsAreTried() async throws {
+    @Test func eachLoginGivesItsVersionOrItsRefusal() async throws {
         let server = try await RedisServer(["--requirepass", "word one"])
         let product = try await version(server.settings(login: ":" + "word%20one" + "@"))?.product
         #expect(["Redis", "Valkey"].contains(product), "whichever is installed as redis-server")
@@ -74,7 +74,7 @@ import Testing
         #expect(try await unreachable(secure) == RedisError(.unreachable))
     }
 
-    @Test func tlsChecksWhoIsThere() async throws {
+    @Test func tlsNeedsATrustedCertificateForTheHost() async throws {
         let certificates = try TestCertificates(names: ["localhost"])
         let server = try await RedisServer(
             [

@@ -23,7 +23,7 @@ import Testing
         return machine
     }
 
-    @Test func onlyWhatIsNeededIsSent() throws {
+    @Test func theHandshakeSendsOnlyTheCommandsItNeeds() throws {
         var machine = try machine("redis://h")
         #expect(machine.connected() == .send(RedisCommand("INFO", "server")))
         #expect(machine.replyReceived(info("redis_version:6.2.0")) == .send(RedisCommand("PING")))
@@ -46,7 +46,7 @@ import Testing
         #expect(action == (isSupported ? .send(RedisCommand("PING")) : .refuse(.tooOld(String(text.dropFirst(14))))))
     }
 
-    @Test func aVersionThatIsNoneIsNotBelieved() throws {
+    @Test func aReplyWithoutAVersionEndsTheHandshake() throws {
         for reply in [
             info("redis_version:"), info("redis_version:x.y"), info("nothing"), .null, .integer(1), .array([]),
         ] {

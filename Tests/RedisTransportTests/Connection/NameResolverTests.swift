@@ -12,7 +12,7 @@ import Testing
     private let loop = MultiThreadedEventLoopGroup.singleton.next()
 
     @Test("while a look-up is not answered, attempts fail at once and begin no other")
-    func deadNameServer() async throws {
+    func aLookUpWithoutAnAnswerFailsLaterAttemptsAtOnce() async throws {
         let answer = DispatchSemaphore(value: 0)
         let count = Mutex(0)
         let address = try SocketAddress(ipAddress: "10.0.0.1", port: 1)
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test("the system knows this machine, and says in words what it does not know")
-    func system() throws {
+    func theSystemResolvesThisMachine() throws {
         #expect(try NameResolver.system("127.0.0.1", 7) == [SocketAddress(ipAddress: "127.0.0.1", port: 7)])
         #expect(try NameResolver.system("::1", 7) == [SocketAddress(ipAddress: "::1", port: 7)])
         #expect(try !NameResolver.system("localhost", 7).isEmpty)

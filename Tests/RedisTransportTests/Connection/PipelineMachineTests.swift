@@ -121,7 +121,7 @@ import Testing
         #expect(machine.closed() == [])
     }
 
-    @Test func theQueueHasLimits() {
+    @Test func commandsBeyondTheLimitsOfTheQueueAreRefused() {
         var machine = PipelineMachine()
         for id in 0..<RedisDefaults.commandsInFlight {
             #expect(machine.sendRequested(id: id, length: 1, deadline: time(2)) != .refuse(.overloaded))

@@ -5,7 +5,7 @@ import Testing
 @testable import RedisTransport
 
 @Suite struct RedisURLTests {
-    @Test func partsAreRead() throws {
+    @Test func everyPartOfTheURLIsRead() throws {
         let plain = try RedisURL("redis://redis.example")
         #expect((plain.isTLS, plain.host, plain.port, plain.database) == (false, "redis.example", 6379, 0))
         #expect((plain.user, plain.password) == (nil, nil))

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("What Redis replies with") struct RedisErrorTests {
     @Test("the code of an error is found, also where version 6.2 puts that of a script")
-    func codes() {
+    func theCodeOfAnErrorIsFound() {
         let digest = String(repeating: "a", count: 40)
         let inside = "ERR Error running script (call to f_\(digest)): @user_script:1: @user_script: 1: "
         for text in [

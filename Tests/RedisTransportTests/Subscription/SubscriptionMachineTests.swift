@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func messagesAreLimited() {
+    @Test func aMessageOfMoreThanTheLimitIsDropped() {
         let limit = RedisDefaults.messageLength
         var machine = machine(.subscribed)
         let largest = ByteBuffer(repeating: 1, count: limit)
@@ -99,12 +99,12 @@ import Testing
         }
     }
 
-    @Test func aMessageBeforeItsConfirmationIsNotBelieved() {
+    @Test func aMessageBeforeTheConfirmationEndsTheConnection() {
         var machine = machine(.subscribing)
         #expect(machine.replyReceived(message("b", bulk("x"))) == .fail(RedisError(.protocolViolation)))
     }
 
-    @Test func anErrorIsToldInRedisWords() {
+    @Test func anErrorOfRedisIsRepeatedInThePrintableForm() {
         var machine = machine(.subscribing)
         guard case .fail(let error) = machine.replyReceived(.error("NOPERM no\nchannel")) else {
             return #expect(Bool(false))

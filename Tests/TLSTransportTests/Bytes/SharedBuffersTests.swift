@@ -27,7 +27,7 @@ import Testing
         #expect(shared.takeReceiveBuffer(limit: 1000).memory != memory)
     }
 
-    @Test func theMemoryOfAReadThatSomebodyKeepsIsNotUsedAgain() {
+    @Test func theMemoryOfAReadThatIsStillHeldIsNotUsedAgain() {
         let shared = SharedBuffers()
         var kept = shared.takeReceiveBuffer(limit: 1000)
         kept.writeString("kept")

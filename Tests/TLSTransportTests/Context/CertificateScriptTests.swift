@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test func certificatesAreForWhatTheyAreFor() throws {
+    @Test func eachCertificateIsValidForItsPurposeOnly() throws {
         #expect(try make("--node", "n1", "localhost", "10.0.0.1").status == 0)
         for (file, purpose, status) in [
             ("server.pem", "sslserver", Int32(0)), ("server.pem", "sslclient", 2),
@@ -75,7 +75,7 @@ import Testing
         [], ["--node"], ["--what", "x"], ["a b"], ["300.1.1.1"], ["--node", "../x", "localhost"], ["-x"],
         ["--node", "a,DNS:evil", "localhost"], ["localhost,DNS:evil"], ["1:2:3"], [""],
     ])
-    func wrongCallsAreRefusedInOneLine(arguments: [String]) throws {
+    func wrongArgumentsAreRefusedInOneLine(arguments: [String]) throws {
         let result = try ChildProcess.runBlocking(
             TestCertificates.script, ["--out", directory.path + "/new"] + arguments)
         #expect(result.status == 64)

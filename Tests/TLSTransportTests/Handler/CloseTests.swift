@@ -7,7 +7,7 @@ import Testing
 @testable import TLSTransport
 
 @Suite struct CloseTests {
-    @Test func closeSaysGoodbyeAfterTheLastByte() throws {
+    @Test func closeSendsCloseNotifyAfterTheLastByte() throws {
         let joined = try Fixture.open()
         joined.client.channel.write(Fixture.bytes(100_000), promise: nil)
         let closed = joined.client.promisedClose()
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test func abortSaysNothing() throws {
+    @Test func abortSendsNoCloseNotify() throws {
         let joined = try Fixture.open()
         joined.client.write(ByteBuffer(string: "half"))
         joined.client.channel.pipeline.triggerUserOutboundEvent(TLSCommand.abort, promise: nil)
@@ -94,7 +94,7 @@ import Testing
         #expect(joined.server.channel.isActive)
     }
 
-    @Test func closingDuringTheHandshakeIsQuiet() throws {
+    @Test func closingDuringTheHandshakeReportsNoError() throws {
         let joined = try Fixture.joined()
         let write = joined.client.promisedWrite(ByteBuffer(string: "x"))
         let closed = joined.client.promisedClose()
@@ -112,7 +112,7 @@ import Testing
         #expect(outcome.error == TLSError(.closed))
     }
 
-    @Test func everythingMayHappenInsideARead() throws {
+    @Test func aHandlerMayCloseOrDetachOrRemoveInsideARead() throws {
         for action in 0..<4 {
             let joined = try Fixture.open()
             let server = joined.server

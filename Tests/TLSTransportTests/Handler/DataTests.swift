@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct DataTests {
     @Test(arguments: [1, 2, 1000, 16_383, 16_384, 16_385, 65_536, 100_000, 300_000])
-    func arrivesWhole(count: Int) throws {
+    func dataOfAnyLengthArrivesWhole(count: Int) throws {
         let joined = try Fixture.open()
         joined.client.write(Fixture.bytes(count))
         joined.server.write(Fixture.bytes(count, seed: 2))
@@ -59,7 +59,7 @@ import Testing
         #expect(joined.server.recorder.bytes == expected)
     }
 
-    @Test func aBufferSomebodyKeepsIsNotWrittenOver() throws {
+    @Test func aBufferThatIsStillHeldIsNotWrittenOver() throws {
         let joined = try Fixture.open()
         var kept: [ByteBuffer] = []
         let keeper = Keeper { kept.append($0) }

@@ -46,7 +46,7 @@ import Testing
         #expect(bytes == Fixture.bytes(30_000))
     }
 
-    @Test func whatCameInTheMeantimeIsDeliveredAtTheFirstRead() throws {
+    @Test func dataThatCameDuringTheHandoverIsDeliveredAtTheFirstRead() throws {
         let joined = try Fixture.open()
         joined.client.write(ByteBuffer(string: "late"))
         let handover = try joined.server.handler.detach()
@@ -74,7 +74,7 @@ import Testing
         #expect(recorder.bytes == ByteBuffer(string: "late"))
     }
 
-    @Test func anEndInTheMeantimeIsTheRightOne() throws {
+    @Test func anEndDuringTheHandoverIsReportedAsCleanOrTruncated() throws {
         for isClean in [true, false] {
             let joined = try Fixture.open()
             joined.client.write(ByteBuffer(string: "late"))

@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: ["", "a\0b"])
-    func namesThatCannotBeWantedFailAtOnce(name: String) throws {
+    func anImpossibleServerNameFailsAtOnce(name: String) throws {
         let joined = try Fixture.joined(name: name)
         try joined.pump()
         #expect(joined.client.recorder.summary == nil)
@@ -79,7 +79,7 @@ import Testing
         #expect(joined.client.recorder.errors.map(\.code) == [.certificateExpired])
     }
 
-    @Test func theSubjectOfACertificateIsNoName() throws {
+    @Test func theSubjectOfACertificateIsNotComparedWithTheName() throws {
         let files = try TestCertificates()
         let context = try TLSContext.server(
             certificateChain: try files.withoutAlternativeNames(), privateKey: files.serverKey,

@@ -62,7 +62,7 @@ import Testing
         #expect(ring.keys.map(\.created) == [3 * TLSDefaults.ticketRotation, TLSDefaults.ticketRotation])
     }
 
-    @Test func timesThatMakeNoSenseDoNoHarm() throws {
+    @Test func keysFromTheFarPastOrFutureDoNoHarm() throws {
         #expect(TicketKeyring(try key(1, created: .min)).isDue(at: .max))
         #expect(!TicketKeyring(try key(1, created: .max)).isDue(at: 0))
     }

@@ -11,12 +11,12 @@ import WSProtocol
         ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"),
         ("foobar", "Zm9vYmFy"),
     ])
-    func base64Vectors(text: String, encoded: String) {
+    func base64EncodesTheVectorsOfTheStandard(text: String, encoded: String) {
         #expect(Base64URL.encode(text.utf8) == encoded)
         #expect(Base64URL.decode(encoded) == Array(text.utf8))
     }
 
-    @Test func base64Alphabet() {
+    @Test func base64UsesTheURLSafeAlphabet() {
         #expect(Base64URL.encode([0xFB, 0xFF, 0xBF]) == "-_-_")
         #expect(Base64URL.decode("-_-_") == [0xFB, 0xFF, 0xBF])
         let all = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -25,11 +25,11 @@ import WSProtocol
     }
 
     @Test(arguments: ["A", "AAAAA", "Zg==", "Zg=", "Z g", "Zm9v\n", "+/+/", "Zh", "Zm9", "Zé", "AB\u{0}"])
-    func base64Refuses(text: String) {
+    func base64RefusesOtherForms(text: String) {
         #expect(Base64URL.decode(text) == nil)
     }
 
-    @Test func base64ComesBack() {
+    @Test func base64DecodesWhatItEncoded() {
         var generator = SeededGenerator(seed: 2)
         for length in 0..<200 {
             let bytes = generator.bytes(length)
@@ -101,11 +101,11 @@ import WSProtocol
         (String(repeating: "a", count: 64), false), ("", false), (".a", false), ("_a", false), ("-a", false),
         ("Bob", false), ("b b", false), ("b/b", false), ("b\n", false), ("é", false), ("a\u{0}", false), ("a,b", false),
     ])
-    func names(text: String, isValid: Bool) {
+    func aPeerNameIsValidByItsRule(text: String, isValid: Bool) {
         #expect((PeerName(rawValue: text) != nil) == isValid)
     }
 
-    @Test func requestIDs() {
+    @Test func aRequestIDHasOneTo64CharactersOfItsAlphabet() {
         #expect(RequestID(rawValue: String(repeating: "a", count: 64)) != nil)
         #expect(RequestID(rawValue: String(repeating: "a", count: 65)) == nil)
         #expect(RequestID(rawValue: "") == nil)
@@ -114,7 +114,7 @@ import WSProtocol
         #expect(RequestID(rawValue: RequestID.unknown.rawValue) == .unknown)
     }
 
-    @Test func payloadEdges() throws {
+    @Test func aPayloadHasAtMost32KiB() throws {
         #expect(Payload(rawValue: "")?.bytes == [])
         let longest = try #require(Payload(bytes: [UInt8](repeating: 7, count: 32_768)))
         #expect(Payload(rawValue: longest.rawValue) == longest)

@@ -30,7 +30,7 @@ import WSProtocol
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
     ])
-    func signingKeysOfLowOrder(hex: String) {
+    func signingKeysOfLowOrderAreRefused(hex: String) {
         #expect(Self.bytes(hex).count == 32)
         #expect(SigningKey(bytes: Self.bytes(hex)) == nil)
         #expect(SigningKey(rawValue: Base64URL.encode(Self.bytes(hex))) == nil)
@@ -39,7 +39,7 @@ import WSProtocol
     }
 
     /// y = 2²⁵⁵ − 19 + n for the other n that 255 bits have room for, with either sign: none is canonical.
-    @Test(arguments: 0..<19 as Range<UInt8>) func signingKeysThatAreNotCanonical(n: UInt8) {
+    @Test(arguments: 0..<19 as Range<UInt8>) func signingKeysThatAreNotCanonicalAreRefused(n: UInt8) {
         let bytes = [0xED + n] + [UInt8](repeating: 0xFF, count: 30)
         #expect(SigningKey(bytes: bytes + [0x7F]) == nil)
         #expect(SigningKey(bytes: bytes + [0xFF]) == nil)
@@ -65,7 +65,7 @@ import WSProtocol
             "0aab4c900501b3e24d7cdf4663326a3a87df5e4843b2cbdb67cbf6e460fec350aa5371b1508f9f4528ecea23c436d94b5e8fcd4f681e30a6ac00a9704a188a03"
         ),
     ])
-    func signingKeysThatAreSomebodys(key: String, signature: String) {
+    func validSigningKeysAreTaken(key: String, signature: String) {
         #expect(SigningKey(bytes: Self.bytes(key))?.bytes == Self.bytes(key))
         #expect(LoginSignature(bytes: Self.bytes(signature))?.bytes == Self.bytes(signature))
     }
@@ -77,7 +77,7 @@ import WSProtocol
         "00000000000000000000000000000000000000000000000000000000000000f0",
         "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
     ])
-    func signaturesWithAScalarThatIsTooLarge(scalar: String) {
+    func signaturesWithTooLargeAScalarAreRefused(scalar: String) {
         let point = Self.bytes("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155")
         #expect(LoginSignature(bytes: point + Self.bytes(scalar)) == nil)
         let largest = Self.bytes("ecd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010")
@@ -100,7 +100,7 @@ import WSProtocol
         "daffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
         "dbffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
     ])
-    func exchangeKeysOfLowOrder(hex: String) {
+    func exchangeKeysOfLowOrderAreRefused(hex: String) {
         #expect(ExchangeKey(bytes: Self.bytes(hex)) == nil)
         #expect(ExchangeKey(rawValue: Base64URL.encode(Self.bytes(hex))) == nil)
         // The same with the bit that a reader ignores.
@@ -114,7 +114,7 @@ import WSProtocol
         "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
         "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
     ])
-    func exchangeKeysThatAreSomebodys(hex: String) {
+    func validExchangeKeysAreTaken(hex: String) {
         var bytes = Self.bytes(hex)
         #expect(ExchangeKey(bytes: bytes)?.bytes == bytes)
         bytes[31] |= 0x80

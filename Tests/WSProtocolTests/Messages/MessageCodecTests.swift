@@ -55,7 +55,7 @@ import WSProtocol
             (#"{"code":"exploded","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"cancel"}"#, .badMessage, "c1"),
             (#"{"code":"cancelled","id":"c1","transfer":"EBESExQVFhcYGRobHB0eHx","type":"cancel"}"#, .badMessage, "c1"),
         ] as [(String, FailureCode, String)])
-    func badText(text: String, code: FailureCode, id: String) throws {
+    func aMalformedMessageIsRefusedWithItsCodeAndID(text: String, code: FailureCode, id: String) throws {
         #expect(Self.refusal(text) == Malformed(code: code, id: try #require(RequestID(rawValue: id))))
     }
 
@@ -64,7 +64,7 @@ import WSProtocol
         "\"5\"",
         "null", "true",
     ])
-    func badNumber(number: String) throws {
+    func aNumberThatIsNoCountIsRefused(number: String) throws {
         let text = #"{"bytes":\#(number),"id":"c1","transfer":"EBESExQVFhcYGRobHB0eHw","type":"progress"}"#
         // What is no whole number of 64 bits is nothing that is read at all.
         let isRead = ["-1", "\"5\"", "null", "true"].contains(number)
@@ -101,7 +101,7 @@ import WSProtocol
         "\u{FEFF}" + #"{"id":"c1","type":"ping"}"#, #"{"id":"c1","type":"ping","x":007}"#,
         #"{"id":"c1","type":"ping","x":"\q"}"#, #"{"id":"c1","type":"ping","x":"\ud800"}"#,
     ])
-    func textsWithTwoReadings(text: String) {
+    func textThatReadersCouldReadDifferentlyIsRefused(text: String) {
         #expect(Self.refusal(text) == Malformed(code: .badMessage, id: .unknown))
         #expect(
             MessageCodec.decodeServerMessage(ByteBuffer(string: text.replacing("ping", with: "pong")))
@@ -109,7 +109,7 @@ import WSProtocol
     }
 
     @Test(arguments: ["A", "Zh", "Zg==", "Zm9v+/", "a b"])
-    func payloadsThatAreNone(payload: String) {
+    func aPayloadThatIsNotBase64URLIsRefused(payload: String) {
         let text = #"{"id":"c1","payload":"\#(payload)","transfer":"EBESExQVFhcYGRobHB0eHw","type":"accept"}"#
         #expect(Self.refusal(text) == Malformed(code: .badMessage, id: .sequence(.client, 1)))
     }

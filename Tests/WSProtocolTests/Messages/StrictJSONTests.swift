@@ -24,7 +24,7 @@ import WSProtocol
         "\"é€😀\u{7F}\u{FEFF}\"", #"[{"a":1},{"a":1}]"#, #"{"a":{"a":{"a":1}}}"#, #"{"a":1,"A":2}"#,
         String(repeating: "[", count: 32) + String(repeating: "]", count: 32),
     ])
-    func taken(text: String) {
+    func validTextIsTaken(text: String) {
         #expect(Self.fault(text.utf8) == nil)
     }
 
@@ -46,7 +46,7 @@ import WSProtocol
         "/* c */1", "1#",
         "\u{FEFF}1", "\u{A0}1", "\u{2028}1", "1\u{B}", "1\u{C}", "\"\u{85}\" \u{85}",
     ])
-    func refused(text: String) {
+    func malformedTextIsRefusedWithItsPosition(text: String) {
         guard case .malformed(let position)? = Self.fault(text.utf8) else {
             Issue.record("taken, or not for its form")
             return
@@ -60,11 +60,11 @@ import WSProtocol
         // One text to Swift, and so one key to what decodes it.
         (#"{"é":1,"e\#u{301}":2}"#, "é"),
     ])
-    func keysThatStandTwice(text: String, key: String) {
+    func aDuplicateKeyIsRefused(text: String, key: String) {
         #expect(Self.fault(text.replacing(#"\#u{301}"#, with: "\u{301}").utf8) == .duplicate(key: key))
     }
 
-    @Test(arguments: ["[", "{\"a\":", "[{\"a\":"]) func whatIsTooDeep(opening: String) {
+    @Test(arguments: ["[", "{\"a\":", "[{\"a\":"]) func nestingBeyondTheLimitIsRefused(opening: String) {
         #expect(Self.fault(String(repeating: opening, count: 100_000).utf8) == .tooDeep)
         #expect(Self.fault(String(repeating: "[", count: 33).utf8) == .tooDeep)
         #expect(Self.fault(String(repeating: "[", count: 32).utf8) == .malformed(at: 32))
@@ -76,7 +76,7 @@ import WSProtocol
             [0xF5, 0x80],
             [0xE2, 0x82], [0xF0, 0x9F, 0x98],
         ] as [[UInt8]])
-    func whatIsNotUTF8(bytes: [UInt8]) {
+    func bytesThatAreNotUTF8AreRefused(bytes: [UInt8]) {
         #expect(Self.fault([0x22] + bytes + [0x22]) != nil)
         #expect(Self.fault([0x7B, 0x22] + bytes + Array("\":1}".utf8)) != nil)
         #expect(Self.fault(bytes) != nil)
@@ -84,20 +84,20 @@ import WSProtocol
         #expect(Self.fault([0x22] + bytes + Array("\\n\"".utf8)) != nil)
     }
 
-    @Test(arguments: ["utf-16", "utf-32"]) func otherEncodings(name: String) throws {
+    @Test(arguments: ["utf-16", "utf-32"]) func textInUTF16OrUTF32IsRefused(name: String) throws {
         let encoding: String.Encoding = name == "utf-16" ? .utf16LittleEndian : .utf32LittleEndian
         #expect(Self.fault(try #require(#"{"a":1}"#.data(using: encoding))) != nil)
     }
 
     /// As many keys as a message has room for: what looks for the same key must not take the square of that.
-    @Test func manyKeys() {
+    @Test func manyKeysTakeLinearTime() {
         let keys = (0..<200_000).map { "\"\($0)\":0" }.joined(separator: ",")
         #expect(Self.fault("{\(keys)}".utf8) == nil)
         #expect(Self.fault("{\(keys),\"7\":0}".utf8) == .duplicate(key: "7"))
     }
 
     /// What passes is JSON to another reader too, and stays what it is when it is written again.
-    @Test func damagedTexts() throws {
+    @Test func damagedTextThatIsTakenMeansTheSameToAnotherReader() throws {
         let samples = [
             #"{"id":"c1","list":[1,-2500,"\u00e9\ud83d\ude00\n",true,null],"o":{"a":{},"b":[]}}"#,
             #"[{"a":1,"b":2},{"a":"é€😀","b":"\\\"/"}]"#, " [ 0 , 17 , { \"k\" : \"v\" } ] ",
@@ -117,7 +117,7 @@ import WSProtocol
         #expect(taken > 100)
     }
 
-    @Test func decoding() {
+    @Test func decodingRefusesDuplicateKeysAndWrongTypes() {
         struct Point: Decodable, Equatable { var x: Int }
         #expect(StrictJSON.decode(Point.self, from: #"{"x":1,"y":2}"#.utf8) == Point(x: 1))
         #expect(StrictJSON.decode(Point.self, from: #"{"x":1,"x":1}"#.utf8) == nil)

@@ -61,7 +61,7 @@ import WSProtocol
     }
 
     @Test(arguments: [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] as [UInt16])
-    func codeThatMayNotStandInAFrame(code: UInt16) {
+    func aCloseCodeThatMayNotBeSentIsABreach(code: UInt16) {
         var rules = Self.server()
         #expect(rules.frameReceived(Self.close(code), now: Self.start) == .fail(Self.failure(.invalidCloseCode)))
     }
@@ -133,7 +133,7 @@ import WSProtocol
         #expect(rules.timerFired(now: Self.after(1)) == .closeConnection(.init(code: 1001, reason: .local)))
     }
 
-    @Test func timeInWhichNothingWasReadIsNoTimeWithoutAnAnswer() {
+    @Test func heldBackTimeDoesNotCountTowardsTheAnswerTimeout() {
         var rules = Self.server()
         guard case .sendPing = rules.timerFired(now: Self.after(20)) else { return #expect(Bool(false)) }
         #expect(rules.deadline == Self.after(40))
@@ -141,13 +141,13 @@ import WSProtocol
         #expect(rules.deadline == Self.after(43))
     }
 
-    @Test func newMessageInsideAnother() {
+    @Test func aNewMessageInsideAnotherIsABreach() {
         var rules = Self.server()
         #expect(rules.frameReceived(Self.text("a", final: false), now: Self.start) == .nothing)
         #expect(rules.frameReceived(Self.text("b"), now: Self.start) == .fail(Self.failure(.interleavedMessage)))
     }
 
-    @Test func halfACharacterAtTheEndOfAMessage() {
+    @Test func halfACharacterAtTheEndOfAMessageIsABreach() {
         var rules = Self.server()
         #expect(rules.frameReceived(Self.frame(1, [0xE2, 0x82], final: false), now: Self.start) == .nothing)
         #expect(rules.frameReceived(Self.frame(0), now: Self.start) == .fail(Self.failure(.invalidUTF8)))
@@ -166,7 +166,7 @@ import WSProtocol
         }
     }
 
-    @Test func messageTooLongInPieces() {
+    @Test func aMessageTooLongInPiecesIsABreach() {
         var rules = Self.server()
         let half = [UInt8](repeating: 0x61, count: 32_769)
         #expect(rules.frameReceived(Self.frame(1, half, final: false), now: Self.start) == .nothing)
@@ -175,7 +175,7 @@ import WSProtocol
 
     // MARK: - Heartbeat
 
-    @Test func pingPongPing() {
+    @Test func aPongIsFollowedByTheNextPing() {
         var rules = Self.server()
         #expect(rules.deadline == Self.after(20))
         #expect(rules.timerFired(now: Self.after(19.9)) == .nothing)
@@ -229,7 +229,7 @@ import WSProtocol
         #expect(rules.connectionClosed() == .nothing)
     }
 
-    @Test func ourCloseIsNotAnswered() {
+    @Test func aCloseWithoutAnAnswerEndsTheConnection() {
         var rules = Self.server()
         #expect(rules.closeRequested(code: 1000, now: Self.start) == .sendClose)
         #expect(rules.deadline == Self.after(5))
