@@ -3,12 +3,13 @@
 import Glibc
 package import NIOCore
 
-/// Marks descriptors that NIO opens without O_CLOEXEC (fcntl(2)). Those that are opened here carry the flag from the start.
+/// Marks descriptors that NIO opens without O_CLOEXEC (fcntl(2)). Those that are opened here carry the flag from the
+/// start.
 package enum CloseOnExec {
     private static let standardStreams = 3 as CInt
 
-    /// Marks every descriptor that is open now but the standard streams. For the descriptors of event loops: called once their
-    /// group is made. What the caller of the program left open is not for its children either.
+    /// Marks every descriptor that is open now but the standard streams. For the descriptors of event loops: called
+    /// once their group is made. What the caller of the program left open is not for its children either.
     package static func markOpen() {
         guard let folder = unsafe opendir("/proc/self/fd") else { return }
         defer { unsafe closedir(folder) }
@@ -21,8 +22,8 @@ package enum CloseOnExec {
         }
     }
 
-    /// Marks the socket of `channel`, on its event loop. Between `accept` and this, a program that is started inherits it:
-    /// what starts one has to close what it does not know all the same.
+    /// Marks the socket of `channel`, on its event loop. Between `accept` and this, a program that is started inherits
+    /// it: what starts one has to close what it does not know all the same.
     package static func mark(_ channel: any Channel) {
         // Channels of tests have no socket.
         let pipeline = channel.pipeline.syncOperations

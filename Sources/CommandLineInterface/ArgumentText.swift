@@ -4,8 +4,8 @@ import Glibc
 
 /// Text that came from a clipboard, a variable or a file, with unintended blanks and line ends around it.
 package enum Pasted {
-    /// `text` without white space, line ends and invisible marks around it: for codes, names, addresses, times and sizes, none of
-    /// which have any.
+    /// `text` without white space, line ends and invisible marks around it: for codes, names, addresses, times and
+    /// sizes, none of which have any.
     package static func trimmed(_ text: String) -> String { trimmed(text) { isBlank($0) } }
 
     /// `path` without line ends behind it. Blanks are part of a path.
@@ -35,7 +35,7 @@ package enum UnexpandedHome {
     package static func mistake(_ path: String, of name: String) -> String? {
         guard path == "~" || path.hasPrefix("~/"), unsafe access(path, F_OK) != 0 else { return nil }
         return
-            "\(name): there is no \"\(path)\" here, and ~ means the home only where a shell reads it, at the beginning of a word: "
-            + "write out the home, or $HOME/ in a shell"
+            "\(name): there is no \"\(path)\" here, and ~ means the home only where a shell reads it, at the beginning "
+            + "of a word: write out the home, or $HOME/ in a shell"
     }
 }

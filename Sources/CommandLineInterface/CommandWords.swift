@@ -2,13 +2,13 @@
 
 import ArgumentParser
 
-/// The first words of a command line: the command, its sub-command, and so on. The argument parser takes a mistyped one for an
-/// argument too many, or shows the general help.
+/// The first words of a command line: the command, its sub-command, and so on. The argument parser takes a mistyped one
+/// for an argument too many, or shows the general help.
 enum CommandWords {
     private static let help: Set<String> = ["help", "--help", "-h"]
 
-    /// Throws `ValidationError` when `arguments` begin with a word that is no command of `root`, and names the one that was meant
-    /// if there is one.
+    /// Throws `ValidationError` when `arguments` begin with a word that is no command of `root`, and names the one that
+    /// was meant if there is one.
     static func check(_ arguments: [String], of root: any ParsableCommand.Type) throws {
         var words = arguments[...]
         let asksForHelp = words.first.map(help.contains) ?? false
@@ -44,8 +44,8 @@ extension ParsableCommand {
 
 /// How alike two words are, to guess what was meant by a mistyped one.
 enum Likeness {
-    /// The one of `candidates` that `word` is most likely meant to be: its beginning, or at most two slips away. Nil when there is
-    /// none.
+    /// The one of `candidates` that `word` is most likely meant to be: its beginning, or at most two slips away. Nil
+    /// when there is none.
     static func nearest(to word: String, of candidates: [String]) -> String? {
         // Two slips make any word of two letters into any other; and what is long is no slip.
         guard (2...32).contains(word.utf8.count) else { return nil }

@@ -3,14 +3,14 @@
 package import ArgumentParser
 import Glibc
 
-/// What the programs do with a command line, the same in each: standard streams that hold, words that are known, and answers
-/// that were written.
+/// What the programs do with a command line, the same in each: standard streams that hold, words that are known, and
+/// answers that were written.
 package enum Program {
     /// Reads and writing failed half-way (sysexits' EX_IOERR).
     private static let inputOutput: CInt = 74
 
-    /// Runs the command that `arguments` name, and ends the process when that is an answer of the argument parser's own: help, a
-    /// version, or that something is wrong with the command line.
+    /// Runs the command that `arguments` name, and ends the process when that is an answer of the argument parser's
+    /// own: help, a version, or that something is wrong with the command line.
     ///
     /// - Parameters:
     ///   - arguments: the command line without the program's name.

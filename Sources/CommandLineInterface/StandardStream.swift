@@ -2,8 +2,8 @@
 
 import Glibc
 
-/// The three standard streams, for programs whose results stand on standard output: what could not be written there was not
-/// done.
+/// The three standard streams, for programs whose results stand on standard output: what could not be written there was
+/// not done.
 package enum StandardStream {
     /// Why a result could not be written: the system's words.
     package struct Lost: Error, Hashable, Sendable, CustomStringConvertible {
@@ -17,9 +17,9 @@ package enum StandardStream {
         }
     }
 
-    /// To be called before anything else is opened: makes sure that the numbers 0, 1 and 2 are taken, so that what is meant for
-    /// a stream that the caller has closed (`>&-`) never lands in a file or a connection that was given its number; and that
-    /// a reader who leaves is an error of the write, not the end of the process.
+    /// To be called before anything else is opened: makes sure that the numbers 0, 1 and 2 are taken, so that what is
+    /// meant for a stream that the caller has closed (`>&-`) never lands in a file or a connection that was given its
+    /// number; and that a reader who leaves is an error of the write, not the end of the process.
     package static func secure() {
         for (descriptor, flags) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
         where fcntl(descriptor, F_GETFD) == -1 {

@@ -2,8 +2,8 @@
 
 import ArgumentParser
 
-/// A length of time as people write it: `90s`, `10m`, `24h`, `7d`, `500ms`, or several of these, such as `1h30m`; a bare number
-/// means seconds.
+/// A length of time as people write it: `90s`, `10m`, `24h`, `7d`, `500ms`, or several of these, such as `1h30m`; a
+/// bare number means seconds.
 package struct TimeSpan: Hashable, Sendable, CustomStringConvertible {
     /// At least 0, at most ``longest``.
     package let milliseconds: Int64

@@ -44,9 +44,9 @@ package struct Pace: Hashable, Sendable {
         return true
     }
 
-    /// Takes `units` that are there, or will be: returns how long to wait before they may be used. Waits follow one another
-    /// in the order in which they were asked for, so that each request gets a turn. None waits longer than `longest`:
-    /// what was taken beyond that is forgotten.
+    /// Takes `units` that are there, or will be: returns how long to wait before they may be used. Waits follow one
+    /// another in the order in which they were asked for, so that each request gets a turn. None waits longer than
+    /// `longest`: what was taken beyond that is forgotten.
     package mutating func reserve(
         _ units: Int64, of limits: Limits, longest: TimeAmount, now: NIODeadline
     ) -> TimeAmount {

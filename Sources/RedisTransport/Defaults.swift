@@ -24,9 +24,9 @@ package enum RedisDefaults {
     /// The shortest pause before another attempt to connect: what keeps a storm of resets from becoming a busy loop.
     package static let firstPause = TimeAmount.milliseconds(100)
 
-    /// The longest pause. Full service has to be back 5 s after Redis is: this, a SYN that is sent again after 1 s, and
-    /// the handshake have to fit into that. After Redis was emptied, names that no node has seen wait for some 4 s more, in
-    /// which nodes write theirs again.
+    /// The longest pause. Full service has to be back 5 s after Redis is: this, a SYN that is sent again after 1 s,
+    /// and the handshake have to fit into that. After Redis was emptied, names that no node has seen wait for some 4 s
+    /// more, in which nodes write theirs again.
     package static let longestPause = TimeAmount.seconds(3)
 
     /// How long a connection has to stand before the pauses begin again from the shortest. Without it, a Redis that

@@ -20,13 +20,13 @@ package enum TLSDefaults {
     /// The most plaintext in bytes that one record carries (RFC 8446, section 5.1).
     static let recordLength = 16 * 1024
 
-    /// The most plaintext in bytes that is passed on at a time: what a socket gives at once. A record at a time cost 3 %
-    /// more processor time per byte; more than this is memory that a stalled connection would hold for nothing.
+    /// The most plaintext in bytes that is passed on at a time: what a socket gives at once. A record at a time cost
+    /// 3 % more processor time per byte; more than this is memory that a stalled connection would hold for nothing.
     static let pieceLength = 64 * 1024
 
-    /// The most bytes of ciphertext that one read brings into a shared buffer. Each wakes both ends and makes the kernel
-    /// acknowledge: of all processor time per byte, 1 MiB saves 15 % against 64 KiB, and 2 MiB another 7 %. A power of two,
-    /// as buffers round up to one.
+    /// The most bytes of ciphertext that one read brings into a shared buffer. Each wakes both ends and makes the
+    /// kernel acknowledge: of all processor time per byte, 1 MiB saves 15 % against 64 KiB, and 2 MiB another 7 %.
+    /// A power of two, as buffers round up to one.
     package static let sharedReceiveLength = 2 * 1024 * 1024
 
     /// As `pieceLength`, for connections that share their buffers: 7 full records, whose ciphertext fits
@@ -36,8 +36,8 @@ package enum TLSDefaults {
     /// The size in bytes of a shared piece of ciphertext. A power of two, as buffers round up to one.
     static let sharedPieceCapacity = 128 * 1024
 
-    /// How many pieces of ciphertext are kept for one event loop. Each leaves before the next is made, so that one or two are
-    /// in use, and more only while channels cannot send at once.
+    /// How many pieces of ciphertext are kept for one event loop. Each leaves before the next is made, so that one or
+    /// two are in use, and more only while channels cannot send at once.
     static let sharedPieces = 8
 
     /// Writes of fewer bytes than this get memory of just their size instead of a shared piece. Many small writes may
@@ -51,14 +51,15 @@ package enum TLSDefaults {
     /// tag 16.
     static let recordOverhead = 32
 
-    /// The most ciphertext in bytes that is kept back until `flush`; beyond it, it goes to the channel, which counts it.
+    /// The most ciphertext in bytes that is kept back until `flush`; beyond it, it goes to the channel, which counts
+    /// it.
     static let gatherLimit = 128 * 1024
 
     /// The most plaintext in bytes that is kept while the handshake runs.
     static let earlyWriteLimit = 256 * 1024
 
-    /// The messages of TLS's own that are taken on one connection (RFC 8446, section 4.6.3). The burst is for a handshake, with
-    /// tickets and certificates; a new key each 2^24 records comes to one in minutes at the fastest.
+    /// The messages of TLS's own that are taken on one connection (RFC 8446, section 4.6.3). The burst is for a
+    /// handshake, with tickets and certificates; a new key each 2^24 records comes to one in minutes at the fastest.
     static let messages = Pace.Limits(perSecond: 1, burst: 30)
 
     /// How many messages of TLS's own (answers to key updates) may be waiting for a peer that reads nothing.
@@ -67,8 +68,8 @@ package enum TLSDefaults {
     /// How many servers a client's session cache knows.
     static let cachedServers = 64
 
-    /// How many sessions the cache holds for one server: each ticket of TLS 1.3 is used once (RFC 8446, C.4), and a client may open
-    /// as many streams at once as it sends small files. A session is some kilobytes.
+    /// How many sessions the cache holds for one server: each ticket of TLS 1.3 is used once (RFC 8446, C.4), and a
+    /// client may open as many streams at once as it sends small files. A session is some kilobytes.
     static let cachedSessionsPerServer = 32
 
     /// How many tickets a server gives out with each full handshake: one for each of two connections that follow.

@@ -7,8 +7,8 @@ package import WSProtocol
 /// Runs ``WebSocketRules`` on a channel: bytes come in from the front and frames go out there; behind it are whole text
 /// messages.
 ///
-/// Frames are taken out of the bytes one by one, each only when it is wanted: once nothing more is to be heard, or not now, what
-/// was read stays as it is, or is dropped, unparsed.
+/// Frames are taken out of the bytes one by one, each only when it is wanted: once nothing more is to be heard, or not
+/// now, what was read stays as it is, or is dropped, unparsed.
 ///
 /// An idle connection costs this object and one timer; no buffer outlives the message it belongs to.
 package final class WebSocketHandler: ChannelDuplexHandler {

@@ -26,8 +26,8 @@ package enum WebSocketCommand: Hashable, Sendable {
     /// Send a close frame and close the connection once the peer has answered, at the latest after
     /// `WebSocketLimits.closeTimeout`. A code that may not stand in a frame goes out as 1011.
     case close(code: UInt16)
-    /// Deliver no more messages, and read nothing more, until ``resume``. From inside the delivery of a message it holds for
-    /// the very next one.
+    /// Deliver no more messages, and read nothing more, until ``resume``. From inside the delivery of a message it
+    /// holds for the very next one.
     case hold
     /// Go on after ``hold``.
     case resume

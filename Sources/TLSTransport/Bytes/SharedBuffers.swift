@@ -2,7 +2,8 @@
 
 package import NIOCore
 
-/// Large buffers that the connections of one event loop use in turn: for a read, its decryption, and the write that follows.
+/// Large buffers that the connections of one event loop use in turn: for a read, its decryption, and the write that
+/// follows.
 ///
 /// All of that happens in one call, so one set of buffers serves any number of connections, and can be larger than what
 /// each of them might keep. What a channel could not send at once stays with that channel, and is replaced here by new

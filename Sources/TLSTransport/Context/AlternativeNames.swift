@@ -3,8 +3,8 @@
 private import COpenSSL
 internal import NIOCore
 
-/// The subjectAltName of a certificate (RFC 5280, section 4.2.1.6). Names that are empty, too long or not printable ASCII are
-/// left out.
+/// The subjectAltName of a certificate (RFC 5280, section 4.2.1.6). Names that are empty, too long or not printable
+/// ASCII are left out.
 enum AlternativeNames {
     /// The DNS names, as they are written there.
     static func dns(of certificate: OpaquePointer, limit: Int) -> [String] {

@@ -3,14 +3,15 @@
 private import COpenSSL
 
 extension TLSContext {
-    /// Checks what this end will show of itself as others will check it, so that a wrong file is found before it is used.
+    /// Checks what this end will show of itself as others will check it, so that a wrong file is found before it is
+    /// used.
     ///
     /// - Parameters:
     ///   - path: PEM file with the certificate first, then those between it and the authority.
     ///   - authority: PEM file with the authorities that others trust.
     ///   - name: the DNS name they look for.
-    /// - Throws: `TLSError`: what is wrong with the files; `identityNotTrusted` when no such authority has signed it, or it
-    ///   has expired; `identityNameMismatch` when it is for other names.
+    /// - Throws: `TLSError`: what is wrong with the files; `identityNotTrusted` when no such authority has signed it,
+    ///   or it has expired; `identityNameMismatch` when it is for other names.
     package static func checkIdentity(
         certificateChain path: String, privateKey: String, authority: String, name: String
     ) throws(TLSError) {

@@ -60,8 +60,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         inbound.releaseMemory()
     }
 
-    /// Uses large buffers in turn with other connections of this event loop, and gives back its own. For connections that
-    /// move a lot, one after the other.
+    /// Uses large buffers in turn with other connections of this event loop, and gives back its own. For connections
+    /// that move a lot, one after the other.
     package func share(_ buffers: SharedBuffers) {
         connection?.store.share(buffers)
         inbound.releaseMemory()

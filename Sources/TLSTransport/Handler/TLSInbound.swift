@@ -2,8 +2,8 @@
 
 internal import NIOCore
 
-/// What a TLS handler remembers between two reads: the memory for plaintext, whether a later handler waits for data, and
-/// whether the session may still hold some.
+/// What a TLS handler remembers between two reads: the memory for plaintext, whether a later handler waits for data,
+/// and whether the session may still hold some.
 struct TLSInbound {
     /// The plaintext of one read. Kept for the next, which uses its memory again if no other handler has kept it.
     private(set) var plaintext = ByteBuffer()

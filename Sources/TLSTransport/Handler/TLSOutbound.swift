@@ -2,8 +2,8 @@
 
 internal import NIOCore
 
-/// What a TLS handler has been told to write and has not given to the channel yet: plaintext that waits for the end of the
-/// handshake, and the promises of the ciphertext that waits in the session for a flush.
+/// What a TLS handler has been told to write and has not given to the channel yet: plaintext that waits for the end of
+/// the handshake, and the promises of the ciphertext that waits in the session for a flush.
 ///
 /// No method completes a promise, whose callbacks may write to the handler that owns this.
 struct TLSOutbound {

@@ -4,8 +4,8 @@ private import COpenSSL
 internal import NIOCore
 internal import Pacing
 
-/// Counts the messages of TLS's own on one connection: key updates, alerts, and whatever else carries no data. Each costs
-/// more to answer than to send, and OpenSSL reads any number of them in one call.
+/// Counts the messages of TLS's own on one connection: key updates, alerts, and whatever else carries no data. Each
+/// costs more to answer than to send, and OpenSSL reads any number of them in one call.
 ///
 /// Belongs to the thread of its connection.
 final class MessagePace {
@@ -31,8 +31,8 @@ final class MessagePace {
         }
     }
 
-    /// Records come here too, each twice. Of what is written, alerts tell of messages that are refused without being shown:
-    /// the wish to negotiate again under TLS 1.2.
+    /// Records come here too, each twice. Of what is written, alerts tell of messages that are refused without being
+    /// shown: the wish to negotiate again under TLS 1.2.
     private static func isCounted(_ type: CInt, isWritten: Bool) -> Bool {
         switch type {
         case SSL3_RT_ALERT: true

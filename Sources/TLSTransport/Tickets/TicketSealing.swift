@@ -2,7 +2,8 @@
 
 private import COpenSSL
 
-/// Makes OpenSSL seal and open session tickets with our keys: the scheme of RFC 5077, section 4, which every server uses.
+/// Makes OpenSSL seal and open session tickets with our keys: the scheme of RFC 5077, section 4, which every server
+/// uses.
 enum TicketSealing {
     /// What the callback may answer (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)).
     private enum Answer {

@@ -44,8 +44,8 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case tooLarge = "too_large"
     case protocolError = "protocol_error"
 
-    /// What a client says in `cancel` when its own half of the stream could not begin, or broke, and the relay may not know: it
-    /// counts as if the relay had found it out.
+    /// What a client says in `cancel` when its own half of the stream could not begin, or broke, and the relay may not
+    /// know: it counts as if the relay had found it out.
     package static func streamLost(by role: TransferRole) -> FailureCode {
         switch role {
         case .upload: .senderGone

@@ -9,8 +9,8 @@ enum Curve25519Rules {
     /// 2²⁵² + 27742317777372353535851937790883648493, the order of the group (RFC 8032, section 5.1).
     private static let order = little("1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed")
 
-    /// y of the points of Ed25519 whose order divides 8; each stands for the two that differ in the sign of x. What comes
-    /// behind 2²⁵⁵ − 19 is not canonical, and so is a sign of x = 0, which only the first two have.
+    /// y of the points of Ed25519 whose order divides 8; each stands for the two that differ in the sign of x. What
+    /// comes behind 2²⁵⁵ − 19 is not canonical, and so is a sign of x = 0, which only the first two have.
     private static let lowPoints: [[UInt8]] = [
         little("0000000000000000000000000000000000000000000000000000000000000001"),
         little("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec"),
@@ -28,8 +28,8 @@ enum Curve25519Rules {
         little("57119fd0dd4e22d8868e1c58c45c44045bef839c55b1d0b1248c50a3bc959c5f"),
     ]
 
-    /// Whether `bytes` are a point of Ed25519 as RFC 8032 writes it, and not one of low order. Whether it is on the curve at
-    /// all is for those to find out who calculate with it.
+    /// Whether `bytes` are a point of Ed25519 as RFC 8032 writes it, and not one of low order. Whether it is on the
+    /// curve at all is for those to find out who calculate with it.
     static func isPoint(_ bytes: some Collection<UInt8>) -> Bool {
         var y = Array(bytes)
         // The sign of x.

@@ -78,7 +78,8 @@ package enum ExchangeKeyKind: FixedBytesKind {
     package static var length: Int { 32 }
     package static func isValid(_ bytes: [UInt8]) -> Bool { Curve25519Rules.isCoordinate(bytes) }
 }
-/// An Ed25519 signature (RFC 8032, section 5.1.6): a canonical point of no low order, and a scalar below the group's order.
+/// An Ed25519 signature (RFC 8032, section 5.1.6): a canonical point of no low order, and a scalar below the group's
+/// order.
 package enum SignatureKind: FixedBytesKind {
     package static var length: Int { 64 }
     package static func isValid(_ bytes: [UInt8]) -> Bool {

@@ -2,9 +2,9 @@
 
 import FoundationEssentials
 
-/// The grammar of RFC 8259 in UTF-8, without what it leaves to the reader: no byte order mark, no key twice in an object, no
-/// half of a surrogate pair, no number but whole ones of 64 bits: for `1.0` and `1e3`, some readers have a whole number, and some
-/// none. One pass over the text, which it does not keep.
+/// The grammar of RFC 8259 in UTF-8, without what it leaves to the reader: no byte order mark, no key twice in an
+/// object, no half of a surrogate pair, no number but whole ones of 64 bits: for `1.0` and `1e3`, some readers have a
+/// whole number, and some none. One pass over the text, which it does not keep.
 package struct JSONGrammar {
     /// Why a text is not taken.
     package enum Fault: Error, Hashable, Sendable {
@@ -210,9 +210,10 @@ package struct JSONGrammar {
     }
 }
 
-/// JSON from outside, read so that no other reader can see something else in it. Foundation's decoder takes a byte order mark,
-/// UTF-16, commas at the end, `007`, `\q`, a key twice; a program in between that reads the same text may see something else in
-/// it. So each text is checked against ``JSONGrammar`` first. The only place that makes a decoder.
+/// JSON from outside, read so that no other reader can see something else in it. Foundation's decoder takes a byte
+/// order mark, UTF-16, commas at the end, `007`, `\q`, a key twice; a program in between that reads the same text may
+/// see something else in it. So each text is checked against ``JSONGrammar`` first. The only place that makes a
+/// decoder.
 package struct StrictJSON: Sendable {
     private let text: Data
 

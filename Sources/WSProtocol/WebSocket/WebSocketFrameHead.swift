@@ -4,8 +4,8 @@ package import NIOCore
 
 /// What stands in front of a frame's content (RFC 6455, section 5.2).
 ///
-/// It is read from the bytes where they lie: nothing is copied or allocated before the owner has decided that the frame may
-/// come in at all.
+/// It is read from the bytes where they lie: nothing is copied or allocated before the owner has decided that the frame
+/// may come in at all.
 package struct WebSocketFrameHead: Hashable, Sendable {
     package let isFinal: Bool
     package let hasReservedBits: Bool

@@ -159,8 +159,8 @@ package struct WebSocketRules: Sendable {
         case sendClose
     }
 
-    /// This side neither takes nor sends messages from now on. The end is reported when the peer has answered, or has not
-    /// for ``WebSocketLimits/closeTimeout``.
+    /// This side neither takes nor sends messages from now on. The end is reported when the peer has answered, or has
+    /// not for ``WebSocketLimits/closeTimeout``.
     package mutating func closeRequested(code: UInt16, now: NIODeadline) -> CloseAction {
         switch state {
         case .open:
@@ -182,7 +182,8 @@ package struct WebSocketRules: Sendable {
         case fail(End)
     }
 
-    /// What came in is not a sequence of frames, so nothing behind it can be read; or nothing behind it is worth reading.
+    /// What came in is not a sequence of frames, so nothing behind it can be read; or nothing behind it is worth
+    /// reading.
     package mutating func framingFailed(_ violation: WebSocketViolation, now: NIODeadline) -> FailureAction {
         switch state {
         case .open:

@@ -12,8 +12,9 @@ import WSProtocol
         }
     }
 
-    /// Every encoding of a point of low order, canonical or not: the list of "Taming the many EdDSAs" (Chalkias, Garillot,
-    /// Nikolaenko; SSR 2020), table 1; the first is the neutral element, for which there is a signature to every message.
+    /// Every encoding of a point of low order, canonical or not: the list of "Taming the many EdDSAs" (Chalkias,
+    /// Garillot, Nikolaenko; SSR 2020), table 1; the first is the neutral element, for which there is a signature to
+    /// every message.
     @Test(arguments: [
         "0100000000000000000000000000000000000000000000000000000000000000",
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
