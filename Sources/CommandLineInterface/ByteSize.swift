@@ -7,7 +7,7 @@ import ArgumentParser
 package struct ByteSize: Hashable, Sendable {
     package let bytes: UInt64
 
-    /// How it is written, as a sentence for a person.
+    /// How it is written, for an error message.
     package static let grammar = "a size is written 500K, 10M, 1.5G or 1T, in powers of 1024; a bare number means bytes"
 
     /// Reads `text`.

@@ -5,12 +5,12 @@ import Glibc
 /// The three standard streams, for programs whose results stand on standard output: what could not be written there was
 /// not done.
 package enum StandardStream {
-    /// Why a result could not be written: the system's words.
+    /// A result could not be written.
     package struct Lost: Error, Hashable, Sendable, CustomStringConvertible {
         /// The value of `errno`.
         package let code: CInt
 
-        /// What happened, as a sentence for a person.
+        /// What happened, for a user, with the system's reason.
         package var description: String {
             let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
             return "cannot write to standard output (\(reason)), so the answer is lost"

@@ -8,7 +8,7 @@ package struct TimeSpan: Hashable, Sendable, CustomStringConvertible {
     /// At least 0, at most ``longest``.
     package let milliseconds: Int64
 
-    /// How it is written, as a sentence for a person.
+    /// How it is written, for an error message.
     static let grammar = "a time is written 500ms, 90s, 10m, 24h or 7d, or 1h30m; a bare number means seconds"
 
     /// The longest span, in milliseconds: a leap year.

@@ -58,7 +58,7 @@ package enum RedisDefaults {
     /// The most bytes in one bulk string of a reply. The largest values a node reads are lists of sessions, some KiB.
     static let bulkLength = 1 << 20
 
-    /// The most bytes in one simple string or error: Redis sends a few words; scripts' errors quote a line or two.
+    /// The most bytes in one simple string or error: Redis sends short ones; scripts' errors quote a line or two.
     static let lineLength = 16 << 10
 
     /// The most elements in one reply, those of inner arrays included.
@@ -87,6 +87,6 @@ package enum RedisDefaults {
     /// The largest message of a subscription in bytes; larger ones are dropped and counted. Doorbells are short.
     static let messageLength = 64 << 10
 
-    /// How many characters of Redis' own words an error repeats.
+    /// How many characters of Redis' own message an error repeats.
     static let quotedLength = 160
 }

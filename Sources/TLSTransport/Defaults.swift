@@ -82,7 +82,7 @@ package enum TLSDefaults {
     /// must not live for long; HAProxy's and nginx' guides say 12 h.
     package static let ticketRotation: Int64 = 12 * 60 * 60
 
-    /// How many entries of OpenSSL's error queue are kept in words: the first ones say what happened.
+    /// How many entries of OpenSSL's error queue are kept as text: the first ones say what happened.
     static let errorEntries = 3
 
     /// How many names of a peer's certificate are looked at: a node has one, or a few.

@@ -73,9 +73,9 @@ struct ValueTests {
         ("", "comma"), ("bob,,alice", "comma"), ("alice,Bob", "did you mean \"bob\"?"),
         (String(repeating: "b", count: 64), "1 to 63 of a-z 0-9 . _ -"),
     ])
-    func anInvalidNameIsRefusedWithTheRule(_ text: String, _ words: String) {
+    func anInvalidNameIsRefusedWithTheRule(_ text: String, _ rule: String) {
         let error = #expect(throws: ValidationError.self) { try PeerName.list(text) }
-        #expect(error?.message.contains(words) == true)
+        #expect(error?.message.contains(rule) == true)
     }
 
     @Test(arguments: [

@@ -6,7 +6,7 @@ package import NIOCore
 package indirect enum RESPValue: Hashable, Sendable {
     /// A status, such as `OK`.
     case simple(String)
-    /// An error: its code, a blank, a sentence.
+    /// An error: its code, a blank, a message.
     case error(String)
     /// A number.
     case integer(Int64)

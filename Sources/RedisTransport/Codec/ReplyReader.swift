@@ -48,10 +48,10 @@ internal import NIOCore
     private var failure: RedisError {
         if let violation = builder.violation { return violation }
         guard let reader = unsafe reader else { return RedisError(.protocolViolation) }
-        let words = unsafe withUnsafeBytes(of: reader.pointee.errstr) { bytes in
+        let message = unsafe withUnsafeBytes(of: reader.pointee.errstr) { bytes in
             unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
-        return RedisError(.protocolViolation, words)
+        return RedisError(.protocolViolation, message)
     }
 
     /// The address of the table of callbacks: made once, never changed, never freed.
@@ -173,8 +173,8 @@ final class ReplyBuilder {
         return root
     }
 
-    private func refuse(_ words: String) -> Bool {
-        violation = violation ?? RedisError(.protocolViolation, words)
+    private func refuse(_ message: String) -> Bool {
+        violation = violation ?? RedisError(.protocolViolation, message)
         return false
     }
 }

@@ -113,5 +113,7 @@ struct ReplyScanner {
         }
     }
 
-    private static func violation(_ words: String) -> RedisError { RedisError(.protocolViolation, words) }
+    private static func violation(_ message: String) -> RedisError {
+        RedisError(.protocolViolation, message)
+    }
 }

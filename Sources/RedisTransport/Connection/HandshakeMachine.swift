@@ -48,7 +48,7 @@ struct HandshakeMachine {
     /// A reply came.
     mutating func replyReceived(_ reply: RESPValue) -> Action {
         switch state {
-        case .idle: return end(.fail(RedisError(.unreachable, Self.words(of: reply) ?? "it spoke first")))
+        case .idle: return end(.fail(RedisError(.unreachable, Self.message(of: reply) ?? "it spoke first")))
         case .ended: return .none
         case .waiting(let step):
             if case .error(let text) = reply { return complained(text, at: step) }
@@ -154,7 +154,7 @@ struct HandshakeMachine {
 
     private static func failure(_ text: String) -> Action { .fail(RedisError(.unreachable, "it says: \(text)")) }
 
-    private static func words(of reply: RESPValue) -> String? {
+    private static func message(of reply: RESPValue) -> String? {
         if case .error(let text) = reply { "it says: \(text)" } else { nil }
     }
 }

@@ -18,13 +18,13 @@ final class NameResolver: Resolver, Sendable {
     enum Failure: Error, CustomStringConvertible {
         /// The last look-up still runs.
         case unanswered
-        /// The system's words.
+        /// The system's message.
         case refused(String)
 
         var description: String {
             switch self {
             case .unanswered: "its name is being looked up, and the name server does not answer"
-            case .refused(let words): "its name has no address: \(words)"
+            case .refused(let message): "its name has no address: \(message)"
             }
         }
     }

@@ -27,7 +27,7 @@ final class RedisConnection {
     /// Why the owner had the connection cut.
     private var reason: RedisError?
     private var timer: Scheduled<Void>?
-    /// Whether people have been told that it fails, and not yet that it works.
+    /// Whether the log says that it fails, and not yet that it works.
     private var isReported = true
     private var lastWarning: NIODeadline?
     /// The attempt that is being made.
@@ -164,7 +164,7 @@ package enum RedisConnectionState: Sendable {
 
 /// The keys of this module's log metadata. None is ever given a password, a command's arguments or a message.
 enum LogKeys {
-    /// What went wrong, in words.
+    /// What went wrong.
     static let error = "error"
     /// Host and port of the Redis.
     static let redis = "redis"

@@ -42,7 +42,7 @@ struct RedisDialer {
                 return self.eventLoop.makeFailedFuture(error)
             }
             .flatMap { channel in promise.futureResult.map { Connection(channel: channel, version: $0) } }
-            .flatMapErrorThrowing { throw Self.words(of: $0) }
+            .flatMapErrorThrowing { throw Self.redisError(for: $0) }
     }
 
     private func install(
@@ -89,8 +89,8 @@ struct RedisDialer {
         #endif
     }
 
-    /// `error` as one of this module's.
-    private static func words(of error: any Error) -> any Error {
+    /// The error of this module for `error`.
+    private static func redisError(for error: any Error) -> any Error {
         switch error {
         case let error as RedisError: return error
         case let refusal as RedisRefusal: return refusal

@@ -20,9 +20,9 @@ package struct RedisURL: Hashable, Sendable {
     /// The database's number.
     package let database: Int
 
-    /// Why a text is not the URL of a Redis, as a sentence for a person.
+    /// Why a text is not the URL of a Redis.
     package struct Malformed: Error, Hashable, Sendable, CustomStringConvertible {
-        /// The sentence.
+        /// What is wrong and how to write it, for an operator.
         package let description: String
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What can go wrong with Redis, in words.
+/// What can go wrong with Redis.
 ///
 /// Two errors are equal when their codes are. `description` is one line for people; nothing in it is a secret, and what
 /// Redis said is in it only as short, printable text.
@@ -30,7 +30,7 @@ package struct RedisError: Error, Sendable {
         /// The client was stopped.
         case stopped
 
-        /// The constant sentence of the code.
+        /// The constant message of the code.
         package var message: String {
             switch self {
             case .unavailable: "there is no connection to Redis at the moment; it is being tried again"

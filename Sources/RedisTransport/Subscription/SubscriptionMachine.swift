@@ -92,7 +92,9 @@ struct SubscriptionMachine {
         return pending.isEmpty ? .announce : .none
     }
 
-    private mutating func violation(_ words: String) -> Action { fail(RedisError(.protocolViolation, words)) }
+    private mutating func violation(_ message: String) -> Action {
+        fail(RedisError(.protocolViolation, message))
+    }
 
     private mutating func fail(_ error: RedisError) -> Action {
         state = .ended

@@ -315,7 +315,7 @@ struct Receiver: SessionPart {
             return failed(transfer, error)
         }
         if case .refused(let code) = outcome, case .passing(_, elsewhere: true) = decision {
-            leave(decision, code.sentence, transfer)
+            leave(decision, code.message, transfer)
         }
     }
 

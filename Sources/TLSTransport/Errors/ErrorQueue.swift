@@ -8,7 +8,7 @@ struct OpenSSLFailure: Equatable {
     var library: CInt = 0
     /// The first error's reason within its library.
     var reason: CInt = 0
-    /// All of the queue in words, or nil when it was empty.
+    /// All of the queue as text, or nil when it was empty.
     var text: String?
 
     /// Whether the operating system refused something (no such file, not allowed).
@@ -35,13 +35,13 @@ enum ErrorQueue {
                 failure.reason = ERR_GET_REASON(code)
             }
             if ERR_GET_LIB(code) == ERR_LIB_SYS { failure.isSystem = true }
-            if lines.count < TLSDefaults.errorEntries { lines.append(words(of: code)) }
+            if lines.count < TLSDefaults.errorEntries { lines.append(text(of: code)) }
         }
         failure.text = lines.isEmpty ? nil : lines.joined(separator: "; ")
         return failure
     }
 
-    private static func words(of code: UInt) -> String {
+    private static func text(of code: UInt) -> String {
         if let reason = unsafe ERR_reason_error_string(code) { return unsafe String(cString: reason) }
         if ERR_GET_LIB(code) == ERR_LIB_SYS, let text = unsafe strerror(ERR_GET_REASON(code)) {
             return unsafe String(cString: text)

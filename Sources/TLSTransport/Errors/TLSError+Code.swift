@@ -5,7 +5,7 @@ extension TLSError {
     package struct Code: Hashable, Sendable, CustomStringConvertible {
         /// The code's name.
         package let description: String
-        /// The sentence for people, without the names of files or hosts.
+        /// What happened, for a user, without the names of files or hosts.
         let message: String
 
         private init(_ name: String, _ message: String) {

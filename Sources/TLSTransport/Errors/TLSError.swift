@@ -2,7 +2,7 @@
 
 private import COpenSSL
 
-/// What can go wrong with TLS, in words.
+/// What can go wrong with TLS.
 ///
 /// Two errors are equal when their codes are. `description` is one line for people: what happened and to what; `detail`
 /// is OpenSSL's own account of it, for logs.
@@ -29,7 +29,7 @@ package struct TLSError: Error, Sendable {
         self.line = line
     }
 
-    /// The constant sentence of the code.
+    /// The constant message of the code.
     package var message: String { code.message }
 }
 
@@ -39,7 +39,7 @@ extension TLSError: Equatable {
 }
 
 extension TLSError: CustomStringConvertible {
-    /// The message, what it is about, and OpenSSL's words in brackets.
+    /// The message, what it is about, and OpenSSL's message in brackets.
     package var description: String {
         var text = message
         if let subject { text += ": \(subject)" }

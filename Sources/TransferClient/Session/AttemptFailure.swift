@@ -108,7 +108,7 @@ package struct AttemptFailure: Sendable {
 
     private static func reason(_ outcome: SendMachine.Outcome) -> String {
         switch outcome {
-        case .refused(let code), .failed(let code, by: _): code.sentence
+        case .refused(let code), .failed(let code, by: _): code.message
         case .unanswered: "the relay does not answer"
         case .delivered, .broken, .unreadable, .cancelled, .timedOut, .connectionLost:
             "the connection to the relay was lost"

@@ -69,8 +69,8 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
 }
 
 extension FailureCode {
-    /// One sentence for a person, without a full stop. It contains no names.
-    package var sentence: String {
+    /// What happened, for a user, without a full stop. It contains no names.
+    package var message: String {
         switch self {
         case .badMessage: "this is not a message with the fields of its type"
         case .unknownType: "there is no such type of message"

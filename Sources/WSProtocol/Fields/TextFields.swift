@@ -37,7 +37,7 @@ package struct PeerName: Hashable, Sendable, ValidatedString {
     /// The longest name, in bytes.
     package static let maximumLength = 63
 
-    /// What a name is, as a sentence for a person.
+    /// What a name is, for an error message.
     package static let rule = "a name is 1 to \(maximumLength) of a-z 0-9 . _ -, and begins with a letter or digit"
 
     package init?(rawValue: String) {

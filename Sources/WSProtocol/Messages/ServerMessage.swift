@@ -230,7 +230,7 @@ package enum ServerMessage: Hashable, Sendable {
     package struct Refusal: Codable, Hashable, Sendable {
         package var id: RequestID
         package var code: FailureCode
-        /// A sentence for a person.
+        /// What happened, for a user.
         package var message: String
 
         package init(id: RequestID, code: FailureCode, message: String) {
@@ -318,8 +318,8 @@ extension ServerMessage: Codable {
 extension ServerMessage {
     /// The `error` that refuses request `id` for the reason `code`.
     ///
-    /// - Parameter message: a sentence for a person; the code's own when left out.
+    /// - Parameter message: what happened, for a user; the code's own when left out.
     package static func refusal(_ id: RequestID, _ code: FailureCode, _ message: String? = nil) -> ServerMessage {
-        .error(Refusal(id: id, code: code, message: message ?? code.sentence))
+        .error(Refusal(id: id, code: code, message: message ?? code.message))
     }
 }
