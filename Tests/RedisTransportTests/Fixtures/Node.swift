@@ -3,6 +3,7 @@
 import Logging
 import NIOCore
 import NIOPosix
+import TestSupport
 
 @testable import RedisTransport
 
@@ -57,5 +58,33 @@ extension Journal<RedisConnectionState> {
                 })
         else { return RedisError(.stopped) }
         return error
+    }
+}
+
+extension RedisClient {
+    /// As `send`, for those who wait.
+    func reply(
+        to command: RedisCommand, timeout: TimeAmount = RedisDefaults.commandTimeout
+    ) async throws -> RESPValue {
+        try await send(command, timeout: timeout).get()
+    }
+}
+
+extension RedisSettings {
+    /// Settings with short pauses. Times that must not pass by accident on a slow machine stay long.
+    static func testing(_ url: String) throws -> RedisSettings {
+        var settings = try RedisSettings(url: RedisURL(url))
+        settings.backOff = RedisBackOff(first: .milliseconds(5), longest: .milliseconds(40))
+        settings.connectTimeout = .seconds(10)
+        settings.handshakeTimeout = .seconds(10)
+        settings.subscribeTimeout = .seconds(10)
+        return settings
+    }
+}
+
+extension RedisServer {
+    /// How to reach it, with times that keep tests short.
+    func settings(login: String = "", database: Int = 0) throws -> RedisSettings {
+        try .testing("redis://\(login)127.0.0.1:\(port)/\(database)")
     }
 }
