@@ -76,7 +76,7 @@ package enum TLSDefaults {
     static let ticketsPerHandshake = 2
 
     /// Generations of ticket keys: with a new one each 12 h, a client that was away for a night still resumes.
-    package static let ticketGenerations = 3
+    static let ticketGenerations = 3
 
     /// Seconds after which a new key seals tickets. A thief of a key can read what its tickets were used for, so it
     /// must not live for long; HAProxy's and nginx' guides say 12 h.

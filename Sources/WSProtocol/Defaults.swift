@@ -14,7 +14,7 @@ package enum ProtocolDefaults {
 
     /// The most arrays and objects of a JSON text that stand within one another: what is said here needs three, and
     /// readers that call themselves for each have small stacks.
-    package static let jsonDepth = 32
+    static let jsonDepth = 32
 
     // MARK: WebSockets
 

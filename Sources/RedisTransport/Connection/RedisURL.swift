@@ -8,7 +8,7 @@ internal import WSProtocol
 /// Neither its description nor any error about it shows the password.
 package struct RedisURL: Hashable, Sendable {
     /// Whether the connection is TLS: `rediss`.
-    package let isTLS: Bool
+    let isTLS: Bool
     /// A DNS name or an IP address; an IPv6 address without its brackets.
     package let host: String
     /// 1 to 65535.
@@ -18,7 +18,7 @@ package struct RedisURL: Hashable, Sendable {
     /// The password; nil if Redis has none.
     package let password: String?
     /// The database's number.
-    package let database: Int
+    let database: Int
 
     /// Why a text is not the URL of a Redis.
     package struct Malformed: Error, Hashable, Sendable, CustomStringConvertible {

@@ -7,7 +7,7 @@ package struct RedisVersion: Hashable, Sendable, CustomStringConvertible {
     /// The version as the server writes it, printable.
     package let text: String
     /// Whether this module works with it.
-    package let isSupported: Bool
+    let isSupported: Bool
 
     /// The oldest Redis that works: the first with ACL rules for channels. Valkey began with version 7.2.
     package static let oldest = "6.2"

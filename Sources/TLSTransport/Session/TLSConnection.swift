@@ -7,7 +7,7 @@ internal import NIOCore
 ///
 /// Owns the SSL and the ciphertext on its way. Belongs to one thread at a time; `TLSHandover` moves it to another.
 @safe
-package final class TLSConnection {
+final class TLSConnection {
     /// Settings; kept here because OpenSSL's callbacks point into them.
     let context: TLSContext
     /// The name the server's certificate must have; nil at a server.

@@ -43,7 +43,7 @@ package enum Base64URL {
     }
 
     /// Whether ``decode(_:)`` would take `text`.
-    package static func isEncoding(_ text: String) -> Bool {
+    static func isEncoding(_ text: String) -> Bool {
         var last: UInt32 = 0
         for character in text.utf8 {
             guard let value = value(of: character) else { return false }
