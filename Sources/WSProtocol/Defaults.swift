@@ -20,7 +20,7 @@ package enum ProtocolDefaults {
 
     /// The most frames that one message may be cut into. Clients send one; a proxy or a library may cut it up, but each
     /// frame costs a turn, and a message of the greatest length in pieces of 4 KiB is 16.
-    package static let fragments = 16
+    static let fragments = 16
     /// The most bytes of messages that wait for a peer who does not read, unless the one who sends knows better: four
     /// of the longest.
     package static let pendingBytes = 256 * 1024
@@ -28,10 +28,10 @@ package enum ProtocolDefaults {
     /// then.
     package static let heldBytes = 256 * 1024
     /// How long the close handshake may take: a round trip on the worst of lines, with one loss.
-    package static let closeTimeout = TimeAmount.seconds(5)
-    /// How long a connection stays open, unread, after bytes that are no frames: so that a reset does not overtake the
-    /// close frame.
-    package static let lingerTimeout = TimeAmount.seconds(1)
+    static let closeTimeout = TimeAmount.seconds(5)
+    /// How long a connection stays open, unread, after bytes that are no frames: the peer's own close frame cannot be
+    /// recognised any more, but closing at once would let a reset overtake ours.
+    static let lingerTimeout = TimeAmount.seconds(1)
     /// Seconds from one ping to the next, as `welcome` announces them: below the 60 s after which balancers drop an
     /// idle connection, and below what NATs keep.
     package static let heartbeat = 20

@@ -47,7 +47,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     /// - Parameters:
-    ///   - limits: what is taken from the peer, and the waiting times of the close handshake.
+    ///   - limits: what is taken from the peer and kept for it.
     ///   - heartbeat: the interval of the pings; a random quarter more or less is applied here.
     package init(role: WebSocketRole, limits: WebSocketLimits = .init(), heartbeat: WebSocketHeartbeat = .init()) {
         self.role = role
@@ -117,8 +117,8 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private func nextFrame(_ context: ChannelHandlerContext) -> WebSocketRules.Frame? {
         guard var bytes = unread else { return nil }
         do throws(WebSocketViolation) {
-            guard let head = try WebSocketFrameHead(bytes, longest: limits.messageLength), head.isComplete(in: bytes)
-            else { return nil }
+            let head = try WebSocketFrameHead(bytes, longest: MessageCodec.maximumLength)
+            guard let head, head.isComplete(in: bytes) else { return nil }
             let verdict = rules?.frameArrived(isControl: head.isControl, now: context.eventLoop.now) ?? .nothing
             guard case .nothing = verdict else {
                 stopHearing(verdict, context)
@@ -205,7 +205,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let text = Self.unwrapOutboundIn(data)
         guard rules?.isOpen == true else { return refuse(promise, .closed) }
-        guard text.readableBytes <= limits.messageLength else { return refuse(promise, .messageTooLong) }
+        guard text.readableBytes <= MessageCodec.maximumLength else { return refuse(promise, .messageTooLong) }
         if context.channel.isWritable { return send(.text, text, context, promise: promise) }
         guard pendingBytes + text.readableBytes <= limits.pendingBytes else {
             peerStalled(context)

@@ -24,7 +24,7 @@ package enum WebSocketPipeline {
 /// What the handlers behind ``WebSocketHandler`` may ask of it, as an outbound user event.
 package enum WebSocketCommand: Hashable, Sendable {
     /// Send a close frame and close the connection once the peer has answered, at the latest after
-    /// `WebSocketLimits.closeTimeout`. A code that may not stand in a frame goes out as 1011.
+    /// `ProtocolDefaults.closeTimeout`. A code that may not stand in a frame goes out as 1011.
     case close(code: UInt16)
     /// Deliver no more messages, and read nothing more, until ``resume``. From inside the delivery of a message it
     /// holds for the very next one.
@@ -45,7 +45,7 @@ package enum WebSocketEvent: Hashable, Sendable {
 package enum WebSocketWriteError: Error, Hashable, Sendable {
     /// The connection is closing or closed.
     case closed
-    /// The message is longer than `WebSocketLimits.messageLength`.
+    /// The message is longer than `MessageCodec.maximumLength`.
     case messageTooLong
     /// The peer does not read, and too much waits for it already; the connection is being closed with 1008.
     case slowReader

@@ -96,7 +96,7 @@ extension WebSocketRules {
             }
             end = End(code: code, reason: .peer(String(buffer: content)))
         }
-        state = .finishing(deadline: now + limits.closeTimeout)
+        state = .finishing(deadline: now + ProtocolDefaults.closeTimeout)
         return .answerClose(end)
     }
 
@@ -110,11 +110,13 @@ extension WebSocketRules {
         case (.some, false): return .fail(fail(.interleavedMessage, now: now))
         case (nil, false): validator = UTF8Validator()
         case (let message?, true):
-            guard message.fragments < limits.fragments else { return .fail(fail(.tooManyFragments, now: now)) }
+            guard message.fragments < ProtocolDefaults.fragments else {
+                return .fail(fail(.tooManyFragments, now: now))
+            }
             validator = message.validator
             length += message.text.readableBytes
         }
-        guard length <= limits.messageLength else { return .fail(fail(.messageTooLong, now: now)) }
+        guard length <= MessageCodec.maximumLength else { return .fail(fail(.messageTooLong, now: now)) }
         guard validator.accept(frame.data.readableBytesView), validator.isComplete || !frame.isFinal else {
             return .fail(fail(.invalidUTF8, now: now))
         }

@@ -160,11 +160,11 @@ package struct WebSocketRules: Sendable {
     }
 
     /// This side neither takes nor sends messages from now on. The end is reported when the peer has answered, or has
-    /// not for ``WebSocketLimits/closeTimeout``.
+    /// not for ``ProtocolDefaults/closeTimeout``.
     package mutating func closeRequested(code: UInt16, now: NIODeadline) -> CloseAction {
         switch state {
         case .open:
-            state = .closing(deadline: now + limits.closeTimeout, end: End(code: code, reason: .local))
+            state = .closing(deadline: now + ProtocolDefaults.closeTimeout, end: End(code: code, reason: .local))
             return .sendClose
         case .closing, .finishing, .closed:
             return .nothing
@@ -188,10 +188,10 @@ package struct WebSocketRules: Sendable {
         switch state {
         case .open:
             let end = fail(violation, now: now)
-            state = .closing(deadline: now + limits.lingerTimeout, end: nil)
+            state = .closing(deadline: now + ProtocolDefaults.lingerTimeout, end: nil)
             return .fail(end)
         case .closing(let deadline, let end):
-            state = .closing(deadline: min(deadline, now + limits.lingerTimeout), end: end)
+            state = .closing(deadline: min(deadline, now + ProtocolDefaults.lingerTimeout), end: end)
             return .unreadable
         case .finishing, .closed:
             return .unreadable
@@ -261,7 +261,7 @@ package struct WebSocketRules: Sendable {
 
     /// Stops taking frames because of `violation`.
     mutating func fail(_ violation: WebSocketViolation, now: NIODeadline) -> End {
-        state = .closing(deadline: now + limits.closeTimeout, end: nil)
+        state = .closing(deadline: now + ProtocolDefaults.closeTimeout, end: nil)
         return End(code: violation.closeCode.rawValue, reason: .violation(violation))
     }
 }
