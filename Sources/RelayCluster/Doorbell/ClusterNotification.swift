@@ -9,7 +9,7 @@ package enum ClusterNotification: Hashable, Sendable {
     case receiving(PeerName)
     /// The epoch is new: everything has to be written again.
     case announce
-    /// A node came or is about to leave.
+    /// A node came, is about to leave, or has written everything in an epoch.
     case nodes
     /// A name was removed or its keys changed.
     case user(PeerName)

@@ -192,7 +192,8 @@ extension ClusterRouting {
             if others > 0 { core.awaited = others }
             core.rival = nil
             guard !core.hasArrived else { return }
-            core.looks.addNodes()
+            core.hasArrived = true
+            core.tell(.nodes)
             core.looks.addTickets()
         }
         users.importLocal()

@@ -83,12 +83,10 @@ extension ClusterRouting {
 
     private func take(_ read: RoutingReplies.Nodes) {
         let isSettled = epoch.isSettled(read.epoch, now: .now())
-        let (gone, nodes, arrives, rings, delegate) = core.withLock { core in
+        let (gone, nodes, untold, delegate) = core.withLock { core in
             core.ignored += read.ignored
             if read.epoch != core.publisher.epoch { core.publisher.lookAtEpoch() }
             let gone = core.table.update(read.nodes, isSettled: isSettled)
-            let arrives = !core.hasArrived && core.publisher.hasHeld
-            if arrives { core.hasArrived = true }
             let nodes = core.table.nodes.values
             if core.awaited > 0, nodes.count >= core.awaited,
                 nodes.allSatisfy({ $0.epoch == nil || $0.epoch == read.epoch })
@@ -96,11 +94,10 @@ extension ClusterRouting {
                 core.awaited = 0
                 epoch.othersCame()
             }
-            return (gone, Set(core.table.nodes.keys), arrives, arrives && core.hasMadeEpoch, core.delegate)
+            return (gone, Set(core.table.nodes.keys), core.takeUntold(in: read.epoch), core.delegate)
         }
         doorbell.know(nodes)
-        if arrives { doorbell.ringAll(.nodes) }
-        if rings { doorbell.ringAll(.announce) }
+        for notification in untold { doorbell.ringAll(notification) }
         for one in gone {
             logger.notice("a node is gone", metadata: [LogKeys.node: "\(one.node)"])
             delegate?.nodeGone(one.node, incarnation: one.incarnation)

@@ -229,9 +229,8 @@ package final class ClusterRouting: Sendable {
             let seen = users.seen
             core.withLock { $0.publisher.restore(seen) }
             lookAtSessions()
-        case .ringAnnounce:
-            core.withLock { $0.hasMadeEpoch = true }
-            doorbell.ringAll(.announce)
+        case .ringAnnounce: core.withLock { $0.tell(.announce) }
+        case .everythingWritten: core.withLock { $0.tell(.nodes) }
         case .taken(let presence, let isRenewed): taken(presence, isRenewed: isRenewed)
         case .left: core.withLock { $0.leave.take() }?.succeed()
         }

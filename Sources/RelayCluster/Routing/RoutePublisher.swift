@@ -50,6 +50,8 @@ struct RoutePublisher: Sendable {
     private(set) var epoch: Epoch?
     /// The last one in which everything that was there had been written.
     private(set) var written: Epoch?
+    /// The last one of which the presence in Redis says so.
+    private var announced: Epoch?
     /// Whether the place has been ours since the start: only before that an earlier start of this node can stand there.
     private(set) var hasHeld = false
 
@@ -241,10 +243,12 @@ extension RoutePublisher {
     }
 
     private mutating func pending(now: NIODeadline) -> Publication? {
-        if isPresenceDue {
+        let isWritten = state == .held && changed.isEmpty && users.isEmpty
+        // Other nodes wait for a presence in the new epoch, and so it does not wait for the next renewal.
+        if isPresenceDue || isWritten && announced != epoch {
             isPresenceDue = false
             askedAt = now
-            if state == .held, changed.isEmpty, users.isEmpty { written = epoch }
+            if isWritten { written = epoch }
             defer { replacing = nil }
             return state == .leaving ? .leave : .presence(replacing: replacing)
         }
@@ -303,6 +307,10 @@ extension RoutePublisher {
         // A Redis that comes back may be an older one, with the same epoch.
         if isOther || hasHeld && state != .held { actions.append(.restoreUsers) }
         if isNew { actions.append(.ringAnnounce) }
+        if state == .held, written == found, announced != found {
+            announced = found
+            actions.append(.everythingWritten)
+        }
         (state, epoch, hasHeld, rival, stoodAt) = (.held, found, true, nil, askedAt)
         return actions
     }

@@ -19,6 +19,8 @@ enum RoutePublisherAction: Hashable, Sendable {
     case restoreUsers
     /// This node made the new epoch: the others have to be told.
     case ringAnnounce
+    /// The presence says that everything has been written in the epoch: nodes that wait for that have to be told.
+    case everythingWritten
     /// Another process has this node's id. `isRenewed` says that it was seen to be alive.
     case taken(NodePresence?, isRenewed: Bool)
     /// The presence is taken away, and all routes with it.

@@ -17,12 +17,12 @@ package struct RoutingCore {
     package var leave: EventLoopPromise<Void>?
     /// Names with sessions here that have not been looked at in this round.
     package var names: [PeerName] = []
-    /// Whether the other nodes were told of this one.
+    /// Whether this node has joined since the start.
     var hasArrived = false
     /// Nodes that listened when this one made the epoch, until they have written everything in it.
     var awaited = 0
-    /// Whether this node made the epoch before it knew whom to tell.
-    var hasMadeEpoch = false
+    /// What all other nodes have to be told once they have been read in this node's epoch.
+    private var untold: [ClusterNotification] = []
     /// Another process with this node's id, and what it says if that can be read.
     var rival: NodePresence??
     /// What stood in Redis and meant nothing.
@@ -52,6 +52,23 @@ package struct RoutingCore {
     init(publisher: RoutePublisher, table: NodeTable) {
         self.publisher = publisher
         self.table = table
+    }
+
+    /// Has the nodes read, and then all of them told.
+    ///
+    /// The script that makes an epoch writes its maker's presence as well: a node that is known only from an earlier
+    /// reading may miss the one that waits for this notification.
+    mutating func tell(_ notification: ClusterNotification) {
+        if !untold.contains(notification) { untold.append(notification) }
+        looks.addNodes()
+    }
+
+    /// What to tell all nodes, after they have been read in `epoch`.
+    mutating func takeUntold(in epoch: Epoch?) -> [ClusterNotification] {
+        // In another epoch the presence is written again, and the nodes are read after that.
+        guard epoch == publisher.epoch else { return [] }
+        defer { untold = [] }
+        return untold
     }
 
     /// How a start went that is still not decided at the end of its time.

@@ -29,8 +29,7 @@ struct RoutePublisherTests {
     private func held(batch: Int = 3) -> RoutePublisher {
         var publisher = fresh(batch: batch)
         publisher.connected()
-        _ = publisher.next(now: now)
-        _ = publisher.answered(.held(epoch, isNew: false))
+        _ = drain(&publisher)
         return publisher
     }
 
@@ -75,7 +74,7 @@ struct RoutePublisherTests {
                 RouteWrite(route: .receiving(bob), value: "\(incarnation) 1,2", life: life),
                 RouteWrite(route: .waiting(carol), value: "\(incarnation)", life: life),
             ])
-        #expect(Set(actions) == [.ringHomes(bob), .lookForReceivers(carol)])
+        #expect(Set(actions) == [.ringHomes(bob), .lookForReceivers(carol), .joined(epoch), .everythingWritten])
     }
 
     @Test("a change is written at once and looked after once; a renewal is only written")
@@ -243,6 +242,49 @@ struct RoutePublisherTests {
         #expect(publisher.next(now: now) == .users([users[3], users[0], users[1]]))
         _ = publisher.succeeded()
         #expect(publisher.next(now: now) == .users([users[2]]))
+    }
+
+    @Test("the presence names an epoch as soon as everything has been written in it, and the other nodes are told then")
+    func announcedEpoch() {
+        var publisher = fresh()
+        publisher.connected()
+        #expect(publisher.next(now: now) == .presence(replacing: nil))
+        #expect(publisher.written == nil)
+        #expect(publisher.answered(.held(epoch, isNew: false)) == [.joined(epoch)])
+        #expect(publisher.next(now: now) == .presence(replacing: nil))
+        #expect(publisher.written == epoch)
+        #expect(publisher.answered(.held(epoch, isNew: false)) == [.joined(epoch), .everythingWritten])
+        #expect(publisher.next(now: now) == nil)
+
+        publisher.setReceiving(bob, sessions: [1])
+        #expect(drain(&publisher).actions == [.ringHomes(bob)])
+        publisher.lookAtEpoch()
+        _ = publisher.next(now: now)
+        let other = Epoch.random()
+        #expect(publisher.answered(.held(other, isNew: false)) == [.joined(other), .emptied, .restoreUsers])
+        let user = User.test("carol")
+        publisher.restore([user])
+        guard case .routes = publisher.next(now: now) else {
+            Issue.record("no routes")
+            return
+        }
+        _ = publisher.succeeded()
+        // As long as a user is missing in Redis, the presence does not say that everything is there.
+        #expect(publisher.next(now: now) == .users([user]))
+        _ = publisher.failed()
+        #expect(publisher.next(now: now) == nil)
+        publisher.tick(now: now)
+        #expect(publisher.next(now: now) == .presence(replacing: nil))
+        #expect(publisher.written == epoch)
+        #expect(publisher.answered(.held(other, isNew: false)) == [.joined(other)])
+        _ = publisher.next(now: now)
+        _ = publisher.succeeded()
+        #expect(publisher.next(now: now) == .users([user]))
+        _ = publisher.succeeded()
+        #expect(publisher.next(now: now) == .presence(replacing: nil))
+        #expect(publisher.written == other)
+        #expect(publisher.answered(.held(other, isNew: false)) == [.joined(other), .everythingWritten])
+        #expect(publisher.next(now: now) == nil)
     }
 
     @Test("an earlier start at the same address is replaced, once a round")
