@@ -68,17 +68,17 @@ extension Defaults {
         /// How long a start waits for another process with the same id to be gone: its presence's life and a bit.
         static let claim = TimeAmount.seconds(16)
         /// How often it looks meanwhile.
-        static let claimLook = TimeAmount.seconds(1)
+        static let claimLookup = TimeAmount.seconds(1)
         /// Requests across nodes have to be answered, or refused in words, within 2 s.
         static let deadline = TimeAmount.seconds(2)
         /// How often an unknown token is looked for while nodes write theirs again.
-        static let secondLook = TimeAmount.milliseconds(250)
+        static let secondLookup = TimeAmount.milliseconds(250)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
         /// Names that one call of a script looks for on all nodes.
-        static let namesPerLook = 100
+        static let namesPerLookup = 100
         /// Names that wait to be looked for. What does not fit is looked for at the next renewal.
-        static let waitingLooks = 65_536
+        static let waitingLookups = 65_536
         /// Users in memory for when Redis is away: some 20 MB.
         static let cachedUsers = 65_536
         /// Names with sessions here that are looked at with each renewal: a user removed while a doorbell was lost is
@@ -86,22 +86,22 @@ extension Defaults {
         static let usersPerRenewal = 500
         /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
         /// do.
-        static let bellPatience = TimeAmount.seconds(1)
-        static let rings = 3
+        static let notificationPatience = TimeAmount.seconds(1)
+        static let notificationAttempts = 3
         /// Messages on their way to Redis above which no doorbell is rung, and none is answered: a quarter and half of the
         /// commands there may be, since any client of Redis can ring for answers.
-        static let bellsInFlight = 512
+        static let notificationsInFlight = 512
         static let answersInFlight = 256
         /// How often overdue doorbells are looked for.
-        static let bellSweep = TimeAmount.milliseconds(250)
+        static let notificationSweep = TimeAmount.milliseconds(250)
         /// Doorbells that wait for an answer.
-        static let unansweredBells = 4096
+        static let unansweredNotifications = 4096
         /// Doorbells that are known to have been heard, so that one that is rung again is not looked after again.
-        static let rememberedBells = 1024
+        static let rememberedNotifications = 1024
         /// How often a problem that lasts is logged.
         static let complaint = TimeAmount.minutes(1)
         /// How often ticket keys are read without a doorbell.
-        static let ticketLook = TimeAmount.minutes(1)
+        static let ticketLookup = TimeAmount.minutes(1)
         /// The life of ticket keys in Redis: more than three generations of 12 h, so that they end with their use.
         static let ticketLife = TimeAmount.hours(48)
         /// How long nodes may take, after Redis was emptied, to write everything again: until the next renewal, and then
@@ -109,7 +109,7 @@ extension Defaults {
         static let writingAgain = TimeAmount.seconds(1)
         static let settling = renewal + writingAgain
         /// Bytes of a doorbell's message: four times the longest.
-        static let bellLength = 1024
+        static let notificationLength = 1024
         /// Bytes of a node's presence that are looked at: four times what the longest address and version need.
         static let presenceLength = 2048
         /// Bytes of a user's record that are looked at: nine times what the two keys need.

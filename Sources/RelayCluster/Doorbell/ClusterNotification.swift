@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
-/// What a node is told to look at again. A bell is a hint: it may be lost, repeated or forged.
-package enum ClusterNotification: Hashable, Sendable {
+/// What a node is told to read again. A notification is a hint: it may be lost, repeated or forged.
+enum ClusterNotification: Hashable, Sendable {
     /// Sessions of a name have begun to receive.
     case receiving(PeerName)
     /// The epoch is new: everything has to be written again.
@@ -19,7 +19,7 @@ package enum ClusterNotification: Hashable, Sendable {
 
 /// A message on a node's channel.
 enum DoorbellMessage: Hashable, Sendable {
-    case bell(id: RequestID, from: NodeID, ClusterNotification)
-    /// The bell `id` was heard by `from`.
+    case notification(id: RequestID, from: NodeID, ClusterNotification)
+    /// The notification `id` was heard by `from`.
     case answer(id: RequestID, from: NodeID)
 }

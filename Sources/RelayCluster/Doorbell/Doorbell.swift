@@ -7,12 +7,12 @@ import Synchronization
 import TransferBroker
 import WSProtocol
 
-/// Rings at other nodes and hears who rings at this one. For any thread.
+/// Notifies other nodes over Redis' pub/sub, and hears what they notify this one of. For any thread.
 final class Doorbell: Sendable {
     /// What is told, on the event loop of the store.
     struct Events: Sendable {
-        /// A bell was rung: look again. Any client of Redis may have done so.
-        var look: @Sendable (ClusterNotification) -> Void
+        /// A notification has come. Any client of Redis may have sent it.
+        var heard: @Sendable (ClusterNotification) -> Void
         /// From now on messages come; those before were lost.
         var listening: @Sendable () -> Void
         /// No messages come; it is being tried again.
@@ -23,9 +23,9 @@ final class Doorbell: Sendable {
     struct Status: Hashable, Sendable {
         /// Whether messages come.
         var isListening = false
-        /// Doorbells that wait for an answer.
+        /// Notifications that wait for an answer.
         var waiting = 0
-        /// Doorbells that were not answered, or that could not be rung.
+        /// Notifications that were not answered, or that could not be sent.
         var lost = 0
         /// Messages that are none, or were too large.
         var ignored = 0
@@ -56,7 +56,7 @@ final class Doorbell: Sendable {
     /// Begins to listen, and goes on until ``stop()``.
     func start(_ events: Events) {
         let subscription = RedisSubscription(
-            client: store.client, channel: ClusterKeys.bell(node), settings: store.settings, log: logger,
+            client: store.client, channel: ClusterKeys.channel(node), settings: store.settings, log: logger,
             events: RedisSubscription.Events(
                 changed: { [weak self] state in
                     switch state {
@@ -73,7 +73,7 @@ final class Doorbell: Sendable {
             )
         )
         let sweep = store.eventLoop.scheduleRepeatedTask(
-            initialDelay: Defaults.Routing.bellSweep, delay: Defaults.Routing.bellSweep
+            initialDelay: Defaults.Routing.notificationSweep, delay: Defaults.Routing.notificationSweep
         ) { [weak self] _ in
             guard let self else { return }
             self.run(self.state.withLock { $0.machine.tick(now: .now()) }, nil)
@@ -103,13 +103,15 @@ final class Doorbell: Sendable {
     /// The other nodes of the cluster are these.
     func know(_ nodes: Set<NodeID>) { state.withLock { $0.nodes = nodes } }
 
-    /// Rings `bell` at one node.
-    func ring(_ bell: ClusterNotification, at other: NodeID) {
-        run(state.withLock { $0.machine.ring(bell, at: other, now: .now()) }, nil)
+    /// Notifies one node.
+    func notify(_ other: NodeID, _ notification: ClusterNotification) {
+        run(state.withLock { $0.machine.notify(other, notification, now: .now()) }, nil)
     }
 
-    /// Rings `bell` at all other nodes that are known.
-    func ringAll(_ bell: ClusterNotification) { for other in state.withLock({ $0.nodes }) { ring(bell, at: other) } }
+    /// Notifies all other nodes that are known.
+    func notifyAll(_ notification: ClusterNotification) {
+        for other in state.withLock({ $0.nodes }) { notify(other, notification) }
+    }
 
     private func received(_ payload: ByteBuffer, _ events: Events) {
         guard let message = DoorbellMessage(payload) else {
@@ -126,12 +128,12 @@ final class Doorbell: Sendable {
                 guard let text = message.text else { continue }
                 let limit =
                     switch message {
-                    case .bell: Defaults.Routing.bellsInFlight
+                    case .notification: Defaults.Routing.notificationsInFlight
                     // Any client of Redis can ask for any number of these.
                     case .answer: Defaults.Routing.answersInFlight
                     }
-                store.publish(text, on: ClusterKeys.bell(other), limit: limit)
-            case .look(let bell): events?.look(bell)
+                store.publish(text, on: ClusterKeys.channel(other), limit: limit)
+            case .heard(let notification): events?.heard(notification)
             }
         }
     }

@@ -4,37 +4,37 @@ import NIOCore
 import TransferBroker
 import WSProtocol
 
-/// The rules of doorbells: each is rung until it is answered, three times in all, and looked after once however often
-/// it is heard.
+/// The rules of notifications: each is sent until it is answered, three times in all, and reported once however often it
+/// is heard.
 struct DoorbellMachine: Sendable {
     /// What has to be done.
     enum Action: Hashable, Sendable {
         case publish(DoorbellMessage, to: NodeID)
-        /// A bell was rung: look again.
-        case look(ClusterNotification)
+        /// A notification has come for the first time.
+        case heard(ClusterNotification)
     }
 
     /// Amounts and times.
     struct Limits: Hashable, Sendable {
         /// How long an answer may take.
-        var patience = Defaults.Routing.bellPatience
-        /// How often a bell is rung in all.
-        var rings = Defaults.Routing.rings
-        /// Bells that wait for an answer.
-        var unanswered = Defaults.Routing.unansweredBells
-        /// Bells that are known to have been heard.
-        var remembered = Defaults.Routing.rememberedBells
+        var patience = Defaults.Routing.notificationPatience
+        /// How often a notification is sent in all.
+        var attempts = Defaults.Routing.notificationAttempts
+        /// Notifications that wait for an answer.
+        var unanswered = Defaults.Routing.unansweredNotifications
+        /// Notifications that are known to have been heard.
+        var remembered = Defaults.Routing.rememberedNotifications
     }
 
     private struct Target: Hashable, Sendable {
         var node: NodeID
-        var bell: ClusterNotification
+        var notification: ClusterNotification
     }
 
     private struct Unanswered: Sendable {
         var target: Target
-        var rings: Int
-        /// The bell was rung for another reason since: the node that answers may have looked before that.
+        var attempts: Int
+        /// It was wanted again since: the node that answers may have looked before that.
         var isRepeated: Bool
     }
 
@@ -51,10 +51,10 @@ struct DoorbellMachine: Sendable {
     private var unanswered: [RequestID: Unanswered] = [:]
     private var targets: [Target: RequestID] = [:]
     /// In the order of their deadlines, since all wait equally long; answered ones too.
-    private var deadlines = CircularBuffer<(id: RequestID, rings: Int, deadline: NIODeadline)>()
+    private var deadlines = CircularBuffer<(id: RequestID, attempts: Int, deadline: NIODeadline)>()
     private var heard = OrderedQueue<Heard>()
 
-    /// Bells that were not answered, and bells that were not rung because too many were unanswered.
+    /// Notifications that were not answered, and those that were not sent because too many were unanswered.
     private(set) var lost = 0
 
     init(node: NodeID, incarnation: Incarnation, limits: Limits = Limits()) {
@@ -63,12 +63,12 @@ struct DoorbellMachine: Sendable {
         self.limits = limits
     }
 
-    /// Bells that wait for an answer.
+    /// Notifications that wait for an answer.
     var waiting: Int { unanswered.count }
 
-    /// Rings `bell` at `other`.
-    mutating func ring(_ bell: ClusterNotification, at other: NodeID, now: NIODeadline) -> [Action] {
-        let target = Target(node: other, bell: bell)
+    /// Notifies `other`.
+    mutating func notify(_ other: NodeID, _ notification: ClusterNotification, now: NIODeadline) -> [Action] {
+        let target = Target(node: other, notification: notification)
         if let id = targets[target] {
             unanswered[id]?.isRepeated = true
             return []
@@ -79,16 +79,16 @@ struct DoorbellMachine: Sendable {
             return []
         }
         targets[target] = id
-        unanswered[id] = Unanswered(target: target, rings: 0, isRepeated: false)
+        unanswered[id] = Unanswered(target: target, attempts: 0, isRepeated: false)
         return publish(id, now: now)
     }
 
     private mutating func publish(_ id: RequestID, now: NIODeadline) -> [Action] {
         guard var entry = unanswered[id] else { return [] }
-        entry.rings += 1
+        entry.attempts += 1
         unanswered[id] = entry
-        deadlines.append((id, entry.rings, now + limits.patience))
-        return [.publish(.bell(id: id, from: node, entry.target.bell), to: entry.target.node)]
+        deadlines.append((id, entry.attempts, now + limits.patience))
+        return [.publish(.notification(id: id, from: node, entry.target.notification), to: entry.target.node)]
     }
 
     /// A message came on this node's channel.
@@ -97,24 +97,24 @@ struct DoorbellMachine: Sendable {
         case .answer(let id, let from):
             guard let entry = unanswered[id], entry.target.node == from else { return [] }
             forget(id, entry)
-            return entry.isRepeated ? ring(entry.target.bell, at: from, now: now) : []
-        case .bell(let id, let from, let bell):
+            return entry.isRepeated ? notify(from, entry.target.notification, now: now) : []
+        case .notification(let id, let from, let notification):
             let answer = Action.publish(.answer(id: id, from: node), to: from)
             let known = heard.count
             _ = heard.append(Heard(from: from, id: id))
             guard heard.count > known else { return [answer] }
             if heard.count > limits.remembered { _ = heard.popFirst() }
-            return [.look(bell), answer]
+            return [.heard(notification), answer]
         }
     }
 
-    /// Rings again what is overdue, and gives up what has been rung often enough.
+    /// Sends again what is overdue, and gives up what has been sent often enough.
     mutating func tick(now: NIODeadline) -> [Action] {
         var actions: [Action] = []
         while let first = deadlines.first, first.deadline <= now {
             deadlines.removeFirst()
-            guard let entry = unanswered[first.id], entry.rings == first.rings else { continue }
-            if entry.rings < limits.rings {
+            guard let entry = unanswered[first.id], entry.attempts == first.attempts else { continue }
+            if entry.attempts < limits.attempts {
                 actions += publish(first.id, now: now)
             } else {
                 lost &+= 1

@@ -32,7 +32,7 @@ extension DoorbellMessage: Codable {
 
     /// Reads a message; nil when it is none: any client of Redis may have published it.
     init?(_ payload: ByteBuffer) {
-        guard payload.readableBytes <= Defaults.Routing.bellLength,
+        guard payload.readableBytes <= Defaults.Routing.notificationLength,
             let message = StrictJSON.decode(Self.self, from: payload.readableBytesView)
         else { return nil }
         self = message
@@ -61,17 +61,17 @@ extension DoorbellMessage: Codable {
             wanted.formUnion([.id, .bell])
             let id = try container.decode(RequestID.self, forKey: .id)
             let kind = try container.decode(Kind.self, forKey: .bell)
-            let bell: ClusterNotification
+            let notification: ClusterNotification
             switch kind {
             case .receiving, .user:
                 wanted.insert(.name)
                 let name = try container.decode(PeerName.self, forKey: .name)
-                bell = kind == .user ? .user(name) : .receiving(name)
-            case .announce: bell = .announce
-            case .nodes: bell = .nodes
-            case .tickets: bell = .tickets
+                notification = kind == .user ? .user(name) : .receiving(name)
+            case .announce: notification = .announce
+            case .nodes: notification = .nodes
+            case .tickets: notification = .tickets
             }
-            self = .bell(id: id, from: from, bell)
+            self = .notification(id: id, from: from, notification)
         }
         guard found == Set(wanted.map(\.rawValue)) else { throw mistake }
     }
@@ -83,17 +83,17 @@ extension DoorbellMessage: Codable {
         case .answer(let id, let from):
             try container.encode(id, forKey: .answer)
             try container.encode(from, forKey: .from)
-        case .bell(let id, let from, let bell):
+        case .notification(let id, let from, let notification):
             try container.encode(id, forKey: .id)
             try container.encode(from, forKey: .from)
-            let (kind, name) = Self.parts(bell)
+            let (kind, name) = Self.parts(notification)
             try container.encode(kind, forKey: .bell)
             try container.encodeIfPresent(name, forKey: .name)
         }
     }
 
-    private static func parts(_ bell: ClusterNotification) -> (Kind, PeerName?) {
-        switch bell {
+    private static func parts(_ notification: ClusterNotification) -> (Kind, PeerName?) {
+        switch notification {
         case .receiving(let name): (.receiving, name)
         case .announce: (.announce, nil)
         case .nodes: (.nodes, nil)

@@ -2,9 +2,9 @@
 
 /// Where a node can be dialled, and which start of it is said to be there. A hint: only its certificate and its answer
 /// prove it.
-package struct NodeAddress: Hashable, Sendable {
+struct NodeAddress: Hashable, Sendable {
     /// A host name or an IP address.
-    package var host: String
-    package var port: Int
-    package var incarnation: Incarnation
+    var host: String
+    var port: Int
+    var incarnation: Incarnation
 }

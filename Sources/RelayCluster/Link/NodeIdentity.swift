@@ -7,11 +7,11 @@ import WSProtocol
 /// What this node is to the others: its id, which start of it, and the TLS settings that prove the id in both directions.
 package struct NodeIdentity: Sendable {
     package var id: NodeID
-    package var incarnation: Incarnation
+    var incarnation: Incarnation
     /// For the node listener: shows this node's certificate, and wants one of the cluster's authority.
-    package var server: TLSContext
+    var server: TLSContext
     /// For calls to other nodes: the same certificate, and the same authority.
-    package var client: TLSContext
+    var client: TLSContext
 
     /// Reads the node's certificate, its key, and the cluster's authority, all PEM files.
     ///
@@ -30,7 +30,7 @@ package struct NodeIdentity: Sendable {
     }
 
     /// The node and its incarnation.
-    package var end: NodeInstance { NodeInstance(node: id, incarnation: incarnation) }
+    var end: NodeInstance { NodeInstance(node: id, incarnation: incarnation) }
 
     private static let applicationProtocol = "http/1.1"
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import TransferBroker
+import TransferBroker
 import WSProtocol
 
 /// Hears what comes over links. Called on one event loop, one call at a time; must not block.
-package protocol NodeLinkDelegate: Sendable {
+protocol NodeLinkDelegate: Sendable {
     /// A message of that incarnation of `node`; each exactly once, in the order they were sent.
     func received(_ message: NodeMessage, from node: NodeID, incarnation: Incarnation)
 

@@ -3,7 +3,7 @@
 import Logging
 import NIOCore
 import Synchronization
-package import TransferBroker
+import TransferBroker
 import WSProtocol
 
 /// The links with all other nodes. May be used from any thread.
@@ -41,16 +41,16 @@ package final class NodeLinks: Sendable {
     }
 
     /// From now on `delegate` hears what comes. Connections that came before were closed.
-    package func start(_ delegate: any NodeLinkDelegate) { onLoop { $0.start(delegate) } }
+    func start(_ delegate: any NodeLinkDelegate) { onLoop { $0.start(delegate) } }
 
     /// Closes all connections and forgets everything; nothing is reported any more.
-    package func stop() async throws {
+    func stop() async throws {
         try await loop.submit { [table] in table.value.stop() }.get()
     }
 
     /// Sends a message, sooner or later, or the node is reported lost. Never blocks. Messages to one node keep the order of
     /// the calls.
-    package func send(_ message: NodeMessage, to node: NodeID) { onLoop { $0.send(message, to: node) } }
+    func send(_ message: NodeMessage, to node: NodeID) { onLoop { $0.send(message, to: node) } }
 
     /// The presence of `incarnation` was seen to vanish. A hint: a node that is connected stays.
     func presenceGone(_ node: NodeID, incarnation: Incarnation) {
@@ -58,7 +58,7 @@ package final class NodeLinks: Sendable {
     }
 
     /// How links are.
-    package var status: NodeLinkStatus { published.status }
+    var status: NodeLinkStatus { published.status }
 
     // MARK: - For the node listener's connections
 
@@ -73,7 +73,7 @@ package final class NodeLinks: Sendable {
     }
 
     /// A message has come.
-    package func received(_ message: NodeMessage, seq: UInt64, from node: NodeID, on connection: LinkConnection) {
+    func received(_ message: NodeMessage, seq: UInt64, from node: NodeID, on connection: LinkConnection) {
         onLoop { $0.received(message, seq: seq, from: node, on: connection) }
     }
 

@@ -33,13 +33,13 @@ package struct ClusterParts: Sendable {
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
         users = RedisUserDirectory(
             store: store, epoch: epoch, mode: registration, local: Array(local.users.values),
-            imported: imported, changed: { doorbell.ringAll(.user($0)) }
+            imported: imported, changed: { doorbell.notifyAll(.user($0)) }
         )
         let shared = secret.map {
             SharedTickets(store: store, secret: $0, keys: tickets, logger: logger)
         }
         routing = ClusterRouting(
-            place: ClusterRouting.Location(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
+            instance: NodeInstance(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
             epoch: epoch, users: users, tickets: shared, times: times, logger: logger
         )
     }

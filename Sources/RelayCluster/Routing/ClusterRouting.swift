@@ -1,40 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Logging
-package import NIOCore
+import Logging
+import NIOCore
 import RedisTransport
 import RelayNode
 import ServerSystem
 import Synchronization
-package import TransferBroker
+import TransferBroker
 import WSProtocol
 
 /// Keeps what this node has in Redis, and answers what others have. For any thread; nothing waits.
 package final class ClusterRouting: Sendable {
-    /// Who this node is.
-    package struct Location: Sendable {
-        package var node: NodeID
-        package var incarnation: Incarnation
-    }
-
-    package let place: Location
     let store: ClusterStore
-    let doorbell: Doorbell
+    let requests: RoutingRequests
     let epoch: ClusterEpoch
-    package let users: RedisUserDirectory
-    package let tickets: SharedTickets?
-    let times: RoutingTiming
-    package let logger: Logger
-    let core: Mutex<RoutingCore>
+    let users: RedisUserDirectory
+    let tickets: SharedTickets?
+    private let instance: NodeInstance
+    private let doorbell: Doorbell
+    private let times: RoutingTiming
+    private let logger: Logger
+    private let core: Mutex<RoutingCore>
 
     /// - Parameters:
     ///   - epoch: shared with `users`.
     ///   - tickets: nil when each process makes its own ticket keys.
     init(
-        place: Location, store: ClusterStore, doorbell: Doorbell, epoch: ClusterEpoch, users: RedisUserDirectory,
-        tickets: SharedTickets?, times: RoutingTiming = RoutingTiming(), logger: Logger
+        instance: NodeInstance, store: ClusterStore, doorbell: Doorbell, epoch: ClusterEpoch,
+        users: RedisUserDirectory, tickets: SharedTickets?, times: RoutingTiming = RoutingTiming(), logger: Logger
     ) {
-        self.place = place
+        self.instance = instance
         self.store = store
         self.doorbell = doorbell
         self.epoch = epoch
@@ -42,115 +37,210 @@ package final class ClusterRouting: Sendable {
         self.tickets = tickets
         self.times = times
         self.logger = logger
-        var limits = RoutePublisher.Limits()
-        (limits.life, limits.renewal) = (times.life, times.renewal)
-        core = Mutex(
-            RoutingCore(
-                publisher: RoutePublisher(
-                    node: place.node, incarnation: place.incarnation, limits: limits
-                ),
-                table: NodeTable(own: place.node)
+        requests = RoutingRequests(instance: instance, store: store, life: times.life)
+        core = Mutex(RoutingCore(instance, times: times))
+    }
+
+    var loop: any EventLoop { store.eventLoop }
+
+    /// Figures for `status` and metrics.
+    var status: RoutingStatus {
+        let (doorbell, isConnected) = (doorbell.status, store.isConnected)
+        return core.withLock { $0.status(isConnected: isConnected, doorbell: doorbell) }
+    }
+
+    // MARK: Joining the cluster
+
+    /// Takes this node's place in Redis, and keeps it from then on.
+    ///
+    /// - Parameters:
+    ///   - address: where other nodes dial this one. It has to be bound by now.
+    ///   - ownsAddress: whether no other process can be dialled there: that is what tells an earlier start of this node
+    ///     at once from another that was given the same id.
+    /// An unreachable Redis is no error: the node joins when it comes back.
+    /// - Throws: ``OperatorError`` in words when Redis refuses this node, or when another live process has its id.
+    func start(
+        at address: ListenAddress, ownsAddress: Bool, _ delegate: any ClusterRoutingDelegate
+    ) async throws(OperatorError) {
+        try await probe()
+        let promise = loop.makePromise(of: RoutingCore.StartOutcome.self)
+        core.withLock { $0.begin(at: address, ownsAddress: ownsAddress, delegate, promise) }
+        users.observe { [weak self] in self?.delegate?.userChanged($0, $1) }
+        store.observe { [weak self] in self?.connectionChanged($0) }
+        store.client.start()
+        doorbell.start(
+            Doorbell.Events(
+                heard: { [weak self] in self?.heard($0) }, listening: { [weak self] in self?.listening() },
+                failed: { [weak self] in self?.listeningFailed($0) }
             )
+        )
+        let timers = [
+            every(times.renewal) { $0.renew() },
+            every(times.ticketLookup) { routing in routing.core.withLock { $0.addTickets() } },
+        ]
+        // A start that has to wait for another process looks more often than a renewal is due.
+        let claim = every(times.claimLookup) { routing in
+            routing.core.withLock { core in core.update { $0.checkEpoch() } }
+        }
+        let giveUp = loop.scheduleTask(in: times.claim) { self.started(self.core.withLock { $0.lateOutcome }) }
+        core.withLock { $0.keep(timers) }
+        let outcome = (try? await promise.futureResult.get()) ?? .away
+        claim.cancel()
+        giveUp.cancel()
+        switch outcome {
+        case .joined: logger.notice("joined the cluster", metadata: [LogKeys.node: "\(instance.node)"])
+        case .away: logger.warning("redis is away; the node joins the cluster when it is back")
+        case .refused(let other):
+            await stop()
+            let location = other.map { " at \($0.address)" } ?? ""
+            throw OperatorError(
+                .configuration,
+                "another live relay-server\(location) has the node id \(instance.node): "
+                    + "stop it, or choose another with --node-id"
+            )
+        case .forbidden(let reason):
+            await stop()
+            throw OperatorError(
+                .configuration,
+                "\(store.settings.url.address): the Redis user may not do what a node does (\(reason)): allow it "
+                    + "scripts and what they run, PUBLISH, SUBSCRIBE, and the keys and channels relay:*"
+            )
+        }
+    }
+
+    private func probe() async throws(OperatorError) {
+        let result = try? await RedisProbe.run(store.settings, on: loop).get()
+        guard case .refused(let refusal) = result else { return }
+        throw OperatorError(.configuration, "\(store.settings.url.address): \(refusal)")
+    }
+
+    private func every(_ time: TimeAmount, _ body: @escaping @Sendable (ClusterRouting) -> Void) -> RepeatedTask {
+        loop.scheduleRepeatedTask(initialDelay: time, delay: time) { [weak self] _ in
+            guard let self else { return }
+            body(self)
+            self.pump()
+        }
+    }
+
+    private func started(_ outcome: RoutingCore.StartOutcome) {
+        core.withLock { $0.takeStart() }?.succeed(outcome)
+    }
+
+    private func joined(_ epoch: Epoch, others: Int) {
+        self.epoch.joined(epoch, isShared: others > 0, now: .now())
+        core.withLock { $0.joined(others: others) }
+        users.importLocal()
+        started(.joined)
+    }
+
+    private func taken(_ presence: NodePresence?, isRenewed: Bool) {
+        let (refusesStart, isLogged) = core.withLock { $0.taken(presence, isRenewed: isRenewed, now: .now()) }
+        if refusesStart { started(.refused(presence)) }
+        guard isLogged else { return }
+        logger.error(
+            "another process has this node's id; this one serves alone until the other ends",
+            metadata: [
+                LogKeys.node: "\(instance.node)",
+                LogKeys.address: "\(presence.map { "\($0.address)" } ?? "unknown")",
+            ]
         )
     }
 
-    package var loop: any EventLoop { store.eventLoop }
+    // MARK: Leaving it
 
-    /// Figures for `status` and metrics.
-    package var status: RoutingStatus {
-        let bell = doorbell.status
-        let isConnected = store.isConnected
-        return core.withLock { core in
-            RoutingStatus(
-                isConnected: isConnected, isJoined: core.publisher.state == .held,
-                hasJoined: core.publisher.hasHeld, nodes: core.table.nodes.count,
-                receiving: core.publisher.receiving.count, waiting: core.publisher.waiting.count,
-                homes: core.publisher.homes.count, tokens: core.publisher.tokens.count, ignored: core.ignored,
-                doorbell: bell
-            )
-        }
-    }
-
-    // MARK: What this node has: kept, and repeated until withdrawn
-
-    /// These sessions of `name` want to be rung; none withdraws it. Once it stands, the homes of offers to `name` are
-    /// rung.
-    func setReceiving(_ name: PeerName, sessions: Set<UInt64>) {
-        change { $0.publisher.setReceiving(name, sessions: sessions) }
-    }
-
-    /// There are offers to `name` here that can ring. Once that stands, those who receive are told to the delegate.
-    func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
-        change { $0.publisher.setWaiting(name, isWaiting) }
-    }
-
-    /// This node is the home of `transfer`.
-    func addHome(_ transfer: TransferID) { change { $0.publisher.addHome(transfer) } }
-
-    func removeHome(_ transfer: TransferID) { change { $0.publisher.removeHome(transfer) } }
-
-    /// This node is the home of a token for `lifetime`: succeeds once others can find that out, or fails with
-    /// ``ClusterUnavailable`` within 2 s. It stays announced until withdrawn even then.
-    func publish(_ digest: TokenDigest, lifetime: TimeAmount) -> EventLoopFuture<Void> {
+    /// Leaves: takes presence and routes away and tells the other nodes. Takes 2 s at most when Redis is away.
+    func stop() async {
         let promise = loop.makePromise(of: Void.self)
-        let isWritten = core.withLock { core in
-            guard core.publisher.addToken(digest, expiry: .now() + lifetime), core.publisher.state == .held else {
-                return false
-            }
-            core.publications[digest, default: []].append(promise)
-            return true
+        let (timers, isLeaving) = core.withLock { $0.end(promise) }
+        for timer in timers { timer.cancel() }
+        fail(core.withLock { $0.takePublications() })
+        started(.away)
+        if isLeaving {
+            let timeout = loop.scheduleTask(in: Defaults.Routing.deadline) { self.left() }
+            loop.execute { self.pump() }
+            try? await promise.futureResult.get()
+            timeout.cancel()
+            doorbell.notifyAll(.nodes)
+        } else {
+            promise.succeed()
         }
-        guard isWritten else {
-            promise.fail(ClusterUnavailable(reason: "a token's home cannot be told now"))
-            return promise.futureResult
-        }
-        let timeout = loop.scheduleTask(in: Defaults.Routing.deadline) { self.fail([digest]) }
-        promise.futureResult.whenComplete { _ in timeout.cancel() }
-        loop.execute { self.pump() }
-        return promise.futureResult
+        await doorbell.stop()
+        try? await store.client.stop().get()
     }
 
-    /// The token is used, or of no use any more.
-    package func withdraw(_ digest: TokenDigest) { change { $0.publisher.removeToken(digest) } }
+    private func left() { core.withLock { $0.takeLeave() }?.succeed() }
 
-    package func fail(_ digests: [TokenDigest]?) {
-        let promises = core.withLock { core in
-            guard let digests else {
-                defer { core.publications = [:] }
-                return core.publications.values.flatMap { $0 }
-            }
-            return digests.flatMap { core.publications.removeValue(forKey: $0) ?? [] }
+    // MARK: Connection and time
+
+    private func connectionChanged(_ isConnected: Bool) {
+        if isConnected {
+            joinIfComplete()
+        } else {
+            core.withLock { core in core.update { $0.disconnected() } }
+            fail(core.withLock { $0.takePublications() })
+            started(.away)
         }
-        for promise in promises { promise.fail(ClusterUnavailable(reason: "Redis did not take a token's home")) }
+        pump()
     }
 
-    private func change(_ body: (inout RoutingCore) -> Void) {
-        core.withLock { body(&$0) }
-        loop.execute { self.pump() }
+    /// Notifications come from now on, and may have been lost until now.
+    private func listening() {
+        joinIfComplete()
+        readSessionUsers()
+        core.withLock { $0.listens() }
+        pump()
     }
+
+    /// Nothing is announced before notifications can be heard: those that other nodes send because of it would be lost.
+    private func joinIfComplete() {
+        guard store.isConnected, doorbell.status.isListening else { return }
+        core.withLock { core in
+            core.update { if $0.state == .away { $0.connected() } }
+        }
+    }
+
+    private func listeningFailed(_ error: any Error) {
+        if let error = error as? RedisError, error.isForbidden { started(.forbidden("\(error)")) }
+    }
+
+    private func renew() {
+        let isRoundOver = core.withLock { $0.renew(now: .now()) }
+        let names = isRoundOver ? delegate?.names : nil
+        core.withLock { $0.addSomeUsers(names) }
+    }
+
+    /// A user with a session here may have been removed, and the notification that said so was lost.
+    private func readSessionUsers() {
+        let names = delegate?.names ?? []
+        core.withLock { $0.addUsers(names) }
+    }
+
+    private var delegate: (any ClusterRoutingDelegate)? { core.withLock { $0.delegate } }
 
     // MARK: Doing, on the event loop
 
     /// Begins whatever can begin.
-    func pump() {
+    private func pump() {
         while let work = core.withLock({ $0.work(now: .now()) }) {
             if let announcement = work.announcement { announce(announcement) }
-            for look in work.looks { begin(look) }
+            for lookup in work.lookups { begin(lookup) }
         }
     }
 
     private func announce(_ announcement: Publication) {
         switch announcement {
         case .presence(let replacing):
-            presence(replacing).whenComplete { result in
+            takePresence(replacing).whenComplete { result in
                 switch result {
                 case .success(let outcome): self.perform { $0.answered(outcome) }
                 case .failure(let error):
-                    self.presenceFailed(error)
+                    if let error = error as? ClusterUnavailable, error.cause == .forbidden {
+                        self.started(.forbidden(error.reason))
+                    }
                     self.perform { $0.failed() }
                 }
             }
-        case .routes(let writes): finish(routes(writes))
+        case .routes(let writes): finish(requests.write(writes))
         case .users(let users):
             let written = self.users.restore(users)
             written.whenSuccess { count in
@@ -158,14 +248,16 @@ package final class ClusterRouting: Sendable {
                 self.logger.notice("wrote users to redis", metadata: [LogKeys.count: "\(count)"])
             }
             finish(written.map { _ in })
-        case .leave:
-            finish(
-                store.run(
-                    ClusterScripts.leave, keys: [ClusterKeys.node(place.node), ClusterKeys.nodes],
-                    arguments: [place.incarnation.rawValue, place.node.rawValue]
-                ).map { _ in }
-            )
+        case .leave: finish(requests.removePresence())
         }
+    }
+
+    private func takePresence(_ replacing: String?) -> EventLoopFuture<PresenceOutcome> {
+        let (address, epoch) = core.withLock { core in core.update { ($0.address, $0.written) } }
+        guard let address else {
+            return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
+        }
+        return requests.takePresence(at: address, epoch: epoch, replacing: replacing)
     }
 
     private func finish(_ future: EventLoopFuture<Void>) {
@@ -177,62 +269,209 @@ package final class ClusterRouting: Sendable {
         }
     }
 
-    private func presence(_ replacing: String?) -> EventLoopFuture<PresenceOutcome> {
-        let (address, written) = core.withLock { ($0.publisher.address, $0.publisher.written) }
-        guard let address else {
-            return loop.makeFailedFuture(ClusterUnavailable(reason: "this node's address is not known"))
-        }
-        let presence = NodePresence(
-            incarnation: place.incarnation, address: address, version: Label(clipping: ProgramVersion.current),
-            epoch: written
-        )
-        return store.run(
-            ClusterScripts.presence,
-            keys: [ClusterKeys.node(place.node), ClusterKeys.nodes, ClusterKeys.epoch],
-            arguments: [
-                place.incarnation.rawValue, presence.text ?? "", times.life.milliseconds,
-                Defaults.Routing.longLife.milliseconds, Epoch.random().rawValue, place.node.rawValue, replacing ?? "",
-                ClusterKeys.bellPrefix,
-            ]
-        ).flatMapThrowing { reply in
-            guard let outcome = PresenceOutcome(reply) else { throw ClusterUnavailable.nonsense }
-            return outcome
-        }
-    }
-
-    private func routes(_ writes: [RouteWrite]) -> EventLoopFuture<Void> {
-        var arguments: [String] = []
-        for write in writes {
-            arguments.append(write.value ?? place.incarnation.rawValue)
-            arguments.append(write.value == nil ? "0" : write.life.milliseconds)
-        }
-        return store.run(
-            ClusterScripts.routes, keys: writes.map { $0.route.key(on: place.node) }, arguments: arguments
-        ).map { _ in }
-    }
-
     private func perform(_ event: (inout RoutePublisher) -> [RoutePublisherAction]) {
-        for action in core.withLock({ event(&$0.publisher) }) { perform(action) }
+        for action in core.withLock({ $0.update(event) }) { perform(action) }
         // Not at once: a call that fails right away would get here from within `pump`.
         loop.execute { self.pump() }
     }
 
     private func perform(_ action: RoutePublisherAction) {
         switch action {
-        case .ringHomes(let name): core.withLock { $0.looks.addHomes(of: name) }
-        case .lookForReceivers(let name): core.withLock { $0.looks.addReceivers(of: name) }
+        case .notifyHomes(let name): core.withLock { $0.addHomes(of: name) }
+        case .findReceivers(let name): core.withLock { $0.addReceivers(of: name) }
         case .published(let digest):
-            for promise in core.withLock({ $0.publications.removeValue(forKey: digest) ?? [] }) { promise.succeed() }
+            for promise in core.withLock({ $0.takePublications(of: [digest]) }) { promise.succeed() }
         case .joined(let epoch, let others): joined(epoch, others: others)
         case .emptied: logger.warning("redis was emptied or put back; writing everything again")
         case .restoreUsers:
             let seen = users.seen
-            core.withLock { $0.publisher.restore(seen) }
-            lookAtSessions()
-        case .ringAnnounce: core.withLock { $0.tell(.announce) }
+            core.withLock { core in core.update { $0.restore(seen) } }
+            readSessionUsers()
+        case .announceEpoch: core.withLock { $0.tell(.announce) }
         case .everythingWritten: core.withLock { $0.tell(.nodes) }
         case .taken(let presence, let isRenewed): taken(presence, isRenewed: isRenewed)
-        case .left: core.withLock { $0.leave.take() }?.succeed()
+        case .left: left()
         }
+    }
+}
+
+// MARK: - What this node has: kept, and repeated until withdrawn
+
+extension ClusterRouting {
+    /// These sessions of `name` want to be rung; none withdraws it. Once it stands, the homes of offers to `name` are
+    /// notified.
+    func setReceiving(_ name: PeerName, sessions: Set<UInt64>) {
+        change { $0.setReceiving(name, sessions: sessions) }
+    }
+
+    /// There are offers to `name` here that can ring. Once that stands, the sessions that receive are told to the
+    /// delegate.
+    func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
+        change { $0.setWaiting(name, isWaiting) }
+    }
+
+    /// This node is the home of `transfer`.
+    func addHome(_ transfer: TransferID) { change { $0.addHome(transfer) } }
+
+    func removeHome(_ transfer: TransferID) { change { $0.removeHome(transfer) } }
+
+    /// This node is the home of a token for `lifetime`: succeeds once others can find that out, or fails with
+    /// ``ClusterUnavailable`` within 2 s. It stays announced until withdrawn even then.
+    func publish(_ digest: TokenDigest, lifetime: TimeAmount) -> EventLoopFuture<Void> {
+        let promise = loop.makePromise(of: Void.self)
+        guard core.withLock({ $0.addToken(digest, expiry: .now() + lifetime, promise) }) else {
+            promise.fail(ClusterUnavailable(reason: "a token's home cannot be told now"))
+            return promise.futureResult
+        }
+        let timeout = loop.scheduleTask(in: Defaults.Routing.deadline) {
+            self.fail(self.core.withLock { $0.takePublications(of: [digest]) })
+        }
+        promise.futureResult.whenComplete { _ in timeout.cancel() }
+        loop.execute { self.pump() }
+        return promise.futureResult
+    }
+
+    /// The token is used, or of no use any more.
+    func withdraw(_ digest: TokenDigest) { change { $0.removeToken(digest) } }
+
+    private func fail(_ publications: [EventLoopPromise<Void>]) {
+        for promise in publications { promise.fail(ClusterUnavailable(reason: "Redis did not take a token's home")) }
+    }
+
+    private func change(_ body: (inout RoutePublisher) -> Void) {
+        core.withLock { $0.update(body) }
+        loop.execute { self.pump() }
+    }
+}
+
+// MARK: - Lookups: because of a notification, because something changed here, or because it is time
+
+extension ClusterRouting {
+    /// A notification was heard. Any client of Redis may have sent it: this costs a lookup and nothing else.
+    private func heard(_ notification: ClusterNotification) {
+        core.withLock { $0.heard(notification) }
+        pump()
+    }
+
+    /// Begins one lookup. It is over when Redis has answered or 2 s have passed.
+    private func begin(_ lookup: LookupQueue.Lookup) {
+        switch lookup {
+        case .receivers(let names):
+            end(lookup, requests.routes(of: names, at: ClusterKeys.receivingPrefix).map { self.report($0, names) })
+        case .homes(let names):
+            end(lookup, requests.routes(of: names, at: ClusterKeys.waitingPrefix).map { self.notify($0, names) })
+        case .users(let names): end(lookup, users.refresh(names))
+        case .nodes: end(lookup, requests.nodes().map { self.take($0) })
+        case .tickets:
+            let refreshed = tickets?.refresh(rotated: { self.doorbell.notifyAll(.tickets) })
+            end(lookup, refreshed ?? loop.makeSucceededVoidFuture())
+        }
+    }
+
+    private func end(_ lookup: LookupQueue.Lookup, _ future: EventLoopFuture<Void>) {
+        future.whenComplete { result in
+            let isDone = if case .success = result { true } else { false }
+            self.core.withLock { $0.ended(lookup, isDone: isDone) }
+            self.loop.execute { self.pump() }
+        }
+    }
+
+    private func ignore(_ count: Int) {
+        if count > 0 { core.withLock { $0.ignore(count) } }
+    }
+
+    private func report(_ read: RoutingReplies.Lookup, _ names: [PeerName]) {
+        var read = read
+        let receivers = read.receivers(own: instance.node)
+        ignore(read.ignored)
+        for name in names {
+            guard let sessions = receivers[name], core.withLock({ $0.isWaiting(for: name) }) else { continue }
+            delegate?.receiversAppeared(name, sessions)
+        }
+    }
+
+    private func notify(_ read: RoutingReplies.Lookup, _ names: [PeerName]) {
+        var read = read
+        let homes = read.homes(own: instance.node)
+        ignore(read.ignored)
+        for name in names { for home in homes[name] ?? [] { doorbell.notify(home, .receiving(name)) } }
+    }
+
+    private func take(_ read: RoutingReplies.Nodes) {
+        let isSettled = epoch.isSettled(read.epoch, now: .now())
+        let reading = core.withLock { $0.take(read, isSettled: isSettled) }
+        if reading.isSettled { epoch.othersCame() }
+        doorbell.know(reading.nodes)
+        for notification in reading.notifications { doorbell.notifyAll(notification) }
+        for one in reading.gone {
+            logger.notice("a node is gone", metadata: [LogKeys.node: "\(one.node)"])
+            delegate?.nodeGone(one.node, incarnation: one.incarnation)
+        }
+    }
+}
+
+// MARK: - What the rest of the node asks: answers are hints, since only the node that is asked over a link knows
+
+extension ClusterRouting: NodeAddressBook {
+    /// The sessions of `name` on other nodes that are alive; fails with ``ClusterUnavailable`` within 2 s. A node that
+    /// has no place among them now does not ask: they could not find what it has for them.
+    func receivers(of name: PeerName) -> EventLoopFuture<[SessionID]> {
+        guard core.withLock({ $0.isHeld }) else {
+            return loop.makeFailedFuture(ClusterUnavailable(reason: "this node has no place in Redis now"))
+        }
+        return requests.routes(of: [name], at: ClusterKeys.receivingPrefix).map { read in
+            var read = read
+            let receivers = read.receivers(own: self.instance.node)
+            self.ignore(read.ignored)
+            return receivers[name] ?? []
+        }
+    }
+
+    /// The node to ask about a token, alive as far as Redis knows; nil when the token is unknown.
+    ///
+    /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked for
+    /// again while nodes write theirs, for at most 2 s, and then this fails with ``ClusterUnavailable``.
+    func home(of digest: TokenDigest) -> EventLoopFuture<NodeID?> {
+        home(of: digest, until: .now() + Defaults.Routing.deadline)
+    }
+
+    private func home(of digest: TokenDigest, until deadline: NIODeadline) -> EventLoopFuture<NodeID?> {
+        requests.home(of: digest).flatMap { home in
+            self.ignore(home.isNonsense ? 1 : 0)
+            let now = NIODeadline.now()
+            let isSettled = self.epoch.isSettled(home.epoch, now: now) && !self.store.hasRefusedLately(now: now)
+            if home.node != nil || isSettled { return self.loop.makeSucceededFuture(home.node) }
+            if home.epoch != self.epoch.known {
+                self.core.withLock { core in core.update { $0.checkEpoch() } }
+                self.pump()
+            }
+            guard now + Defaults.Routing.secondLookup < deadline else {
+                return self.loop.makeFailedFuture(ClusterUnavailable.settling)
+            }
+            return self.loop.flatScheduleTask(in: Defaults.Routing.secondLookup) {
+                self.home(of: digest, until: deadline)
+            }.futureResult
+        }
+    }
+
+    /// The other nodes that are alive as far as Redis knows now; none when it does not say.
+    func others() async -> [NodeID: NodePresence] {
+        let read = try? await requests.nodes().get()
+        return (read?.nodes ?? [:]).filter { $0.key != instance.node }
+    }
+
+    func address(of node: NodeID) async -> NodeAddress? {
+        await presence(of: node).map {
+            NodeAddress(host: $0.address.host, port: Int($0.address.port), incarnation: $0.incarnation)
+        }
+    }
+
+    /// What `node` says about itself: as Redis has it now or, when Redis does not say, as it had it last.
+    private func presence(of node: NodeID) async -> NodePresence? {
+        let read = try? await requests.address(of: node).get()
+        let last = core.withLock { $0.presence(of: node) }
+        guard let read else { return last }
+        if let presence = read.presence { return presence }
+        return epoch.isSettled(read.epoch, now: .now()) ? nil : last
     }
 }

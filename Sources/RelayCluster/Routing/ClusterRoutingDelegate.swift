@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import TransferBroker
-package import WSProtocol
+import TransferBroker
+import WSProtocol
 
 /// What a node does about changes elsewhere in its cluster. Called on the event loop of Redis' connection; all of it are
 /// hints, and may be repeated.
-package protocol ClusterRoutingDelegate: Sendable {
+protocol ClusterRoutingDelegate: Sendable {
     /// Sessions on other nodes receive for `name`, which has offers waiting here.
     func receiversAppeared(_ name: PeerName, _ sessions: [SessionID])
     /// A process is not in Redis any more, or another one is in its place.

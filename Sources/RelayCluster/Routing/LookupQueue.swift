@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
-/// What a node has to look at in Redis. Of each kind one look is under way at a time, so that no number of doorbells
+/// What a node has to read in Redis. Of each kind one lookup is under way at a time, so that no number of notifications
 /// makes more than that.
-package struct LookupQueue: Sendable {
+struct LookupQueue: Sendable {
     /// A question to Redis.
-    package enum Lookup: Hashable, Sendable {
+    enum Lookup: Hashable, Sendable {
         /// Who receives, for names that have offers here.
         case receivers([PeerName])
         /// Which nodes have offers, for names that receive here.
@@ -17,7 +17,7 @@ package struct LookupQueue: Sendable {
         case nodes
         case tickets
 
-        package var kind: Kind {
+        var kind: Kind {
             switch self {
             case .receivers: .receivers
             case .homes: .homes
@@ -28,15 +28,15 @@ package struct LookupQueue: Sendable {
         }
     }
 
-    /// What a look is about.
-    package enum Kind: Hashable, Sendable, CaseIterable {
+    /// What a lookup is about.
+    enum Kind: Hashable, Sendable, CaseIterable {
         case receivers, homes, users, nodes, tickets
     }
 
-    private var receivers = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
-    private var homes = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
-    private var users = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLooks)
-    /// A look at users has failed: the next waits for its time.
+    private var receivers = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLookups)
+    private var homes = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLookups)
+    private var users = OrderedQueue<PeerName>(capacity: Defaults.Routing.waitingLookups)
+    /// A lookup of users has failed: the next waits for its time.
     private var areUsersBlocked = false
     private var isNodesDue = false
     private var isTicketsDue = false
@@ -48,8 +48,8 @@ package struct LookupQueue: Sendable {
     mutating func addNodes() { isNodesDue = true }
     mutating func addTickets() { isTicketsDue = true }
 
-    /// The looks that can begin.
-    package mutating func next() -> [Lookup] {
+    /// The lookups that can begin.
+    mutating func next() -> [Lookup] {
         let begun = Kind.allCases.filter { !underWay.contains($0) }.compactMap { take($0) }
         underWay.formUnion(begun.map(\.kind))
         return begun
@@ -58,10 +58,10 @@ package struct LookupQueue: Sendable {
     private mutating func take(_ kind: Kind) -> Lookup? {
         switch kind {
         case .receivers:
-            return receivers.isEmpty ? nil : .receivers(receivers.popFirst(Defaults.Routing.namesPerLook))
-        case .homes: return homes.isEmpty ? nil : .homes(homes.popFirst(Defaults.Routing.namesPerLook))
+            return receivers.isEmpty ? nil : .receivers(receivers.popFirst(Defaults.Routing.namesPerLookup))
+        case .homes: return homes.isEmpty ? nil : .homes(homes.popFirst(Defaults.Routing.namesPerLookup))
         case .users:
-            return users.isEmpty || areUsersBlocked ? nil : .users(users.popFirst(Defaults.Routing.namesPerLook))
+            return users.isEmpty || areUsersBlocked ? nil : .users(users.popFirst(Defaults.Routing.namesPerLookup))
         case .nodes:
             defer { isNodesDue = false }
             return isNodesDue ? .nodes : nil
@@ -71,13 +71,13 @@ package struct LookupQueue: Sendable {
         }
     }
 
-    /// A look that was under way has succeeded.
-    mutating func succeeded(_ look: Lookup) { underWay.remove(look.kind) }
+    /// A lookup that was under way has succeeded.
+    mutating func succeeded(_ lookup: Lookup) { underWay.remove(lookup.kind) }
 
-    /// It has failed. The next renewal looks at everything again but for users, so that these stay.
-    package mutating func failed(_ look: Lookup) {
-        underWay.remove(look.kind)
-        guard case .users(let names) = look else { return }
+    /// It has failed. The next renewal reads everything again but for users, so that these stay.
+    mutating func failed(_ lookup: Lookup) {
+        underWay.remove(lookup.kind)
+        guard case .users(let names) = lookup else { return }
         for name in names { addUser(name) }
         areUsersBlocked = true
     }

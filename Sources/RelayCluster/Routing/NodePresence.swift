@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FoundationEssentials
-package import ServerSystem
+import ServerSystem
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
 /// What a live node says about itself in Redis: the value of `relay:node:`*id*.
-package struct NodePresence: Hashable, Sendable {
+struct NodePresence: Hashable, Sendable {
     /// Which start of the node this is.
-    package var incarnation: Incarnation
+    var incarnation: Incarnation
     /// Where other nodes dial it.
-    package var address: ListenAddress
+    var address: ListenAddress
     /// Its program's version, for people.
-    package var version: Label
+    var version: Label
     /// The last epoch in which it had written everything it has; nil as long as it has not been in any before.
     var epoch: Epoch?
 
@@ -40,7 +40,7 @@ package struct NodePresence: Hashable, Sendable {
     }
 
     /// The JSON text; equal presences have equal texts. Nil never happens: all fields are texts.
-    package var text: String? {
+    var text: String? {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let form = Form(incarnation: incarnation, address: address.description, version: version, epoch: epoch)

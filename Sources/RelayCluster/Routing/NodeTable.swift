@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import TransferBroker
+import TransferBroker
 import WSProtocol
 
 /// The other nodes of the cluster, as Redis has told last. They stay when Redis is away.
-package struct NodeTable: Sendable {
+struct NodeTable: Sendable {
     /// A node that is not what it was.
-    package struct Gone: Hashable, Sendable {
-        package var node: NodeID
-        package var incarnation: Incarnation
+    struct Gone: Hashable, Sendable {
+        var node: NodeID
+        var incarnation: Incarnation
     }
 
     /// This node, which is never in the table.
-    package let own: NodeID
-    package private(set) var nodes: [NodeID: NodePresence] = [:]
+    let own: NodeID
+    private(set) var nodes: [NodeID: NodePresence] = [:]
 
     init(own: NodeID) { self.own = own }
 

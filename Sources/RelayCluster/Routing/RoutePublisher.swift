@@ -41,9 +41,9 @@ struct RoutePublisher: Sendable {
     let node: NodeID
     let incarnation: Incarnation
     /// Where this node is dialled: an earlier start of it had the same. Nil before it is known.
-    var address: ListenAddress?
+    private(set) var address: ListenAddress?
     /// Whether only this process can be dialled there: then an earlier process that announced the address has ended.
-    var ownsAddress = false
+    private var ownsAddress = false
     private let limits: Limits
 
     private(set) var state = State.away
@@ -93,6 +93,11 @@ struct RoutePublisher: Sendable {
         self.incarnation = incarnation
         self.limits = limits
     }
+
+    /// This node is dialled at `address` from now on.
+    mutating func begin(at address: ListenAddress, ownsAddress: Bool) {
+        (self.address, self.ownsAddress) = (address, ownsAddress)
+    }
 }
 
 // MARK: - What the node has
@@ -101,13 +106,13 @@ extension RoutePublisher {
     mutating func setReceiving(_ name: PeerName, sessions: Set<UInt64>) {
         guard receiving[name] ?? [] != sessions else { return }
         receiving[name] = sessions.isEmpty ? nil : sessions
-        change(.receiving(name), looks: !sessions.isEmpty)
+        change(.receiving(name), isLookedFor: !sessions.isEmpty)
     }
 
     mutating func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
         guard waiting.contains(name) != isWaiting else { return }
         if isWaiting { waiting.insert(name) } else { waiting.remove(name) }
-        change(.waiting(name), looks: isWaiting)
+        change(.waiting(name), isLookedFor: isWaiting)
     }
 
     mutating func addHome(_ transfer: TransferID) {
@@ -135,8 +140,8 @@ extension RoutePublisher {
         for user in seen where !users.append(user) { break }
     }
 
-    private mutating func change(_ route: ClusterRoute, looks: Bool = false) {
-        if looks { unseen.insert(route) } else { unseen.remove(route) }
+    private mutating func change(_ route: ClusterRoute, isLookedFor: Bool = false) {
+        if isLookedFor { unseen.insert(route) } else { unseen.remove(route) }
         // While nothing can be written, nothing piles up either: joining writes all that is there, and what was
         // withdrawn meanwhile expires by itself.
         switch state {
@@ -193,7 +198,7 @@ extension RoutePublisher {
     }
 
     /// A reply or a doorbell says that the epoch may have changed: find out.
-    mutating func lookAtEpoch() {
+    mutating func checkEpoch() {
         switch state {
         case .joining, .held, .taken: isPresenceDue = true
         case .away, .leaving, .gone: break
@@ -306,7 +311,7 @@ extension RoutePublisher {
         if isOther { actions.append(.emptied) }
         // A Redis that comes back may be an older one, with the same epoch.
         if isOther || hasHeld && state != .held { actions.append(.restoreUsers) }
-        if isNew { actions.append(.ringAnnounce) }
+        if isNew { actions.append(.announceEpoch) }
         if state == .held, written == found, announced != found {
             announced = found
             actions.append(.everythingWritten)
@@ -349,8 +354,8 @@ extension RoutePublisher {
 
     private mutating func stands(_ route: ClusterRoute) -> [RoutePublisherAction] {
         switch route {
-        case .receiving(let name): unseen.remove(route) == nil ? [] : [.ringHomes(name)]
-        case .waiting(let name): unseen.remove(route) == nil ? [] : [.lookForReceivers(name)]
+        case .receiving(let name): unseen.remove(route) == nil ? [] : [.notifyHomes(name)]
+        case .waiting(let name): unseen.remove(route) == nil ? [] : [.findReceivers(name)]
         case .transfer: []
         case .token(let digest): [.published(digest)]
         }

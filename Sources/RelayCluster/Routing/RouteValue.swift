@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import TransferBroker
+import TransferBroker
 import WSProtocol
 
 /// The values of routes as they stand in Redis. They are checked when read: any client of Redis may have written them.
-package enum RouteValue {
+enum RouteValue {
     /// Sessions that want to be rung, and the incarnation they belong to.
-    package struct Receiving: Hashable, Sendable {
-        package var incarnation: Incarnation
-        package var sessions: [UInt64]
+    struct Receiving: Hashable, Sendable {
+        var incarnation: Incarnation
+        var sessions: [UInt64]
 
         /// `inc n,n,…`, the lowest number first.
-        package var text: String {
+        var text: String {
             incarnation.rawValue + " " + sessions.sorted().map(String.init).joined(separator: ",")
         }
 
@@ -36,12 +36,12 @@ package enum RouteValue {
     }
 
     /// A token's home.
-    package struct Home: Hashable, Sendable {
-        package var node: NodeID
-        package var incarnation: Incarnation
+    struct Home: Hashable, Sendable {
+        var node: NodeID
+        var incarnation: Incarnation
 
         /// `node inc`.
-        package var text: String { "\(node.rawValue) \(incarnation.rawValue)" }
+        var text: String { "\(node.rawValue) \(incarnation.rawValue)" }
 
         init(node: NodeID, incarnation: Incarnation) {
             self.node = node

@@ -2,18 +2,18 @@
 
 import NIOCore
 import RedisTransport
-package import TransferBroker
-package import WSProtocol
+import TransferBroker
+import WSProtocol
 
 /// What the scripts of ``ClusterScripts`` reply, checked. Nil means that it is not of the form; what is of the form and
 /// yet makes no sense is left out and counted.
-package enum RoutingReplies {
+enum RoutingReplies {
     /// The nodes that are alive.
-    package struct Nodes: Sendable {
+    struct Nodes: Sendable {
         var epoch: Epoch?
-        package var nodes: [NodeID: NodePresence] = [:]
+        var nodes: [NodeID: NodePresence] = [:]
         /// Entries that were ignored.
-        package var ignored = 0
+        var ignored = 0
 
         init?(_ reply: RESPValue) {
             guard let parts = reply.elements, parts.count >= 2, let epoch = parts[0].text,
@@ -33,11 +33,11 @@ package enum RoutingReplies {
     }
 
     /// Routes of names on live nodes.
-    package struct Lookup: Sendable {
-        package var nodes: Nodes
+    struct Lookup: Sendable {
+        var nodes: Nodes
         /// The value of each route, as it stands there.
         var routes: [(name: PeerName, node: NodeID, value: String)] = []
-        package var ignored = 0
+        var ignored = 0
 
         init?(_ reply: RESPValue) {
             guard let nodes = Nodes(reply), let parts = reply.elements, parts.count == 3,
@@ -58,7 +58,7 @@ package enum RoutingReplies {
         }
 
         /// The sessions of names on other nodes than `own` that are alive.
-        package mutating func receivers(own: NodeID) -> [PeerName: [SessionID]] {
+        mutating func receivers(own: NodeID) -> [PeerName: [SessionID]] {
             var found: [PeerName: [SessionID]] = [:]
             for (name, node, value) in routes where node != own {
                 guard let route = RouteValue.Receiving(value) else {
@@ -86,10 +86,10 @@ package enum RoutingReplies {
     }
 
     /// A token's entry and the presence of the node it names.
-    package struct Home: Sendable {
+    struct Home: Sendable {
         var epoch: Epoch?
         /// The node to ask, when it is alive.
-        package var node: NodeID?
+        var node: NodeID?
         /// There is an entry that means nothing.
         var isNonsense: Bool
 
@@ -105,7 +105,7 @@ package enum RoutingReplies {
     }
 
     /// One node's presence.
-    package struct Address: Sendable {
+    struct Address: Sendable {
         var epoch: Epoch?
         var presence: NodePresence?
 

@@ -5,13 +5,13 @@ import TransferBroker
 
 /// When routing does what; tests have no time for the real ones.
 package struct RoutingTiming: Hashable, Sendable {
-    /// How often everything is renewed and looked at.
+    /// How often everything is renewed and read.
     var renewal = Defaults.Routing.renewal
     /// How long what is in Redis lives without that.
     var life = Defaults.Routing.life
-    /// How long a start waits for another process with its id, and how often it looks.
+    /// How long a start waits for another process with its id, and how often it reads that one's presence.
     var claim = Defaults.Routing.claim
-    var claimLook = Defaults.Routing.claimLook
-    /// How often ticket keys are looked at.
-    var ticketLook = Defaults.Routing.ticketLook
+    var claimLookup = Defaults.Routing.claimLookup
+    /// How often ticket keys are read.
+    var ticketLookup = Defaults.Routing.ticketLookup
 }

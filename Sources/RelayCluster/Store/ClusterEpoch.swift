@@ -3,12 +3,12 @@
 import NIOCore
 import Synchronization
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
 /// 16 random bytes that name one life of Redis' contents.
-package enum EpochKind: FixedBytesKind { package static var length: Int { 16 } }
+enum EpochKind: FixedBytesKind { package static var length: Int { 16 } }
 
-package typealias Epoch = FixedBytes<EpochKind>
+typealias Epoch = FixedBytes<EpochKind>
 
 /// Which life of Redis' contents this node has seen last: for any thread.
 ///

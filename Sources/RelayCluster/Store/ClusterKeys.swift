@@ -23,7 +23,7 @@ enum ClusterKeys {
     static let userPrefix = "relay:user:"
     static let receivingPrefix = "relay:receiving:"
     static let waitingPrefix = "relay:waiting:"
-    static let bellPrefix = "relay:bell:"
+    static let channelPrefix = "relay:bell:"
 
     /// A node's presence.
     static func node(_ node: NodeID) -> String { nodePrefix + node.rawValue }
@@ -56,5 +56,5 @@ enum ClusterKeys {
     static func invitation(_ digest: InvitationDigest) -> String { "relay:invitation:\(digest.rawValue)" }
 
     /// The channel on which a node is told to look again.
-    static func bell(_ node: NodeID) -> String { bellPrefix + node.rawValue }
+    static func channel(_ node: NodeID) -> String { channelPrefix + node.rawValue }
 }

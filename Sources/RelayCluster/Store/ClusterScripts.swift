@@ -138,7 +138,7 @@ enum ClusterScripts {
     ///
     /// KEYS nodes, epoch. ARGV prefix of presences, prefix of the routes, names.
     /// Returns {epoch, {id, presence, …}, {name, id, route, …}}.
-    static let look = RedisScript(
+    static let lookup = RedisScript(
         allNodes + """
             for i = 3, #ARGV do
                 for _, id in ipairs(living) do

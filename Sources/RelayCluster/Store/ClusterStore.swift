@@ -118,5 +118,5 @@ final class ClusterStore: Sendable {
 
 extension TimeAmount {
     /// In whole milliseconds, as Redis wants a life.
-    package var milliseconds: String { String(nanoseconds / 1_000_000) }
+    var milliseconds: String { String(nanoseconds / 1_000_000) }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Crypto
+import Crypto
 import FoundationEssentials
 import Glibc
 package import ServerSystem
@@ -47,7 +47,7 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// A key for one purpose (HKDF-SHA-256, RFC 5869, without salt).
-    package func key(for purpose: String) -> SymmetricKey {
+    func key(for purpose: String) -> SymmetricKey {
         HKDF<SHA256>.deriveKey(
             inputKeyMaterial: SymmetricKey(data: bytes), info: Array(purpose.utf8), outputByteCount: 32)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Logging
-package import NIOCore
+import NIOCore
 import RedisTransport
 import RelayNode
 import ServerSystem
@@ -11,7 +11,7 @@ import TransferBroker
 import WSProtocol
 
 /// Keeps this node's session ticket keys the same as those of its cluster.
-package final class SharedTickets: Sendable {
+final class SharedTickets: Sendable {
     private struct State {
         /// The cluster's newest keys, which older ones never take the place of.
         var current: TicketKeyring?
@@ -37,12 +37,12 @@ package final class SharedTickets: Sendable {
 
     /// Takes over what stands in Redis, and makes new keys when it is time. Keys that Redis has not confirmed for so long
     /// that it would have been time are given up for own ones, which this node rotates itself.
-    /// - Parameter ring: tells the other nodes that there are new ones.
-    package func look(now: NIODeadline = .now(), ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
-        lookNow(now, ring: ring).always { _ in self.expire(now) }
+    /// - Parameter rotated: called when this node has written new ones.
+    func refresh(now: NIODeadline = .now(), rotated: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
+        read(now, rotated: rotated).always { _ in self.expire(now) }
     }
 
-    private func lookNow(_ time: NIODeadline, ring: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
+    private func read(_ time: NIODeadline, rotated: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
         store.run(TicketScripts.read, keys: [ClusterKeys.tickets]).flatMap { reply in
             guard let read = TicketReply(reply) else {
                 return self.store.eventLoop.makeFailedFuture(ClusterUnavailable.nonsense)
@@ -55,24 +55,24 @@ package final class SharedTickets: Sendable {
             switch TicketDecision(stored, current: current, now: read.now) {
             case .use(let keyring): self.use(keyring, time)
             case .keepOwn: self.complain()
-            case .write(let keyring): return self.write(keyring, over: read.text, time, ring: ring)
+            case .write(let keyring): return self.write(keyring, over: read.text, time, rotated: rotated)
             }
             return self.store.eventLoop.makeSucceededVoidFuture()
         }
     }
 
     private func write(
-        _ keyring: TicketKeyring, over text: String, _ time: NIODeadline, ring: @escaping @Sendable () -> Void
+        _ keyring: TicketKeyring, over text: String, _ time: NIODeadline, rotated: @escaping @Sendable () -> Void
     ) -> EventLoopFuture<Void> {
         guard let sealed = sealed.seal(keyring) else { return store.eventLoop.makeSucceededVoidFuture() }
         return store.run(
             TicketScripts.replace, keys: [ClusterKeys.tickets],
             arguments: [text, sealed, Defaults.Routing.ticketLife.milliseconds]
         ).map { reply in
-            // Another node was quicker: it rings, and then its keys are read.
+            // Another node was quicker: it notifies the others, and then its keys are read.
             guard reply.number == 1 else { return }
             self.use(keyring, time)
-            ring()
+            rotated()
         }
     }
 

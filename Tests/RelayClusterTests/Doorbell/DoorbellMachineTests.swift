@@ -9,7 +9,7 @@ import WSProtocol
 
 @testable import RelayCluster
 
-@Suite("Doorbells")
+@Suite("Notifications between nodes")
 struct DoorbellMachineTests {
     private let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     private let a = NodeID.test("a")
@@ -22,7 +22,7 @@ struct DoorbellMachineTests {
     }
 
     private func id(_ actions: [DoorbellMachine.Action]) throws -> RequestID {
-        guard case .publish(.bell(let id, _, _), _) = try #require(actions.first) else {
+        guard case .publish(.notification(let id, _, _), _) = try #require(actions.first) else {
             throw MismatchError()
         }
         return id
@@ -30,12 +30,12 @@ struct DoorbellMachineTests {
 
     private struct MismatchError: Error {}
 
-    @Test("an unanswered bell is rung three times, a second apart, and then given up")
+    @Test("an unanswered notification is sent three times, a second apart, and then given up")
     func threeTimes() throws {
         var machine = machine()
-        let first = machine.ring(.nodes, at: b, now: now)
+        let first = machine.notify(b, .nodes, now: now)
         let id = try id(first)
-        #expect(first == [.publish(.bell(id: id, from: a, .nodes), to: b)])
+        #expect(first == [.publish(.notification(id: id, from: a, .nodes), to: b)])
         #expect(machine.tick(now: now + .milliseconds(999)) == [])
         #expect(machine.tick(now: now + .seconds(1)) == first)
         #expect(machine.tick(now: now + .seconds(1)) == [])
@@ -49,7 +49,7 @@ struct DoorbellMachineTests {
     @Test("an answer ends it, if it is that node's")
     func answered() throws {
         var machine = machine()
-        let id = try id(machine.ring(.announce, at: b, now: now))
+        let id = try id(machine.notify(b, .announce, now: now))
         #expect(machine.heard(.answer(id: id, from: a), now: now) == [])
         #expect(machine.heard(.answer(id: .unknown, from: b), now: now) == [])
         #expect(machine.waiting == 1)
@@ -59,14 +59,14 @@ struct DoorbellMachineTests {
         #expect(machine.lost == 0)
     }
 
-    @Test("the same bell again is rung again after the answer, which may belong to the first")
+    @Test("a notification that is wanted again is sent again after the answer, which may belong to the first")
     func repeated() throws {
         var machine = machine()
-        let bell = ClusterNotification.receiving(.test("bob"))
-        let first = try id(machine.ring(bell, at: b, now: now))
-        #expect(machine.ring(bell, at: b, now: now) == [])
-        #expect(machine.ring(bell, at: b, now: now) == [])
-        #expect(machine.ring(.receiving(.test("carol")), at: b, now: now).count == 1)
+        let notification = ClusterNotification.receiving(.test("bob"))
+        let first = try id(machine.notify(b, notification, now: now))
+        #expect(machine.notify(b, notification, now: now) == [])
+        #expect(machine.notify(b, notification, now: now) == [])
+        #expect(machine.notify(b, .receiving(.test("carol")), now: now).count == 1)
         let second = try id(machine.heard(.answer(id: first, from: b), now: now))
         #expect(second != first)
         #expect(machine.heard(.answer(id: second, from: b), now: now) == [])
@@ -75,22 +75,22 @@ struct DoorbellMachineTests {
     @Test("there is a limit to what waits")
     func limit() {
         var machine = machine(unanswered: 2)
-        for name in ["x", "y", "z"] { _ = machine.ring(.user(.test(name)), at: b, now: now) }
+        for name in ["x", "y", "z"] { _ = machine.notify(b, .user(.test(name)), now: now) }
         #expect(machine.waiting == 2 && machine.lost == 1)
     }
 
-    @Test("a bell is always answered, and looked after once; memory is bounded")
+    @Test("a notification is always answered, and reported once; memory is bounded")
     func heard() {
         var machine = machine(remembered: 4)
         let ids = (0..<6).map { RequestID.sequence(.relay, $0) }
         for id in ids {
             let answer = DoorbellMachine.Action.publish(.answer(id: id, from: a), to: b)
-            #expect(machine.heard(.bell(id: id, from: b, .tickets), now: now) == [.look(.tickets), answer])
-            #expect(machine.heard(.bell(id: id, from: b, .tickets), now: now) == [answer])
+            #expect(machine.heard(.notification(id: id, from: b, .tickets), now: now) == [.heard(.tickets), answer])
+            #expect(machine.heard(.notification(id: id, from: b, .tickets), now: now) == [answer])
         }
-        // Another node's of the same number is another bell, and the oldest are forgotten.
-        #expect(machine.heard(.bell(id: ids[5], from: .test("c"), .tickets), now: now).count == 2)
-        #expect(machine.heard(.bell(id: ids[0], from: b, .tickets), now: now).count == 2)
+        // Another node's of the same number is another notification, and the oldest are forgotten.
+        #expect(machine.heard(.notification(id: ids[5], from: .test("c"), .tickets), now: now).count == 2)
+        #expect(machine.heard(.notification(id: ids[0], from: b, .tickets), now: now).count == 2)
     }
 
     @Test("messages have exactly the documented form")
@@ -99,13 +99,13 @@ struct DoorbellMachineTests {
         let id = try #require(RequestID(rawValue: "x-1"))
         let forms: [(DoorbellMessage, String)] = [
             (
-                .bell(id: id, from: a, .receiving(bob)),
+                .notification(id: id, from: a, .receiving(bob)),
                 #"{"bell":"receiving","from":"a","id":"x-1","name":"bob","v":1}"#
             ),
-            (.bell(id: id, from: a, .announce), #"{"bell":"announce","from":"a","id":"x-1","v":1}"#),
-            (.bell(id: id, from: a, .nodes), #"{"bell":"nodes","from":"a","id":"x-1","v":1}"#),
-            (.bell(id: id, from: a, .user(bob)), #"{"bell":"user","from":"a","id":"x-1","name":"bob","v":1}"#),
-            (.bell(id: id, from: a, .tickets), #"{"bell":"tickets","from":"a","id":"x-1","v":1}"#),
+            (.notification(id: id, from: a, .announce), #"{"bell":"announce","from":"a","id":"x-1","v":1}"#),
+            (.notification(id: id, from: a, .nodes), #"{"bell":"nodes","from":"a","id":"x-1","v":1}"#),
+            (.notification(id: id, from: a, .user(bob)), #"{"bell":"user","from":"a","id":"x-1","name":"bob","v":1}"#),
+            (.notification(id: id, from: a, .tickets), #"{"bell":"tickets","from":"a","id":"x-1","v":1}"#),
             (.answer(id: id, from: a), #"{"answer":"x-1","from":"a","v":1}"#),
         ]
         for (message, text) in forms {

@@ -20,7 +20,7 @@ struct AnnouncerPlaceTests {
         var limits = RoutePublisher.Limits()
         (limits.life, limits.renewal) = (.seconds(15), .seconds(3))
         var publisher = RoutePublisher(node: .test("a"), incarnation: .random(), limits: limits)
-        (publisher.address, publisher.ownsAddress) = (own, ownsAddress)
+        publisher.begin(at: own, ownsAddress: ownsAddress)
         publisher.connected()
         return publisher
     }
@@ -34,7 +34,7 @@ struct AnnouncerPlaceTests {
     private func look(_ publisher: inout RoutePublisher, _ text: String, milliseconds: Int64) -> (
         actions: [RoutePublisherAction], replacing: String?
     ) {
-        publisher.lookAtEpoch()
+        publisher.checkEpoch()
         #expect(publisher.next(now: now) == .presence(replacing: nil))
         let actions = publisher.answered(.taken(text, remaining: .milliseconds(milliseconds)))
         guard case .presence(let replacing?) = publisher.next(now: now) else { return (actions, nil) }

@@ -17,8 +17,8 @@ import WSProtocol
 @Suite("A fault of Redis is nobody's fault", .serialized)
 struct RedisFaultTests {
     private static let brief = RoutingTiming(
-        renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLook: .milliseconds(50),
-        ticketLook: .seconds(600))
+        renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLookup: .milliseconds(50),
+        ticketLookup: .seconds(600))
 
     /// A way for Redis to answer, and to take nothing; and the way back.
     enum Fault: String, CaseIterable {
@@ -68,7 +68,7 @@ struct RedisFaultTests {
         }
         await #expect(throws: ClusterUnavailable.self) { try await node.routing.receivers(of: .test("bob")).get() }
         await #expect(throws: ClusterUnavailable.self) {
-            try await node.routing.look(at: ClusterKeys.receivingPrefix, [.test("bob")]).get()
+            try await node.routing.requests.routes(of: [.test("bob")], at: ClusterKeys.receivingPrefix).get()
         }
         await #expect(throws: OperatorError.self) { try await node.users.invite(nil, lifetime: 60) }
         try await node.routing.store.client.stop().get()
@@ -138,7 +138,7 @@ struct RedisFaultTests {
             }
             #expect(await a.routing.address(of: .test("b")) != nil)
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.routing.look(at: ClusterKeys.receivingPrefix, [.test("bob")]).get()
+                try await a.routing.requests.routes(of: [.test("bob")], at: ClusterKeys.receivingPrefix).get()
             }
             for (node, other) in [(a, b), (b, a)] {
                 #expect(!node.events.contains { if case .gone(other.node, _) = $0 { true } else { false } })

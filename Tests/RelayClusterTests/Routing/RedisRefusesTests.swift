@@ -14,8 +14,8 @@ import WSProtocol
 @Suite("A Redis that answers and refuses", .serialized)
 struct RedisRefusesTests {
     private static let brief = RoutingTiming(
-        renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLook: .milliseconds(50),
-        ticketLook: .seconds(600))
+        renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLookup: .milliseconds(50),
+        ticketLookup: .seconds(600))
 
     @Test(
         "a user who may not do what a node does is refused in words", arguments: ["-evalsha", "-set", "resetchannels"])
@@ -146,7 +146,7 @@ struct RedisRefusesTests {
             // In one turn of the loop, so that no reply can come in between.
             let home = try await loop.flatSubmit {
                 for _ in 0..<5000 {
-                    store.publish("x", on: ClusterKeys.bell(.test("b")), limit: Defaults.Routing.answersInFlight)
+                    store.publish("x", on: ClusterKeys.channel(.test("b")), limit: Defaults.Routing.answersInFlight)
                 }
                 return node.routing.home(of: TokenDigest(Token.random()))
             }.get()
@@ -170,7 +170,7 @@ struct RedisRefusesTests {
                 end
                 """, "0")
             let names = (1...10).map { PeerName.test("name\($0)") }
-            let look = try await node.routing.look(at: ClusterKeys.receivingPrefix, names).get()
+            let look = try await node.routing.requests.routes(of: names, at: ClusterKeys.receivingPrefix).get()
             #expect(look.routes.count > 500)
             #expect(node.routing.status.isConnected)
         }

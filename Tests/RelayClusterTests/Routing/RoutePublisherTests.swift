@@ -22,7 +22,7 @@ struct RoutePublisherTests {
         var limits = RoutePublisher.Limits()
         (limits.batch, limits.tokens, limits.life) = (batch, tokens, .seconds(15))
         var publisher = RoutePublisher(node: .test("a"), incarnation: incarnation, limits: limits)
-        (publisher.address, publisher.ownsAddress) = (own, true)
+        publisher.begin(at: own, ownsAddress: true)
         return publisher
     }
 
@@ -66,7 +66,7 @@ struct RoutePublisherTests {
         publisher.connected()
         #expect(publisher.next(now: now) == .presence(replacing: nil))
         #expect(publisher.next(now: now) == nil, "one at a time")
-        #expect(publisher.answered(.held(epoch, isNew: true)) == [.joined(epoch), .ringAnnounce])
+        #expect(publisher.answered(.held(epoch, isNew: true)) == [.joined(epoch), .announceEpoch])
         let (writes, actions) = drain(&publisher)
         let life = TimeAmount.seconds(15)
         #expect(
@@ -74,7 +74,7 @@ struct RoutePublisherTests {
                 RouteWrite(route: .receiving(bob), value: "\(incarnation) 1,2", life: life),
                 RouteWrite(route: .waiting(carol), value: "\(incarnation)", life: life),
             ])
-        #expect(Set(actions) == [.ringHomes(bob), .lookForReceivers(carol), .joined(epoch), .everythingWritten])
+        #expect(Set(actions) == [.notifyHomes(bob), .findReceivers(carol), .joined(epoch), .everythingWritten])
     }
 
     @Test("a change is written at once and looked after once; a renewal is only written")
@@ -82,7 +82,7 @@ struct RoutePublisherTests {
         var publisher = held()
         publisher.setReceiving(bob, sessions: [1])
         publisher.setReceiving(bob, sessions: [1])
-        #expect(drain(&publisher).actions == [.ringHomes(bob)])
+        #expect(drain(&publisher).actions == [.notifyHomes(bob)])
         publisher.setReceiving(bob, sessions: [1])
         #expect(publisher.next(now: now) == nil, "nothing changed")
         publisher.tick(now: now)
@@ -103,7 +103,7 @@ struct RoutePublisherTests {
         publisher.setReceiving(bob, sessions: [1])
         _ = publisher.next(now: now)
         publisher.setReceiving(bob, sessions: [1, 2])
-        #expect(publisher.succeeded() == [.ringHomes(bob)])
+        #expect(publisher.succeeded() == [.notifyHomes(bob)])
         #expect(drain(&publisher).writes.map(\.value) == ["\(incarnation) 1,2"])
     }
 
@@ -175,7 +175,7 @@ struct RoutePublisherTests {
         #expect(publisher.failed() == [])
         #expect(publisher.next(now: now) == nil)
         publisher.tick(now: now)
-        #expect(drain(&publisher).actions == [.joined(epoch), .ringHomes(bob)])
+        #expect(drain(&publisher).actions == [.joined(epoch), .notifyHomes(bob)])
 
         publisher.setReceiving(carol, sessions: [2])
         _ = publisher.next(now: now)
@@ -187,7 +187,7 @@ struct RoutePublisherTests {
         publisher.connected()
         let (writes, actions) = drain(&publisher)
         #expect(Set(writes.map(\.route)) == [.receiving(bob), .receiving(carol), .waiting(bob)])
-        #expect(Set(actions) == [.joined(epoch), .restoreUsers, .ringHomes(carol), .lookForReceivers(bob)])
+        #expect(Set(actions) == [.joined(epoch), .restoreUsers, .notifyHomes(carol), .findReceivers(bob)])
 
         // The old connection's failure comes after the new one stands.
         publisher.tick(now: now)
@@ -216,11 +216,11 @@ struct RoutePublisherTests {
         var publisher = held()
         publisher.setReceiving(bob, sessions: [1])
         _ = drain(&publisher)
-        publisher.lookAtEpoch()
+        publisher.checkEpoch()
         #expect(publisher.next(now: now) == .presence(replacing: nil))
         let other = Epoch.random()
         #expect(
-            publisher.answered(.held(other, isNew: true)) == [.joined(other), .emptied, .restoreUsers, .ringAnnounce])
+            publisher.answered(.held(other, isNew: true)) == [.joined(other), .emptied, .restoreUsers, .announceEpoch])
         let users = (0..<4).map { User.test("name\($0)") }
         publisher.restore(users)
         #expect(
@@ -257,8 +257,8 @@ struct RoutePublisherTests {
         #expect(publisher.next(now: now) == nil)
 
         publisher.setReceiving(bob, sessions: [1])
-        #expect(drain(&publisher).actions == [.ringHomes(bob)])
-        publisher.lookAtEpoch()
+        #expect(drain(&publisher).actions == [.notifyHomes(bob)])
+        publisher.checkEpoch()
         _ = publisher.next(now: now)
         let other = Epoch.random()
         #expect(publisher.answered(.held(other, isNew: false)) == [.joined(other), .emptied, .restoreUsers])
@@ -394,7 +394,7 @@ struct RoutePublisherTests {
     func everyEvent() throws {
         let text = try presence(2)
         let events: [(inout RoutePublisher) -> Void] = [
-            { $0.connected() }, { $0.disconnected() }, { $0.tick(now: now) }, { $0.lookAtEpoch() }, { $0.leave() },
+            { $0.connected() }, { $0.disconnected() }, { $0.tick(now: now) }, { $0.checkEpoch() }, { $0.leave() },
             { $0.setReceiving(bob, sessions: [1]) }, { $0.setReceiving(bob, sessions: []) },
             { $0.setWaiting(bob, true) }, { $0.setWaiting(bob, false) }, { $0.restore([.test("bob")]) },
             { _ = $0.next(now: now) }, { _ = $0.succeeded() }, { _ = $0.failed() },

@@ -38,12 +38,12 @@ final class RoutedNode: ClusterRoutingDelegate {
 
     /// Times that keep tests short, and yet do not run out on a slow machine.
     static let quick = RoutingTiming(
-        renewal: .milliseconds(200), life: .seconds(5), claim: .seconds(10), claimLook: .milliseconds(50),
-        ticketLook: .milliseconds(200))
+        renewal: .milliseconds(200), life: .seconds(5), claim: .seconds(10), claimLookup: .milliseconds(50),
+        ticketLookup: .milliseconds(200))
     /// Nothing happens because time passes.
     static let slow = RoutingTiming(
-        renewal: .seconds(600), life: .seconds(600), claim: .seconds(60), claimLook: .milliseconds(50),
-        ticketLook: .seconds(600))
+        renewal: .seconds(600), life: .seconds(600), claim: .seconds(60), claimLookup: .milliseconds(50),
+        ticketLookup: .seconds(600))
 
     convenience init(
         _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",

@@ -75,7 +75,7 @@ struct SharedTicketsTests {
             let sealed = try await redis.command("GET", "relay:tickets")
             try await withNodes([b, c]) {
                 let own = [b.tickets.keyring, c.tickets.keyring]
-                try await b.parts.routing.tickets?.look(ring: {}).get()
+                try await b.parts.routing.tickets?.refresh(rotated: {}).get()
                 #expect([b.tickets.keyring, c.tickets.keyring] == own)
                 #expect(try await redis.command("GET", "relay:tickets") == sealed)
                 #expect(a.tickets.keyring != b.tickets.keyring)
