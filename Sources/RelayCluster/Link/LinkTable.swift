@@ -9,7 +9,7 @@ import WSProtocol
 /// The links of one process: a machine for each other node, and the connections they act on. Belongs to one event loop.
 final class LinkTable {
     /// What there is for one other node.
-    struct Entry {
+    private struct Entry {
         var peer: LinkPeer
         var channels: [LinkConnection: any Channel] = [:]
         var timer: Scheduled<Void>?
@@ -18,21 +18,21 @@ final class LinkTable {
     }
 
     /// One node's part of the published status.
-    struct Share: Equatable {
+    private struct Share: Equatable {
         var outbound = 0
         var inbound = 0
         var waitingMessages = 0
     }
 
-    let identity: NodeIdentity
-    let addresses: any NodeAddressBook
-    let loop: any EventLoop
-    let logger: Logger
-    let heartbeat: WebSocketHeartbeat
-    let dialer: NodeDialer
+    private let identity: NodeIdentity
+    private let addresses: any NodeAddressBook
+    private let loop: any EventLoop
+    private let logger: Logger
+    private let heartbeat: WebSocketHeartbeat
+    private let dialer: NodeDialer
     private let timers: LinkTiming
     private let counts: LinkCounts
-    private(set) var delegate: (any NodeLinkDelegate)?
+    private var delegate: (any NodeLinkDelegate)?
     private var entries: [NodeID: Entry] = [:]
     /// No association with a node that was forgotten had a higher number.
     private var highestForgotten: UInt64 = 0
@@ -128,7 +128,7 @@ final class LinkTable {
     }
 
     /// Gives an event to a node's machine and does what it wants. Nothing of an earlier event is left to be done then.
-    func step(_ node: NodeID, _ event: (inout LinkPeer) -> [LinkAction]) {
+    private func step(_ node: NodeID, _ event: (inout LinkPeer) -> [LinkAction]) {
         guard var entry = entries[node] else { return }
         let actions = event(&entry.peer)
         entries[node] = entry
@@ -197,12 +197,85 @@ final class LinkTable {
     }
 
     /// Keeps a connection that this node has dialled, if it is still wanted.
-    func connected(_ node: NodeID, _ connection: LinkConnection, _ channel: any Channel) {
+    private func connected(_ node: NodeID, _ connection: LinkConnection, _ channel: any Channel) {
         guard entries[node] != nil else { return channel.close(promise: nil) }
         entries[node]?.channels[connection] = channel
         step(node) { $0.connected(connection, now: .now()) }
     }
 }
 
+/// Ways to other nodes.
+extension LinkTable {
+    private func resolve(_ node: NodeID, _ attempt: UInt64) {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        Task { [addresses, loop] in
+            let address = await addresses.address(of: node)
+            loop.execute { bound.value.step(node) { $0.resolved(address, attempt: attempt) } }
+        }
+    }
+
+    private func dial(_ node: NodeID, _ address: NodeAddress, _ connection: LinkConnection) {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        dialer.connect(to: node, at: address, on: loop) { [heartbeat] channel in
+            let upgrade = LinkUpgradeHandler(to: node, heartbeat: heartbeat) { result in
+                switch result {
+                case .success(let channel): bound.value.connected(node, connection, channel)
+                case .failure(let error): bound.value.dialFailed(node, address, connection, error)
+                }
+            } report: { event in
+                bound.value.heard(event, from: node, connection)
+            }
+            try channel.pipeline.syncOperations.addHandler(upgrade)
+        }.whenFailure { error in
+            let error = error as? NodeDialError ?? .unreachable("\(error)")
+            bound.value.dialFailed(node, address, connection, error)
+        }
+    }
+
+    private func dialFailed(
+        _ node: NodeID, _ address: NodeAddress, _ connection: LinkConnection, _ error: NodeDialError
+    ) {
+        switch error {
+        case .untrusted(let words), .otherAuthority(let words):
+            refusedCertificate(of: node, at: "\(address.host):\(address.port)", words)
+        case .refused, .unreachable:
+            logger.debug(
+                "cannot reach another node",
+                metadata: [LogKeys.node: "\(node.rawValue)", LogKeys.error: "\(error)"])
+        }
+        step(node) { $0.dialFailed(connection, refused: error == .refused, now: .now()) }
+    }
+
+    private func heard(_ event: OutboundLinkHandler.Event, from node: NodeID, _ connection: LinkConnection) {
+        switch event {
+        case .frame(let frame): step(node) { $0.answered(frame, on: connection, now: .now()) }
+        case .malformed: step(node) { $0.malformed(connection, now: .now()) }
+        case .ended(let silence): disconnected(node, connection, silence: silence)
+        }
+    }
+}
+
 @available(*, unavailable)
 extension LinkTable: Sendable {}
+
+/// Remembers which complaints were logged lately, so that a mistake that is made again and again fills no disk. A value of
+/// bounded size.
+struct LogRateLimiter: Sendable {
+    private struct Subject: Hashable {
+        var node: NodeID?
+        var address: String
+    }
+
+    private var until: [Subject: NIODeadline] = [:]
+
+    /// Whether this was not logged within `Defaults.Link.complaintInterval`; if so, it counts as logged now. With too many
+    /// different ones at once, the rest goes unlogged.
+    mutating func isNew(node: NodeID?, address: String, now: NIODeadline) -> Bool {
+        let subject = Subject(node: node, address: address)
+        if let until = until[subject], now < until { return false }
+        if until.count >= Defaults.Link.complaints { until = until.filter { now < $0.value } }
+        guard until.count < Defaults.Link.complaints else { return false }
+        until[subject] = now + Defaults.Link.complaintInterval
+        return true
+    }
+}

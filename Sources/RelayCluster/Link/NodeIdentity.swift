@@ -2,7 +2,7 @@
 
 package import TLSTransport
 package import TransferBroker
-import WSProtocol
+package import WSProtocol
 
 /// What this node is to the others: its id, which start of it, and the TLS settings that prove the id in both directions.
 package struct NodeIdentity: Sendable {
@@ -34,3 +34,15 @@ package struct NodeIdentity: Sendable {
 
     private static let applicationProtocol = "http/1.1"
 }
+
+/// A node's process: its id and which start of it.
+struct NodeInstance: Hashable, Sendable {
+    var node: NodeID
+    var incarnation: Incarnation
+}
+
+/// One start of a node: 16 random bytes made when its process begins. Whatever names an earlier one is over.
+package typealias Incarnation = FixedBytes<IncarnationKind>
+
+/// An incarnation's length.
+package enum IncarnationKind: FixedBytesKind { package static var length: Int { 16 } }

@@ -94,3 +94,39 @@ package final class NodeLinks: Sendable {
         loop.execute { [table] in body(table.value) }
     }
 }
+
+/// Hears what comes over links. Called on one event loop, one call at a time; must not block.
+protocol NodeLinkDelegate: Sendable {
+    /// A message of that incarnation of `node`; each exactly once, in the order they were sent.
+    func received(_ message: NodeMessage, from node: NodeID, incarnation: Incarnation)
+
+    /// Everything shared with that node's process is over, in both directions: nothing that was sent before arrives any
+    /// more, nothing that it sent before is delivered.
+    func lost(_ node: NodeID)
+}
+
+/// How links are, and what has happened on them since the process began.
+struct NodeLinkStatus: Hashable, Sendable {
+    /// Links over which this node can speak now, and those over which others speak to it.
+    var outbound = 0
+    var inbound = 0
+    /// Messages that wait for another node's acknowledgement.
+    var waitingMessages = 0
+    /// How often a node was found to be lost.
+    var lost: UInt64 = 0
+    /// Connections, either way, that ended because of a certificate.
+    var refusedCertificates: UInt64 = 0
+    /// Connections that ended because the other side broke a rule.
+    var violations: UInt64 = 0
+}
+
+/// What is known of all links, for callers on other threads.
+final class LinkCounts: Sendable {
+    private let counts = Mutex(NodeLinkStatus())
+
+    /// How it is now.
+    var status: NodeLinkStatus { counts.withLock { $0 } }
+
+    /// Changes it.
+    func update(_ change: (inout NodeLinkStatus) -> Void) { counts.withLock { change(&$0) } }
+}

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+import TransferBroker
+import WSProtocol
+
 /// Figures about routing, for `status` and metrics.
 struct RoutingStatus: Hashable, Sendable {
     /// Whether Redis is reachable now.
@@ -18,4 +22,30 @@ struct RoutingStatus: Hashable, Sendable {
     /// What stood in Redis and meant nothing.
     var ignored = 0
     var doorbell = Doorbell.Status()
+}
+
+/// When routing does what; tests have no time for the real ones.
+package struct RoutingTiming: Hashable, Sendable {
+    /// How often everything is renewed and read.
+    var renewal = Defaults.Routing.renewal
+    /// How long what is in Redis lives without that.
+    var life = Defaults.Routing.life
+    /// How long a start waits for another process with its id, and how often it reads that one's presence.
+    var claim = Defaults.Routing.claim
+    var claimLookup = Defaults.Routing.claimLookup
+    /// How often ticket keys are read.
+    var ticketLookup = Defaults.Routing.ticketLookup
+}
+
+/// What a node does about changes elsewhere in its cluster. Called on the event loop of Redis' connection; all of it are
+/// hints, and may be repeated.
+protocol ClusterRoutingDelegate: Sendable {
+    /// Sessions on other nodes receive for `name`, which has offers waiting here.
+    func receiversAppeared(_ name: PeerName, _ sessions: [SessionID])
+    /// A process is not in Redis any more, or another one is in its place.
+    func nodeGone(_ node: NodeID, incarnation: Incarnation)
+    /// `name` belongs to this user now; nil: to no user.
+    func userChanged(_ name: PeerName, _ user: User?)
+    /// The names with sessions here.
+    var names: [PeerName] { get }
 }
