@@ -12,8 +12,8 @@ extension Defaults {
     enum Link {
         /// A node that was not reached for this long is lost: clients that wait for it are told within 5 s of the cut.
         static let loss = TimeAmount.seconds(4)
-        /// TCP connection and TLS handshake with another node, and then upgrade and `welcome`: nodes are near each other,
-        /// and two attempts have to fit into the time above.
+        /// TCP connection and TLS handshake with another node, and then upgrade and `welcome`: nodes are near each
+        /// other, and two attempts have to fit into the time above.
         static let dial = TimeAmount.milliseconds(1500)
         static let greeting = TimeAmount.milliseconds(1500)
         /// How many nodes are called at the start, to see whether they are of this node's authority: enough to meet one
@@ -26,8 +26,8 @@ extension Defaults {
         /// A node that is frozen is noticed within the sum of both.
         static let heartbeat = TimeAmount.seconds(1)
         static let heartbeatAnswer = TimeAmount.seconds(2)
-        /// Control frames that are taken from another node: it pings each second and answers as often, so that this is ten
-        /// times what is needed, and what a node has missed that was frozen for a minute.
+        /// Control frames that are taken from another node: it pings each second and answers as often, so that this is
+        /// ten times what is needed, and what a node has missed that was frozen for a minute.
         static let controlFrames = Pace.Limits(perSecond: 20, burst: 120)
         /// Messages that wait for another node's acknowledgement: seconds of a busy node's work. Past either, that node
         /// is stuck.
@@ -38,8 +38,8 @@ extension Defaults {
         static let pendingBytes = unackedBytes + unackedMessages * 16
         /// Nodes known at once. Links are for tens of nodes; a directory that names more is wrong.
         static let nodes = 1024
-        /// How long it is known which of a node's associations are over: longer than any process is held up that goes on
-        /// afterwards as if nothing had been.
+        /// How long it is known which of a node's associations are over: longer than any process is held up that goes
+        /// on afterwards as if nothing had been.
         static let memory = TimeAmount.minutes(10)
         /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
         /// of nodes that can restart at once.
@@ -55,68 +55,69 @@ extension Defaults {
 // MARK: - What Redis holds of a cluster
 
 extension Defaults {
-    /// Presence, routes, doorbells, users and ticket keys in Redis.
+    /// Presence, routes, notifications, users and ticket keys in Redis.
     enum Routing {
-        /// How often a node renews what it has there, and looks by itself at what a lost doorbell would have told it.
-        /// After Redis was emptied, everything is back when all nodes have looked once: well within 5 s.
+        /// How often a node renews what it has there, and reads by itself what a lost notification would have told it.
+        /// After Redis was emptied, everything is back when all nodes have done so once: well within 5 s.
         static let renewal = TimeAmount.seconds(3)
         /// How long what it has there lives without that: five renewals, so that four may be lost.
         static let life = TimeAmount.seconds(15)
-        /// The life of the epoch and of the set of nodes. They matter only while a node lives; an hour of an unreachable
-        /// Redis does not change them.
+        /// The life of the epoch and of the set of nodes. They matter only while a node lives; an hour of an
+        /// unreachable Redis does not change them.
         static let longLife = TimeAmount.hours(1)
         /// How long a start waits for another process with the same id to be gone: its presence's life and a bit.
         static let claim = TimeAmount.seconds(16)
-        /// How often it looks meanwhile.
+        /// How often it reads that one's presence meanwhile.
         static let claimLookup = TimeAmount.seconds(1)
-        /// Requests across nodes have to be answered, or refused in words, within 2 s.
+        /// Requests across nodes have to be answered, or refused with a reason, within 2 s.
         static let deadline = TimeAmount.seconds(2)
-        /// How often an unknown token is looked for while nodes write theirs again.
+        /// How often an unknown token is looked up while nodes write their keys again.
         static let secondLookup = TimeAmount.milliseconds(250)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
-        /// Names that one call of a script looks for on all nodes.
+        /// Names that one call of a script looks up on all nodes.
         static let namesPerLookup = 100
-        /// Names that wait to be looked for. What does not fit is looked for at the next renewal.
+        /// Names that wait to be looked up. What does not fit is looked up at the next renewal.
         static let waitingLookups = 65_536
         /// Users in memory for when Redis is away: some 20 MB.
         static let cachedUsers = 65_536
-        /// Names with sessions here that are looked at with each renewal: a user removed while a doorbell was lost is
-        /// out within a minute among 10,000, for a millisecond of Redis' one thread each time.
+        /// Names with sessions here whose users are read with each renewal: one removed while a notification was lost
+        /// is out within a minute among 10,000, for a millisecond of Redis' one thread each time.
         static let usersPerRenewal = 500
-        /// How long an answer to a doorbell may take, and how often one is rung in all; then the other's own look has to
-        /// do.
+        /// How long an answer to a notification may take, and how often one is sent in all; then the other node's own
+        /// lookup has to do.
         static let notificationPatience = TimeAmount.seconds(1)
         static let notificationAttempts = 3
-        /// Messages on their way to Redis above which no doorbell is rung, and none is answered: a quarter and half of the
-        /// commands there may be, since any client of Redis can ring for answers.
+        /// Messages on their way to Redis above which no notification is sent, and none is answered: a quarter and half
+        /// of the commands there may be, since any client of Redis can make nodes answer.
         static let notificationsInFlight = 512
         static let answersInFlight = 256
-        /// How often overdue doorbells are looked for.
+        /// How often notifications are checked for being overdue.
         static let notificationSweep = TimeAmount.milliseconds(250)
-        /// Doorbells that wait for an answer.
+        /// Notifications that wait for an answer.
         static let unansweredNotifications = 4096
-        /// Doorbells that are known to have been heard, so that one that is rung again is not looked after again.
+        /// Notifications that are known to have been heard, so that one that is sent again is not reported again.
         static let rememberedNotifications = 1024
         /// How often a problem that lasts is logged.
         static let complaint = TimeAmount.minutes(1)
-        /// How often ticket keys are read without a doorbell.
+        /// How often ticket keys are read without a notification.
         static let ticketLookup = TimeAmount.minutes(1)
         /// The life of ticket keys in Redis: more than three generations of 12 h, so that they end with their use.
         static let ticketLife = TimeAmount.hours(48)
-        /// How long nodes may take, after Redis was emptied, to write everything again: until the next renewal, and then
-        /// this for its commands.
+        /// How long nodes may take, after Redis was emptied, to write everything again: until the next renewal, and
+        /// then this for its commands.
         static let writingAgain = TimeAmount.seconds(1)
         static let settling = renewal + writingAgain
-        /// Bytes of a doorbell's message: four times the longest.
+        /// Bytes of a notification: four times the longest.
         static let notificationLength = 1024
-        /// Bytes of a node's presence that are looked at: four times what the longest address and version need.
+        /// Bytes of a node's presence that are read: four times what the longest address and version need.
         static let presenceLength = 2048
-        /// Bytes of a user's record that are looked at: nine times what the two keys need.
+        /// Bytes of a user's record that are read: nine times what the two keys need.
         static let userLength = 1024
-        /// Bytes of the cluster's sealed ticket keys that are looked at: three generations take 390.
+        /// Bytes of the cluster's sealed ticket keys that are read: three generations take 390.
         static let sealedTicketsLength = 1024
-        /// Seconds that a ticket key may be from the future by Redis' clock: what a failover to a replica may set it back.
+        /// Seconds that a ticket key may be from the future by Redis' clock: what a failover to a replica may set it
+        /// back.
         static let ticketDrift: Int64 = 60
         /// The least bytes of a cluster's secret: as many as the key that is made from it.
         static let secretLength = 32

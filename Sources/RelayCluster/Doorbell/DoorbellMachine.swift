@@ -4,8 +4,8 @@ import NIOCore
 import TransferBroker
 import WSProtocol
 
-/// The rules of notifications: each is sent until it is answered, three times in all, and reported once however often it
-/// is heard.
+/// The rules of notifications: each is sent until it is answered, three times in all, and reported once however often
+/// it is heard.
 struct DoorbellMachine: Sendable {
     /// What has to be done.
     enum Action: Hashable, Sendable {

@@ -70,7 +70,7 @@ extension DoorbellMessage: Codable {
         let container = try decoder.container(keyedBy: Key.self)
         let found = Set(try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue))
         let mistake = DecodingError.dataCorrupted(
-            .init(codingPath: decoder.codingPath, debugDescription: "not a message of a doorbell")
+            .init(codingPath: decoder.codingPath, debugDescription: "not a notification")
         )
         guard try container.decode(Int.self, forKey: .version) == Self.version else { throw mistake }
         let from = try container.decode(NodeID.self, forKey: .from)

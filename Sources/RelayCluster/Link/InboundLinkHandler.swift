@@ -6,8 +6,8 @@ import TransferBroker
 import WSProtocol
 import WebSocketTransport
 
-/// The answering end of a link behind its WebSocket: hears who is calling, checks that the certificate says the same, and
-/// passes the caller's messages to the links' event loop.
+/// The answering end of a link behind its WebSocket: takes the caller's id, checks that its certificate has the same,
+/// and passes the caller's messages to the links' event loop.
 final class InboundLinkHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -17,7 +17,7 @@ final class InboundLinkHandler: ChannelDuplexHandler {
     /// The names of the caller's certificate.
     private let names: [String]
     private let connection: LinkConnection
-    /// The caller, once it has said who it is.
+    /// The caller, once it has said hello.
     private var node: NodeID?
     /// Messages that were passed on and not acknowledged yet. The caller keeps each until it is, so there is a limit to
     /// them; one that goes past it does not keep to the rules.

@@ -15,7 +15,7 @@ enum LinkFrame: Hashable, Sendable {
     /// All of the caller's messages up to this number have come.
     case ack(UInt64)
 
-    /// Who is calling whom, and which association the call goes on with.
+    /// The caller, the node that is called, and the association that the call continues.
     struct Hello: Hashable, Sendable {
         /// The caller, and which start of it.
         var node: NodeID
@@ -27,7 +27,7 @@ enum LinkFrame: Hashable, Sendable {
         var association: UInt64
     }
 
-    /// Who answers, and how much of the association has come.
+    /// The node that answers, and how much of the association has come.
     struct Welcome: Hashable, Sendable {
         var node: NodeID
         var incarnation: Incarnation

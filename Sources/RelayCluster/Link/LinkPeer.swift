@@ -4,8 +4,8 @@ import NIOCore
 import TransferBroker
 import WSProtocol
 
-/// Both halves of the link with one other node. When either finds the node lost, both let go: what two processes share is
-/// over in both directions at once, and is reported once.
+/// Both halves of the link with one other node. When either finds the node lost, both let go: what two processes share
+/// is over in both directions at once, and is reported once.
 ///
 /// A pure value. Each event has one method, which returns what to do.
 struct LinkPeer: Sendable {
@@ -106,15 +106,15 @@ struct LinkPeer: Sendable {
 
     /// Lets the receiving half go as well if the sending one has found a loss.
     private mutating func sending(_ actions: [LinkAction]) -> [LinkAction] {
-        guard let place = Self.loss(in: actions) else { return actions }
-        return Array(actions[..<place]) + receiver.end() + Array(actions[place...])
+        guard let index = Self.loss(in: actions) else { return actions }
+        return Array(actions[..<index]) + receiver.end() + Array(actions[index...])
     }
 
     /// Lets the sending half go as well if the receiving one has found a loss. What that wants done afterwards (the
     /// welcome of the next association) stays behind the loss.
     private mutating func receiving(_ actions: [LinkAction]) -> [LinkAction] {
-        guard let place = Self.loss(in: actions) else { return actions }
-        return Array(actions[..<place]) + sender.end() + Array(actions[place...])
+        guard let index = Self.loss(in: actions) else { return actions }
+        return Array(actions[..<index]) + sender.end() + Array(actions[index...])
     }
 
     private static func loss(in actions: [LinkAction]) -> Int? {

@@ -4,8 +4,8 @@ import NIOCore
 import TransferBroker
 import WSProtocol
 
-/// The answering half of a link: passes each of the caller's messages on once and in order, and finds out when the caller's
-/// process is lost.
+/// The answering half of a link: passes each of the caller's messages on once and in order, and finds out when the
+/// caller's process is lost.
 ///
 /// A pure value. Each event has one method, which returns what to do.
 struct LinkReceiver: Sendable {

@@ -4,8 +4,8 @@ import NIOCore
 import TransferBroker
 import WSProtocol
 
-/// The caller's half of a link: gets each message to the other node's process exactly once and in order, or finds out that
-/// it is lost.
+/// The caller's half of a link: gets each message to the other node's process exactly once and in order, or finds out
+/// that it is lost.
 ///
 /// A pure value. Each event has one method, which returns what to do.
 struct LinkSender: Sendable {

@@ -92,14 +92,14 @@ final class LinkTable {
         step(node) { $0.disconnected(connection, silence: silence, now: .now()) }
     }
 
-    func refusedCertificate(of node: NodeID?, at address: String, _ words: String) {
+    func refusedCertificate(of node: NodeID?, at address: String, _ reason: String) {
         counts.update { $0.refusedCertificates += 1 }
         guard complaints.isNew(node: node, address: address, now: .now()) else { return }
         logger.warning(
             "a certificate between nodes was refused: compare the nodes' ids, certificates and authorities",
             metadata: [
                 LogKeys.node: "\(node?.rawValue ?? "unknown")", LogKeys.address: "\(address)",
-                LogKeys.error: "\(words)",
+                LogKeys.error: "\(reason)",
             ])
     }
 
@@ -236,8 +236,8 @@ extension LinkTable {
         _ node: NodeID, _ address: NodeAddress, _ connection: LinkConnection, _ error: NodeDialError
     ) {
         switch error {
-        case .untrusted(let words), .otherAuthority(let words):
-            refusedCertificate(of: node, at: "\(address.host):\(address.port)", words)
+        case .untrusted(let reason), .otherAuthority(let reason):
+            refusedCertificate(of: node, at: "\(address.host):\(address.port)", reason)
         case .refused, .unreachable:
             logger.debug(
                 "cannot reach another node",
@@ -258,8 +258,8 @@ extension LinkTable {
 @available(*, unavailable)
 extension LinkTable: Sendable {}
 
-/// Remembers which complaints were logged lately, so that a mistake that is made again and again fills no disk. A value of
-/// bounded size.
+/// Remembers which complaints were logged lately, so that a mistake that is made again and again fills no disk. A value
+/// of bounded size.
 struct LogRateLimiter: Sendable {
     private struct Subject: Hashable {
         var node: NodeID?
@@ -268,8 +268,8 @@ struct LogRateLimiter: Sendable {
 
     private var until: [Subject: NIODeadline] = [:]
 
-    /// Whether this was not logged within `Defaults.Link.complaintInterval`; if so, it counts as logged now. With too many
-    /// different ones at once, the rest goes unlogged.
+    /// Whether this was not logged within `Defaults.Link.complaintInterval`; if so, it counts as logged now. With too
+    /// many different ones at once, the rest goes unlogged.
     mutating func isNew(node: NodeID?, address: String, now: NIODeadline) -> Bool {
         let subject = Subject(node: node, address: address)
         if let until = until[subject], now < until { return false }

@@ -6,7 +6,7 @@ import TransferBroker
 import WSProtocol
 import WebSocketTransport
 
-/// The caller's half of the upgrade to a link: asks for it, and puts the link in its place when the answer is right.
+/// The caller's half of the upgrade to a link: asks for it, and installs the link when the answer is right.
 final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -55,7 +55,7 @@ final class LinkUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
         var arrived = Self.unwrapInboundIn(data)
         switch answer.feed(&arrived) {
         case .needMore: break
-        case .refused(let words): fail(context, .unreachable(words))
+        case .refused(let reason): fail(context, .unreachable(reason))
         case .upgraded: upgrade(context, arrived)
         }
     }

@@ -73,7 +73,7 @@ struct NodeDialer: Sendable {
     private static func isRefusal(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == ECONNREFUSED }
 }
 
-/// Waits for the end of the handshake, looks who is there, and makes way.
+/// Waits for the end of the handshake, checks the node's name, and removes itself.
 private final class NodeProof: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 
@@ -150,7 +150,7 @@ enum NodeDialError: Error, Hashable, Sendable, CustomStringConvertible {
     var description: String {
         switch self {
         case .refused: "the port refuses connections"
-        case .unreachable(let words), .untrusted(let words), .otherAuthority(let words): words
+        case .unreachable(let reason), .untrusted(let reason), .otherAuthority(let reason): reason
         }
     }
 }

@@ -4,7 +4,8 @@ package import TLSTransport
 package import TransferBroker
 package import WSProtocol
 
-/// What this node is to the others: its id, which start of it, and the TLS settings that prove the id in both directions.
+/// What this node is to the others: its id, which start of it, and the TLS settings that prove the id in both
+/// directions.
 package struct NodeIdentity: Sendable {
     package var id: NodeID
     var incarnation: Incarnation

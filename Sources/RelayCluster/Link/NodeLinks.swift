@@ -48,8 +48,8 @@ package final class NodeLinks: Sendable {
         try await loop.submit { [table] in table.value.stop() }.get()
     }
 
-    /// Sends a message, sooner or later, or the node is reported lost. Never blocks. Messages to one node keep the order of
-    /// the calls.
+    /// Sends a message, sooner or later, or the node is reported lost. Never blocks. Messages to one node keep the
+    /// order of the calls.
     func send(_ message: NodeMessage, to node: NodeID) { onLoop { $0.send(message, to: node) } }
 
     /// The presence of `incarnation` was seen to vanish. A hint: a node that is connected stays.
@@ -83,8 +83,8 @@ package final class NodeLinks: Sendable {
     }
 
     /// A connection was ended because of a certificate; `node` is nil when it did not get as far as a name.
-    func refusedCertificate(of node: NodeID?, at address: String, _ words: String) {
-        onLoop { $0.refusedCertificate(of: node, at: address, words) }
+    func refusedCertificate(of node: NodeID?, at address: String, _ reason: String) {
+        onLoop { $0.refusedCertificate(of: node, at: address, reason) }
     }
 
     /// A connection was ended because the other side broke a rule.

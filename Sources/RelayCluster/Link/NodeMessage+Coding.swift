@@ -56,7 +56,7 @@ extension NodeMessage: Codable {
                 id: try fields.get("id"), transfer: try fields.find("transfer"), download: try fields.find("download"))
         case .stream:
             let (event, url): (StreamEvent, PublicURL?) = (try StreamEvent(fields), try fields.find("url"))
-            guard url == nil || event == .downloadParked else { throw fields.problem("an address that nobody needs") }
+            guard url == nil || event == .downloadParked else { throw fields.problem("an address without use") }
             return .stream(transfer: try fields.get("transfer"), event, url: url)
         case .abort:
             let code: FailureCode? = try fields.find("code")

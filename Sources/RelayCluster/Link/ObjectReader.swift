@@ -9,8 +9,8 @@ struct ObjectKey: CodingKey, Hashable {
     init?(intValue: Int) { nil }
 }
 
-/// Reads a JSON object that may hold the named keys only: nodes of one cluster speak one version, so that anything else is
-/// a mistake, or a forgery.
+/// Reads a JSON object that may hold the named keys only: nodes of one cluster speak one version, so that anything else
+/// is a mistake, or a forgery.
 struct ObjectReader {
     private let container: KeyedDecodingContainer<ObjectKey>
 
@@ -48,8 +48,8 @@ struct ObjectReader {
     }
 
     /// An error about the object as a whole.
-    func problem(_ words: String) -> DecodingError {
-        .dataCorrupted(.init(codingPath: container.codingPath, debugDescription: words))
+    func problem(_ message: String) -> DecodingError {
+        .dataCorrupted(.init(codingPath: container.codingPath, debugDescription: message))
     }
 
     /// The keys that are there.

@@ -5,7 +5,8 @@ import TLSTransport
 import WSProtocol
 import WebSocketTransport
 
-/// The caller's end of a link behind its WebSocket: reports what the other side says. It lives on the links' event loop.
+/// The caller's end of a link behind its WebSocket: reports what the other side says. It lives on the links' event
+/// loop.
 final class OutboundLinkHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

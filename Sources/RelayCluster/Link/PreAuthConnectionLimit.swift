@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Counts the connections of a listener that have not shown who they are yet.
+/// Counts the connections of a listener that have not been authenticated yet.
 final class PreAuthConnectionLimit: Sendable {
     private let count = Mutex(0)
     private let limit: Int
@@ -22,7 +22,7 @@ final class PreAuthConnectionLimit: Sendable {
     fileprivate func leave() { count.withLock { $0 -= 1 } }
 }
 
-/// One connection's place in the count.
+/// One connection that is counted.
 final class UnauthenticatedLease: Sendable {
     private let count: PreAuthConnectionLimit
     private let isCounted = Mutex(true)

@@ -41,7 +41,7 @@ package final class ClusterNode: Sendable {
     ///   - address: where other nodes dial this one; bound already.
     ///   - ownsAddress: whether no other process can be dialled there.
     ///   - broker: hears what the others say from now on.
-    /// - Throws: ``OperatorError`` in words when the cluster does not want this node.
+    /// - Throws: ``OperatorError`` when the cluster does not want this node.
     package func start(
         at address: ListenAddress, ownsAddress: Bool, _ broker: BrokerService
     ) async throws(OperatorError) {
@@ -69,7 +69,7 @@ package final class ClusterNode: Sendable {
         )
     }
 
-    private func withExchange(_ body: (BrokerService) -> Void) {
+    private func withBroker(_ body: (BrokerService) -> Void) {
         if let broker = broker.withLock({ $0 }) { body(broker) }
     }
 }
@@ -102,15 +102,15 @@ extension ClusterNode: Cluster {
 
 extension ClusterNode: NodeLinkDelegate {
     package func received(_ message: NodeMessage, from node: NodeID, incarnation: Incarnation) {
-        withExchange { $0.received(message, from: node) }
+        withBroker { $0.received(message, from: node) }
     }
 
-    package func lost(_ node: NodeID) { withExchange { $0.lost(node) } }
+    package func lost(_ node: NodeID) { withBroker { $0.lost(node) } }
 }
 
 extension ClusterNode: ClusterRoutingDelegate {
     package func receiversAppeared(_ name: PeerName, _ sessions: [SessionID]) {
-        withExchange { $0.handle(.receiversAppeared(name, sessions)) }
+        withBroker { $0.handle(.receiversAppeared(name, sessions)) }
     }
 
     package func nodeGone(_ node: NodeID, incarnation: Incarnation) {
@@ -118,7 +118,7 @@ extension ClusterNode: ClusterRoutingDelegate {
     }
 
     package func userChanged(_ name: PeerName, _ user: User?) {
-        withExchange { broker in
+        withBroker { broker in
             if let user { broker.nameOwned(name, by: user.key) } else { broker.nameRemoved(name) }
         }
     }
@@ -143,8 +143,8 @@ extension ClusterNode: NodeConnector {
 
 /// Whether this node's certificates are those of the cluster that its Redis belongs to.
 extension ClusterNode {
-    /// Another node of an authority that this one does not know, when all that could be asked are: this node was given the
-    /// certificates of another cluster. Calls a few of those that are alive, and takes 2 s at most after Redis has
+    /// Another node of an authority that this one does not know, when all that could be asked are: this node was given
+    /// the certificates of another cluster. Calls a few of those that are alive, and takes 2 s at most after Redis has
     /// answered.
     ///
     /// A node that cannot be reached, or an unexpected peer at its address, proves nothing: the address may have been

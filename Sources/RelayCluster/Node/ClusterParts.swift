@@ -17,7 +17,8 @@ package struct ClusterParts: Sendable {
 
     /// - Parameters:
     ///   - secret: what ticket keys are sealed with; nil when each node makes its own.
-    ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written there.
+    ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written
+    ///     there.
     ///   - imported: called once all of them are there.
     ///   - tickets: the keys that the node's TLS contexts use.
     ///   - loop: where the connections to Redis live.

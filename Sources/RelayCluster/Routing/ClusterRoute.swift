@@ -3,11 +3,11 @@
 import TransferBroker
 import WSProtocol
 
-/// Something this node has, as a key in Redis that other nodes look for.
+/// Something this node has, as a key in Redis that other nodes look up.
 enum ClusterRoute: Hashable, Sendable {
-    /// Sessions of a name want to be rung.
+    /// Sessions of a name want to be told of offers.
     case receiving(PeerName)
-    /// Offers to a name can still ring.
+    /// Offers to a name can still reach it.
     case waiting(PeerName)
     /// A transfer's home is here.
     case transfer(TransferID)
@@ -27,7 +27,7 @@ enum ClusterRoute: Hashable, Sendable {
 
 /// The values of routes as they stand in Redis. They are checked when read: any client of Redis may have written them.
 enum RouteValue {
-    /// Sessions that want to be rung, and the incarnation they belong to.
+    /// Sessions that want to be told of offers, and the incarnation they belong to.
     struct Receiving: Hashable, Sendable {
         var incarnation: Incarnation
         var sessions: [UInt64]

@@ -58,7 +58,7 @@ package final class ClusterRouting: Sendable {
     ///   - ownsAddress: whether no other process can be dialled there: that is what tells an earlier start of this node
     ///     at once from another that was given the same id.
     /// An unreachable Redis is no error: the node joins when it comes back.
-    /// - Throws: ``OperatorError`` in words when Redis refuses this node, or when another live process has its id.
+    /// - Throws: ``OperatorError`` when Redis refuses this node, or when another live process has its id.
     func start(
         at address: ListenAddress, ownsAddress: Bool, _ delegate: any ClusterRoutingDelegate
     ) async throws(OperatorError) {
@@ -78,7 +78,7 @@ package final class ClusterRouting: Sendable {
             every(times.renewal) { $0.renew() },
             every(times.ticketLookup) { routing in routing.core.withLock { $0.addTickets() } },
         ]
-        // A start that has to wait for another process looks more often than a renewal is due.
+        // A start that has to wait for another process tries more often than a renewal is due.
         let claim = every(times.claimLookup) { routing in
             routing.core.withLock { core in core.update { $0.checkEpoch() } }
         }
@@ -298,14 +298,14 @@ package final class ClusterRouting: Sendable {
 // MARK: - What this node has: kept, and repeated until withdrawn
 
 extension ClusterRouting {
-    /// These sessions of `name` want to be rung; none withdraws it. Once it stands, the homes of offers to `name` are
-    /// notified.
+    /// These sessions of `name` want to be told of offers; none withdraws it. Once it stands, the homes of offers to
+    /// `name` are notified.
     func setReceiving(_ name: PeerName, sessions: Set<UInt64>) {
         change { $0.setReceiving(name, sessions: sessions) }
     }
 
-    /// There are offers to `name` here that can ring. Once that stands, the sessions that receive are told to the
-    /// delegate.
+    /// There are offers to `name` here that can still reach it. Once that stands, the sessions that receive are told to
+    /// the delegate.
     func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
         change { $0.setWaiting(name, isWaiting) }
     }
@@ -429,8 +429,8 @@ extension ClusterRouting: NodeAddressBook {
 
     /// The node to ask about a token, alive as far as Redis knows; nil when the token is unknown.
     ///
-    /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked for
-    /// again while nodes write theirs, for at most 2 s, and then this fails with ``ClusterUnavailable``.
+    /// In a Redis that was just emptied, or has just refused something, an absent token says nothing: it is looked up
+    /// again while nodes write their keys, for at most 2 s, and then this fails with ``ClusterUnavailable``.
     func home(of digest: TokenDigest) -> EventLoopFuture<NodeID?> {
         home(of: digest, until: .now() + Defaults.Routing.deadline)
     }

@@ -8,11 +8,11 @@ import WSProtocol
 struct LookupQueue: Sendable {
     /// A question to Redis.
     enum Lookup: Hashable, Sendable {
-        /// Who receives, for names that have offers here.
+        /// Sessions that receive, for names that have offers here.
         case receivers([PeerName])
-        /// Which nodes have offers, for names that receive here.
+        /// Nodes that have offers, for names that receive here.
         case homes([PeerName])
-        /// Whom names belong to now.
+        /// The users that names belong to now.
         case users([PeerName])
         case nodes
         case tickets

@@ -63,7 +63,8 @@ struct NodeTable: Sendable {
     init(own: NodeID) { self.own = own }
 
     /// Takes over what Redis says now.
-    /// - Parameter isSettled: whether a node that is missing there is missing: in a Redis that was just emptied it is not.
+    /// - Parameter isSettled: whether a node that is missing there is missing: in a Redis that was just emptied it is
+    ///   not.
     /// - Returns: the processes that were there and are not any more.
     mutating func update(_ read: [NodeID: NodePresence], isSettled: Bool) -> [Gone] {
         var gone: [Gone] = []

@@ -26,7 +26,7 @@ struct RouteWrite: Hashable, Sendable {
 
 /// What became of an ``Publication/presence(replacing:)``.
 enum PresenceOutcome: Hashable, Sendable {
-    /// It is ours. `isNew` says that the epoch was made just now, although `others` were listening.
+    /// It is this process's. `isNew` says that the epoch was made just now, although `others` were listening.
     case held(Epoch, isNew: Bool, others: Int = 0)
     /// Another process has the node's id: what it says, if that can be read, and for how long it still counts.
     case taken(String, remaining: TimeAmount)
@@ -34,9 +34,9 @@ enum PresenceOutcome: Hashable, Sendable {
 
 /// What an announcement that came through asks for.
 enum RoutePublisherAction: Hashable, Sendable {
-    /// A `receiving` route stands: its name's homes have to be rung.
+    /// A `receiving` route stands: its name's homes have to be notified.
     case notifyHomes(PeerName)
-    /// A `waiting` route stands: its name's receivers have to be looked for.
+    /// A `waiting` route stands: its name's receivers have to be looked up.
     case findReceivers(PeerName)
     /// A token's route stands.
     case published(TokenDigest)

@@ -17,7 +17,7 @@ struct RoutePublisher: Sendable {
         case away
         /// It can, and the node's place there has to be taken.
         case joining
-        /// The place is ours.
+        /// The place is this process's.
         case held
         /// The place is another process's.
         case taken
@@ -52,7 +52,8 @@ struct RoutePublisher: Sendable {
     private(set) var written: Epoch?
     /// The last one of which the presence in Redis says so.
     private var announced: Epoch?
-    /// Whether the place has been ours since the start: only before that an earlier start of this node can stand there.
+    /// Whether the place has been this process's since the start: only before that an earlier start of this node can
+    /// stand there.
     private(set) var hasHeld = false
 
     private(set) var receiving: [PeerName: Set<UInt64>] = [:]
@@ -64,7 +65,7 @@ struct RoutePublisher: Sendable {
     private var changed = OrderedQueue<ClusterRoute>()
     private var renewed = OrderedQueue<ClusterRoute>()
     private var users = OrderedQueue<User>(capacity: Defaults.Routing.cachedUsers)
-    /// Names whose routes changed and have not been looked at from here since.
+    /// Names whose routes changed and have not been looked up from here since.
     private var unseen: Set<ClusterRoute> = []
     private var inFlight: Publication?
     /// When the presence was last asked for, and when the one that stands was.
@@ -197,7 +198,7 @@ extension RoutePublisher {
         }
     }
 
-    /// A reply or a doorbell says that the epoch may have changed: find out.
+    /// A reply or a notification says that the epoch may have changed: find out.
     mutating func checkEpoch() {
         switch state {
         case .joining, .held, .taken: isPresenceDue = true

@@ -44,7 +44,7 @@ struct RoutingCore {
     private var start: EventLoopPromise<StartOutcome>?
     /// Completed once everything is taken away.
     private var leave: EventLoopPromise<Void>?
-    /// Names with sessions here whose users have not been read in this round.
+    /// Names with sessions here that have users still to be read in this round.
     private var names: [PeerName] = []
     /// Whether this node has joined since the start.
     private var hasArrived = false

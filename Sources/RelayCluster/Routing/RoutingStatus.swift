@@ -14,7 +14,7 @@ struct RoutingStatus: Hashable, Sendable {
     var hasJoined = false
     /// Other nodes that are alive.
     var nodes = 0
-    /// Names that receive here, names that have offers here, transfers and unused tokens whose home is here.
+    /// Names that receive here, names that have offers here, and transfers and unused tokens that have their home here.
     var receiving = 0
     var waiting = 0
     var homes = 0
@@ -37,8 +37,8 @@ package struct RoutingTiming: Hashable, Sendable {
     var ticketLookup = Defaults.Routing.ticketLookup
 }
 
-/// What a node does about changes elsewhere in its cluster. Called on the event loop of Redis' connection; all of it are
-/// hints, and may be repeated.
+/// What a node does about changes elsewhere in its cluster. Called on the event loop of Redis' connection; all of it
+/// are hints, and may be repeated.
 protocol ClusterRoutingDelegate: Sendable {
     /// Sessions on other nodes receive for `name`, which has offers waiting here.
     func receiversAppeared(_ name: PeerName, _ sessions: [SessionID])

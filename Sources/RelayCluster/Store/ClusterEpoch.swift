@@ -12,11 +12,11 @@ typealias Epoch = FixedBytes<EpochKind>
 
 /// Which life of Redis' contents this node has seen last: for any thread.
 ///
-/// Right after a change an absent key says nothing, because nodes are still writing theirs again.
+/// Right after a change an absent key says nothing, because nodes are still writing their keys again.
 final class ClusterEpoch: Sendable {
     private struct State {
         var known: Epoch?
-        /// When `known` took another one's place.
+        /// When `known` replaced another one.
         var changed: NIODeadline?
     }
 
@@ -30,7 +30,7 @@ final class ClusterEpoch: Sendable {
     var known: Epoch? { state.withLock { $0.known } }
 
     /// The node has joined `epoch`.
-    /// - Parameter isShared: whether other nodes have to write theirs in it although this one has just come.
+    /// - Parameter isShared: whether other nodes have to write their keys in it although this one has just come.
     func joined(_ epoch: Epoch, isShared: Bool = false, now: NIODeadline) {
         state.withLock { state in
             guard state.known != epoch else { return }
@@ -39,7 +39,7 @@ final class ClusterEpoch: Sendable {
         }
     }
 
-    /// All other nodes have written theirs.
+    /// All other nodes have written their keys.
     func othersCame() { state.withLock { $0.changed = nil } }
 
     /// Whether the absence of a key, read together with `epoch`, means that it does not exist.

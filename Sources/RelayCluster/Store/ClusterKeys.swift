@@ -18,7 +18,7 @@ enum ClusterKeys {
     /// Session ticket keys, sealed.
     static let tickets = "relay:tickets"
 
-    /// In front of a node's id. Scripts that look at all nodes put these together themselves.
+    /// In front of a node's id. Scripts that read all nodes put these together themselves.
     static let nodePrefix = "relay:node:"
     static let userPrefix = "relay:user:"
     static let receivingPrefix = "relay:receiving:"
@@ -28,7 +28,7 @@ enum ClusterKeys {
     /// A node's presence.
     static func node(_ node: NodeID) -> String { nodePrefix + node.rawValue }
 
-    /// The sessions of `name` on `node` that want to be rung.
+    /// The sessions of `name` on `node` that want to be told of offers.
     static func receiving(_ name: PeerName, on node: NodeID) -> String {
         "\(receivingPrefix)\(name.rawValue):\(node.rawValue)"
     }
@@ -43,10 +43,10 @@ enum ClusterKeys {
         "relay:transfer:\(transfer.rawValue):\(node.rawValue)"
     }
 
-    /// Whom to ask about a token.
+    /// The node to ask about a token.
     static func token(_ digest: TokenDigest) -> String { "relay:token:\(Base64URL.encode(digest.bytes))" }
 
-    /// Who owns a name.
+    /// The user that owns a name.
     static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
 
     /// That `name` was removed: nodes that still know its owner must not write the record again.
@@ -55,6 +55,6 @@ enum ClusterKeys {
     /// An invitation.
     static func invitation(_ digest: InvitationDigest) -> String { "relay:invitation:\(digest.rawValue)" }
 
-    /// The channel on which a node is told to look again.
+    /// The channel on which a node is notified.
     static func channel(_ node: NodeID) -> String { channelPrefix + node.rawValue }
 }

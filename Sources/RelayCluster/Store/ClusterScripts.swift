@@ -32,12 +32,12 @@ enum ClusterScripts {
     ///
     /// KEYS presence, nodes, epoch. ARGV incarnation, presence, its life, the life of the other two, a fresh epoch, the
     /// node's id, the exact presence that may be replaced (or nothing), prefix of channels.
-    /// Returns {1, epoch, if it is new 1 and 1 for each other node that listens} or {0, the presence that stands there, its
-    /// remaining life}.
+    /// Returns {1, epoch, if it is new 1 and 1 for each other node that listens} or {0, the presence that stands there,
+    /// its remaining life}.
     static let presence = RedisScript(
         get + """
             local current = get(KEYS[1])
-            -- No node writes a presence without a life: such a one is nobody's.
+            -- No node writes a presence without a life: such a one belongs to no node.
             if current and current ~= ARGV[7] and redis.call('PTTL', KEYS[1]) > 0 then
                 local readable, value = pcall(cjson.decode, current)
                 if not (readable and type(value) == 'table' and value.incarnation == ARGV[1]) then
@@ -49,12 +49,12 @@ enum ClusterScripts {
             redis.call('SADD', KEYS[2], ARGV[6])
             redis.call('PEXPIRE', KEYS[2], ARGV[4])
             local epoch, isNew = get(KEYS[3]), 0
-            -- 16 bytes in base64url, the last two bits of which are no bits of theirs.
+            -- An epoch is 16 bytes in base64url: 22 characters, the last of which has four unused bits, which are 0.
             if not epoch or #epoch ~= #ARGV[5] or not string.find(epoch, '^[%w_-]+[AQgw]$') then
                 epoch, isNew = ARGV[5], 1
-                -- Subscriptions outlive what Redis holds: whoever listens has not written his again yet.
-                for _, bell in ipairs(redis.pcall('PUBSUB', 'CHANNELS', ARGV[8] .. '*')) do
-                    if bell ~= ARGV[8] .. ARGV[6] then isNew = isNew + 1 end
+                -- Subscriptions outlive the keys: each other node that listens has still to write its keys again.
+                for _, channel in ipairs(redis.pcall('PUBSUB', 'CHANNELS', ARGV[8] .. '*')) do
+                    if channel ~= ARGV[8] .. ARGV[6] then isNew = isNew + 1 end
                 end
             end
             redis.call('SET', KEYS[3], epoch, 'PX', ARGV[4])
@@ -64,8 +64,8 @@ enum ClusterScripts {
 
     /// Writes and withdraws routes. Atomic only to be one round trip: each key is this node's own.
     ///
-    /// KEYS the routes. ARGV for each its value and its life; a life of 0 withdraws it if it still names the incarnation
-    /// that stands in the place of the value. Returns how many keys it looked at.
+    /// KEYS the routes. ARGV for each its value and its life; a life of 0 withdraws it if it still names the
+    /// incarnation that stands in the place of the value. Returns the number of keys.
     static let routes = RedisScript(
         get + """
             for i, key in ipairs(KEYS) do
@@ -105,7 +105,7 @@ enum ClusterScripts {
 
             """
 
-    /// What begins every look at all nodes: at most 1,024 of them in at most 1 MiB, since any client of Redis could
+    /// What begins every lookup of all nodes: at most 1,024 of them in at most 1 MiB, since any client of Redis could
     /// have put ids into the set. Ids of dead nodes are taken out.
     private static let allNodes =
         alive + """
@@ -127,14 +127,15 @@ enum ClusterScripts {
 
             """
 
-    /// Who is alive. Atomic, so that an emptied Redis is never mistaken for a cluster whose nodes have all died.
+    /// The nodes that are alive. Atomic, so that an emptied Redis is never mistaken for a cluster whose nodes have all
+    /// died.
     ///
     /// KEYS nodes, epoch. ARGV prefix of presences. Returns {epoch, {id, presence, …}}.
     static let nodes = RedisScript(allNodes + "return {epoch, nodes}")
 
-    /// The routes of names on all live nodes. Atomic, so that a route and the incarnation that it counts under are of one
-    /// moment. At most 4,096 routes of at most 2,048 bytes are told, and 3 MiB with everything else: more than 4 MiB would
-    /// end the connection.
+    /// The routes of names on all live nodes. Atomic, so that a route and the incarnation that it counts under are of
+    /// one moment. At most 4,096 routes of at most 2,048 bytes are told, and 3 MiB with everything else: more than 4
+    /// MiB would end the connection.
     ///
     /// KEYS nodes, epoch. ARGV prefix of presences, prefix of the routes, names.
     /// Returns {epoch, {id, presence, …}, {name, id, route, …}}.
@@ -160,7 +161,8 @@ enum ClusterScripts {
             """
     )
 
-    /// Whom to ask about a token. Atomic, so that the token's entry and the presence it counts under are of one moment.
+    /// The node to ask about a token. Atomic, so that the token's entry and the presence it counts under are of one
+    /// moment.
     ///
     /// KEYS token, epoch. ARGV prefix of presences. Returns {epoch, entry, presence}; what is not there is empty.
     static let home = RedisScript(

@@ -72,8 +72,8 @@ final class ClusterStore: Sendable {
         }
     }
 
-    /// Whether Redis has refused something so short a time ago that other nodes may not have written yet what it did not
-    /// take from them: what is not there says nothing then.
+    /// Whether Redis has refused something so short a time ago that other nodes may not have written yet what it did
+    /// not take from them: what is not there says nothing then.
     func hasRefusedLately(now: NIODeadline) -> Bool {
         refused.withLock { $0.map { now < $0 + Defaults.Routing.settling } ?? false }
     }

@@ -20,7 +20,7 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Reads the file at `path`: hexadecimal digits on one line.
-    /// - Throws: ``OperatorError`` in words.
+    /// - Throws: ``OperatorError``.
     package init(path: String) throws(OperatorError) {
         let advice = "`openssl rand -hex 32 > \(path) && chmod 600 \(path)` makes one"
         let contents: Data

@@ -6,8 +6,9 @@ import TLSTransport
 import TransferBroker
 import WSProtocol
 
-/// A ticket keyring as it stands in Redis: AES-256-GCM under a key of the cluster's secret, in base64url. The clear bytes
-/// are, for each generation, the newest first: name (16), AES key (32), HMAC key (32), time of making (8, big-endian).
+/// A ticket keyring as it stands in Redis: AES-256-GCM under a key of the cluster's secret, in base64url. The clear
+/// bytes are, for each generation, the newest first: name (16), AES key (32), HMAC key (32), time of making (8,
+/// big-endian).
 struct SealedTickets: Sendable {
     private let key: SymmetricKey
     private static let binding = Array("relay:tickets".utf8)

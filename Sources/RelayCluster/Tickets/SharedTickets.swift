@@ -13,7 +13,7 @@ import WSProtocol
 /// Keeps this node's session ticket keys the same as those of its cluster.
 final class SharedTickets: Sendable {
     private struct State {
-        /// The cluster's newest keys, which older ones never take the place of.
+        /// The cluster's newest keys, which older ones never replace.
         var current: TicketKeyring?
         /// Whether this node uses them, and when Redis last said that they are the cluster's.
         var isShared = false
@@ -35,8 +35,8 @@ final class SharedTickets: Sendable {
         self.logger = logger
     }
 
-    /// Takes over what stands in Redis, and makes new keys when it is time. Keys that Redis has not confirmed for so long
-    /// that it would have been time are given up for own ones, which this node rotates itself.
+    /// Takes over what stands in Redis, and makes new keys when it is time. Keys that Redis has not confirmed for so
+    /// long that it would have been time are given up for own ones, which this node rotates itself.
     /// - Parameter rotated: called when this node has written new ones.
     func refresh(now: NIODeadline = .now(), rotated: @escaping @Sendable () -> Void) -> EventLoopFuture<Void> {
         read(now, rotated: rotated).always { _ in self.expire(now) }

@@ -7,7 +7,7 @@ import TransferBroker
 enum TicketDecision: Hashable, Sendable {
     /// Use them as they stand in Redis.
     case use(TicketKeyring)
-    /// Put these in their place, unless another node was quicker.
+    /// Replace them with these, unless another node was quicker.
     case write(TicketKeyring)
     /// They were sealed under another secret: this process keeps keys of its own.
     case keepOwn

@@ -9,7 +9,7 @@ enum TicketScripts {
         ClusterScripts.get + "return {string.sub(get(KEYS[1]) or '', 1, 2048), tonumber(redis.call('TIME')[1])}"
     )
 
-    /// Puts new keys in the place of those that were read. Atomic, so that of nodes that rotate at once one wins and the
+    /// Replaces the keys that were read with new ones. Atomic, so that of nodes that rotate at once one wins and the
     /// others take its keys over.
     ///
     /// KEYS tickets. ARGV what was read, what to put there, its life. Returns 1 when it was put there.

@@ -25,13 +25,13 @@ package final class RedisUserDirectory: UserDirectory {
     private let store: ClusterStore
     private let epoch: ClusterEpoch
     private let mode: ServerMessage.Registration
-    /// Tells the other nodes to look at a user again.
+    /// Tells the other nodes to read a user again.
     private let changed: @Sendable (PeerName) -> Void
     private let imported: @Sendable () -> Void
     private let state: Mutex<State>
 
     /// - Parameters:
-    ///   - mode: who may register a new name.
+    ///   - mode: whether a new name may be registered, and how.
     ///   - local: users of a registry this node had before it joined a cluster.
     ///   - imported: all of `local` are in Redis, or have no place there.
     ///   - changed: a name was removed or has other keys.
@@ -56,7 +56,7 @@ package final class RedisUserDirectory: UserDirectory {
             case .owned(let user): return user
             case .removed: return nil
             case .missing:
-                // A user who was seen and not removed is one that Redis has lost. Otherwise absence means something
+                // A user that was seen and not removed is one that Redis has lost. Otherwise absence means something
                 // only where everything has been written.
                 if let user = state.withLock({ $0.cache[name] }) { return user }
                 guard self.epoch.isSettled(epoch, now: .now()) else { throw ClusterUnavailable.settling }
@@ -126,8 +126,8 @@ package final class RedisUserDirectory: UserDirectory {
         return true
     }
 
-    /// What Redis says about `names`. What it has lost of those that were seen is written again; what has changed is told
-    /// to the observer.
+    /// What Redis says about `names`. What it has lost of those that were seen is written again; what has changed is
+    /// told to the observer.
     private func read(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, findings: [UserFinding])> {
         let keys = names.flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0)] }
         return store.run(UserScripts.read, keys: [ClusterKeys.epoch] + keys).flatMapThrowing { reply in
@@ -191,8 +191,8 @@ extension RedisUserDirectory {
         ).map { reply in Set((reply.elements ?? []).compactMap { $0.text.flatMap(PeerName.init(rawValue:)) }) }
     }
 
-    /// Writes the users of this node's own registry that Redis does not have, a few at a time. What fails is tried again
-    /// with the next call.
+    /// Writes the users of this node's own registry that Redis does not have, a few at a time. What fails is tried
+    /// again with the next call.
     func importLocal() {
         let batch = state.withLock { state -> [User] in
             guard !state.isImporting, !state.local.isEmpty else { return [] }
@@ -286,7 +286,7 @@ extension RedisUserDirectory: UserAdministration {
     private static let nonsense = OperatorError(.unavailable, "the users' registry in Redis makes no sense")
 
     /// Runs a script for an operator.
-    /// - Throws: ``OperatorError`` in words when Redis does not say.
+    /// - Throws: ``OperatorError`` when Redis does not say.
     private func ask(_ script: RedisScript, _ keys: [String], _ arguments: [String]) async throws -> RESPValue {
         do {
             return try await store.run(script, keys: keys, arguments: arguments).get()

@@ -36,8 +36,8 @@ enum UserScripts {
 
     /// Registers a name or confirms it. Atomic, so that a name goes to one key and an invitation to one name.
     ///
-    /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, key, mode, how many users
-    /// there may be, the epoch that has to be (or nothing), the invitation's digest.
+    /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, key, mode, how
+    /// many users there may be, the epoch that has to be (or nothing), the invitation's digest.
     /// Returns how it ended, in a word.
     static let register = RedisScript(
         get + ClusterScripts.refusal + """

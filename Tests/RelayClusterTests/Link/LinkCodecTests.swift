@@ -85,7 +85,7 @@ import WSProtocol
 
     private static func decode(_ text: String) -> LinkFrame? { try? LinkCodec.decode(ByteBuffer(string: text)) }
 
-    @Test func theDocumentsExamplesAreWhatIsSaid() throws {
+    @Test func theExamplesOfTheDocumentAreWhatIsEncoded() throws {
         let (frames, examples) = (try Self.frames(), try Self.examples())
         #expect(frames.count == examples.count)
         for (frame, example) in zip(frames, examples) {
@@ -148,7 +148,7 @@ import WSProtocol
         #expect(Self.decode(text) == nil)
     }
 
-    @Test func whatIsTooLongOrNotUTF8IsRefused() throws {
+    @Test func aTextThatIsTooLongOrNotUTF8IsRefused() throws {
         let padding = String(repeating: " ", count: MessageCodec.maximumLength)
         #expect(Self.decode(#"{"ack":1}"# + padding) == nil)
         #expect(Self.decode(#"{"ack":1}"# + padding.dropLast(9)) == .ack(1))

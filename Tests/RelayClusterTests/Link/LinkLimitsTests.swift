@@ -29,7 +29,7 @@ import WSProtocol
         #expect(log.isNew(node: nil, address: "more", now: now + Defaults.Link.complaintInterval) == true)
     }
 
-    @Test func aLinksOwnPingsAndPongsAreNeverTooMany() {
+    @Test func theControlFramesOfALinkStayBelowTheirLimit() {
         let limits = WebSocketLimits(controlFrames: Defaults.Link.controlFrames)
         var rules = WebSocketRules(role: .server, limits: limits, jitter: 0, now: LinkSamples.start)
         // Each end pings each second, and answers: two frames a second, for an hour.
@@ -39,7 +39,7 @@ import WSProtocol
         }
     }
 
-    @Test func strangersAreCountedInAndOut() {
+    @Test func connectionsCountUntilTheyAreAuthenticatedOrClosed() {
         let count = PreAuthConnectionLimit(limit: 2)
         let (first, second) = (count.admit(), count.admit())
         #expect(first != nil)

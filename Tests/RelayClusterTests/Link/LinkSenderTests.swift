@@ -125,7 +125,7 @@ import WSProtocol
         #expect(actions.contains(.lost(.gone)) == [.dialing, .greeting, .pausing].contains(stage))
     }
 
-    @Test(arguments: Stage.allCases) func whatIsNotReachedIsLost(stage: Stage) {
+    @Test(arguments: Stage.allCases) func aNodeThatIsNotReachedInTimeIsLost(stage: Stage) {
         var sender = Self.sender(stage)
         let timers = LinkTiming()
         let late = sender.timerFired(now: now + timers.loss)
@@ -142,7 +142,7 @@ import WSProtocol
         #expect(Self.isPausing(sender))
     }
 
-    @Test func whatWasNotAcknowledgedIsSentAgainOnTheNextConnection() throws {
+    @Test func unacknowledgedMessagesAreSentAgainOnTheNextConnection() throws {
         var sender = Self.sender(.open)
         for number in 2...5 { _ = sender.send(LinkSamples.message(UInt64(number)), now: now) }
         #expect(sender.received(.ack(2), on: Self.first, now: now) == [])
@@ -158,7 +158,7 @@ import WSProtocol
         #expect(sender.deadline == nil)
     }
 
-    @Test func anotherSideThatHasForgottenWhatItAcknowledgedIsNotBelieved() {
+    @Test func aWelcomeBelowWhatWasAcknowledgedIsRejected() {
         var sender = Self.sender(.open)
         #expect(sender.received(.ack(1), on: Self.first, now: now) == [])
         let later = now + .seconds(10)

@@ -44,7 +44,7 @@ import WSProtocol
         return isWelcome
     }
 
-    @Test func nodesThatCalledAndLeftAreForgottenInTheEnd() throws {
+    @Test func aNodeThatCalledAndLeftIsForgotten() throws {
         for number in 0..<Defaults.Link.nodes { #expect(try call(number)) }
         // They are lost now, and what they had is remembered to be over.
         loop.advanceTime(to: .now() + .seconds(1))
@@ -55,7 +55,7 @@ import WSProtocol
         #expect(try call(Defaults.Link.nodes))
     }
 
-    @Test func nodesOnTheLineAreRemembered() throws {
+    @Test func aConnectedNodeIsNotForgotten() throws {
         for number in 0..<Defaults.Link.nodes { #expect(try call(number, leaving: false)) }
         loop.advanceTime(to: .now() + Defaults.Link.memory + .seconds(1))
         #expect(try !call(Defaults.Link.nodes))

@@ -36,7 +36,7 @@ import WSProtocol
         for node in nodes { try await node.stop() }
     }
 
-    @Test func whateverIsCutArrivesOnceAndInOrder() async throws {
+    @Test func messagesArriveOnceAndInOrderOverConnectionsThatAreCut() async throws {
         let (a, b) = (try await TestNode("a", book), try await TestNode("b", book))
         let network = try await TestForwarder(to: b.address.port)
         book.set(b.id, b.address(port: network.port))
@@ -96,7 +96,7 @@ import WSProtocol
         try await c.stop()
     }
 
-    @Test func whoHasNoCertificateOfTheClusterIsTurnedAway() async throws {
+    @Test func aCallerWithoutACertificateOfTheClusterIsRefused() async throws {
         let b = try await TestNode("b", book)
         let (files, others) = (try TestNode.certificates, try TestCertificates(nodes: ["a"]))
         let contexts: [TLSContext] = [
@@ -120,7 +120,7 @@ import WSProtocol
         #expect(b.links.status.inbound == 0)
     }
 
-    @Test func nobodyMaySpeakForAnotherNode() async throws {
+    @Test func aHelloInTheNameOfAnotherNodeIsRefused() async throws {
         let (b, c) = (try await TestNode("b", book), try await TestNode("c", book))
         let hello = #"{"hello":{"node":"a","incarnation":"AAAAAAAAAAAAAAAAAAAAAA","to":"b","association":1}}"#
         #expect(try await TestCaller.link(to: b, as: c.identity, saying: [hello]) == [])
@@ -135,12 +135,12 @@ import WSProtocol
         ["HELLO", "garbage"], ["HELLO", "HELLO"], ["HELLO", #"{"seq":2,"body":{"ok":{"session":1,"request":"x"}}}"#],
         ["HELLO", #"{"seq":1,"body":{"nonsense":{}}}"#], ["HELLO", #"{"welcome":{"node":"a","received":0}}"#],
     ])
-    func whoDoesNotSpeakAsDescribedIsDisconnected(texts: [String]) async throws {
+    func aCallerThatBreaksTheRulesIsDisconnected(texts: [String]) async throws {
         let (b, c) = (try await TestNode("b", book), try await TestNode("c", book))
         let hello = #"{"hello":{"node":"c","incarnation":"AAAAAAAAAAAAAAAAAAAAAA","to":"b","association":1}}"#
         let frames = try await TestCaller.link(
             to: b, as: c.identity, saying: texts.map { $0 == "HELLO" ? hello : $0 })
-        // The welcome may come too late for one who breaks a rule at once.
+        // The welcome may come too late for a caller that breaks a rule at once.
         #expect(frames.count <= (texts.first == "HELLO" ? 1 : 0))
         try await b.stop()
         #expect(b.links.status.violations == 1)
@@ -190,7 +190,7 @@ import WSProtocol
         try await b.stop()
     }
 
-    @Test func whoNeverAnswersIsLost() async throws {
+    @Test func aNodeThatNeverAnswersIsLost() async throws {
         let a = try await TestNode("a", book, timers: Self.hasty)
         let silent = try await TestForwarder(to: nil)
         book.set(
@@ -208,12 +208,12 @@ import WSProtocol
         try await b.stop()
         a.send(1, to: b.id)
         #expect(await a.inbox.next() == .lost(b.id))
-        a.send(2, to: NodeID(rawValue: "nobody")!)
-        #expect(await a.inbox.next() == .lost(NodeID(rawValue: "nobody")!))
+        a.send(2, to: NodeID(rawValue: "unknown")!)
+        #expect(await a.inbox.next() == .lost(NodeID(rawValue: "unknown")!))
         try await a.stop()
     }
 
-    @Test func whoStopsReadingIsLostWhenTooMuchWaits() async throws {
+    @Test func aNodeThatStopsReadingIsLostWhenTooMuchWaits() async throws {
         let a = try await TestNode("a", book, timers: LinkTiming(loss: .hours(1), unackedMessages: 100))
         let b = try await TestNode("b", book)
         let network = try await TestForwarder(to: b.address.port)

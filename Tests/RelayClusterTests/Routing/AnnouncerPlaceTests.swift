@@ -9,13 +9,13 @@ import WSProtocol
 
 @testable import RelayCluster
 
-@Suite("When a place in Redis is ours")
+@Suite("When the presence in Redis is this process's")
 struct AnnouncerPlaceTests {
     private let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     private let epoch = Epoch.random()
     private let own = ListenAddress(host: "10.0.0.1", port: 1)
 
-    /// An publisher that looks for its place.
+    /// A publisher that asks for its presence.
     private func joining(ownsAddress: Bool = false) -> RoutePublisher {
         var limits = RoutePublisher.Limits()
         (limits.life, limits.renewal) = (.seconds(15), .seconds(3))
@@ -30,8 +30,8 @@ struct AnnouncerPlaceTests {
             NodePresence(incarnation: .random(), address: address, version: Label(clipping: "1")).text)
     }
 
-    /// Looks while the other's presence has this long to live; returns what the next look would replace.
-    private func look(_ publisher: inout RoutePublisher, _ text: String, milliseconds: Int64) -> (
+    /// Asks for the presence while the other's has this long to live; returns what would be replaced next.
+    private func ask(_ publisher: inout RoutePublisher, _ text: String, milliseconds: Int64) -> (
         actions: [RoutePublisherAction], replacing: String?
     ) {
         publisher.checkEpoch()
@@ -48,37 +48,37 @@ struct AnnouncerPlaceTests {
         var publisher = joining()
         // It lives, whatever its address.
         for milliseconds: Int64 in [14_000, 13_000, 12_100, 14_900, 12_000, 11_900, 15_000] {
-            #expect(look(&publisher, text, milliseconds: milliseconds).replacing == nil)
+            #expect(ask(&publisher, text, milliseconds: milliseconds).replacing == nil)
         }
-        #expect(look(&publisher, text, milliseconds: 12_000).replacing == nil)
+        #expect(ask(&publisher, text, milliseconds: 12_000).replacing == nil)
         let other = try presence(own)
-        #expect(look(&publisher, other, milliseconds: 11_000).replacing == nil, "another start of it")
-        #expect(look(&publisher, other, milliseconds: 8_000).replacing == nil)
-        let last = look(&publisher, other, milliseconds: 7_200)
+        #expect(ask(&publisher, other, milliseconds: 11_000).replacing == nil, "another start of it")
+        #expect(ask(&publisher, other, milliseconds: 8_000).replacing == nil)
+        let last = ask(&publisher, other, milliseconds: 7_200)
         #expect(last.replacing == other && last.actions == [])
         // One somewhere else has the rest of its life to come back.
         var patient = joining()
         let elsewhere = try presence(ListenAddress(host: "10.0.0.2", port: 1))
         for milliseconds: Int64 in [14_000, 9_000, 4_000, 10] {
-            #expect(look(&patient, elsewhere, milliseconds: milliseconds).replacing == nil)
+            #expect(ask(&patient, elsewhere, milliseconds: milliseconds).replacing == nil)
         }
     }
 
-    @Test("one that lives is told apart at its first renewal")
+    @Test("another live process is recognised at its first renewal")
     func alive() throws {
         var publisher = joining()
         let text = try presence(own)
-        _ = look(&publisher, text, milliseconds: 13_000)
-        let actions = look(&publisher, text, milliseconds: 14_500).actions
+        _ = ask(&publisher, text, milliseconds: 13_000)
+        let actions = ask(&publisher, text, milliseconds: 14_500).actions
         guard case .taken(_, isRenewed: true)? = actions.first else {
             Issue.record("\(actions)")
             return
         }
         var owner = joining(ownsAddress: true)
-        #expect(look(&owner, text, milliseconds: 13_000).replacing == text, "nobody else can be there")
+        #expect(ask(&owner, text, milliseconds: 13_000).replacing == text, "no other process can be there")
     }
 
-    @Test("a place whose life has passed without a renewal is not ours; with it everything is written again")
+    @Test("a presence that was not renewed for its life is taken again, and everything is written again")
     func runOut() {
         var publisher = joining()
         _ = publisher.next(now: now)
@@ -103,7 +103,7 @@ struct AnnouncerPlaceTests {
         #expect(writes.map(\.route) == [.receiving(.test("bob"))])
     }
 
-    @Test("an epoch counts as written once nothing waits to be")
+    @Test("an epoch counts as written once nothing waits to be written")
     func written() {
         var publisher = joining()
         _ = publisher.next(now: now)
@@ -126,7 +126,7 @@ struct AnnouncerPlaceTests {
         #expect(publisher.written == other)
     }
 
-    @Test("users that cannot be written keep nothing else from being written")
+    @Test("users that cannot be written do not delay other writes")
     func users() {
         var publisher = joining()
         _ = publisher.next(now: now)

@@ -12,9 +12,9 @@ import WSProtocol
 
 @testable import RelayCluster
 
-@Suite("Taking a place in the cluster", .serialized)
+@Suite("Joining the cluster", .serialized)
 struct NodeClaimTests {
-    @Test("a second live node with the same id is refused in words, and the first goes on")
+    @Test("a second live node with the same id is refused, and the first goes on")
     func sameID() async throws {
         let redis = try await RedisServer()
         let first = try RoutedNode("a", redis, port: 1001)
@@ -33,7 +33,7 @@ struct NodeClaimTests {
         }
     }
 
-    @Test("an earlier start at the same address is taken over at once; if it lives after all, it does not fight")
+    @Test("an earlier start at the same address is replaced at once; if it lives after all, it gives way")
     func takeOver() async throws {
         let redis = try await RedisServer()
         let old = try RoutedNode("a", redis, port: 1001)
@@ -48,13 +48,13 @@ struct NodeClaimTests {
                 #expect(try await watcher.routing.receivers(of: .test("bob")).get() == [])
             }
             #expect(new.routing.status.isJoined)
-            // A leaving rival does not take the other's place with it.
+            // A leaving rival does not remove the other's presence.
             await old.routing.stop()
             #expect(try await redis.keys().contains("relay:node:a"))
         }
     }
 
-    @Test("a place that another process left behind is free once it has expired")
+    @Test("a presence that another process left behind can be taken once it has expired")
     func expired() async throws {
         let redis = try await RedisServer()
         let old = NodePresence(
@@ -64,7 +64,7 @@ struct NodeClaimTests {
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
     }
 
-    @Test("a forged presence without a life, or of another type, is nobody's", arguments: ["SET", "LPUSH"])
+    @Test("a forged presence without a life, or of another type, belongs to no node", arguments: ["SET", "LPUSH"])
     func forged(command: String) async throws {
         let redis = try await RedisServer()
         try await redis.command(command, "relay:node:a", #"{"incarnation":"x"}"#)
@@ -72,7 +72,7 @@ struct NodeClaimTests {
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
     }
 
-    @Test("a wrong password is refused in words that do not repeat it")
+    @Test("the refusal of a wrong password does not repeat it")
     func wrongPassword() async throws {
         let redis = try await RedisServer(["--requirepass", "right"])
         let node = try RoutedNode("a", redis, login: "user:wrong-word@")
@@ -84,7 +84,7 @@ struct NodeClaimTests {
         }
     }
 
-    @Test("without Redis a node starts, says that it cannot say, and joins when Redis comes")
+    @Test("without Redis a node starts, answers that the cluster is unavailable, and joins when Redis comes")
     func unreachable() async throws {
         let redis = try await RedisServer(starts: false)
         let node = try RoutedNode("a", redis)
@@ -110,7 +110,7 @@ struct NodeClaimTests {
         }
     }
 
-    @Test("a frozen Redis is an absent one within the deadline, and nothing is repeated on waking")
+    @Test("a frozen Redis counts as unreachable within the deadline, and nothing is repeated once it goes on")
     func frozen() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis)

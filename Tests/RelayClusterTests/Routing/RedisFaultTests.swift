@@ -14,7 +14,7 @@ import WSProtocol
 @testable import RelayNode
 
 /// A fault of Redis is the relay's own, and is told as that: never as a client's absence, refusal or fault.
-@Suite("A fault of Redis is nobody's fault", .serialized)
+@Suite("A fault of Redis does not count as an absence", .serialized)
 struct RedisFaultTests {
     private static let brief = RoutingTiming(
         renewal: .milliseconds(100), life: .seconds(2), claim: .seconds(10), claimLookup: .milliseconds(50),
@@ -49,8 +49,8 @@ struct RedisFaultTests {
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "ERR whatever",
         ])
-    func words(_ words: String) async throws {
-        let redis = try await RefusingRedis(words)
+    func refusal(_ message: String) async throws {
+        let redis = try await RefusingRedis(message)
         let node = try RoutedNode("a", redisPort: redis.port, registration: .invite)
         node.routing.store.client.start()
         try await eventually("the connection") { node.routing.store.isConnected }
@@ -75,7 +75,7 @@ struct RedisFaultTests {
         try await redis.stop()
     }
 
-    @Test("a Redis that takes nothing does not say that somebody or something is not there", arguments: Fault.allCases)
+    @Test("a Redis that takes no writes does not count as one that has nothing", arguments: Fault.allCases)
     func absence(_ fault: Fault) async throws {
         let redis = try await RedisServer()
         let (a, b) = (
@@ -122,7 +122,7 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("nobody is taken for gone whose place Redis does not renew", arguments: Fault.allCases)
+    @Test("a node whose presence Redis does not renew is not considered gone", arguments: Fault.allCases)
     func places(_ fault: Fault) async throws {
         let redis = try await RedisServer()
         let (a, b) = (
@@ -148,7 +148,7 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("an invitation is not used up, nor called bad, because Redis takes nothing", arguments: Fault.allCases)
+    @Test("an invitation is neither used up nor rejected while Redis takes no writes", arguments: Fault.allCases)
     func invitation(_ fault: Fault) async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, registration: .invite, times: RoutedNode.slow)
@@ -173,7 +173,7 @@ struct RedisFaultTests {
         }
     }
 
-    @Test("a user whom Redis lost, and does not take back, is not refused")
+    @Test("a user that Redis has lost, and does not take back, is not refused")
     func lost() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)

@@ -18,7 +18,7 @@ struct RedisRefusesTests {
         ticketLookup: .seconds(600))
 
     @Test(
-        "a user who may not do what a node does is refused in words", arguments: ["-evalsha", "-set", "resetchannels"])
+        "a Redis user without permissions is refused with a reason", arguments: ["-evalsha", "-set", "resetchannels"])
     func forbidden(rule: String) async throws {
         let redis = try await RedisServer()
         try await redis.command("ACL", "SETUSER", "u", "on", ">word", "~*", "&*", "+@all", rule)
@@ -32,7 +32,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("a Redis without memory has no place for a node, and says so; with memory it has again")
+    @Test("a Redis without memory takes no presence, and one with memory again does")
     func outOfMemory() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: Self.brief)
@@ -46,7 +46,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("nothing is announced while doorbells cannot be heard")
+    @Test("nothing is announced while notifications cannot be heard")
     func deaf() async throws {
         let redis = try await RedisServer()
         try await redis.command("ACL", "SETUSER", "u", "on", ">word", "~*", "&*", "+@all")
@@ -70,7 +70,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("a set of nodes that is none, and an epoch that is none, are made anew")
+    @Test("a set of nodes or an epoch of another form is made anew")
     func otherTypes() async throws {
         let redis = try await RedisServer()
         for key in ["relay:nodes", "relay:epoch"] { try await redis.command("SET", key, "!!!!!!!!!!!!!!!!!!!!!!") }
@@ -89,7 +89,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("a registry of another type is left alone, in words, and routes go on")
+    @Test("a registry of another type is left alone and reported, and routes go on")
     func otherRegistry() async throws {
         let redis = try await RedisServer()
         try await redis.command("SET", "relay:users", "x")
@@ -107,7 +107,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("a presence without a life is nobody's")
+    @Test("a presence without a life belongs to no node")
     func immortal() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis)
@@ -137,7 +137,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("any number of messages on their way leave room for the commands that matter")
+    @Test("notifications on their way leave room for commands")
     func flood() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
@@ -154,7 +154,7 @@ struct RedisRefusesTests {
         }
     }
 
-    @Test("however much stands there, an answer fits into a reply")
+    @Test("a lookup of any size fits into a reply")
     func tooMuch() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
@@ -170,8 +170,8 @@ struct RedisRefusesTests {
                 end
                 """, "0")
             let names = (1...10).map { PeerName.test("name\($0)") }
-            let look = try await node.routing.requests.routes(of: names, at: ClusterKeys.receivingPrefix).get()
-            #expect(look.routes.count > 500)
+            let found = try await node.routing.requests.routes(of: names, at: ClusterKeys.receivingPrefix).get()
+            #expect(found.routes.count > 500)
             #expect(node.routing.status.isConnected)
         }
     }

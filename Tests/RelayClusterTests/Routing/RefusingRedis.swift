@@ -10,11 +10,11 @@ import RelayTestFixtures
 final class RefusingRedis: Sendable {
     private let listener: any Channel
 
-    init(_ words: String) async throws {
+    init(_ message: String) async throws {
         listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Handler(words))
+                    try channel.pipeline.syncOperations.addHandler(Handler(message))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -28,16 +28,16 @@ final class RefusingRedis: Sendable {
         typealias InboundIn = ByteBuffer
         typealias OutboundOut = ByteBuffer
 
-        private let words: String
+        private let message: String
 
-        init(_ words: String) { self.words = words }
+        init(_ message: String) { self.message = message }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let command = String(buffer: Self.unwrapInboundIn(data))
             let reply =
                 if command.contains("INFO") {
                     "$19\r\nredis_version:7.2.0\r\n"
-                } else if command.contains("PING") { "+PONG\r\n" } else { "-\(words)\r\n" }
+                } else if command.contains("PING") { "+PONG\r\n" } else { "-\(message)\r\n" }
             context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: reply)), promise: nil)
         }
 

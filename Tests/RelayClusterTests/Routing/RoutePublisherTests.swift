@@ -55,7 +55,7 @@ struct RoutePublisherTests {
         return try #require(presence.text)
     }
 
-    @Test("nothing is said before the place is taken, then everything")
+    @Test("nothing is written before the presence is taken, then everything")
     func joining() {
         var publisher = fresh()
         publisher.setReceiving(bob, sessions: [2, 1])
@@ -77,7 +77,7 @@ struct RoutePublisherTests {
         #expect(Set(actions) == [.notifyHomes(bob), .findReceivers(carol), .joined(epoch), .everythingWritten])
     }
 
-    @Test("a change is written at once and looked after once; a renewal is only written")
+    @Test("a change is written and acted on once; a renewal is only written")
     func changes() {
         var publisher = held()
         publisher.setReceiving(bob, sessions: [1])
@@ -198,7 +198,7 @@ struct RoutePublisherTests {
         #expect(publisher.next(now: now) == .presence(replacing: nil))
     }
 
-    @Test("nothing piles up while Redis is away")
+    @Test("no writes are queued while Redis is away")
     func away() {
         var publisher = held()
         publisher.disconnected()
@@ -371,7 +371,7 @@ struct RoutePublisherTests {
         }
     }
 
-    /// An publisher in each of its states, by a name for the state.
+    /// A publisher in each of its states, by a name for the state.
     private func everyState(_ rival: String) -> [(String, RoutePublisher)] {
         var (joining, asking, writing, taken, leaving, gone) = (fresh(), fresh(), held(), held(), held(), fresh())
         joining.connected()

@@ -108,7 +108,7 @@ struct RoutingServiceTests {
         }
     }
 
-    @Test("right after Redis was emptied a name is not free and nobody is a stranger")
+    @Test("right after Redis was emptied no name is free and no user is unknown")
     func settling() async throws {
         let redis = try await RedisServer()
         // Long enough that nothing is written again by itself.
@@ -185,7 +185,7 @@ struct RoutingServiceTests {
         }
     }
 
-    @Test("a node that leaves, or whose presence is another's, is reported at once")
+    @Test("a node that leaves, or has lost its presence to another process, is reported at once")
     func leaving() async throws {
         let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
@@ -203,7 +203,7 @@ struct RoutingServiceTests {
         }
     }
 
-    @Test("subscriptions that are killed over and over lose nothing for long")
+    @Test("what is lost with a killed subscription is made up for soon")
     func killedSubscriptions() async throws {
         let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001)
@@ -222,7 +222,7 @@ struct RoutingServiceTests {
         }
     }
 
-    @Test("forged, damaged and repeated doorbells cost a look and nothing else")
+    @Test("forged, damaged and repeated notifications cost a lookup and nothing else")
     func forgedBells() async throws {
         let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)

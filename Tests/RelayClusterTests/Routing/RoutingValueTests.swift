@@ -67,7 +67,7 @@ struct RoutingValueTests {
         }
     }
 
-    @Test("replies of another form are no replies")
+    @Test("replies of another form are refused")
     func replies() {
         let text = { (text: String) in RESPValue.bulk(ByteBuffer(string: text)) }
         let wrong: [RESPValue] = [
@@ -130,22 +130,22 @@ struct RoutingValueTests {
         }
     }
 
-    @Test("no reply whatever ends the process, or counts for more than there is")
+    @Test("no reply ends the process, or yields more than it holds")
     func hostileReplies() {
         var generator = SeededGenerator(seed: 28)
         for number in 0..<8000 {
             let reply = Self.value(depth: 0, using: &generator)
-            let place: Comment = "reply \(number) of seed 28: \(reply)"
-            if let nodes = RoutingReplies.Nodes(reply) { #expect(nodes.nodes.count + nodes.ignored <= 4, place) }
-            if var look = RoutingReplies.Lookup(reply) {
-                #expect(look.receivers(own: .test("a")).count <= 1 && look.homes(own: .test("a")).count <= 1, place)
+            let location: Comment = "reply \(number) of seed 28: \(reply)"
+            if let nodes = RoutingReplies.Nodes(reply) { #expect(nodes.nodes.count + nodes.ignored <= 4, location) }
+            if var read = RoutingReplies.Lookup(reply) {
+                #expect(read.receivers(own: .test("a")).count <= 1 && read.homes(own: .test("a")).count <= 1, location)
             }
             _ = RoutingReplies.Home(reply)
             _ = RoutingReplies.Address(reply)
             if case .taken(_, let remaining)? = PresenceOutcome(reply) {
-                #expect(remaining >= .zero && remaining <= .hours(1), place)
+                #expect(remaining >= .zero && remaining <= .hours(1), location)
             }
-            if let tickets = TicketReply(reply) { #expect(tickets.now >= 0, place) }
+            if let tickets = TicketReply(reply) { #expect(tickets.now >= 0, location) }
         }
     }
 
@@ -201,25 +201,25 @@ struct RoutingValueTests {
         #expect(epoch.isSettled(second, now: now + .seconds(6)))
     }
 
-    @Test("of each kind one look is under way")
-    func looks() {
-        var looks = LookupQueue()
+    @Test("of each kind one lookup is under way")
+    func lookups() {
+        var lookups = LookupQueue()
         let names = (0..<150).map { PeerName.test("name\($0)") }
-        for name in names + names { looks.addReceivers(of: name) }
-        looks.addNodes()
-        looks.addNodes()
-        looks.addUser(names[0])
-        looks.addUser(names[1])
-        #expect(Set(looks.next()) == [.receivers(Array(names[..<100])), .nodes, .users([names[0], names[1]])])
-        #expect(looks.next().isEmpty)
-        looks.addNodes()
-        looks.failed(.nodes)
-        looks.succeeded(.receivers([]))
-        looks.succeeded(.users([]))
-        #expect(Set(looks.next()) == [.receivers(Array(names[100...])), .nodes])
+        for name in names + names { lookups.addReceivers(of: name) }
+        lookups.addNodes()
+        lookups.addNodes()
+        lookups.addUser(names[0])
+        lookups.addUser(names[1])
+        #expect(Set(lookups.next()) == [.receivers(Array(names[..<100])), .nodes, .users([names[0], names[1]])])
+        #expect(lookups.next().isEmpty)
+        lookups.addNodes()
+        lookups.failed(.nodes)
+        lookups.succeeded(.receivers([]))
+        lookups.succeeded(.users([]))
+        #expect(Set(lookups.next()) == [.receivers(Array(names[100...])), .nodes])
     }
 
-    @Test("a cache forgets the first it saw when it is full")
+    @Test("a full cache forgets the user that was seen first")
     func cache() {
         var cache = UserCache(capacity: 2)
         let users = ["a", "b", "c"].map { User.test($0) }

@@ -11,13 +11,13 @@ import WSProtocol
 
 @testable import RelayCluster
 
-@Suite("Nodes that cannot tell themselves from others", .serialized)
+@Suite("Nodes with one id, and nodes that make the epoch", .serialized)
 struct SharedPlaceTests {
     @Test("with a copied configuration behind a wildcard the second node is refused, and the first goes on")
     func copied() async throws {
         let redis = try await RedisServer()
         let first = try RoutedNode("a", redis, port: 1001)
-        // It looks ten times as long as the first takes to renew: a slow machine must not make that one look dead.
+        // It tries ten times as long as the first takes to renew: a slow machine must not make that one look dead.
         var patient = RoutedNode.quick
         patient.renewal = .seconds(2)
         let second = try RoutedNode("a", redis, port: 1001, times: patient)
@@ -31,7 +31,7 @@ struct SharedPlaceTests {
         }
     }
 
-    @Test("a node that was killed comes back behind a wildcard long before its place has expired")
+    @Test("a node that was killed comes back behind a wildcard long before its presence has expired")
     func killed() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, port: 1001)
@@ -42,7 +42,7 @@ struct SharedPlaceTests {
         await node.routing.stop()
     }
 
-    @Test("whether nobody else can be dialled at an address is known from what is bound")
+    @Test("whether another process can be dialled at an address is known from what is bound")
     func bound() throws {
         func isExact(_ address: ListenAddress, _ host: String, _ port: Int) throws -> Bool {
             address.isExactly(try SocketAddress(ipAddress: host, port: port))
@@ -59,7 +59,7 @@ struct SharedPlaceTests {
         #expect(try !isExact(ListenAddress(host: "localhost", port: 7), "127.0.0.1", 7))
     }
 
-    @Test("a node that starts right after Redis was emptied does not take absent for free")
+    @Test("a node that starts right after Redis was emptied does not take an absent name for free")
     func emptied() async throws {
         let redis = try await RedisServer()
         let old = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)

@@ -21,7 +21,7 @@ struct SharedTicketsTests {
         SealedTickets(try ClusterSecret(path: secretFile(directory, digit, name: "secret-\(digit)")))
     }
 
-    @Test("nodes with one secret have one keyring, which is rotated by whoever notices first")
+    @Test("nodes with one secret have one keyring, which the first node that notices rotates")
     func shared() async throws {
         let redis = try await RedisServer()
         let path = try secretFile(directory)
@@ -64,7 +64,7 @@ struct SharedTicketsTests {
         }
     }
 
-    @Test("a node with another secret keeps keys of its own, and leaves the others' alone")
+    @Test("a node with another secret keeps keys of its own, and leaves the others' keys alone")
     func otherSecret() async throws {
         let redis = try await RedisServer()
         let a = try RoutedNode("a", redis, port: 1001, secret: secretFile(directory, "a", name: "one"))
@@ -83,7 +83,7 @@ struct SharedTicketsTests {
         }
     }
 
-    @Test("what was sealed opens again, and nothing else does")
+    @Test("a sealed keyring opens again, and nothing else does")
     func sealed() throws {
         let sealing = try sealing()
         var keyring = TicketKeyring(.random(created: 1))
@@ -106,7 +106,7 @@ struct SharedTicketsTests {
         #expect(sealing.open("") == nil)
     }
 
-    @Test("what was sealed with the secret and is no keyring is refused")
+    @Test("a sealed text that is no keyring is refused")
     func hostileContents() throws {
         let secret = try #require(ClusterSecret(bytes: [UInt8](repeating: 7, count: 32)))
         let opening = SealedTickets(secret)
@@ -159,7 +159,7 @@ struct SharedTicketsTests {
         return key
     }
 
-    @Test("a secret is 32 bytes or more in hexadecimal, and nobody else's to read")
+    @Test("a secret is 32 bytes or more in hexadecimal, and its file is readable by its owner alone")
     func secret() throws {
         func failure(_ contents: String, mode: Int = 0o600) throws -> String? {
             let path = try directory.write(Data(contents.utf8), to: "s")

@@ -11,7 +11,7 @@ import Testing
 struct TicketReplyTests {
     private func reply(_ now: Int64) -> RESPValue { .array([.bulk(ByteBuffer(string: "x")), .integer(now)]) }
 
-    @Test("a time that no clock shows is nonsense, and the last that one may is not")
+    @Test("a time outside the range of a clock is refused, and the last one inside is not")
     func times() throws {
         for now in [Int64.max, .max - 59, .min, -1, (1 << 40) + 1] { #expect(TicketReply(reply(now)) == nil) }
         for wrong in [RESPValue.null, .array([]), .array([.null, .integer(1)]), .array([.integer(1), .integer(1)])] {

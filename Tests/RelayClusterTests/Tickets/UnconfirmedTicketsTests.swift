@@ -7,12 +7,12 @@ import Testing
 
 @testable import RelayCluster
 
-@Suite("Session ticket keys that nobody confirms", .serialized)
+@Suite("Session ticket keys that Redis does not confirm", .serialized)
 struct UnconfirmedTicketsTests {
-    /// Whether the node still uses `keyring` when it looks after so many hours.
+    /// Whether the node still uses `keyring` when it reads the keys after so many hours.
     private func uses(_ node: RoutedNode, after hours: Int64) async throws -> Bool {
         let before = node.tickets.keyring
-        // With Redis away the look fails, which is the point.
+        // With Redis away the lookup fails, which is the point.
         try? await node.parts.routing.tickets?.refresh(now: .now() + .hours(hours), rotated: {}).get()
         return node.tickets.keyring == before
     }

@@ -139,7 +139,7 @@ struct RedisUserDirectoryTests {
         }
     }
 
-    @Test("names of a registry the node had before are imported, and take nobody's name away")
+    @Test("names of a registry the node had before are imported, and replace no other user")
     func imported() async throws {
         let local = (0..<3).map { User.test("name\($0)") }
         let redis = try await RedisServer()
@@ -156,7 +156,7 @@ struct RedisUserDirectoryTests {
         }
     }
 
-    @Test("with Redis away those who were seen still log in; others are told that nobody can say")
+    @Test("with Redis away users that were seen still log in; others are told that the cluster is unavailable")
     func away() async throws {
         try await withTwo { redis, a, b in
             let bob = User.test("bob")

@@ -12,7 +12,7 @@ import WSProtocol
 
 @testable import RelayCluster
 
-@Suite("Who was removed stays away, and who was not stays", .serialized)
+@Suite("Removed users stay removed, and others stay", .serialized)
 struct UserRemovalTests {
     private let bob = User.test("bob")
 
@@ -22,7 +22,7 @@ struct UserRemovalTests {
         #expect(outcome == .registered)
     }
 
-    @Test("a node that brings its own registry again does not bring back who was removed")
+    @Test("a node that brings its own registry again does not restore a removed user")
     func importedAgain() async throws {
         let redis = try await RedisServer()
         for round in 0..<2 {
@@ -38,7 +38,7 @@ struct UserRemovalTests {
         }
     }
 
-    @Test("what was removed is not restored; registered anew it is, and may be removed again")
+    @Test("a removed user is not restored; registered anew it is, and may be removed again")
     func removal() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
@@ -58,7 +58,7 @@ struct UserRemovalTests {
         }
     }
 
-    @Test("a removal whose doorbell was lost reaches sessions all the same, and so does another owner")
+    @Test("a removal reaches sessions although its notification was lost, and so does another owner")
     func lostBell() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis)
@@ -75,7 +75,7 @@ struct UserRemovalTests {
         }
     }
 
-    @Test("all sessions are looked at when messages come again, and a look that fails is not forgotten")
+    @Test("the users of all sessions are read when notifications come again, and a failed lookup is repeated")
     func listening() async throws {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, times: RoutedNode.slow)
@@ -87,16 +87,16 @@ struct UserRemovalTests {
             try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             try await node.told(.user(bob.name, nil))
         }
-        var looks = LookupQueue()
-        looks.addUser(bob.name)
-        let look = LookupQueue.Lookup.users([bob.name])
-        #expect(looks.next() == [look])
-        looks.failed(look)
-        #expect(looks.next().isEmpty, "not at once")
-        looks.retry()
-        #expect(looks.next() == [look])
-        looks.succeeded(look)
-        #expect(looks.next().isEmpty)
+        var lookups = LookupQueue()
+        lookups.addUser(bob.name)
+        let lookup = LookupQueue.Lookup.users([bob.name])
+        #expect(lookups.next() == [lookup])
+        lookups.failed(lookup)
+        #expect(lookups.next().isEmpty, "not at once")
+        lookups.retry()
+        #expect(lookups.next() == [lookup])
+        lookups.succeeded(lookup)
+        #expect(lookups.next().isEmpty)
     }
 
     @Test("users that Redis has lost under the same epoch are written again, on a new connection and when asked for")
@@ -119,7 +119,7 @@ struct UserRemovalTests {
         }
     }
 
-    @Test("a name that is another's closes sessions of others only")
+    @Test("a name that has a new owner closes the sessions of others only")
     func sessions() {
         var fixture = BrokerFixture()
         let session = fixture.open("bob")
