@@ -16,10 +16,16 @@ import WSProtocol
     /// Losses come soon, so that tests that wait for one do not take long.
     private static let hasty = LinkTiming(loss: .milliseconds(400))
 
+    /// A node that loses no other because time passes: where a loss is wrong, a machine that stands still for some
+    /// seconds must not cause one.
+    private func patient(_ name: String) async throws -> TestNode {
+        try await TestNode(
+            name, book, timers: LinkTiming(loss: .hours(1)),
+            heartbeat: .init(interval: .hours(1), answerWithin: .hours(1)))
+    }
+
     @Test func threeNodesTalkInAllDirections() async throws {
-        let nodes = [
-            try await TestNode("a", book), try await TestNode("b", book), try await TestNode("c", book),
-        ]
+        let nodes = [try await patient("a"), try await patient("b"), try await patient("c")]
         for node in nodes {
             for other in nodes where other.id != node.id {
                 node.send(1, to: other.id)
@@ -37,7 +43,7 @@ import WSProtocol
     }
 
     @Test func messagesArriveOnceAndInOrderOverConnectionsThatAreCut() async throws {
-        let (a, b) = (try await TestNode("a", book), try await TestNode("b", book))
+        let (a, b) = (try await patient("a"), try await patient("b"))
         let network = try await TestForwarder(to: b.address.port)
         book.set(b.id, b.address(port: network.port))
         let (rounds, batch) = (UInt64(12), UInt64(200))
@@ -229,7 +235,7 @@ import WSProtocol
     }
 
     @Test func aHintAboutAConnectedNodeChangesNothing() async throws {
-        let (a, b) = (try await TestNode("a", book), try await TestNode("b", book))
+        let (a, b) = (try await patient("a"), try await patient("b"))
         a.send(1, to: b.id)
         #expect(await b.hears(1, from: a))
         a.links.presenceGone(b.id, incarnation: b.identity.incarnation)

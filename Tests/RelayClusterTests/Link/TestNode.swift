@@ -79,7 +79,9 @@ final class TestNode: Sendable {
 
     /// Starts a node and writes it into the book.
     init(
-        _ name: String, _ book: TestBook, timers: LinkTiming = LinkTiming(), strangers: Int = 16,
+        _ name: String, _ book: TestBook, timers: LinkTiming = LinkTiming(),
+        heartbeat: WebSocketHeartbeat = .init(
+            interval: Defaults.Link.heartbeat, answerWithin: Defaults.Link.heartbeatAnswer), strangers: Int = 16,
         certificates: TestCertificates? = nil, certificateOf: String? = nil
     ) async throws {
         let files = try certificates ?? Self.certificates
@@ -89,7 +91,8 @@ final class TestNode: Sendable {
             certificate: files.node(certificateOf ?? name), key: files.nodeKey(certificateOf ?? name))
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        links = NodeLinks(identity: identity, addresses: book, group: group, logger: logger, timers: timers)
+        links = NodeLinks(
+            identity: identity, addresses: book, group: group, logger: logger, timers: timers, heartbeat: heartbeat)
         links.start(inbox)
         listener = try await NodeListener.bind(
             SocketAddress(ipAddress: "127.0.0.1", port: 0), identity: identity, group: group, links: links,
