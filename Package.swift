@@ -94,7 +94,7 @@ let package = Package(
             dependencies: [
                 "CloseOnExec", "CommandLineInterface", "RedisTransport", "RelayCluster", "RelayNode", "ServerSystem",
                 "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
-                nioCore, nioPosix, argumentParser, configuration, logging, serviceLifecycle, unixSignals,
+                nioCore, nioPosix, argumentParser, configuration, logging, unixSignals,
             ],
             exclude: ["Configuration/SingleNode", "Lifecycle/SingleNode"]
         ),

@@ -5,7 +5,8 @@ import TransferBroker
 import WSProtocol
 import WebSocketTransport
 
-/// Turns connections whose upgrade is done into control connections.
+/// The handlers of a control connection, behind TLS, in the order in which bytes come in: WebSocket frames become
+/// messages (the encoder is for the way out), and ``ControlHandler`` acts on each.
 package struct ControlPipeline: ControlAcceptor {
     package let services: ControlServices
 

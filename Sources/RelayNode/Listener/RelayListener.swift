@@ -2,58 +2,39 @@
 
 import CloseOnExec
 package import NIOCore
-package import NIOPosix
-import ServerSystem
+import NIOPosix
+package import ServerSystem
+import StreamRelay
 package import TLSTransport
 import TransferBroker
 
-/// Accepts connections on one address and gives each a pipeline.
-package struct RelayListener: Sendable {
-    private let channel: any Channel
-
-    /// The address that is really bound, port included.
-    package var address: SocketAddress? { channel.localAddress }
-
-    /// Binds `address` and serves TLS there. Throws what the system says when the address cannot be bound.
+/// Binds the listeners that clients connect to, and lets each connection in or not. ``ClientPipeline`` has the handlers
+/// of those that are let in.
+package enum RelayListener {
+    /// Binds `address`, to serve TLS there. Throws what the system says when the address cannot be bound.
     package static func bind(
         _ address: SocketAddress, tls: TLSContext, group: any EventLoopGroup, services: ConnectionServices
-    ) async throws -> RelayListener {
-        let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
-            let operations = channel.pipeline.syncOperations
-            let handler = TLSHandler(server: tls, handshakeTimeout: Defaults.Connection.handshakeTimeout)
-            handler.limitMet = {
-                services.reports?.met(Limit(.tlsMessages, of: .connection), address: ticket.address.share)
-            }
-            try operations.addHandler(handler)
-            try operations.addHandler(
-                RelayResponder(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay).reader()
-            )
-        }.bind(to: address).get()
-        return RelayListener(channel: channel)
+    ) async throws -> ListeningSocket {
+        let bootstrap = bootstrap(group: group, services: services) { channel, connection in
+            try ClientPipeline.installTLS(on: channel, connection, tls: tls, services: services)
+        }
+        return try await ListeningSocket.bind(bootstrap, to: address)
     }
 
-    /// Binds `address` and serves plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
+    /// Binds `address`, to serve plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
     package static func bindRedirect(
         _ address: SocketAddress, to names: RedirectNames, group: any EventLoopGroup, services: ConnectionServices
-    ) async throws -> RelayListener {
-        let channel = try await bootstrap(group: group, services: services) { channel, ticket, isRefused in
-            try channel.pipeline.syncOperations.addHandler(
-                RelayResponder(services: services, ticket: ticket, isRefused: isRefused, purpose: .redirect(names))
-                    .reader()
-            )
-        }.bind(to: address).get()
-        return RelayListener(channel: channel)
-    }
-
-    /// Stops accepting; connections that are there stay.
-    package func close() async throws {
-        try await channel.close()
+    ) async throws -> ListeningSocket {
+        let bootstrap = bootstrap(group: group, services: services) { channel, connection in
+            try ClientPipeline.installRedirect(on: channel, connection, to: names, services: services)
+        }
+        return try await ListeningSocket.bind(bootstrap, to: address)
     }
 
     /// Accepts connections and lets `pipeline` add the handlers of each.
-    package static func bootstrap(
+    static func bootstrap(
         group: any EventLoopGroup, services: ConnectionServices,
-        pipeline: @escaping @Sendable (any Channel, ConnectionLease, _ isRefused: Bool) throws -> Void
+        pipeline: @escaping @Sendable (any Channel, AcceptedConnection) throws -> Void
     ) -> ServerBootstrap {
         var bootstrap = ServerBootstrap(group: group).watched(by: services.accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
@@ -65,17 +46,15 @@ package struct RelayListener: Sendable {
                 // A balancer is never a stranger; whom it connects for is counted as soon as it has said so.
                 let origin = services.peers.origin(for: channel.remoteAddress)
                 let address = origin == .connection ? channel.remoteAddress : nil
-                let (verdict, ticket) = services.admission.connectionOpened(from: address)
-                channel.closeFuture.whenComplete { _ in ticket.drop() }
+                let (verdict, lease) = services.admission.connectionOpened(from: address)
+                channel.closeFuture.whenComplete { _ in lease.drop() }
                 if verdict != .admitted, services.admission.isShortOfDescriptors { services.accepts.ranShort() }
                 return channel.eventLoop.makeCompletedFuture {
                     guard verdict != .closed else { throw ChannelError.eof }
-                    if origin == .header {
-                        try channel.pipeline.syncOperations.addHandler(
-                            ProxyHeaderHandler(ticket: ticket, peers: services.peers, logger: services.logger)
-                        )
-                    }
-                    try pipeline(channel, ticket, verdict == .refused)
+                    let connection = AcceptedConnection(
+                        lease: lease, sendsProxyHeader: origin == .header, isRefused: verdict == .refused
+                    )
+                    try pipeline(channel, connection)
                 }
             }
         for (option, value) in SocketSettings.accepted {
@@ -83,4 +62,14 @@ package struct RelayListener: Sendable {
         }
         return bootstrap
     }
+}
+
+/// A connection that was let in.
+struct AcceptedConnection: Sendable {
+    /// Its place in the count.
+    let lease: ConnectionLease
+    /// Whether it is a balancer's, which begins with a PROXY header.
+    let sendsProxyHeader: Bool
+    /// Whether its request is only heard to be refused: the relay is full.
+    let isRefused: Bool
 }

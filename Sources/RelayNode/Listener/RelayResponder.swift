@@ -11,8 +11,7 @@ import WSProtocol
 /// Finds out what the one request of a client's connection wants, and gives the connection to the handler of it.
 struct RelayResponder: RequestResponder, Sendable {
     let services: ConnectionServices
-    let ticket: ConnectionLease
-    let isRefused: Bool
+    let connection: AcceptedConnection
     let purpose: ListenerPurpose
 
     /// The handler that reads the request and asks this.
@@ -36,10 +35,10 @@ struct RelayResponder: RequestResponder, Sendable {
         do throws(HTTPError) {
             if let redirection = purpose.redirection(for: head) { throw redirection }
             let route = try Route(head)
-            if route != .health, isRefused { throw .full }
+            if route != .health, connection.isRefused { throw .full }
             let remote = reader.channel?.remoteAddress
             if services.peers.origin(for: remote) == .field {
-                guard ticket.belongs(to: TrustedPeers.client(of: head) ?? remote) else { throw .full }
+                guard connection.lease.belongs(to: TrustedPeers.client(of: head) ?? remote) else { throw .full }
             }
             switch route {
             case .health:
@@ -73,8 +72,8 @@ struct RelayResponder: RequestResponder, Sendable {
         channel.writeAndFlush(answer, promise: nil)
         do {
             try services.control.install(
-                on: channel, audience: handshake.audience, client: ticket.address,
-                loggedIn: { [ticket] in ticket.identified() }
+                on: channel, audience: handshake.audience, client: connection.lease.address,
+                loggedIn: { [connection] in connection.lease.identified() }
             )
             reader.leave()
         } catch {
@@ -97,7 +96,7 @@ struct RelayResponder: RequestResponder, Sendable {
             }
             switch result {
             case .success(let claim?):
-                ticket.identified()
+                connection.lease.identified()
                 proceed(claim, reader)
             case .success(nil): reader.end(with: TokenField.refused, after: body)
             case .failure(let error):
@@ -124,7 +123,7 @@ struct RelayResponder: RequestResponder, Sendable {
         switch (placement, download) {
         case (.local, let download?): reader.replace(with: UploadHandler(request, into: download.stream()))
         case (.move, let download?):
-            if ConnectionMove.move(channel, request: request, to: download, ticket: ticket) { return }
+            if ConnectionMove.move(channel, request: request, to: download, ticket: connection.lease) { return }
             // It needs a second descriptor for a moment.
             if services.admission.isShortOfDescriptors { services.accepts.ranShort() }
             services.streams.end(claim.stream, .failed(.internalError))

@@ -10,8 +10,8 @@ import TransferBroker
 /// The admin socket of a running server.
 ///
 /// A process that can reach the socket may do everything: the state directory's mode is the check.
-final class AdminServer: Sendable {
-    private let channel: any Channel
+struct AdminServer: Sendable {
+    private let socket: ListeningSocket
     private let path: String
 
     /// Makes the socket in `directory`, in place of one that a killed server left behind.
@@ -34,23 +34,22 @@ final class AdminServer: Sendable {
                 }
             }
         do {
-            let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
+            let address = try SocketAddress(unixDomainSocketPath: path)
+            let socket = try await ListeningSocket.bind(bootstrap, to: address)
             // The directory is closed to other users already; this is for the case that it is opened later.
             guard unsafe chmod(path, 0o600) == 0 else { throw SystemError.last }
-            return AdminServer(channel: channel, path: path)
+            return AdminServer(socket: socket, path: path)
         } catch {
             throw OperatorError(.configuration, "cannot make the admin socket \(path): \(error)")
         }
     }
 
-    private init(channel: any Channel, path: String) {
-        self.channel = channel
-        self.path = path
-    }
+    /// Answers from now on.
+    func start() async throws { try await socket.accept() }
 
     /// Stops accepting and removes the socket.
-    func close() async {
+    func stop() async {
         unsafe unlink(path)
-        try? await channel.close()
+        await socket.close()
     }
 }

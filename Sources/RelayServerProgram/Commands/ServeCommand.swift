@@ -26,8 +26,6 @@ struct ServeCommand: AsyncParsableCommand {
         let settings = try options.configuration()
         let descriptors = ProcessLimits.apply()
         let logger = try LineLogHandler.logger(settings.log)
-        try await RelayApplication(
-            configuration: settings, logger: logger, descriptorLimit: descriptors, compose: ServerComposition.compose
-        ).run()
+        try await RelayApplication(configuration: settings, logger: logger, descriptorLimit: descriptors).run()
     }
 }

@@ -5,10 +5,21 @@ import NIOCore
 import ServerSystem
 import Synchronization
 
+/// What is drained. Safe to call from any thread.
+protocol Drainable: Sendable {
+    /// Transfers that a receiver has accepted and that are not over.
+    var activeTransfers: Int { get }
+    /// Refuses new control connections, offers and accepts from now on; what was accepted goes on.
+    func beginDrain()
+    /// Calls `callback` once, as soon as no accepted transfer is left; at once when there is none.
+    func whenIdle(_ callback: @escaping @Sendable () -> Void)
+}
+
 /// Runs the actions of the one ``DrainMachine`` of the process. For any thread.
 final class DrainCoordinator: Sendable {
     private let machine = Mutex(DrainMachine())
-    private let parts: ServerParts
+    private let drained: any Drainable
+    private let listeners: ClientListeners?
     private let loop: any EventLoop
     private let timeout: TimeAmount
     private let logger: Logger
@@ -16,9 +27,16 @@ final class DrainCoordinator: Sendable {
     private let stops: AsyncStream<DrainMachine.Reason>
     private let stopped: AsyncStream<DrainMachine.Reason>.Continuation
 
-    /// - Parameter timeout: how long running transfers are given.
-    init(parts: ServerParts, loop: any EventLoop, timeout: TimeAmount, logger: Logger) {
-        self.parts = parts
+    /// - Parameters:
+    ///   - listeners: those that are closed when the drain begins; nil when clients are refused in words instead, as no other
+    ///     node can take them.
+    ///   - timeout: how long running transfers are given.
+    init(
+        _ drained: any Drainable, closing listeners: ClientListeners?, loop: any EventLoop, timeout: TimeAmount,
+        logger: Logger
+    ) {
+        self.drained = drained
+        self.listeners = listeners
         self.loop = loop
         self.timeout = timeout
         self.logger = logger
@@ -47,14 +65,15 @@ final class DrainCoordinator: Sendable {
             logger.notice(
                 "draining",
                 metadata: [
-                    LogKeys.count: "\(parts.broker.activeTransfers)",
+                    LogKeys.count: "\(drained.activeTransfers)",
                     LogKeys.seconds: "\(timeout.nanoseconds / 1_000_000_000)",
                 ]
             )
-            parts.beginDrain()
-            parts.broker.beginDrain()
+            drained.beginDrain()
+            // The other nodes take what comes from now on, and balancers notice a closed port sooner than anything else.
+            if let listeners { Task { await listeners.closeTLS() } }
             loop.scheduleTask(in: timeout) { self.run(self.machine.withLock { $0.deadlinePassed() }) }
-            parts.broker.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
+            drained.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
         case .stop(let reason):
             stopped.yield(reason)
             stopped.finish()

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CloseOnExec
-import FoundationEssentials
-import Glibc
 import Logging
 import NIOCore
 import NIOPosix
 import RelayNode
 import ServerSystem
-import ServiceLifecycle
 import TLSTransport
 import TransferBroker
 import UnixSignals
@@ -16,18 +13,12 @@ import WSProtocol
 
 /// One node, from the checked configuration to the last closed socket.
 struct RelayApplication: Sendable {
-    /// Makes the parts that serve; listeners are bound when it returns. Throws ``OperatorError``.
-    typealias Composer = @Sendable (ServerContext) async throws -> ServerParts
-
     let configuration: ServerConfiguration
     let logger: Logger
     var descriptorLimit: Int
     var drainTimeout = TimeAmount.seconds(Defaults.Operations.drainTimeout)
     /// Whether SIGTERM and SIGINT end this server; a test's do not.
     var trapsSignals = true
-    let compose: Composer
-    /// Told once the server serves.
-    var ready: @Sendable (ServerStatus) -> Void = { _ in }
 
     /// Serves until the server is told to stop, and has stopped.
     /// - Throws: ``OperatorError`` in words when it cannot start.
@@ -104,85 +95,34 @@ struct RelayApplication: Sendable {
     }
 
     private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
-        let parts = try await compose(context)
-        do {
-            try await serve(parts, context, directory)
-        } catch {
-            // The node has its place already: the others need not wait until its life there runs out.
-            await parts.leaveCluster()
-            throw error
-        }
-    }
-
-    private func serve(_ parts: ServerParts, _ context: ServerContext, _ directory: StateDirectory) async throws {
-        let (started, startTime) = (ContinuousClock.now, Date())
-        let coordinator = DrainCoordinator(
-            parts: parts, loop: context.group.any(), timeout: drainTimeout, logger: logger
-        )
-        let users = context.users
-        let figures: @Sendable () async -> ServerStatus = { [configuration] in
-            await Self.status(configuration, parts, coordinator, users, started)
-        }
-        let source = MetricsSource(
-            snapshot: {
-                MetricsSnapshot(
-                    status: await figures(), broker: parts.brokerStatus(), connections: parts.openConnections(),
-                    accepts: context.accepts.counts, process: .now(context.accepts), limits: parts.limitCounts(),
-                    started: Int64(startTime.timeIntervalSince1970), certificateEnd: context.certificates.firstEnd
-                )
-            },
-            readiness: { Readiness(Self.state(coordinator), parts.clusterStatus()) }
-        )
-        let metrics = try await MetricsListener.open(
-            at: configuration.metricsListen, group: context.group, source: source, accepts: context.accepts,
-            logger: logger
-        )
-        let status: @Sendable () async -> ServerStatus = {
-            var status = await figures()
-            status.metricsListen = metrics?.address?.hostAndPort
-            return status
-        }
-        let responder = AdminResponder(
-            users: users, status: status, drain: { coordinator.drainRequested() },
-            nameRemoved: { parts.broker.nameRemoved($0) }
-        )
-        let admin = try await AdminServer.bind(
-            in: directory, group: context.group, responder: responder, accepts: context.accepts)
-        let signals = trapsSignals ? await UnixSignalsSequence(trapping: .sigterm, .sigint) : nil
+        let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
         let pidFile = configuration.pidFile.map { PIDFile(path: $0) }
-        do {
-            try pidFile?.write()
-        } catch {
-            await admin.close()
-            throw error
-        }
+        // The last thing to go: who waits for that may start another server.
         defer { pidFile?.remove() }
-        let first = await status()
-        announce(first)
-        CertificateWatch(certificates: context.certificates, logger: logger).start(on: context.group.any())
-        ready(first)
-        let relay = RelayService(
-            parts: parts, admin: admin, metrics: metrics, coordinator: coordinator, loop: context.group.any(),
-            logger: logger
-        )
-        try await run(
-            relay, signals.map { SignalService(signals: $0, coordinator: coordinator, logger: logger) }
-        )
+        try await withThrowingDiscardingTaskGroup { tasks in
+            defer { tasks.cancelAll() }
+            try await server.parts.startOrder.run {
+                if trapsSignals {
+                    // Before the process id is written: a program that reads it may send a signal at once. Signals are
+                    // taken until all parts have stopped.
+                    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+                    tasks.addTask { await forward(signals, to: server.coordinator) }
+                }
+                try pidFile?.write()
+                announce(await server.figures.status())
+                CertificateWatch(certificates: context.certificates, logger: logger).start(on: context.group.any())
+                let reason = await server.coordinator.waitForStop()
+                logger.notice("stopping", metadata: [LogKeys.outcome: "\(reason.rawValue)"])
+            }
+        }
     }
 
-    private func run(_ relay: RelayService, _ signals: SignalService?) async throws {
-        // What the group itself says is of no use to operators: the services say it better.
-        let quiet = Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })
-        var services = [
-            ServiceGroupConfiguration.ServiceConfiguration(
-                service: relay, successTerminationBehavior: .gracefullyShutdownGroup
-            )
-        ]
-        if let signals {
-            services.append(.init(service: signals, successTerminationBehavior: .ignore))
+    /// Tells `coordinator` of each SIGTERM and SIGINT, until the task is cancelled.
+    private func forward(_ signals: UnixSignalsSequence, to coordinator: DrainCoordinator) async {
+        for await signal in signals {
+            logger.notice("signal received", metadata: [LogKeys.signal: "\(signal)"])
+            coordinator.signalled()
         }
-        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: quiet))
-        try await group.run()
     }
 
     private func announce(_ status: ServerStatus) {
@@ -214,29 +154,5 @@ struct RelayApplication: Sendable {
         if let address = status.metricsListen {
             logger.notice("listening", metadata: [LogKeys.address: "\(address)", LogKeys.purpose: "metrics"])
         }
-    }
-
-    private static func state(_ coordinator: DrainCoordinator) -> ServerStatus.State {
-        switch coordinator.state {
-        case .serving: .serving
-        case .draining: .draining
-        case .stopping: .stopping
-        }
-    }
-
-    private static func status(
-        _ configuration: ServerConfiguration, _ parts: ServerParts, _ coordinator: DrainCoordinator,
-        _ users: any UserAdministration, _ started: ContinuousClock.Instant
-    ) async -> ServerStatus {
-        let counts = await users.counts()
-        return ServerStatus(
-            version: ProgramVersion.current, state: state(coordinator), pid: getpid(),
-            uptime: (ContinuousClock.now - started).components.seconds,
-            listen: parts.listeners.compactMap { $0.address?.hostAndPort },
-            httpListen: parts.redirects.compactMap { $0.address?.hostAndPort },
-            registration: configuration.registration, users: counts.users, invitations: counts.invitations,
-            sessions: parts.broker.connections, transfers: parts.broker.activeTransfers,
-            streams: parts.streamCounts(), cluster: parts.clusterStatus()
-        )
     }
 }

@@ -1,34 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import RelayNode
-import StreamRelay
+import ServerSystem
 import TransferBroker
 
-/// The parts of a server that serves, as far as its start and its end need them.
+/// The parts of a relay-server that serves. Each is made before the first one starts; addresses are bound by then.
 struct ServerParts: Sendable {
-    /// The listeners of the relay itself, over TLS.
-    var listeners: [any BoundListener]
-    /// The listeners of plain HTTP.
-    var redirects: [any BoundListener] = []
-    /// Who keeps sessions and transfers.
-    var broker: any Drainable
-    /// Refuses new control connections from now on. A node of a cluster takes no connections at all any more: the other
-    /// nodes do.
-    var beginDrain: @Sendable () -> Void
-    /// Calls back once, as soon as no connection of any kind is open.
-    var whenEmpty: @Sendable (_ callback: @escaping @Sendable () -> Void) -> Void
-    /// Cuts the streams that still run, so that no end takes its part for the whole, and returns when that is done.
-    var cutStreams: @Sendable () async -> Void = {}
-    /// Leaves the cluster, if there is one; once nothing goes on here any more.
-    var leaveCluster: @Sendable () async -> Void = {}
-    /// How this node stands with the others; nil when there are none.
-    var clusterStatus: @Sendable () -> ClusterStatus? = { nil }
-    /// What the broker holds and has ended.
-    var brokerStatus: @Sendable () -> BrokerStatus = { BrokerStatus() }
-    /// Connections of clients, of any kind.
-    var openConnections: @Sendable () -> Int = { 0 }
-    /// Limits that were met, and refusals.
-    var limitCounts: @Sendable () -> LimitReports.Counts = { LimitReports.Counts() }
-    /// Streams that were joined here.
-    var streamCounts: @Sendable () -> StreamCounts = { StreamCounts() }
+    /// Nil when metrics are served nowhere.
+    let metrics: MetricsListener?
+    let admin: AdminServer
+    /// Nil for the only node.
+    let cluster: ClusterMembership?
+    let transfers: TransferService
+    let listeners: ClientListeners
+
+    /// The one order of start and stop.
+    ///
+    /// Start, from the first to the last: operators can look at the server, the node takes its place in the
+    /// cluster, and only then clients come in. Stop, from the last to the first: no client comes in any more, those that
+    /// are there are sent away, the other nodes hear of it as long as there are links to them, and the node leaves.
+    var startOrder: StartOrder {
+        let parts: [(any ServerPart)?] = [metrics, admin, cluster, transfers, listeners]
+        return StartOrder(parts.compactMap(\.self))
+    }
 }
+
+extension MetricsListener: ServerPart {}
+
+extension AdminServer: ServerPart {}

@@ -7,21 +7,23 @@ import NIOPosix
 import ServerSystem
 import TransferBroker
 
-/// Accepts connections for metrics and health, over plain HTTP.
+/// Serves metrics and health over plain HTTP.
 struct MetricsListener: Sendable {
-    private let channel: any Channel
+    private let socket: ListeningSocket
 
     /// The address that is really bound, port included.
-    var address: SocketAddress? { channel.localAddress }
+    var address: SocketAddress? { socket.address }
 
-    /// Listens where `place` says; nil when that is nowhere, or when the usual address cannot be had.
+    /// Binds the address that `place` names; nil when there is none, or when the usual one cannot be had.
     /// - Throws: ``OperatorError`` when a chosen address cannot be bound.
-    static func open(
-        at place: MetricsAddress, group: any EventLoopGroup, source: MetricsSource, accepts: AcceptWatch, logger: Logger
+    static func bind(
+        at place: MetricsAddress, group: any EventLoopGroup, source: any MetricsSource, accepts: AcceptWatch,
+        logger: Logger
     ) async throws(OperatorError) -> MetricsListener? {
         guard let address = place.address else { return nil }
+        let bootstrap = bootstrap(group: group, source: source, accepts: accepts)
         do {
-            return try await bind(address.resolved(), group: group, source: source, accepts: accepts)
+            return MetricsListener(socket: try await ListeningSocket.bind(bootstrap, to: address.resolved()))
         } catch {
             let failure = error as? OperatorError ?? address.failure(error)
             guard place == .usual else { throw failure }
@@ -32,9 +34,9 @@ struct MetricsListener: Sendable {
         }
     }
 
-    private static func bind(
-        _ address: SocketAddress, group: any EventLoopGroup, source: MetricsSource, accepts: AcceptWatch
-    ) async throws -> MetricsListener {
+    private static func bootstrap(
+        group: any EventLoopGroup, source: any MetricsSource, accepts: AcceptWatch
+    ) -> ServerBootstrap {
         let connections = ConnectionCount(limit: Defaults.Metrics.maximumConnections)
         var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -44,15 +46,19 @@ struct MetricsListener: Sendable {
                 return channel.eventLoop.makeCompletedFuture {
                     guard connections.enter() else { throw ChannelError.eof }
                     channel.closeFuture.whenComplete { _ in connections.leave() }
+                    // The whole pipeline: one request, no TLS.
                     try channel.pipeline.syncOperations.addHandler(MetricsResponder(source: source).reader())
                 }
             }
         for (option, value) in SocketSettings.accepted {
             bootstrap = bootstrap.childChannelOption(option, value: value)
         }
-        return MetricsListener(channel: try await bootstrap.bind(to: address).get())
+        return bootstrap
     }
 
+    /// Answers from now on.
+    func start() async throws { try await socket.accept() }
+
     /// Stops accepting.
-    func close() async { try? await channel.close() }
+    func stop() async { await socket.close() }
 }

@@ -6,7 +6,7 @@ import TransferBroker
 
 /// Answers the one request of a connection of the metrics listener.
 struct MetricsResponder: RequestResponder {
-    let source: MetricsSource
+    let source: any MetricsSource
 
     /// The handler that reads the request and asks this; the time is for the request and for what is asked to answer it.
     func reader() -> RequestReader {
@@ -23,7 +23,7 @@ struct MetricsResponder: RequestResponder {
                 let answer = ResponseHead.complete(.ok, type: "text/plain", body: "ok\n", withBody: withBody)
                 reader.end(with: answer, after: body)
             case .readiness:
-                let readiness = source.readiness()
+                let readiness = source.readiness
                 let answer = ResponseHead.complete(
                     readiness.status, type: "text/plain", body: readiness.rawValue + "\n", withBody: withBody
                 )

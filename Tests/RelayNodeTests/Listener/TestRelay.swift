@@ -31,10 +31,9 @@ struct TestRelay {
             admission: Admission(descriptorLimit: 1000), control: NoControl(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
-        let channel = try await RelayListener.bootstrap(group: group, services: services) {
-            channel, ticket, isRefused in
+        let channel = try await RelayListener.bootstrap(group: group, services: services) { channel, connection in
             try channel.pipeline.syncOperations.addHandler(
-                RelayResponder(services: services, ticket: ticket, isRefused: isRefused, purpose: .relay).reader()
+                RelayResponder(services: services, connection: connection, purpose: .relay).reader()
             )
         }.bind(host: "127.0.0.1", port: 0).get()
         return TestRelay(group: group, directory: directory, services: services, channel: channel)

@@ -6,7 +6,6 @@ import NIOPosix
 import RelayNode
 import RelayTestFixtures
 import ServerSystem
-import Synchronization
 import TestSupport
 import Testing
 import TransferBroker
@@ -43,13 +42,14 @@ struct AdminSocketTests {
         let server = try await AdminServer.bind(
             in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
         )
+        try await server.start()
         do {
             try await body(AdminClient(stateDirectory: path), users, events)
         } catch {
-            await server.close()
+            await server.stop()
             throw error
         }
-        await server.close()
+        await server.stop()
         let names = try temporary.names(in: "s")
         #expect(!names.contains("admin.sock"))
     }
@@ -207,13 +207,4 @@ struct AdminSocketTests {
         var tooLong = LineAssembler(limit: 4)
         #expect(tooLong.feed(ByteBuffer(bytes: text)) == .tooLong)
     }
-}
-
-/// What happened, in its order.
-private final class EventLog: Sendable {
-    private let events = Mutex<[String]>([])
-
-    var all: [String] { events.withLock { $0 } }
-
-    func append(_ event: String) { events.withLock { $0.append(event) } }
 }

@@ -5,55 +5,51 @@ import NIOCore
 import NIOEmbedded
 import Synchronization
 import Testing
-import WSProtocol
 
 @testable import RelayServerProgram
 
-@Suite("The end of a server")
+@Suite("The drain of a server")
 struct DrainCoordinatorTests {
     private let loop = EmbeddedEventLoop()
 
-    private func coordinator(_ broker: FakeExchange) -> DrainCoordinator {
-        let parts = ServerParts(
-            listeners: [], broker: broker, beginDrain: { broker.note("refuse") }, whenEmpty: { $0() }
-        )
+    private func coordinator(_ transfers: FakeTransfers) -> DrainCoordinator {
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
-        return DrainCoordinator(parts: parts, loop: loop, timeout: .seconds(30), logger: logger)
+        return DrainCoordinator(transfers, closing: nil, loop: loop, timeout: .seconds(30), logger: logger)
     }
 
-    @Test("nothing runs: the drain is over at once")
+    @Test("the drain is over at once when no transfer runs")
     func idle() throws {
-        let broker = FakeExchange(transfers: 0)
-        let coordinator = coordinator(broker)
+        let transfers = FakeTransfers(transfers: 0)
+        let coordinator = coordinator(transfers)
         coordinator.signalled()
         #expect(coordinator.state == .stopping)
-        #expect(broker.notes == ["refuse", "drain"])
+        #expect(transfers.drains == 1)
     }
 
-    @Test("running transfers are waited for, and asking again changes nothing")
+    @Test("the drain ends with the last transfer, and a second request changes nothing")
     func waits() throws {
-        let broker = FakeExchange(transfers: 1)
-        let coordinator = coordinator(broker)
+        let transfers = FakeTransfers(transfers: 1)
+        let coordinator = coordinator(transfers)
         coordinator.drainRequested()
         coordinator.drainRequested()
         loop.advanceTime(by: .seconds(29))
         #expect(coordinator.state == .draining)
-        broker.finish()
+        transfers.finish()
         #expect(coordinator.state == .stopping)
-        #expect(broker.notes == ["refuse", "drain"])
+        #expect(transfers.drains == 1)
     }
 
-    @Test("but not for longer than the deadline")
+    @Test("the drain ends at its deadline while a transfer runs")
     func deadline() throws {
-        let coordinator = coordinator(FakeExchange(transfers: 1))
+        let coordinator = coordinator(FakeTransfers(transfers: 1))
         coordinator.signalled()
         loop.advanceTime(by: .seconds(30))
         #expect(coordinator.state == .stopping)
     }
 
-    @Test("and not after a second signal")
+    @Test("a second signal ends the drain while a transfer runs")
     func hurried() throws {
-        let coordinator = coordinator(FakeExchange(transfers: 1))
+        let coordinator = coordinator(FakeTransfers(transfers: 1))
         coordinator.signalled()
         #expect(coordinator.state == .draining)
         coordinator.signalled()
@@ -62,10 +58,10 @@ struct DrainCoordinatorTests {
 }
 
 /// Transfers that finish when the test says so.
-private final class FakeExchange: Drainable {
+private final class FakeTransfers: Drainable {
     private struct State {
         var transfers: Int
-        var notes: [String] = []
+        var drains = 0
         var callback: (@Sendable () -> Void)?
     }
 
@@ -73,13 +69,11 @@ private final class FakeExchange: Drainable {
 
     init(transfers: Int) { state = Mutex(State(transfers: transfers)) }
 
-    var notes: [String] { state.withLock { $0.notes } }
+    /// How often the drain began.
+    var drains: Int { state.withLock { $0.drains } }
     var activeTransfers: Int { state.withLock { $0.transfers } }
-    var connections: Int { 0 }
 
-    func note(_ text: String) { state.withLock { $0.notes.append(text) } }
-
-    func beginDrain() { note("drain") }
+    func beginDrain() { state.withLock { $0.drains += 1 } }
 
     func whenIdle(_ callback: @escaping @Sendable () -> Void) {
         let isIdle = state.withLock { state in
@@ -96,8 +90,4 @@ private final class FakeExchange: Drainable {
         }
         callback?()
     }
-
-    func closeAllSessions(_: WebSocketCloseCode) { note("close") }
-
-    func nameRemoved(_: PeerName) {}
 }

@@ -4,11 +4,11 @@ import Testing
 
 @testable import RelayServerProgram
 
-@Suite("From serving to the end")
+@Suite("The states of a drain")
 struct DrainMachineTests {
     private typealias Event = @Sendable (inout DrainMachine) -> DrainMachine.Action
 
-    @Test("every cell of state and event")
+    @Test("every event has one outcome in every state")
     func everyCellOfTheDrainMachine() {
         let events: [(name: String, run: Event)] = [
             ("signalled", { $0.signalled() }), ("drainRequested", { $0.drainRequested() }),

@@ -6,16 +6,16 @@ import RelayCluster
 import RelayNode
 import ServerSystem
 import StreamRelay
+import Synchronization
 import TLSTransport
 import TransferBroker
 import WSProtocol
 
-/// This node as one of a cluster: what it has of the cluster by way of Redis, and then its place among the others.
+/// This node as one of a cluster: what the rest of the node needs of the others.
 struct ClusterMember: Sendable {
-    private let settings: ClusterConfiguration
+    fileprivate let settings: ClusterConfiguration
     private let parts: ClusterParts
-    private let node: ClusterNode
-    private var listener: NodeListener?
+    fileprivate let node: ClusterNode
 
     /// - Parameters:
     ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written there.
@@ -56,39 +56,55 @@ struct ClusterMember: Sendable {
     var connector: any NodeConnector { node }
     /// How this node stands with the others.
     var status: ClusterStatus { node.status }
+}
+
+/// This node's place in its cluster, from the moment at which the others may know of it.
+final class ClusterMembership: ServerPart {
+    private let member: ClusterMember
+    private let context: ServerContext
+    private let services: ConnectionServices
+    private let broker: BrokerService
+    private let listener = Mutex<NodeListener?>(nil)
+
+    init(_ member: ClusterMember, _ context: ServerContext, _ services: ConnectionServices, _ broker: BrokerService) {
+        self.member = member
+        self.context = context
+        self.services = services
+        self.broker = broker
+    }
 
     /// Listens for other nodes and takes this one's place among them.
     /// - Throws: ``OperatorError`` when the address cannot be bound, or the cluster does not want this node.
-    mutating func join(
-        _ context: ServerContext, _ services: ConnectionServices, _ broker: BrokerService
-    ) async throws {
-        let socketAddress = try settings.listen.resolved()
-        let listener: NodeListener
-        do {
-            listener = try await NodeListener.bind(
+    func start() async throws {
+        let (settings, node) = (member.settings, member.node)
+        let listener = try await settings.listen.bind { [services, context] socketAddress in
+            try await NodeListener.bind(
                 socketAddress, identity: node.identity, group: context.group, links: node.links,
                 streams: NodeStreams(services: services), logger: context.logger, accepts: context.accepts,
                 accepted: { services.admission.count($0) }
             )
+        }
+        do {
+            let address = settings.advertised(port: listener.address?.port ?? 0)
+            try await node.start(at: address, ownsAddress: address.isExactly(listener.address), broker)
+            if let stranger = await node.strangerToAll() {
+                await node.stop()
+                throw OperatorError(
+                    .configuration,
+                    "\(settings.authority): the nodes of this Redis (\(stranger)) have certificates of another "
+                        + "authority: set --cluster-ca, --cluster-cert and --cluster-key to files of theirs"
+                )
+            }
         } catch {
-            throw settings.listen.failure(error)
+            try? await listener.close()
+            throw error
         }
-        self.listener = listener
-        let address = settings.advertised(port: listener.address?.port ?? 0)
-        try await node.start(at: address, ownsAddress: address.isExactly(listener.address), broker)
-        if let stranger = await node.strangerToAll() {
-            await node.stop()
-            throw OperatorError(
-                .configuration,
-                "\(settings.authority): the nodes of this Redis (\(stranger)) have certificates of another authority: set "
-                    + "--cluster-ca, --cluster-cert and --cluster-key to files of theirs"
-            )
-        }
+        self.listener.withLock { $0 = listener }
     }
 
-    /// Leaves the cluster; once nothing goes on here any more.
-    func leave() async {
-        await node.stop()
-        try? await listener?.close()
+    /// Leaves the cluster.
+    func stop() async {
+        await member.node.stop()
+        try? await listener.withLock { $0 }?.close()
     }
 }

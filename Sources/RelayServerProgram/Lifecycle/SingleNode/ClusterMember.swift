@@ -10,7 +10,7 @@ import TransferBroker
 
 /// This node as one of a cluster, in a relay-server that was built without clusters: there is no value of it.
 struct ClusterMember: Sendable {
-    private let never: Never
+    fileprivate let never: Never
 
     init(
         _: ClusterConfiguration, configuration _: ServerConfiguration, local _: UserRegistry,
@@ -23,6 +23,14 @@ struct ClusterMember: Sendable {
     var cluster: any Cluster { switch never {} }
     var connector: any NodeConnector { switch never {} }
     var status: ClusterStatus { switch never {} }
-    mutating func join(_: ServerContext, _: ConnectionServices, _: BrokerService) async throws {}
-    func leave() async {}
+}
+
+/// This node's place in its cluster; there is no value of it either.
+struct ClusterMembership: ServerPart {
+    private let member: ClusterMember
+
+    init(_ member: ClusterMember, _: ServerContext, _: ConnectionServices, _: BrokerService) { self.member = member }
+
+    func start() { switch member.never {} }
+    func stop() { switch member.never {} }
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import Glibc
+import RelayNode
+import ServerSystem
+import StreamRelay
+import TransferBroker
+
+/// The figures of the running server, read from its parts at each request: for `status`, metrics and readiness.
+struct ServerFigures: Sendable {
+    private let context: ServerContext
+    private let transfers: TransferService
+    private let listeners: ClientListeners
+    private let coordinator: DrainCoordinator
+    private let started = ContinuousClock.now
+    private let startTime = Int64(Date().timeIntervalSince1970)
+    /// The address of the metrics listener, once it is bound.
+    var metricsListen: String?
+
+    init(
+        _ context: ServerContext, _ transfers: TransferService, _ listeners: ClientListeners,
+        _ coordinator: DrainCoordinator
+    ) {
+        self.context = context
+        self.transfers = transfers
+        self.listeners = listeners
+        self.coordinator = coordinator
+    }
+
+    /// The output of `relay-server status`.
+    func status() async -> ServerStatus {
+        let counts = await context.users.counts()
+        return ServerStatus(
+            version: ProgramVersion.current, state: state, pid: getpid(),
+            uptime: (ContinuousClock.now - started).components.seconds, listen: listeners.addresses,
+            httpListen: listeners.redirectAddresses, metricsListen: metricsListen,
+            registration: context.configuration.registration, users: counts.users, invitations: counts.invitations,
+            sessions: transfers.broker.connections, transfers: transfers.broker.activeTransfers,
+            streams: transfers.streams.counts, cluster: context.cluster?.status
+        )
+    }
+
+    private var state: ServerStatus.State {
+        switch coordinator.state {
+        case .serving: .serving
+        case .draining: .draining
+        case .stopping: .stopping
+        }
+    }
+}
+
+extension ServerFigures: MetricsSource {
+    func snapshot() async -> MetricsSnapshot {
+        MetricsSnapshot(
+            status: await status(), broker: transfers.broker.status, connections: transfers.admission.connections,
+            accepts: context.accepts.counts, process: .now(context.accepts), limits: context.reports.counts,
+            started: startTime, certificateEnd: context.certificates.firstEnd
+        )
+    }
+
+    var readiness: Readiness { Readiness(state, context.cluster?.status) }
+}

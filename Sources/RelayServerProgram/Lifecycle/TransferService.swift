@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import RelayNode
+import StreamRelay
+import TransferBroker
+import WSProtocol
+
+/// What goes on between clients at this node: control connections, transfers and streams, and the connections of all.
+struct TransferService: ServerPart {
+    let broker: BrokerService
+    let streams: StreamTable
+    let admission: Admission
+    private let memory: MemoryBudget?
+    private let loop: any EventLoop
+    private let logger: Logger
+
+    init(_ context: ServerContext) {
+        (admission, memory) = (context.admission, context.configuration.memoryLimit.budget)
+        (loop, logger) = (context.group.next(), context.logger)
+        let streams = StreamTable()
+        let broker = BrokerService(
+            node: context.cluster?.id ?? .alone, cluster: context.cluster?.cluster ?? NoCluster(),
+            limits: Defaults.Broker.makeLimits(address: context.configuration.addressLimit.holding), streams: streams,
+            reports: context.reports, logger: context.logger
+        )
+        streams.onEmptied { [weak broker] in broker?.streamsEmptied() }
+        (self.streams, self.broker) = (streams, broker)
+    }
+
+    /// Looks at deadlines and at memory from now on, until the event loop ends.
+    func start() {
+        broker.startSweeping(on: loop)
+        MemoryWatch.start(memory, on: loop, logger: logger) { [admission, weak broker] pressure in
+            admission.memoryChanged(pressure)
+            broker?.memoryChanged(pressure)
+        }
+    }
+
+    /// Cuts the streams that still run, so that no end takes its part for the whole, closes the control connections, and
+    /// gives what is being written a moment: an answer on its way to a client, the close of a session.
+    func stop() async {
+        // First, or the streams' transfers would end as if their clients had gone; and the other nodes hear why as long as
+        // there are links.
+        await streams.abortEverything(code: .draining)
+        broker.closeAllSessions(.goingAway)
+        // Not a promise of the loop: the last connection may close when the loop is already gone.
+        let (waiting, done) = AsyncStream.makeStream(of: Never.self)
+        let deadline = loop.scheduleTask(in: .seconds(Defaults.Operations.closeTimeout)) { done.finish() }
+        admission.whenEmpty { done.finish() }
+        for await _ in waiting {}
+        deadline.cancel()
+    }
+}
+
+extension TransferService: Drainable {
+    var activeTransfers: Int { broker.activeTransfers }
+
+    func beginDrain() {
+        admission.beginDrain()
+        broker.beginDrain()
+    }
+
+    func whenIdle(_ callback: @escaping @Sendable () -> Void) { broker.whenIdle(callback) }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import NIOCore
+import NIOPosix
+import RelayNode
+import ServerSystem
+import TestSupport
+import Testing
+import WSProtocol
+
+@testable import RelayServerProgram
+
+@Suite("The parts of a server")
+struct ServerPartsTests {
+    @Test("every part that is there has its place in the order, clients last")
+    func everyPart() async throws {
+        let (temporary, certificates) = (try TemporaryDirectory(), try TestCertificates())
+        var configuration = ServerConfiguration(
+            certificate: CertificateFiles(chain: certificates.server, key: certificates.serverKey),
+            stateDirectory: temporary.file("state"))
+        configuration.listen = [ListenAddress(host: "127.0.0.1", port: 0)]
+        configuration.metricsListen = .chosen(ListenAddress(host: "127.0.0.1", port: 0))
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let directory = try StateDirectory(path: configuration.stateDirectory)
+        let reports = LimitReports(logger: logger)
+        let context = ServerContext(
+            configuration: configuration, group: MultiThreadedEventLoopGroup.singleton,
+            tls: try configuration.certificate.load(), certificates: try CertificateInventory(configuration),
+            users: try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open), cluster: nil,
+            admission: Admission(descriptorLimit: 1000, reports: reports), reports: reports, logger: logger,
+            descriptorLimit: 1000, accepts: AcceptWatch()
+        )
+        let parts = try await ServerComposition(context, directory, drainTimeout: .seconds(1)).parts
+        // One of a cluster has one more.
+        let all = Mirror(reflecting: parts).children.count { $0.label != "cluster" }
+        #expect(parts.startOrder.parts.count == all)
+        #expect(parts.startOrder.parts.first is MetricsListener)
+        #expect(parts.startOrder.parts.last is ClientListeners)
+        try await parts.startOrder.run {}
+    }
+}
