@@ -62,7 +62,7 @@ package final class BrokerService: TransferDirectory {
     /// The other nodes.
     package let cluster: any Cluster
     private let node: NodeID
-    let claims = PendingClaims()
+    private let claims = PendingClaims()
     private let clock: @Sendable () -> NIODeadline
     private let reports: LimitReports
     private let logger: Logger
@@ -165,8 +165,27 @@ package final class BrokerService: TransferDirectory {
         handle(.streamChanged(stream.transfer, event, on: node, publicURL: url))
     }
 
+    // MARK: - Other nodes
+
+    /// `sender` said something; called in the order in which it was said.
+    package func received(_ message: NodeMessage, from sender: NodeID) {
+        switch message {
+        case .claim(let id, let digest, let role): answer(id, digest, role, to: sender)
+        case .claimed(let id, let transfer, let download):
+            claims.answered(id, by: sender, transfer: transfer, download: download)
+        case .notice, .release, .request, .left, .stream, .abort:
+            handle(.messageReceived(message, from: sender))
+        }
+    }
+
+    /// Everything shared with the process that was `node` is over.
+    package func lost(_ node: NodeID) {
+        claims.lost(node)
+        handle(.nodeLost(node))
+    }
+
     /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
-    package func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
+    private func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
         _ = claim(digest, as: role, by: asker) { claim in
             [.tell(asker, .claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download))]
         }
@@ -223,9 +242,7 @@ package final class BrokerService: TransferDirectory {
     package func nameOwned(_ name: PeerName, by key: SigningKey) { handle(.nameRemoved(name, except: key)) }
 
     /// The names with sessions here.
-    package var names: [PeerName] {
-        state.withLock { $0.broker.names.filter { !$0.value.sessions.isEmpty }.map(\.key) }
-    }
+    package var names: [PeerName] { state.withLock { $0.broker.names } }
 
     private func deliver() {
         while true {

@@ -6,169 +6,174 @@ package import WSProtocol
 /// Who is here, and what goes on between them: the sessions of each name on this node, the transfers whose home this
 /// node is, their tokens, and the part of this node's sessions in transfers of other homes.
 ///
-/// A value with one mutating method for each event, which returns what is to be done. A session on the receiving side
-/// may be on any node: what it is told goes through ``notify(_:_:)``. No event but the loss of a node costs more than
-/// the few sessions and transfers that it concerns.
+/// A value that takes one event at a time and returns what is to be done. Each of its parts changes what is in it alone:
+/// the broker only passes each event to the parts that it concerns. A session on the receiving side may be on any node:
+/// what it is told goes through ``SessionTable/notify(_:_:)``. No event but the loss of a node costs more than the few
+/// sessions and transfers that it concerns.
 package struct Broker: Sendable {
-    /// What there is under one name.
-    package struct Presence: Sendable {
-        /// The sessions of that name.
-        package var sessions: [SessionID] = []
-        /// Those that want to be rung.
-        package var receiving: [SessionID] = []
-        /// Offers to that name that no receiver has accepted yet, in the order they came.
-        var offers: [TransferID] = []
-
-        package var isEmpty: Bool { sessions.isEmpty && offers.isEmpty }
-    }
-
-    /// Numbers that are kept as things happen, because counting them would mean to look at everything.
-    struct Tally: Sendable {
-        var activeTransfers = 0
-        /// Sessions' accepts of transfers of other homes.
-        var guestAccepts = 0
-        var heldBytes = 0
-        var receiving = 0
-        var delivered: UInt64 = 0
-        var failed: UInt64 = 0
-        var bytesRelayed: UInt64 = 0
-        var progressDropped: UInt64 = 0
-    }
-
     package let node: NodeID
-    package let limits: BrokerLimits
-    package var sessions: [SessionID: BrokerSession] = [:]
-    package var names: [PeerName: Presence] = [:]
-    package var transfers: [TransferID: RelayedTransfer] = [:]
-    var ledger: TokenLedger
-    /// The tokens that are being made: of each transfer one at most.
-    var mints: [TransferID: Mint] = [:]
-    private var lastMint: UInt64 = 0
-    package var deadlines = DeadlineQueue<TransferID>()
-    /// Where the halves of this home's streams are.
-    var halves: [TransferID: StreamHalves] = [:]
-    /// The sessions of other nodes on the receiving side of this home's transfers.
-    var remotes: [SessionID: Set<TransferID>] = [:]
-    /// The transfers of other homes that concern sessions of this node.
-    var remoteTransfers: [TransferID: RemoteTransfer] = [:]
-    /// What each transfer takes up, and in whose name.
-    var shares: [TransferID: TransferShares] = [:]
-    var holdings = Holdings()
-    var tally = Tally()
-    package private(set) var isDraining = false
-    private(set) var isShortOfMemory = false
+    private var sessions: SessionTable
+    private var home: HomeTransfers
+    private var remote: RemoteTransfers
+    private var isShortOfMemory = false
 
     /// - Parameter node: this node's name, which its sessions' ids begin with.
     package init(node: NodeID = .alone, limits: BrokerLimits) {
         self.node = node
-        self.limits = limits
-        self.ledger = TokenLedger(lifetime: limits.tokenLifetime, capacity: limits.unclaimedTokens)
+        sessions = SessionTable(node: node, limits: limits)
+        home = HomeTransfers(node: node, limits: limits)
+        remote = RemoteTransfers(node: node, limits: limits)
     }
 
-    mutating func nextMint() -> UInt64 {
-        lastMint += 1
-        return lastMint
-    }
+    // MARK: - What there is
 
     /// Transfers that a receiver has accepted and that are not over, of this home or with a receiver on this node: what
     /// a graceful stop waits for.
-    package var activeTransfers: Int { tally.activeTransfers + tally.guestAccepts }
+    package var activeTransfers: Int { home.transfers.activeCount + remote.acceptCount }
 
-    /// The earliest time at which ``timerFired(now:)`` may have something to do.
-    var nextDeadline: NIODeadline? { deadlines.next }
+    /// The names that have sessions here.
+    package var names: [PeerName] { sessions.presentNames }
+
+    /// What there is at the moment. Looks at every transfer: for the operator's requests, not for events.
+    package var status: BrokerStatus {
+        var status = home.totals
+        status.sessions = sessions.sessions.count
+        status.names = names.count
+        status.receiving = sessions.receivingCount
+        status.unclaimedTokens = home.tokens.ledger.count
+        status.isDraining = sessions.isDraining
+        home.transfers.count(into: &status)
+        return status
+    }
+
+    /// A copy of all that is kept, for tests: to change it changes no broker.
+    var snapshot: Snapshot {
+        Snapshot(node: node, sessions: sessions, home: home, remote: remote)
+    }
+
+    /// What a broker kept at one moment.
+    struct Snapshot: Sendable {
+        let node: NodeID
+        let sessions: SessionTable
+        let home: HomeTransfers
+        let remote: RemoteTransfers
+    }
+
+    // MARK: - Events
 
     /// Something happened at `now`: the one way in, whichever node or thread it comes from.
     package mutating func handle(_ event: BrokerEvent, now: NIODeadline) -> [BrokerAction] {
         switch event {
         case .sessionOpened(let session, let user, let request, let address):
-            return sessionOpened(session, user: user, at: address, request: request)
+            return sessions.open(session, user, at: address, request)
         case .requestReceived(let message, let session, let found):
             return requestReceived(message, from: session, found, now: now)
-        case .sessionClosed(let session): return sessionClosed(session, now: now)
+        case .sessionClosed(let session): return sessionClosed(session)
         case .streamChanged(let transfer, let event, let node, let publicURL):
-            return streamChanged(transfer, event, on: node, publicURL, now: now)
-        case .tokenMinted(let token, let request): return tokenMinted(token, for: request, now: now)
-        case .timerFired: return timerFired(now: now)
-        case .drainBegun: return drainBegun()
+            return home.streamChanged(transfer, event, on: node, publicURL, &sessions, now: now)
+        case .tokenMinted(let token, let request): return home.tokenMinted(token, for: request, &sessions, now: now)
+        case .timerFired: return home.timerFired(&sessions, now: now)
+        case .drainBegun: return sessions.beginDrain()
         case .memoryChanged(let isShort):
             isShortOfMemory = isShort
             return []
         case .nameRemoved(let name, let key):
-            return (names[name]?.sessions ?? []).filter { key == nil || sessions[$0]?.user.key != key }
+            return sessions.presence(of: name).sessions.filter { key == nil || sessions[$0]?.user.key != key }
                 .map { .close($0, .loginFailed) }
-        case .receiversAppeared(let name, let sessions): return receiversAppeared(name, sessions, now: now)
+        case .receiversAppeared(let name, let receivers):
+            return home.ring(receivers.filter { $0.node != node }, name, &sessions, now: now)
         case .messageReceived(let message, let node): return messageReceived(message, from: node, now: now)
         case .nodeLost(let node): return nodeLost(node, now: now)
         }
     }
 
-    /// Sessions that are in no transfer which goes on leave now, so that their clients find another node at once.
-    private mutating func drainBegun() -> [BrokerAction] {
-        isDraining = true
-        return sessions.filter { !$0.value.isBusy }.map { .close($0.key, .goingAway) }
-    }
-
-    /// The login of `session` holds; `request` is to be answered.
-    package mutating func sessionOpened(
-        _ session: SessionID, user: User, at address: String?, request: RequestID
-    ) -> [BrokerAction] {
-        guard sessions[session] == nil else { return [] }
-        let opened = BrokerSession(user: user, at: address)
-        if let scope = excess(of: \.sessions, by: opened.owner) {
-            let refusal = LimitRefusal(Limit(.sessions, of: scope), of: opened.owner, limits)
-            return refusal.actions(for: session, request) + [.close(session, .loginFailed)]
-        }
-        sessions[session] = opened
-        holdings.add(Holding(sessions: 1), to: opened.owner)
-        names[user.name, default: Presence()].sessions.append(session)
-        let welcome = ServerMessage.Welcome(
-            id: request, name: user.name, session: session.label, heartbeat: limits.heartbeat
-        )
-        return [.send(session, .welcome(welcome))]
+    /// Uses the token of `digest` up for the half `role`, which `asker` is about to hold; nil when it is no good. See
+    /// ``TokenLedger/claim(_:as:now:)``.
+    package mutating func claim(
+        _ digest: TokenDigest, as role: TransferRole, by asker: NodeID, now: NIODeadline
+    ) -> StreamClaim? {
+        home.claim(digest, as: role, by: asker, now: now)
     }
 
     /// The connection of `session` is gone, and with it its transfers. Harmless for a session that was never open.
-    package mutating func sessionClosed(_ session: SessionID, now: NIODeadline) -> [BrokerAction] {
-        guard let gone = sessions.removeValue(forKey: session) else { return [] }
-        holdings.add(Holding(sessions: -1), to: gone.owner)
-        let why: SessionEnd = isDraining ? .nodeStopping : .closed
-        if gone.isReceiving { tally.receiving -= 1 }
-        var actions = changePresence(gone.user.name) { presence in
-            presence.sessions.removeAll { $0 == session }
-            presence.receiving.removeAll { $0 == session }
-        }
+    private mutating func sessionClosed(_ session: SessionID) -> [BrokerAction] {
+        guard let (gone, announced) = sessions.close(session) else { return [] }
+        var actions = announced
+        let why: SessionEnd = sessions.isDraining ? .nodeStopping : .closed
         for transfer in gone.offered.union(gone.incoming) {
-            actions += change(transfer, now: now) { $0.sessionClosed(session, why) }
-            actions += guestLeft(transfer, session, wasAccepted: gone.accepted.contains(transfer))
+            actions += home.change(transfer, &sessions) { $0.sessionClosed(session, why) }
+            actions += remote.sessionClosed(session, transfer, sessions)
         }
         return actions
     }
 
-    /// Deadlines may have passed.
-    package mutating func timerFired(now: NIODeadline) -> [BrokerAction] {
-        ledger.sweep(now: now)
-        var actions: [BrokerAction] = []
-        while let due = deadlines.popDue(now: now) {
-            guard transfers[due.key]?.deadline == due.deadline else { continue }
-            actions += change(due.key, now: now) { $0.deadlinePassed(now: now) }
+    /// A session asks for something. A session of this node that is not open, or no longer, gets no answer.
+    private mutating func requestReceived(
+        _ message: ClientMessage, from session: SessionID, _ found: LookupResult?, now: NIODeadline
+    ) -> [BrokerAction] {
+        guard session.node == node else {
+            return home.requestReceived(message, from: session, &sessions, now: now)
         }
-        return actions
+        guard let asking = sessions[session] else { return [] }
+        switch message {
+        case .presence(let request):
+            let begins = request.receiving && !asking.isReceiving
+            return [.send(session, .ok(.init(id: request.id)))] + sessions.setReceiving(session, request.receiving)
+                + (begins ? home.ring([session], asking.user.name, &sessions, now: now) : [])
+        case .lookup(let request):
+            guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
+            let isHere = found.user.map { !sessions.presence(of: $0.name).receiving.isEmpty } ?? false
+            return [.send(session, found.answer(to: request, isHere: isHere))]
+        case .offer(let request):
+            guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
+            let refusal: FailureCode? =
+                if sessions.isDraining {
+                    .draining
+                } else if isShortOfMemory {
+                    .unavailable
+                } else { remote[request.transfer] == nil ? nil : .transferExists }
+            return home.offered(request, found, by: session, unless: refusal, &sessions, now: now)
+        case .accept, .decline, .cancel, .delivered, .progress:
+            if let id = message.transfer, home[id] == nil, let transfer = remote[id] {
+                return remote.requestReceived(message, from: session, about: transfer, sessions)
+            }
+            return home.requestReceived(message, from: session, &sessions, now: now)
+        // ``SessionMachine`` answers these.
+        case .login, .register, .ping: return []
+        }
     }
 
-    /// Changes what is known of `name`, and forgets it when nothing is left. What other nodes have to know of it is
-    /// announced.
-    mutating func changePresence(_ name: PeerName, _ body: (inout Presence) -> Void) -> [BrokerAction] {
-        let before = names.removeValue(forKey: name) ?? Presence()
-        var presence = before
-        body(&presence)
-        if !presence.isEmpty { names[name] = presence }
-        var actions: [BrokerAction] = []
-        if before.receiving != presence.receiving {
-            actions.append(.announce(.receiving(name, sessions: Set(presence.receiving.map(\.number)))))
+    /// `sender` said something. Claims are answered before they come here.
+    private mutating func messageReceived(
+        _ message: NodeMessage, from sender: NodeID, now: NIODeadline
+    ) -> [BrokerAction] {
+        switch message {
+        case .notice(let number, let notice):
+            let session = SessionID(node: node, number: number)
+            return remote.noticeReceived(notice, for: session, from: sender, &sessions) { [home] in home[$0] != nil }
+        case .release(let number, let transfer):
+            return remote.released(transfer, SessionID(node: node, number: number), by: sender, &sessions)
+        case .request(let number, let message):
+            return requestReceived(message, from: SessionID(node: sender, number: number), nil, now: now)
+        case .left(let number, let transfer, let isStopping):
+            return home.change(transfer, &sessions) {
+                $0.sessionClosed(SessionID(node: sender, number: number), isStopping ? .nodeStopping : .closed)
+            }
+        case .stream(let transfer, let event, let publicURL):
+            return home.streamChanged(transfer, event, on: sender, publicURL, &sessions, now: now)
+        case .abort(let transfer, let outcome):
+            return [.endStream(StreamKey(home: sender, transfer: transfer), outcome)]
+        case .claim, .claimed: return []
         }
-        if before.offers.isEmpty != presence.offers.isEmpty {
-            actions.append(.announce(.waiting(name, !presence.offers.isEmpty)))
-        }
-        return actions
+    }
+
+    /// Everything shared with the process of `lost` is over: its sessions, the halves it held, and the transfers whose
+    /// home it was.
+    private mutating func nodeLost(_ lost: NodeID, now: NIODeadline) -> [BrokerAction] {
+        guard lost != node else { return [] }
+        var actions = home.nodeLost(lost, &sessions, now: now) + remote.homeLost(lost, &sessions)
+        // The lost node cannot be told anything any more.
+        actions.removeAll { if case .tell(lost, _) = $0 { true } else { false } }
+        return actions + [.abortStreams(ofHome: lost, .clusterUnavailable)]
     }
 }

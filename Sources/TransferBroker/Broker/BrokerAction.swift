@@ -23,11 +23,3 @@ package enum BrokerAction: Hashable, Sendable {
     /// A transfer is over; for the log and the metrics.
     case transferEnded(TransferID, TransferOutcome)
 }
-
-/// What a token is wanted for.
-package struct TokenRequest: Hashable, Sendable {
-    package let transfer: TransferID
-    package let role: TransferRole
-    /// Tells this request from earlier ones of the same transfer's id.
-    let number: UInt64
-}

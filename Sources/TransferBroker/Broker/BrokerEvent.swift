@@ -43,6 +43,28 @@ package struct LookupResult: Hashable, Sendable {
         self.user = user
         self.elsewhere = elsewhere
     }
+
+    /// The answer to `request`; `isHere` says whether a session of that user on this node wants to be rung.
+    func answer(to request: ClientMessage.Lookup, isHere: Bool) -> ServerMessage {
+        guard let user else { return .unknownPeer(request.id, request.name) }
+        let isElsewhere: Bool
+        switch elsewhere {
+        case .known(let sessions): isElsewhere = !sessions.isEmpty
+        case .unknown where isHere: isElsewhere = false
+        case .unknown: return .refusal(request.id, .clusterUnavailable)
+        }
+        let peer = ServerMessage.Peer(
+            id: request.id, name: user.name, key: user.key, exchangeKey: user.exchangeKey, online: isHere || isElsewhere
+        )
+        return .peer(peer)
+    }
+}
+
+extension ServerMessage {
+    /// The refusal of a request about a name that is not registered.
+    static func unknownPeer(_ request: RequestID, _ name: PeerName) -> ServerMessage {
+        .refusal(request, .unknownPeer, "nobody here is called \"\(name)\"")
+    }
 }
 
 /// The sessions of a name on other nodes that want to be rung.

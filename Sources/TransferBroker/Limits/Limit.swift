@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import NIOCore
+package import WSProtocol
+
 /// A limit that was met: what there was too much of, and whose.
 package struct Limit: Hashable, Sendable, CaseIterable {
     /// What there was too much of.
@@ -58,4 +61,62 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes, .unread].flatMap { subject in
             [Limit(subject, of: .user), Limit(subject, of: .address)]
         }
+}
+
+/// A request that is refused because of a limit, with what to do about it.
+package struct LimitRefusal: Hashable, Sendable {
+    package let limit: Limit
+    /// Who asked.
+    package let owner: Owner
+
+    init(_ limit: Limit, of owner: Owner) {
+        self.limit = limit
+        self.owner = owner
+    }
+
+    /// Whether it is the client's own doing, or the relay that is full.
+    package var code: FailureCode {
+        switch (limit.subject, limit.scope) {
+        case (.sessions, _): .tooManySessions
+        case (_, .node): .unavailable
+        default: .tooManyTransfers
+        }
+    }
+
+    /// One sentence for a person.
+    package var message: String {
+        let whose =
+            switch limit.scope {
+            case .connection, .session: "this connection has"
+            case .user: "\(owner.name) has, on all connections together,"
+            case .recipient: "this receiver has, from \(owner.name), the network you come from, or all together,"
+            case .address: "the network you come from has, all its users together,"
+            case .node: "this relay has"
+            }
+        return switch limit.subject {
+        case .sessions: "\(whose) as many sessions as there may be: end one first"
+        case .offers: "\(whose) as many offers as there may be: wait until some of them are over"
+        case .accepts: "\(whose) as many accepted transfers as there may be: wait until some of them are over"
+        default: "\(whose) as much waiting for answers as there may be: wait until some of it is answered"
+        }
+    }
+}
+
+/// The limits of a ``Broker``; `Defaults.Broker` has the usual ones with their reasons.
+package struct BrokerLimits: Hashable, Sendable {
+    /// What one user may hold, with all sessions together.
+    package var user: Holding
+    /// What any one address may hold; nil without a limit.
+    package var address: Holding?
+    /// Offered, and separately accepted, transfers of one session.
+    var transfersPerSession: Int
+    /// Offers that may wait for one name. A user, and an address, may have as many of them as are still free.
+    var offersPerRecipient: Int
+    /// Bytes of payloads that are kept for later.
+    var heldBytes: Int
+    package var unclaimedTokens: Int
+    package var tokenLifetime: TimeAmount
+    package var timers: TransferTiming
+    /// Seconds, as announced in `welcome`.
+    package var heartbeat: Int
 }

@@ -125,7 +125,7 @@ import WSProtocol
         let again = fixture.open(names[0], receiving: false, at: there)
         #expect(words(fixture.offer(again, to: "nobody").1).last?.hasSuffix(":waiting") == true)
         for session in sessions + [other, again] { _ = fixture.handle(.sessionClosed(session)) }
-        #expect(fixture.broker.holdings.isEmpty && fixture.broker.shares.isEmpty)
+        #expect(fixture.broker.snapshot.holdsNothing)
     }
 
     /// What was seen: 64 sessions of one name with 1,535 offers of 32 KiB to people who are not there.
@@ -136,7 +136,7 @@ import WSProtocol
         for (index, session) in sessions.enumerated() {
             for _ in 0..<24 { _ = fixture.offer(session, to: "nobody\(index)", payload: large) }
         }
-        #expect(fixture.broker.tally.heldBytes <= Defaults.Broker.user.waitingBytes)
+        #expect(fixture.broker.snapshot.sessions.holdings.waitingBytes <= Defaults.Broker.user.waitingBytes)
         let alice = fixture.open("alice", receiving: false, at: "192.0.2.1")
         #expect(words(fixture.offer(alice, to: "nobody1", payload: large).1) == ["65:waiting"])
     }
@@ -204,7 +204,7 @@ import WSProtocol
             let session = fixture.open(name, receiving: false, at: "127.0.0.1")
             for _ in 0..<8 { _ = fixture.offer(session, to: "dave") }
         }
-        #expect(fixture.broker.names[PeerName(rawValue: "dave")!]?.offers.count == 7)
+        #expect(fixture.broker.snapshot.sessions.presence(of: PeerName(rawValue: "dave")!).offers.count == 7)
     }
 
     @Test func acceptedTransfersOfAUser() {
@@ -238,7 +238,7 @@ import WSProtocol
 
     @Test(arguments: Limit.allCases) func aRefusalSaysWhatToDo(_ limit: Limit) {
         let owner = Owner(name: PeerName(rawValue: "alice")!, address: "192.0.2.1")
-        let refusal = LimitRefusal(limit, of: owner, Defaults.Broker.limits)
+        let refusal = LimitRefusal(limit, of: owner)
         #expect(refusal.message.contains(": ") && !refusal.message.contains("192"))
         #expect(refusal.code == (limit.scope == .node ? .unavailable : refusal.code))
     }
@@ -266,7 +266,7 @@ import WSProtocol
             let (transfer, _) = fixture.offer(alice, to: "bob")
             _ = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) }
         }
-        #expect(fixture.broker.deadlines.count <= 66)
+        #expect(fixture.broker.snapshot.home.transfers.deadlines.count <= 66)
     }
 
     @Test func nothingIsLeftBehind() {
@@ -281,10 +281,9 @@ import WSProtocol
                 _ = fixture.handle(.sessionClosed(session))
             }
         }
-        let broker = fixture.broker
-        #expect(broker.sessions.isEmpty && broker.names.isEmpty && broker.transfers.isEmpty)
-        #expect(broker.tally.activeTransfers == 0 && broker.tally.heldBytes == 0 && broker.tally.receiving == 0)
-        #expect(broker.ledger.count == 0)
-        #expect(broker.holdings.isEmpty && broker.shares.isEmpty)
+        let left = fixture.broker.snapshot
+        #expect(left.sessions.sessions.isEmpty && left.sessions.names.isEmpty && left.transfers.isEmpty)
+        #expect(left.home.transfers.activeCount == 0 && left.sessions.receivingCount == 0)
+        #expect(left.unusedTokens.isEmpty && left.holdsNothing)
     }
 }

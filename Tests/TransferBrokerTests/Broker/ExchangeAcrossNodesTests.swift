@@ -50,8 +50,10 @@ import WSProtocol
         network.settle()
         #expect(network.words(alice).last == "delivered")
         #expect(network.words(bob).last == "ok")
-        #expect(network.nodes[b]?.remoteTransfers.isEmpty == true && network.nodes[a]?.remotes.isEmpty == true)
-        #expect(network.nodes[a]?.halves.isEmpty == true && network.homes[a]?.isEmpty == true)
+        #expect(
+            network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true
+                && network.nodes[a]?.snapshot.remoteSessions.isEmpty == true)
+        #expect(network.nodes[a]?.snapshot.halves.isEmpty == true && network.homes[a]?.isEmpty == true)
         #expect(network.nodes[b]?.activeTransfers == 0 && network.nodes[a]?.activeTransfers == 0)
     }
 
@@ -65,7 +67,7 @@ import WSProtocol
         let words = bobs.map { network.words($0).suffix(2) }
         #expect(words[0] == ["ring", "start"])
         #expect(words[1] == ["failed.accepted_elsewhere", "error.unknown_transfer"])
-        #expect(network.nodes[c]?.remoteTransfers.isEmpty == true)
+        #expect(network.nodes[c]?.snapshot.remoteTransfers.isEmpty == true)
     }
 
     @Test mutating func anOfferWaitsForSomebodyOnAnotherNode() {
@@ -93,7 +95,9 @@ import WSProtocol
         network.handle(.sessionClosed(bob), at: b)
         network.settle()
         #expect(network.words(alice).last == "failed.draining")
-        #expect(network.nodes[a]?.transfers.isEmpty == true && network.nodes[b]?.remoteTransfers.isEmpty == true)
+        #expect(
+            network.nodes[a]?.snapshot.transfers.isEmpty == true
+                && network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true)
     }
 
     @Test mutating func withoutTheClusterNobodyIsCalledAbsent() {
@@ -117,7 +121,7 @@ import WSProtocol
         network.settle()
         #expect(network.words(alice).last == "failed.cluster_unavailable", "worth another try")
         #expect(network.aborted[c] == [stream])
-        #expect(network.nodes[a]?.transfers.isEmpty == true)
+        #expect(network.nodes[a]?.snapshot.transfers.isEmpty == true)
     }
 
     @Test mutating func theDownloadsNodeIsLost() throws {
@@ -133,7 +137,7 @@ import WSProtocol
         network.restart(a)
         network.settle()
         #expect(network.words(bob).last == "failed.cluster_unavailable")
-        #expect(network.nodes[b]?.remoteTransfers.isEmpty == true && network.nodes[b]?.activeTransfers == 0)
+        #expect(network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true && network.nodes[b]?.activeTransfers == 0)
     }
 
     @Test mutating func aDownloadThatParksTooLateIsCut() throws {
@@ -179,7 +183,9 @@ import WSProtocol
         network.settle()
         #expect(network.words(carol) == ["welcome", "ok"])
         #expect(network.words(alice).last == "waiting", "nobody was there after all")
-        #expect(network.nodes[b]?.remoteTransfers.isEmpty == true && network.nodes[a]?.remotes.isEmpty == true)
+        #expect(
+            network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true
+                && network.nodes[a]?.snapshot.remoteSessions.isEmpty == true)
     }
 
     @Test mutating func aDrainingNodeSendsTheIdleAwayAndWaitsForTheBusy() throws {

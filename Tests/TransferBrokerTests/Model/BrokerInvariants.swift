@@ -8,22 +8,50 @@ import WSProtocol
 
 extension Broker {
     /// What is kept twice and does not agree, or is kept although nothing needs it; nil when all is well.
-    func brokenInvariant(now: NIODeadline) -> String? {
-        brokenTally ?? brokenNames ?? brokenSessions ?? brokenPointers ?? brokenDeadline ?? brokenReport(now: now)
+    func brokenInvariant(now: NIODeadline) -> String? { snapshot.brokenInvariant ?? brokenReport(now: now) }
+
+    /// A node that holds no half has nothing to report.
+    private func brokenReport(now: NIODeadline) -> String? {
+        let events: [StreamEvent] = [
+            .joined, .finished(bytes: 1), .cut(.stalled, bytes: 1), .cut(.senderGone, bytes: 1),
+        ]
+        let before = snapshot
+        for id in before.transfers.keys {
+            for name in ["a", "b", "c"] {
+                guard let holder = NodeID(rawValue: name), before.halves[id]?.has(holder) != true else { continue }
+                var copy = self
+                _ = copy.handle(.streamChanged(id, .downloadParked, on: holder), now: now)
+                if copy.snapshot.fingerprint != before.fingerprint { return "a stranger's download counts" }
+                for event in events {
+                    var copy = self
+                    let actions = copy.handle(.streamChanged(id, event, on: holder), now: now)
+                    if !actions.isEmpty || copy.snapshot.fingerprint != before.fingerprint {
+                        return "a report of a stranger counts"
+                    }
+                }
+            }
+        }
+        return nil
+    }
+}
+
+extension Broker.Snapshot {
+    fileprivate var brokenInvariant: String? {
+        brokenCounts ?? brokenNames ?? brokenSessions ?? brokenPointers ?? brokenDeadline
     }
 
-    private var brokenTally: String? {
-        let accepts = sessions.values.reduce(0) { $0 + $1.accepted.count { remoteTransfers[$0] != nil } }
-        if tally.receiving != sessions.values.count(where: \.isReceiving) { return "tally.receiving" }
-        if tally.activeTransfers != transfers.values.count(where: { $0.receiver != nil }) { return "tally.active" }
-        if tally.guestAccepts != accepts { return "tally.guestAccepts is \(tally.guestAccepts), not \(accepts)" }
-        if tally.heldBytes != transfers.values.reduce(0, { $0 + $1.heldBytes }) { return "tally.heldBytes" }
+    private var brokenCounts: String? {
+        let accepts = sessions.sessions.values.reduce(0) { $0 + $1.accepted.count { remoteTransfers[$0] != nil } }
+        if sessions.receivingCount != sessions.sessions.values.count(where: \.isReceiving) { return "receivingCount" }
+        if home.transfers.activeCount != transfers.values.count(where: { $0.receiver != nil }) { return "activeCount" }
+        if remote.acceptCount != accepts { return "acceptCount is \(remote.acceptCount), not \(accepts)" }
+        if sessions.holdings.waitingBytes != transfers.values.reduce(0, { $0 + $1.heldBytes }) { return "waitingBytes" }
         return nil
     }
 
     private var brokenNames: String? {
-        for (name, presence) in names {
-            let there = sessions.filter { $0.value.user.name == name }
+        for (name, presence) in sessions.names {
+            let there = sessions.sessions.filter { $0.value.user.name == name }
             if presence.isEmpty { return "nothing is left of a name that is kept" }
             if Set(presence.sessions) != Set(there.keys) { return "names[].sessions" }
             if presence.sessions.count != there.count { return "names[].sessions has one twice" }
@@ -32,15 +60,17 @@ extension Broker {
             if Set(presence.offers) != Set(open.map(\.id)) { return "names[].offers" }
             if presence.offers.count != open.count { return "names[].offers has one twice" }
         }
-        for session in sessions.values where names[session.user.name] == nil { return "a session without its name" }
-        for transfer in transfers.values where transfer.isOpenToRing && names[transfer.recipient] == nil {
+        for session in sessions.sessions.values where sessions.names[session.user.name] == nil {
+            return "a session without its name"
+        }
+        for transfer in transfers.values where transfer.isOpenToRing && sessions.names[transfer.recipient] == nil {
             return "an offer without its name"
         }
         return nil
     }
 
     private var brokenSessions: String? {
-        for (id, session) in sessions {
+        for (id, session) in sessions.sessions {
             let own = transfers.values.filter { $0.receivingSide.contains(id) }.map(\.id)
             let foreign = remoteTransfers.filter { $0.value.sessions.contains(id) }.map(\.key)
             let accepted = Set(transfers.values.filter { $0.receiver == id }.map(\.id))
@@ -67,48 +97,29 @@ extension Broker {
                 }
             }
         }
-        if remotes != expected { return "remotes" }
-        for (id, guest) in remoteTransfers {
-            if transfers[id] != nil { return "a guest transfer that is at home here" }
-            if guest.sessions.isEmpty { return "a guest transfer without sessions" }
-            if guest.sessions.contains(where: { sessions[$0] == nil }) { return "a guest that is gone" }
+        if remoteSessions != expected { return "remoteSessions" }
+        for (id, remote) in remoteTransfers {
+            if transfers[id] != nil { return "a transfer of another home that is at home here" }
+            if remote.sessions.isEmpty { return "a transfer of another home without sessions" }
+            if remote.sessions.contains(where: { sessions[$0] == nil }) {
+                return "a session that is gone, in a transfer of another home"
+            }
         }
         for id in halves.keys where transfers[id] == nil { return "halves of an ended transfer" }
-        for entry in ledger.entries.values where transfers[entry.transfer] == nil {
+        for entry in unusedTokens.values where transfers[entry.transfer] == nil {
             return "a token of an ended transfer"
         }
-        for id in mints.keys where transfers[id] == nil { return "a token is being made for an ended transfer" }
-        if Set(ledger.entries.values.map(\.transfer)).count != ledger.entries.count { return "two unused tokens" }
+        for id in pendingTokens.keys where transfers[id] == nil { return "a token is being made for an ended transfer" }
+        if Set(unusedTokens.values.map(\.transfer)).count != unusedTokens.count { return "two unused tokens" }
         return nil
     }
 
     private var brokenDeadline: String? {
-        var queue = deadlines
+        var queue = home.transfers.deadlines
         var entries: [TransferID: Set<NIODeadline>] = [:]
         while let entry = queue.popDue(now: .distantFuture) { entries[entry.key, default: []].insert(entry.deadline) }
         for (id, transfer) in transfers {
             if let deadline = transfer.deadline, entries[id]?.contains(deadline) != true { return "a lost deadline" }
-        }
-        return nil
-    }
-
-    /// A node that holds no half has nothing to report.
-    private func brokenReport(now: NIODeadline) -> String? {
-        let events: [StreamEvent] = [
-            .joined, .finished(bytes: 1), .cut(.stalled, bytes: 1), .cut(.senderGone, bytes: 1),
-        ]
-        for id in transfers.keys {
-            for name in ["a", "b", "c"] {
-                guard let holder = NodeID(rawValue: name), halves[id]?.has(holder) != true else { continue }
-                var copy = self
-                _ = copy.handle(.streamChanged(id, .downloadParked, on: holder), now: now)
-                if copy.fingerprint != fingerprint { return "a stranger's download counts" }
-                for event in events {
-                    var copy = self
-                    let actions = copy.handle(.streamChanged(id, event, on: holder), now: now)
-                    if !actions.isEmpty || copy.fingerprint != fingerprint { return "a report of a stranger counts" }
-                }
-            }
         }
         return nil
     }

@@ -150,7 +150,7 @@ extension ModelWorld {
     }
 
     private mutating func passEarliestDeadline() {
-        guard let earliest = nodes.compactMap(\.broker.nextDeadline).min() else { return }
+        guard let earliest = nodes.compactMap(\.broker.snapshot.nextDeadline).min() else { return }
         now = max(now, earliest)
         for node in nodes.indices { handle(.timerFired, at: node) }
     }

@@ -9,10 +9,10 @@ import WSProtocol
 extension ModelWorld {
     /// What is wrong although nothing is on its way; nil when the nodes agree about who takes part in what.
     var disagreement: String? {
-        for home in nodes.indices {
-            let remotes = nodes[home].broker.remotes
-            for (session, transfers) in remotes {
-                let there = nodes[Self.index(of: session.node)].broker
+        let brokers = nodes.map(\.broker.snapshot)
+        for (home, broker) in brokers.enumerated() {
+            for (session, transfers) in broker.remoteSessions {
+                let there = brokers[Self.index(of: session.node)]
                 for transfer in transfers
                 where there.remoteTransfers[transfer]?.sessions.contains(session) != true
                     || there.remoteTransfers[transfer]?.home != Self.ids[home]
@@ -20,9 +20,9 @@ extension ModelWorld {
                     return "\(session) knows nothing of a transfer that counts on it"
                 }
             }
-            for (transfer, guest) in nodes[home].broker.remoteTransfers {
-                let there = nodes[Self.index(of: guest.home)].broker
-                for session in guest.sessions where there.remotes[session]?.contains(transfer) != true {
+            for (transfer, remote) in broker.remoteTransfers {
+                let there = brokers[Self.index(of: remote.home)]
+                for session in remote.sessions where there.remoteSessions[session]?.contains(transfer) != true {
                     return "\(session) waits for a transfer that does not know it"
                 }
             }
@@ -59,7 +59,7 @@ extension ModelWorld {
     /// The look at Redis that each node has every few seconds.
     private mutating func lookAgain() {
         let name = BrokerFixture.user(Self.recipient).name
-        for node in nodes.indices where nodes[node].broker.names[name]?.offers.isEmpty == false {
+        for node in nodes.indices where !nodes[node].broker.snapshot.sessions.presence(of: name).offers.isEmpty {
             handle(.receiversAppeared(name, receivers(of: name, except: node)), at: node)
         }
     }
@@ -78,19 +78,19 @@ extension ModelWorld {
 
     private mutating func checkEmpty() {
         for node in nodes.indices {
-            let broker = nodes[node].broker
-            if !broker.remoteTransfers.isEmpty { violate("\(node): a guest is left") }
-            if !broker.remotes.isEmpty { violate("\(node): a remote session is left") }
-            if !broker.mints.isEmpty { violate("\(node): a token is left that is being made") }
+            let broker = nodes[node].broker.snapshot
+            if !broker.remoteTransfers.isEmpty { violate("\(node): a transfer of another home is left") }
+            if !broker.remoteSessions.isEmpty { violate("\(node): a remote session is left") }
+            if !broker.pendingTokens.isEmpty { violate("\(node): a token is left that is being made") }
             if !broker.halves.isEmpty { violate("\(node): a half is left") }
-            if broker.ledger.count != 0 { violate("\(node): a token is left") }
-            if broker.activeTransfers != 0 { violate("\(node): an active transfer is left") }
+            if !broker.unusedTokens.isEmpty { violate("\(node): a token is left") }
+            if nodes[node].broker.activeTransfers != 0 { violate("\(node): an active transfer is left") }
             if broker.nextDeadline != nil { violate("\(node): a deadline is left") }
             if !nodes[node].questions.isEmpty { violate("\(node): a claim is unanswered") }
             for transfer in broker.transfers.values where !isWaiting(transfer) {
                 violate("\(node): a transfer is left in the state \(transfer.state)")
             }
-            if let broken = broker.brokenInvariant(now: now) { violate("\(node) at the end: \(broken)") }
+            if let broken = nodes[node].broker.brokenInvariant(now: now) { violate("\(node) at the end: \(broken)") }
         }
     }
 
@@ -103,7 +103,7 @@ extension ModelWorld {
     private mutating func checkVerdictsAreIn() {
         guard !scenario.isBroken else { return }
         for (index, client) in clients.enumerated() where client.isOwedVerdict {
-            let home = nodes[Self.index(of: client.session.node)].broker
+            let home = nodes[Self.index(of: client.session.node)].broker.snapshot
             if client.isSender, home.transfers[Self.transfer] != nil { continue }
             violate("client \(index) never hears how it ended")
         }

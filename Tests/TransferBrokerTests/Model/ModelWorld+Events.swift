@@ -11,7 +11,7 @@ extension ModelWorld {
         for node in 0..<Self.count { addEvents(of: node, to: &step) }
         for (node, lost) in lateNotices { step.due.append(.notice(node, lost: lost)) }
         for client in clients.indices { addEvents(ofClient: client, to: &step) }
-        if allows(.timer), nodes.contains(where: { $0.broker.nextDeadline != nil }) {
+        if allows(.timer), nodes.contains(where: { $0.broker.snapshot.nextDeadline != nil }) {
             step.surprising.append(.timer)
         }
         return step
@@ -41,7 +41,7 @@ extension ModelWorld {
             for id in nodes[node].questions.keys.sorted() { step.surprising.append(.giveUp(node, question: id)) }
         }
         if allows(.crash) { step.surprising.append(.crash(node)) }
-        if allows(.drain), !nodes[node].broker.isDraining { step.surprising.append(.drain(node)) }
+        if allows(.drain), !nodes[node].broker.snapshot.sessions.isDraining { step.surprising.append(.drain(node)) }
     }
 
     private func addEvents(from node: Int, to other: Int, to step: inout ModelStep) {

@@ -84,7 +84,7 @@ struct ModelWorld {
         return notices
     }
 
-    mutating func refresh(_ node: Int) { nodes[node].fingerprint = nodes[node].broker.fingerprint }
+    mutating func refresh(_ node: Int) { nodes[node].fingerprint = nodes[node].broker.snapshot.fingerprint }
 
     mutating func violate(_ what: String) { if violation == nil { violation = what } }
 
@@ -157,7 +157,7 @@ struct ModelWorld {
     /// The token that is made for `request`: the receiver's, or the sender's.
     func token(for request: TokenRequest, at node: Int) -> Token {
         guard request.role == .download else { return Self.token(0) }
-        let receiver = nodes[node].broker.transfers[request.transfer]?.receiver
+        let receiver = nodes[node].broker.snapshot.transfers[request.transfer]?.receiver
         return Self.token(receiver.flatMap(client) ?? 0)
     }
 

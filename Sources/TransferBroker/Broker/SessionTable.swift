@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+/// A session of this node that is logged in.
+struct BrokerSession: Sendable {
+    /// Who it is, with the keys that its own login vouched for.
+    let user: User
+    /// In whose name it holds what it holds.
+    let owner: Owner
+    /// Whether it wants to be rung.
+    fileprivate(set) var isReceiving = false
+    /// The transfers it offered.
+    fileprivate(set) var offered: Set<TransferID> = []
+    /// The transfers on whose receiving side it is: rung, or accepted; of this home and of others.
+    fileprivate(set) var incoming: Set<TransferID> = []
+    /// Those that it accepted.
+    fileprivate(set) var accepted: Set<TransferID> = []
+    /// Those that it offered and a receiver accepted.
+    fileprivate(set) var taken: Set<TransferID> = []
+    /// `r1` was the challenge.
+    private var lastID: UInt64 = 1
+
+    init(user: User, at address: String?) {
+        self.user = user
+        owner = Owner(name: user.name, address: address)
+    }
+
+    /// Whether a graceful stop has to wait for it.
+    var isBusy: Bool { !accepted.isEmpty || !taken.isEmpty }
+
+    /// The next id for something the relay says unasked.
+    fileprivate mutating func nextID() -> RequestID {
+        lastID += 1
+        return .sequence(.relay, lastID)
+    }
+}
+
+/// The sessions of this node, what there is under each name (sessions, and offers that wait for one of them), and what
+/// each user holds.
+struct SessionTable: Sendable {
+    /// What there is under one name.
+    struct Presence: Sendable {
+        /// The sessions of that name.
+        fileprivate(set) var sessions: [SessionID] = []
+        /// Those that want to be rung.
+        fileprivate(set) var receiving: [SessionID] = []
+        /// Offers to that name that no receiver has accepted yet, in the order they came.
+        fileprivate(set) var offers: [TransferID] = []
+
+        var isEmpty: Bool { sessions.isEmpty && offers.isEmpty }
+    }
+
+    private let node: NodeID
+    private let limits: BrokerLimits
+    private(set) var sessions: [SessionID: BrokerSession] = [:]
+    private(set) var names: [PeerName: Presence] = [:]
+    private(set) var holdings: Holdings
+    /// How many sessions want to be rung; kept, because counting them would mean to look at all.
+    private(set) var receivingCount = 0
+    /// Whether the node is about to stop.
+    private(set) var isDraining = false
+
+    init(node: NodeID, limits: BrokerLimits) {
+        self.node = node
+        self.limits = limits
+        holdings = Holdings(limits: limits)
+    }
+
+    /// A session that is logged in here.
+    subscript(session: SessionID) -> BrokerSession? { sessions[session] }
+
+    /// What there is under `name`.
+    func presence(of name: PeerName) -> Presence { names[name] ?? Presence() }
+
+    /// The names that have sessions here.
+    var presentNames: [PeerName] { names.filter { !$0.value.sessions.isEmpty }.map(\.key) }
+
+    // MARK: - Sessions
+
+    /// The login of `session` holds; `request` is to be answered.
+    mutating func open(
+        _ session: SessionID, _ user: User, at address: String?, _ request: RequestID
+    ) -> [BrokerAction] {
+        guard sessions[session] == nil else { return [] }
+        let opened = BrokerSession(user: user, at: address)
+        if let refusal = holdings.refusalOfSession(by: opened.owner) {
+            return refuse(request, of: session, refusal) + [.close(session, .loginFailed)]
+        }
+        sessions[session] = opened
+        holdings.sessionOpened(by: opened.owner)
+        names[user.name, default: Presence()].sessions.append(session)
+        let welcome = ServerMessage.Welcome(
+            id: request, name: user.name, session: session.label, heartbeat: limits.heartbeat
+        )
+        return [.send(session, .welcome(welcome))]
+    }
+
+    /// `session` is gone: what it was, and what other nodes have to know; nil when it was never open.
+    mutating func close(_ session: SessionID) -> (gone: BrokerSession, actions: [BrokerAction])? {
+        guard let gone = sessions.removeValue(forKey: session) else { return nil }
+        holdings.sessionClosed(of: gone.owner)
+        if gone.isReceiving { receivingCount -= 1 }
+        let actions = changePresence(gone.user.name) { presence in
+            presence.sessions.removeAll { $0 == session }
+            presence.receiving.removeAll { $0 == session }
+        }
+        return (gone, actions)
+    }
+
+    /// `session` wants to be rung from now on, or no longer. What rings already goes on ringing: it may still answer.
+    mutating func setReceiving(_ session: SessionID, _ isReceiving: Bool) -> [BrokerAction] {
+        guard let name = sessions[session]?.user.name, sessions[session]?.isReceiving != isReceiving else { return [] }
+        sessions[session]?.isReceiving = isReceiving
+        receivingCount += isReceiving ? 1 : -1
+        return changePresence(name) { presence in
+            if isReceiving {
+                presence.receiving.append(session)
+            } else {
+                presence.receiving.removeAll { $0 == session }
+            }
+        }
+    }
+
+    /// Sessions that are in no transfer which goes on leave now, so that their clients find another node at once.
+    mutating func beginDrain() -> [BrokerAction] {
+        isDraining = true
+        return sessions.keys.flatMap { closeIfIdle($0) }
+    }
+
+    /// A session of a node that is about to stop has to go once nothing of it goes on.
+    func closeIfIdle(_ session: SessionID) -> [BrokerAction] {
+        guard isDraining, let found = sessions[session], !found.isBusy else { return [] }
+        return [.close(session, .goingAway)]
+    }
+
+    // MARK: - Transfers
+
+    /// A transfer of this home has changed.
+    mutating func apply(_ change: TransferChange) -> [BrokerAction] {
+        let (id, sender, before, after) = (change.id, change.transfer.sender, change.before, change.after)
+        if !before.isThere { sessions[sender]?.offered.insert(id) }
+        if !after.isThere {
+            sessions[sender]?.offered.remove(id)
+            sessions[sender]?.taken.remove(id)
+        }
+        for session in change.left { sessions[session]?.incoming.remove(id) }
+        for session in change.joined { sessions[session]?.incoming.insert(id) }
+        if before.receiver != after.receiver {
+            if let receiver = before.receiver { sessions[receiver]?.accepted.remove(id) }
+            if let receiver = after.receiver {
+                sessions[receiver]?.accepted.insert(id)
+                sessions[sender]?.taken.insert(id)
+            }
+        }
+        holdings.apply(
+            change, sender: sessions[sender]?.owner, receiver: after.receiver.flatMap { sessions[$0]?.owner }
+        )
+        guard before.isOpenToRing != after.isOpenToRing else { return [] }
+        return changePresence(change.transfer.recipient) { presence in
+            if after.isOpenToRing {
+                presence.offers.append(id)
+            } else {
+                presence.offers.removeAll { $0 == id }
+            }
+        }
+    }
+
+    /// A transfer of another home rings `session`; false when it has rung it before.
+    mutating func rung(_ session: SessionID, by transfer: TransferID) -> Bool {
+        sessions[session]?.incoming.insert(transfer).inserted == true
+    }
+
+    /// `session` has accepted a transfer of another home.
+    mutating func accepted(_ transfer: TransferID, by session: SessionID) {
+        sessions[session]?.accepted.insert(transfer)
+    }
+
+    /// A transfer of another home has nothing more to do with `session`.
+    mutating func released(_ session: SessionID, by transfer: TransferID) {
+        sessions[session]?.incoming.remove(transfer)
+        sessions[session]?.accepted.remove(transfer)
+    }
+
+    // MARK: - What sessions are told
+
+    /// Tells a session on the receiving side something, on whichever node it is.
+    mutating func notify(_ session: SessionID, _ notice: SessionNotice) -> [BrokerAction] {
+        guard session.node == node else { return [.tell(session.node, .notice(session: session.number, notice))] }
+        switch notice {
+        case .ok(let request): return [.send(session, .ok(.init(id: request)))]
+        case .refuse(let request, let code): return [.send(session, .refusal(request, code))]
+        case .start(let request, let transfer, let token, let expires):
+            let message = ServerMessage.Start(
+                id: request, transfer: transfer, role: .download, token: token, url: "/download", expires: expires
+            )
+            return [.send(session, .start(message))]
+        case .ring(let transfer, let sender, to: _, let payload):
+            guard let request = sessions[session]?.nextID() else { return [] }
+            let message = ServerMessage.Ring(
+                id: request, transfer: transfer, from: sender.name, key: sender.key, exchangeKey: sender.exchangeKey,
+                payload: payload
+            )
+            return [.send(session, .ring(message))]
+        case .failed(let transfer, let code, let party):
+            guard let request = sessions[session]?.nextID() else { return [] }
+            return [.send(session, .failed(.init(id: request, transfer: transfer, code: code, by: party)))]
+        }
+    }
+
+    /// Why an offer goes too far; nil when it does not.
+    func refusal(of offer: ClientMessage.Offer, by session: SessionID) -> LimitRefusal? {
+        guard let asking = sessions[session] else { return nil }
+        let waiting = presence(of: offer.to).offers
+        return holdings.refusal(of: offer, by: asking.owner, offered: asking.offered.count, waiting: waiting)
+    }
+
+    /// Why a session of this node may not accept one more transfer of this home; nil when it may.
+    func refusal(of accept: ClientMessage.Accept, by session: SessionID) -> LimitRefusal? {
+        guard let asking = sessions[session] else { return nil }
+        return holdings.refusalOfAccept(by: asking.owner, accepted: asking.accepted.count)
+            ?? holdings.refusal(of: accept, by: asking.owner)
+    }
+
+    /// Refuses a request of a session of this node, because a limit is met.
+    func refuse(_ request: RequestID, of session: SessionID, _ refusal: LimitRefusal) -> [BrokerAction] {
+        [
+            .send(session, .refusal(request, refusal.code, refusal.message)),
+            .limitMet(refusal.limit, refusal.owner),
+        ]
+    }
+
+    /// Changes what is known of `name`, and forgets it when nothing is left. Announces what other nodes have to know.
+    private mutating func changePresence(_ name: PeerName, _ body: (inout Presence) -> Void) -> [BrokerAction] {
+        let before = names.removeValue(forKey: name) ?? Presence()
+        var presence = before
+        body(&presence)
+        if !presence.isEmpty { names[name] = presence }
+        var actions: [BrokerAction] = []
+        if before.receiving != presence.receiving {
+            actions.append(.announce(.receiving(name, sessions: Set(presence.receiving.map(\.number)))))
+        }
+        if before.offers.isEmpty != presence.offers.isEmpty {
+            actions.append(.announce(.waiting(name, !presence.offers.isEmpty)))
+        }
+        return actions
+    }
+}
