@@ -76,3 +76,37 @@ package enum RemoteReceivers: Hashable, Sendable {
     /// There are no other nodes, or no sessions there.
     package static let none = RemoteReceivers.known([])
 }
+
+/// What to do after an event of the ``Broker``, in this order.
+package enum BrokerAction: Hashable, Sendable {
+    /// Send this to a session of this node.
+    case send(SessionID, ServerMessage)
+    /// Close the connection of a session of this node.
+    case close(SessionID, WebSocketCloseCode)
+    /// Tell another node.
+    case tell(NodeID, NodeMessage)
+    /// Make a token, let the other nodes know of it, and bring it by ``BrokerEvent/tokenMinted(_:for:)``.
+    case mint(TokenRequest)
+    /// End the halves of a stream that this node holds.
+    case endStream(StreamKey, TransferOutcome)
+    /// Cut everything this node holds of transfers whose home was lost.
+    case abortStreams(ofHome: NodeID, FailureCode)
+    /// Let the other nodes know what there is here.
+    case announce(BrokerAnnouncement)
+    /// A request was refused because of a limit; for the log and the metrics.
+    case limitMet(Limit, Owner)
+    /// A transfer is over; for the log and the metrics.
+    case transferEnded(TransferID, TransferOutcome)
+}
+
+/// Something of this node that other nodes have to find.
+package enum BrokerAnnouncement: Hashable, Sendable {
+    /// The sessions of `name`, by their numbers, that want to be rung here; empty: none any more.
+    case receiving(PeerName, sessions: Set<UInt64>)
+    /// Whether there are offers to `name` here that can still ring.
+    case waiting(PeerName, Bool)
+    /// This node is the home of a transfer, or no longer.
+    case home(TransferID, Bool)
+    /// A token has been used, or will never be.
+    case void(TokenDigest)
+}

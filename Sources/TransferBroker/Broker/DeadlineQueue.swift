@@ -1,33 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 
 /// Keys in the order of their deadlines: a binary heap.
 ///
 /// An entry is never taken out before its time: the caller that pops a key asks the key's owner whether the deadline
 /// still stands. ``compact(keeping:)`` keeps the entries that do not from piling up.
-package struct DeadlineQueue<Key: Sendable>: Sendable {
+struct DeadlineQueue<Key: Sendable>: Sendable {
     /// One deadline of one key.
-    package struct Entry: Sendable {
-        package var deadline: NIODeadline
-        package var key: Key
-
-        package init(deadline: NIODeadline, key: Key) {
-            self.deadline = deadline
-            self.key = key
-        }
+    struct Entry: Sendable {
+        var deadline: NIODeadline
+        var key: Key
     }
 
     private var heap: [Entry] = []
 
     /// Entries, outdated ones included.
-    package var count: Int { heap.count }
+    var count: Int { heap.count }
 
     /// The earliest deadline.
-    package var next: NIODeadline? { heap.first?.deadline }
+    var next: NIODeadline? { heap.first?.deadline }
 
     /// Adds a deadline for `key`.
-    package mutating func insert(_ key: Key, at deadline: NIODeadline) {
+    mutating func insert(_ key: Key, at deadline: NIODeadline) {
         heap.append(Entry(deadline: deadline, key: key))
         siftUp(from: heap.count - 1)
     }

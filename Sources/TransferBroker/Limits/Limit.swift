@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
-package import WSProtocol
+import WSProtocol
 
 /// A limit that was met: what there was too much of, and whose.
 package struct Limit: Hashable, Sendable, CaseIterable {
@@ -64,10 +64,10 @@ package struct Limit: Hashable, Sendable, CaseIterable {
 }
 
 /// A request that is refused because of a limit, with what to do about it.
-package struct LimitRefusal: Hashable, Sendable {
-    package let limit: Limit
+struct LimitRefusal: Hashable, Sendable {
+    let limit: Limit
     /// Who asked.
-    package let owner: Owner
+    let owner: Owner
 
     init(_ limit: Limit, of owner: Owner) {
         self.limit = limit
@@ -75,7 +75,7 @@ package struct LimitRefusal: Hashable, Sendable {
     }
 
     /// Whether it is the client's own doing, or the relay that is full.
-    package var code: FailureCode {
+    var code: FailureCode {
         switch (limit.subject, limit.scope) {
         case (.sessions, _): .tooManySessions
         case (_, .node): .unavailable
@@ -84,7 +84,7 @@ package struct LimitRefusal: Hashable, Sendable {
     }
 
     /// One sentence for a person.
-    package var message: String {
+    var message: String {
         let whose =
             switch limit.scope {
             case .connection, .session: "this connection has"

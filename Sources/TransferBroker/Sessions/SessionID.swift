@@ -22,3 +22,46 @@ package struct SessionID: Hashable, Sendable, CustomStringConvertible {
     /// The form in `welcome` and in logs, such as `n1-7`.
     package var label: Label { Label(clipping: description) }
 }
+
+/// Names one relay node: 1 to 32 characters of `[A-Za-z0-9._-]`.
+package struct NodeID: Hashable, Sendable, ValidatedString {
+    package let rawValue: String
+
+    package init?(rawValue: String) {
+        let isAllowed: (UInt8) -> Bool = { Base64URL.contains($0) || $0 == UInt8(ascii: ".") }
+        guard (1...32).contains(rawValue.utf8.count), rawValue.utf8.allSatisfy(isAllowed) else { return nil }
+        self.rawValue = rawValue
+    }
+
+    /// The id of a node that is the only one.
+    package static let alone = NodeID(unchecked: "n1")
+
+    private init(unchecked rawValue: String) { self.rawValue = rawValue }
+}
+
+/// A node's own address for clients, such as `https://n2.example.org`: senders bring their bytes and tokens there, so it is
+/// only ever taken from that node's configuration, or from the node itself over a proven link.
+package struct PublicURL: Hashable, Sendable, ValidatedString {
+    package let rawValue: String
+
+    /// Nil unless it is `https` and printable ASCII without blanks.
+    package init?(rawValue: String) {
+        guard rawValue.hasPrefix("https://"), rawValue.utf8.count <= Defaults.Broker.publicURL,
+            rawValue.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return nil }
+        self.rawValue = rawValue
+    }
+}
+
+/// A name and the keys it belongs to.
+package struct User: Hashable, Sendable, Codable {
+    package var name: PeerName
+    package var key: SigningKey
+    package var exchangeKey: ExchangeKey
+
+    package init(name: PeerName, key: SigningKey, exchangeKey: ExchangeKey) {
+        self.name = name
+        self.key = key
+        self.exchangeKey = exchangeKey
+    }
+}

@@ -13,3 +13,35 @@ package struct StreamKey: Hashable, Sendable {
         self.transfer = transfer
     }
 }
+
+/// What a good token opens.
+package struct StreamClaim: Hashable, Sendable {
+    package var stream: StreamKey
+    /// The node that holds, or by this claim begins to hold, the transfer's download.
+    package var download: NodeID
+
+    package init(stream: StreamKey, download: NodeID) {
+        self.stream = stream
+        self.download = download
+    }
+}
+
+/// What the byte path reports about one transfer's stream.
+package enum StreamEvent: Hashable, Sendable {
+    /// The receiver's request is held, waiting for the sender's.
+    case downloadParked
+    /// Both halves are joined.
+    case joined
+    /// Every byte of the upload was handed to the receiver's connection.
+    case finished(bytes: UInt64)
+    /// The stream ended early, after `bytes` had gone through; `code` says whose fault it was.
+    case cut(FailureCode, bytes: UInt64)
+
+    /// What had gone through when the stream ended; 0 as long as it has not.
+    var bytes: UInt64 {
+        switch self {
+        case .downloadParked, .joined: 0
+        case .finished(let bytes), .cut(_, let bytes): bytes
+        }
+    }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
-package import WSProtocol
+import NIOCore
+import WSProtocol
 
 /// One transfer as the relay sees it (sections 1.6 to 1.8 of the protocol): from the offer to `delivered` or `failed`.
 ///
@@ -11,15 +11,15 @@ package import WSProtocol
 /// `confirmed` is there because the receiver's `delivered` and the byte path's report of the last byte come by different
 /// threads: either may be first. A stream that was cut goes from `streaming` to `broken` for a moment, because the
 /// client that cut it may be about to say why. Any state may go to `ended`.
-package struct RelayedTransfer: Sendable {
+struct RelayedTransfer: Sendable {
     /// A session that was rung.
-    package struct Rung: Hashable, Sendable {
-        package var session: SessionID
-        package var hasDeclined: Bool
+    struct Rung: Hashable, Sendable {
+        var session: SessionID
+        var hasDeclined: Bool
     }
 
     /// Where the transfer is.
-    package enum State: Hashable, Sendable {
+    enum State: Hashable, Sendable {
         /// No session is there to be rung.
         case waiting(Payload)
         /// At least one session has been rung, and not all of them declined. `lastDecline` is the last decliner's code.
@@ -38,23 +38,23 @@ package struct RelayedTransfer: Sendable {
         case ended
     }
 
-    package let id: TransferID
-    package let sender: SessionID
+    let id: TransferID
+    let sender: SessionID
     /// Everything that the sender hears goes under this id.
-    package let offerID: RequestID
+    let offerID: RequestID
     /// Whose sessions are rung.
-    package let recipient: PeerName
+    let recipient: PeerName
     /// Whether the offer stays when no session is there to be rung.
-    package let waits: Bool
-    package internal(set) var state: State
+    let waits: Bool
+    private(set) var state: State
     /// The earliest time the next report of progress is passed on.
-    var nextProgress: NIODeadline
-    package let timers: TransferTiming
+    private var nextProgress: NIODeadline
+    let timers: TransferTiming
 
     /// A transfer that was offered at `now`, while `receivers` were there to be rung.
     ///
     /// The caller has refused the offer if there are none and it does not wait.
-    package static func offered(
+    static func offered(
         _ offer: ClientMessage.Offer, by sender: SessionID, ringing receivers: [SessionID], timers: TransferTiming,
         now: NIODeadline
     ) -> (RelayedTransfer, [TransferAction]) {
@@ -79,7 +79,7 @@ package struct RelayedTransfer: Sendable {
     }
 
     /// When ``deadlinePassed(now:)`` wants to be called; nil when nothing is timed here.
-    package var deadline: NIODeadline? {
+    var deadline: NIODeadline? {
         switch state {
         case .waiting, .streaming, .ended: nil
         case .ringing(_, rung: _, lastDecline: _, let deadline), .accepted(receiver: _, _, let deadline),
@@ -90,7 +90,7 @@ package struct RelayedTransfer: Sendable {
     }
 
     /// The session that accepted.
-    package var receiver: SessionID? {
+    var receiver: SessionID? {
         switch state {
         case .waiting, .ringing, .ended: nil
         case .accepted(let receiver, _, deadline: _), .parked(let receiver, deadline: _), .streaming(let receiver),
@@ -101,7 +101,7 @@ package struct RelayedTransfer: Sendable {
     }
 
     /// Every session on the receiving side whose end concerns this transfer.
-    package var receivingSide: [SessionID] {
+    var receivingSide: [SessionID] {
         switch state {
         case .ringing(_, let rung, lastDecline: _, deadline: _): rung.map(\.session)
         case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
@@ -110,7 +110,7 @@ package struct RelayedTransfer: Sendable {
     }
 
     /// Whether a session that begins to receive should be rung.
-    package var isOpenToRing: Bool {
+    var isOpenToRing: Bool {
         switch state {
         case .waiting, .ringing: true
         case .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: false
@@ -118,7 +118,7 @@ package struct RelayedTransfer: Sendable {
     }
 
     /// Bytes of clients' payloads that are kept for later.
-    package var heldBytes: Int {
+    var heldBytes: Int {
         switch state {
         case .waiting(let payload), .ringing(let payload, rung: _, lastDecline: _, deadline: _),
             .accepted(receiver: _, let payload, deadline: _), .confirmed(receiver: _, let payload, deadline: _):
@@ -128,13 +128,13 @@ package struct RelayedTransfer: Sendable {
     }
 
     /// Ends the transfer with `actions`.
-    package mutating func end(_ outcome: TransferOutcome, _ actions: [TransferAction]) -> [TransferAction] {
+    mutating func end(_ outcome: TransferOutcome, _ actions: [TransferAction]) -> [TransferAction] {
         state = .ended
         return actions + [.end(outcome)]
     }
 
     /// Ends the transfer because of something the relay found out; both sides are told, except `gone`.
-    package mutating func fail(_ code: FailureCode, except gone: SessionID? = nil) -> [TransferAction] {
+    mutating func fail(_ code: FailureCode, except gone: SessionID? = nil) -> [TransferAction] {
         var actions: [TransferAction] = sender == gone ? [] : [.failSender(code, by: .relay)]
         actions += failPending(code, by: .relay, except: gone)
         if receiver != nil { actions.append(.endStream(.failed(code))) }
@@ -152,5 +152,228 @@ package struct RelayedTransfer: Sendable {
         case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: pending = receivingSide
         }
         return pending.filter { $0 != gone }.map { .failReceiver($0, code, by: party) }
+    }
+}
+
+// MARK: - What sessions do to a transfer
+
+extension RelayedTransfer {
+    /// A session of the recipient's name wants to be rung.
+    mutating func sessionReceiving(_ session: SessionID, now: NIODeadline) -> [TransferAction] {
+        // Offering to one's own name rings the other sessions of that name.
+        guard session != sender else { return [] }
+        switch state {
+        case .waiting(let payload):
+            state = .ringing(
+                payload, rung: [Rung(session: session, hasDeclined: false)], lastDecline: nil,
+                deadline: now + timers.ring
+            )
+            return [.tellOffered(.ringing), .ring(session, payload)]
+        case .ringing(let payload, var rung, let lastDecline, let deadline):
+            guard !rung.contains(where: { $0.session == session }) else { return [] }
+            rung.append(Rung(session: session, hasDeclined: false))
+            state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
+            return [.ring(session, payload)]
+        case .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
+        }
+    }
+
+    /// `session` takes the transfer; the first one gets it.
+    mutating func accepted(
+        by session: SessionID, request: RequestID, payload: Payload, now: NIODeadline
+    ) -> [TransferAction] {
+        switch state {
+        case .ringing(_, let rung, lastDecline: _, deadline: _)
+        where rung.contains(Rung(session: session, hasDeclined: false)):
+            let others = failPending(.acceptedElsewhere, by: .relay, except: session)
+            state = .accepted(receiver: session, payload, deadline: now + timers.claim)
+            return [.startDownload(session, request), .tellOffered(.accepted)] + others
+        case .waiting, .ringing, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
+            return [.refuse(session, request, .unknownTransfer)]
+        }
+    }
+
+    /// `session` does not want the transfer.
+    mutating func declined(
+        by session: SessionID, request: RequestID, code: FailureCode
+    ) -> [TransferAction] {
+        switch state {
+        case .ringing(let payload, var rung, lastDecline: _, let deadline):
+            guard let index = rung.firstIndex(of: Rung(session: session, hasDeclined: false)) else {
+                return [.refuse(session, request, .unknownTransfer)]
+            }
+            rung[index].hasDeclined = true
+            state = .ringing(payload, rung: rung, lastDecline: code, deadline: deadline)
+            return [.answer(session, request)] + endIfNobodyIsLeft()
+        case .waiting, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
+            return [.refuse(session, request, .unknownTransfer)]
+        }
+    }
+
+    /// `session`, on either side, ends the transfer.
+    mutating func cancelled(
+        by session: SessionID, request: RequestID, code: FailureCode
+    ) -> [TransferAction] {
+        switch state {
+        // Nothing can be called off any more: the receiver has it, and the sender is about to hear so.
+        case .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
+        case .waiting, .ringing, .accepted, .parked, .streaming, .streamed, .broken: break
+        }
+        let abort: [TransferAction] = receiver == nil ? [] : [.endStream(.failed(code))]
+        let role: TransferRole? = session == sender ? .upload : session == receiver ? .download : nil
+        let isLoss = role.map { code == .streamLost(by: $0) } ?? false
+        guard isLoss || code.isClients else { return [.refuse(session, request, .badMessage)] }
+        let party = isLoss ? ServerMessage.Failed.Party.relay : .peer
+        switch role {
+        case .upload: return end(.failed(code), [.answer(session, request)] + failPending(code, by: party) + abort)
+        case .download:
+            return end(.failed(code), [.answer(session, request), .failSender(code, by: party)] + abort)
+        case nil: break
+        }
+        // A receiver that has only been rung speaks for one session.
+        return declined(by: session, request: request, code: code)
+    }
+
+    /// The receiver reports how far it is. Too many reports are dropped, and so are all that make no sense.
+    mutating func progressed(by session: SessionID, bytes: UInt64, now: NIODeadline) -> [TransferAction] {
+        switch state {
+        case .waiting, .ringing, .broken, .ended: return []
+        case .accepted, .parked, .streaming, .confirmed, .streamed:
+            guard session == receiver, now >= nextProgress else { return [] }
+            nextProgress = now + timers.progress
+            return [.tellProgress(bytes: bytes)]
+        }
+    }
+
+    /// The receiver says that everything is verified and stored.
+    ///
+    /// Its word is enough in each state from `accepted` on: a receiver that already has everything need not wait for a
+    /// stream. Only when the sender may be uploading is the end of the stream awaited, so that it is not cut.
+    mutating func delivered(
+        by session: SessionID, request: RequestID, payload: Payload, now: NIODeadline
+    ) -> [TransferAction] {
+        guard session == receiver else { return [.refuse(session, request, .unknownTransfer)] }
+        switch state {
+        case .accepted:
+            return end(
+                .delivered, [.answer(session, request), .tellDelivered(payload), .endStream(.delivered)])
+        case .parked, .streaming:
+            state = .confirmed(receiver: session, payload, deadline: now + timers.straggler)
+            return [.answer(session, request)]
+        // A receiver that has everything may close its stream before the byte path is done with it.
+        case .streamed: return end(.delivered, [.answer(session, request), .tellDelivered(payload)])
+        case .broken:
+            return end(.delivered, [.answer(session, request), .tellDelivered(payload), .endStream(.delivered)])
+        case .waiting, .ringing, .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
+        }
+    }
+
+    /// A session's connection is gone.
+    ///
+    /// - Parameter why: when it is its node that goes, the client is probably still there, and worth another try.
+    mutating func sessionClosed(_ session: SessionID, _ why: SessionEnd = .closed) -> [TransferAction] {
+        switch state {
+        case .waiting: return session == sender ? fail(.senderGone, except: session) : []
+        case .ringing(let payload, var rung, let lastDecline, let deadline):
+            if session == sender { return fail(.senderGone, except: session) }
+            guard let index = rung.firstIndex(where: { $0.session == session }) else { return [] }
+            rung.remove(at: index)
+            state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
+            return endIfNobodyIsLeft(otherwise: why == .closed ? .peerOffline : why.ofReceiver)
+        case .accepted, .parked, .streaming, .streamed:
+            if session == sender { return fail(.senderGone, except: session) }
+            return session == receiver ? fail(why.ofReceiver, except: session) : []
+        case .broken(let receiver, let cause, deadline: _):
+            guard session == sender || session == receiver else { return [] }
+            return fail(why == .closed ? cause : why.ofReceiver, except: session)
+        case .confirmed(let receiver, let payload, deadline: _):
+            if session == sender { return end(.delivered, [.endStream(.delivered)]) }
+            // What the receiver came for is done.
+            guard session == receiver else { return [] }
+            return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
+        case .ended: return []
+        }
+    }
+
+    /// After a decline or a vanished session: ends the offer when no rung session may still answer it.
+    ///
+    /// - Parameter code: what a sender that does not wait is told when no session has declined.
+    private mutating func endIfNobodyIsLeft(otherwise code: FailureCode = .peerOffline) -> [TransferAction] {
+        guard case .ringing(let payload, let rung, let lastDecline, deadline: _) = state,
+            rung.allSatisfy(\.hasDeclined)
+        else { return [] }
+        if let lastDecline { return end(.failed(lastDecline), [.failSender(lastDecline, by: .peer)]) }
+        guard waits else { return fail(code) }
+        state = .waiting(payload)
+        return [.tellOffered(.waiting)]
+    }
+}
+
+// MARK: - What the byte path and the clock do to a transfer
+
+extension RelayedTransfer {
+    /// The receiver's request is held, waiting for the sender's.
+    mutating func downloadParked(now: NIODeadline) -> [TransferAction] {
+        switch state {
+        case .accepted(let receiver, let payload, deadline: _):
+            state = .parked(receiver: receiver, deadline: now + timers.attach)
+            return [.startUpload(payload)]
+        case .waiting, .ringing, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
+        }
+    }
+
+    /// Both halves are joined.
+    mutating func streamJoined() -> [TransferAction] {
+        switch state {
+        case .parked(let receiver, deadline: _):
+            state = .streaming(receiver: receiver)
+            return []
+        case .waiting, .ringing, .accepted, .streaming, .confirmed, .streamed, .broken, .ended: return []
+        }
+    }
+
+    /// Every byte was handed to the receiver's connection.
+    mutating func streamFinished(now: NIODeadline) -> [TransferAction] {
+        switch state {
+        case .parked(let receiver, deadline: _), .streaming(let receiver):
+            state = .streamed(receiver: receiver, deadline: now + timers.delivery)
+            return []
+        case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
+        case .waiting, .ringing, .accepted, .streamed, .broken, .ended: return []
+        }
+    }
+
+    /// The stream, or the half of it that was there, ended early.
+    ///
+    /// An end that goes on purpose says so on its control connection, with a better reason than that it is gone; that
+    /// message may be a moment behind.
+    mutating func streamCut(_ code: FailureCode, now: NIODeadline) -> [TransferAction] {
+        switch state {
+        case .parked(let receiver, deadline: _) where code == .senderGone || code == .receiverGone,
+            .streaming(let receiver) where code == .senderGone || code == .receiverGone:
+            state = .broken(receiver: receiver, code, deadline: now + timers.explanation)
+            return []
+        case .accepted, .parked, .streaming: return fail(code)
+        // What the sender's node has found, behind what that looked like from the receiver's.
+        case .broken where code == .malformedBody: return fail(code)
+        // The receiver has everything: what broke was only the way it was being told to stop.
+        case .confirmed(receiver: _, let payload, deadline: _):
+            return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
+        // A half that is gone with its node was cut by that, and not by its client.
+        case .broken where code != .senderGone && code != .receiverGone && code != .stalled: return fail(code)
+        case .waiting, .ringing, .streamed, .broken, .ended: return []
+        }
+    }
+
+    /// ``deadline`` may have passed.
+    mutating func deadlinePassed(now: NIODeadline) -> [TransferAction] {
+        guard let deadline, now >= deadline else { return [] }
+        switch state {
+        case .ringing, .accepted, .parked, .streamed: return fail(.expired)
+        case .confirmed(receiver: _, let payload, deadline: _):
+            return end(.delivered, [.tellDelivered(payload), .endStream(.delivered)])
+        case .broken(receiver: _, let code, deadline: _): return fail(code)
+        case .waiting, .streaming, .ended: return []
+        }
     }
 }

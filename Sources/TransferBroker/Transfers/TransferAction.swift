@@ -4,7 +4,7 @@ package import WSProtocol
 
 /// What to do after an event of a relayed transfer. The broker, which runs these, knows the transfer, its sender and
 /// the id of its offer; messages to a receiver get an id of the relay's own.
-package enum TransferAction: Hashable, Sendable {
+enum TransferAction: Hashable, Sendable {
     /// Answer a request with `ok`.
     case answer(SessionID, RequestID)
     /// Answer a request with `error`; nothing has changed.
@@ -35,4 +35,23 @@ package enum TransferAction: Hashable, Sendable {
 package enum TransferOutcome: Hashable, Sendable {
     case delivered
     case failed(FailureCode)
+}
+
+/// Why a session is there no more.
+enum SessionEnd: Hashable, Sendable {
+    /// Its connection is gone, and nothing else is known.
+    case closed
+    /// Its node is about to stop, and has sent it away or would have.
+    case nodeStopping
+    /// Its node is lost.
+    case nodeLost
+
+    /// What the other side is told when this was the receiver's; only with ``closed`` is it the receiver who has gone.
+    var ofReceiver: FailureCode {
+        switch self {
+        case .closed: .receiverGone
+        case .nodeStopping: .draining
+        case .nodeLost: .clusterUnavailable
+        }
+    }
 }

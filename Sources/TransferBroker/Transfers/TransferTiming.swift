@@ -13,7 +13,7 @@ package struct TransferTiming: Hashable, Sendable {
     /// From the last byte to the receiver's `delivered`.
     package var delivery: TimeAmount
     /// From a `delivered` that overtook the end of the stream to that end.
-    package var straggler: TimeAmount
+    var straggler: TimeAmount
     /// From a cut of the stream to the verdict: the client that cut it may say why.
     package var explanation: TimeAmount
     /// Between two reports of progress that are passed on.
