@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import WSProtocol
+
+/// What the person at the receiver is asked about.
+package struct OfferSummary: Hashable, Sendable {
+    /// What is offered, in a word.
+    package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+        case file, folder, several, stream
+    }
+
+    /// The first top-level names, at most eight. Untrusted text, but each a name.
+    package var names: [String]
+    /// How many entries the manifest will have.
+    package var entries: UInt64?
+    /// The sum of the files' sizes.
+    package var bytes: UInt64?
+    package var kind: Kind
+    /// The request that this answers.
+    package var answers: PullRequest?
+
+    package init(
+        names: [String], entries: UInt64? = nil, bytes: UInt64? = nil, kind: Kind, answers: PullRequest? = nil
+    ) {
+        self.names = names
+        self.entries = entries
+        self.bytes = bytes
+        self.kind = kind
+        self.answers = answers
+    }
+
+    /// The JSON of it; nil when it is not one that a receiver takes.
+    var encoded: [UInt8]? {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard areNames, let json = try? encoder.encode(self), json.count <= SealingDefaults.summaryBytes else {
+            return nil
+        }
+        return Array(json)
+    }
+
+    /// Reads the JSON; nil when it is not a summary.
+    init?(_ json: [UInt8]) {
+        guard json.count <= SealingDefaults.summaryBytes, let summary = StrictJSON.decode(Self.self, from: json),
+            summary.areNames
+        else { return nil }
+        self = summary
+    }
+
+    private var areNames: Bool {
+        names.count <= SealingDefaults.summaryNames && names.allSatisfy { EntryName.fault(Array($0.utf8)) == nil }
+    }
+}
+
+extension OfferSummary: Codable {}
