@@ -60,7 +60,7 @@ let package = Package(
             dependencies: ["CHiredis", "CloseOnExec", "TLSTransport", "WSProtocol", nioCore, nioPosix, crypto, logging]
         ),
         .target(name: "WSProtocol", dependencies: ["Pacing", nioCore]),
-        .target(name: "Sealing", dependencies: ["WSProtocol", crypto]),
+        .target(name: "Sealing", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(name: "CommandLineInterface", dependencies: ["WSProtocol", argumentParser]),
         .target(name: "WebSocketTransport", dependencies: ["WSProtocol", nioCore, nioWebSocket, crypto]),
         // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
@@ -136,7 +136,7 @@ let package = Package(
             dependencies: ["CommandLineInterface", "TestSupport", "WSProtocol", argumentParser]
         ),
         .testTarget(name: "WSProtocolTests", dependencies: ["TestSupport", "WSProtocol", nioCore]),
-        .testTarget(name: "SealingTests", dependencies: ["Sealing", "TestSupport", "WSProtocol", crypto]),
+        .testTarget(name: "SealingTests", dependencies: ["Sealing", "TestSupport", "WSProtocol", nioCore, crypto]),
         .testTarget(
             name: "WebSocketTransportTests",
             dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioEmbedded]
