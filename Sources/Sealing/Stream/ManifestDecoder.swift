@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import FoundationEssentials
+package import WSProtocol
+
+/// What a receiver knows of a stream before its first byte.
+package struct StreamExpectation: Sendable {
+    /// How it has to begin.
+    package let form: StreamForm
+    package let transfer: CarriedTransfer
+    /// Who signs the manifest.
+    package let sender: SigningKey
+    /// How many entries were announced, if they were.
+    package let entries: UInt64?
+    /// And how many bytes.
+    package let bytes: UInt64?
+    /// The digest of the manifest, where the receiver has it.
+    package let digest: ManifestDigest?
+
+    /// A stream from the beginning, as `offer` announced it.
+    package init(of offer: ReceivedOffer) {
+        self.init(
+            form: .manifest, transfer: offer.transfer, sender: offer.parties.sender.identity,
+            entries: offer.summary.entries, bytes: offer.summary.bytes, digest: nil
+        )
+    }
+
+    /// A stream that goes on, of a manifest that the receiver has.
+    package init(goingOnWith offer: ReceivedOffer, manifest digest: ManifestDigest) {
+        self.init(
+            form: .digest, transfer: offer.transfer, sender: offer.parties.sender.identity, entries: nil, bytes: nil,
+            digest: digest
+        )
+    }
+
+    init(
+        form: StreamForm, transfer: CarriedTransfer, sender: SigningKey, entries: UInt64?, bytes: UInt64?,
+        digest: ManifestDigest?
+    ) {
+        self.form = form
+        self.transfer = transfer
+        self.sender = sender
+        self.entries = entries
+        self.bytes = bytes
+        self.digest = digest
+    }
+}
+
+/// Reads the records of a manifest, and holds them to what was announced; the memory it needs does not grow with them.
+struct ManifestDecoder: Sendable {
+    /// What a record was.
+    enum Record {
+        case entry(ManifestEntry)
+        case end(ManifestDigest)
+    }
+
+    private let expectation: StreamExpectation
+    private var order = EntryOrder()
+    private var digest = SHA256()
+
+    init(_ expectation: StreamExpectation) { self.expectation = expectation }
+
+    /// Which kinds a record may have here.
+    static func holds(_ kind: StreamRecordKind) -> Bool {
+        switch kind {
+        case .folder, .file, .link, .manifestEnd: true
+        case .data, .hole, .fileEnd, .unreadable, .padding, .end: false
+        }
+    }
+
+    /// Takes a whole record.
+    mutating func take(_ kind: StreamRecordKind, body: [UInt8]) throws(ManifestFault) -> Record {
+        if kind == .manifestEnd { return .end(try end(body)) }
+        let entry = try ManifestEntry(kind, body: body, number: order.count)
+        try order.add(entry)
+        if let entries = expectation.entries, order.count > entries { throw .tooMany }
+        if let announced = expectation.bytes, let bytes = order.bytes, bytes > announced { throw .counts }
+        digest.update(data: StreamEncoder.record(kind, body))
+        return .entry(entry)
+    }
+
+    private func end(_ body: [UInt8]) throws(ManifestFault) -> ManifestDigest {
+        let digest = Array(self.digest.finalize())
+        guard body.count == KeyDerivation.hashLength + Signing.length,
+            body.prefix(SHA256.byteCount).elementsEqual(digest)
+        else { throw .digest }
+        let signed = ManifestSignature.signed(digest, expectation.transfer)
+        guard Signing.verify(Array(body.suffix(Signing.length)), of: signed, by: expectation.sender) else {
+            throw .signature
+        }
+        guard expectation.entries ?? order.count == order.count,
+            expectation.bytes == nil || expectation.bytes == order.bytes
+        else { throw .counts }
+        return digest
+    }
+}
