@@ -27,7 +27,8 @@ package struct NodeStreams: NodeStreamAcceptor {
         )
         switch (placement, download) {
         case (.local, let download?):
-            reader.replace(with: UploadHandler(request, into: download.stream(), lossMeans: .clusterUnavailable))
+            UploadPipeline.install(
+                request, into: download.stream(), lossMeans: .clusterUnavailable, replacing: reader)
         case (.move, let download?):
             // Only connections of clients have a ticket.
             guard

@@ -52,7 +52,7 @@ struct RelayResponder: RequestResponder, Sendable {
                 upgrade(handshake, reader)
             case .download(let token):
                 claim(token, as: .download, body, reader) { claim, reader in
-                    reader.replace(with: DownloadHandler(claim.stream, services: services.stream))
+                    DownloadPipeline.install(claim.stream, services: services.stream, replacing: reader)
                 }
             case .upload(let token):
                 claim(token, as: .upload, body, reader) { claim, reader in place(head, by: claim, reader) }
@@ -121,7 +121,7 @@ struct RelayResponder: RequestResponder, Sendable {
             holder: claim.download, node: services.node, download: download?.loop, upload: channel.eventLoop
         )
         switch (placement, download) {
-        case (.local, let download?): reader.replace(with: UploadHandler(request, into: download.stream()))
+        case (.local, let download?): UploadPipeline.install(request, into: download.stream(), replacing: reader)
         case (.move, let download?):
             if ConnectionMove.move(channel, request: request, to: download, ticket: connection.lease) { return }
             // It needs a second descriptor for a moment.
@@ -148,12 +148,8 @@ struct RelayResponder: RequestResponder, Sendable {
                         uplink.value.cut(.senderGone)
                         return abandon(stream, .upload)
                     }
-                    let pipe = Pipe(stream, to: uplink.value, isHop: true, loop: loop, services: services.stream)
-                    pipe.park()
-                    uplink.value.attach(pipe)
-                    var request = request
-                    request.leftover = reader.pending
-                    reader.replace(with: UploadHandler(request, into: pipe))
+                    let pipe = uplink.value.park(services.stream, on: loop)
+                    UploadPipeline.install(request, into: pipe, replacing: reader)
                 case .failure(let error):
                     let code = (error as? StreamHopRefused)?.code ?? .clusterUnavailable
                     cut(stream, code, request.body, reader)

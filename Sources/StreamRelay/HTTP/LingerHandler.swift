@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 import TLSTransport
 import TransferBroker
 
 /// Sends a last answer and sees to it that it arrives: what the client is still sending is read and dropped for a while,
 /// because closing a socket with unread bytes makes the kernel send a reset that overtakes the answer.
-package final class LingerHandler: ChannelInboundHandler {
-    package typealias InboundIn = ByteBuffer
-    package typealias OutboundOut = ByteBuffer
+final class LingerHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     private let answer: ByteBuffer
     private var body: RequestBodyReader?
@@ -16,12 +16,12 @@ package final class LingerHandler: ChannelInboundHandler {
     private var total: Scheduled<Void>?
 
     /// - Parameter body: where the request's body stands; nil when the request is so malformed that this is unknown.
-    package init(_ answer: ByteBuffer, after body: RequestBodyReader?) {
+    init(_ answer: ByteBuffer, after body: RequestBodyReader?) {
         self.answer = answer
         self.body = body
     }
 
-    package func handlerAdded(context: ChannelHandlerContext) {
+    func handlerAdded(context: ChannelHandlerContext) {
         context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
         if body?.isComplete ?? false { return context.close(promise: nil) }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
@@ -33,12 +33,12 @@ package final class LingerHandler: ChannelInboundHandler {
         restartIdle(context)
     }
 
-    package func handlerRemoved(context: ChannelHandlerContext) {
+    func handlerRemoved(context: ChannelHandlerContext) {
         idle?.cancel()
         total?.cancel()
     }
 
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard var reader = body else { return }
         var arrived = unwrapInboundIn(data)
         steps: while true {
@@ -53,18 +53,18 @@ package final class LingerHandler: ChannelInboundHandler {
     }
 
     /// A peer that ends TLS waits for nothing more.
-    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? TLSEvent == .peerClosed { context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)
     }
 
-    package func channelInactive(context: ChannelHandlerContext) {
+    func channelInactive(context: ChannelHandlerContext) {
         idle?.cancel()
         total?.cancel()
         context.fireChannelInactive()
     }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
     }
 

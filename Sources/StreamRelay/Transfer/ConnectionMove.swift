@@ -54,9 +54,8 @@ package enum ConnectionMove {
             .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .channelInitializer { [session] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let operations = channel.pipeline.syncOperations
-                    if let session { try operations.addHandler(TLSHandler(adopting: session)) }
-                    try operations.addHandler(UploadHandler(request, into: place.stream(), lossMeans: lossMeans))
+                    try UploadPipeline.install(
+                        request, into: place.stream(), lossMeans: lossMeans, on: channel, adopting: session)
                 }
             }
             .withConnectedSocket(descriptor)

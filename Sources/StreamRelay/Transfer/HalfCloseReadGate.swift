@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-package import NIOCore
+import NIOCore
 import ServerSystem
 
 /// Lets in only what a later handler has asked for: the first handler of a sender's connection.
@@ -9,11 +9,11 @@ import ServerSystem
 /// NIO reads the connection of a peer that has finished to its end at once, asked or not. All that the kernel holds would then
 /// wait in this process for a receiver that is slow. This handler makes NIO stop there, and reads the rest itself, as it is
 /// asked for. That needs no notifications: behind a peer's end there is nothing more to come.
-package final class HalfCloseReadGate: ChannelDuplexHandler {
-    package typealias InboundIn = ByteBuffer
-    package typealias InboundOut = ByteBuffer
-    package typealias OutboundIn = ByteBuffer
-    package typealias OutboundOut = ByteBuffer
+final class HalfCloseReadGate: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     private enum State {
         /// NIO reads; `isAsked` until something comes.
@@ -29,14 +29,14 @@ package final class HalfCloseReadGate: ChannelDuplexHandler {
     // A read may be on its way already.
     private var state = State.open(isAsked: true)
 
-    package func handlerAdded(context: ChannelHandlerContext) {
+    func handlerAdded(context: ChannelHandlerContext) {
         // Lets the direction towards us be closed alone.
         try? context.channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
     }
 
-    package func handlerRemoved(context: ChannelHandlerContext) { state = .closed }
+    func handlerRemoved(context: ChannelHandlerContext) { state = .closed }
 
-    package func read(context: ChannelHandlerContext) {
+    func read(context: ChannelHandlerContext) {
         switch state {
         case .open:
             state = .open(isAsked: true)
@@ -53,7 +53,7 @@ package final class HalfCloseReadGate: ChannelDuplexHandler {
         }
     }
 
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch state {
         case .open(isAsked: false) where Self.hasFinished(context.channel):
             // A copy, as the buffer may be one that all connections use in turn.
@@ -73,20 +73,20 @@ package final class HalfCloseReadGate: ChannelDuplexHandler {
         }
     }
 
-    package func channelReadComplete(context: ChannelHandlerContext) {
+    func channelReadComplete(context: ChannelHandlerContext) {
         if case .finished = state { return }
         context.fireChannelReadComplete()
     }
 
     /// A peer that has finished is disconnected once all it said was read, as without this handler.
-    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .some(.inputClosed) = event as? ChannelEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
         if case .open = state { context.close(promise: nil) }
     }
 
-    package func channelInactive(context: ChannelHandlerContext) {
+    func channelInactive(context: ChannelHandlerContext) {
         state = .closed
         context.fireChannelInactive()
     }

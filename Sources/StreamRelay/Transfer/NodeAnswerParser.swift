@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
 /// Reads what the node that holds the download answers to a stream (`docs/cluster-protocol.md`, section 5). Pure.
-package struct NodeAnswerParser: Sendable {
+struct NodeAnswerParser: Sendable {
     /// What has been read.
-    package enum Answer: Hashable, Sendable {
+    enum Answer: Hashable, Sendable {
         /// The stream is joined: go on.
         case proceed
         /// Every byte was handed to the receiver's connection.
@@ -21,7 +21,7 @@ package struct NodeAnswerParser: Sendable {
     private var received: [UInt8] = []
 
     /// Takes what has arrived; nil when the answer is not complete yet.
-    package mutating func feed(_ bytes: ByteBuffer) -> Answer? {
+    mutating func feed(_ bytes: ByteBuffer) -> Answer? {
         guard received.count + bytes.readableBytes <= Defaults.Stream.nodeAnswer else { return .malformed }
         received += bytes.readableBytesView
         guard let headEnd = Self.end(of: received) else { return nil }

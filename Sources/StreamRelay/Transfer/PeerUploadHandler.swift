@@ -10,7 +10,7 @@ package import WSProtocol
 ///
 /// The sender's cut is passed on as the end of TLS in the middle of the body; a connection that merely breaks means that
 /// a node, or the network between two, is gone.
-package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
+package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
@@ -23,11 +23,9 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
         case ended
     }
 
+    let output = BodyOutput()
     private var state = State.ended
-    private var context: ChannelHandlerContext?
-    private var socket: ReceiverSocket?
     private var parser = NodeAnswerParser()
-    private var framing: BodyWriter
     private let length: UInt64?
     private let stream: StreamKey
     private let node: NodeID
@@ -36,7 +34,6 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
         self.stream = stream
         self.node = node
         self.length = length
-        framing = BodyWriter(length: length)
     }
 
     /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``, within ``Defaults/Stream/nodeTimeout``.
@@ -48,7 +45,7 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
         let deadline = loop.scheduleTask(in: Defaults.Stream.nodeTimeout) { handler.value.broke(.clusterUnavailable) }
         handler.value.state = .asking(joined, deadline: deadline)
         connector.connect(to: node, on: loop) { channel in
-            try channel.pipeline.syncOperations.addHandler(handler.value)
+            try PeerUploadPipeline.install(handler.value, on: channel)
         }.whenComplete { result in
             switch result {
             case .success(let channel): handler.value.ask(on: channel)
@@ -61,9 +58,8 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
     private func ask(on channel: any Channel) {
         // The caller may have got its answer in the meantime.
         guard case .asking = state else { return channel.close(promise: nil) }
-        guard let context, context.channel.isActive else { return broke(.clusterUnavailable) }
-        socket = ReceiverSocket(context.channel)
-        SocketSettings.prepareForStreaming(context.channel)
+        guard let context = output.context, channel.isActive else { return broke(.clusterUnavailable) }
+        output.connected()
         var head = ByteBuffer()
         head.writeString("PUT /stream HTTP/1.1\r\nHost: \(node)\r\n")
         head.writeString("Relay-Home: \(stream.home)\r\nRelay-Transfer: \(stream.transfer)\r\n")
@@ -72,66 +68,49 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
         context.writeAndFlush(wrapOutboundOut(head), promise: nil)
     }
 
-    /// The stream's bytes come from `pipe` from now on.
-    package func attach(_ pipe: Pipe) {
-        guard let context, context.channel.isActive else { return pipe.abort(.clusterUnavailable) }
-        state = .open(pipe)
+    /// The stream that goes on to the other node, with the upload still to come.
+    package func park(_ services: StreamServices, on loop: any EventLoop) -> Pipe {
+        let pipe = Pipe(stream, to: self, isHop: true, loop: loop, services: services)
+        pipe.park()
+        if output.context?.channel.isActive == true { state = .open(pipe) } else { pipe.abort(.clusterUnavailable) }
+        return pipe
     }
 
     // MARK: - StreamSink
 
-    package var isWritable: Bool { context?.channel.isWritable ?? false }
-
-    package var receiverState: StreamMachine.ReceiverState? { socket?.state }
-
-    package var sendBuffer: ReadWindow.SendBuffer? { socket?.sendBuffer }
-
-    package var unsentBytes: Int { context?.unsentBytes ?? 0 }
-
-    package func peerIsConsuming() { socket?.allowUnsent(Defaults.Stream.provenUnsentBytes) }
-
     /// The request's head, which announces the body, has been sent already.
     package func start(length: UInt64?) {
-        if let context, case .open(let pipe) = state { context.share(pipe.buffers) }
+        if case .open(let pipe) = state { output.begin(length: length, sharing: pipe.buffers) }
     }
-
-    package func write(_ content: ByteBuffer) {
-        guard let context else { return }
-        let (first, second) = framing.framed(content)
-        context.write(wrapOutboundOut(first), promise: nil)
-        if let second { context.write(wrapOutboundOut(second), promise: nil) }
-    }
-
-    package func flush() { context?.flush() }
 
     package func finish() {
-        guard let context, case .open(let pipe) = state else { return }
+        guard case .open(let pipe) = state, output.context != nil else { return }
         state = .finished(pipe)
-        context.writeAndFlush(wrapOutboundOut(framing.end), promise: nil)
+        output.end(promise: nil)
     }
 
     package func close() {
         state = .ended
-        context?.close(promise: nil)
+        output.context?.close(promise: nil)
     }
 
     package func cut(_ code: FailureCode) {
         state = .ended
         let isSenders = code == .senderGone || code == .malformedBody
-        if !isSenders { context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
-        context?.close(promise: nil)
+        if !isSenders { output.context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
+        output.context?.close(promise: nil)
     }
 
     package func refuse(_ code: FailureCode) { cut(code) }
 
     // MARK: - ChannelInboundHandler
 
-    package func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    package func handlerAdded(context: ChannelHandlerContext) { output.added(context) }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
-        socket = nil
+        output.disconnected()
         broke(.clusterUnavailable)
-        self.context = nil
+        output.removed()
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -167,7 +146,7 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
-        socket = nil
+        output.disconnected()
         broke(.clusterUnavailable)
         context.fireChannelInactive()
     }
@@ -182,7 +161,7 @@ package final class PeerUploadHandler: ChannelInboundHandler, StreamSink {
         case .asking(let joined, let deadline):
             deadline.cancel()
             joined.fail(StreamHopRefused(code: code))
-            context?.close(promise: nil)
+            output.context?.close(promise: nil)
         // The pipe closes the connection.
         case .open(let pipe), .finished(let pipe): pipe.abort(code)
         case .ended: break
@@ -197,3 +176,12 @@ package struct StreamHopRefused: Error, Hashable {
 
 @available(*, unavailable)
 extension PeerUploadHandler: Sendable {}
+
+/// Makes connections to other nodes. For any thread.
+package protocol NodeConnector: Sendable {
+    /// A connection to `node` on `loop`, whose certificate has proven that it is that node. `initialize` adds the handlers
+    /// behind TLS, on the loop. Fails when there is none within ``Defaults/Stream/nodeTimeout``.
+    func connect(
+        to node: NodeID, on loop: any EventLoop, initialize: @escaping @Sendable (any Channel) throws -> Void
+    ) -> EventLoopFuture<any Channel>
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 import TLSTransport
 package import TransferBroker
 package import WSProtocol
@@ -14,7 +14,7 @@ package import WSProtocol
 /// When the download is on another node, a pipe on each carries the stream: here into the connection between the nodes,
 /// there out of it.
 package final class Pipe {
-    package let key: StreamKey
+    let key: StreamKey
     /// The large buffers of the event loop.
     let buffers: SharedBuffers
     private var machine: StreamMachine
@@ -36,7 +36,7 @@ package final class Pipe {
     /// - Parameters:
     ///   - sink: where the bytes go.
     ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
-    package init(
+    init(
         _ key: StreamKey, to sink: any StreamSink, isHop: Bool = false, loop: any EventLoop,
         services: StreamServices
     ) {
@@ -50,7 +50,7 @@ package final class Pipe {
     }
 
     /// Starts waiting for the sender.
-    package func park() {
+    func park() {
         loop.preconditionInEventLoop()
         let period = Defaults.Stream.streamTick
         let bound = NIOLoopBound(self, eventLoop: loop)
@@ -60,7 +60,7 @@ package final class Pipe {
     }
 
     /// Joins the sender's half.
-    package func join(_ upload: UploadHandler, length: UInt64?) {
+    func join(_ upload: UploadHandler, length: UInt64?) {
         loop.preconditionInEventLoop()
         guard self.upload == nil else { return upload.refuse(.receiverGone) }
         self.upload = upload
@@ -90,14 +90,14 @@ package final class Pipe {
     }
 
     /// Sends on what ``forward(_:)`` took, for as much as has not been sent yet.
-    package func flush() {
+    func flush() {
         guard unflushedBytes > 0 else { return }
         unflushedBytes = 0
         sink?.flush()
     }
 
     /// Whether the upload has to stop reading.
-    package var isBlocked: Bool { sink.map { !$0.isWritable } ?? false }
+    var isBlocked: Bool { sink.map { !$0.isWritable } ?? false }
 
     /// The download's connection takes more, or no more.
     func writabilityChanged(isWritable: Bool) {

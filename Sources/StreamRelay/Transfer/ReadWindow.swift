@@ -9,11 +9,11 @@ import TransferBroker
 ///
 /// A kernel that is out of memory for sockets may take less than it has room for. Then what is left over of that one read
 /// waits here, and nothing more is read until it has left.
-package enum ReadWindow {
+enum ReadWindow {
     /// The kernel's buffer for a receiver, as the kernel counts: content and its own overhead.
-    package struct SendBuffer: Hashable, Sendable {
+    struct SendBuffer: Hashable, Sendable {
         /// Bytes it may hold.
-        package var size: Int
+        var size: Int
         /// Bytes it holds.
         var queued: Int
     }
@@ -22,7 +22,7 @@ package enum ReadWindow {
     ///
     /// - Parameter unsent: bytes that wait in this process because the kernel had no room for them. Until it says that it has,
     ///   nothing is written, so the room there may be by now is no use: all that is read would wait as well.
-    package static func bytes(_ buffer: SendBuffer?, unsent: @autoclosure () -> Int = 0, forwarded: UInt64) -> Int {
+    static func bytes(_ buffer: SendBuffer?, unsent: @autoclosure () -> Int = 0, forwarded: UInt64) -> Int {
         // A receiver that has taken nothing yet may never do: large reads would only make the sender's kernel window grow.
         guard let buffer, forwarded >= Defaults.Stream.provenBytes else { return SystemDefaults.receiveBytes }
         let limit = min(buffer.size, Defaults.Stream.provenUnsentBytes)

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
-package import TransferBroker
-package import WSProtocol
+import NIOCore
+import TransferBroker
+import WSProtocol
 
 /// The rules of one transfer's stream: who waits for whom, what a cut means, and when a silent side has been silent for
 /// too long. Pure: the pipe tells it what happened and carries out what it answers.
-package struct StreamMachine {
+struct StreamMachine {
     /// How long things may take.
-    package struct Limits: Hashable, Sendable {
+    struct Limits: Hashable, Sendable {
         /// The receiver's request waits this long for the sender's.
-        package var attach: TimeAmount = Defaults.Stream.attachTimeout
+        var attach: TimeAmount = Defaults.Stream.attachTimeout
         /// A sender that is not held back has to bring at least `minimumBytes` in any time of this length.
         var progressWindow: TimeAmount = Defaults.Stream.progressWindow
         var minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes
         /// A receiver that has something to take has to take at least one byte in this time; nil: others look at that.
         var stall: TimeAmount? = Defaults.Stream.receiverStall
         /// A receiver whose network acknowledges nothing of what is in flight for this long is gone.
-        package var silence: TimeAmount = Defaults.Stream.receiverSilence
+        var silence: TimeAmount = Defaults.Stream.receiverSilence
         /// What it means that the far end is gone.
-        package var gone = FailureCode.receiverGone
+        var gone = FailureCode.receiverGone
         /// How long the sender's answer waits for the word of the transfer's home.
-        package var verdict: TimeAmount = Defaults.Stream.verdictTimeout
+        var verdict: TimeAmount = Defaults.Stream.verdictTimeout
 
-        package init(
+        init(
             attach: TimeAmount = Defaults.Stream.attachTimeout,
             progressWindow: TimeAmount = Defaults.Stream.progressWindow,
             minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes,
@@ -41,11 +41,11 @@ package struct StreamMachine {
         }
 
         /// For a stream into another node: whether the receiver takes anything is that node's business.
-        package static let hop = Limits(stall: nil, gone: .clusterUnavailable)
+        static let hop = Limits(stall: nil, gone: .clusterUnavailable)
     }
 
     /// What the kernel knows about the connection to the receiver.
-    package struct ReceiverState: Hashable, Sendable {
+    struct ReceiverState: Hashable, Sendable {
         /// Bytes acknowledged since the connection began.
         var acknowledged: UInt64
         /// Whether packets are in flight that have not been acknowledged.
@@ -55,7 +55,7 @@ package struct StreamMachine {
     }
 
     /// What the pipe has to do, in order.
-    package enum Action: Hashable, Sendable {
+    enum Action: Hashable, Sendable {
         /// Send the head of the download's answer; nil means chunked.
         case startDownload(length: UInt64?)
         /// Let the sender begin (`100 Continue`, if it waits for that).
@@ -127,7 +127,7 @@ package struct StreamMachine {
     }
 
     /// The sender's request has come.
-    package mutating func joined(length: UInt64?, now: NIODeadline) -> [Action] {
+    mutating func joined(length: UInt64?, now: NIODeadline) -> [Action] {
         switch state {
         case .parked:
             state = .streaming(Progress(mark: now, lastTaken: now))
@@ -140,7 +140,7 @@ package struct StreamMachine {
     }
 
     /// `count` bytes of content go from the sender to the receiver. Returns false when they have nowhere to go.
-    package mutating func forwarded(_ count: Int) -> Bool {
+    mutating func forwarded(_ count: Int) -> Bool {
         switch state {
         case .streaming(var progress):
             progress.bytes += UInt64(count)
@@ -217,7 +217,7 @@ package struct StreamMachine {
     mutating func downloadCut(now: NIODeadline) -> [Action] { broke(limits.gone, now: now) }
 
     /// The transfer's home says how the transfer ended.
-    package mutating func ended(_ outcome: TransferOutcome) -> [Action] {
+    mutating func ended(_ outcome: TransferOutcome) -> [Action] {
         let code: FailureCode =
             switch outcome {
             case .failed(let code): code

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
-package import WSProtocol
+import NIOCore
+import WSProtocol
 
 /// Where a pipe's bytes go: the receiver's connection, or the node that holds it. On the pipe's event loop only.
-package protocol StreamSink: AnyObject {
+protocol StreamSink: AnyObject {
     /// Whether the connection takes more.
     var isWritable: Bool { get }
     /// What the kernel knows about the far end.

@@ -4,13 +4,13 @@ package import NIOCore
 import ServerSystem
 import TLSTransport
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
 /// The sender's half: a request body whose content goes into the pipe as it comes, and no faster than it is taken.
-package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    package typealias InboundIn = ByteBuffer
-    package typealias OutboundIn = ByteBuffer
-    package typealias OutboundOut = ByteBuffer
+final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     private var request: UploadRequest
     private var pipe: Pipe?
@@ -21,23 +21,23 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     private var isChunked: Bool { request.length == nil }
 
     /// - Parameter lossMeans: what it means when the connection breaks without a word.
-    package init(_ request: UploadRequest, into pipe: Pipe, lossMeans: FailureCode = .senderGone) {
+    init(_ request: UploadRequest, into pipe: Pipe, lossMeans: FailureCode = .senderGone) {
         self.request = request
         self.pipe = pipe
         self.lossMeans = lossMeans
     }
 
-    package func handlerAdded(context: ChannelHandlerContext) {
+    func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         if context.channel.isActive { join() }
     }
 
-    package func handlerRemoved(context: ChannelHandlerContext) {
+    func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         pipe = nil
     }
 
-    package func channelActive(context: ChannelHandlerContext) {
+    func channelActive(context: ChannelHandlerContext) {
         join()
         context.fireChannelActive()
     }
@@ -49,10 +49,8 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     /// The receiver is there: lets the sender begin and takes what it has sent already.
-    package func start() {
+    func start() {
         guard let context, let pipe else { return }
-        // What is held back has to be held back from a sender that has finished as well.
-        try? context.pipeline.syncOperations.addHandler(HalfCloseReadGate(), position: .first)
         // Without TLS what was read would wait for the receiver as it is, in a buffer that is far too large for that.
         if context.share(pipe.buffers) {
             let allocator = StreamReceiveAllocator(pipe, loop: context.eventLoop)
@@ -68,11 +66,11 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
         pipe.flush()
     }
 
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         take(unwrapInboundIn(data))
     }
 
-    package func channelReadComplete(context: ChannelHandlerContext) {
+    func channelReadComplete(context: ChannelHandlerContext) {
         pipe?.flush()
         context.fireChannelReadComplete()
     }
@@ -107,7 +105,7 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     /// Reading waits while the receiver's connection takes no more.
-    package func read(context: ChannelHandlerContext) {
+    func read(context: ChannelHandlerContext) {
         if let pipe, pipe.isBlocked {
             isReadHeldBack = true
         } else {
@@ -122,23 +120,23 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     /// The receiver's connection takes more again.
-    package func resume() {
+    func resume() {
         guard isReadHeldBack else { return }
         isReadHeldBack = false
         context?.read()
     }
 
     /// Answers that every byte was handed over, and closes.
-    package func answer(bytes: UInt64) {
+    func answer(bytes: UInt64) {
         let answer = ResponseHead.complete(.ok, type: "application/json", body: "{\"bytes\":\(bytes)}\n")
         endWith(answer)
     }
 
     /// Answers that it is over. The rest of the body is read and dropped, so that the answer arrives.
-    package func refuse(_ code: FailureCode) { endWith(ResponseHead.refusal(.stream(code))) }
+    func refuse(_ code: FailureCode) { endWith(ResponseHead.refusal(.stream(code))) }
 
     /// Closes without an answer.
-    package func cut() {
+    func cut() {
         pipe = nil
         context?.close(promise: nil)
     }
@@ -147,14 +145,9 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
 
     private func endWith(_ answer: ByteBuffer, after body: RequestBodyReader?) {
         pipe = nil
-        guard let context else { return }
-        let linger = LingerHandler(answer, after: body)
-        let operations = context.pipeline.syncOperations
-        guard (try? operations.addHandler(linger, position: .after(self))) != nil else {
-            return context.close(promise: nil)
-        }
-        operations.removeHandler(self, promise: nil)
-        if isReadHeldBack { context.channel.read() }
+        guard let channel = context?.channel else { return }
+        UploadPipeline.end(self, on: channel, with: answer, after: body)
+        if isReadHeldBack { channel.read() }
     }
 
     /// Answers that the body's framing is broken, and closes.
@@ -166,17 +159,17 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     /// A sender that says it has nothing more to say, although its body is not complete, has been cut.
-    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? TLSEvent == .peerClosed { pipe?.uploadCut(.senderGone) }
         context.fireUserInboundEventTriggered(event)
     }
 
-    package func channelInactive(context: ChannelHandlerContext) {
+    func channelInactive(context: ChannelHandlerContext) {
         pipe?.uploadCut(lossMeans)
         context.fireChannelInactive()
     }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
         pipe?.uploadCut(lossMeans)
         context.close(promise: nil)
     }
@@ -184,3 +177,49 @@ package final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler
 
 @available(*, unavailable)
 extension UploadHandler: Sendable {}
+
+/// An upload whose head has been read: all that has to move along when its connection changes event loops.
+package struct UploadRequest: Sendable {
+    var expectsContinue: Bool
+    /// The body's length; nil when it is chunked.
+    package var length: UInt64?
+    package var body: RequestBodyReader
+    /// What arrived behind the head.
+    package var leftover: ByteBuffer
+
+    package init(_ head: RequestHead, leftover: ByteBuffer) {
+        expectsContinue = head.expectsContinue
+        switch head.framing {
+        case .length(let length): self.length = length
+        case .chunked: length = nil
+        case .none: length = 0
+        }
+        body = RequestBodyReader(head.framing)
+        self.leftover = leftover
+    }
+}
+
+/// Where NIO gets the buffer for each read of an upload: from the pipe, which knows how much may be read.
+struct StreamReceiveAllocator: RecvByteBufferAllocator {
+    private let pipe: NIOLoopBound<Pipe>
+    private var hasRead = false
+
+    /// Reads for `pipe`, on `loop`.
+    init(_ pipe: Pipe, loop: any EventLoop) {
+        self.pipe = NIOLoopBound(pipe, eventLoop: loop)
+    }
+
+    func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
+        // The channel never lets go of the first one.
+        hasRead ? pipe.value.receiveBuffer() : allocator.buffer(capacity: Defaults.Stream.firstReceiveBytes)
+    }
+
+    /// Nil: the channel must not keep a buffer for its next read.
+    func nextBufferSize() -> Int? { nil }
+
+    /// Always true, which makes the channel ask for a buffer before each read.
+    mutating func record(actualReadBytes: Int) -> Bool {
+        hasRead = true
+        return true
+    }
+}

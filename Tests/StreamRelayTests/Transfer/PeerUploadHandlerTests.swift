@@ -67,9 +67,7 @@ import WSProtocol
         let answer = try open()
         let services = stream.services
         answer.whenSuccess { [stream] uplink in
-            let pipe = Pipe(stream.key, to: uplink.value, isHop: true, loop: stream.loop, services: services)
-            pipe.park()
-            uplink.value.attach(pipe)
+            _ = uplink.value.park(services, on: stream.loop)
         }
         connected.succeed()
         let body = #"{"code":"receiver_gone","message":"x"}"#

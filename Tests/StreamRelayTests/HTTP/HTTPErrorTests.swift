@@ -6,6 +6,15 @@ import WSProtocol
 
 @testable import StreamRelay
 
+@Suite struct HTTPErrorTests {
+    @Test(arguments: FailureCode.allCases)
+    func everythingUnavailableSaysWhenToComeAgain(code: FailureCode) {
+        let refusal = HTTPError.stream(code)
+        #expect(refusal.fields.contains { $0.name == "Retry-After" } == (refusal.status == .unavailable))
+        #expect(refusal.code == code.rawValue)
+    }
+}
+
 /// Section 2.3 of the wire protocol and the code say the same.
 @Suite struct StatusDocumentTests {
     @Test func everyStatusIsListedOnce() throws {
