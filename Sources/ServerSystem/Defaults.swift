@@ -6,17 +6,17 @@ package import NIOCore
 package enum SystemDefaults {
     /// A listener rests for this long when nothing can be accepted and nothing turned away: some tens of tries a second
     /// at most, and no client waits for longer than it would for a slow network.
-    package static let acceptPause = TimeAmount.milliseconds(100)
+    static let acceptPause = TimeAmount.milliseconds(100)
     /// Connections closed in one turn when there are no descriptors for them: other connections of the loop come first.
-    package static let turnedAwayAtOnce = 64
+    static let turnedAwayAtOnce = 64
     /// The same trouble with accepting is logged once in this time.
-    package static let acceptLogInterval = TimeAmount.minutes(1)
+    static let acceptLogInterval = TimeAmount.minutes(1)
     /// A peer that acknowledges nothing for this long is gone (the value DERP uses).
     package static let tcpUserTimeout = TimeAmount.seconds(15)
     /// Keepalive probes find a sender that vanished while it owed us bytes: 5 s of silence, then one probe each 5 s.
-    package static let keepaliveIdle: Int = 5
-    package static let keepaliveInterval: Int = 5
-    package static let keepaliveProbes: Int = 3
+    static let keepaliveIdle: Int = 5
+    static let keepaliveInterval: Int = 5
+    static let keepaliveProbes: Int = 3
     /// The most bytes taken from a socket at once, unless the kernel has room for more at the receiver's end. This is
     /// also what a transfer holds when its receiver stops.
     package static let receiveBytes = 64 * 1024
@@ -24,7 +24,7 @@ package enum SystemDefaults {
     /// turns of the event loop.
     package static let unsentBytes = 512 * 1024
     /// The most bytes of the system's reports about a process.
-    package static let reportSize = 16 * 1024
+    static let reportSize = 16 * 1024
     /// Descriptors when the system does not say: what POSIX systems have given for decades.
-    package static let assumedDescriptors = 1024
+    static let assumedDescriptors = 1024
 }

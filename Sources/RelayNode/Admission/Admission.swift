@@ -167,7 +167,7 @@ package final class Admission: Sendable {
 }
 
 /// One connection's place in the count.
-package final class ConnectionLease: CountedConnection {
+final class ConnectionLease: CountedConnection {
     private struct State {
         var holders = 1
         var isStranger = true
@@ -230,4 +230,12 @@ package final class ConnectionLease: CountedConnection {
         identified()
         admission.connectionClosed(of: share)
     }
+}
+
+/// Where a client is.
+package struct ClientAddress: Hashable, Sendable {
+    /// Its address, for the log.
+    package let text: String
+    /// The address, or the network, whose limits it shares with all other clients there; nil when there are none.
+    package let share: String?
 }

@@ -10,12 +10,12 @@ import TransferBroker
 /// when that means something else than before.
 package final class MemoryWatch {
     /// How it reaches the world; other ways in tests.
-    package struct Means {
+    struct Means {
         /// Bytes in memory now.
-        package var resident: () -> UInt64? = { ProcessMemory.resident }
+        var resident: () -> UInt64? = { ProcessMemory.resident }
         /// Makes the allocator give back what it can, and calls back.
         var trim: (_ done: @escaping () -> Void) -> Void
-        package var clock: () -> NIODeadline = { .now() }
+        var clock: () -> NIODeadline = { .now() }
     }
 
     private let budget: MemoryBudget?
@@ -29,7 +29,7 @@ package final class MemoryWatch {
     /// - Parameters:
     ///   - budget: nil when there is no limit.
     ///   - changed: told about each change.
-    package init(_ budget: MemoryBudget?, means: Means, logger: Logger, changed: @escaping (MemoryPressure) -> Void) {
+    init(_ budget: MemoryBudget?, means: Means, logger: Logger, changed: @escaping (MemoryPressure) -> Void) {
         self.budget = budget
         self.means = means
         self.logger = logger
@@ -56,7 +56,7 @@ package final class MemoryWatch {
     }
 
     /// Looks once.
-    package func look() {
+    func look() {
         guard !isTrimming, let used = means.resident() else { return }
         let isDue = schedule.isDue(resident: used, at: means.clock())
         // Memory that was used and let go of counts as well until the allocator gives it back.
@@ -87,3 +87,63 @@ package final class MemoryWatch {
 
 @available(*, unavailable)
 extension MemoryWatch: Sendable {}
+
+/// How much memory the process may use, in bytes.
+package struct MemoryBudget: Hashable, Sendable {
+    package let bytes: UInt64
+
+    /// - Returns: nil for a budget of nothing.
+    package init?(bytes: UInt64) {
+        guard bytes > 0 else { return nil }
+        self.bytes = bytes
+    }
+
+    /// What it means that the process has `resident` bytes in memory.
+    package func pressure(resident: UInt64) -> MemoryPressure {
+        if resident >= Self.share(Defaults.Memory.refuseConnectionsPercent, of: bytes) { return .critical }
+        return resident >= Self.share(Defaults.Memory.refuseTransfersPercent, of: bytes) ? .high : .none
+    }
+
+    private static func share(_ percent: UInt64, of bytes: UInt64) -> UInt64 {
+        bytes / 100 * percent + bytes % 100 * percent / 100
+    }
+}
+
+/// How near the process is to the end of its memory budget.
+package enum MemoryPressure: Int, Comparable, Sendable {
+    case none
+    /// New transfers are refused: what runs needs the rest.
+    case high
+    /// New connections are refused as well.
+    case critical
+
+    package static func < (first: MemoryPressure, second: MemoryPressure) -> Bool { first.rawValue < second.rawValue }
+}
+
+/// Decides when the allocator should give back what it keeps for later.
+///
+/// It never does by itself where a block in use lies behind the free ones, so after a wave of connections the process would
+/// stay as large as it was at the wave's height.
+struct TrimSchedule {
+    /// The fewest bytes the process has had in memory.
+    private var least: UInt64 = .max
+    /// Those at the last look: what still grows is in use.
+    private var last: UInt64 = 0
+    private var next = NIODeadline.uptimeNanoseconds(0)
+
+    /// Whether it is time, when the process has `resident` bytes in memory.
+    mutating func isDue(resident: UInt64, at now: NIODeadline) -> Bool {
+        defer { last = resident }
+        least = min(least, resident)
+        let grown = resident - least
+        return now >= next && resident <= last && grown >= Defaults.Memory.trimAboveBytes
+            && grown >= least / 100 * (Defaults.Memory.trimAbovePercent - 100)
+    }
+
+    /// It was done, and the process has `after` bytes instead of `before`.
+    mutating func trimmed(from before: UInt64, to after: UInt64, at now: NIODeadline) {
+        (least, last) = (min(least, after), after)
+        let isVain = after > before || before - after < Defaults.Memory.trimAboveBytes
+        next = now + (isVain ? Defaults.Memory.vainTrimInterval : Defaults.Memory.trimInterval)
+    }
+}

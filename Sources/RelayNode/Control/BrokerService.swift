@@ -102,7 +102,7 @@ package final class BrokerService: TransferDirectory {
     }
 
     /// A control connection has been made; no user has logged in on it yet. Returns the session's id.
-    package func connected(_ sink: any SessionSink) -> SessionID {
+    func connected(_ sink: any SessionSink) -> SessionID {
         state.withLock { state in
             state.lastSession += 1
             let session = SessionID(node: node, number: state.lastSession)
@@ -291,4 +291,33 @@ extension BrokerAction {
         case .tell, .announce, .mint, .endStream, .abortStreams, .transferEnded, .limitMet: nil
         }
     }
+}
+
+// What the other nodes say.
+extension BrokerService {
+    /// `sender` said something; called in the order in which it was said.
+    package func received(_ message: NodeMessage, from sender: NodeID) {
+        switch message {
+        case .claim(let id, let digest, let role): answer(id, digest, role, to: sender)
+        case .claimed(let id, let transfer, let download):
+            claims.answered(id, by: sender, transfer: transfer, download: download)
+        case .notice, .release, .request, .left, .stream, .abort:
+            handle(.messageReceived(message, from: sender))
+        }
+    }
+
+    /// Everything shared with the process that was `node` is over.
+    package func lost(_ node: NodeID) {
+        claims.lost(node)
+        handle(.nodeLost(node))
+    }
+}
+
+/// Where messages to one control connection of this node go. Safe to call from any thread.
+protocol SessionSink: Sendable {
+    /// Sends `message`, after everything that was handed over before; nothing happens when the connection is gone.
+    func send(_ message: ServerMessage)
+
+    /// Closes the connection, after everything that was handed over before.
+    func close(_ code: WebSocketCloseCode)
 }

@@ -41,3 +41,78 @@ package struct NoCluster: Cluster {
         loop.makeSucceededFuture(nil)
     }
 }
+
+/// How a node stands with the others.
+package struct ClusterStatus: Hashable, Sendable, Codable {
+    /// This node's id.
+    package var node: String
+    /// Whether Redis is connected, and whether this node's place in it stands.
+    package var redis: Bool
+    package var joined: Bool
+    /// Whether that place has stood at any time since the start.
+    package var hasJoined: Bool
+    /// Other nodes that are alive.
+    package var nodes: Int
+    /// Nodes this one has a link to or from.
+    package var links: Int
+    /// How often a node was lost, and a certificate refused, since the start.
+    package var lost: UInt64
+    package var refused: UInt64
+    /// Whether doorbells are heard, and how many of this node's were not answered.
+    package var listening = false
+    package var bellsLost = 0
+    /// What stood in Redis, or was rung, and meant nothing: damaged, stale in its form, or forged.
+    package var ignored = 0
+
+    package init(
+        node: String, redis: Bool, joined: Bool, hasJoined: Bool, nodes: Int, links: Int, lost: UInt64,
+        refused: UInt64, listening: Bool = false, bellsLost: Int = 0, ignored: Int = 0
+    ) {
+        self.node = node
+        self.redis = redis
+        self.joined = joined
+        self.hasJoined = hasJoined
+        self.nodes = nodes
+        self.links = links
+        self.lost = lost
+        self.refused = refused
+        self.listening = listening
+        self.bellsLost = bellsLost
+        self.ignored = ignored
+    }
+}
+
+/// The rest of the cluster, or what it shares, cannot be asked, or cannot answer yet.
+package struct ClusterUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
+    /// For logs.
+    package var reason: String
+    /// What the operator has to mend in Redis, if that is the reason.
+    package var cause: Cause?
+
+    package init(reason: String, cause: Cause? = nil) {
+        self.reason = reason
+        self.cause = cause
+    }
+
+    /// What trying again does not help against.
+    package enum Cause: Hashable, Sendable {
+        /// The Redis user may not do it.
+        case forbidden
+        /// A key holds something else than what a node writes there.
+        case wrongType
+    }
+
+    package var description: String { reason }
+
+    /// What a client is told.
+    package var code: FailureCode { .clusterUnavailable }
+
+    /// Redis was emptied, and the nodes are still writing again.
+    package static let settling = ClusterUnavailable(reason: "Redis lacks what nodes are about to write again")
+    /// What came is not what the script replies.
+    package static let nonsense = ClusterUnavailable(reason: "the reply of Redis is not of the expected form")
+    /// Another node did not answer in time, or is lost.
+    package static let noAnswer = ClusterUnavailable(reason: "another node did not answer")
+    /// More questions wait for answers than are allowed.
+    package static let tooMany = ClusterUnavailable(reason: "too many questions to other nodes are open")
+}

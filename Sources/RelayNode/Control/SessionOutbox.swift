@@ -2,24 +2,19 @@
 
 import NIOCore
 import TransferBroker
-package import WSProtocol
+import WSProtocol
 
 /// What a session has to be told and does not read yet, in order.
 ///
 /// Messages stay values until the connection takes them: the payload of a `ring` is the very text that the offer holds,
 /// so that a ring costs next to nothing until it is sent. What is no longer true by then is left out: a `ring` whose
 /// offer is over, together with the `failed` that says so, and a report of progress that a later one follows.
-package struct SessionOutbox: Sendable {
+struct SessionOutbox: Sendable {
     /// What may wait.
-    package struct Limits: Hashable, Sendable {
-        package var messages: Int
+    struct Limits: Hashable, Sendable {
+        var messages: Int
         /// Bytes that nothing else holds: the payloads of all messages but rings, and ``Defaults/Unread/messageBytes`` for each.
-        package var bytes: Int
-
-        package init(messages: Int, bytes: Int) {
-            self.messages = messages
-            self.bytes = bytes
-        }
+        var bytes: Int
     }
 
     private enum Entry: Sendable {
@@ -36,15 +31,15 @@ package struct SessionOutbox: Sendable {
     private var reports: [TransferID: UInt64] = [:]
     private var messages = 0
     /// Bytes that wait.
-    package private(set) var bytes = 0
+    private(set) var bytes = 0
 
     init(limits: Limits) { self.limits = limits }
 
-    package var isEmpty: Bool { messages == 0 }
+    var isEmpty: Bool { messages == 0 }
 
     /// Appends a message.
     /// - Returns: false when there is more than there may be.
-    package mutating func append(_ message: ServerMessage) -> Bool {
+    mutating func append(_ message: ServerMessage) -> Bool {
         let number = first + UInt64(entries.count)
         switch message {
         case .ring(let ring): rings[ring.transfer] = number
@@ -65,7 +60,7 @@ package struct SessionOutbox: Sendable {
     }
 
     /// Takes out the next message; nil when there is none.
-    package mutating func next() -> ServerMessage? {
+    mutating func next() -> ServerMessage? {
         while let entry = entries.popFirst() {
             first += 1
             guard case .message(let message, let size) = entry else { continue }

@@ -12,9 +12,9 @@ package import WSProtocol
 /// A message over the budget is not refused. It waits, with everything behind it, until the budget allows it.
 package final class MessageBudgets: Sendable {
     /// A wait, and whose budget was used up.
-    package struct Wait: Hashable, Sendable {
-        package var time: TimeAmount
-        package var scope: Limit.Scope
+    struct Wait: Hashable, Sendable {
+        var time: TimeAmount
+        var scope: Limit.Scope
     }
 
     private struct State {
@@ -35,7 +35,7 @@ package final class MessageBudgets: Sendable {
     /// Takes `units` from the budgets of `user` and of `address`, as far as there are such.
     ///
     /// - Returns: how long what costs them has to wait; nil when it need not.
-    package func reserve(_ units: Int64, user: PeerName?, address: String?, now: NIODeadline) -> Wait? {
+    func reserve(_ units: Int64, user: PeerName?, address: String?, now: NIODeadline) -> Wait? {
         let (byUser, byAddress) = state.withLock { state in
             (
                 user.map { state.users.reserve(units, for: $0, now: now) } ?? .zero,

@@ -5,7 +5,7 @@ import NIOCore
 package import ServerSystem
 package import StreamRelay
 package import TransferBroker
-package import WSProtocol
+import WSProtocol
 
 /// What connections need of the rest of the node.
 package struct ConnectionServices: Sendable {
@@ -53,5 +53,5 @@ package struct ConnectionServices: Sendable {
     package var stream: StreamServices { StreamServices(transfers: transfers, streams: streams, memory: memory) }
 
     /// Why a stream that a sender comes for is not here: a relay that stops has cut it, else its receiver has left.
-    package var missingStream: FailureCode { admission.isDraining ? .draining : .receiverGone }
+    var missingStream: FailureCode { admission.isDraining ? .draining : .receiverGone }
 }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
+import NIOCore
+import RelayNode
+import TransferBroker
 import WSProtocol
 
 /// What a sub-command asks of the running server: one line of JSON.
@@ -14,4 +18,36 @@ enum AdminRequest: Hashable, Sendable, Codable {
     case remove(name: PeerName)
     /// Finish what runs, take nothing new, and end.
     case drain
+}
+
+/// The running server's answer: one line of JSON.
+enum AdminReply: Hashable, Sendable, Codable {
+    case status(status: ServerStatus)
+    case invited(code: InvitationCode, expires: UnixTime)
+    /// The invitation is good for nothing any more.
+    case withdrawn
+    /// A page of users; `isLast` when there are no more after it.
+    case users(users: [User], isLast: Bool)
+    case removed(name: PeerName)
+    /// The server ends once its transfers have, in `seconds` at the latest.
+    case draining(transfers: Int, seconds: Int64)
+    /// It cannot be done; `exit` is what the sub-command exits with.
+    case failed(message: String, exit: Int32)
+}
+
+/// One JSON value to and from one line.
+enum AdminLine {
+    /// `value` as JSON, which has no line feed in it, and a line feed.
+    static func encode(_ value: some Encodable) throws -> ByteBuffer {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var line = ByteBuffer(bytes: try encoder.encode(value))
+        line.writeInteger(UInt8(ascii: "\n"))
+        return line
+    }
+
+    /// Reads `line`; nil when it is not a `Value`.
+    static func decode<Value: Decodable>(_: Value.Type, _ line: ByteBuffer) -> Value? {
+        StrictJSON.decode(Value.self, from: line.readableBytesView)
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import CommandLineInterface
 import ServerSystem
 
 /// Which running server a sub-command talks to.
@@ -20,5 +21,18 @@ struct StateOptions: ParsableArguments {
     func client() throws(OperatorError) -> AdminClient {
         let flags = stateDir.map { [Setting.stateDir: [$0]] } ?? [:]
         return AdminClient(stateDirectory: try SettingReader(flags: flags, file: config).stateDirectory())
+    }
+}
+
+/// What a sub-command was run for: its text on standard output.
+enum Answer {
+    /// Writes `text` and a line feed.
+    /// - Throws: ``OperatorError`` when not all of it could be written: a reader must not take a part for the whole.
+    static func write(_ text: String) throws(OperatorError) {
+        do {
+            try StandardStream.write(text + "\n")
+        } catch {
+            throw OperatorError(.inputOutput, "\(error)")
+        }
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ServerSystem
+
 /// Everything that can be configured, by the one name it has everywhere: `--tls-cert` as a flag, `RELAY_TLS_CERT` in
 /// the environment, `"tls-cert"` in the file.
 enum Setting: String, CaseIterable, Sendable {
@@ -47,4 +49,30 @@ enum Setting: String, CaseIterable, Sendable {
 
     /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
     var isList: Bool { [.listen, .proxyProtocol, .trustedProxy].contains(self) }
+}
+
+/// Where a setting's value comes from. The first one that has a value wins.
+enum SettingOrigin: Hashable, Sendable {
+    case flag
+    case environment
+    case file(String)
+    /// The setting is not set: the program's own value.
+    case builtIn
+
+    /// How to name `setting` to the person who wrote it there.
+    func name(of setting: Setting) -> String {
+        switch self {
+        case .flag, .builtIn: "--\(setting.rawValue)"
+        case .environment: setting.variable
+        case .file(let path): "\"\(setting.rawValue)\" in \(path)"
+        }
+    }
+
+    /// What a wrong value there makes the process exit with.
+    var status: ExitStatus {
+        switch self {
+        case .flag: .usage
+        case .environment, .file, .builtIn: .configuration
+        }
+    }
 }

@@ -29,3 +29,38 @@ struct ServerParts: Sendable {
 extension MetricsListener: ServerPart {}
 
 extension AdminServer: ServerPart {}
+
+/// A part of the server that starts, and later stops.
+protocol ServerPart: Sendable {
+    /// Returns once the part does its work. When it throws, nothing of it is left that would have to be stopped.
+    func start() async throws
+
+    /// Returns once the part has ended its work. Called once, after a ``start()`` that has returned.
+    func stop() async
+}
+
+/// Parts that start one after the other, and stop in the reverse order.
+struct StartOrder: Sendable {
+    let parts: [any ServerPart]
+
+    /// - Parameter parts: in the order in which they start; each may rely on those before it for as long as it runs.
+    init(_ parts: [any ServerPart]) { self.parts = parts }
+
+    /// Starts the parts, runs `body`, and stops the parts. When a part cannot start, or `body` throws, those that have
+    /// started are stopped before this throws as well.
+    func run(_ body: () async throws -> Void) async throws {
+        var started: [any ServerPart] = []
+        let result: Result<Void, any Error>
+        do {
+            for part in parts {
+                try await part.start()
+                started.append(part)
+            }
+            result = .success(try await body())
+        } catch {
+            result = .failure(error)
+        }
+        for part in started.reversed() { await part.stop() }
+        try result.get()
+    }
+}

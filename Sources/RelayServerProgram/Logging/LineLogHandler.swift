@@ -41,3 +41,19 @@ struct LineLogHandler: LogHandler {
         )
     }
 }
+
+/// What is logged, how, and where to.
+struct LogConfiguration: Hashable, Sendable {
+    var level = Logger.Level.info
+    var format = LogFormat.text
+    /// A file to append to; nil means standard error.
+    var file: String?
+}
+
+/// How a log line looks.
+enum LogFormat: String, Hashable, Sendable, CaseIterable {
+    /// For people: time, level, message, `key=value`.
+    case text
+    /// For programs: one JSON object a line.
+    case json
+}

@@ -2,6 +2,7 @@
 
 import RelayNode
 import ServerSystem
+import StreamRelay
 import TransferBroker
 
 /// Every figure of the metrics page, of one moment.
@@ -42,4 +43,33 @@ struct ProcessFigures: Hashable, Sendable {
             processorTime: ProcessMemory.processorTime
         )
     }
+}
+
+/// Where the answers of the metrics listener come from.
+protocol MetricsSource: Sendable {
+    /// The figures of now. In a cluster it asks Redis for some; without an answer they are the last known ones.
+    func snapshot() async -> MetricsSnapshot
+    /// Whether new clients are wanted; waits for nothing.
+    var readiness: Readiness { get }
+}
+
+/// Whether balancers should send new clients here, and the one word why not.
+enum Readiness: String, Hashable, Sendable {
+    case ready
+    /// The server is about to stop.
+    case draining
+    /// The node has had no place in its cluster yet.
+    case joining
+
+    /// - Parameter cluster: nil for the only node.
+    init(_ state: ServerStatus.State, _ cluster: ClusterStatus?) {
+        switch state {
+        case .draining, .stopping: self = .draining
+        // A node whose Redis has gone stays ready: all would go at once otherwise, and what needs no Redis goes on.
+        case .serving: self = cluster?.hasJoined ?? true ? .ready : .joining
+        }
+    }
+
+    /// The answer's status.
+    var status: HTTPStatus { self == .ready ? .ok : .unavailable }
 }
