@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 package import Pacing
 import Synchronization
-package import TransferBroker
-package import WSProtocol
+import TransferBroker
+import WSProtocol
 
 /// How much each user, and each address, may still say now: one budget for all their connections to this node, which a new
 /// connection does not refill. For any thread.
