@@ -66,8 +66,9 @@ struct UserRemovalTests {
         try await withNodes([node]) {
             for user in [bob, carol] { try await register(user, on: node) }
             node.sessions.withLock { $0 = [bob.name, carol.name] }
-            try await redis.command("DEL", "relay:user:bob")
+            // A removal is one step of Redis: between two commands a renewal must not take the user for lost.
             try await redis.command("SET", "relay:removed:bob", "1")
+            try await redis.command("DEL", "relay:user:bob")
             let other = User.test("carol")
             try await redis.command("SET", "relay:user:carol", UserRecord(other).text)
             try await node.told(.user(bob.name, nil))
