@@ -110,8 +110,8 @@ import WSProtocol
     }
 
     private static func isAllowed(_ mutation: String, in example: String) -> Bool {
-        // A claim may be denied, a transfer delivered; a node need not have an own address nor be about to stop; a client's
-        // request is as strict as messages of clients are.
+        // A claim may be denied, a transfer delivered; a node need not have an own address nor be about to stop; a
+        // client's request is as strict as messages of clients are.
         (example.contains("claimed") && ["-transfer", "-download"].contains(mutation))
             || (example.contains("abort") && mutation == "-code")
             || (example.contains(#""request":{"#) && mutation == "+unknown")

@@ -13,7 +13,8 @@ struct LinkWorld {
     private struct Process {
         var end: NodeInstance
         var peer: LinkPeer
-        /// What the delegate has heard since the last loss: which association of which incarnation, and the last number.
+        /// What the delegate has heard since the last loss: which association of which incarnation, and the last
+        /// number.
         var heard: (incarnation: Incarnation, association: UInt64, number: UInt64)?
         /// Associations of the other's incarnations that were over before the loss that was reported last.
         var over: Set<String> = []
