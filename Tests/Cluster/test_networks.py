@@ -53,7 +53,7 @@ class NetworkTrial(Trial):
 def trial(binaries, tmp_path):
     """Everything watched on three machines, which are gone, and so is the network, when the test ends."""
     with Network(tmp_path) as network:
-        made = Machines(binaries, tmp_path / "machines", network)
+        made = Machines(binaries, tmp_path / "m", network)
         with NetworkTrial(made, tmp_path) as t:
             t.network = network
             yield t
