@@ -168,6 +168,8 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),
     ("links", "docs/architecture.md", "`Transfer/Planted`\n"),
+    ("links", "docs/architecture.md", "`PlantedMachine.state`\n"),
+    ("links", "docs/architecture.md", "`Broker+Planted`\n"),
     ("links", "Tests/Cluster/README.md", "`planted_fault[both ways]`\n"),
     ("words", "docs/planted.md", "Who" + "ever writes this\n"),
     ("words", "docs/planted.md", "| a cell | some" + "body |\n"),

@@ -110,6 +110,9 @@ def links(tree: Tree) -> Problems:
     sources = " ".join(path for path in tree.paths if path.startswith(("Sources/", "Tests/", "docs/", "scripts/")))
     python = [path for path in tree.paths if path.startswith("Tests/") and path.endswith(".py")]
     functions = " ".join([*python, *(name for path in python for name in re.findall(r"def (\w+)", tree.text(path)))])
+    known = {part for path in tree.paths for part in path.removesuffix(".swift").split("/")}
+    for path in tree.swift("Sources/", "Tests/"):
+        known.update(re.findall(r"\b[A-Z]\w*", tree.code(path)))
     for path in tree.paths:
         if not path.endswith(".md"):
             continue
@@ -132,6 +135,9 @@ def links(tree: Tree) -> Problems:
         for match in re.finditer(r"`([A-Z]\w+(?:/[A-Z][\w+]*)+)`", text) if path == "docs/architecture.md" else ():
             if not re.search(rf"/{re.escape(match.group(1))}[./]", sources):
                 yield path, line_of(text, match.start()), f"there is no such folder or file: {match.group(0)}"
+        for match in re.finditer(r"`([A-Z]\w*(?:\+\w+)?)(?:\.\w+)?`", text) if path == "docs/architecture.md" else ():
+            if match.group(1) not in known:
+                yield path, line_of(text, match.start()), f"there is no such type or file: {match.group(0)}"
         for match in re.finditer(r"`([a-z]\w*_\w+)(?:\[[^]`]*\])?`", text) if path == "Tests/Cluster/README.md" else ():
             if match.group(1) not in functions:
                 yield path, line_of(text, match.start()), f"no test has that in its name: {match.group(0)}"
