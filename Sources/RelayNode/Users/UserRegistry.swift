@@ -135,7 +135,7 @@ extension UserRegistry {
     }
 
     /// Reads what ``fileContents()`` wrote.
-    init(fileContents: Data) throws(Damage) {
+    package init(fileContents: Data) throws(Damage) {
         guard let json = try? StrictJSON(fileContents), let header = json.decode(Header.self) else { throw .malformed }
         guard header.version == Self.fileVersion else { throw .version(header.version) }
         guard let contents = json.decode(Contents.self) else { throw .malformed }
