@@ -16,7 +16,7 @@ let strict: [SwiftSetting] = [
 /// Targets that call C: every unsafe expression has to say so.
 let callC: Set = [
     "TLSTransport", "CloseOnExec", "RedisTransport", "CommandLineInterface", "ServerSystem", "StreamRelay",
-    "RelayNode", "RelayServerProgram", "RelayClientProgram",
+    "RelayNode", "RelayServerProgram", "RelayClientProgram", "PrivateFiles", "Sealing",
 ]
 
 // What the targets use of other packages.
@@ -63,8 +63,12 @@ let package = Package(
         .target(name: "Sealing", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(name: "CommandLineInterface", dependencies: ["WSProtocol", argumentParser]),
         .target(name: "WebSocketTransport", dependencies: ["WSProtocol", nioCore, nioWebSocket, crypto]),
+        .target(name: "PrivateFiles"),
         // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
-        .target(name: "ServerSystem", dependencies: ["CProcess", "CloseOnExec", nioCore, nioPosix, logging]),
+        .target(
+            name: "ServerSystem",
+            dependencies: ["CProcess", "CloseOnExec", "PrivateFiles", nioCore, nioPosix, logging]
+        ),
         .target(name: "TransferBroker", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(
             name: "StreamRelay",
@@ -76,24 +80,24 @@ let package = Package(
         .target(
             name: "RelayNode",
             dependencies: [
-                "CloseOnExec", "Pacing", "ServerSystem", "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
-                "WebSocketTransport",
+                "CloseOnExec", "Pacing", "PrivateFiles", "ServerSystem", "StreamRelay", "TLSTransport",
+                "TransferBroker", "WebSocketTransport", "WSProtocol",
                 nioCore, nioPosix, crypto, logging,
             ]
         ),
         .target(
             name: "RelayCluster",
             dependencies: [
-                "CloseOnExec", "Pacing", "RedisTransport", "RelayNode", "ServerSystem", "StreamRelay", "TLSTransport",
-                "TransferBroker", "WSProtocol", "WebSocketTransport",
+                "CloseOnExec", "Pacing", "PrivateFiles", "RedisTransport", "RelayNode", "ServerSystem",
+                "StreamRelay", "TLSTransport", "TransferBroker", "WebSocketTransport", "WSProtocol",
                 nioCore, nioPosix, crypto, logging,
             ]
         ),
         .target(
             name: "RelayServerProgram",
             dependencies: [
-                "CloseOnExec", "CommandLineInterface", "RedisTransport", "RelayCluster", "RelayNode", "ServerSystem",
-                "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
+                "CloseOnExec", "CommandLineInterface", "PrivateFiles", "RedisTransport", "RelayCluster", "RelayNode",
+                "ServerSystem", "StreamRelay", "TLSTransport", "TransferBroker", "WSProtocol",
                 nioCore, nioPosix, argumentParser, configuration, logging, unixSignals,
             ],
             exclude: ["Configuration/SingleNode", "Lifecycle/SingleNode"]
@@ -104,8 +108,8 @@ let package = Package(
         .target(
             name: "RelayClientProgram",
             dependencies: [
-                "CLinux", "CloseOnExec", "CommandLineInterface", "TLSTransport", "TransferClient", "WSProtocol",
-                "WebSocketTransport",
+                "CLinux", "CloseOnExec", "CommandLineInterface", "PrivateFiles", "TLSTransport", "TransferClient",
+                "WebSocketTransport", "WSProtocol",
                 nioCore, nioExtras, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),
@@ -122,6 +126,7 @@ let package = Package(
             dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioPosix],
             path: "Tests/WebSocketEcho"
         ),
+        .testTarget(name: "PrivateFilesTests", dependencies: ["PrivateFiles", "TestSupport"]),
         .testTarget(name: "PacingTests", dependencies: ["Pacing", nioCore]),
         .testTarget(
             name: "TLSTransportTests",
@@ -143,7 +148,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ServerSystemTests",
-            dependencies: ["ServerSystem", "TestSupport", nioCore, nioEmbedded, nioPosix, logging]
+            dependencies: [
+                "PrivateFiles", "ServerSystem", "TestSupport",
+                nioCore, nioEmbedded, nioPosix, logging,
+            ]
         ),
         .testTarget(
             name: "TransferBrokerTests",
@@ -160,16 +168,16 @@ let package = Package(
         .testTarget(
             name: "RelayNodeTests",
             dependencies: [
-                "Pacing", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay", "TLSTransport",
-                "TestSupport", "TransferBroker", "WSProtocol", "WebSocketTransport",
+                "Pacing", "PrivateFiles", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay",
+                "TestSupport", "TLSTransport", "TransferBroker", "WebSocketTransport", "WSProtocol",
                 nioCore, nioEmbedded, nioPosix, crypto, logging,
             ]
         ),
         .testTarget(
             name: "RelayClusterTests",
             dependencies: [
-                "RedisTransport", "RelayCluster", "RelayNode", "RelayTestFixtures", "ServerSystem", "StreamRelay",
-                "TLSTransport", "TestSupport", "TransferBroker", "WSProtocol", "WebSocketTransport",
+                "PrivateFiles", "RedisTransport", "RelayCluster", "RelayNode", "RelayTestFixtures", "ServerSystem",
+                "StreamRelay", "TestSupport", "TLSTransport", "TransferBroker", "WebSocketTransport", "WSProtocol",
                 nioCore, nioEmbedded, nioPosix, crypto, logging,
             ]
         ),

@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import Glibc
+import PrivateFiles
 import TransferClient
 
 /// A folder that belongs to one user alone (0700), with small files in it that no other user may read (0600).
@@ -16,10 +17,11 @@ struct PrivateDirectory {
     init?(path: String, creating: Bool) throws {
         self.path = path
         do {
-            if creating { try Self.make(path) }
+            if creating { try PrivateFolder.make(path) }
             directory = try OpenFile(path, flags: O_RDONLY | O_DIRECTORY)
-            if try Self.restrict(directory, to: 0o700, path) { warnings.append(Self.warning(path)) }
-        } catch let failure as SystemFailure {
+            if try Self.restrict(directory, to: PrivateFolder.mode, path) { warnings.append(Self.warning(path)) }
+        } catch {
+            guard let failure = SystemFailure(of: error) else { throw error }
             if failure.number == ENOENT, !creating { return nil }
             throw ProfileError(
                 code: creating ? .cannotWrite : .unusable,
@@ -33,21 +35,18 @@ struct PrivateDirectory {
         do {
             let file = try OpenFile(name, in: directory, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
             let full = path + "/" + name
-            guard try SystemCall.status(of: file.descriptor).st_mode & S_IFMT == S_IFREG else {
+            guard try FileAccess(of: file.descriptor).isRegular else {
                 throw Self.unusable(full, "is not a regular file")
             }
-            if try Self.restrict(file, to: 0o600, full) { warnings.append(Self.warning(full)) }
-            var content = Data()
-            var space = [UInt8](repeating: 0, count: 4096)
-            while content.count <= Defaults.maximumProfileFile {
-                let count = try SystemCall.check { unsafe Glibc.read(file.descriptor, &space, space.count) }
-                if count == 0 { return content }
-                content.append(contentsOf: space.prefix(count))
+            if try Self.restrict(file, to: AtomicFile.mode, full) { warnings.append(Self.warning(full)) }
+            return try BoundedFile.read(file.descriptor, limit: Defaults.maximumProfileFile)
+        } catch {
+            guard let failure = SystemFailure(of: error) else { throw error }
+            switch failure.number {
+            case ENOENT: return nil
+            case EFBIG: throw Self.unusable(path + "/" + name, "is too large")
+            default: throw Self.unusable(path + "/" + name, "cannot be read: \(failure)")
             }
-            throw Self.unusable(full, "is too large")
-        } catch let failure as SystemFailure {
-            if failure.number == ENOENT { return nil }
-            throw Self.unusable(path + "/" + name, "cannot be read: \(failure)")
         }
     }
 
@@ -56,29 +55,22 @@ struct PrivateDirectory {
     func write(_ content: Data, to name: String, replacing: Bool) throws {
         let temporary = ".\(name).\(UInt64.random(in: .min ... .max)).new"
         do {
-            do {
-                let file = try OpenFile(temporary, in: directory, flags: O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-                try unsafe content.withUnsafeBytes { bytes in try unsafe SystemCall.writeAll(bytes, to: file.descriptor)
-                }
-                try SystemCall.check { fsync(file.descriptor) }
-                if replacing {
-                    try SystemCall.check {
-                        unsafe renameat(directory.descriptor, temporary, directory.descriptor, name)
-                    }
-                } else if try NewName.give(name, to: temporary, in: directory) == .taken {
-                    throw SystemFailure(number: EEXIST)
-                }
-                try SystemCall.check { fsync(directory.descriptor) }
-            } catch {
-                unsafe unlinkat(directory.descriptor, temporary, 0)
-                throw error
-            }
-        } catch let failure as SystemFailure {
+            try AtomicFile.write(
+                content, to: name, in: directory.descriptor, by: temporary,
+                place: replacing ? nil : { try self.give(name, to: temporary) }
+            )
+        } catch {
+            unsafe unlinkat(directory.descriptor, temporary, 0)
+            guard let failure = SystemFailure(of: error) else { throw error }
             throw ProfileError(
                 code: .cannotWrite,
                 message: "cannot write \"\(DisplayName.escape(path + "/" + name))\": \(failure)"
             )
         }
+    }
+
+    private func give(_ name: String, to temporary: String) throws(SystemFailure) {
+        if try NewName.give(name, to: temporary, in: directory) == .taken { throw SystemFailure(number: EEXIST) }
     }
 
     /// Keeps every other process that asks for the same out, until the result is let go.
@@ -96,12 +88,12 @@ struct PrivateDirectory {
 
     /// Takes every permission beyond `mode` away; returns whether there were any.
     private static func restrict(_ file: OpenFile, to mode: mode_t, _ path: String) throws -> Bool {
-        let status = try SystemCall.status(of: file.descriptor)
-        guard status.st_uid == geteuid() else {
+        let access = try FileAccess(of: file.descriptor)
+        guard access.isOwn else {
             throw unusable(path, "belongs to another user: use a profile of your own (--profile)")
         }
-        guard status.st_mode & 0o777 & ~mode != 0 else { return false }
-        try SystemCall.check { fchmod(file.descriptor, status.st_mode & mode) }
+        guard access.exceeds(mode) else { return false }
+        try access.restrict(file.descriptor, to: mode)
         return true
     }
 
@@ -112,19 +104,16 @@ struct PrivateDirectory {
     private static func unusable(_ path: String, _ why: String) -> ProfileError {
         ProfileError(code: .unusable, message: "\"\(DisplayName.escape(path))\" \(why)")
     }
+}
 
-    /// `mkdir -p`, with permissions for the owner only.
-    private static func make(_ path: String) throws(SystemFailure) {
-        var made = path.hasPrefix("/") ? "/" : ""
-        for component in path.split(separator: "/") {
-            made += component
-            do {
-                try SystemCall.check { unsafe mkdir(made, 0o700) }
-            } catch {
-                // EROFS and EACCES also come for what is there already; opening it tells.
-                if error.number != EEXIST && error.number != EROFS && error.number != EACCES { throw error }
-            }
-            made += "/"
+extension SystemFailure {
+    /// The failed call behind an error of ``PrivateFiles``; nil for what is none.
+    fileprivate init?(of error: any Error) {
+        switch error {
+        case let failure as SystemFailure: self = failure
+        case let error as SystemError: self.init(number: error.code)
+        case let failure as PrivateFolder.Failure: self.init(number: failure.error.code)
+        default: return nil
         }
     }
 }

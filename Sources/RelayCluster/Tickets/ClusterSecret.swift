@@ -3,6 +3,7 @@
 import Crypto
 import FoundationEssentials
 import Glibc
+import PrivateFiles
 package import ServerSystem
 import TransferBroker
 

@@ -4,6 +4,7 @@ import CloseOnExec
 import Glibc
 import NIOCore
 import NIOPosix
+import PrivateFiles
 import ServerSystem
 import Synchronization
 import TransferBroker

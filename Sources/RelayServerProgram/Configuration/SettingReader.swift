@@ -3,6 +3,7 @@
 import CommandLineInterface
 import Configuration
 import FoundationEssentials
+import PrivateFiles
 import ServerSystem
 import TransferBroker
 import WSProtocol

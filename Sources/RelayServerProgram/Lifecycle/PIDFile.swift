@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import Glibc
+import PrivateFiles
 import ServerSystem
 
 /// The file that tells others the process's id, for as long as the process serves.

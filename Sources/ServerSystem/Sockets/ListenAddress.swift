@@ -2,6 +2,7 @@
 
 import Glibc
 package import NIOCore
+import PrivateFiles
 
 /// `HOST:PORT`, with an IPv6 address in brackets: `0.0.0.0:8443`, `[::1]:8443`, `localhost:0`.
 package struct ListenAddress: Hashable, Sendable, CustomStringConvertible {

@@ -2,6 +2,7 @@
 
 private import CProcess
 import Glibc
+import PrivateFiles
 
 /// What the system says about the process's memory (proc(5), cgroups(7)).
 package enum ProcessMemory {

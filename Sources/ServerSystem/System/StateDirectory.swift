@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import PrivateFiles
 
 /// The directory with what has to outlive the process, held open and locked: one process at a time.
 ///
@@ -20,7 +21,13 @@ package final class StateDirectory: Sendable {
     package init(path: String) throws(OperatorError) {
         guard !path.isEmpty else { throw OperatorError(.configuration, "the state directory has no name") }
         self.path = path
-        try Self.create(path)
+        do {
+            try PrivateFolder.make(path)
+        } catch {
+            throw OperatorError(
+                .configuration, "cannot make the state directory \(path): \(error.path): \(error.error)"
+            )
+        }
         let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw OperatorError(.configuration, "cannot open the state directory \(path): \(SystemError.last)")
@@ -58,36 +65,26 @@ package final class StateDirectory: Sendable {
         directory.hasSuffix("/") ? directory + name : directory + "/" + name
     }
 
-    /// Makes `path` and what is missing above it, for the owner alone.
-    private static func create(_ path: String) throws(OperatorError) {
-        var prefix = path.hasPrefix("/") ? "" : "."
-        for component in path.split(separator: "/") {
-            prefix += "/" + component
-            if unsafe mkdir(prefix, 0o700) != 0, errno != EEXIST {
-                let error = SystemError.last
-                throw OperatorError(.configuration, "cannot make the state directory \(path): \(prefix): \(error)")
-            }
-        }
-    }
-
     /// - Parameter closing: whether a directory that is open to other users, and that none of them uses, is closed to
     ///   them.
     private static func checkAccess(
         _ path: String, _ descriptor: CInt, closing: Bool
     ) throws(OperatorError) {
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else {
-            throw OperatorError(.configuration, "cannot look at the state directory \(path): \(SystemError.last)")
+        let access: FileAccess
+        do {
+            access = try FileAccess(of: descriptor)
+        } catch {
+            throw OperatorError(.configuration, "cannot look at the state directory \(path): \(error)")
         }
         // A process that only checks may run as the machine's operator, and the server as another user.
-        guard status.st_uid == geteuid() || (!closing && geteuid() == 0) else {
+        guard access.isOwn || (!closing && geteuid() == 0) else {
             throw OperatorError(
                 .configuration, "the state directory \(path) belongs to another user: choose another with --state-dir"
             )
         }
-        guard status.st_mode & 0o077 != 0 else { return }
+        guard access.exceeds(PrivateFolder.mode) else { return }
         // Closing a directory that others use for something else would surprise them; an empty one is not in use.
-        guard isOurs(path), !closing || fchmod(descriptor, 0o700) == 0 else {
+        guard isOurs(path), !closing || fchmod(descriptor, PrivateFolder.mode) == 0 else {
             throw OperatorError(
                 .configuration,
                 "the state directory \(path) is open to other users: chmod 700 it, or choose another with --state-dir"

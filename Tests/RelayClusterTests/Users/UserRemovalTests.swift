@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import PrivateFiles
 import RelayNode
 import RelayTestFixtures
 import ServerSystem

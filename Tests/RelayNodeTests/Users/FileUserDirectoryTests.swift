@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import PrivateFiles
 import RelayTestFixtures
 import ServerSystem
 import Synchronization
@@ -96,8 +97,8 @@ struct FileUserDirectoryTests {
         #expect(!text.contains(code.rawValue))
     }
 
-    @Test("a kill between any two steps leaves the old registry or the new one", arguments: RegistryFile.Step.allCases)
-    func killedWhileWriting(step: RegistryFile.Step) async throws {
+    @Test("a kill between any two steps leaves the old registry or the new one", arguments: AtomicFile.Step.allCases)
+    func killedWhileWriting(step: AtomicFile.Step) async throws {
         struct Killed: Error {}
         let box = ArmedSwitch()
         let code: InvitationCode

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOEmbedded
 import NIOPosix
+import PrivateFiles
 import Synchronization
 import Testing
 

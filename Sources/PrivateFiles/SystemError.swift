@@ -7,6 +7,8 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The value of `errno`.
     package var code: CInt
 
+    package init(code: CInt) { self.code = code }
+
     /// What the last system call of this thread left behind.
     package static var last: SystemError { SystemError(code: errno) }
 
