@@ -17,7 +17,7 @@ package struct CertificateFiles: Hashable, Sendable {
 
     /// Loads both, and checks that they belong together.
     /// - Parameter tickets: what session tickets are sealed with.
-    /// - Throws: ``OperatorError`` in words.
+    /// - Throws: ``OperatorError``.
     package func load(tickets: TicketKeys = TicketKeys()) throws(OperatorError) -> TLSContext {
         do {
             return try TLSContext.server(

@@ -22,7 +22,7 @@ package final class FileUserDirectory: UserAdministration {
     /// - Parameters:
     ///   - mode: who may register a new name.
     ///   - now: the calendar clock, for invitations.
-    /// - Throws: ``OperatorError`` in words when the file is damaged; it is left as it is.
+    /// - Throws: ``OperatorError`` when the file is damaged; it is left as it is.
     package init(
         file: RegistryFile, mode: ServerMessage.Registration,
         now: @escaping @Sendable () -> UnixTime = { UnixTime(seconds: Int64(Date().timeIntervalSince1970)) }

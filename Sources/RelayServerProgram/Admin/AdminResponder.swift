@@ -34,7 +34,7 @@ struct AdminResponder: Sendable {
                 let isFreed = try await users.remove(name)
                 // Also when no user had it: the registry of a cluster may have lost a user that is here.
                 nameRemoved(name)
-                guard isFreed else { throw OperatorError(.refused, "nobody has registered \(name)") }
+                guard isFreed else { throw OperatorError(.refused, "no user has registered \(name)") }
                 return .removed(name: name)
             case .drain:
                 drain()

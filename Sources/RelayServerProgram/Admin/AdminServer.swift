@@ -17,7 +17,7 @@ struct AdminServer: Sendable {
     private let path: String
 
     /// Makes the socket in `directory`, in place of one that a killed server left behind.
-    /// - Throws: ``OperatorError`` in words.
+    /// - Throws: ``OperatorError``.
     static func bind(
         in directory: StateDirectory, group: any EventLoopGroup, responder: AdminResponder,
         accepts: AcceptWatch = AcceptWatch()

@@ -31,7 +31,7 @@ struct CheckCommand: AsyncParsableCommand {
             LogSink.standardError.write(
                 "warning: every user of this machine may read \(path), a file with a secret: chmod 600 it\n")
         }
-        for warning in warnings { LogSink.standardError.write("warning: \(TextEscape.escape(warning.sentence))\n") }
+        for warning in warnings { LogSink.standardError.write("warning: \(TextEscape.escape(warning.message))\n") }
         try Answer.write("the configuration is good")
     }
 
@@ -39,7 +39,7 @@ struct CheckCommand: AsyncParsableCommand {
     private static func validate(_ settings: ServerConfiguration) throws(OperatorError) -> [CertificateProblem] {
         _ = try settings.certificate.load()
         let problems = try CertificateInventory(settings).problems(at: Int64(LogTime.now.seconds))
-        if let problem = problems.first, problem.isFatal { throw OperatorError(.configuration, problem.sentence) }
+        if let problem = problems.first, problem.isFatal { throw OperatorError(.configuration, problem.message) }
         try settings.cluster?.checkFiles()
         if let address = settings.cluster?.listen { _ = try address.resolved() }
         _ = try AdminSocket.path(in: settings.stateDirectory)

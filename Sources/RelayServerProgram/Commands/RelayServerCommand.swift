@@ -15,10 +15,13 @@ package struct RelayServerCommand: AsyncParsableCommand {
               certs/make relay.example.com
               relay-server --tls-cert certs/out/server.pem --tls-key certs/out/server.key
 
-            Let somebody in, in another terminal on the same machine:
+            Invite a user, in another terminal on the same machine:
               relay-server invite alice
-            and give them the code that this prints. They use it once:
+            The user registers with the code that this prints, once:
               relay-client login https://relay.example.com:8443 --name alice --invite CODE
+
+            Every setting is a flag of `serve`, a variable RELAY_* and a key of the --config file. Precedence: flags, \
+            then variables, then the file. `relay-server check` validates all of them.
 
             Exit codes: 0 done; 64 wrong command line; 69 no server runs, or a port or the state directory is in use; \
             73 a file cannot be made; 74 reading or writing failed; 76 another version runs; 77 refused; \

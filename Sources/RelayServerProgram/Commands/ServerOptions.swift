@@ -7,22 +7,22 @@ import ServerSystem
 struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Accept TLS connections here; repeatable (default: 0.0.0.0:8443). Port 0 takes a free one.",
+            "Address for TLS connections; repeatable (default: 0.0.0.0:8443). Port 0 chooses a free port.",
             valueName: "host:port"
         )
     )
     var listen: [String] = []
 
     @Option(
-        help: ArgumentHelp("The server's certificate and its chain, PEM; `certs/make` makes one.", valueName: "file"))
+        help: ArgumentHelp("Certificate chain of the server, PEM; `certs/make` makes one.", valueName: "file"))
     var tlsCert: String?
 
-    @Option(help: ArgumentHelp("The certificate's private key, PEM, not encrypted.", valueName: "file"))
+    @Option(help: ArgumentHelp("Private key of the certificate, PEM, not encrypted.", valueName: "file"))
     var tlsKey: String?
 
     @Option(
         help: ArgumentHelp(
-            "Users and the admin socket (default: $XDG_STATE_HOME/relay-server; env RELAY_STATE_DIR).",
+            "Folder of the users' registry and the admin socket (default: $XDG_STATE_HOME/relay-server; env RELAY_STATE_DIR).",
             valueName: "dir"
         )
     )
@@ -30,7 +30,7 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Who may register a name: who has an invitation, anyone, or nobody (default: invite).",
+            "Who may register a name: users with an invitation, all, or none (default: invite).",
             valueName: "invite|open|closed"
         )
     )
@@ -40,20 +40,20 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         name: .customLong("public-url"),
-        help: ArgumentHelp("This node's own address, where clients can reach it directly.", valueName: "url")
+        help: ArgumentHelp("URL at which clients reach this node directly, past the balancer.", valueName: "url")
     )
     var publicURL: String?
 
     @Option(
         help: ArgumentHelp(
-            "Plain HTTP: redirects to https, answers /healthz, nothing else.", valueName: "host:port"
+            "Address for plain HTTP, which redirects to https and answers /healthz.", valueName: "host:port"
         )
     )
     var httpListen: String?
 
     @Option(
         help: ArgumentHelp(
-            "/metrics, /healthz and /readyz, over plain HTTP (default: 127.0.0.1:9180); 'off' for nowhere.",
+            "Address of /metrics, /healthz and /readyz, plain HTTP (default: 127.0.0.1:9180); 'off' disables them.",
             valueName: "host:port"
         )
     )
@@ -61,7 +61,7 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Balancers whose connections begin with a PROXY header, version 1 or 2; from others none is accepted.",
+            "Balancers whose connections begin with a PROXY header, version 1 or 2; no other peer may send one.",
             valueName: "cidr,..."
         )
     )
@@ -69,14 +69,14 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Balancers that end TLS: the last X-Forwarded-For of their requests is the client.", valueName: "cidr,..."
+            "Balancers that end TLS: the last address of X-Forwarded-For is the client's.", valueName: "cidr,..."
         )
     )
     var trustedProxy: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "How many users' limits one address may use up together (default: 8); 'off' for no limits by address.",
+            "Limits of one client address, as a multiple of one user's limits (default: 8); 'off' disables them.",
             valueName: "users"
         )
     )
@@ -85,8 +85,8 @@ struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Refuse new work before the process uses more memory than this, such as 512M; 'off' for no limit (default: \
-            that of the service's control group).
+            Memory above which new work is refused, such as 512M; 'off' disables it (default: the limit of the \
+            service's control group).
             """,
             valueName: "size"
         )
@@ -95,7 +95,7 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The same settings in a JSON file; flags win over the environment (RELAY_*) wins over the file.",
+            "JSON file with the same settings. Precedence: flags, then RELAY_* variables, then this file.",
             valueName: "file"
         )
     )
@@ -103,18 +103,19 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "trace, debug, info, notice, warning, error or critical (default: info).", valueName: "level"
+            "Lowest level that is logged: trace, debug, info, notice, warning, error or critical (default: info).",
+            valueName: "level"
         )
     )
     var logLevel: String?
 
-    @Option(help: ArgumentHelp("How log lines look (default: text).", valueName: "text|json"))
+    @Option(help: ArgumentHelp("Format of log lines (default: text).", valueName: "text|json"))
     var logFormat: String?
 
-    @Option(help: ArgumentHelp("Write the process id here once the relay serves.", valueName: "file"))
+    @Option(help: ArgumentHelp("File that holds the process id while the relay serves.", valueName: "file"))
     var pidFile: String?
 
-    @Option(help: ArgumentHelp("Append the log to this file instead of standard error.", valueName: "file"))
+    @Option(help: ArgumentHelp("File that the log is appended to (default: standard error).", valueName: "file"))
     var logFile: String?
 
     /// The flags that were given, by setting.

@@ -8,13 +8,13 @@ import ServerSystem
 struct StateOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The state directory of the running server (default: $XDG_STATE_HOME/relay-server; env RELAY_STATE_DIR).",
+            "State directory of the running server (default: $XDG_STATE_HOME/relay-server; env RELAY_STATE_DIR).",
             valueName: "dir"
         )
     )
     var stateDir: String?
 
-    @Option(help: ArgumentHelp("The server's configuration file (env RELAY_CONFIG).", valueName: "file"))
+    @Option(help: ArgumentHelp("Configuration file of the server (env RELAY_CONFIG).", valueName: "file"))
     var config: String?
 
     /// The client of that server's admin socket.

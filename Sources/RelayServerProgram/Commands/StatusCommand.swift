@@ -10,7 +10,7 @@ import WSProtocol
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show what the running server is doing.",
+        abstract: "Show the state of the running server.",
         discussion: """
             Examples:
               relay-server status
@@ -18,7 +18,7 @@ struct StatusCommand: AsyncParsableCommand {
             """
     )
 
-    @Flag(help: "One JSON object instead of lines for people.")
+    @Flag(help: "Print one JSON object instead of text.")
     var json = false
 
     @OptionGroup var state: StateOptions

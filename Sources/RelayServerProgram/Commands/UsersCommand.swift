@@ -9,7 +9,7 @@ import WSProtocol
 struct UsersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "users",
-        abstract: "Show who is registered, or free a name.",
+        abstract: "List registered users, or free a name.",
         subcommands: [List.self, Remove.self]
     )
 
@@ -34,8 +34,8 @@ struct UsersCommand: AsyncParsableCommand {
             commandName: "remove",
             abstract: "Free a name for another key, and end its sessions.",
             discussion: """
-                For a lost key, or somebody who left. Whoever registers the name next (with an invitation) gets what is \
-                sent to it from then on. Example:
+                For a user who lost the key or has left. The next user who registers the name (with an invitation) \
+                receives what is sent to it from then on. Example:
                   relay-server users remove alice && relay-server invite alice
                 """
         )

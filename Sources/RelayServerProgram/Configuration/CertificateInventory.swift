@@ -20,7 +20,7 @@ struct CertificateInventory: Hashable, Sendable {
     private let files: [File]
     private let publicHost: String?
 
-    /// - Throws: ``OperatorError`` in words for a file that cannot be read.
+    /// - Throws: ``OperatorError`` for a file that cannot be read.
     init(_ configuration: ServerConfiguration) throws(OperatorError) {
         var files = [try Self.read(.tlsCert, configuration.certificate.chain)]
         if let cluster = configuration.cluster {
@@ -93,7 +93,7 @@ struct CertificateProblem: Hashable, Sendable {
     let setting: Setting
     let path: String
     /// What to do about it, and where: one line.
-    let sentence: String
+    let message: String
 
     /// Whether the other side refuses the certificate now.
     var isFatal: Bool { kind == .expired || kind == .notYetValid }
@@ -104,13 +104,13 @@ struct CertificateProblem: Hashable, Sendable {
         let warning = min(Defaults.Operations.certificateWarning, (ends - begins) / 3)
         if now > ends {
             kind = .expired
-            sentence = "\(place) expired on \(to): get a new one; or the clock is wrong"
+            message = "\(place) expired on \(to): get a new one; or the clock is wrong"
         } else if now < begins {
             kind = .notYetValid
-            sentence = "\(place) is good from \(from) on: get another; or the clock is wrong"
+            message = "\(place) is good from \(from) on: get another; or the clock is wrong"
         } else if ends - now < warning {
             kind = .endsSoon
-            sentence = "\(place) is good until \(to) only: get a new one, and restart the relay with it"
+            message = "\(place) is good until \(to) only: get a new one, and restart the relay with it"
         } else {
             return nil
         }
@@ -123,6 +123,6 @@ struct CertificateProblem: Hashable, Sendable {
         kind = .otherName
         setting = .tlsCert
         self.path = path
-        sentence = "\(path) is not for \(host), the host of the public URL: clients that are sent there refuse it"
+        message = "\(path) is not for \(host), the host of the public URL: clients that are sent there refuse it"
     }
 }

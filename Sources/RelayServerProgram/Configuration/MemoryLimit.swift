@@ -13,7 +13,7 @@ enum MemoryLimit: Hashable, Sendable {
     case off
 
     /// Reads a size, or `off`.
-    /// - Throws: `ValidationError` in words.
+    /// - Throws: `ValidationError`.
     init(_ text: String) throws {
         guard text != "off" else {
             self = .off

@@ -8,7 +8,7 @@ import ServerSystem
 import TransferBroker
 import WSProtocol
 
-/// Finds the value of each setting: flags win over the environment, the environment wins over the file.
+/// Finds the value of each setting. Precedence: flags, then the environment, then the file.
 ///
 /// This is the only place that reads the environment and the configuration file.
 struct SettingReader: Sendable {
@@ -116,7 +116,7 @@ struct SettingReader: Sendable {
         do {
             json = try StrictJSON(contents)
         } catch {
-            throw OperatorError(.configuration, "the configuration \(path) \(words(error))")
+            throw OperatorError(.configuration, "the configuration \(path) \(description(of: error))")
         }
         guard let names = json.decode([String: AnyJSON].self),
             let snapshot = try? JSONSnapshot(data: contents.bytes, providerName: path, parsingOptions: .default)
@@ -134,7 +134,7 @@ struct SettingReader: Sendable {
         return snapshot
     }
 
-    private static func words(_ fault: JSONGrammar.Fault) -> String {
+    private static func description(of fault: JSONGrammar.Fault) -> String {
         switch fault {
         case .malformed(let position):
             "is not a JSON object of texts and lists of texts: byte \(position + 1) is no JSON"

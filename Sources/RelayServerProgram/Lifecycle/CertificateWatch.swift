@@ -23,7 +23,7 @@ struct CertificateWatch: Sendable {
     /// Looks once.
     func look() {
         for problem in certificates.problems(at: now()) {
-            let details: Logger.Metadata = [LogKeys.file: "\(problem.path)", LogKeys.error: "\(problem.sentence)"]
+            let details: Logger.Metadata = [LogKeys.file: "\(problem.path)", LogKeys.error: "\(problem.message)"]
             switch problem.kind {
             case .expired: logger.error("a certificate has expired: it is refused by the other side", metadata: details)
             case .notYetValid:

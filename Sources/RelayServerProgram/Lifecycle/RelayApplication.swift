@@ -21,7 +21,7 @@ struct RelayApplication: Sendable {
     var trapsSignals = true
 
     /// Serves until the server is told to stop, and has stopped.
-    /// - Throws: ``OperatorError`` in words when it cannot start.
+    /// - Throws: ``OperatorError`` when it cannot start.
     func run() async throws {
         let tickets = TicketKeys()
         let tls = try configuration.certificate.load(tickets: tickets)
@@ -48,7 +48,7 @@ struct RelayApplication: Sendable {
     private static func refuseNode(_ certificates: CertificateInventory) throws(OperatorError) {
         let problems = certificates.problems(at: Int64(LogTime.now.seconds))
         guard let problem = problems.first(where: { $0.isFatal && $0.setting == .clusterCert }) else { return }
-        throw OperatorError(.configuration, problem.sentence)
+        throw OperatorError(.configuration, problem.message)
     }
 
     /// Where the users are is where the node keeps what it knows: in its own file, or with the cluster.

@@ -23,7 +23,8 @@ enum MetricsPage {
         let isServing = snapshot.status.state == .serving
         return [
             MetricFamily(
-                .gauge, "relay_build_info", by: "version", [snapshot.status.version: 1], "Which program this is."
+                .gauge, "relay_build_info", by: "version", [snapshot.status.version: 1],
+                "The version of relay-server; the value is always 1."
             ),
             MetricFamily(
                 .gauge, "process_start_time_seconds", snapshot.started, "When the server started, in Unix time."
@@ -32,16 +33,18 @@ enum MetricsPage {
                 .gauge, "relay_certificate_expiry_seconds", snapshot.certificateEnd,
                 "When the first certificate that this relay shows expires, in Unix time."
             ),
-            MetricFamily(.gauge, "relay_draining", isServing ? 0 : 1, "1 once the server takes no new transfers."),
+            MetricFamily(
+                .gauge, "relay_draining", isServing ? 0 : 1,
+                "1 while the server drains and takes no new transfers, else 0."),
         ]
     }
 
     private static func people(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
         [
-            MetricFamily(.gauge, "relay_connections", snapshot.connections, "Connections of clients, of any kind."),
+            MetricFamily(.gauge, "relay_connections", snapshot.connections, "Open client connections of any kind."),
             MetricFamily(
                 .gauge, "relay_sessions", snapshot.broker.sessions, "Control connections that are logged in."),
-            MetricFamily(.gauge, "relay_receivers", snapshot.broker.receiving, "Sessions that wait for files."),
+            MetricFamily(.gauge, "relay_receivers", snapshot.broker.receiving, "Sessions that are ready to receive."),
             MetricFamily(.gauge, "relay_users", snapshot.status.users, "Registered names; the same on all nodes."),
             MetricFamily(
                 .gauge, "relay_invitations", snapshot.status.invitations, "Unused invitations; the same on all nodes."
@@ -58,7 +61,7 @@ enum MetricsPage {
                     "waiting": broker.waiting, "ringing": broker.ringing, "accepted": broker.accepted,
                     "parked": broker.parked, "streaming": broker.streaming, "streamed": broker.streamed,
                 ],
-                "Transfers whose home is this node, by how far they are."
+                "Transfers whose home is this node, by state."
             ),
             MetricFamily(
                 .counter, "relay_transfers_ended_total", by: "outcome",
@@ -79,7 +82,7 @@ enum MetricsPage {
                 ["receiver": streams.toReceivers, "node": streams.toNodes],
                 "Streams that were joined here: straight into the receiver's connection, or on to another node."
             ),
-            MetricFamily(.gauge, "relay_unclaimed_tokens", broker.unclaimedTokens, "Tokens nobody has used yet."),
+            MetricFamily(.gauge, "relay_unclaimed_tokens", broker.unclaimedTokens, "Tokens that are not used yet."),
         ]
     }
 
@@ -135,7 +138,8 @@ enum MetricsPage {
                 .gauge, "relay_cluster_listening", status.listening ? 1 : 0, "1 while doorbells are heard."
             ),
             MetricFamily(
-                .counter, "relay_cluster_doorbells_lost_total", status.bellsLost, "Doorbells that nobody answered."
+                .counter, "relay_cluster_doorbells_lost_total", status.bellsLost,
+                "Notifications to other nodes that were not answered."
             ),
             MetricFamily(
                 .counter, "relay_cluster_ignored_total", status.ignored,

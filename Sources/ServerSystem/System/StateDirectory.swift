@@ -17,7 +17,7 @@ package final class StateDirectory: Sendable {
     static let lockName = "lock"
 
     /// Makes the directory if it is not there, checks that no other user can enter it, and locks it.
-    /// - Throws: ``OperatorError`` in words.
+    /// - Throws: ``OperatorError``.
     package init(path: String) throws(OperatorError) {
         guard !path.isEmpty else { throw OperatorError(.configuration, "the state directory has no name") }
         self.path = path
@@ -44,7 +44,7 @@ package final class StateDirectory: Sendable {
 
     /// Whether a server could use the directory, as far as its owner and its mode say; one that is not there can be
     /// made. Changes nothing.
-    /// - Throws: ``OperatorError`` in words.
+    /// - Throws: ``OperatorError``.
     package static func check(_ path: String) throws(OperatorError) {
         let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else {

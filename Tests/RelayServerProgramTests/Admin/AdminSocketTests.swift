@@ -54,7 +54,7 @@ struct AdminSocketTests {
         #expect(!names.contains("admin.sock"))
     }
 
-    @Test("answers every request")
+    @Test("every request has its reply")
     func requests() async throws {
         try await withServer { client, users, events in
             #expect(try TemporaryDirectory.mode(of: path + "/admin.sock") == 0o600)
@@ -84,7 +84,7 @@ struct AdminSocketTests {
             #expect(taken?.status == .refused)
             #expect(try await client.ask(.remove(name: alice)) == .removed(name: alice))
             let gone = await #expect(throws: OperatorError.self) { try await client.ask(.remove(name: alice)) }
-            #expect(gone?.message == "nobody has registered alice")
+            #expect(gone?.message == "no user has registered alice")
             #expect(
                 try await client.ask(.drain)
                     == .draining(transfers: 3, seconds: Defaults.Operations.drainTimeout)

@@ -33,13 +33,13 @@ struct CertificateTests {
     }
 
     @Test("say which file, when, and what to do")
-    func sentences() {
+    func messages() {
         #expect(
-            problem(-400, -1)?.sentence
+            problem(-400, -1)?.message
                 == "the certificate /c.pem expired on 2027-01-14T08:00:00.000Z: get a new one; or the clock is wrong"
         )
-        #expect(problem(1, 90)?.sentence.contains("is good from 2027-01-16T08:00:00.000Z on") == true)
-        #expect(problem(-90, 1)?.sentence.contains("is good until 2027-01-16T08:00:00.000Z only") == true)
+        #expect(problem(1, 90)?.message.contains("is good from 2027-01-16T08:00:00.000Z on") == true)
+        #expect(problem(-90, 1)?.message.contains("is good until 2027-01-16T08:00:00.000Z only") == true)
     }
 
     func configuration(_ chain: String, _ certificates: TestCertificates) -> ServerConfiguration {
@@ -57,7 +57,7 @@ struct CertificateTests {
         let now = Int64(Date().timeIntervalSince1970)
         let problems = inventory.problems(at: now)
         #expect(problems.map(\.kind) == [.expired])
-        #expect(problems.first?.sentence.hasPrefix("certificate 2 of 2 in \(chain) expired on ") == true)
+        #expect(problems.first?.message.hasPrefix("certificate 2 of 2 in \(chain) expired on ") == true)
         #expect(inventory.firstEnd < now)
         #expect(Set(inventory.names) == [.dns("localhost"), .ip("127.0.0.1")])
         let fine = try CertificateInventory(configuration(certificates.server, certificates))
@@ -74,7 +74,7 @@ struct CertificateTests {
         settings.publicURL = "https://\(host):8443"
         let problems = try CertificateInventory(settings).problems(at: Int64(Date().timeIntervalSince1970))
         #expect(problems.map(\.kind) == (isNamed ? [] : [.otherName]))
-        #expect(problems.allSatisfy { !$0.isFatal && $0.sentence.contains(host) })
+        #expect(problems.allSatisfy { !$0.isFatal && $0.message.contains(host) })
     }
 
     @Test("that cannot be read are refused in words")

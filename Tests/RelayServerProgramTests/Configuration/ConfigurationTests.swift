@@ -73,7 +73,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test("flags win over the environment, the environment over the file, setting by setting")
+    @Test("for each setting, flags take precedence over the environment, and the environment over the file")
     func precedence() throws {
         let path = try file(
             #"{"listen":["file:1","file:2"],"registration":"closed","log-level":"debug","log-format":"json"}"#

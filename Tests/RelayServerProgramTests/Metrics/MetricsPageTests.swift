@@ -29,7 +29,7 @@ struct MetricsPageTests {
     )
 
     private static let page = """
-        # HELP relay_build_info Which program this is.
+        # HELP relay_build_info The version of relay-server; the value is always 1.
         # TYPE relay_build_info gauge
         relay_build_info{version="1.2.3"} 1
         # HELP process_start_time_seconds When the server started, in Unix time.
@@ -38,7 +38,7 @@ struct MetricsPageTests {
         # HELP relay_certificate_expiry_seconds When the first certificate that this relay shows expires, in Unix time.
         # TYPE relay_certificate_expiry_seconds gauge
         relay_certificate_expiry_seconds 1800000000
-        # HELP relay_draining 1 once the server takes no new transfers.
+        # HELP relay_draining 1 while the server drains and takes no new transfers, else 0.
         # TYPE relay_draining gauge
         relay_draining 0
         # HELP process_resident_memory_bytes Bytes of memory the process has now.
@@ -62,13 +62,13 @@ struct MetricsPageTests {
         relay_accepts_failed_total{reason="machine_descriptors"} 0
         relay_accepts_failed_total{reason="memory"} 0
         relay_accepts_failed_total{reason="aborted"} 42
-        # HELP relay_connections Connections of clients, of any kind.
+        # HELP relay_connections Open client connections of any kind.
         # TYPE relay_connections gauge
         relay_connections 4
         # HELP relay_sessions Control connections that are logged in.
         # TYPE relay_sessions gauge
         relay_sessions 2
-        # HELP relay_receivers Sessions that wait for files.
+        # HELP relay_receivers Sessions that are ready to receive.
         # TYPE relay_receivers gauge
         relay_receivers 3
         # HELP relay_users Registered names; the same on all nodes.
@@ -77,7 +77,7 @@ struct MetricsPageTests {
         # HELP relay_invitations Unused invitations; the same on all nodes.
         # TYPE relay_invitations gauge
         relay_invitations 6
-        # HELP relay_transfers Transfers whose home is this node, by how far they are.
+        # HELP relay_transfers Transfers whose home is this node, by state.
         # TYPE relay_transfers gauge
         relay_transfers{state="waiting"} 10
         relay_transfers{state="ringing"} 11
@@ -100,13 +100,13 @@ struct MetricsPageTests {
         # TYPE relay_streams_total counter
         relay_streams_total{to="receiver"} 20
         relay_streams_total{to="node"} 21
-        # HELP relay_unclaimed_tokens Tokens nobody has used yet.
+        # HELP relay_unclaimed_tokens Tokens that are not used yet.
         # TYPE relay_unclaimed_tokens gauge
         relay_unclaimed_tokens 16
 
         """
 
-    @Test("of what was refused")
+    @Test("the page counts what was refused")
     func refusals() {
         var snapshot = Self.alone
         snapshot.limits = LimitReports.Counts(
@@ -125,7 +125,7 @@ struct MetricsPageTests {
         #expect(!lines.contains { $0.contains(#"status="200""#) || $0.contains(#"code="cancelled""#) })
     }
 
-    @Test("of the only node")
+    @Test("the page of a single node, to the letter")
     func golden() {
         // What was refused is on the lines behind these.
         let page = MetricsPage.render(Self.alone).split(separator: "# HELP relay_limits_met_total", maxSplits: 1)

@@ -36,7 +36,7 @@ struct ClusterConfiguration: Hashable, Sendable {
     }
 
     /// Checks the files, without connecting to anything.
-    /// - Throws: ``OperatorError`` in words for the first that other nodes, or this one, could not use.
+    /// - Throws: ``OperatorError`` for the first that other nodes, or this one, could not use.
     func checkFiles() throws(OperatorError) {
         _ = try redisSettings()
         _ = try secret()
