@@ -196,8 +196,8 @@ let package = Package(
         .testTarget(
             name: "RelayClientProgramTests",
             dependencies: [
-                "CommandLineInterface", "RelayClientProgram", "TestSupport", "TransferClient", "WSProtocol",
-                "WebSocketTransport",
+                "CommandLineInterface", "RelayClientProgram", "TLSTransport", "TestSupport", "TransferClient",
+                "WSProtocol", "WebSocketTransport",
                 nioCore, nioEmbedded, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),

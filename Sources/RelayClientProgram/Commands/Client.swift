@@ -20,8 +20,13 @@ struct Client: Sendable {
     let reporter: Reporter
     let interrupt = InterruptSignal()
 
-    /// - Parameter contentOnStandardOutput: whether standard output is taken by received content.
-    init(_ options: GlobalOptions, contentOnStandardOutput: Bool = false, environment: Environment = .current) throws {
+    /// - Parameters:
+    ///   - contentOnStandardOutput: whether standard output is taken by received content.
+    ///   - reporter: another than that of the standard streams in tests only.
+    init(
+        _ options: GlobalOptions, contentOnStandardOutput: Bool = false, environment: Environment = .current,
+        reporter: Reporter? = nil
+    ) throws {
         self.environment = environment
         directory =
             try options.profile.map(Pasted.path) ?? environment[.profile]
@@ -36,9 +41,9 @@ struct Client: Sendable {
             json: options.json, quiet: options.quiet, isTerminal: StandardStream.isTerminal(STDERR_FILENO),
             environment: environment.variables
         )
-        reporter = Reporter(
-            mode: mode, isVerbose: options.verbose, contentOnStandardOutput: contentOnStandardOutput
-        )
+        self.reporter =
+            reporter
+            ?? Reporter(mode: mode, isVerbose: options.verbose, contentOnStandardOutput: contentOnStandardOutput)
     }
 
     /// The profile, with what had to be put right reported. Throws ``ProfileError``.

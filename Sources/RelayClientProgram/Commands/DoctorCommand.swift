@@ -14,34 +14,35 @@ struct DoctorCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    func run() async throws {
-        try await Client.run(global) { client in
-            let passed = Mutex<Set<ConnectionStep>>([])
-            let isJSON = global.json
-            let show: @Sendable (ConnectionStep, String, Bool) -> Void = { step, text, isGood in
-                client.reporter.answer(Self.line(step, text, isGood: isGood, isJSON: isJSON))
+    func run() async throws { try await Client.run(global) { try await examine($0) } }
+
+    /// Goes through the steps and says what became of each. Throws `ExitCode` when one has failed.
+    func examine(_ client: Client) async throws {
+        let passed = Mutex<Set<ConnectionStep>>([])
+        let isJSON = global.json
+        let show: @Sendable (ConnectionStep, String, Bool) -> Void = { step, text, isGood in
+            client.reporter.answer(Self.line(step, text, isGood: isGood, isJSON: isJSON))
+        }
+        do {
+            let profile = try client.profile()
+            let relay = try client.relay(of: profile)
+            var dialer = try client.dialer(to: relay, authorities: client.authorities ?? profile.caPath)
+            show(.settings, "\(profile.name) at \(relay)", true)
+            dialer.observer = { step, text in
+                passed.withLock { _ = $0.insert(step) }
+                show(step, text, true)
             }
-            do {
-                let profile = try client.profile()
-                let relay = try client.relay(of: profile)
-                var dialer = try client.dialer(to: relay, authorities: client.authorities ?? profile.caPath)
-                show(.settings, "\(profile.name) at \(relay)", true)
-                dialer.observer = { step, text in
-                    passed.withLock { _ = $0.insert(step) }
-                    show(step, text, true)
-                }
-                try await client.connector(relay, dialer, profile).logIn().close()
-            } catch {
-                let problem = ClientError(error)
-                if problem == .interrupted { throw problem }  // No step has failed.
-                let step = if case .connection(let error) = problem { error.step } else { ConnectionStep.settings }
-                if step == .tcp, !passed.withLock({ $0.contains(.dns) }) {
-                    show(.dns, "an address was found", true)
-                }
-                if step == .certificate { show(.tls, "it answers", true) }
-                show(step, problem.description, false)
-                throw ExitCode(problem.status.rawValue)
+            try await client.connector(relay, dialer, profile).logIn().close()
+        } catch {
+            let problem = ClientError(error)
+            if problem == .interrupted { throw problem }  // No step has failed.
+            let step = if case .connection(let error) = problem { error.step } else { ConnectionStep.settings }
+            if step == .tcp, !passed.withLock({ $0.contains(.dns) }) {
+                show(.dns, "an address was found", true)
             }
+            if step == .certificate { show(.tls, "it answers", true) }
+            show(step, problem.description, false)
+            throw ExitCode(problem.status.rawValue)
         }
     }
 

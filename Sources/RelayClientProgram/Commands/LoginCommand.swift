@@ -32,29 +32,34 @@ struct LoginCommand: AsyncParsableCommand {
     @Option(name: .customLong("invite"), help: "The invitation's code (or RELAY_INVITE).")
     var invitation: String?
 
-    func run() async throws {
-        try await Client.run(global) { client in
-            let relay = try RelayURL(Pasted.trimmed(url))
-            try refuseAnotherRelay(than: relay)
-            // Both before any key is made: a mistyped command leaves nothing behind.
-            let invitation = try code(client)
-            let dialer = try client.dialer(to: relay, authorities: client.authorities)
-            try refuseAnotherName(client)
-            let profile = try Profile.create(
-                directory: client.directory, name: name, server: relay.description, caPath: client.authorities
-            )
-            for warning in profile.warnings { client.reporter.report(.warning(warning)) }
-            let connector = client.connector(relay, dialer, profile)
-            try await Registration(connector: connector, client: client).register(invitation)
-            try profile.save()
-            client.reporter.report(.notice("logged in to \(relay) as \(name)"))
-            if let other = client.server, global.server == nil, (try? RelayURL(other)) != relay {
-                let shown = DisplayName.escape(other)
-                client.reporter.report(
-                    .warning("RELAY_SERVER names \(shown), which other commands use instead of \(relay)"))
-            }
-            if let fingerprint = profile.fingerprint { client.reporter.report(.detail("key \(fingerprint)")) }
+    func run() async throws { try await Client.run(global) { try await logIn($0) } }
+
+    /// Makes the name this profile's own.
+    func logIn(_ client: Client) async throws {
+        let relay = try RelayURL(Pasted.trimmed(url))
+        try refuseAnotherRelay(than: relay)
+        // Both before any key is made: a mistyped command leaves nothing behind.
+        let invitation = try code(client)
+        let dialer = try client.dialer(to: relay, authorities: client.authorities)
+        try refuseAnotherName(client)
+        let profile = try Profile.create(
+            directory: client.directory, name: name, server: relay.description, caPath: client.authorities
+        )
+        for warning in profile.warnings { client.reporter.report(.warning(warning)) }
+        let connector = client.connector(relay, dialer, profile)
+        let registration = Registration(connector: connector) {
+            guard let prompt = Prompt(reporter: client.reporter) else { return nil }
+            return { question in await prompt.askSecret(question) }
         }
+        try await registration.register(invitation)
+        try profile.save()
+        client.reporter.report(.notice("logged in to \(relay) as \(name)"))
+        if let other = client.server, global.server == nil, (try? RelayURL(other)) != relay {
+            let shown = DisplayName.escape(other)
+            client.reporter.report(
+                .warning("RELAY_SERVER names \(shown), which other commands use instead of \(relay)"))
+        }
+        if let fingerprint = profile.fingerprint { client.reporter.report(.detail("key \(fingerprint)")) }
     }
 
     private func code(_ client: Client) throws -> InvitationCode? {

@@ -7,7 +7,8 @@ import WSProtocol
 /// Makes a name on a relay one's own, and asks for an invitation when the relay wants one.
 struct Registration: Sendable {
     let connector: ControlConnector
-    let client: Client
+    /// How to ask the person for a line that is not shown; nil without a terminal. Called only where that is needed.
+    let prompt: @Sendable () -> (@Sendable (String) async -> String?)?
 
     /// Makes the name ours, or finds that it is.
     ///
@@ -20,7 +21,7 @@ struct Registration: Sendable {
                 throw error
             }
             // The relay wants an invitation: the name is new. A question takes longer than a login may.
-            try await attempt(try await ask())
+            try await attempt(try await askForInvitation())
         }
     }
 
@@ -28,15 +29,15 @@ struct Registration: Sendable {
         try await connector.logIn(.register(invitation)).close()
     }
 
-    private func ask() async throws(ClientError) -> InvitationCode {
+    private func askForInvitation() async throws(ClientError) -> InvitationCode {
         let (relay, name) = (connector.relay, connector.identity.name)
-        guard let prompt = Prompt(reporter: client.reporter) else {
+        guard let ask = prompt() else {
             throw .command(
                 "\(relay) wants an invitation for a new name; give --invite CODE or RELAY_INVITE", .refused
             )
         }
-        let answer = try await client.interrupt.bounded { () async throws(ClientError) in
-            await prompt.askSecret("Invitation for \(name) on \(relay):")
+        let answer = try await connector.interrupt.bounded { () async throws(ClientError) in
+            await ask("Invitation for \(name) on \(relay):")
         }
         guard let code = answer.flatMap({ InvitationCode(rawValue: Pasted.trimmed($0)) }) else {
             throw .command("that is not an invitation; copy all of its code", .refused)

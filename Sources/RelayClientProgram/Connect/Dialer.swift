@@ -15,6 +15,14 @@ struct Dialer: Sendable {
     var group: any EventLoopGroup
     /// Told about each step that was passed, with a word or two about it.
     var observer: @Sendable (ConnectionStep, String) -> Void = { _, _ in }
+    var timeouts = Timeouts()
+
+    /// How long each step may take; other times than these are for tests only.
+    struct Timeouts: Sendable {
+        var connect = Defaults.connectTimeout
+        var handshake = TLSDefaults.handshakeTimeout
+        var login = Defaults.loginTimeout
+    }
 
     /// Connects, shakes hands and installs the handlers behind TLS.
     ///
@@ -58,7 +66,7 @@ struct Dialer: Sendable {
         _ endpoint: Endpoint, proxy: Proxy?, userTimeout: TimeAmount
     ) async throws(ConnectionError) -> any Channel {
         let bootstrap = SocketOptions.apply(to: ClientBootstrap(group: group), userTimeout: userTimeout)
-            .connectTimeout(Defaults.connectTimeout)
+            .connectTimeout(timeouts.connect)
         do {
             // An address needs no resolver, which would ask the system on a thread of its own each time.
             let literal = try? SocketAddress(ipAddress: endpoint.host, port: endpoint.port)
@@ -92,7 +100,7 @@ struct Dialer: Sendable {
                 }
                 let connect = NIOHTTP1ProxyConnectHandler(
                     targetHost: host, targetPort: endpoint.port, headers: headers,
-                    deadline: .now() + Defaults.connectTimeout, promise: promise
+                    deadline: .now() + timeouts.connect, promise: promise
                 )
                 promise.futureResult.assumeIsolated().whenSuccess {
                     pipeline.removeHandler(answer, promise: nil)
@@ -105,8 +113,8 @@ struct Dialer: Sendable {
             promise.fail(error)
         }
         do {
-            let deadline = NIODeadline.now() + Defaults.connectTimeout + Defaults.deadlineMargin
-            let overdue = ChannelError.connectTimeout(Defaults.connectTimeout)
+            let deadline = NIODeadline.now() + timeouts.connect + Defaults.deadlineMargin
+            let overdue = ChannelError.connectTimeout(timeouts.connect)
             try await promise.futureResult.bounded(by: deadline, or: overdue).get()
             observer(.proxy, "\(proxy.endpoint)")
         } catch {
@@ -118,11 +126,12 @@ struct Dialer: Sendable {
         with endpoint: Endpoint, on channel: any Channel, install: @escaping @Sendable (any Channel) throws -> Void
     ) async throws(ConnectionError) {
         let promise = channel.eventLoop.makePromise(of: TLSHandshakeSummary.self)
-        let tls = tls
+        let (tls, timeout) = (tls, timeouts.handshake)
         do {
             try await channel.eventLoop.submit {
                 let pipeline = channel.pipeline.syncOperations
-                try pipeline.addHandler(TLSHandler(client: tls, serverName: TLSServerName(host: endpoint.host)))
+                let name = TLSServerName(host: endpoint.host)
+                try pipeline.addHandler(TLSHandler(client: tls, serverName: name, handshakeTimeout: timeout))
                 try pipeline.addHandler(PeerEndHandler())
                 try pipeline.addHandler(HandshakeHandler(promise: promise))
                 try install(channel)
@@ -131,7 +140,7 @@ struct Dialer: Sendable {
             promise.fail(error)
         }
         do {
-            let deadline = NIODeadline.now() + TLSDefaults.handshakeTimeout + Defaults.deadlineMargin
+            let deadline = NIODeadline.now() + timeouts.handshake + Defaults.deadlineMargin
             let handshake = try await promise.futureResult.bounded(by: deadline, or: TLSError(.handshakeTimeout)).get()
             observer(.tls, "\(handshake.version), \(handshake.cipher)")
             observer(.certificate, "valid for \(endpoint.host)")

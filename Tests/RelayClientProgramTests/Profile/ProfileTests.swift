@@ -187,4 +187,74 @@ struct ProfileTests {
         // SHA-256 of the bytes 0 to 31.
         #expect(Fingerprint(of: key).description == "630d cd29 66c4 3366 9112 5448 bbb2 5b4f")
     }
+
+    @Test func theAuthoritysPathIsKeptWholeWhereverALaterCommandRuns() throws {
+        let ca = try temporary.write(Data("ca".utf8), to: "ca.pem")
+        #expect(symlink(temporary.path, temporary.file("link")) == 0)
+        #expect(try create(ca: temporary.file("link/./ca.pem")).caPath == ca)
+        // What is not there yet stays as it was written.
+        #expect(try create(ca: "none/ca.pem").caPath == "none/ca.pem")
+    }
+
+    @Test func aProfileWithoutAnAuthorityHasNone() throws {
+        try create().save()
+        #expect(try Profile.load(directory: path).caPath == nil)
+    }
+
+    @Test func keysOfAWrongLengthAreDamage() throws {
+        try create().save()
+        let file = path + "/keys.json"
+        let good = try String(contentsOfFile: file, encoding: .utf8)
+        for length in [0, 31, 33, 64] {
+            let key = Base64URL.encode([UInt8](repeating: 7, count: length))
+            for name in ["signing", "exchange"] {
+                let bad = good.replacing(try Regex("\"\(name)\" : \"[^\"]*\""), with: "\"\(name)\" : \"\(key)\"")
+                #expect(bad != good)
+                try temporary.write(Data(bad.utf8), to: "config/relay/keys.json")
+                #expect(error { _ = try Profile.load(directory: path) }?.code == .unusable)
+                #expect(error { _ = try create() }?.code == .unusable)
+            }
+        }
+        try temporary.write(Data(good.utf8), to: "config/relay/keys.json")
+        #expect(try Profile.load(directory: path).name == alice)
+    }
+
+    @Test func aLockThatCannotBeTakenIsAnError() throws {
+        try create().save()
+        #expect(unlink(path + "/.lock") == 0 && mkdir(path + "/.lock", 0o700) == 0)
+        for locked in [error { _ = try create() }, error { try Profile.load(directory: path).save() }] {
+            #expect(locked?.code == .cannotWrite && locked?.message.contains("cannot lock the profile") == true)
+        }
+    }
+
+    @Test func aFileIsWrittenWholeOrNotAtAll() throws {
+        let folder = try #require(try PrivateDirectory(path: path, creating: true))
+        try folder.write(Data("old".utf8), to: "file", replacing: false)
+        let taken = error { try folder.write(Data("new".utf8), to: "file", replacing: false) }
+        #expect(taken?.code == .cannotWrite && taken?.message.contains("file") == true)
+        #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "old")
+        try folder.write(Data("new".utf8), to: "file", replacing: true)
+        #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "new")
+        #expect(mkdir(path + "/taken", 0o700) == 0)
+        #expect(error { try folder.write(Data(), to: "taken", replacing: true) }?.code == .cannotWrite)
+        // No temporary file is left behind by any of them.
+        #expect(try temporary.names(in: "config/relay") == ["file", "taken"])
+    }
+
+    @Test func anIdentitysCredentialsAreOfOnePurposeAndOneRelay() throws {
+        let identity = Identity(try create())
+        let nonce = Nonce.random()
+        let made = try identity.credentials(purpose: .login, audience: "relay.example.com", nonce: nonce)
+        let credentials = try #require(made)
+        #expect(credentials.name == alice && credentials.agent.rawValue == ClientAgent.text)
+        func isSigned(_ purpose: Credentials.Purpose, _ audience: String, _ nonce: Nonce) -> Bool {
+            let bytes = Credentials.signedBytes(
+                purpose: purpose, audience: audience, name: alice, nonce: nonce, exchangeKey: credentials.exchangeKey
+            )
+            return identity.signingKey.publicKey.isValidSignature(credentials.signature.bytes, for: bytes)
+        }
+        #expect(isSigned(.login, "relay.example.com", nonce))
+        #expect(!isSigned(.register, "relay.example.com", nonce) && !isSigned(.login, "relay.example.org", nonce))
+        #expect(!isSigned(.login, "relay.example.com", .random()))
+    }
 }
