@@ -46,7 +46,7 @@ struct Client: Sendable {
             ?? Reporter(mode: mode, isVerbose: options.verbose, contentOnStandardOutput: contentOnStandardOutput)
     }
 
-    /// The profile, with what had to be put right reported. Throws ``ProfileError``.
+    /// The profile, with what had to be put right reported. Throws ``FileError``.
     func profile() throws -> Profile {
         let profile = try Profile.load(directory: directory)
         for warning in profile.warnings { reporter.report(.warning(warning)) }

@@ -13,7 +13,7 @@ struct PrivateDirectory {
     private(set) var warnings: [String] = []
 
     /// Opens the folder at `path`; with `creating`, makes it and whatever is missing above it. Nil when it is missing
-    /// and not to be made. Throws ``ProfileError`` when it belongs to another user.
+    /// and not to be made. Throws ``FileError`` when it belongs to another user.
     init?(path: String, creating: Bool) throws {
         self.path = path
         do {
@@ -23,8 +23,8 @@ struct PrivateDirectory {
         } catch {
             guard let failure = SystemFailure(of: error) else { throw error }
             if failure.number == ENOENT, !creating { return nil }
-            throw ProfileError(
-                code: creating ? .cannotWrite : .unusable,
+            throw FileError(
+                code: creating ? .cannotCreate : .unusableProfile,
                 message: "cannot open the profile's folder \"\(DisplayName.escape(path))\": \(failure)"
             )
         }
@@ -62,8 +62,8 @@ struct PrivateDirectory {
         } catch {
             unsafe unlinkat(directory.descriptor, temporary, 0)
             guard let failure = SystemFailure(of: error) else { throw error }
-            throw ProfileError(
-                code: .cannotWrite,
+            throw FileError(
+                code: .cannotCreate,
                 message: "cannot write \"\(DisplayName.escape(path + "/" + name))\": \(failure)"
             )
         }
@@ -80,8 +80,8 @@ struct PrivateDirectory {
             try SystemCall.check { flock(file.descriptor, LOCK_EX) }
             return file
         } catch {
-            throw ProfileError(
-                code: .cannotWrite, message: "cannot lock the profile in \"\(DisplayName.escape(path))\": \(error)"
+            throw FileError(
+                code: .cannotCreate, message: "cannot lock the profile in \"\(DisplayName.escape(path))\": \(error)"
             )
         }
     }
@@ -101,8 +101,8 @@ struct PrivateDirectory {
         "others could get at \"\(DisplayName.escape(path))\"; its permissions are corrected now"
     }
 
-    private static func unusable(_ path: String, _ why: String) -> ProfileError {
-        ProfileError(code: .unusable, message: "\"\(DisplayName.escape(path))\" \(why)")
+    private static func unusable(_ path: String, _ why: String) -> FileError {
+        FileError(code: .unusableProfile, message: "\"\(DisplayName.escape(path))\" \(why)")
     }
 }
 

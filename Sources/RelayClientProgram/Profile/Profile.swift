@@ -38,14 +38,14 @@ struct Profile: Sendable, CustomStringConvertible {
         SigningKey(bytes: keys.signing.publicKey.rawRepresentation).map(Fingerprint.init(of:))
     }
 
-    /// Loads the profile in `directory`. Throws ``ProfileError``: `missing` when no user has logged in with it,
-    /// `unusable` when a file is damaged or belongs to another user.
+    /// Loads the profile in `directory`. Throws ``FileError``: `noProfile` when no user has logged in with it,
+    /// `unusableProfile` when a file is damaged or belongs to another user.
     static func load(directory: String) throws -> Profile {
         guard var folder = try PrivateDirectory(path: directory, creating: false),
             let content = try folder.read(profileFile)
         else {
-            throw ProfileError(
-                code: .missing,
+            throw FileError(
+                code: .noProfile,
                 message: "nobody is logged in with the profile \"\(DisplayName.escape(directory))\": "
                     + "relay-client login URL --name NAME"
             )
@@ -53,8 +53,8 @@ struct Profile: Sendable, CustomStringConvertible {
         let stored = try decode(content, directory)
         guard let name = PeerName(rawValue: stored.name) else { throw damaged(profileFile, directory) }
         guard let keys = try readKeys(&folder, directory) else {
-            throw ProfileError(
-                code: .unusable,
+            throw FileError(
+                code: .unusableProfile,
                 message: "\"\(DisplayName.escape(directory))\" has no \(keysFile): "
                     + "put the lost file back from a backup, or log in under another name with another profile"
             )
@@ -66,10 +66,10 @@ struct Profile: Sendable, CustomStringConvertible {
     }
 
     /// A profile to log in with: its keys are the folder's, made and stored now if it has none. Name, server and CA are
-    /// stored by ``save()`` only. Two processes doing this at once get the same keys. Throws ``ProfileError``.
+    /// stored by ``save()`` only. Two processes doing this at once get the same keys. Throws ``FileError``.
     static func create(directory: String, name: PeerName, server: String, caPath: String?) throws -> Profile {
         guard var folder = try PrivateDirectory(path: directory, creating: true) else {
-            throw ProfileError(code: .cannotWrite, message: "cannot make \"\(DisplayName.escape(directory))\"")
+            throw FileError(code: .cannotCreate, message: "cannot make \"\(DisplayName.escape(directory))\"")
         }
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
@@ -89,10 +89,10 @@ struct Profile: Sendable, CustomStringConvertible {
     }
 
     /// Stores name, server and CA durably. An existing profile is replaced; a damaged one is an error instead. Throws
-    /// ``ProfileError``.
+    /// ``FileError``.
     func save() throws {
         guard var folder = try PrivateDirectory(path: directory, creating: true) else {
-            throw ProfileError(code: .cannotWrite, message: "cannot make \"\(DisplayName.escape(directory))\"")
+            throw FileError(code: .cannotCreate, message: "cannot make \"\(DisplayName.escape(directory))\"")
         }
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
@@ -123,9 +123,9 @@ struct Profile: Sendable, CustomStringConvertible {
         return keys
     }
 
-    private static func damaged(_ file: String, _ directory: String) -> ProfileError {
-        ProfileError(
-            code: .unusable,
+    private static func damaged(_ file: String, _ directory: String) -> FileError {
+        FileError(
+            code: .unusableProfile,
             message: "\"\(DisplayName.escape(directory + "/" + file))\" is damaged, or of another version of this "
                 + "program: put it back from a backup, or move it away and log in again"
         )
@@ -141,12 +141,12 @@ struct Profile: Sendable, CustomStringConvertible {
 /// Where a profile is unless the user names another place.
 enum ProfileLocation {
     /// `$XDG_CONFIG_HOME/relay`, or `~/.config/relay` (XDG Base Directory Specification, which has relative values
-    /// ignored). Throws ``ProfileError`` when there is not even a home.
+    /// ignored). Throws ``FileError`` when there is not even a home.
     static func directory(environment: [String: String]) throws -> String {
         if let config = environment["XDG_CONFIG_HOME"], config.hasPrefix("/") { return config + "/relay" }
         guard let home = environment["HOME"], home.hasPrefix("/") else {
-            throw ProfileError(
-                code: .missing, message: "HOME is not set: name the profile's folder with --profile or RELAY_PROFILE"
+            throw FileError(
+                code: .noProfile, message: "HOME is not set: name the profile's folder with --profile or RELAY_PROFILE"
             )
         }
         return home + "/.config/relay"

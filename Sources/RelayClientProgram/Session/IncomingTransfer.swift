@@ -86,7 +86,7 @@ struct IncomingTransfer {
             switch error {
             case .transfer(let failure): failure.code
             case .connection: .receiverGone
-            case .stream, .file, .content, .profile, .command, .interrupted: error.failureCode(or: .cannotWrite)
+            case .stream, .file, .content, .command, .interrupted: error.failureCode(or: .cannotWrite)
             }
         return OfferMemory.Problem(code: code.rawValue, message: error.description, status: error.status)
     }

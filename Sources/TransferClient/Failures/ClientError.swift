@@ -9,14 +9,12 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case connection(ConnectionError)
     /// A data stream ended before its time.
     case stream(StreamError)
-    /// A file could not be read or stored.
+    /// A file could not be read or stored, or the profile not be used.
     case file(FileError)
     /// What arrived is not accepted.
     case content(ContentError)
     /// The transfer ended with a code of the wire.
     case transfer(TransferFailure)
-    /// The profile cannot be used.
-    case profile(ProfileError)
     /// The command cannot do what it was asked, in a line of its own.
     case command(String, ExitStatus)
     /// The person interrupted it.
@@ -32,7 +30,6 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case let error as FileError: self = .file(error)
         case let error as ContentError: self = .content(error)
         case let error as TransferFailure: self = .transfer(error)
-        case let error as ProfileError: self = .profile(error)
         case is CancellationError: self = .interrupted
         default: self = .command("an unexpected error: \(error)", .inputOutput)
         }
@@ -46,7 +43,6 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case .file(let error): error.description
         case .content(let error): "what arrived is not accepted (\(error.failureCode.rawValue))"
         case .transfer(let error): error.description
-        case .profile(let error): error.description
         case .command(let line, _): line
         case .interrupted: "interrupted"
         }
@@ -61,7 +57,6 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case .file(let error): error.status
         case .content(let error): ExitStatus(error.failureCode)
         case .transfer(let error): error.status
-        case .profile(let error): error.status
         case .command(_, let status): status
         case .interrupted: .interrupted
         }
@@ -78,10 +73,10 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     /// - Parameter other: what it is told of anything that has no code of its own.
     package func failureCode(or other: FailureCode) -> FailureCode {
         switch self {
-        case .file(let error): error.failureCode
+        case .file(let error): error.failureCode ?? other
         case .content(let error): error.failureCode
         case .interrupted: .cancelled
-        case .connection, .stream, .transfer, .profile, .command: other
+        case .connection, .stream, .transfer, .command: other
         }
     }
 }

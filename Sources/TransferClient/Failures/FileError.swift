@@ -2,7 +2,7 @@
 
 package import WSProtocol
 
-/// Why a file could not be read, made or completed, in words for the person at the keyboard.
+/// Why a file could not be read, made or completed, or the profile not be used: one line for the person at the keyboard.
 package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure it is; decides the exit status and what the other side is told.
     package enum Code: Hashable, Sendable, CaseIterable {
@@ -12,12 +12,16 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         case changed
         /// Reading the input failed half way.
         case readFailed
-        /// The output cannot be made where it has to be.
+        /// The output, or the profile, cannot be made where it has to be.
         case cannotCreate
         /// The output has no room: a full disk or a quota.
         case noSpace
         /// Writing the output failed half way.
         case writeFailed
+        /// There is no profile: no user has logged in with it.
+        case noProfile
+        /// There is a profile, but it is damaged, or not safe to use.
+        case unusableProfile
     }
 
     package let code: Code
@@ -38,48 +42,18 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         case .cannotRead: .noInput
         case .cannotCreate: .cannotCreate
         case .changed, .readFailed, .noSpace, .writeFailed: .inputOutput
+        case .noProfile, .unusableProfile: .configuration
         }
     }
 
-    /// What to tell the other side in `cancel` or `decline`.
-    package var failureCode: FailureCode {
+    /// What to tell the other side in `cancel` or `decline`; nil where no transfer can have begun.
+    package var failureCode: FailureCode? {
         switch code {
         case .cannotRead, .readFailed: .cannotRead
         case .changed: .sourceChanged
         case .cannotCreate, .writeFailed: .cannotWrite
         case .noSpace: .noSpace
-        }
-    }
-}
-
-/// Why a profile cannot be used or made, in words for the person at the keyboard.
-package struct ProfileError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What kind of failure it is; decides the exit status.
-    package enum Code: Hashable, Sendable, CaseIterable {
-        /// There is no profile: no user has logged in with it.
-        case missing
-        /// There is one, but it is damaged, or not safe to use.
-        case unusable
-        /// It cannot be written.
-        case cannotWrite
-    }
-
-    package let code: Code
-    /// One line: what happened, to what, what to do next.
-    package let message: String
-
-    package init(code: Code, message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    package var description: String { message }
-
-    /// The process's exit status.
-    package var status: ExitStatus {
-        switch code {
-        case .missing, .unusable: .configuration
-        case .cannotWrite: .cannotCreate
+        case .noProfile, .unusableProfile: nil
         }
     }
 }

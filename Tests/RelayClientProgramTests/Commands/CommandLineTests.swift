@@ -110,7 +110,7 @@ import WSProtocol
     @Test func withoutAnyTheProfileIsInTheHome() throws {
         #expect(try client([], ["HOME": "/home/alice"]).directory == "/home/alice/.config/relay")
         #expect(try client([], ["HOME": "/h", "XDG_CONFIG_HOME": "/x"]).directory == "/x/relay")
-        #expect(throws: ProfileError.self) { try client([], [:]) }
+        #expect(throws: FileError.self) { try client([], [:]) }
         #expect(throws: ClientError.self) { try client([], ["RELAY_PROFILE": "~/p"]) }
     }
 

@@ -25,12 +25,12 @@ struct ProfileTests {
         try Profile.create(directory: path, name: alice, server: server, caPath: ca)
     }
 
-    private func error(_ body: () throws -> Void) -> ProfileError? {
+    private func error(_ body: () throws -> Void) -> FileError? {
         do {
             try body()
             return nil
         } catch {
-            return error as? ProfileError
+            return error as? FileError
         }
     }
 
@@ -56,11 +56,11 @@ struct ProfileTests {
 
     @Test func withoutALoginThereIsNoProfile() throws {
         let missing = error { _ = try Profile.load(directory: path) }
-        #expect(missing?.code == .missing)
+        #expect(missing?.code == .noProfile)
         #expect(missing?.status.rawValue == 78)
         #expect(missing?.message.contains("relay-client login") == true)
         _ = try create()
-        #expect(error { _ = try Profile.load(directory: path) }?.code == .missing)
+        #expect(error { _ = try Profile.load(directory: path) }?.code == .noProfile)
     }
 
     @Test func aSecondLoginKeepsTheKeys() throws {
@@ -116,7 +116,7 @@ struct ProfileTests {
         if foreign == path || geteuid() != 0 {
             #expect(refused?.message.contains("another user") == true)
         }
-        #expect(refused?.code == .unusable)
+        #expect(refused?.code == .unusableProfile)
         #expect(refused?.status.rawValue == 78)
     }
 
@@ -131,7 +131,7 @@ struct ProfileTests {
             file == "profile.json" ? error { try profile.save() } : error { _ = try create() },
         ]
         for error in damaged {
-            #expect(error?.code == .unusable)
+            #expect(error?.code == .unusableProfile)
             #expect(error?.status.rawValue == 78)
             #expect(error?.message.contains(file) == true)
         }
@@ -142,14 +142,14 @@ struct ProfileTests {
         try create().save()
         let bad = #"{"v":1,"name":"../x\u001b","server":"https://x"}"#
         try temporary.write(Data(bad.utf8), to: "config/relay/profile.json")
-        #expect(error { _ = try Profile.load(directory: path) }?.code == .unusable)
+        #expect(error { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
     }
 
     @Test func lostKeysAreNotReplacedWithoutAWord() throws {
         try create().save()
         #expect(unlink(path + "/keys.json") == 0)
         let lost = error { _ = try Profile.load(directory: path) }
-        #expect(lost?.code == .unusable)
+        #expect(lost?.code == .unusableProfile)
         #expect(lost?.message.contains("keys.json") == true)
     }
 
@@ -168,7 +168,7 @@ struct ProfileTests {
             let refused = error {
                 _ = try Profile.create(directory: directory, name: alice, server: "https://x", caPath: nil)
             }
-            #expect(refused?.code == .cannotWrite)
+            #expect(refused?.code == .cannotCreate)
             #expect(refused?.status.rawValue == 73)
         }
     }
@@ -211,8 +211,8 @@ struct ProfileTests {
                 let bad = good.replacing(try Regex("\"\(name)\" : \"[^\"]*\""), with: "\"\(name)\" : \"\(key)\"")
                 #expect(bad != good)
                 try temporary.write(Data(bad.utf8), to: "config/relay/keys.json")
-                #expect(error { _ = try Profile.load(directory: path) }?.code == .unusable)
-                #expect(error { _ = try create() }?.code == .unusable)
+                #expect(error { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
+                #expect(error { _ = try create() }?.code == .unusableProfile)
             }
         }
         try temporary.write(Data(good.utf8), to: "config/relay/keys.json")
@@ -223,7 +223,7 @@ struct ProfileTests {
         try create().save()
         #expect(unlink(path + "/.lock") == 0 && mkdir(path + "/.lock", 0o700) == 0)
         for locked in [error { _ = try create() }, error { try Profile.load(directory: path).save() }] {
-            #expect(locked?.code == .cannotWrite && locked?.message.contains("cannot lock the profile") == true)
+            #expect(locked?.code == .cannotCreate && locked?.message.contains("cannot lock the profile") == true)
         }
     }
 
@@ -231,12 +231,12 @@ struct ProfileTests {
         let folder = try #require(try PrivateDirectory(path: path, creating: true))
         try folder.write(Data("old".utf8), to: "file", replacing: false)
         let taken = error { try folder.write(Data("new".utf8), to: "file", replacing: false) }
-        #expect(taken?.code == .cannotWrite && taken?.message.contains("file") == true)
+        #expect(taken?.code == .cannotCreate && taken?.message.contains("file") == true)
         #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "old")
         try folder.write(Data("new".utf8), to: "file", replacing: true)
         #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "new")
         #expect(mkdir(path + "/taken", 0o700) == 0)
-        #expect(error { try folder.write(Data(), to: "taken", replacing: true) }?.code == .cannotWrite)
+        #expect(error { try folder.write(Data(), to: "taken", replacing: true) }?.code == .cannotCreate)
         // No temporary file is left behind by any of them.
         #expect(try temporary.names(in: "config/relay") == ["file", "taken"])
     }

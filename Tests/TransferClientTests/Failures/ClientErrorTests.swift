@@ -12,7 +12,7 @@ import WSProtocol
 
     private static let connection = ConnectionError(.tcp, "no route", advice: "look", status: .unreachable)
     private static let file = FileError(code: .noSpace, message: "the disk is full")
-    private static let profile = ProfileError(code: .missing, message: "log in first")
+    private static let profile = FileError(code: .noProfile, message: "log in first")
     private static let transfer = TransferFailure(code: .declined, "bob declined it", "ask bob")
 
     /// Each cause, what is made of it, the line, and the status.
@@ -23,7 +23,7 @@ import WSProtocol
         (file, .file(file), "the disk is full", .inputOutput),
         (ContentError.tooLarge, .content(.tooLarge), "what arrived is not accepted (too_large)", .refused),
         (transfer, .transfer(transfer), "bob declined it; ask bob", .refused),
-        (profile, .profile(profile), "log in first", .configuration),
+        (profile, .file(profile), "log in first", .configuration),
         (CancellationError(), .interrupted, "interrupted", .interrupted),
         (ClientError.command("no", .usage), .command("no", .usage), "no", .usage),
     ]
@@ -52,15 +52,17 @@ import WSProtocol
         #expect(ClientError.file(Self.file).file == Self.file && ClientError.file(Self.file).stream == nil)
     }
 
-    @Test(arguments: FileError.Code.allCases) func everyFileErrorHasACodeOfAClient(_ code: FileError.Code) {
+    @Test(arguments: FileError.Code.allCases) func everyFileErrorHasACodeOfAClientButThoseOfTheProfile(
+        _ code: FileError.Code
+    ) {
         let error = FileError(code: code, message: "x")
-        #expect(error.failureCode.isClients)
-        #expect([.noInput, .cannotCreate, .inputOutput].contains(error.status))
-    }
-
-    @Test(arguments: ProfileError.Code.allCases) func everyProfileErrorIsForThePersonToMend(_ code: ProfileError.Code) {
-        let error = ProfileError(code: code, message: "x")
-        #expect([.configuration, .cannotCreate].contains(error.status) && error.description == "x")
+        #expect(error.description == "x")
+        guard let failure = error.failureCode else {
+            #expect(error.status == .configuration)
+            #expect(ClientError.file(error).failureCode(or: .cannotRead) == .cannotRead)
+            return
+        }
+        #expect(failure.isClients && [.noInput, .cannotCreate, .inputOutput].contains(error.status))
     }
 
     // MARK: - Streams
