@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import WSProtocol
 
 /// How far a receiver is as a whole: whether the relay rings it, and whether it goes on. Each transfer has a
 /// ``ReceiveMachine`` of its own. Pure: events and the time go in, actions come out, to be run in their order.
@@ -48,17 +49,13 @@ package struct ReceiverMachine: Hashable, Sendable {
     package private(set) var goal = Goal.receiving
     /// Whether to end after the first content.
     private let isOnce: Bool
-    private let timeouts: TransferTiming
     /// Whether the person was told that files may come.
     private var hasBeenReady = false
     /// Whether the person was told that more is offered than is kept in mind.
     private var hasLeftUnanswered = false
 
     /// - Parameter isOnce: whether to end after the first content.
-    package init(isOnce: Bool, timeouts: TransferTiming = .init()) {
-        self.isOnce = isOnce
-        self.timeouts = timeouts
-    }
+    package init(isOnce: Bool) { self.isOnce = isOnce }
 
     /// Why it has ended; nil while it goes on.
     package var ending: Ending? { if case .over(let ending) = goal { ending } else { nil } }
@@ -88,7 +85,7 @@ package struct ReceiverMachine: Hashable, Sendable {
     package mutating func connected(now: NIODeadline) -> [Action] {
         switch goal {
         case .receiving, .staying:
-            presence = .announcing(deadline: now + timeouts.answer)
+            presence = .announcing(deadline: now + ProtocolDefaults.answerTimeout)
             return [.announce]
         case .over: return []
         }

@@ -74,7 +74,6 @@ package struct ReceiveMachine: Hashable, Sendable {
     package let ring: ServerMessage.Ring
     let answerID: RequestID
     let conclusionID: RequestID
-    let timeouts: TransferTiming
     var state: State = .deciding
 
     /// A ring has come.
@@ -82,13 +81,10 @@ package struct ReceiveMachine: Hashable, Sendable {
     /// - Parameters:
     ///   - answerID: the id of the `accept` or the `decline`.
     ///   - conclusionID: the id of the `delivered` or the `cancel`.
-    package init(
-        ring: ServerMessage.Ring, answerID: RequestID, conclusionID: RequestID, timeouts: TransferTiming = .init()
-    ) {
+    package init(ring: ServerMessage.Ring, answerID: RequestID, conclusionID: RequestID) {
         self.ring = ring
         self.answerID = answerID
         self.conclusionID = conclusionID
-        self.timeouts = timeouts
     }
 
     /// When ``deadlinePassed(now:)`` has to be called; nil when nothing is waited for that this side bounds.
@@ -105,7 +101,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func decided(_ decision: Decision, now: NIODeadline) -> [Action] {
         switch (state, decision) {
         case (.deciding, .accept(let payload)):
-            state = .accepting(deadline: now + timeouts.answer)
+            state = .accepting(deadline: now + ProtocolDefaults.answerTimeout)
             return [.send(.accept(.init(id: answerID, transfer: ring.transfer, payload: payload)))]
         case (.deciding, .decline(let code)):
             let code = code.isClients ? code : .declined
@@ -221,7 +217,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func downloadFailed(_ failure: StreamFailure, now: NIODeadline) -> [Action] {
         switch state {
         case .downloading:
-            state = .broken(failure, deadline: now + timeouts.explanation)
+            state = .broken(failure, deadline: now + ProtocolDefaults.explanationTimeout)
             return []
         case .deciding, .accepting, .storing, .reporting, .broken, .finished:
             return []
@@ -232,7 +228,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     package mutating func stored(_ payload: Payload, now: NIODeadline) -> [Action] {
         switch state {
         case .storing(nil, isAbandoned: _):
-            state = .reporting(deadline: now + timeouts.answer)
+            state = .reporting(deadline: now + ProtocolDefaults.answerTimeout)
             return [.send(.delivered(.init(id: conclusionID, transfer: ring.transfer, payload: payload)))]
         case .storing(.some, isAbandoned: _):
             return finish(.received(isConfirmed: false))

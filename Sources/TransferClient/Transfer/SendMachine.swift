@@ -74,16 +74,14 @@ package struct SendMachine: Hashable, Sendable {
 
     let offer: ClientMessage.Offer
     let cancelID: RequestID
-    let timeouts: TransferTiming
     var state: State = .idle
 
     /// - Parameters:
     ///   - offer: what will be sent; its id and its transfer belong to this machine.
     ///   - cancelID: the id of the `cancel` that this machine may send.
-    package init(offer: ClientMessage.Offer, cancelID: RequestID, timeouts: TransferTiming = .init()) {
+    package init(offer: ClientMessage.Offer, cancelID: RequestID) {
         self.offer = offer
         self.cancelID = cancelID
-        self.timeouts = timeouts
     }
 
     /// When ``deadlinePassed(now:)`` has to be called; nil when nothing is waited for that this side bounds.
@@ -102,7 +100,7 @@ package struct SendMachine: Hashable, Sendable {
     package mutating func begin(now: NIODeadline) -> [Action] {
         switch state {
         case .idle:
-            state = .offering(deadline: now + timeouts.answer)
+            state = .offering(deadline: now + ProtocolDefaults.answerTimeout)
             return [.send(.offer(offer))]
         case .offering, .offered, .uploading, .uploaded, .confirmed, .broken, .finished:
             return []
@@ -154,7 +152,7 @@ package struct SendMachine: Hashable, Sendable {
     package mutating func delivered(_ payload: Payload, now: NIODeadline) -> [Action] {
         switch state {
         case .uploading:
-            state = .confirmed(payload, deadline: now + timeouts.answer)
+            state = .confirmed(payload, deadline: now + ProtocolDefaults.answerTimeout)
             return []
         case .uploaded, .broken:
             return finish(.delivered(payload))
@@ -200,10 +198,10 @@ package struct SendMachine: Hashable, Sendable {
     package mutating func uploadFinished(_ result: UploadResult, now: NIODeadline) -> [Action] {
         switch (state, result) {
         case (.uploading, .finished):
-            state = .uploaded(deadline: now + timeouts.delivery)
+            state = .uploaded(deadline: now + ProtocolDefaults.deliveryTimeout)
             return []
         case (.uploading, .broken(let failure)):
-            state = .broken(failure, deadline: now + timeouts.explanation)
+            state = .broken(failure, deadline: now + ProtocolDefaults.explanationTimeout)
             return []
         case (.uploading, .unreadable(let code)):
             return finish(.unreadable, telling: code.isClients ? code : .cannotRead)
