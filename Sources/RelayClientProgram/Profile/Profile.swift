@@ -13,11 +13,11 @@ import WSProtocol
 struct Profile: Sendable, CustomStringConvertible {
     /// The folder it is in.
     let directory: String
-    var name: PeerName
+    let name: PeerName
     /// The relay's URL.
-    var server: String
+    let server: String
     /// A file of certificates to trust instead of the system's; absolute.
-    var caPath: String?
+    let caPath: String?
     /// The secret keys.
     let keys: ProfileKeys
     /// What was put right while loading, in words to show once.

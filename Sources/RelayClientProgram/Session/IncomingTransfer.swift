@@ -7,7 +7,7 @@ import WSProtocol
 
 /// One transfer as the receiver keeps it: its machine, and what runs for it.
 struct IncomingTransfer {
-    var machine: ReceiveMachine
+    private(set) var machine: ReceiveMachine
     let label: TransferLabel
     /// By what an earlier or a later offer of the same is known; nil from a sender that gives no identity.
     let key: OfferMemory.Key?

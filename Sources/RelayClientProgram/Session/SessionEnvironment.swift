@@ -16,7 +16,7 @@ struct SessionEnvironment: Sendable {
     let reporter: Reporter
     let interrupt: InterruptSignal
     /// Where a connection's messages come from, and are taken by a task that does not block; nil leaves that open.
-    var executor: (any TaskExecutor)?
+    let executor: (any TaskExecutor)?
 }
 
 /// Makes control connections.

@@ -6,13 +6,13 @@ package import WSProtocol
 /// What an `offer` says to the receiver (docs/wire-protocol.md, section 3).
 package struct OfferPayload: Codable, Hashable, Sendable {
     /// The version of the payload, 0.
-    package var v: Int
+    package let v: Int
     /// What the sender calls it. Untrusted: only ever shown escaped, and made safe before it names a file.
-    package var name: String
+    package let name: String
     /// Bytes; nil when the sender does not know.
-    package var size: UInt64?
+    package let size: UInt64?
     /// The same in each offer of the same content to the same receiver; nil from a client that never offers again.
-    package var attempt: OfferIdentity?
+    package let attempt: OfferIdentity?
 
     package init(name: String, size: UInt64?, attempt: OfferIdentity? = nil) {
         self.v = 0
@@ -25,9 +25,9 @@ package struct OfferPayload: Codable, Hashable, Sendable {
 /// What an `accept` says to the sender.
 package struct AcceptPayload: Codable, Hashable, Sendable {
     /// The version of the payload, 0.
-    package var v: Int
+    package let v: Int
     /// The bytes that the receiver has already, and that need not be sent.
-    package var offset: UInt64
+    package let offset: UInt64
 
     package init(offset: UInt64) {
         self.v = 0
@@ -38,11 +38,11 @@ package struct AcceptPayload: Codable, Hashable, Sendable {
 /// What `delivered` says to the sender.
 package struct DeliveredPayload: Codable, Hashable, Sendable {
     /// The version of the payload, 0.
-    package var v: Int
+    package let v: Int
     /// Bytes that were verified and stored.
-    package var size: UInt64
+    package let size: UInt64
     /// Their SHA-256, 64 lower-case hex digits.
-    package var sha256: String
+    package let sha256: String
 
     package init(_ summary: ContentSummary) {
         self.v = 0

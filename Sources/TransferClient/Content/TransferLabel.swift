@@ -11,9 +11,9 @@ package struct TransferLabel: Hashable, Sendable {
     }
 
     package var transfer: TransferID
-    package var direction: Direction
+    package let direction: Direction
     /// The name at the other end.
-    package var peer: PeerName
+    package let peer: PeerName
     /// The file's name as the sender gave it: not yet fit for a terminal.
     package var name: String
     /// Bytes of content; nil where that is not known.

@@ -32,13 +32,13 @@ package struct AttemptFailure: Sendable {
         /// The whole time that the person gave.
         package let patience: TimeAmount
         /// What went wrong before this try, where nothing has gone well since.
-        package var reason: String?
+        package let reason: String?
         /// Whether the receiver has been waited for as long as it may be.
-        package var hasMissedReceiver = false
+        package let hasMissedReceiver: Bool
         /// Whether the receiver has accepted it in this try or in an earlier one.
-        package var wasAccepted = false
+        package let wasAccepted: Bool
         /// Whether all of it was sent in this try or in an earlier one.
-        package var isAllSent = false
+        package let isAllSent: Bool
 
         package init(
             peer: PeerName, relay: String, patience: TimeAmount, reason: String? = nil, hasMissedReceiver: Bool = false,

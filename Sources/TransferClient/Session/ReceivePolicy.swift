@@ -5,11 +5,11 @@ package import WSProtocol
 /// What is taken from whom without asking.
 package struct ReceivePolicy: Hashable, Sendable {
     /// The names that may send; empty allows all.
-    package var from: Set<PeerName>
+    package let from: Set<PeerName>
     /// Whether what may come is taken without asking.
-    package var isTrusting: Bool
+    package let isTrusting: Bool
     /// The largest content in bytes; nil without a limit.
-    package var maximumSize: UInt64?
+    package let maximumSize: UInt64?
 
     package init(from: Set<PeerName> = [], isTrusting: Bool = false, maximumSize: UInt64? = nil) {
         self.from = from

@@ -53,7 +53,7 @@ package struct ReceiveMachine: Hashable, Sendable {
     }
 
     /// How far the transfer is.
-    enum State: Hashable {
+    private enum State: Hashable {
         /// The person is being asked.
         case deciding
         /// The `accept` is out, without an answer.
@@ -72,9 +72,9 @@ package struct ReceiveMachine: Hashable, Sendable {
 
     /// The relay's `ring`.
     package let ring: ServerMessage.Ring
-    let answerID: RequestID
-    let conclusionID: RequestID
-    var state: State = .deciding
+    private let answerID: RequestID
+    private let conclusionID: RequestID
+    private var state: State = .deciding
 
     /// A ring has come.
     ///

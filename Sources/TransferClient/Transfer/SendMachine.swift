@@ -56,7 +56,7 @@ package struct SendMachine: Hashable, Sendable {
     }
 
     /// How far the transfer is.
-    enum State: Hashable {
+    private enum State: Hashable {
         case idle
         /// The offer is out, without an answer.
         case offering(deadline: NIODeadline)
@@ -72,9 +72,9 @@ package struct SendMachine: Hashable, Sendable {
         case finished
     }
 
-    let offer: ClientMessage.Offer
-    let cancelID: RequestID
-    var state: State = .idle
+    private let offer: ClientMessage.Offer
+    private let cancelID: RequestID
+    private var state: State = .idle
 
     /// - Parameters:
     ///   - offer: what will be sent; its id and its transfer belong to this machine.

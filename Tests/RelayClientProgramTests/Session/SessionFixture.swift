@@ -38,7 +38,7 @@ final class SessionFixture {
         environment = SessionEnvironment(
             relay: try RelayURL("https://relay.example.com"), name: Samples.bob, connector: relay, streams: relay,
             clock: clock, reporter: Reporter(mode: .json, output: reports.descriptor, errors: reports.descriptor),
-            interrupt: InterruptSignal()
+            interrupt: InterruptSignal(), executor: nil
         )
         events = queue.events.makeAsyncIterator()
         session = ControlSession(environment, queue: queue, parts: try parts(environment, queue))
