@@ -36,7 +36,7 @@ extension Defaults {
     static let displayedPathColumns = 1_000
 
     /// Characters of a sentence that are shown: a relay's words are never longer than a screen.
-    static let maximumSentence = 2_000
+    static let maximumMessage = 2_000
 
     // MARK: Profile
 

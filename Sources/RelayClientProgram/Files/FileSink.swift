@@ -64,14 +64,14 @@ final class FileSink: ContentSink {
         }
         guard isFull else { return }
         try await BlockingWork.files.run { [self] in
-            try inWords { try state.withLock { state in try flush(&state) } }
+            try describingFailure { try state.withLock { state in try flush(&state) } }
         }
     }
 
     func finish() async throws(ClientError) -> StoredContent {
         try await BlockingWork.files.run { [self] in
             try state.withLock { state in
-                try inWords { try flush(&state) }
+                try describingFailure { try flush(&state) }
                 return try complete(&state)
             }
         }
@@ -245,7 +245,7 @@ final class FileSink: ContentSink {
 
     private func quoted(path: String) -> String { "\"\(DisplayName.path(path))\"" }
 
-    private func inWords<Value>(_ body: () throws -> Value) throws -> Value {
+    private func describingFailure<Value>(_ body: () throws -> Value) throws -> Value {
         do {
             return try body()
         } catch let failure as SystemFailure {

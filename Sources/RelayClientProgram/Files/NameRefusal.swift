@@ -36,7 +36,7 @@ enum NameRefusal: Hashable, Sendable {
     }
 
     /// The sentence for the person: which name, what is wrong with it, what to do.
-    func sentence(_ name: String, place: String, failure: SystemFailure) -> String {
+    func message(_ name: String, place: String, failure: SystemFailure) -> String {
         let place = DisplayName.escape(place)
         let why =
             switch self {
@@ -61,7 +61,7 @@ extension FileError {
     /// The folder at `path` cannot be opened, or no file can be made in it.
     static func unusable(folder path: String, _ failure: SystemFailure) -> FileError {
         let shown = "\"\(DisplayName.escape(path))\""
-        let sentence =
+        let message =
             switch failure.number {
             case ENOENT: "the folder \(shown) does not exist: make it first, or name another with --output"
             case ENOTDIR: "\(shown) is not a folder: name one with --output"
@@ -79,13 +79,13 @@ extension FileError {
                 "the file system of \(shown) is gone (\(failure)): mount it again, or name another folder with --output"
             default: "cannot make files in \(shown) (\(failure)): name another folder with --output"
             }
-        return FileError(code: failure.isFull ? .noSpace : .cannotCreate, message: sentence)
+        return FileError(code: failure.isFull ? .noSpace : .cannotCreate, message: message)
     }
 
     /// Writing the content of the file `name` in the folder at `path` failed; nothing of it is kept.
     static func writing(_ name: String, in path: String, _ failure: SystemFailure) -> FileError {
         let (shown, place) = ("\"\(DisplayName.escape(name))\"", "\"\(DisplayName.escape(path))\"")
-        let sentence =
+        let message =
             switch failure.number {
             case ENOSPC: "the disk of \(place) is full, \(shown) does not fit: make room, then try again"
             case EDQUOT: "your share of the disk of \(place) is full, \(shown) does not fit: make room, then try again"
@@ -94,6 +94,6 @@ extension FileError {
             case EIO: "writing \(shown) in \(place) failed (\(failure)): look at the disk"
             default: "writing \(shown) in \(place) failed: \(failure)"
             }
-        return FileError(code: failure.isFull ? .noSpace : .writeFailed, message: sentence)
+        return FileError(code: failure.isFull ? .noSpace : .writeFailed, message: message)
     }
 }

@@ -100,6 +100,6 @@ final class ReceiveDirectory: Sendable {
     }
 
     private func refused(_ name: SafeFileName, _ refusal: NameRefusal, _ failure: SystemFailure) -> FileError {
-        FileError(code: .cannotCreate, message: refusal.sentence(name.text, place: path, failure: failure))
+        FileError(code: .cannotCreate, message: refusal.message(name.text, place: path, failure: failure))
     }
 }

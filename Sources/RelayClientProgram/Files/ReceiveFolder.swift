@@ -122,9 +122,9 @@ final class Remarks: Sendable {
     init(_ tell: @escaping @Sendable (String) -> Void) { self.tell = tell }
 
     /// Says `sentence`, unless it is of a kind that was said before.
-    func say(_ sentence: String, once kind: Kind? = nil) {
+    func say(_ message: String, once kind: Kind? = nil) {
         if let kind, !said.withLock({ said in said.insert(kind).inserted }) { return }
-        tell(sentence)
+        tell(message)
     }
 
     /// Another folder is used from now on, of which other things may be true.

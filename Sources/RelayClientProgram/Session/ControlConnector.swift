@@ -75,9 +75,9 @@ struct HTTPStreams: DataStreams {
 
     func download(_ request: DownloadRequest, tell: @escaping @Sendable (DownloadEvent) -> Void) -> Task<Void, Never> {
         let (label, token) = (request.label, request.start.token)
-        let place = StreamPlace(size: label.size, connector: connector) { tell(.report($0)) }
-        let opening = StreamOpening(request.start, of: label.transfer, connector: connector, at: place)
-        return Task(executorPreference: place.executor) {
+        let context = StreamContext(size: label.size, connector: connector) { tell(.report($0)) }
+        let opening = StreamOpening(request.start, of: label.transfer, connector: connector, in: context)
+        return Task(executorPreference: context.executor) {
             do throws(ClientError) {
                 let stream = try await opening.run { target, dialer async throws(StreamError) in
                     try await DownloadStream.begun(target, token: token, dialer: dialer)
@@ -85,11 +85,11 @@ struct HTTPStreams: DataStreams {
                     stream.abort()
                 }
                 defer { stream.abort() }
-                place.report(.started(label))
+                context.report(.started(label))
                 let downloader = Downloader(
                     stream: stream, sink: request.sink, size: label.size, limit: request.limit
                 ) { bytes in
-                    place.report(.progress(label.transfer, bytes: bytes))
+                    context.report(.progress(label.transfer, bytes: bytes))
                     request.progress(bytes)
                 }
                 let result = await withTaskCancellationHandler {

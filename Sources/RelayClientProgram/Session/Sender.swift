@@ -334,7 +334,7 @@ struct Sender: SessionPart {
                 return
             }
             guard isNews else { return }
-            let left = sendings[index].retry.deadline.map { " (until --timeout, \(AttemptFailure.words($0 - now)))" }
+            let left = sendings[index].retry.deadline.map { " (until --timeout, \(AttemptFailure.description(of: $0 - now)))" }
             environment.reporter.report(.introduced(job.label))
             environment.reporter.report(
                 .interrupted(job.transfer, message: "\(failure.reason); \(next)\(left ?? "")")

@@ -10,14 +10,14 @@ struct StreamOpening: Sendable {
     private let start: ServerMessage.Start
     private let transfer: TransferID
     private let begin = NIODeadline.now()
-    private let place: StreamPlace
+    private let context: StreamContext
 
     /// - Parameters:
     ///   - start: the relay's, which has just come.
     ///   - transfer: what it is shown as.
-    ///   - place: where it is done.
-    init(_ start: ServerMessage.Start, of transfer: TransferID, connector: ControlConnector, at place: StreamPlace) {
-        self.place = place
+    ///   - context: where it is done.
+    init(_ start: ServerMessage.Start, of transfer: TransferID, connector: ControlConnector, in context: StreamContext) {
+        self.context = context
         self.start = start
         self.transfer = transfer
         self.connector = connector
@@ -46,7 +46,7 @@ struct StreamOpening: Sendable {
             let failure: StreamError
             do throws(ClientError) {
                 let stream = try await once(target, open, abort)
-                if isAway { place.report(.reconnected) }
+                if isAway { context.report(.reconnected) }
                 return stream
             } catch {
                 guard case .stream(let error) = error, !Task.isCancelled else { throw error }
@@ -56,7 +56,7 @@ struct StreamOpening: Sendable {
             case .fail(let error): throw .stream(error)
             case .ask(let next, let pause, let attempt):
                 isAway = true
-                place.report(
+                context.report(
                     .reconnecting(reason: failure.summary, attempt: attempt, pause: pause, transfer: transfer)
                 )
                 try await connector.pause(pause)
@@ -70,10 +70,10 @@ struct StreamOpening: Sendable {
         _ open: @escaping @Sendable (RequestTarget, Dialer) async throws(StreamError) -> Stream,
         _ abort: @escaping @Sendable (Stream) -> Void
     ) async throws(ClientError) -> Stream {
-        try await connector.interrupt.bounded(on: place.executor) { () async throws(ClientError) in
+        try await connector.interrupt.bounded(on: context.executor) { () async throws(ClientError) in
             let stream: Stream
             do throws(StreamError) {
-                stream = try await open(target, place.dialer)
+                stream = try await open(target, context.dialer)
             } catch {
                 throw .stream(error)
             }
@@ -86,10 +86,10 @@ struct StreamOpening: Sendable {
     }
 }
 
-/// Where one content is carried, connection and tasks. A small one costs what its steps cost, most of it threads that wake each
-/// other: it has one event loop for everything but its file. A large one costs what its bytes do, and is left to all
-/// threads, so that encryption, hashing and files have one each.
-struct StreamPlace: Sendable {
+/// Where the connection and the tasks of one content run. A small content costs what its steps cost, most of it threads
+/// that wake each other: everything but its file is on one event loop. A large one costs what its bytes cost: it may use
+/// all threads, so that encryption, hashing and files have one each.
+struct StreamContext: Sendable {
     /// Where its tasks run; nil leaves that open.
     let executor: EventLoopExecutor?
     /// Makes its connections.

@@ -27,9 +27,9 @@ struct HTTPUpload: ContentUpload {
     ) {
         let current = Current()
         stream = current
-        let place = StreamPlace(size: job.source.size, connector: connector) { tell(.report($0)) }
-        let opening = StreamOpening(start, of: job.transfer, connector: connector, at: place)
-        task = Task(executorPreference: place.executor) {
+        let context = StreamContext(size: job.source.size, connector: connector) { tell(.report($0)) }
+        let opening = StreamOpening(start, of: job.transfer, connector: connector, in: context)
+        task = Task(executorPreference: context.executor) {
             do throws(ClientError) {
                 let length = Uploader.bodyLength(of: job.source.size)
                 let stream = try await opening.run { target, dialer async throws(StreamError) in
@@ -38,9 +38,9 @@ struct HTTPUpload: ContentUpload {
                     stream.abort()
                 }
                 current.stream.withLock { $0 = stream }
-                place.report(.started(job.label))
+                context.report(.started(job.label))
                 tell(.streaming)
-                tell(.stopped(await Self.upload(job, stream: stream, at: place, tell: tell)))
+                tell(.stopped(await Self.upload(job, stream: stream, in: context, tell: tell)))
             } catch {
                 let error = error.stream ?? .cut
                 tell(.ended(.broken(error.failure(as: .upload)), .stream(error)))
@@ -55,10 +55,10 @@ struct HTTPUpload: ContentUpload {
 
     /// Returns what was sent, when everything was on its way.
     private static func upload(
-        _ job: SendJob, stream: UploadStream, at place: StreamPlace, tell: @escaping @Sendable (UploadEvent) -> Void
+        _ job: SendJob, stream: UploadStream, in context: StreamContext, tell: @escaping @Sendable (UploadEvent) -> Void
     ) async -> ContentSummary? {
         let uploader = Uploader(source: job.source, stream: stream) {
-            place.report(.progress(job.transfer, bytes: $0))
+            context.report(.progress(job.transfer, bytes: $0))
         }
         switch await uploader.result() {
         case nil: tell(.ended(.finished, nil))

@@ -30,9 +30,9 @@ enum DisplayName {
 
     /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It is cut
     /// at the length that a user would read.
-    static func line(_ sentence: String) -> String {
+    static func line(_ message: String) -> String {
         var text = ""
-        for scalar in sentence.unicodeScalars.prefix(Defaults.maximumSentence) {
+        for scalar in message.unicodeScalars.prefix(Defaults.maximumMessage) {
             text += isDangerous(scalar) ? "\\u{" + String(scalar.value, radix: 16) + "}" : String(scalar)
         }
         return text

@@ -56,8 +56,8 @@ struct PlainRenderer: ReportRenderer {
             .reconnecting, .reconnected, .notice, .warning, .detail:
             break
         }
-        let sentence = ReportText.sentence(for: report, label: label)
-        return RenderedText(standardError: sentence.map { sentence in sentence + "\n" } ?? "")
+        let message = ReportText.message(for: report, label: label)
+        return RenderedText(standardError: message.map { message in message + "\n" } ?? "")
     }
 
     private mutating func progress(_ transfer: TransferID, now: NIODeadline) -> String {
@@ -78,9 +78,9 @@ struct QuietRenderer: ReportRenderer {
 
     mutating func render(_ report: TransferReport, now: NIODeadline, columns _: Int) -> RenderedText {
         let label = transfers.apply(report, now: now)
-        guard case .failed = report, let sentence = ReportText.sentence(for: report, label: label) else {
+        guard case .failed = report, let message = ReportText.message(for: report, label: label) else {
             return RenderedText()
         }
-        return RenderedText(standardError: sentence + "\n")
+        return RenderedText(standardError: message + "\n")
     }
 }

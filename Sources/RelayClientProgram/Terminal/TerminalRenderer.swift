@@ -37,9 +37,9 @@ struct TerminalRenderer: ReportRenderer {
             return RenderedText()
         case .ready, .delivered, .received, .failed, .interrupted, .withdrawn, .reconnecting, .reconnected, .notice,
             .warning, .detail:
-            let sentence = ReportText.sentence(for: report, label: label) ?? ""
+            let message = ReportText.message(for: report, label: label) ?? ""
             return RenderedText(
-                standardError: stay(painted(sentence, ReportText.tone(of: report)), now: now, columns: columns)
+                standardError: stay(painted(message, ReportText.tone(of: report)), now: now, columns: columns)
             )
         }
     }

@@ -59,7 +59,7 @@ enum ReportText {
     }
 
     /// The line for `report` about the transfer `label`; nil where there is nothing to say in a sentence of its own.
-    static func sentence(for report: TransferReport, label: TransferLabel?) -> String? {
+    static func message(for report: TransferReport, label: TransferLabel?) -> String? {
         switch report {
         case .ready(let name): "ready to receive as \(name)"
         case .introduced: nil
@@ -121,8 +121,8 @@ enum ReportText {
     }
 
     private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
-        let sentence = "received \(what(label, bytes)) from \(label.peer)"
-        return path == "-" ? sentence : sentence + " as \"\(DisplayName.path(path))\""
+        let message = "received \(what(label, bytes)) from \(label.peer)"
+        return path == "-" ? message : message + " as \"\(DisplayName.path(path))\""
     }
 
     private static func failed(_ label: TransferLabel?, _ message: String) -> String {

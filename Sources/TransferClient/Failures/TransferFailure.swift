@@ -23,7 +23,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
     ///   - side: which end this is.
     ///   - peer: who is at the other end.
     package init(_ code: FailureCode, side: Side, peer: PeerName) {
-        let (what, advice) = Self.words(code, side: side, peer: peer)
+        let (what, advice) = Self.message(for: code, side: side, peer: peer)
         self.init(code: code, what, advice)
     }
 
@@ -34,7 +34,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         self.status = status ?? ExitStatus(code)
     }
 
-    private static func words(_ code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
+    private static func message(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
         switch code {
         case .unknownPeer: ("nobody on this relay is called \(peer)", "check the name")
         case .peerOffline: ("\(peer) is not receiving", "try again later, or leave out --no-wait")
@@ -80,7 +80,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         case .badMessage, .unknownType, .notNow, .transferExists, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
             .clusterUnavailable, .internalError:
-            relayWords(code)
+            relayMessage(for: code)
         }
     }
 
@@ -90,7 +90,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
 
     private static let room = ("there is no room for it", "make room, or name another folder with --output")
 
-    private static func relayWords(_ code: FailureCode) -> (String, String) {
+    private static func relayMessage(for code: FailureCode) -> (String, String) {
         switch code {
         case .rateLimited: ("the relay wants fewer messages", "try again in some seconds")
         case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")

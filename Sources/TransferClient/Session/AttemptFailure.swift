@@ -79,7 +79,7 @@ package struct AttemptFailure: Sendable {
     ///
     /// - Parameter reason: what went wrong last.
     package static func gaveUp(on transfer: Transfer, _ reason: String) -> ClientError {
-        late(transfer, "gave up after \(words(transfer.patience)): \(reason)")
+        late(transfer, "gave up after \(description(of: transfer.patience)): \(reason)")
     }
 
     /// All of it was sent, and there is no further try: the receiver may have stored it, and a command that is run again
@@ -99,7 +99,7 @@ package struct AttemptFailure: Sendable {
     }
 
     /// `amount`, rounded to what a person reckons with.
-    package static func words(_ amount: TimeAmount) -> String {
+    package static func description(of amount: TimeAmount) -> String {
         let milliseconds = max(0, amount.nanoseconds) / 1_000_000
         if milliseconds > 0, milliseconds < 500 { return "\(milliseconds) ms" }
         let seconds = (milliseconds + 999) / 1_000

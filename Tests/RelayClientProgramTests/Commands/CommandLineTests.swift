@@ -33,7 +33,7 @@ import WSProtocol
         #expect(try !send("bob", "a").doesNotWait)
     }
 
-    @Test func sendingNothingOrToNobodyIsRefused() {
+    @Test func sendNeedsAReceiverAndAFile() {
         #expect(refusal { _ = try send("bob") }.contains("name at least one file"))
         #expect(refusal { _ = try send("", "a") }.isEmpty == false)
         #expect(refusal { _ = try send("Bob!", "a") }.isEmpty == false)

@@ -30,7 +30,7 @@ struct ControlMessageHandlerTests {
         await #expect(throws: lost) { for try await _ in messages {} }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aHandlerThatGoesLeavesNobodyWaiting() async throws {
+    @Test(.timeLimit(.minutes(1))) func aHandlerThatIsRemovedEndsTheMessages() async throws {
         let channel = EmbeddedChannel()
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         try channel.pipeline.syncOperations.addHandler(handler)
@@ -58,7 +58,7 @@ struct ControlMessageHandlerTests {
         return (all, nil)
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatIsSaidIsHeardInOrder() async throws {
+    @Test(.timeLimit(.minutes(1))) func messagesArriveInOrderBeforeTheEnd() async throws {
         let channel = try open()
         for id in ["a", "b"] { try channel.writeInbound(ByteBuffer(string: #"{"id":"\#(id)","type":"pong"}"#)) }
         channel.pipeline.fireUserInboundEventTriggered(
@@ -78,7 +78,7 @@ struct ControlMessageHandlerTests {
     }
 
     @Test(.timeLimit(.minutes(1)), arguments: ["", "{}", "[]", #"{"id":"a","type":"ok"#, #"{"id":"","type":"pong"}"#])
-    func whatIsNoMessageEndsTheConnection(_ text: String) async throws {
+    func malformedMessagesEndTheConnection(_ text: String) async throws {
         let channel = try open()
         try channel.writeInbound(ByteBuffer(string: text))
         // What follows is not heard.

@@ -14,7 +14,7 @@ struct DeadlineTests {
         promise.futureResult.bounded(by: loop.now + .seconds(5), or: ChannelError.eof)
     }
 
-    @Test func itEndsByItself() {
+    @Test func aFutureFailsAtItsDeadline() {
         let promise = loop.makePromise(of: Int.self)
         let future = bounded(promise)
         loop.advanceTime(by: .seconds(5))
@@ -24,7 +24,7 @@ struct DeadlineTests {
         #expect(throws: ChannelError.eof) { try future.outcome?.get() }
     }
 
-    @Test func whatComesInTimeCounts() throws {
+    @Test func aValueBeforeTheDeadlineIsTheResult() throws {
         let promise = loop.makePromise(of: Int.self)
         let future = bounded(promise)
         loop.advanceTime(by: .seconds(4))
@@ -33,7 +33,7 @@ struct DeadlineTests {
         #expect(try future.outcome?.get() == 1)
     }
 
-    @Test func anErrorInTimeCounts() {
+    @Test func anErrorBeforeTheDeadlineIsTheResult() {
         let promise = loop.makePromise(of: Int.self)
         let future = bounded(promise)
         promise.fail(ChannelError.alreadyClosed)

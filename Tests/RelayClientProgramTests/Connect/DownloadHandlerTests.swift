@@ -47,7 +47,7 @@ struct DownloadHandlerTests {
         #expect(!channel.isActive)
     }
 
-    @Test func anAnswerWithoutItsEndHasSaidWhatMatters() throws {
+    @Test func anAnswerWithoutItsEndCounts() throws {
         try answer(.serviceUnavailable)
         loop.advanceTime(by: Defaults.answerTimeout)
         #expect(throws: StreamError.refused(HTTPResponse(status: 503))) { try ready.outcome?.get() }
@@ -70,7 +70,7 @@ struct DownloadHandlerTests {
         #expect(!channel.isActive)
     }
 
-    @Test func whoeverIsNotReadIsNotSilent() throws {
+    @Test func aDownloadThatIsPausedIsNotSilent() throws {
         try answer(.ok)
         for _ in 0..<(Defaults.downloadHighWaterMark / 65_536) {
             try channel.writeInbound(HTTPClientResponsePart.body(ByteBuffer(repeating: 1, count: 65_536)))

@@ -41,20 +41,20 @@ struct UploadHandlerTests {
         #expect(!channel.isActive)
     }
 
-    @Test func anAnswerWithoutItsEndHasSaidWhatMatters() throws {
+    @Test func anAnswerWithoutItsEndCounts() throws {
         try refuse()
         expectRefusal()
         #expect(throws: StreamError.refused(HTTPResponse(status: 502))) { try ready.outcome?.get() }
     }
 
-    @Test func soItHasWhileTheBodyFlows() throws {
+    @Test func anAnswerWithoutItsEndCountsWhileTheBodyFlows() throws {
         loop.advanceTime(by: Defaults.continueTimeout)
         try #require(ready.outcome).get()
         try refuse()
         expectRefusal()
     }
 
-    @Test func soItHasWhenTheBodyEndsMeanwhile() throws {
+    @Test func anAnswerWithoutItsEndCountsWhenTheBodyEndsMeanwhile() throws {
         loop.advanceTime(by: Defaults.continueTimeout)
         try refuse()
         handler.end()

@@ -107,7 +107,7 @@ struct CompletionTests {
         }
     }
 
-    @Test func whatIsTrueOfEveryFileIsSaidOnce() async throws {
+    @Test func remarksAboutAFileSystemAreSaidOnce() async throws {
         var calls = FileCalls()
         calls.setMode = { _, _ in fail(EPERM) }
         calls.syncFolder = { _ in fail(EINVAL) }

@@ -26,7 +26,7 @@ struct FullDiskTests {
         #expect(try folder.listing().isEmpty)
     }
 
-    @Test func whatFitsIsKnownBeforeAnybodyIsAsked() async throws {
+    @Test func freeSpaceIsCheckedBeforeThePersonIsAsked() async throws {
         let output = ReceiveOutput.folder(folder.directory)
         let early = await fileError { try output.checkRoom(name: "huge\n.bin", size: .max) }
         let late = await fileError { _ = try output.makeSink(name: "huge\n.bin", size: .max) }
@@ -84,7 +84,7 @@ struct FullDiskTests {
         #expect(error?.failureCode == .cannotWrite)
     }
 
-    @Test func whatIsNotAFolderIsAnErrorInWords() async throws {
+    @Test func aPathThatIsNoFolderIsAnErrorWithAdvice() async throws {
         let file = try folder.temporary.write(Data(), to: "file")
         let missing = await fileError { _ = try ReceiveDirectory.open(folder.path + "/missing") }
         #expect(missing?.status.rawValue == 73)

@@ -34,7 +34,7 @@ struct RefusalTests {
         #expect(found == refusal)
     }
 
-    @Test func tryingEnds() {
+    @Test func probingANameEnds() {
         let characters = (UInt32(0xC0)..<0x140).compactMap(Unicode.Scalar.init)
         let name = SafeFileName(offered: String(String.UnicodeScalarView(characters)))
         var tries = 0
@@ -52,14 +52,14 @@ struct RefusalTests {
             (NameRefusal.character(":"), "\":\""), (.character("\""), "\"\\\"\""), (.ending("."), "ends with \".\""),
             (.length, "3 bytes"), (.name, "invalid argument"),
         ] {
-            let sentence = refusal.sentence("a:b", place: "/mnt/stick", failure: failure)
+            let sentence = refusal.message("a:b", place: "/mnt/stick", failure: failure)
             for expected in [part, "\"a:b\"", "\"/mnt/stick\"", "; ask for the file under another name"] {
                 #expect(sentence.contains(expected))
             }
         }
     }
 
-    @Test func tryingLeavesNothing() throws {
+    @Test func probingAFolderLeavesNoFile() throws {
         let folder = try ReceivedFolder()
         let handle = try folder.directory.folder()
         #expect(handle.takes(nameEndingWith: ":x"))
@@ -78,7 +78,7 @@ struct RefusalTests {
         (EINVAL, .cannotCreate, "invalid argument"), (ENOMEM, .cannotCreate, "cannot allocate memory"),
     ]
 
-    @Test(arguments: folders) func eachNumberHasItsOwnWords(_ number: Int32, _ code: FileError.Code, _ words: String) {
+    @Test(arguments: folders) func eachErrnoHasItsOwnMessage(_ number: Int32, _ code: FileError.Code, _ words: String) {
         let error = FileError.unusable(folder: "/in\nbox", SystemFailure(number: number))
         #expect(error.code == code)
         #expect(error.message.contains(words))
@@ -91,7 +91,7 @@ struct RefusalTests {
     @Test(arguments: [
         (ENOSPC, FileError.Code.noSpace, "full"), (EDQUOT, .noSpace, "share"), (EFBIG, .writeFailed, "ulimit -f"),
         (EIO, .writeFailed, "input/output error"), (ESTALE, .writeFailed, "stale"),
-    ]) func eachFailureOfAWriteHasItsOwnWords(_ number: Int32, _ code: FileError.Code, _ words: String) {
+    ]) func eachFailureOfAWriteHasItsOwnMessage(_ number: Int32, _ code: FileError.Code, _ words: String) {
         let error = FileError.writing("f", in: "/inbox", SystemFailure(number: number))
         #expect(error.code == code)
         #expect(error.message.contains(words))

@@ -110,7 +110,7 @@ struct SourceTests {
         }
     }
 
-    @Test func aPipeIsReadAgainOnlyIfNobodyHasRead() async throws {
+    @Test func aPipeIsRepeatableUntilItIsRead() async throws {
         let (reading, writing) = try pipePair()
         defer { close(reading) }
         #expect(write(writing.descriptor, "x", 1) == 1)
@@ -132,7 +132,7 @@ struct SourceTests {
         #expect(error?.message.contains(word) == true)
     }
 
-    @Test func whatCannotBeSentIsRefusedInWords() async throws {
+    @Test func aPathThatCannotBeSentIsAnErrorWithAdvice() async throws {
         #expect(mkfifo(temporary.file("pipe"), 0o600) == 0)
         let words = [
             temporary.path: "folders come later", temporary.path + "/": "folders come later", "/": "folders come later",

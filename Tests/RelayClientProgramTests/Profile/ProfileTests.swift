@@ -93,7 +93,7 @@ struct ProfileTests {
     }
 
     /// Peers' mistake 21: secrets that others can read.
-    @Test func nobodyElseGetsIn() throws {
+    @Test func aProfileIsReadableByItsOwnerOnly() throws {
         try create().save()
         #expect(mode(path) == 0o700)
         #expect(mode(path + "/keys.json") == 0o600)
@@ -109,7 +109,7 @@ struct ProfileTests {
     }
 
     /// Peers' mistake 21. A process that may not change the owner of files checks one that another user owns already.
-    @Test func whatBelongsToSomebodyElseIsRefused() throws {
+    @Test func aProfileOfAnotherUserIsRefused() throws {
         try create().save()
         let foreign = chown(path + "/keys.json", 12_345, .max) == 0 ? path : "/proc/1"
         let refused = error { _ = try Profile.load(directory: foreign) }
@@ -138,14 +138,14 @@ struct ProfileTests {
         #expect(try Data(contentsOf: URL(fileURLWithPath: path + "/" + file)) == Data(content.utf8))
     }
 
-    @Test func aNameThatIsNoneIsDamage() throws {
+    @Test func anInvalidNameInAProfileIsDamage() throws {
         try create().save()
         let bad = #"{"v":1,"name":"../x\u001b","server":"https://x"}"#
         try temporary.write(Data(bad.utf8), to: "config/relay/profile.json")
         #expect(error { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
     }
 
-    @Test func lostKeysAreNotReplacedWithoutAWord() throws {
+    @Test func lostKeysAreAnError() throws {
         try create().save()
         #expect(unlink(path + "/keys.json") == 0)
         let lost = error { _ = try Profile.load(directory: path) }
@@ -162,7 +162,7 @@ struct ProfileTests {
         #expect(error { _ = try Profile.load(directory: path) }?.message.contains("regular") == true)
     }
 
-    @Test func whereNothingCanBeWrittenIsAnError() throws {
+    @Test func aFolderThatCannotBeWrittenIsAnError() throws {
         let file = try temporary.write(Data(), to: "file")
         for directory in [file, file + "/below", "/proc/self/below"] {
             let refused = error {
@@ -173,7 +173,7 @@ struct ProfileTests {
         }
     }
 
-    @Test func theDefaultPlaceIsTheOneOfTheSpecification() throws {
+    @Test func theDefaultFolderFollowsTheXDGSpecification() throws {
         #expect(try ProfileLocation.directory(environment: ["HOME": "/home/a"]) == "/home/a/.config/relay")
         let both = ["HOME": "/home/a", "XDG_CONFIG_HOME": "/c"]
         #expect(try ProfileLocation.directory(environment: both) == "/c/relay")

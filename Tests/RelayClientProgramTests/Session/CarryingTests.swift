@@ -158,7 +158,7 @@ import WSProtocol
         #expect(uploader.summary == hash.finish() && !upload.isAborted)
     }
 
-    @Test func nothingHasTheDigestOfNothing() {
+    @Test func anEmptyContentHasTheDigestOfNoBytes() {
         #expect(ContentHash().finish().hex == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
     }
 
@@ -204,7 +204,7 @@ import WSProtocol
         #expect(await receive([], size: 7) == .failure(.content(.verificationFailed)))
     }
 
-    @Test func whatIsNotWhatWasSentIsRefused() async {
+    @Test func contentWithAnotherDigestIsRefused() async {
         let (bytes, _) = await Self.stream("content")
         var altered = bytes
         altered[StreamRecord.headLength] ^= 1
@@ -218,7 +218,7 @@ import WSProtocol
         #expect(await receive([unknown], size: 7) == .failure(.content(.malformed(.unknownKind(9)))))
     }
 
-    @Test func moreThanIsTakenIsRefusedAsSoonAsItComes() async {
+    @Test func contentAboveTheLimitIsRefusedAsItComes() async {
         let (bytes, summary) = await Self.stream("content")
         #expect(await receive([bytes], size: nil, limit: 7) == .success(summary))
         #expect(await receive([bytes], size: nil, limit: 6) == .failure(.content(.tooLarge)))

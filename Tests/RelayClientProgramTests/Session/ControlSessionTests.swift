@@ -108,7 +108,7 @@ import WSProtocol
         #expect(relay.cancels.map(\.code) == [.cancelled])
     }
 
-    @Test func whatAnEarlierConnectionSaysIsNotHeard() async throws {
+    @Test func messagesOfAnEarlierConnectionAreIgnored() async throws {
         let relay = FakeRelay { offered in offered.number == 1 ? [] : FakeRelay.acceptance(of: offered) }
         let session = try both(relay, try ReceivedFolder())
         await session.run { relay.offers.count == 1 && relay.presences == 1 }

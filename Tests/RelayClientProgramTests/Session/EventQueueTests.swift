@@ -13,7 +13,7 @@ import Testing
         for number in 1...100 { #expect(await events.next() == number) }
     }
 
-    @Test func theRelayMayFillHalfOfIt() async {
+    @Test func foreignEventsFillHalfOfTheQueueAtMost() async {
         let queue = EventQueue<Int>()
         var taken = 0
         while queue.postForeign(taken), taken < Defaults.mostEvents { taken += 1 }

@@ -30,7 +30,7 @@ import WSProtocol
         return running
     }
 
-    @Test func theyAreKeptInTheOrderOfTheirRings() throws {
+    @Test func transfersAreKeptInTheOrderOfTheirRings() throws {
         var transfers = IncomingTransfers()
         let all = try (1...4).map { _ in try transfer() }
         for each in all + all { transfers.append(each) }

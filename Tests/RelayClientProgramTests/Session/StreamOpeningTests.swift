@@ -181,8 +181,8 @@ import WSProtocol
     ) async throws(ClientError) -> Int {
         let connector: ControlConnector
         do { connector = try client.connector(server) } catch { throw ClientError(error) }
-        let place = StreamPlace(size: nil, connector: connector) { _ in }
-        let opening = StreamOpening(start(.upload, url), of: .random(), connector: connector, at: place)
+        let context = StreamContext(size: nil, connector: connector) { _ in }
+        let opening = StreamOpening(start(.upload, url), of: .random(), connector: connector, in: context)
         return try await opening.run { target, _ async throws(StreamError) in
             try open(target)
         } abort: { _ in
@@ -231,8 +231,8 @@ import WSProtocol
     @Test func aStreamThatStandsTooLateIsAborted() async throws {
         let server = try await serve { _ in [] }
         let connector = try client.connector(server)
-        let place = StreamPlace(size: nil, connector: connector) { _ in }
-        let opening = StreamOpening(start(.download, "download"), of: .random(), connector: connector, at: place)
+        let context = StreamContext(size: nil, connector: connector) { _ in }
+        let opening = StreamOpening(start(.download, "download"), of: .random(), connector: connector, in: context)
         let (aborted, continuation) = AsyncStream<Int>.makeStream()
         let failed = await error(ClientError.self) { [client] in
             _ = try await opening.run { _, _ async throws(StreamError) in

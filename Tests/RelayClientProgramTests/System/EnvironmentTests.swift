@@ -9,12 +9,12 @@ import Testing
         Environment(variables: text.map { [variable.rawValue: $0] } ?? [:])[variable]
     }
 
-    @Test(arguments: Environment.Variable.allCases) func whatIsNotSetOrEmptyIsNone(_ variable: Environment.Variable) {
+    @Test(arguments: Environment.Variable.allCases) func anEmptyVariableCountsAsNotSet(_ variable: Environment.Variable) {
         #expect(value(nil, of: variable) == nil && value("", of: variable) == nil)
         #expect(value("x", of: variable) == "x")
     }
 
-    @Test func whatAPasteHasPutAroundItIsLeftOut() {
+    @Test func blanksAndQuotesOfAPasteAreLeftOut() {
         #expect(value(" https://relay.example.com\n", of: .server) == "https://relay.example.com")
         #expect(value("  \n", of: .invite) == nil)
         // A path may have blanks of its own.

@@ -14,7 +14,7 @@ import Testing
         func add(_ number: Int) { list.withLock { $0.append(number) } }
     }
 
-    @Test func itIsToldOnceInTheOrderOfRegistration() {
+    @Test func actionsRunOnceInTheOrderOfRegistration() {
         let (interrupt, done) = (InterruptSignal(), Done())
         for number in 1...3 { interrupt.whenInterrupted { done.add(number) } }
         #expect(!interrupt.isInterrupted && done.all.isEmpty)
@@ -33,7 +33,7 @@ import Testing
         #expect(done.all == [2])
     }
 
-    @Test func whatEndsInTimeGivesItsResult() async throws {
+    @Test func anOperationThatEndsGivesItsResult() async throws {
         let interrupt = InterruptSignal()
         #expect(try await interrupt.bounded { () throws(ClientError) in 7 } == 7)
         await #expect(throws: ClientError.command("no", .usage)) {
@@ -59,7 +59,7 @@ import Testing
         #expect(done.all == [1])
     }
 
-    @Test func anEarlierInterruptLetsNothingBegin() async {
+    @Test func noOperationBeginsAfterAnInterrupt() async {
         let interrupt = InterruptSignal()
         interrupt.interrupt()
         await #expect(throws: ClientError.interrupted) {

@@ -33,8 +33,8 @@ struct DisplayNameTests {
         #expect(DisplayName.escape(String(repeating: "x", count: 20), columns: 20).count == 20)
     }
 
-    @Test func sentencesStayOnTheirLine() {
+    @Test func messagesStayOnOneLine() {
         #expect(DisplayName.line("a \"b\\n\"\n\u{1b}[31m") == "a \"b\\n\"\\u{a}\\u{1b}[31m")
-        #expect(DisplayName.line(String(repeating: "x", count: 9_999)).count == Defaults.maximumSentence)
+        #expect(DisplayName.line(String(repeating: "x", count: 9_999)).count == Defaults.maximumMessage)
     }
 }

@@ -17,7 +17,7 @@ struct ProgressLineTests {
         (10, "repo…  26%"),
         (4, "26%"),
     ])
-    func whatMattersLeastGoesFirst(_ width: Int, _ text: String) {
+    func theLeastImportantFieldsAreDroppedFirst(_ width: Int, _ text: String) {
         #expect(line.text(width: width) == text)
     }
 
@@ -28,13 +28,13 @@ struct ProgressLineTests {
         (77, "report.pdf  [####------------]  26%  12.3 MB of 45.6 MB  3.20 MB/s  0:10 left"),
         (40, "report.pdf  26%  12.3 MB of 45.6 MB"),
     ])
-    func whatIsDoneIsSaidWhereThereIsRoom(_ width: Int, _ text: String) {
+    func theActivityIsShownWhereThereIsRoom(_ width: Int, _ text: String) {
         var line = line
         line.activity = "sending"
         #expect(line.text(width: width) == text)
     }
 
-    @Test func whatIsDoneNeedsNoTotalAndMakesNoTitleShorter() {
+    @Test func theActivityNeedsNoTotalAndShortensNoTitle() {
         let title = String(repeating: "x", count: 60)
         let unknown = ProgressLine(title: "stdin", activity: "receiving", bytes: 1_500, rate: 1_000)
         #expect(unknown.text(width: 79) == "receiving  stdin  1.50 kB  1.00 kB/s")
@@ -77,7 +77,7 @@ struct ProgressLineTests {
     @Test(arguments: [(0, "0:00"), (9, "0:09"), (754, "12:34"), (3_723, "1:02:03"), (359_999, "99:59:59")])
     func durations(_ seconds: UInt64, _ text: String) { #expect(ProgressLine.duration(seconds) == text) }
 
-    @Test func noDurationIsLongerThanAnybodyWaits() { #expect(ProgressLine.duration(360_000) == nil) }
+    @Test func durationsThatAreTooLongAreLeftOut() { #expect(ProgressLine.duration(360_000) == nil) }
 
     @Test(arguments: [
         (0, "0 B"), (999, "999 B"), (1_000, "1.00 kB"), (1_005, "1.01 kB"), (9_994, "9.99 kB"), (12_345, "12.3 kB"),

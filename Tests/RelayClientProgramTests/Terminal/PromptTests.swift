@@ -67,7 +67,7 @@ import Testing
         #expect(await answered == false)
     }
 
-    @Test func nobodyAnswers() async {
+    @Test func aQuestionWithoutAnAnswerEndsAtItsTimeout() async {
         #expect(await prompt.ask("Accept?", timeout: .zero) == nil)
         #expect(await prompt.ask("Accept?", timeout: .milliseconds(1)) == nil)
     }

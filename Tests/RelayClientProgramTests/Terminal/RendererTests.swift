@@ -143,7 +143,7 @@ struct RendererTests {
         }
     }
 
-    @Test func aLineIsLeftWhenItHoldsAQuestionThatNobodyAnswers() {
+    @Test func anUnansweredQuestionKeepsItsLine() {
         var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
         _ = renderer.hold()
         _ = renderer.render(.failed(nil, code: "interrupted", message: "interrupted"), now: start, columns: 80)
@@ -246,7 +246,7 @@ struct RendererTests {
         }
     }
 
-    @Test func whatStaysIsPrintedAboveTheLine() {
+    @Test func messagesArePrintedAboveTheProgressLine() {
         var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
         _ = renderer.render(.ringing(label), now: start, columns: 80)
         let notice = renderer.render(.notice("hello"), now: start, columns: 80).standardError
@@ -280,7 +280,7 @@ struct RendererTests {
         #expect(renderer.tick(now: at(61_000), columns: 80).standardError.isEmpty)
     }
 
-    @Test func everyStateHasItsWord() throws {
+    @Test func everyPhaseHasItsState() throws {
         var transfers = ActiveTransfers()
         let reports: [TransferReport] = [
             .waiting(label), .ringing(label), .started(label), .progress(id, bytes: 1_000_000), .verifying(id),
@@ -313,7 +313,7 @@ struct RendererTests {
         #expect(line.total == .max)
     }
 
-    @Test func coloursAreForThoseWhoSeeThem() {
+    @Test func coloursAreForTerminalsOnly() {
         func mode(_ environment: [String: String], json: Bool = false, quiet: Bool = false, terminal: Bool = true)
             -> Reporter.Mode
         {

@@ -101,7 +101,7 @@ import WSProtocol
         #expect(after == before + 4)
     }
 
-    @Test func cutIsNotAnEnd() {
+    @Test func aCutStreamIsNotAtItsEnd() {
         let whole = Self.stream([[1, 2, 3]])
         for length in 0..<whole.count {
             #expect(Self.decode([Array(whole[..<length])], size: nil).digest == nil)

@@ -97,7 +97,7 @@ import WSProtocol
         #expect(StreamError.badAddress.failure(as: .upload) == .refused(status: 0, code: .protocolError))
     }
 
-    @Test func everyEndOfAStreamHasItsWords() {
+    @Test func everyStreamErrorHasItsSummary() {
         let errors: [StreamError] = [
             .connection(Self.connection), .refused(HTTPResponse(status: 503)), .cut, .silent, .badAddress,
         ]

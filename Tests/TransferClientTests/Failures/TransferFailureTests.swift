@@ -18,13 +18,13 @@ import WSProtocol
         )
     }
 
-    @Test func whoseConnectionWasCutDependsOnTheSide() {
+    @Test func theSideWhoseConnectionWasCutIsNamed() {
         let (theirs, ours) = ("the connection of bob was cut", "our own connection was cut")
         #expect(both(.receiverGone).sender.hasPrefix(theirs) && both(.receiverGone).receiver.hasPrefix(ours))
         #expect(both(.senderGone).sender.hasPrefix(ours) && both(.senderGone).receiver.hasPrefix(theirs))
     }
 
-    @Test func whoHasToMendItDependsOnTheSide() {
+    @Test func theAdviceDependsOnTheSide() {
         #expect(both(.noSpace).sender == "bob has no room for it; ask bob to make room")
         #expect(both(.noSpace).receiver == "there is no room for it; make room, or name another folder with --output")
         #expect(both(.tooLarge).sender == "it is larger than bob takes; ask bob to raise --max-size")

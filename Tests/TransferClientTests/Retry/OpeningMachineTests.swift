@@ -172,7 +172,7 @@ import WSProtocol
             (60, 54), (30, 24), (6, 0), (5, nil), (0, nil), (-1, nil), (.min, nil), (3_600, 3_594), (.max, 3_594),
         ]
             as [(Int, Int64?)])
-    func nothingIsAskedBehindTheTokensEnd(_ expires: Int, _ last: Int64?) {
+    func nothingIsAskedAfterTheTokenExpires(_ expires: Int, _ last: Int64?) {
         var generator = Constant()
         let busy = StreamError.refused(HTTPResponse(status: 503, code: .draining))
         if let last {

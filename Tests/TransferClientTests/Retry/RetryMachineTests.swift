@@ -114,7 +114,7 @@ import Testing
         )
     }
 
-    @Test func doubtIsForAFewQuickTries() {
+    @Test func aDoubtfulFailureIsTriedAFewTimesQuickly() {
         var generator = Constant()
         var machine = machine()
         for attempt in 1...TransferDefaults.quickTries {
@@ -127,7 +127,7 @@ import Testing
         #expect(machine.failed(.doubtful, now: begin, using: &generator) == .fail)
     }
 
-    @Test func whatIsCutAgainAndAgainGoesOn() {
+    @Test func aTransferThatIsCutAgainAndAgainGoesOn() {
         var generator = Constant()
         var machine = machine(patience: .minutes(10))
         for start in 1...1_000 {

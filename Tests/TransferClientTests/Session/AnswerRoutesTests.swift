@@ -12,7 +12,7 @@ import WSProtocol
 
     private func refusal(_ id: RequestID) -> ServerMessage { .error(.init(id: id, code: .notNow, message: "")) }
 
-    @Test func anAnswerIsAboutWhatWasAsked() {
+    @Test func anAnswerIsAboutTheTransferOfItsRequest() {
         var routes = AnswerRoutes()
         routes.expect(ids[0], about: first)
         routes.expect(ids[1], about: second)
@@ -23,7 +23,7 @@ import WSProtocol
         #expect(routes.transfer(of: .ok(.init(id: ids[3]))) == nil)
     }
 
-    @Test func whatIsOverIsNotHeard() {
+    @Test func answersToAForgottenTransferAreIgnored() {
         var routes = AnswerRoutes()
         routes.expect(ids[0], about: first)
         routes.expect(ids[1], about: second)
@@ -36,7 +36,7 @@ import WSProtocol
         #expect(routes == AnswerRoutes())
     }
 
-    @Test func mostMessagesSayItThemselves() throws {
+    @Test func mostMessagesNameTheirTransfer() throws {
         let (routes, id) = (AnswerRoutes(), ids[0])
         let alice = try #require(PeerName(rawValue: "alice"))
         let payload = try #require(Payload(bytes: []))

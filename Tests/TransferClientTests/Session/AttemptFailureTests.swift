@@ -32,7 +32,7 @@ import WSProtocol
         return result
     }
 
-    @Test func whatTheTimeRanOutOver() {
+    @Test func aTimeoutSaysWhatWasWaitedFor() {
         func words(_ transfer: AttemptFailure.Transfer, _ change: (inout AttemptResult) -> Void) -> String {
             AttemptFailure(.timedOut, result(change), of: transfer).error.description
         }
@@ -88,7 +88,7 @@ import WSProtocol
         #expect(absent.error.status == .unreachable && absent.decision == .final)
     }
 
-    @Test func theCauseIsKept() {
+    @Test func anAttemptsErrorKeepsItsCause() {
         let unreadable = FileError(code: .changed, message: "it changed")
         let failed = AttemptFailure(.unreadable, result { $0.cause = .file(unreadable) }, of: transfer())
         #expect(failed.error == .file(unreadable) && failed.decision == .final)
@@ -119,7 +119,7 @@ import WSProtocol
             (.milliseconds(1_001), "2 s"), (.seconds(119), "119 s"), (.seconds(120), "2 min"), (.seconds(121), "3 min"),
             (.hours(1), "60 min"), (.seconds(-5), "0 s"),
         ]
-        for (amount, text) in words { #expect(AttemptFailure.words(amount) == text) }
+        for (amount, text) in words { #expect(AttemptFailure.description(of: amount) == text) }
     }
 
     // MARK: - The receiver

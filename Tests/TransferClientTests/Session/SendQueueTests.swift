@@ -41,7 +41,7 @@ import WSProtocol
         return count
     }
 
-    @Test func anythingGoesAlone() {
+    @Test func aContentOfAnySizeMayGoAlone() {
         for size in [0, 3, 1 << 50, nil] as [UInt64?] {
             var queue = SendQueue([item(size)], waits: true)
             #expect(queue.next()?.item.size == .some(size))
@@ -84,7 +84,7 @@ import WSProtocol
         #expect(queue.next()?.item.peer == carol)
     }
 
-    @Test func whatIsNotOnItsWayChangesNothing() {
+    @Test func eventsOfATransferThatIsNotActiveChangeNothing() {
         var queue = unasked([3, 3])
         queue.accepted(.random(), after: .seconds(60))
         queue.ended(.random())
@@ -126,7 +126,7 @@ import WSProtocol
                 == "bob1 carol1 dave1 carol2 bob1+ dave1+ bob2+ dave2+")
     }
 
-    @Test func withoutWaitingNothingIsPutOff() throws {
+    @Test func withoutWaitingNoReceiverIsPostponed() throws {
         #expect(
             try turns("bob1 carol1 bob2 carol2", waits: false, absent: ["bob"])
                 == "bob1 failed carol1 bob2 failed carol2")
@@ -137,7 +137,7 @@ import WSProtocol
         #expect(try turns("", waits: true, absent: []).isEmpty)
     }
 
-    @Test func theLateComeOnceAllOthersAreThrough() throws {
+    @Test func absentReceiversGetTheirTurnAfterAllOthers() throws {
         let items = [item(1), item(1, to: carol), item(1)]
         var queue = SendQueue(items, waits: true)
         #expect(queue.next()?.item == items[0])

@@ -72,7 +72,7 @@ import WSProtocol
         #expect(Self.confirmed(&early) == [.report(.failed(.protocolError, by: .peer))])
     }
 
-    @Test func uploadsEndAloneIsNoSuccess() throws {
+    @Test func theUploadsEndAloneIsNoDelivery() throws {
         var machine = try Self.machine(after: [Self.begin, Self.started, Self.finished])
         #expect(machine.deadlinePassed(now: Samples.after(599)) == [])
         #expect(machine.deadlinePassed(now: Samples.after(600)) == [.report(.unanswered)])
