@@ -43,7 +43,7 @@ extension ConnectionError {
         case let refusal as ProxyAnswerHandler.Refusal:
             self.init(
                 .proxy, "the proxy \(proxy.endpoint) refused a tunnel to \(endpoint) (status \(refusal.status))",
-                advice: "ask whoever runs it to allow CONNECT to that host and port, or exempt the host with NO_PROXY",
+                advice: "ask its operator to allow CONNECT to that host and port, or exempt the host with NO_PROXY",
                 status: refusal.status == 403 ? .refused : .unreachable, isTemporary: refusal.status >= 500
             )
         default:
@@ -67,7 +67,7 @@ extension ConnectionError {
         case .certificateExpired:
             self.init(
                 certificate: "the certificate of \(endpoint) has expired",
-                advice: "ask whoever runs the relay to renew it, and check this machine's clock"
+                advice: "ask the relay's operator to renew it, and check this machine's clock"
             )
         case .certificateNotYetValid:
             self.init(
@@ -86,7 +86,7 @@ extension ConnectionError {
         case .certificateRejected:
             self.init(
                 certificate: "the certificate of \(endpoint) is not acceptable (\(error.detail ?? "no reason given"))",
-                advice: "ask whoever runs the relay to make a new one"
+                advice: "ask the relay's operator for a new one"
             )
         case .notTLS:
             self.init(
@@ -228,14 +228,14 @@ extension ConnectionError {
                     "\(relay) does not know \(name) with this profile's key",
                     "run `relay-client login \(relay) --name \(name)` with an invitation"
                 )
-            case .nameTaken: ("the name \(name) belongs to somebody else on \(relay)", "choose another name")
+            case .nameTaken: ("the name \(name) belongs to another user on \(relay)", "choose another name")
             case .badInvitation:
                 (
                     "\(relay) does not accept the invitation: it is unknown, used, expired or for another name",
-                    "ask whoever runs the relay for a new one"
+                    "ask the relay's operator for a new one"
                 )
             case .registrationClosed:
-                ("\(relay) takes no new names, or no more from this network today", "ask whoever runs the relay")
+                ("\(relay) takes no new names, or no more from this network today", "ask the relay's operator")
             case .tooManySessions:
                 ("\(name) is logged in to \(relay) too often already", "close another session of this name first")
             default: ("\(relay) refused the login of \(name) (\(code.rawValue))", "try again in a moment")

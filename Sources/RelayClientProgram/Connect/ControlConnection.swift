@@ -264,7 +264,7 @@ final class ControlMessageHandler: ChannelInboundHandler {
         guard !isOver else { return }
         switch MessageCodec.decodeServerMessage(Self.unwrapInboundIn(data)) {
         case .success(let message):
-            if case .dropped = queue.yield(message) { breach("it sends faster than anyone could read", context) }
+            if case .dropped = queue.yield(message) { breach("it sends faster than this client reads", context) }
         case .failure(let malformed) where malformed.code == .unknownType:
             break  // A newer relay may say more than this client knows.
         case .failure:

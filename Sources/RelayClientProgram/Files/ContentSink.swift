@@ -67,7 +67,7 @@ final class StandardOutputSink: ContentSink {
             } catch let failure as SystemFailure where failure.isFull {
                 throw FileError(code: .noSpace, message: "standard output is full: make room, then receive again")
             } catch let failure as SystemFailure where failure.number == EPIPE {
-                throw FileError(code: .writeFailed, message: "whoever read standard output stopped reading")
+                throw FileError(code: .writeFailed, message: "the reader of standard output stopped reading")
             } catch let failure as SystemFailure {
                 throw FileError(code: .writeFailed, message: "writing to standard output failed: \(failure)")
             }

@@ -200,7 +200,7 @@ final class FileSink: ContentSink {
 
     /// The part file has another name now, or none.
     private func moved(_ file: OpenFile) -> FileError {
-        let what = "somebody moved or replaced \(keptPath) while it was being received"
+        let what = "\(keptPath) was moved or replaced while it was being received"
         let place = (try? SystemCall.status(of: file.descriptor)).flatMap { status in
             status.st_nlink > 0 ? SystemCall.path(of: file.descriptor) : nil
         }

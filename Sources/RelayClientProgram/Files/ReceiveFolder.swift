@@ -22,7 +22,7 @@ final class ReceiveFolder: Sendable {
     }
 
     /// Opens the folder at `path`, which is absolute and in which no link is followed: it was found without any, and
-    /// who puts one there later does not decide where files go.
+    /// a link that is put there later must not decide where files go.
     convenience init(withoutLinks path: String) throws(SystemFailure) {
         var folder = try OpenFile("/", flags: Self.walking)
         let components = path.split(separator: "/")

@@ -46,7 +46,7 @@ struct Profile: Sendable, CustomStringConvertible {
         else {
             throw FileError(
                 code: .noProfile,
-                message: "nobody is logged in with the profile \"\(DisplayName.escape(directory))\": "
+                message: "no user is logged in with the profile \"\(DisplayName.escape(directory))\": "
                     + "relay-client login URL --name NAME"
             )
         }

@@ -36,7 +36,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
 
     private static func message(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
         switch code {
-        case .unknownPeer: ("nobody on this relay is called \(peer)", "check the name")
+        case .unknownPeer: ("no user of this relay is called \(peer)", "check the name")
         case .peerOffline: ("\(peer) is not receiving", "try again later, or leave out --no-wait")
         case .declined: side == .sender ? ("\(peer) declined it", "ask \(peer)") : ("it was declined", "nothing to do")
         case .cancelled:
