@@ -8,8 +8,11 @@ import TransferClient
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Find out which step on the way to the relay fails.",
-        discussion: "Ends with 0 when every step succeeds, and with the status of the step that fails otherwise."
+        abstract: "Check each step of the connection to the relay.",
+        discussion: """
+            Prints one line per step (settings, DNS, TCP, proxy, TLS, certificate, WebSocket, login), and what to do \
+            about the first that fails. Exit status: 0 if all steps succeed, otherwise that of the failing step.
+            """
     )
 
     @OptionGroup var global: GlobalOptions

@@ -5,22 +5,22 @@ import CommandLineInterface
 
 /// The options that every command has.
 struct GlobalOptions: ParsableArguments {
-    @Option(help: "The folder of the profile (or RELAY_PROFILE; $XDG_CONFIG_HOME/relay otherwise).")
+    @Option(help: "Folder of the profile (or RELAY_PROFILE; default $XDG_CONFIG_HOME/relay).")
     var profile: String?
 
-    @Option(help: "The relay, instead of the profile's (or RELAY_SERVER).")
+    @Option(help: "URL of the relay, instead of the profile's (or RELAY_SERVER).")
     var server: String?
 
-    @Option(name: .customLong("ca"), help: "A PEM file of the authorities to trust (or RELAY_CA).")
+    @Option(name: .customLong("ca"), help: "PEM file with the certificate authorities to trust (or RELAY_CA).")
     var authorities: String?
 
-    @Flag(help: "One JSON object a line on standard output, and nothing else there.")
+    @Flag(help: "Print one JSON object per line on standard output, and nothing else there.")
     var json = false
 
-    @Flag(help: "Say nothing but errors.")
+    @Flag(help: "Print errors only.")
     var quiet = false
 
-    @Flag(help: "Say more.")
+    @Flag(help: "Print details.")
     var verbose = false
 
     func validate() throws {

@@ -9,27 +9,28 @@ import WSProtocol
 struct LoginCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "login",
-        abstract: "Make a name on a relay your own, and remember both.",
+        abstract: "Register a name at a relay, and store name, relay and keys in the profile.",
         discussion: """
+            The first login creates a key pair and binds the name to it; most relays want an invitation for that. It \
+            comes from --invite or RELAY_INVITE, or is asked for.
+
             Examples:
               relay-client login https://relay.example.com --name alice
               relay-client login https://relay.example.com:8443 --name alice --ca ca.pem
-
-            The invitation can come from --invite, from RELAY_INVITE, or be typed when asked for.
             """
     )
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The relay: https://HOST[:PORT].")
+    @Argument(help: "URL of the relay: https://HOST[:PORT].")
     var url: String
 
     @Option(
-        help: "The name to be known by: lower-case letters, digits, dots, dashes and underscores.",
+        help: "Name to register: lower-case letters, digits, dots, dashes and underscores.",
         transform: { try PeerName.argument($0) })
     var name: PeerName
 
-    @Option(name: .customLong("invite"), help: "The invitation's code (or RELAY_INVITE).")
+    @Option(name: .customLong("invite"), help: "Invitation code (or RELAY_INVITE).")
     var invitation: String?
 
     func run() async throws { try await Client.run(global) { try await logIn($0) } }

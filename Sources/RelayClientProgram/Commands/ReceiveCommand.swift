@@ -10,39 +10,39 @@ import WSProtocol
 struct ReceiveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "receive",
-        abstract: "Receive what others send, after asking.",
+        abstract: "Receive files, and ask before accepting each of them.",
         discussion: """
+            Runs until it is interrupted. Existing files are never overwritten: a second "a.txt" becomes "a (1).txt". \
+            The command of --exec finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and RELAY_TRANSFER in its environment.
+
             Examples:
               relay-client receive --output ~/Downloads
               relay-client receive --from alice --yes --max-size 2G
               relay-client receive --from alice --yes --once --output - | tar x
               relay-client receive --from alice --yes --exec 'clamscan "$RELAY_FILE"'
-
-            Files never overwrite others. The command of --exec finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and \
-            RELAY_TRANSFER in its environment.
             """
     )
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "The folder for the files; - is standard output.")
+    @Option(help: "Folder to store files in; - is standard output.")
     var output = "."
 
     @Option(
-        name: .customLong("from"), parsing: .singleValue, help: "Take files from this name only; repeatable.",
+        name: .customLong("from"), parsing: .singleValue, help: "Accept files from this name only; repeatable.",
         transform: { try PeerName.argument($0) })
     var senders: [PeerName] = []
 
-    @Flag(name: .customLong("yes"), help: "Take everything without asking; limit it with --from.")
+    @Flag(name: .customLong("yes"), help: "Accept without asking; use it together with --from.")
     var isTrusting = false
 
-    @Flag(name: .customLong("once"), help: "End after the first file.")
+    @Flag(name: .customLong("once"), help: "Exit after the first file.")
     var isOnce = false
 
-    @Option(help: "Decline what is larger, such as 500M or 1.5G.", transform: { try ByteSize($0) })
+    @Option(help: "Decline larger files; such as 500M or 1.5G.", transform: { try ByteSize($0) })
     var maxSize: ByteSize?
 
-    @Option(name: .customLong("exec"), help: "A shell command to run for each file.")
+    @Option(name: .customLong("exec"), help: "Shell command to run for each received file.")
     var command: String?
 
     func validate() throws {

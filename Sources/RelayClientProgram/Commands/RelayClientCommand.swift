@@ -7,17 +7,29 @@ import CommandLineInterface
 package struct RelayClientCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "relay-client",
-        abstract: "Sends files to people behind any NAT, through a relay that keeps nothing.",
+        abstract: "Send and receive files through a relay, from behind any NAT or firewall.",
         discussion: """
+            Both sides connect to the relay, which passes the bytes on and keeps none of them.
+
             Examples:
               relay-client login https://relay.example.com --name alice
               relay-client receive --output ~/Downloads
               relay-client send bob report.pdf
               relay-client doctor
 
-            Exit statuses: 0 done; 64 usage; 65 what arrived is not what was sent; 66 the input cannot be read; 69 relay or \
-            peer not reachable, or gone; 73 the output cannot be created; 74 reading or writing failed, standard output included, or no room; \
-            75 gave up waiting or retrying; 76 protocol error; 77 refused or not allowed; 78 configuration; 130 interrupted.
+            Exit status:
+              0    done
+              64   wrong command line
+              65   received data failed verification
+              66   the input cannot be read
+              69   relay or peer unreachable, or gone
+              73   the output cannot be created
+              74   reading or writing failed, or no space is left
+              75   gave up waiting or retrying
+              76   protocol error
+              77   refused or not permitted
+              78   wrong configuration
+              130  interrupted
             """,
         version: "relay-client \(ClientAgent.version)",
         subcommands: [

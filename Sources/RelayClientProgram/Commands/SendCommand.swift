@@ -10,32 +10,35 @@ import WSProtocol
 struct SendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "send",
-        abstract: "Send files to somebody, and wait until they have arrived.",
+        abstract: "Send files, and wait until they are delivered.",
         discussion: """
+            Sends each file to each receiver, and prints "delivered" once the receiver has verified and stored it. \
+            Online receivers are served first; send then waits for the offline ones, once per receiver. A transfer that \
+            is cut starts again from the beginning of the file, for as long as --timeout allows.
+
             Examples:
               relay-client send bob report.pdf
-              relay-client send bob,carol --timeout 1h *.jpg
+              relay-client send bob,carol *.jpg
+              relay-client send bob disk.iso --timeout 2h
+              relay-client send bob report.pdf --no-wait
               tar c photos | relay-client send bob -
-
-            Prints "delivered" only when the receiver has verified and stored the file. Receivers who are there come first; \
-            each of the others is waited for at the end, once for all of his files.
             """
     )
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "Who to send to: NAME[,NAME...].", transform: { try PeerList($0) })
+    @Argument(help: "The receivers: NAME[,NAME...].", transform: { try PeerList($0) })
     var receivers: PeerList
 
     // Empty, so that a mistyped option is told before a missing file.
-    @Argument(help: "The files; - is standard input, and what begins with - is written ./-name.")
+    @Argument(help: "Files to send; - is standard input. Write ./-name for a file called -name.")
     var paths: [String] = []
 
-    @Flag(name: .customLong("no-wait"), help: "Fail at once when the receiver is not receiving.")
+    @Flag(name: .customLong("no-wait"), help: "Fail at once if a receiver is not receiving.")
     var doesNotWait = false
 
     @Option(
-        help: "How long to go on while no bytes flow, such as 30s, 10m or 24h; more than nothing.",
+        help: "Give up when no bytes have flowed for this long, such as 30s, 10m or 24h.",
         transform: { try TimeSpan($0) })
     var timeout = TimeSpan.patience
 

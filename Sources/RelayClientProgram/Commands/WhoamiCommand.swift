@@ -6,7 +6,8 @@ import WSProtocol
 /// `relay-client whoami`.
 struct WhoamiCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "whoami", abstract: "Print the profile's name, relay and key fingerprint."
+        commandName: "whoami", abstract: "Print the name, the relay and the key fingerprint of the profile.",
+        discussion: "Two people can compare the fingerprint to make sure that a name belongs to this key."
     )
 
     @OptionGroup var global: GlobalOptions
