@@ -9,8 +9,8 @@ enum Defaults {}
 extension Defaults {
     // MARK: Files
 
-    /// Threads that do blocking file work. Several transfers at once should keep a disk busy, and small ones mostly wait for
-    /// it to confirm: what waits at the same time is confirmed by one write of its journal.
+    /// Threads that do blocking file work. Several transfers at once should keep a disk busy, and small ones mostly
+    /// wait for it to confirm: what waits at the same time is confirmed by one write of its journal.
     static let fileThreads = 8
     /// Bytes a single read of a file may ask for: past 1 MiB a bigger read costs cache and gains nothing.
     static let maximumRead = 1024 * 1024
@@ -26,13 +26,13 @@ extension Defaults {
     static let partialNameTries = 8
     /// How often "name (1)", "name (2)" … is tried before giving up: more files of one name mean a mistake.
     static let maximumNumberedNames = 9_999
-    /// Characters of a refused name that are tried one by one to find the one that a file system refuses: a name has rarely
-    /// more that are not letters or digits.
+    /// Characters of a refused name that are tried one by one to find the one that a file system refuses: a name has
+    /// rarely more that are not letters or digits.
     static let mostProbedCharacters = 32
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.
     static let displayedNameColumns = 100
-    /// Columns of the path of a file that was made: three names of the longest kind fit whole, and so does the rest of a
-    /// sentence around it.
+    /// Columns of the path of a file that was made: three names of the longest kind fit whole, and so does the rest of
+    /// a sentence around it.
     static let displayedPathColumns = 1_000
 
     /// Characters of a sentence that are shown: a relay's words are never longer than a screen.
@@ -81,7 +81,8 @@ extension Defaults {
     /// TCP_USER_TIMEOUT on the control connection: a relay that acknowledges nothing for this long is gone.
     static let controlUserTimeout = TimeAmount.seconds(15)
     /// TCP_USER_TIMEOUT on a data connection. Linux counts a closed window as time without progress, even while the
-    /// other side answers the probes; a receiver that pauses is the relay's business for 60 s, so this has to be longer.
+    /// other side answers the probes; a receiver that pauses is the relay's business for 60 s, so this has to be
+    /// longer.
     static let dataUserTimeout = TimeAmount.seconds(75)
     /// Bytes of a `url` in a `start` message: the relay refuses targets longer than this.
     static let longestReference = 8 * 1024
@@ -119,14 +120,14 @@ extension Defaults {
     static let continueTimeout = TimeAmount.seconds(3)
     /// The relay holds a download for 30 s until the sender's half comes, and says so at the end; a little longer.
     static let downloadAnswerTimeout = TimeAmount.seconds(45)
-    /// How long a download that is read brings nothing: the relay ends one whose sender gives less than 30 KiB in 30 s, and
-    /// sees that at the end of the next 30 s at the latest.
+    /// How long a download that is read brings nothing: the relay ends one whose sender gives less than 30 KiB in 30 s,
+    /// and sees that at the end of the next 30 s at the latest.
     static let downloadSilence = TimeAmount.seconds(90)
     /// From the head of an answer that came before its time to its end: the relay's are one packet.
     static let answerTimeout = TimeAmount.seconds(5)
     /// From the last byte of the upload to the relay's answer, and from each report of the receiver that it has got
-    /// further: kernels hold 10 MB and more on the way to a slow one. The relay itself ends a stream whose receiver takes
-    /// nothing for a minute.
+    /// further: kernels hold 10 MB and more on the way to a slow one. The relay itself ends a stream whose receiver
+    /// takes nothing for a minute.
     static let uploadAnswerTimeout = TimeAmount.minutes(10)
 
     // MARK: Transfers
@@ -138,7 +139,8 @@ extension Defaults {
     static let ordinaryAnswer = TimeAmount.milliseconds(600)
     /// Downloads at once; more only fight for disk and network. Others wait their turn, still ringing.
     static let parallelDownloads = 4
-    /// Downloads of small contents at once, and of all: these wait for round trips and for the disk's word, and hardly use either.
+    /// Downloads of small contents at once, and of all: these wait for round trips and for the disk's word, and hardly
+    /// use either.
     static let parallelSmallDownloads = 16
     /// The bytes of content up to which a transfer costs what its steps cost, and not what its bytes do: one record.
     static let smallContent: UInt64 = 64 * 1024

@@ -21,8 +21,8 @@ package enum TransferDefaults {
     /// How often a first connection that is cut while it is made is tried again: enough for a relay that just starts,
     /// soon enough for a person who mistyped a port.
     package static let quickTries = 3
-    /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and so
-    /// is the request.
+    /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and
+    /// so is the request.
     package static let tokenMargin = TimeAmount.seconds(5)
     /// Seconds that a token is tried at most, whatever the relay announces: sixty times what it does.
     package static let longestToken = 3_600
@@ -37,8 +37,8 @@ package enum TransferDefaults {
     /// Contents that are on their way to receivers at once: each small one takes some round trips, and this many keep a
     /// receiver's parallel downloads busy on a line of 100 ms.
     package static let parallelSends = 16
-    /// Bytes of content that are on their way at once, unless a single one has more: some seconds of a slow line, so that
-    /// few have to begin again when it is cut. Larger contents go one after the other.
+    /// Bytes of content that are on their way at once, unless a single one has more: some seconds of a slow line, so
+    /// that few have to begin again when it is cut. Larger contents go one after the other.
     package static let parallelSendBytes: UInt64 = 4 * 1_048_576
     /// How fast a receiver accepts when its user is not asked: a round trip on the slowest line. A user cannot read a
     /// question and answer it within this time.

@@ -39,8 +39,8 @@ package struct RelayClientCommand: AsyncParsableCommand {
 
     package init() {}
 
-    /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that the caller
-    /// has closed.
+    /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that
+    /// the caller has closed.
     package static func prepare() {
         // Before anything here changes them.
         _ = InheritedSignals.ignored

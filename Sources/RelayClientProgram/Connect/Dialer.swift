@@ -185,8 +185,8 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 @available(*, unavailable)
 extension HandshakeHandler: Sendable {}
 
-/// Stands behind TLS as long as the connection lasts, and closes it at the relay's close_notify: nothing comes after that,
-/// and a handler that waits, or is added only later, need not ask TLS about it.
+/// Stands behind TLS as long as the connection lasts, and closes it at the relay's close_notify: nothing comes after
+/// that, and a handler that waits, or is added only later, need not ask TLS about it.
 final class PeerEndHandler: ChannelInboundHandler {
     typealias InboundIn = NIOAny
 

@@ -85,7 +85,8 @@ struct ProxySettings: Hashable, Sendable {
         proxy = nil
     }
 
-    /// The proxy on the way to `endpoint`; nil means a direct connection. Throws where that is one this client cannot use.
+    /// The proxy on the way to `endpoint`; nil means a direct connection. Throws where that is one this client cannot
+    /// use.
     func proxy(for endpoint: Endpoint) throws(Proxy.Malformed) -> Proxy? {
         guard let proxy, !exemptions.contain(endpoint) else { return nil }
         return try proxy.get()

@@ -347,7 +347,8 @@ struct UploadExchange: Sendable {
         case nothing
     }
 
-    /// The relay's whole answer came. `200` before the body's last byte is no success: the relay cannot have everything.
+    /// The relay's whole answer came. `200` before the body's last byte is no success: the relay cannot have
+    /// everything.
     mutating func answered(_ answer: HTTPResponse) -> EndAction {
         switch state {
         case .sent where answer.status == 200: end(.accepted(bytes: answer.bytes))

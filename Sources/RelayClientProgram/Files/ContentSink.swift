@@ -9,10 +9,11 @@ import TransferClient
 protocol ContentSink: Sendable {
     /// Takes `buffer`, which may reach the disk later, but before ``finish()`` returns. Throws `file`.
     func write(_ buffer: ByteBuffer) async throws(ClientError)
-    /// Makes everything durable and gives the file its final name, to be called only once the content is verified. Throws
-    /// `file`; then ``discard()`` is still to be called, and the sender is to be told that it is not stored. From
-    /// here on the content is never thrown away: what cannot get its name, or may not be safe on the disk, is kept, and the
-    /// error says where. Only what has no room on the disk after all, or was removed by others, is not there any more.
+    /// Makes everything durable and gives the file its final name, to be called only once the content is verified.
+    /// Throws `file`; then ``discard()`` is still to be called, and the sender is to be told that it is not stored.
+    /// From here on the content is never thrown away: what cannot get its name, or may not be safe on the disk, is
+    /// kept, and the error says where. Only what has no room on the disk after all, or was removed by others, is not
+    /// there any more.
     func finish() async throws(ClientError) -> StoredContent
     /// Whether everything can still be taken back, so that the same content may come once more from its beginning.
     var isRepeatable: Bool { get }
@@ -99,8 +100,8 @@ struct StoredContent: Sendable {
         self.name = name
     }
 
-    /// Its path now, which is another one after its folder was moved; nil when it is not there any more. Another file of
-    /// the same name, there or in a folder that took the old one's place, is not it.
+    /// Its path now, which is another one after its folder was moved; nil when it is not there any more. Another file
+    /// of the same name, there or in a folder that took the old one's place, is not it.
     func currentPath() -> String? {
         guard let folder else { return path }
         guard folder.currentPath() != nil, let status = OpenFile.status(of: name, in: folder.handle),

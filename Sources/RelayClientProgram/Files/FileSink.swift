@@ -7,8 +7,8 @@ import Synchronization
 import TransferClient
 
 /// A received file: content goes into a hidden `.part` file of an unguessable name that only its owner can read, and
-/// gets its final name, without replacing anything, once it is complete and on the disk. Content that was verified is not
-/// removed because something after that was refused.
+/// gets its final name, without replacing anything, once it is complete and on the disk. Content that was verified is
+/// not removed because something after that was refused.
 final class FileSink: ContentSink {
     let isRepeatable = true
 

@@ -5,9 +5,9 @@ import NIOCore
 import Synchronization
 import TransferClient
 
-/// One regular file to send. It has to stay as it was when it was first looked at: a file that grows, shrinks, is written
-/// to or replaced meanwhile is reported instead of sent as something that never existed. Held open only from its first
-/// read to ``close()``, so that any number of files can wait for their turn.
+/// One regular file to send. It has to stay as it was when it was first looked at: a file that grows, shrinks, is
+/// written to or replaced meanwhile is reported instead of sent as something that never existed. Held open only from
+/// its first read to ``close()``, so that any number of files can wait for their turn.
 final class FileSource: ContentSource {
     let name: String
     let size: UInt64?
@@ -174,8 +174,8 @@ final class FileSource: ContentSource {
         return FileError(code: .readFailed, message: "\"\(shownPath)\" cannot be opened any more: \(failure)")
     }
 
-    /// Whether `failure`, of a file that could be opened before, means that its path names another one or none, and not that
-    /// the system or the disk cannot open it now.
+    /// Whether `failure`, of a file that could be opened before, means that its path names another one or none, and not
+    /// that the system or the disk cannot open it now.
     static func isChange(_ failure: SystemFailure) -> Bool {
         switch failure.number {
         case ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO: true

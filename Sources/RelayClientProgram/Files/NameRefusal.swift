@@ -3,8 +3,8 @@
 import Glibc
 import TransferClient
 
-/// Why a file system refuses a name that others take, found out by trying: no list of what exFAT, FAT, NTFS or a share of
-/// Windows refuse is ever complete, and each says so with another number.
+/// Why a file system refuses a name that others take, found out by trying: no list of what exFAT, FAT, NTFS or a share
+/// of Windows refuse is ever complete, and each says so with another number.
 enum NameRefusal: Hashable, Sendable {
     /// It takes none with this character in it.
     case character(Unicode.Scalar)
@@ -15,8 +15,8 @@ enum NameRefusal: Hashable, Sendable {
     /// It takes files, but none of this name.
     case name
 
-    /// What is wrong with `name`, of which `failure` was said; nil when the folder takes no file of any name now. `takes`
-    /// says whether a file can be made whose name ends with what it is given.
+    /// What is wrong with `name`, of which `failure` was said; nil when the folder takes no file of any name now.
+    /// `takes` says whether a file can be made whose name ends with what it is given.
     static func find(_ name: SafeFileName, after failure: SystemFailure, takes: (String) -> Bool) -> NameRefusal? {
         guard takes("") else { return nil }
         if failure.number == ENAMETOOLONG { return .length }

@@ -4,9 +4,9 @@ import Glibc
 import Synchronization
 import TransferClient
 
-/// The place that received files go to, by its path. What the path names is looked at before each transfer: a folder that
-/// took the place of another one gets the files that are offered from then on, while those under way stay in the folder
-/// that they began in.
+/// The place that received files go to, by its path. What the path names is looked at before each transfer: a folder
+/// that took the place of another one gets the files that are offered from then on, while those under way stay in the
+/// folder that they began in.
 final class ReceiveDirectory: Sendable {
     /// Absolute and without links, as it was when it was opened.
     let path: String
@@ -14,8 +14,8 @@ final class ReceiveDirectory: Sendable {
     private let current: Mutex<ReceiveFolder>
     private let remarks: Remarks
 
-    /// Opens the folder at `path`. What is not right although nothing has failed is told to `warn`. Throws ``FileError``
-    /// with `cannotCreate` when there is none, it is something else, or nothing may be written there.
+    /// Opens the folder at `path`. What is not right although nothing has failed is told to `warn`. Throws
+    /// ``FileError`` with `cannotCreate` when there is none, it is something else, or nothing may be written there.
     static func open(_ path: String, warn: @escaping @Sendable (String) -> Void = { _ in }) throws -> ReceiveDirectory {
         do {
             return ReceiveDirectory(try ReceiveFolder(path), fallback: path, remarks: Remarks(warn))
@@ -31,8 +31,8 @@ final class ReceiveDirectory: Sendable {
     }
 
     /// Makes the `.part` file for a file that was offered as `offeredName`, to be called before the offer is accepted.
-    /// Throws ``FileError``: `noSpace` when `size` bytes do not fit, `cannotCreate` when no file can be made, or none of
-    /// that name.
+    /// Throws ``FileError``: `noSpace` when `size` bytes do not fit, `cannotCreate` when no file can be made, or none
+    /// of that name.
     func makeSink(offeredName: String, size: UInt64?) throws(FileError) -> any ContentSink {
         try makeFileSink(offeredName: offeredName, size: size)
     }
@@ -65,8 +65,8 @@ final class ReceiveDirectory: Sendable {
         }
     }
 
-    /// Whether a file that was offered as `offeredName` could be received now, as far as nothing has to be made to know it.
-    /// Throws ``FileError``: `cannotCreate` when the folder is gone, `noSpace` when `size` bytes do not fit; a file
+    /// Whether a file that was offered as `offeredName` could be received now, as far as nothing has to be made to know
+    /// it. Throws ``FileError``: `cannotCreate` when the folder is gone, `noSpace` when `size` bytes do not fit; a file
     /// whose size is not known may.
     func checkRoom(offeredName: String, size: UInt64?) throws(FileError) {
         _ = try nameWithRoom(offeredName, size: size, in: folder())

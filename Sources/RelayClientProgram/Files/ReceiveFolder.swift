@@ -62,8 +62,8 @@ final class ReceiveFolder: Sendable {
     /// Where it is now; nil when it was removed, or cannot be reached by any path.
     func currentPath() -> String? {
         if isAt(firstPath) { return firstPath }
-        // The kernel knows where it went. Of a folder that was removed it says "… (deleted)", which names nothing. One that
-        // is moved between the two looks is looked for again.
+        // The kernel knows where it went. Of a folder that was removed it says "… (deleted)", which names nothing. One
+        // that is moved between the two looks is looked for again.
         for _ in 0..<3 {
             if let moved = SystemCall.path(of: handle.descriptor), isAt(moved) { return moved }
         }
@@ -106,8 +106,8 @@ final class ReceiveFolder: Sendable {
     }
 }
 
-/// Tells the person what is not right about a folder although nothing has failed. What is true of every file there is said
-/// once, not with each of them.
+/// Tells the person what is not right about a folder although nothing has failed. What is true of every file there is
+/// said once, not with each of them.
 final class Remarks: Sendable {
     /// What is said once.
     enum Kind: Hashable, Sendable {

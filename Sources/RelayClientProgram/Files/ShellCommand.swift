@@ -6,9 +6,9 @@ import WSProtocol
 
 /// A command of the person, run by the shell.
 enum ShellCommand {
-    /// Runs `command` with `/bin/sh -c`, its input empty and its output on standard error, and blocks until it has ended.
-    /// It inherits nothing else of this process but the signals as they were when this process was started: what it
-    /// leaves running must not hold on to a connection, or the relay believes the session alive.
+    /// Runs `command` with `/bin/sh -c`, its input empty and its output on standard error, and blocks until it has
+    /// ended. It inherits nothing else of this process but the signals as they were when this process was started: what
+    /// it leaves running must not hold on to a connection, or the relay believes the session alive.
     ///
     /// - Returns: its status, or -1 when it could not be started or was killed.
     static func run(_ command: String, environment: [String: String]) -> Int32 {

@@ -52,8 +52,8 @@ struct IncomingTransfer {
     /// Whether nothing may follow it where its content goes: what went out to standard output cannot be taken back.
     var isSpoilt: Bool { sink.map { !$0.isRepeatable } ?? false }
 
-    /// Whether it can come once more. What has no size is read from a pipe, and does not come a second time once some of
-    /// it has come.
+    /// Whether it can come once more. What has no size is read from a pipe, and does not come a second time once some
+    /// of it has come.
     var mayComeAgain: Bool { sink.map { $0.isRepeatable && (label.size != nil || !$0.hasContent) } ?? false }
 
     /// Whether its bytes cost little beside the steps of its transfer.
@@ -210,7 +210,8 @@ final class ProgressPace: Sendable {
     }
 }
 
-/// What has to be done before a session leaves, but nothing waits for until then: part files to remove, commands to run.
+/// What has to be done before a session leaves, but nothing waits for until then: part files to remove, commands to
+/// run.
 struct CleanupTasks {
     private let queue: EventQueue<SessionEvent>
     private var tasks: [UInt64: Task<Void, Never>] = [:]

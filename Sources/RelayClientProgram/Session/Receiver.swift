@@ -112,7 +112,8 @@ struct Receiver: SessionPart {
         machine.interrupted()
     }
 
-    /// Goes. What is still offered is not declined: the relay offers it to this name's other sessions, or to the next one.
+    /// Goes. What is still offered is not declined: the relay offers it to this name's other sessions, or to the next
+    /// one.
     mutating func stop() {
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for transfer in transfers.all { tidyUp(transfer) }

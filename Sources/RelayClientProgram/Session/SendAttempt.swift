@@ -4,8 +4,8 @@ import NIOCore
 import TransferClient
 import WSProtocol
 
-/// One transfer on one control connection, from the offer to its outcome: runs the actions of a ``SendMachine``. Its owner
-/// tells it everything that happens, looks at ``outcome`` afterwards, and minds ``deadline``.
+/// One transfer on one control connection, from the offer to its outcome: runs the actions of a ``SendMachine``. Its
+/// owner tells it everything that happens, looks at ``outcome`` afterwards, and minds ``deadline``.
 struct SendAttempt {
     let job: SendJob
     /// The transfer of this try: the relay, or the receiver, may still be busy with the one before.

@@ -334,7 +334,9 @@ struct Sender: SessionPart {
                 return
             }
             guard isNews else { return }
-            let left = sendings[index].retry.deadline.map { " (until --timeout, \(AttemptFailure.description(of: $0 - now)))" }
+            let left = sendings[index].retry.deadline.map {
+                " (until --timeout, \(AttemptFailure.description(of: $0 - now)))"
+            }
             environment.reporter.report(.introduced(job.label))
             environment.reporter.report(
                 .interrupted(job.transfer, message: "\(failure.reason); \(next)\(left ?? "")")
@@ -374,8 +376,8 @@ struct Sender: SessionPart {
         failures.append((sending.number, error.status))
     }
 
-    /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it is
-    /// told by an offer that is cancelled at once.
+    /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it
+    /// is told by an offer that is cancelled at once.
     private func sayGoodbye(_ job: SendJob, _ code: FailureCode, on outbox: Outbox) {
         let transfer = TransferID.random()
         guard let offer = SendAttempt.offer(job, as: transfer, waits: false, id: outbox.nextID()) else { return }

@@ -16,7 +16,8 @@ struct StreamOpening: Sendable {
     ///   - start: the relay's, which has just come.
     ///   - transfer: what it is shown as.
     ///   - context: where it is done.
-    init(_ start: ServerMessage.Start, of transfer: TransferID, connector: ControlConnector, in context: StreamContext) {
+    init(_ start: ServerMessage.Start, of transfer: TransferID, connector: ControlConnector, in context: StreamContext)
+    {
         self.context = context
         self.start = start
         self.transfer = transfer
@@ -87,8 +88,8 @@ struct StreamOpening: Sendable {
 }
 
 /// Where the connection and the tasks of one content run. A small content costs what its steps cost, most of it threads
-/// that wake each other: everything but its file is on one event loop. A large one costs what its bytes cost: it may use
-/// all threads, so that encryption, hashing and files have one each.
+/// that wake each other: everything but its file is on one event loop. A large one costs what its bytes cost: it may
+/// use all threads, so that encryption, hashing and files have one each.
 struct StreamContext: Sendable {
     /// Where its tasks run; nil leaves that open.
     let executor: EventLoopExecutor?

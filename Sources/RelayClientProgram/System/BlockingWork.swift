@@ -116,8 +116,9 @@ struct BlockingWork: Sendable {
     }
 }
 
-/// Runs tasks on one event loop, for those that are little more than what a channel of that loop says and hears: nothing
-/// then has to wake a thread for each step. Such a task must not block: blocking calls go through ``BlockingWork``.
+/// Runs tasks on one event loop, for those that are little more than what a channel of that loop says and hears:
+/// nothing then has to wake a thread for each step. Such a task must not block: blocking calls go through
+/// ``BlockingWork``.
 final class EventLoopExecutor: TaskExecutor {
     let loop: any EventLoop
 

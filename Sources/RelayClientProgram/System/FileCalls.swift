@@ -3,8 +3,8 @@
 private import CLinux
 import Glibc
 
-/// The calls that complete a file once its content is verified. Each returns -1 and sets `errno` as the system's own do,
-/// so that a test can let any of them fail.
+/// The calls that complete a file once its content is verified. Each returns -1 and sets `errno` as the system's own
+/// do, so that a test can let any of them fail.
 struct FileCalls: Sendable {
     /// fchmod(2)
     var setMode: @Sendable (_ file: Int32, _ mode: UInt32) -> Int32 = { file, mode in fchmod(file, mode) }

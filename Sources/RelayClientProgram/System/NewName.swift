@@ -11,8 +11,8 @@ enum NewName {
         case rename
         /// A second hard link, which fails where the name is taken, and then the first is removed.
         case link
-        /// An empty file of the name, which is made only where there is none, and then replaced. Who looks in between sees
-        /// that one.
+        /// An empty file of the name, which is made only where there is none, and then replaced. Who looks in between
+        /// sees that one.
         case reserve
     }
 
@@ -24,8 +24,8 @@ enum NewName {
         case given(leftover: SystemFailure? = nil)
     }
 
-    /// Gives the file called `partial` in `directory` the name `final`. Throws what the last of `methods` said, and then
-    /// the file still has its old name.
+    /// Gives the file called `partial` in `directory` the name `final`. Throws what the last of `methods` said, and
+    /// then the file still has its old name.
     static func give(
         _ final: String, to partial: String, in directory: OpenFile, by methods: [Method] = Method.allCases,
         calls: FileCalls = .system

@@ -50,8 +50,8 @@ final class InterruptSignal: Sendable {
         for id in actions.keys.sorted() { actions[id]?() }
     }
 
-    /// The result of `operation`, or `interrupted` as soon as the person interrupts or the calling task is cancelled: then
-    /// `operation` is cancelled, and what cannot be cancelled is left behind.
+    /// The result of `operation`, or `interrupted` as soon as the person interrupts or the calling task is cancelled:
+    /// then `operation` is cancelled, and what cannot be cancelled is left behind.
     ///
     /// - Parameter executor: where `operation` runs; nil leaves that open.
     func bounded<Value: Sendable>(
@@ -94,8 +94,8 @@ struct Signals {
             source.resume()
             return source
         }
-        // A reader that leaves (`| head`), and a limit on file sizes (`ulimit -f`), are errors of the write, and not the end
-        // of the process.
+        // A reader that leaves (`| head`), and a limit on file sizes (`ulimit -f`), are errors of the write, and not
+        // the end of the process.
         for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
     }
 

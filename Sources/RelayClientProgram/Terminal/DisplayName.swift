@@ -24,8 +24,8 @@ enum DisplayName {
         return shortened(pieces, columns: max(4, columns), isWhole: isWhole)
     }
 
-    /// ``escape(_:columns:)`` for the path of a file that the person has to find: nothing is left out of one that the system
-    /// takes in one piece.
+    /// ``escape(_:columns:)`` for the path of a file that the person has to find: nothing is left out of one that the
+    /// system takes in one piece.
     static func path(_ text: String) -> String { escape(text, columns: Defaults.displayedPathColumns) }
 
     /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It is cut

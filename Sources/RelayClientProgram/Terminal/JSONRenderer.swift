@@ -9,17 +9,18 @@ import WSProtocol
 /// `doctor`, which have no transfers, stand with these commands:
 ///
 /// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
-///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose` `detail`;
+///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose`
+///   `detail`;
 /// - about a transfer: `transfer` (the id of its first try; later ones stay under it), `direction` (`send` or
 ///   `receive`), `peer`, `name` (exactly as the sender
 ///   gave it), `size` (bytes; missing where it is not known);
 /// - `bytes`: of content, with `progress`, `delivered` and `received`;
 /// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
 /// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
-/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the other side is back, or
-///   fails later), `notice`, `warning`, `detail` and `reconnecting`;
-/// - `reconnecting` comes once when the relay is lost, with `seconds` until the first try; `reconnected` once when it is
-///   back;
+/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the other side is
+///   back, or fails later), `notice`, `warning`, `detail` and `reconnecting`;
+/// - `reconnecting` comes once when the relay is lost, with `seconds` until the first try; `reconnected` once when it
+///   is back;
 /// - `name` is this side's own name with `ready`.
 struct JSONRenderer: ReportRenderer {
     private let isVerbose: Bool

@@ -6,12 +6,13 @@ import WSProtocol
 
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
 ///
-/// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`, `received` and
-/// `failed` end it.
+/// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`,
+/// `received` and `failed` end it.
 enum TransferReport: Hashable, Sendable {
     /// This side is logged in under this name and can be offered files.
     case ready(PeerName)
-    /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and peer.
+    /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and
+    /// peer.
     case introduced(TransferLabel)
     /// No user of that name is receiving; the offer waits.
     case waiting(TransferLabel)
@@ -36,8 +37,8 @@ enum TransferReport: Hashable, Sendable {
     case interrupted(TransferID, message: String)
     /// The offer was withdrawn before a receiver accepted it, for a reason that may pass.
     case withdrawn(TransferID)
-    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that is
-    /// asked for `transfer` alone, the end of that transfer is the end of trying too.
+    /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that
+    /// is asked for `transfer` alone, the end of that transfer is the end of trying too.
     case reconnecting(reason: String, attempt: Int, pause: TimeAmount, transfer: TransferID? = nil)
     /// The relay was found again, or does it now.
     case reconnected

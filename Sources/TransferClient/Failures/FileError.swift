@@ -2,7 +2,8 @@
 
 package import WSProtocol
 
-/// Why a file could not be read, made or completed, or the profile not be used: one line for the person at the keyboard.
+/// Why a file could not be read, made or completed, or the profile not be used: one line for the person at the
+/// keyboard.
 package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What kind of failure it is; decides the exit status and what the other side is told.
     package enum Code: Hashable, Sendable, CaseIterable {

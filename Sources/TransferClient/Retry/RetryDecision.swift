@@ -5,8 +5,8 @@ package import WSProtocol
 
 /// Whether trying again may mend what went wrong: the client's one table of that.
 package enum RetryDecision: Hashable, Sendable {
-    /// It may be over in a moment, but not before `after`. With `elsewhere`, the next try needs a connection of its own:
-    /// this one is gone, or a balancer may choose another node for the next.
+    /// It may be over in a moment, but not before `after`. With `elsewhere`, the next try needs a connection of its
+    /// own: this one is gone, or a balancer may choose another node for the next.
     case passing(after: TimeAmount, elsewhere: Bool)
     /// A relay that is just starting or stopping, or no relay at all: worth a few quick tries.
     case doubtful
@@ -44,8 +44,8 @@ package enum RetryDecision: Hashable, Sendable {
         }
     }
 
-    /// How the relay ended a transfer, or why it did not take one. What only the network, or the relay itself, has caused
-    /// may go well the next time, and the control connection is as good as before.
+    /// How the relay ended a transfer, or why it did not take one. What only the network, or the relay itself, has
+    /// caused may go well the next time, and the control connection is as good as before.
     package init(ending code: FailureCode) {
         switch code {
         case .receiverGone, .senderGone, .stalled, .expired, .unknownTransfer, .transferExists:
@@ -131,8 +131,8 @@ package enum RetryDecision: Hashable, Sendable {
         }
     }
 
-    /// How a transfer ended for its receiver. What passes is an interruption: the sender goes on trying, and the same offer
-    /// comes again.
+    /// How a transfer ended for its receiver. What passes is an interruption: the sender goes on trying, and the same
+    /// offer comes again.
     ///
     /// - Parameter lost: why the control connection ended, if it did.
     package init(_ outcome: ReceiveMachine.Outcome, stream: StreamError?, lost: ConnectionError?) {

@@ -2,8 +2,8 @@
 
 package import NIOCore
 
-/// When to try again, and when to give up: the one place that decides it, for control connections, for transfers and for
-/// their data streams. Why a failure may pass is in ``RetryDecision``.
+/// When to try again, and when to give up: the one place that decides it, for control connections, for transfers and
+/// for their data streams. Why a failure may pass is in ``RetryDecision``.
 ///
 /// One clock counts the time in which no bytes flow: it runs from the beginning, stops when a stream begins, and begins
 /// anew when a failure ends that stream, and when bytes flow to the same receiver. Waiting for the relay, for the
@@ -137,8 +137,8 @@ package struct RetryMachine: Hashable, Sendable {
     }
 }
 
-/// The pauses between tries: their bound doubles, and each is anything up to it, so that the clients of a restarted relay
-/// do not all come at the same moment.
+/// The pauses between tries: their bound doubles, and each is anything up to it, so that the clients of a restarted
+/// relay do not all come at the same moment.
 struct BackOff: Hashable, Sendable {
     private var attempts = 0
 

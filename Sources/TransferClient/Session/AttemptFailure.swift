@@ -59,7 +59,8 @@ package struct AttemptFailure: Sendable {
     package let error: ClientError
     /// The same while there is one.
     package let reason: String
-    /// What is done about it while there is one, where it is about this content alone and the relay does what it is asked.
+    /// What is done about it while there is one, where it is about this content alone and the relay does what it is
+    /// asked.
     package let next: String?
 
     /// How one try of `transfer` ended.

@@ -130,8 +130,8 @@ package struct ReceiverMachine: Hashable, Sendable {
         return [.leave(.elsewhere, reason: "the relay does not answer")]
     }
 
-    /// There are more offers than this session keeps in mind. A `decline` would be this person's word, and there was none:
-    /// the offer rings until another session takes it, this one comes back, or its time is over.
+    /// There are more offers than this session keeps in mind. A `decline` would be this person's word, and there was
+    /// none: the offer rings until another session takes it, this one comes back, or its time is over.
     package mutating func leftUnanswered() -> [Action] {
         defer { hasLeftUnanswered = true }
         return hasLeftUnanswered ? [] : [.reportTooManyOffers]

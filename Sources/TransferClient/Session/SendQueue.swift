@@ -6,8 +6,8 @@ package import WSProtocol
 /// Which content is offered next, and how many are on their way at once. Pure.
 ///
 /// Receivers that are there come first: one that is not there when its turn comes is waited for at the end. Small files
-/// go several at a time, as each costs some round trips; large ones go one after the other, as they would only share the
-/// line. A receiver whose person may have to be asked is asked about one content at a time.
+/// go several at a time, as each costs some round trips; large ones go one after the other, as they would only share
+/// the line. A receiver whose person may have to be asked is asked about one content at a time.
 package struct SendQueue: Sendable {
     /// One content for one receiver.
     package struct Item: Hashable, Sendable {

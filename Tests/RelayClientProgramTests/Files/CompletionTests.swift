@@ -10,8 +10,8 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-/// Each call after the content was verified, failing in each way: what does no harm is said, and the file is stored; what
-/// does keeps the content, and the error says where it is.
+/// Each call after the content was verified, failing in each way: what does no harm is said, and the file is stored;
+/// what does keeps the content, and the error says where it is.
 struct CompletionTests {
     let folder: ReceivedFolder
 
@@ -118,7 +118,8 @@ struct CompletionTests {
         #expect(try folder.listing() == ["a", "a (1)", "a (2)"])
     }
 
-    /// A network's file system has done it and lost the answer, then says that the part is not there, or the name taken.
+    /// A network's file system has done it and lost the answer, then says that the part is not there, or the name
+    /// taken.
     @Test(arguments: [ENOENT, EEXIST, EIO]) func aNameThatWasGivenAfterAllIsNotAFailure(_ number: Int32) async throws {
         var calls = FileCalls()
         let rename = calls.rename

@@ -10,8 +10,8 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-/// Which folder receives what while others move, remove and make folders under the same path; and that what is told about a
-/// file names that file.
+/// Which folder receives what while others move, remove and make folders under the same path; and that what is told
+/// about a file names that file.
 struct ReceiveFolderTests {
     let folder: ReceivedFolder
     let moved: String

@@ -8,8 +8,8 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-/// Walks the table of failures of docs/wire-protocol.md, section 3.1, row by row, for a sender and for a receiver: it has
-/// no rows of its own.
+/// Walks the table of failures of docs/wire-protocol.md, section 3.1, row by row, for a sender and for a receiver: it
+/// has no rows of its own.
 @Suite(.timeLimit(.minutes(1))) struct FailureTableTests {
     /// What goes wrong in the middle of a transfer.
     enum Cause: Hashable, Sendable, CustomStringConvertible {

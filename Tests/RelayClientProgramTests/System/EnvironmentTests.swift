@@ -9,7 +9,8 @@ import Testing
         Environment(variables: text.map { [variable.rawValue: $0] } ?? [:])[variable]
     }
 
-    @Test(arguments: Environment.Variable.allCases) func anEmptyVariableCountsAsNotSet(_ variable: Environment.Variable) {
+    @Test(arguments: Environment.Variable.allCases) func anEmptyVariableCountsAsNotSet(_ variable: Environment.Variable)
+    {
         #expect(value(nil, of: variable) == nil && value("", of: variable) == nil)
         #expect(value("x", of: variable) == "x")
     }
