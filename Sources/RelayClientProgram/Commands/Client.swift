@@ -92,6 +92,14 @@ struct Client: Sendable {
         )
     }
 
+    /// Runs a session of one part to its end.
+    func run(_ part: (SessionEnvironment, EventQueue<SessionEvent>) -> any SessionPart) async throws {
+        let (environment, queue) = (try connector().environment, EventQueue<SessionEvent>())
+        var session = ControlSession(environment, queue: queue, parts: [part(environment, queue)])
+        let status = try await session.run()
+        if status != .done { throw ExitCode(status.rawValue) }
+    }
+
     /// Runs a command: an interrupt is told, an error becomes one line and the exit status.
     static func run(
         _ options: GlobalOptions, contentOnStandardOutput: Bool = false, _ body: (Client) async throws -> Void

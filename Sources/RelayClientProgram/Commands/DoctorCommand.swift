@@ -32,7 +32,7 @@ struct DoctorCommand: AsyncParsableCommand {
             var dialer = try client.dialer(to: relay, authorities: client.authorities ?? profile.caPath)
             show(.settings, "\(profile.name) at \(relay)", true)
             dialer.observer = { step, text in
-                passed.withLock { _ = $0.insert(step) }
+                _ = passed.withLock { $0.insert(step) }
                 show(step, text, true)
             }
             try await client.connector(relay, dialer, profile).logIn().close()

@@ -74,16 +74,15 @@ struct ReceiveCommand: AsyncParsableCommand {
                 output == "-"
                 ? .standardOutput
                 : .folder(try ReceiveDirectory.open(output) { remark in reporter.report(.warning(remark)) })
-            let (environment, queue) = (try client.connector().environment, EventQueue<SessionEvent>())
-            if isTrusting, senders.isEmpty {
-                reporter.report(.warning("--yes without --from: taking files from everyone on \(environment.relay)"))
-            }
             let policy = ReceivePolicy(from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes)
             let settings = ReceiveSettings(policy: policy, output: target, isOnce: isOnce, command: command)
-            let receiver = Receiver(settings, ask: Self.question(prompt), environment: environment, queue: queue)
-            var session = ControlSession(environment, queue: queue, parts: [receiver])
-            let status = try await session.run()
-            if status != .done { throw ExitCode(status.rawValue) }
+            try await client.run { environment, queue in
+                if isTrusting, senders.isEmpty {
+                    reporter.report(
+                        .warning("--yes without --from: taking files from everyone on \(environment.relay)"))
+                }
+                return Receiver(settings, ask: Self.question(prompt), environment: environment, queue: queue)
+            }
         }
     }
 

@@ -62,13 +62,9 @@ struct SendCommand: AsyncParsableCommand {
         try await Client.run(global) { client in
             // Every file is looked at before the receiver is asked.
             let jobs = try jobs()
-            let (environment, queue) = (try client.connector().environment, EventQueue<SessionEvent>())
-            let sender = Sender(
-                jobs, waits: !doesNotWait, patience: timeout.amount, environment: environment, queue: queue
-            )
-            var session = ControlSession(environment, queue: queue, parts: [sender])
-            let status = try await session.run()
-            if status != .done { throw ExitCode(status.rawValue) }
+            try await client.run { environment, queue in
+                Sender(jobs, waits: !doesNotWait, patience: timeout.amount, environment: environment, queue: queue)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ final class ControlConnection: Sendable {
     private let channel: any Channel
     /// When the relay should have said `welcome`.
     private let loginDeadline: NIODeadline
-    private let lastRequest = Mutex<UInt64>(0)
+    private let lastRequest = Mutex(UInt64(0))
 
     private init(
         relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages,
@@ -83,12 +83,10 @@ final class ControlConnection: Sendable {
 
     /// A request id that this connection has not used yet.
     func nextID() -> RequestID {
-        .sequence(
-            .client,
-            lastRequest.withLock { last in
-                last += 1
-                return last
-            })
+        lastRequest.withLock { last in
+            last += 1
+            return .sequence(.client, last)
+        }
     }
 
     /// Says goodbye and waits until the connection is closed, for a second at most.

@@ -32,23 +32,18 @@ final class ReceiveDirectory: Sendable {
 
     /// Makes the `.part` file for a file that was offered as `offeredName`, to be called before the offer is accepted.
     /// Throws ``FileError``: `noSpace` when `size` bytes do not fit, `cannotCreate` when no file can be made, or none
-    /// of that name.
-    func makeSink(offeredName: String, size: UInt64?) throws(FileError) -> any ContentSink {
-        try makeFileSink(offeredName: offeredName, size: size)
-    }
-
-    /// ``makeSink(offeredName:size:)`` with its type, and with `calls` to complete the file.
-    func makeFileSink(offeredName: String, size: UInt64?, calls: FileCalls = .system) throws(FileError) -> FileSink {
+    /// of that name. `calls` complete the file; others than the system's are for tests only.
+    func makeSink(offeredName: String, size: UInt64?, calls: FileCalls = .system) throws(FileError) -> FileSink {
         let folder = try folder()
         do throws(FileError) {
-            return try makeFileSink(offeredName, size: size, in: folder, calls: calls)
+            return try makeSink(offeredName, size: size, in: folder, calls: calls)
         } catch  where !folder.isAt(path) {
             // Between the look at the path and the making of the file, the folder went.
-            return try makeFileSink(offeredName, size: size, in: self.folder(), calls: calls)
+            return try makeSink(offeredName, size: size, in: self.folder(), calls: calls)
         }
     }
 
-    private func makeFileSink(
+    private func makeSink(
         _ offeredName: String, size: UInt64?, in folder: ReceiveFolder, calls: FileCalls
     ) throws(FileError) -> FileSink {
         let name = try nameWithRoom(offeredName, size: size, in: folder)

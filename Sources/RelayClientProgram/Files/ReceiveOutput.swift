@@ -8,28 +8,18 @@ enum ReceiveOutput: Sendable {
     /// Standard output, one content at a time.
     case standardOutput
 
-    /// A place for one content. Throws `file`.
-    func makeSink(name: String, size: UInt64?) throws(ClientError) -> any ContentSink {
+    /// A place for one content.
+    func makeSink(name: String, size: UInt64?) throws(FileError) -> any ContentSink {
         switch self {
-        case .folder(let directory):
-            do throws(FileError) {
-                return try directory.makeSink(offeredName: name, size: size)
-            } catch {
-                throw .file(error)
-            }
+        case .folder(let directory): return try directory.makeSink(offeredName: name, size: size)
         case .standardOutput: return StandardOutputSink()
         }
     }
 
-    /// Whether a content fits now, as far as that can be told. Throws `file`.
-    func checkRoom(name: String, size: UInt64?) throws(ClientError) {
+    /// Whether a content fits now, as far as that can be told.
+    func checkRoom(name: String, size: UInt64?) throws(FileError) {
         switch self {
-        case .folder(let directory):
-            do throws(FileError) {
-                try directory.checkRoom(offeredName: name, size: size)
-            } catch {
-                throw .file(error)
-            }
+        case .folder(let directory): try directory.checkRoom(offeredName: name, size: size)
         case .standardOutput: break
         }
     }

@@ -68,39 +68,38 @@ struct Profile: Sendable, CustomStringConvertible {
     /// A profile to log in with: its keys are the folder's, made and stored now if it has none. Name, server and CA are
     /// stored by ``save()`` only. Two processes doing this at once get the same keys. Throws ``FileError``.
     static func create(directory: String, name: PeerName, server: String, caPath: String?) throws -> Profile {
-        guard var folder = try PrivateDirectory(path: directory, creating: true) else {
-            throw FileError(code: .cannotCreate, message: "cannot make \"\(DisplayName.escape(directory))\"")
+        try locked(directory) { folder in
+            let existing = try readKeys(&folder, directory)
+            let keys = existing ?? ProfileKeys()
+            if existing == nil { try folder.write(try keys.encoded(), to: keysFile, replacing: false) }
+            return Profile(
+                directory: directory, name: name, server: server, caPath: caPath.map(absolute), keys: keys,
+                warnings: folder.warnings
+            )
         }
-        let lock = try folder.lock()
-        defer { withExtendedLifetime(lock) {} }
-        // A damaged profile has to be seen to before anything is promised to a relay.
-        if let content = try folder.read(profileFile) { _ = try decode(content, directory) }
-        let keys: ProfileKeys
-        if let existing = try readKeys(&folder, directory) {
-            keys = existing
-        } else {
-            keys = ProfileKeys()
-            try folder.write(try keys.encoded(), to: keysFile, replacing: false)
-        }
-        return Profile(
-            directory: directory, name: name, server: server, caPath: caPath.map(absolute), keys: keys,
-            warnings: folder.warnings
-        )
     }
 
     /// Stores name, server and CA durably. An existing profile is replaced; a damaged one is an error instead. Throws
     /// ``FileError``.
     func save() throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let content = try encoder.encode(Stored(v: 1, name: name.rawValue, server: server, ca: caPath))
+        try Self.locked(directory) { folder in try folder.write(content, to: Self.profileFile, replacing: true) }
+    }
+
+    /// Runs `body` on the folder, which is made where it is missing, while no other process does the same.
+    private static func locked<Value>(
+        _ directory: String, _ body: (inout PrivateDirectory) throws -> Value
+    ) throws -> Value {
         guard var folder = try PrivateDirectory(path: directory, creating: true) else {
             throw FileError(code: .cannotCreate, message: "cannot make \"\(DisplayName.escape(directory))\"")
         }
         let lock = try folder.lock()
         defer { withExtendedLifetime(lock) {} }
-        if let content = try folder.read(Self.profileFile) { _ = try Self.decode(content, directory) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let content = try encoder.encode(Stored(v: 1, name: name.rawValue, server: server, ca: caPath))
-        try folder.write(content, to: Self.profileFile, replacing: true)
+        // A damaged profile has to be seen to before anything is promised to a relay, or written over it.
+        if let content = try folder.read(profileFile) { _ = try decode(content, directory) }
+        return try body(&folder)
     }
 
     private struct Stored: Codable {

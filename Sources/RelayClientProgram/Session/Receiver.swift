@@ -112,8 +112,7 @@ struct Receiver: SessionPart {
         machine.interrupted()
     }
 
-    /// Goes. What is still offered is not declined: the relay offers it to this name's other sessions, or to the next
-    /// one.
+    /// Ends. Open offers are not declined: the relay rings the name's other sessions, or the next one, for them.
     mutating func stop() {
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for transfer in transfers.all { tidyUp(transfer) }
@@ -166,7 +165,7 @@ struct Receiver: SessionPart {
 
     private mutating func ask(_ id: TransferID, _ label: TransferLabel, now: NIODeadline) {
         guard let ask else { return decided(id, .decline(.declined), now: now) }
-        do throws(ClientError) {
+        do throws(FileError) {
             // The user is not asked about content that has no room. Until it is accepted, the free space may shrink.
             try settings.output.checkRoom(name: label.name, size: label.size)
         } catch {
@@ -201,7 +200,7 @@ struct Receiver: SessionPart {
             guard machine.takes(isHere: summary != nil) else { continue }
             transfers[id]?.isQueued = false
             guard let payload = PayloadCoding.encode(AcceptPayload(offset: 0)) else { continue }
-            do throws(ClientError) {
+            do throws(FileError) {
                 transfers[id]?.known = summary
                 if summary == nil {
                     let sink = try settings.output.makeSink(name: transfer.label.name, size: transfer.label.size)
@@ -216,9 +215,9 @@ struct Receiver: SessionPart {
         }
     }
 
-    private mutating func cannotStore(_ id: TransferID, _ error: ClientError, now: NIODeadline) {
-        transfers[id]?.cause = error
-        step(id, now: now) { $0.decided(.decline(error.failureCode(or: .cannotWrite)), now: now) }
+    private mutating func cannotStore(_ id: TransferID, _ error: FileError, now: NIODeadline) {
+        transfers[id]?.cause = .file(error)
+        step(id, now: now) { $0.decided(.decline(error.failureCode ?? .cannotWrite), now: now) }
     }
 
     // MARK: - A transfer

@@ -87,7 +87,7 @@ struct CompletionTests {
     }()
 
     @Test(arguments: cases) func eachFailureAfterVerification(_ each: Case) async throws {
-        let sink = try folder.directory.makeFileSink(offeredName: "report.pdf", size: 100, calls: each.calls)
+        let sink = try folder.directory.makeSink(offeredName: "report.pdf", size: 100, calls: each.calls)
         try await sink.write(ByteBuffer(string: "content"))
         let final = folder.path + "/report.pdf"
         var stored: StoredContent?
@@ -112,7 +112,7 @@ struct CompletionTests {
         calls.setMode = { _, _ in fail(EPERM) }
         calls.syncFolder = { _ in fail(EINVAL) }
         for _ in 0..<3 {
-            _ = try await folder.directory.makeFileSink(offeredName: "a", size: nil, calls: calls).finish()
+            _ = try await folder.directory.makeSink(offeredName: "a", size: nil, calls: calls).finish()
         }
         #expect(folder.remarks.all.count == 2)
         #expect(try folder.listing() == ["a", "a (1)", "a (2)"])
@@ -127,7 +127,7 @@ struct CompletionTests {
             _ = rename(folder, from, to)
             return fail(number)
         }
-        let sink = try folder.directory.makeFileSink(offeredName: "a", size: nil, calls: calls)
+        let sink = try folder.directory.makeSink(offeredName: "a", size: nil, calls: calls)
         #expect(try await sink.finish().path == folder.path + "/a")
         #expect(try folder.listing() == ["a"])
     }
