@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import TransferBroker
 import WSProtocol
@@ -60,11 +59,7 @@ extension DoorbellMessage: Codable {
     }
 
     /// The JSON text. Nil never happens: all fields are short texts.
-    var text: String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) }
-    }
+    var text: String? { try? StrictJSON.encode(self) }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import ServerSystem
 import TransferBroker
 import WSProtocol
@@ -41,10 +40,8 @@ struct NodePresence: Hashable, Sendable {
 
     /// The JSON text; equal presences have equal texts. Nil never happens: all fields are texts.
     var text: String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let form = Form(incarnation: incarnation, address: address.description, version: version, epoch: epoch)
-        return (try? encoder.encode(form)).map { String(decoding: $0, as: UTF8.self) }
+        return try? StrictJSON.encode(form)
     }
 }
 

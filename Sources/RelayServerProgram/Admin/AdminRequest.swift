@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import RelayNode
 import TransferBroker
@@ -39,11 +38,7 @@ enum AdminReply: Hashable, Sendable, Codable {
 enum AdminLine {
     /// `value` as JSON, which has no line feed in it, and a line feed.
     static func encode(_ value: some Encodable) throws -> ByteBuffer {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        var line = ByteBuffer(bytes: try encoder.encode(value))
-        line.writeInteger(UInt8(ascii: "\n"))
-        return line
+        ByteBuffer(string: try StrictJSON.encode(value) + "\n")
     }
 
     /// Reads `line`; nil when it is not a `Value`.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import FoundationEssentials
 import RelayNode
 import StreamRelay
 import WSProtocol
@@ -26,13 +25,7 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let reply = try await state.client().ask(.status)
         guard case .status(let status) = reply else { throw AdminClient.unexpected }
-        try Answer.write(json ? try Self.json(status) : Self.lines(status))
-    }
-
-    private static func json(_ status: ServerStatus) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(status), as: UTF8.self)
+        try Answer.write(json ? try StrictJSON.encode(status) : Self.lines(status))
     }
 
     private static func lines(_ status: ServerStatus) -> String {

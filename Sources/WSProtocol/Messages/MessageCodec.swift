@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 package import NIOCore
 
 /// Control messages to and from the JSON text of one WebSocket message.
@@ -22,9 +21,7 @@ package enum MessageCodec {
 
     /// Encodes `message`; keys are sorted, so that equal messages have equal text.
     package static func encode(_ message: some Encodable) throws -> ByteBuffer {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return ByteBuffer(bytes: try encoder.encode(message))
+        ByteBuffer(bytes: try StrictJSON.data(of: message))
     }
 
     /// Decodes what a client said.

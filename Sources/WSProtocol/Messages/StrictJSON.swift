@@ -234,4 +234,16 @@ package struct StrictJSON: Sendable {
     package static func decode<Value: Decodable>(_: Value.Type, from bytes: some Sequence<UInt8>) -> Value? {
         (try? StrictJSON(bytes))?.decode()
     }
+
+    /// The text of `value` in one line. Its keys are sorted, so that equal values have equal texts.
+    package static func encode(_ value: some Encodable) throws -> String {
+        String(decoding: try data(of: value), as: UTF8.self)
+    }
+
+    /// As ``encode(_:)``.
+    static func data(of value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(value)
+    }
 }
