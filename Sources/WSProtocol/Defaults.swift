@@ -21,7 +21,7 @@ package enum ProtocolDefaults {
     /// The most frames that one message may be cut into. Clients send one; a proxy or a library may cut it up, but each
     /// frame costs a turn, and a message of the greatest length in pieces of 4 KiB is 16.
     static let fragments = 16
-    /// The most bytes of messages that wait for a peer who does not read, unless the one who sends knows better: four
+    /// The most bytes of messages that wait for a peer that does not read, unless the sender sets its own limit: four
     /// of the longest.
     package static let pendingBytes = 256 * 1024
     /// The most bytes that are kept unread of a connection that is held back: what a read or two may have brought by

@@ -27,7 +27,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     /// Bytes of messages that were written while the channel was not writable and have not left yet.
     private var pendingBytes = 0
     /// The pong to send once the peer reads again. Older ones need no answer (RFC 6455, section 5.5.3), so a flood of
-    /// pings by a peer who does not read costs nothing.
+    /// pings by a peer that does not read costs nothing.
     private var pendingPong: ByteBuffer?
     /// Whether something was written that has to be flushed at the end of the read.
     private var needsFlush = false

@@ -5,7 +5,7 @@ package import Pacing
 
 /// How much one end of a WebSocket takes from the other and keeps for it, where that differs between connections.
 package struct WebSocketLimits: Hashable, Sendable {
-    /// The most bytes of messages that wait for a peer who does not read.
+    /// The most bytes of messages that wait for a peer that does not read.
     package var pendingBytes: Int
     /// The control frames that are taken.
     package var controlFrames: Pace.Limits
