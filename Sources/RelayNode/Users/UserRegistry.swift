@@ -112,7 +112,7 @@ package struct UserRegistry: Hashable, Sendable {
 
 extension UserRegistry {
     /// Why the bytes of a file are not a registry.
-    enum Damage: Error, Hashable {
+    package enum Damage: Error, Hashable {
         /// Not JSON, or not of this form; or a name or an invitation stands there twice.
         case malformed
         /// Written by a later version of this program.
