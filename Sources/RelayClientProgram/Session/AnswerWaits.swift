@@ -29,6 +29,8 @@ struct AnswerWaits: Hashable, Sendable {
 extension SessionEnvironment {
     /// Tells the person that the relay lets this side wait.
     func reportSlowness() {
-        reporter.report(.notice("\(relay) is slow to answer: it holds back what comes too fast, or the network is slow"))
+        reporter.report(
+            .notice("\(relay) is slow to answer: it holds back what comes too fast, or the network is slow")
+        )
     }
 }

@@ -189,7 +189,10 @@ import WSProtocol
         }
         let free = Defaults.Broker.heldBytes - fixture.broker.snapshot.sessions.holdings.waitingBytes
         #expect(free >= Defaults.Broker.heldBytes >> addresses)
-        #expect(fixture.broker.snapshot.sessions.holdings.waitingBytes > Defaults.Broker.heldBytes / 2 - 9 * large.rawValue.utf8.count)
+        #expect(
+            fixture.broker.snapshot.sessions.holdings.waitingBytes
+                > Defaults.Broker.heldBytes / 2 - 9 * large.rawValue.utf8.count
+        )
         let alice = fixture.open("alice", receiving: false, at: "198.51.100.1")
         #expect(words(fixture.offer(alice, to: "bob", payload: large).1).last?.hasSuffix("waiting") == true)
     }
