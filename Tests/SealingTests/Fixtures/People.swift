@@ -42,9 +42,8 @@ enum Clock {
 extension HexBytes {
     /// The bytes of hexadecimal digits.
     static func read(_ text: String) -> [UInt8] {
-        stride(from: 0, to: text.count, by: 2).compactMap {
-            UInt8(text.dropFirst($0).prefix(2), radix: 16)
-        }
+        let digits = text.utf8.compactMap { UInt8(String(UnicodeScalar($0)), radix: 16) }
+        return stride(from: 0, to: digits.count - 1, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
     }
 
     /// The digits of bytes.
