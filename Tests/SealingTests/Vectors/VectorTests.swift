@@ -10,7 +10,7 @@ import WSProtocol
 
 /// Everything that is the same with the same randomness is calculated again; the rest is opened.
 @Suite struct VectorTests {
-    static let files = ["swift"]
+    static let files = ["swift", "python"]
 
     @Test(arguments: files) func peopleAndTheirPrekeys(_ file: String) throws {
         let vectors = try Vectors.read(file)

@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sealed format, written from docs/sealed-format.md alone: it shares nothing with the one in Sources.
+
+Sections 1 to 7 are here, section 8 is in sealed_stream.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hpke, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, mlkem, x25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SUITE = 1
+KEY, ENC = 1_216, 1_120
+DAY = 86_400_000
+CHUNK, TAG = 65_536, 16
+_RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+_HPKE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+
+
+class Refused(Exception):
+    """What came is refused, with a code."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(f"{code}: {why}")
+        self.code = code
+
+
+# Section 1
+
+
+def label(word: str) -> bytes:
+    """What a key, hash or signature is for."""
+    return b"relay/1 " + word.encode() + b"\0"
+
+
+def number(value: int, size: int) -> bytes:
+    """An integer of so many bytes."""
+    return value.to_bytes(size, "big")
+
+
+def lp(value: bytes) -> bytes:
+    """`lp`."""
+    return number(len(value), 2) + value
+
+
+def lp32(value: bytes) -> bytes:
+    """`lp32`."""
+    return number(len(value), 4) + value
+
+
+def digest(value: bytes) -> bytes:
+    """`H`."""
+    return hashlib.sha256(value).digest()
+
+
+def extract(salt: bytes, ikm: bytes) -> bytes:
+    """`Extract`."""
+    return hmac.digest(salt, ikm, "sha256")
+
+
+def expand(prk: bytes, info: bytes) -> bytes:
+    """`Expand`: one block is all that is ever needed."""
+    return hmac.digest(prk, info + b"\1", "sha256")
+
+
+def verify(identity: bytes, signature: bytes, signed: bytes) -> bool:
+    """`Verify`."""
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(identity).verify(signature, signed)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Reader:
+    """Reads fields one after the other."""
+
+    def __init__(self, data: bytes, code: str = "protocol_error") -> None:
+        self.data, self.at, self.code = data, 0, code
+
+    def raw(self, count: int) -> bytes:
+        """So many bytes."""
+        if count > len(self.data) - self.at:
+            raise Refused(self.code, "it is too short")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, size: int, signed: bool = False) -> int:
+        """An integer."""
+        return int.from_bytes(self.raw(size), "big", signed=signed)
+
+    def rest(self) -> bytes:
+        """Everything else."""
+        return self.raw(len(self.data) - self.at)
+
+    def done(self) -> None:
+        """Refuses what is left over."""
+        if self.at != len(self.data):
+            raise Refused(self.code, "it is too long")
+
+    def suite(self) -> None:
+        """The first byte of a payload."""
+        if (suite := self.number(1)) != SUITE:
+            raise Refused(self.code, f"suite {suite}: one of the two has to be updated")
+
+
+# Sections 2 and 3
+
+
+def fingerprint(identity: bytes) -> str:
+    """Five groups of five characters."""
+    bits = int.from_bytes(digest(label("fingerprint") + identity)[:16], "big") >> 3
+    text = "".join("0123456789abcdefghjkmnpqrstvwxyz"[bits >> shift & 31] for shift in range(120, -1, -5))
+    return "-".join(text[index : index + 5] for index in range(0, 25, 5))
+
+
+class Exchange:
+    """A key pair of X-Wing, from its seed."""
+
+    def __init__(self, seed: bytes) -> None:
+        expanded = hashlib.shake_256(seed).digest(96)
+        self.seed = seed
+        self._mlkem = mlkem.MLKEM768PrivateKey.from_seed_bytes(expanded[:64])
+        self._x25519 = x25519.X25519PrivateKey.from_private_bytes(expanded[64:])
+        self.public = self._mlkem.public_key().public_bytes_raw() + self._x25519.public_key().public_bytes_raw()
+
+    def open(self, sealed: bytes, info: bytes) -> bytes:
+        """HPKE, single shot; the encapsulated secret is in front."""
+        private = hpke.MLKEM768X25519PrivateKey(self._mlkem, self._x25519)
+        try:
+            return _HPKE.decrypt(sealed, private, info)
+        except (InvalidTag, ValueError) as error:
+            raise Refused("protocol_error", "it does not open") from error
+
+
+def seal(plaintext: bytes, key: bytes, info: bytes) -> bytes:
+    """HPKE, single shot: the encapsulated secret, and the ciphertext."""
+    public = hpke.MLKEM768X25519PublicKey(
+        mlkem.MLKEM768PublicKey.from_public_bytes(key[:1184]), x25519.X25519PublicKey.from_public_bytes(key[1184:])
+    )
+    return _HPKE.encrypt(plaintext, public, info)
+
+
+@dataclasses.dataclass(frozen=True)
+class Party:
+    """A name, and the identity that is pinned for it."""
+
+    name: str
+    identity: bytes
+
+    @property
+    def named(self) -> bytes:
+        """The name, as it is bound."""
+        return lp(self.name.encode())
+
+
+class Owner:
+    """One who has an identity and a prekey."""
+
+    def __init__(self, name: str, identity: bytes, epoch: int, seed: bytes) -> None:
+        self.signing = ed25519.Ed25519PrivateKey.from_private_bytes(identity)
+        self.party = Party(name, self.signing.public_key().public_bytes(*_RAW))
+        self.epoch, self.seed = epoch, seed
+
+    @property
+    def exchange(self) -> Exchange:
+        """The keys of the epoch."""
+        return Exchange(self.seed)
+
+    def prekey(self) -> tuple[bytes, bytes]:
+        """Key and signature."""
+        key = self.exchange.public
+        return key, self.signing.sign(prekey_signed(self.party, self.epoch, key))
+
+    def ratchet(self) -> None:
+        """Goes on to the next epoch."""
+        self.epoch += 1
+        self.seed = expand(extract(label("ratchet"), self.seed), self.party.named + number(self.epoch, 4))
+
+
+def prekey_signed(party: Party, epoch: int, key: bytes) -> bytes:
+    """What the signature of a prekey covers."""
+    return label("prekey") + number(SUITE, 1) + party.named + number(epoch, 4) + key
+
+
+# Sections 4 and 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """An offer, as both sides know it once it was opened."""
+
+    payload: bytes
+    info: bytes
+    time: int
+    transfer: bytes
+    fresh: bytes
+    random: bytes
+    summary: dict[str, Any]
+    text: str
+
+
+def offer_info(transfer: bytes, attempt: bytes, sender: Party, receiver: Party, epoch: int, prekey: bytes) -> bytes:
+    """What an offer is bound to."""
+    return (
+        label("offer")
+        + number(SUITE, 1)
+        + transfer
+        + attempt
+        + sender.named
+        + receiver.named
+        + sender.identity
+        + receiver.identity
+        + number(epoch, 4)
+        + prekey
+    )
+
+
+def _sign_and_pad(fields: bytes, info: bytes, signing: ed25519.Ed25519PrivateKey) -> bytes:
+    plaintext = fields + signing.sign(info + fields)
+    return plaintext + bytes(-len(plaintext) % 512)
+
+
+def _check(reader: Reader, info: bytes, identity: bytes) -> None:
+    fields = reader.data[: reader.at]
+    signature, padding = reader.raw(64), reader.rest()
+    if len(padding) >= 512 or any(padding) or len(reader.data) % 512:
+        raise Refused("protocol_error", "the padding is none")
+    if not verify(identity, signature, info + fields):
+        raise Refused("protocol_error", "the signature does not hold")
+
+
+def seal_offer(
+    sender: Owner,
+    receiver: Party,
+    prekey: tuple[int, bytes],
+    attempt: bytes,
+    transfer: bytes,
+    time: int,
+    fresh: Exchange,
+    random: bytes,
+    text: str,
+) -> bytes:
+    """An offer's payload."""
+    epoch, key = prekey
+    info = offer_info(transfer, attempt, sender.party, receiver, epoch, key)
+    fields = number(time, 8) + fresh.public + random + lp32(text.encode())
+    header = number(SUITE, 1) + number(epoch, 4) + transfer
+    return header + seal(_sign_and_pad(fields, info, sender.signing), key, info)
+
+
+def open_offer(payload: bytes, sender: Party, receiver: Owner, attempt: bytes, now: int) -> Offer:
+    """Opens what a ring brought."""
+    header = Reader(payload)
+    header.suite()
+    epoch, transfer = header.number(4), header.raw(16)
+    if epoch != receiver.epoch:
+        raise Refused("bad_prekey", f"the key of epoch {epoch} is not held")
+    exchange = receiver.exchange
+    info = offer_info(transfer, attempt, sender, receiver.party, epoch, exchange.public)
+    plaintext = Reader(exchange.open(header.rest(), info))
+    time, fresh, random = plaintext.number(8), plaintext.raw(KEY), plaintext.raw(32)
+    text = plaintext.raw(plaintext.number(4))
+    _check(plaintext, info, sender.identity)
+    if abs(time - now) > DAY:
+        raise Refused("stale_offer", f"{time - now} ms away")
+    if len(text) > 16 * 1024:
+        raise Refused("protocol_error", "the summary is too long")
+    return Offer(payload, info, time, transfer, fresh, random, json.loads(text), text.decode())
+
+
+@dataclasses.dataclass(frozen=True)
+class Accept:
+    """What a receiver says."""
+
+    file: int = 0
+    offset: int = 0
+    wants: bool = False
+    samples: tuple[tuple[int, int, bytes], ...] = ()
+
+
+def _accept_info(offer_info: bytes, offer: bytes) -> bytes:
+    return label("accept") + offer_info + digest(offer)
+
+
+def seal_accept(accept: Accept, offer: Offer, receiver: Owner, random: bytes) -> bytes:
+    """An acceptance's payload."""
+    info = _accept_info(offer.info, offer.payload)
+    samples = b"".join(number(file, 8) + number(block, 8) + value for file, block, value in accept.samples)
+    fields = number(accept.file, 8) + number(accept.offset, 8) + number(accept.wants, 1) + random + lp32(samples)
+    return number(SUITE, 1) + seal(_sign_and_pad(fields, info, receiver.signing), offer.fresh, info)
+
+
+def open_accept(payload: bytes, offer: Offer, fresh: Exchange, receiver: Party) -> tuple[Accept, bytes]:
+    """Opens the answer to an offer; the receiver's random bytes come with it."""
+    header = Reader(payload)
+    header.suite()
+    info = _accept_info(offer.info, offer.payload)
+    plaintext = Reader(fresh.open(header.rest(), info))
+    file, offset, wants = plaintext.number(8), plaintext.number(8), plaintext.number(1)
+    random, length = plaintext.raw(32), plaintext.number(4)
+    samples = Reader(plaintext.raw(length))
+    if wants > 1 or length % 48 or length > 16 * 48:
+        raise Refused("protocol_error", "the acceptance is none")
+    _check(plaintext, info, receiver.identity)
+    found = tuple((samples.number(8), samples.number(8), samples.raw(32)) for _ in range(length // 48))
+    return Accept(file, offset, bool(wants), found), random
+
+
+# Sections 6 and 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The keys of an attempt."""
+
+    content: bytes
+    sender_notes: bytes
+    receiver_notes: bytes
+    delivered: bytes
+
+    @staticmethod
+    def derive(offer: bytes, accept: bytes, randoms: bytes) -> Keys:
+        """From both payloads and the random bytes in them."""
+        secret = extract(digest(digest(offer) + digest(accept)), randoms)
+        words = ("content", "note sender", "note receiver", "delivered")
+        return Keys(*(expand(secret, label(word)) for word in words))
+
+
+def gcm_open(key: bytes, nonce: bytes, sealed: bytes) -> bytes:
+    """`Open`."""
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, None)
+    except (InvalidTag, ValueError) as error:
+        raise Refused("protocol_error", "it does not open") from error
+
+
+def seal_note(key: bytes, count: int, plaintext: bytes) -> bytes:
+    """The note of that number."""
+    return number(SUITE, 1) + AESGCM(key).encrypt(bytes(4) + number(count, 8), plaintext, None)
+
+
+def open_note(key: bytes, count: int, payload: bytes) -> bytes:
+    """The note of that number."""
+    reader = Reader(payload)
+    reader.suite()
+    return gcm_open(key, bytes(4) + number(count, 8), reader.rest())
+
+
+def seal_delivered(key: bytes, manifest: bytes, entries: int, size: int) -> bytes:
+    """The word of delivery."""
+    return number(SUITE, 1) + AESGCM(key).encrypt(bytes(12), manifest + number(entries, 8) + number(size, 8), None)
+
+
+def open_delivered(key: bytes, payload: bytes) -> tuple[bytes, int, int]:
+    """The manifest's digest, entries and bytes."""
+    reader = Reader(payload)
+    reader.suite()
+    plaintext = Reader(gcm_open(key, bytes(12), reader.rest()))
+    found = plaintext.raw(32), plaintext.number(8), plaintext.number(8)
+    plaintext.done()
+    return found
+
+
+def _chunk_cipher(content: bytes, index: int, last: bool) -> tuple[AESGCM, bytes]:
+    key = expand(content, label("chunks") + number(index >> 20, 8))
+    return AESGCM(key), bytes(3) + number(index, 8) + number(last, 1)
+
+
+def seal_chunk(content: bytes, index: int, plaintext: bytes) -> bytes:
+    """The chunk of that number."""
+    cipher, nonce = _chunk_cipher(content, index, len(plaintext) < CHUNK)
+    return cipher.encrypt(nonce, plaintext, None)
+
+
+def seal_body(content: bytes, plaintext: bytes) -> bytes:
+    """All chunks of a stream."""
+    pieces = (plaintext[at : at + CHUNK] for at in range(0, len(plaintext) + 1, CHUNK))
+    return b"".join(seal_chunk(content, index, piece) for index, piece in enumerate(pieces))
+
+
+def open_body(content: bytes, body: bytes) -> Iterator[bytes]:
+    """The plaintext of each chunk."""
+    for index, at in enumerate(range(0, len(body) + 1, CHUNK + TAG)):
+        chunk = body[at : at + CHUNK + TAG]
+        if len(chunk) < TAG:
+            raise Refused("protocol_error", "it is cut")
+        cipher, nonce = _chunk_cipher(content, index, len(chunk) < CHUNK + TAG)
+        try:
+            yield cipher.decrypt(nonce, chunk, None)
+        except InvalidTag as error:
+            raise Refused("protocol_error", f"chunk {index} does not open") from error
