@@ -126,6 +126,12 @@ let package = Package(
             dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioPosix],
             path: "Tests/WebSocketEcho"
         ),
+        // How fast chunks are sealed and opened; no product of the package.
+        .executableTarget(
+            name: "SealingSpeed",
+            dependencies: ["Sealing", "WSProtocol", nioCore, crypto],
+            path: "Benchmarks/sealing"
+        ),
         .testTarget(name: "PrivateFilesTests", dependencies: ["PrivateFiles", "TestSupport"]),
         .testTarget(name: "PacingTests", dependencies: ["Pacing", nioCore]),
         .testTarget(
