@@ -31,13 +31,14 @@ extension Defaults {
 
     /// The two halves of a transfer.
     enum Stream {
-        /// After this much of a stream its receiver must have taken some of it, as the kernel holds less (`unsentBytes`): only
-        /// then are reads larger than `receiveBytes`, and may the kernel hold more.
+        /// After this much of a stream its receiver must have taken some of it, as the kernel holds less
+        /// (`unsentBytes`): only then are reads larger than `receiveBytes`, and may the kernel hold more.
         static let provenBytes: UInt64 = 4 * 1024 * 1024
         /// The first read of a stream: NIO keeps the first buffer of a channel for as long as the channel lives.
         static let firstReceiveBytes = 4 * 1024
-        /// Chunks of fewer bytes than this are gathered before they go on, up to so many: each write costs the receiver's end
-        /// some 30 bytes and a call of OpenSSL, which is nothing beside 4 KiB and ten times as much as one byte.
+        /// Chunks of fewer bytes than this are gathered before they go on, up to so many: each write costs the
+        /// receiver's end some 30 bytes and a call of OpenSSL, which is nothing beside 4 KiB and ten times as much as
+        /// one byte.
         static let gatherBelow = 4 * 1024
         static let gatherBytes = 16 * 1024
         /// At least 1 KiB/s on average, in any time of this length, from a sender that is not held back.
@@ -49,14 +50,15 @@ extension Defaults {
         /// be encrypted: a whole read in one piece is a burst that a kernel which paces (BBR) spreads by timers, each
         /// an interrupt.
         static let flushBytes = 64 * 1024
-        /// No acknowledgement of anything in flight for this long: the receiver's network is gone, and with the time until
-        /// the next look at the clock it is noticed within 15 s, as everywhere else (`Connection.tcpUserTimeout`).
+        /// No acknowledgement of anything in flight for this long: the receiver's network is gone, and with the time
+        /// until the next look at the clock it is noticed within 15 s, as everywhere else
+        /// (`Connection.tcpUserTimeout`).
         static let receiverSilence = TimeAmount.seconds(14)
-        /// The same once the receiver has proved that it takes what it gets (`provenBytes`): each turn may bring half of it.
-        /// Linux' own limit for a socket is as large.
+        /// The same once the receiver has proved that it takes what it gets (`provenBytes`): each turn may bring half
+        /// of it. Linux' own limit for a socket is as large.
         static let provenUnsentBytes = 4 * 1024 * 1024
-        /// What a sender may have on its way to the relay until the receiver has proved that (`provenBytes`): a quarter of those
-        /// bytes, which a sender on a long line reaches two round trips before them.
+        /// What a sender may have on its way to the relay until the receiver has proved that (`provenBytes`): a quarter
+        /// of those bytes, which a sender on a long line reaches two round trips before them.
         static let unprovenWindow = 1024 * 1024
         /// What it may have at least from then on; the kernel goes on from there.
         static let provenWindow = 2 * 1024 * 1024

@@ -11,8 +11,8 @@ extension Defaults {
     package enum Broker {
         /// What one user may hold of the node, with all sessions together.
         package static let user = Holding(
-            // Control connections: every device a person has, and a script that sends dozens of files at once with one process
-            // each.
+            // Control connections: every device a person has, and a script that sends dozens of files at once with one
+            // process each.
             sessions: 64,
             // Sixteen programs of theirs that send as many files at once as a session may. Each costs some 2 KiB.
             offers: 1024,
@@ -21,15 +21,15 @@ extension Defaults {
             // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.
             waitingBytes: heldBytes / 16
         )
-        /// An address may hold so many times as much: an office behind one NAT has several people who send at the same time. All of
-        /// it together is half of what the node holds at most.
+        /// An address may hold so many times as much: an office behind one NAT has several people who send at the same
+        /// time. All of it together is half of what the node holds at most.
         package static let usersPerAddress = 8
         /// Transfers one session may have offered, and as many that it may have accepted. A transfer has at most one
         /// unclaimed token at a time (the upload's is minted when the download's has been used), so this bounds the
         /// tokens of a session as well, and no second limit can refuse a transfer half-way.
         ///
-        /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient who
-        /// takes many small files at once, and an office whose people come from one address.
+        /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient
+        /// who takes many small files at once, and an office whose people come from one address.
         static let transfersPerSession = 64
         /// Offers that wait for one name, from all senders: all ring when a session of that name begins to receive.
         /// They are shared with a dynamic threshold (Choudhury and Hahne, 1998): a user, and an address, may have as

@@ -4,7 +4,7 @@ package import NIOCore
 package import TransferBroker
 package import WSProtocol
 
-/// An broker with a hand-set clock, and short ways to make things happen to it.
+/// A broker with a hand-set clock, and short ways to make things happen to it.
 package struct BrokerFixture {
     package var broker: Broker
     package var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
@@ -96,7 +96,7 @@ package struct BrokerFixture {
 }
 
 /// What was said to each session, in short: `1:offered`, `2:failed.expired`, `abort.expired`, …
-package func words(_ actions: [BrokerAction]) -> [String] {
+package func summary(_ actions: [BrokerAction]) -> [String] {
     actions.compactMap { action in
         switch action {
         case .send(let session, .error(let refusal)): "\(session.number):error.\(refusal.code.rawValue)"
@@ -106,7 +106,7 @@ package func words(_ actions: [BrokerAction]) -> [String] {
         case .close(let session, let code): "\(session.number):close.\(code.rawValue)"
         case .endStream(_, .failed(let code)): "abort.\(code.rawValue)"
         case .endStream(_, .delivered): "abort.delivered"
-        case .tell(let node, let message): "\(node):\(word(message))"
+        case .tell(let node, let message): "\(node):\(summary(message))"
         case .abortStreams(let home, let code): "abort.\(home).\(code.rawValue)"
         case .transferEnded, .announce, .mint, .limitMet: nil
         }
@@ -114,7 +114,7 @@ package func words(_ actions: [BrokerAction]) -> [String] {
 }
 
 /// What one node tells another, in short.
-package func word(_ message: NodeMessage) -> String {
+package func summary(_ message: NodeMessage) -> String {
     switch message {
     case .notice(let session, .ring): "\(session).ring"
     case .notice(let session, .start): "\(session).start"

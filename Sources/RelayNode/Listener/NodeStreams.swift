@@ -30,10 +30,10 @@ package struct NodeStreams: NodeStreamAcceptor {
             UploadPipeline.install(
                 request, into: download.stream(), lossMeans: .clusterUnavailable, replacing: reader)
         case (.move, let download?):
-            // Only connections of clients have a ticket.
+            // Only connections of clients have a lease.
             guard
                 ConnectionMove.move(
-                    channel, request: request, to: download, ticket: nil, lossMeans: .clusterUnavailable)
+                    channel, request: request, to: download, lease: nil, lossMeans: .clusterUnavailable)
             else { throw HTTPError.stream(.internalError) }
         case (.gone, _), (.hop, _), (.local, nil), (.move, nil): throw HTTPError.stream(services.missingStream)
         }

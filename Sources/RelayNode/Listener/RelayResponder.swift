@@ -123,7 +123,7 @@ struct RelayResponder: RequestResponder, Sendable {
         switch (placement, download) {
         case (.local, let download?): UploadPipeline.install(request, into: download.stream(), replacing: reader)
         case (.move, let download?):
-            if ConnectionMove.move(channel, request: request, to: download, ticket: connection.lease) { return }
+            if ConnectionMove.move(channel, request: request, to: download, lease: connection.lease) { return }
             // It needs a second descriptor for a moment.
             if services.admission.isShortOfDescriptors { services.accepts.ranShort() }
             services.streams.end(claim.stream, .failed(.internalError))

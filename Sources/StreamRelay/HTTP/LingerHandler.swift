@@ -4,8 +4,8 @@ import NIOCore
 import TLSTransport
 import TransferBroker
 
-/// Sends a last answer and sees to it that it arrives: what the client is still sending is read and dropped for a while,
-/// because closing a socket with unread bytes makes the kernel send a reset that overtakes the answer.
+/// Sends a last answer and sees to it that it arrives: what the client is still sending is read and dropped for a
+/// while, because closing a socket with unread bytes makes the kernel send a reset that overtakes the answer.
 final class LingerHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

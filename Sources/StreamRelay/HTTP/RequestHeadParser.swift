@@ -6,8 +6,8 @@ import TransferBroker
 /// Reads the head of one request, byte for byte as strict as RFC 9112 allows a server to be.
 ///
 /// A relay behind a balancer must never see a request otherwise than the balancer saw it, so whatever two parsers could
-/// read differently is refused: bare line feeds, folded fields, both lengths at once, repeated or listed lengths. A value
-/// type, fed with whatever has arrived; it never looks at the same byte twice.
+/// read differently is refused: bare line feeds, folded fields, both lengths at once, repeated or listed lengths. A
+/// value type, fed with whatever has arrived; it never looks at the same byte twice.
 package struct RequestHeadParser {
     /// What is known after feeding.
     package enum Outcome: Hashable, Sendable {

@@ -22,7 +22,8 @@ extension RequestResponder {
     package func failed(_ error: any Error, _ reader: RequestReader) {}
 }
 
-/// Reads the one request of a connection, holds back what follows, and makes way for the handler that the responder chooses.
+/// Reads the one request of a connection, holds back what follows, and makes way for the handler that the responder
+/// chooses.
 package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = ByteBuffer

@@ -18,17 +18,17 @@ package protocol CountedConnection: Sendable {
 
 /// Moves an upload's connection, TLS session and all, to the event loop its download lives on.
 ///
-/// The bytes of a stream then never change threads: they are decrypted, passed on and encrypted in one call, and nothing
-/// has to be queued, locked or woken. It happens once per transfer, before the first byte of content is taken.
+/// The bytes of a stream then never change threads: they are decrypted, passed on and encrypted in one call, and
+/// nothing has to be queued, locked or woken. It happens once per transfer, before the first byte of content is taken.
 package enum ConnectionMove {
     /// Starts the move; false when it cannot be done, with the connection left as it was.
     ///
     /// - Parameters:
-    ///   - ticket: the connection's place in the count; nil when it is not counted.
+    ///   - lease: the connection's place in the count; nil when it is not counted.
     ///   - lossMeans: what it means when the connection breaks without a word.
     package static func move(
         _ channel: any Channel, request: UploadRequest, to place: StreamTable.Location,
-        ticket: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
+        lease: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
     ) -> Bool {
         let operations = channel.pipeline.syncOperations
         // What the kernel has not taken would be lost with the old channel.
@@ -45,7 +45,7 @@ package enum ConnectionMove {
                 return false
             }
         }
-        ticket?.hold()
+        lease?.hold()
         // The old channel lets go of its descriptor only; the connection lives on through the other one.
         channel.close(promise: nil)
         let loop = place.loop
@@ -61,10 +61,10 @@ package enum ConnectionMove {
             .withConnectedSocket(descriptor)
             .whenComplete { result in
                 switch result {
-                case .success(let channel): channel.closeFuture.whenComplete { _ in ticket?.drop() }
+                case .success(let channel): channel.closeFuture.whenComplete { _ in lease?.drop() }
                 case .failure:
                     // The bootstrap has closed the descriptor.
-                    ticket?.drop()
+                    lease?.drop()
                     loop.execute { place.stream().abort(lossMeans) }
                 }
             }

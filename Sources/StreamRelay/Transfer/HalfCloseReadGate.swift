@@ -6,9 +6,9 @@ import ServerSystem
 
 /// Lets in only what a later handler has asked for: the first handler of a sender's connection.
 ///
-/// NIO reads the connection of a peer that has finished to its end at once, asked or not. All that the kernel holds would then
-/// wait in this process for a receiver that is slow. This handler makes NIO stop there, and reads the rest itself, as it is
-/// asked for. That needs no notifications: behind a peer's end there is nothing more to come.
+/// NIO reads the connection of a peer that has finished to its end at once, asked or not. All that the kernel holds
+/// would then wait in this process for a receiver that is slow. This handler makes NIO stop there, and reads the rest
+/// itself, as it is asked for. That needs no notifications: behind a peer's end there is nothing more to come.
 final class HalfCloseReadGate: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

@@ -8,8 +8,8 @@ package import WSProtocol
 
 /// The way of a stream to the node that holds its download: a request to that node, whose body is the sender's.
 ///
-/// The sender's cut is passed on as the end of TLS in the middle of the body; a connection that merely breaks means that
-/// a node, or the network between two, is gone.
+/// The sender's cut is passed on as the end of TLS in the middle of the body; a connection that merely breaks means
+/// that a node, or the network between two, is gone.
 package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
@@ -36,7 +36,8 @@ package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
         self.length = length
     }
 
-    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``, within ``Defaults/Stream/nodeTimeout``.
+    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``, within
+    /// ``Defaults/Stream/nodeTimeout``.
     package static func open(
         _ stream: StreamKey, on node: NodeID, length: UInt64?, loop: any EventLoop, connector: any NodeConnector
     ) -> EventLoopFuture<NIOLoopBound<PeerUploadHandler>> {
@@ -179,8 +180,8 @@ extension PeerUploadHandler: Sendable {}
 
 /// Makes connections to other nodes. For any thread.
 package protocol NodeConnector: Sendable {
-    /// A connection to `node` on `loop`, whose certificate has proven that it is that node. `initialize` adds the handlers
-    /// behind TLS, on the loop. Fails when there is none within ``Defaults/Stream/nodeTimeout``.
+    /// A connection to `node` on `loop`, whose certificate has proven that it is that node. `initialize` adds the
+    /// handlers behind TLS, on the loop. Fails when there is none within ``Defaults/Stream/nodeTimeout``.
     func connect(
         to node: NodeID, on loop: any EventLoop, initialize: @escaping @Sendable (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel>

@@ -8,8 +8,8 @@ package import WSProtocol
 /// Joins the two halves of one transfer on one event loop: what the upload brings goes straight into the download's
 /// connection, in the same call, with no queue in between.
 ///
-/// Lives from the moment the download is parked until the stream has ended. Bound to the download's event loop, to which
-/// the upload's connection is moved if it came in on another one. The rules are in ``StreamMachine``.
+/// Lives from the moment the download is parked until the stream has ended. Bound to the download's event loop, to
+/// which the upload's connection is moved if it came in on another one. The rules are in ``StreamMachine``.
 ///
 /// When the download is on another node, a pipe on each carries the stream: here into the connection between the nodes,
 /// there out of it.
@@ -124,8 +124,8 @@ package final class Pipe {
         run(machine.ticked(receiver: sink?.receiverState, now: .now()))
     }
 
-    /// Does what the machine has decided. Doing one thing may bring the next event at once (letting the sender begin takes
-    /// in a body that came with its head): what that leads to is done behind what was decided before it.
+    /// Does what the machine has decided. Doing one thing may bring the next event at once (letting the sender begin
+    /// takes in a body that came with its head): what that leads to is done behind what was decided before it.
     private func run(_ actions: [StreamMachine.Action]) {
         pending.append(contentsOf: actions)
         guard !isRunning else { return }

@@ -84,17 +84,17 @@ struct StreamMachine {
         case parked(until: NIODeadline)
         case streaming(Progress)
         case finishing(Progress)
-        /// Over, but how the transfer ends is for its keeper to say: the receiver may be about to give a reason of its own, or
-        /// may have said that it has everything. The sender's answer waits for that word, so that it is the same as the
-        /// message's. Without it, `code` is the answer after a while.
+        /// Over, but how the transfer ends is for its keeper to say: the receiver may be about to give a reason of its
+        /// own, or may have said that it has everything. The sender's answer waits for that word, so that it is the
+        /// same as the message's. Without it, `code` is the answer after a while.
         case undecided(FailureCode, bytes: UInt64, hasUpload: Bool, until: NIODeadline)
         case ended
     }
 
     private struct Progress: Hashable {
         var bytes: UInt64 = 0
-        /// When the sender had last brought `minimumBytes` since the mark before, or was held back; and how many bytes it
-        /// had brought then.
+        /// When the sender had last brought `minimumBytes` since the mark before, or was held back; and how many bytes
+        /// it had brought then.
         var mark: NIODeadline
         var bytesAtMark: UInt64 = 0
         /// Whether the sender was held back at any time since the last look.

@@ -22,8 +22,8 @@ package protocol StreamControl: Sendable {
     /// How many streams there are here.
     var count: Int { get }
 
-    /// Ends whatever halves of `stream` are attached here, telling both ends how the transfer ended. Harmless when there
-    /// are none.
+    /// Ends whatever halves of `stream` are attached here, telling both ends how the transfer ended. Harmless when
+    /// there are none.
     func end(_ stream: StreamKey, _ outcome: TransferOutcome)
 
     /// Cuts every stream whose home is `home`.

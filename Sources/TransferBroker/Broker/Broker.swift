@@ -6,10 +6,10 @@ package import WSProtocol
 /// Who is here, and what goes on between them: the sessions of each name on this node, the transfers whose home this
 /// node is, their tokens, and the part of this node's sessions in transfers of other homes.
 ///
-/// A value that takes one event at a time and returns what is to be done. Each of its parts changes what is in it alone:
-/// the broker only passes each event to the parts that it concerns. A session on the receiving side may be on any node:
-/// what it is told goes through ``SessionTable/notify(_:_:)``. No event but the loss of a node costs more than the few
-/// sessions and transfers that it concerns.
+/// A value that takes one event at a time and returns what is to be done. Each of its parts changes what is in it
+/// alone: the broker only passes each event to the parts that it concerns. A session on the receiving side may be on
+/// any node: what it is told goes through ``SessionTable/notify(_:_:)``. No event but the loss of a node costs more
+/// than the few sessions and transfers that it concerns.
 package struct Broker: Sendable {
     package let node: NodeID
     private var sessions: SessionTable

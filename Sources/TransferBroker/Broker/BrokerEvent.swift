@@ -10,11 +10,11 @@ package enum BrokerEvent: Hashable, Sendable {
     case requestReceived(ClientMessage, from: SessionID, found: LookupResult? = nil)
     /// The connection is gone, whether it was ever open or not.
     case sessionClosed(SessionID)
-    /// The byte path of a node reports about a transfer of this home. `publicURL` is the node's own address for clients, such as
-    /// `https://n2.example.org`, if it has one and holds the download.
+    /// The byte path of a node reports about a transfer of this home. `publicURL` is the node's own address for
+    /// clients, such as `https://n2.example.org`, if it has one and holds the download.
     case streamChanged(TransferID, StreamEvent, on: NodeID, publicURL: PublicURL? = nil)
-    /// The token that ``BrokerAction/mint(_:)`` asked for: random, seen by no client yet, and known to the other nodes as far as
-    /// they can be told.
+    /// The token that ``BrokerAction/mint(_:)`` asked for: random, seen by no client yet, and known to the other nodes
+    /// as far as they can be told.
     case tokenMinted(Token, for: TokenRequest)
     /// Deadlines may have passed.
     case timerFired

@@ -3,9 +3,11 @@
 import NIOCore
 import WSProtocol
 
-/// The transfers whose home this node is: with their tokens, the halves of their streams, and their sessions on other nodes.
+/// The transfers whose home this node is: with their tokens, the halves of their streams, and their sessions on other
+/// nodes.
 ///
-/// Decides about them, whichever node the event comes from. Sessions of this node are told by way of the ``SessionTable``.
+/// Decides about them, whichever node the event comes from. Sessions of this node are told by way of the
+/// ``SessionTable``.
 struct HomeTransfers: Sendable {
     private let node: NodeID
     private let limits: BrokerLimits
@@ -233,7 +235,8 @@ struct HomeTransfers: Sendable {
         _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         let isHeld = halves[transfer].has(holder)
-        // Its own streams end after their transfers when it was the broker that ended them: their bytes have gone through.
+        // Its own streams end after their transfers when it was the broker that ended them: their bytes have gone
+        // through.
         if isHeld || holder == node { totals.bytesRelayed &+= event.bytes }
         switch event {
         case .downloadParked: return downloadParked(transfer, on: holder, publicURL, &sessions, now: now)

@@ -45,7 +45,8 @@ package struct Owner: Hashable, Sendable {
     package var address: String?
 }
 
-/// What each user, and each address, holds of the node, and how much it may hold. A value that forgets who holds nothing.
+/// What each user, and each address, holds of the node, and how much it may hold. A value that forgets who holds
+/// nothing.
 struct Holdings: Sendable {
     /// What a transfer takes up, and in whose name.
     struct Shares: Hashable, Sendable {
@@ -76,8 +77,8 @@ struct Holdings: Sendable {
     /// `owner` has a session less.
     mutating func sessionClosed(of owner: Owner) { add(Holding(sessions: -1), to: owner) }
 
-    /// What a transfer takes up has changed. Its bytes count for the sender until a receiver accepts, and for the receiver
-    /// after that.
+    /// What a transfer takes up has changed. Its bytes count for the sender until a receiver accepts, and for the
+    /// receiver after that.
     ///
     /// - Parameters:
     ///   - sender: in whose name the sender's session is, if it is there still.
@@ -184,7 +185,8 @@ struct Holdings: Sendable {
         return excess(of: \.waitingBytes, more: bytes, atMost: free, by: owner).map { Limit(.waitingBytes, of: $0) }
     }
 
-    /// Whose limit it would break if `owner` had `more` of what `figure` says, of which there are `free`; nil when it may.
+    /// Whose limit it would break if `owner` had `more` of what `figure` says, of which there are `free`; nil when it
+    /// may.
     private func excess(
         of figure: KeyPath<Holding, Int>, more: Int = 1, atMost free: Int = .max, by owner: Owner
     ) -> Limit.Scope? {

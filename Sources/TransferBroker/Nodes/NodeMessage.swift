@@ -72,8 +72,8 @@ package enum SessionNotice: Hashable, Sendable {
 }
 
 extension ClientMessage {
-    /// The offered transfer that it is about; nil for messages about none. These are what a session's node passes on to the
-    /// transfer's home.
+    /// The offered transfer that it is about; nil for messages about none. These are what a session's node passes on to
+    /// the transfer's home.
     package var transfer: TransferID? {
         switch self {
         case .accept(let message): message.transfer

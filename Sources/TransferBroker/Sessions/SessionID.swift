@@ -39,8 +39,8 @@ package struct NodeID: Hashable, Sendable, ValidatedString {
     private init(unchecked rawValue: String) { self.rawValue = rawValue }
 }
 
-/// A node's own address for clients, such as `https://n2.example.org`: senders bring their bytes and tokens there, so it is
-/// only ever taken from that node's configuration, or from the node itself over a proven link.
+/// A node's own address for clients, such as `https://n2.example.org`: senders bring their bytes and tokens there, so
+/// it is only ever taken from that node's configuration, or from the node itself over a proven link.
 package struct PublicURL: Hashable, Sendable, ValidatedString {
     package let rawValue: String
 

@@ -18,8 +18,8 @@ package enum SessionAction: Hashable, Sendable {
     case close(WebSocketCloseCode, after: ServerMessage?)
 }
 
-/// One control connection as the relay sees it (sections 1.2 to 1.4 of the protocol): the challenge, the login with
-/// its deadline, and how many messages there may be before it. How fast they may come after it is not of one connection.
+/// One control connection as the relay sees it (sections 1.2 to 1.4 of the protocol): the challenge, the login with its
+/// deadline, and how many messages there may be before it. How fast they may come after it is not of one connection.
 package struct SessionMachine: Sendable {
     /// Where the connection is.
     package enum State: Hashable, Sendable {

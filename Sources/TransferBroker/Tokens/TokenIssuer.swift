@@ -137,7 +137,8 @@ struct TokenLedger: Sendable {
         return true
     }
 
-    /// Uses the token of `digest` up; nil when it is unknown, used, expired, or for the other half. The last uses nothing up.
+    /// Uses the token of `digest` up; nil when it is unknown, used, expired, or for the other half. The last uses
+    /// nothing up.
     mutating func claim(_ digest: TokenDigest, as role: TransferRole, now: NIODeadline) -> TransferID? {
         guard let entry = entries[digest], entry.role == role, now < entry.expiry else { return nil }
         remove(digest, of: entry.transfer)

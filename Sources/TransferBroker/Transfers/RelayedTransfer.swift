@@ -8,9 +8,9 @@ import WSProtocol
 ///     waiting <-> ringing -> accepted -> parked -> streaming -> streamed -> ended
 ///                                          \______ confirmed ______/
 ///
-/// `confirmed` is there because the receiver's `delivered` and the byte path's report of the last byte come by different
-/// threads: either may be first. A stream that was cut goes from `streaming` to `broken` for a moment, because the
-/// client that cut it may be about to say why. Any state may go to `ended`.
+/// `confirmed` is there because the receiver's `delivered` and the byte path's report of the last byte come by
+/// different threads: either may be first. A stream that was cut goes from `streaming` to `broken` for a moment,
+/// because the client that cut it may be about to say why. Any state may go to `ended`.
 struct RelayedTransfer: Sendable {
     /// A session that was rung.
     struct Rung: Hashable, Sendable {

@@ -39,7 +39,7 @@ private final class NotingCluster: Cluster {
         loop.makeSucceededFuture(nil)
     }
 
-    var words: [String] { told.withLock { $0.map(word) } }
+    var summaries: [String] { told.withLock { $0.map { summary($0) } } }
 }
 
 /// Which tokens are made, and which of them other nodes can find.
@@ -91,8 +91,8 @@ private final class NotingCluster: Cluster {
         #expect(try await bob.next().kind == .ring)
         try await bob.send(.accept(.init(id: .sequence(.client, 3), transfer: transfer, payload: payload)))
         try await bob.send(.cancel(.init(id: .sequence(.client, 4), transfer: transfer, code: .cancelled)))
-        try await eventually("both") { cluster.words.count == 2 }
-        #expect(cluster.words == ["1.accept", "1.cancel"])
+        try await eventually("both") { cluster.summaries.count == 2 }
+        #expect(cluster.summaries == ["1.accept", "1.cancel"])
         // Nor is one made for a transfer that no node has.
         let unknown = ClientMessage.Accept(id: .sequence(.client, 5), transfer: .random(), payload: payload)
         guard case .error(let refusal) = try await bob.ask(.accept(unknown)) else { return #expect(Bool(false)) }
@@ -116,7 +116,7 @@ private final class NotingCluster: Cluster {
                 #expect(cluster.void.withLock { $0.contains(digest) } == isVoid)
             }
         }
-        #expect(cluster.words == ["claimed.no", "claimed.yes"])
+        #expect(cluster.summaries == ["claimed.no", "claimed.yes"])
     }
 
     @Test("a token is handed out once others can find it, and is void when the transfer has ended by then")

@@ -8,7 +8,7 @@ import WSProtocol
 
 @Suite struct HTTPErrorTests {
     @Test(arguments: FailureCode.allCases)
-    func everythingUnavailableSaysWhenToComeAgain(code: FailureCode) {
+    func everyUnavailableAnswerHasRetryAfter(code: FailureCode) {
         let refusal = HTTPError.stream(code)
         #expect(refusal.fields.contains { $0.name == "Retry-After" } == (refusal.status == .unavailable))
         #expect(refusal.code == code.rawValue)
@@ -23,7 +23,8 @@ import WSProtocol
         #expect(listed.count == HTTPStatus.allCases.count)
     }
 
-    /// A code that the relay itself answers a stream with stands in the row of its status, with the others that share it.
+    /// A code that the relay itself answers a stream with stands in the row of its status, with the others that share
+    /// it.
     @Test(arguments: [
         FailureCode.expired, .stalled, .senderGone, .receiverGone, .draining, .unavailable, .clusterUnavailable,
         .internalError,

@@ -36,7 +36,7 @@ import WSProtocol
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", String(repeating: "x", count: 5000),
         ]
     )
-    func whatNoNodeAnswersIsMalformed(_ text: String) {
+    func anAnswerThatNoNodeGivesIsMalformed(_ text: String) {
         var parser = NodeAnswerParser()
         #expect(parser.feed(ByteBuffer(string: text)) == .malformed)
     }
@@ -55,7 +55,7 @@ import WSProtocol
         }
     }
 
-    @Test func aRefusalWithoutAKnownCodeIsTheClusters() {
+    @Test func aRefusalWithoutAKnownCodeMeansClusterUnavailable() {
         var parser = NodeAnswerParser()
         let answer = ResponseHead.complete(.badGateway, type: "text/plain", body: "no")
         #expect(parser.feed(answer) == .refused(.clusterUnavailable))

@@ -69,7 +69,7 @@ import WSProtocol
     }
 
     @Test func aReceiverHasProvedItselfOnceAndNotTooEarly() throws {
-        let sink = CountingOutlet()
+        let sink = CountingSink()
         let pipe = Pipe(stream.key, to: sink, loop: stream.loop, services: stream.services)
         pipe.park()
         let upload = try stream.upload(into: pipe, length: 100_000_000)
@@ -130,8 +130,8 @@ import WSProtocol
     }
 }
 
-/// An sink that takes everything.
-private final class CountingOutlet: StreamSink {
+/// A sink that takes everything.
+private final class CountingSink: StreamSink {
     var proofs = 0
 
     var isWritable: Bool { true }

@@ -26,7 +26,7 @@ import TransferBroker
         #expect(bytes(5_000_000, 0) == Self.most)
     }
 
-    @Test func isTheLeastWhereNobodyKnowsOrThereIsNoRoom() {
+    @Test func isTheLeastWhereTheRoomIsUnknownOrThereIsNone() {
         #expect(ReadWindow.bytes(nil, forwarded: .max) == Self.least)
         #expect(bytes(0, 0) == Self.least)
         #expect(bytes(87_040, 0) == Self.least)

@@ -105,7 +105,7 @@ import WSProtocol
         }
     }
 
-    @Test func aReceiverWaitsOnlySoLong() {
+    @Test func aParkedReceiverIsRefusedAfterTheAttachTimeout() {
         let machine = Driver(in: .parked)
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(29)) == [])
         #expect(
@@ -125,7 +125,7 @@ import WSProtocol
                 .report(.cut(.stalled, bytes: machine.bytes))))
     }
 
-    @Test func aSenderThatIsHeldBackIsNotTheSlowOne() {
+    @Test func aSenderThatIsHeldBackIsNotEndedAsSlow() {
         let machine = Driver(in: .streaming)
         machine.blockedChanged(true, now: Self.start)
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(31)) == [])
@@ -162,7 +162,7 @@ import WSProtocol
         }
     }
 
-    @Test func aGoodStartCountsForNothingAfterwards() {
+    @Test func aFastStartDoesNotExcuseASlowSenderLater() {
         let machine = Driver(in: .streaming)
         #expect(machine.forwarded(1 << 20))
         #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(1)) == [])

@@ -14,10 +14,10 @@ import WSProtocol
         _ = fixture.open("alice")
         let third = SessionID(node: .alone, number: 9)
         let open = BrokerEvent.sessionOpened(third, BrokerFixture.user("alice"), .unknown)
-        #expect(words(fixture.handle(open)) == ["9:error.too_many_sessions", "9:close.4401"])
-        #expect(words(fixture.ask(third) { .presence(.init(id: $0, receiving: true)) }).isEmpty)
+        #expect(summary(fixture.handle(open)) == ["9:error.too_many_sessions", "9:close.4401"])
+        #expect(summary(fixture.ask(third) { .presence(.init(id: $0, receiving: true)) }).isEmpty)
         _ = fixture.handle(.sessionClosed(first))
-        #expect(words(fixture.handle(open)) == ["9:welcome"])
+        #expect(summary(fixture.handle(open)) == ["9:welcome"])
     }
 
     @Test func transfersOfASession() {
@@ -26,12 +26,12 @@ import WSProtocol
         let bob = fixture.open("bob")
         let carol = fixture.open("carol", receiving: false)
         let transfers = (0..<2).map { _ in fixture.offer(alice, to: "bob").0 }
-        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
+        #expect(summary(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
         for transfer in transfers { _ = fixture.accept(bob, transfer) }
         let (third, _) = fixture.offer(carol, to: "bob")
-        #expect(words(fixture.accept(bob, third)) == ["2:error.too_many_transfers"])
+        #expect(summary(fixture.accept(bob, third)) == ["2:error.too_many_transfers"])
         _ = fixture.stream(transfers[0], .cut(.stalled, bytes: 0))
-        #expect(words(fixture.accept(bob, third)) == ["2:start", "3:accepted"])
+        #expect(summary(fixture.accept(bob, third)) == ["2:start", "3:accepted"])
     }
 
     @Test func offersToOneName() {
@@ -40,11 +40,11 @@ import WSProtocol
         let carol = fixture.open("carol", receiving: false)
         let dave = fixture.open("dave", receiving: false)
         for session in [alice, alice, carol] {
-            #expect(words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true)
+            #expect(summary(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true)
         }
-        #expect(words(fixture.offer(dave, to: "bob").1) == ["3:error.too_many_transfers"])
+        #expect(summary(fixture.offer(dave, to: "bob").1) == ["3:error.too_many_transfers"])
         _ = fixture.handle(.sessionClosed(alice))
-        #expect(words(fixture.offer(carol, to: "bob").1) == ["2:waiting"])
+        #expect(summary(fixture.offer(carol, to: "bob").1) == ["2:waiting"])
     }
 
     @Test func heldPayloads() {
@@ -53,16 +53,16 @@ import WSProtocol
         let alice = fixture.open("alice", receiving: false)
         let transfers = (0..<2).map { _ in fixture.offer(alice, to: "bob").0 }
         // Alice has as much as is free, then carol.
-        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
+        #expect(summary(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
         for name in ["carol", "dave"] {
             let session = fixture.open(name, receiving: false)
-            #expect(words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true)
+            #expect(summary(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true)
         }
         let erin = fixture.open("erin", receiving: false)
         let (_, actions) = fixture.offer(erin, to: "bob")
-        #expect(words(actions) == ["4:error.unavailable"] && met(actions) == [Limit(.waitingBytes, of: .node)])
+        #expect(summary(actions) == ["4:error.unavailable"] && met(actions) == [Limit(.waitingBytes, of: .node)])
         _ = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfers[0], code: .cancelled)) }
-        #expect(words(fixture.offer(erin, to: "bob").1) == ["4:waiting"])
+        #expect(summary(fixture.offer(erin, to: "bob").1) == ["4:waiting"])
     }
 
     /// The limits that were met, of a list of actions.
@@ -76,7 +76,7 @@ import WSProtocol
 
     /// One user, or two users of one address, have as much as there may be: they are refused, and no other user is.
     @Test(arguments: Figure.allCases, [Limit.Scope.user, .address])
-    private func whoHasTooMuchIsRefusedAndNobodyElseIs(_ figure: Figure, _ scope: Limit.Scope) {
+    private func aUserOrAddressAtItsLimitIsRefusedAndOthersAreNot(_ figure: Figure, _ scope: Limit.Scope) {
         let size = BrokerFixture.payload.rawValue.utf8.count
         var small = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
         switch figure {
@@ -98,7 +98,7 @@ import WSProtocol
             let fifth = BrokerEvent.sessionOpened(
                 SessionID(node: .alone, number: 9), BrokerFixture.user(names[0]), .unknown, at: there)
             let actions = fixture.handle(fifth)
-            #expect(words(actions) == ["9:error.too_many_sessions", "9:close.4401"])
+            #expect(summary(actions) == ["9:error.too_many_sessions", "9:close.4401"])
             #expect(met(actions) == [Limit(.sessions, of: scope)])
         } else if figure == .accepts {
             var senders: [SessionID] = []
@@ -109,27 +109,27 @@ import WSProtocol
             }
             for session in 0..<4 { #expect(met(accepted(by: session)).isEmpty) }
             let actions = accepted(by: 2)
-            #expect(words(actions) == ["3:error.too_many_transfers"])
+            #expect(summary(actions) == ["3:error.too_many_transfers"])
             #expect(met(actions) == [Limit(.accepts, of: scope)])
             for sender in senders { _ = fixture.handle(.sessionClosed(sender)) }
         } else {
             for session in sessions.prefix(2) { for _ in 0..<2 { _ = fixture.offer(session, to: "nobody") } }
             let (_, actions) = fixture.offer(sessions[2], to: "nobody")
-            #expect(words(actions) == ["3:error.too_many_transfers"])
+            #expect(summary(actions) == ["3:error.too_many_transfers"])
             #expect(met(actions) == [Limit(figure == .offers ? .offers : .waitingBytes, of: scope)])
         }
         // Another user may, and the same ones as soon as they hold less.
         let other = fixture.open("carol", receiving: false, at: "192.0.2.2")
-        #expect(words(fixture.offer(other, to: "nobody").1).last?.hasSuffix(":waiting") == true)
+        #expect(summary(fixture.offer(other, to: "nobody").1).last?.hasSuffix(":waiting") == true)
         _ = fixture.handle(.sessionClosed(sessions[0]))
         let again = fixture.open(names[0], receiving: false, at: there)
-        #expect(words(fixture.offer(again, to: "nobody").1).last?.hasSuffix(":waiting") == true)
+        #expect(summary(fixture.offer(again, to: "nobody").1).last?.hasSuffix(":waiting") == true)
         for session in sessions + [other, again] { _ = fixture.handle(.sessionClosed(session)) }
         #expect(fixture.broker.snapshot.holdsNothing)
     }
 
     /// What was seen: 64 sessions of one name with 1,535 offers of 32 KiB to people who are not there.
-    @Test func oneUsersOffersLeaveRoomForEverybodyElses() throws {
+    @Test func oneUsersOffersLeaveRoomForThoseOfOthers() throws {
         let large = try #require(Payload(bytes: Array(repeating: 0, count: Payload.maximumLength)))
         var fixture = BrokerFixture()
         let sessions = (0..<64).map { _ in fixture.open("mallory", receiving: false, at: "192.0.2.1") }
@@ -138,25 +138,26 @@ import WSProtocol
         }
         #expect(fixture.broker.snapshot.sessions.holdings.waitingBytes <= Defaults.Broker.user.waitingBytes)
         let alice = fixture.open("alice", receiving: false, at: "192.0.2.1")
-        #expect(words(fixture.offer(alice, to: "nobody1", payload: large).1) == ["65:waiting"])
+        #expect(summary(fixture.offer(alice, to: "nobody1", payload: large).1) == ["65:waiting"])
     }
 
-    @Test func nobodyFillsAReceiversPlacesAlone() {
+    @Test func oneUserCannotTakeAllPlacesOfAReceiver() {
         var fixture = BrokerFixture {
             $0.offersPerRecipient = 4
         }
         let mallory = (0..<2).map { _ in fixture.open("mallory", receiving: false) }
         for session in mallory { _ = fixture.offer(session, to: "bob") }
         let (_, actions) = fixture.offer(mallory[0], to: "bob")
-        #expect(words(actions) == ["1:error.too_many_transfers"])
+        #expect(summary(actions) == ["1:error.too_many_transfers"])
         #expect(met(actions) == [Limit(.offers, of: .recipient)])
-        #expect(words(fixture.offer(mallory[0], to: "carol").1) == ["1:waiting"])
+        #expect(summary(fixture.offer(mallory[0], to: "carol").1) == ["1:waiting"])
         let alice = fixture.open("alice", receiving: false)
-        #expect(words(fixture.offer(alice, to: "bob").1) == ["3:waiting"])
+        #expect(summary(fixture.offer(alice, to: "bob").1) == ["3:waiting"])
     }
 
-    /// Names are cheap, addresses less so: neither many names of one address nor several addresses fill a receiver's places.
-    @Test(arguments: [1, 2, 7]) func neitherNamesNorAddressesFillAReceiversPlaces(addresses: Int) {
+    /// Names are cheap, addresses less so: neither many names of one address nor several addresses fill a receiver's
+    /// places.
+    @Test(arguments: [1, 2, 7]) func manyNamesOrAddressesCannotTakeAllPlacesOfAReceiver(addresses: Int) {
         var fixture = BrokerFixture()
         let places = Defaults.Broker.offersPerRecipient
         var waiting: [Int: Int] = [:]
@@ -164,7 +165,7 @@ import WSProtocol
             let place = number % addresses
             for _ in 0..<4 {
                 let session = fixture.open("mallory\(number)", receiving: false, at: "192.0.2.\(place)")
-                for _ in 0..<64 where words(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true {
+                for _ in 0..<64 where summary(fixture.offer(session, to: "bob").1).last?.hasSuffix("waiting") == true {
                     waiting[place, default: 0] += 1
                 }
             }
@@ -172,7 +173,7 @@ import WSProtocol
         #expect(waiting.values.allSatisfy { $0 <= places / 2 })
         #expect(waiting.values.reduce(0, +) > places / 2 - 1)
         let alice = fixture.open("alice", receiving: false, at: "198.51.100.1")
-        #expect(words(fixture.offer(alice, to: "bob").1).last?.hasSuffix("waiting") == true)
+        #expect(summary(fixture.offer(alice, to: "bob").1).last?.hasSuffix("waiting") == true)
     }
 
     /// Names are cheap, addresses less so: neither many names of one address nor several addresses fill the node.
@@ -194,11 +195,11 @@ import WSProtocol
                 > Defaults.Broker.heldBytes / 2 - 9 * large.rawValue.utf8.count
         )
         let alice = fixture.open("alice", receiving: false, at: "198.51.100.1")
-        #expect(words(fixture.offer(alice, to: "bob", payload: large).1).last?.hasSuffix("waiting") == true)
+        #expect(summary(fixture.offer(alice, to: "bob", payload: large).1).last?.hasSuffix("waiting") == true)
     }
 
     /// Without limits by address, all users may share one address.
-    @Test func placesAreNotCountedByAddressWhereNothingIs() {
+    @Test func placesAreNotCountedByAddressWithoutALimitForAddresses() {
         var fixture = BrokerFixture {
             $0.offersPerRecipient = 8
             $0.address = nil
@@ -217,26 +218,26 @@ import WSProtocol
         let transfers = (0..<3).map { _ in fixture.offer(alice, to: "bob").0 }
         for index in 0..<2 { _ = fixture.accept(bob[index], transfers[index]) }
         let actions = fixture.accept(bob[0], transfers[2])
-        #expect(words(actions) == ["2:error.too_many_transfers"])
+        #expect(summary(actions) == ["2:error.too_many_transfers"])
         #expect(met(actions) == [Limit(.accepts, of: .user)])
         _ = fixture.stream(transfers[0], .cut(.stalled, bytes: 0))
-        #expect(words(fixture.accept(bob[1], transfers[2])).contains("3:start"))
+        #expect(summary(fixture.accept(bob[1], transfers[2])).contains("3:start"))
     }
 
     /// Bytes that wait count for the sender until a receiver accepts, and for the receiver after that.
-    @Test func whoeverSaidItHoldsIt() throws {
+    @Test func waitingBytesCountForTheSideWhosePayloadTheyAre() throws {
         let size = BrokerFixture.payload.rawValue.utf8.count
         var fixture = BrokerFixture { $0.user.waitingBytes = size }
         let alice = fixture.open("alice", receiving: false)
         let bob = fixture.open("bob")
         let (transfer, _) = fixture.offer(alice, to: "bob")
-        #expect(words(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
+        #expect(summary(fixture.offer(alice, to: "bob").1) == ["1:error.too_many_transfers"])
         _ = fixture.accept(bob, transfer)
         let (second, actions) = fixture.offer(alice, to: "bob")
-        #expect(words(actions).first == "1:ringing")
-        #expect(words(fixture.accept(bob, second)) == ["2:error.too_many_transfers"])
+        #expect(summary(actions).first == "1:ringing")
+        #expect(summary(fixture.accept(bob, second)) == ["2:error.too_many_transfers"])
         _ = fixture.stream(transfer, .downloadParked)
-        #expect(words(fixture.accept(bob, second)).contains("2:start"))
+        #expect(summary(fixture.accept(bob, second)).contains("2:start"))
     }
 
     @Test(arguments: Limit.allCases) func aRefusalSaysWhatToDo(_ limit: Limit) {
@@ -252,10 +253,10 @@ import WSProtocol
         let bob = fixture.open("bob")
         let transfers = (0..<3).map { _ in fixture.offer(alice, to: "bob").0 }
         for transfer in transfers.prefix(2) { _ = fixture.accept(bob, transfer) }
-        #expect(words(fixture.accept(bob, transfers[2])) == ["2:error.unavailable"])
+        #expect(summary(fixture.accept(bob, transfers[2])) == ["2:error.unavailable"])
         // Without room for the sender's token the stream that is parked has no future.
         #expect(
-            words(fixture.stream(transfers[0], .downloadParked)) == [
+            summary(fixture.stream(transfers[0], .downloadParked)) == [
                 "1:failed.unavailable", "2:failed.unavailable", "abort.unavailable",
             ]
         )

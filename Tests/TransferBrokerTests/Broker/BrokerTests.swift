@@ -14,20 +14,20 @@ import WSProtocol
         let alice = fixture.open("alice", receiving: false)
         let bob = fixture.open("bob")
         let (transfer, offered) = fixture.offer(alice, to: "bob")
-        #expect(words(offered) == ["1:ringing", "2:ring"])
+        #expect(summary(offered) == ["1:ringing", "2:ring"])
         guard case .send(_, .ring(let ring))? = offered.last else { return #expect(Bool(false)) }
         #expect(ring.from.rawValue == "alice")
         #expect(ring.key == BrokerFixture.user("alice").key)
         #expect(ring.id.rawValue == "r2", "r1 was the challenge")
 
         let accepted = fixture.accept(bob, transfer)
-        #expect(words(accepted) == ["2:start", "1:accepted"])
+        #expect(summary(accepted) == ["2:start", "1:accepted"])
         let download = try #require(token(in: accepted))
         #expect(fixture.claim(download, as: .download) == transfer)
         #expect(fixture.broker.activeTransfers == 1)
 
         let parked = fixture.stream(transfer, .downloadParked)
-        #expect(words(parked) == ["1:start"])
+        #expect(summary(parked) == ["1:start"])
         guard case .send(_, .start(let start))? = parked.first else { return #expect(Bool(false)) }
         #expect(start.role == .upload && start.url == "/upload" && start.expires == 30)
         #expect(start.payload == BrokerFixture.payload)
@@ -35,19 +35,19 @@ import WSProtocol
 
         #expect(fixture.stream(transfer, .joined).isEmpty)
         let progress = fixture.ask(bob) { .progress(.init(id: $0, transfer: transfer, bytes: 5)) }
-        #expect(words(progress) == ["1:progress"])
+        #expect(summary(progress) == ["1:progress"])
         #expect(progress.first.map(messageID) == start.id, "everything about an offer has the offer's id")
         #expect(fixture.stream(transfer, .finished(bytes: 10)).isEmpty)
         #expect(fixture.broker.status.streamed == 1)
         let delivered = fixture.ask(bob) {
             .delivered(.init(id: $0, transfer: transfer, payload: BrokerFixture.payload))
         }
-        #expect(words(delivered) == ["2:ok", "1:delivered"])
+        #expect(summary(delivered) == ["2:ok", "1:delivered"])
         #expect(fixture.broker.activeTransfers == 0)
         #expect(fixture.broker.status.bytesRelayed == 10)
         #expect(fixture.broker.status.delivered == 1)
         #expect(fixture.broker.snapshot.sessions.holdings.waitingBytes == 0)
-        #expect(words(fixture.offer(alice, to: "bob", transfer: transfer).1) == ["1:ringing", "2:ring"])
+        #expect(summary(fixture.offer(alice, to: "bob", transfer: transfer).1) == ["1:ringing", "2:ring"])
     }
 
     private func messageID(_ action: BrokerAction) -> RequestID? {
@@ -58,15 +58,15 @@ import WSProtocol
         let alice = fixture.open("alice", receiving: false)
         let bobs = (0..<3).map { _ in fixture.open("bob") }
         let (transfer, offered) = fixture.offer(alice, to: "bob")
-        #expect(words(offered) == ["1:ringing", "2:ring", "3:ring", "4:ring"])
+        #expect(summary(offered) == ["1:ringing", "2:ring", "3:ring", "4:ring"])
         #expect(
-            words(fixture.accept(bobs[1], transfer)) == [
+            summary(fixture.accept(bobs[1], transfer)) == [
                 "3:start", "1:accepted", "2:failed.accepted_elsewhere", "4:failed.accepted_elsewhere",
             ]
         )
-        #expect(words(fixture.accept(bobs[0], transfer)) == ["2:error.unknown_transfer"])
-        #expect(words(fixture.handle(.sessionClosed(bobs[0]))).isEmpty, "who lost has nothing to do with it any more")
-        #expect(words(fixture.handle(.sessionClosed(bobs[1]))) == ["1:failed.receiver_gone"])
+        #expect(summary(fixture.accept(bobs[0], transfer)) == ["2:error.unknown_transfer"])
+        #expect(summary(fixture.handle(.sessionClosed(bobs[0]))).isEmpty, "who lost has nothing to do with it any more")
+        #expect(summary(fixture.handle(.sessionClosed(bobs[1]))) == ["1:failed.receiver_gone"])
     }
 
     @Test mutating func theSenderHearsTheLastOfRacingDeclines() {
@@ -77,25 +77,25 @@ import WSProtocol
         let actions = zip(bobs, codes).flatMap { bob, code in
             fixture.ask(bob) { .decline(.init(id: $0, transfer: transfer, code: code)) }
         }
-        #expect(words(actions) == ["2:ok", "3:ok", "1:failed.too_large"])
+        #expect(summary(actions) == ["2:ok", "3:ok", "1:failed.too_large"])
         #expect(fixture.broker.snapshot.transfers.isEmpty)
         #expect(fixture.broker.snapshot.sessions[bobs[0]]?.incoming.isEmpty == true)
     }
 
-    @Test mutating func anOfferWaitsForSomebodyToReceive() {
+    @Test mutating func anOfferWaitsUntilASessionReceives() {
         let alice = fixture.open("alice", receiving: false)
         let (transfer, offered) = fixture.offer(alice, to: "bob")
-        #expect(words(offered) == ["1:waiting"])
+        #expect(summary(offered) == ["1:waiting"])
         let bob = fixture.open("bob", receiving: false)
         let presence = fixture.ask(bob) { .presence(.init(id: $0, receiving: true)) }
-        #expect(words(presence) == ["2:ok", "1:ringing", "2:ring"])
+        #expect(summary(presence) == ["2:ok", "1:ringing", "2:ring"])
         let again = fixture.ask(bob) { .presence(.init(id: $0, receiving: true)) }
-        #expect(words(again) == ["2:ok"])
-        #expect(words(fixture.handle(.sessionClosed(bob))) == ["1:waiting"])
+        #expect(summary(again) == ["2:ok"])
+        #expect(summary(fixture.handle(.sessionClosed(bob))) == ["1:waiting"])
         fixture.now = fixture.now + .hours(24)
-        #expect(words(fixture.handle(.timerFired)).isEmpty, "it waits as long as its session lives")
+        #expect(summary(fixture.handle(.timerFired)).isEmpty, "it waits as long as its session lives")
         #expect(fixture.broker.snapshot.transfers[transfer] != nil)
-        #expect(words(fixture.handle(.sessionClosed(alice))).isEmpty)
+        #expect(summary(fixture.handle(.sessionClosed(alice))).isEmpty)
         #expect(fixture.broker.snapshot.transfers.isEmpty && fixture.broker.snapshot.sessions.names.isEmpty)
     }
 
@@ -103,31 +103,31 @@ import WSProtocol
         let alice = fixture.open("alice", receiving: false)
         let bob = fixture.open("bob")
         let (transfer, _) = fixture.offer(alice, to: "bob")
-        #expect(words(fixture.ask(bob) { .presence(.init(id: $0, receiving: false)) }) == ["2:ok"])
-        #expect(words(fixture.offer(alice, to: "bob", wait: false).1) == ["1:error.peer_offline"])
-        #expect(words(fixture.accept(bob, transfer)) == ["2:start", "1:accepted"])
+        #expect(summary(fixture.ask(bob) { .presence(.init(id: $0, receiving: false)) }) == ["2:ok"])
+        #expect(summary(fixture.offer(alice, to: "bob", wait: false).1) == ["1:error.peer_offline"])
+        #expect(summary(fixture.accept(bob, transfer)) == ["2:start", "1:accepted"])
     }
 
-    @Test mutating func onesOwnOtherSessionsAreRung() {
+    @Test mutating func anOfferToTheOwnNameRingsTheOtherSessions() {
         let laptop = fixture.open("alice")
         let desktop = fixture.open("alice")
-        #expect(words(fixture.offer(laptop, to: "alice").1) == ["1:ringing", "2:ring"])
+        #expect(summary(fixture.offer(laptop, to: "alice").1) == ["1:ringing", "2:ring"])
         _ = fixture.handle(.sessionClosed(desktop))
         let (own, offered) = fixture.offer(laptop, to: "alice")
-        #expect(words(offered) == ["1:waiting"])
-        #expect(words(fixture.accept(laptop, own)) == ["1:error.unknown_transfer"])
-        #expect(words(fixture.offer(laptop, to: "alice", wait: false).1) == ["1:error.peer_offline"])
+        #expect(summary(offered) == ["1:waiting"])
+        #expect(summary(fixture.accept(laptop, own)) == ["1:error.unknown_transfer"])
+        #expect(summary(fixture.offer(laptop, to: "alice", wait: false).1) == ["1:error.peer_offline"])
     }
 
     @Test(arguments: [false, true])
     mutating func aSessionThatClosesEndsItsTransfers(_ isSender: Bool) {
         let running = fixture.streaming()
-        let actions = words(fixture.handle(.sessionClosed(isSender ? running.sender : running.receiver)))
+        let actions = summary(fixture.handle(.sessionClosed(isSender ? running.sender : running.receiver)))
         let other = isSender ? running.receiver : running.sender
         let code = isSender ? "sender_gone" : "receiver_gone"
         #expect(actions == ["\(other.number):failed.\(code)", "abort.\(code)"])
         #expect(fixture.broker.activeTransfers == 0)
-        #expect(words(fixture.stream(running.transfer, .cut(.senderGone, bytes: 3))).isEmpty)
+        #expect(summary(fixture.stream(running.transfer, .cut(.senderGone, bytes: 3))).isEmpty)
         #expect(fixture.broker.status.bytesRelayed == 3, "the bytes of a stream count even then")
     }
 
@@ -137,13 +137,13 @@ import WSProtocol
         let (transfer, _) = fixture.offer(alice, to: "bob")
         let download = try #require(token(in: fixture.accept(bob, transfer)))
         fixture.now = fixture.now + .seconds(59)
-        #expect(words(fixture.handle(.timerFired)).isEmpty)
+        #expect(summary(fixture.handle(.timerFired)).isEmpty)
         fixture.now = fixture.now + .seconds(1)
-        #expect(words(fixture.handle(.timerFired)) == ["1:failed.expired", "2:failed.expired"])
+        #expect(summary(fixture.handle(.timerFired)) == ["1:failed.expired", "2:failed.expired"])
         #expect(fixture.claim(download, as: .download) == nil)
         #expect(fixture.broker.snapshot.nextDeadline != nil, "the ring's deadline is still queued")
         fixture.now = fixture.now + .minutes(10)
-        #expect(words(fixture.handle(.timerFired)).isEmpty)
+        #expect(summary(fixture.handle(.timerFired)).isEmpty)
         #expect(fixture.broker.snapshot.nextDeadline == nil)
     }
 
@@ -153,12 +153,12 @@ import WSProtocol
         let (transfer, _) = fixture.offer(alice, to: "bob")
         let download = try #require(token(in: fixture.accept(bob, transfer)))
         let cancelled = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) }
-        #expect(words(cancelled) == ["1:ok", "2:failed.cancelled"])
+        #expect(summary(cancelled) == ["1:ok", "2:failed.cancelled"])
         #expect(fixture.claim(download, as: .download) == nil)
         #expect(fixture.broker.snapshot.unusedTokens.isEmpty)
     }
 
-    @Test mutating func strangersCannotTouchATransfer() {
+    @Test mutating func aSessionWithNoPartInATransferCannotChangeIt() {
         let running = fixture.streaming()
         let mallory = fixture.open("mallory")
         var before = fixture.broker.status
@@ -168,28 +168,28 @@ import WSProtocol
             fixture.ask(mallory) { .decline(.init(id: $0, transfer: transfer, code: .declined)) },
             fixture.ask(mallory) { .delivered(.init(id: $0, transfer: transfer, payload: BrokerFixture.payload)) },
             fixture.accept(mallory, transfer),
-        ] { #expect(words(refused) == ["3:error.unknown_transfer"]) }
-        #expect(words(fixture.ask(mallory) { .progress(.init(id: $0, transfer: transfer, bytes: 1)) }).isEmpty)
-        #expect(words(fixture.offer(mallory, to: "bob", transfer: transfer).1) == ["3:error.transfer_exists"])
+        ] { #expect(summary(refused) == ["3:error.unknown_transfer"]) }
+        #expect(summary(fixture.ask(mallory) { .progress(.init(id: $0, transfer: transfer, bytes: 1)) }).isEmpty)
+        #expect(summary(fixture.offer(mallory, to: "bob", transfer: transfer).1) == ["3:error.transfer_exists"])
         before.progressDropped += 1
         #expect(fixture.broker.status == before)
     }
 
-    @Test mutating func aRelaysCodeIsNotAClients() {
+    @Test mutating func aClientCannotUseACodeThatOnlyTheRelayMayGive() {
         let running = fixture.streaming()
         for code in FailureCode.allCases where !code.isClients && code != .senderGone {
             let cancel = fixture.ask(running.sender) { .cancel(.init(id: $0, transfer: running.transfer, code: code)) }
-            #expect(words(cancel) == ["1:error.bad_message"])
+            #expect(summary(cancel) == ["1:error.bad_message"])
         }
         let cancel = fixture.ask(running.receiver) {
             .cancel(.init(id: $0, transfer: running.transfer, code: .senderGone))
         }
-        #expect(words(cancel) == ["2:error.bad_message"], "of its own half alone")
+        #expect(summary(cancel) == ["2:error.bad_message"], "of its own half alone")
         let (offered, _) = fixture.offer(running.sender, to: "bob")
         let decline = fixture.ask(running.receiver) {
             .decline(.init(id: $0, transfer: offered, code: .receiverGone))
         }
-        #expect(words(decline) == ["2:error.bad_message"])
+        #expect(summary(decline) == ["2:error.bad_message"])
     }
 
     /// The home does not know of a stream that could not begin, and would wait for it.
@@ -199,7 +199,7 @@ import WSProtocol
         let (transfer, _) = fixture.offer(alice, to: "bob")
         _ = fixture.accept(bob, transfer)
         let cancel = fixture.ask(bob) { .cancel(.init(id: $0, transfer: transfer, code: .receiverGone)) }
-        #expect(words(cancel) == ["2:ok", "1:failed.receiver_gone"])
+        #expect(summary(cancel) == ["2:ok", "1:failed.receiver_gone"])
         #expect(
             cancel.contains { action in
                 guard case .send(alice, .failed(let failed)) = action else { return false }
@@ -209,7 +209,7 @@ import WSProtocol
         let other = fixture.ask(running.sender) {
             .cancel(.init(id: $0, transfer: running.transfer, code: .senderGone))
         }
-        #expect(words(other).contains("\(running.receiver.number):failed.sender_gone"))
+        #expect(summary(other).contains("\(running.receiver.number):failed.sender_gone"))
     }
 
     @Test mutating func drainingRefusesTheNewAndKeepsTheRunning() {
@@ -217,14 +217,14 @@ import WSProtocol
         let (waiting, _) = fixture.offer(running.sender, to: "bob")
         let idle = fixture.open("carol")
         #expect(
-            words(fixture.handle(.drainBegun)) == ["\(idle.number):close.1001"], "who is idle goes elsewhere at once")
-        #expect(words(fixture.offer(running.sender, to: "bob").1) == ["1:error.draining"])
-        #expect(words(fixture.accept(running.receiver, waiting)) == ["2:error.draining"])
+            summary(fixture.handle(.drainBegun)) == ["\(idle.number):close.1001"], "who is idle goes elsewhere at once")
+        #expect(summary(fixture.offer(running.sender, to: "bob").1) == ["1:error.draining"])
+        #expect(summary(fixture.accept(running.receiver, waiting)) == ["2:error.draining"])
         _ = fixture.stream(running.transfer, .finished(bytes: 1))
         let delivered = fixture.ask(running.receiver) {
             .delivered(.init(id: $0, transfer: running.transfer, payload: BrokerFixture.payload))
         }
-        #expect(words(delivered) == ["2:ok", "1:delivered", "1:close.1001", "2:close.1001"])
+        #expect(summary(delivered) == ["2:ok", "1:delivered", "1:close.1001", "2:close.1001"])
         #expect(fixture.broker.activeTransfers == 0)
     }
 
@@ -232,13 +232,13 @@ import WSProtocol
         let running = fixture.streaming()
         let (waiting, _) = fixture.offer(running.sender, to: "bob")
         #expect(fixture.handle(.memoryChanged(isShort: true)).isEmpty)
-        #expect(words(fixture.offer(running.sender, to: "bob").1) == ["1:error.unavailable"])
-        #expect(words(fixture.accept(running.receiver, waiting)).first == "2:start")
+        #expect(summary(fixture.offer(running.sender, to: "bob").1) == ["1:error.unavailable"])
+        #expect(summary(fixture.accept(running.receiver, waiting)).first == "2:start")
         #expect(fixture.handle(.memoryChanged(isShort: false)).isEmpty)
-        #expect(words(fixture.offer(running.sender, to: "bob").1).first == "1:ringing")
+        #expect(summary(fixture.offer(running.sender, to: "bob").1).first == "1:ringing")
     }
 
-    @Test mutating func lookupAnswersWithKeysAndWhetherSomebodyReceives() {
+    @Test mutating func lookupAnswersWithKeysAndWhetherASessionReceives() {
         let alice = fixture.open("alice", receiving: false)
         let bob = BrokerFixture.user("bob")
         let (found, missing) = (
@@ -251,7 +251,7 @@ import WSProtocol
         _ = fixture.open("bob")
         #expect(online(fixture.ask(alice, found: found) { .lookup(.init(id: $0, name: bob.name)) }) == true)
         #expect(
-            words(fixture.ask(alice, found: missing) { .lookup(.init(id: $0, name: bob.name)) }) == [
+            summary(fixture.ask(alice, found: missing) { .lookup(.init(id: $0, name: bob.name)) }) == [
                 "1:error.unknown_peer"
             ])
     }

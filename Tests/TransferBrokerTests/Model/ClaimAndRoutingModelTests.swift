@@ -12,7 +12,7 @@ import Testing
     /// How many surprises each path of each scenario may have, if not as many as written below.
     private static let budget = ProcessInfo.processInfo.environment["RELAY_MODEL_BUDGET"].flatMap { Int($0) }
 
-    @Test(arguments: scenarios) func nothingBadCanHappen(_ scenario: ModelScenario) {
+    @Test(arguments: scenarios) func noReachableStateBreaksAnInvariant(_ scenario: ModelScenario) {
         var scenario = scenario
         scenario.budget = Self.budget ?? scenario.budget
         let explorer = ModelExplorer(scenario)

@@ -21,7 +21,7 @@ struct ModelExplorer {
     /// What is wrong, and how it came to that.
     private(set) var failure: String?
     private var seen: Set<Int> = []
-    private var checkedExchanges: Set<Int> = []
+    private var checkedBrokers: Set<Int> = []
     private var path: [Location] = []
 
     init(_ scenario: ModelScenario) {
@@ -45,7 +45,7 @@ struct ModelExplorer {
         if let violation = world.violation { return fail(violation) }
         guard seen.insert(world.fingerprint).inserted else { return }
         states += 1
-        for node in world.nodes where checkedExchanges.insert(node.fingerprint).inserted {
+        for node in world.nodes where checkedBrokers.insert(node.fingerprint).inserted {
             if let broken = node.broker.brokenInvariant(now: world.now) {
                 return fail("\(node.broker.node): \(broken)")
             }

@@ -51,7 +51,9 @@ extension ModelWorld {
         case .ring: rung(client)
         case .start(let start): started(client, start)
         case .delivered:
-            if !clients.contains(where: { $0.asked.contains(.delivered) }) { violate("delivered, but nobody said so") }
+            if !clients.contains(where: { $0.asked.contains(.delivered) }) {
+                violate("delivered, though no receiver said so")
+            }
             conclude(.delivered, client)
         case .failed(let failed): conclude(.failed(failed.code), client)
         case .ok(let ok):
@@ -68,7 +70,7 @@ extension ModelWorld {
     }
 
     private mutating func rung(_ client: Int) {
-        if clients[client].name != Self.recipient { violate("\(clients[client].name) is rung for somebody else") }
+        if clients[client].name != Self.recipient { violate("\(clients[client].name) is rung for another name") }
         let isStillRinging = clients[client].isRung && clients[client].verdict == nil
         if isStillRinging && !scenario.isBroken { violate("client \(client) is rung twice") }
         clients[client].isRung = true

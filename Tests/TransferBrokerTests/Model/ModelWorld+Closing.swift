@@ -34,7 +34,7 @@ extension ModelWorld {
     /// pass. Afterwards nothing may be left but an offer that still waits for a receiver.
     func closed() -> ModelWorld {
         var world = self
-        if scenario.isBroken { world.loseEverybody() }
+        if scenario.isBroken { world.loseEveryNode() }
         // At most: a look rings, the ring expires, and what was said about it comes.
         for _ in 0..<3 {
             world.settle()
@@ -65,7 +65,7 @@ extension ModelWorld {
     }
 
     /// Each node takes each other for lost, and whatever is on its way is dropped.
-    private mutating func loseEverybody() {
+    private mutating func loseEveryNode() {
         for link in links.indices { links[link] = [] }
         for node in nodes.indices {
             for other in nodes.indices where other != node {

@@ -6,12 +6,12 @@ import WSProtocol
 
 @testable import TransferBroker
 
-/// Three real exchanges, and everything between and around them as one value: links, Redis' directory, byte paths, tasks
+/// Three real brokers, and everything between and around them as one value: links, Redis' directory, byte paths, tasks
 /// and clients. Whatever may happen next is in ``step``; ``apply(_:)`` makes it happen.
 ///
-/// **Links.** An association is a number that the two nodes of a pair have in common. Who takes the other for lost begins
-/// the next one; the other finds out at some time, at the latest from the next message. Messages of an association that
-/// has been let go of are dropped.
+/// **Links.** An association is a number that the two nodes of a pair have in common. Who takes the other for lost
+/// begins the next one; the other finds out at some time, at the latest from the next message. Messages of an
+/// association that has been let go of are dropped.
 ///
 /// **Redis.** What a node announces is there at once, and a node that looks at it gets what was there at that moment,
 /// at any time later: so it may be out of date.
@@ -95,7 +95,7 @@ struct ModelWorld {
     /// The token that a client gets.
     static func token(_ client: Int) -> Token { Token(bytes: [UInt8](repeating: UInt8(client), count: 32))! }
 
-    // MARK: - Exchanges
+    // MARK: - Brokers
 
     mutating func handle(_ event: BrokerEvent, at node: Int) {
         let actions = nodes[node].broker.handle(event, now: now)

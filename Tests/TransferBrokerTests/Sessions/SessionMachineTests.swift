@@ -128,7 +128,7 @@ private func stage(_ state: SessionMachine.State) -> Stage {
     }
 
     @Test(arguments: [Stage.challenged, .checking])
-    private func aHandfulOfMessagesIsHeardBeforeALogin(_ stage: Stage) throws {
+    private func onlyAFewMessagesAreReadBeforeALogin(_ stage: Stage) throws {
         var machine = try stage.machine()
         let presence = ClientMessage.presence(.init(id: try id("x"), receiving: true))
         let refusal = ServerMessage.refusal(try id("x"), .notNow)
@@ -148,7 +148,7 @@ private func stage(_ state: SessionMachine.State) -> Stage {
         #expect(actions.last == .close(.policyViolation, after: nil))
     }
 
-    @Test func anOpenSessionIsHeardHoweverMuchItSays() throws {
+    @Test func anOpenSessionHasNoLimitOfMessagesHere() throws {
         var machine = try Stage.open.machine()
         let presence = ClientMessage.presence(.init(id: try id("x"), receiving: true))
         for _ in 0..<10_000 { #expect(machine.messageReceived(.success(presence)) == .pass(presence)) }

@@ -29,7 +29,7 @@ import WSProtocol
         #expect(ledger.count == 0)
     }
 
-    @Test mutating func theOtherSideUsesNothingUp() throws {
+    @Test mutating func aClaimForTheOtherHalfUsesNothingUp() throws {
         let transfer = TransferID.random()
         let token = try mint(transfer, .download)
         #expect(ledger.claim(TokenDigest(token), as: .upload, now: start) == nil)

@@ -49,7 +49,7 @@ private enum Stage: String, CaseIterable {
     }
 }
 
-private func word(_ state: RelayedTransfer.State) -> String {
+private func summary(_ state: RelayedTransfer.State) -> String {
     switch state {
     case .waiting: "waiting"
     case .ringing: "ringing"
@@ -63,7 +63,7 @@ private func word(_ state: RelayedTransfer.State) -> String {
     }
 }
 
-private func word(_ action: TransferAction) -> String {
+private func summary(_ action: TransferAction) -> String {
     switch action {
     case .answer: "ok"
     case .refuse(_, _, let code): "refuse:\(code.rawValue)"
@@ -186,10 +186,10 @@ private enum Event: String, CaseIterable {
     private func everyCellOfTheTable(_ event: Event) throws {
         for (stage, expected) in zip(Stage.allCases, event.row) {
             var transfer = try stage.transfer()
-            #expect(word(transfer.state) == stage.rawValue)
-            let actions = try event.happen(to: &transfer).map(word).joined(separator: " ")
+            #expect(summary(transfer.state) == stage.rawValue)
+            let actions = try event.happen(to: &transfer).map(summary).joined(separator: " ")
             let outcome =
-                switch (actions, word(transfer.state)) {
+                switch (actions, summary(transfer.state)) {
                 case ("", stage.rawValue): "-"
                 case ("refuse:unknown_transfer", stage.rawValue): "?"
                 case ("", let state): "> \(state)"
@@ -202,8 +202,8 @@ private enum Event: String, CaseIterable {
 
     @Test func theFirstAcceptWinsAndTheOthersAreTold() throws {
         var transfer = try Stage.ringing.transfer()
-        #expect(transfer.sessionReceiving(carol, now: start).map(word) == ["ring"])
-        #expect(transfer.sessionReceiving(carol, now: start).isEmpty, "nobody is rung twice")
+        #expect(transfer.sessionReceiving(carol, now: start).map(summary) == ["ring"])
+        #expect(transfer.sessionReceiving(carol, now: start).isEmpty, "a session is rung once")
         let actions = transfer.accepted(by: carol, request: try id("x"), payload: try payload("x"), now: start)
         #expect(
             actions == [
@@ -219,37 +219,39 @@ private enum Event: String, CaseIterable {
     @Test func everyRungSessionHasToDecline() throws {
         var transfer = try Stage.ringing.transfer()
         _ = transfer.sessionReceiving(carol, now: start)
-        #expect(transfer.declined(by: bob, request: try id("x"), code: .declined).map(word) == ["ok"])
+        #expect(transfer.declined(by: bob, request: try id("x"), code: .declined).map(summary) == ["ok"])
         #expect(
-            transfer.declined(by: bob, request: try id("y"), code: .declined).map(word) == ["refuse:unknown_transfer"])
+            transfer.declined(by: bob, request: try id("y"), code: .declined).map(summary) == [
+                "refuse:unknown_transfer"
+            ])
         let accept = transfer.accepted(by: bob, request: try id("z"), payload: try payload("x"), now: start)
-        #expect(accept.map(word) == ["refuse:unknown_transfer"], "who declined cannot accept")
+        #expect(accept.map(summary) == ["refuse:unknown_transfer"], "who declined cannot accept")
         let last = transfer.declined(by: carol, request: try id("w"), code: .noSpace)
-        #expect(last.map(word) == ["ok", "sender:no_space:peer", "end:no_space"])
+        #expect(last.map(summary) == ["ok", "sender:no_space:peer", "end:no_space"])
     }
 
     @Test func aDeclineCountsWhenTheOthersVanish() throws {
         var transfer = try Stage.ringing.transfer()
         _ = transfer.sessionReceiving(carol, now: start)
         _ = transfer.declined(by: bob, request: try id("x"), code: .declined)
-        #expect(transfer.sessionClosed(carol).map(word) == ["sender:declined:peer", "end:declined"])
+        #expect(transfer.sessionClosed(carol).map(summary) == ["sender:declined:peer", "end:declined"])
     }
 
     @Test func anOfferThatDoesNotWaitEndsWithTheLastReceiver() throws {
         var transfer = try Stage.ringing.transfer(wait: false)
-        #expect(transfer.sessionClosed(bob).map(word) == ["sender:peer_offline:relay", "end:peer_offline"])
+        #expect(transfer.sessionClosed(bob).map(summary) == ["sender:peer_offline:relay", "end:peer_offline"])
     }
 
-    @Test func nobodyIsCalledAbsentWhoseNodeCannotBeReached() throws {
+    @Test func aReceiverWhoseNodeCannotBeReachedIsNotReportedAsOffline() throws {
         var transfer = try Stage.ringing.transfer(wait: false)
         let lost = transfer.sessionClosed(bob, .nodeLost)
-        #expect(lost.map(word) == ["sender:cluster_unavailable:relay", "end:cluster_unavailable"])
+        #expect(lost.map(summary) == ["sender:cluster_unavailable:relay", "end:cluster_unavailable"])
     }
 
-    @Test func nobodyIsCalledGoneWhoseNodeStops() throws {
+    @Test func aClientOfAStoppingNodeIsNotReportedAsGone() throws {
         var ringing = try Stage.ringing.transfer(wait: false)
         #expect(
-            ringing.sessionClosed(bob, .nodeStopping).map(word) == ["sender:draining:relay", "end:draining"])
+            ringing.sessionClosed(bob, .nodeStopping).map(summary) == ["sender:draining:relay", "end:draining"])
         var accepted = try Stage.accepted.transfer()
         #expect(accepted.sessionClosed(bob, .nodeStopping).contains(.failSender(.draining, by: .relay)))
         // The client lets go of its stream, which is seen before the session is missed.
@@ -258,7 +260,7 @@ private enum Event: String, CaseIterable {
         #expect(streaming.sessionClosed(bob, .nodeStopping).contains(.failSender(.draining, by: .relay)))
     }
 
-    @Test func whoDeclinedIsNotToldThatItIsOver() throws {
+    @Test func aSessionThatDeclinedIsNotToldThatTheTransferIsOver() throws {
         var transfer = try Stage.ringing.transfer()
         _ = transfer.sessionReceiving(carol, now: start)
         _ = transfer.declined(by: bob, request: try id("x"), code: .declined)
@@ -272,12 +274,12 @@ private enum Event: String, CaseIterable {
     @Test func deliveredMayComeBeforeTheStreamsEnd() throws {
         var transfer = try Stage.streaming.transfer()
         let done = try payload("done")
-        #expect(transfer.delivered(by: bob, request: try id("d"), payload: done, now: start).map(word) == ["ok"])
+        #expect(transfer.delivered(by: bob, request: try id("d"), payload: done, now: start).map(summary) == ["ok"])
         #expect(transfer.streamFinished(now: start) == [.tellDelivered(done), .end(.delivered)])
     }
 
     /// The node of the receiver only sees that the stream ends; that of the sender has seen why.
-    @Test func aMalformedBodyIsTheBetterReason() throws {
+    @Test func aMalformedBodyReplacesTheReasonOfTheCut() throws {
         for stage in [Stage.parked, .streaming, .broken] {
             var transfer = try stage.transfer()
             let actions = transfer.streamCut(.malformedBody, now: start)

@@ -6,9 +6,9 @@ import WSProtocol
 
 @testable import TransferBroker
 
-/// The exchanges of several nodes, with links between them that keep order and deliver when the test says so, and a
+/// The brokers of several nodes, with links between them that keep order and deliver when the test says so, and a
 /// directory of who receives where that is always right.
-struct ExchangeNetwork {
+struct BrokerNetwork {
     /// What one node has said to another and has not arrived yet.
     struct Link: Hashable {
         var from: NodeID
@@ -173,7 +173,7 @@ struct ExchangeNetwork {
     // MARK: - What is to be seen
 
     /// What was said to a session, in short.
-    func words(_ session: SessionID) -> [String] {
+    func summary(_ session: SessionID) -> [String] {
         (said[session] ?? []).map { message in
             switch message {
             case .error(let refusal): "error.\(refusal.code.rawValue)"

@@ -7,8 +7,8 @@ import WSProtocol
 
 @testable import TransferBroker
 
-@Suite struct ExchangeAcrossNodesTests {
-    private var network = ExchangeNetwork()
+@Suite struct BrokerAcrossNodesTests {
+    private var network = BrokerNetwork()
     private let a = NodeID(rawValue: "a")!
     private let b = NodeID(rawValue: "b")!
     private let c = NodeID(rawValue: "c")!
@@ -33,8 +33,8 @@ import WSProtocol
 
     @Test mutating func aTransferWithEachPartOnAnotherNode() throws {
         let (alice, bob, stream) = try parked()
-        #expect(network.words(alice) == ["welcome", "ringing", "accepted", "start"])
-        #expect(network.words(bob) == ["welcome", "ok", "ring", "start"])
+        #expect(network.summary(alice) == ["welcome", "ringing", "accepted", "start"])
+        #expect(network.summary(bob) == ["welcome", "ok", "ring", "start"])
         let token = network.token(of: alice)
         let id = network.claim(try #require(token), as: .upload, at: b, home: a)
         network.settle()
@@ -48,8 +48,8 @@ import WSProtocol
         )
         network.ask(bob, .delivered(delivered))
         network.settle()
-        #expect(network.words(alice).last == "delivered")
-        #expect(network.words(bob).last == "ok")
+        #expect(network.summary(alice).last == "delivered")
+        #expect(network.summary(bob).last == "ok")
         #expect(
             network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true
                 && network.nodes[a]?.snapshot.remoteSessions.isEmpty == true)
@@ -64,26 +64,26 @@ import WSProtocol
         network.settle()
         for bob in bobs { network.accept(bob, transfer) }
         network.settle()
-        let words = bobs.map { network.words($0).suffix(2) }
-        #expect(words[0] == ["ring", "start"])
-        #expect(words[1] == ["failed.accepted_elsewhere", "error.unknown_transfer"])
+        let summaries = bobs.map { network.summary($0).suffix(2) }
+        #expect(summaries[0] == ["ring", "start"])
+        #expect(summaries[1] == ["failed.accepted_elsewhere", "error.unknown_transfer"])
         #expect(network.nodes[c]?.snapshot.remoteTransfers.isEmpty == true)
     }
 
-    @Test mutating func anOfferWaitsForSomebodyOnAnotherNode() {
+    @Test mutating func anOfferWaitsUntilASessionOfAnotherNodeReceives() {
         let alice = network.open("alice", at: a, receiving: false)
         _ = network.offer(alice, to: "bob")
-        #expect(network.words(alice) == ["welcome", "waiting"])
+        #expect(network.summary(alice) == ["welcome", "waiting"])
         let bob = network.open("bob", at: b, receiving: true)
         network.settle()
-        #expect(network.words(bob).last == "ring")
-        #expect(network.words(alice) == ["welcome", "waiting", "ringing"])
+        #expect(network.summary(bob).last == "ring")
+        #expect(network.summary(alice) == ["welcome", "waiting", "ringing"])
         network.handle(.sessionClosed(bob), at: b)
         network.settle()
-        #expect(network.words(alice).last == "waiting")
+        #expect(network.summary(alice).last == "waiting")
     }
 
-    @Test mutating func anAcceptThatMeetsTheStopOfItsNodeIsWorthAnotherTry() throws {
+    @Test mutating func anAcceptOnAStoppingNodeFailsAsDraining() throws {
         let bob = network.open("bob", at: b, receiving: true)
         let alice = network.open("alice", at: a, receiving: false)
         let transfer = network.offer(alice, to: "bob")
@@ -94,13 +94,13 @@ import WSProtocol
         network.handle(.drainBegun, at: b)
         network.handle(.sessionClosed(bob), at: b)
         network.settle()
-        #expect(network.words(alice).last == "failed.draining")
+        #expect(network.summary(alice).last == "failed.draining")
         #expect(
             network.nodes[a]?.snapshot.transfers.isEmpty == true
                 && network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true)
     }
 
-    @Test mutating func withoutTheClusterNobodyIsCalledAbsent() {
+    @Test mutating func withoutTheClusterARemoteReceiverIsUnavailableAndNotOffline() {
         let alice = network.open("alice", at: a, receiving: false)
         let bob = BrokerFixture.user("bob")
         let offer = ClientMessage.Offer(
@@ -109,34 +109,34 @@ import WSProtocol
         let found = LookupResult(user: bob, elsewhere: .unknown)
         network.ask(alice, .offer(offer), found: found)
         network.ask(alice, .lookup(.init(id: network.requestID(), name: bob.name)), found: found)
-        #expect(network.words(alice) == ["welcome", "error.cluster_unavailable", "error.cluster_unavailable"])
+        #expect(network.summary(alice) == ["welcome", "error.cluster_unavailable", "error.cluster_unavailable"])
         _ = network.open("bob", at: a, receiving: true)
         network.ask(alice, .offer(offer), found: found)
-        #expect(network.words(alice).last == "ringing", "who is on this node is known without the others")
+        #expect(network.summary(alice).last == "ringing", "who is on this node is known without the others")
     }
 
-    @Test mutating func theReceiversNodeIsLost() throws {
+    @Test mutating func theSenderHearsThatTheReceiversNodeIsLost() throws {
         let (alice, _, stream) = try parked()
         network.restart(b)
         network.settle()
-        #expect(network.words(alice).last == "failed.cluster_unavailable", "worth another try")
+        #expect(network.summary(alice).last == "failed.cluster_unavailable", "worth another try")
         #expect(network.aborted[c] == [stream])
         #expect(network.nodes[a]?.snapshot.transfers.isEmpty == true)
     }
 
-    @Test mutating func theDownloadsNodeIsLost() throws {
+    @Test mutating func bothSidesHearThatTheDownloadsNodeIsLost() throws {
         let (alice, bob, _) = try parked()
         network.restart(c)
         network.settle()
-        #expect(network.words(alice).last == "failed.cluster_unavailable")
-        #expect(network.words(bob).last == "failed.cluster_unavailable")
+        #expect(network.summary(alice).last == "failed.cluster_unavailable")
+        #expect(network.summary(bob).last == "failed.cluster_unavailable")
     }
 
-    @Test mutating func theHomeIsLost() throws {
+    @Test mutating func receiversHearThatTheHomeIsLost() throws {
         let (_, bob, _) = try parked()
         network.restart(a)
         network.settle()
-        #expect(network.words(bob).last == "failed.cluster_unavailable")
+        #expect(network.summary(bob).last == "failed.cluster_unavailable")
         #expect(network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true && network.nodes[b]?.activeTransfers == 0)
     }
 
@@ -151,13 +151,13 @@ import WSProtocol
         #expect(network.aborted[c] == [stream])
     }
 
-    @Test mutating func whoHoldsNothingHasNothingToReport() throws {
+    @Test mutating func reportsOfANodeThatHoldsNoHalfAreIgnored() throws {
         let (alice, _, stream) = try parked()
-        let before = network.words(alice)
+        let before = network.summary(alice)
         network.report(stream, .cut(.stalled, bytes: 0), at: b)
         network.report(stream, .finished(bytes: 9), at: b)
         network.settle()
-        #expect(network.words(alice) == before)
+        #expect(network.summary(alice) == before)
     }
 
     @Test mutating func twoHomesWithOneTransferIDDoNotMix() throws {
@@ -169,10 +169,10 @@ import WSProtocol
                 BrokerFixture.payload)
         )
         network.handle(.messageReceived(ring, from: c), at: b)
-        #expect(network.words(bob).filter { $0 == "ring" }.count == 1)
+        #expect(network.summary(bob).filter { $0 == "ring" }.count == 1)
         let failed = NodeMessage.notice(session: bob.number, .failed(stream.transfer, .expired, by: .relay))
         network.handle(.messageReceived(failed, from: c), at: b)
-        #expect(network.words(bob).last == "start", "only the home ends it")
+        #expect(network.summary(bob).last == "start", "only the home ends it")
     }
 
     @Test mutating func onlyTheRecipientIsRungWhateverRedisSays() {
@@ -181,8 +181,8 @@ import WSProtocol
         _ = network.offer(alice, to: "bob")
         network.handle(.receiversAppeared(BrokerFixture.user("bob").name, [carol]), at: a)
         network.settle()
-        #expect(network.words(carol) == ["welcome", "ok"])
-        #expect(network.words(alice).last == "waiting", "nobody was there after all")
+        #expect(network.summary(carol) == ["welcome", "ok"])
+        #expect(network.summary(alice).last == "waiting", "no receiver was there")
         #expect(
             network.nodes[b]?.snapshot.remoteTransfers.isEmpty == true
                 && network.nodes[a]?.snapshot.remoteSessions.isEmpty == true)
