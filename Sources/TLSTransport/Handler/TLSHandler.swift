@@ -23,15 +23,22 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// When what may be done.
     private var machine: TLSStateMachine
-    private var session: TLSSessionSlot
+    /// The session; nil at a server until the client says something, when it could not be made, after it was handed
+    /// over, and after the handler was removed.
+    private(set) var connection: TLSConnection?
+    private var origin: TLSSessionOrigin
+    /// Where the session has gone.
+    private var handover: TLSHandover?
     private let handshakeTimeout: TimeAmount
 
     /// Set while the handler is in a pipeline.
     private var context: ChannelHandlerContext?
-    /// From the network to the other handlers.
-    private(set) var inbound: TLSInbound
-    /// From the other handlers to the network.
-    private var outbound = TLSOutbound()
+    private var inbound: TLSInbound
+    /// The plaintext of one read. Kept for the next, which uses its memory again if no other handler has kept it.
+    private(set) var plaintext = ByteBuffer()
+    private var early = TLSEarlyWrites()
+    /// Succeeds when the ciphertext that is gathered has left.
+    private var gatheredPromise: EventLoopPromise<Void>?
     /// Completes for all callers that wait for the channel to be closed.
     private var closePromise: EventLoopPromise<Void>?
     /// The end of the handshake's time, and then that of closing's.
@@ -41,30 +48,29 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A handler with or without a session, for the ends of a connection and for one that is adopted.
     init(
-        _ session: TLSSessionSlot, state: TLSStateMachine.State = .idle, mayHavePending: Bool = false,
+        _ connection: TLSConnection?, _ origin: TLSSessionOrigin, state: TLSStateMachine.State = .idle,
+        mayHavePending: Bool = false,
         handshakeTimeout: TimeAmount = TLSDefaults.handshakeTimeout, limitMet: (@Sendable () -> Void)? = nil
     ) {
-        self.session = session
+        self.connection = connection
+        self.origin = origin
         self.machine = TLSStateMachine(state)
         self.handshakeTimeout = handshakeTimeout
         self.inbound = TLSInbound(mayHavePending: mayHavePending)
         self.limitMet = limitMet
     }
 
-    /// The session, when there is one.
-    var connection: TLSConnection? { session.connection }
-
     /// Gives back memory whenever the connection is idle. For connections that mostly are: it costs time on others.
     package func releaseBuffersWhenIdle() {
         connection?.releaseBuffersWhenIdle()
-        inbound.releaseMemory()
+        plaintext = ByteBuffer()
     }
 
     /// Uses large buffers in turn with other connections of this event loop, and gives back its own. For connections
     /// that move a lot, one after the other.
     package func share(_ buffers: SharedBuffers) {
         connection?.store.share(buffers)
-        inbound.releaseMemory()
+        plaintext = ByteBuffer()
     }
 
     /// Gives the session away, to be adopted by another handler in another channel on the same socket.
@@ -80,7 +86,11 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         context.eventLoop.assertInEventLoop()
         flushGathered(context)
-        return session.handOver(connection, state, limitMet: limitMet)
+        self.connection = nil
+        connection.store.share(nil)
+        let handover = TLSHandover(connection, state: state, limitMet: limitMet)
+        self.handover = handover
+        return handover
     }
 
     /// Begins the handshake if the channel is active already.
@@ -95,8 +105,10 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         stopTimer()
         machine.channelBecameInactive()
         failWrites(TLSError(.closed))
-        session.remove()
-        inbound.releaseMemory()
+        connection = nil
+        origin = .made
+        handover = nil
+        plaintext = ByteBuffer()
         self.context = nil
     }
 
@@ -107,7 +119,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func start(_ context: ChannelHandlerContext) {
-        if let setupError = session.failure { return fail(context, setupError) }
+        if case .failed(let setupError) = origin { return fail(context, setupError) }
         if inbound.mayHavePending { deliverSoon(context) }
         guard machine.channelBecameActive() == .handshake else { return }
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: handshakeTimeout) {
@@ -129,10 +141,16 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// The first ciphertext of a client has come: makes the server's session. Returns false when that has failed.
     private func connectIfNeeded(_ context: ChannelHandlerContext) -> Bool {
-        session.makeIfNeeded()
-        guard let setupError = session.failure else { return true }
-        fail(context, setupError)
-        return false
+        guard case .later(let make) = origin else { return true }
+        do throws(TLSError) {
+            connection = try make()
+            origin = .made
+            return true
+        } catch {
+            origin = .failed(error)
+            fail(context, error)
+            return false
+        }
     }
 
     /// Takes the handshake as far as it goes.
@@ -196,7 +214,7 @@ extension TLSHandler {
         case .discard:
             break
         case .passOn:
-            session.handover?.append(Self.unwrapInboundIn(data))
+            handover?.append(Self.unwrapInboundIn(data))
         }
     }
 
@@ -219,7 +237,7 @@ extension TLSHandler {
 
     /// Passes the end of the peer's direction on, and says first whether it was a clean one.
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .some(.inputClosed) = event as? ChannelEvent { endInput(context) }
+        if case .inputClosed? = event as? ChannelEvent { endInput(context) }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -267,7 +285,7 @@ extension TLSHandler {
         var hasData = false
         while let connection {
             let answered = connection.store.outbound.readableBytes
-            let (bytes, result) = inbound.decrypt(connection)
+            let (bytes, result) = decrypt(connection)
             if connection.store.outbound.readableBytes > answered { sendAnswer(context) }
             if bytes.readableBytes > 0 {
                 hasData = true
@@ -288,6 +306,18 @@ extension TLSHandler {
         return hasData
     }
 
+    /// Decrypts one piece.
+    private func decrypt(_ connection: TLSConnection) -> (ByteBuffer, TLSConnection.ReadResult) {
+        if let shared = connection.store.shared {
+            let result = connection.read(into: &shared.plaintext, limit: TLSDefaults.sharedPieceLength)
+            return (shared.plaintext, result)
+        }
+        let result = connection.read(into: &plaintext, limit: TLSDefaults.pieceLength)
+        let piece = plaintext
+        if connection.releasesBuffers { plaintext = ByteBuffer() }
+        return (piece, result)
+    }
+
     /// Sends what TLS itself has to say to what was read. A peer that never reads it is cut off.
     private func sendAnswer(_ context: ChannelHandlerContext) {
         let mayGoOn = inbound.mayAnswer(peerReads: context.channel.isWritable)
@@ -303,7 +333,7 @@ extension TLSHandler {
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch machine.plaintextWritten() {
         case .hold:
-            guard !outbound.hold((Self.unwrapOutboundIn(data), promise)) else { return }
+            guard !early.hold((Self.unwrapOutboundIn(data), promise)) else { return }
             promise?.fail(TLSError(.earlyWriteLimit))
         case .encrypt: encrypt(context, Self.unwrapOutboundIn(data), promise)
         case .refuse: promise?.fail(TLSError(.closed))
@@ -314,7 +344,7 @@ extension TLSHandler {
     package func flush(context: ChannelHandlerContext) {
         switch machine.state {
         case .idle, .handshaking:
-            outbound.flushWhenOpen()
+            early.flush()
         case .open, .inputEnded, .outputEnded, .bothEnded, .closing, .closed, .handedOver:
             flushGathered(context)
         }
@@ -344,7 +374,8 @@ extension TLSHandler {
 
     /// Encrypts what was held back during the handshake.
     private func writeEarly(_ context: ChannelHandlerContext) {
-        let early = outbound.takeEarly()
+        let early = self.early
+        self.early = TLSEarlyWrites()
         for (bytes, promise) in early.writes {
             // A failure half way closes the session.
             guard machine.plaintextWritten() == .encrypt else {
@@ -366,15 +397,25 @@ extension TLSHandler {
             promise?.fail(error)
             return fail(context, error)
         }
-        outbound.gather(promise)
+        gather(promise)
         // The channel counts only what it has: it could not say that it is full if too much stayed here.
         let limit = connection.store.shared == nil ? TLSDefaults.gatherLimit : TLSDefaults.sharedPieceLength
         if connection.store.outbound.readableBytes >= limit { writeGathered(context) }
     }
 
+    /// Adds a promise for the ciphertext that is gathered.
+    private func gather(_ promise: EventLoopPromise<Void>?) {
+        guard let promise else { return }
+        if let gatheredPromise {
+            gatheredPromise.futureResult.cascade(to: promise)
+        } else {
+            gatheredPromise = promise
+        }
+    }
+
     /// Gives the ciphertext that is gathered to the channel, in one write.
     private func writeGathered(_ context: ChannelHandlerContext) {
-        let promise = outbound.takeGathered()
+        let promise = gatheredPromise.take()
         if let connection,
             let ciphertext = connection.store.takeOutbound(keepingMemory: !connection.releasesBuffers)
         {
@@ -411,7 +452,7 @@ extension TLSHandler {
 
     private func closeAfterFlush(_ context: ChannelHandlerContext) {
         let flushed = context.eventLoop.makePromise(of: Void.self)
-        outbound.gather(flushed)
+        gather(flushed)
         timer = context.eventLoop.assumeIsolated().scheduleTask(in: TLSDefaults.closeTimeout) { self.finishClose() }
         flushed.futureResult.assumeIsolated().whenComplete { _ in self.finishClose() }
         flushGathered(context)
@@ -432,7 +473,7 @@ extension TLSHandler {
         case .sendCloseNotify:
             connection?.sendCloseNotify()
             let flushed = context.eventLoop.makePromise(of: Void.self)
-            outbound.gather(flushed)
+            gather(flushed)
             flushed.futureResult.assumeIsolated().whenComplete { _ in
                 guard let context = self.context else {
                     promise?.fail(TLSError(.closed))
@@ -446,7 +487,10 @@ extension TLSHandler {
 
     /// Fails everything that has not been given to the channel.
     private func failWrites(_ error: TLSError) {
-        for promise in outbound.removeAll() { promise.fail(error) }
+        let (held, gathered) = (early.writes, gatheredPromise.take())
+        early = TLSEarlyWrites()
+        for (_, promise) in held { promise?.fail(error) }
+        gathered?.fail(error)
     }
 }
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import NIOCore
-
-/// What a TLS handler remembers between two reads: the memory for plaintext, whether a later handler waits for data,
-/// and whether the session may still hold some.
+/// What a TLS handler remembers of its inbound direction between two reads.
+///
+/// Numbers only: changing them runs no other code, so the compiler can leave out the checks for exclusive access.
 struct TLSInbound {
-    /// The plaintext of one read. Kept for the next, which uses its memory again if no other handler has kept it.
-    private(set) var plaintext = ByteBuffer()
     /// Whether a later handler asked for data and has not got any since.
     private(set) var isRequested = false
     /// Whether the session may hold data that no new ciphertext is needed for.
@@ -28,21 +25,6 @@ struct TLSInbound {
 
     /// All that the session holds is about to be decrypted.
     mutating func beganDecrypting() { mayHavePending = false }
-
-    /// Decrypts one piece.
-    mutating func decrypt(_ connection: TLSConnection) -> (ByteBuffer, TLSConnection.ReadResult) {
-        if let shared = connection.store.shared {
-            let result = connection.read(into: &shared.plaintext, limit: TLSDefaults.sharedPieceLength)
-            return (shared.plaintext, result)
-        }
-        let result = connection.read(into: &plaintext, limit: TLSDefaults.pieceLength)
-        let bytes = plaintext
-        if connection.releasesBuffers { plaintext = ByteBuffer() }
-        return (bytes, result)
-    }
-
-    /// Gives back the memory.
-    mutating func releaseMemory() { plaintext = ByteBuffer() }
 
     /// TLS itself has something to say to what was read. Returns false to a peer that provokes answers and never reads
     /// them: they would pile up here.

@@ -142,7 +142,9 @@ import WSProtocol
         try bob.save()
         let server = try await serve { _ in [] }
         let refused = await error(ClientError.self) { try await login(server).logIn(client()) }
-        #expect(refused?.status == .configuration && refused?.description.contains("is bob already") == true)
+        #expect(
+            refused?.status == .configuration
+                && refused?.description.contains("is bob at https://relay.example.com already") == true)
         #expect(try Profile.load(directory: folder.file("profile")).name == Samples.bob)
     }
 

@@ -126,7 +126,8 @@ import Testing
 
     @Test func aServerThatSaysNothingIsNotWaitedForWithoutEnd() async throws {
         let server = try await ScriptedServer { _ in [] }
-        let refused = try await refusal(client.dialer(timeouts: .init(handshake: .milliseconds(50))), to: server.endpoint)
+        let refused = try await refusal(
+            client.dialer(timeouts: .init(handshake: .milliseconds(50))), to: server.endpoint)
         #expect(refused.step == .tls && refused.isTemporary && client.steps.all == [.dns, .tcp])
         try await eventually("the connection to end") { server.ended == 1 }
     }

@@ -141,7 +141,7 @@ import Testing
             let store = end.handler.connection?.store
             #expect(store?.inbound.capacity == 0)
             #expect(store?.outbound.capacity == 0)
-            #expect(end.handler.inbound.plaintext.capacity == 0)
+            #expect(end.handler.plaintext.capacity == 0)
         }
     }
 

@@ -102,7 +102,7 @@ import Testing
         try joined.pump()
         #expect(joined.server.recorder.bytes.readableBytes == 73_301)
         #expect(joined.client.recorder.bytes.readableBytes == 73_301)
-        #expect(joined.server.handler.inbound.plaintext.capacity == 0)
+        #expect(joined.server.handler.plaintext.capacity == 0)
         #expect(joined.server.handler.connection?.store.outbound.capacity == 0)
     }
 
