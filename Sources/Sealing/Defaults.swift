@@ -17,9 +17,9 @@ package enum SealingDefaults {
     package static let summaryBytes = 16 * 1024
     /// The top-level names in a summary: what fits into a question.
     package static let summaryNames = 8
-    /// The blocks of the source that an acceptance may name: one change in ten of a file goes unseen by 16 once in five,
-    /// and one of a half never; what is read for them is 1 MiB.
+    /// The blocks of the source that an acceptance may name. When one block in ten has changed, 16 of them miss it once in
+    /// five times; when half have, once in 65,536. What is read for them is 1 MiB at most.
     package static let samples = 16
-    /// The most folders within one another: what a path of Linux can have, half as many again as it can name.
+    /// The most folders within one another: half of what a path of Linux, which has 4,096 bytes, can name.
     package static let folderDepth = 1024
 }

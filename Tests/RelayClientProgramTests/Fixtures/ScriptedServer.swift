@@ -140,7 +140,7 @@ private final class ScriptHandler: ChannelInboundHandler {
     private var upgrade: String {
         let head = record.state.withLock { $0.heard.last ?? "" }
         let key = head.split(separator: "\r\n").first { $0.hasPrefix("Sec-WebSocket-Key: ") }?.dropFirst(19) ?? ""
-        return Scripts.upgrade(accept: ControlUpgrader.accept(for: String(key)))
+        return Scripts.upgrade(accept: WebSocketKey(String(key))?.accept ?? "")
     }
 }
 

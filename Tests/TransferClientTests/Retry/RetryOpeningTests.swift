@@ -11,7 +11,7 @@ import WSProtocol
     private static let passing = ConnectionError(
         .tcp, "refused", advice: "look", status: .unreachable, isTemporary: true
     )
-    private static let lasting = ConnectionError(.certificate, "not trusted", advice: "look", status: .refused)
+    private static let lasting = ConnectionError(.settings, "not readable", advice: "look", status: .refused)
     private let begin = NIODeadline.uptimeNanoseconds(1_000_000_000)
 
     @Test func whatIsWrongWithOneAddressNeedNotBeWrongWithTheNext() {

@@ -13,7 +13,7 @@ import WSProtocol
     private static let gone = ConnectionError(
         .session, "the relay is gone", advice: "try again", status: .unreachable, isTemporary: true
     )
-    private static let wrong = ConnectionError(.certificate, "not trusted", advice: "look", status: .refused)
+    private static let wrong = ConnectionError(.login, "not known", advice: "look", status: .refused)
 
     private enum Location: CaseIterable {
         case none
