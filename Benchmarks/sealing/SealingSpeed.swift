@@ -16,7 +16,8 @@ import WSProtocol
 
     static func main() throws {
         let keys = try attemptKeys()
-        // What a program has done that reads sockets and files: see docs/decisions/0041-chunks-are-sealed-by-swift-crypto.md.
+        // What a program has done that reads sockets and files: see
+        // docs/decisions/0041-chunks-are-sealed-by-swift-crypto.md.
         _ = [UInt8](repeating: 1, count: 1 << 20)
         for round in 1...5 {
             let (sealing, opening) = try measure(keys)

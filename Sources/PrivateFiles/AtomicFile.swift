@@ -3,8 +3,8 @@
 package import FoundationEssentials
 package import Glibc
 
-/// Writes small files as a whole: at any moment, also after a power cut, the name leads to the old contents or to all of
-/// the new ones.
+/// Writes small files as a whole: at any moment, also after a power cut, the name leads to the old contents or to all
+/// of the new ones.
 package enum AtomicFile {
     /// The steps of a replacement, in their order.
     package enum Step: CaseIterable, Sendable {
@@ -14,8 +14,8 @@ package enum AtomicFile {
     /// The mode of the files: only the owner reads and writes them.
     package static let mode: mode_t = 0o600
 
-    /// Writes `contents` to a new file called `temporary`, forces them to the disk, and gives that file its `name`. When it
-    /// throws, the old contents are still there or the new ones already are, and `temporary` may be left over.
+    /// Writes `contents` to a new file called `temporary`, forces them to the disk, and gives that file its `name`.
+    /// When it throws, the old contents are still there or the new ones already are, and `temporary` may be left over.
     ///
     /// - Parameters:
     ///   - folder: the open folder of both.

@@ -132,8 +132,8 @@ extension Defaults {
 
     // MARK: Transfers
 
-    /// How long a connection waits for answers, for one of them or for all together, before the person is told: a relay that
-    /// is well answers at once.
+    /// How long a connection waits for answers, for one of them or for all together, before the person is told: a relay
+    /// that is well answers at once.
     static let slowAnswer = TimeAmount.seconds(2)
     /// How long each answer may take without being counted: a round trip by satellite.
     static let ordinaryAnswer = TimeAmount.milliseconds(600)

@@ -16,11 +16,12 @@ extension Defaults {
         /// has room for (`Broker.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
         /// says it, it is the address of the balancer's client that counts.
         static let strangersPerUser = 8
-        /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a certificate's
-        /// name, an id) may double that.
+        /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a
+        /// certificate's name, an id) may double that.
         static let proxyHeaderBytes = 2048
         /// Share of the descriptor limit, in percent, above which new work is refused and above which connections are
-        /// closed unheard: running transfers need what is left. Of the first share an address may have as many as are free.
+        /// closed unheard: running transfers need what is left. Of the first share an address may have as many as are
+        /// free.
         static let refuseAbovePercent = 80
         static let closeAbovePercent = 90
         /// Pending connections in the kernel: a reconnect storm after a restart is what it has to hold.
@@ -35,13 +36,13 @@ extension Defaults {
         static let refuseConnectionsPercent: UInt64 = 98
         /// How often it is looked at: at 10 Gb/s a node cannot fill a twentieth of a useful budget sooner.
         static let interval = TimeAmount.seconds(1)
-        /// What the allocator keeps for later is given back when the process has this much more in memory, in percent, than at
-        /// its leanest, and this many bytes more: a wave of connections leaves far more behind, and the ups and downs of
-        /// transfers less.
+        /// What the allocator keeps for later is given back when the process has this much more in memory, in percent,
+        /// than at its leanest, and this many bytes more: a wave of connections leaves far more behind, and the ups and
+        /// downs of transfers less.
         static let trimAbovePercent: UInt64 = 120
         static let trimAboveBytes: UInt64 = 4 * 1024 * 1024
-        /// From one time to the next. It walks through the free memory with the allocator's locks held; what is in use all
-        /// the time is looked through in vain.
+        /// From one time to the next. It walks through the free memory with the allocator's locks held; what is in use
+        /// all the time is looked through in vain.
         static let trimInterval = TimeAmount.seconds(20)
         /// The same as long as it gives nothing back.
         static let vainTrimInterval = TimeAmount.seconds(40)
@@ -51,15 +52,16 @@ extension Defaults {
     package enum Control {
         /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).
         static let loginTimeout = ProtocolDefaults.loginTimeout
-        /// Requests of one connection that wait for the users' registry to answer an earlier one: as many as transfers that
-        /// a session may offer. With more, the connection is not read until there is room.
+        /// Requests of one connection that wait for the users' registry to answer an earlier one: as many as transfers
+        /// that a session may offer. With more, the connection is not read until there is room.
         static let waitingRequests = 64
     }
 
     /// What waits for clients that do not read. Who meets one of these limits is closed.
     enum Unread {
-        /// What one session may leave unread, besides what its connection has taken already (64 KiB, and what the kernel
-        /// holds): everything that may come at once to one that offers and accepts as much as it may, several times.
+        /// What one session may leave unread, besides what its connection has taken already (64 KiB, and what the
+        /// kernel holds): everything that may come at once to one that offers and accepts as much as it may, several
+        /// times.
         static let session = SessionOutbox.Limits(messages: 4096, bytes: 4 * 1024 * 1024)
         /// Bytes that all sessions of a user may leave unread together: a few of them may be stuck.
         static let bytesOfUser = 16 * 1024 * 1024
@@ -71,19 +73,20 @@ extension Defaults {
 
     /// How much clients may say. What is too much waits, and what waits costs nothing.
     package enum Messages {
-        /// What one user may keep up, and have at once, in units of a short message, on all connections together. A client
-        /// that sends 200 small files a second says 200 offers, and its receiver 200 accepts and as many `delivered`, which is
-        /// 600 units; and a thousand a second take a twentieth of a core.
+        /// What one user may keep up, and have at once, in units of a short message, on all connections together. A
+        /// client that sends 200 small files a second says 200 offers, and its receiver 200 accepts and as many
+        /// `delivered`, which is 600 units; and a thousand a second take a twentieth of a core.
         package static let user = Pace.Limits(perSecond: 1000, burst: 2000)
         /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
         /// rest of the work for a short one.
         static let bytesPerUnit = 4 * 1024
         /// What a login costs beyond its message: a TLS handshake went before it, and a signature has to be checked.
         static let loginUnits: Int64 = 10
-        /// The longest that a message waits: below any time within which clients expect an answer, or the pong to a ping.
-        /// Only hundreds of connections that share a budget which is used up get so far.
+        /// The longest that a message waits: below any time within which clients expect an answer, or the pong to a
+        /// ping. Only hundreds of connections that share a budget which is used up get so far.
         static let longestWait = TimeAmount.seconds(5)
-        /// Users, and addresses, that can be told apart while they are busy. Who comes on top of that shares one budget.
+        /// Users, and addresses, that can be told apart while they are busy. Who comes on top of that shares one
+        /// budget.
         static let busyAtOnce = 65_536
     }
 
@@ -91,8 +94,9 @@ extension Defaults {
     enum Progress {
         /// Transfers that are told apart: as many as a session may have accepted.
         static let transfers = 64
-        /// Reports that may be dropped within ``interval``. A client that reports on each of those transfers twice a second,
-        /// as relay-client does on 16 of them, makes 7,680 in a minute, and they may all come at once after a stall.
+        /// Reports that may be dropped within ``interval``. A client that reports on each of those transfers twice a
+        /// second, as relay-client does on 16 of them, makes 7,680 in a minute, and they may all come at once after a
+        /// stall.
         static let mostDropped = 8_000
         static let interval = TimeAmount.minutes(1)
     }
@@ -108,9 +112,9 @@ extension Defaults {
         /// Registered names. The registry is kept in memory and rewritten whole at each change: 100,000 names are some
         /// 25 MB of file and a fraction of a second of one thread. Past it, a registration fails as `unavailable`.
         package static let maximumUsers = 100_000
-        /// Names that an address may register within ``newNamesInterval`` without invitations, for each of the users that it
-        /// has room for: all of a school come in one day, and one address takes 24 days, not three minutes, to fill the
-        /// registry, which is time for its operator to see it.
+        /// Names that an address may register within ``newNamesInterval`` without invitations, for each of the users
+        /// that it has room for: all of a school come in one day, and one address takes 24 days, not three minutes, to
+        /// fill the registry, which is time for its operator to see it.
         static let newNamesPerUser = 512
         static let newNamesInterval = TimeAmount.hours(24)
         /// Invitations that are neither used nor expired. An operator with more than this has a script gone wrong.

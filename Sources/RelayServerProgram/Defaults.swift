@@ -14,15 +14,17 @@ extension Defaults {
         static let drainTimeout: Int64 = 30
         /// Seconds that connections are given to take their last bytes once the drain is over.
         static let closeTimeout: Int64 = 2
-        /// Seconds before the end of a certificate from which the log and `check` say so: a month is what the authorities
-        /// that give 90 days tell people to renew in. For one with a short life it is a third of that, if less.
+        /// Seconds before the end of a certificate from which the log and `check` say so: a month is what the
+        /// authorities that give 90 days tell people to renew in. For one with a short life it is a third of that, if
+        /// less.
         static let certificateWarning: Int64 = 30 * 24 * 60 * 60
         /// How often the log says so again.
         static let certificateInterval = TimeAmount.hours(24)
         /// Descriptors that are counted as used beside those open at the start: a registry that is written, the admin
         /// socket's and the metrics' connections, an upload that changes its event loop.
         static let descriptorReserve = 8
-        /// A limit of descriptors below this is said at start: it is what systems give to a program that asks for nothing.
+        /// A limit of descriptors below this is said at start: it is what systems give to a program that asks for
+        /// nothing.
         static let fewDescriptors = 1024
         /// Seconds an invitation is good for unless the operator says otherwise: time to pass it on, not to lose it.
         static let invitationLifetime: Int64 = 24 * 60 * 60

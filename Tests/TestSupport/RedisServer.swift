@@ -3,8 +3,8 @@
 private import Foundation
 private import Synchronization
 
-/// A real redis-server, or whatever `RELAY_REDIS_SERVER` names, on a port of its own that keeps nothing. It ends when this
-/// object goes away.
+/// A real redis-server, or whatever `RELAY_REDIS_SERVER` names, on a port of its own that keeps nothing. It ends when
+/// this object goes away.
 package final class RedisServer: Sendable {
     private static let program = ProcessInfo.processInfo.environment["RELAY_REDIS_SERVER"] ?? "redis-server"
 

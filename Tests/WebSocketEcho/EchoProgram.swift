@@ -4,8 +4,8 @@ import Foundation
 import NIOCore
 import NIOPosix
 
-/// The WebSocket of both programs behind nothing but an opening, saying again what it hears: what Autobahn|Testsuite wants to
-/// see of a server, and of a client. For tests only.
+/// The WebSocket of both programs behind nothing but an opening, saying again what it hears: what Autobahn|Testsuite
+/// wants to see of a server, and of a client. For tests only.
 ///
 ///     WebSocketEcho serve         prints its port, and serves until it is ended
 ///     WebSocketEcho call PORT     goes through the cases of the suite's server on that port

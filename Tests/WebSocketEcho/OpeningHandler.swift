@@ -4,8 +4,8 @@ import NIOCore
 import WSProtocol
 import WebSocketTransport
 
-/// One end of the opening handshake (RFC 6455, section 4), as far as a test needs it; then an ``EchoHandler`` behind the
-/// WebSocket that both programs use, with the limits that they set.
+/// One end of the opening handshake (RFC 6455, section 4), as far as a test needs it; then an ``EchoHandler`` behind
+/// the WebSocket that both programs use, with the limits that they set.
 final class OpeningHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

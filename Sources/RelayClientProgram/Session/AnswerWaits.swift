@@ -3,8 +3,8 @@
 import NIOCore
 import TransferClient
 
-/// How long a relay has let one connection wait for answers, all of them together: what is little for one of them is much
-/// for all, when it holds back what comes too fast. Pure: the time is an argument.
+/// How long a relay has let one connection wait for answers, all of them together: what is little for one of them is
+/// much for all, when it holds back what comes too fast. Pure: the time is an argument.
 struct AnswerWaits: Hashable, Sendable {
     private var sum = TimeAmount.zero
     /// Up to when the waits are counted: requests that wait side by side wait once.
@@ -12,8 +12,8 @@ struct AnswerWaits: Hashable, Sendable {
     /// Whether the person was told.
     private(set) var isTold = false
 
-    /// A request has waited from `asked` to `now`, whether it is answered or not. Returns whether the person is to be told,
-    /// for the first time.
+    /// A request has waited from `asked` to `now`, whether it is answered or not. Returns whether the person is to be
+    /// told, for the first time.
     mutating func waited(since asked: NIODeadline, now: NIODeadline) -> Bool {
         let begin = max(asked + Defaults.ordinaryAnswer, counted)
         if now > begin {

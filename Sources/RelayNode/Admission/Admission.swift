@@ -39,8 +39,8 @@ package final class Admission: Sendable {
 
     /// - Parameters:
     ///   - descriptorLimit: how many descriptors the process may have.
-    ///   - strangersPerAddress: connections of one address that have shown neither a login nor a token; nil when nothing is
-    ///     limited by address.
+    ///   - strangersPerAddress: connections of one address that have shown neither a login nor a token; nil when
+    ///     nothing is limited by address.
     ///   - reports: who is told of limits that are met.
     package init(
         descriptorLimit: Int, strangersPerAddress: Int? = AddressLimit.standard.strangers, reports: LimitReports? = nil
@@ -57,7 +57,8 @@ package final class Admission: Sendable {
     /// Connections of clients that are open now.
     package var connections: Int { state.withLock { $0.connections } }
 
-    /// Counts a connection with another node until it closes. None is ever refused: a transfer that was let in is behind it.
+    /// Counts a connection with another node until it closes. None is ever refused: a transfer that was let in is
+    /// behind it.
     package func count(_ channel: any Channel) {
         state.withLock { $0.nodeConnections += 1 }
         channel.closeFuture.whenComplete { _ in self.state.withLock { $0.nodeConnections -= 1 } }
@@ -80,8 +81,8 @@ package final class Admission: Sendable {
     /// Whether the relay is about to stop.
     var isDraining: Bool { state.withLock { $0.isDraining } }
 
-    /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket is
-    /// told when it is.
+    /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket
+    /// is told when it is.
     func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionLease) {
         let key = share(of: address)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
@@ -104,8 +105,8 @@ package final class Admission: Sendable {
         state.addresses[address, default: 0] += 1
     }
 
-    /// Whether an address has more connections than are free, which is a dynamic threshold: the first gets half of them, and
-    /// each further one half of what is left, so that no few of them leave nothing.
+    /// Whether an address has more connections than are free, which is a dynamic threshold: the first gets half of
+    /// them, and each further one half of what is left, so that no few of them leave nothing.
     private func hasMoreThanIsFree(_ address: String, _ state: State) -> Bool {
         // Both count the connection that it is asked about.
         state.addresses[address, default: 0] > refuseAbove - inUse(state) + 1
@@ -157,8 +158,8 @@ package final class Admission: Sendable {
         counts[address] = count > 1 ? count - 1 : nil
     }
 
-    /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by, as one
-    /// machine has all the addresses behind them. Nil when nothing is limited by address.
+    /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by,
+    /// as one machine has all the addresses behind them. Nil when nothing is limited by address.
     fileprivate func share(of address: SocketAddress?) -> String? {
         guard strangersPerAddress != nil, let text = address?.ipAddress else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }

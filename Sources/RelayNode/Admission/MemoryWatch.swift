@@ -122,8 +122,8 @@ package enum MemoryPressure: Int, Comparable, Sendable {
 
 /// Decides when the allocator should give back what it keeps for later.
 ///
-/// It never does by itself where a block in use lies behind the free ones, so after a wave of connections the process would
-/// stay as large as it was at the wave's height.
+/// It never does by itself where a block in use lies behind the free ones, so after a wave of connections the process
+/// would stay as large as it was at the wave's height.
 struct TrimSchedule {
     /// The fewest bytes the process has had in memory.
     private var least: UInt64 = .max

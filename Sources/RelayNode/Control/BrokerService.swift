@@ -136,8 +136,8 @@ package final class BrokerService: TransferDirectory {
         }
     }
 
-    /// Uses the token of `digest` up for the half `role` on the node `asker`, if this node is its home. Of any number of
-    /// callers with one token, one gets the transfer.
+    /// Uses the token of `digest` up for the half `role` on the node `asker`, if this node is its home. Of any number
+    /// of callers with one token, one gets the transfer.
     package func claim(_ digest: TokenDigest, as role: TransferRole, by asker: NodeID) -> StreamClaim? {
         claim(digest, as: role, by: asker) { _ in [] }
     }
@@ -208,8 +208,8 @@ package final class BrokerService: TransferDirectory {
     /// Refuses new offers for as long as `pressure` is on. What has been offered goes on.
     package func memoryChanged(_ pressure: MemoryPressure) { handle(.memoryChanged(isShort: pressure > .none)) }
 
-    /// Calls `callback` once, as soon as no accepted transfer and no stream is left; at once when there is none. From any
-    /// thread.
+    /// Calls `callback` once, as soon as no accepted transfer and no stream is left; at once when there is none. From
+    /// any thread.
     package func whenIdle(_ callback: @escaping @Sendable () -> Void) {
         let isMine = state.withLock { state in
             state.idleCallbacks.append(callback)

@@ -15,8 +15,8 @@ package protocol Cluster: Sendable {
     /// The sessions of `name` on other nodes that want to be rung. Never fails.
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers>
 
-    /// Makes a token's home known, which is this node: succeeds once the others can find it out, and fails when they cannot be told
-    /// in time. Nil where there are no others.
+    /// Makes a token's home known, which is this node: succeeds once the others can find it out, and fails when they
+    /// cannot be told in time. Nil where there are no others.
     func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>?
 
     /// This node's own address for clients, if it has one: senders whose download is held here come there.

@@ -380,8 +380,8 @@ extension ControlHandler: Sendable {}
 
 /// Hands over what the broker has for a session to its handler, from any thread.
 ///
-/// Always by way of the loop's queue, even on the loop itself: what is sent there at once would overtake what another thread has
-/// queued a moment ago.
+/// Always by way of the loop's queue, even on the loop itself: what is sent there at once would overtake what another
+/// thread has queued a moment ago.
 private struct ControlSink: SessionSink {
     private let handler: NIOLoopBound<ControlHandler>
     private let loop: any EventLoop

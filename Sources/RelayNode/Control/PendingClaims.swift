@@ -7,7 +7,8 @@ import WSProtocol
 
 /// The claims that other nodes have been asked about and have not answered yet. For any thread.
 ///
-/// A claim is asked once: whether a question that got no answer was heard cannot be known, and a token is not used twice.
+/// A claim is asked once: whether a question that got no answer was heard cannot be known, and a token is not used
+/// twice.
 final class PendingClaims: Sendable {
     private struct Question: Sendable {
         var home: NodeID

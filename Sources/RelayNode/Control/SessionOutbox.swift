@@ -13,7 +13,8 @@ struct SessionOutbox: Sendable {
     /// What may wait.
     struct Limits: Hashable, Sendable {
         var messages: Int
-        /// Bytes that nothing else holds: the payloads of all messages but rings, and ``Defaults/Unread/messageBytes`` for each.
+        /// Bytes that nothing else holds: the payloads of all messages but rings, and ``Defaults/Unread/messageBytes``
+        /// for each.
         var bytes: Int
     }
 
@@ -90,7 +91,8 @@ struct SessionOutbox: Sendable {
         entries[index] = .leftOut
         messages -= 1
         bytes -= size
-        // What is left out at either end takes no place; in between there are never more of them than messages for long.
+        // What is left out at either end takes no place; in between there are never more of them than messages for
+        // long.
         while case .leftOut? = entries.first {
             entries.removeFirst()
             first += 1

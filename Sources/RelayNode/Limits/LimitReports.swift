@@ -8,8 +8,8 @@ import Synchronization
 package import TransferBroker
 package import WSProtocol
 
-/// Counts the limits that are met, and says so in the log: each of them at once, and after that what came together every
-/// ``Defaults/Limits/reportInterval``. For any thread.
+/// Counts the limits that are met, and says so in the log: each of them at once, and after that what came together
+/// every ``Defaults/Limits/reportInterval``. For any thread.
 package final class LimitReports: Sendable {
     /// What the metrics show.
     package struct Counts: Hashable, Sendable {

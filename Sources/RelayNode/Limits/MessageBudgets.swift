@@ -6,8 +6,8 @@ import Synchronization
 import TransferBroker
 import WSProtocol
 
-/// How much each user, and each address, may still say now: one budget for all their connections to this node, which a new
-/// connection does not refill. For any thread.
+/// How much each user, and each address, may still say now: one budget for all their connections to this node, which a
+/// new connection does not refill. For any thread.
 ///
 /// A message over the budget is not refused. It waits, with everything behind it, until the budget allows it.
 package final class MessageBudgets: Sendable {

@@ -4,9 +4,9 @@ import NIOCore
 import TransferBroker
 import WSProtocol
 
-/// Which of a session's reports of progress are looked at, and when there are so many that the session has to go: a report
-/// is for the eyes, and is dropped without an answer, so that nothing else makes its sender slower. Pure: the time is an
-/// argument.
+/// Which of a session's reports of progress are looked at, and when there are so many that the session has to go: a
+/// report is for the eyes, and is dropped without an answer, so that nothing else makes its sender slower. Pure: the
+/// time is an argument.
 struct ProgressMeter: Hashable, Sendable {
     /// What becomes of one report.
     enum Verdict: Hashable, Sendable {

@@ -4,7 +4,8 @@ import Synchronization
 import TransferBroker
 import WSProtocol
 
-/// Bytes of messages that each user's sessions, and each address's, do not read, of all of them together. For any thread.
+/// Bytes of messages that each user's sessions, and each address's, do not read, of all of them together. For any
+/// thread.
 package final class UnreadBytes: Sendable {
     private struct State {
         var users: [PeerName: Int] = [:]

@@ -32,8 +32,8 @@ extension ProxyHeader {
     /// Signature, command, family and length of version 2.
     private static let fixedLength = 16
 
-    /// Reads a header from the beginning of a connection. It decides as early as it can, and looks at no byte behind the
-    /// header.
+    /// Reads a header from the beginning of a connection. It decides as early as it can, and looks at no byte behind
+    /// the header.
     static func read(_ bytes: ByteBufferView) -> Reading {
         if startsAlike(bytes, signature1) {
             return bytes.count < signature1.count ? .incomplete : readLine(bytes)

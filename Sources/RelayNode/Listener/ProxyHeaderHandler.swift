@@ -4,7 +4,8 @@ import Logging
 import NIOCore
 import ServerSystem
 
-/// Reads the PROXY header in front of everything else, TLS included, tells the connection's ticket whose it is, and leaves.
+/// Reads the PROXY header in front of everything else, TLS included, tells the connection's ticket whose it is, and
+/// leaves.
 ///
 /// It has no deadline of its own: those of the TLS handshake and of the request's head run from the first moment on, so
 /// the header has to come within them.

@@ -16,7 +16,8 @@ package struct RedirectNames: Hashable, Sendable {
         self.port = port
     }
 
-    /// Where to send a request for `path` on `host`, a Host field's value in lower case; nil when this relay is not called that.
+    /// Where to send a request for `path` on `host`, a Host field's value in lower case; nil when this relay is not
+    /// called that.
     func location(host: String, path: String) -> String? {
         // The port goes; the colons of an IPv6 address, inside brackets, stay.
         let end = host.lastIndex(of: ":").flatMap { host[$0...].contains("]") ? nil : $0 } ?? host.endIndex
@@ -28,8 +29,8 @@ package struct RedirectNames: Hashable, Sendable {
 }
 
 extension TLSServerName {
-    /// Whether a certificate with this name is good for `host`: the same name or address; a star stands for the first label, and
-    /// for one label alone (RFC 9525, section 6.3).
+    /// Whether a certificate with this name is good for `host`: the same name or address; a star stands for the first
+    /// label, and for one label alone (RFC 9525, section 6.3).
     package func covers(_ host: String) -> Bool {
         switch (self, TLSServerName(host: host)) {
         case (.dns(let own), .dns(let wanted)):

@@ -6,8 +6,8 @@ package import PrivateFiles
 package import ServerSystem
 import TransferBroker
 
-/// The registry's file in the state directory: replaced as a whole, so that a reader sees the old or the new, also after
-/// the process, or the machine, has stopped between any two steps (``AtomicFile``).
+/// The registry's file in the state directory: replaced as a whole, so that a reader sees the old or the new, also
+/// after the process, or the machine, has stopped between any two steps (``AtomicFile``).
 package struct RegistryFile: Sendable {
     package static let name = "users.json"
     static let temporaryName = "users.json.new"

@@ -12,8 +12,8 @@ package protocol UserDirectory: Sendable {
     func register(
         _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
     ) async throws -> RegistrationOutcome
-    /// Records a (possibly new) exchange key vouched for by a login signature of `key`. Returns false when the name does
-    /// not belong to that key, or not any more.
+    /// Records a (possibly new) exchange key vouched for by a login signature of `key`. Returns false when the name
+    /// does not belong to that key, or not any more.
     func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool
 }
 

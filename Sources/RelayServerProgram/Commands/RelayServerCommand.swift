@@ -37,8 +37,8 @@ package struct RelayServerCommand: AsyncParsableCommand {
 
     package init() {}
 
-    /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that the caller
-    /// has closed.
+    /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that
+    /// the caller has closed.
     package static func prepare() { StandardStream.secure() }
 
     /// Runs the command line's command, and turns what it throws into one line and an exit code.

@@ -5,8 +5,8 @@ import ServerSystem
 import TLSTransport
 import TransferBroker
 
-/// The certificates that the configuration names, as they were when they were read: what a running relay shows and trusts is what
-/// it was started with.
+/// The certificates that the configuration names, as they were when they were read: what a running relay shows and
+/// trusts is what it was started with.
 struct CertificateInventory: Hashable, Sendable {
     /// One file.
     private struct File: Hashable, Sendable {

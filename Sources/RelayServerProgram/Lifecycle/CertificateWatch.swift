@@ -6,7 +6,8 @@ import NIOCore
 import ServerSystem
 import TransferBroker
 
-/// Says at start and once a day what is wrong with the relay's certificates, so that it is read before clients refuse them.
+/// Says at start and once a day what is wrong with the relay's certificates, so that it is read before clients refuse
+/// them.
 struct CertificateWatch: Sendable {
     let certificates: CertificateInventory
     let logger: Logger

@@ -28,8 +28,8 @@ final class DrainCoordinator: Sendable {
     private let stopped: AsyncStream<DrainMachine.Reason>.Continuation
 
     /// - Parameters:
-    ///   - listeners: those that are closed when the drain begins; nil when clients are refused in words instead, as no other
-    ///     node can take them.
+    ///   - listeners: those that are closed when the drain begins; nil when clients are refused in words instead, as no
+    ///     other node can take them.
     ///   - timeout: how long running transfers are given.
     init(
         _ drained: any Drainable, closing listeners: ClientListeners?, loop: any EventLoop, timeout: TimeAmount,
@@ -70,7 +70,8 @@ final class DrainCoordinator: Sendable {
                 ]
             )
             drained.beginDrain()
-            // The other nodes take what comes from now on, and balancers notice a closed port sooner than anything else.
+            // The other nodes take what comes from now on, and balancers notice a closed port sooner than anything
+            // else.
             if let listeners { Task { await listeners.closeTLS() } }
             loop.scheduleTask(in: timeout) { self.run(self.machine.withLock { $0.deadlinePassed() }) }
             drained.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }

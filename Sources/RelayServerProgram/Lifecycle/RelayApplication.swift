@@ -43,8 +43,8 @@ struct RelayApplication: Sendable {
         logger.notice("stopped")
     }
 
-    /// A node whose own certificate the others refuse can link with none of them, and would only take people's transfers and lose
-    /// them. A server's certificate that clients refuse is another thing: see docs/configuration.md.
+    /// A node whose own certificate the others refuse can link with none of them, and would only take people's
+    /// transfers and lose them. A server's certificate that clients refuse is another thing: see docs/configuration.md.
     private static func refuseNode(_ certificates: CertificateInventory) throws(OperatorError) {
         let problems = certificates.problems(at: Int64(LogTime.now.seconds))
         guard let problem = problems.first(where: { $0.isFatal && $0.setting == .clusterCert }) else { return }

@@ -18,8 +18,9 @@ struct ServerParts: Sendable {
     /// The one order of start and stop.
     ///
     /// Start, from the first to the last: operators can look at the server, the node takes its place in the
-    /// cluster, and only then clients come in. Stop, from the last to the first: no client comes in any more, those that
-    /// are there are sent away, the other nodes hear of it as long as there are links to them, and the node leaves.
+    /// cluster, and only then clients come in. Stop, from the last to the first: no client comes in any more, those
+    /// that are there are sent away, the other nodes hear of it as long as there are links to them, and the node
+    /// leaves.
     var startOrder: StartOrder {
         let parts: [(any ServerPart)?] = [metrics, admin, cluster, transfers, listeners]
         return StartOrder(parts.compactMap(\.self))

@@ -38,11 +38,11 @@ struct TransferService: ServerPart {
         }
     }
 
-    /// Cuts the streams that still run, so that no end takes its part for the whole, closes the control connections, and
-    /// gives what is being written a moment: an answer on its way to a client, the close of a session.
+    /// Cuts the streams that still run, so that no end takes its part for the whole, closes the control connections,
+    /// and gives what is being written a moment: an answer on its way to a client, the close of a session.
     func stop() async {
-        // First, or the streams' transfers would end as if their clients had gone; and the other nodes hear why as long as
-        // there are links.
+        // First, or the streams' transfers would end as if their clients had gone; and the other nodes hear why as long
+        // as there are links.
         await streams.abortEverything(code: .draining)
         broker.closeAllSessions(.goingAway)
         // Not a promise of the loop: the last connection may close when the loop is already gone.

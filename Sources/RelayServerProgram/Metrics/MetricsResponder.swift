@@ -8,7 +8,8 @@ import TransferBroker
 struct MetricsResponder: RequestResponder {
     let source: any MetricsSource
 
-    /// The handler that reads the request and asks this; the time is for the request and for what is asked to answer it.
+    /// The handler that reads the request and asks this; the time is for the request and for what is asked to answer
+    /// it.
     func reader() -> RequestReader {
         RequestReader(self, patience: .init(Defaults.Metrics.exchangeTimeout, coversAnswer: true))
     }

@@ -7,8 +7,8 @@ package enum NoteSide: Hashable, Sendable, CaseIterable {
     case sender, receiver
 }
 
-/// Seals, or opens, the notes of one side in one attempt, in their order (docs/sealed-format.md, section 6). A note that was
-/// lost, repeated or moved does not open, nor does any after it.
+/// Seals, or opens, the notes of one side in one attempt, in their order (docs/sealed-format.md, section 6). A note
+/// that was lost, repeated or moved does not open, nor does any after it.
 package struct NoteSealing: Sendable {
     /// The most bytes that a note carries: a payload of the wire less the suite and the tag.
     package static let maximumLength = 32 * 1024 - 1 - SealedBytes.tagLength

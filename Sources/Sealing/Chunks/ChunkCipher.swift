@@ -22,15 +22,15 @@ package enum Chunk {
     }
 }
 
-/// Key and nonce of one chunk. Chunks are numbered in their order, by ``ChunkNumbers``; after that each may be sealed or
-/// opened on any thread, and several at once.
+/// Key and nonce of one chunk. Chunks are numbered in their order, by ``ChunkNumbers``; after that each may be sealed
+/// or opened on any thread, and several at once.
 package struct ChunkCipher: Sendable {
     let key: SymmetricKey
     package let number: UInt64
     package let isLast: Bool
 
-    /// Seals the readable bytes of `buffer`, which then are the chunk. With ``Chunk/tagLength`` bytes of room behind them
-    /// nothing is allocated for it.
+    /// Seals the readable bytes of `buffer`, which then are the chunk. With ``Chunk/tagLength`` bytes of room behind
+    /// them nothing is allocated for it.
     package func seal(_ buffer: inout ByteBuffer) throws(SealingError) {
         do {
             let nonce = try AES.GCM.Nonce(data: nonce)
@@ -46,8 +46,8 @@ package struct ChunkCipher: Sendable {
         }
     }
 
-    /// Opens the chunk that `buffer` holds, whose readable bytes then are the plaintext. When it throws, nothing in `buffer` may
-    /// be used.
+    /// Opens the chunk that `buffer` holds, whose readable bytes then are the plaintext. When it throws, nothing in
+    /// `buffer` may be used.
     package func open(_ buffer: inout ByteBuffer) throws(SealingError) {
         do {
             let nonce = try AES.GCM.Nonce(data: nonce)

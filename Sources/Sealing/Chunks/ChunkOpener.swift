@@ -3,8 +3,8 @@
 package import NIOCore
 
 /// Cuts the body of a stream, in whatever pieces it comes, into chunks, in order; the chunks themselves are opened by
-/// ``ChunkCipher/open(_:)`` wherever there is time for it. Nothing of a chunk is to be used before it was opened, and all
-/// before it.
+/// ``ChunkCipher/open(_:)`` wherever there is time for it. Nothing of a chunk is to be used before it was opened, and
+/// all before it.
 package struct ChunkOpener: Sendable {
     private var numbers: ChunkNumbers
     private let allocator = ByteBufferAllocator()
@@ -15,8 +15,8 @@ package struct ChunkOpener: Sendable {
         pending = allocator.buffer(capacity: Chunk.length)
     }
 
-    /// Takes as much of `bytes` as belongs to the next chunk, and returns the chunk when it is whole. To be called again until
-    /// `bytes` is empty. A chunk that came in one piece is not copied.
+    /// Takes as much of `bytes` as belongs to the next chunk, and returns the chunk when it is whole. To be called
+    /// again until `bytes` is empty. A chunk that came in one piece is not copied.
     package mutating func append(_ bytes: inout ByteBuffer) throws(SealingError) -> ChunkWork? {
         let missing = Chunk.length - pending.readableBytes
         guard var piece = bytes.readSlice(length: min(missing, bytes.readableBytes)) else { return nil }
@@ -30,8 +30,8 @@ package struct ChunkOpener: Sendable {
         return ChunkWork(cipher: cipher, buffer: pending)
     }
 
-    /// The body has ended: the last chunk. Throws when there is none, because the stream was cut between two chunks or in the
-    /// tag of one; elsewhere, what is left does not open.
+    /// The body has ended: the last chunk. Throws when there is none, because the stream was cut between two chunks or
+    /// in the tag of one; elsewhere, what is left does not open.
     package mutating func finish() throws(SealingError) -> ChunkWork {
         guard pending.readableBytes >= Chunk.tagLength, !numbers.isComplete else { throw .cut }
         let cipher = try numbers.next(plaintext: pending.readableBytes - Chunk.tagLength)

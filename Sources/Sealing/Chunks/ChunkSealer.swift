@@ -9,8 +9,8 @@ package struct ChunkWork: Sendable {
     package var buffer: ByteBuffer
 }
 
-/// Cuts a stream's plaintext into chunks, in order; the chunks themselves are sealed by ``ChunkCipher/seal(_:)`` wherever there
-/// is time for it.
+/// Cuts a stream's plaintext into chunks, in order; the chunks themselves are sealed by ``ChunkCipher/seal(_:)``
+/// wherever there is time for it.
 package struct ChunkSealer: Sendable {
     private var numbers: ChunkNumbers
     private let allocator = ByteBufferAllocator()
@@ -25,13 +25,14 @@ package struct ChunkSealer: Sendable {
     /// The bytes that the next chunk has room for, 1 at least: what to read of a file at once.
     package var room: Int { Chunk.plaintextLength - pending.readableBytes }
 
-    /// Lets `body` write at most ``room`` bytes of plaintext to where they are sealed. To be followed by ``takeFull()``.
+    /// Lets `body` write at most ``room`` bytes of plaintext to where they are sealed. To be followed by
+    /// ``takeFull()``.
     package mutating func write<Result>(_ body: (inout ByteBuffer) throws -> Result) rethrows -> Result {
         try body(&pending)
     }
 
-    /// Takes as much of `plaintext` as the next chunk has room for. To be followed by ``takeFull()``, and called again until
-    /// `plaintext` is empty.
+    /// Takes as much of `plaintext` as the next chunk has room for. To be followed by ``takeFull()``, and called again
+    /// until `plaintext` is empty.
     package mutating func append(_ plaintext: inout ByteBuffer) {
         if var piece = plaintext.readSlice(length: min(room, plaintext.readableBytes)) { pending.writeBuffer(&piece) }
     }

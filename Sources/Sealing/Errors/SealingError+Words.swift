@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension SealingError: CustomStringConvertible {
-    /// What the other client is told; nil when it has nothing to do with it: a cut is tried again, the rest is a matter of
-    /// this computer.
+    /// What the other client is told; nil when it has nothing to do with it: a cut is tried again, the rest is a matter
+    /// of this computer.
     package var code: RefusalCode? {
         switch self {
         case .identityChanged: .identityChanged

@@ -23,8 +23,8 @@ package struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
         self.init(canonical: characters)
     }
 
-    /// Reads what a person typed or pasted: in upper or lower case, `o` for 0, `i` and `l` for 1, with hyphens and blanks
-    /// anywhere. Nil when it is anything else than 25 characters.
+    /// Reads what a person typed or pasted: in upper or lower case, `o` for 0, `i` and `l` for 1, with hyphens and
+    /// blanks anywhere. Nil when it is anything else than 25 characters.
     package init?(text: String) {
         var characters: [UInt8] = []
         for byte in text.utf8 where byte != UInt8(ascii: "-") && !Self.isBlank(byte) {

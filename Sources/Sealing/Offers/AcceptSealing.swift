@@ -6,7 +6,8 @@ import WSProtocol
 
 /// From where a transfer goes on.
 package struct TransferPosition: Hashable, Sendable {
-    /// How many files of the manifest the receiver has whole and durable, or does not want, without a gap from the first.
+    /// How many files of the manifest the receiver has whole and durable, or does not want, without a gap from the
+    /// first.
     package var file: UInt64
     /// How much of the next one is durable.
     package var offset: UInt64
@@ -62,7 +63,8 @@ package struct Acceptance: Hashable, Sendable {
     }
 }
 
-/// Seals and opens acceptances (docs/sealed-format.md, section 5); from then on both sides have the keys of the attempt.
+/// Seals and opens acceptances (docs/sealed-format.md, section 5); from then on both sides have the keys of the
+/// attempt.
 package enum AcceptSealing {
     private static let randomLength = 32
 

@@ -4,8 +4,8 @@ package import Crypto
 import FoundationEssentials
 import WSProtocol
 
-/// What a sender keeps of an offer until it is answered. Forgotten with the attempt: it holds the private half of the key
-/// that the answer is sealed to.
+/// What a sender keeps of an offer until it is answered. Forgotten with the attempt: it holds the private half of the
+/// key that the answer is sealed to.
 package struct SentOffer: Sendable {
     /// What the wire's `offer` carries.
     package let payload: [UInt8]
@@ -73,7 +73,8 @@ package enum OfferSealing {
 
     /// Opens what the wire's `ring` carried.
     ///
-    /// - Parameter parties: with the attempt and the names that the relay gave, and the *pinned* identity of the sender.
+    /// - Parameter parties: with the attempt and the names that the relay gave, and the *pinned* identity of the
+    ///   sender.
     /// - Parameter time: now, in milliseconds since 1970.
     package static func open(
         _ payload: [UInt8], between parties: AttemptParties, with ratchet: PrekeyRatchet, time now: UInt64

@@ -4,8 +4,8 @@ import Crypto
 import FoundationEssentials
 import WSProtocol
 
-/// What offers, acceptances and requests have in common: fields, signed together with what binds them, padded, and sealed to
-/// a key by HPKE in base mode.
+/// What offers, acceptances and requests have in common: fields, signed together with what binds them, padded, and
+/// sealed to a key by HPKE in base mode.
 enum SignedEnvelope {
     /// The bytes of an encapsulated secret of X-Wing.
     static let encapsulatedLength = 1_120
@@ -51,8 +51,8 @@ enum SignedEnvelope {
         }
     }
 
-    /// Throws unless the signature behind the fields, which have been `read` of the plaintext, is `identity`'s, and nothing but
-    /// padding follows.
+    /// Throws unless the signature behind the fields, which have been `read` of the plaintext, is `identity`'s, and
+    /// nothing but padding follows.
     static func verify(
         _ plaintext: [UInt8], read: FieldReader, info: [UInt8], by identity: SigningKey, as part: SealedPart
     ) throws(SealingError) {

@@ -3,7 +3,8 @@
 import Crypto
 package import WSProtocol
 
-/// One side of a transfer, as the other side knows it: the name that the relay gave, and the identity that is pinned for it.
+/// One side of a transfer, as the other side knows it: the name that the relay gave, and the identity that is pinned
+/// for it.
 package struct Party: Hashable, Sendable {
     package let name: PeerName
     package let identity: SigningKey

@@ -4,8 +4,8 @@ package import Crypto
 import FoundationEssentials
 package import WSProtocol
 
-/// The prekeys of a profile: the seed of this month, the one before, and none that is older. Only the clock moves it, and only
-/// forward: what it has forgotten cannot be brought back, by a thief neither.
+/// The prekeys of a profile: the seed of this month, the one before, and none that is older. Only the clock moves it,
+/// and only forward: what it has forgotten cannot be brought back, by a thief neither.
 package struct PrekeyRatchet: Sendable {
     package let name: PeerName
     package private(set) var epoch: Epoch
@@ -27,8 +27,8 @@ package struct PrekeyRatchet: Sendable {
         self.previousSeed = previousSeed
     }
 
-    /// Goes on to the month of `time`, and forgets what is older than the one before. A clock that is one month behind changes
-    /// nothing; one that is further off, to either side, is refused, and nothing changes.
+    /// Goes on to the month of `time`, and forgets what is older than the one before. A clock that is one month behind
+    /// changes nothing; one that is further off, to either side, is refused, and nothing changes.
     ///
     /// - Parameter time: now, in milliseconds since 1970.
     package mutating func advance(to time: UInt64) throws(SealingError) {

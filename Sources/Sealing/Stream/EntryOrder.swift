@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The rules of section 8.2 that concern more than one entry: depth first, each folder in the order of names' bytes, so that
-/// what is kept is the way to the last entry and no more.
+/// The rules of section 8.2 that concern more than one entry: depth first, each folder in the order of names' bytes, so
+/// that what is kept is the way to the last entry and no more.
 struct EntryOrder: Hashable, Sendable {
     /// A folder that entries may still come into; the first one is the top.
     private struct Folder: Hashable {

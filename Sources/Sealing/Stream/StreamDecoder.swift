@@ -15,8 +15,8 @@ package struct ExpectedFile: Hashable, Sendable {
     }
 }
 
-/// Reads the plaintext of a stream, chunk by chunk as they were opened. Keeps a record of a manifest at most, or the head of one:
-/// content is passed on as slices of what came in.
+/// Reads the plaintext of a stream, chunk by chunk as they were opened. Keeps a record of a manifest at most, or the
+/// head of one: content is passed on as slices of what came in.
 package struct StreamDecoder: Sendable {
     /// What comes next in the stream.
     package enum Step: Hashable, Sendable {
@@ -195,8 +195,8 @@ package struct StreamDecoder: Sendable {
         }
     }
 
-    /// - Parameter missing: nil where there is no file, or one of unknown size, which has no holes: it would be as long as a sender
-    ///   likes for nothing.
+    /// - Parameter missing: nil where there is no file, or one of unknown size, which has no holes: it would be as long
+    ///   as a sender likes for nothing.
     private mutating func readHole(_ length: UInt32, missing: UInt64?) throws(SealingError) -> Step {
         guard length == 8 else { throw .content(.length(kind: StreamRecordKind.hole.rawValue, length)) }
         guard let body = readBody(Int(length)) else { return .needMore }

@@ -2,8 +2,8 @@
 
 package import NIOCore
 
-/// Writes the records around content, and the stream's beginning. The content itself is the caller's to write behind each head,
-/// uncopied.
+/// Writes the records around content, and the stream's beginning. The content itself is the caller's to write behind
+/// each head, uncopied.
 package enum StreamEncoder {
     /// The beginning of a stream whose manifest follows.
     package static func writeManifestForm(into buffer: inout ByteBuffer) {
@@ -47,8 +47,8 @@ package enum StreamEncoder {
 
     /// What fills a chunk that has to be sent before there is more to say.
     ///
-    /// - Parameter room: the bytes that the chunk has room for, 1 to ``Chunk/plaintextLength``; where they are too few for a
-    ///   record, it fills the next chunk as well.
+    /// - Parameter room: the bytes that the chunk has room for, 1 to ``Chunk/plaintextLength``; where they are too few
+    ///   for a record, it fills the next chunk as well.
     package static func writePadding(room: Int, into buffer: inout ByteBuffer) {
         let length = room >= StreamRecordKind.headLength ? room : room + Chunk.plaintextLength
         buffer.writeMultipleIntegers(
@@ -57,8 +57,8 @@ package enum StreamEncoder {
         buffer.writeRepeatingByte(0, count: length - StreamRecordKind.headLength)
     }
 
-    /// The bytes that a file without holes takes in a stream, when each record of content but the last is as long as one can be;
-    /// nil when that does not fit into 64 bits.
+    /// The bytes that a file without holes takes in a stream, when each record of content but the last is as long as
+    /// one can be; nil when that does not fit into 64 bits.
     package static func contentLength(of size: UInt64) -> UInt64? {
         let longest = UInt64(UInt32.max)
         let heads = size / longest + (size % longest == 0 ? 0 : 1) + 1

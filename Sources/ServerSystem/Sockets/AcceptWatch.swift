@@ -102,8 +102,8 @@ package final class AcceptWatch: Sendable {
         )
     }
 
-    /// Calls `say`, unless that was done under the same key a moment ago: the log would be full of it, just when something
-    /// else is needed there.
+    /// Calls `say`, unless that was done under the same key a moment ago: the log would be full of it, just when
+    /// something else is needed there.
     private func ifDue(_ key: String, _ say: (Logger.Metadata) -> Void) {
         let now = clock()
         let turnedAway: Int? = state.withLock { state in

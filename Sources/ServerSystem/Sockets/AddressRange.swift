@@ -31,8 +31,8 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
         guard Self.masked(bytes, to: length) == bytes else { return nil }
     }
 
-    /// Whether `address` lies in the range. An IPv4 address counts as one also when it comes as `::ffff:192.0.2.1`, as it
-    /// does on a socket that listens for both.
+    /// Whether `address` lies in the range. An IPv4 address counts as one also when it comes as `::ffff:192.0.2.1`, as
+    /// it does on a socket that listens for both.
     package func contains(_ address: SocketAddress) -> Bool {
         guard let bytes = Self.bytes(of: address), bytes.count == network.count else { return false }
         return Self.masked(bytes, to: prefixLength) == network

@@ -39,8 +39,8 @@ package enum SocketSettings {
     /// Prepares a sender's connection for a receiver that has taken nothing yet: the kernel takes in `window`
     /// bytes and no more, in its own counting up to twice that.
     ///
-    /// By itself it would open the window by what one round trip brought, and on a fast network one burst, before the receiver's
-    /// side is full, is worth several times as much as all other buffers of the stream.
+    /// By itself it would open the window by what one round trip brought, and on a fast network one burst, before the
+    /// receiver's side is full, is worth several times as much as all other buffers of the stream.
     package static func fixReceiveBuffer(_ channel: any Channel, window: Int) {
         guard let options = channel.syncOptions else { return }
         widen(options, to: window)
@@ -56,8 +56,8 @@ package enum SocketSettings {
         widen(options, to: window)
     }
 
-    /// Lets the kernel's window be `bytes` at least. SO_RCVBUF would fix it for ever, and not go beyond `rmem_max`; asking for so
-    /// many bytes at once makes room for them, for good (tcp(7), socket(7)).
+    /// Lets the kernel's window be `bytes` at least. SO_RCVBUF would fix it for ever, and not go beyond `rmem_max`;
+    /// asking for so many bytes at once makes room for them, for good (tcp(7), socket(7)).
     private static func widen(_ options: any NIOSynchronousChannelOptions, to bytes: Int) {
         try? options.setOption(socket(SO_RCVLOWAT), value: SocketOptionValue(bytes))
         try? options.setOption(socket(SO_RCVLOWAT), value: 1)

@@ -3,8 +3,8 @@
 import Glibc
 import Synchronization
 
-/// A descriptor kept open for the time when there are no others: with its place, connections can still be accepted, to be
-/// closed at once. Without that they would stay in the kernel's queue, and the listener ready, for ever.
+/// A descriptor kept open for the time when there are no others: with its place, connections can still be accepted, to
+/// be closed at once. Without that they would stay in the kernel's queue, and the listener ready, for ever.
 final class SpareDescriptor: Sendable {
     /// Negative while there is none.
     private let descriptor = Mutex<CInt>(SpareDescriptor.open())

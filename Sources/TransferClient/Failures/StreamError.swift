@@ -29,8 +29,8 @@ package enum StreamError: Error, Hashable, Sendable {
         }
     }
 
-    /// What an answer without a code of the table means. The relay's own says with a word of its log that the request made
-    /// no sense to it; any other comes from something between us and the relay, such as a balancer or a portal.
+    /// What an answer without a code of the table means. The relay's own says with a word of its log that the request
+    /// made no sense to it; any other comes from something between us and the relay, such as a balancer or a portal.
     private static func code(of answer: HTTPResponse) -> FailureCode {
         switch answer.status {
         case 401, 403: .unknownTransfer

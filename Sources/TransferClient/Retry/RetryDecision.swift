@@ -59,8 +59,9 @@ package enum RetryDecision: Hashable, Sendable {
     /// - Parameter hasWorked: whether this program was logged in before. If not, the address may simply be wrong, and
     ///   only a relay that answers, and says that it cannot now, is worth waiting for.
     package init(_ error: ConnectionError, hasWorked: Bool) {
-        // What refuses between here and a relay that has worked (a proxy, a portal with a certificate of its own) is of the
-        // network, and may be gone. Nothing is said to it, and no certificate is taken that would not be taken at first.
+        // What refuses between here and a relay that has worked (a proxy, a portal with a certificate of its own) is of
+        // the network, and may be gone. Nothing is said to it, and no certificate is taken that would not be taken at
+        // first.
         let isOnTheWay = hasWorked && [.proxy, .tls, .certificate, .webSocket].contains(error.step)
         guard error.isTemporary || isOnTheWay else {
             self = .final

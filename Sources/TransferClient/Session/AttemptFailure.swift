@@ -83,8 +83,8 @@ package struct AttemptFailure: Sendable {
         late(transfer, "gave up after \(description(of: transfer.patience)): \(reason)")
     }
 
-    /// All of it was sent, and there is no further try: the receiver may have stored it, and a command that is run again
-    /// would make a second file there, as only this one's tries are known to be of the same content.
+    /// All of it was sent, and there is no further try: the receiver may have stored it, and a command that is run
+    /// again would make a second file there, as only this one's tries are known to be of the same content.
     ///
     /// - Parameter reason: why there is no further try.
     package static func unconfirmed(by peer: PeerName, _ reason: String, _ status: ExitStatus) -> ClientError {

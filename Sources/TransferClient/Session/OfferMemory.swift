@@ -3,8 +3,8 @@
 package import WSProtocol
 
 /// What the receiver remembers about offers, so that the same one made again needs no second question and makes no
-/// second file. It lasts as long as the receiver does, since only the sender knows how long it goes on; bounded: the oldest
-/// entries go first.
+/// second file. It lasts as long as the receiver does, since only the sender knows how long it goes on; bounded: the
+/// oldest entries go first.
 package struct OfferMemory: Sendable {
     /// What tells that an offer is the same: who signs for it, and the identity it carries.
     package struct Key: Hashable, Sendable {

@@ -20,7 +20,8 @@ import WSProtocol
         #expect(meter.reported(one, now: begin + interval) == .passed)
     }
 
-    /// relay-client reports twice a second, on each of 16 transfers; and a network that stood still brings a minute at once.
+    /// relay-client reports twice a second, on each of 16 transfers; and a network that stood still brings a minute at
+    /// once.
     @Test(arguments: [true, false]) func anHonestClientNeverHasTooMany(isAtOnce: Bool) {
         var meter = ProgressMeter()
         let transfers = (0..<Defaults.Progress.transfers).map { _ in TransferID.random() }

@@ -149,9 +149,9 @@ import WSProtocol
     }
 }
 
-/// Makes what Tests/vectors/sealed/swift.json holds, and writes it when RELAY_WRITE_VECTORS is set. All randomness in it is
-/// fixed but for that of encapsulation, which the library does not let anyone choose: payloads, and what is derived from them,
-/// are new each time.
+/// Makes what Tests/vectors/sealed/swift.json holds, and writes it when RELAY_WRITE_VECTORS is set. All randomness in
+/// it is fixed but for that of encapsulation, which the library does not let anyone choose: payloads, and what is
+/// derived from them, are new each time.
 @Suite struct VectorWriter {
     @Test func theFileHoldsWhatIsMade() throws {
         let made = try make()

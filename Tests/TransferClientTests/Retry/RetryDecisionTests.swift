@@ -34,8 +34,8 @@ import WSProtocol
             let isCutInTheMiddle = [ConnectionStep.tls, .webSocket, .login, .session].contains(step)
             #expect(RetryDecision(error, hasWorked: false) == (isCutInTheMiddle ? .doubtful : .final), "\(step)")
             let final = ConnectionError(step, "x", advice: "y", status: .refused)
-            // A proxy or a portal that refuses, between here and a relay that has worked, is of the network; at first contact
-            // a certificate that is not valid is the end.
+            // A proxy or a portal that refuses, between here and a relay that has worked, is of the network; at first
+            // contact a certificate that is not valid is the end.
             let isOnTheWay = [ConnectionStep.proxy, .tls, .certificate, .webSocket].contains(step)
             #expect(RetryDecision(final, hasWorked: true) == (isOnTheWay ? .elsewhere : .final), "\(step)")
             #expect(RetryDecision(final, hasWorked: false) == .final)

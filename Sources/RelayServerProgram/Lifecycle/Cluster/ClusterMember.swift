@@ -18,7 +18,8 @@ struct ClusterMember: Sendable {
     fileprivate let node: ClusterNode
 
     /// - Parameters:
-    ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written there.
+    ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written
+    ///     there.
     ///   - imported: called once all of them are there.
     /// - Throws: ``OperatorError`` when a file cannot be used.
     init(
