@@ -81,7 +81,7 @@ package final class Admission: Sendable {
     /// Whether the relay is about to stop.
     var isDraining: Bool { state.withLock { $0.isDraining } }
 
-    /// Counts a connection from `address` in; the ticket counts it out again. Nil when it is not known yet: the ticket
+    /// Counts a connection from `address` in; the lease counts it out again. Nil when it is not known yet: the lease
     /// is told when it is.
     func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionLease) {
         let key = share(of: address)

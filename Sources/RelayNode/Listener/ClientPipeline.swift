@@ -40,6 +40,6 @@ enum ClientPipeline {
     private static func proxyHeader(
         of connection: AcceptedConnection, _ services: ConnectionServices
     ) -> ProxyHeaderHandler {
-        ProxyHeaderHandler(ticket: connection.lease, peers: services.peers, logger: services.logger)
+        ProxyHeaderHandler(lease: connection.lease, peers: services.peers, logger: services.logger)
     }
 }

@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import ServerSystem
 
-/// Reads the PROXY header in front of everything else, TLS included, tells the connection's ticket whose it is, and
+/// Reads the PROXY header in front of everything else, TLS included, tells the connection's lease whose it is, and
 /// leaves.
 ///
 /// It has no deadline of its own: those of the TLS handshake and of the request's head run from the first moment on, so
@@ -13,21 +13,21 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    private let ticket: ConnectionLease
+    private let lease: ConnectionLease
     private let peers: TrustedPeers
     private let logger: Logger
     private var arrived = ByteBuffer()
     private var isDecided = false
 
-    init(ticket: ConnectionLease, peers: TrustedPeers, logger: Logger) {
-        self.ticket = ticket
+    init(lease: ConnectionLease, peers: TrustedPeers, logger: Logger) {
+        self.lease = lease
         self.peers = peers
         self.logger = logger
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isDecided else { return context.fireChannelRead(data) }
-        var bytes = unwrapInboundIn(data)
+        var bytes = Self.unwrapInboundIn(data)
         arrived.writeBuffer(&bytes)
         switch ProxyHeader.read(arrived.readableBytesView) {
         case .incomplete: return
@@ -46,8 +46,8 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
             case .client(let address): address
             case .balancer: context.channel.remoteAddress
             }
-        guard ticket.belongs(to: address) else { return context.close(promise: nil) }
-        if arrived.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(arrived)) }
+        guard lease.belongs(to: address) else { return context.close(promise: nil) }
+        if arrived.readableBytes > 0 { context.fireChannelRead(Self.wrapInboundOut(arrived)) }
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 

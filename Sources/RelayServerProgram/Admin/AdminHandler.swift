@@ -27,7 +27,7 @@ final class AdminHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isAnswered else { return }
-        switch assembler.feed(unwrapInboundIn(data)) {
+        switch assembler.feed(Self.unwrapInboundIn(data)) {
         case .needMore: return
         case .tooLong: answer(nil, context)
         case .line(let line): answer(AdminLine.decode(AdminRequest.self, line), context)
@@ -53,6 +53,9 @@ final class AdminHandler: ChannelInboundHandler {
                 }
             return try AdminLine.encode(reply)
         }
-        reply.flatMap { channel.writeAndFlush($0) }.whenComplete { _ in channel.close(promise: nil) }
+        reply.flatMap { channel.writeAndFlush($0) }.whenComplete { _ in
+            channel.close(promise: nil)
+            if case .drain? = request { responder.drain() }
+        }
     }
 }

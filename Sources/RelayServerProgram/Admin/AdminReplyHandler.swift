@@ -27,7 +27,7 @@ final class AdminReplyHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch assembler.feed(unwrapInboundIn(data)) {
+        switch assembler.feed(Self.unwrapInboundIn(data)) {
         case .needMore: return
         case .tooLong: context.close(promise: nil)
         case .line(let line):

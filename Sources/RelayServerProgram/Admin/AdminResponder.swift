@@ -10,7 +10,8 @@ struct AdminResponder: Sendable {
     let users: any UserAdministration
     /// What the server is doing.
     let status: @Sendable () async -> ServerStatus
-    /// Begins to drain; harmless when that has begun.
+    /// Begins to drain; harmless when that has begun. A server without transfers ends at once, so it is called when the
+    /// reply is sent: one that comes first might never arrive.
     let drain: @Sendable () -> Void
     /// A user's name was freed: its sessions end.
     let nameRemoved: @Sendable (PeerName) -> Void
@@ -37,7 +38,6 @@ struct AdminResponder: Sendable {
                 guard isFreed else { throw OperatorError(.refused, "no user has registered \(name)") }
                 return .removed(name: name)
             case .drain:
-                drain()
                 return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
             }
         } catch let error as OperatorError {

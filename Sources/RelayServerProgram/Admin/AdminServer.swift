@@ -36,11 +36,22 @@ struct AdminServer: Sendable {
                 }
             }
         do {
-            let address = try SocketAddress(unixDomainSocketPath: path)
+            let address: SocketAddress
+            do {
+                address = try SocketAddress(unixDomainSocketPath: path)
+            } catch SocketAddressError.unixDomainSocketPathTooLong {
+                throw OperatorError(
+                    .configuration,
+                    "the path of the admin socket, \(path), is longer than the 103 bytes that a socket's may have: "
+                        + "choose a shorter --state-dir"
+                )
+            }
             let socket = try await ListeningSocket.bind(bootstrap, to: address)
             // The directory is closed to other users already; this is for the case that it is opened later.
             guard unsafe chmod(path, 0o600) == 0 else { throw SystemError.last }
             return AdminServer(socket: socket, path: path)
+        } catch let error as OperatorError {
+            throw error
         } catch {
             throw OperatorError(.configuration, "cannot make the admin socket \(path): \(error)")
         }

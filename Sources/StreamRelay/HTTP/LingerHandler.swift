@@ -22,7 +22,7 @@ final class LingerHandler: ChannelInboundHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
+        context.writeAndFlush(Self.wrapOutboundOut(answer), promise: nil)
         if body?.isComplete ?? false { return context.close(promise: nil) }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         total = context.eventLoop.scheduleTask(
@@ -40,7 +40,7 @@ final class LingerHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard var reader = body else { return }
-        var arrived = unwrapInboundIn(data)
+        var arrived = Self.unwrapInboundIn(data)
         steps: while true {
             switch reader.next(&arrived) {
             case .content: continue

@@ -133,7 +133,7 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var arrived = unwrapInboundIn(data)
+        var arrived = Self.unwrapInboundIn(data)
         guard !isDeciding else {
             // A read may already be on its way when reading stops; more than one or two is a fault below.
             pending.writeBuffer(&arrived)

@@ -46,7 +46,7 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
             ],
             into: &head
         )
-        output.context?.writeAndFlush(wrapOutboundOut(head), promise: nil)
+        output.context?.writeAndFlush(Self.wrapOutboundOut(head), promise: nil)
     }
 
     /// Sends the end of the body and tells the pipe when everything is in the kernel's hands.
@@ -75,7 +75,7 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
     func refuse(_ code: FailureCode) {
         pipe = nil
         guard let context = output.context else { return }
-        context.writeAndFlush(wrapOutboundOut(ResponseHead.refusal(.stream(code))), promise: nil)
+        context.writeAndFlush(Self.wrapOutboundOut(ResponseHead.refusal(.stream(code))), promise: nil)
         context.close(promise: nil)
     }
 

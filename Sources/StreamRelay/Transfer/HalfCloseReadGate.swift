@@ -57,7 +57,7 @@ final class HalfCloseReadGate: ChannelDuplexHandler {
         switch state {
         case .open(isAsked: false) where Self.hasFinished(context.channel):
             // A copy, as the buffer may be one that all connections use in turn.
-            let unasked = context.channel.allocator.buffer(buffer: unwrapInboundIn(data))
+            let unasked = context.channel.allocator.buffer(buffer: Self.unwrapInboundIn(data))
             state = .finished(unasked: unasked, isReading: false)
             let stopped = context.eventLoop.makePromise(of: Void.self)
             context.close(mode: .input, promise: stopped)
@@ -96,7 +96,7 @@ final class HalfCloseReadGate: ChannelDuplexHandler {
         guard case .finished(let unasked, _) = state else { return }
         state = .finished(unasked: nil, isReading: false)
         guard let bytes = unasked ?? Self.receive(context.channel) else { return context.close(promise: nil) }
-        context.fireChannelRead(wrapInboundOut(bytes))
+        context.fireChannelRead(Self.wrapInboundOut(bytes))
         context.fireChannelReadComplete()
         if (try? context.channel.syncOptions?.getOption(.autoRead)) ?? true { context.channel.read() }
     }

@@ -66,7 +66,7 @@ package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
         head.writeString("Relay-Home: \(stream.home)\r\nRelay-Transfer: \(stream.transfer)\r\n")
         let field = BodyWriter.field(length: length)
         head.writeString("\(field.name): \(field.value)\r\nExpect: 100-continue\r\n\r\n")
-        context.writeAndFlush(wrapOutboundOut(head), promise: nil)
+        context.writeAndFlush(Self.wrapOutboundOut(head), promise: nil)
     }
 
     /// The stream that goes on to the other node, with the upload still to come.
@@ -115,7 +115,7 @@ package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        take(unwrapInboundIn(data), context.eventLoop)
+        take(Self.unwrapInboundIn(data), context.eventLoop)
     }
 
     private func take(_ bytes: ByteBuffer, _ loop: any EventLoop) {

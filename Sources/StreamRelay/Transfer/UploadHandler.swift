@@ -58,7 +58,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
             SocketSettings.fixReceiveBuffer(context.channel, window: Defaults.Stream.unprovenWindow)
         }
         if request.expectsContinue {
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
         let leftover = request.leftover
         request.leftover = ByteBuffer()
@@ -67,7 +67,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        take(unwrapInboundIn(data))
+        take(Self.unwrapInboundIn(data))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {

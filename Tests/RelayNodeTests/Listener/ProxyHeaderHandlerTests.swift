@@ -21,7 +21,7 @@ struct ProxyHeaderHandlerTests {
         let (_, ticket) = admission.connectionOpened(from: nil)
         let handler = Recorder(lines: log)
         let logger = Logger(label: "test", factory: { _ in handler })
-        let channel = EmbeddedChannel(handler: ProxyHeaderHandler(ticket: ticket, peers: peers, logger: logger))
+        let channel = EmbeddedChannel(handler: ProxyHeaderHandler(lease: ticket, peers: peers, logger: logger))
         try channel.connect(to: SocketAddress(ipAddress: "10.0.0.1", port: 1)).wait()
         return (channel, ticket)
     }

@@ -145,7 +145,7 @@ struct TestClient: Sendable {
             let collector: Collector
             init(collector: Collector) { self.collector = collector }
             func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-                let text = String(buffer: unwrapInboundIn(data))
+                let text = String(buffer: Self.unwrapInboundIn(data))
                 collector.update { $0.seen.text += text }
             }
             func channelInactive(context: ChannelHandlerContext) { collector.update { $0.seen.isClosed = true } }

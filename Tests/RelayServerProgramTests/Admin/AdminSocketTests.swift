@@ -89,9 +89,23 @@ struct AdminSocketTests {
                 try await client.ask(.drain)
                     == .draining(transfers: 3, seconds: Defaults.Operations.drainTimeout)
             )
-            // The second time too: a cluster's registry may not know whose sessions are here.
-            #expect(events.all == ["removed alice", "removed alice", "drain"])
+            // The second time too: a cluster's registry may not know whose sessions are here. The drain begins behind
+            // its reply.
+            try await eventually("the drain") { events.all == ["removed alice", "removed alice", "drain"] }
         }
+    }
+
+    @Test("a path that is too long for a socket is refused with what to do")
+    func longPath() async throws {
+        let directory = try StateDirectory(path: temporary.file(String(repeating: "d", count: 104)))
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let responder = AdminResponder(users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let refused = await #expect(throws: OperatorError.self) {
+            try await AdminServer.bind(
+                in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
+            )
+        }
+        #expect(refused?.status == .configuration && refused?.message.contains("shorter --state-dir") == true)
     }
 
     @Test("users come page by page, each once")

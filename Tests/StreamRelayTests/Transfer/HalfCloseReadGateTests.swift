@@ -108,7 +108,7 @@ private final class Gate: ChannelDuplexHandler {
         context?.read()
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { bytes += unwrapInboundIn(data).readableBytes }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { bytes += Self.unwrapInboundIn(data).readableBytes }
 
     func channelInactive(context: ChannelHandlerContext) { finished.succeed(bytes) }
 }
