@@ -44,9 +44,9 @@ extension Defaults {
         /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
         /// of nodes that can restart at once.
         static let strangers = 256
-        /// The same complaint about the same address is logged once in this time, for so many addresses.
-        static let complaintInterval = TimeAmount.minutes(1)
-        static let complaints = 256
+        /// The same warning about the same address is logged once in this time, for so many addresses.
+        static let warningInterval = TimeAmount.minutes(1)
+        static let warnings = 256
         /// Bytes of the head that answers an upgrade: twenty times a node's.
         static let upgradeHead = 4 * 1024
     }
@@ -99,7 +99,7 @@ extension Defaults {
         /// Notifications that are known to have been heard, so that one that is sent again is not reported again.
         static let rememberedNotifications = 1024
         /// How often a problem that lasts is logged.
-        static let complaint = TimeAmount.minutes(1)
+        static let warningInterval = TimeAmount.minutes(1)
         /// How often ticket keys are read without a notification.
         static let ticketLookup = TimeAmount.minutes(1)
         /// The life of ticket keys in Redis: more than three generations of 12 h, so that they end with their use.

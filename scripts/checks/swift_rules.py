@@ -292,7 +292,12 @@ def waiting(tree: Tree) -> Problems:
     yield from found(
         tree,
         tree.swift(
-            "Sources/WSProtocol/", "Sources/TransferBroker/", "Sources/TransferClient/", "Sources/TLSTransport/"
+            "Sources/WSProtocol/",
+            "Sources/TransferBroker/",
+            "Sources/TransferClient/",
+            "Sources/TLSTransport/",
+            "Sources/StreamRelay/",
+            "Sources/Sealing/",
         ),
         r"\b(?:async|await|Task)\b",
         "async has no place here",

@@ -143,6 +143,17 @@ def links(tree: Tree) -> Problems:
                 yield path, line_of(text, match.start()), f"no test has that in its name: {match.group(0)}"
 
 
+def described(tree: Tree) -> Problems:
+    """Each target, and each folder of one, has a sentence in docs/architecture.md."""
+    text = tree.text("docs/architecture.md")
+    for path in sorted({os.path.dirname(path): path for path in tree.swift("Sources/")}.values()):
+        _, target, *inner = os.path.dirname(path).split("/")
+        # The variants of a folder, which one of two builds leaves out, are in its own sentence.
+        name = "/".join([target, *inner[:1]])
+        if not any(f"| `{each}` |" in text for each in (name, *inner[:1])):
+            yield path, 1, f"docs/architecture.md has no sentence for {name}"
+
+
 def endings(tree: Tree) -> Problems:
     """Text files end with a line feed, and no line ends in a blank."""
     for path in tree.paths:

@@ -51,7 +51,7 @@ struct HandshakeMachine {
         case .idle: return end(.fail(RedisError(.unreachable, Self.message(of: reply) ?? "it spoke first")))
         case .ended: return .none
         case .waiting(let step):
-            if case .error(let text) = reply { return complained(text, at: step) }
+            if case .error(let text) = reply { return refused(text, at: step) }
             switch step {
             case .authenticate: return reply == .simple("OK") ? selectDatabase() : unexpected()
             case .select: return reply == .simple("OK") ? inform() : unexpected()
@@ -113,7 +113,7 @@ struct HandshakeMachine {
         return action
     }
 
-    private mutating func complained(_ text: String, at step: Step) -> Action {
+    private mutating func refused(_ text: String, at step: Step) -> Action {
         switch text.prefix(while: { $0 != " " }) {
         case "NOAUTH": return end(.refuse(.passwordMissing))
         case "WRONGPASS": return end(.refuse(.wrongPassword))

@@ -36,7 +36,7 @@ final class LinkTable {
     private var entries: [NodeID: Entry] = [:]
     /// No association with a node that was forgotten had a higher number.
     private var highestForgotten: UInt64 = 0
-    private var complaints = LogRateLimiter()
+    private var warnings = LogRateLimiter()
 
     init(
         identity: NodeIdentity, addresses: any NodeAddressBook, loop: any EventLoop, logger: Logger,
@@ -94,7 +94,7 @@ final class LinkTable {
 
     func refusedCertificate(of node: NodeID?, at address: String, _ reason: String) {
         counts.update { $0.refusedCertificates += 1 }
-        guard complaints.isNew(node: node, address: address, now: .now()) else { return }
+        guard warnings.isNew(node: node, address: address, now: .now()) else { return }
         logger.warning(
             "a certificate between nodes was refused: compare the nodes' ids, certificates and authorities",
             metadata: [
@@ -115,7 +115,7 @@ final class LinkTable {
     private func hasEntry(_ node: NodeID) -> Bool {
         if entries[node] != nil { return true }
         guard entries.count < Defaults.Link.nodes else {
-            if complaints.isNew(node: nil, address: "", now: .now()) {
+            if warnings.isNew(node: nil, address: "", now: .now()) {
                 logger.warning(
                     "there are too many other nodes, and one more was refused: do nodes change their ids at each start?",
                     metadata: [LogKeys.node: "\(node.rawValue)", LogKeys.count: "\(entries.count)"])
@@ -258,7 +258,7 @@ extension LinkTable {
 @available(*, unavailable)
 extension LinkTable: Sendable {}
 
-/// Remembers which complaints were logged lately, so that a mistake that is made again and again fills no disk. A value
+/// Remembers which warnings were logged lately, so that a mistake that is made again and again fills no disk. A value
 /// of bounded size.
 struct LogRateLimiter: Sendable {
     private struct Subject: Hashable {
@@ -268,14 +268,14 @@ struct LogRateLimiter: Sendable {
 
     private var until: [Subject: NIODeadline] = [:]
 
-    /// Whether this was not logged within `Defaults.Link.complaintInterval`; if so, it counts as logged now. With too
+    /// Whether this was not logged within `Defaults.Link.warningInterval`; if so, it counts as logged now. With too
     /// many different ones at once, the rest goes unlogged.
     mutating func isNew(node: NodeID?, address: String, now: NIODeadline) -> Bool {
         let subject = Subject(node: node, address: address)
         if let until = until[subject], now < until { return false }
-        if until.count >= Defaults.Link.complaints { until = until.filter { now < $0.value } }
-        guard until.count < Defaults.Link.complaints else { return false }
-        until[subject] = now + Defaults.Link.complaintInterval
+        if until.count >= Defaults.Link.warnings { until = until.filter { now < $0.value } }
+        guard until.count < Defaults.Link.warnings else { return false }
+        until[subject] = now + Defaults.Link.warningInterval
         return true
     }
 }

@@ -57,7 +57,7 @@ struct RoutingCore {
     /// Values in Redis that meant nothing.
     private var ignored = 0
     /// When the last line about another process with this id was logged.
-    private var complained: NIODeadline?
+    private var warned: NIODeadline?
     private var timers: [RepeatedTask] = []
     private(set) var delegate: (any ClusterRoutingDelegate)?
 
@@ -169,11 +169,11 @@ extension RoutingCore {
         rival = .some(presence)
         guard start == nil else {
             // What refuses the start says why; a lookup that is on its way by then adds nothing.
-            if isRenewed { complained = now }
+            if isRenewed { warned = now }
             return (isRenewed, false)
         }
-        if let complained, now < complained + Defaults.Routing.complaint { return (false, false) }
-        complained = now
+        if let warned, now < warned + Defaults.Routing.warningInterval { return (false, false) }
+        warned = now
         return (false, true)
     }
 }

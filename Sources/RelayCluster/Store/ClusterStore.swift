@@ -20,7 +20,7 @@ final class ClusterStore: Sendable {
     /// Messages on their way.
     private let publishing = Mutex(0)
     /// When a refusal of Redis was last logged.
-    private let complained = Mutex<NIODeadline?>(nil)
+    private let warned = Mutex<NIODeadline?>(nil)
     /// When Redis last did not do what a script wanted.
     private let refused = Mutex<NIODeadline?>(nil)
 
@@ -97,17 +97,17 @@ final class ClusterStore: Sendable {
         guard let error = error as? RedisError, error.code == .replied else {
             return ClusterUnavailable(reason: "\(error)")
         }
-        complain(error)
+        warn(error)
         let cause: ClusterUnavailable.Cause? =
             if error.isForbidden { .forbidden } else if error.isReply("WRONGTYPE") { .wrongType } else { nil }
         return ClusterUnavailable(reason: "\(error)", cause: cause)
     }
 
     /// The connection stands, and yet Redis does not do what it is asked: no other log entry would say so.
-    private func complain(_ error: RedisError) {
+    private func warn(_ error: RedisError) {
         let now = NIODeadline.now()
-        let isDue = complained.withLock { last in
-            if let last, now < last + Defaults.Routing.complaint { return false }
+        let isDue = warned.withLock { last in
+            if let last, now < last + Defaults.Routing.warningInterval { return false }
             last = now
             return true
         }

@@ -18,7 +18,7 @@ final class SharedTickets: Sendable {
         /// Whether this node uses them, and when Redis last said that they are the cluster's.
         var isShared = false
         var confirmed = NIODeadline.uptimeNanoseconds(0)
-        var hasComplained = false
+        var hasWarned = false
     }
 
     private let store: ClusterStore
@@ -54,7 +54,7 @@ final class SharedTickets: Sendable {
             let current = self.state.withLock { $0.current }
             switch TicketDecision(stored, current: current, now: read.now) {
             case .use(let keyring): self.use(keyring, time)
-            case .keepOwn: self.complain()
+            case .keepOwn: self.warn()
             case .write(let keyring): return self.write(keyring, over: read.text, time, rotated: rotated)
             }
             return self.store.eventLoop.makeSucceededVoidFuture()
@@ -80,7 +80,7 @@ final class SharedTickets: Sendable {
         let isNew = state.withLock { state in
             defer {
                 (state.current, state.isShared) = (keyring, true)
-                (state.confirmed, state.hasComplained) = (time, false)
+                (state.confirmed, state.hasWarned) = (time, false)
             }
             return state.current != keyring || !state.isShared
         }
@@ -100,10 +100,10 @@ final class SharedTickets: Sendable {
         logger.warning("redis has not confirmed the ticket keys of the cluster for long; this node uses its own")
     }
 
-    private func complain() {
+    private func warn() {
         let isFirst = state.withLock { state in
-            defer { state.hasComplained = true }
-            return !state.hasComplained
+            defer { state.hasWarned = true }
+            return !state.hasWarned
         }
         guard isFirst else { return }
         logger.warning(

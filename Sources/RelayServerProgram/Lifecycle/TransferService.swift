@@ -43,7 +43,7 @@ struct TransferService: ServerPart {
     func stop() async {
         // First, or the streams' transfers would end as if their clients had gone; and the other nodes hear why as long
         // as there are links.
-        await streams.abortEverything(code: .draining)
+        for cut in streams.abortEverything(code: .draining) { try? await cut.get() }
         broker.closeAllSessions(.goingAway)
         // Not a promise of the loop: the last connection may close when the loop is already gone.
         let (waiting, done) = AsyncStream.makeStream(of: Never.self)

@@ -53,12 +53,9 @@ package final class StreamTable: StreamControl {
         for place in places { place.loop.execute { place.stream().abort(code) } }
     }
 
-    /// Cuts every stream, and returns when all have been.
-    package func abortEverything(code: FailureCode) async {
-        for place in places.withLock({ Array($0.values) }) {
-            // A loop that does not run any more has no streams.
-            try? await place.loop.submit { place.stream().abort(code) }.get()
-        }
+    /// Cuts every stream; one future for each, which fails on a loop that does not run any more and has no streams.
+    package func abortEverything(code: FailureCode) -> [EventLoopFuture<Void>] {
+        places.withLock { Array($0.values) }.map { place in place.loop.submit { place.stream().abort(code) } }
     }
 
     /// Adds a stream; on `loop`.

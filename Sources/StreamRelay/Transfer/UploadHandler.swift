@@ -58,7 +58,8 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
             SocketSettings.fixReceiveBuffer(context.channel, window: Defaults.Stream.unprovenWindow)
         }
         if request.expectsContinue {
-            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
+            let proceed = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+            context.writeAndFlush(Self.wrapOutboundOut(proceed), promise: nil)
         }
         let leftover = request.leftover
         request.leftover = ByteBuffer()

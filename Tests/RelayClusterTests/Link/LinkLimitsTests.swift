@@ -22,11 +22,11 @@ import WSProtocol
     @Test func complaintsDoNotPileUp() {
         var log = LogRateLimiter()
         let now = LinkSamples.start
-        for number in 0..<Defaults.Link.complaints {
+        for number in 0..<Defaults.Link.warnings {
             #expect(log.isNew(node: nil, address: "\(number)", now: now) == true)
         }
         #expect(log.isNew(node: nil, address: "more", now: now) == false)
-        #expect(log.isNew(node: nil, address: "more", now: now + Defaults.Link.complaintInterval) == true)
+        #expect(log.isNew(node: nil, address: "more", now: now + Defaults.Link.warningInterval) == true)
     }
 
     @Test func theControlFramesOfALinkStayBelowTheirLimit() {

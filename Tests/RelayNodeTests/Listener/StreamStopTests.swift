@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import RelayTestFixtures
 import StreamRelay
 import Testing
@@ -15,7 +16,7 @@ import WSProtocol
             let upload = try await nodes.up.connect()
             upload.send("PUT /upload?token=\(up.rawValue) HTTP/1.1\r\nHost: r\r\nContent-Length: 1000\r\n\r\nsome")
             try await download.received("some")
-            await nodes.up.services.streams.abortEverything(code: .draining)
+            for cut in nodes.up.services.streams.abortEverything(code: .draining) { try await cut.get() }
             try await nodes.up.directory.wait(
                 for: transfer, .cut(.draining, bytes: layout == .oneNode ? 4 : 0))
             #expect(nodes.up.services.streams.count == 0)

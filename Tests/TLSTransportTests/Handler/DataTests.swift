@@ -62,8 +62,8 @@ import Testing
     @Test func aBufferThatIsStillHeldIsNotWrittenOver() throws {
         let joined = try Fixture.open()
         var kept: [ByteBuffer] = []
-        let keeper = Keeper { kept.append($0) }
-        try joined.server.channel.pipeline.syncOperations.addHandler(keeper, position: .after(joined.server.handler))
+        let collector = BufferCollector { kept.append($0) }
+        try joined.server.channel.pipeline.syncOperations.addHandler(collector, position: .after(joined.server.handler))
         for seed in 1...5 {
             joined.client.write(Fixture.bytes(5000, seed: UInt64(seed)))
             try joined.pump()
@@ -250,7 +250,7 @@ final class Gate: ChannelOutboundHandler {
 }
 
 /// Shows each read to a test and passes it on.
-final class Keeper: ChannelInboundHandler {
+final class BufferCollector: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let keep: (ByteBuffer) -> Void
 

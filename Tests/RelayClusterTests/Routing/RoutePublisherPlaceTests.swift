@@ -10,7 +10,7 @@ import WSProtocol
 @testable import RelayCluster
 
 @Suite("When the presence in Redis is this process's")
-struct AnnouncerPlaceTests {
+struct RoutePublisherPlaceTests {
     private let now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
     private let epoch = Epoch.random()
     private let own = ListenAddress(host: "10.0.0.1", port: 1)
