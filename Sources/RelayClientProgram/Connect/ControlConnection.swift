@@ -36,7 +36,7 @@ final class ControlConnection: Sendable {
             bufferingPolicy: .bufferingOldest(Defaults.mostUnreadMessages)
         )
         let channel = try await dialer.connect(to: target.endpoint, userTimeout: Defaults.controlUserTimeout) { _ in }
-        let deadline = NIODeadline.now() + dialer.timeouts.login
+        let deadline = NIODeadline.now() + dialer.timing.login
         let overdue = ConnectionError(upgradeUnanswered: relay)
         do {
             let answer = try await channel.eventLoop.submit {

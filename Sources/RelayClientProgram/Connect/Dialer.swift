@@ -15,10 +15,10 @@ struct Dialer: Sendable {
     var group: any EventLoopGroup
     /// Told about each step that was passed, with a word or two about it.
     var observer: @Sendable (ConnectionStep, String) -> Void = { _, _ in }
-    var timeouts = Timeouts()
+    var timing = Timing()
 
     /// How long each step may take; other times than these are for tests only.
-    struct Timeouts: Sendable {
+    struct Timing: Sendable {
         var connect = Defaults.connectTimeout
         var handshake = TLSDefaults.handshakeTimeout
         var login = Defaults.loginTimeout
@@ -66,7 +66,7 @@ struct Dialer: Sendable {
         _ endpoint: Endpoint, proxy: Proxy?, userTimeout: TimeAmount
     ) async throws(ConnectionError) -> any Channel {
         let bootstrap = SocketOptions.apply(to: ClientBootstrap(group: group), userTimeout: userTimeout)
-            .connectTimeout(timeouts.connect)
+            .connectTimeout(timing.connect)
         do {
             // An address needs no resolver, which would ask the system on a thread of its own each time.
             let literal = try? SocketAddress(ipAddress: endpoint.host, port: endpoint.port)
@@ -100,7 +100,7 @@ struct Dialer: Sendable {
                 }
                 let connect = NIOHTTP1ProxyConnectHandler(
                     targetHost: host, targetPort: endpoint.port, headers: headers,
-                    deadline: .now() + timeouts.connect, promise: promise
+                    deadline: .now() + timing.connect, promise: promise
                 )
                 promise.futureResult.assumeIsolated().whenSuccess {
                     pipeline.removeHandler(answer, promise: nil)
@@ -113,8 +113,8 @@ struct Dialer: Sendable {
             promise.fail(error)
         }
         do {
-            let deadline = NIODeadline.now() + timeouts.connect + Defaults.deadlineMargin
-            let overdue = ChannelError.connectTimeout(timeouts.connect)
+            let deadline = NIODeadline.now() + timing.connect + Defaults.deadlineMargin
+            let overdue = ChannelError.connectTimeout(timing.connect)
             try await promise.futureResult.bounded(by: deadline, or: overdue).get()
             observer(.proxy, "\(proxy.endpoint)")
         } catch {
@@ -126,7 +126,7 @@ struct Dialer: Sendable {
         with endpoint: Endpoint, on channel: any Channel, install: @escaping @Sendable (any Channel) throws -> Void
     ) async throws(ConnectionError) {
         let promise = channel.eventLoop.makePromise(of: TLSHandshakeSummary.self)
-        let (tls, timeout) = (tls, timeouts.handshake)
+        let (tls, timeout) = (tls, timing.handshake)
         do {
             try await channel.eventLoop.submit {
                 let pipeline = channel.pipeline.syncOperations
@@ -140,7 +140,7 @@ struct Dialer: Sendable {
             promise.fail(error)
         }
         do {
-            let deadline = NIODeadline.now() + timeouts.handshake + Defaults.deadlineMargin
+            let deadline = NIODeadline.now() + timing.handshake + Defaults.deadlineMargin
             let handshake = try await promise.futureResult.bounded(by: deadline, or: TLSError(.handshakeTimeout)).get()
             observer(.tls, "\(handshake.version), \(handshake.cipher)")
             observer(.certificate, "valid for \(endpoint.host)")

@@ -15,7 +15,7 @@ protocol SessionPart: Sendable {
     /// When ``deadlinePassed(now:)`` has to be called.
     var deadline: NIODeadline? { get }
     /// Takes what it wants of the connection, in order.
-    mutating func takeDemands() -> [ConnectionReadDemand]
+    mutating func takeDemands() -> [ConnectionDemand]
     /// Whether `transfer` is one of its own.
     func owns(_ transfer: TransferID) -> Bool
 
@@ -53,9 +53,9 @@ enum SessionEnding: Hashable, Sendable {
 }
 
 /// What a part wants of the session's connection.
-enum ConnectionReadDemand: Hashable, Sendable {
+enum ConnectionDemand: Hashable, Sendable {
     /// The relay does what it was asked.
-    case proved
+    case answered
     /// Another connection, as this one takes nothing, or is not heard.
     case leave(RetryDecision, reason: String)
     /// The relay was waited for in vain: while it is away, that is not done a second time.
@@ -247,9 +247,9 @@ struct ControlSession {
         run(machine.lost(error, now: now, using: &generator), now: now)
     }
 
-    private mutating func run(_ demand: ConnectionReadDemand, now: NIODeadline) {
+    private mutating func run(_ demand: ConnectionDemand, now: NIODeadline) {
         switch demand {
-        case .proved: run(machine.proved(now: now), now: now)
+        case .answered: run(machine.relayAnswered(now: now), now: now)
         case .leave(let decision, let reason): machine.leave(decision, reason)
         case .waitedInVain: machine.waitedInVain()
         }

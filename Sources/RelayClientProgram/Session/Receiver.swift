@@ -16,7 +16,7 @@ struct Receiver: SessionPart {
     private var transfers = IncomingTransfers()
     private var outbox: Outbox?
     private var presenceID: RequestID?
-    private var demands: [ConnectionReadDemand] = []
+    private var demands: [ConnectionDemand] = []
     private var cleanups: CleanupTasks
 
     /// - Parameter ask: asks the person whether to accept.
@@ -49,7 +49,7 @@ struct Receiver: SessionPart {
 
     var deadline: NIODeadline? { [transfers.deadline, machine.deadline].compactMap { $0 }.min() }
 
-    mutating func takeDemands() -> [ConnectionReadDemand] {
+    mutating func takeDemands() -> [ConnectionDemand] {
         defer { demands = [] }
         return demands
     }
@@ -128,7 +128,7 @@ struct Receiver: SessionPart {
                 let id = outbox.nextID()
                 presenceID = id
                 outbox.post(.presence(.init(id: id, receiving: true)))
-            case .proved: demands.append(.proved)
+            case .answered: demands.append(.answered)
             case .reportReady: environment.reporter.report(.ready(environment.name))
             case .leave(let decision, let reason): demands.append(.leave(decision, reason: reason))
             case .reportTooManyOffers:

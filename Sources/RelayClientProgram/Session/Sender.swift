@@ -56,7 +56,7 @@ struct Sender: SessionPart {
     private var count = 0
     /// The statuses of what was not delivered.
     private var failures: [(number: Int, status: ExitStatus)] = []
-    private var demands: [ConnectionReadDemand] = []
+    private var demands: [ConnectionDemand] = []
     /// The connection that stands, for the last word to a receiver.
     private var outbox: Outbox?
     /// How long this connection has waited for answers.
@@ -92,7 +92,7 @@ struct Sender: SessionPart {
         return sendings.lazy.compactMap { $0.deadline(mayBeSlow: mayBeSlow) }.min()
     }
 
-    mutating func takeDemands() -> [ConnectionReadDemand] {
+    mutating func takeDemands() -> [ConnectionDemand] {
         defer { demands = [] }
         return demands
     }
@@ -246,7 +246,7 @@ struct Sender: SessionPart {
             waited(since: attempt.offeredAt, now: now)
             sendings[index].reason = nil
             sendings[index].retry.connected(now: now)
-            demands.append(.proved)
+            demands.append(.answered)
         }
         guard let wait = attempt.answeredAfter, !before.isAccepted else { return }
         sendings[index].isAccepted = true

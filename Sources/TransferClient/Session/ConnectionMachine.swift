@@ -111,7 +111,7 @@ package struct ConnectionMachine: Hashable, Sendable {
     }
 
     /// The relay does what it was asked.
-    package mutating func proved(now: NIODeadline) -> [Action] {
+    package mutating func relayAnswered(now: NIODeadline) -> [Action] {
         switch state {
         case .open(isProved: false):
             state = .open(isProved: true)

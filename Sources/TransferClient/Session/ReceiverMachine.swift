@@ -36,7 +36,7 @@ package struct ReceiverMachine: Hashable, Sendable {
         /// Ask the relay to be rung.
         case announce
         /// The relay does what it was asked.
-        case proved
+        case answered
         /// Tell the person that files may come.
         case reportReady
         /// Look for another node.
@@ -97,7 +97,7 @@ package struct ReceiverMachine: Hashable, Sendable {
         case .announcing:
             presence = .present
             defer { hasBeenReady = true }
-            return hasBeenReady ? [.proved] : [.proved, .reportReady]
+            return hasBeenReady ? [.answered] : [.answered, .reportReady]
         case .away, .present: return []
         }
     }

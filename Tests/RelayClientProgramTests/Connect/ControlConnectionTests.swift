@@ -22,16 +22,16 @@ import WSProtocol
     }
 
     private func open(
-        _ server: ScriptedServer, _ mode: LoginMode = .login, timeouts: Dialer.Timeouts = .init()
+        _ server: ScriptedServer, _ mode: LoginMode = .login, timing: Dialer.Timing = .init()
     ) async throws -> ControlConnection {
-        let dialer = try client.dialer(timeouts: timeouts)
+        let dialer = try client.dialer(timing: timing)
         return try await ControlConnection.open(server.relay, dialer: dialer, identity: client.identity, mode: mode)
     }
 
     /// What opening a connection to a relay that does this ends with.
-    private func refusal(_ steps: [Step], timeouts: Dialer.Timeouts = .init()) async throws -> ConnectionError {
+    private func refusal(_ steps: [Step], timing: Dialer.Timing = .init()) async throws -> ConnectionError {
         let server = try await serve(steps)
-        let refused = await error(ConnectionError.self) { _ = try await open(server, timeouts: timeouts) }
+        let refused = await error(ConnectionError.self) { _ = try await open(server, timing: timing) }
         try await eventually("the connection to end") { server.ended == 1 }
         return try #require(refused)
     }
@@ -171,7 +171,7 @@ import WSProtocol
 
     @Test(arguments: [[], [Step.say("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\n")]])
     func anAnswerIsNotWaitedForWithoutEnd(_ steps: [Step]) async throws {
-        let refused = try await refusal(Scripts.request + steps, timeouts: .init(login: .milliseconds(50)))
+        let refused = try await refusal(Scripts.request + steps, timing: .init(login: .milliseconds(50)))
         #expect(refused.step == .webSocket && refused.summary.hasSuffix("does not answer the upgrade"))
     }
 
@@ -220,7 +220,7 @@ import WSProtocol
 
     @Test func aLoginIsNotWaitedForWithoutEnd() async throws {
         for steps in [Scripts.webSocket, try Scripts.credentials()] {
-            let refused = try await refusal(steps, timeouts: .init(login: .seconds(1)))
+            let refused = try await refusal(steps, timing: .init(login: .seconds(1)))
             #expect(refused.step == .login && refused.summary.hasSuffix("does not answer the login"))
         }
     }

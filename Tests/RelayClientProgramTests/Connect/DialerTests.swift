@@ -24,8 +24,8 @@ import Testing
         try #require(await error(ConnectionError.self) { _ = try await connect(dialer, to: endpoint) })
     }
 
-    private func through(_ proxy: ScriptedServer, timeouts: Dialer.Timeouts = .init()) throws -> Dialer {
-        try client.dialer(["https_proxy": "http://127.0.0.1:\(proxy.port)"], timeouts: timeouts)
+    private func through(_ proxy: ScriptedServer, timing: Dialer.Timing = .init()) throws -> Dialer {
+        try client.dialer(["https_proxy": "http://127.0.0.1:\(proxy.port)"], timing: timing)
     }
 
     // MARK: - A proxy
@@ -81,7 +81,7 @@ import Testing
 
     @Test func aProxyThatSaysNothingIsNotWaitedForWithoutEnd() async throws {
         let proxy = try await ScriptedServer { _ in [] }
-        let refused = try await refusal(through(proxy, timeouts: .init(connect: .milliseconds(500))), to: relay)
+        let refused = try await refusal(through(proxy, timing: .init(connect: .milliseconds(500))), to: relay)
         #expect(refused.step == .proxy && refused.isTemporary)
         try await eventually("the connection to end") { proxy.ended == 1 }
     }
@@ -127,7 +127,7 @@ import Testing
     @Test func aServerThatSaysNothingIsNotWaitedForWithoutEnd() async throws {
         let server = try await ScriptedServer { _ in [] }
         let refused = try await refusal(
-            client.dialer(timeouts: .init(handshake: .milliseconds(50))), to: server.endpoint)
+            client.dialer(timing: .init(handshake: .milliseconds(50))), to: server.endpoint)
         #expect(refused.step == .tls && refused.isTemporary && client.steps.all == [.dns, .tcp])
         try await eventually("the connection to end") { server.ended == 1 }
     }

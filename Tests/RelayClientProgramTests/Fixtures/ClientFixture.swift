@@ -63,15 +63,15 @@ struct ClientFixture {
 
     /// - Parameters:
     ///   - variables: those that name a proxy.
-    ///   - timeouts: shorter ones than usual, where the end of the time is what is tested.
+    ///   - timing: shorter ones than usual, where the end of the time is what is tested.
     func dialer(
-        _ variables: [String: String] = [:], timeouts: Dialer.Timeouts = .init(), trusting ca: String? = nil
+        _ variables: [String: String] = [:], timing: Dialer.Timing = .init(), trusting ca: String? = nil
     ) throws -> Dialer {
         let steps = steps
         return Dialer(
             proxies: ProxySettings(environment: variables),
             tls: try TLSContext.client(trust: .file(ca ?? certificates.ca), applicationProtocols: ["http/1.1"]),
-            group: MultiThreadedEventLoopGroup.singleton, observer: { step, _ in steps.add(step) }, timeouts: timeouts
+            group: MultiThreadedEventLoopGroup.singleton, observer: { step, _ in steps.add(step) }, timing: timing
         )
     }
 

@@ -58,67 +58,67 @@ import WSProtocol
     @Test func aSenderGivesUpWhatTheOtherClientEndedOnly() {
         let lost = Self.gone
         let breach = Self.breach
-        func prospect(
+        func decision(
             _ outcome: SendMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
         ) -> RetryDecision {
             RetryDecision(outcome, stream: stream, lost: lost)
         }
-        #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
-        #expect(prospect(.connectionLost, lost: breach) == .final)
-        #expect(prospect(.connectionLost) == .elsewhere)
-        #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
-        #expect(prospect(.broken(.cut), stream: .connection(breach)) == .final)
-        #expect(prospect(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
-        #expect(prospect(.broken(.refused(status: 403, code: nil))) == .passing(after: .zero, elsewhere: false))
+        #expect(decision(.connectionLost, lost: lost) == .elsewhere)
+        #expect(decision(.connectionLost, lost: breach) == .final)
+        #expect(decision(.connectionLost) == .elsewhere)
+        #expect(decision(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(decision(.broken(.cut), stream: .connection(breach)) == .final)
+        #expect(decision(.broken(.refused(status: 503, code: .draining))) == .elsewhere)
+        #expect(decision(.broken(.refused(status: 403, code: nil))) == .passing(after: .zero, elsewhere: false))
         // Only a middlebox answers without a code: that is a cut in other words.
-        #expect(prospect(.broken(.refused(status: 404, code: nil))) == .elsewhere)
-        #expect(prospect(.broken(.refused(status: 404, code: .protocolError))) == .final)
+        #expect(decision(.broken(.refused(status: 404, code: nil))) == .elsewhere)
+        #expect(decision(.broken(.refused(status: 404, code: .protocolError))) == .final)
         // No answer is no verdict either (docs/wire-protocol.md, section 3.1).
-        #expect(prospect(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
+        #expect(decision(.broken(StreamError.silent.failure(as: .upload)), stream: .silent) == .elsewhere)
         // The relay stops, and cuts the receiver a moment before the sender's own connection.
-        #expect(prospect(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
-        #expect(prospect(.unanswered) == .elsewhere)
+        #expect(decision(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
+        #expect(decision(.unanswered) == .elsewhere)
         for code in FailureCode.allCases {
-            #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
-            #expect(prospect(.failed(code, by: .relay)) == RetryDecision(ending: code), "\(code)")
-            #expect(prospect(.refused(code)) == RetryDecision(ending: code), "\(code)")
-            #expect(prospect(.broken(.refused(status: 502, code: code))) == RetryDecision(ending: code), "\(code)")
+            #expect(decision(.failed(code, by: .peer)) == .final, "\(code)")
+            #expect(decision(.failed(code, by: .relay)) == RetryDecision(ending: code), "\(code)")
+            #expect(decision(.refused(code)) == RetryDecision(ending: code), "\(code)")
+            #expect(decision(.broken(.refused(status: 502, code: code))) == RetryDecision(ending: code), "\(code)")
         }
-        #expect(prospect(.unreadable) == .final)
-        #expect(prospect(.cancelled) == .final)
-        #expect(prospect(.timedOut) == .final)
+        #expect(decision(.unreadable) == .final)
+        #expect(decision(.cancelled) == .final)
+        #expect(decision(.timedOut) == .final)
     }
 
     @Test func aReceiverKeepsWhatOnlyTheNetworkOrTheRelayBroke() {
         // The connection is as good as before.
         let again = RetryDecision.passing(after: .zero, elsewhere: false)
         let lost = Self.gone
-        func prospect(
+        func decision(
             _ outcome: ReceiveMachine.Outcome, stream: StreamError? = nil, lost: ConnectionError? = nil
         ) -> RetryDecision {
             RetryDecision(outcome, stream: stream, lost: lost)
         }
-        #expect(prospect(.connectionLost, lost: lost) == .elsewhere)
-        #expect(prospect(.broken(.cut), stream: .cut) == .elsewhere)
-        #expect(prospect(.broken(StreamError.silent.failure(as: .download)), stream: .silent) == .elsewhere)
-        #expect(prospect(.broken(.refused(status: 502, code: .senderGone))) == again)
-        #expect(prospect(.broken(.refused(status: 403, code: nil))) == again)
-        #expect(prospect(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
-        #expect(prospect(.failed(.draining, by: .relay)) == .elsewhere)
-        #expect(prospect(.refused(.draining)) == .elsewhere)
-        #expect(prospect(.unanswered) == .elsewhere)
+        #expect(decision(.connectionLost, lost: lost) == .elsewhere)
+        #expect(decision(.broken(.cut), stream: .cut) == .elsewhere)
+        #expect(decision(.broken(StreamError.silent.failure(as: .download)), stream: .silent) == .elsewhere)
+        #expect(decision(.broken(.refused(status: 502, code: .senderGone))) == again)
+        #expect(decision(.broken(.refused(status: 403, code: nil))) == again)
+        #expect(decision(.broken(.refused(status: 502, code: .senderGone)), lost: lost) == .elsewhere)
+        #expect(decision(.failed(.draining, by: .relay)) == .elsewhere)
+        #expect(decision(.refused(.draining)) == .elsewhere)
+        #expect(decision(.unanswered) == .elsewhere)
         for code in FailureCode.allCases {
             let isBroken = [
                 .senderGone, .receiverGone, .stalled, .expired, .unknownTransfer, .transferExists,
             ].contains(code)
             for outcome in [ReceiveMachine.Outcome.failed(code, by: .relay), .refused(code)] {
-                #expect(prospect(outcome) == (isBroken ? again : RetryDecision(code)), "\(code)")
-                #expect(prospect(outcome).isPassing == (isBroken || Self.passing.contains(code)), "\(code)")
+                #expect(decision(outcome) == (isBroken ? again : RetryDecision(code)), "\(code)")
+                #expect(decision(outcome).isPassing == (isBroken || Self.passing.contains(code)), "\(code)")
             }
-            #expect(prospect(.failed(code, by: .peer)) == .final, "\(code)")
-            #expect(prospect(.notStored(code)) == .final, "\(code)")
-            #expect(prospect(.declined(code)) == .final, "\(code)")
+            #expect(decision(.failed(code, by: .peer)) == .final, "\(code)")
+            #expect(decision(.notStored(code)) == .final, "\(code)")
+            #expect(decision(.declined(code)) == .final, "\(code)")
         }
-        #expect(prospect(.cancelled) == .final)
+        #expect(decision(.cancelled) == .final)
     }
 }

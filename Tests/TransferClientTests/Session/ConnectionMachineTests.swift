@@ -19,7 +19,7 @@ import WSProtocol
         case none
         case connecting
         case open
-        case proved
+        case answered
         case leaving
     }
 
@@ -30,7 +30,7 @@ import WSProtocol
         case lostForGood
         case leave
         case idle
-        case proved
+        case answered
         case waitedInVain
     }
 
@@ -40,7 +40,7 @@ import WSProtocol
         _ = machine.wanted()
         if place == .connecting { return machine }
         _ = machine.connected()
-        if place == .proved { _ = machine.proved(now: begin) }
+        if place == .answered { _ = machine.relayAnswered(now: begin) }
         if place == .leaving { machine.leave(.elsewhere, "draining") }
         return machine
     }
@@ -56,7 +56,7 @@ import WSProtocol
             machine.leave(.elsewhere, "draining")
             return []
         case .idle: return machine.idle(now: begin, using: &generator)
-        case .proved: return machine.proved(now: begin)
+        case .answered: return machine.relayAnswered(now: begin)
         case .waitedInVain:
             machine.waitedInVain()
             return []
@@ -78,14 +78,14 @@ import WSProtocol
         case (.none, .connected): return (.none, [.close])
         case (.connecting, .connected): return (.open(isProved: false), [])
         // It had not worked, so a session that ends is worth a few quick tries.
-        case (.connecting, .lost), (.open, .lost), (.proved, .lost), (.leaving, .lost):
+        case (.connecting, .lost), (.open, .lost), (.answered, .lost), (.leaving, .lost):
             return (.connecting, again("the relay is gone"))
-        case (.connecting, .lostForGood), (.open, .lostForGood), (.proved, .lostForGood), (.leaving, .lostForGood):
+        case (.connecting, .lostForGood), (.open, .lostForGood), (.answered, .lostForGood), (.leaving, .lostForGood):
             return (.none, [.giveUp(wrong)])
-        case (.open, .leave), (.proved, .leave): return (leaving, [])
+        case (.open, .leave), (.answered, .leave): return (leaving, [])
         case (.leaving, .idle): return (.connecting, [.close] + again("draining"))
-        case (.open, .proved): return (.open(isProved: true), [])
-        case (.none, _), (.connecting, _), (.open, _), (.proved, _), (.leaving, _): return nil
+        case (.open, .answered): return (.open(isProved: true), [])
+        case (.none, _), (.connecting, _), (.open, _), (.answered, _), (.leaving, _): return nil
         }
     }
 
@@ -134,7 +134,7 @@ import WSProtocol
 
     @Test func thePersonHearsOnceThatItIsBack() {
         var generator = Constant()
-        var machine = Self.machine(.proved)
+        var machine = Self.machine(.answered)
         for attempt in 1...3 {
             let actions = machine.lost(Self.gone, now: Self.begin, using: &generator)
             guard case .reportReconnecting(_, attempt, _)? = actions.first else {
@@ -143,8 +143,8 @@ import WSProtocol
             }
             _ = machine.connected()
         }
-        #expect(machine.proved(now: Self.begin) == [.reportReconnected])
-        #expect(machine.proved(now: Self.begin) == [])
+        #expect(machine.relayAnswered(now: Self.begin) == [.reportReconnected])
+        #expect(machine.relayAnswered(now: Self.begin) == [])
         // What went well counts from one again.
         let actions = machine.lost(Self.gone, now: Self.begin, using: &generator)
         guard case .reportReconnecting(_, 1, _)? = actions.first else {

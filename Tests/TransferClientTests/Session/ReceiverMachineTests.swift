@@ -121,7 +121,7 @@ import WSProtocol
     private static func actions(_ place: Where, _ event: Event, isOver: Bool) -> [Action] {
         switch (place, event) {
         case (_, .connected) where !isOver: [.announce]
-        case (.announcing, .announced): [.proved, .reportReady]
+        case (.announcing, .announced): [.answered, .reportReady]
         case (.announcing, .refusedForNow): [.leave(.elsewhere, reason: "no")]
         case (.announcing, .late): [.leave(.elsewhere, reason: "the relay does not answer")]
         case (.away, _), (.announcing, _), (.present, _): []
@@ -166,7 +166,7 @@ import WSProtocol
         var machine = Self.machine(.present, .receiving, isOnce: false)
         machine.disconnected()
         #expect(machine.connected(now: Self.begin) == [.announce])
-        #expect(machine.announced() == [.proved])
+        #expect(machine.announced() == [.answered])
     }
 
     @Test func thePersonHearsOnceThatThereIsTooMuch() {

@@ -8,7 +8,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// What a sender does when something is not as it should be.
-@Suite(.timeLimit(.minutes(1))) struct SenderTroubleTests {
+@Suite(.timeLimit(.minutes(1))) struct SenderFailureTests {
     private func sending(
         _ sources: [MemorySource], to peers: [PeerName] = [Samples.bob], over relay: FakeRelay, waits: Bool = true
     ) throws -> SessionFixture {
