@@ -221,7 +221,7 @@ extension ControlConnection {
         do {
             if let message = try await nextOfLogin() { return message }
         } catch {
-            throw ((error as? ConnectionError) ?? lost).duringLogin
+            throw (ClientError(error).connection ?? lost).duringLogin
         }
         throw lost.duringLogin
     }

@@ -63,7 +63,7 @@ final class DownloadStream: Sendable {
             return stream
         } catch {
             stream.abort()
-            throw (error as? StreamError) ?? .cut
+            throw ClientError(error).stream ?? .cut
         }
     }
 
@@ -77,7 +77,7 @@ final class DownloadStream: Sendable {
         do {
             return try await promise.futureResult.get()
         } catch {
-            throw (error as? StreamError) ?? .cut
+            throw ClientError(error).stream ?? .cut
         }
     }
 

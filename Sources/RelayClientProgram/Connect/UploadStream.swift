@@ -46,7 +46,7 @@ final class UploadStream: Sendable {
             ready.fail(error)
             done.fail(error)
             channel.close(promise: nil)
-            throw (error as? StreamError) ?? .cut
+            throw ClientError(error).stream ?? .cut
         }
     }
 
@@ -108,7 +108,7 @@ final class UploadStream: Sendable {
         do {
             return try await future.get()
         } catch {
-            throw (error as? StreamError) ?? .cut
+            throw ClientError(error).stream ?? .cut
         }
     }
 }

@@ -228,11 +228,7 @@ struct ControlSession {
                     guard queue.postForeign(.message(number, message)) else { break }
                 }
             } catch {
-                if case .connection(let error) = ClientError(error) {
-                    lost = error
-                } else {
-                    lost = ConnectionError(closed: nil, reason: .lost, relay: relay)
-                }
+                lost = ClientError(error).connection ?? ConnectionError(closed: nil, reason: .lost, relay: relay)
             }
             queue.post(.ended(number, lost))
             line.abort()

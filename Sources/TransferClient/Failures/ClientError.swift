@@ -62,6 +62,9 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Why there is no control connection, where that is the cause.
+    package var connection: ConnectionError? { if case .connection(let error) = self { error } else { nil } }
+
     /// The data stream's end, where that is the cause.
     package var stream: StreamError? { if case .stream(let error) = self { error } else { nil } }
 
