@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import NIOCore
 import TransferClient
 import WSProtocol
@@ -120,10 +119,7 @@ struct JSONRenderer: ReportRenderer {
 enum JSONLine {
     /// `object`, with sorted keys and without a line feed; nil when it cannot be encoded.
     static func text(of object: some Encodable) -> String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(object) else { return nil }
-        return visible(String(decoding: data, as: UTF8.self))
+        (try? StrictJSON.encode(object)).map(visible)
     }
 
     /// `json` with everything that could do something to a terminal written as an escape, which means the same in JSON

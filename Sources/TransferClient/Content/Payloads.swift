@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 package import WSProtocol
 
 /// What an `offer` says to the receiver (docs/wire-protocol.md, section 3).
@@ -60,9 +59,7 @@ package struct DeliveredPayload: Codable, Hashable, Sendable {
 package enum PayloadCoding {
     /// Encodes `value`; nil when it is too long for a payload, which only a monstrous name could make it.
     package static func encode(_ value: some Encodable) -> Payload? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(value)).flatMap { Payload(bytes: $0) }
+        (try? StrictJSON.encode(value)).flatMap { Payload(bytes: $0.utf8) }
     }
 
     /// Decodes what another client said; nil when it is not JSON of that form.
