@@ -158,7 +158,7 @@ def test_a_timeout_of_zero_is_a_usage_error(people, tmp_path):
     alice = people("alice")
     (tmp_path / "file").write_bytes(b"abc")
     sending = alice.send("bob", "--timeout", "0", tmp_path / "file").expect(64, 10)
-    assert "--timeout leaves no time to send anything; write such as 30s, 10m or 24h" in sending.err(), sending.tail()
+    assert "--timeout must be longer than zero, such as 30s, 10m or 24h" in sending.err(), sending.tail()
 
 
 def test_ctrl_c_of_a_sender_tells_the_receiver_that_it_was_cancelled(relay, people, large):

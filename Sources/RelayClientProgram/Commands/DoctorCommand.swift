@@ -43,7 +43,7 @@ struct DoctorCommand: AsyncParsableCommand {
             if step == .tcp, !passed.withLock({ $0.contains(.dns) }) {
                 show(.dns, "an address was found", true)
             }
-            if step == .certificate { show(.tls, "it answers", true) }
+            if step == .certificate { show(.tls, "the relay answered", true) }
             show(step, problem.description, false)
             throw ExitCode(problem.status.rawValue)
         }

@@ -38,7 +38,7 @@ struct SendCommand: AsyncParsableCommand {
     var doesNotWait = false
 
     @Option(
-        help: "Give up when no bytes have flowed for this long, such as 30s, 10m or 24h.",
+        help: "Give up when no bytes have flowed for this long, such as 30s, 10m (the default) or 24h.",
         transform: { try TimeSpan($0) })
     var timeout = TimeSpan.patience
 
@@ -50,11 +50,14 @@ struct SendCommand: AsyncParsableCommand {
             if let mistake = UnexpandedHome.mistake(path, of: "send") { throw ValidationError(mistake) }
         }
         guard timeout.amount > .zero else {
-            throw ValidationError("--timeout leaves no time to send anything; write such as 30s, 10m or 24h")
+            throw ValidationError("--timeout must be longer than zero, such as 30s, 10m or 24h")
         }
         let standardInputs = paths.count { $0 == "-" }
-        guard standardInputs == 0 || (standardInputs == 1 && receivers.names.count == 1) else {
-            throw ValidationError("standard input can be read only once, so it goes to one receiver only")
+        guard standardInputs < 2 else {
+            throw ValidationError("\"-\" is given more than once: standard input can be read only once")
+        }
+        guard standardInputs == 0 || receivers.names.count == 1 else {
+            throw ValidationError("standard input can be read only once: it goes to one receiver")
         }
     }
 

@@ -53,7 +53,7 @@ final class FileSource: ContentSource {
             case S_IFDIR:
                 throw FileError(
                     code: .cannotRead,
-                    message: "\"\(shown)\" is a folder, and folders come later: send the files in it, "
+                    message: "\"\(shown)\" is a folder, and relay-client sends files only: send the files in it, "
                         + "or a tar of it through standard input (tar c FOLDER | relay-client send NAME -)"
                 )
             default:

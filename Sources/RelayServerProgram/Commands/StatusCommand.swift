@@ -30,7 +30,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     private static func lines(_ status: ServerStatus) -> String {
         let lines = [
-            "relay-server \(status.version), process \(status.pid), \(status.state.rawValue) for \(status.uptime) s",
+            "relay-server \(status.version), process \(status.pid), \(status.state.rawValue), up for \(status.uptime) s",
             "https         \(status.listen.joined(separator: " "))",
             "http          \(status.httpListen.isEmpty ? "off" : status.httpListen.joined(separator: " "))",
             "metrics       \(status.metricsListen ?? "off")",

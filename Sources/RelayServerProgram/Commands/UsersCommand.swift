@@ -48,7 +48,7 @@ struct UsersCommand: AsyncParsableCommand {
         func run() async throws {
             let reply = try await state.client().ask(.remove(name: name))
             guard case .removed(let name) = reply else { throw AdminClient.unexpected }
-            try Answer.write("\(name) is free")
+            try Answer.write("removed \(name); the name can be registered again")
         }
     }
 }

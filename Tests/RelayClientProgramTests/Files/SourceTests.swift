@@ -135,7 +135,7 @@ struct SourceTests {
     @Test func aPathThatCannotBeSentIsAnErrorWithAdvice() async throws {
         #expect(mkfifo(temporary.file("pipe"), 0o600) == 0)
         let words = [
-            temporary.path: "folders come later", temporary.path + "/": "folders come later", "/": "folders come later",
+            temporary.path: "sends files only", temporary.path + "/": "sends files only", "/": "sends files only",
             temporary.file("missing"): "no such file", temporary.file("caf\u{fffd}"): "not UTF-8",
             temporary.file("missing\u{1b}"): "\\u{1b}",
             temporary.file("pipe"): "standard input", "/dev/null": "standard input", "": "no such file",
