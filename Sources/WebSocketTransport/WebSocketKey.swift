@@ -23,4 +23,25 @@ package struct WebSocketKey: Hashable, Sendable {
         let digest = Insecure.SHA1.hash(data: Data((text + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
         return Data(digest).base64EncodedString()
     }
+
+    /// What is wrong with an answer.
+    package enum AnswerFault: Hashable, Sendable {
+        /// It is not the answer of a WebSocket server to the request with this key.
+        case notWebSocket
+        /// It is, and the server speaks another subprotocol, or none.
+        case otherSubprotocol
+    }
+
+    /// Checks the fields of an answer with status 101 (RFC 6455, section 4.1); nil when the connection is a WebSocket
+    /// now. No extension has been offered, so none may be chosen.
+    ///
+    /// - Parameters:
+    ///   - subprotocol: the one that the request offers.
+    ///   - values: the values of the answer's fields of a name, which is in lower case.
+    package func fault(subprotocol: String, values: (_ name: String) -> [String]) -> AnswerFault? {
+        guard values("upgrade").map({ $0.lowercased() }) == ["websocket"], values("sec-websocket-accept") == [accept],
+            values("sec-websocket-extensions").isEmpty
+        else { return .notWebSocket }
+        return values("sec-websocket-protocol") == [subprotocol] ? nil : .otherSubprotocol
+    }
 }

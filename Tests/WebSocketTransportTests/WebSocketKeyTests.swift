@@ -19,4 +19,26 @@ import WebSocketTransport
         #expect(keys.allSatisfy { WebSocketKey($0.text) == $0 })
         #expect(Set(keys).count == 100)
     }
+
+    /// Every field of an answer counts, and the subprotocol is told apart from the rest.
+    @Test(
+        arguments: [
+            ("upgrade", ["WebSocket"], nil), ("upgrade", [], .notWebSocket),
+            ("upgrade", ["websocket", "websocket"], .notWebSocket), ("upgrade", ["h2c"], .notWebSocket),
+            ("sec-websocket-accept", [], .notWebSocket), ("sec-websocket-accept", ["x"], .notWebSocket),
+            ("sec-websocket-extensions", ["permessage-deflate"], .notWebSocket),
+            ("sec-websocket-protocol", [], .otherSubprotocol),
+            ("sec-websocket-protocol", ["b.v1"], .otherSubprotocol),
+            ("sec-websocket-protocol", ["a.v1", "a.v1"], .otherSubprotocol),
+        ] as [(String, [String], WebSocketKey.AnswerFault?)]
+    )
+    func anAnswerIsCheckedFieldByField(name: String, values: [String], fault: WebSocketKey.AnswerFault?) {
+        let key = WebSocketKey()
+        var fields = [
+            "upgrade": ["websocket"], "sec-websocket-accept": [key.accept], "sec-websocket-protocol": ["a.v1"],
+        ]
+        #expect(key.fault(subprotocol: "a.v1") { fields[$0] ?? [] } == nil)
+        fields[name] = values
+        #expect(key.fault(subprotocol: "a.v1") { fields[$0] ?? [] } == fault)
+    }
 }

@@ -337,10 +337,7 @@ final class ControlUpgrader: NIOTypedHTTPClientProtocolUpgrader {
     }
 
     func shouldAllowUpgrade(upgradeResponse: HTTPResponseHead) -> Bool {
-        let fields = upgradeResponse.headers
-        return fields["Sec-WebSocket-Accept"] == [key.accept]
-            && fields["Sec-WebSocket-Protocol"] == [Self.subprotocol]
-            && fields["Sec-WebSocket-Extensions"].isEmpty
+        key.fault(subprotocol: Self.subprotocol) { upgradeResponse.headers[$0] } == nil
     }
 
     func upgrade(channel: any Channel, upgradeResponse: HTTPResponseHead) -> EventLoopFuture<ControlUpgrade> {

@@ -16,7 +16,7 @@ struct UpgradeAnswer {
         case refused(String)
     }
 
-    private let accept: String
+    private let key: WebSocketKey
     private let subprotocol: String
     private var line: [UInt8] = []
     private var length = 0
@@ -25,7 +25,7 @@ struct UpgradeAnswer {
 
     /// - Parameter key: that of the request.
     init(to key: WebSocketKey, subprotocol: String) {
-        accept = key.accept
+        self.key = key
         self.subprotocol = subprotocol
     }
 
@@ -53,12 +53,11 @@ struct UpgradeAnswer {
     }
 
     private var verdict: Outcome {
-        guard fields["upgrade"]?.map({ $0.lowercased() }) == ["websocket"], fields["sec-websocket-accept"] == [accept],
-            fields["sec-websocket-extensions"] == nil
-        else { return .refused("the answer is not that of a WebSocket") }
-        guard fields["sec-websocket-protocol"] == [subprotocol] else {
-            return .refused("the other node speaks another version: all nodes of a cluster run the same")
+        switch key.fault(subprotocol: subprotocol, values: { fields[$0] ?? [] }) {
+        case nil: .upgraded
+        case .notWebSocket: .refused("the answer is not that of a WebSocket")
+        case .otherSubprotocol:
+            .refused("the other node speaks another version: all nodes of a cluster run the same")
         }
-        return .upgraded
     }
 }
