@@ -208,8 +208,8 @@ final class LinkTable {
 extension LinkTable {
     private func resolve(_ node: NodeID, _ attempt: UInt64) {
         let bound = NIOLoopBound(self, eventLoop: loop)
-        Task { [addresses, loop] in
-            let address = await addresses.address(of: node)
+        addresses.address(of: node).whenSuccess { [loop] address in
+            // Never within the step that asks.
             loop.execute { bound.value.step(node) { $0.resolved(address, attempt: attempt) } }
         }
     }

@@ -9,6 +9,22 @@ import TLSTransport
 import TransferBroker
 import WSProtocol
 
+/// Where a node can be dialled, and which start of it is said to be there. A hint: only its certificate and its answer
+/// prove it.
+struct NodeAddress: Hashable, Sendable {
+    /// A host name or an IP address.
+    var host: String
+    var port: Int
+    var incarnation: Incarnation
+}
+
+/// Knows where nodes can be dialled.
+protocol NodeAddressBook: Sendable {
+    /// The address of a node that is said to be alive; nil when no such node is known. It may take its time: links have
+    /// a deadline of their own. On any event loop; never fails.
+    func address(of node: NodeID) -> EventLoopFuture<NodeAddress?>
+}
+
 /// Makes connections to other nodes, and hands out only those whose certificate names the node that was wanted.
 struct NodeDialer: Sendable {
     private let tls: TLSContext

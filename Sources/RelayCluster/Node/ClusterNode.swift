@@ -131,7 +131,7 @@ extension ClusterNode: NodeConnector {
         to node: NodeID, on loop: any EventLoop, initialize: @escaping @Sendable (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
         let (routing, dialer, admission) = (routing, dialer, admission)
-        return loop.makeFutureWithTask { await routing.address(of: node) }.flatMap { address in
+        return routing.address(of: node).hop(to: loop).flatMap { address in
             guard let address else { return loop.makeFailedFuture(ClusterUnavailable.noAnswer) }
             return dialer.connect(to: node, at: address, on: loop) { channel in
                 admission.count(channel)
@@ -171,10 +171,10 @@ extension ClusterNode {
 
     /// Nil when there was no way to find out.
     private func knowsAuthority(of node: NodeID, at presence: NodePresence) async -> Bool? {
-        let address = NodeAddress(
-            host: presence.address.host, port: Int(presence.address.port), incarnation: presence.incarnation)
         do {
-            let channel = try await dialer.connect(to: node, at: address, on: routing.loop, initializer: { _ in }).get()
+            let channel = try await dialer.connect(
+                to: node, at: NodeAddress(presence), on: routing.loop, initializer: { _ in }
+            ).get()
             channel.close(promise: nil)
             return true
         } catch NodeDialError.otherAuthority {

@@ -460,18 +460,17 @@ extension ClusterRouting: NodeAddressBook {
         return (read?.nodes ?? [:]).filter { $0.key != instance.node }
     }
 
-    func address(of node: NodeID) async -> NodeAddress? {
-        await presence(of: node).map {
-            NodeAddress(host: $0.address.host, port: Int($0.address.port), incarnation: $0.incarnation)
-        }
+    func address(of node: NodeID) -> EventLoopFuture<NodeAddress?> {
+        presence(of: node).map { $0.map(NodeAddress.init) }
     }
 
     /// What `node` says about itself: as Redis has it now or, when Redis does not say, as it had it last.
-    private func presence(of node: NodeID) async -> NodePresence? {
-        let read = try? await requests.address(of: node).get()
-        let last = core.withLock { $0.presence(of: node) }
-        guard let read else { return last }
-        if let presence = read.presence { return presence }
-        return epoch.isSettled(read.epoch, now: .now()) ? nil : last
+    private func presence(of node: NodeID) -> EventLoopFuture<NodePresence?> {
+        requests.address(of: node).map { read in
+            if let presence = read.presence { return presence }
+            return self.epoch.isSettled(read.epoch, now: .now()) ? nil : self.lastPresence(of: node)
+        }.recover { _ in self.lastPresence(of: node) }
     }
+
+    private func lastPresence(of node: NodeID) -> NodePresence? { core.withLock { $0.presence(of: node) } }
 }

@@ -77,3 +77,10 @@ struct NodeTable: Sendable {
         return gone.sorted { $0.node.rawValue < $1.node.rawValue }
     }
 }
+
+extension NodeAddress {
+    init(_ presence: NodePresence) {
+        self.init(
+            host: presence.address.host, port: Int(presence.address.port), incarnation: presence.incarnation)
+    }
+}

@@ -16,7 +16,9 @@ import WSProtocol
 final class TestBook: NodeAddressBook {
     private let entries = Mutex<[NodeID: NodeAddress]>([:])
 
-    func address(of node: NodeID) async -> NodeAddress? { entries.withLock { $0[node] } }
+    func address(of node: NodeID) -> EventLoopFuture<NodeAddress?> {
+        MultiThreadedEventLoopGroup.singleton.any().makeSucceededFuture(entries.withLock { $0[node] })
+    }
 
     /// Says where a node is; nil forgets it.
     func set(_ node: NodeID, _ address: NodeAddress?) { entries.withLock { $0[node] = address } }

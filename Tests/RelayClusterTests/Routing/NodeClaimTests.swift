@@ -43,7 +43,7 @@ struct NodeClaimTests {
             try await eventually("the loss") { !old.routing.status.isJoined }
             let watcher = try RoutedNode("w", redis, port: 1003)
             try await withNodes([watcher]) { () async throws in
-                let address = await watcher.routing.address(of: .test("a"))
+                let address = try await watcher.routing.address(of: .test("a")).get()
                 #expect(address?.incarnation == new.parts.incarnation)
                 #expect(try await watcher.routing.receivers(of: .test("bob")).get() == [])
             }
@@ -143,11 +143,11 @@ struct NodeClaimTests {
         try await withNodes([a, b]) {
             a.routing.setReceiving(.test("bob"), sessions: [1])
             try await eventually("b to know a") { b.routing.status.nodes == 1 }
-            let address = await b.routing.address(of: a.node)
+            let address = try await b.routing.address(of: a.node).get()
             try await redis.kill()
             try await eventually("the loss") { !b.routing.status.isConnected }
             // The last known address still serves.
-            #expect(await b.routing.address(of: a.node) == address)
+            #expect(try await b.routing.address(of: a.node).get() == address)
             try await redis.start()
             try await eventually("the receiver") {
                 let found = try? await b.routing.receivers(of: .test("bob")).get()

@@ -136,7 +136,7 @@ struct RedisFaultTests {
             try await eventually("the end of both presences") {
                 try await redis.command("EXISTS", "relay:node:a", "relay:node:b") == "0"
             }
-            #expect(await a.routing.address(of: .test("b")) != nil)
+            #expect(try await a.routing.address(of: .test("b")).get() != nil)
             await #expect(throws: ClusterUnavailable.self) {
                 try await a.routing.requests.routes(of: [.test("bob")], at: ClusterKeys.receivingPrefix).get()
             }
