@@ -22,7 +22,7 @@ package final class RedisClient: Sendable {
     /// - Parameter changed: called on the event loop with each change.
     package init(
         settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
-        changed: @escaping @Sendable (RedisConnectionState) -> Void = { _ in }
+        changed: @escaping @Sendable (RedisConnectionState) -> Void
     ) {
         self.settings = settings
         self.eventLoop = eventLoop

@@ -21,7 +21,7 @@ package final class RedisSubscription: Sendable {
         package init(
             changed: @escaping @Sendable (RedisConnectionState) -> Void,
             received: @escaping @Sendable (RedisMessage) -> Void,
-            dropped: @escaping @Sendable () -> Void = {}
+            dropped: @escaping @Sendable () -> Void
         ) {
             self.changed = changed
             self.received = received

@@ -24,7 +24,7 @@ package struct ClusterParts: Sendable {
     ///   - loop: where the connections to Redis live.
     package init(
         node: NodeID, redis: RedisSettings, secret: ClusterSecret?, registration: ServerMessage.Registration,
-        local: UserRegistry = UserRegistry(), imported: @escaping @Sendable () -> Void = {}, tickets: TicketKeys,
+        local: UserRegistry = UserRegistry(), imported: @escaping @Sendable () -> Void, tickets: TicketKeys,
         times: RoutingTiming = RoutingTiming(), loop: any EventLoop, logger: Logger
     ) {
         self.node = node

@@ -37,7 +37,7 @@ package final class RedisUserDirectory: UserDirectory {
     ///   - changed: a name was removed or has other keys.
     init(
         store: ClusterStore, epoch: ClusterEpoch, mode: ServerMessage.Registration, local: [User] = [],
-        imported: @escaping @Sendable () -> Void = {}, changed: @escaping @Sendable (PeerName) -> Void
+        imported: @escaping @Sendable () -> Void, changed: @escaping @Sendable (PeerName) -> Void
     ) {
         self.store = store
         self.epoch = epoch

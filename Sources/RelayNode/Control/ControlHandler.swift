@@ -49,7 +49,7 @@ final class ControlHandler: ChannelInboundHandler {
     ///   - client: where the client is.
     ///   - loggedIn: called once a login holds.
     init(
-        services: ControlServices, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void = {}
+        services: ControlServices, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void
     ) {
         self.client = client
         self.services = services
