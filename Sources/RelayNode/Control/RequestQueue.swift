@@ -32,11 +32,8 @@ struct RequestQueue: Sendable {
 
     /// An open session asks for something.
     mutating func requestReceived(_ message: ClientMessage) -> RequestStep {
-        switch message {
         // The session's machine answers these itself.
-        case .login, .register, .ping: return .refuse(message.id, .notNow)
-        case .presence, .lookup, .offer, .accept, .decline, .progress, .delivered, .cancel: break
-        }
+        if [.login, .register, .ping].contains(message.kind) { return .refuse(message.id, .notNow) }
         guard isBusy else { return begin(message) }
         // Reports of progress may be lost, so they never wait.
         if case .progress = message { return .nothing }
@@ -53,14 +50,7 @@ struct RequestQueue: Sendable {
 
     private mutating func begin(_ message: ClientMessage) -> RequestStep {
         isBusy = true
-        switch message {
-        case .lookup(let request): return .find(request.name, for: message)
-        case .offer(let request): return .find(request.to, for: message)
-        case .presence, .accept, .decline, .progress, .delivered, .cancel: return .run(message)
-        case .login, .register, .ping:
-            // Never taken in.
-            isBusy = false
-            return .nothing
-        }
+        guard let name = message.lookedUpName else { return .run(message) }
+        return .find(name, for: message)
     }
 }

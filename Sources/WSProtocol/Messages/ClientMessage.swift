@@ -191,6 +191,28 @@ package enum ClientMessage: Hashable, Sendable {
         case .ping: .ping
         }
     }
+
+    /// The offered transfer that it is about; nil for messages about none. These are what a session's node passes on to
+    /// the transfer's home.
+    package var transfer: TransferID? {
+        switch self {
+        case .accept(let message): message.transfer
+        case .decline(let message): message.transfer
+        case .cancel(let message): message.transfer
+        case .progress(let message): message.transfer
+        case .delivered(let message): message.transfer
+        case .login, .register, .presence, .lookup, .offer, .ping: nil
+        }
+    }
+
+    /// The name whose user the relay looks up before it acts on the message; nil for messages that name no other user.
+    package var lookedUpName: PeerName? {
+        switch self {
+        case .lookup(let message): message.name
+        case .offer(let message): message.to
+        case .login, .register, .presence, .accept, .decline, .progress, .delivered, .cancel, .ping: nil
+        }
+    }
 }
 
 extension ClientMessage: Codable {
