@@ -23,23 +23,6 @@ struct StreamMachine {
         /// How long the sender's answer waits for the word of the transfer's home.
         var verdict: TimeAmount = Defaults.Stream.verdictTimeout
 
-        init(
-            attach: TimeAmount = Defaults.Stream.attachTimeout,
-            progressWindow: TimeAmount = Defaults.Stream.progressWindow,
-            minimumBytes: UInt64 = Defaults.Stream.progressMinimumBytes,
-            stall: TimeAmount? = Defaults.Stream.receiverStall,
-            silence: TimeAmount = Defaults.Stream.receiverSilence, gone: FailureCode = FailureCode.receiverGone,
-            verdict: TimeAmount = Defaults.Stream.verdictTimeout
-        ) {
-            self.attach = attach
-            self.progressWindow = progressWindow
-            self.minimumBytes = minimumBytes
-            self.stall = stall
-            self.silence = silence
-            self.gone = gone
-            self.verdict = verdict
-        }
-
         /// For a stream into another node: whether the receiver takes anything is that node's business.
         static let hop = Limits(stall: nil, gone: .clusterUnavailable)
     }

@@ -11,13 +11,6 @@ package struct CertificateFacts: Hashable, Sendable {
     /// The names and addresses of its subjectAltName: at most `TLSDefaults.certificateNames` of them.
     package let names: [TLSServerName]
 
-    /// Made up, in tests.
-    package init(begins: Int64, ends: Int64, names: [TLSServerName] = []) {
-        self.begins = begins
-        self.ends = ends
-        self.names = names
-    }
-
     /// The certificates of the PEM file at `path`, in order: at most `TLSDefaults.certificatesPerFile`.
     /// - Parameter areAuthorities: whether they are there to be trusted, and not to be shown.
     /// - Throws: `TLSError` when it cannot be read, or has no certificate.

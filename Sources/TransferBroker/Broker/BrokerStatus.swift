@@ -26,26 +26,4 @@ package struct BrokerStatus: Hashable, Sendable, Codable {
     /// Reports of progress that were not passed on.
     package var progressDropped: UInt64 = 0
     package var isDraining = false
-
-    package init(
-        sessions: Int = 0, names: Int = 0, receiving: Int = 0, waiting: Int = 0, ringing: Int = 0, accepted: Int = 0,
-        parked: Int = 0, streaming: Int = 0, streamed: Int = 0, unclaimedTokens: Int = 0, delivered: UInt64 = 0,
-        failed: UInt64 = 0, bytesRelayed: UInt64 = 0, progressDropped: UInt64 = 0, isDraining: Bool = false
-    ) {
-        self.sessions = sessions
-        self.names = names
-        self.receiving = receiving
-        self.waiting = waiting
-        self.ringing = ringing
-        self.accepted = accepted
-        self.parked = parked
-        self.streaming = streaming
-        self.streamed = streamed
-        self.unclaimedTokens = unclaimedTokens
-        self.delivered = delivered
-        self.failed = failed
-        self.bytesRelayed = bytesRelayed
-        self.progressDropped = progressDropped
-        self.isDraining = isDraining
-    }
 }

@@ -18,17 +18,4 @@ package struct TransferTiming: Hashable, Sendable {
     package var explanation: TimeAmount
     /// Between two reports of progress that are passed on.
     package var progress: TimeAmount
-
-    package init(
-        ring: TimeAmount, claim: TimeAmount, attach: TimeAmount, delivery: TimeAmount, straggler: TimeAmount,
-        explanation: TimeAmount, progress: TimeAmount
-    ) {
-        self.ring = ring
-        self.claim = claim
-        self.attach = attach
-        self.delivery = delivery
-        self.straggler = straggler
-        self.explanation = explanation
-        self.progress = progress
-    }
 }

@@ -4,10 +4,10 @@ import RelayNode
 import ServerSystem
 import StreamRelay
 import Testing
-import TransferBroker
 import WSProtocol
 
 @testable import RelayServerProgram
+@testable import TransferBroker
 
 @Suite("The metrics page")
 struct MetricsPageTests {
