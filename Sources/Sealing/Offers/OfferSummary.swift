@@ -32,9 +32,7 @@ package struct OfferSummary: Hashable, Sendable {
 
     /// The JSON of it; nil when it is not one that a receiver takes.
     var encoded: [UInt8]? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard areNames, let json = try? encoder.encode(self), json.count <= SealingDefaults.summaryBytes else {
+        guard areNames, let json = try? StrictJSON.encode(self).utf8, json.count <= SealingDefaults.summaryBytes else {
             return nil
         }
         return Array(json)

@@ -99,9 +99,9 @@ extension PullQuery {
             case .list(let path): Fields(list: path)
             case .fetch(let paths): Fields(fetch: paths)
             }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let json = try? encoder.encode(fields), json.count <= SealingDefaults.summaryBytes else { return nil }
+        guard let json = try? StrictJSON.encode(fields).utf8, json.count <= SealingDefaults.summaryBytes else {
+            return nil
+        }
         return Array(json)
     }
 
