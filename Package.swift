@@ -202,8 +202,8 @@ let package = Package(
         .testTarget(
             name: "RelayClientProgramTests",
             dependencies: [
-                "CommandLineInterface", "RelayClientProgram", "TLSTransport", "TestSupport", "TransferClient",
-                "WSProtocol", "WebSocketTransport",
+                "CommandLineInterface", "PrivateFiles", "RelayClientProgram", "TLSTransport", "TestSupport",
+                "TransferClient", "WSProtocol", "WebSocketTransport",
                 nioCore, nioEmbedded, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),

@@ -47,13 +47,7 @@ package enum AtomicFile {
         try reached(.directorySynced)
     }
 
-    private static func write(_ bytes: Data, to file: CInt) throws(SystemError) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = try SystemError.check {
-                unsafe rest.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
-            }
-            rest = rest.dropFirst(count)
-        }
+    private static func write(_ bytes: Data, to file: CInt) throws {
+        try unsafe bytes.withUnsafeBytes { bytes in try unsafe SystemError.writeAll(bytes, to: file) }
     }
 }

@@ -25,4 +25,18 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
             if error.code != EINTR { throw error }
         }
     }
+
+    /// Writes all of `bytes` to `file`, through short writes, interruptions and a pipe that is full for now.
+    package static func writeAll(_ bytes: UnsafeRawBufferPointer, to file: CInt) throws(SystemError) {
+        var rest = unsafe bytes[...]
+        while unsafe !rest.isEmpty {
+            do {
+                let next = unsafe UnsafeRawBufferPointer(rebasing: rest)
+                unsafe rest = unsafe rest.dropFirst(try check { unsafe write(file, next.baseAddress, next.count) })
+            } catch  where error.code == EAGAIN {
+                var waiting = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
+                try check { unsafe poll(&waiting, 1, -1) }
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 import Glibc
 import NIOCore
+import PrivateFiles
 import Synchronization
 import TransferClient
 
@@ -38,7 +39,7 @@ final class StandardOutputSink: ContentSink {
     func write(_ buffer: ByteBuffer) async throws(ClientError) {
         hasBegun.withLock { hasBegun in hasBegun = true }
         try await perform { descriptor in
-            try unsafe buffer.withUnsafeReadableBytes { bytes in try unsafe SystemCall.writeAll(bytes, to: descriptor) }
+            try unsafe buffer.withUnsafeReadableBytes { try unsafe SystemError.writeAll($0, to: descriptor) }
         }
     }
 
@@ -46,8 +47,8 @@ final class StandardOutputSink: ContentSink {
         try await perform { descriptor in
             // Only where it is a file on a disk does this mean anything; a pipe or a terminal has nothing to wait for.
             do {
-                try SystemCall.check { fsync(descriptor) }
-            } catch let failure as SystemFailure where failure.number != EIO && !failure.isFull {
+                try SystemError.check { fsync(descriptor) }
+            } catch let failure as SystemError where failure.code != EIO && !failure.isFull {
                 return
             }
         }
@@ -65,12 +66,12 @@ final class StandardOutputSink: ContentSink {
         try await BlockingWork.output.runAbandonable {
             do {
                 try body(descriptor)
-            } catch let failure as SystemFailure where failure.isFull {
+            } catch let failure as SystemError where failure.isFull {
                 throw FileError(code: .noSpace, message: "standard output is full: make room, then receive again")
-            } catch let failure as SystemFailure where failure.number == EPIPE {
+            } catch let failure as SystemError where failure.code == EPIPE {
                 throw FileError(code: .writeFailed, message: "the reader of standard output stopped reading")
-            } catch let failure as SystemFailure {
-                throw FileError(code: .writeFailed, message: "writing to standard output failed: \(failure)")
+            } catch let failure as SystemError {
+                throw FileError(code: .writeFailed, message: "writing to standard output failed: \(failure.phrase)")
             }
         }
     }

@@ -2,6 +2,7 @@
 
 import Glibc
 import NIOCore
+import PrivateFiles
 import Synchronization
 import TransferClient
 
@@ -46,8 +47,8 @@ final class StandardInputSource: ContentSource {
         let buffer = try await BlockingWork.input.runAbandonable {
             do {
                 return try Self.readNext(wanted, descriptor)
-            } catch let failure as SystemFailure {
-                throw FileError(code: .readFailed, message: "reading standard input failed: \(failure)")
+            } catch let failure as SystemError {
+                throw FileError(code: .readFailed, message: "reading standard input failed: \(failure.phrase)")
             }
         }
         return buffer.readableBytes == 0 ? nil : buffer
@@ -74,13 +75,13 @@ final class StandardInputSource: ContentSource {
         while true {
             do {
                 try unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { space in
-                    try SystemCall.check { unsafe Glibc.read(descriptor, space.baseAddress, wanted) }
+                    try SystemError.check { unsafe Glibc.read(descriptor, space.baseAddress, wanted) }
                 }
                 return buffer
-            } catch let failure as SystemFailure where failure.number == EAGAIN {
+            } catch let failure as SystemError where failure.code == EAGAIN {
                 // Another process made the shared descriptor non-blocking.
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                try SystemCall.check { unsafe poll(&waiting, 1, -1) }
+                try SystemError.check { unsafe poll(&waiting, 1, -1) }
             }
         }
     }

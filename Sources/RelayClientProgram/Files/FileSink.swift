@@ -3,6 +3,7 @@
 private import CLinux
 import Glibc
 import NIOCore
+import PrivateFiles
 import Synchronization
 import TransferClient
 
@@ -34,7 +35,7 @@ final class FileSink: ContentSink {
     /// Creates the `.part` file in `folder`. What is not right although nothing has failed is told to `remarks`.
     init(
         name: SafeFileName, size: UInt64?, folder: ReceiveFolder, remarks: Remarks, calls: FileCalls = .system
-    ) throws(SystemFailure) {
+    ) throws(SystemError) {
         let (partialName, file) = try Self.createPartial(name, in: folder.handle)
         self.name = name
         self.partialName = partialName
@@ -98,7 +99,7 @@ final class FileSink: ContentSink {
         state.gatheredBytes = 0
         for buffer in buffers {
             try unsafe buffer.withUnsafeReadableBytes { bytes in
-                try unsafe SystemCall.writeAll(bytes, to: file.descriptor)
+                try unsafe SystemError.writeAll(bytes, to: file.descriptor)
             }
             state.written += UInt64(buffer.readableBytes)
         }
@@ -110,7 +111,7 @@ final class FileSink: ContentSink {
         state.isReserved = true
         guard let size, size > 0, let length = off_t(exactly: size) else { return }
         do {
-            try SystemCall.check { CLinux_reserve(file.descriptor, length) }
+            try SystemError.check { CLinux_reserve(file.descriptor, length) }
         } catch {
             // Not every file system can; there the writes will tell.
             if error.isFull { throw error }
@@ -125,17 +126,18 @@ final class FileSink: ContentSink {
             _ = calls.truncate(file.descriptor, Int64(clamping: state.written))
         }
         do {
-            try SystemCall.check { calls.setMode(file.descriptor, FileMode.ofNewFiles) }
+            try SystemError.check { calls.setMode(file.descriptor, FileMode.ofNewFiles) }
         } catch {
             remarks.say(
-                "files in \(place) have the permissions that its file system gives them, as others are refused (\(error))",
+                "files in \(place) have the permissions that its file system gives them, as others are refused "
+                    + "(\(error.phrase))",
                 once: .permissions
             )
         }
         do {
             try confirm { calls.syncFile(file.descriptor) }
         } catch {
-            let whole = "\(shown) arrived whole, but the disk did not confirm that it holds all of it (\(error))"
+            let whole = "\(shown) arrived whole, but the disk did not confirm that it holds all of it (\(error.phrase))"
             let advice = error.isFull ? "make room" : "look at the disk"
             throw keep(&state, error.isFull ? .noSpace : .writeFailed, whole, "\(advice), and receive it again")
         }
@@ -147,28 +149,28 @@ final class FileSink: ContentSink {
         } catch {
             // The content is on the disk, and has its name; another attempt would only make a second file.
             remarks.say(
-                "\(quoted(path: folder.path(of: final))) is stored, but the disk did not confirm its name (\(error)), which a "
-                    + "power cut may take: look at the disk"
+                "\(quoted(path: folder.path(of: final))) is stored, but the disk did not confirm its name (\(error.phrase)), "
+                    + "which a power cut may take: look at the disk"
             )
         }
         return StoredContent(final, in: folder, identity: identity)
     }
 
     /// Waits until the disk has it. Where a file system cannot tell, that is a remark.
-    private func confirm(_ sync: () -> Int32) throws(SystemFailure) {
+    private func confirm(_ sync: () -> Int32) throws(SystemError) {
         do {
-            try SystemCall.check(sync)
+            try SystemError.check(sync)
         } catch  where error.isUnsupported {
             remarks.say(
-                "the file system of \(place) does not say when files are on the disk (\(error)): a power cut may take "
-                    + "what was just received",
+                "the file system of \(place) does not say when files are on the disk (\(error.phrase)): a power cut may "
+                    + "take what was just received",
                 once: .durability
             )
         }
     }
 
     private func giveFinalName(_ state: inout State) throws -> String {
-        var failure: SystemFailure?
+        var failure: SystemError?
         for number in 0...Defaults.maximumNumberedNames {
             let candidate = number == 0 ? name.text : name.numbered(number)
             do {
@@ -188,7 +190,7 @@ final class FileSink: ContentSink {
             let taken = "there are too many files called \(shown) in \(place), and what arrived has no name of its own"
             throw keep(&state, .cannotCreate, taken, "rename that one")
         }
-        let refused = "\(shown) arrived whole, but cannot get its name (\(failure))"
+        let refused = "\(shown) arrived whole, but cannot get its name (\(failure.phrase))"
         throw keep(&state, .cannotCreate, refused, "rename that one")
     }
 
@@ -201,8 +203,8 @@ final class FileSink: ContentSink {
     /// The part file has another name now, or none.
     private func moved(_ file: OpenFile) -> FileError {
         let what = "\(keptPath) was moved or replaced while it was being received"
-        let place = (try? SystemCall.status(of: file.descriptor)).flatMap { status in
-            status.st_nlink > 0 ? SystemCall.path(of: file.descriptor) : nil
+        let place = (try? file.status()).flatMap { status in
+            status.st_nlink > 0 ? file.path() : nil
         }
         guard let place else { return FileError(code: .writeFailed, message: what + ": receive it again") }
         return FileError(code: .writeFailed, message: what + "; it is whole now, and called \(quoted(path: place))")
@@ -219,17 +221,17 @@ final class FileSink: ContentSink {
 
     private static func createPartial(
         _ name: SafeFileName, in directory: OpenFile
-    ) throws(SystemFailure) -> (String, OpenFile) {
+    ) throws(SystemError) -> (String, OpenFile) {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
         for _ in 0..<Defaults.partialNameTries {
             let partialName = name.partial(tag: SafeFileName.randomTag())
             do {
                 return (partialName, try OpenFile(partialName, in: directory, flags: flags, mode: 0o600))
-            } catch  where error.number == EEXIST {
+            } catch  where error.code == EEXIST {
                 continue
             }
         }
-        throw SystemFailure(number: EEXIST)
+        throw SystemError(code: EEXIST)
     }
 
     private var isOver: FileError {
@@ -248,7 +250,7 @@ final class FileSink: ContentSink {
     private func describingFailure<Value>(_ body: () throws -> Value) throws -> Value {
         do {
             return try body()
-        } catch let failure as SystemFailure {
+        } catch let failure as SystemError {
             throw FileError.writing(name.text, in: folder.path, failure)
         }
     }

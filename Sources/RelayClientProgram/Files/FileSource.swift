@@ -2,6 +2,7 @@
 
 import Glibc
 import NIOCore
+import PrivateFiles
 import Synchronization
 import TransferClient
 
@@ -47,7 +48,7 @@ final class FileSource: ContentSource {
         let shown = DisplayName.escape(path)
         do {
             let file = try OpenFile(path, flags: flags)
-            let status = try SystemCall.status(of: file.descriptor)
+            let status = try file.status()
             switch status.st_mode & S_IFMT {
             case S_IFREG: return try FileSource(path: path, shown: shown, file: file, status: status)
             case S_IFDIR:
@@ -63,12 +64,12 @@ final class FileSource: ContentSource {
                         + "(relay-client send NAME - < FILE)"
                 )
             }
-        } catch let failure as SystemFailure {
+        } catch let failure as SystemError {
             // Where a byte that is no UTF-8 stood, a replacement stands, and that is another name.
-            let isReplaced = failure.number == ENOENT && path.unicodeScalars.contains("\u{fffd}")
+            let isReplaced = failure.code == ENOENT && path.unicodeScalars.contains("\u{fffd}")
             let reason =
                 isReplaced ? "its name is not UTF-8: rename it, or send its content through standard input" : nil
-            throw FileError(code: .cannotRead, message: "cannot read \"\(shown)\": \(reason ?? "\(failure)")")
+            throw FileError(code: .cannotRead, message: "cannot read \"\(shown)\": \(reason ?? failure.phrase)")
         }
     }
 
@@ -83,7 +84,7 @@ final class FileSource: ContentSource {
         // Files of /proc and the like say that they are empty and are not: nothing is known about their size.
         var probe: UInt8 = 0
         let looksEmpty = status.st_size == 0
-        let hasContent = try looksEmpty && SystemCall.check { unsafe pread(file.descriptor, &probe, 1, 0) } > 0
+        let hasContent = try looksEmpty && SystemError.check { unsafe pread(file.descriptor, &probe, 1, 0) } > 0
         size = hasContent ? nil : UInt64(max(0, status.st_size))
         state = Mutex(State())
     }
@@ -93,8 +94,8 @@ final class FileSource: ContentSource {
         return try await BlockingWork.files.run { [self] in
             do {
                 return try state.withLock { state in try readNext(wanted, &state) }
-            } catch let failure as SystemFailure {
-                throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" failed: \(failure)")
+            } catch let failure as SystemError {
+                throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" failed: \(failure.phrase)")
             }
         }
     }
@@ -103,8 +104,8 @@ final class FileSource: ContentSource {
     func rewind() async throws(ClientError) {
         try await BlockingWork.files.run { [self] in
             var status = stat()
-            do throws(SystemFailure) {
-                try SystemCall.check { unsafe stat(path, &status) }
+            do throws(SystemError) {
+                try SystemError.check { unsafe stat(path, &status) }
             } catch {
                 throw absent(error)
             }
@@ -127,12 +128,12 @@ final class FileSource: ContentSource {
             throw FileError(code: .readFailed, message: "reading \"\(shownPath)\" went on after it was closed")
         }
         let file: OpenFile
-        do throws(SystemFailure) {
+        do throws(SystemError) {
             file = try OpenFile(path, flags: Self.flags)
         } catch {
             throw absent(error)
         }
-        guard Version(try SystemCall.status(of: file.descriptor)) == version else { throw changedBetween }
+        guard Version(try file.status()) == version else { throw changedBetween }
         posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
         state.file = file
         return file
@@ -146,7 +147,7 @@ final class FileSource: ContentSource {
         var buffer = ByteBuffer()
         let offset = state.offset
         let count = try unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Swift.max(1, length)) { space in
-            try SystemCall.check {
+            try SystemError.check {
                 unsafe pread(file.descriptor, space.baseAddress, Swift.max(1, length), off_t(offset))
             }
         }
@@ -165,19 +166,19 @@ final class FileSource: ContentSource {
     }
 
     private func checkUnchanged(_ file: OpenFile) throws {
-        guard Version(try SystemCall.status(of: file.descriptor)) == version else { throw changed("was written to") }
+        guard Version(try file.status()) == version else { throw changed("was written to") }
     }
 
     /// The file cannot be opened any more.
-    private func absent(_ failure: SystemFailure) -> FileError {
+    private func absent(_ failure: SystemError) -> FileError {
         guard !Self.isChange(failure) else { return changedBetween }
-        return FileError(code: .readFailed, message: "\"\(shownPath)\" cannot be opened any more: \(failure)")
+        return FileError(code: .readFailed, message: "\"\(shownPath)\" cannot be opened any more: \(failure.phrase)")
     }
 
     /// Whether `failure`, of a file that could be opened before, means that its path names another one or none, and not
     /// that the system or the disk cannot open it now.
-    static func isChange(_ failure: SystemFailure) -> Bool {
-        switch failure.number {
+    static func isChange(_ failure: SystemError) -> Bool {
+        switch failure.code {
         case ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO: true
         default: false
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import PrivateFiles
 import TransferClient
 
 /// Why a file system refuses a name that others take, found out by trying: no list of what exFAT, FAT, NTFS or a share
@@ -17,9 +18,9 @@ enum NameRefusal: Hashable, Sendable {
 
     /// What is wrong with `name`, of which `failure` was said; nil when the folder takes no file of any name now.
     /// `takes` says whether a file can be made whose name ends with what it is given.
-    static func find(_ name: SafeFileName, after failure: SystemFailure, takes: (String) -> Bool) -> NameRefusal? {
+    static func find(_ name: SafeFileName, after failure: SystemError, takes: (String) -> Bool) -> NameRefusal? {
         guard takes("") else { return nil }
-        if failure.number == ENAMETOOLONG { return .length }
+        if failure.code == ENAMETOOLONG { return .length }
         if let ending = refusedEnding(name, takes: takes) { return .ending(ending) }
         var tried: Set<Unicode.Scalar> = []
         for scalar in name.text.unicodeScalars where !isHarmless(scalar) && tried.insert(scalar).inserted {
@@ -36,14 +37,14 @@ enum NameRefusal: Hashable, Sendable {
     }
 
     /// The sentence for the person: which name, what is wrong with it, what to do.
-    func message(_ name: String, place: String, failure: SystemFailure) -> String {
+    func message(_ name: String, place: String, failure: SystemError) -> String {
         let place = DisplayName.escape(place)
         let why =
             switch self {
             case .character(let scalar): "takes no name with \"\(DisplayName.escape(String(scalar)))\" in it"
             case .ending(let scalar): "takes no name that ends with \"\(DisplayName.escape(String(scalar)))\""
             case .length: "takes no name of \(name.utf8.count) bytes"
-            case .name: "takes files, but not under this name (\(failure))"
+            case .name: "takes files, but not under this name (\(failure.phrase))"
             }
         return "cannot make \"\(DisplayName.escape(name))\": the file system of \"\(place)\" \(why); "
             + "ask for the file under another name, or name another folder with --output"
@@ -59,40 +60,42 @@ enum NameRefusal: Hashable, Sendable {
 /// become words. Each names what is really wrong; what has no sentence of its own gets the system's words.
 extension FileError {
     /// The folder at `path` cannot be opened, or no file can be made in it.
-    static func unusable(folder path: String, _ failure: SystemFailure) -> FileError {
+    static func unusable(folder path: String, _ failure: SystemError) -> FileError {
         let shown = "\"\(DisplayName.escape(path))\""
         let message =
-            switch failure.number {
+            switch failure.code {
             case ENOENT: "the folder \(shown) does not exist: make it first, or name another with --output"
             case ENOTDIR: "\(shown) is not a folder: name one with --output"
             case ELOOP:
                 "\(shown) leads through a symbolic link that is not followed: name the folder itself with --output"
             case ENAMETOOLONG: "\(shown) is longer than a path may be: name a shorter one with --output"
             case EACCES, EPERM:
-                "no files may be made in \(shown) (\(failure)): change its permissions, or name another with --output"
+                "no files may be made in \(shown) (\(failure.phrase)): change its permissions, "
+                    + "or name another with --output"
             case EROFS: "the file system of \(shown) is read-only: name another folder with --output"
             case ENOSPC: "\(shown) has no room for another file: make room, then try again"
             case EDQUOT: "your share of the disk of \(shown) is used up: make room, then try again"
             case EMFILE, ENFILE: "too many files are open to make one in \(shown): raise ulimit -n, then try again"
-            case EIO: "the disk of \(shown) fails (\(failure)): look at it, or name another folder with --output"
+            case EIO: "the disk of \(shown) fails (\(failure.phrase)): look at it, or name another folder with --output"
             case ESTALE, ENODEV, ENXIO, ENOTCONN, EHOSTDOWN, ETIMEDOUT:
-                "the file system of \(shown) is gone (\(failure)): mount it again, or name another folder with --output"
-            default: "cannot make files in \(shown) (\(failure)): name another folder with --output"
+                "the file system of \(shown) is gone (\(failure.phrase)): mount it again, "
+                    + "or name another folder with --output"
+            default: "cannot make files in \(shown) (\(failure.phrase)): name another folder with --output"
             }
         return FileError(code: failure.isFull ? .noSpace : .cannotCreate, message: message)
     }
 
     /// Writing the content of the file `name` in the folder at `path` failed; nothing of it is kept.
-    static func writing(_ name: String, in path: String, _ failure: SystemFailure) -> FileError {
+    static func writing(_ name: String, in path: String, _ failure: SystemError) -> FileError {
         let (shown, place) = ("\"\(DisplayName.escape(name))\"", "\"\(DisplayName.escape(path))\"")
         let message =
-            switch failure.number {
+            switch failure.code {
             case ENOSPC: "the disk of \(place) is full, \(shown) does not fit: make room, then try again"
             case EDQUOT: "your share of the disk of \(place) is full, \(shown) does not fit: make room, then try again"
             case EFBIG:
                 "\(shown) is larger than a file in \(place) may be: raise ulimit -f, or name another folder with --output"
-            case EIO: "writing \(shown) in \(place) failed (\(failure)): look at the disk"
-            default: "writing \(shown) in \(place) failed: \(failure)"
+            case EIO: "writing \(shown) in \(place) failed (\(failure.phrase)): look at the disk"
+            default: "writing \(shown) in \(place) failed: \(failure.phrase)"
             }
         return FileError(code: failure.isFull ? .noSpace : .writeFailed, message: message)
     }

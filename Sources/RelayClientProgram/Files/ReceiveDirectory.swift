@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import PrivateFiles
 import Synchronization
 import TransferClient
 
@@ -48,9 +49,9 @@ final class ReceiveDirectory: Sendable {
     ) throws(FileError) -> FileSink {
         let name = try nameWithRoom(offeredName, size: size, in: folder)
         if let ending = NameRefusal.refusedEnding(name, takes: folder.takes) {
-            throw refused(name, .ending(ending), SystemFailure(number: EINVAL))
+            throw refused(name, .ending(ending), SystemError(code: EINVAL))
         }
-        do throws(SystemFailure) {
+        do throws(SystemError) {
             return try FileSink(name: name, size: size, folder: folder, remarks: remarks, calls: calls)
         } catch {
             guard !error.isFull, let refusal = NameRefusal.find(name, after: error, takes: folder.takes) else {
@@ -71,7 +72,7 @@ final class ReceiveDirectory: Sendable {
     func folder() throws(FileError) -> ReceiveFolder {
         try current.withLock { current throws(FileError) in
             if current.isAt(path) { return current }
-            do throws(SystemFailure) {
+            do throws(SystemError) {
                 current = try ReceiveFolder(withoutLinks: path)
             } catch {
                 throw FileError.unusable(folder: path, error)
@@ -94,7 +95,7 @@ final class ReceiveDirectory: Sendable {
         )
     }
 
-    private func refused(_ name: SafeFileName, _ refusal: NameRefusal, _ failure: SystemFailure) -> FileError {
+    private func refused(_ name: SafeFileName, _ refusal: NameRefusal, _ failure: SystemError) -> FileError {
         FileError(code: .cannotCreate, message: refusal.message(name.text, place: path, failure: failure))
     }
 }

@@ -2,6 +2,7 @@
 
 private import CLinux
 import Glibc
+import PrivateFiles
 import Synchronization
 
 /// One folder, held open: every file is made relative to this handle, so that whatever happens to its path meanwhile,
@@ -16,25 +17,25 @@ final class ReceiveFolder: Sendable {
     private let firstPath: String
 
     /// Opens the folder at `path`, following links, because the person named it.
-    convenience init(_ path: String) throws(SystemFailure) {
+    convenience init(_ path: String) throws(SystemError) {
         let handle = try OpenFile(path, flags: Self.flags)
         try self.init(handle, path: Self.absolute(path))
     }
 
     /// Opens the folder at `path`, which is absolute and in which no link is followed: it was found without any, and
     /// a link that is put there later must not decide where files go.
-    convenience init(withoutLinks path: String) throws(SystemFailure) {
+    convenience init(withoutLinks path: String) throws(SystemError) {
         var folder = try OpenFile("/", flags: Self.walking)
         let components = path.split(separator: "/")
         for (index, component) in components.enumerated() {
             let flags = index == components.count - 1 ? Self.flags : Self.walking
-            do throws(SystemFailure) {
+            do throws(SystemError) {
                 folder = try OpenFile(String(component), in: folder, flags: flags | O_NOFOLLOW)
             } catch {
                 // "Not a folder" is said of a link, too.
                 let status = OpenFile.status(of: String(component), in: folder)
                 let isLink = status.map { status in status.st_mode & S_IFMT == S_IFLNK } ?? false
-                throw isLink ? SystemFailure(number: ELOOP) : error
+                throw isLink ? SystemError(code: ELOOP) : error
             }
         }
         if components.isEmpty { folder = try OpenFile("/", flags: Self.flags) }
@@ -42,8 +43,8 @@ final class ReceiveFolder: Sendable {
     }
 
     /// Also finds out whether files may be made there.
-    private init(_ handle: OpenFile, path: String) throws(SystemFailure) {
-        try SystemCall.check { unsafe faccessat(handle.descriptor, ".", W_OK | X_OK, AT_EACCESS) }
+    private init(_ handle: OpenFile, path: String) throws(SystemError) {
+        try SystemError.check { unsafe faccessat(handle.descriptor, ".", W_OK | X_OK, AT_EACCESS) }
         self.handle = handle
         identity = try handle.identity()
         firstPath = path
@@ -65,14 +66,14 @@ final class ReceiveFolder: Sendable {
         // The kernel knows where it went. Of a folder that was removed it says "… (deleted)", which names nothing. One
         // that is moved between the two looks is looked for again.
         for _ in 0..<3 {
-            if let moved = SystemCall.path(of: handle.descriptor), isAt(moved) { return moved }
+            if let moved = handle.path(), isAt(moved) { return moved }
         }
         return nil
     }
 
     /// Where it is now, or what the kernel says of a folder that is nowhere: for sentences, which must not name another
     /// folder that has taken its place.
-    var path: String { currentPath() ?? SystemCall.path(of: handle.descriptor) ?? firstPath }
+    var path: String { currentPath() ?? handle.path() ?? firstPath }
 
     /// The full path of the file `name` in it.
     func path(of name: String) -> String {
@@ -92,7 +93,7 @@ final class ReceiveFolder: Sendable {
     /// The bytes this user can still write here; nil where the file system does not say.
     func freeSpace() -> UInt64? {
         var space = statvfs()
-        guard (try? SystemCall.check { unsafe fstatvfs(handle.descriptor, &space) }) != nil, space.f_blocks > 0 else {
+        guard (try? SystemError.check { unsafe fstatvfs(handle.descriptor, &space) }) != nil, space.f_blocks > 0 else {
             return nil
         }
         let (bytes, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))

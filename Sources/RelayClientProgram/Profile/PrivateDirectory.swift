@@ -21,11 +21,11 @@ struct PrivateDirectory {
             directory = try OpenFile(path, flags: O_RDONLY | O_DIRECTORY)
             if try Self.restrict(directory, to: PrivateFolder.mode, path) { warnings.append(Self.warning(path)) }
         } catch {
-            guard let failure = SystemFailure(of: error) else { throw error }
-            if failure.number == ENOENT, !creating { return nil }
+            guard let failure = SystemError(of: error) else { throw error }
+            if failure.code == ENOENT, !creating { return nil }
             throw FileError(
                 code: creating ? .cannotCreate : .unusableProfile,
-                message: "cannot open the profile's folder \"\(DisplayName.escape(path))\": \(failure)"
+                message: "cannot open the profile's folder \"\(DisplayName.escape(path))\": \(failure.phrase)"
             )
         }
     }
@@ -41,11 +41,11 @@ struct PrivateDirectory {
             if try Self.restrict(file, to: AtomicFile.mode, full) { warnings.append(Self.warning(full)) }
             return try BoundedFile.read(file.descriptor, limit: Defaults.maximumProfileFile)
         } catch {
-            guard let failure = SystemFailure(of: error) else { throw error }
-            switch failure.number {
+            guard let failure = SystemError(of: error) else { throw error }
+            switch failure.code {
             case ENOENT: return nil
             case EFBIG: throw Self.unusable(path + "/" + name, "is too large")
-            default: throw Self.unusable(path + "/" + name, "cannot be read: \(failure)")
+            default: throw Self.unusable(path + "/" + name, "cannot be read: \(failure.phrase)")
             }
         }
     }
@@ -61,27 +61,28 @@ struct PrivateDirectory {
             )
         } catch {
             unsafe unlinkat(directory.descriptor, temporary, 0)
-            guard let failure = SystemFailure(of: error) else { throw error }
+            guard let failure = SystemError(of: error) else { throw error }
             throw FileError(
                 code: .cannotCreate,
-                message: "cannot write \"\(DisplayName.escape(path + "/" + name))\": \(failure)"
+                message: "cannot write \"\(DisplayName.escape(path + "/" + name))\": \(failure.phrase)"
             )
         }
     }
 
-    private func give(_ name: String, to temporary: String) throws(SystemFailure) {
-        if try NewName.give(name, to: temporary, in: directory) == .taken { throw SystemFailure(number: EEXIST) }
+    private func give(_ name: String, to temporary: String) throws(SystemError) {
+        if try NewName.give(name, to: temporary, in: directory) == .taken { throw SystemError(code: EEXIST) }
     }
 
     /// Keeps every other process that asks for the same out, until the result is let go.
     func lock() throws -> OpenFile {
         do {
             let file = try OpenFile(".lock", in: directory, flags: O_RDWR | O_CREAT, mode: 0o600)
-            try SystemCall.check { flock(file.descriptor, LOCK_EX) }
+            try SystemError.check { flock(file.descriptor, LOCK_EX) }
             return file
         } catch {
             throw FileError(
-                code: .cannotCreate, message: "cannot lock the profile in \"\(DisplayName.escape(path))\": \(error)"
+                code: .cannotCreate,
+                message: "cannot lock the profile in \"\(DisplayName.escape(path))\": \(error.phrase)"
             )
         }
     }
@@ -106,13 +107,12 @@ struct PrivateDirectory {
     }
 }
 
-extension SystemFailure {
+extension SystemError {
     /// The failed call behind an error of ``PrivateFiles``; nil for what is none.
     fileprivate init?(of error: any Error) {
         switch error {
-        case let failure as SystemFailure: self = failure
-        case let error as SystemError: self.init(number: error.code)
-        case let failure as PrivateFolder.Failure: self.init(number: failure.error.code)
+        case let error as SystemError: self = error
+        case let failure as PrivateFolder.Failure: self = failure.error
         default: return nil
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import PrivateFiles
 
 /// Gives a finished file its final name without ever replacing anything.
 enum NewName {
@@ -21,7 +22,7 @@ enum NewName {
         /// Something of that name exists, be it a file, a folder or a link to nowhere; nothing has changed.
         case taken
         /// The file has the name. With `leftover` it has its old name, too, which could not be removed.
-        case given(leftover: SystemFailure? = nil)
+        case given(leftover: SystemError? = nil)
     }
 
     /// Gives the file called `partial` in `directory` the name `final`. Throws what the last of `methods` said, and
@@ -29,10 +30,10 @@ enum NewName {
     static func give(
         _ final: String, to partial: String, in directory: OpenFile, by methods: [Method] = Method.allCases,
         calls: FileCalls = .system
-    ) throws(SystemFailure) -> Outcome {
-        guard let status = OpenFile.status(of: partial, in: directory) else { throw SystemFailure.last }
+    ) throws(SystemError) -> Outcome {
+        guard let status = OpenFile.status(of: partial, in: directory) else { throw SystemError.last }
         let identity = OpenFile.Identity(status)
-        var failure = SystemFailure(number: EINVAL)
+        var failure = SystemError(code: EINVAL)
         for method in methods {
             do {
                 return .given(leftover: try give(final, to: partial, in: directory, method, calls))
@@ -41,7 +42,7 @@ enum NewName {
                 if self.identity(of: final, in: directory) == identity {
                     return .given(leftover: remove(partial, in: directory, calls))
                 }
-                if error.number == EEXIST { return .taken }
+                if error.code == EEXIST { return .taken }
                 failure = error
             }
         }
@@ -51,20 +52,20 @@ enum NewName {
     /// One way; returns why the old name is still there, if it is.
     private static func give(
         _ final: String, to partial: String, in directory: OpenFile, _ method: Method, _ calls: FileCalls
-    ) throws(SystemFailure) -> SystemFailure? {
+    ) throws(SystemError) -> SystemError? {
         switch method {
         case .rename:
-            try SystemCall.check { calls.rename(directory.descriptor, partial, final) }
+            try SystemError.check { calls.rename(directory.descriptor, partial, final) }
             return nil
         case .link:
-            try SystemCall.check { calls.link(directory.descriptor, partial, final) }
+            try SystemError.check { calls.link(directory.descriptor, partial, final) }
             // The content is there under its final name; a second name left behind is no reason to fail.
             return remove(partial, in: directory, calls)
         case .reserve:
             let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
             let reserved = try OpenFile(final, in: directory, flags: flags, mode: 0o600)
             do {
-                try SystemCall.check { calls.replace(directory.descriptor, partial, final) }
+                try SystemError.check { calls.replace(directory.descriptor, partial, final) }
             } catch {
                 if identity(of: final, in: directory) == (try? reserved.identity()) {
                     _ = calls.remove(directory.descriptor, final)
@@ -75,12 +76,12 @@ enum NewName {
         }
     }
 
-    private static func remove(_ partial: String, in directory: OpenFile, _ calls: FileCalls) -> SystemFailure? {
+    private static func remove(_ partial: String, in directory: OpenFile, _ calls: FileCalls) -> SystemError? {
         do {
-            try SystemCall.check { calls.remove(directory.descriptor, partial) }
+            try SystemError.check { calls.remove(directory.descriptor, partial) }
             return nil
         } catch {
-            return error.number == ENOENT ? nil : error
+            return error.code == ENOENT ? nil : error
         }
     }
 

@@ -2,6 +2,7 @@
 
 import Glibc
 import NIOCore
+import PrivateFiles
 import Synchronization
 
 /// Questions to the person at the terminal, one after the other.
@@ -69,11 +70,11 @@ struct Prompt: Sendable {
         var space = [UInt8](repeating: 0, count: Defaults.maximumAnswer)
         while NIODeadline.now() < deadline, !echo.isReleased {
             var waiting = pollfd(fd: input.descriptor, events: Int16(POLLIN), revents: 0)
-            guard let ready = try? SystemCall.check({ unsafe poll(&waiting, 1, Defaults.promptPoll) }) else {
+            guard let ready = try? SystemError.check({ unsafe poll(&waiting, 1, Defaults.promptPoll) }) else {
                 return nil
             }
             if ready == 0 { continue }
-            guard let count = try? SystemCall.check({ unsafe read(input.descriptor, &space, space.count) }) else {
+            guard let count = try? SystemError.check({ unsafe read(input.descriptor, &space, space.count) }) else {
                 return nil
             }
             line += space.prefix(count)
@@ -87,7 +88,7 @@ struct Prompt: Sendable {
 
     private func write(_ text: String) {
         var text = text
-        text.withUTF8 { bytes in try? unsafe SystemCall.writeAll(UnsafeRawBufferPointer(bytes), to: output.descriptor) }
+        text.withUTF8 { try? unsafe SystemError.writeAll(UnsafeRawBufferPointer($0), to: output.descriptor) }
     }
 
     private static func openTerminal() -> OpenFile? {
@@ -96,7 +97,7 @@ struct Prompt: Sendable {
             return tcgetpgrp(terminal.descriptor) == getpgrp() ? terminal : nil
         }
         // A terminal that controls no session, as some containers have.
-        guard isatty(STDIN_FILENO) == 1, let copy = try? SystemCall.check({ fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) })
+        guard isatty(STDIN_FILENO) == 1, let copy = try? SystemError.check({ fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) })
         else { return nil }
         return OpenFile(descriptor: copy)
     }

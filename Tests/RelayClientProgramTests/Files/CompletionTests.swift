@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import NIOCore
+import PrivateFiles
 import TestSupport
 import Testing
 import WSProtocol
@@ -34,7 +35,7 @@ struct CompletionTests {
         init(_ description: String, _ number: Int32, _ end: End, _ change: (inout FileCalls, Int32) -> Void) {
             var calls = FileCalls()
             change(&calls, number)
-            testDescription = "\(description): \(SystemFailure(number: number))"
+            testDescription = "\(description): \(SystemError(code: number).phrase)"
             self.calls = calls
             self.end = end
         }

@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import NIOCore
+import PrivateFiles
 import TestSupport
 import Testing
 
@@ -131,7 +132,7 @@ struct FileSinkTests {
         #expect(try folder.content(folder.path + "/taken") == "old")
         #expect(try NewName.give("free", to: "part", in: directory, by: [method]) == .given())
         #expect(try folder.listing() == ["dangling", "free", "taken"])
-        #expect(throws: SystemFailure(number: ENOENT)) {
+        #expect(throws: SystemError(code: ENOENT)) {
             try NewName.give("free2", to: "part", in: directory, by: [method])
         }
         #expect(try folder.listing() == ["dangling", "free", "taken"])

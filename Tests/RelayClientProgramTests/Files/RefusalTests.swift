@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import PrivateFiles
 import TestSupport
 import Testing
 
@@ -30,7 +31,7 @@ struct RefusalTests {
 
     @Test(arguments: names.indices) func whatIsWrongWithANameIsFoundByTrying(_ index: Int) {
         let (name, number, takes, refusal) = Self.names[index]
-        let found = NameRefusal.find(SafeFileName(offered: name), after: SystemFailure(number: number), takes: takes)
+        let found = NameRefusal.find(SafeFileName(offered: name), after: SystemError(code: number), takes: takes)
         #expect(found == refusal)
     }
 
@@ -38,7 +39,7 @@ struct RefusalTests {
         let characters = (UInt32(0xC0)..<0x140).compactMap(Unicode.Scalar.init)
         let name = SafeFileName(offered: String(String.UnicodeScalarView(characters)))
         var tries = 0
-        let found = NameRefusal.find(name, after: SystemFailure(number: EINVAL)) { _ in
+        let found = NameRefusal.find(name, after: SystemError(code: EINVAL)) { _ in
             tries += 1
             return true
         }
@@ -47,7 +48,7 @@ struct RefusalTests {
     }
 
     @Test func theSentenceNamesTheNameTheCharacterAndWhatToDo() {
-        let failure = SystemFailure(number: EINVAL)
+        let failure = SystemError(code: EINVAL)
         for (refusal, part) in [
             (NameRefusal.character(":"), "\":\""), (.character("\""), "\"\\\"\""), (.ending("."), "ends with \".\""),
             (.length, "3 bytes"), (.name, "invalid argument"),
@@ -79,7 +80,7 @@ struct RefusalTests {
     ]
 
     @Test(arguments: folders) func eachErrnoHasItsOwnMessage(_ number: Int32, _ code: FileError.Code, _ words: String) {
-        let error = FileError.unusable(folder: "/in\nbox", SystemFailure(number: number))
+        let error = FileError.unusable(folder: "/in\nbox", SystemError(code: number))
         #expect(error.code == code)
         #expect(error.message.contains(words))
         #expect(error.message.contains("\"/in\\nbox\""))
@@ -92,7 +93,7 @@ struct RefusalTests {
         (ENOSPC, FileError.Code.noSpace, "full"), (EDQUOT, .noSpace, "share"), (EFBIG, .writeFailed, "ulimit -f"),
         (EIO, .writeFailed, "input/output error"), (ESTALE, .writeFailed, "stale"),
     ]) func eachFailureOfAWriteHasItsOwnMessage(_ number: Int32, _ code: FileError.Code, _ words: String) {
-        let error = FileError.writing("f", in: "/inbox", SystemFailure(number: number))
+        let error = FileError.writing("f", in: "/inbox", SystemError(code: number))
         #expect(error.code == code)
         #expect(error.message.contains(words))
     }

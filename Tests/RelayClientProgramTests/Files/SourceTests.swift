@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import NIOCore
+import PrivateFiles
 import TestSupport
 import Testing
 import WSProtocol
@@ -179,9 +180,9 @@ struct SourceTests {
 
     /// When a disk or a limit fails, the client does not report that the file was changed.
     @Test func whatCannotBeOpenedAgainNeedNotHaveChanged() {
-        for number in [ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO] { #expect(FileSource.isChange(.init(number: number))) }
+        for number in [ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO] { #expect(FileSource.isChange(.init(code: number))) }
         for number in [EMFILE, ENFILE, EIO, EACCES, ENOMEM, ESTALE] {
-            #expect(!FileSource.isChange(.init(number: number)))
+            #expect(!FileSource.isChange(.init(code: number)))
         }
     }
 
@@ -201,9 +202,9 @@ struct SourceTests {
     /// Both ends of a pipe.
     private func pipePair() throws -> (PipeEnd, PipeEnd) {
         var ends: [Int32] = [0, 0]
-        try SystemCall.check { pipe(&ends) }
+        try SystemError.check { pipe(&ends) }
         // A process that another test starts must not hold an end as well.
-        for end in ends { try SystemCall.check { fcntl(end, F_SETFD, FD_CLOEXEC) } }
+        for end in ends { try SystemError.check { fcntl(end, F_SETFD, FD_CLOEXEC) } }
         return (PipeEnd(descriptor: ends[0]), PipeEnd(descriptor: ends[1]))
     }
 

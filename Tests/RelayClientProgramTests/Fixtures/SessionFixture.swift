@@ -2,6 +2,7 @@
 
 import Glibc
 import NIOCore
+import PrivateFiles
 import Synchronization
 import TestSupport
 import Testing
@@ -89,7 +90,7 @@ final class SessionFixture {
     /// Every line that was reported.
     func lines() throws -> [String] {
         var text = [UInt8](repeating: 0, count: 1 << 20)
-        let count = try SystemCall.check { unsafe pread(reports.descriptor, &text, text.count, 0) }
+        let count = try SystemError.check { unsafe pread(reports.descriptor, &text, text.count, 0) }
         return String(decoding: text.prefix(count), as: UTF8.self).split(separator: "\n").map(String.init)
     }
 

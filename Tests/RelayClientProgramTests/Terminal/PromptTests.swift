@@ -2,6 +2,7 @@
 
 import Glibc
 import NIOCore
+import PrivateFiles
 import Testing
 
 @testable import RelayClientProgram
@@ -20,8 +21,8 @@ import Testing
     init() throws {
         let person = try OpenFile("/dev/ptmx", flags: O_RDWR | O_NOCTTY)
         var number: Int32 = 0
-        try SystemCall.check { ioctl(person.descriptor, Self.unlock, &number) }
-        try SystemCall.check { ioctl(person.descriptor, Self.getNumber, &number) }
+        try SystemError.check { ioctl(person.descriptor, Self.unlock, &number) }
+        try SystemError.check { ioctl(person.descriptor, Self.getNumber, &number) }
         terminal = try OpenFile("/dev/pts/\(number)", flags: O_RDWR | O_NOCTTY)
         self.person = person
     }
@@ -29,7 +30,7 @@ import Testing
     private var prompt: Prompt { Prompt(input: terminal, output: terminal) }
 
     private func type(_ text: String) throws {
-        try Array(text.utf8).withUnsafeBytes { bytes in try SystemCall.writeAll(bytes, to: person.descriptor) }
+        try Array(text.utf8).withUnsafeBytes { bytes in try SystemError.writeAll(bytes, to: person.descriptor) }
     }
 
     /// What is on the person's screen once `text` is there.
@@ -38,7 +39,7 @@ import Testing
             var screen = ""
             var space = [UInt8](repeating: 0, count: 1_024)
             while !screen.contains(text) {
-                let count = try SystemCall.check { read(person.descriptor, &space, space.count) }
+                let count = try SystemError.check { read(person.descriptor, &space, space.count) }
                 screen += String(decoding: space.prefix(count), as: UTF8.self)
             }
             return screen
@@ -98,7 +99,7 @@ import Testing
     private var echoes: Bool {
         get throws {
             var settings = termios()
-            try SystemCall.check { tcgetattr(terminal.descriptor, &settings) }
+            try SystemError.check { tcgetattr(terminal.descriptor, &settings) }
             return settings.c_lflag & tcflag_t(ECHO) != 0
         }
     }
