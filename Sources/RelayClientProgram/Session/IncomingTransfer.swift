@@ -14,9 +14,9 @@ struct IncomingTransfer {
     /// The connection that it was rung on: its ids belong to that one.
     let outbox: Outbox
     /// The relay's `start`, once it has come.
-    var start: ServerMessage.Start?
+    private(set) var start: ServerMessage.Start?
     /// Whether the person, or the policy, has said yes and it waits for its turn.
-    var isQueued = false
+    private(set) var isQueued = false
     /// Where it goes, once it was accepted.
     var sink: (any ContentSink)?
     /// The question, the download, or the storing: whatever runs now.
@@ -26,15 +26,15 @@ struct IncomingTransfer {
     /// Where it is, once it is stored.
     var stored: StoredContent?
     /// Why it failed, in more detail than the machine knows.
-    var cause: ClientError?
+    private(set) var cause: ClientError?
     /// Why the control connection ended meanwhile, if it did.
-    var lost: ConnectionError?
+    private(set) var lost: ConnectionError?
     /// Whether the other client has ended it: then it does not come again.
-    var isEndedByPeer = false
+    private(set) var isEndedByPeer = false
     /// When the relay was asked for something about it that it has not answered.
     fileprivate var askedAt: NIODeadline?
     /// What it comes down to, when an earlier transfer has brought it: then nothing is received, only confirmed.
-    var known: ContentSummary?
+    private(set) var known: ContentSummary?
 
     /// A ring has come on the connection of `outbox`.
     init(_ ring: ServerMessage.Ring, key: OfferMemory.Key?, label: TransferLabel, on outbox: Outbox) {
@@ -62,6 +62,27 @@ struct IncomingTransfer {
     /// Lets the machine know of something. Returns its actions.
     mutating func step(_ event: (inout ReceiveMachine) -> [ReceiveMachine.Action]) -> [ReceiveMachine.Action] {
         event(&machine)
+    }
+
+    /// The relay says something about it.
+    mutating func heard(_ message: ServerMessage) {
+        if case .start(let start) = message, self.start == nil { self.start = start }
+        if case .failed(let failed) = message, failed.by == .peer { isEndedByPeer = true }
+    }
+
+    /// The person, or the policy, has said yes.
+    mutating func accepted() { isQueued = true }
+
+    /// Its turn has come. `known` is what it comes down to, when an earlier transfer has brought it.
+    mutating func dequeued(known: ContentSummary?) { (isQueued, self.known) = (false, known) }
+
+    /// What runs for it has failed.
+    mutating func failed(_ error: ClientError) { cause = error }
+
+    /// The control connection has ended, or was left: that is why it fails, unless there is a reason already.
+    mutating func disconnected(_ error: ConnectionError?) {
+        lost = error
+        if cause == nil { cause = error.map(ClientError.connection) }
     }
 
     /// Asks the relay for something.

@@ -65,8 +65,7 @@ struct Receiver: SessionPart {
         outbox = nil
         machine.disconnected()
         for id in transfers.ids {
-            transfers[id]?.lost = error
-            if transfers[id]?.cause == nil { transfers[id]?.cause = error.map(ClientError.connection) }
+            transfers[id]?.disconnected(error)
             step(id, now: now) { $0.connectionLost() }
         }
     }
@@ -83,8 +82,7 @@ struct Receiver: SessionPart {
         default: break
         }
         guard let id = outbox.transfer(of: message) else { return }
-        if case .start(let start) = message, transfers[id]?.start == nil { transfers[id]?.start = start }
-        if case .failed(let failed) = message, failed.by == .peer { transfers[id]?.isEndedByPeer = true }
+        transfers[id]?.heard(message)
         if transfers.isAnsweredSlowly(id, now: now) { environment.reportSlowness() }
         step(id, now: now) { $0.received(message) }
     }
@@ -180,7 +178,7 @@ struct Receiver: SessionPart {
     /// The person, or the policy, has answered.
     private mutating func decided(_ id: TransferID, _ verdict: ReceivePolicy.Verdict, now: NIODeadline) {
         switch verdict {
-        case .accept: transfers[id]?.isQueued = true
+        case .accept: transfers[id]?.accepted()
         case .decline(let code): step(id, now: now) { $0.decided(.decline(code), now: now) }
         case .ask: break
         }
@@ -198,10 +196,9 @@ struct Receiver: SessionPart {
             else { continue }
             let summary = transfers.stored(transfer.key, transfer.label)
             guard machine.takes(isHere: summary != nil) else { continue }
-            transfers[id]?.isQueued = false
+            transfers[id]?.dequeued(known: summary)
             guard let payload = PayloadCoding.encode(AcceptPayload(offset: 0)) else { continue }
             do throws(FileError) {
-                transfers[id]?.known = summary
                 if summary == nil {
                     let sink = try settings.output.makeSink(name: transfer.label.name, size: transfer.label.size)
                     transfers[id]?.sink = sink
@@ -216,7 +213,7 @@ struct Receiver: SessionPart {
     }
 
     private mutating func cannotStore(_ id: TransferID, _ error: FileError, now: NIODeadline) {
-        transfers[id]?.cause = .file(error)
+        transfers[id]?.failed(.file(error))
         step(id, now: now) { $0.decided(.decline(error.failureCode ?? .cannotWrite), now: now) }
     }
 
@@ -274,7 +271,7 @@ struct Receiver: SessionPart {
 
     /// The download ended badly: the stream broke, or what came cannot be kept.
     private mutating func downloadFailed(_ id: TransferID, _ error: ClientError, now: NIODeadline) {
-        transfers[id]?.cause = error
+        transfers[id]?.failed(error)
         step(id, now: now) { machine in
             guard let stream = error.stream else { return machine.storeFailed(error.failureCode(or: .cannotWrite)) }
             return machine.downloadFailed(stream.failure(as: .download), now: now)
@@ -287,7 +284,7 @@ struct Receiver: SessionPart {
             transfers[id]?.stored = content
             tellDelivered(id, now: now)
         case .failure(let error):
-            transfers[id]?.cause = error
+            transfers[id]?.failed(error)
             step(id, now: now) { $0.storeFailed(error.failureCode(or: .cannotWrite)) }
         }
     }

@@ -39,10 +39,10 @@ import WSProtocol
         #expect(transfers.remove(ids[1]) != nil && transfers.remove(ids[1]) == nil)
         #expect(transfers.ids == [ids[0], ids[2], ids[3]])
         // What is not there any more cannot be changed.
-        transfers[ids[1]]?.isQueued = true
+        transfers[ids[1]]?.accepted()
         transfers[ids[1]] = all[1]
         #expect(transfers[ids[1]] == nil && transfers.count == 3)
-        transfers[ids[0]]?.isQueued = true
+        transfers[ids[0]]?.accepted()
         #expect(transfers[ids[0]]?.isQueued == true)
     }
 
