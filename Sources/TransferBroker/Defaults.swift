@@ -48,8 +48,8 @@ extension Defaults {
         package static let attachTimeout = TimeAmount.seconds(30)
         /// Seconds between pings, as `welcome` announces them.
         package static let heartbeat = ProtocolDefaults.heartbeat
-        /// The timers of a transfer's states.
-        package static let timers = TransferTiming(
+        /// The timing of a transfer's states.
+        package static let timing = TransferTiming(
             // A person has to see the question and answer it.
             ring: .minutes(10),
             // The receiver's token lives as long.
@@ -79,7 +79,7 @@ extension Defaults {
                 user: user, address: address, transfersPerSession: transfersPerSession,
                 offersPerRecipient: offersPerRecipient,
                 heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
-                tokenLifetime: tokenLifetime, timers: timers, heartbeat: heartbeat
+                tokenLifetime: tokenLifetime, timing: timing, heartbeat: heartbeat
             )
         }
     }

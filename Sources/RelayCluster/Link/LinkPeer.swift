@@ -13,9 +13,9 @@ struct LinkPeer: Sendable {
     private(set) var receiver: LinkReceiver
 
     /// - Parameter association: as for `LinkSender`.
-    init(me: NodeInstance, other: NodeID, association: UInt64 = 0, timers: LinkTiming = LinkTiming()) {
-        sender = LinkSender(me: me, other: other, association: association, timers: timers)
-        receiver = LinkReceiver(me: me, timers: timers)
+    init(me: NodeInstance, other: NodeID, association: UInt64 = 0, timing: LinkTiming = LinkTiming()) {
+        sender = LinkSender(me: me, other: other, association: association, timing: timing)
+        receiver = LinkReceiver(me: me, timing: timing)
     }
 
     /// Whether the other node is known to be there now.

@@ -35,12 +35,12 @@ struct LinkReceiver: Sendable {
     }
 
     private let me: NodeInstance
-    private let timers: LinkTiming
+    private let timing: LinkTiming
     private(set) var state = State.none
 
-    init(me: NodeInstance, timers: LinkTiming = LinkTiming()) {
+    init(me: NodeInstance, timing: LinkTiming = LinkTiming()) {
         self.me = me
-        self.timers = timers
+        self.timing = timing
     }
 
     /// Whether the caller is on the line.
@@ -82,7 +82,7 @@ struct LinkReceiver: Sendable {
         // Sent again, because the acknowledgement was lost with a connection.
         guard seq > association.received else { return [] }
         guard seq - 1 == association.received else {
-            association.line = .broken(lossAt: now + timers.loss)
+            association.line = .broken(lossAt: now + timing.loss)
             state = .active(association)
             return [.reject(connection)]
         }
@@ -96,7 +96,7 @@ struct LinkReceiver: Sendable {
     /// - Parameter silence: for how long nothing had come on it.
     mutating func disconnected(_ connection: LinkConnection, silence: TimeAmount, now: NIODeadline) {
         guard case .active(var association) = state, association.line == .connected(connection) else { return }
-        association.line = .broken(lossAt: now - silence + timers.loss)
+        association.line = .broken(lossAt: now - silence + timing.loss)
         state = .active(association)
     }
 

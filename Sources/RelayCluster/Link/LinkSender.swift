@@ -30,7 +30,7 @@ struct LinkSender: Sendable {
 
     private let me: NodeInstance
     private let other: NodeID
-    private let timers: LinkTiming
+    private let timing: LinkTiming
     private(set) var state = State.idle
     /// The number of the association, or of the last one.
     private(set) var association: UInt64
@@ -45,11 +45,11 @@ struct LinkSender: Sendable {
     private var pause = TimeAmount.zero
 
     /// - Parameter association: a number that no association of this process with the other node has exceeded.
-    init(me: NodeInstance, other: NodeID, association: UInt64 = 0, timers: LinkTiming = LinkTiming()) {
+    init(me: NodeInstance, other: NodeID, association: UInt64 = 0, timing: LinkTiming = LinkTiming()) {
         self.me = me
         self.other = other
         self.association = association
-        self.timers = timers
+        self.timing = timing
     }
 
     /// Whether the other node has answered on a connection that is still there.
@@ -73,7 +73,7 @@ struct LinkSender: Sendable {
         guard let text = try? LinkCodec.encode(frame), text.readableBytes <= MessageCodec.maximumLength else {
             return lose(.unsendable)
         }
-        guard waiting.count < timers.unackedMessages, waitingBytes + text.readableBytes <= timers.unackedBytes else {
+        guard waiting.count < timing.unackedMessages, waitingBytes + text.readableBytes <= timing.unackedBytes else {
             return lose(.overflow)
         }
         lastSeq += 1
@@ -93,7 +93,7 @@ struct LinkSender: Sendable {
     /// The upgrade is done.
     mutating func connected(_ connection: LinkConnection, now: NIODeadline) -> [LinkAction] {
         guard connection == self.connection, case .dialing(let address) = state else { return [.close(connection)] }
-        state = .greeting(address, until: now + timers.greeting)
+        state = .greeting(address, until: now + timing.greeting)
         let hello = LinkFrame.Hello(
             node: me.node, incarnation: me.incarnation, to: other, toIncarnation: address.incarnation,
             association: association)
@@ -128,7 +128,7 @@ struct LinkSender: Sendable {
         case .greeting(let address, _):
             return [.reject(connection)] + retry(address, now)
         case .open(let address, _):
-            lossAt = now + timers.loss
+            lossAt = now + timing.loss
             return [.reject(connection)] + retry(address, now)
         case .idle, .resolving, .dialing, .pausing:
             return []
@@ -144,9 +144,9 @@ struct LinkSender: Sendable {
         case .idle, .resolving, .pausing: return []
         case .dialing(let address), .greeting(let address, _): return retry(address, now)
         case .open(let address, let since):
-            lossAt = now - silence + timers.loss
+            lossAt = now - silence + timing.loss
             // One that did not live for long is dialled again like one that could not be.
-            guard now - since >= timers.longestPause else { return retry(address, now) }
+            guard now - since >= timing.longestPause else { return retry(address, now) }
             pause = .zero
             attempt += 1
             state = .dialing(address)
@@ -212,7 +212,7 @@ struct LinkSender: Sendable {
         lastSeq = 0
         acked = 0
         pause = .zero
-        lossAt = now + timers.loss
+        lossAt = now + timing.loss
         state = .resolving
         return [.resolve(attempt: attempt)]
     }
@@ -239,7 +239,7 @@ struct LinkSender: Sendable {
     }
 
     private mutating func retry(_ address: NodeAddress, _ now: NIODeadline) -> [LinkAction] {
-        pause = min(max(pause + pause, timers.shortestPause), timers.longestPause)
+        pause = min(max(pause + pause, timing.shortestPause), timing.longestPause)
         attempt += 1
         state = .pausing(address, until: now + pause)
         return []

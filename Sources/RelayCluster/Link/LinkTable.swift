@@ -30,7 +30,7 @@ final class LinkTable {
     private let logger: Logger
     private let heartbeat: WebSocketHeartbeat
     private let dialer: NodeDialer
-    private let timers: LinkTiming
+    private let timing: LinkTiming
     private let counts: LinkCounts
     private var delegate: (any NodeLinkDelegate)?
     private var entries: [NodeID: Entry] = [:]
@@ -40,13 +40,13 @@ final class LinkTable {
 
     init(
         identity: NodeIdentity, addresses: any NodeAddressBook, loop: any EventLoop, logger: Logger,
-        timers: LinkTiming, heartbeat: WebSocketHeartbeat, counts: LinkCounts
+        timing: LinkTiming, heartbeat: WebSocketHeartbeat, counts: LinkCounts
     ) {
         self.identity = identity
         self.addresses = addresses
         self.loop = loop
         self.logger = logger
-        self.timers = timers
+        self.timing = timing
         self.heartbeat = heartbeat
         self.counts = counts
         dialer = NodeDialer(identity)
@@ -123,7 +123,7 @@ final class LinkTable {
             return false
         }
         entries[node] = Entry(
-            peer: LinkPeer(me: identity.end, other: node, association: highestForgotten, timers: timers))
+            peer: LinkPeer(me: identity.end, other: node, association: highestForgotten, timing: timing))
         return true
     }
 
@@ -185,7 +185,7 @@ final class LinkTable {
             entry.share = share
         }
         if entry.channels.isEmpty, entry.peer.isOver {
-            entry.timer = loop.assumeIsolated().scheduleTask(in: timers.memory) { [weak self] in self?.forget(node) }
+            entry.timer = loop.assumeIsolated().scheduleTask(in: timing.memory) { [weak self] in self?.forget(node) }
         }
         entries[node] = entry
         if entry.channels.isEmpty, entry.peer.isForgettable { forget(node) }

@@ -25,7 +25,7 @@ package final class NodeLinks: Sendable {
     ///   - group: one of its event loops is used.
     init(
         identity: NodeIdentity, addresses: any NodeAddressBook, group: any EventLoopGroup, logger: Logger,
-        timers: LinkTiming = LinkTiming(),
+        timing: LinkTiming = LinkTiming(),
         heartbeat: WebSocketHeartbeat = .init(
             interval: Defaults.Link.heartbeat, answerWithin: Defaults.Link.heartbeatAnswer)
     ) {
@@ -35,7 +35,7 @@ package final class NodeLinks: Sendable {
         published = counts
         table = NIOLoopBoundBox.makeBoxSendingValue(
             LinkTable(
-                identity: identity, addresses: addresses, loop: loop, logger: logger, timers: timers,
+                identity: identity, addresses: addresses, loop: loop, logger: logger, timing: timing,
                 heartbeat: heartbeat, counts: counts),
             eventLoop: loop)
     }

@@ -25,12 +25,12 @@ package struct ClusterParts: Sendable {
     package init(
         node: NodeID, redis: RedisSettings, secret: ClusterSecret?, registration: ServerMessage.Registration,
         local: UserRegistry = UserRegistry(), imported: @escaping @Sendable () -> Void, tickets: TicketKeys,
-        times: RoutingTiming = RoutingTiming(), loop: any EventLoop, logger: Logger
+        timing: RoutingTiming = RoutingTiming(), loop: any EventLoop, logger: Logger
     ) {
         self.node = node
         incarnation = Incarnation.random()
         let store = ClusterStore(settings: redis, eventLoop: loop, logger: logger)
-        let epoch = ClusterEpoch(settling: times.renewal + Defaults.Routing.writingAgain)
+        let epoch = ClusterEpoch(settling: timing.renewal + Defaults.Routing.writingAgain)
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
         users = RedisUserDirectory(
             store: store, epoch: epoch, mode: registration, local: Array(local.users.values),
@@ -41,7 +41,7 @@ package struct ClusterParts: Sendable {
         }
         routing = ClusterRouting(
             instance: NodeInstance(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
-            epoch: epoch, users: users, tickets: shared, times: times, logger: logger
+            epoch: epoch, users: users, tickets: shared, timing: timing, logger: logger
         )
     }
 }

@@ -18,7 +18,7 @@ package final class ClusterRouting: Sendable {
     let tickets: SharedTickets?
     private let instance: NodeInstance
     private let doorbell: Doorbell
-    private let times: RoutingTiming
+    private let timing: RoutingTiming
     private let logger: Logger
     private let core: Mutex<RoutingCore>
 
@@ -27,7 +27,7 @@ package final class ClusterRouting: Sendable {
     ///   - tickets: nil when each process makes its own ticket keys.
     init(
         instance: NodeInstance, store: ClusterStore, doorbell: Doorbell, epoch: ClusterEpoch,
-        users: RedisUserDirectory, tickets: SharedTickets?, times: RoutingTiming = RoutingTiming(), logger: Logger
+        users: RedisUserDirectory, tickets: SharedTickets?, timing: RoutingTiming = RoutingTiming(), logger: Logger
     ) {
         self.instance = instance
         self.store = store
@@ -35,10 +35,10 @@ package final class ClusterRouting: Sendable {
         self.epoch = epoch
         self.users = users
         self.tickets = tickets
-        self.times = times
+        self.timing = timing
         self.logger = logger
-        requests = RoutingRequests(instance: instance, store: store, life: times.life)
-        core = Mutex(RoutingCore(instance, times: times))
+        requests = RoutingRequests(instance: instance, store: store, life: timing.life)
+        core = Mutex(RoutingCore(instance, timing: timing))
     }
 
     var loop: any EventLoop { store.eventLoop }
@@ -75,14 +75,14 @@ package final class ClusterRouting: Sendable {
             )
         )
         let timers = [
-            every(times.renewal) { $0.renew() },
-            every(times.ticketLookup) { routing in routing.core.withLock { $0.addTickets() } },
+            every(timing.renewal) { $0.renew() },
+            every(timing.ticketLookup) { routing in routing.core.withLock { $0.addTickets() } },
         ]
         // A start that has to wait for another process tries more often than a renewal is due.
-        let claim = every(times.claimLookup) { routing in
+        let claim = every(timing.claimLookup) { routing in
             routing.core.withLock { core in core.update { $0.checkEpoch() } }
         }
-        let giveUp = loop.scheduleTask(in: times.claim) { self.started(self.core.withLock { $0.lateOutcome }) }
+        let giveUp = loop.scheduleTask(in: timing.claim) { self.started(self.core.withLock { $0.lateOutcome }) }
         core.withLock { $0.keep(timers) }
         let outcome = (try? await promise.futureResult.get()) ?? .away
         claim.cancel()

@@ -61,9 +61,9 @@ struct RoutingCore {
     private var timers: [RepeatedTask] = []
     private(set) var delegate: (any ClusterRoutingDelegate)?
 
-    init(_ instance: NodeInstance, times: RoutingTiming) {
+    init(_ instance: NodeInstance, timing: RoutingTiming) {
         var limits = RoutePublisher.Limits()
-        (limits.life, limits.renewal) = (times.life, times.renewal)
+        (limits.life, limits.renewal) = (timing.life, timing.renewal)
         publisher = RoutePublisher(node: instance.node, incarnation: instance.incarnation, limits: limits)
         table = NodeTable(own: instance.node)
     }

@@ -23,7 +23,7 @@ struct ProgressMeter: Hashable, Sendable {
 
     /// `transfer` is said to have got further.
     mutating func reported(_ transfer: TransferID, now: NIODeadline) -> Verdict {
-        let interval = Defaults.Broker.timers.progress
+        let interval = Defaults.Broker.timing.progress
         func isRecent(_ last: NIODeadline) -> Bool { now - last < interval }
         if passed[transfer] == nil, passed.count >= Defaults.Progress.transfers {
             passed = passed.filter { isRecent($0.value) }

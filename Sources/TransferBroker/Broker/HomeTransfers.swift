@@ -54,7 +54,7 @@ struct HomeTransfers: Sendable {
             return sessions.refuse(offer.id, of: session, refusal)
         }
         let (transfer, actions) = RelayedTransfer.offered(
-            offer, by: session, ringing: receivers, timers: limits.timers, now: now
+            offer, by: session, ringing: receivers, timing: limits.timing, now: now
         )
         return settle(TransferChange(to: transfer, from: nil), &sessions) + run(actions, of: transfer, &sessions)
     }
@@ -218,7 +218,7 @@ struct HomeTransfers: Sendable {
             return sessions.notify(session, .start(request, id, token, expires: limits.tokenLifetime.wholeSeconds))
         case .issued(.upload(let payload)):
             // The receiver's request is held no longer than this.
-            let expires = min(limits.tokenLifetime, limits.timers.attach).wholeSeconds
+            let expires = min(limits.tokenLifetime, limits.timing.attach).wholeSeconds
             let start = ServerMessage.Start(
                 id: transfer.offerID, transfer: id, role: .upload, token: token,
                 url: (halves[id].publicURL?.rawValue ?? "") + "/upload", expires: expires, payload: payload

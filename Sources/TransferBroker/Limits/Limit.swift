@@ -116,7 +116,7 @@ package struct BrokerLimits: Hashable, Sendable {
     var heldBytes: Int
     package var unclaimedTokens: Int
     package var tokenLifetime: TimeAmount
-    package var timers: TransferTiming
+    package var timing: TransferTiming
     /// Seconds, as announced in `welcome`.
     package var heartbeat: Int
 }

@@ -49,25 +49,25 @@ struct RelayedTransfer: Sendable {
     private(set) var state: State
     /// The earliest time the next report of progress is passed on.
     private var nextProgress: NIODeadline
-    let timers: TransferTiming
+    let timing: TransferTiming
 
     /// A transfer that was offered at `now`, while `receivers` were there to be rung.
     ///
     /// The caller has refused the offer if there are none and it does not wait.
     static func offered(
-        _ offer: ClientMessage.Offer, by sender: SessionID, ringing receivers: [SessionID], timers: TransferTiming,
+        _ offer: ClientMessage.Offer, by sender: SessionID, ringing receivers: [SessionID], timing: TransferTiming,
         now: NIODeadline
     ) -> (RelayedTransfer, [TransferAction]) {
-        var transfer = RelayedTransfer(offer, by: sender, timers: timers, now: now)
+        var transfer = RelayedTransfer(offer, by: sender, timing: timing, now: now)
         guard !receivers.isEmpty else { return (transfer, [.tellOffered(.waiting)]) }
         transfer.state = .ringing(
             offer.payload, rung: receivers.map { Rung(session: $0, hasDeclined: false) }, lastDecline: nil,
-            deadline: now + timers.ring
+            deadline: now + timing.ring
         )
         return (transfer, [.tellOffered(.ringing)] + receivers.map { .ring($0, offer.payload) })
     }
 
-    private init(_ offer: ClientMessage.Offer, by sender: SessionID, timers: TransferTiming, now: NIODeadline) {
+    private init(_ offer: ClientMessage.Offer, by sender: SessionID, timing: TransferTiming, now: NIODeadline) {
         self.id = offer.transfer
         self.sender = sender
         self.offerID = offer.id
@@ -75,7 +75,7 @@ struct RelayedTransfer: Sendable {
         self.waits = offer.wait
         self.state = .waiting(offer.payload)
         self.nextProgress = now
-        self.timers = timers
+        self.timing = timing
     }
 
     /// When ``deadlinePassed(now:)`` wants to be called; nil when nothing is timed here.
@@ -166,7 +166,7 @@ extension RelayedTransfer {
         case .waiting(let payload):
             state = .ringing(
                 payload, rung: [Rung(session: session, hasDeclined: false)], lastDecline: nil,
-                deadline: now + timers.ring
+                deadline: now + timing.ring
             )
             return [.tellOffered(.ringing), .ring(session, payload)]
         case .ringing(let payload, var rung, let lastDecline, let deadline):
@@ -186,7 +186,7 @@ extension RelayedTransfer {
         case .ringing(_, let rung, lastDecline: _, deadline: _)
         where rung.contains(Rung(session: session, hasDeclined: false)):
             let others = failPending(.acceptedElsewhere, by: .relay, except: session)
-            state = .accepted(receiver: session, payload, deadline: now + timers.claim)
+            state = .accepted(receiver: session, payload, deadline: now + timing.claim)
             return [.startDownload(session, request), .tellOffered(.accepted)] + others
         case .waiting, .ringing, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
             return [.refuse(session, request, .unknownTransfer)]
@@ -240,7 +240,7 @@ extension RelayedTransfer {
         case .waiting, .ringing, .broken, .ended: return []
         case .accepted, .parked, .streaming, .confirmed, .streamed:
             guard session == receiver, now >= nextProgress else { return [] }
-            nextProgress = now + timers.progress
+            nextProgress = now + timing.progress
             return [.tellProgress(bytes: bytes)]
         }
     }
@@ -258,7 +258,7 @@ extension RelayedTransfer {
             return end(
                 .delivered, [.answer(session, request), .tellDelivered(payload), .endStream(.delivered)])
         case .parked, .streaming:
-            state = .confirmed(receiver: session, payload, deadline: now + timers.straggler)
+            state = .confirmed(receiver: session, payload, deadline: now + timing.straggler)
             return [.answer(session, request)]
         // A receiver that has everything may close its stream before the byte path is done with it.
         case .streamed: return end(.delivered, [.answer(session, request), .tellDelivered(payload)])
@@ -316,7 +316,7 @@ extension RelayedTransfer {
     mutating func downloadParked(now: NIODeadline) -> [TransferAction] {
         switch state {
         case .accepted(let receiver, let payload, deadline: _):
-            state = .parked(receiver: receiver, deadline: now + timers.attach)
+            state = .parked(receiver: receiver, deadline: now + timing.attach)
             return [.startUpload(payload)]
         case .waiting, .ringing, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
         }
@@ -336,7 +336,7 @@ extension RelayedTransfer {
     mutating func streamFinished(now: NIODeadline) -> [TransferAction] {
         switch state {
         case .parked(let receiver, deadline: _), .streaming(let receiver):
-            state = .streamed(receiver: receiver, deadline: now + timers.delivery)
+            state = .streamed(receiver: receiver, deadline: now + timing.delivery)
             return []
         case .confirmed(receiver: _, let payload, deadline: _): return end(.delivered, [.tellDelivered(payload)])
         case .waiting, .ringing, .accepted, .streamed, .broken, .ended: return []
@@ -351,7 +351,7 @@ extension RelayedTransfer {
         switch state {
         case .parked(let receiver, deadline: _) where code == .senderGone || code == .receiverGone,
             .streaming(let receiver) where code == .senderGone || code == .receiverGone:
-            state = .broken(receiver: receiver, code, deadline: now + timers.explanation)
+            state = .broken(receiver: receiver, code, deadline: now + timing.explanation)
             return []
         case .accepted, .parked, .streaming: return fail(code)
         // What the sender's node has found, behind what that looked like from the receiver's.

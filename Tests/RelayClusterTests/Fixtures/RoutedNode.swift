@@ -48,18 +48,18 @@ final class RoutedNode: ClusterRoutingDelegate {
     convenience init(
         _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
-        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTiming = RoutedNode.quick
+        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, timing: RoutingTiming = RoutedNode.quick
     ) throws {
         try self.init(
             id, redisPort: redis.port, port: port, login: login, registration: registration, secret: secret,
             local: local,
-            imported: imported, times: times)
+            imported: imported, timing: timing)
     }
 
     init(
         _ id: String, redisPort: Int, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
-        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, times: RoutingTiming = RoutedNode.quick
+        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, timing: RoutingTiming = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
         let redis = try RedisURL("redis://\(login)127.0.0.1:\(redisPort)")
@@ -68,7 +68,7 @@ final class RoutedNode: ClusterRoutingDelegate {
         parts = ClusterParts(
             node: .test(id), redis: try RedisSettings(url: redis, trust: .system),
             secret: try secret.map { try ClusterSecret(path: $0) }, registration: registration, local: registry,
-            imported: imported, tickets: tickets, times: times, loop: MultiThreadedEventLoopGroup.singleton.next(),
+            imported: imported, tickets: tickets, timing: timing, loop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 

@@ -81,7 +81,7 @@ final class TestNode: Sendable {
 
     /// Starts a node and writes it into the book.
     init(
-        _ name: String, _ book: TestBook, timers: LinkTiming = LinkTiming(),
+        _ name: String, _ book: TestBook, timing: LinkTiming = LinkTiming(),
         heartbeat: WebSocketHeartbeat = .init(
             interval: Defaults.Link.heartbeat, answerWithin: Defaults.Link.heartbeatAnswer), strangers: Int = 16,
         certificates: TestCertificates? = nil, certificateOf: String? = nil
@@ -94,7 +94,7 @@ final class TestNode: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         links = NodeLinks(
-            identity: identity, addresses: book, group: group, logger: logger, timers: timers, heartbeat: heartbeat)
+            identity: identity, addresses: book, group: group, logger: logger, timing: timing, heartbeat: heartbeat)
         links.start(inbox)
         listener = try await NodeListener.bind(
             SocketAddress(ipAddress: "127.0.0.1", port: 0), identity: identity, group: group, links: links,

@@ -17,8 +17,8 @@ import WSProtocol
     private static let first = LinkConnection.outbound(1)
 
     /// A sender in that state, with one message waiting unless it is idle, and the connection its events are about.
-    private static func sender(_ stage: Stage, timers: LinkTiming = LinkTiming()) -> LinkSender {
-        var sender = LinkSender(me: LinkSamples.endA, other: LinkSamples.b, timers: timers)
+    private static func sender(_ stage: Stage, timing: LinkTiming = LinkTiming()) -> LinkSender {
+        var sender = LinkSender(me: LinkSamples.endA, other: LinkSamples.b, timing: timing)
         if stage == .idle { return sender }
         #expect(sender.send(LinkSamples.message(1), now: now) == [.resolve(attempt: 1)])
         if stage == .resolving { return sender }
@@ -127,11 +127,11 @@ import WSProtocol
 
     @Test(arguments: Stage.allCases) func aNodeThatIsNotReachedInTimeIsLost(stage: Stage) {
         var sender = Self.sender(stage)
-        let timers = LinkTiming()
-        let late = sender.timerFired(now: now + timers.loss)
+        let timing = LinkTiming()
+        let late = sender.timerFired(now: now + timing.loss)
         #expect(late.contains(.lost(.unreachable)) == ![.idle, .open].contains(stage))
         #expect(
-            Self.sender(stage).timerFired(early: now + timers.loss - .nanoseconds(1)).contains(where: \.isLoss) == false
+            Self.sender(stage).timerFired(early: now + timing.loss - .nanoseconds(1)).contains(where: \.isLoss) == false
         )
     }
 
@@ -196,8 +196,8 @@ import WSProtocol
     }
 
     @Test func tooManyOrTooLargeMessagesLoseTheNode() {
-        for timers in [LinkTiming(unackedMessages: 3), LinkTiming(unackedBytes: 3 * 75)] {
-            var sender = Self.sender(.open, timers: timers)
+        for timing in [LinkTiming(unackedMessages: 3), LinkTiming(unackedBytes: 3 * 75)] {
+            var sender = Self.sender(.open, timing: timing)
             var actions: [LinkAction] = []
             for number in 2...4 where !actions.contains(where: \.isLoss) {
                 actions = sender.send(LinkSamples.message(UInt64(number)), now: now)
@@ -211,7 +211,7 @@ import WSProtocol
     }
 
     @Test func acknowledgedMessagesMakeRoom() {
-        var sender = Self.sender(.open, timers: LinkTiming(unackedMessages: 2))
+        var sender = Self.sender(.open, timing: LinkTiming(unackedMessages: 2))
         for number in 2...UInt64(50) {
             #expect(sender.send(LinkSamples.message(number), now: now).count == 1)
             #expect(sender.received(.ack(number - 1), on: Self.first, now: now) == [])

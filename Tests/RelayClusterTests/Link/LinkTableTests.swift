@@ -22,11 +22,11 @@ import WSProtocol
         let identity = try NodeIdentity(
             id: LinkSamples.b, incarnation: LinkSamples.endB.incarnation, authority: files.ca,
             certificate: files.node("b"), key: files.nodeKey("b"))
-        var timers = LinkTiming()
-        timers.loss = .zero
+        var timing = LinkTiming()
+        timing.loss = .zero
         table = LinkTable(
             identity: identity, addresses: TestBook(), loop: loop,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, timers: timers,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, timing: timing,
             heartbeat: .init(interval: .seconds(1), answerWithin: .seconds(1)), counts: LinkCounts())
         table.start(inbox)
     }

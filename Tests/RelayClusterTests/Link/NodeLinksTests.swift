@@ -20,7 +20,7 @@ import WSProtocol
     /// seconds must not cause one.
     private func patient(_ name: String) async throws -> TestNode {
         try await TestNode(
-            name, book, timers: LinkTiming(loss: .hours(1)),
+            name, book, timing: LinkTiming(loss: .hours(1)),
             heartbeat: .init(interval: .hours(1), answerWithin: .hours(1)))
     }
 
@@ -75,7 +75,7 @@ import WSProtocol
     }
 
     @Test func aNodeOfAnotherAuthorityGetsNothing() async throws {
-        let a = try await TestNode("a", book, timers: Self.hasty)
+        let a = try await TestNode("a", book, timing: Self.hasty)
         let stranger = try await TestNode("b", book, certificates: TestCertificates(nodes: ["b"]))
         // Until a handshake has come so far: it may be slower than the loss.
         repeat {
@@ -89,7 +89,7 @@ import WSProtocol
 
     /// TLS compares names without regard to case; a node's id has one.
     @Test(arguments: ["b", "C"]) func aNodeOfAnotherNameGetsNothing(wanted: String) async throws {
-        let (a, c) = (try await TestNode("a", book, timers: Self.hasty), try await TestNode("c", book))
+        let (a, c) = (try await TestNode("a", book, timing: Self.hasty), try await TestNode("c", book))
         let b = NodeID(rawValue: wanted)!
         book.set(b, c.address)
         repeat {
@@ -197,7 +197,7 @@ import WSProtocol
     }
 
     @Test func aNodeThatNeverAnswersIsLost() async throws {
-        let a = try await TestNode("a", book, timers: Self.hasty)
+        let a = try await TestNode("a", book, timing: Self.hasty)
         let silent = try await TestForwarder(to: nil)
         book.set(
             LinkSamples.b, NodeAddress(host: "127.0.0.1", port: silent.port, incarnation: LinkSamples.incarnation(2)))
@@ -209,7 +209,7 @@ import WSProtocol
 
     @Test func aRefusedPortAndAnUnknownNodeAreLostAtOnce() async throws {
         // Much longer than the test may take.
-        let a = try await TestNode("a", book, timers: LinkTiming(loss: .hours(1)))
+        let a = try await TestNode("a", book, timing: LinkTiming(loss: .hours(1)))
         let b = try await TestNode("b", book)
         try await b.stop()
         a.send(1, to: b.id)
@@ -220,7 +220,7 @@ import WSProtocol
     }
 
     @Test func aNodeThatStopsReadingIsLostWhenTooMuchWaits() async throws {
-        let a = try await TestNode("a", book, timers: LinkTiming(loss: .hours(1), unackedMessages: 100))
+        let a = try await TestNode("a", book, timing: LinkTiming(loss: .hours(1), unackedMessages: 100))
         let b = try await TestNode("b", book)
         let network = try await TestForwarder(to: b.address.port)
         book.set(b.id, b.address(port: network.port))

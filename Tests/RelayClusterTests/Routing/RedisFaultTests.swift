@@ -79,8 +79,8 @@ struct RedisFaultTests {
     func absence(_ fault: Fault) async throws {
         let redis = try await RedisServer()
         let (a, b) = (
-            try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow),
-            try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+            try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow),
+            try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         )
         try await withNodes([a, b]) {
             let known = PeerName.test("known")
@@ -126,8 +126,8 @@ struct RedisFaultTests {
     func places(_ fault: Fault) async throws {
         let redis = try await RedisServer()
         let (a, b) = (
-            try RoutedNode("a", redis, port: 1001, times: Self.brief),
-            try RoutedNode("b", redis, port: 1002, times: Self.brief)
+            try RoutedNode("a", redis, port: 1001, timing: Self.brief),
+            try RoutedNode("b", redis, port: 1002, timing: Self.brief)
         )
         try await withNodes([a, b]) {
             try await eventually("acquaintance") { a.routing.status.nodes == 1 && b.routing.status.nodes == 1 }
@@ -151,7 +151,7 @@ struct RedisFaultTests {
     @Test("an invitation is neither used up nor rejected while Redis takes no writes", arguments: Fault.allCases)
     func invitation(_ fault: Fault) async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, registration: .invite, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, registration: .invite, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let code = try await node.users.invite(nil, lifetime: 3600).code
             let other = try #require(InvitationCode.random())
@@ -176,7 +176,7 @@ struct RedisFaultTests {
     @Test("a user that Redis has lost, and does not take back, is not refused")
     func lost() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let (bob, key) = (PeerName.test("bob"), SigningKey.random())
             _ = try await node.users.register(bob, key: key, exchangeKey: .random(), invitation: nil)

@@ -35,7 +35,7 @@ struct RedisRefusesTests {
     @Test("a Redis without memory takes no presence, and one with memory again does")
     func outOfMemory() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: Self.brief)
+        let node = try RoutedNode("a", redis, timing: Self.brief)
         try await withNodes([node]) {
             #expect(node.routing.status.isJoined)
             try await redis.command("CONFIG", "SET", "maxmemory", "1")
@@ -50,7 +50,7 @@ struct RedisRefusesTests {
     func deaf() async throws {
         let redis = try await RedisServer()
         try await redis.command("ACL", "SETUSER", "u", "on", ">word", "~*", "&*", "+@all")
-        let node = try RoutedNode("a", redis, login: "u:word@", times: Self.brief)
+        let node = try RoutedNode("a", redis, login: "u:word@", timing: Self.brief)
         try await withNodes([node]) {
             try await redis.command("ACL", "SETUSER", "u", "resetchannels")
             try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -140,7 +140,7 @@ struct RedisRefusesTests {
     @Test("notifications on their way leave room for commands")
     func flood() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let (loop, store) = (node.routing.loop, node.routing.store)
             // In one turn of the loop, so that no reply can come in between.
@@ -157,7 +157,7 @@ struct RedisRefusesTests {
     @Test("a lookup of any size fits into a reply")
     func tooMuch() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             try await redis.command(
                 "EVAL",

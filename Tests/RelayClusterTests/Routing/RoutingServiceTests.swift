@@ -18,8 +18,8 @@ struct RoutingServiceTests {
     @Test("a receiver and a waiting offer find each other, whichever comes first, without any timer")
     func meeting() async throws {
         let redis = try await RedisServer()
-        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
-        let b = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+        let a = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         try await withNodes([a, b]) {
             a.routing.setWaiting(bob, true)
             try await eventually("the route") { try await redis.keys().contains("relay:waiting:bob:a") }
@@ -112,7 +112,7 @@ struct RoutingServiceTests {
     func settling() async throws {
         let redis = try await RedisServer()
         // Long enough that nothing is written again by itself.
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let user = User.test("bob")
             _ = try await node.users.register(
@@ -188,8 +188,8 @@ struct RoutingServiceTests {
     @Test("a node that leaves, or has lost its presence to another process, is reported at once")
     func leaving() async throws {
         let redis = try await RedisServer()
-        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
-        let b = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+        let a = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         try await withNodes([a, b]) {
             try await eventually("b") { a.routing.status.nodes == 1 }
             let digest = TokenDigest(Token.random())
@@ -225,7 +225,7 @@ struct RoutingServiceTests {
     @Test("forged, damaged and repeated notifications cost a lookup and nothing else")
     func forgedBells() async throws {
         let redis = try await RedisServer()
-        let a = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
+        let a = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)
         let user = User.test("bob")
         try await withNodes([a]) {
             try await eventually("the subscription") { a.routing.status.doorbell.isListening }

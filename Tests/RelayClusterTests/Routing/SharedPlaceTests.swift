@@ -20,7 +20,7 @@ struct SharedPlaceTests {
         // It tries ten times as long as the first takes to renew: a slow machine must not make that one look dead.
         var patient = RoutedNode.quick
         patient.renewal = .seconds(2)
-        let second = try RoutedNode("a", redis, port: 1001, times: patient)
+        let second = try RoutedNode("a", redis, port: 1001, timing: patient)
         try await withNodes([first]) {
             await #expect {
                 try await second.start(ownsAddress: false)
@@ -62,8 +62,8 @@ struct SharedPlaceTests {
     @Test("a node that starts right after Redis was emptied does not take an absent name for free")
     func emptied() async throws {
         let redis = try await RedisServer()
-        let old = try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow)
-        let new = try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+        let old = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)
+        let new = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         let bob = User.test("bob")
         try await withNodes([old]) {
             // Alone it need not wait for another node.
@@ -89,8 +89,8 @@ struct SharedPlaceTests {
     func together() async throws {
         let redis = try await RedisServer()
         let (a, b) = (
-            try RoutedNode("a", redis, port: 1001, times: RoutedNode.slow),
-            try RoutedNode("b", redis, port: 1002, times: RoutedNode.slow)
+            try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow),
+            try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         )
         try await withNodes([b]) {
             try await eventually("the presence of b in its epoch") {

@@ -21,7 +21,7 @@ struct UnconfirmedTicketsTests {
     func away() async throws {
         let redis = try await RedisServer()
         let directory = try TemporaryDirectory()
-        let node = try RoutedNode("a", redis, secret: secretFile(directory), times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, secret: secretFile(directory), timing: RoutedNode.slow)
         let own = node.tickets.keyring
         try await withNodes([node]) {
             try await eventually("shared keys") { node.tickets.keyring != own }

@@ -42,7 +42,7 @@ struct UserRemovalTests {
     @Test("a removed user is not restored; registered anew it is, and may be removed again")
     func removal() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
             #expect(try await node.users.remove(bob.name))
@@ -80,7 +80,7 @@ struct UserRemovalTests {
     @Test("the users of all sessions are read when notifications come again, and a failed lookup is repeated")
     func listening() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
             node.sessions.withLock { $0 = [bob.name] }
@@ -104,7 +104,7 @@ struct UserRemovalTests {
     @Test("users that Redis has lost under the same epoch are written again, on a new connection and when asked for")
     func olderRedis() async throws {
         let redis = try await RedisServer()
-        let node = try RoutedNode("a", redis, times: RoutedNode.slow)
+        let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
             try await redis.command("DEL", "relay:user:bob", "relay:users")

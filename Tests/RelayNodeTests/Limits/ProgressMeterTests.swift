@@ -9,7 +9,7 @@ import WSProtocol
 
 @Suite struct ProgressMeterTests {
     private let begin = NIODeadline.uptimeNanoseconds(1_000_000_000)
-    private let interval = Defaults.Broker.timers.progress
+    private let interval = Defaults.Broker.timing.progress
 
     @Test func eachTransferIsHeardAsOftenAsItsReportsArePassedOn() {
         var meter = ProgressMeter()

@@ -12,7 +12,7 @@ private let bob = SessionID(node: .alone, number: 2)
 private let carol = SessionID(node: .alone, number: 3)
 private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 private let late = start + .hours(1)
-private let timers = TransferTiming(
+private let timing = TransferTiming(
     ring: .seconds(600), claim: .seconds(60), attach: .seconds(30), delivery: .seconds(600), straggler: .seconds(10),
     explanation: .milliseconds(500), progress: .milliseconds(250)
 )
@@ -30,7 +30,7 @@ private enum Stage: String, CaseIterable {
             payload: try payload("offer")
         )
         let receivers = self == .waiting ? [] : [bob]
-        var (transfer, _) = RelayedTransfer.offered(offer, by: alice, ringing: receivers, timers: timers, now: start)
+        var (transfer, _) = RelayedTransfer.offered(offer, by: alice, ringing: receivers, timing: timing, now: start)
         if self == .waiting || self == .ringing { return transfer }
         _ = transfer.accepted(by: bob, request: try id("accept"), payload: try payload("accept"), now: start)
         if self == .accepted { return transfer }
