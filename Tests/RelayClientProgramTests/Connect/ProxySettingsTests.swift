@@ -8,7 +8,7 @@ import Testing
     private static let relay = Endpoint(host: "relay.example.com", port: 8443)
 
     @Test(arguments: [
-        (["https_proxy": "http://p:3128"], "p:3128"),
+        (["https_proxy": "http://p:3128"], "p:3128"), (["https_proxy": " http://p:3128\r\n"], "p:3128"),
         (["HTTPS_PROXY": "http://p:3128"], "p:3128"),
         (["https_proxy": "http://low:1", "HTTPS_PROXY": "http://up:2"], "low:1"),
         (["https_proxy": "", "HTTPS_PROXY": "http://up:2"], "up:2"),

@@ -46,6 +46,17 @@ struct ConfigurationTests {
         }
     }
 
+    @Test("blanks and line ends around what was pasted do no harm")
+    func pasted() throws {
+        let texts: [Setting: String] = [
+            .listen: "127.0.0.1:8443", .registration: "open", .publicURL: "https://relay.example.com:8443",
+            .logLevel: "debug", .logFormat: "json", .memoryLimit: "1G", .metricsListen: "off",
+        ]
+        let clean = try read(texts.mapValues { [$0] })
+        let pasted = try read(texts.mapValues { [" \t\($0)\r\n"] })
+        #expect(pasted == clean)
+    }
+
     @Test("what nobody sets has the documented defaults")
     func defaults() throws {
         let settings = try read()

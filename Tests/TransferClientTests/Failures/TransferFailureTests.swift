@@ -34,6 +34,26 @@ import WSProtocol
         #expect(both(.declined).sender == "bob declined it; ask bob")
     }
 
+    /// A sender whose time is over, or whose file changes, has not interrupted anything, and did not fail to read it.
+    @Test func theReceiverIsToldWhatEndedTheSender() {
+        #expect(both(.timedOut).sender == "the time of --timeout is over; send it again, or with a longer --timeout")
+        #expect(
+            both(.timedOut).receiver
+                == "bob gave up, as the time of --timeout was over; ask bob to send it again"
+        )
+        #expect(
+            both(.sourceChanged).sender
+                == "it changed while it was being sent; send it again once nothing writes to it"
+        )
+        #expect(both(.sourceChanged).receiver == "it changed while bob was sending it; ask bob to send it again")
+        #expect(both(.cancelled).sender == "bob interrupted it; ask bob, and send it again")
+        #expect(both(.cancelled).receiver == "bob interrupted it; ask bob to send it again")
+        #expect(
+            both(.malformedBody).receiver == "it did not reach the relay as bob had sent it; ask bob to send it again")
+        let interrupted = FailureCode.allCases.filter { both($0).receiver.contains("interrupted") }
+        #expect(interrupted == [.cancelled])
+    }
+
     @Test func whatIsTheRelaysIsTheSameForBoth() {
         let codes: [FailureCode] = [.rateLimited, .tooManyTransfers, .draining, .unavailable, .clusterUnavailable]
         for code in codes { #expect(both(code).sender == both(code).receiver, "\(code)") }

@@ -80,4 +80,25 @@ extension CertificateTests {
             #expect(problems.allSatisfy { $0.setting == .redisCA })
         }
     }
+
+    @Test("an expired certificate of the node is fatal, and one of its authority is reported")
+    func expired() throws {
+        let certificates = try TestCertificates(nodes: ["n1"])
+        let old = try certificates.expired()
+        let node = CertificateFiles(chain: certificates.node("n1"), key: certificates.nodeKey("n1"))
+        let expired = CertificateFiles(chain: old, key: certificates.serverKey)
+        let now = Int64(Date().timeIntervalSince1970)
+        for (certificate, authority, setting) in [
+            (expired, certificates.ca, .clusterCert), (node, old, .clusterCA),
+        ] as [(CertificateFiles, String, Setting)] {
+            var settings = configuration(certificates.server, certificates)
+            settings.cluster = ClusterConfiguration(
+                redis: try .init("redis://127.0.0.1"), redisAuthority: nil, node: .test("n1"),
+                listen: ListenAddress(host: "127.0.0.1", port: 0), advertise: ListenAddress(host: "127.0.0.1", port: 0),
+                authority: authority, certificate: certificate)
+            let problems = try CertificateInventory(settings).problems(at: now)
+            #expect(problems.map(\.kind) == [.expired] && problems.map(\.setting) == [setting])
+            #expect(problems.allSatisfy { $0.isFatal })
+        }
+    }
 }
