@@ -75,12 +75,17 @@ extension Defaults {
         static let secondLookup = TimeAmount.milliseconds(250)
         /// Keys that one call of a script writes: below a millisecond of Redis' one thread.
         static let keysPerBatch = 500
+        /// How often one login or registration begins again because the user's record was changed meanwhile: as many
+        /// sessions of one user log in within milliseconds of each other.
+        static let changesOfUser = 8
+        /// Users that one call of a script writes: 200 KB.
+        static let usersPerBatch = 100
         /// Names that one call of a script looks up on all nodes.
         static let namesPerLookup = 100
         /// Names that wait to be looked up. What does not fit is looked up at the next renewal.
         static let waitingLookups = 65_536
-        /// Users in memory for when Redis is away: some 20 MB.
-        static let cachedUsers = 65_536
+        /// Users in memory for when Redis is away: some 60 MB, most of it prekeys.
+        static let cachedUsers = 32_768
         /// Names with sessions here whose users are read with each renewal: one removed while a notification was lost
         /// is out within a minute among 10,000, for a millisecond of Redis' one thread each time.
         static let usersPerRenewal = 500
@@ -112,8 +117,8 @@ extension Defaults {
         static let notificationLength = 1024
         /// Bytes of a node's presence that are read: four times what the longest address and version need.
         static let presenceLength = 2048
-        /// Bytes of a user's record that are read: nine times what the two keys need.
-        static let userLength = 1024
+        /// Bytes of a user's record that are read: what the longest needs, and a quarter more.
+        static let userLength = 2560
         /// Bytes of the cluster's sealed ticket keys that are read: three generations take 390.
         static let sealedTicketsLength = 1024
         /// Seconds that a ticket key may be from the future by Redis' clock: what a failover to a replica may set it

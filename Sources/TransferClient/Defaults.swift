@@ -21,6 +21,10 @@ package enum TransferDefaults {
     /// How often a first connection that is cut while it is made is tried again: enough for a relay that just starts,
     /// soon enough for a person who mistyped a port.
     package static let quickTries = 3
+    /// How often a transfer is offered again because its offer was sealed to a key that the receiver does not have: the
+    /// next look may still find the old key where the receiver logs in at the same moment, and none helps where a clock
+    /// is wrong.
+    package static let freshTries = 3
     /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and
     /// so is the request.
     package static let tokenMargin = TimeAmount.seconds(5)

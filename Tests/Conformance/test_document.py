@@ -75,6 +75,8 @@ def test_the_examples_of_the_document_are_a_session_that_works(own_relay):
         bob.says("presence", "ok")
         peer = alice.says("lookup", "peer", name=name)
         assert peer["online"] and peer["key"] == bob.session.identity.key
+        # It says what bob's registration has brought, which was the example's: whose it is, the relay does not look at.
+        assert peer["prekey"] == example("register")["prekey"]
         alice.says("ping", "pong")
         offered = alice.says("offer", "offered", to=name)
         assert offered["state"] == "ringing" and offered["transfer"] == example("offer")["transfer"]
@@ -89,6 +91,11 @@ def test_the_examples_of_the_document_are_a_session_that_works(own_relay):
             assert start["id"] == example("offer")["id"] and start["expires"] == upload["expires"]
             bob.session.send(**example("progress", id="c8"))
             assert alice.heard("progress") == example("progress", id="c5")
+            bob.session.send(**example("note", id="c11"))
+            assert alice.heard("note") == example("note", id="c5")
+            alice.session.send(**example("note", id="c11"))
+            note = bob.heard("note")
+            assert note == {**example("note", id="c11"), "id": note["id"]} and re.fullmatch(r"r\d+", note["id"])
             fields = (f"Authorization: Bearer {start['token']}", "Content-Length: 3")
             sending.send(raw.request("PUT", start["url"], *fields, body=b"abc"))
             assert json.loads(sending.answer().body) == {"bytes": 3}

@@ -9,7 +9,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from harness import content, protocol, records
+from harness import content, protocol, records, sealed
 from harness.executables import REPOSITORY
 from harness.waiting import background
 
@@ -234,6 +234,14 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
         for key, length in (("nonce", 32), ("token", 32), ("transfer", 16), ("key", 32), ("exchangeKey", 32)):
             if key in example:
                 assert len(protocol.unb64(example[key])) == length, example
+        if "prekey" in example:
+            owner = example.get("credentials", example)
+            assert example["prekey"].keys() == {"epoch", "key", "signature"}
+            published, signed_by = (protocol.unb64(example["prekey"][field]) for field in ("key", "signature"))
+            party = sealed.Party(owner["name"], protocol.unb64(owner["key"]))
+            assert len(published) == sealed.KEY
+            signed = sealed.prekey_signed(party, example["prekey"]["epoch"], published)
+            assert sealed.verify(party.identity, signed_by, signed), example
         if "credentials" in example:
             assert len(protocol.unb64(example["credentials"]["signature"])) == 64
         if "payload" in example:
@@ -268,6 +276,7 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
         "accept",
         "decline",
         "progress",
+        "note",
         "delivered",
         "cancel",
         "failed",

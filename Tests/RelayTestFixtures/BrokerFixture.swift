@@ -121,6 +121,7 @@ package func summary(_ message: NodeMessage) -> String {
     case .notice(let session, .ok): "\(session).ok"
     case .notice(let session, .refuse(_, let code)): "\(session).refuse.\(code.rawValue)"
     case .notice(let session, .failed(_, let code, by: _)): "\(session).failed.\(code.rawValue)"
+    case .notice(let session, .note): "\(session).note"
     case .release(let session, transfer: _): "\(session).release"
     case .request(let session, let message): "\(session).\(message.kind.rawValue)"
     case .left(let session, transfer: _, let isStopping): "\(session).left\(isStopping ? ".stopping" : "")"
@@ -158,5 +159,12 @@ extension User {
     /// A user with keys of its own.
     package static func test(_ name: String) -> User {
         User(name: .test(name), key: .random(), exchangeKey: .random())
+    }
+}
+
+extension PublishedPrekey {
+    /// One of that month.
+    package static func test(_ epoch: UInt32) -> PublishedPrekey {
+        PublishedPrekey(epoch: epoch, key: .random(), signature: .random())
     }
 }

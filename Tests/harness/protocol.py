@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from websockets.typing import Subprotocol
 
-from . import records
+from . import records, sealed
 from .types import Message, Server
 from .waiting import TooLate
 
@@ -77,6 +77,8 @@ class Identity:
         self.name = name
         self.signing = ed25519.Ed25519PrivateKey.generate()
         self.exchange = x25519.X25519PrivateKey.generate()
+        #: What every login publishes, if anything.
+        self.prekey: Message | None = None
 
     @property
     def key(self) -> str:
@@ -87,6 +89,18 @@ class Identity:
     def exchange_key(self) -> str:
         """The public exchange key, as in the messages."""
         return b64(self.exchange.public_key().public_bytes(*_RAW))
+
+    def owner(self, epoch: int, seed: bytes) -> sealed.Owner:
+        """The same person, as the sealed format has them."""
+        return sealed.Owner(self.name, self.signing.private_bytes_raw(), epoch, seed)
+
+    def publish(self, epoch: int | None = None, seed: bytes | None = None) -> Message:
+        """Logins bring the prekey of a month from now on, of this one unless it is said which; returns it."""
+        now = time.gmtime()
+        made = self.owner(12 * now.tm_year + now.tm_mon - 1 if epoch is None else epoch, seed or os.urandom(32))
+        key, signature = made.prekey()
+        self.prekey = {"epoch": made.epoch, "key": b64(key), "signature": b64(signature)}
+        return self.prekey
 
     def credentials(self, verb: str, host: str, nonce: str) -> dict[str, str]:
         """The credentials for `login` or `register` (section 1.4)."""
@@ -237,6 +251,8 @@ class Session:
         fields: Message = {"credentials": self.identity.credentials(verb, self.host, challenge["nonce"])}
         if invitation is not None:
             fields["invitation"] = invitation
+        if self.identity.prekey is not None:
+            fields["prekey"] = self.identity.prekey
         welcome = self.ask(verb, **fields)
         assert welcome["type"] == "welcome" and welcome["name"] == self.identity.name, welcome
         return self
@@ -279,6 +295,15 @@ class Session:
     def progress(self, transfer: str, count: int) -> None:
         """Reports how far the receiver is (there is no answer)."""
         self.send(type="progress", id=next(self.ids), transfer=transfer, bytes=count)
+
+    def note(self, transfer: str, payload: bytes) -> None:
+        """Says something to the other client of an accepted transfer (there is no answer)."""
+        self.send(type="note", id=next(self.ids), transfer=transfer, payload=b64(payload))
+
+    def noted(self, transfer: str, timeout: float = 15) -> bytes:
+        """Waits for the next note of the other client."""
+        note = self.next(lambda m: m.get("type") == "note" and m.get("transfer") == transfer, timeout, "a note")
+        return unb64(note["payload"])
 
     def delivered(self, transfer: str, size: int, sha256: str) -> Message:
         """Says that everything is verified and stored."""

@@ -38,6 +38,9 @@ extension NodeMessage: Codable {
             return .notice(
                 session: try fields.get("session"),
                 .failed(try fields.get("transfer"), try fields.get("code"), by: try fields.get("by")))
+        case .note:
+            return .notice(
+                session: try fields.get("session"), .note(try fields.get("transfer"), try fields.get("payload")))
         case .release:
             return .release(session: try fields.get("session"), transfer: try fields.get("transfer"))
         case .request:
@@ -79,7 +82,9 @@ extension NodeMessage: Codable {
         switch self {
         case .notice(_, .ring(let transfer, let from, let to, let payload)):
             try put("transfer", transfer)
-            try put("from", from)
+            try put(
+                "from",
+                ["name": from.name.rawValue, "key": from.key.rawValue, "exchangeKey": from.exchangeKey.rawValue])
             try put("to", to)
             try put("payload", payload)
         case .notice(_, .start(let request, let transfer, let token, let expires)):
@@ -95,6 +100,9 @@ extension NodeMessage: Codable {
             try put("transfer", transfer)
             try put("code", code)
             try put("by", by)
+        case .notice(_, .note(let transfer, let payload)):
+            try put("transfer", transfer)
+            try put("payload", payload)
         case .release(_, let transfer): try put("transfer", transfer)
         case .left(_, let transfer, let isStopping):
             try put("transfer", transfer)
@@ -124,6 +132,7 @@ extension NodeMessage.Kind {
         case .ok: ["session", "request"]
         case .refuse: ["session", "request", "code"]
         case .failed: ["session", "transfer", "code", "by"]
+        case .note: ["session", "transfer", "payload"]
         case .release: ["session", "transfer"]
         case .left: ["session", "transfer", "stopping"]
         case .request: ["session", "request"]

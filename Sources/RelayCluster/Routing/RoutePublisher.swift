@@ -262,7 +262,7 @@ extension RoutePublisher {
         var writes = changed.popFirst(limits.batch).map { write($0, now: now) }
         if writes.isEmpty { writes = renewed.popFirst(limits.batch).map { write($0, now: now) } }
         if !writes.isEmpty { return .routes(writes) }
-        let users = areUsersBlocked ? [] : users.popFirst(limits.batch)
+        let users = areUsersBlocked ? [] : users.popFirst(min(limits.batch, Defaults.Routing.usersPerBatch))
         return users.isEmpty ? nil : .users(users)
     }
 

@@ -51,8 +51,8 @@ package final class RedisUserDirectory: UserDirectory {
     /// - Throws: ``ClusterUnavailable`` when neither Redis nor this node knows.
     package func user(named name: PeerName) async throws -> User? {
         do {
-            let (epoch, findings) = try await read([name]).get()
-            switch findings.first {
+            let (epoch, standings) = try await read([name]).get()
+            switch standings.first?.finding {
             case .owned(let user): return user
             case .removed: return nil
             case .missing:
@@ -69,76 +69,94 @@ package final class RedisUserDirectory: UserDirectory {
         }
     }
 
-    package func register(
-        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
-    ) async throws -> RegistrationOutcome {
+    package func register(_ user: User, invitation: InvitationCode?) async throws -> RegistrationOutcome {
+        let name = user.name
         let known = epoch.known
         // In a Redis that was just emptied a name that looks free may be taken.
         guard epoch.isSettled(known, now: .now()) else { throw ClusterUnavailable.settling }
-        // This node knows that the name belongs to another key: Redis may have to be reminded first.
-        if let owner = state.withLock({ $0.cache[name] }), owner.key != key { _ = try await self.user(named: name) }
-        let user = User(name: name, key: key, exchangeKey: exchangeKey)
         let digest = invitation?.digest
         let keys =
             [
                 ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.invitations, ClusterKeys.epoch,
                 ClusterKeys.removed(name),
             ] + (digest.map { [ClusterKeys.invitation($0)] } ?? [])
-        let reply = try await store.run(
-            UserScripts.register, keys: keys,
-            arguments: [
-                name.rawValue, UserRecord(user).text, key.rawValue, mode.rawValue,
-                "\(Defaults.Users.maximumUsers)", known?.rawValue ?? "", digest?.rawValue ?? "",
-            ]
-        ).get()
-        switch reply.text {
-        case "registered", "same": break
-        case "changed": changed(name)
-        case "nameTaken": return .nameTaken
-        case "badInvitation": return .badInvitation
-        case "closed": return .closed
-        case "full": throw UserRegistry.Full()
-        case "settling": throw ClusterUnavailable.settling
-        default: throw ClusterUnavailable.nonsense
+        for _ in 0..<Defaults.Routing.changesOfUser {
+            // With what it has lost of this name, Redis is reminded first.
+            let standing = try await standing(name)
+            let (whose, latest) =
+                if case .owned(let owner) = standing.finding {
+                    owner.key == user.key ? ("own", owner.updated(by: user)) : ("other", user)
+                } else { ("free", user) }
+            let reply = try await store.run(
+                UserScripts.register, keys: keys,
+                arguments: [
+                    name.rawValue, UserRecord(latest).text, whose, mode.rawValue, "\(Defaults.Users.maximumUsers)",
+                    known?.rawValue ?? "", digest?.rawValue ?? "", standing.record,
+                ]
+            ).get()
+            switch reply.text {
+            case "registered", "same": break
+            case "changed": changed(name)
+            case "nameTaken": return .nameTaken
+            case "badInvitation": return .badInvitation
+            case "closed": return .closed
+            case "full": throw UserRegistry.Full()
+            case "settling": throw ClusterUnavailable.settling
+            case "moved": continue
+            default: throw ClusterUnavailable.nonsense
+            }
+            state.withLock { $0.cache[name] = latest }
+            return .registered
         }
-        state.withLock { $0.cache[name] = user }
-        return .registered
+        throw ClusterUnavailable.nonsense
     }
 
-    package func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool
-    {
-        let user = User(name: name, key: key, exchangeKey: exchangeKey)
-        if state.withLock({ $0.cache[name] }) == user { return true }
-        let reply = try await store.run(
-            UserScripts.update, keys: [ClusterKeys.user(name)], arguments: [exchangeKey.rawValue, key.rawValue]
-        ).get()
-        if reply.text == "" {
-            // Removed, or another's by now: or Redis has lost it, and does not take it back yet.
-            _ = try await read([name]).get()
-            guard state.withLock({ $0.cache[name] })?.key == key else { return false }
-            throw ClusterUnavailable.settling
+    package func update(_ latest: User) async throws -> Bool {
+        let name = latest.name
+        if let user = state.withLock({ $0.cache[name] }), user.key == latest.key, user.updated(by: latest) == user {
+            return true
         }
-        guard let record = reply.text.flatMap(UserRecord.init), record.user(name) == user else {
-            throw ClusterUnavailable.nonsense
+        for _ in 0..<Defaults.Routing.changesOfUser {
+            let standing = try await standing(name)
+            guard case .owned(let user) = standing.finding else {
+                // Removed: or Redis had lost it, and has been given it again meanwhile.
+                guard state.withLock({ $0.cache[name] })?.key == latest.key else { return false }
+                continue
+            }
+            guard user.key == latest.key else { return false }
+            let updated = user.updated(by: latest)
+            guard updated != user else { return true }
+            let reply = try await store.run(
+                UserScripts.update, keys: [ClusterKeys.user(name)],
+                arguments: [standing.record, UserRecord(updated).text]
+            ).get()
+            guard let isDone = reply.number else { throw ClusterUnavailable.nonsense }
+            guard isDone == 1 else { continue }
+            state.withLock { $0.cache[name] = updated }
+            changed(name)
+            return true
         }
-        state.withLock { $0.cache[name] = user }
-        changed(name)
-        return true
+        throw ClusterUnavailable.settling
+    }
+
+    private func standing(_ name: PeerName) async throws -> UserStanding {
+        guard let standing = try await read([name]).get().standings.first else { throw ClusterUnavailable.nonsense }
+        return standing
     }
 
     /// What Redis says about `names`. What it has lost of those that were seen is written again; what has changed is
     /// told to the observer.
-    private func read(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, findings: [UserFinding])> {
+    private func read(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, standings: [UserStanding])> {
         let keys = names.flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0)] }
         return store.run(UserScripts.read, keys: [ClusterKeys.epoch] + keys).flatMapThrowing { reply in
-            guard let (epoch, findings) = UserFinding.read(reply, names) else { throw ClusterUnavailable.nonsense }
+            guard let (epoch, standings) = UserStanding.read(reply, names) else { throw ClusterUnavailable.nonsense }
             var lost: [User] = []
-            for (name, finding) in zip(names, findings) {
-                if let user = self.note(finding, of: name) { lost.append(user) }
+            for (name, standing) in zip(names, standings) {
+                if let user = self.note(standing.finding, of: name) { lost.append(user) }
             }
             // Before anything that is sent from here on.
             if !lost.isEmpty { _ = self.restore(lost) }
-            return (epoch, findings)
+            return (epoch, standings)
         }
     }
 
@@ -197,7 +215,7 @@ extension RedisUserDirectory {
         let batch = state.withLock { state -> [User] in
             guard !state.isImporting, !state.local.isEmpty else { return [] }
             state.isImporting = true
-            return Array(state.local.prefix(Defaults.Routing.keysPerBatch))
+            return Array(state.local.prefix(Defaults.Routing.usersPerBatch))
         }
         guard !batch.isEmpty else { return }
         write(batch).whenComplete { result in

@@ -4,14 +4,16 @@ import FoundationEssentials
 import TransferBroker
 import WSProtocol
 
-/// A user as it stands in Redis under the name: `{"exchangeKey","key"}`.
+/// A user as it stands in Redis under the name: `{"exchangeKey","key","prekey"?}`.
 struct UserRecord: Hashable, Sendable, Codable {
     var key: SigningKey
     var exchangeKey: ExchangeKey
+    var prekey: PublishedPrekey?
 
     init(_ user: User) {
         key = user.key
         exchangeKey = user.exchangeKey
+        prekey = user.prekey
     }
 
     /// Nil when `text` is not a user: any client of Redis may have written it.
@@ -32,5 +34,5 @@ struct UserRecord: Hashable, Sendable, Codable {
     }
 
     /// The user of that name.
-    func user(_ name: PeerName) -> User { User(name: name, key: key, exchangeKey: exchangeKey) }
+    func user(_ name: PeerName) -> User { User(name: name, key: key, exchangeKey: exchangeKey, prekey: prekey) }
 }

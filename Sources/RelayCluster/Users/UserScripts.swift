@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import RedisTransport
+import TransferBroker
 
 /// What the users' registry does in Redis: each is one step, so that no two nodes decide differently.
 enum UserScripts {
@@ -15,15 +16,26 @@ enum UserScripts {
 
         """
 
+    /// What stands in the place of a user, as far as it is read. A node writes ASCII: of anything else, it is enough to
+    /// know that it stands there.
+    private static let standing =
+        get + """
+            local function standing(key)
+                local record = string.sub(get(key) or '', 1, \(Defaults.Routing.userLength))
+                return string.find(record, '[^\\32-\\126]') and '?' or record
+            end
+
+            """
+
     /// What there is about names. Atomic, so that no user is found both gone and not removed.
     ///
     /// KEYS epoch, then for each name its user and its removal. Returns {epoch, {record, 1 if removed, …}}; what is not
     /// there is empty.
     static let read = RedisScript(
-        get + ClusterScripts.refusal + """
+        standing + ClusterScripts.refusal + """
             local found = {}
             for i = 2, #KEYS, 2 do
-                found[#found + 1] = string.sub(get(KEYS[i]) or '', 1, 2048)
+                found[#found + 1] = standing(KEYS[i])
                 found[#found + 1] = redis.call('EXISTS', KEYS[i + 1])
                 if found[#found - 1] == '' and found[#found] == 0 then
                     local refused = refusal(KEYS[1])
@@ -36,28 +48,30 @@ enum UserScripts {
 
     /// Registers a name or confirms it. Atomic, so that a name goes to one key and an invitation to one name.
     ///
-    /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, key, mode, how
-    /// many users there may be, the epoch that has to be (or nothing), the invitation's digest.
-    /// Returns how it ended, in a word.
+    /// Whose a record is, the node has found out that runs this: it says which record that was, and what is to stand
+    /// there instead.
+    ///
+    /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, whose the name
+    /// is (`own`, `other` or `free`), mode, how many users there may be, the epoch that has to be (or nothing), the
+    /// invitation's digest, the record that was read (or nothing).
+    /// Returns how it ended, in a word; `moved` when another record stands there by now.
     static let register = RedisScript(
-        get + ClusterScripts.refusal + """
+        standing + ClusterScripts.refusal + """
             local function absent(word) return refusal(KEYS[4]) or word end
             if ARGV[6] ~= '' and get(KEYS[4]) ~= ARGV[6] then return 'settling' end
-            local current = get(KEYS[1])
-            if current then
-                local readable, record = pcall(cjson.decode, current)
-                if readable and type(record) == 'table' and record.key == ARGV[3] then
-                    redis.call('SET', KEYS[1], ARGV[2])
-                    redis.call('ZADD', KEYS[2], 0, ARGV[1])
-                    return current == ARGV[2] and 'same' or 'changed'
-                end
+            local current = standing(KEYS[1])
+            if current ~= ARGV[8] then return 'moved' end
+            if ARGV[3] == 'own' then
+                redis.call('SET', KEYS[1], ARGV[2])
+                redis.call('ZADD', KEYS[2], 0, ARGV[1])
+                return current == ARGV[2] and 'same' or 'changed'
             end
             if ARGV[4] == 'closed' then return 'closed' end
             if ARGV[4] == 'invite' then
                 local wanted = KEYS[6] and get(KEYS[6])
                 if not wanted or (wanted ~= '' and wanted ~= ARGV[1]) then return absent('badInvitation') end
             end
-            if redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
+            if ARGV[3] == 'other' or redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
             if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
             -- In this order: an invitation is used up only where the user stands.
             redis.call('SET', KEYS[1], ARGV[2])
@@ -71,19 +85,15 @@ enum UserScripts {
             """
     )
 
-    /// Gives a user another exchange key. Atomic, so that a name that changes hands meanwhile keeps its new keys.
+    /// Puts another record in the place of the one that was read. Atomic, so that a name that changes hands meanwhile
+    /// keeps its new keys.
     ///
-    /// KEYS user. ARGV the exchange key, the key the name has to belong to. Returns the record; empty when the name is
-    /// free or belongs to another key.
+    /// KEYS user. ARGV the record that was read, the new one. Returns 1 when it stands there.
     static let update = RedisScript(
-        get + """
-            local readable, record = pcall(cjson.decode, get(KEYS[1]) or '')
-            if not (readable and type(record) == 'table') then return '' end
-            if record.key ~= ARGV[2] then return '' end
-            record.exchangeKey = ARGV[1]
-            local text = cjson.encode(record)
-            redis.call('SET', KEYS[1], text)
-            return text
+        standing + """
+            if standing(KEYS[1]) ~= ARGV[1] then return 0 end
+            redis.call('SET', KEYS[1], ARGV[2])
+            return 1
             """
     )
 
@@ -117,13 +127,13 @@ enum UserScripts {
     /// KEYS users. ARGV prefix of users, the name before the first or nothing, how many.
     /// Returns {1 if these are the last, {name, record, …}}.
     static let page = RedisScript(
-        get + """
+        standing + """
             local first = ARGV[2] == '' and '-' or '(' .. ARGV[2]
             local names = redis.call('ZRANGEBYLEX', KEYS[1], first, '+', 'LIMIT', 0, ARGV[3] + 1)
             local page = {}
             for i = 1, math.min(#names, tonumber(ARGV[3])) do
                 page[#page + 1] = names[i]
-                page[#page + 1] = string.sub(get(ARGV[1] .. names[i]) or '', 1, 2048)
+                page[#page + 1] = standing(ARGV[1] .. names[i])
             end
             return {#names <= tonumber(ARGV[3]) and 1 or 0, page}
             """

@@ -19,7 +19,7 @@ struct LoginVerifier: Sendable {
         guard isSigned(attempt) else { return .refused(.loginRefused) }
         do {
             switch attempt.purpose {
-            case .login: return try await login(attempt.credentials)
+            case .login: return try await login(attempt.user)
             case .register: return try await register(attempt)
             }
         } catch let error as ClusterUnavailable {
@@ -41,17 +41,15 @@ struct LoginVerifier: Sendable {
         return key.isValidSignature(credentials.signature.bytes, for: signed)
     }
 
-    private func login(_ credentials: Credentials) async throws -> LoginVerdict {
+    private func login(_ latest: User) async throws -> LoginVerdict {
         // An unknown name and another key look the same from outside.
-        guard let user = try await directory.user(named: credentials.name), user.key == credentials.key else {
+        guard let user = try await directory.user(named: latest.name), user.key == latest.key else {
             return .refused(.loginRefused)
         }
-        if user.exchangeKey != credentials.exchangeKey {
+        // Nearly every login brings what is there already.
+        if user.updated(by: latest) != user {
             // The name may have been removed a moment ago.
-            let isRecorded = try await directory.updateExchangeKey(
-                credentials.name, of: credentials.key, exchangeKey: credentials.exchangeKey
-            )
-            guard isRecorded else { return .refused(.loginRefused) }
+            guard try await directory.update(latest) else { return .refused(.loginRefused) }
         }
         return .accepted
     }
@@ -73,12 +71,7 @@ struct LoginVerifier: Sendable {
     }
 
     private func registered(_ attempt: LoginAttempt) async throws -> LoginVerdict {
-        let credentials = attempt.credentials
-        let outcome = try await directory.register(
-            credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey,
-            invitation: attempt.invitation
-        )
-        switch outcome {
+        switch try await directory.register(attempt.user, invitation: attempt.invitation) {
         case .registered: return .accepted
         case .nameTaken: return .refused(.nameTaken)
         case .badInvitation: return .refused(.badInvitation)

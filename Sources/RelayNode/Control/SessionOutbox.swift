@@ -51,7 +51,7 @@ struct SessionOutbox: Sendable {
             }
         case .progress(let progress):
             if let report = reports.updateValue(number, forKey: progress.transfer) { leaveOut(report) }
-        case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .delivered: break
+        case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .note, .delivered: break
         }
         let size = Defaults.Unread.messageBytes + message.ownPayload
         entries.append(.message(message, bytes: size))
@@ -106,6 +106,7 @@ extension ServerMessage {
     fileprivate var ownPayload: Int {
         switch self {
         case .start(let start): start.payload?.rawValue.utf8.count ?? 0
+        case .note(let note): note.payload.rawValue.utf8.count
         case .delivered(let delivered): delivered.payload.rawValue.utf8.count
         case .ring, .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .failed, .progress: 0
         }

@@ -60,6 +60,7 @@ enum MessageCost {
             case .login, .register: Defaults.Messages.loginUnits
             // The registry is asked, in a cluster Redis as well.
             case .lookup, .offer, .accept: 1
+            case .note(let note): Int64(note.payload.rawValue.utf8.count / Defaults.Messages.noteBytesPerUnit)
             case .presence, .decline, .progress, .delivered, .cancel, .ping: 0
             }
         // It was read twice.

@@ -35,25 +35,18 @@ package final class FileUserDirectory: UserAdministration {
 
     package func user(named name: PeerName) async throws -> User? { registry.withLock { $0.users[name] } }
 
-    package func register(
-        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
-    ) async throws -> RegistrationOutcome {
+    package func register(_ user: User, invitation: InvitationCode?) async throws -> RegistrationOutcome {
         try await change { [mode] registry, now in
-            try registry.register(
-                name, key: key, exchangeKey: exchangeKey, invitation: invitation, mode: mode, now: now
-            )
+            try registry.register(user, invitation: invitation, mode: mode, now: now)
         }
     }
 
-    package func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool
-    {
-        // Nearly every login brings the key that is already there: it need not wait for others' changes.
-        if try await user(named: name) == User(name: name, key: key, exchangeKey: exchangeKey) { return true }
-        return try await change { registry, _ in
-            guard registry.users[name]?.key == key else { return false }
-            _ = registry.updateExchangeKey(name, exchangeKey: exchangeKey)
+    package func update(_ latest: User) async throws -> Bool {
+        // Nearly every login brings what is already there: it need not wait for others' changes.
+        if let user = try await user(named: latest.name), user.key == latest.key, user.updated(by: latest) == user {
             return true
         }
+        return try await change { registry, _ in registry.update(latest) }
     }
 
     /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.

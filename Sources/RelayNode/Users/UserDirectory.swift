@@ -8,13 +8,12 @@ package import WSProtocol
 package protocol UserDirectory: Sendable {
     /// The owner of `name`; nil when no user has it.
     func user(named: PeerName) async throws -> User?
-    /// Registers or confirms: same key again succeeds without using the invitation; updates the exchange key.
-    func register(
-        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
-    ) async throws -> RegistrationOutcome
-    /// Records a (possibly new) exchange key vouched for by a login signature of `key`. Returns false when the name
+    /// Registers or confirms: same key again succeeds without using the invitation, and is recorded as by
+    /// ``update(_:)``.
+    func register(_ user: User, invitation: InvitationCode?) async throws -> RegistrationOutcome
+    /// Records what a login, whose signature holds, has brought: ``User/updated(by:)``. Returns false when the name
     /// does not belong to that key, or not any more.
-    func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool
+    func update(_ latest: User) async throws -> Bool
 }
 
 /// What became of an attempt to register a name.

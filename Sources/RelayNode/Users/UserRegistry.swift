@@ -50,19 +50,15 @@ package struct UserRegistry: Hashable, Sendable {
         case tooMany
     }
 
-    /// Registers `name`, or confirms it to the key it belongs to.
+    /// Registers `user`, or confirms the name to the key it belongs to.
     ///
     /// In the mode `invite`, a client without a good invitation learns nothing about which names exist: only the name's
     /// own key, or a bearer of an invitation, can tell a taken name from a free one.
     /// - Throws: ``Full`` when there is no room for another name; nothing has changed then.
     package mutating func register(
-        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?,
-        mode: ServerMessage.Registration, now: UnixTime
+        _ user: User, invitation: InvitationCode?, mode: ServerMessage.Registration, now: UnixTime
     ) throws(Full) -> RegistrationOutcome {
-        if let owner = users[name], owner.key == key {
-            users[name]?.exchangeKey = exchangeKey
-            return .registered
-        }
+        if update(user) { return .registered }
         let consumed: InvitationDigest?
         switch mode {
         case .closed:
@@ -71,21 +67,21 @@ package struct UserRegistry: Hashable, Sendable {
             consumed = nil
         case .invite:
             guard let digest = invitation?.digest, let found = invitations[digest], found.expires > now,
-                found.name == nil || found.name == name
+                found.name == nil || found.name == user.name
             else { return .badInvitation }
             consumed = digest
         }
-        guard users[name] == nil else { return .nameTaken }
+        guard users[user.name] == nil else { return .nameTaken }
         guard users.count < limits.users else { throw Full() }
         if let consumed { invitations[consumed] = nil }
-        users[name] = User(name: name, key: key, exchangeKey: exchangeKey)
+        users[user.name] = user
         return .registered
     }
 
-    /// Records the exchange key of a name that logged in. Returns false when nothing changed (or no user has the name).
-    package mutating func updateExchangeKey(_ name: PeerName, exchangeKey: ExchangeKey) -> Bool {
-        guard let user = users[name], user.exchangeKey != exchangeKey else { return false }
-        users[name]?.exchangeKey = exchangeKey
+    /// Records what a login of `latest` has brought. Returns false when the name does not belong to that key.
+    package mutating func update(_ latest: User) -> Bool {
+        guard let user = users[latest.name], user.key == latest.key else { return false }
+        users[latest.name] = user.updated(by: latest)
         return true
     }
 

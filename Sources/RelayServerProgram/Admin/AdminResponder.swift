@@ -30,7 +30,9 @@ struct AdminResponder: Sendable {
                 return .withdrawn
             case .users(let after):
                 let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
-                return .users(users: page.users, isLast: page.isLast)
+                // Prekeys are of no use to an operator, and a page of them would be a large one.
+                let users = page.users.map { User(name: $0.name, key: $0.key, exchangeKey: $0.exchangeKey) }
+                return .users(users: users, isLast: page.isLast)
             case .remove(let name):
                 let isFreed = try await users.remove(name)
                 // Also when no user had it: the registry of a cluster may have lost a user that is here.

@@ -52,10 +52,9 @@ extension HTTPError {
             case .draining, .unavailable, .clusterUnavailable, .rateLimited: .unavailable
             case .internalError: .internalError
             case .senderGone, .receiverGone, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
-                .cannotRead,
-                .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .badMessage, .unknownType, .notNow,
-                .loginRefused,
-                .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline,
+                .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .identityChanged,
+                .badPrekey, .staleOffer, .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation,
+                .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline,
                 .unknownTransfer, .transferExists, .tooManyTransfers, .acceptedElsewhere:
                 .badGateway
             }

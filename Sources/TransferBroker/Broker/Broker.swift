@@ -133,7 +133,7 @@ package struct Broker: Sendable {
                     .unavailable
                 } else { remote[request.transfer] == nil ? nil : .transferExists }
             return home.offered(request, found, by: session, unless: refusal, &sessions, now: now)
-        case .accept, .decline, .cancel, .delivered, .progress:
+        case .accept, .decline, .cancel, .delivered, .progress, .note:
             if let id = message.transfer, home[id] == nil, let transfer = remote[id] {
                 return remote.requestReceived(message, from: session, about: transfer, sessions)
             }

@@ -54,7 +54,9 @@ package struct LookupResult: Hashable, Sendable {
         case .unknown: return .refusal(request.id, .clusterUnavailable)
         }
         let peer = ServerMessage.Peer(
-            id: request.id, name: user.name, key: user.key, exchangeKey: user.exchangeKey, online: isHere || isElsewhere
+            id: request.id, name: user.name, key: user.key, exchangeKey: user.exchangeKey,
+            online: isHere || isElsewhere,
+            prekey: user.prekey
         )
         return .peer(peer)
     }

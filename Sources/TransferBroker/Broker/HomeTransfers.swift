@@ -84,6 +84,10 @@ struct HomeTransfers: Sendable {
             return change(message.transfer, or: session, message.id, &sessions) {
                 $0.delivered(by: session, request: message.id, payload: message.payload, now: now)
             }
+        case .note(let message):
+            return change(message.transfer, or: session, message.id, &sessions) {
+                $0.noted(by: session, request: message.id, payload: message.payload)
+            }
         case .progress(let message):
             // A report that comes too late or makes no sense is dropped: it is for the eyes only.
             let actions = change(message.transfer, &sessions) {
@@ -185,6 +189,8 @@ struct HomeTransfers: Sendable {
             return [.mint(tokens.request(for: id, .download(session, request)))]
         case .startUpload(let payload): return [.mint(tokens.request(for: id, .upload(payload)))]
         case .tellProgress(let bytes): return toSender(.progress(.init(id: offer, transfer: id, bytes: bytes)))
+        case .tellNote(let payload): return toSender(.note(.init(id: offer, transfer: id, payload: payload)))
+        case .noteToReceiver(let session, let payload): return sessions.notify(session, .note(id, payload))
         case .tellDelivered(let payload):
             return toSender(.delivered(.init(id: offer, transfer: id, payload: payload)))
         case .failSender(let code, let party):

@@ -65,7 +65,8 @@ struct RemoteTransfers: Sendable {
             guard isHere(transfer, of: home, for: session) else { return [] }
             if transfers[transfer]?.accepted.insert(session).inserted == true { acceptCount += 1 }
             sessions.accepted(transfer, by: session)
-        case .failed(let transfer, _, by: _): guard isHere(transfer, of: home, for: session) else { return [] }
+        case .failed(let transfer, _, by: _), .note(let transfer, _):
+            guard isHere(transfer, of: home, for: session) else { return [] }
         case .ok, .refuse: guard sessions[session] != nil else { return [] }
         }
         return sessions.notify(session, notice)

@@ -202,6 +202,9 @@ struct SessionTable: Sendable {
                 payload: payload
             )
             return [.send(session, .ring(message))]
+        case .note(let transfer, let payload):
+            guard let request = sessions[session]?.nextID() else { return [] }
+            return [.send(session, .note(.init(id: request, transfer: transfer, payload: payload)))]
         case .failed(let transfer, let code, let party):
             guard let request = sessions[session]?.nextID() else { return [] }
             return [.send(session, .failed(.init(id: request, transfer: transfer, code: code, by: party)))]

@@ -35,7 +35,7 @@ package enum NodeMessage: Hashable, Sendable {
 
     /// The key of a message's object.
     package enum Kind: String, CaseIterable {
-        case ring, start, ok, refuse, failed, release, request, left, claim, claimed, stream, abort
+        case ring, start, ok, refuse, failed, note, release, request, left, claim, claimed, stream, abort
     }
 
     /// Which message it is.
@@ -46,6 +46,7 @@ package enum NodeMessage: Hashable, Sendable {
         case .notice(_, .ok): .ok
         case .notice(_, .refuse): .refuse
         case .notice(_, .failed): .failed
+        case .notice(_, .note): .note
         case .release: .release
         case .request: .request
         case .left: .left
@@ -59,7 +60,8 @@ package enum NodeMessage: Hashable, Sendable {
 
 /// What the home of a transfer has to say to a session on its receiving side, on whichever node that is.
 package enum SessionNotice: Hashable, Sendable {
-    /// Rings the session, which is believed to be one of the name `to`: its own node knows.
+    /// Rings the session, which is believed to be one of the name `to`: its own node knows. Of the sender's keys, a
+    /// ring has no prekey.
     case ring(TransferID, from: User, to: PeerName, Payload)
     /// The answer to `accept`; `expires` is in seconds.
     case start(RequestID, TransferID, Token, expires: Int)
@@ -67,6 +69,8 @@ package enum SessionNotice: Hashable, Sendable {
     case ok(RequestID)
     /// The other answer to a request.
     case refuse(RequestID, FailureCode)
+    /// What the sender of a transfer that the session has accepted has for it.
+    case note(TransferID, Payload)
     /// The transfer, or only its ring, is over.
     case failed(TransferID, FailureCode, by: ServerMessage.Failed.Party)
 }

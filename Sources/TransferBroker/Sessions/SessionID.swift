@@ -58,10 +58,20 @@ package struct User: Hashable, Sendable, Codable {
     package var name: PeerName
     package var key: SigningKey
     package var exchangeKey: ExchangeKey
+    /// What others seal to; nil until a client publishes one.
+    package var prekey: PublishedPrekey?
 
-    package init(name: PeerName, key: SigningKey, exchangeKey: ExchangeKey) {
+    package init(name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, prekey: PublishedPrekey? = nil) {
         self.name = name
         self.key = key
         self.exchangeKey = exchangeKey
+        self.prekey = prekey
+    }
+
+    /// What is recorded of the user once a login, of the same key, has brought `latest`.
+    package func updated(by latest: User) -> User {
+        var user = latest
+        if user.prekey?.replaces(prekey) != true { user.prekey = prekey }
+        return user
     }
 }

@@ -109,13 +109,15 @@ package struct SessionMachine: Sendable {
     private func loginAttempt(_ message: ClientMessage) -> LoginAttempt? {
         switch message {
         case .login(let message):
-            LoginAttempt(id: message.id, purpose: .login, credentials: message.credentials, nonce: nonce)
+            LoginAttempt(
+                id: message.id, purpose: .login, credentials: message.credentials, nonce: nonce, prekey: message.prekey
+            )
         case .register(let message):
             LoginAttempt(
                 id: message.id, purpose: .register, credentials: message.credentials, nonce: nonce,
-                invitation: message.invitation
+                prekey: message.prekey, invitation: message.invitation
             )
-        case .presence, .lookup, .offer, .accept, .decline, .progress, .delivered, .cancel, .ping: nil
+        case .presence, .lookup, .offer, .accept, .decline, .progress, .note, .delivered, .cancel, .ping: nil
         }
     }
 }
@@ -128,17 +130,25 @@ package struct LoginAttempt: Hashable, Sendable {
     package var credentials: Credentials
     /// The challenge of this very connection, which the signature has to cover.
     package var nonce: Nonce
+    /// What the user publishes, if anything.
+    package var prekey: PublishedPrekey?
     package var invitation: InvitationCode?
 
     package init(
         id: RequestID, purpose: Credentials.Purpose, credentials: Credentials, nonce: Nonce,
-        invitation: InvitationCode? = nil
+        prekey: PublishedPrekey? = nil, invitation: InvitationCode? = nil
     ) {
         self.id = id
         self.purpose = purpose
         self.credentials = credentials
         self.nonce = nonce
+        self.prekey = prekey
         self.invitation = invitation
+    }
+
+    /// The user whom the registry is to know once the login holds.
+    package var user: User {
+        User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey, prekey: prekey)
     }
 }
 

@@ -245,6 +245,14 @@ extension RelayedTransfer {
         }
     }
 
+    /// One of the two clients, once one has accepted, has something for the other.
+    func noted(by session: SessionID, request: RequestID, payload: Payload) -> [TransferAction] {
+        guard let receiver, session == sender || session == receiver else {
+            return [.refuse(session, request, .unknownTransfer)]
+        }
+        return session == sender ? [.noteToReceiver(receiver, payload)] : [.tellNote(payload)]
+    }
+
     /// The receiver says that everything is verified and stored.
     ///
     /// Its word is enough in each state from `accepted` on: a receiver that already has everything need not wait for a

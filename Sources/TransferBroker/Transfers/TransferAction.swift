@@ -19,6 +19,10 @@ enum TransferAction: Hashable, Sendable {
     case startUpload(Payload)
     /// Tell the sender how far the receiver is.
     case tellProgress(bytes: UInt64)
+    /// Give the sender a note of the receiver's.
+    case tellNote(Payload)
+    /// Give the receiver a note of the sender's.
+    case noteToReceiver(SessionID, Payload)
     /// Tell the sender that it is delivered.
     case tellDelivered(Payload)
     /// Tell the sender that it failed.

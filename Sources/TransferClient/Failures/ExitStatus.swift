@@ -37,7 +37,7 @@ package enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
                 .protocolBreach
             case .rateLimited, .tooManyTransfers, .draining, .expired, .timedOut: .gaveUp
             case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined,
-                .cancelled, .tooLarge:
+                .cancelled, .tooLarge, .identityChanged, .badPrekey, .staleOffer:
                 .refused
             case .unknownPeer, .peerOffline, .unknownTransfer, .unavailable, .clusterUnavailable, .internalError,
                 .acceptedElsewhere, .senderGone, .receiverGone, .stalled:

@@ -62,6 +62,16 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
                 ? ("it is larger than \(peer) takes", "ask \(peer) to raise --max-size")
                 : ("it is larger than --max-size", "raise --max-size to take it")
         case .protocolError: ("\(peer)'s client broke the protocol", "check that both are of the same version")
+        case .identityChanged:
+            side == .sender
+                ? ("\(peer) knows another identity for this name", "ask \(peer) to look at `relay-client peers`")
+                : ("\(peer) knows another identity for the name of this profile", "ask \(peer) to look at their peers")
+        case .badPrekey:
+            side == .sender
+                ? ("\(peer) does not have the key that it is sealed to", "check the clocks of both computers")
+                : ("it is sealed to a key that this profile does not have", "check the clocks of both computers")
+        case .staleOffer:
+            ("the clocks of both sides differ by more than a day", "set the clocks, then \(again(side, peer))")
         case .receiverGone, .senderGone:
             (code == .receiverGone) == (side == .sender)
                 ? ("the connection of \(peer) was cut", again(side, peer))

@@ -10,6 +10,9 @@ package enum RetryDecision: Hashable, Sendable {
     case passing(after: TimeAmount, elsewhere: Bool)
     /// A relay that is just starting or stopping, or no relay at all: worth a few quick tries.
     case doubtful
+    /// What the offer was sealed to had changed: each try looks it up again, and a few of them are enough to see
+    /// whether that helps.
+    case outdated
     /// Only the address that was tried is of no use: at once, at the next one.
     case nextAddress
     /// A person has decided it, or has to mend it.
@@ -21,8 +24,17 @@ package enum RetryDecision: Hashable, Sendable {
     /// Whether there is more than a doubtful hope.
     package var isPassing: Bool {
         switch self {
-        case .passing, .nextAddress: true
+        case .passing, .outdated, .nextAddress: true
         case .doubtful, .final: false
+        }
+    }
+
+    /// Whether the next try is made on the control connection that stands.
+    package var keepsConnection: Bool {
+        switch self {
+        case .passing(_, let elsewhere): !elsewhere
+        case .outdated: true
+        case .doubtful, .nextAddress, .final: false
         }
     }
 
@@ -37,9 +49,8 @@ package enum RetryDecision: Hashable, Sendable {
         case .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation, .registrationClosed,
             .unknownPeer, .peerOffline, .unknownTransfer, .transferExists, .acceptedElsewhere, .expired, .senderGone,
             .receiverGone, .stalled, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
-            .cannotRead,
-            .sourceChanged,
-            .verificationFailed, .tooLarge, .protocolError:
+            .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .identityChanged, .badPrekey,
+            .staleOffer:
             self = .final
         }
     }
@@ -128,6 +139,7 @@ package enum RetryDecision: Hashable, Sendable {
         case .refused(let code), .failed(let code, by: .relay): self.init(ending: code)
         // A relay that is not heard may be heard through another connection.
         case .unanswered: self = .elsewhere
+        case .failed(.badPrekey, by: .peer): self = .outdated
         case .delivered, .failed(_, by: .peer), .unreadable, .cancelled, .timedOut: self = .final
         }
     }

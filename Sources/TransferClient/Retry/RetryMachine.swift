@@ -35,6 +35,7 @@ package struct RetryMachine: Hashable, Sendable {
     private let isStrict: Bool
     private var backOff = BackOff()
     private var failures = 0
+    private var outdated = 0
     private var steadySince: NIODeadline?
 
     /// - Parameter patience: how long to go on without bytes flowing; nil for ever.
@@ -113,6 +114,11 @@ package struct RetryMachine: Hashable, Sendable {
             state = .waiting(until: until)
             return .tryAgain(after: .zero, attempt: failures)
         case .doubtful where failures > TransferDefaults.quickTries: return end(.fail)
+        case .outdated:
+            // What goes well in between says nothing about this: it is offered, rung and refused each time.
+            outdated += 1
+            guard outdated <= TransferDefaults.freshTries else { return end(.fail) }
+            return tryAgain(after: .zero, until: until, now: now, using: &generator)
         case .doubtful: return tryAgain(after: .zero, until: until, now: now, using: &generator)
         case .passing(let after, elsewhere: _):
             return tryAgain(after: after, until: until, now: now, using: &generator)

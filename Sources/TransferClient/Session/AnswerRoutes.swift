@@ -25,7 +25,7 @@ package struct AnswerRoutes: Hashable, Sendable {
         switch message {
         case .ok(let answer): transfers[answer.id]
         case .error(let refusal): transfers[refusal.id]
-        case .challenge, .welcome, .peer, .offered, .ring, .start, .progress, .delivered, .failed, .pong:
+        case .challenge, .welcome, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .pong:
             message.transfer
         }
     }

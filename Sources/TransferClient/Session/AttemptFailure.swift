@@ -67,7 +67,7 @@ package struct AttemptFailure: Sendable {
     package init(_ outcome: SendMachine.Outcome, _ result: AttemptResult, of transfer: Transfer) {
         decision = RetryDecision(outcome, stream: result.cause?.stream, lost: result.lost)
         error = Self.error(outcome, result, of: transfer)
-        guard case .passing(_, elsewhere: false) = decision, case .transfer(let failure) = error else {
+        guard decision.keepsConnection, case .transfer(let failure) = error else {
             reason = result.lost?.summary ?? result.cause?.stream?.summary ?? Self.reason(outcome)
             next = nil
             return

@@ -43,6 +43,9 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case verificationFailed = "verification_failed"
     case tooLarge = "too_large"
     case protocolError = "protocol_error"
+    case identityChanged = "identity_changed"
+    case badPrekey = "bad_prekey"
+    case staleOffer = "stale_offer"
 
     /// What a client says in `cancel` when its own half of the stream could not begin, or broke, and the relay may not
     /// know: it counts as if the relay had found it out.
@@ -57,7 +60,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     package var isClients: Bool {
         switch self {
         case .declined, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead, .sourceChanged, .verificationFailed,
-            .tooLarge, .protocolError:
+            .tooLarge, .protocolError, .identityChanged, .badPrekey, .staleOffer:
             true
         case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer, .transferExists,
@@ -106,6 +109,9 @@ extension FailureCode {
         case .verificationFailed: "the content is not what was sent"
         case .tooLarge: "it is larger than the receiver takes"
         case .protocolError: "the other client broke the protocol"
+        case .identityChanged: "the name has another identity than the one known for it"
+        case .badPrekey: "it is sealed to a key that the receiver does not have any more, or not yet"
+        case .staleOffer: "the clocks of the two clients differ by more than a day, or the offer is that old"
         }
     }
 }

@@ -86,6 +86,8 @@ package enum SignatureKind: FixedBytesKind {
         Curve25519Rules.isPoint(bytes.prefix(32)) && Curve25519Rules.isScalar(bytes.suffix(32))
     }
 }
+/// An encapsulation key of X-Wing (ML-KEM-768 and X25519).
+package enum PrekeyKind: FixedBytesKind { package static var length: Int { 1_216 } }
 /// The sender's 16 random bytes that name a transfer for as long as any party remembers it.
 package enum TransferKind: FixedBytesKind { package static var length: Int { 16 } }
 /// A single-use right to one half of a transfer.
@@ -98,6 +100,8 @@ package typealias Nonce = FixedBytes<NonceKind>
 package typealias SigningKey = FixedBytes<SigningKeyKind>
 package typealias ExchangeKey = FixedBytes<ExchangeKeyKind>
 package typealias LoginSignature = FixedBytes<SignatureKind>
+package typealias PrekeyBytes = FixedBytes<PrekeyKind>
+package typealias PrekeySignature = FixedBytes<SignatureKind>
 package typealias TransferID = FixedBytes<TransferKind>
 package typealias Token = FixedBytes<TokenKind>
 

@@ -11,23 +11,27 @@ package enum ClientMessage: Hashable, Sendable {
     case accept(Accept)
     case decline(Decline)
     case progress(Progress)
+    case note(Note)
     case delivered(Delivered)
     case cancel(Cancel)
     case ping(Ping)
 
     /// The `type` field of a message.
     package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
-        case login, register, presence, lookup, offer, accept, decline, progress, delivered, cancel, ping
+        case login, register, presence, lookup, offer, accept, decline, progress, note, delivered, cancel, ping
     }
 
     /// Proves that the sender holds the key a registered name belongs to.
     package struct Login: Codable, Hashable, Sendable {
         package var id: RequestID
         package var credentials: Credentials
+        /// What others are to seal to from now on; without one, the last one of that name stays.
+        package var prekey: PublishedPrekey?
 
-        package init(id: RequestID, credentials: Credentials) {
+        package init(id: RequestID, credentials: Credentials, prekey: PublishedPrekey? = nil) {
             self.id = id
             self.credentials = credentials
+            self.prekey = prekey
         }
     }
 
@@ -36,11 +40,16 @@ package enum ClientMessage: Hashable, Sendable {
         package var id: RequestID
         package var credentials: Credentials
         package var invitation: InvitationCode?
+        /// As in ``Login``.
+        package var prekey: PublishedPrekey?
 
-        package init(id: RequestID, credentials: Credentials, invitation: InvitationCode? = nil) {
+        package init(
+            id: RequestID, credentials: Credentials, invitation: InvitationCode? = nil, prekey: PublishedPrekey? = nil
+        ) {
             self.id = id
             self.credentials = credentials
             self.invitation = invitation
+            self.prekey = prekey
         }
     }
 
@@ -123,6 +132,20 @@ package enum ClientMessage: Hashable, Sendable {
         }
     }
 
+    /// Something for the other client of a transfer that has been accepted; either side may say it, and nothing answers
+    /// it but a refusal.
+    package struct Note: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var payload: Payload
+
+        package init(id: RequestID, transfer: TransferID, payload: Payload) {
+            self.id = id
+            self.transfer = transfer
+            self.payload = payload
+        }
+    }
+
     /// The receiver has verified, stored and named everything.
     package struct Delivered: Codable, Hashable, Sendable {
         package var id: RequestID
@@ -169,6 +192,7 @@ package enum ClientMessage: Hashable, Sendable {
         case .accept(let message): message.id
         case .decline(let message): message.id
         case .progress(let message): message.id
+        case .note(let message): message.id
         case .delivered(let message): message.id
         case .cancel(let message): message.id
         case .ping(let message): message.id
@@ -186,6 +210,7 @@ package enum ClientMessage: Hashable, Sendable {
         case .accept: .accept
         case .decline: .decline
         case .progress: .progress
+        case .note: .note
         case .delivered: .delivered
         case .cancel: .cancel
         case .ping: .ping
@@ -200,6 +225,7 @@ package enum ClientMessage: Hashable, Sendable {
         case .decline(let message): message.transfer
         case .cancel(let message): message.transfer
         case .progress(let message): message.transfer
+        case .note(let message): message.transfer
         case .delivered(let message): message.transfer
         case .login, .register, .presence, .lookup, .offer, .ping: nil
         }
@@ -210,7 +236,7 @@ package enum ClientMessage: Hashable, Sendable {
         switch self {
         case .lookup(let message): message.name
         case .offer(let message): message.to
-        case .login, .register, .presence, .accept, .decline, .progress, .delivered, .cancel, .ping: nil
+        case .login, .register, .presence, .accept, .decline, .progress, .note, .delivered, .cancel, .ping: nil
         }
     }
 }
@@ -226,6 +252,7 @@ extension ClientMessage: Codable {
         case .accept: self = .accept(try Accept(from: decoder))
         case .decline: self = .decline(try Decline(from: decoder))
         case .progress: self = .progress(try Progress(from: decoder))
+        case .note: self = .note(try Note(from: decoder))
         case .delivered: self = .delivered(try Delivered(from: decoder))
         case .cancel: self = .cancel(try Cancel(from: decoder))
         case .ping: self = .ping(try Ping(from: decoder))
@@ -244,6 +271,7 @@ extension ClientMessage: Codable {
         case .accept(let message): try message.encode(to: encoder)
         case .decline(let message): try message.encode(to: encoder)
         case .progress(let message): try message.encode(to: encoder)
+        case .note(let message): try message.encode(to: encoder)
         case .delivered(let message): try message.encode(to: encoder)
         case .cancel(let message): try message.encode(to: encoder)
         case .ping(let message): try message.encode(to: encoder)

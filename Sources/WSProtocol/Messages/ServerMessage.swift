@@ -11,6 +11,7 @@ package enum ServerMessage: Hashable, Sendable {
     case ring(Ring)
     case start(Start)
     case progress(Progress)
+    case note(Note)
     case delivered(Delivered)
     case failed(Failed)
     case pong(Pong)
@@ -18,7 +19,7 @@ package enum ServerMessage: Hashable, Sendable {
 
     /// The `type` field of a message.
     package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
-        case challenge, welcome, ok, peer, offered, ring, start, progress, delivered, failed, pong, error
+        case challenge, welcome, ok, peer, offered, ring, start, progress, note, delivered, failed, pong, error
     }
 
     /// The transfer that it is about; nil when it names none.
@@ -28,6 +29,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .ring(let ring): ring.transfer
         case .start(let start): start.transfer
         case .progress(let progress): progress.transfer
+        case .note(let note): note.transfer
         case .delivered(let delivered): delivered.transfer
         case .failed(let failed): failed.transfer
         case .challenge, .welcome, .ok, .peer, .pong, .error: nil
@@ -89,13 +91,19 @@ package enum ServerMessage: Hashable, Sendable {
         package var exchangeKey: ExchangeKey
         /// Whether at least one session of that name is receiving.
         package var online: Bool
+        /// What to seal offers to; nil when no client of that user has published one.
+        package var prekey: PublishedPrekey?
 
-        package init(id: RequestID, name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, online: Bool) {
+        package init(
+            id: RequestID, name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, online: Bool,
+            prekey: PublishedPrekey? = nil
+        ) {
             self.id = id
             self.name = name
             self.key = key
             self.exchangeKey = exchangeKey
             self.online = online
+            self.prekey = prekey
         }
     }
 
@@ -184,6 +192,19 @@ package enum ServerMessage: Hashable, Sendable {
         }
     }
 
+    /// What the other client of a transfer has to say: to the sender under the id of its `offer`.
+    package struct Note: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var transfer: TransferID
+        package var payload: Payload
+
+        package init(id: RequestID, transfer: TransferID, payload: Payload) {
+            self.id = id
+            self.transfer = transfer
+            self.payload = payload
+        }
+    }
+
     /// The receiver's word that everything is verified and stored.
     package struct Delivered: Codable, Hashable, Sendable {
         package var id: RequestID
@@ -251,6 +272,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .ring: .ring
         case .start: .start
         case .progress: .progress
+        case .note: .note
         case .delivered: .delivered
         case .failed: .failed
         case .pong: .pong
@@ -269,6 +291,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .ring(let message): message.id
         case .start(let message): message.id
         case .progress(let message): message.id
+        case .note(let message): message.id
         case .delivered(let message): message.id
         case .failed(let message): message.id
         case .pong(let message): message.id
@@ -288,6 +311,7 @@ extension ServerMessage: Codable {
         case .ring: self = .ring(try Ring(from: decoder))
         case .start: self = .start(try Start(from: decoder))
         case .progress: self = .progress(try Progress(from: decoder))
+        case .note: self = .note(try Note(from: decoder))
         case .delivered: self = .delivered(try Delivered(from: decoder))
         case .failed: self = .failed(try Failed(from: decoder))
         case .pong: self = .pong(try Pong(from: decoder))
@@ -307,6 +331,7 @@ extension ServerMessage: Codable {
         case .ring(let message): try message.encode(to: encoder)
         case .start(let message): try message.encode(to: encoder)
         case .progress(let message): try message.encode(to: encoder)
+        case .note(let message): try message.encode(to: encoder)
         case .delivered(let message): try message.encode(to: encoder)
         case .failed(let message): try message.encode(to: encoder)
         case .pong(let message): try message.encode(to: encoder)

@@ -41,6 +41,8 @@ import WSProtocol
         case tryAgainElsewhere
         case tryAgainLater
         case tryAgainHere
+        /// For a sender as ``tryAgainHere``, for a receiver as ``final``.
+        case tryAfresh
         case final
 
         init?(_ cell: String) {
@@ -52,6 +54,8 @@ import WSProtocol
                 self = .tryAgain
             } else if cell.hasPrefix("the sender tries again, on the connection that it has") {
                 self = .tryAgainHere
+            } else if cell.hasPrefix("the sender looks the receiver up again") {
+                self = .tryAfresh
             } else if cell == "final" {
                 self = .final
             } else {
@@ -85,7 +89,8 @@ import WSProtocol
         }
         for code in codes {
             let refusal = ConnectionError(refused: code, name: Samples.alice, relay: try relay())
-            causes.append(code == .tooManySessions ? .noConnection(refusal) : .relay(code))
+            causes.append(
+                code.isClients ? .peer(code) : code == .tooManySessions ? .noConnection(refusal) : .relay(code))
         }
         if cell.contains("stream was cut") { causes.append(.stream(.cut)) }
         if cell.contains("no answer") { causes.append(.stream(.silent)) }
@@ -96,7 +101,9 @@ import WSProtocol
             }
         }
         if cell.contains("`403`") { causes.append(.stream(.refused(HTTPResponse(status: 403)))) }
-        if cell.contains("`decline`") { causes += FailureCode.allCases.filter(\.isClients).map { .peer($0) } }
+        if cell.contains("`decline`") {
+            causes += FailureCode.allCases.filter { $0.isClients && !known.contains($0) }.map { .peer($0) }
+        }
         if cell.contains("certificate") {
             causes.append(
                 .noConnection(ConnectionError(.certificate, "not trusted", advice: "look", status: .refused)))
@@ -206,7 +213,7 @@ import WSProtocol
             let isRelays = if case .refused(let answer) = error { answer.status == 403 } else { false }
             #expect(isElsewhere != isRelays, "\(cause)")
         case .tryAgainElsewhere: #expect(isElsewhere, "\(cause)")
-        case .tryAgainHere: #expect(!isElsewhere && offers[1].offer.wait, "\(cause)")
+        case .tryAgainHere, .tryAfresh: #expect(!isElsewhere && offers[1].offer.wait, "\(cause)")
         case .tryAgainLater:
             let waited = (relay.pauses.compactMap { $0 } + [sending.clock.now() - start]).max() ?? .zero
             #expect(waited >= .seconds(5), "\(cause)")
@@ -227,6 +234,7 @@ import WSProtocol
     // MARK: - The receiver
 
     private func walkAsReceiver(_ cause: Cause, _ verdict: Verdict, isRefused: Bool) async throws {
+        let verdict = verdict == .tryAfresh ? .final : verdict
         let receiving = try ReceivingFixture(isOnce: true)
         let (session, relay) = (receiving.session, receiving.relay)
         await receiving.present()

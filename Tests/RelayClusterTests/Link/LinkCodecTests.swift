@@ -43,12 +43,14 @@ import WSProtocol
             .notice(session: 7, .ok(id(6))),
             .notice(session: 7, .refuse(id(6), .unknownTransfer)),
             .notice(session: 7, .failed(transfer, .senderGone, by: .relay)),
+            .notice(session: 7, .note(transfer, payload)),
             .release(session: 7, transfer: transfer),
             .request(session: 7, .accept(.init(id: id(5), transfer: transfer, payload: payload))),
             .request(session: 7, .decline(.init(id: id(5), transfer: transfer, code: .declined))),
             .request(session: 7, .cancel(.init(id: id(6), transfer: transfer, code: .noSpace))),
             .request(session: 7, .progress(.init(id: id(7), transfer: transfer, bytes: 4096))),
             .request(session: 7, .delivered(.init(id: id(8), transfer: transfer, payload: payload))),
+            .request(session: 7, .note(.init(id: id(9), transfer: transfer, payload: payload))),
             .left(session: 7, transfer: transfer),
             .left(session: 7, transfer: transfer, isStopping: true),
             .claim(id: 9, digest: try digest, role: .upload),
@@ -71,7 +73,7 @@ import WSProtocol
             .welcome(.init(node: b, incarnation: incB, received: 0)),
             .welcome(.init(node: b, incarnation: incB, received: nil)),
         ]
-        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(23)]
+        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(25)]
     }
 
     /// The examples of the document, in its order.

@@ -61,7 +61,7 @@ struct RedisFaultTests {
         }
         await #expect(throws: ClusterUnavailable.self) { try await node.users.user(named: .test("bob")) }
         await #expect(throws: ClusterUnavailable.self) {
-            try await node.users.updateExchangeKey(.test("bob"), of: .random(), exchangeKey: .random())
+            try await node.users.update(User(name: .test("bob"), key: .random(), exchangeKey: .random()))
         }
         await #expect(throws: ClusterUnavailable.self) {
             try await node.routing.home(of: TokenDigest(.random())).get()
@@ -84,7 +84,7 @@ struct RedisFaultTests {
         )
         try await withNodes([a, b]) {
             let known = PeerName.test("known")
-            _ = try await a.users.register(known, key: .random(), exchangeKey: .random(), invitation: nil)
+            _ = try await a.users.register(User(name: known, key: .random(), exchangeKey: .random()), invitation: nil)
             let (old, new) = (TokenDigest(.random()), TokenDigest(.random()))
             try await a.routing.publish(old, lifetime: .seconds(60)).get()
             a.routing.setReceiving(known, sessions: [1])
@@ -159,13 +159,14 @@ struct RedisFaultTests {
             for each in [code, other] {
                 await #expect(throws: ClusterUnavailable.self) {
                     try await node.users.register(
-                        .test("bob"), key: .random(), exchangeKey: .random(), invitation: each)
+                        User(name: .test("bob"), key: .random(), exchangeKey: .random()), invitation: each)
                 }
             }
             try await fault.end(redis)
             try await eventually("the connection") { node.routing.status.isJoined }
             func register(_ code: InvitationCode) async throws -> RegistrationOutcome {
-                try await node.users.register(.test("bob"), key: .random(), exchangeKey: .random(), invitation: code)
+                try await node.users.register(
+                    User(name: .test("bob"), key: .random(), exchangeKey: .random()), invitation: code)
             }
             #expect(try await register(other) == .badInvitation)
             #expect(try await register(code) == .registered)
@@ -179,17 +180,17 @@ struct RedisFaultTests {
         let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let (bob, key) = (PeerName.test("bob"), SigningKey.random())
-            _ = try await node.users.register(bob, key: key, exchangeKey: .random(), invitation: nil)
+            _ = try await node.users.register(User(name: bob, key: key, exchangeKey: .random()), invitation: nil)
             try await redis.command("DEL", "relay:user:bob")
             try await Fault.outOfMemory.begin(redis)
             await #expect(throws: ClusterUnavailable.self) {
-                try await node.users.updateExchangeKey(bob, of: key, exchangeKey: .random())
+                try await node.users.update(User(name: bob, key: key, exchangeKey: .random()))
             }
             try await Fault.outOfMemory.end(redis)
             try await eventually("its return") {
-                (try? await node.users.updateExchangeKey(bob, of: key, exchangeKey: .random())) == true
+                (try? await node.users.update(User(name: bob, key: key, exchangeKey: .random()))) == true
             }
-            #expect(try await node.users.updateExchangeKey(bob, of: .random(), exchangeKey: .random()) == false)
+            #expect(try await node.users.update(User(name: bob, key: .random(), exchangeKey: .random())) == false)
         }
     }
 

@@ -59,7 +59,7 @@ struct RoutingServiceTests {
             let invitation = try await node.users.invite(nil, lifetime: 3600)
             let second = try await node.users.invite(bob, lifetime: 3600)
             let outcome = try await node.users.register(
-                bob, key: .random(), exchangeKey: .random(), invitation: invitation.code)
+                User(name: bob, key: .random(), exchangeKey: .random()), invitation: invitation.code)
             #expect(outcome == .registered)
             try await eventually("all keys") { try await redis.keys().count == 12 }
             let forever: Set = ["relay:user:bob", "relay:users", "relay:invitations"]
@@ -95,7 +95,7 @@ struct RoutingServiceTests {
             a.routing.setWaiting(bob, true)
             a.routing.addHome(.random())
             try await a.routing.publish(digest, lifetime: .seconds(60)).get()
-            _ = try await b.users.register(bob, key: key, exchangeKey: .random(), invitation: nil)
+            _ = try await b.users.register(User(name: bob, key: key, exchangeKey: .random()), invitation: nil)
             try await eventually("all keys") { try await redis.keys().count == 10 }
             let before = try await redis.keys()
             for _ in 0..<3 {
@@ -115,15 +115,15 @@ struct RoutingServiceTests {
         let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let user = User.test("bob")
-            _ = try await node.users.register(
-                user.name, key: user.key, exchangeKey: user.exchangeKey, invitation: nil)
+            _ = try await node.users.register(user, invitation: nil)
             try await redis.command("FLUSHALL")
             #expect(try await node.users.user(named: user.name) == user)
             await #expect(throws: ClusterUnavailable.settling) {
                 try await node.users.user(named: .test("carol"))
             }
             await #expect(throws: ClusterUnavailable.settling) {
-                try await node.users.register(user.name, key: .random(), exchangeKey: .random(), invitation: nil)
+                try await node.users.register(
+                    User(name: user.name, key: .random(), exchangeKey: .random()), invitation: nil)
             }
         }
     }
@@ -229,7 +229,7 @@ struct RoutingServiceTests {
         let user = User.test("bob")
         try await withNodes([a]) {
             try await eventually("the subscription") { a.routing.status.doorbell.isListening }
-            _ = try await a.users.register(user.name, key: user.key, exchangeKey: user.exchangeKey, invitation: nil)
+            _ = try await a.users.register(user, invitation: nil)
             a.routing.setReceiving(bob, sessions: [1])
             try await eventually("the route") { try await redis.keys().contains("relay:receiving:bob:a") }
             let epoch = a.routing.epoch.known

@@ -67,12 +67,13 @@ struct SharedPlaceTests {
         let bob = User.test("bob")
         try await withNodes([old]) {
             // Alone it need not wait for another node.
-            _ = try await old.users.register(bob.name, key: bob.key, exchangeKey: bob.exchangeKey, invitation: nil)
+            _ = try await old.users.register(bob, invitation: nil)
             try await redis.command("FLUSHALL")
             try await withNodes([new]) {
                 await #expect(throws: ClusterUnavailable.settling) { try await new.users.user(named: bob.name) }
                 await #expect(throws: ClusterUnavailable.settling) {
-                    try await new.users.register(bob.name, key: .random(), exchangeKey: .random(), invitation: nil)
+                    try await new.users.register(
+                        User(name: bob.name, key: .random(), exchangeKey: .random()), invitation: nil)
                 }
                 // The new node cannot notify the old one, whose presence is gone; the old one notifies the new one.
                 try await redis.command(

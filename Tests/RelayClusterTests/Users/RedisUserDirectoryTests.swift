@@ -32,8 +32,9 @@ struct RedisUserDirectoryTests {
             for round in 0..<20 {
                 let name = PeerName.test("name\(round)")
                 let (one, other) = (SigningKey.random(), SigningKey.random())
-                async let first = a.users.register(name, key: one, exchangeKey: .random(), invitation: nil)
-                async let second = b.users.register(name, key: other, exchangeKey: .random(), invitation: nil)
+                async let first = a.users.register(User(name: name, key: one, exchangeKey: .random()), invitation: nil)
+                async let second = b.users.register(
+                    User(name: name, key: other, exchangeKey: .random()), invitation: nil)
                 let outcomes = try await [first, second]
                 #expect(Set(outcomes) == [.registered, .nameTaken])
                 let winner = outcomes[0] == .registered ? one : other
@@ -49,9 +50,9 @@ struct RedisUserDirectoryTests {
             for round in 0..<20 {
                 let code = try await a.users.invite(nil, lifetime: 3600).code
                 async let first = a.users.register(
-                    .test("a\(round)"), key: .random(), exchangeKey: .random(), invitation: code)
+                    User(name: .test("a\(round)"), key: .random(), exchangeKey: .random()), invitation: code)
                 async let second = b.users.register(
-                    .test("b\(round)"), key: .random(), exchangeKey: .random(), invitation: code)
+                    User(name: .test("b\(round)"), key: .random(), exchangeKey: .random()), invitation: code)
                 #expect(Set(try await [first, second]) == [.registered, .badInvitation])
             }
             #expect(await a.users.counts() == (users: 20, invitations: 0))
@@ -67,7 +68,7 @@ struct RedisUserDirectoryTests {
             func register(
                 _ name: PeerName, _ key: SigningKey, _ exchangeKey: ExchangeKey, _ code: InvitationCode?
             ) async throws -> RegistrationOutcome {
-                try await a.users.register(name, key: key, exchangeKey: exchangeKey, invitation: code)
+                try await a.users.register(User(name: name, key: key, exchangeKey: exchangeKey), invitation: code)
             }
             let forBob = try await b.users.invite(bob, lifetime: 3600).code
             #expect(try await register(carol, key, broker[0], forBob) == .badInvitation)
@@ -95,8 +96,51 @@ struct RedisUserDirectoryTests {
         }
         try await withTwo(.closed) { _, a, _ in
             let outcome = try await a.users.register(
-                .test("bob"), key: .random(), exchangeKey: .random(), invitation: nil)
+                User(name: .test("bob"), key: .random(), exchangeKey: .random()), invitation: nil)
             #expect(outcome == .closed)
+        }
+    }
+
+    @Test("of a login the prekey is recorded; one from the month before, or none, changes nothing")
+    func prekeys() async throws {
+        try await withTwo { redis, a, b in
+            var bob = User.test("bob")
+            #expect(try await a.users.register(bob, invitation: nil) == .registered)
+            for epoch: UInt32 in [24_321, 24_322, 24_322, 24_380, 24_323] {
+                bob.prekey = .test(epoch)
+                #expect(try await a.users.update(bob))
+                #expect(try await b.users.user(named: bob.name) == bob)
+                try await b.told(.user(bob.name, bob))
+            }
+            var behind = bob
+            for prekey in [nil, PublishedPrekey.test(24_322)] {
+                behind.prekey = prekey
+                let text = try await redis.command("GET", "relay:user:bob")
+                #expect(try await b.users.update(behind))
+                #expect(try await a.users.register(behind, invitation: nil) == .registered)
+                #expect(try await redis.command("GET", "relay:user:bob") == text)
+            }
+            #expect(try await a.users.user(named: bob.name) == bob)
+        }
+    }
+
+    @Test("logins at once on two nodes are all recorded, one after the other")
+    func racingLogins() async throws {
+        try await withTwo { _, a, b in
+            let bob = User.test("bob")
+            #expect(try await a.users.register(bob, invitation: nil) == .registered)
+            func bringing(_ epoch: UInt32) -> User {
+                User(name: bob.name, key: bob.key, exchangeKey: bob.exchangeKey, prekey: .test(epoch))
+            }
+            for round: UInt32 in 1...20 {
+                let (earlier, later) = (bringing(2 * round), bringing(2 * round + 1))
+                async let first = a.users.update(earlier)
+                async let second = b.users.update(later)
+                let areRecorded = try await [first, second]
+                #expect(areRecorded == [true, true])
+                // Whichever came first: the one of the month before does not replace the later one.
+                #expect(try await a.users.user(named: bob.name) == later)
+            }
         }
     }
 
@@ -104,18 +148,18 @@ struct RedisUserDirectoryTests {
     func changes() async throws {
         try await withTwo { _, a, b in
             let bob = User.test("bob")
-            _ = try await a.users.register(bob.name, key: bob.key, exchangeKey: bob.exchangeKey, invitation: nil)
+            _ = try await a.users.register(bob, invitation: nil)
             #expect(try await b.users.user(named: bob.name) == bob)
             var changed = bob
             changed.exchangeKey = .random()
-            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: changed.exchangeKey))
+            #expect(try await a.users.update(User(name: bob.name, key: bob.key, exchangeKey: changed.exchangeKey)))
             try await b.told(.user(bob.name, changed))
             #expect(try await a.users.remove(bob.name))
             #expect(try await !a.users.remove(bob.name))
             try await b.told(.user(bob.name, nil))
             #expect(try await b.users.user(named: bob.name) == nil)
             // The keys of a user who does not exist cannot be changed.
-            #expect(try await !a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
+            #expect(try await !a.users.update(User(name: bob.name, key: bob.key, exchangeKey: .random())))
             #expect(try await a.users.user(named: bob.name) == nil)
         }
     }
@@ -146,8 +190,7 @@ struct RedisUserDirectoryTests {
         let a = try RoutedNode("a", redis, port: 1001)
         try await withNodes([a]) {
             let taken = User.test("name1")
-            _ = try await a.users.register(
-                taken.name, key: taken.key, exchangeKey: taken.exchangeKey, invitation: nil)
+            _ = try await a.users.register(taken, invitation: nil)
             let b = try RoutedNode("b", redis, port: 1002, local: local)
             try await withNodes([b]) {
                 try await eventually("the import") { await a.users.counts().users == 3 }
@@ -160,17 +203,18 @@ struct RedisUserDirectoryTests {
     func away() async throws {
         try await withTwo { redis, a, b in
             let bob = User.test("bob")
-            _ = try await a.users.register(bob.name, key: bob.key, exchangeKey: bob.exchangeKey, invitation: nil)
+            _ = try await a.users.register(bob, invitation: nil)
             try await redis.kill()
             #expect(try await a.users.user(named: bob.name) == bob)
             await #expect(throws: ClusterUnavailable.self) { try await b.users.user(named: bob.name) }
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.users.register(.test("new"), key: .random(), exchangeKey: .random(), invitation: nil)
+                try await a.users.register(
+                    User(name: .test("new"), key: .random(), exchangeKey: .random()), invitation: nil)
             }
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random())
+                try await a.users.update(User(name: bob.name, key: bob.key, exchangeKey: .random()))
             }
-            #expect(try await a.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: bob.exchangeKey))
+            #expect(try await a.users.update(bob))
             await #expect {
                 try await a.users.remove(bob.name)
             } throws: {

@@ -18,8 +18,7 @@ struct UserRemovalTests {
     private let bob = User.test("bob")
 
     private func register(_ user: User, on node: RoutedNode) async throws {
-        let outcome = try await node.users.register(
-            user.name, key: user.key, exchangeKey: user.exchangeKey, invitation: nil)
+        let outcome = try await node.users.register(user, invitation: nil)
         #expect(outcome == .registered)
     }
 
@@ -54,8 +53,8 @@ struct UserRemovalTests {
             #expect(try await node.users.restore([bob]).get() == 0)
             #expect(try await node.users.user(named: bob.name) == next)
             // Only the owner's login changes the owner's keys.
-            #expect(try await !node.users.updateExchangeKey(bob.name, of: bob.key, exchangeKey: .random()))
-            #expect(try await node.users.updateExchangeKey(bob.name, of: next.key, exchangeKey: .random()))
+            #expect(try await !node.users.update(User(name: bob.name, key: bob.key, exchangeKey: .random())))
+            #expect(try await node.users.update(User(name: bob.name, key: next.key, exchangeKey: .random())))
         }
     }
 
@@ -116,7 +115,7 @@ struct UserRemovalTests {
             // No other user gets the name in between.
             try await redis.command("DEL", "relay:user:bob", "relay:users")
             let outcome = try await node.users.register(
-                bob.name, key: .random(), exchangeKey: .random(), invitation: nil)
+                User(name: bob.name, key: .random(), exchangeKey: .random()), invitation: nil)
             #expect(outcome == .nameTaken)
         }
     }

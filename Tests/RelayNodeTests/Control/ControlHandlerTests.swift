@@ -71,6 +71,29 @@ import WebSocketTransport
         #expect(directory.users.withLock { $0[client.name]?.exchangeKey } == client.exchangeKey)
     }
 
+    @Test func loginPublishesThePrekeyAndIsRecordedOnlyWhenItBringsAnother() async throws {
+        let first = try await client("alice")
+        let published = PublishedPrekey.test(24_322)
+        let credentials = try first.credentials(.register)
+        let register = ClientMessage.Register(
+            id: c1, credentials: credentials, invitation: FakeDirectory.invitation, prekey: published)
+        #expect(try await first.ask(.register(register)).kind == .welcome)
+        #expect(directory.users.withLock { $0[first.name]?.prekey } == published)
+        let later = PublishedPrekey.test(24_323)
+        for (prekey, recorded, updates) in [(nil, published, 0), (published, published, 0), (later, later, 1)] {
+            let again = try await ControlClient(
+                "alice", services, key: first.key, exchangeKey: first.exchangeKey)
+            let login = ClientMessage.Login(id: c1, credentials: try again.credentials(.login), prekey: prekey)
+            #expect(try await again.ask(.login(login)).kind == .welcome)
+            #expect(directory.users.withLock { $0[first.name]?.prekey } == recorded)
+            #expect(directory.updates.withLock { $0 } == updates)
+            guard case .peer(let peer) = try await again.ask(.lookup(.init(id: c2, name: first.name))) else {
+                return #expect(Bool(false))
+            }
+            #expect(peer.prekey == recorded)
+        }
+    }
+
     private enum BadLogin: CaseIterable {
         case otherSigner, otherAudience, otherNonce, otherPurpose, otherKey, unknownName
     }

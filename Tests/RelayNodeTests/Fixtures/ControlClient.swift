@@ -18,6 +18,8 @@ final class FakeDirectory: UserDirectory {
 
     let users = Mutex<[PeerName: User]>([:])
     let isBroken = Mutex(false)
+    /// How often something was to be recorded.
+    let updates = Mutex(0)
     static let invitation = InvitationCode(rawValue: "right")!
 
     private func check() throws { if isBroken.withLock({ $0 }) { throw Broken() } }
@@ -27,23 +29,22 @@ final class FakeDirectory: UserDirectory {
         return users.withLock { $0[name] }
     }
 
-    func register(
-        _ name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, invitation: InvitationCode?
-    ) async throws -> RegistrationOutcome {
+    func register(_ user: User, invitation: InvitationCode?) async throws -> RegistrationOutcome {
         try check()
         return users.withLock { users in
-            if let user = users[name], user.key != key { return .nameTaken }
-            if users[name] == nil, invitation != Self.invitation { return .badInvitation }
-            users[name] = User(name: name, key: key, exchangeKey: exchangeKey)
+            if let owner = users[user.name], owner.key != user.key { return .nameTaken }
+            if users[user.name] == nil, invitation != Self.invitation { return .badInvitation }
+            users[user.name] = users[user.name]?.updated(by: user) ?? user
             return .registered
         }
     }
 
-    func updateExchangeKey(_ name: PeerName, of key: SigningKey, exchangeKey: ExchangeKey) async throws -> Bool {
+    func update(_ latest: User) async throws -> Bool {
         try check()
+        updates.withLock { $0 += 1 }
         return users.withLock { users in
-            guard users[name]?.key == key else { return false }
-            users[name]?.exchangeKey = exchangeKey
+            guard let user = users[latest.name], user.key == latest.key else { return false }
+            users[latest.name] = user.updated(by: latest)
             return true
         }
     }
@@ -75,7 +76,7 @@ private final class LoginCount: Sendable {
 /// A client's end of a control connection whose relay's end is a `ControlHandler`.
 final class ControlClient: Sendable {
     let key: Curve25519.Signing.PrivateKey
-    let exchangeKey = ExchangeKey.random()
+    let exchangeKey: ExchangeKey
     let name: PeerName
     let channel: NIOAsyncTestingChannel
     let challenge: ServerMessage.Challenge
@@ -88,9 +89,10 @@ final class ControlClient: Sendable {
 
     init(
         _ name: String, _ services: ControlServices, at place: String? = nil,
-        key: Curve25519.Signing.PrivateKey = .init()
+        key: Curve25519.Signing.PrivateKey = .init(), exchangeKey: ExchangeKey = .random()
     ) async throws {
         self.key = key
+        self.exchangeKey = exchangeKey
         self.name = PeerName(rawValue: name)!
         let (closes, continuation) = AsyncStream.makeStream(of: UInt16.self)
         self.closes = closes

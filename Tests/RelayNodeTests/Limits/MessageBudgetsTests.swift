@@ -48,12 +48,14 @@ import WSProtocol
         #expect(wait(nil, nil) == nil)
     }
 
-    @Test func whatCostsMoreIsPaidForAsMore() {
+    @Test func whatCostsMoreIsPaidForAsMore() throws {
         let id = RequestID.sequence(.client, 1)
         #expect(MessageCost.ofReading(0) == 1 && MessageCost.ofReading(4095) == 1)
         #expect(MessageCost.ofReading(MessageCodec.maximumLength) == 17)
         #expect(MessageCost.ofDoing(.success(.ping(.init(id: id)))) == 0)
         #expect(MessageCost.ofDoing(.success(.lookup(.init(id: id, name: alice)))) == 1)
+        let note = try #require(Payload(bytes: [UInt8](repeating: 0, count: Payload.maximumLength)))
+        #expect(MessageCost.ofDoing(.success(.note(.init(id: id, transfer: .random(), payload: note)))) == 42)
         #expect(MessageCost.ofDoing(.failure(.init(code: .badMessage, id: id))) == 1)
     }
 

@@ -48,21 +48,37 @@ struct FileUserDirectoryTests {
         try Data(text.utf8).write(to: URL(fileURLWithPath: file))
     }
 
+    @Test("a prekey is there after a restart")
+    func aPrekeySurvivesARestart() async throws {
+        var user = User(name: alice, key: key, exchangeKey: broker)
+        do {
+            let directory = try open(mode: .open)
+            #expect(try await directory.register(user, invitation: nil) == .registered)
+            user.prekey = .test(24_322)
+            #expect(try await directory.update(user))
+        }
+        let again = try await reopen()
+        #expect(try await again.user(named: alice) == user)
+    }
+
     @Test("what was registered is there after a restart, and the invitation is used up there too")
     func survivesRestart() async throws {
         var directory: FileUserDirectory? = try open()
         let code = try #require(try await directory?.invite(nil, lifetime: 60).code)
         #expect(
-            try await directory?.register(alice, key: key, exchangeKey: broker, invitation: code) == .registered
+            try await directory?.register(User(name: alice, key: key, exchangeKey: broker), invitation: code)
+                == .registered
         )
         directory = nil
         let again = try await reopen()
         #expect(try await again.user(named: alice) == User(name: alice, key: key, exchangeKey: broker))
         let other = SigningKey.random()
-        #expect(try await again.register(bob, key: other, exchangeKey: broker, invitation: code) == .badInvitation)
+        #expect(
+            try await again.register(User(name: bob, key: other, exchangeKey: broker), invitation: code)
+                == .badInvitation)
         let fresh = ExchangeKey.random()
-        #expect(try await again.updateExchangeKey(alice, of: key, exchangeKey: fresh))
-        #expect(try await !again.updateExchangeKey(alice, of: other, exchangeKey: .random()))
+        #expect(try await again.update(User(name: alice, key: key, exchangeKey: fresh)))
+        #expect(try await !again.update(User(name: alice, key: other, exchangeKey: .random())))
         #expect(try await again.user(named: alice)?.exchangeKey == fresh)
         #expect(try await again.remove(alice))
         #expect(try await again.user(named: alice) == nil)
@@ -76,8 +92,8 @@ struct FileUserDirectoryTests {
             for number in 0..<50 {
                 group.addTask {
                     try await directory.register(
-                        .test("racer\(number)"), key: .random(), exchangeKey: .random(), invitation: code
-                    ) == .registered
+                        User(name: .test("racer\(number)"), key: .random(), exchangeKey: .random()), invitation: code)
+                        == .registered
                 }
             }
             return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
@@ -109,7 +125,7 @@ struct FileUserDirectoryTests {
             code = try await directory.invite(nil, lifetime: 60).code
             box.turnOn()
             await #expect(throws: Killed.self) {
-                try await directory.register(alice, key: key, exchangeKey: broker, invitation: code)
+                try await directory.register(User(name: alice, key: key, exchangeKey: broker), invitation: code)
             }
         }
         let again = try await reopen()
@@ -117,7 +133,8 @@ struct FileUserDirectoryTests {
         #expect(isThere == (step == .renamed || step == .directorySynced))
         #expect(again.counts().invitations == (isThere ? 0 : 1))
         // And it can be written again, whatever was left over.
-        #expect(try await again.register(alice, key: key, exchangeKey: broker, invitation: code) == .registered)
+        #expect(
+            try await again.register(User(name: alice, key: key, exchangeKey: broker), invitation: code) == .registered)
         _ = try await again.invite(nil, lifetime: 60)
         #expect(try temporary.names(in: "state") == ["lock", "users.json"])
     }
@@ -160,16 +177,18 @@ struct FileUserDirectoryTests {
     func modes() async throws {
         do {
             let closed = try open(mode: .closed)
-            #expect(try await closed.register(alice, key: key, exchangeKey: broker, invitation: nil) == .closed)
+            #expect(
+                try await closed.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil) == .closed)
         }
         let opened = try open(mode: .open)
-        #expect(try await opened.register(alice, key: key, exchangeKey: broker, invitation: nil) == .registered)
+        #expect(
+            try await opened.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil) == .registered)
     }
 
     @Test("an operator is told that a name is taken")
     func inviteTaken() async throws {
         let directory = try open(mode: .open)
-        _ = try await directory.register(alice, key: key, exchangeKey: broker, invitation: nil)
+        _ = try await directory.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil)
         let error = await #expect(throws: OperatorError.self) { try await directory.invite(alice, lifetime: 60) }
         #expect(error?.status == .refused)
     }

@@ -34,10 +34,8 @@ struct UserRegistryTests {
         mode: ServerMessage.Registration = .invite, later seconds: Int64 = 0
     ) throws -> RegistrationOutcome {
         try registry.register(
-            name, key: key ?? self.key, exchangeKey: broker,
-            invitation: text.flatMap { InvitationCode(rawValue: $0) },
-            mode: mode, now: now.advanced(by: seconds)
-        )
+            User(name: name, key: key ?? self.key, exchangeKey: broker),
+            invitation: text.flatMap { InvitationCode(rawValue: $0) }, mode: mode, now: now.advanced(by: seconds))
     }
 
     @Test("an invitation registers one name, once")
@@ -71,8 +69,7 @@ struct UserRegistryTests {
             _ = registry.invite(Invitation(digest: digest, name: nil, expires: now.advanced(by: 1)), now: now)
             let fresh = ExchangeKey.random()
             let outcome = try registry.register(
-                alice, key: key, exchangeKey: fresh, invitation: try code("second"), mode: mode, now: now
-            )
+                User(name: alice, key: key, exchangeKey: fresh), invitation: try code("second"), mode: mode, now: now)
             #expect(outcome == .registered)
             #expect(registry.users[alice]?.exchangeKey == fresh)
             #expect(registry.invitations.count == 1)
@@ -125,15 +122,15 @@ struct UserRegistryTests {
         #expect(outcome == .nameTaken)
     }
 
-    @Test("an exchange key changes for those who exist, and says whether it did")
-    func exchangeKeys() throws {
+    @Test("what a login brings is recorded of those whose name it is")
+    func updates() throws {
         var registry = UserRegistry()
         #expect(try register(&registry, alice, mode: .open) == .registered)
         let fresh = ExchangeKey.random()
-        #expect(registry.updateExchangeKey(alice, exchangeKey: fresh) == true)
-        #expect(registry.updateExchangeKey(alice, exchangeKey: fresh) == false)
-        #expect(registry.updateExchangeKey(bob, exchangeKey: fresh) == false)
-        #expect(registry.users[alice]?.exchangeKey == fresh)
+        #expect(registry.update(User(name: alice, key: key, exchangeKey: fresh)) == true)
+        #expect(registry.update(User(name: alice, key: other, exchangeKey: broker)) == false)
+        #expect(registry.update(User(name: bob, key: key, exchangeKey: fresh)) == false)
+        #expect(registry.users == [alice: User(name: alice, key: key, exchangeKey: fresh)])
     }
 
     @Test("invitation codes have 128 random bits and are kept as a digest")

@@ -57,6 +57,30 @@ import WSProtocol
         #expect(network.nodes[b]?.activeTransfers == 0 && network.nodes[a]?.activeTransfers == 0)
     }
 
+    @Test mutating func notesGoToTheOtherNodeAndBackInTheirOrder() throws {
+        let (alice, bob, stream) = try parked()
+        let stranger = network.open("bob", at: c, receiving: true)
+        network.settle()
+        let payloads = try (UInt8(0)..<8).map { try #require(Payload(bytes: [$0])) }
+        func note(_ session: SessionID, _ payload: Payload) {
+            network.ask(
+                session, .note(.init(id: network.requestID(), transfer: stream.transfer, payload: payload)))
+        }
+        for payload in payloads {
+            note(alice, payload)
+            note(bob, payload)
+        }
+        note(stranger, payloads[0])
+        network.settle()
+        for session in [alice, bob] {
+            let heard = (network.said[session] ?? []).compactMap {
+                if case .note(let note) = $0 { note.payload } else { nil }
+            }
+            #expect(heard == payloads, "\(session)")
+        }
+        #expect(network.summary(stranger).last == "error.unknown_transfer")
+    }
+
     @Test mutating func theFirstOfTwoNodesToAcceptWins() {
         let bobs = [network.open("bob", at: b, receiving: true), network.open("bob", at: c, receiving: true)]
         let alice = network.open("alice", at: a, receiving: false)

@@ -50,6 +50,53 @@ import WSProtocol
         #expect(summary(fixture.offer(alice, to: "bob", transfer: transfer).1) == ["1:ringing", "2:ring"])
     }
 
+    @Test mutating func notesGoBetweenTheTwoSessionsOfAnAcceptedTransfer() throws {
+        let (alice, bob, bobToo) = (fixture.open("alice"), fixture.open("bob"), fixture.open("bob"))
+        let (transfer, offered) = fixture.offer(alice, to: "bob")
+        func note(_ session: SessionID, _ payload: Payload = BrokerFixture.payload) -> [BrokerAction] {
+            fixture.ask(session) { .note(.init(id: $0, transfer: transfer, payload: payload)) }
+        }
+        for session in [alice, bob, bobToo] {
+            #expect(summary(note(session)) == ["\(session.number):error.unknown_transfer"], "nobody has accepted")
+        }
+        _ = fixture.accept(bob, transfer)
+        let texts = try ["first", "second"].map { try #require(Payload(bytes: Array($0.utf8))) }
+        for text in texts {
+            #expect(note(alice, text).map(Self.note) == [.init(session: bob, transfer: transfer, payload: text)])
+            #expect(note(bob, text).map(Self.note) == [.init(session: alice, transfer: transfer, payload: text)])
+        }
+        #expect(note(bob).compactMap(messageID).first == offered.compactMap(messageID).first, "as all about the offer")
+        #expect(summary(note(bobToo)) == ["3:error.unknown_transfer"], "another session of the name is none of the two")
+        _ = fixture.ask(bob) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) }
+        for session in [alice, bob] {
+            #expect(summary(note(session)) == ["\(session.number):error.unknown_transfer"], "it is over")
+        }
+    }
+
+    private struct HeardNote: Hashable {
+        let session: SessionID
+        let transfer: TransferID
+        let payload: Payload
+    }
+
+    private static func note(_ action: BrokerAction) -> HeardNote? {
+        guard case .send(let session, .note(let note)) = action else { return nil }
+        return HeardNote(session: session, transfer: note.transfer, payload: note.payload)
+    }
+
+    @Test mutating func lookupReturnsThePrekeyThatIsRecorded() throws {
+        let alice = fixture.open("alice")
+        var bob = BrokerFixture.user("bob")
+        for prekey in [nil, PublishedPrekey.test(24_322)] {
+            bob.prekey = prekey
+            let answer = fixture.ask(alice, found: LookupResult(user: bob, elsewhere: .none)) {
+                .lookup(.init(id: $0, name: bob.name))
+            }
+            guard case .send(_, .peer(let peer))? = answer.first else { return #expect(Bool(false)) }
+            #expect(peer.prekey == prekey)
+        }
+    }
+
     private func messageID(_ action: BrokerAction) -> RequestID? {
         if case .send(_, let message) = action { message.id } else { nil }
     }

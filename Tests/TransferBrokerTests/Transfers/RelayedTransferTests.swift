@@ -72,6 +72,8 @@ private func summary(_ action: TransferAction) -> String {
     case .startDownload: "download"
     case .startUpload: "upload"
     case .tellProgress: "progress"
+    case .tellNote: "note"
+    case .noteToReceiver: "receiver:note"
     case .tellDelivered: "delivered"
     case .failSender(let code, let party): "sender:\(code.rawValue):\(party.rawValue)"
     case .failReceiver(_, let code, let party): "receiver:\(code.rawValue):\(party.rawValue)"
@@ -85,7 +87,8 @@ private func summary(_ action: TransferAction) -> String {
 private enum Event: String, CaseIterable {
     case receiving, senderReceiving, accept, acceptByStranger, decline, declineByStranger, cancelBySender,
         cancelByReceiver
-    case cancelByStranger, progress, progressByStranger, delivered, deliveredByStranger, senderClosed, receiverClosed
+    case noteBySender, noteByReceiver, noteByStranger, cancelByStranger, progress, progressByStranger, delivered,
+        deliveredByStranger, senderClosed, receiverClosed
     case strangerClosed, parked, joined, finished, cut, deadline, tooEarly
 
     func happen(to transfer: inout RelayedTransfer) throws -> [TransferAction] {
@@ -103,6 +106,9 @@ private enum Event: String, CaseIterable {
         case .cancelByStranger: transfer.cancelled(by: carol, request: request, code: .noSpace)
         case .progress: transfer.progressed(by: bob, bytes: 7, now: start)
         case .progressByStranger: transfer.progressed(by: carol, bytes: 7, now: start)
+        case .noteBySender: transfer.noted(by: alice, request: request, payload: content)
+        case .noteByReceiver: transfer.noted(by: bob, request: request, payload: content)
+        case .noteByStranger: transfer.noted(by: carol, request: request, payload: content)
         case .delivered: transfer.delivered(by: bob, request: request, payload: content, now: start)
         case .deliveredByStranger: transfer.delivered(by: alice, request: request, payload: content, now: start)
         case .senderClosed: transfer.sessionClosed(alice)
@@ -149,6 +155,17 @@ private enum Event: String, CaseIterable {
                 "-", "-", "progress > accepted", "progress > parked", "progress > streaming", "progress > confirmed",
                 "progress > streamed", "-", "-",
             ]
+        case .noteBySender:
+            [
+                "?", "?", "receiver:note > accepted", "receiver:note > parked", "receiver:note > streaming",
+                "receiver:note > confirmed", "receiver:note > streamed", "?", "receiver:note > broken",
+            ]
+        case .noteByReceiver:
+            [
+                "?", "?", "note > accepted", "note > parked", "note > streaming", "note > confirmed",
+                "note > streamed", "?", "note > broken",
+            ]
+        case .noteByStranger: ["?", "?", "?", "?", "?", "?", "?", "?", "?"]
         case .progressByStranger: ["-", "-", "-", "-", "-", "-", "-", "-", "-"]
         case .delivered:
             [

@@ -79,7 +79,8 @@ import WSProtocol
         #expect(decision(.broken(.refused(status: 502, code: .receiverGone)), lost: lost) == .elsewhere)
         #expect(decision(.unanswered) == .elsewhere)
         for code in FailureCode.allCases {
-            #expect(decision(.failed(code, by: .peer)) == .final, "\(code)")
+            // Only what is looked up again may be another one the next time.
+            #expect(decision(.failed(code, by: .peer)) == (code == .badPrekey ? .outdated : .final), "\(code)")
             #expect(decision(.failed(code, by: .relay)) == RetryDecision(ending: code), "\(code)")
             #expect(decision(.refused(code)) == RetryDecision(ending: code), "\(code)")
             #expect(decision(.broken(.refused(status: 502, code: code))) == RetryDecision(ending: code), "\(code)")

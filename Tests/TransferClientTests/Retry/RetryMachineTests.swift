@@ -127,6 +127,23 @@ import Testing
         #expect(machine.failed(.doubtful, now: begin, using: &generator) == .fail)
     }
 
+    @Test func anOutdatedOfferIsMadeAnewAFewTimesInAll() {
+        var generator = Constant()
+        var machine = machine()
+        for attempt in 1...TransferDefaults.freshTries {
+            // The relay takes each offer, and even bytes may flow for another reason in between.
+            machine.connected(now: at(Int64(attempt)))
+            let verdict = machine.failed(.outdated, now: at(Int64(attempt)), using: &generator)
+            guard case .tryAgain(_, attempt: 1) = verdict else {
+                Issue.record("try \(attempt): \(verdict)")
+                return
+            }
+        }
+        machine.started(now: at(30))
+        #expect(machine.failed(.elsewhere, now: at(31), using: &generator) != .fail)
+        #expect(machine.failed(.outdated, now: at(32), using: &generator) == .fail)
+    }
+
     @Test func aTransferThatIsCutAgainAndAgainGoesOn() {
         var generator = Constant()
         var machine = machine(patience: .minutes(10))

@@ -41,6 +41,12 @@ struct RandomMessages {
         )
     }
 
+    private mutating func prekey() -> PublishedPrekey? {
+        pick([
+            nil, PublishedPrekey(epoch: pick([0, 24_322, .max]), key: bytes(), signature: bytes()),
+        ])
+    }
+
     private mutating func number() -> UInt64 { pick([0, 1, 1 << 53, 1 << 53 + 1, .max, generator.next()]) }
 
     private func valid<Value>(_ value: Value?) throws -> Value {
@@ -50,12 +56,12 @@ struct RandomMessages {
 
     mutating func clientMessage(_ kind: ClientMessage.Kind) throws -> ClientMessage {
         switch kind {
-        case .login: .login(.init(id: id(), credentials: try credentials()))
+        case .login: .login(.init(id: id(), credentials: try credentials(), prekey: prekey()))
         case .register:
             .register(
                 .init(
                     id: id(), credentials: try credentials(),
-                    invitation: pick([nil, InvitationCode(rawValue: text("abc-_09", 1...64))])
+                    invitation: pick([nil, InvitationCode(rawValue: text("abc-_09", 1...64))]), prekey: prekey()
                 ))
         case .presence: .presence(.init(id: id(), receiving: pick([true, false])))
         case .lookup: .lookup(.init(id: id(), name: try name()))
@@ -65,6 +71,7 @@ struct RandomMessages {
         case .accept: .accept(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .decline: .decline(.init(id: id(), transfer: bytes(), code: pick(FailureCode.allCases)))
         case .progress: .progress(.init(id: id(), transfer: bytes(), bytes: number()))
+        case .note: .note(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .delivered: .delivered(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .cancel: .cancel(.init(id: id(), transfer: bytes(), code: pick(FailureCode.allCases)))
         case .ping: .ping(.init(id: id()))
@@ -83,7 +90,9 @@ struct RandomMessages {
         case .ok: .ok(.init(id: id()))
         case .peer:
             .peer(
-                .init(id: id(), name: try name(), key: bytes(), exchangeKey: bytes(), online: pick([true, false])))
+                .init(
+                    id: id(), name: try name(), key: bytes(), exchangeKey: bytes(), online: pick([true, false]),
+                    prekey: prekey()))
         case .offered:
             .offered(.init(id: id(), transfer: bytes(), state: pick(ServerMessage.Offered.State.allCases)))
         case .ring:
@@ -99,6 +108,7 @@ struct RandomMessages {
                     url: text("/ué€😀\u{0}\n\"\\", 0...20), expires: pick([0, 60]), payload: pick([nil, try payload()])
                 ))
         case .progress: .progress(.init(id: id(), transfer: bytes(), bytes: number()))
+        case .note: .note(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .delivered: .delivered(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .failed:
             .failed(
