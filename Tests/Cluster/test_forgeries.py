@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis lies: old routes are restored, new ones are forged. No node acts on them, and no data leaves.
+"""Redis lies: old routes are restored, new ones and users are forged. No node acts on it, and no data leaves."""
 
-The tests forge what nodes use to find each other. The users' registry is left out: Redis is its only copy, so nodes
-believe it, as a single node believes its file. Write access to it is access to every account (see SECURITY.md).
-"""
-
+import hashlib
 import json
 import ssl
 
@@ -12,9 +9,11 @@ import pytest
 
 from harness import protocol, raw
 from harness.listener import Listener
+from harness.nodes import Nodes
 from harness.pairs import Pair
 from harness.protocol import b64
 from harness.redis import Redis, token_key, wait_until_gone
+from harness.relay import unique
 from harness.trial import whole, works
 from harness.waiting import until
 
@@ -149,3 +148,98 @@ def test_a_peer_without_a_certificate_of_the_cluster_is_refused(three):
             until(lambda: refused(three.members()) > before, 10, "the certificate of another node is refused", step=0.1)
             redis("DEL", "relay:node:evil")
         whole(ring, home, 65_536)
+
+
+def forged(redis, victim, mallory):
+    """What a client without the cluster's secret can put under a name, for a key of its own."""
+    genuine = json.loads(redis("GET", f"relay:user:{victim.name}"))
+    own = redis("GET", f"relay:user:{mallory.name}").decode()
+    keys = {"exchangeKey": mallory.exchange_key, "key": mallory.key}
+    yield json.dumps(keys, separators=(",", ":"))
+    yield json.dumps({**genuine, **keys}, separators=(",", ":"), sort_keys=True)
+    # A node has made this one: for another name.
+    yield own
+    yield json.dumps({**json.loads(own), "mac": genuine["mac"]}, separators=(",", ":"), sort_keys=True)
+
+
+def test_a_forged_user_is_believed_by_no_node(three):
+    knowing, other, _ = three.members()
+    with Redis(three.redis_url) as redis, knowing.session("alice") as alice, other.session("mallory") as session:
+        mallory = session.identity
+        bob = protocol.Identity(unique("bob"))
+        published = bob.publish()
+        knowing.session(identity=bob).close()
+        key = f"relay:user:{bob.name}"
+        genuine = redis("GET", key)
+        # The same person as mallory, under bob's name.
+        impostor = protocol.Identity(bob.name)
+        impostor.signing, impostor.exchange = mallory.signing, mallory.exchange
+        impostor.publish()
+        before = three_forged(three)
+        for record in forged(redis, bob, mallory):
+            for node, verb in ((other, "login"), (other, "register"), (knowing, "login"), (knowing, "register")):
+                redis("SET", key, record)
+                with protocol.Session(node, impostor) as connection, pytest.raises(protocol.Refused) as refused:
+                    connection.login(verb)
+                assert refused.value.code in ("login_refused", "name_taken", "cluster_unavailable"), (record, verb)
+            redis("SET", key, record)
+            peer = alice.lookup(bob.name)
+            assert (peer["key"], peer["prekey"]) == (bob.key, published), "the node goes on with what it knows"
+            until(lambda: redis("GET", key) == genuine, 5, "and puts it right", step=0.1)
+        assert three_forged(three) > before
+        # The one whose name it is comes in everywhere.
+        for node in (knowing, other):
+            protocol.Session(node, bob).login().close()
+
+
+def three_forged(cluster):
+    """How many records of users were found to be forged, all in all."""
+    return sum(node.status()["cluster"]["forged"] for node in cluster.members())
+
+
+def test_a_node_that_knows_no_user_lets_no_forged_one_in_and_gives_no_name_away(binaries, tmp_path):
+    nodes = Nodes(binaries, tmp_path, ["n1"])
+    with nodes.start_redis() as redis:
+        node = nodes.start("n1")
+        bob = protocol.Identity(unique("bob"))
+        node.session(identity=bob).close()
+        with node.session("mallory") as session:
+            mallory = session.identity
+        impostor = protocol.Identity(bob.name)
+        impostor.signing, impostor.exchange = mallory.signing, mallory.exchange
+        key = f"relay:user:{bob.name}"
+        genuine, records = redis("GET", key), list(forged(redis, bob, mallory))
+        node.stop()
+        node.start()
+        for record in records:
+            redis("SET", key, record)
+            for verb in ("login", "register"):
+                with protocol.Session(node, impostor) as connection, pytest.raises(protocol.Refused) as refused:
+                    connection.login(verb)
+                assert refused.value.code in ("cluster_unavailable", "name_taken"), (record, verb)
+                assert redis("GET", key).decode() == record
+        assert node.status()["cluster"]["forged"] > 0
+        assert any("forged" in line and bob.name in line for line in node.logs().splitlines())
+        redis("SET", key, genuine)
+        protocol.Session(node, bob).login().close()
+
+
+def test_a_forged_invitation_is_none(binaries, tmp_path):
+    nodes = Nodes(binaries, tmp_path, ["n1"])
+    with nodes.start_redis() as redis:
+        node = nodes.start("n1", registration="invite")
+        carol = protocol.Identity(unique("carol"))
+        code = node.invite(carol.name)
+        (digest,) = redis.keys("relay:invitation:*")
+        genuine = redis("GET", digest)
+        made_up = "made-up-by-mallory"
+        place = "relay:invitation:" + b64(hashlib.sha256(made_up.encode()).digest())
+        mallory = protocol.Identity(unique("mallory"))
+        for value in (b"", mallory.name.encode(), genuine, genuine.replace(carol.name.encode(), b"")):
+            redis("SET", place, value)
+            # Nor is one for carol good for another.
+            for each in (made_up, code):
+                with protocol.Session(node, mallory) as session, pytest.raises(protocol.Refused) as refused:
+                    session.login("register", each)
+                assert refused.value.code == "bad_invitation", value
+        node.session(identity=carol, invitation=code).close()

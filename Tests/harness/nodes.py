@@ -35,8 +35,9 @@ class LoneNode(Relay):
         prefix: Sequence[str] = (),
         environment: Environment | None = None,
         steers: bool = False,
+        registration: str = "open",
     ) -> None:
-        super().__init__(nodes.binaries, nodes.certs, nodes.folder / name, registration="open", level="debug")
+        super().__init__(nodes.binaries, nodes.certs, nodes.folder / name, registration=registration, level="debug")
         self.name, self.host, self.prefix = name, host, prefix
         # Kept for as long as the node: it comes back where it was.
         self._port, self._link = nodes.reserve(), nodes.reserve()

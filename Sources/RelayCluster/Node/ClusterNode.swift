@@ -65,7 +65,7 @@ package final class ClusterNode: Sendable {
             hasJoined: routing.hasJoined, nodes: routing.nodes, links: max(links.outbound, links.inbound),
             lost: links.lost, refused: links.refusedCertificates,
             listening: routing.doorbell.isListening, bellsLost: routing.doorbell.lost,
-            ignored: routing.ignored + routing.doorbell.ignored
+            ignored: routing.ignored + routing.doorbell.ignored, forged: self.routing.users.forged
         )
     }
 

@@ -16,14 +16,14 @@ package struct ClusterParts: Sendable {
     package let routing: ClusterRouting
 
     /// - Parameters:
-    ///   - secret: what ticket keys are sealed with; nil when each node makes its own.
+    ///   - secret: what ticket keys are sealed, and users' records authenticated, with.
     ///   - local: users this node had before it joined a cluster: those that the cluster does not have are written
     ///     there.
     ///   - imported: called once all of them are there.
     ///   - tickets: the keys that the node's TLS contexts use.
     ///   - loop: where the connections to Redis live.
     package init(
-        node: NodeID, redis: RedisSettings, secret: ClusterSecret?, registration: ServerMessage.Registration,
+        node: NodeID, redis: RedisSettings, secret: ClusterSecret, registration: ServerMessage.Registration,
         local: UserRegistry = UserRegistry(), imported: @escaping @Sendable () -> Void, tickets: TicketKeys,
         timing: RoutingTiming = RoutingTiming(), loop: any EventLoop, logger: Logger
     ) {
@@ -33,12 +33,11 @@ package struct ClusterParts: Sendable {
         let epoch = ClusterEpoch(settling: timing.renewal + Defaults.Routing.writingAgain)
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
         users = RedisUserDirectory(
-            store: store, epoch: epoch, mode: registration, local: Array(local.users.values),
+            store: store, secret: secret, epoch: epoch, logger: logger, mode: registration,
+            local: Array(local.users.values),
             imported: imported, changed: { doorbell.notifyAll(.user($0)) }
         )
-        let shared = secret.map {
-            SharedTickets(store: store, secret: $0, keys: tickets, logger: logger)
-        }
+        let shared = SharedTickets(store: store, secret: secret, keys: tickets, logger: logger)
         routing = ClusterRouting(
             instance: NodeInstance(node: node, incarnation: incarnation), store: store, doorbell: doorbell,
             epoch: epoch, users: users, tickets: shared, timing: timing, logger: logger

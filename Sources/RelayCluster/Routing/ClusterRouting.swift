@@ -15,19 +15,17 @@ package final class ClusterRouting: Sendable {
     let requests: RoutingRequests
     let epoch: ClusterEpoch
     let users: RedisUserDirectory
-    let tickets: SharedTickets?
+    let tickets: SharedTickets
     private let instance: NodeInstance
     private let doorbell: Doorbell
     private let timing: RoutingTiming
     private let logger: Logger
     private let core: Mutex<RoutingCore>
 
-    /// - Parameters:
-    ///   - epoch: shared with `users`.
-    ///   - tickets: nil when each process makes its own ticket keys.
+    /// - Parameter epoch: shared with `users`.
     init(
         instance: NodeInstance, store: ClusterStore, doorbell: Doorbell, epoch: ClusterEpoch,
-        users: RedisUserDirectory, tickets: SharedTickets?, timing: RoutingTiming = RoutingTiming(), logger: Logger
+        users: RedisUserDirectory, tickets: SharedTickets, timing: RoutingTiming = RoutingTiming(), logger: Logger
     ) {
         self.instance = instance
         self.store = store
@@ -363,8 +361,7 @@ extension ClusterRouting {
         case .users(let names): end(lookup, users.refresh(names))
         case .nodes: end(lookup, requests.nodes().map { self.take($0) })
         case .tickets:
-            let refreshed = tickets?.refresh(rotated: { self.doorbell.notifyAll(.tickets) })
-            end(lookup, refreshed ?? loop.makeSucceededVoidFuture())
+            end(lookup, tickets.refresh(rotated: { self.doorbell.notifyAll(.tickets) }))
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
 import RedisTransport
 package import RelayNode
@@ -20,9 +21,14 @@ package final class RedisUserDirectory: UserDirectory {
         var isImporting = false
         var observer: (@Sendable (PeerName, User?) -> Void)?
         var counts = (users: 0, invitations: 0)
+        /// Records that were found and that no node of this cluster has written, and when the log spoke of one last.
+        var forged = 0
+        var warned: NIODeadline?
     }
 
     private let store: ClusterStore
+    private let records: UserRecords
+    private let logger: Logger
     private let epoch: ClusterEpoch
     private let mode: ServerMessage.Registration
     /// Tells the other nodes to read a user again.
@@ -31,15 +37,19 @@ package final class RedisUserDirectory: UserDirectory {
     private let state: Mutex<State>
 
     /// - Parameters:
+    ///   - secret: what shows that a record was written by a node of this cluster.
     ///   - mode: whether a new name may be registered, and how.
     ///   - local: users of a registry this node had before it joined a cluster.
     ///   - imported: all of `local` are in Redis, or have no place there.
     ///   - changed: a name was removed or has other keys.
     init(
-        store: ClusterStore, epoch: ClusterEpoch, mode: ServerMessage.Registration, local: [User] = [],
+        store: ClusterStore, secret: ClusterSecret, epoch: ClusterEpoch, logger: Logger,
+        mode: ServerMessage.Registration, local: [User] = [],
         imported: @escaping @Sendable () -> Void, changed: @escaping @Sendable (PeerName) -> Void
     ) {
         self.store = store
+        self.logger = logger
+        records = UserRecords(secret)
         self.epoch = epoch
         self.mode = mode
         self.changed = changed
@@ -61,7 +71,8 @@ package final class RedisUserDirectory: UserDirectory {
                 if let user = state.withLock({ $0.cache[name] }) { return user }
                 guard self.epoch.isSettled(epoch, now: .now()) else { throw ClusterUnavailable.settling }
                 return nil
-            case .nonsense, nil: throw ClusterUnavailable.nonsense
+            // The user it belongs to may come when a node is there that knows them.
+            case .forged, nil: throw ClusterUnavailable.nonsense
             }
         } catch {
             guard let user = state.withLock({ $0.cache[name] }) else { throw error }
@@ -90,8 +101,10 @@ package final class RedisUserDirectory: UserDirectory {
             let reply = try await store.run(
                 UserScripts.register, keys: keys,
                 arguments: [
-                    name.rawValue, UserRecord(latest).text, whose, mode.rawValue, "\(Defaults.Users.maximumUsers)",
+                    name.rawValue, records.text(of: latest), whose, mode.rawValue, "\(Defaults.Users.maximumUsers)",
                     known?.rawValue ?? "", digest?.rawValue ?? "", standing.record,
+                    digest.map { records.invitation($0, for: nil) } ?? "",
+                    digest.map { records.invitation($0, for: name) } ?? "",
                 ]
             ).get()
             switch reply.text {
@@ -128,7 +141,7 @@ package final class RedisUserDirectory: UserDirectory {
             guard updated != user else { return true }
             let reply = try await store.run(
                 UserScripts.update, keys: [ClusterKeys.user(name)],
-                arguments: [standing.record, UserRecord(updated).text]
+                arguments: [standing.record, records.text(of: updated)]
             ).get()
             guard let isDone = reply.number else { throw ClusterUnavailable.nonsense }
             guard isDone == 1 else { continue }
@@ -149,10 +162,13 @@ package final class RedisUserDirectory: UserDirectory {
     private func read(_ names: [PeerName]) -> EventLoopFuture<(epoch: Epoch?, standings: [UserStanding])> {
         let keys = names.flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0)] }
         return store.run(UserScripts.read, keys: [ClusterKeys.epoch] + keys).flatMapThrowing { reply in
-            guard let (epoch, standings) = UserStanding.read(reply, names) else { throw ClusterUnavailable.nonsense }
+            guard let (epoch, standings) = UserStanding.read(reply, names, self.records) else {
+                throw ClusterUnavailable.nonsense
+            }
             var lost: [User] = []
             for (name, standing) in zip(names, standings) {
-                if let user = self.note(standing.finding, of: name) { lost.append(user) }
+                guard let user = self.note(standing.finding, of: name) else { continue }
+                if standing.record == "" { lost.append(user) } else { self.repair(user, over: standing.record) }
             }
             // Before anything that is sent from here on.
             if !lost.isEmpty { _ = self.restore(lost) }
@@ -160,14 +176,21 @@ package final class RedisUserDirectory: UserDirectory {
         }
     }
 
-    /// Remembers a finding; returns the user that Redis has lost, if it has.
+    /// Puts a user that is known back in the place of what no node has written there.
+    private func repair(_ user: User, over record: String) {
+        _ = store.run(
+            UserScripts.update, keys: [ClusterKeys.user(user.name)], arguments: [record, records.text(of: user)])
+    }
+
+    /// Remembers a finding; returns the user that Redis does not have any more, if one is known.
     private func note(_ finding: UserFinding, of name: PeerName) -> User? {
         let (before, observer) = state.withLock { state in
             let before = state.cache[name]
             switch finding {
             case .owned(let user): state.cache[name] = user
             case .removed: state.cache[name] = nil
-            case .missing, .nonsense: break
+            case .missing: break
+            case .forged: state.forged += 1
             }
             return (before, state.observer)
         }
@@ -179,8 +202,31 @@ package final class RedisUserDirectory: UserDirectory {
             observer?(name, nil)
             return nil
         case .missing: return before
-        case .nonsense: return nil
+        case .forged:
+            warn(of: name)
+            return before
         }
+    }
+}
+
+// MARK: - What no node has written
+
+extension RedisUserDirectory {
+    /// Records that were found, and that no node of this cluster has written: each time they were read.
+    var forged: Int { state.withLock { $0.forged } }
+
+    private func warn(of name: PeerName) {
+        let isDue = state.withLock { state in
+            let now = NIODeadline.now()
+            if let warned = state.warned, now < warned + Defaults.Routing.warningInterval { return false }
+            state.warned = now
+            return true
+        }
+        guard isDue else { return }
+        logger.error(
+            "a user's record in redis was made without this node's cluster secret, and counts for nothing: it is forged or damaged, or a node has another secret",
+            metadata: [LogKeys.name: "\(name)"]
+        )
     }
 }
 
@@ -205,7 +251,7 @@ extension RedisUserDirectory {
         store.run(
             UserScripts.restore,
             keys: [ClusterKeys.users] + users.flatMap { [ClusterKeys.user($0.name), ClusterKeys.removed($0.name)] },
-            arguments: users.flatMap { [$0.name.rawValue, UserRecord($0).text] }
+            arguments: users.flatMap { [$0.name.rawValue, records.text(of: $0), records.removal(of: $0.name)] }
         ).map { reply in Set((reply.elements ?? []).compactMap { $0.text.flatMap(PeerName.init(rawValue:)) }) }
     }
 
@@ -244,7 +290,10 @@ extension RedisUserDirectory: UserAdministration {
         let reply = try await ask(
             UserScripts.invite,
             [name.map(ClusterKeys.user) ?? ClusterKeys.users, ClusterKeys.invitation(digest), ClusterKeys.invitations],
-            [name?.rawValue ?? "", "\(lifetime * 1000)", "\(Defaults.Users.maximumInvitations)", digest.rawValue]
+            [
+                name?.rawValue ?? "", "\(lifetime * 1000)", "\(Defaults.Users.maximumInvitations)", digest.rawValue,
+                records.invitation(digest, for: name),
+            ]
         )
         guard let parts = reply.elements, parts.count == 2, let seconds = parts[1].number else { throw Self.nonsense }
         let outcome: UserRegistry.InviteOutcome
@@ -273,7 +322,7 @@ extension RedisUserDirectory: UserAdministration {
         else { throw Self.nonsense }
         let users = stride(from: 0, to: entries.count, by: 2).compactMap { index in
             entries[index].text.flatMap(PeerName.init(rawValue:)).flatMap { name in
-                entries[index + 1].text.flatMap(UserRecord.init)?.user(name)
+                entries[index + 1].text.flatMap { records.user(name, $0) }
             }
         }
         return (users, isLast == 1)
@@ -281,7 +330,8 @@ extension RedisUserDirectory: UserAdministration {
 
     package func remove(_ name: PeerName) async throws -> Bool {
         let reply = try await ask(
-            UserScripts.remove, [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name)], [name.rawValue]
+            UserScripts.remove, [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name)],
+            [name.rawValue, records.removal(of: name)]
         )
         state.withLock { $0.cache[name] = nil }
         // Also when no user had the name: other nodes may not know that yet.

@@ -4,11 +4,13 @@ import FoundationEssentials
 import TransferBroker
 import WSProtocol
 
-/// A user as it stands in Redis under the name: `{"exchangeKey","key","prekey"?}`.
+/// A user as it stands in Redis under the name: `{"exchangeKey","key","mac","prekey"?}`. ``UserRecords`` makes the MAC,
+/// and tells whether it is good.
 struct UserRecord: Hashable, Sendable, Codable {
     var key: SigningKey
     var exchangeKey: ExchangeKey
     var prekey: PublishedPrekey?
+    var mac: RecordMAC?
 
     init(_ user: User) {
         key = user.key
@@ -26,7 +28,7 @@ struct UserRecord: Hashable, Sendable, Codable {
         self = record
     }
 
-    /// The JSON text. Empty never happens: all fields are texts.
+    /// The JSON text. Empty never happens: all fields are texts and numbers.
     var text: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys

@@ -29,15 +29,15 @@ enum UserScripts {
 
     /// What there is about names. Atomic, so that no user is found both gone and not removed.
     ///
-    /// KEYS epoch, then for each name its user and its removal. Returns {epoch, {record, 1 if removed, …}}; what is not
+    /// KEYS epoch, then for each name its user and its removal. Returns {epoch, {record, removal, …}}; what is not
     /// there is empty.
     static let read = RedisScript(
         standing + ClusterScripts.refusal + """
             local found = {}
             for i = 2, #KEYS, 2 do
                 found[#found + 1] = standing(KEYS[i])
-                found[#found + 1] = redis.call('EXISTS', KEYS[i + 1])
-                if found[#found - 1] == '' and found[#found] == 0 then
+                found[#found + 1] = standing(KEYS[i + 1])
+                if found[#found - 1] == '' and found[#found] == '' then
                     local refused = refusal(KEYS[1])
                     if refused then return refused end
                 end
@@ -53,7 +53,8 @@ enum UserScripts {
     ///
     /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, whose the name
     /// is (`own`, `other` or `free`), mode, how many users there may be, the epoch that has to be (or nothing), the
-    /// invitation's digest, the record that was read (or nothing).
+    /// invitation's digest, the record that was read (or nothing), what stands under an invitation for any name and
+    /// under one for this.
     /// Returns how it ended, in a word; `moved` when another record stands there by now.
     static let register = RedisScript(
         standing + ClusterScripts.refusal + """
@@ -69,7 +70,7 @@ enum UserScripts {
             if ARGV[4] == 'closed' then return 'closed' end
             if ARGV[4] == 'invite' then
                 local wanted = KEYS[6] and get(KEYS[6])
-                if not wanted or (wanted ~= '' and wanted ~= ARGV[1]) then return absent('badInvitation') end
+                if not wanted or (wanted ~= ARGV[9] and wanted ~= ARGV[10]) then return absent('badInvitation') end
             end
             if ARGV[3] == 'other' or redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
             if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 'full' end
@@ -100,7 +101,8 @@ enum UserScripts {
     /// Makes an invitation. Atomic, so that there are never more than there may be.
     ///
     /// KEYS user (if it is for a name; else anything), invitation, invitations. ARGV name or nothing, life in
-    /// milliseconds, how many there may be, digest. Returns {how it ended, when it expires in seconds}.
+    /// milliseconds, how many there may be, digest, what is to stand there. Returns {how it ended, when it expires in
+    /// seconds}.
     static let invite = RedisScript(
         clock + """
             local now = clock()
@@ -108,7 +110,7 @@ enum UserScripts {
             if ARGV[1] ~= '' and redis.call('EXISTS', KEYS[1]) == 1 then return {'nameTaken', 0} end
             if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[3]) then return {'tooMany', 0} end
             local expiry = now + tonumber(ARGV[2])
-            redis.call('SET', KEYS[2], ARGV[1], 'PXAT', string.format('%d', expiry))
+            redis.call('SET', KEYS[2], ARGV[5], 'PXAT', string.format('%d', expiry))
             redis.call('ZADD', KEYS[3], string.format('%d', expiry), ARGV[4])
             return {'invited', math.floor(expiry / 1000)}
             """
@@ -151,11 +153,11 @@ enum UserScripts {
     /// Frees a name, and records the removal: also when no user had it, since Redis may have lost the user. Atomic, so
     /// that the list never differs from the users.
     ///
-    /// KEYS user, users, removal. ARGV name. Returns 1 when a user had it.
+    /// KEYS user, users, removal. ARGV name, what is to stand as its removal. Returns 1 when a user had it.
     static let remove = RedisScript(
         """
         redis.call('ZREM', KEYS[2], ARGV[1])
-        redis.call('SET', KEYS[3], '1')
+        redis.call('SET', KEYS[3], ARGV[2])
         return redis.call('DEL', KEYS[1])
         """
     )
@@ -163,18 +165,19 @@ enum UserScripts {
     /// Writes users that Redis may have lost; a user that is there stays unchanged, and one that was removed stays
     /// away.
     ///
-    /// KEYS users, then the user and the removal of each name. ARGV name and record of each. Returns the names that
-    /// were written.
+    /// KEYS users, then the user and the removal of each name. ARGV name and record of each, and what its removal is.
+    /// Returns the names that were written.
     static let restore = RedisScript(
-        """
-        local written = {}
-        for i = 2, #KEYS, 2 do
-            if redis.call('EXISTS', KEYS[i + 1]) == 0 then
-                if redis.call('SET', KEYS[i], ARGV[i], 'NX') then written[#written + 1] = ARGV[i - 1] end
-                redis.call('ZADD', KEYS[1], 0, ARGV[i - 1])
+        get + """
+            local written = {}
+            for i = 1, #ARGV / 3 do
+                local name, record, removal = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+                if get(KEYS[2 * i + 1]) ~= removal then
+                    if redis.call('SET', KEYS[2 * i], record, 'NX') then written[#written + 1] = name end
+                    redis.call('ZADD', KEYS[1], 0, name)
+                end
             end
-        end
-        return written
-        """
+            return written
+            """
     )
 }

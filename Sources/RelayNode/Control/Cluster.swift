@@ -63,10 +63,13 @@ package struct ClusterStatus: Hashable, Sendable, Codable {
     package var bellsLost = 0
     /// What stood in Redis, or was rung, and meant nothing: damaged, stale in its form, or forged.
     package var ignored = 0
+    /// Users' records that were found in Redis, and that no node of this cluster has written.
+    package var forged = 0
 
     package init(
         node: String, redis: Bool, joined: Bool, hasJoined: Bool, nodes: Int, links: Int, lost: UInt64,
-        refused: UInt64, listening: Bool = false, bellsLost: Int = 0, ignored: Int = 0
+        refused: UInt64, listening: Bool = false, bellsLost: Int = 0, ignored: Int = 0,
+        forged: Int = 0
     ) {
         self.node = node
         self.redis = redis
@@ -79,6 +82,7 @@ package struct ClusterStatus: Hashable, Sendable, Codable {
         self.listening = listening
         self.bellsLost = bellsLost
         self.ignored = ignored
+        self.forged = forged
     }
 }
 

@@ -51,6 +51,7 @@ struct StatusCommand: AsyncParsableCommand {
             "redis         \(redis)",
             "doorbells     \(cluster.listening ? "heard" : "not heard"), \(cluster.bellsLost) unanswered, "
                 + "\(cluster.ignored) entries ignored",
+            "records       \(cluster.forged) of users forged or damaged",
         ]
     }
 }

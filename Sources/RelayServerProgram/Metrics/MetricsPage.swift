@@ -145,6 +145,10 @@ enum MetricsPage {
                 .counter, "relay_cluster_ignored_total", status.ignored,
                 "What stood in Redis, or was rung, and meant nothing."
             ),
+            MetricFamily(
+                .counter, "relay_cluster_records_forged_total", status.forged,
+                "Records of users in Redis that were read, and that no node of this cluster has written."
+            ),
         ]
     }
 }

@@ -24,6 +24,9 @@ final class RoutedNode: ClusterRoutingDelegate {
         case user(PeerName, User?)
     }
 
+    /// The secret of nodes that are not said to have another.
+    static let secret = ClusterSecret(bytes: [UInt8](repeating: 7, count: 32))!
+
     let parts: ClusterParts
     let tickets = TicketKeys()
     let address: ListenAddress
@@ -67,7 +70,8 @@ final class RoutedNode: ClusterRoutingDelegate {
         for user in local { registry.users[user.name] = user }
         parts = ClusterParts(
             node: .test(id), redis: try RedisSettings(url: redis, trust: .system),
-            secret: try secret.map { try ClusterSecret(path: $0) }, registration: registration, local: registry,
+            secret: try secret.map { try ClusterSecret(path: $0) } ?? Self.secret, registration: registration,
+            local: registry,
             imported: imported, tickets: tickets, timing: timing, loop: MultiThreadedEventLoopGroup.singleton.next(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }

@@ -96,7 +96,7 @@ struct RoutingServiceTests {
             a.routing.addHome(.random())
             try await a.routing.publish(digest, lifetime: .seconds(60)).get()
             _ = try await b.users.register(User(name: bob, key: key, exchangeKey: .random()), invitation: nil)
-            try await eventually("all keys") { try await redis.keys().count == 10 }
+            try await eventually("all keys") { try await redis.keys().count == 11 }
             let before = try await redis.keys()
             for _ in 0..<3 {
                 try await redis.command("FLUSHALL")

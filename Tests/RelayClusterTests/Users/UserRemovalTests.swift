@@ -15,6 +15,7 @@ import WSProtocol
 
 @Suite("Removed users stay removed, and others stay", .serialized)
 struct UserRemovalTests {
+    private static let records = UserRecords(RoutedNode.secret)
     private let bob = User.test("bob")
 
     private func register(_ user: User, on node: RoutedNode) async throws {
@@ -67,10 +68,10 @@ struct UserRemovalTests {
             for user in [bob, carol] { try await register(user, on: node) }
             node.sessions.withLock { $0 = [bob.name, carol.name] }
             // A removal is one step of Redis: between two commands a renewal must not take the user for lost.
-            try await redis.command("SET", "relay:removed:bob", "1")
+            try await redis.command("SET", "relay:removed:bob", Self.records.removal(of: bob.name))
             try await redis.command("DEL", "relay:user:bob")
             let other = User.test("carol")
-            try await redis.command("SET", "relay:user:carol", UserRecord(other).text)
+            try await redis.command("SET", "relay:user:carol", Self.records.text(of: other))
             try await node.told(.user(bob.name, nil))
             try await node.told(.user(carol.name, other))
         }
@@ -83,7 +84,7 @@ struct UserRemovalTests {
         try await withNodes([node]) {
             try await register(bob, on: node)
             node.sessions.withLock { $0 = [bob.name] }
-            try await redis.command("SET", "relay:removed:bob", "1")
+            try await redis.command("SET", "relay:removed:bob", Self.records.removal(of: bob.name))
             try await redis.command("DEL", "relay:user:bob")
             try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             try await node.told(.user(bob.name, nil))

@@ -138,13 +138,14 @@ struct MetricsPageTests {
         snapshot.status.state = .draining
         snapshot.status.cluster = ClusterStatus(
             node: "n1", redis: false, joined: true, hasJoined: true, nodes: 2, links: 3, lost: 4, refused: 5,
-            listening: true, bellsLost: 6, ignored: 7
+            listening: true, bellsLost: 6, ignored: 7, forged: 8
         )
         let lines = MetricsPage.render(snapshot).split(separator: "\n")
         let expected = [
             "relay_draining 1", "relay_redis_connected 0", "relay_cluster_joined 1", "relay_cluster_nodes 2",
             "relay_cluster_links 3", "relay_cluster_nodes_lost_total 4", "relay_cluster_certificates_refused_total 5",
             "relay_cluster_listening 1", "relay_cluster_doorbells_lost_total 6", "relay_cluster_ignored_total 7",
+            "relay_cluster_records_forged_total 8",
         ]
         for line in expected { #expect(lines.contains(line[...])) }
         let names = lines.filter { $0.hasPrefix("# TYPE ") }.compactMap { $0.split(separator: " ").dropFirst(2).first }

@@ -26,8 +26,8 @@ struct ClusterConfiguration: Hashable, Sendable {
     var authority: String
     /// This node's certificate and key.
     var certificate: CertificateFiles
-    /// The file of the secret that ticket keys are sealed with; nil when each node makes its own.
-    var secretFile: String?
+    /// The file of the secret that all nodes have.
+    var secretFile: String
 
     /// Where other nodes dial this one, once its listener has `port`.
     func advertised(port: Int) -> ListenAddress {
@@ -60,12 +60,9 @@ struct ClusterConfiguration: Hashable, Sendable {
         }
     }
 
-    /// The secret that ticket keys are sealed with; nil when there is none.
+    /// The secret that ticket keys are sealed, and users' records authenticated, with.
     /// - Throws: ``OperatorError`` when its file cannot be used.
-    func secret() throws(OperatorError) -> ClusterSecret? {
-        guard let secretFile else { return nil }
-        return try ClusterSecret(path: secretFile)
-    }
+    func secret() throws(OperatorError) -> ClusterSecret { try ClusterSecret(path: secretFile) }
 }
 
 extension ClusterConfiguration {
@@ -102,7 +99,8 @@ extension ClusterConfiguration {
         self.init(
             redis: redis, redisAuthority: redisAuthority, node: node, listen: listen, advertise: advertise,
             authority: authority, certificate: certificate,
-            secretFile: try ServerConfiguration.path(.clusterSecret, settings)
+            secretFile: try Self.file(
+                .clusterSecret, settings, "`openssl rand -hex 32` makes its content, the same for all nodes")
         )
         if redis.password != nil, case .file(let path) = found.origin { passwordFile = path }
     }

@@ -15,6 +15,7 @@ struct ClusterConfigurationTests {
     private static let complete: [Setting: [String]] = [
         .tlsCert: ["c"], .tlsKey: ["k"], .stateDir: ["s"], .redis: ["redis://\(login)r:1/2"],
         .nodeID: ["a"], .nodeListen: ["127.0.0.1:9"], .clusterCA: ["ca"], .clusterCert: ["cc"], .clusterKey: ["ck"],
+        .clusterSecret: ["cs"],
     ]
 
     private func read(_ changes: [Setting: [String]?] = [:]) throws -> ServerConfiguration {
@@ -36,13 +37,14 @@ struct ClusterConfigurationTests {
     func defaults() throws {
         let cluster = try #require(try read().cluster)
         #expect(cluster.advertise == cluster.listen)
-        #expect(cluster.secretFile == nil && cluster.redisAuthority == nil)
+        #expect(cluster.redisAuthority == nil)
         let free = try #require(try read([.nodeListen: ["127.0.0.1:0"]]).cluster)
         #expect(free.advertised(port: 77) == ListenAddress(host: "127.0.0.1", port: 77))
         #expect(cluster.advertised(port: 77).port == 9)
         #expect(
             try read([
                 .redis: nil, .nodeID: nil, .nodeListen: nil, .clusterCA: nil, .clusterCert: nil, .clusterKey: nil,
+                .clusterSecret: nil,
             ])
             .cluster == nil)
     }
@@ -63,7 +65,7 @@ struct ClusterConfigurationTests {
 
     @Test(
         "a part that is missing is named",
-        arguments: [Setting.nodeID, .nodeListen, .clusterCA, .clusterCert, .clusterKey])
+        arguments: [Setting.nodeID, .nodeListen, .clusterCA, .clusterCert, .clusterKey, .clusterSecret])
     func missing(setting: Setting) throws {
         let error = try failure([setting: nil])
         #expect(error.status == .configuration && error.message.contains("--\(setting.rawValue)"))
@@ -104,12 +106,16 @@ struct ClusterConfigurationTests {
     func certificates() throws {
         let certificates = try TestCertificates(nodes: ["a", "b"])
         let others = try TestCertificates(nodes: ["a"])
+        let secret = certificates.path + "/secret"
+        try Data(String(repeating: "5a", count: 32).utf8).write(to: URL(fileURLWithPath: secret))
+        #expect(unsafe chmod(secret, 0o600) == 0)
         func check(
-            _ certificate: String = "node-a.pem", key: String = "node-a.key", authority: String? = nil
+            _ certificate: String = "node-a.pem", key: String = "node-a.key", authority: String? = nil,
+            secret: String? = secret
         ) throws {
             let changes: [Setting: [String]?] = [
                 .clusterCert: [certificates.path + "/" + certificate], .clusterKey: [certificates.path + "/" + key],
-                .clusterCA: [authority ?? certificates.ca],
+                .clusterCA: [authority ?? certificates.ca], .clusterSecret: secret.map { [$0] },
             ]
             try read(changes).cluster?.checkFiles()
         }
@@ -120,6 +126,8 @@ struct ClusterConfigurationTests {
             ("not signed", { try check(authority: others.ca) }),
             ("cannot read", { try check("none.pem") }),
             ("cannot read", { try check(authority: certificates.path + "/none.pem") }),
+            ("cannot read the cluster's secret", { try check(secret: certificates.path + "/none") }),
+            ("needs --cluster-secret", { try check(secret: nil) }),
             ("no valid", { try check(authority: certificates.path + "/node-a.key") }),
         ]
         for (words, body) in wrong {

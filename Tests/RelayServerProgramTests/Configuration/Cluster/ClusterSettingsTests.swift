@@ -74,7 +74,8 @@ extension CertificateTests {
                 redis: try .init("rediss://redis.example.com"), redisAuthority: authority, node: .test("n1"),
                 listen: ListenAddress(host: "127.0.0.1", port: 0), advertise: ListenAddress(host: "127.0.0.1", port: 0),
                 authority: certificates.ca,
-                certificate: CertificateFiles(chain: certificates.node("n1"), key: certificates.nodeKey("n1")))
+                certificate: CertificateFiles(chain: certificates.node("n1"), key: certificates.nodeKey("n1")),
+                secretFile: "/cs")
             let problems = try CertificateInventory(settings).problems(at: now)
             #expect(problems.map(\.kind) == expected)
             #expect(problems.allSatisfy { $0.setting == .redisCA })
@@ -95,7 +96,7 @@ extension CertificateTests {
             settings.cluster = ClusterConfiguration(
                 redis: try .init("redis://127.0.0.1"), redisAuthority: nil, node: .test("n1"),
                 listen: ListenAddress(host: "127.0.0.1", port: 0), advertise: ListenAddress(host: "127.0.0.1", port: 0),
-                authority: authority, certificate: certificate)
+                authority: authority, certificate: certificate, secretFile: "/cs")
             let problems = try CertificateInventory(settings).problems(at: now)
             #expect(problems.map(\.kind) == [.expired] && problems.map(\.setting) == [setting])
             #expect(problems.allSatisfy { $0.isFatal })

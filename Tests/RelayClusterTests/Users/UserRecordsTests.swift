@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RelayNode
+import RelayTestFixtures
+import TestSupport
+import Testing
+import TransferBroker
+import WSProtocol
+
+@testable import RelayCluster
+
+@Suite("What shows that a node has written a record")
+struct UserRecordsTests {
+    private let records = UserRecords(RoutedNode.secret)
+    private let bob: User = {
+        var bob = User.test("bob")
+        bob.prekey = .test(24_322)
+        return bob
+    }()
+
+    @Test("a record is read under the name it was written for, and no other")
+    func place() {
+        for user in [bob, User(name: bob.name, key: bob.key, exchangeKey: bob.exchangeKey)] {
+            let text = records.text(of: user)
+            #expect(records.user(bob.name, text) == user)
+            #expect(records.user(.test("bo"), text) == nil && records.user(.test("bobb"), text) == nil)
+            #expect(text.utf8.count < Defaults.Routing.userLength * 4 / 5)
+        }
+    }
+
+    @Test("of no record a single character may be another")
+    func characters() {
+        let text = Array(records.text(of: bob).utf8)
+        for index in text.indices {
+            for change: UInt8 in [1, 0x20] {
+                var changed = text
+                changed[index] ^= change
+                #expect(records.user(bob.name, String(decoding: changed, as: UTF8.self)) == nil, "\(index)")
+            }
+        }
+    }
+
+    @Test("a record is exactly what a node writes: nothing is left out, put in or taken from another")
+    func form() throws {
+        let text = records.text(of: bob)
+        var other = bob
+        other.prekey = .test(24_322)
+        let mallory = UserRecord(User.test("mallory"))
+        let made = try #require(UserRecord(text))
+        func changed(_ change: (inout UserRecord) -> Void) -> String {
+            var record = made
+            change(&record)
+            return record.text
+        }
+        let forged = [
+            "", "{}", changed { $0.mac = nil }, changed { $0.prekey = nil }, changed { $0.key = mallory.key },
+            changed { $0.exchangeKey = mallory.exchangeKey }, changed { $0.prekey = other.prekey },
+            changed { $0.prekey?.epoch += 1 }, text + " ", text.replacing(",", with: ", "),
+            text.dropLast() + #","name":"bob"}"#, records.removal(of: bob.name),
+        ]
+        for each in forged { #expect(records.user(bob.name, each) == nil, "\(each)") }
+        let secret = try #require(ClusterSecret(bytes: [UInt8](repeating: 8, count: 32)))
+        #expect(UserRecords(secret).user(bob.name, text) == nil, "another cluster's")
+        #expect(changed { _ in } == text)
+    }
+
+    @Test("whatever stands there is the very record, or none")
+    func hostile() {
+        let text = records.text(of: bob)
+        for input in HostileInputs(damaging: [text], seed: 41, count: 4000) {
+            #expect((records.user(bob.name, input.text) != nil) == (input.text == text), "\(input)")
+        }
+    }
+
+    @Test("invitations and removals are of one place as well")
+    func others() throws {
+        let digests = try (0..<2).map { _ in try #require(InvitationDigest(bytes: UInt8(0)..<32)) }
+        let other = InvitationDigest.random()
+        #expect(records.invitation(digests[0], for: nil) == records.invitation(digests[1], for: nil))
+        let texts = [
+            records.invitation(digests[0], for: nil), records.invitation(other, for: nil),
+            records.invitation(digests[0], for: bob.name), records.invitation(digests[0], for: .test("carol")),
+            records.removal(of: bob.name), records.removal(of: .test("carol")),
+        ]
+        #expect(Set(texts.map { $0.split(separator: " ").last }).count == texts.count)
+    }
+}
