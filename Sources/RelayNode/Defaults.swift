@@ -125,6 +125,8 @@ extension Defaults {
         package static let maximumInvitations = 10_000
         /// Bytes of the registry's file that are read at start: double what the two limits above can fill.
         static let maximumFileSize = 64 * 1024 * 1024
+        /// Bytes of a prekey's file that are read: twice what one takes.
+        static let maximumPrekeySize = 4 * 1024
         /// Random bytes of an invitation: 128 bits cannot be guessed at any rate of trying.
         static let invitationLength = 16
         /// Seconds an invitation may at most be good for: what is not used within a year is forgotten, not waited for.

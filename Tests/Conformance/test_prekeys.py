@@ -54,16 +54,17 @@ def test_a_prekey_outlives_the_relay_and_a_login_that_brings_the_same_writes_not
     bob = protocol.Identity(unique("bob"))
     published = bob.publish()
     relay.session(identity=bob).close()
-    registry = relay.state / "users.json"
-    written = registry.stat().st_ino
+    kept = relay.state / "prekeys" / bob.name
+    files = (relay.state / "users.json", kept)
+    written = [file.stat().st_ino for file in files]
     again(relay, bob)
-    assert registry.stat().st_ino == written
+    assert [file.stat().st_ino for file in files] == written
     relay.stop()
     relay.start()
     with relay.session("alice") as alice:
         assert alice.lookup(bob.name)["prekey"] == published
-    (user,) = (each for each in json.loads(registry.read_text())["users"] if each["name"] == bob.name)
-    assert user["prekey"] == published
+    assert json.loads(kept.read_text()) == {"key": bob.key, "prekey": published}
+    assert kept.stat().st_mode & 0o777 == 0o600 and kept.parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("verb", ["login", "register"])

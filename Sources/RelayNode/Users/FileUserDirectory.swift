@@ -7,14 +7,16 @@ import Synchronization
 package import TransferBroker
 package import WSProtocol
 
-/// The users' registry of a single relay, in a file of its state directory.
+/// The users' registry of a single relay, in a file of its state directory, and their prekeys, each in one beside it.
 ///
-/// Reading touches memory only. Changes are made one after the other on a queue of their own, since each waits for the
-/// disk: no event loop does. A change counts, in memory too, only once it is on the disk.
+/// Reading touches memory only, but for prekeys. Changes are made one after the other on a queue of their own, since
+/// each waits for the disk: no event loop does. A change counts, in memory too, only once it is on the disk.
 package final class FileUserDirectory: UserAdministration {
     private let registry: Mutex<UserRegistry>
     private let file: RegistryFile
+    private let prekeys: PrekeyFiles
     private let writer = DispatchQueue(label: "relay.users")
+    private let reader = DispatchQueue(label: "relay.prekeys", attributes: .concurrent)
     private let mode: ServerMessage.Registration
     private let now: @Sendable () -> UnixTime
 
@@ -29,15 +31,23 @@ package final class FileUserDirectory: UserAdministration {
     ) throws(OperatorError) {
         registry = Mutex(try file.load())
         self.file = file
+        prekeys = PrekeyFiles(directory: file.directory)
         self.mode = mode
         self.now = now
     }
 
-    package func user(named name: PeerName) async throws -> User? { registry.withLock { $0.users[name] } }
+    package func user(named name: PeerName) async throws -> User? {
+        guard let user = registry.withLock({ $0.users[name] }) else { return nil }
+        return await withCheckedContinuation { continuation in
+            reader.async { [prekeys] in
+                continuation.resume(returning: user.with(prekeys.prekey(of: user)))
+            }
+        }
+    }
 
     package func register(_ user: User, invitation: InvitationCode?) async throws -> RegistrationOutcome {
-        try await change { [mode] registry, now in
-            try registry.register(user, invitation: invitation, mode: mode, now: now)
+        try await change(thenRecording: user) { [mode] registry, now in
+            try registry.register(user.with(nil), invitation: invitation, mode: mode, now: now)
         }
     }
 
@@ -46,7 +56,7 @@ package final class FileUserDirectory: UserAdministration {
         if let user = try await user(named: latest.name), user.key == latest.key, user.updated(by: latest) == user {
             return true
         }
-        return try await change { registry, _ in registry.update(latest) }
+        return try await change(thenRecording: latest) { registry, _ in registry.update(latest.with(nil)) }
     }
 
     /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.
@@ -92,19 +102,36 @@ package final class FileUserDirectory: UserAdministration {
 
     /// Frees `name` for another key. Returns false when no user has it.
     package func remove(_ name: PeerName) async throws -> Bool {
-        try await change { registry, _ in registry.remove(name) }
+        let isRemoved = try await change { registry, _ in registry.remove(name) }
+        if isRemoved { prekeys.remove(name) }
+        return isRemoved
     }
 
     /// Runs `body` on a copy of the registry, after all earlier changes, and makes the copy the registry once it is on
     /// the disk.
+    ///
+    /// - Parameter user: whose prekey is recorded after that, where the name is theirs then.
     private func change<Value: Sendable>(
-        _ body: @escaping @Sendable (inout UserRegistry, UnixTime) throws -> Value
+        thenRecording user: User? = nil, _ body: @escaping @Sendable (inout UserRegistry, UnixTime) throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             writer.async { [self] in
-                continuation.resume(with: Result { try changeNow(body) })
+                continuation.resume(
+                    with: Result {
+                        let value = try changeNow(body)
+                        if let user { try recordNow(user) }
+                        return value
+                    })
             }
         }
+    }
+
+    /// Only on `writer`.
+    private func recordNow(_ latest: User) throws {
+        guard let prekey = latest.prekey, registry.withLock({ $0.users[latest.name]?.key }) == latest.key,
+            prekey.replaces(prekeys.prekey(of: latest))
+        else { return }
+        try prekeys.write(prekey, of: latest)
     }
 
     /// Only on `writer`, which makes it the only one to set `registry`.
@@ -117,5 +144,14 @@ package final class FileUserDirectory: UserAdministration {
         try file.replace(with: new)
         registry.withLock { $0 = new }
         return value
+    }
+}
+
+extension User {
+    /// The same user, with that prekey.
+    fileprivate func with(_ prekey: PublishedPrekey?) -> User {
+        var user = self
+        user.prekey = prekey
+        return user
     }
 }

@@ -33,10 +33,10 @@ struct FileUserDirectoryTests {
     }
 
     /// Opens it as soon as the one before has let go of it, which its last thread does a moment after it has answered.
-    private func reopen() async throws -> FileUserDirectory {
+    private func reopen(mode: ServerMessage.Registration = .invite) async throws -> FileUserDirectory {
         let opened = Mutex<FileUserDirectory?>(nil)
         try await eventually("the lock") {
-            guard let directory = try? open() else { return false }
+            guard let directory = try? open(mode: mode) else { return false }
             opened.withLock { $0 = directory }
             return true
         }
@@ -48,8 +48,8 @@ struct FileUserDirectoryTests {
         try Data(text.utf8).write(to: URL(fileURLWithPath: file))
     }
 
-    @Test("a prekey is there after a restart")
-    func aPrekeySurvivesARestart() async throws {
+    @Test("a prekey is there after a restart, and does not go with the name to another key")
+    func prekeys() async throws {
         var user = User(name: alice, key: key, exchangeKey: broker)
         do {
             let directory = try open(mode: .open)
@@ -57,8 +57,30 @@ struct FileUserDirectoryTests {
             user.prekey = .test(24_322)
             #expect(try await directory.update(user))
         }
-        let again = try await reopen()
+        let again = try await reopen(mode: .open)
         #expect(try await again.user(named: alice) == user)
+        var behind = user
+        behind.prekey = .test(24_321)
+        #expect(try await again.register(behind, invitation: nil) == .registered)
+        #expect(try await again.user(named: alice) == user, "of a copy whose clock is behind")
+        let old = try Data(contentsOf: URL(fileURLWithPath: path + "/prekeys/alice"))
+        #expect(try await again.remove(alice))
+        #expect(try temporary.names(in: "state/prekeys") == [])
+        try old.write(to: URL(fileURLWithPath: path + "/prekeys/alice"))
+        let other = User(name: alice, key: .random(), exchangeKey: broker)
+        #expect(try await again.update(other) == false)
+        let outcome = try await again.register(other, invitation: nil)
+        #expect(outcome == .registered)
+        #expect(try await again.user(named: alice) == other, "what the name's former owner has published is not taken")
+        for damage in ["", "{}", String(repeating: "x", count: 10_000)] {
+            try Data(damage.utf8).write(to: URL(fileURLWithPath: path + "/prekeys/alice"))
+            #expect(try await again.user(named: alice) == other)
+        }
+        var published = other
+        published.prekey = .test(1)
+        #expect(try await again.update(published))
+        #expect(try await again.user(named: alice) == published)
+        #expect(!(try String(contentsOfFile: file, encoding: .utf8)).contains("prekey"))
     }
 
     @Test("what was registered is there after a restart, and the invitation is used up there too")
