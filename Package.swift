@@ -108,8 +108,8 @@ let package = Package(
         .target(
             name: "RelayClientProgram",
             dependencies: [
-                "CLinux", "CloseOnExec", "CommandLineInterface", "PrivateFiles", "TLSTransport", "TransferClient",
-                "WebSocketTransport", "WSProtocol",
+                "CLinux", "CloseOnExec", "CommandLineInterface", "PrivateFiles", "Sealing", "TLSTransport",
+                "TransferClient", "WebSocketTransport", "WSProtocol",
                 nioCore, nioExtras, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),
@@ -202,7 +202,7 @@ let package = Package(
         .testTarget(
             name: "RelayClientProgramTests",
             dependencies: [
-                "CommandLineInterface", "PrivateFiles", "RelayClientProgram", "TLSTransport", "TestSupport",
+                "CommandLineInterface", "PrivateFiles", "RelayClientProgram", "Sealing", "TLSTransport", "TestSupport",
                 "TransferClient", "WSProtocol", "WebSocketTransport",
                 nioCore, nioEmbedded, nioHTTP1, nioPosix, argumentParser, crypto,
             ]

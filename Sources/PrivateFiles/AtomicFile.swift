@@ -19,10 +19,11 @@ package enum AtomicFile {
     ///
     /// - Parameters:
     ///   - folder: the open folder of both.
+    ///   - isDurable: whether the disk is waited for; without that, a power cut may leave the file empty.
     ///   - reached: told after each step; throwing there stops the replacement as a kill would.
     ///   - place: gives the file its name; nil replaces what is there.
     package static func write(
-        _ contents: Data, to name: String, in folder: CInt, by temporary: String,
+        _ contents: Data, to name: String, in folder: CInt, by temporary: String, isDurable: Bool = true,
         reached: (Step) throws -> Void = { _ in }, place: (() throws -> Void)? = nil
     ) throws {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
@@ -34,7 +35,7 @@ package enum AtomicFile {
             try reached(.halfWritten)
             try write(contents.dropFirst(contents.count / 2), to: file)
             try reached(.written)
-            try SystemError.check { fsync(file) }
+            if isDurable { try SystemError.check { fsync(file) } }
             try reached(.synced)
         }
         if let place {
@@ -43,7 +44,7 @@ package enum AtomicFile {
             try SystemError.check { unsafe renameat(folder, temporary, folder, name) }
         }
         try reached(.renamed)
-        try SystemError.check { fsync(folder) }
+        if isDurable { try SystemError.check { fsync(folder) } }
         try reached(.directorySynced)
     }
 

@@ -42,6 +42,23 @@ extension Defaults {
 
     /// The largest file of a profile that is read, in bytes: ours have a few hundred.
     static let maximumProfileFile = 64 * 1024
+    /// Peers that a profile knows at most: more than a person has, and a list of them is read at once.
+    static let mostPeers = 10_000
+    /// The largest list of peers that is read, in bytes: 200 for each of them.
+    static let maximumPeersFile = 200 * mostPeers
+    /// Attempts that were taken in the last two days and are remembered at most: one in 17 seconds.
+    static let mostAttempts = 10_000
+    /// The largest list of attempts that is read, in bytes: 37 for each of them, and as many again that are out of date
+    /// or torn.
+    static let maximumAttemptsFile = 100 * mostAttempts
+    /// Lines of attempts that are out of date from which on the list is written anew.
+    static let mostOldAttempts = 1_000
+    /// Transfers of each profile that are remembered at most; the oldest give way.
+    static let mostRecords = 1_000
+    /// Bytes of what is remembered about a transfer: as many paths as fit on a command line.
+    static let maximumRecord = 4 * 1024 * 1024
+    /// Milliseconds that a transfer is remembered after it was worked on last: a week, as its part files are kept.
+    static let recordLifetime: UInt64 = 7 * 86_400_000
 
     // MARK: Terminal
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Sealing
 import WSProtocol
 
 /// `relay-client whoami`.

@@ -3,6 +3,7 @@
 import Crypto
 import FoundationEssentials
 import Glibc
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -68,12 +69,13 @@ struct Profile: Sendable, CustomStringConvertible {
     /// A profile to log in with: its keys are the folder's, made and stored now if it has none. Name, server and CA are
     /// stored by ``save()`` only. Two processes doing this at once get the same keys. Throws ``FileError``.
     static func create(directory: String, name: PeerName, server: String, caPath: String?) throws -> Profile {
-        try locked(directory) { folder in
+        let fresh = ProfileKeys()
+        let encoded = try fresh.encoded()
+        return try locked(directory) { folder throws(FileError) in
             let existing = try readKeys(&folder, directory)
-            let keys = existing ?? ProfileKeys()
-            if existing == nil { try folder.write(try keys.encoded(), to: keysFile, replacing: false) }
+            if existing == nil { try folder.write(encoded, to: keysFile, replacing: false) }
             return Profile(
-                directory: directory, name: name, server: server, caPath: caPath.map(absolute), keys: keys,
+                directory: directory, name: name, server: server, caPath: caPath.map(absolute), keys: existing ?? fresh,
                 warnings: folder.warnings
             )
         }
@@ -85,21 +87,20 @@ struct Profile: Sendable, CustomStringConvertible {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         let content = try encoder.encode(Stored(v: 1, name: name.rawValue, server: server, ca: caPath))
-        try Self.locked(directory) { folder in try folder.write(content, to: Self.profileFile, replacing: true) }
+        try Self.locked(directory) { folder throws(FileError) in
+            try folder.write(content, to: Self.profileFile, replacing: true)
+        }
     }
 
     /// Runs `body` on the folder, which is made where it is missing, while no other process does the same.
     private static func locked<Value>(
-        _ directory: String, _ body: (inout PrivateDirectory) throws -> Value
-    ) throws -> Value {
-        guard var folder = try PrivateDirectory(path: directory, creating: true) else {
-            throw FileError(code: .cannotCreate, message: "cannot make \"\(DisplayName.escape(directory))\"")
+        _ directory: String, _ body: (inout PrivateDirectory) throws(FileError) -> Value
+    ) throws(FileError) -> Value {
+        try PrivateDirectory.locked(directory) { folder throws(FileError) in
+            // A damaged profile has to be seen to before anything is promised to a relay, or written over it.
+            if let content = try folder.read(profileFile) { _ = try decode(content, directory) }
+            return try body(&folder)
         }
-        let lock = try folder.lock()
-        defer { withExtendedLifetime(lock) {} }
-        // A damaged profile has to be seen to before anything is promised to a relay, or written over it.
-        if let content = try folder.read(profileFile) { _ = try decode(content, directory) }
-        return try body(&folder)
     }
 
     private struct Stored: Codable {
@@ -109,14 +110,16 @@ struct Profile: Sendable, CustomStringConvertible {
         var ca: String?
     }
 
-    private static func decode(_ content: Data, _ directory: String) throws -> Stored {
+    private static func decode(_ content: Data, _ directory: String) throws(FileError) -> Stored {
         guard let stored = StrictJSON.decode(Stored.self, from: content), stored.v == 1 else {
             throw damaged(profileFile, directory)
         }
         return stored
     }
 
-    private static func readKeys(_ folder: inout PrivateDirectory, _ directory: String) throws -> ProfileKeys? {
+    private static func readKeys(_ folder: inout PrivateDirectory, _ directory: String) throws(FileError)
+        -> ProfileKeys?
+    {
         guard let content = try folder.read(keysFile) else { return nil }
         guard let keys = ProfileKeys(encoded: content) else { throw damaged(keysFile, directory) }
         return keys

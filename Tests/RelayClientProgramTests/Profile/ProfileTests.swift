@@ -3,6 +3,7 @@
 import Crypto
 import Foundation
 import Glibc
+import Sealing
 import TestSupport
 import Testing
 import WSProtocol
@@ -182,10 +183,10 @@ struct ProfileTests {
         #expect(error { _ = try ProfileLocation.directory(environment: [:]) }?.status.rawValue == 78)
     }
 
-    @Test func theFingerprintIsTheStartOfTheDigest() throws {
-        let key = try #require(SigningKey(bytes: 0..<32))
-        // SHA-256 of the bytes 0 to 31.
-        #expect(Fingerprint(of: key).description == "630d cd29 66c4 3366 9112 5448 bbb2 5b4f")
+    @Test func theFingerprintIsThatOfTheSealedFormat() throws {
+        let profile = try create()
+        let key = try #require(SigningKey(bytes: profile.signingKey.publicKey.rawRepresentation))
+        #expect(profile.fingerprint == Fingerprint(of: key))
     }
 
     @Test func theAuthoritysPathIsKeptWholeWhereverALaterCommandRuns() throws {
