@@ -16,6 +16,9 @@ static inline int CLinux_rename_noreplace(int directory, const char *from, const
 // O_PATH: a folder that may be walked through needs no permission to be read.
 enum { CLinux_path_only = 010000000 };
 
+// What lseek(2) takes to find where content and holes begin.
+enum { CLinux_seek_data = 3, CLinux_seek_hole = 4 };
+
 // fallocate(2) with FALLOC_FL_KEEP_SIZE, from the start of the file.
 static inline int CLinux_reserve(int file, off_t length) {
     return (int)syscall(SYS_fallocate, file, 1, (off_t)0, length);

@@ -35,10 +35,21 @@ package struct ManifestEncoder: Sendable {
     package func finish(
         of transfer: CarriedTransfer, signedBy identity: Curve25519.Signing.PrivateKey, into buffer: inout ByteBuffer
     ) throws(SealingError) -> ManifestDigest {
-        let digest = Array(self.digest.finalize())
+        let digest = manifestDigest
+        try Self.writeEnd(digest, of: transfer, signedBy: identity, into: &buffer)
+        return digest
+    }
+
+    /// What the end signs, if it comes next.
+    var manifestDigest: ManifestDigest { Array(digest.finalize()) }
+
+    /// Writes the end of a manifest of that digest.
+    static func writeEnd(
+        _ digest: ManifestDigest, of transfer: CarriedTransfer, signedBy identity: Curve25519.Signing.PrivateKey,
+        into buffer: inout ByteBuffer
+    ) throws(SealingError) {
         let signature = try Signing.sign(ManifestSignature.signed(digest, transfer), with: identity)
         buffer.writeBytes(StreamEncoder.record(.manifestEnd, digest + signature))
-        return digest
     }
 }
 

@@ -5,6 +5,11 @@ package import NIOCore
 /// Writes the records around content, and the stream's beginning. The content itself is the caller's to write behind
 /// each head, uncopied.
 package enum StreamEncoder {
+    /// The bytes of the head of a record.
+    package static let headLength = StreamRecordKind.headLength
+    /// The bytes of the end of everything.
+    package static let endLength = UInt64(headLength)
+
     /// The beginning of a stream whose manifest follows.
     package static func writeManifestForm(into buffer: inout ByteBuffer) {
         buffer.writeInteger(StreamForm.manifest.rawValue)
