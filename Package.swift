@@ -103,7 +103,7 @@ let package = Package(
             exclude: ["Configuration/SingleNode", "Lifecycle/SingleNode"]
         ),
         .executableTarget(name: "RelayServer", dependencies: ["RelayServerProgram"]),
-        .target(name: "TransferClient", dependencies: ["WSProtocol", nioCore]),
+        .target(name: "TransferClient", dependencies: ["Sealing", "WSProtocol", nioCore, crypto]),
         .executableTarget(name: "RelayClient", dependencies: ["RelayClientProgram"]),
         .target(
             name: "RelayClientProgram",
@@ -197,7 +197,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TransferClientTests",
-            dependencies: ["TestSupport", "TransferClient", "WSProtocol", nioCore]
+            dependencies: ["Sealing", "TestSupport", "TransferClient", "WSProtocol", nioCore]
         ),
         .testTarget(
             name: "RelayClientProgramTests",

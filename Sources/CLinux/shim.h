@@ -3,14 +3,13 @@
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 
-#include <spawn.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-// renameat2(2) with RENAME_NOREPLACE, inside one directory.
-static inline int CLinux_rename_noreplace(int directory, const char *from, const char *to) {
-    return (int)syscall(SYS_renameat2, directory, from, directory, to, 1u);
+// renameat2(2) with RENAME_NOREPLACE.
+static inline int CLinux_rename_noreplace(int folder, const char *from, int target, const char *to) {
+    return (int)syscall(SYS_renameat2, folder, from, target, to, 1u);
 }
 
 // O_PATH: a folder that may be walked through needs no permission to be read.
@@ -24,11 +23,38 @@ static inline int CLinux_reserve(int file, off_t length) {
     return (int)syscall(SYS_fallocate, file, 1, (off_t)0, length);
 }
 
-// Declared here as in glibc 2.34 and later.
-extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+// fallocate(2) with FALLOC_FL_KEEP_SIZE, of a part of the file.
+static inline int CLinux_reserve_part(int file, off_t offset, off_t length) {
+    return (int)syscall(SYS_fallocate, file, 1, offset, length);
+}
+
+// fallocate(2) with FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE: gives back what was reserved there.
+static inline int CLinux_punch_hole(int file, off_t offset, off_t length) {
+    return (int)syscall(SYS_fallocate, file, 3, offset, length);
+}
+
+// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: begins to write out a part of the file, and does not wait.
+static inline int CLinux_start_write_back(int file, off_t offset, off_t length) {
+    return (int)syscall(SYS_sync_file_range, file, offset, length, 2u);
+}
+
+// syncfs(2)
+static inline int CLinux_sync_file_system(int file) {
+    return (int)syscall(SYS_syncfs, file);
+}
+
+// The type of the file system of an open file, as statfs(2) says it; 0 where it does not.
+static inline long CLinux_file_system_type(int file) {
+    struct statfs system;
+    return fstatfs(file, &system) == 0 ? (long)system.f_type : 0;
+}
+
+// Declared here as in glibc 2.34 and later, but for the type of the actions: spawn.h, like sys/types.h, would make types
+// of Swift's Glibc module this one's.
+extern int posix_spawn_file_actions_addclosefrom_np(void *, int);
 
 // Makes the child close every descriptor from `first` on, whatever opened it.
-static inline int CLinux_close_from(posix_spawn_file_actions_t *actions, int first) {
+static inline int CLinux_close_from(void *actions, int first) {
     return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Defaults {
-    // MARK: What is sent
+    // MARK: Trees
 
-    /// Folders within one another that are open at once: a few for each walk, since a process may have 1,024 open
-    /// files, and enough that coming back from a deep one opens each folder about once.
+    /// Folders within one another that are open at once, where they are read and where they are made: a few for each
+    /// walk, since a process may have 1,024 open files, and enough that coming back from a deep one opens each folder
+    /// about once.
     static let openFolders = 32
     /// Things left out that are named each, of a kind: what is read before a question on one screen.
     static let namedOmissions = 8

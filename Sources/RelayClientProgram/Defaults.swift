@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import TransferClient
 import WSProtocol
 
 /// Every limit and time of the client, with its unit and its reason.
@@ -14,23 +15,44 @@ extension Defaults {
     static let fileThreads = 8
     /// Bytes a single read of a file may ask for: past 1 MiB a bigger read costs cache and gains nothing.
     static let maximumRead = 1024 * 1024
-    /// Bytes a file sink gathers before it goes to a blocking thread: one thread hop for eight 64 KiB records.
-    static let gatheredBytes = 512 * 1024
-    /// Buffers a file sink gathers at most, so that tiny ones cannot hold on to much more memory than their bytes.
-    static let gatheredBuffers = 128
     /// The longest file name in bytes where the file system does not say otherwise (Linux: NAME_MAX).
     static let maximumFileName = 255
     /// The longest extension in bytes that is kept when a name has to be shortened: `.sqlite-journal` fits.
     static let maximumExtension = 20
-    /// How many names of a part file are tried: twelve random characters are taken only if a process means them to be.
-    static let partialNameTries = 8
     /// How often "name (1)", "name (2)" … is tried before giving up: more files of one name mean a mistake.
     static let maximumNumberedNames = 9_999
     /// Characters of a refused name that are tried one by one to find the one that a file system refuses: a name has
     /// rarely more that are not letters or digits.
     static let mostProbedCharacters = 32
+    /// Bytes of a manifest that are written, or read, at once.
+    static let manifestBuffer = 64 * 1024
+    /// Bytes of a journal that are read at once; it has rarely more.
+    static let journalRead = 64 * 1024
+    /// Bytes of a journal in which its first record ends: a summary, names and keys.
+    static let journalBeginning: UInt64 = 128 * 1024
+    /// Entries of a folder that are removed in one go: their names are a few megabytes.
+    static let removedAtOnce = 10_000
+    /// Bytes of a boot's identifier that are read: the kernel's has 36.
+    static let bootIdentifier = 64
+    /// Folders of parts that are tried for one transfer: others of the name are another profile's, or in use.
+    static let partFolderTries = 8
+    /// Bytes of content after which they are made durable and the journal says so: what a power cut takes at most.
+    static let checkpointBytes: UInt64 = 64 * 1024 * 1024
+    /// How long content waits to be made durable: less is not worth a person's notice.
+    static let checkpointInterval = TimeAmount.seconds(1)
+    /// Bytes of a file after which it begins to be written out, so that a checkpoint has little to wait for.
+    static let writeBackBytes: UInt64 = 8 * 1024 * 1024
+    /// The size from which a file's room is asked for at once: below it that costs more than it tells.
+    static let reservedSize: UInt64 = 1024 * 1024
+    /// Whole files that are held open until they are durable, each confirmed by itself; of more, all of the file
+    /// system is.
+    static let confirmedFiles = 8
+    /// Stored entries that are told one by one.
+    static let mostStoredContents = TransferDefaults.mostStoredContents
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.
     static let displayedNameColumns = 100
+    /// Columns a name takes at most in a list of eight.
+    static let listedNameColumns = 30
     /// Columns of the path of a file that was made: three names of the longest kind fit whole, and so does the rest of
     /// a sentence around it.
     static let displayedPathColumns = 1_000
@@ -123,9 +145,9 @@ extension Defaults {
 
     // MARK: Data
 
-    /// Bytes read from a source at a time: 16 full records, large enough that the cost of a hop to the event loop does
+    /// Chunks that are read and sealed at a time, 1 MiB: large enough that the cost of a hop to a blocking thread does
     /// not show.
-    static let readSize = 16 * 65_536
+    static let sealedBatch = 16
     /// Bytes that may wait in a channel before the source is paused: two reads, so that hashing and sending overlap.
     static let uploadHighWaterMark = 2 * 1_048_576
     /// Bytes left in the channel when the source goes on.

@@ -47,4 +47,10 @@ package enum TransferDefaults {
     /// How fast a receiver accepts when its user is not asked: a round trip on the slowest line. A user cannot read a
     /// question and answer it within this time.
     package static let unaskedAnswer = TimeAmount.seconds(1)
+
+    // MARK: Journals
+
+    /// The stored entries of a transfer that are told one by one: more fill no screen, and a command that is run for
+    /// them has no room for more.
+    package static let mostStoredContents = 1_000
 }

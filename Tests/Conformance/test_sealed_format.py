@@ -5,6 +5,7 @@ The vectors of Tests/vectors/sealed were written by either side, and the tests o
 RELAY_WRITE_VECTORS set, those of this side are written again.
 """
 
+import json
 import os
 import random
 
@@ -50,6 +51,7 @@ def test_what_is_kept_is_what_is_made():
         assert kept[name] == made[name]
     for one, other in zip(kept["attempts"], made["attempts"], strict=True):
         assert {**one["stream"], "body": ""} == {**other["stream"], "body": ""}
+    assert [each["what"] for each in kept["requests"]] == [each["what"] for each in made["requests"]]
 
 
 def test_people_and_their_prekeys(vectors):
@@ -109,12 +111,21 @@ def test_streams(vectors):
         sender = sealed_vectors.owner(vectors["alice"]).party.identity
         reader = StreamReader(plaintext, offer.transfer, sender)
         if stream["entries"]:
-            contents = reader.read((offer.summary.get("entries"), offer.summary.get("bytes")))
+            contents = reader.read(offer.summary)
         else:
             contents = reader.resume(manifest, [(due.get("size"), due["offset"]) for due in stream["due"]])
         assert contents.entries == [sealed_vectors.entry(each) for each in stream["entries"]]
         assert [file.hex() for file in contents.files] == stream["files"]
         assert contents.digest == manifest
+
+
+def test_requests(vectors):
+    alice, bob = sealed_vectors.owner(vectors["alice"]), sealed_vectors.owner(vectors["bob"])
+    for request in vectors["requests"]:
+        name, payload = hexed(request, "request", "payload")
+        opened = sealed.open_request(payload, alice.party, bob, request["time"])
+        assert (opened.request, opened.time) == (name, request["time"])
+        assert opened.what == json.loads(request["what"])
 
 
 def test_chunks_and_keys_of_any_number(vectors):
@@ -125,11 +136,14 @@ def test_chunks_and_keys_of_any_number(vectors):
 def test_what_is_refused(vectors):
     offer, *_ = opened(vectors, vectors["attempts"][0])
     sender = sealed_vectors.owner(vectors["alice"]).party.identity
-    counts = (offer.summary.get("entries"), offer.summary.get("bytes"))
     for refused in vectors["refused"]:
+        summary = json.loads(refused["summary"]) if "summary" in refused else None
         with pytest.raises(Refused) as caught:
-            StreamReader(bytes.fromhex(refused["plaintext"]), offer.transfer, sender).read(counts)
+            StreamReader(bytes.fromhex(refused["plaintext"]), offer.transfer, sender).read(summary)
         assert caught.value.code == refused["code"], refused["why"]
+        if summary:
+            # It is the summary that is wrong: without it nothing would be.
+            StreamReader(bytes.fromhex(refused["plaintext"]), offer.transfer, sender).read()
 
 
 def test_what_is_swapped_does_not_open(vectors):

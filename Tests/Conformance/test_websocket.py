@@ -432,20 +432,16 @@ def test_a_stranger_cannot_meddle_with_a_transfer(relay):
 
 def test_progress_and_delivery_reach_the_sender(relay):
     sender, bob = relay.session("alice"), relay.session("bob", receiving=True)
-    body = b"x" * 100_000
-    receiving = background(protocol.receive_file, relay, bob)
-    said = protocol.send_file(relay, sender, bob.identity.name, "a", body)
-    assert said["size"] == len(body)
-    assert receiving.result(10) == ({"v": 0, "name": "a", "size": len(body)}, body)
     offer = sender.offer(bob.identity.name, protocol.pack(v=0, name="b"))
     bob.ring()
-    start = bob.accept(offer.transfer)
-    background(protocol.download, relay, start).add_done_callback(lambda _: None)
+    start, body, got = bob.accept(offer.transfer), b"x" * 100_000, bytearray()
+    receiving = background(protocol.download, relay, start, got.extend)
     upload = offer.start()
     bob.progress(offer.transfer, 42)
-    assert protocol.upload(relay, upload, iter([b"abc"]), length=3) == (200, {"bytes": 3})
-    bob.delivered(offer.transfer, 3, "0" * 64)
-    offer.delivered()
+    assert protocol.upload(relay, upload, iter([body]), length=len(body)) == (200, {"bytes": len(body)})
+    assert receiving.result(10) == (200, str(len(body)), True) and got == body
+    bob.delivered(offer.transfer, len(body), "0" * 64)
+    assert offer.delivered()["size"] == len(body)
     assert offer.progress in ([42], [])
     for each in (sender, bob):
         each.close()

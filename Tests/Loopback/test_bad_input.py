@@ -2,6 +2,7 @@
 """What bad input gets: one line that says what happened, the exit code of the contract, nothing half-written, and the
 other side told at once."""
 
+import contextlib
 import http.server
 import os
 import re
@@ -11,11 +12,11 @@ import threading
 
 import pytest
 
-from harness import certificates, content, protocol, records
+from harness import certificates, content, protocol, sealed
 from harness.listener import closed_port
-from harness.relay import Person, Relay, unique
+from harness.relay import PART, Person, Relay, unique
 from harness.terminal import Terminal
-from harness.waiting import background, until
+from harness.waiting import TooLate, background, until
 
 USAGE, VERIFICATION, NO_INPUT, UNREACHABLE, NO_OUTPUT, IO, GAVE_UP, PROTOCOL, REFUSED, CONFIGURATION = (
     64,
@@ -37,7 +38,7 @@ MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-cap
 #: What is said of a transfer as long as all goes well.
 PROGRESS = re.compile(
     r"ready to receive as |ringing |\S+ is not receiving now; waiting |\S+ offers |\S+ accepted; sending "
-    r"|receiving from |(\S+ is )?verifying |warning: --yes without --from"
+    r"|receiving from |(\S+ is )?verifying |warning: --yes without --from|first contact with \S+, fingerprint "
 )
 
 
@@ -76,10 +77,10 @@ def test_a_send_to_an_unknown_name_fails_and_names_it(people, file):
 
 def test_a_declined_offer_ends_the_sender_with_the_receivers_name(relay, people, file):
     alice = people("alice")
-    with relay.session("bob", receiving=True) as bob:
-        sending = alice.send(bob.identity.name, file)
-        bob.decline(bob.ring()["transfer"])
-        assert_one_line(sending.expect(REFUSED, 2), bob.identity.name, "declined")
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, file)
+        bob.ring().decline()
+        assert_one_line(sending.expect(REFUSED, 2), bob.name, "declined")
 
 
 @pytest.mark.parametrize(
@@ -90,14 +91,53 @@ def test_a_declined_offer_ends_the_sender_with_the_receivers_name(relay, people,
         ("too_large", REFUSED),
         ("cancelled", REFUSED),
         ("verification_failed", VERIFICATION),
+        ("protocol_error", PROTOCOL),
+        ("identity_changed", REFUSED),
+        ("stale_offer", REFUSED),
     ],
 )
 def test_the_senders_exit_status_follows_the_receivers_failure_code(relay, people, file, code, status):
     alice = people("alice")
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, file)
+        bob.ring().decline(code)
+        assert_one_line(sending.expect(status, 2), bob.name)
+
+
+def test_a_receiver_without_the_key_it_was_sealed_to_is_looked_up_again(relay, people, file):
+    alice = people("alice")
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, file)
+        first = bob.ring()
+        first.decline("bad_prekey")
+        second = bob.receive()
+        assert second.transfer == first.transfer and second.attempt != first.attempt
+        sending.expect(0, 5)
+
+
+def test_a_receiver_who_has_never_the_key_ends_the_sender(relay, people, file):
+    alice = people("alice")
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, file)
+        declined = 0
+        while sending.running() and declined < 10:
+            with contextlib.suppress(TooLate):
+                bob.ring(2).decline("bad_prekey")
+                declined += 1
+        sending.expect(REFUSED, 2)
+        tries = [line for line in sending.err().splitlines() if "sending again" in line]
+        assert len(tries) == declined - 1 and all(bob.name in line and "key" in line for line in tries), sending.tail()
+        last = sending.err().splitlines()[-1]
+        assert last.startswith("not delivered: ") and bob.name in last and "clocks" in last, sending.tail()
+        assert 2 <= declined <= 4, declined
+
+
+def test_a_receiver_of_an_older_version_is_told_to_update(relay, people, file):
+    alice = people("alice")
     with relay.session("bob", receiving=True) as bob:
-        sending = alice.send(bob.identity.name, file)
-        bob.decline(bob.ring()["transfer"], code)
-        assert_one_line(sending.expect(status, 2), bob.identity.name)
+        assert "prekey" not in bob.lookup(bob.identity.name)
+        sending = alice.send(bob.identity.name, file).expect((REFUSED, PROTOCOL), 10)
+        assert_one_line(sending, bob.identity.name, "update")
 
 
 def test_no_wait_fails_at_once_when_the_receiver_is_offline(people, file):
@@ -291,34 +331,36 @@ def test_a_file_that_shrinks_while_it_is_sent_fails_on_both_sides(relay, people,
     alice = people("alice")
     path = tmp_path / "log.txt"
     path.write_bytes(bytes(1_000_000))
-    with relay.session("bob", receiving=True) as bob:
-        sending = alice.send(bob.identity.name, path)
-        transfer = bob.ring()["transfer"]
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, path)
+        rung = bob.ring()
         os.truncate(path, left)
-        start = bob.accept(transfer)
-        downloading = background(protocol.download, relay, start)
+        got = bytearray()
+        downloading = background(protocol.download, relay, rung.accept(), got.extend)
         # Told at once, and by the sender itself: not when the relay's patience ends.
-        failed = bob.failed(transfer, 3)
+        failed = rung.failed(3)
         assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
         assert_one_line(sending.expect(IO, 3), "log.txt")
-        assert downloading.result(5)[2] is False
+        downloading.result(5)
+        with pytest.raises(sealed.Refused):
+            rung.sealed.read([bytes(got)])
 
 
 def test_a_file_that_grows_while_it_is_sent_fails_on_both_sides(relay, people, tmp_path):
     alice = people("alice")
     path = tmp_path / "log.txt"
     path.write_bytes(bytes(1_000_000))
-    with relay.session("bob", receiving=True) as bob:
-        sending = alice.send(bob.identity.name, path)
-        transfer = bob.ring()["transfer"]
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, path)
+        rung = bob.ring()
         with open(path, "ab") as file:
             file.write(b"more")
-        start = bob.accept(transfer)
-        got: list[bytes] = []
-        _, _, whole = protocol.download(relay, start, got.append, timeout=10)
+        start, got = rung.accept(), bytearray()
+        protocol.download(relay, start, got.extend, timeout=10)
         # What was announced is not what there is: that is said, and whatever came does not look whole.
-        assert not whole and sum(len(piece) for piece in got) <= records.length(1_000_000)
-        failed = bob.failed(transfer, 3)
+        with pytest.raises(sealed.Refused):
+            rung.sealed.read([bytes(got)])
+        failed = rung.failed(3)
         assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
         assert_one_line(sending.expect(IO, 3), "log.txt", "changed")
 
@@ -376,7 +418,7 @@ def test_a_disk_that_fills_up_fails_on_both_sides_and_leaves_no_whole_file(relay
     assert_one_line(sending, bob.name, ("space", "room", "full", "write"))
     receiving.expect(IO, 5)
     assert_one_line(receiving, ("space", "room", "full"))
-    assert all(name.endswith(b".part") for name in listing.read_bytes().split()), listing.read_bytes()
+    assert all(PART.fullmatch(name) for name in listing.read_bytes().split()), listing.read_bytes()
     relay.healthy()
 
 
@@ -518,17 +560,22 @@ def test_profiles_are_private(relay, tmp_path):
     ids=["empty", "zeros", "brace", "array", "number", "noise"],
 )
 def test_a_damaged_profile_file_is_named_and_refused(relay, short_path, damage, file):
-    alice = relay.person("alice", short_path)
+    alice, bob = relay.person("alice", short_path), relay.person("bob", short_path)
+
+    def send():
+        return alice.send(bob, "--no-wait", file)
+
+    send().expect(UNREACHABLE, 10)
     files = [path for path in alice.profile.rglob("*") if path.is_file()]
+    assert {"prekeys", "peers"} < {path.name for path in files}, files
     for path in files:
         kept = path.read_bytes()
         path.write_bytes(damage)
-        process = alice.send("nobody-here", file)
-        # The lock is only held, never read.
-        if path.name == ".lock":
-            assert_one_line(process.expect(UNREACHABLE, 10), "nobody-here")
+        # The lock is only held, never read, and a profile without contacts has no peers to write down.
+        if path.name == ".lock" or (path.name == "peers" and not damage):
+            assert_one_line(send().expect(UNREACHABLE, 10), bob.name)
         else:
-            assert_one_line(process.expect(CONFIGURATION, 10), str(path), "damaged")
+            assert_one_line(send().expect(CONFIGURATION, 10), str(path), "damaged")
         path.write_bytes(kept)
 
 

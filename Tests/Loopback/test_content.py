@@ -89,8 +89,32 @@ def test_several_files_of_one_send_arrive(people, tmp_path):
         f"file {number}": content.file(tmp_path / f"file {number}", number, 100_000 * number) for number in range(5)
     }
     alice.send(bob, *(tmp_path / name for name in digests)).expect(0, 20)
-    assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
+    assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.stored()} == digests
     assert receiving.running()
+
+
+def test_several_files_of_one_send_are_one_transfer(people, tmp_path):
+    """One question, one line at the end on each side; what is in folders stays there, empty ones as well."""
+    alice, bob = people("alice", "bob")
+    (tmp_path / "photos" / "2024" / "empty").mkdir(parents=True)
+    (tmp_path / "photos" / "2024" / "a.jpg").write_bytes(b"a" * 100_000)
+    (tmp_path / "photos" / "b.jpg").write_bytes(b"")
+    (tmp_path / "report.pdf").write_bytes(b"beside it")
+    receiving = bob.receive(sender=alice.name)
+    sending = alice.send(bob, tmp_path / "report.pdf", tmp_path / "photos").expect(0, 20)
+    receiving.expect(0, 5)
+    assert content.listing(bob.inbox).keys() == {
+        b"photos",
+        b"photos/2024",
+        b"photos/2024/a.jpg",
+        b"photos/2024/empty",
+        b"photos/b.jpg",
+        b"report.pdf",
+    }
+    assert (bob.inbox / "photos/2024/a.jpg").read_bytes() == b"a" * 100_000
+    for process, word in ((sending, "\ndelivered "), (receiving, "\nreceived ")):
+        assert ("\n" + process.err()).count(word) == 1, process.tail()
+        assert "and 1 other" in process.err(), process.tail()
 
 
 def test_several_receivers_of_one_send_are_served(people, tmp_path):
@@ -115,7 +139,7 @@ def test_a_file_of_the_same_name_is_stored_beside_the_first(people, tmp_path):
     assert (bob.inbox / "report.pdf").read_bytes() == b"mine"
     assert (bob.inbox / "report (2).pdf").read_bytes() == b"first"
     assert (bob.inbox / "report (3).pdf").read_bytes() == b"second"
-    assert len(bob.received()) == 4
+    assert len(bob.stored()) == 4
 
 
 def test_one_receiver_takes_twenty_transfers(relay, people, tmp_path):
@@ -127,7 +151,7 @@ def test_one_receiver_takes_twenty_transfers(relay, people, tmp_path):
     sending = [alice.send(bob, tmp_path / name) for name in digests]
     for process in sending:
         process.expect(0, 60)
-    assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.received()} == digests
+    assert {os.fsdecode(name): content.sha256(bob.inbox / os.fsdecode(name)) for name in bob.stored()} == digests
     assert receiving.running()
     relay.healthy()
 
@@ -159,7 +183,7 @@ def test_twenty_streams_at_once_arrive_whole(own_relay, tmp_path):
     for process, _ in sending:
         process.expect(0, 60)
     for index, person in enumerate(receivers):
-        found = {content.sha256(person.inbox / os.fsdecode(name)) for name in person.received()}
+        found = {content.sha256(person.inbox / os.fsdecode(name)) for name in person.stored()}
         assert found == set(digests[index::5])
     assert all(process.running() for process in processes)
 
@@ -184,7 +208,7 @@ def test_a_file_above_the_receivers_size_limit_is_declined(people, tmp_path):
     alice.send(bob, tmp_path / "small").expect(0, 15)
     with open(tmp_path / "large", "rb") as stdin:
         alice.send(bob, "-", stdin=stdin).expect(77, 15)
-    assert bob.received() == [b"small"]
+    assert bob.stored() == [b"small"]
     assert receiving.running()
 
 
@@ -195,5 +219,5 @@ def test_only_the_named_sender_is_accepted(people, tmp_path):
     eve.send(bob, tmp_path / "file").expect(77, 15)
     assert bob.received() == []
     alice.send(bob, tmp_path / "file").expect(0, 15)
-    assert bob.received() == [b"file"]
+    assert bob.stored() == [b"file"]
     assert receiving.running()

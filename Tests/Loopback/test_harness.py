@@ -12,46 +12,11 @@ import threading
 
 import pytest
 
-from harness import certificates, content, protocol, raw, records
+from harness import certificates, content, protocol, raw
 from harness.executables import REPOSITORY
 from harness.listener import Listener
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
-
-
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000])
-@pytest.mark.parametrize("step", [1, 7, 65_540, 1_000_000])
-def test_records_come_back_in_any_pieces(size, step):
-    body = content.data("records", size)
-    stream = b"".join(records.encode([body[:1000], body[1000:]]))
-    assert len(stream) == records.length(size)
-    decoder = records.Decoder(size)
-    got = b"".join(decoder.feed(stream[at : at + step]) for at in range(0, len(stream), step))
-    decoder.close()
-    assert got == body
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [
-        records.record(2, b"abc"),
-        records.record(0, b""),
-        records.record(0, b"x" * 65_537),
-        records.record(1, bytes(32)),
-        records.record(0, b"abcd"),
-        b"".join(records.encode([b"abc"])) + b"x",
-    ],
-)
-def test_a_broken_stream_is_refused(stream):
-    with pytest.raises(records.Refused):
-        records.Decoder(3).feed(stream)
-
-
-def test_a_stream_without_its_end_is_a_cut():
-    decoder = records.Decoder(3)
-    decoder.feed(records.record(0, b"abc"))
-    with pytest.raises(records.Cut):
-        decoder.close()
 
 
 @pytest.fixture

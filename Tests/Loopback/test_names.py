@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile names stay in the folder and off the terminal."""
 
+import dataclasses
 import os
 import re
 
 import pytest
 
 from harness import content, file_systems, protocol
+from harness.sealed_stream import Entry
+from harness.sealed_tree import Tree, text
+from harness.waiting import background
 
 # What could move a cursor, hide or reorder text: C0 but tab and newline, C1, and the marks of direction.
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -61,8 +65,22 @@ OFFERED = {
 }
 
 
-# No name at all, and one that cannot be written down: every other one is made safe.
-DECLINED = {"empty", "lone surrogate"}
+# What is no name, as the format has it: every other one is made safe.
+DECLINED = {
+    "parent",
+    "deep parent",
+    "only parent",
+    "only dot",
+    "absolute",
+    "slash inside",
+    "trailing slash",
+    "tilde",
+    "empty",
+    "NUL",
+    "256 bytes",
+    "3000 bytes",
+    "lone surrogate",
+}
 
 
 @pytest.mark.parametrize("name", OFFERED, ids=[name.replace(" ", "-") for name in OFFERED])
@@ -71,9 +89,9 @@ def test_an_offered_name_is_made_safe_or_declined(relay, people, tmp_path, name)
     outside = content.listing(tmp_path)
     receiving = bob.receive()
     body = f"content of {name}".encode()
-    with relay.session("mallory") as mallory:
+    with relay.client("mallory") as mallory:
         try:
-            protocol.send_file(relay, mallory, bob.name, OFFERED[name], body, timeout=15)
+            mallory.send(bob.name, Tree.named(OFFERED[name], body), timeout=15)
         except protocol.Failed as failed:
             assert failed.by == "peer", failed
             delivered = False
@@ -98,6 +116,31 @@ def test_an_offered_name_is_made_safe_or_declined(relay, people, tmp_path, name)
     new = {path for path in content.listing(tmp_path) if path not in outside and not path.startswith(inside)}
     assert not new, new
     assert not os.path.exists("/tmp/escaped.txt") and not os.path.exists("/tmp/absolute-escaped.txt")
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["top", "inside"])
+@pytest.mark.parametrize("name", sorted(DECLINED), ids=lambda name: name.replace(" ", "-"))
+def test_a_name_that_only_the_manifest_has_is_refused(relay, people, tmp_path, name, inside):
+    """The person has been asked about another one."""
+    bob = people("bob")
+    outside = content.listing(tmp_path)
+    receiving = bob.receive()
+    tree = Tree.named(OFFERED[name], b"x")
+    if inside:
+        tree.entries = [Entry("folder", "harmless"), dataclasses.replace(tree.entries[0], parent=0)]
+    with relay.client("mallory") as mallory:
+        offered = mallory.offer(bob.name, tree, summary=text({**tree.summary(), "names": ["harmless"]}))
+        offered.start()
+        uploading = background(offered.upload)
+        with pytest.raises(protocol.Failed) as failed:
+            offered.delivered(10)
+        assert (failed.value.by, failed.value.code) == ("peer", "protocol_error"), failed.value
+        uploading.exception(10)
+    receiving.expect(76, 5)
+    assert_harmless(receiving)
+    assert bob.stored() == []
+    inside_home = os.fsencode(os.path.relpath(bob.home, tmp_path))
+    assert all(path in outside or path.startswith(inside_home) for path in content.listing(tmp_path))
 
 
 SENT = {

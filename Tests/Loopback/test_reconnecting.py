@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relay goes and comes back: both clients look for it, begin again, and make one file of it."""
+"""The relay goes and comes back: both clients look for it, go on, and make one file of it."""
 
-import hashlib
 import json
 import os
 import signal
 
 import pytest
 
-from harness import content, protocol, records
+from harness import content, protocol
 from harness.fake import FakeRelay
 from harness.forwarder import Forwarder
+from harness.sealed import Accept
+from harness.sealed_tree import Tree
 from harness.waiting import background, until
 
 SIZE = 400_000_000
@@ -49,20 +50,17 @@ def test_an_unanswered_question_survives_a_killed_relay(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
     (tmp_path / "file").write_bytes(b"again")
-    bob = relay.session("bob", receiving=True)
-    sending = alice.send(bob.identity.name, tmp_path / "file")
+    bob = relay.client("bob", receiving=True)
+    sending = alice.send(bob.name, tmp_path / "file")
     first = bob.ring()
     replace(relay)
-    with protocol.Session(relay, bob.identity) as bob:
-        bob.login().presence()
+    with bob.again(receiving=True) as bob:
         second = bob.ring()
-        assert second["transfer"] != first["transfer"]
-        manifests = [protocol.unpack(ring["payload"]) for ring in (first, second)]
-        assert manifests[0] == manifests[1] and len(protocol.unb64(manifests[0]["attempt"])) == 16
-        start = bob.accept(second["transfer"])
-        got = bytearray()
-        assert protocol.download(relay, start, got.extend)[2]
-        bob.delivered(second["transfer"], 5, hashlib.sha256(b"again").hexdigest())
+        assert second.attempt != first.attempt and second.transfer == first.transfer == first.attempt
+        assert second.summary == first.summary
+        second.accept()
+        assert second.download().files == [b"again"]
+        second.delivered()
         sending.expect(0, 10)
     assert sending.err().count("reconnecting: ") == 1 and sending.err().count("reconnected") == 1, sending.tail()
 
@@ -97,30 +95,30 @@ def test_a_transfer_whose_relay_is_killed_midway_begins_again(own_relay, large, 
 def test_a_relay_that_stays_away_ends_the_sender_at_its_timeout(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
-    with open(large / "file", "wb") as file:
-        file.truncate(4 * content.GiB)
+    content.file(large / "file", "away", SIZE)
     receiving = bob.receive()
     sending = alice.send(bob, "--timeout", "2s", large / "file")
     until(lambda: content.largest(bob.inbox) > 1_000_000, 20, "the first bytes")
     relay.process.kill()
     sending.expect(75, 15)
-    last = sending.err().strip().splitlines()[-1]
+    last, kept = sending.err().strip().splitlines()[-2:]
     # Which of both the last try meets, a refusal or the end of the time, is a race.
     assert "gave up after 2 s" in last and f"127.0.0.1:{relay.port}" in last, sending.tail()
+    assert kept.startswith(f'{bob.name} keeps what came of "file"; to go on: '), sending.tail()
     assert receiving.running(), receiving.tail()
-    until(lambda: bob.received() == [], 5, "the part file is gone")
     receiving.signal(signal.SIGINT)
     receiving.expect(130, 5)
     assert "reconnecting" in receiving.err()
+    # What has arrived is kept, for the next time that it is sent.
+    assert bob.stored() == [] and len(bob.parts()) == 1, bob.received()
 
 
 def test_one_outage_is_waited_for_once(own_relay, tmp_path):
     relay = own_relay(registration="open")
-    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
-    paths = [tmp_path / name for name in ("one", "two", "three")]
-    for path in paths:
-        path.write_bytes(b"x")
-    sending = alice.send(bob, "--json", "--timeout", "4s", *paths)
+    alice, *others = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol", "dave"))
+    (tmp_path / "file").write_bytes(b"x")
+    to = ",".join(other.name for other in others)
+    sending = alice.send(to, "--json", "--timeout", "4s", tmp_path / "file")
     sending.wait_for('"event":"waiting"', 10)
     relay.process.kill()
     sending.expect(75, 15)
@@ -132,17 +130,16 @@ def test_no_wait_still_waits_for_a_receiver_that_had_accepted(own_relay, tmp_pat
     alice = relay.person("alice", tmp_path)
     body = content.data("no wait", 20_000_000)
     (tmp_path / "file").write_bytes(body)
-    bob = relay.session("bob", receiving=True)
-    sending = alice.send(bob.identity.name, "--no-wait", "--json", tmp_path / "file")
-    start = bob.accept(bob.ring()["transfer"])
+    bob = relay.client("bob", receiving=True)
+    sending = alice.send(bob.name, "--no-wait", "--json", tmp_path / "file")
+    start = bob.ring().accept()
     first = relay.process
     background(protocol.download, relay, start, lambda piece: first.kill())
     sending.wait_for('"event":"reconnecting"', 10)
     relay.start(relay.port)
     sending.wait_for('"event":"waiting"', 15)
-    with protocol.Session(relay, bob.identity) as bob:
-        bob.login().presence()
-        assert protocol.receive_file(relay, bob)[1] == body
+    with bob.again(receiving=True) as bob:
+        assert bob.receive().contents.files == [body]
         sending.expect(0, 10)
 
 
@@ -211,7 +208,7 @@ def test_standard_input_is_not_sent_twice(own_relay, tmp_path):
     assert "second time" in sending.err(), sending.tail()
     # It does not come again, and the receiver knows.
     receiving.expect(69, 10)
-    assert bob.received() == [] and "begins again" not in receiving.out(), receiving.tail()
+    assert bob.received() == [] and "it goes on when" not in receiving.out(), receiving.tail()
 
 
 def test_standard_input_that_was_not_read_yet_is_sent_after_a_restart(own_relay, tmp_path):
@@ -247,22 +244,22 @@ def test_the_same_offer_again_makes_no_second_file(relay, people):
     bob = people("bob")
     receiving = bob.receive(once=False)
     body = b"only once"
-    said = {"v": 0, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    attempt = protocol.b64(os.urandom(16))
-    manifest = {"v": 0, "name": "report.pdf", "size": len(body), "attempt": attempt}
-    with relay.session("alice") as alice, relay.session("mallory") as mallory:
+    with relay.client("alice") as alice, relay.client("mallory") as mallory:
 
-        def whole(session):
-            offer = session.offer(bob.name, protocol.pack(**manifest))
-            protocol.upload(relay, offer.start(), records.encode([body]), length=records.length(len(body)))
-            return offer.delivered(10)
+        def sent(client, position, **options):
+            offered = client.offer(bob.name, {"report.pdf": body}, **options)
+            assert offered.start() == position
+            assert offered.upload()[0] == 200
+            assert offered.delivered() == (1, len(body))
+            return offered.sealed.transfer
 
-        assert whole(alice) == said
-        assert alice.offer(bob.name, protocol.pack(**manifest)).delivered(10) == said
-        assert bob.received() == [b"report.pdf"]
+        transfer = sent(alice, Accept())
+        # The receiver has everything: nothing but the manifest's digest goes over the wire.
+        sent(alice, Accept(1, 0), transfer=transfer)
+        assert bob.stored() == [b"report.pdf"]
         # Another identity stays another one, whatever it says.
-        assert whole(mallory) == said
-    assert bob.received() == [b"report (1).pdf", b"report.pdf"]
+        sent(mallory, Accept(), transfer=transfer)
+    assert bob.stored() == [b"report (1).pdf", b"report.pdf"]
     assert receiving.running()
 
 
@@ -276,14 +273,37 @@ def test_a_delivery_whose_report_was_lost_is_reported_again(own_relay, tmp_path)
         sending = alice.send(bob, tmp_path / "file")
         until(lambda: forwarder.count >= 2, 10, "the download")
         forwarder.mute(0)
-        until(lambda: bob.received() == [b"file"], 10, "the file is stored")
+        # With what is kept until the sender knows.
+        until(lambda: bob.stored() == [b"file"], 10, "the file is stored")
         assert sending.running() and receiving.running(), sending.tail()
         relay.process.kill()
         relay.start(relay.port)
         sending.expect(0, 15)
         receiving.expect(0, 10)
-    assert bob.received() == [b"file"] and content.sha256(bob.inbox / "file") == digest
+    until(lambda: bob.received() == [b"file"], 5, bob.received)
+    assert content.sha256(bob.inbox / "file") == digest
     assert "delivered" in sending.err() and receiving.err().count("received ") == 1, receiving.tail()
+
+
+def test_a_delivery_that_a_sender_gave_up_on_is_reported_to_its_next_one(own_relay, tmp_path):
+    """The receiver runs anew as well: it knows from what it has kept."""
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    digest = content.file(tmp_path / "file", "given up", 5_000_000)
+    with Forwarder(relay.address) as forwarder:
+        receiving = bob.receive("--server", forwarder.url)
+        sending = alice.send(bob, "--timeout", "1s", tmp_path / "file")
+        until(lambda: forwarder.count >= 2, 10, "the download")
+        forwarder.mute(0)
+        until(lambda: bob.stored() == [b"file"], 10, "the file is stored")
+        receiving.kill()
+        sending.expect(75, 15)
+    assert "has not confirmed it" in sending.err(), sending.tail()
+    receiving = bob.receive()
+    sending = alice.send(bob, tmp_path / "file").expect(0, 15)
+    receiving.expect(0, 10)
+    assert 'going on with "file" at 5.00 MB of 5.00 MB' in sending.err(), sending.tail()
+    assert bob.received() == [b"file"] and content.sha256(bob.inbox / "file") == digest
 
 
 @pytest.mark.parametrize("whose", ["receiver", "sender"])
@@ -326,17 +346,16 @@ def test_a_download_that_is_cut_before_it_begins_is_told_to_the_sender(own_relay
         sending.expect(0, 30)
         receiving.expect(0, 5)
     assert f"the connection of {bob.name} was cut; sending again" in sending.err(), sending.tail()
-    assert "our own connection was cut; it begins again" in receiving.err(), receiving.tail()
+    assert "our own connection was cut; it goes on" in receiving.err(), receiving.tail()
     assert bob.received() == [b"file"]
 
 
 def test_a_refused_token_is_told_to_the_sender(certs, people, tmp_path):
     bob = people("bob")
-    manifest = protocol.pack(v=0, name="file", size=5, attempt=protocol.b64(os.urandom(16)))
-    with FakeRelay(certs, answers=[(403, "token_refused", None)], ring=manifest) as relay:
+    with FakeRelay(certs, answers=[(403, "token_refused", None)], ring={"file": b"begun"}) as relay:
         receiving = bob.receive("--server", relay.url, ready=False)
         until(lambda: relay.cancels, 15, lambda: relay.heard)
-        receiving.wait_for("it begins again when zoe sends it again", 5)
+        receiving.wait_for("it goes on when zoe sends it again", 5)
         assert relay.cancels == ["receiver_gone"] and receiving.running()
 
 
@@ -361,17 +380,16 @@ def test_a_node_that_does_not_answer_is_left_for_another(certs, people, tmp_path
     """The node answers pings but loses one request; the receiver is not told that the sender cancelled."""
     (tmp_path / "file").write_bytes(b"heard")
     alice, bob, carol = people("alice", "bob", "carol")
-    manifest = protocol.pack(v=0, name="file", size=5, attempt=protocol.b64(os.urandom(16)))
     with (
         FakeRelay(certs, unheard=["offer"]) as offers,
         FakeRelay(certs, unheard=["presence"]) as presences,
-        FakeRelay(certs, unheard=["accept"], ring=manifest) as accepts,
+        FakeRelay(certs, unheard=["accept"], ring={"file": b"heard"}) as accepts,
     ):
         sending = alice.send("dave", "--server", offers.url, tmp_path / "file")
         receiving = bob.receive("--server", presences.url, ready=False)
         accepting = carol.receive("--server", accepts.url, ready=False)
         sending.expect(0, 45)
-        assert offers.content == b"heard" and len({offer["manifest"]["attempt"] for offer in offers.offers}) == 1
+        assert offers.content == b"heard" and len({offer["sealed"].transfer for offer in offers.offers}) == 1
         receiving.wait_for("ready to receive", 15)
         accepting.wait_for("reconnected", 15)
         until(lambda: accepts.heard.count("accept") == 2, 5, lambda: accepts.heard)
@@ -385,15 +403,17 @@ def test_a_receiver_that_has_everything_need_not_fetch_it(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice = relay.person("alice", tmp_path)
     (tmp_path / "file").write_bytes(b"abc")
-    bob = relay.session("bob", receiving=True)
-    sending = alice.send(bob.identity.name, tmp_path / "file")
-    assert protocol.download(relay, bob.accept(bob.ring()["transfer"]))[2]
+    bob = relay.client("bob", receiving=True)
+    sending = alice.send(bob.name, tmp_path / "file")
+    first = bob.ring()
+    first.accept()
+    tree = first.download()
     sending.wait_for("verifying", 10)
     replace(relay)
-    with protocol.Session(relay, bob.identity) as bob:
-        bob.login().presence()
-        transfer = bob.ring()["transfer"]
-        bob.accept(transfer)
-        bob.delivered(transfer, 3, hashlib.sha256(b"abc").hexdigest())
+    with bob.again(receiving=True) as bob:
+        rung, end = bob.ring(), Accept(1, 0)
+        rung.accept(end)
+        assert rung.resume(Tree(tree.entries, tree.files), end).files == [b"abc"]
+        rung.delivered()
         sending.expect(0, 10)
     assert "delivered" in sending.err()

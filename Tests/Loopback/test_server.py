@@ -71,7 +71,7 @@ def test_sigterm_lets_clients_finish_a_running_transfer(own_relay, large):
     digest = content.file(large / "file", "drain", 500_000_000)
     receiving = bob.receive()
     sending = alice.send(bob, large / "file")
-    until(lambda: any(entry.stat().st_size > 1_000_000 for entry in bob.inbox.iterdir()), 20, "the first bytes")
+    until(lambda: content.largest(bob.inbox) > 1_000_000, 20, "the first bytes")
     relay.process.signal(signal.SIGTERM)
     sending.expect(0, 30)
     receiving.expect(0, 5)
@@ -187,11 +187,10 @@ def test_a_server_that_is_killed_while_names_register_loses_none(own_relay):
 def test_clients_say_clearly_that_the_server_was_killed(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
-    with open(large / "file", "wb") as file:
-        file.truncate(4 * content.GiB)
+    content.file(large / "file", "killed", 512 * content.MiB)
     receiving = bob.receive()
     sending = alice.send(bob, "--timeout", "1s", large / "file")
-    until(lambda: any(entry.stat().st_size > 1_000_000 for entry in bob.inbox.iterdir()), 20, "the first bytes")
+    until(lambda: content.largest(bob.inbox) > 1_000_000, 20, "the first bytes")
     relay.process.kill()
     sending.expect(75, 5)
     assert "gave up" in sending.err(), sending.tail()

@@ -93,7 +93,7 @@ def test_a_token_that_is_gone_after_503_leads_to_another_offer(fake, alice, tmp_
     send(alice, relay, tmp_path).expect(0, 15)
     assert len(relay.offers) == 2 and relay.logins == 2
     assert relay.offers[0]["transfer"] != relay.offers[1]["transfer"]
-    assert relay.offers[0]["manifest"] == relay.offers[1]["manifest"]
+    assert relay.offers[0]["sealed"].transfer == relay.offers[1]["sealed"].transfer
 
 
 @pytest.mark.parametrize(("code", "status"), [("declined", 77), ("no_space", 74), ("verification_failed", 65)])
@@ -111,7 +111,8 @@ def test_what_only_the_network_ended_is_offered_again(fake, alice, tmp_path, ans
     relay = fake(answers=[(*answer, None)])
     send(alice, relay, tmp_path).expect(0, 30)
     first, second = relay.offers
-    assert first["transfer"] != second["transfer"] and first["manifest"] == second["manifest"]
+    assert first["transfer"] != second["transfer"] and first["sealed"].transfer == second["sealed"].transfer
+    assert first["sealed"].summary == second["sealed"].summary and first["payload"] != second["payload"]
     # A receiver that has accepted once is waited for.
     assert second["wait"] and relay.content == BODY
 

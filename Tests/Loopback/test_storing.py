@@ -6,16 +6,22 @@ import shutil
 
 import pytest
 
-from harness import content
+from harness import content, file_systems
 
 NAMES = ("renameat2", "linkat", "renameat")
 
 
 @pytest.fixture
 def people(relay, tmp_path):
-    """A sender, a receiver, and a file."""
-    (tmp_path / "report.pdf").write_bytes(content.data("storing", 100_000))
-    return relay.person("alice", tmp_path), relay.person("bob", tmp_path), tmp_path / "report.pdf"
+    """A sender, a receiver, and a file. The two know each other: what is refused is not asked of their profiles."""
+    alice, bob, file = relay.person("alice", tmp_path), relay.person("bob", tmp_path), tmp_path / "report.pdf"
+    file.write_bytes(b"first contact")
+    receiving = bob.receive(sender=alice.name)
+    alice.send(bob, file).expect(0, 20)
+    receiving.expect(0, 20)
+    (bob.inbox / "report.pdf").unlink()
+    file.write_bytes(content.data("storing", 100_000))
+    return alice, bob, file
 
 
 def refusing(folder, **errors):
@@ -28,18 +34,35 @@ def refusing(folder, **errors):
     ("errors", "warning"),
     [
         ({"fchmod": "EPERM"}, "permissions"),
+        ({"utimensat": "EPERM"}, "the times of modification"),
         ({"fsync": "EINVAL"}, "does not say when files are on the disk"),
         ({"fsync": "EIO:when=2"}, "is stored, but the disk did not confirm its name"),
         ({"renameat2": "ENOSYS"}, None),
         ({"renameat2": "EINVAL", "linkat": "EPERM"}, None),
-        ({"renameat2": "EINVAL", "unlinkat": "EACCES"}, "left over"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 def test_what_may_fail_without_harm_is_a_warning_and_the_file_is_delivered(people, tmp_path, errors, warning):
+    # Otherwise nothing gets other permissions than the system gives it.
+    metadata = ["--preserve"] if "fchmod" in errors else []
+    delivered(people, warning, *metadata, prefix=refusing(tmp_path, **errors))
+    assert " (INJECTED)" in (tmp_path / "trace").read_text()
+
+
+def test_a_first_name_that_stays_is_a_warning_and_the_file_is_delivered(people, tmp_path):
+    delivered(
+        people,
+        "left over",
+        prefix=refusing(tmp_path, renameat2="EINVAL"),
+        env=file_systems.without_removal(tmp_path, "report.pdf"),
+    )
+
+
+def delivered(people, warning, *metadata, **options):
+    """Sends the file, which arrives with this warning."""
     alice, bob, file = people
-    receiving = bob.receive("--json", prefix=refusing(tmp_path, **errors), sender=alice.name)
-    alice.send(bob, file).expect(0, 20)
+    receiving = bob.receive("--json", *metadata, sender=alice.name, **options)
+    alice.send(bob, *metadata, file).expect(0, 20)
     receiving.expect(0, 20)
     events = [json.loads(line) for line in receiving.out().splitlines()]
     [received] = [event for event in events if event["event"] == "received"]
@@ -47,7 +70,6 @@ def test_what_may_fail_without_harm_is_a_warning_and_the_file_is_delivered(peopl
     assert (bob.inbox / "report.pdf").read_bytes() == file.read_bytes()
     warnings = [event["message"] for event in events if event["event"] == "warning"]
     assert len(warnings) == (warning is not None) and all(warning in each for each in warnings), warnings
-    assert " (INJECTED)" in (tmp_path / "trace").read_text()
 
 
 @pytest.mark.parametrize(
@@ -61,9 +83,11 @@ def test_what_may_not_fail_keeps_the_content_and_says_where(people, tmp_path, er
     sending = alice.send(bob, file).expect(73, 20)
     assert f"{bob.name} cannot store it" in sending.err()
     receiving.expect(status, 20)
-    [kept] = bob.inbox.iterdir()
-    assert kept.name.endswith(".part") and kept.read_bytes() == file.read_bytes()
-    assert f'it is kept as "{kept}"' in receiving.err()
+    [part] = bob.parts()
+    assert bob.stored() == []
+    [kept] = [path for path in part.rglob("*") if path.is_file() and path.read_bytes() == file.read_bytes()]
+    place = f'as "{kept}"' if "fsync" not in errors else f'in "{kept.parent}"'
+    assert f"it is kept {place}" in receiving.err(), receiving.tail()
 
 
 def test_the_file_that_is_named_is_the_one_that_was_received(people, tmp_path):

@@ -17,9 +17,11 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from . import records
 from .listener import Listener
-from .protocol import b64, pack, unpack
+from .protocol import Identity, b64
+from .sealed import digest
+from .sealed_peer import Incoming, SealedPeer, this_month
+from .sealed_tree import Files
 from .types import Message
 from .waiting import until
 
@@ -35,11 +37,15 @@ class FakeRelay:
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
     `refusals` are the codes that offers are refused with before one is taken.
     `unheard` are the types of messages of which the first is not answered.
-    `ring` is the payload of an offer that every receiver is rung with.
+    `ring` is what every receiver is offered, by zoe: each time in another attempt of the same transfer.
     `endings` are what follows the `101` of upgrades, before one is served: "cut", "close_notify" or "silence".
     `expires` is what a token is said to be good for, in seconds.
-    `heard` are the types of all messages that came, `cancels` the codes of each `cancel`.
-    `uploads` are the uploads that were asked for: (port they came to, token)."""
+    `heard` are the types of all messages that came, `cancels` the codes of each `cancel` and `decline`.
+    `uploads` are the uploads that were asked for: (port they came to, token).
+    `offers` are the offers that came, each with what was sealed in it under `sealed`.
+
+    Each user who is looked up has keys of their own, the same at every fake relay with the same `keys`, and takes what
+    is sent. `month` is how many months their prekeys are ahead; None, and they have none."""
 
     host = Listener.host
 
@@ -52,13 +58,16 @@ class FakeRelay:
         url: str | None = None,
         busy: int = 0,
         unheard: Iterable[str] = (),
-        ring: str | None = None,
+        ring: Files | None = None,
         endings: Iterable[str] = (),
         expires: int = 30,
+        keys: str = "",
+        month: int | None = 0,
     ) -> None:
         self.certs, self.answers, self.refusals, self.url_of_start = certs, list(answers), list(refusals), url
         self.busy, self._is_gone, self.unheard = busy, False, list(unheard)
         self.ring, self.endings, self.expires, self.logins = ring, list(endings), expires, 0
+        self.keys, self.month = keys, month
         self.heard: list[str] = []
         self.cancels: list[str] = []
         self.uploads: list[tuple[int, str]] = []
@@ -70,7 +79,10 @@ class FakeRelay:
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         self._session: tuple[ssl.SSLSocket, ServerProtocol, Message] | None = None
+        self._transfer = os.urandom(16)
         self._controls: set[ssl.SSLSocket] = set()
+        # What each control connection's client has said of itself.
+        self._client: dict[ssl.SSLSocket, Message] = {}
         self.port = self.listen()
 
     def __enter__(self) -> Self:
@@ -132,29 +144,27 @@ class FakeRelay:
             channel.sendall(f"HTTP/1.1 {status} No\r\nContent-Length: {len(text)}\r\n{more}\r\n".encode() + text)
             return
         channel.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        length, decoder, content = int(fields[b"content-length"]), records.Decoder(), []
-        content.append(decoder.feed(body))
+        session = until(lambda: self._session, 10, "a control connection")
+        assert session
+        channel_of_control, protocol, offer = session
+        length, pieces = int(fields[b"content-length"]), [body]
         left = length - len(body)
         while left > 0:
             piece = channel.recv(min(left, 65_536))
             if not piece:
                 return
             left -= len(piece)
-            content.append(decoder.feed(piece))
-        decoder.close()
-        self.content = b"".join(content)
+            pieces.append(piece)
+        sealed: Incoming = offer["sealed"]
+        self.content = b"".join(sealed.read(pieces).files)
         channel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        session = until(lambda: self._session, 10, "a control connection")
-        assert session
-        channel_of_control, protocol, offer = session
-        digest = decoder.sha256.hexdigest()
         self._say(
             channel_of_control,
             protocol,
             type="delivered",
             id=offer["id"],
             transfer=offer["transfer"],
-            payload=pack(v=0, size=len(self.content), sha256=digest),
+            payload=sealed.delivered(),
         )
 
     def _say(self, channel: ssl.SSLSocket, protocol: ServerProtocol, **message: Any) -> None:
@@ -208,35 +218,20 @@ class FakeRelay:
     def _answer(self, channel: ssl.SSLSocket, protocol: ServerProtocol, message: Message) -> None:
         id = message["id"]
         self.heard.append(message["type"])
-        if message["type"] == "cancel":
+        if message["type"] in ("cancel", "decline"):
             self.cancels.append(message["code"])
         if message["type"] in self.unheard:
             self.unheard.remove(message["type"])
             return
         if message["type"] in ("login", "register"):
             self.logins += 1
+            self._client[channel] = {**message["credentials"], "prekey": message.get("prekey")}
             name = message["credentials"]["name"]
             self._say(channel, protocol, type="welcome", id=id, name=name, session="s1", heartbeat=20)
+        elif message["type"] == "lookup":
+            self._say(channel, protocol, type="peer", id=id, online=True, **self._peer(message["name"]))
         elif message["type"] == "offer":
-            self.offers.append({**message, "manifest": unpack(message["payload"])})
-            if self.refusals:
-                self._say(channel, protocol, type="error", id=id, code=self.refusals.pop(0), message="x")
-                return
-            self._session = (channel, protocol, message)
-            transfer = message["transfer"]
-            self._say(channel, protocol, type="offered", id=id, transfer=transfer, state="ringing")
-            self._say(
-                channel,
-                protocol,
-                type="start",
-                id=id,
-                transfer=transfer,
-                role="upload",
-                token=self.token,
-                expires=self.expires,
-                url=self.url_of_start or "/upload",
-                payload=pack(v=0, offset=0),
-            )
+            self._offered(channel, protocol, message)
         elif message["type"] == "accept" and self.answers:
             self._say(
                 channel,
@@ -252,15 +247,53 @@ class FakeRelay:
         else:
             self._say(channel, protocol, type="ok", id=id)
             if message["type"] == "presence" and self.ring:
-                key, transfer = b64(b"k" * 32), b64(os.urandom(16))
-                self._say(
-                    channel,
-                    protocol,
-                    type="ring",
-                    id="r9",
-                    transfer=transfer,
-                    key=key,
-                    exchangeKey=key,
-                    payload=self.ring,
-                    **{"from": "zoe"},
-                )
+                self._ring(channel, protocol, self.ring)
+
+    def _offered(self, channel: ssl.SSLSocket, protocol: ServerProtocol, message: Message) -> None:
+        id, sender = message["id"], self._client[channel]
+        ring = {**message, "from": sender["name"], "key": sender["key"]}
+        message = {**message, "sealed": self.resident(message["to"]).ring(ring)}
+        self.offers.append(message)
+        if self.refusals:
+            self._say(channel, protocol, type="error", id=id, code=self.refusals.pop(0), message="x")
+            return
+        self._session = (channel, protocol, message)
+        transfer = message["transfer"]
+        self._say(channel, protocol, type="offered", id=id, transfer=transfer, state="ringing")
+        self._say(
+            channel,
+            protocol,
+            type="start",
+            id=id,
+            transfer=transfer,
+            role="upload",
+            token=self.token,
+            expires=self.expires,
+            url=self.url_of_start or "/upload",
+            payload=message["sealed"].accept(),
+        )
+
+    def _ring(self, channel: ssl.SSLSocket, protocol: ServerProtocol, files: Files) -> None:
+        zoe = self.resident("zoe")
+        offer = zoe.offer(self._client[channel], files, transfer=self._transfer)
+        self._say(
+            channel,
+            protocol,
+            type="ring",
+            id="r9",
+            transfer=b64(offer.attempt),
+            key=zoe.identity.key,
+            exchangeKey=zoe.identity.exchange_key,
+            payload=offer.payload,
+            **{"from": "zoe"},
+        )
+
+    def resident(self, name: str) -> SealedPeer:
+        """The user of that name."""
+        identity, seed = (digest(f"{what} of {name} {self.keys}".encode()) for what in ("identity", "prekey"))
+        return SealedPeer(Identity(name, identity), seed=seed, epoch=this_month() + (self.month or 0))
+
+    def _peer(self, name: str) -> Message:
+        resident = self.resident(name)
+        keys = {"key": resident.identity.key, "exchangeKey": resident.identity.exchange_key}
+        return {"name": name, **keys, **({"prekey": resident.prekey()} if self.month is not None else {})}

@@ -13,6 +13,12 @@ def resident(pid: int) -> int:
     raise AssertionError("no Rss line")
 
 
+def peak(pid: int) -> int:
+    """The highest resident memory so far, in bytes; 0 for a process that is over."""
+    with open(f"/proc/{pid}/status") as file:
+        return sum(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+
 def io(pid: int) -> dict[str, int]:
     """The counters of /proc/PID/io: rchar, wchar, read_bytes, write_bytes and so on."""
     with open(f"/proc/{pid}/io") as file:

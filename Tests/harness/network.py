@@ -37,10 +37,9 @@ class Network:
             pytest.skip("network namespaces need root, or: unshare --user --map-root-user --net COMMAND")
         self.folder, self._numbers, self._places = folder, itertools.count(1), itertools.count(1)
         self._hosts: dict[str, tuple[Process, str]] = {}
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
     def __enter__(self) -> Self:
-        _checked(_libc.unshare(CLONE_NEWNET))
+        self._home = enter()
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "relay0", "type", "bridge")
         run("ip", "address", "add", f"{self.here}/24", "dev", "relay0")
@@ -54,8 +53,7 @@ class Network:
     def __exit__(self, *_: object) -> None:
         for holder, _address in self._hosts.values():
             holder.kill()
-        _checked(_libc.setns(self._home, CLONE_NEWNET))
-        os.close(self._home)
+        leave(self._home)
 
     def host(self, name: str) -> tuple[str, tuple[str, ...]]:
         """A new host; returns (its address, what a command line has to begin with to run there)."""
@@ -124,6 +122,19 @@ class Network:
         """Everything gets through again."""
         for family in ("bridge", "inet"):
             run("nft", "flush", "table", family, "faults")
+
+
+def enter() -> int:
+    """Puts this thread, and what it starts from now on, into a new network; returns what `leave` wants to have back."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    _checked(_libc.unshare(CLONE_NEWNET))
+    return home
+
+
+def leave(home: int) -> None:
+    """Puts this thread back."""
+    _checked(_libc.setns(home, CLONE_NEWNET))
+    os.close(home)
 
 
 def run(*command: str) -> str:

@@ -35,9 +35,10 @@ class LoneNode(Relay):
         prefix: Sequence[str] = (),
         environment: Environment | None = None,
         steers: bool = False,
+        level: str = "debug",
         registration: str = "open",
     ) -> None:
-        super().__init__(nodes.binaries, nodes.certs, nodes.folder / name, registration=registration, level="debug")
+        super().__init__(nodes.binaries, nodes.certs, nodes.folder / name, registration=registration, level=level)
         self.name, self.host, self.prefix = name, host, prefix
         # Kept for as long as the node: it comes back where it was.
         self._port, self._link = nodes.reserve(), nodes.reserve()

@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, ClassVar, Self, TypeVar
 
 import websockets.asyncio.client
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from websockets.typing import Subprotocol
 
-from . import records, sealed
+from . import sealed
 from .types import Message, Server
 from .waiting import TooLate
 
@@ -73,9 +73,9 @@ class Failed(Exception):
 class Identity:
     """A name and its keys."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, signing: bytes | None = None) -> None:
         self.name = name
-        self.signing = ed25519.Ed25519PrivateKey.generate()
+        self.signing = ed25519.Ed25519PrivateKey.from_private_bytes(signing or os.urandom(32))
         self.exchange = x25519.X25519PrivateKey.generate()
         #: What every login publishes, if anything.
         self.prekey: Message | None = None
@@ -123,7 +123,7 @@ class Start:
     role: str
     token: str
     path: str
-    payload: Message
+    payload: str
 
 
 class _Loop:
@@ -245,14 +245,14 @@ class Session:
             raise Refused(message)
         return message
 
-    def login(self, verb: str = "login", invitation: str | None = None) -> Self:
+    def login(self, verb: str = "login", invitation: str | None = None, prekey: Message | None = None) -> Self:
         """Section 1.4: waits for the challenge and answers it."""
         challenge = self.next(lambda m: m.get("type") == "challenge", what="the challenge")
         fields: Message = {"credentials": self.identity.credentials(verb, self.host, challenge["nonce"])}
         if invitation is not None:
             fields["invitation"] = invitation
-        if self.identity.prekey is not None:
-            fields["prekey"] = self.identity.prekey
+        if (published := prekey or self.identity.prekey) is not None:
+            fields["prekey"] = published
         welcome = self.ask(verb, **fields)
         assert welcome["type"] == "welcome" and welcome["name"] == self.identity.name, welcome
         return self
@@ -296,9 +296,10 @@ class Session:
         """Reports how far the receiver is (there is no answer)."""
         self.send(type="progress", id=next(self.ids), transfer=transfer, bytes=count)
 
-    def note(self, transfer: str, payload: bytes) -> None:
+    def note(self, transfer: str, payload: bytes | str) -> None:
         """Says something to the other client of an accepted transfer (there is no answer)."""
-        self.send(type="note", id=next(self.ids), transfer=transfer, payload=b64(payload))
+        text = payload if isinstance(payload, str) else b64(payload)
+        self.send(type="note", id=next(self.ids), transfer=transfer, payload=text)
 
     def noted(self, transfer: str, timeout: float = 15) -> bytes:
         """Waits for the next note of the other client."""
@@ -346,20 +347,19 @@ class Offer:
         """Waits for the upload's token."""
         return _start(self._next("start", timeout), "upload")
 
-    def delivered(self, timeout: float = 30) -> Message:
+    def confirmed(self, timeout: float = 30) -> str:
         """Waits for the receiver's word; returns its payload."""
-        return unpack(self._next("delivered", timeout)["payload"])
+        return self._next("delivered", timeout)["payload"]
 
-
-#: Seconds in which a token is to be used: the receiver's request, which is there before the sender is told, waits 30 s.
-EXPIRES = {"download": 60, "upload": 30}
+    def delivered(self, timeout: float = 30) -> Message:
+        """The same, as `Session.delivered` says it."""
+        return unpack(self.confirmed(timeout))
 
 
 def _start(message: Message, role: str) -> Start:
     assert message["type"] == "start" and message["role"] == role, message
     assert len(unb64(message["token"])) == 32 and message["expires"] == EXPIRES[role], message
-    payload = unpack(message["payload"]) if message.get("payload") else {}
-    return Start(message["transfer"], role, message["token"], message["url"], payload)
+    return Start(message["transfer"], role, message["token"], message["url"], message.get("payload", ""))
 
 
 def _http(relay: Server, start: Start, timeout: float) -> tuple[http.client.HTTPSConnection, str]:
@@ -393,64 +393,41 @@ def upload(
         connection.close()
 
 
+class Download:
+    """Section 2.1: the receiver's half, as it comes. Its pieces can be had once."""
+
+    def __init__(self, relay: Server, start: Start, *, timeout: float = 60) -> None:
+        self._connection, path = _http(relay, start, timeout)
+        self._connection.request("GET", path, headers={"Authorization": f"Bearer {start.token}"})
+        self._response = self._connection.getresponse()
+        self.status, self.length = self._response.status, self._response.getheader("Content-Length")
+        #: Whether the body had the end that its framing promised.
+        self.whole = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        received = 0
+        try:
+            # What there is, not as much as was asked for: the sender may wait for an answer to it.
+            while piece := self._response.read1(262_144):
+                received += len(piece)
+                yield piece
+        except (http.client.IncompleteRead, ConnectionError, ssl.SSLError):
+            return
+        self.whole = self.length is None or received == int(self.length)
+
+
 def download(
     relay: Server, start: Start, sink: Callable[[bytes], object] | None = None, *, timeout: float = 60
 ) -> tuple[int, str | None, bool]:
-    """Section 2.1: yields nothing, gives (status, Content-Length or None, whole); the bytes go to `sink`.
-
-    `whole` tells whether the body had the end that its framing promised."""
-    connection, path = _http(relay, start, timeout)
-    try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {start.token}"})
-        response = connection.getresponse()
-        length = response.getheader("Content-Length")
-        received = 0
-        try:
-            while piece := response.read(262_144):
-                received += len(piece)
-                if sink:
-                    sink(piece)
-        except (http.client.IncompleteRead, ConnectionError, ssl.SSLError):
-            return response.status, length, False
-        return response.status, length, length is None or received == int(length)
-    finally:
-        connection.close()
-
-
-def send_file(
-    relay: Server,
-    session: Session,
-    to: str,
-    name: str,
-    content: bytes,
-    *,
-    announce: bool = True,
-    wait: bool = True,
-    timeout: float = 60,
-) -> Message:
-    """Sends one whole file as section 3 says; returns what the receiver said on delivery."""
-    size = len(content)
-    manifest = {"v": 0, "name": name, **({"size": size} if announce else {})}
-    offer = session.offer(to, pack(**manifest), wait=wait)
-    start = offer.start(timeout)
-    pieces = (content[at : at + 1_000_000] for at in range(0, size, 1_000_000))
-    status, answer = upload(
-        relay, start, records.encode(pieces), length=records.length(size) if announce else None, timeout=timeout
-    )
-    assert status == 200, (status, answer)
-    return offer.delivered(timeout)
-
-
-def receive_file(relay: Server, session: Session, *, timeout: float = 60) -> tuple[Message, bytes]:
-    """Waits for a ring, receives and verifies the file, says so; returns (manifest, content)."""
-    ring = session.ring(timeout)
-    manifest = unpack(ring["payload"])
-    start = session.accept(ring["transfer"])
-    decoder = records.Decoder(manifest.get("size"))
-    pieces: list[bytes] = []
-    status, _, whole = download(relay, start, lambda piece: pieces.append(decoder.feed(piece)), timeout=timeout)
-    assert status == 200 and whole, (status, whole)
-    decoder.close()
-    content = b"".join(pieces)
-    session.delivered(ring["transfer"], len(content), decoder.sha256.hexdigest())
-    return manifest, content
+    """The same at once: (status, Content-Length or None, whole); the bytes go to `sink`."""
+    with Download(relay, start, timeout=timeout) as body:
+        for piece in body:
+            if sink:
+                sink(piece)
+        return body.status, body.length, body.whole

@@ -189,8 +189,9 @@ class Redis:
         }
         pieces = []
         for key in self.keys("*"):
-            if command := read.get(self("TYPE", key)):
-                name, *rest = command
+            # It may have expired meanwhile. Another type than these would be one that nothing has looked at.
+            if (kind := self("TYPE", key)) != b"none":
+                name, *rest = read[kind]
                 pieces.append(f"{key} = {self(name, key, *rest)}")
         return "\n".join(pieces)
 

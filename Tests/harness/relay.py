@@ -15,8 +15,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from . import measure, protocol, raw
+from .client import Client
 from .executables import clean_environment
 from .processes import Process
+from .sealed_peer import SealedPeer
 from .types import Address, Environment, Message, Path, Word
 from .waiting import until
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from .certificates import Certificates
 
 _numbers = itertools.count(1)
+#: The folder in which a receiver keeps a transfer that is not whole yet.
+PART = re.compile(rb"\.relay-[0-9a-f]{32}\.part")
 
 
 def unique(name: str) -> str:
@@ -181,10 +185,32 @@ class Relay:
         source: str | None = None,
     ) -> protocol.Session:
         """A Python client, registered and logged in."""
-        identity = identity or protocol.Identity(unique(name))
+        return self._session(identity or protocol.Identity(unique(name)), invitation, receiving, source)
+
+    def _session(
+        self,
+        identity: protocol.Identity,
+        invitation: str | None,
+        receiving: bool,
+        source: str | None = None,
+        prekey: Message | None = None,
+    ) -> protocol.Session:
         made = protocol.Session(self, identity, source=source)
-        made.login("register", invitation)
+        made.login("register", invitation, prekey)
         return made.presence() if receiving else made
+
+    def client(
+        self,
+        name: str = "py",
+        *,
+        peer: SealedPeer | None = None,
+        invitation: str | None = None,
+        receiving: bool = False,
+    ) -> Client:
+        """A Python client that exchanges sealed transfers, registered and logged in."""
+        identity = peer.identity if peer else protocol.Identity(unique(name))
+        peer = peer or SealedPeer(identity)
+        return Client(self, self._session(identity, invitation, receiving, prekey=peer.prekey()), peer)
 
     def watcher(self) -> protocol.Session:
         """A session that only looks. It comes from an address of its own, and its name is invited once."""
@@ -294,3 +320,11 @@ class Person:
     def received(self) -> list[bytes]:
         """The names in the inbox, as bytes."""
         return sorted(os.listdir(os.fsencode(self.inbox)))
+
+    def stored(self) -> list[bytes]:
+        """The same, without what is not whole yet."""
+        return [name for name in self.received() if not PART.fullmatch(name)]
+
+    def parts(self) -> list[pathlib.Path]:
+        """The folders of what is not whole yet."""
+        return [self.inbox / os.fsdecode(name) for name in self.received() if PART.fullmatch(name)]

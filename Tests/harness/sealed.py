@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sealed format, written from docs/sealed-format.md alone: it shares nothing with the one in Sources.
 
-Sections 1 to 7 are here, section 8 is in sealed_stream.py.
+Sections 1 to 7 and 9 are here, section 8 is in sealed_stream.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -21,7 +21,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 SUITE = 1
 KEY, ENC = 1_216, 1_120
 DAY = 86_400_000
+# The JSON of a summary, and of a request.
+_LONGEST = 16 * 1024
 CHUNK, TAG = 65_536, 16
+_WANTED = 0
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 _HPKE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
@@ -170,11 +173,20 @@ class Owner:
         self.signing = ed25519.Ed25519PrivateKey.from_private_bytes(identity)
         self.party = Party(name, self.signing.public_key().public_bytes(*_RAW))
         self.epoch, self.seed = epoch, seed
+        self._before: tuple[int, bytes] | None = None
 
     @property
     def exchange(self) -> Exchange:
         """The keys of the epoch."""
         return Exchange(self.seed)
+
+    def exchange_of(self, epoch: int) -> Exchange:
+        """The keys of that epoch, if they are held: it is this one or the one before."""
+        if epoch == self.epoch:
+            return self.exchange
+        if self._before and epoch == self._before[0]:
+            return Exchange(self._before[1])
+        raise Refused("bad_prekey", f"the key of epoch {epoch} is not held")
 
     def prekey(self) -> tuple[bytes, bytes]:
         """Key and signature."""
@@ -183,6 +195,7 @@ class Owner:
 
     def ratchet(self) -> None:
         """Goes on to the next epoch."""
+        self._before = (self.epoch, self.seed)
         self.epoch += 1
         self.seed = expand(extract(label("ratchet"), self.seed), self.party.named + number(self.epoch, 4))
 
@@ -239,6 +252,11 @@ def _check(reader: Reader, info: bytes, identity: bytes) -> None:
         raise Refused("protocol_error", "the signature does not hold")
 
 
+def _check_time(time: int, now: int) -> None:
+    if abs(time - now) > DAY:
+        raise Refused("stale_offer", f"{time - now} ms away")
+
+
 def seal_offer(
     sender: Owner,
     receiver: Party,
@@ -253,7 +271,7 @@ def seal_offer(
     """An offer's payload."""
     epoch, key = prekey
     info = offer_info(transfer, attempt, sender.party, receiver, epoch, key)
-    fields = number(time, 8) + fresh.public + random + lp32(text.encode())
+    fields = number(time, 8) + fresh.public + random + lp32(text.encode(errors="surrogatepass"))
     header = number(SUITE, 1) + number(epoch, 4) + transfer
     return header + seal(_sign_and_pad(fields, info, sender.signing), key, info)
 
@@ -263,17 +281,14 @@ def open_offer(payload: bytes, sender: Party, receiver: Owner, attempt: bytes, n
     header = Reader(payload)
     header.suite()
     epoch, transfer = header.number(4), header.raw(16)
-    if epoch != receiver.epoch:
-        raise Refused("bad_prekey", f"the key of epoch {epoch} is not held")
-    exchange = receiver.exchange
+    exchange = receiver.exchange_of(epoch)
     info = offer_info(transfer, attempt, sender, receiver.party, epoch, exchange.public)
     plaintext = Reader(exchange.open(header.rest(), info))
     time, fresh, random = plaintext.number(8), plaintext.raw(KEY), plaintext.raw(32)
     text = plaintext.raw(plaintext.number(4))
     _check(plaintext, info, sender.identity)
-    if abs(time - now) > DAY:
-        raise Refused("stale_offer", f"{time - now} ms away")
-    if len(text) > 16 * 1024:
+    _check_time(time, now)
+    if len(text) > _LONGEST:
         raise Refused("protocol_error", "the summary is too long")
     return Offer(payload, info, time, transfer, fresh, random, json.loads(text), text.decode())
 
@@ -356,6 +371,34 @@ def open_note(key: bytes, count: int, payload: bytes) -> bytes:
     return gcm_open(key, bytes(4) + number(count, 8), reader.rest())
 
 
+def wanted_note(runs: Iterable[tuple[int, int]], *, last: bool = True) -> bytes:
+    """What a receiver says about which files it wants: (skip, take), as often as it needs."""
+    return bytes([_WANTED, last]) + b"".join(number(skip, 4) + number(take, 4) for skip, take in runs)
+
+
+class Wanted:
+    """Which files of a manifest are wanted, as the receiver's notes say."""
+
+    def __init__(self, files: int) -> None:
+        self.files = [False] * files
+        self.ended = False
+        self._at = 0
+
+    def add(self, note: bytes) -> None:
+        """Takes the plaintext of the next note."""
+        reader = Reader(note)
+        kind, last = reader.number(1), reader.number(1)
+        if self.ended or kind != _WANTED or last > 1:
+            raise Refused("protocol_error", "another note was due")
+        while reader.at < len(note):
+            skip, take = reader.number(4), reader.number(4)
+            if skip + take == 0 or skip + take > len(self.files) - self._at:
+                raise Refused("protocol_error", "a run of files")
+            self.files[self._at + skip : self._at + skip + take] = [True] * take
+            self._at += skip + take
+        self.ended = bool(last)
+
+
 def seal_delivered(key: bytes, manifest: bytes, entries: int, size: int) -> bytes:
     """The word of delivery."""
     return number(SUITE, 1) + AESGCM(key).encrypt(bytes(12), manifest + number(entries, 8) + number(size, 8), None)
@@ -388,14 +431,76 @@ def seal_body(content: bytes, plaintext: bytes) -> bytes:
     return b"".join(seal_chunk(content, index, piece) for index, piece in enumerate(pieces))
 
 
+def open_chunks(content: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The plaintext of each chunk, as soon as the pieces of the body bring it."""
+    pending, index = bytearray(), 0
+    for piece in pieces:
+        pending += piece
+        while len(pending) >= CHUNK + TAG:
+            yield _open_chunk(content, index, bytes(pending[: CHUNK + TAG]))
+            del pending[: CHUNK + TAG]
+            index += 1
+    if len(pending) < TAG:
+        raise Refused("protocol_error", "it is cut")
+    yield _open_chunk(content, index, bytes(pending))
+
+
 def open_body(content: bytes, body: bytes) -> Iterator[bytes]:
-    """The plaintext of each chunk."""
-    for index, at in enumerate(range(0, len(body) + 1, CHUNK + TAG)):
-        chunk = body[at : at + CHUNK + TAG]
-        if len(chunk) < TAG:
-            raise Refused("protocol_error", "it is cut")
-        cipher, nonce = _chunk_cipher(content, index, len(chunk) < CHUNK + TAG)
-        try:
-            yield cipher.decrypt(nonce, chunk, None)
-        except InvalidTag as error:
-            raise Refused("protocol_error", f"chunk {index} does not open") from error
+    """The plaintext of each chunk of a whole body."""
+    return open_chunks(content, [body])
+
+
+def _open_chunk(content: bytes, index: int, chunk: bytes) -> bytes:
+    cipher, nonce = _chunk_cipher(content, index, len(chunk) < CHUNK + TAG)
+    try:
+        return cipher.decrypt(nonce, chunk, None)
+    except InvalidTag as error:
+        raise Refused("verification_failed", f"chunk {index} does not open") from error
+
+
+def body_length(plaintext: int) -> int:
+    """How long the body for so many bytes of plaintext is."""
+    return plaintext + TAG * (plaintext // CHUNK + 1)
+
+
+# Section 9
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What one side asks of the other, as both know it once it was opened."""
+
+    request: bytes
+    time: int
+    what: dict[str, Any]
+
+
+def _request_info(request: bytes, requester: Party, sharer: Party, epoch: int, prekey: bytes) -> bytes:
+    names = requester.named + sharer.named + requester.identity + sharer.identity
+    return label("request") + number(SUITE, 1) + request + names + number(epoch, 4) + prekey
+
+
+def seal_request(
+    requester: Owner, sharer: Party, prekey: tuple[int, bytes], request: bytes, time: int, text: str
+) -> bytes:
+    """A request's payload."""
+    epoch, key = prekey
+    info = _request_info(request, requester.party, sharer, epoch, key)
+    plaintext = _sign_and_pad(number(time, 8) + lp32(text.encode()), info, requester.signing)
+    return number(SUITE, 1) + number(epoch, 4) + request + seal(plaintext, key, info)
+
+
+def open_request(payload: bytes, requester: Party, sharer: Owner, now: int) -> Request:
+    """Opens what was asked."""
+    header = Reader(payload)
+    header.suite()
+    epoch, request = header.number(4), header.raw(16)
+    exchange = sharer.exchange_of(epoch)
+    info = _request_info(request, requester, sharer.party, epoch, exchange.public)
+    plaintext = Reader(exchange.open(header.rest(), info))
+    time, text = plaintext.number(8), plaintext.raw(plaintext.number(4))
+    _check(plaintext, info, requester.identity)
+    _check_time(time, now)
+    if len(text) > _LONGEST:
+        raise Refused("protocol_error", "it asks for too much")
+    return Request(request, time, json.loads(text))

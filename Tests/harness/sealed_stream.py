@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -35,7 +36,7 @@ class Entry:
         kind = next(kind for kind, word in KINDS.items() if word == self.kind)
         body = number(self.mode is not None, 1) + number(self.mode or 0, 2)
         body += self.seconds.to_bytes(8, "big", signed=True) + number(self.nanoseconds, 4)
-        body += number(0 if self.parent is None else self.parent + 1, 4) + lp(self.name.encode())
+        body += number(0 if self.parent is None else self.parent + 1, 4) + lp(self.name.encode(errors="surrogatepass"))
         if kind == FILE:
             body += number(UNKNOWN if self.size is None else self.size, 8)
         if kind == LINK:
@@ -112,11 +113,20 @@ def write_manifest(
 
 def write_content(files: Iterable[bytes], piece: int = 7) -> bytes:
     """The content of files."""
-    out = b""
+    out: list[bytes] = []
     for file in files:
-        out += b"".join(record(DATA, file[at : at + piece]) for at in range(0, len(file), piece))
-        out += record(FILE_END, b"")
-    return out + record(END, b"")
+        out += [record(DATA, file[at : at + piece]) for at in range(0, len(file), piece)]
+        out.append(record(FILE_END, b""))
+    return b"".join([*out, record(END, b"")])
+
+
+def padding(plaintext: int, chunk: int = 65_536) -> bytes:
+    """The records that fill up the chunk which so many bytes end in."""
+    room = -plaintext % chunk
+    if not room:
+        return b""
+    # A record has a head of 5 bytes: where there is no room for one, the next chunk is filled up as well.
+    return record(PADDING, bytes(room - 5 if room >= 5 else room - 5 + chunk))
 
 
 @dataclasses.dataclass
@@ -127,24 +137,75 @@ class Contents:
     files: list[bytes] = dataclasses.field(default_factory=list)
     digest: bytes = b""
 
+    @property
+    def sizes(self) -> list[int | None]:
+        """The announced size of each file."""
+        return [entry.size for entry in self.entries if entry.kind == "file"]
+
+    @property
+    def paths(self) -> list[str]:
+        """Where each entry is, with the folders that it is in."""
+        found: list[str] = []
+        for entry in self.entries:
+            found.append(entry.name if entry.parent is None else f"{found[entry.parent]}/{entry.name}")
+        return found
+
+
+class _Plaintext(Reader):
+    """Reads what comes in pieces, as far as it is needed."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__(b"")
+        self._pieces = iter(pieces)
+        self._kept = bytearray()
+
+    def raw(self, count: int) -> bytes:
+        """So many bytes."""
+        while count > len(self._kept) - self.at and (piece := next(self._pieces, None)) is not None:
+            self._kept += piece
+        if count > len(self._kept) - self.at:
+            raise _refuse("it is too short")
+        self.at += count
+        return bytes(self._kept[self.at - count : self.at])
+
+    def since(self, start: int, end: int) -> bytes:
+        """What was read."""
+        return bytes(self._kept[start:end])
+
+    def forget(self) -> None:
+        """What was read before is not asked for again."""
+        if self.at > 1 << 20:
+            del self._kept[: self.at]
+            self.at = 0
+
+    def done(self) -> None:
+        """Refuses what is left over."""
+        if self.at != len(self._kept) or any(self._pieces):
+            raise _refuse("it is too long")
+
 
 class StreamReader:
-    """Reads a whole stream, of which every file is wanted."""
+    """Reads a stream, whole or as its plaintext comes; in each, every file is wanted if nothing else is said."""
 
-    def __init__(self, plaintext: bytes, transfer: bytes, sender: bytes) -> None:
-        self._reader, self._transfer, self._sender = Reader(plaintext), transfer, sender
+    def __init__(self, plaintext: bytes | Iterable[bytes], transfer: bytes, sender: bytes) -> None:
+        self._reader = _Plaintext([plaintext] if isinstance(plaintext, bytes) else plaintext)
+        self._transfer, self._sender = transfer, sender
         self.contents = Contents()
 
-    def read(self, counts: tuple[int | None, int | None] = (None, None)) -> Contents:
-        """A stream with its manifest, which has so many entries and bytes."""
+    def read(
+        self,
+        summary: Mapping[str, Any] | None = None,
+        wanted: Callable[[Contents], list[bool]] | None = None,
+    ) -> Contents:
+        """A stream with its manifest, which has to be what the summary says; `wanted` is asked when that is there."""
         if self._reader.number(1) != 1:
             raise _refuse("the form of the stream")
         self._manifest()
-        sizes = [entry.size for entry in self.contents.entries if entry.kind == "file"]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        if counts[0] not in (None, len(self.contents.entries)) or counts[1] not in (None, total):
-            raise _refuse("other counts than were announced")
-        self._content([(size, 0) for size in sizes])
+        if summary is not None:
+            self._check(summary)
+        sizes = self.contents.sizes
+        takes = wanted(self.contents) if wanted else [True] * len(sizes)
+        self._content([(size, 0) for size, take in zip(sizes, takes, strict=True) if take])
         return self.contents
 
     def resume(self, manifest: bytes, due: list[tuple[int | None, int]]) -> Contents:
@@ -173,11 +234,25 @@ class StreamReader:
             entry = _entry(kind, body)
             order.add(entry)
             self.contents.entries.append(entry)
-        self.contents.digest = digest(self._reader.data[start:end])
+        self.contents.digest = digest(self._reader.since(start, end))
         if len(body) != 96 or body[:32] != self.contents.digest:
             raise _refuse("the digest of the manifest")
         if not verify(self._sender, body[32:], label("manifest") + self._transfer + body[:32]):
             raise _refuse("the signature of the manifest")
+
+    def _check(self, summary: Mapping[str, Any]) -> None:
+        entries, sizes = self.contents.entries, self.contents.sizes
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        if summary.get("entries", len(entries)) != len(entries) or summary.get("bytes", total) != total:
+            raise _refuse("other counts than were announced")
+        top = [entry for entry in entries if entry.parent is None]
+        if summary["names"] != [entry.name for entry in top[:8]]:
+            raise _refuse("other names than were announced")
+        kinds = {"file": (entries, "file"), "stream": (entries, "file"), "folder": (top, "folder")}
+        if summary["kind"] in kinds:
+            single, kind = kinds[summary["kind"]]
+            if [entry.kind for entry in single] != [kind]:
+                raise _refuse("something else than was announced")
 
     def _content(self, due: list[tuple[int | None, int]]) -> None:
         for size, offset in due:
@@ -195,8 +270,9 @@ class StreamReader:
                 raise _refuse("padding")
 
     def _file(self, missing: int | None) -> bytes:
-        content = b""
+        content = bytearray()
         while True:
+            self._reader.forget()
             kind, length = self._skip_padding()
             if kind == DATA and length:
                 content += self._reader.raw(length)
@@ -208,7 +284,7 @@ class StreamReader:
             elif kind == FILE_END and length == 0:
                 if missing is not None and len(content) != missing:
                     raise _refuse("the length of a file")
-                return content
+                return bytes(content)
             elif kind == UNREADABLE and length == 2 and (reason := self._reader.number(2)) in CODES:
                 raise Refused(CODES[reason], "the sender cannot read on")
             else:

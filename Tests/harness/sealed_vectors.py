@@ -130,31 +130,88 @@ def chunk(content: bytes, number: int, length: int) -> Vector:
     return {"content": content.hex(), "number": number, "length": length, "sha256": value.hex()}
 
 
+def _requests(alice: sealed.Owner, bob: sealed.Owner) -> list[Vector]:
+    prekey = (bob.epoch, bob.prekey()[0])
+    asked: list[Vector] = [{"list": "/"}, {"fetch": ["a folder/b", "\u65e5\u672c"], "unknown": 1}]
+    texts = [json.dumps(what, ensure_ascii=False) for what in asked]
+    return [
+        {
+            "time": TIME,
+            "request": (bytes([index]) * 16).hex(),
+            "what": text,
+            "payload": sealed.seal_request(alice, bob.party, prekey, bytes([index]) * 16, TIME, text).hex(),
+        }
+        for index, text in enumerate(texts)
+    ]
+
+
+def _announced() -> dict[str, tuple[str, list[Entry], list[bytes]]]:
+    """What is announced, and is not what comes: the rest of these streams is as it should be."""
+
+    def summary(kind: str, *names: str, **counts: int) -> str:
+        return json.dumps({"names": names, "kind": kind, **counts})
+
+    folder, file, link = Entry("folder", "a"), Entry("file", "a", size=0), Entry("link", "a", target=b"b")
+    ten = [Entry("folder", str(digit)) for digit in range(10)]
+    return {
+        "fewer entries than were announced": (summary("folder", "a", entries=2), [folder], []),
+        "more entries than were announced": (
+            summary("several", "a", "b", entries=1),
+            [folder, Entry("folder", "b")],
+            [],
+        ),
+        "fewer bytes than were announced": (summary("file", "a", bytes=1), [file], [b""]),
+        "more bytes than were announced": (summary("file", "a", bytes=0), [Entry("file", "a", size=1)], [b"x"]),
+        "bytes were announced and are not known": (summary("file", "a", bytes=0), [Entry("file", "a")], [b""]),
+        "another name": (summary("file", "b"), [file], [b""]),
+        "a name is missing": (summary("several", "a", "b"), [folder], []),
+        "a name more": (summary("several", "a"), [folder, Entry("folder", "b")], []),
+        "names in another order": (summary("several", "b", "a"), [folder, Entry("folder", "b")], []),
+        "seven names of ten": (summary("several", *"0123456"), ten, []),
+        "another eighth name": (summary("several", *"01234568"), ten, []),
+        "a name from within a folder": (summary("several", "a", "b"), [folder, Entry("folder", "b", 0)], []),
+        "a folder for a file": (summary("file", "a"), [folder], []),
+        "a link for a file": (summary("file", "a"), [link], []),
+        "a folder for a stream": (summary("stream", "a"), [folder], []),
+        "a file for a folder": (summary("folder", "a"), [file], [b""]),
+        "two folders for one": (summary("folder", "a", "b"), [folder, Entry("folder", "b")], []),
+        "nothing for a file": (summary("file"), [], []),
+        "nothing for a folder": (summary("folder"), [], []),
+    }
+
+
 def _refused(alice: sealed.Owner) -> list[Vector]:
     def manifest(*entries: Entry) -> bytes:
         return sealed_stream.write_manifest(entries, TRANSFER, alice.signing)[0]
 
-    # As many entries as the offer announced, and short files.
     whole = manifest(*(dataclasses.replace(each, size=each.size and min(each.size, 3)) for each in ENTRIES))
     files = [file[:3] for file in FILES]
+    manifests = {
+        "names out of order": [Entry("folder", "b"), Entry("folder", "a")],
+        "two equal names": [Entry("folder", "a"), Entry("folder", "a")],
+        "back in a folder that was left": [Entry("folder", "a"), Entry("folder", "b"), Entry("folder", "c", 0)],
+        "a folder that is none": [Entry("folder", "a", 7)],
+        "a name that leads out": [Entry("folder", "..")],
+        "a path": [Entry("folder", "a/b")],
+        "permissions above nine bits": [Entry("folder", "a", mode=0o4755)],
+        "a second of nanoseconds": [Entry("folder", "a", nanoseconds=10**9)],
+        "a link to nothing": [Entry("link", "a", target=b"")],
+    }
     streams = {
-        "names out of order": manifest(Entry("folder", "b"), Entry("folder", "a")),
-        "two equal names": manifest(Entry("folder", "a"), Entry("folder", "a")),
-        "back in a folder that was left": manifest(Entry("folder", "a"), Entry("folder", "b"), Entry("folder", "c", 0)),
-        "a folder that is none": manifest(Entry("folder", "a", 7)),
-        "a name that leads out": manifest(Entry("folder", "..")),
-        "a path": manifest(Entry("folder", "a/b")),
-        "permissions above nine bits": manifest(Entry("folder", "a", mode=0o4755)),
-        "a second of nanoseconds": manifest(Entry("folder", "a", nanoseconds=10**9)),
-        "a link to nothing": manifest(Entry("link", "a", target=b"")),
-        "fewer entries than were announced": manifest(Entry("folder", "a")),
+        **{why: manifest(*entries) + sealed_stream.write_content([]) for why, entries in manifests.items()},
         "less content than announced": whole + sealed_stream.write_content([b"ab", *files[1:]]),
         "more content than announced": whole + sealed_stream.write_content([b"abcd", *files[1:]]),
         "a file is missing": whole + sealed_stream.write_content(files[:2]),
         "a file too many": whole + sealed_stream.write_content([*files, b""]),
         "something behind the end": whole + sealed_stream.write_content(files) + b"\0",
     }
-    return [{"why": why, "plaintext": stream.hex(), "code": "protocol_error"} for why, stream in streams.items()]
+    refused: list[tuple[str, Vector, bytes]] = [(why, {}, stream) for why, stream in streams.items()] + [
+        (why, {"summary": text}, manifest(*entries) + sealed_stream.write_content(content))
+        for why, (text, entries, content) in _announced().items()
+    ]
+    return [
+        {"why": why, "plaintext": stream.hex(), "code": "protocol_error", **summary} for why, summary, stream in refused
+    ]
 
 
 def make() -> Vector:
@@ -176,7 +233,7 @@ def make() -> Vector:
         "files": [b"c".hex(), ""],
         "due": [{"size": 3, "offset": 2}, {"size": 0, "offset": 0}],
     }
-    summary = {"names": ["a folder", "b"], "kind": "several", "entries": len(ENTRIES), "unknown": [None]}
+    summary = {"names": ["a folder", "b", "c"], "kind": "several", "entries": len(ENTRIES), "unknown": [None]}
     resumed = sealed.Accept(0, 2, True, tuple((at, at * at, sealed.digest(bytes([at]))) for at in range(16)))
     return {
         "alice": alices,
@@ -185,6 +242,7 @@ def make() -> Vector:
             _attempt(alice, bob, 0x10, sealed.Accept(), summary, whole),
             _attempt(alice, bob, 0x20, resumed, {"names": [], "kind": "stream"}, rest),
         ],
+        "requests": _requests(alice, bob),
         "chunks": [chunk(bytes([7]) * 32, number, length) for number, length in ((0, 1), (2, 65_536), (3 << 20, 9))],
         "refused": _refused(alice),
     }

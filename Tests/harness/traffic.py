@@ -43,7 +43,7 @@ class Traffic:
         """Starts `receive --json` and waits until it can be offered something."""
         person = self.person(name)
         ready = len(self.history.events("ready", who=name))
-        process = self._watched(person.receive, name, *arguments, once=False, ready=False)
+        process = self._watched(person.receive, name, "--checksum", *arguments, once=False, ready=False)
         self.history.wait_for("ready", 30, ready + 1, who=name)
         self.receivers[name] = process
         return process
@@ -64,7 +64,7 @@ class Traffic:
         sha256 = content.file(path, file, size)
         self.history.add("test", "began", file=file, sha256=sha256, deadline=deadline)
         process = self._watched(
-            self.person(sender).send, sender, self.person(receiver), path, "--timeout", f"{timeout}s"
+            self.person(sender).send, sender, self.person(receiver), path, "--checksum", "--timeout", f"{timeout}s"
         )
         sending = Sending(self, file, path, process, sender, receiver, deadline)
         self.sendings.append(sending)
@@ -92,10 +92,9 @@ class Traffic:
             process.watcher.join(5)
         self.receivers.clear()
         for person in self.people.values():
-            for path in person.inbox.rglob("*"):
-                if path.is_file() and not path.name.endswith(".part"):
-                    # A second copy: no file of that name was sent.
-                    self.history.add("test", "stored", file=path.name, sha256=content.sha256(path))
+            for name in map(os.fsdecode, person.stored()):
+                # A second copy: no file of that name was sent.
+                self.history.add("test", "stored", file=name, sha256=content.sha256(person.inbox / name))
 
 
 class Sending:

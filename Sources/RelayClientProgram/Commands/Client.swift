@@ -81,14 +81,25 @@ struct Client: Sendable {
     func connector() throws -> ControlConnector {
         let profile = try profile()
         let relay = try relay(of: profile)
+        // What is wrong with them, or with the clock, is said before anything is promised to a relay.
+        _ = try PrekeyStore(directory).current(name: profile.name, now: WallClock.milliseconds())
         return connector(relay, try dialer(to: relay, authorities: authorities ?? profile.caPath), profile)
     }
 
     /// How to connect to `relay` as `profile`.
     func connector(_ relay: RelayURL, _ dialer: Dialer, _ profile: Profile) -> ControlConnector {
         ControlConnector(
-            relay: relay, dialer: dialer, identity: Identity(profile), reporter: reporter, interrupt: interrupt,
+            relay: relay, dialer: dialer, identity: Identity(profile), sealing: sealing(profile),
+            records: TransferRecords(directory), reporter: reporter, interrupt: interrupt,
             home: EventLoopExecutor(MultiThreadedEventLoopGroup.singleton.any())
+        )
+    }
+
+    /// Who `profile` is to others, and whom it knows.
+    func sealing(_ profile: Profile) -> SealingParty {
+        SealingParty(
+            name: profile.name, signingKey: profile.signingKey, prekeys: PrekeyStore(directory),
+            peers: PeerStore(directory), attempts: AttemptStore(directory), time: WallClock.milliseconds
         )
     }
 

@@ -47,6 +47,8 @@ struct LoginCommand: AsyncParsableCommand {
             directory: client.directory, name: name, server: relay.description, caPath: client.authorities
         )
         for warning in profile.warnings { client.reporter.report(.warning(warning)) }
+        // What a wrong clock has done to them is put right here, and nowhere else.
+        _ = try PrekeyStore(client.directory).renewed(name: name, now: WallClock.milliseconds())
         let connector = client.connector(relay, dialer, profile)
         let registration = Registration(connector: connector) {
             guard let prompt = Prompt(reporter: client.reporter) else { return nil }

@@ -7,9 +7,9 @@ import CommandLineInterface
 package struct RelayClientCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "relay-client",
-        abstract: "Send and receive files through a relay, from behind any NAT or firewall.",
+        abstract: "Send and receive files and folders through a relay, from behind any NAT or firewall.",
         discussion: """
-            Both sides connect to the relay, which passes the bytes on and keeps none of them.
+            Both sides connect to the relay, which passes the bytes on, can read none of them, and keeps none.
 
             Examples:
               relay-client login https://relay.example.com --name alice
@@ -33,7 +33,8 @@ package struct RelayClientCommand: AsyncParsableCommand {
             """,
         version: "relay-client \(ClientAgent.version)",
         subcommands: [
-            LoginCommand.self, SendCommand.self, ReceiveCommand.self, WhoamiCommand.self, DoctorCommand.self,
+            LoginCommand.self, SendCommand.self, ReceiveCommand.self, TransfersCommand.self, PeersCommand.self,
+            WhoamiCommand.self, DoctorCommand.self,
         ]
     )
 
@@ -50,7 +51,8 @@ package struct RelayClientCommand: AsyncParsableCommand {
     /// Runs the program with the command line's arguments.
     package static func main() async {
         do {
-            let arguments = ArgumentOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
+            let arguments = ArgumentOrder.commandFirst(
+                Array(CommandLine.arguments.dropFirst()), of: configuration.subcommands)
             try await Program.run(Self.self, arguments: arguments) { line in
                 DisplayName.line(line) + hint(line, arguments)
             }
@@ -59,37 +61,57 @@ package struct RelayClientCommand: AsyncParsableCommand {
         }
     }
 
-    /// What may be meant by an option that `send` does not have.
+    /// What may be meant by an option that `send` does not have, or `transfers`.
     private static func hint(_ line: String, _ arguments: [String]) -> String {
-        guard arguments.first == "send", line.hasPrefix("Error: Unknown option '-"), !line.contains("Did you mean")
-        else { return "" }
-        return "; a file whose name begins with - is written ./-name"
+        guard line.hasPrefix("Error: Unknown option '-"), !line.contains("Did you mean") else { return "" }
+        switch arguments.first {
+        case "send": return "; a file whose name begins with - is written ./-name"
+        case "transfers": return "; an ID that begins with - stands behind --"
+        default: return ""
+        }
     }
 }
 
-/// Lets the global options stand before the command as well as behind it: `relay-client --json send …`.
+/// Lets the global options stand before the command as well as behind it: `relay-client --json send …`, `relay-client
+/// peers --json list`.
 ///
 /// The argument parser knows an option only behind the command that declares it, so those that come first are moved.
 enum ArgumentOrder {
     private static let withValue: Set<String> = ["--profile", "--server", "--ca"]
     private static let flags: Set<String> = ["--json", "--quiet", "--verbose"]
 
-    /// `arguments` with the global options that stand before the first other word put right behind it.
-    static func commandFirst(_ arguments: [String]) -> [String] {
+    /// `arguments` with the global options that stand before the words of the command put right behind these.
+    ///
+    /// - Parameter commands: what may stand first; further words belong to the command if it has commands of its own.
+    static func commandFirst(_ arguments: [String], of commands: [any ParsableCommand.Type]) -> [String] {
         var rest = arguments[...]
-        var moved: [String] = []
+        var (moved, words, next) = ([String](), [String](), commands)
+        while !next.isEmpty || words.isEmpty {
+            let options = options(&rest)
+            moved += options
+            guard let word = rest.first, !word.hasPrefix("-") else { break }
+            // A mistyped one, too: for it, it is told what was meant.
+            words.append(word)
+            rest.removeFirst()
+            next = next.first { $0.configuration.commandName == word }?.configuration.subcommands ?? []
+        }
+        return words.isEmpty ? arguments : words + moved + rest
+    }
+
+    /// Takes the global options from the beginning of `rest`.
+    private static func options(_ rest: inout ArraySlice<String>) -> [String] {
+        var taken: [String] = []
         while let argument = rest.first {
             if flags.contains(argument) || withValue.contains(where: { argument.hasPrefix($0 + "=") }) {
-                moved.append(argument)
+                taken.append(argument)
                 rest.removeFirst()
             } else if withValue.contains(argument), rest.count > 1 {
-                moved += rest.prefix(2)
+                taken += rest.prefix(2)
                 rest.removeFirst(2)
             } else {
                 break
             }
         }
-        guard !moved.isEmpty, let command = rest.first, !command.hasPrefix("-") else { return arguments }
-        return [command] + moved + rest.dropFirst()
+        return taken
     }
 }

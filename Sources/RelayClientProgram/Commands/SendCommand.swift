@@ -3,6 +3,7 @@
 import ArgumentParser
 import CommandLineInterface
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -10,15 +11,17 @@ import WSProtocol
 struct SendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "send",
-        abstract: "Send files, and wait until they are delivered.",
+        abstract: "Send files and folders, and wait until they are delivered.",
         discussion: """
-            Sends each file to each receiver, and prints "delivered" once the receiver has verified and stored it. \
-            Online receivers are served first; send then waits for the offline ones, once per receiver. A transfer that \
-            is cut starts again from the beginning of the file, for as long as --timeout allows.
+            Sends all of it as one transfer to each receiver, sealed so that only the receiver can read it, and prints \
+            "delivered" once the receiver has verified and stored everything. Online receivers are served first; send \
+            then waits for the offline ones, once per receiver. A transfer that is cut goes on from where it was, for as \
+            long as --timeout allows; the same command goes on with one that was interrupted.
 
             Examples:
               relay-client send bob report.pdf
-              relay-client send bob,carol *.jpg
+              relay-client send bob,carol photos notes.txt
+              relay-client send bob project --exclude .git --exclude '*.o'
               relay-client send bob disk.iso --timeout 2h
               relay-client send bob report.pdf --no-wait
               tar c photos | relay-client send bob -
@@ -31,8 +34,29 @@ struct SendCommand: AsyncParsableCommand {
     var receivers: PeerList
 
     // Empty, so that a mistyped option is told before a missing file.
-    @Argument(help: "Files to send; - is standard input. Write ./-name for a file called -name.")
+    @Argument(help: "Files and folders to send; - is standard input. Write ./-name for a file called -name.")
     var paths: [String] = []
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "Leave out what is called like this, such as '*.o' or .git, in the folders that are sent; repeatable.",
+            valueName: "pattern"))
+    var exclude: [String] = []
+
+    @Flag(name: .customLong("preserve"), help: "Send permissions and symbolic links too.")
+    var keepsMetadata = false
+
+    @Flag(name: .customLong("checksum"), help: "Print the SHA-256 of each file.")
+    var printsChecksums = false
+
+    @Option(
+        name: .customLong("verify"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Send only to the one with this fingerprint, as whoami prints it there; repeatable.",
+            valueName: "name=fingerprint"),
+        transform: { try ExpectedPeer($0) })
+    var expected: [ExpectedPeer] = []
 
     @Flag(name: .customLong("no-wait"), help: "Fail at once if a receiver is not receiving.")
     var doesNotWait = false
@@ -43,6 +67,12 @@ struct SendCommand: AsyncParsableCommand {
     var timeout = TimeSpan.patience
 
     func validate() throws {
+        if let stranger = expected.first(where: { !receivers.names.contains($0.name) })?.name {
+            throw ValidationError("--verify names \(stranger), to whom nothing is sent")
+        }
+        guard !exclude.contains("") else {
+            throw ValidationError("--exclude needs a pattern, such as '*.o' in quotes")
+        }
         guard !paths.isEmpty else {
             throw ValidationError("name at least one file; one whose name begins with - is written ./-name")
         }
@@ -59,27 +89,127 @@ struct SendCommand: AsyncParsableCommand {
         guard standardInputs == 0 || receivers.names.count == 1 else {
             throw ValidationError("standard input can be read only once: it goes to one receiver")
         }
+        guard standardInputs == 0 || paths.count == 1 else {
+            throw ValidationError("standard input is sent by itself; send the files with another command")
+        }
     }
 
     func run() async throws {
-        try await Client.run(global) { client in
-            // Every file is looked at before the receiver is asked.
-            let jobs = try jobs()
-            try await client.run { environment, queue in
-                Sender(jobs, waits: !doesNotWait, patience: timeout.amount, environment: environment, queue: queue)
-            }
+        try await Client.run(global) { client in try await Self.send(settings, client) }
+    }
+
+    /// What it is told to do.
+    var settings: SendSettings {
+        SendSettings(
+            receivers: receivers.names, paths: paths, exclude: exclude, keepsMetadata: keepsMetadata,
+            printsChecksums: printsChecksums, waits: !doesNotWait, patience: timeout.amount, expected: expected
+        )
+    }
+
+    /// Sends as `settings` say.
+    static func send(_ settings: SendSettings, _ client: Client) async throws {
+        try expect(settings.expected, PeerStore(client.directory), now: WallClock.milliseconds())
+        // Every file is looked at before the receiver is asked.
+        let jobs = try await jobs(settings, client)
+        try await client.run { environment, queue in
+            Sender(
+                jobs, waits: settings.waits, patience: settings.patience, environment: environment, queue: queue)
         }
     }
 
-    private func jobs() throws -> [SendJob] {
-        try paths.flatMap { path in
-            try receivers.names.map { peer in
-                let source: any ContentSource =
-                    path == "-"
-                    ? StandardInputSource(name: Defaults.standardInputName) : try FileSource.open(path)
-                return SendJob(peer: peer, source: source)
-            }
+    /// Keeps the fingerprints in mind that came another way. Throws when another identity is pinned than one of them.
+    static func expect(_ expected: [ExpectedPeer], _ peers: PeerStore, now: UInt64) throws {
+        for peer in expected {
+            guard case .contradicts(let pinned) = try peers.add(peer.name, peer.fingerprint, now: now) else { continue }
+            throw ClientError.command(
+                "--verify gives \(peer.fingerprint) for \(peer.name), who is known as \(pinned): nothing is sent; ask "
+                    + "\(peer.name) which one is right, and if it is the new one: relay-client peers forget \(peer.name)",
+                .refused
+            )
         }
+    }
+
+    private static func jobs(_ settings: SendSettings, _ client: Client) async throws -> [SendJob] {
+        let (paths, reporter) = (settings.paths, client.reporter)
+        let options = SourceOptions(exclude: settings.exclude, keepsMetadata: settings.keepsMetadata)
+        let tree = try await BlockingWork.files.run {
+            paths == ["-"]
+                ? try SourceTree.standardInput(name: Defaults.standardInputName)
+                : try SourceTree.scan(paths, options) { remark in reporter.report(.warning(remark)) }
+        }
+        let file = tree.paths.count == 1 && settings.printsChecksums ? tree.paths.first : nil
+        let sha256 = try await BlockingWork.files.run { try file.flatMap(FileChecksum.sha256) }
+        return try settings.receivers.map { peer in
+            let begun = try begun(peer, tree, options, client)
+            return SendJob(peer: peer, tree: tree, options: options, sha256: sha256, goingOnWith: begun)
+        }
+    }
+
+    /// The transfer of the same to the same receiver that an earlier run has begun.
+    private static func begun(
+        _ peer: PeerName, _ tree: SourceTree, _ options: SourceOptions, _ client: Client
+    ) throws -> CarriedTransfer? {
+        guard !tree.readsPipe, let key = try PeerStore(client.directory).pin(of: peer)?.key else { return nil }
+        let records = TransferRecords(client.directory)
+        let record = try records.sending(
+            to: Party(name: peer, identity: key), paths: tree.paths, exclude: options.exclude,
+            keepsMetadata: options.keepsMetadata, now: WallClock.milliseconds()
+        )
+        guard let record else { return nil }
+        guard record.state == tree.state else {
+            client.reporter.report(
+                .notice("what \(peer) has of this is of files that have changed since: it is sent from the beginning"))
+            try records.forget(record.transfer, .send)
+            return nil
+        }
+        return record.transfer
+    }
+}
+
+/// What `send` is told to do, by its own command line or by an earlier one that is gone on with.
+struct SendSettings: Hashable, Sendable {
+    var receivers: [PeerName]
+    /// Of files and folders, or only `-`.
+    var paths: [String]
+    /// The patterns of what is left out.
+    var exclude: [String] = []
+    /// Whether permissions and links are sent.
+    var keepsMetadata = false
+    var printsChecksums = false
+    /// Whether receivers who are not there are waited for.
+    var waits = true
+    /// How long to go on while no bytes flow.
+    var patience = TransferDefaults.patience
+    /// Whose fingerprints came another way.
+    var expected: [ExpectedPeer] = []
+}
+
+/// `NAME=FINGERPRINT`: who a name has to be.
+struct ExpectedPeer: Hashable, Sendable {
+    let name: PeerName
+    let fingerprint: Fingerprint
+
+    init(name: PeerName, fingerprint: Fingerprint) {
+        self.name = name
+        self.fingerprint = fingerprint
+    }
+
+    /// - Throws: `ValidationError` when it is not written so.
+    init(_ text: String) throws {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw ValidationError("write NAME=FINGERPRINT, such as bob=4q7xm-0c2ke-...") }
+        self.init(
+            name: try PeerName.argument(String(parts[0])), fingerprint: try Fingerprint.argument(String(parts[1])))
+    }
+}
+
+extension Fingerprint {
+    /// A fingerprint from the command line.
+    /// - Throws: `ValidationError` with what one is.
+    static func argument(_ text: String) throws -> Fingerprint {
+        if let fingerprint = Fingerprint(text: Pasted.trimmed(text)) { return fingerprint }
+        throw ValidationError(
+            "a fingerprint has 25 letters and digits, such as relay-client whoami prints it: copy all of it")
     }
 }
 

@@ -163,14 +163,15 @@ enum LoginMode: Sendable {
 extension ControlConnection {
     /// Connects, upgrades and logs in.
     ///
+    /// - Parameter prekey: what others seal their offers to; nil leaves the relay what it has.
     /// - Returns: a connection whose messages begin behind `welcome`.
     static func open(
-        _ relay: RelayURL, dialer: Dialer, identity: Identity, mode: LoginMode = .login
+        _ relay: RelayURL, dialer: Dialer, identity: Identity, prekey: PublishedPrekey? = nil, mode: LoginMode = .login
     ) async throws(ConnectionError) -> ControlConnection {
         let connection = try await upgrade(relay, dialer: dialer)
         do {
             let challenge = try await connection.challenge()
-            let welcome = try await connection.logIn(identity, challenge: challenge, mode: mode)
+            let welcome = try await connection.logIn(identity, prekey, challenge: challenge, mode: mode)
             dialer.observer(.login, "as \(welcome.name)")
             return connection
         } catch {
@@ -185,7 +186,7 @@ extension ControlConnection {
     }
 
     private func logIn(
-        _ identity: Identity, challenge: ServerMessage.Challenge, mode: LoginMode
+        _ identity: Identity, _ prekey: PublishedPrekey?, challenge: ServerMessage.Challenge, mode: LoginMode
     ) async throws(ConnectionError) -> ServerMessage.Welcome {
         let id = nextID()
         let purpose: Credentials.Purpose
@@ -203,9 +204,12 @@ extension ControlConnection {
             )
         }
         switch mode {
-        case .login: try await send(.login(.init(id: id, credentials: credentials)))
+        case .login: try await send(.login(.init(id: id, credentials: credentials, prekey: prekey)))
         case .register(let invitation):
-            try await send(.register(.init(id: id, credentials: credentials, invitation: invitation)))
+            let message = ClientMessage.Register(
+                id: id, credentials: credentials, invitation: invitation, prekey: prekey
+            )
+            try await send(.register(message))
         }
         switch try await answer() {
         case .welcome(let welcome) where welcome.id == id: return welcome

@@ -114,6 +114,7 @@ final class Remarks: Sendable {
     enum Kind: Hashable, Sendable {
         case permissions
         case durability
+        case times
     }
 
     private let tell: @Sendable (String) -> Void

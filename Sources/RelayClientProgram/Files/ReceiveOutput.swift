@@ -1,26 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Sealing
 import TransferClient
+import WSProtocol
 
 /// Where received content goes.
 enum ReceiveOutput: Sendable {
-    case folder(ReceiveDirectory)
+    case folder(ReceivedParts)
     /// Standard output, one content at a time.
     case standardOutput
 
-    /// A place for one content.
-    func makeSink(name: String, size: UInt64?) throws(FileError) -> any ContentSink {
+    /// Whether the person has said yes to `transfer` before, and some of it may be here.
+    func hasAccepted(_ transfer: CarriedTransfer, from sender: Party) -> Bool {
         switch self {
-        case .folder(let directory): return try directory.makeSink(offeredName: name, size: size)
-        case .standardOutput: return StandardOutputSink()
+        case .folder(let parts): parts.hasAccepted(transfer, from: sender.identity)
+        case .standardOutput: false
+        }
+    }
+
+    /// The sender of a transfer that was stored before knows it now. Blocks.
+    func confirmed(_ transfer: CarriedTransfer, from sender: Party) {
+        switch self {
+        case .folder(let parts): parts.confirmed(transfer, from: sender.identity)
+        case .standardOutput: break
+        }
+    }
+
+    /// A place for what is offered, with what is there of it already. Blocks.
+    func open(_ offer: OfferedTransfer) throws(FileError) -> any TransferSink {
+        switch self {
+        case .folder(let parts): return try parts.open(offer)
+        case .standardOutput:
+            try StandardOutputTransfer.check(offer.summary)
+            return StandardOutputTransfer()
+        }
+    }
+
+    /// What a later run of this program has to know to go on; nil where it cannot.
+    func record(of offer: OfferedTransfer, since now: UInt64) -> TransferRecord? {
+        switch self {
+        case .folder(let parts):
+            .receiving(
+                ReceivedRecord(
+                    transfer: offer.transfer, sender: offer.sender, folder: parts.path, summary: offer.summary,
+                    keepsMetadata: parts.options.keepsMetadata, since: now
+                ))
+        case .standardOutput: nil
+        }
+    }
+
+    /// Removes what no sender came back for in a week. Returns sentences about it.
+    func removeOld(now: UInt64) -> [String] {
+        guard case .folder(let parts) = self, now > Defaults.recordLifetime else { return [] }
+        return parts.removeOld(before: now - Defaults.recordLifetime).map {
+            "removed what came of \(TransferText.quoted($0.summary)) from \($0.sender.name): "
+                + "nothing more came in a week"
         }
     }
 
     /// Whether a content fits now, as far as that can be told.
-    func checkRoom(name: String, size: UInt64?) throws(FileError) {
+    func checkRoom(_ summary: OfferSummary) throws(FileError) {
         switch self {
-        case .folder(let directory): try directory.checkRoom(offeredName: name, size: size)
-        case .standardOutput: break
+        case .folder(let parts): try parts.checkRoom(summary)
+        case .standardOutput: try StandardOutputTransfer.check(summary)
+        }
+    }
+
+    /// What a person is told of it before something goes there.
+    var place: OfferQuestion.Place? {
+        switch self {
+        case .folder(let parts): parts.freeSpace.map { OfferQuestion.Place(path: parts.path, free: $0) }
+        case .standardOutput: nil
         }
     }
 
@@ -41,6 +91,10 @@ struct ReceiveSettings: Sendable {
     var isOnce = false
     /// A command to run for each content.
     var command: String?
+    /// Whether the SHA-256 of each file is printed.
+    var printsChecksums = false
+    /// The only transfer that is taken; nil takes all.
+    var only: CarriedTransfer?
 
     /// How many contents may come at once, of which `large` are not small.
     var parallelDownloads: (large: Int, all: Int) { isOnce ? (1, 1) : output.parallelDownloads }

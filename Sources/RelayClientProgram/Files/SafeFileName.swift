@@ -18,8 +18,9 @@ struct SafeFileName: Hashable, Sendable {
     private let suffix: String
     private let maximumLength: Int
 
-    /// Makes a safe name out of `offered`; `maximumLength` in bytes is the file system's.
-    init(offered: String, maximumLength: Int = Defaults.maximumFileName) {
+    /// Makes a safe name out of `offered`; `maximumLength` in bytes is the file system's. The name of a folder has no
+    /// extension.
+    init(offered: String, maximumLength: Int = Defaults.maximumFileName, isFolder: Bool = false) {
         var scalars = String.UnicodeScalarView()
         for scalar in offered.unicodeScalars {
             let isUnsafe = scalar == "/" || DisplayName.isDangerous(scalar)
@@ -27,18 +28,13 @@ struct SafeFileName: Hashable, Sendable {
         }
         let cleaned = scalars.isEmpty ? "unnamed" : String(scalars)
         self.maximumLength = max(32, maximumLength)
-        (stem, suffix) = Self.split(cleaned)
+        (stem, suffix) = isFolder ? (cleaned, "") : Self.split(cleaned)
         text = Self.join(stem, "", suffix, self.maximumLength)
     }
 
     /// `report (1).pdf` for the number 1.
     func numbered(_ number: Int) -> String {
         Self.join(stem, " (\(number))", suffix, maximumLength)
-    }
-
-    /// The hidden name the content has until it is complete: `.report.pdf.TAG.part`.
-    func partial(tag: String) -> String {
-        "." + Self.join(text, ".\(tag)", ".part", maximumLength - 1)
     }
 
     /// Twelve characters that other users cannot guess, for names of files that no user is meant to see.

@@ -131,7 +131,8 @@ final class SourceTree: Sendable {
                 }
                 number += 1
             }
-            if let beyond = samples.first { throw beyond.file < number ? .differs(name) : .position }
+            // Of no file that there is.
+            if !samples.isEmpty { throw .differs(name) }
         } catch {
             throw error.error
         }
@@ -149,6 +150,8 @@ final class SourceTree: Sendable {
             while block.readableBytes < length {
                 guard try file.read(length - block.readableBytes, into: &block) > 0 else { break }
             }
+            // Behind the end there is nothing that could be the same.
+            guard block.readableBytes > 0 else { throw SourceFault.differs(path) }
             try sample.check(Array(block.readableBytesView))
         } catch let failure as SystemError {
             throw .cannotReadOn(path, failure)

@@ -8,9 +8,9 @@ import WSProtocol
 /// The attempts that the receivers of a profile have taken in the last two days: the file `attempts`, to which each one
 /// adds, so that a relay cannot ring with an old offer after a restart either. Blocks.
 ///
-/// An attempt counts once it is accepted, not when it is rung: the relay rings each receiver of a name, and rings again
-/// on a new connection. A line that is torn, by a power cut or a full disk, is passed over: it costs no more than what
-/// it says.
+/// An attempt counts once the relay has answered its acceptance, not when it is rung: the relay rings each receiver of
+/// a name, and rings again on a new connection, also where the acceptance was lost with the old one. A line that is
+/// torn, by a power cut or a full disk, is passed over: it costs no more than what it says.
 struct AttemptStore: Sendable {
     /// The profile's folder.
     private let directory: String
@@ -27,7 +27,7 @@ struct AttemptStore: Sendable {
         return try read(&folder, now).recent[attempt] != nil
     }
 
-    /// Takes an offer that was opened and is about to be accepted. Returns false when it was taken before.
+    /// Takes an offer that was accepted, and of which nothing has come yet. Returns false when it was taken before.
     ///
     /// - Parameter now: in milliseconds since 1970.
     func take(_ offer: ReceivedOffer, now: UInt64) throws(FileError) -> Bool {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -9,6 +10,10 @@ struct ControlConnector: ControlConnecting {
     let relay: RelayURL
     let dialer: Dialer
     let identity: Identity
+    /// Who this client is to others, and whom it knows.
+    let sealing: SealingParty
+    /// The transfers that were begun and are not complete.
+    let records: TransferRecords
     let reporter: Reporter
     let interrupt: InterruptSignal
     /// Where the control connection is, and all that is done for small contents but files and what a person sees: their
@@ -18,7 +23,7 @@ struct ControlConnector: ControlConnecting {
     /// Everything that a session needs from outside.
     var environment: SessionEnvironment {
         SessionEnvironment(
-            relay: relay, name: identity.name, connector: self, streams: HTTPStreams(connector: self),
+            relay: relay, sealing: sealing, records: records, connector: self, streams: HTTPStreams(connector: self),
             clock: EventLoopClock(loop: dialer.group.any()), reporter: reporter, interrupt: interrupt, executor: home
         )
     }
@@ -36,7 +41,7 @@ struct ControlConnector: ControlConnecting {
             let connection: ControlConnection
             do throws(ConnectionError) {
                 connection = try await ControlConnection.open(
-                    relay, dialer: dialer.on(home.loop), identity: identity, mode: mode
+                    relay, dialer: dialer.on(home.loop), identity: identity, prekey: prekey(for: mode), mode: mode
                 )
             } catch {
                 throw .connection(error)
@@ -47,6 +52,23 @@ struct ControlConnector: ControlConnecting {
                 throw .interrupted
             }
             return connection
+        }
+    }
+
+    /// What this client publishes when it logs in; nil where its keys cannot be used, which the person is told, and
+    /// then the relay keeps what it has.
+    private func prekey(for mode: LoginMode) -> PublishedPrekey? {
+        do {
+            let (store, now) = (sealing.prekeys, sealing.time())
+            let ratchet =
+                switch mode {
+                case .login: try store.current(name: sealing.name, now: now)
+                case .register: try store.renewed(name: sealing.name, now: now)
+                }
+            return try ratchet.prekey(signedBy: sealing.signingKey).published
+        } catch {
+            reporter.report(.warning("nobody can send to this profile now: \(ClientError(error).description)"))
+            return nil
         }
     }
 
@@ -68,9 +90,9 @@ struct HTTPStreams: DataStreams {
     let connector: ControlConnector
 
     func upload(
-        _ job: SendJob, _ start: ServerMessage.Start, tell: @escaping @Sendable (UploadEvent) -> Void
+        _ request: UploadRequest, tell: @escaping @Sendable (UploadEvent) -> Void
     ) -> any ContentUpload {
-        HTTPUpload(job, start, connector: connector, tell: tell)
+        HTTPUpload(request, connector: connector, tell: tell)
     }
 
     func download(_ request: DownloadRequest, tell: @escaping @Sendable (DownloadEvent) -> Void) -> Task<Void, Never> {
@@ -79,25 +101,31 @@ struct HTTPStreams: DataStreams {
         let opening = StreamOpening(request.start, of: label.transfer, connector: connector, in: context)
         return Task(executorPreference: context.executor) {
             do throws(ClientError) {
+                if let error = try await BlockingWork.files.run({ request.begin() }) { throw error }
                 let stream = try await opening.run { target, dialer async throws(StreamError) in
                     try await DownloadStream.begun(target, token: token, dialer: dialer)
                 } abort: { stream in
                     stream.abort()
                 }
                 defer { stream.abort() }
-                context.report(.started(label))
-                let downloader = Downloader(
-                    stream: stream, sink: request.sink, size: label.size, limit: request.limit
-                ) { bytes in
-                    context.report(.progress(label.transfer, bytes: bytes))
+                if !request.isSilent {
+                    context.report(.started(label))
+                    let bytes = request.sink.receivedBytes
+                    if bytes > 0 { context.report(.resumed(label.transfer, bytes: bytes)) }
+                }
+                let downloader = Downloader(stream: stream, sink: request.sink, opening: request.opening) { bytes in
+                    if !request.isSilent { context.report(.progress(label.transfer, bytes: bytes)) }
                     request.progress(bytes)
+                } wants: { notes in
+                    tell(.wants(notes))
                 }
                 let result = await withTaskCancellationHandler {
                     await downloader.result()
                 } onCancel: {
                     stream.abort()
                 }
-                tell(.ended(.success(try result.get())))
+                try result.get()
+                tell(.ended(.success(())))
             } catch {
                 tell(.ended(.failure(error)))
             }

@@ -65,11 +65,13 @@ enum ConnectionDemand: Hashable, Sendable {
 /// What becomes of the work for one transfer, which runs beside the session's loop.
 enum WorkEvent: Sendable {
     case upload(UploadEvent)
-    /// A content can be read from its beginning again, or cannot.
-    case rewound(ClientError?)
+    /// A content is still what it was, or is not.
+    case rechecked(ClientError?)
+    /// There is a place for what was accepted, or none.
+    case prepared(Result<PreparedSink, ClientError>)
     case decided(ReceivePolicy.Verdict)
     case download(DownloadEvent)
-    case stored(Result<StoredContent, ClientError>)
+    case stored(Result<StoredTransfer, ClientError>)
 }
 
 /// What can happen to a session.

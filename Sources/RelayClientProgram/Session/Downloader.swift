@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
+import Synchronization
 import TransferClient
 import WSProtocol
 
-/// Moves a download into a sink: receiving, unframing, hashing, storing, each a stage of its own.
+/// Moves a download into a sink: opening, checking and storing on blocking threads, while more is being received.
 struct Downloader: Sendable {
     let stream: any DownloadByteStream
-    let sink: any ContentSink
-    /// Bytes the offer promised; nil when it did not say.
-    let size: UInt64?
-    /// The most bytes this side takes; nil without a limit.
-    let limit: UInt64?
-    /// Told the bytes of content received so far, after each piece.
+    let sink: any TransferSink
+    let opening: ChunkOpening
+    /// Told the bytes of content that are here, after each piece.
     let progress: @Sendable (UInt64) -> Void
+    /// Told which files are wanted.
+    let wants: @Sendable ([WantedNote]) -> Void
 
     /// ``run()``, as a value.
-    func result() async -> Result<ContentSummary, ClientError> {
+    func result() async -> Result<Void, ClientError> {
         do throws(ClientError) {
             return .success(try await run())
         } catch {
@@ -24,54 +25,41 @@ struct Downloader: Sendable {
         }
     }
 
-    /// Receives everything and compares it with the sender's digest. Nothing has the final name yet afterwards.
-    func run() async throws(ClientError) -> ContentSummary {
-        var decoder = RecordDecoder(size: size)
-        var hash = ContentHash()
-        var digest: [UInt8]?
-        while let pieces = try await next(isComplete: digest != nil) {
+    /// Receives everything, verified. Nothing has its final name yet afterwards. What came before an error is kept by
+    /// the sink as far as it was verified.
+    func run() async throws(ClientError) {
+        while let pieces = try await next() {
             if Task.isCancelled { throw .interrupted }
-            for piece in pieces {
-                digest = try await take(piece, decoder: &decoder, hash: &hash) ?? digest
-            }
-            progress(hash.size)
+            let notes = try await work { [opening] in try opening.take(pieces) }
+            if !notes.isEmpty { wants(notes) }
+            progress(sink.receivedBytes)
         }
-        // A body that is cut has thrown; one that ends well without its end record is not what the sender should send.
-        guard let digest else { throw .content(.verificationFailed) }
-        let summary = hash.finish()
-        guard summary.digest == digest, size == nil || size == summary.size else {
-            throw .content(.verificationFailed)
-        }
-        return summary
+        try await work { [opening] in try opening.finish() }
     }
 
-    /// What has arrived. Once the end record was read, a cut does not matter any more.
-    private func next(isComplete: Bool) async throws(ClientError) -> [ByteBuffer]? {
+    /// What has arrived. A cut behind the last chunk does not matter any more.
+    private func next() async throws(ClientError) -> [ByteBuffer]? {
         do throws(StreamError) {
             return try await stream.next()
         } catch {
-            if isComplete { return nil }
+            let isWhole = try await work { [opening] in try opening.isWhole() }
+            if isWhole { return nil }
             throw .stream(error)
         }
     }
 
-    /// Stores the content of one piece; returns the digest when the end record was in it.
-    private func take(
-        _ piece: ByteBuffer, decoder: inout RecordDecoder, hash: inout ContentHash
-    ) async throws(ClientError) -> [UInt8]? {
-        var piece = piece
-        var digest: [UInt8]?
-        while true {
-            switch decoder.next(&piece) {
-            case .content(let content):
-                hash.update(content)
-                if let limit, hash.size > limit { throw .content(.tooLarge) }
-                try await sink.write(content)
-            case .end(let end): digest = end
-            case .needMore: return digest
-            case .violation(let violation): throw .content(.malformed(violation))
-            }
-        }
+    /// Makes what came durable, and gives it its final names.
+    static func finish(_ sink: any TransferSink) async throws(ClientError) -> StoredTransfer {
+        sink.isAbandonable
+            ? try await BlockingWork.output.runAbandonable { try sink.finish() }
+            : try await BlockingWork.files.run { try sink.finish() }
+    }
+
+    private func work<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws(ClientError) -> Value {
+        sink.isAbandonable
+            ? try await BlockingWork.output.runAbandonable(body) : try await BlockingWork.files.run(body)
     }
 }
 
@@ -84,3 +72,88 @@ protocol DownloadByteStream: Sendable {
 }
 
 extension DownloadStream: DownloadByteStream {}
+
+/// Opens the chunks of one stream, checks what is in them, and stores it. Blocks; one caller at a time.
+final class ChunkOpening: Sendable {
+    private struct State {
+        var opener: ChunkOpener
+        var decoder: StreamDecoder
+        var notes: [WantedNote] = []
+        /// Whether the last chunk was opened, and the stream is whole.
+        var isWhole = false
+    }
+
+    private let sink: any TransferSink
+    /// The most bytes of content this side takes; nil without a limit.
+    private let limit: UInt64?
+    private let state: Mutex<State>
+
+    init(_ offer: ReceivedOffer, keys: AttemptKeys, into sink: any TransferSink, limit: UInt64?) {
+        self.sink = sink
+        self.limit = limit
+        let begins = sink.position == .beginning ? nil : sink.manifest
+        let expectation =
+            begins.map { StreamExpectation(goingOnWith: offer, manifest: $0) } ?? StreamExpectation(of: offer)
+        state = Mutex(State(opener: ChunkOpener(of: keys), decoder: StreamDecoder(expectation)))
+    }
+
+    /// Takes what came. Returns what the sender is to be told.
+    func take(_ pieces: [ByteBuffer]) throws -> [WantedNote] {
+        try state.withLock { state in
+            for piece in pieces {
+                var piece = piece
+                while let chunk = try state.opener.append(&piece) { try open(chunk, &state) }
+            }
+            try sink.checkpoint(now: .now(), isForced: false)
+            defer { state.notes = [] }
+            return state.notes
+        }
+    }
+
+    /// The body has ended: throws unless the stream is whole.
+    func finish() throws {
+        try state.withLock { state in
+            guard !state.isWhole else { return }
+            let last: ChunkWork
+            // However the body ended, it is one that is cut.
+            do { last = try state.opener.finish() } catch SealingError.cut { throw StreamError.cut }
+            try open(last, &state)
+            try state.decoder.finish()
+            state.isWhole = true
+        }
+    }
+
+    /// The body was cut: whether that was behind its last chunk.
+    func isWhole() throws -> Bool {
+        do {
+            try finish()
+            return true
+        } catch is SealingError {
+            return false
+        } catch is StreamError {
+            return false
+        }
+    }
+
+    private func open(_ chunk: ChunkWork, _ state: inout State) throws {
+        var plaintext = chunk.buffer
+        try chunk.cipher.open(&plaintext)
+        state.decoder.append(plaintext)
+        while true {
+            switch try state.decoder.next() {
+            case .entry(let entry): try sink.take(entry)
+            case .manifest(let digest): state.notes += try sink.takeManifest(digest)
+            case .nextFile: state.decoder.begin(try sink.nextFile())
+            case .data(let data):
+                try sink.write(data)
+                if let limit, sink.receivedBytes > limit { throw ClientError.tooLarge }
+            case .hole(let length):
+                try sink.skip(length)
+                if let limit, sink.receivedBytes > limit { throw ClientError.tooLarge }
+            case .fileEnd: try sink.endFile()
+            case .end: break
+            case .needMore: return
+            }
+        }
+    }
+}

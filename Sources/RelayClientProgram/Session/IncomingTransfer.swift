@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import Synchronization
 import TransferClient
 import WSProtocol
@@ -9,22 +10,21 @@ import WSProtocol
 struct IncomingTransfer {
     private(set) var machine: ReceiveMachine
     let label: TransferLabel
-    /// By what an earlier or a later offer of the same is known; nil from a sender that gives no identity.
-    let key: OfferMemory.Key?
+    let offer: ReceivedOffer
     /// The connection that it was rung on: its ids belong to that one.
     let outbox: Outbox
     /// The relay's `start`, once it has come.
     private(set) var start: ServerMessage.Start?
-    /// Whether the person, or the policy, has said yes and it waits for its turn.
-    private(set) var isQueued = false
-    /// Where it goes, once it was accepted.
-    var sink: (any ContentSink)?
-    /// The question, the download, or the storing: whatever runs now.
+    private var stage = Stage.deciding
+    /// The question, the preparation, the download, or the storing: whatever runs now.
     var work: Task<Void, Never>?
-    /// What was received, once it is verified.
-    var summary: ContentSummary?
+    /// What seals what is said to the sender, once it was accepted.
+    private(set) var keys: AttemptKeys?
+    private var notes: NoteSealing?
+    /// Where it goes, once there is a place.
+    private(set) var sink: (any TransferSink)?
     /// Where it is, once it is stored.
-    var stored: StoredContent?
+    private(set) var stored: StoredTransfer?
     /// Why it failed, in more detail than the machine knows.
     private(set) var cause: ClientError?
     /// Why the control connection ended meanwhile, if it did.
@@ -33,21 +33,36 @@ struct IncomingTransfer {
     private(set) var isEndedByPeer = false
     /// When the relay was asked for something about it that it has not answered.
     fileprivate var askedAt: NIODeadline?
-    /// What it comes down to, when an earlier transfer has brought it: then nothing is received, only confirmed.
-    private(set) var known: ContentSummary?
+    /// Whether an earlier attempt has brought everything: then nothing is received, only confirmed.
+    private(set) var isHere = false
+
+    /// What it waits for before it takes a place for downloads, and whether it has one.
+    private enum Stage {
+        case deciding
+        /// The person, or the policy, has said yes, and it waits for its turn.
+        case queued
+        /// Its turn has come.
+        case running
+    }
 
     /// A ring has come on the connection of `outbox`.
-    init(_ ring: ServerMessage.Ring, key: OfferMemory.Key?, label: TransferLabel, on outbox: Outbox) {
+    init(_ ring: ServerMessage.Ring, _ offer: ReceivedOffer, label: TransferLabel, on outbox: Outbox) {
         machine = ReceiveMachine(
             ring: ring, answerID: outbox.nextID(about: ring.transfer), conclusionID: outbox.nextID(about: ring.transfer)
         )
         self.label = label
-        self.key = key
+        self.offer = offer
         self.outbox = outbox
     }
 
+    /// By what an earlier or a later attempt of the same transfer is known.
+    var key: OfferMemory.Key { .init(sender: offer.parties.sender.identity, transfer: offer.transfer) }
+
+    /// Whether the person, or the policy, has said yes and it waits for its turn.
+    var isQueued: Bool { stage == .queued }
+
     /// Whether it takes one of the places for downloads.
-    var isRunning: Bool { sink != nil }
+    var isRunning: Bool { stage == .running && !isHere }
 
     /// Whether nothing may follow it where its content goes: what went out to standard output cannot be taken back.
     var isSpoilt: Bool { sink.map { !$0.isRepeatable } ?? false }
@@ -71,10 +86,33 @@ struct IncomingTransfer {
     }
 
     /// The person, or the policy, has said yes.
-    mutating func accepted() { isQueued = true }
+    mutating func accepted() { stage = .queued }
 
-    /// Its turn has come. `known` is what it comes down to, when an earlier transfer has brought it.
-    mutating func dequeued(known: ContentSummary?) { (isQueued, self.known) = (false, known) }
+    /// Its turn has come.
+    ///
+    /// - Parameter isHere: whether an earlier attempt has brought everything.
+    mutating func dequeued(isHere: Bool) { (stage, self.isHere) = (.running, isHere) }
+
+    /// There is a place for it, and what the sender is told is sealed with `keys`.
+    mutating func prepared(_ sink: any TransferSink, keys: AttemptKeys) {
+        self.sink = sink
+        self.keys = keys
+        notes = NoteSealing(of: .receiver, with: keys)
+    }
+
+    /// It is stored.
+    mutating func stored(_ stored: StoredTransfer) { self.stored = stored }
+
+    /// Seals what the sender is told of the files that are wanted; nil where that cannot be.
+    mutating func sealed(_ note: WantedNote) -> Payload? {
+        (try? notes?.seal(note.encoded)).flatMap { $0.flatMap { Payload(bytes: $0) } }
+    }
+
+    /// What the sender is told once everything is stored.
+    var confirmation: Payload? {
+        guard let keys, let stored else { return nil }
+        return (try? DeliveredSealing.seal(stored.summary, with: keys)).flatMap { Payload(bytes: $0) }
+    }
 
     /// What runs for it has failed.
     mutating func failed(_ error: ClientError) { cause = error }
@@ -101,13 +139,37 @@ struct IncomingTransfer {
         }
     }
 
+    /// Whether what came of a transfer that ended like this is of use to another one of the same.
+    static func keeps(_ outcome: ReceiveMachine.Outcome) -> Bool {
+        switch outcome {
+        case .received, .declined, .refused: false
+        case .failed(let code, by: _), .notStored(let code):
+            switch code {
+            case .protocolError, .sourceChanged, .tooLarge, .declined, .verificationFailed: false
+            default: true
+            }
+        case .broken, .cancelled, .unanswered, .connectionLost: true
+        }
+    }
+
+    /// Returns whether anything is left of it.
+    static func putAway(_ sink: any TransferSink, keeping isKept: Bool) async -> Bool {
+        // Nothing here throws; it has to go through in a cancelled task too.
+        let isLeft = try? await BlockingWork.files.run {
+            let isLeft = isKept && sink.hasContent
+            if isLeft { sink.keep() } else { sink.discard() }
+            return isLeft
+        }
+        return isLeft ?? true
+    }
+
     /// What is said, and kept in mind, about `error`.
     static func problem(_ error: ClientError) -> OfferMemory.Problem {
         let code: FailureCode =
             switch error {
             case .transfer(let failure): failure.code
             case .connection: .receiverGone
-            case .stream, .file, .content, .command, .interrupted: error.failureCode(or: .cannotWrite)
+            case .stream, .file, .sealing, .tooLarge, .command, .interrupted: error.failureCode(or: .cannotWrite)
             }
         return OfferMemory.Problem(code: code.rawValue, message: error.description, status: error.status)
     }
@@ -119,7 +181,7 @@ struct IncomingTransfer {
         var failure = TransferFailure(.receiverGone, side: .receiver, peer: peer)
         if case .transfer(let known) = error { failure = known }
         let next = failure.code == .senderGone ? "is back" : "sends it again"
-        return "\(failure.what); it begins again when \(peer) \(next)"
+        return "\(failure.what); it goes on when \(peer) \(next)"
     }
 }
 
@@ -173,45 +235,32 @@ struct IncomingTransfers {
         return waits.waited(since: asked, now: now)
     }
 
-    /// Whether this offer was accepted before. If so, it is shown as the transfer that it was.
-    func recognize(_ key: OfferMemory.Key?, _ label: inout TransferLabel) -> Bool {
-        guard let key else { return false }
-        switch memory.recall(key, name: label.name, size: label.size) {
-        case .accepted(let interrupted)?:
-            label.transfer = interrupted.label.transfer
-            return true
-        case .finished?: return true
-        case nil: break
+    /// Whether this offer was accepted before, since this program began.
+    func isKnown(_ key: OfferMemory.Key, _ label: TransferLabel) -> Bool {
+        if memory.recall(key, label.summary) != nil { return true }
+        // The relay may tell of the new offer before the old attempt is through with the disk.
+        return transfers.values.contains {
+            $0.key == key && $0.isRunning && $0.label.summary == label.summary
         }
-        // The relay may tell of the new offer before the old transfer is through with the disk.
-        guard
-            let other = transfers.values.first(where: { $0.key == key && $0.isRunning }),
-            other.label.name == label.name, other.label.size == label.size
-        else { return false }
-        label.transfer = other.label.transfer
-        return true
     }
 
-    /// What the content comes down to, if an earlier transfer has brought it.
-    func stored(_ key: OfferMemory.Key?, _ label: TransferLabel) -> ContentSummary? {
-        guard let key, case .finished(let summary)? = memory.recall(key, name: label.name, size: label.size) else {
+    /// What the content comes down to, if an earlier attempt has brought it.
+    func finished(_ key: OfferMemory.Key, _ label: TransferLabel) -> FinishedTransfer? {
+        guard case .finished(let finished)? = memory.recall(key, label.summary) else { return nil }
+        return finished
+    }
+
+    /// What is remembered of an earlier attempt that broke.
+    func recalled(_ transfer: IncomingTransfer) -> OfferMemory.Interrupted? {
+        guard case .accepted(let entry)? = memory.recall(transfer.key, transfer.label.summary) else {
             return nil
         }
-        return summary
-    }
-
-    /// What is remembered of an earlier transfer of the same that broke.
-    func recalled(_ transfer: IncomingTransfer) -> OfferMemory.Interrupted? {
-        guard let key = transfer.key,
-            case .accepted(let entry)? = memory.recall(key, name: transfer.label.name, size: transfer.label.size)
-        else { return nil }
         return entry
     }
 
-    /// Whether an earlier transfer of the same content is not through yet.
+    /// Whether an earlier attempt of the same is not through yet.
     func isBusy(_ transfer: IncomingTransfer) -> Bool {
-        guard let key = transfer.key else { return false }
-        return transfers.values.contains { $0.key == key && $0.isRunning }
+        transfers.values.contains { $0.key == transfer.key && $0.isRunning }
     }
 }
 
@@ -241,14 +290,16 @@ struct CleanupTasks {
     /// - Parameter queue: told the number of each that has ended.
     init(_ queue: EventQueue<SessionEvent>) { self.queue = queue }
 
-    /// Begins one.
-    mutating func start(_ body: @escaping @Sendable () async -> Void) {
+    /// Begins one. Returns its number.
+    @discardableResult
+    mutating func start(_ body: @escaping @Sendable () async -> Void) -> UInt64 {
         count += 1
         let (number, queue) = (count, queue)
         tasks[number] = Task {
             await body()
             queue.post(.cleanedUp(number))
         }
+        return number
     }
 
     /// The one of that number has ended.

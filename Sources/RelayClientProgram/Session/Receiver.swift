@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -11,17 +12,21 @@ struct Receiver: SessionPart {
     private let queue: EventQueue<SessionEvent>
     private let settings: ReceiveSettings
     /// Asks the person; nil declines what the policy does not accept.
-    private let ask: (@Sendable (TransferLabel) async -> Bool)?
+    private let ask: (@Sendable (OfferQuestion) async -> Bool)?
     private var machine: ReceiverMachine
     private var transfers = IncomingTransfers()
     private var outbox: Outbox?
     private var presenceID: RequestID?
     private var demands: [ConnectionDemand] = []
     private var cleanups: CleanupTasks
+    /// What is still being put away of an earlier attempt, by the number of the cleanup.
+    private var leaving: [UInt64: OfferMemory.Key] = [:]
+    /// Whom the person was warned of.
+    private var warned: Set<PeerName> = []
 
     /// - Parameter ask: asks the person whether to accept.
     init(
-        _ settings: ReceiveSettings, ask: (@Sendable (TransferLabel) async -> Bool)?, environment: SessionEnvironment,
+        _ settings: ReceiveSettings, ask: (@Sendable (OfferQuestion) async -> Bool)?, environment: SessionEnvironment,
         queue: EventQueue<SessionEvent>
     ) {
         self.settings = settings
@@ -91,14 +96,19 @@ struct Receiver: SessionPart {
         switch event {
         case .decided(let verdict): decided(id, verdict, now: now)
         case .download(.report(let report)): environment.reporter.report(report)
-        case .download(.ended(.success(let summary))): downloaded(id, summary, now: now)
+        case .prepared(let result): prepared(id, result, now: now)
+        case .download(.wants(let notes)): wanted(id, notes)
+        case .download(.ended(.success)): downloaded(id, now: now)
         case .download(.ended(.failure(let error))): downloadFailed(id, error, now: now)
         case .stored(let result): stored(id, result, now: now)
-        case .upload, .rewound: break
+        case .upload, .rechecked: break
         }
     }
 
-    mutating func cleanedUp(_ number: UInt64) { cleanups.ended(number) }
+    mutating func cleanedUp(_ number: UInt64) {
+        cleanups.ended(number)
+        leaving[number] = nil
+    }
 
     mutating func deadlinePassed(now: NIODeadline) {
         for id in transfers.ids { step(id, now: now) { $0.deadlinePassed(now: now) } }
@@ -113,7 +123,7 @@ struct Receiver: SessionPart {
     /// Ends. Open offers are not declined: the relay rings the name's other sessions, or the next one, for them.
     mutating func stop() {
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
-        for transfer in transfers.all { tidyUp(transfer) }
+        for transfer in transfers.all { putAway(transfer, keeping: transfer.mayComeAgain) }
     }
 
     func stopped() async { await cleanups.wait() }
@@ -144,16 +154,21 @@ struct Receiver: SessionPart {
     private mutating func rung(_ ring: ServerMessage.Ring, on outbox: Outbox, now: NIODeadline) {
         guard transfers[ring.transfer] == nil else { return }
         guard transfers.count < Defaults.mostRings else { return run(machine.leftUnanswered()) }
-        let offer = PayloadCoding.offer(ring.payload)
-        let key = offer?.attempt.map { OfferMemory.Key(sender: ring.key, identity: $0) }
-        var label = TransferLabel(
-            transfer: ring.transfer, direction: .receive, peer: ring.from, name: offer?.name ?? "?", size: offer?.size
-        )
-        guard machine.takes(isHere: transfers.stored(key, label) != nil) else { return }
-        let isAgain = transfers.recognize(key, &label)
-        transfers.append(IncomingTransfer(ring, key: key, label: label, on: outbox))
-        guard offer != nil else { return decided(ring.transfer, .decline(.protocolError), now: now) }
-        if !isAgain { environment.reporter.report(.offered(label)) }
+        let offer: ReceivedOffer
+        do throws(ClientError) {
+            offer = try environment.sealing.open(ring)
+        } catch {
+            return refuse(ring, error, on: outbox)
+        }
+        // Others are left to other sessions, and to the next one.
+        if let only = settings.only, only != offer.transfer { return }
+        let key = OfferMemory.Key(sender: ring.key, transfer: offer.transfer)
+        let label = TransferLabel(of: offer)
+        guard machine.takes(isHere: transfers.finished(key, label) != nil) else { return }
+        let isAgain =
+            transfers.isKnown(key, label) || settings.output.hasAccepted(offer.transfer, from: offer.parties.sender)
+        transfers.append(IncomingTransfer(ring, offer, label: label, on: outbox))
+        if !transfers.isKnown(key, label) { environment.reporter.report(.offered(label)) }
         switch settings.policy.judge(from: ring.from, size: label.size) {
         case .ask where !isAgain: ask(ring.transfer, label, now: now)
         case .ask, .accept: decided(ring.transfer, .accept, now: now)
@@ -161,17 +176,33 @@ struct Receiver: SessionPart {
         }
     }
 
+    /// What is offered is not one that a person could be asked about.
+    private mutating func refuse(_ ring: ServerMessage.Ring, _ error: ClientError, on outbox: Outbox) {
+        let code = error.failureCode(or: .cannotWrite)
+        outbox.post(.decline(.init(id: outbox.nextID(), transfer: ring.transfer, code: code)))
+        if case .sealing(let cause) = error, cause.isSilent { return }
+        let isNews = warned.count < Defaults.mostRings && warned.insert(ring.from).inserted
+        let line = "an offer from \(ring.from) was refused: \(error.description)"
+        environment.reporter.report(isNews ? .warning(line) : .detail(line))
+    }
+
     private mutating func ask(_ id: TransferID, _ label: TransferLabel, now: NIODeadline) {
-        guard let ask else { return decided(id, .decline(.declined), now: now) }
+        guard let ask, let offer = transfers[id]?.offer else { return decided(id, .decline(.declined), now: now) }
+        let question: OfferQuestion
         do throws(FileError) {
             // The user is not asked about content that has no room. Until it is accepted, the free space may shrink.
-            try settings.output.checkRoom(name: label.name, size: label.size)
+            try settings.output.checkRoom(offer.summary)
+            question = OfferQuestion(
+                label: label, fingerprint: Fingerprint(of: offer.parties.sender.identity),
+                contact: try environment.sealing.peers.contact(with: offer.parties.sender),
+                place: settings.output.place
+            )
         } catch {
-            return cannotStore(id, error, now: now)
+            return cannotStore(id, .file(error), now: now)
         }
         let queue = queue
         transfers[id]?.work = Task {
-            queue.post(.work(id, .decided(await ask(label) ? .accept : .decline(.declined))))
+            queue.post(.work(id, .decided(await ask(question) ? .accept : .decline(.declined))))
         }
     }
 
@@ -184,7 +215,7 @@ struct Receiver: SessionPart {
         }
     }
 
-    /// Accepts those whose turn it is.
+    /// Makes places for those whose turn it is.
     mutating func advance(on outbox: Outbox?, now: NIODeadline) {
         let most = settings.parallelDownloads
         var running = transfers.running
@@ -192,29 +223,67 @@ struct Receiver: SessionPart {
             // A node that is being left, and a session that is over, take nothing more.
             guard outbox != nil, machine.ending == nil, running.all < most.all else { return }
             guard let transfer = transfers[id], transfer.isQueued, transfer.isSmall || running.large < most.large,
-                !transfers.isBusy(transfer)
+                !transfers.isBusy(transfer), !leaving.values.contains(transfer.key)
             else { continue }
-            let summary = transfers.stored(transfer.key, transfer.label)
-            guard machine.takes(isHere: summary != nil) else { continue }
-            transfers[id]?.dequeued(known: summary)
-            guard let payload = PayloadCoding.encode(AcceptPayload(offset: 0)) else { continue }
-            do throws(FileError) {
-                if summary == nil {
-                    let sink = try settings.output.makeSink(name: transfer.label.name, size: transfer.label.size)
-                    transfers[id]?.sink = sink
-                    running.all += 1
-                    if !transfer.isSmall { running.large += 1 }
+            let finished = transfers.finished(transfer.key, transfer.label)
+            guard machine.takes(isHere: finished != nil) else { continue }
+            transfers[id]?.dequeued(isHere: finished != nil)
+            if finished == nil {
+                running.all += 1
+                if !transfer.isSmall { running.large += 1 }
+            }
+            prepare(id, transfer.offer, finished)
+        }
+    }
+
+    /// Finds a place for a content, and what of it is there already.
+    private mutating func prepare(_ id: TransferID, _ offer: ReceivedOffer, _ finished: FinishedTransfer?) {
+        let (queue, output, sealing, records) = (queue, settings.output, environment.sealing, environment.records)
+        let transfer = OfferedTransfer(of: offer)
+        transfers[id]?.work = Task {
+            do throws(ClientError) {
+                let place = try await BlockingWork.files.run {
+                    let sink = try finished.map { FinishedSink($0) as any TransferSink } ?? output.open(transfer)
+                    if finished == nil, let record = output.record(of: transfer, since: sealing.time()) {
+                        try? records.remember(record, now: sealing.time())
+                    }
+                    return PreparedSink(
+                        sink: sink, acceptance: try sink.acceptance(),
+                        isFirstContact: try sealing.meet(offer.parties.sender)
+                    )
                 }
-                step(id, now: now) { $0.decided(.accept(payload), now: now) }
+                queue.post(.work(id, .prepared(.success(place))))
             } catch {
-                cannotStore(id, error, now: now)
+                queue.post(.work(id, .prepared(.failure(error))))
             }
         }
     }
 
-    private mutating func cannotStore(_ id: TransferID, _ error: FileError, now: NIODeadline) {
-        transfers[id]?.failed(.file(error))
-        step(id, now: now) { $0.decided(.decline(error.failureCode ?? .cannotWrite), now: now) }
+    private mutating func prepared(
+        _ id: TransferID, _ result: Result<PreparedSink, ClientError>, now: NIODeadline
+    ) {
+        guard let transfer = transfers[id] else {
+            // It was over before there was a place for it.
+            if case .success(let place) = result { putAway(place.sink, keeping: place.sink.hasContent) }
+            return
+        }
+        do throws(ClientError) {
+            let place = try result.get()
+            let (payload, keys) = try environment.sealing.accept(place.acceptance, of: transfer.offer)
+            transfers[id]?.prepared(place.sink, keys: keys)
+            let sender = transfer.offer.parties.sender
+            if place.isFirstContact {
+                environment.reporter.report(.firstContact(sender.name, Fingerprint(of: sender.identity)))
+            }
+            step(id, now: now) { $0.decided(.accept(payload), now: now) }
+        } catch {
+            cannotStore(id, error, now: now)
+        }
+    }
+
+    private mutating func cannotStore(_ id: TransferID, _ error: ClientError, now: NIODeadline) {
+        transfers[id]?.failed(error)
+        step(id, now: now) { $0.decided(.decline(error.failureCode(or: .cannotWrite)), now: now) }
     }
 
     // MARK: - A transfer
@@ -234,35 +303,44 @@ struct Receiver: SessionPart {
     }
 
     private mutating func startDownload(_ id: TransferID, now: NIODeadline) {
-        guard let transfer = transfers[id], let start = transfer.start else { return }
-        if let known = transfer.known {
-            // The content came with an earlier transfer, and its sender does not know.
-            transfers[id]?.summary = known
-            step(id, now: now) { $0.downloadFinished() }
-            return tellDelivered(id, now: now)
-        }
-        guard let sink = transfer.sink else { return }
-        if let key = transfer.key { transfers.memory.forget(key) }
+        guard let transfer = transfers[id], let start = transfer.start, let sink = transfer.sink,
+            let keys = transfer.keys
+        else { return }
+        if !transfer.isHere { transfers.memory.forget(transfer.key) }
+        let (sealing, offer) = (environment.sealing, transfer.offer)
         let request = DownloadRequest(
-            start: start, label: transfer.label, sink: sink, limit: settings.policy.maximumSize,
-            progress: transfer.progress(environment.clock)
+            begin: { sealing.take(offer) }, start: start, label: transfer.label, sink: sink,
+            opening: ChunkOpening(transfer.offer, keys: keys, into: sink, limit: settings.policy.maximumSize),
+            isSilent: transfer.isHere, progress: transfer.progress(environment.clock)
         )
         let queue = queue
         let work = environment.streams.download(request) { event in queue.post(.work(id, .download(event))) }
         transfers[id]?.work = work
     }
 
+    /// The manifest is there, and not everything of it is wanted.
+    private mutating func wanted(_ id: TransferID, _ notes: [WantedNote]) {
+        guard let outbox = transfers[id]?.outbox else { return }
+        for note in notes {
+            guard let payload = transfers[id]?.sealed(note) else { continue }
+            outbox.post(.note(.init(id: outbox.nextID(), transfer: id, payload: payload)))
+        }
+    }
+
     /// Everything is there and verified: store it.
-    private mutating func downloaded(_ id: TransferID, _ summary: ContentSummary, now: NIODeadline) {
-        guard let sink = transfers[id]?.sink else { return }
-        transfers[id]?.summary = summary
+    private mutating func downloaded(_ id: TransferID, now: NIODeadline) {
+        guard let transfer = transfers[id], let sink = transfer.sink else { return }
         step(id, now: now) { $0.downloadFinished() }
-        guard let label = transfers[id]?.label else { return }
-        environment.reporter.report(.verifying(label.transfer))
-        let queue = queue
+        guard transfers[id] != nil else { return }
+        if !transfer.isHere { environment.reporter.report(.verifying(transfer.label.transfer)) }
+        let (queue, printsChecksums) = (queue, settings.printsChecksums)
         transfers[id]?.work = Task {
             do throws(ClientError) {
-                queue.post(.work(id, .stored(.success(try await sink.finish()))))
+                var stored = try await Downloader.finish(sink)
+                if printsChecksums, stored.contents.count == 1, let path = stored.contents.first?.path, path != "-" {
+                    stored.sha256 = try? await BlockingWork.files.run { try FileChecksum.sha256(ofFileAt: path) }
+                }
+                queue.post(.work(id, .stored(.success(stored))))
             } catch {
                 queue.post(.work(id, .stored(.failure(error))))
             }
@@ -278,22 +356,17 @@ struct Receiver: SessionPart {
         }
     }
 
-    private mutating func stored(_ id: TransferID, _ result: Result<StoredContent, ClientError>, now: NIODeadline) {
+    /// It has its final name, or cannot have it: tell the sender.
+    private mutating func stored(_ id: TransferID, _ result: Result<StoredTransfer, ClientError>, now: NIODeadline) {
         switch result {
-        case .success(let content):
-            transfers[id]?.stored = content
-            tellDelivered(id, now: now)
+        case .success(let stored):
+            transfers[id]?.stored(stored)
+            guard let payload = transfers[id]?.confirmation else { return }
+            step(id, now: now) { $0.stored(payload, now: now) }
         case .failure(let error):
             transfers[id]?.failed(error)
             step(id, now: now) { $0.storeFailed(error.failureCode(or: .cannotWrite)) }
         }
-    }
-
-    /// It has its final name: tell the sender.
-    private mutating func tellDelivered(_ id: TransferID, now: NIODeadline) {
-        guard let summary = transfers[id]?.summary, let payload = PayloadCoding.encode(DeliveredPayload(summary))
-        else { return }
-        step(id, now: now) { $0.stored(payload, now: now) }
     }
 
     // MARK: - The end of a transfer
@@ -304,12 +377,15 @@ struct Receiver: SessionPart {
         transfer.outbox.forget(id)
         let decision = RetryDecision(outcome, stream: transfer.cause?.stream, lost: transfer.lost)
         if case .unanswered = outcome { leave(.elsewhere, "the relay does not answer", transfer) }
-        if transfer.known != nil { return confirmed(transfer, outcome) }
+        if transfer.isHere { return confirmed(transfer, outcome) }
         if case .received(let isConfirmed) = outcome { return received(transfer, isConfirmed: isConfirmed, now: now) }
         let error = ClientError(receiving: outcome, cause: transfer.cause, from: transfer.label.peer)
-        tidyUp(transfer)
+        let isKept = transfer.mayComeAgain && (decision.isPassing || IncomingTransfer.keeps(outcome))
+        putAway(transfer, keeping: isKept)
         guard decision.isPassing, machine.ending == nil, rememberAcceptance(transfer, error) else {
-            return failed(transfer, error)
+            failed(transfer, error)
+            if isKept, transfer.sink?.hasContent ?? false { environment.reporter.report(.kept(transfer.label)) }
+            return
         }
         if case .refused(let code) = outcome, case .passing(_, elsewhere: true) = decision {
             leave(decision, code.message, transfer)
@@ -327,7 +403,7 @@ struct Receiver: SessionPart {
         report(problem, of: transfer.label)
         // An offer that this client never accepted cannot have been received before.
         let wasAccepted = transfer.sink != nil || transfers.recalled(transfer) != nil
-        if let key = transfer.key { transfers.memory.forget(key) }
+        transfers.memory.forget(transfer.key)
         machine.failed(error, isTheOne: wasAccepted || transfer.cause?.file != nil, isSpoilt: transfer.isSpoilt)
     }
 
@@ -343,11 +419,11 @@ struct Receiver: SessionPart {
             if transfers.recalled(transfer) == nil { environment.reporter.report(.withdrawn(label.transfer)) }
             return true
         }
-        guard transfer.mayComeAgain, let key = transfer.key else { return false }
+        guard transfer.mayComeAgain else { return false }
         let problem = IncomingTransfer.problem(error)
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = transfers.recalled(transfer)?.problem != problem
-        forgotten(transfers.memory.rememberAcceptance(key, label, problem))
+        forgotten(transfers.memory.rememberAcceptance(transfer.key, label, problem))
         if isNews {
             environment.reporter.report(.interrupted(label.transfer, message: transfer.news(of: error)))
         }
@@ -366,31 +442,54 @@ struct Receiver: SessionPart {
     private mutating func confirmed(_ transfer: IncomingTransfer, _ outcome: ReceiveMachine.Outcome) {
         guard case .received(isConfirmed: true) = outcome else { return }
         environment.reporter.report(.detail("\(transfer.label.peer) knows now that it arrived"))
+        let (output, offer) = (settings.output, transfer.offer)
+        cleanups.start {
+            try? await BlockingWork.files.run { output.confirmed(offer.transfer, from: offer.parties.sender) }
+        }
         machine.confirmed()
     }
 
     private mutating func received(_ transfer: IncomingTransfer, isConfirmed: Bool, now: NIODeadline) {
-        guard let stored = transfer.stored, let summary = transfer.summary else { return }
+        guard let stored = transfer.stored, let sink = transfer.sink else { return }
         let (id, peer, reporter) = (transfer.label.transfer, transfer.label.peer, environment.reporter)
-        if let key = transfer.key { forgotten(transfers.memory.finished(key, summary)) }
-        reporter.report(.received(id, path: stored.path, bytes: summary.size, sha256: summary.hex))
+        let finished = FinishedTransfer(delivered: stored.summary, files: max(sink.position.file, stored.files))
+        forgotten(transfers.memory.finished(transfer.key, finished))
+        reporter.report(.received(id, path: stored.path, bytes: stored.bytes, sha256: stored.sha256))
         if !isConfirmed { reporter.report(.warning("\(peer) may not have heard that it arrived")) }
+        let (records, carried) = (environment.records, transfer.offer.transfer)
+        cleanups.start {
+            try? await BlockingWork.files.run {
+                if isConfirmed { sink.confirmed() } else { sink.keep() }
+                try records.forget(carried, .receive)
+            }
+        }
         if let command = settings.command {
-            let finished = FinishedFile(content: stored, from: peer, size: summary.size, transfer: id)
-            cleanups.start { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
+            for content in stored.contents {
+                let finished = FinishedFile(
+                    content: content, from: peer,
+                    size: stored.contents.count == 1 ? stored.bytes : content.fileSize ?? 0, transfer: id
+                )
+                cleanups.start { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
+            }
         }
         // The sender comes back to hear of it.
-        let isAwaited = !isConfirmed && !transfer.isEndedByPeer && transfer.key != nil
-        machine.received(isAwaited: isAwaited, now: now)
+        machine.received(isAwaited: !isConfirmed && !transfer.isEndedByPeer, now: now)
     }
 
-    /// Stops what runs for it, and removes the part file once nothing writes to it any more.
-    private mutating func tidyUp(_ transfer: IncomingTransfer) {
+    /// Stops what runs for it, and puts away what came, once nothing writes to it any more.
+    private mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
         transfer.work?.cancel()
         guard let sink = transfer.sink else { return }
-        cleanups.start {
+        let (records, carried) = (environment.records, transfer.offer.transfer)
+        let number = cleanups.start {
             await transfer.work?.value
-            await sink.discard()
+            let isLeft = await IncomingTransfer.putAway(sink, keeping: isKept)
+            if !isLeft { try? await BlockingWork.files.run { try records.forget(carried, .receive) } }
         }
+        leaving[number] = transfer.key
+    }
+
+    private mutating func putAway(_ sink: any TransferSink, keeping isKept: Bool) {
+        cleanups.start { _ = await IncomingTransfer.putAway(sink, keeping: isKept) }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -19,29 +20,37 @@ struct SendAttempt {
     private let environment: SessionEnvironment
     private let tell: @Sendable (UploadEvent) -> Void
     private let offerID: RequestID
-    /// Whether an earlier try has sent everything: then the receiver may need no byte of this one.
-    private let isKnown: Bool
+    private let sealed: SentOffer
+    /// The keys of this attempt, once the receiver has accepted.
+    private var keys: AttemptKeys?
+    /// What opens the receiver's notes.
+    private var notes: NoteSealing?
+    /// What they may say; nil where the receiver wants all files.
+    private var wishes: WantedFilesReader?
     private var machine: SendMachine
     private var reported: SendMachine.Outcome?
     private var upload: (any ContentUpload)?
+    /// How much the receiver has when it has everything; nil until everything was sent.
+    private(set) var sent: DeliveredCounts?
     private var rungAt: NIODeadline?
     /// How far the receiver says it is.
     private var receivedBytes: UInt64 = 0
 
-    /// Makes the offer; nil when it is too long for a message, which only a monstrous name can make it.
+    /// Makes the offer; nil when it is too long for a message, which no summary can make it.
     ///
     /// - Parameters:
     ///   - waits: whether it may wait for a receiver who is not there.
     ///   - tell: told what becomes of the upload, to be passed to ``uploadChanged(_:now:)``.
     init?(
-        _ job: SendJob, as transfer: TransferID, waits: Bool, isKnown: Bool, on outbox: Outbox,
-        environment: SessionEnvironment, now: NIODeadline, tell: @escaping @Sendable (UploadEvent) -> Void
+        _ job: SendJob, _ sealed: SentOffer, waits: Bool, on outbox: Outbox, environment: SessionEnvironment,
+        now: NIODeadline, tell: @escaping @Sendable (UploadEvent) -> Void
     ) {
+        let transfer = sealed.parties.attempt
         let id = outbox.nextID(about: transfer)
-        guard let offer = Self.offer(job, as: transfer, waits: waits, id: id) else { return nil }
+        guard let offer = Self.offer(job, sealed, waits: waits, id: id) else { return nil }
         self.job = job
         self.transfer = transfer
-        self.isKnown = isKnown
+        self.sealed = sealed
         self.outbox = outbox
         self.environment = environment
         self.tell = tell
@@ -51,15 +60,15 @@ struct SendAttempt {
         run(machine.begin(now: now))
     }
 
-    /// The offer of `job`; nil when it is too long for a message.
-    static func offer(
-        _ job: SendJob, as transfer: TransferID, waits: Bool, id: RequestID
-    ) -> ClientMessage.Offer? {
-        let payload = OfferPayload(name: job.source.name, size: job.source.size, attempt: job.identity)
-        return PayloadCoding.encode(payload).map {
-            .init(id: id, transfer: transfer, to: job.peer, wait: waits, payload: $0)
+    /// The message that offers `job`; nil when it is too long for one.
+    static func offer(_ job: SendJob, _ sealed: SentOffer, waits: Bool, id: RequestID) -> ClientMessage.Offer? {
+        Payload(bytes: sealed.payload).map {
+            .init(id: id, transfer: sealed.parties.attempt, to: job.peer, wait: waits, payload: $0)
         }
     }
+
+    /// Who it is sealed for.
+    var receiver: Party { sealed.parties.receiver }
 
     /// The connection that it was made on.
     var connection: UInt64 { outbox.number }
@@ -88,11 +97,7 @@ struct SendAttempt {
         case .start(let start) where start.transfer == transfer && start.role == .upload:
             accepted(now: now)
             return run(machine.received(message, now: now), start)
-        case .delivered(let delivered) where delivered.transfer == transfer && isKnown && upload == nil:
-            // The receiver has it from an earlier try, and needs no byte of this one.
-            result.isTaken = true
-            if reported == nil { reported = .delivered(delivered.payload) }
-            return
+        case .note(let note) where note.transfer == transfer: return noted(note.payload, now: now)
         case .progress(let progress) where progress.transfer == transfer && progress.bytes > receivedBytes:
             receivedBytes = progress.bytes
             upload?.receiverProgressed()
@@ -108,10 +113,10 @@ struct SendAttempt {
         case .report(let report): environment.reporter.report(report)
         case .ended(let end, let error):
             result.cause = error
-            if end == .finished, reported == nil { environment.reporter.report(.verifying(job.transfer)) }
+            if end == .finished, reported == nil { environment.reporter.report(.verifying(job.shownID)) }
             run(machine.uploadFinished(end, now: now))
-        case .stopped(let summary):
-            result.summary = summary
+        case .stopped(let sent):
+            self.sent = sent
             upload = nil
         }
     }
@@ -149,11 +154,50 @@ struct SendAttempt {
     }
 
     private mutating func begin(_ start: ServerMessage.Start, _ payload: Payload?) {
-        guard PayloadCoding.accept(payload) != nil else {
-            outbox.post(.cancel(.init(id: outbox.nextID(), transfer: transfer, code: .protocolError)))
-            return run(machine.failed(.protocolError, by: .peer))
+        do throws(SealingError) {
+            guard let payload else { throw .malformed(.accept) }
+            let (acceptance, keys) = try AcceptSealing.open(Array(payload.bytes), to: sealed)
+            guard job.tree.covers(acceptance.position) else { throw .position }
+            self.keys = keys
+            notes = NoteSealing(of: .receiver, with: keys)
+            wishes = acceptance.wantsByNote ? WantedFilesReader(files: job.tree.catalogue.manifest.files) : nil
+            let request = UploadRequest(
+                job: job, start: start, acceptance: acceptance, keys: keys,
+                signingKey: environment.sealing.signingKey
+            )
+            upload = environment.streams.upload(request, tell: tell)
+        } catch {
+            refuse(error)
         }
-        upload = environment.streams.upload(job, start, tell: tell)
+    }
+
+    /// The receiver says which files it wants.
+    private mutating func noted(_ payload: Payload, now: NIODeadline) {
+        guard reported == nil, keys == nil || upload != nil else { return }
+        do throws(SealingError) {
+            // Before the receiver's stream stands there is nothing that it could be about.
+            guard var notes else { throw .doesNotOpen(.note) }
+            let note = try WantedNote(notes.open(Array(payload.bytes)))
+            self.notes = notes
+            guard try wishes?.take(note) != nil else { throw .malformed(.note) }
+            upload?.receiverWants(note)
+        } catch {
+            upload?.cut()
+            refuse(error)
+        }
+    }
+
+    /// What the receiver has sealed is not accepted.
+    private mutating func refuse(_ error: SealingError) {
+        let code = error.failureCode ?? .protocolError
+        result.cause = .sealing(error)
+        outbox.post(.cancel(.init(id: outbox.nextID(), transfer: transfer, code: code)))
+        run(machine.failed(code, by: .peer))
+    }
+
+    /// What the receiver says that it has stored; nil where it cannot be the receiver who says it.
+    func opened(_ payload: Payload) -> DeliveredSummary? {
+        keys.flatMap { try? DeliveredSealing.open(Array(payload.bytes), with: $0) }
     }
 
     private mutating func noticed(_ state: ServerMessage.Offered.State, now: NIODeadline) {
@@ -183,25 +227,52 @@ struct SendAttempt {
     }
 }
 
-/// One content for one receiver, however many tries that takes.
+/// One transfer to one receiver, however many attempts that takes.
 struct SendJob: Sendable {
     let peer: PeerName
-    /// Where the content comes from; checked before the receiver is asked, so that a mistyped path fails at once.
-    let source: any ContentSource
-    /// By what the receiver knows a later try for the same content.
-    let identity: OfferIdentity
-    /// The id of the first try's transfer. What is shown goes under this one, whatever the later ones are.
-    let transfer: TransferID
+    /// Where the content comes from; looked at before the receiver is asked, so that a mistyped path fails at once.
+    let tree: SourceTree
+    /// By what the receiver knows a later attempt to carry the same.
+    let transfer: CarriedTransfer
+    /// What the content was looked at with.
+    let options: SourceOptions
+    /// The SHA-256 of the one file, with `--checksum`.
+    let sha256: String?
+    /// Whether an earlier run of this program has begun it.
+    let isGoingOn: Bool
 
-    init(peer: PeerName, source: any ContentSource) {
+    init(
+        peer: PeerName, tree: SourceTree, options: SourceOptions = .init(), sha256: String? = nil,
+        goingOnWith transfer: CarriedTransfer? = nil
+    ) {
+        self.sha256 = sha256
         self.peer = peer
-        self.source = source
-        identity = .random()
-        transfer = .random()
+        self.tree = tree
+        self.options = options
+        self.transfer = transfer ?? .random()
+        isGoingOn = transfer != nil
     }
+
+    /// What a later run of this program has to know to go on with it.
+    func record(of receiver: Party, now: UInt64) -> TransferRecord {
+        .sending(
+            SentRecord(
+                transfer: transfer, receiver: receiver, paths: tree.paths, exclude: options.exclude,
+                keepsMetadata: options.keepsMetadata, summary: tree.summary, manifest: tree.digest, state: tree.state,
+                since: now
+            ))
+    }
+
+    /// The id that it is shown under, whatever those of its attempts are.
+    var shownID: TransferID { transfer.shown }
 
     /// For showing it.
     var label: TransferLabel {
-        TransferLabel(transfer: transfer, direction: .send, peer: peer, name: source.name, size: source.size)
+        TransferLabel(transfer: shownID, direction: .send, peer: peer, summary: tree.summary)
     }
+}
+
+extension CarriedTransfer {
+    /// The id under which people and programs see a transfer, on both sides. Its first attempt has it on the wire, too.
+    var shown: TransferID { TransferID(bytes: bytes) ?? .random() }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -16,15 +17,13 @@ struct Sender: SessionPart {
         var waits: Bool
         var retry: RetryMachine
         var attempt: SendAttempt?
-        /// How often it was offered.
-        var tries = 0
-        /// Whether it has to be read from its beginning.
+        /// Whether it has to be looked at whether the content is still what it was.
         var isAgain = false
-        var isRewinding = false
+        var isRechecking = false
         /// When it may be offered; nil at once.
         var notBefore: NIODeadline?
-        /// What the content comes down to, once one try has read all of it: it is checked that it stays the same.
-        var known: ContentSummary?
+        /// What the content comes down to, once one try has sent all of it.
+        var known: DeliveredCounts?
         /// Whether the receiver has accepted it once.
         var isAccepted = false
         /// What went wrong last, where nothing has gone well since.
@@ -32,7 +31,7 @@ struct Sender: SessionPart {
 
         /// Whether it waits to be offered, and nothing but the relay is missing.
         func isDue(_ now: NIODeadline) -> Bool {
-            attempt == nil && !isRewinding && (notBefore.map { $0 <= now } ?? true)
+            attempt == nil && !isRechecking && (notBefore.map { $0 <= now } ?? true)
         }
 
         /// When something is due; nil when nothing is.
@@ -51,9 +50,13 @@ struct Sender: SessionPart {
     /// How long to go on while no bytes flow.
     private let patience: TimeAmount
     private let jobs: [TransferID: SendJob]
+    /// How many contents are still to end that are read from a tree: what goes to several receivers is read for each.
+    private var unended: [ObjectIdentifier: Int]
     private var order: SendQueue
     private var sendings: [Sending] = []
     private var count = 0
+    /// What was offered once, under the ids that are shown: no id is that of two attempts.
+    private var offered: Set<TransferID> = []
     /// The statuses of what was not delivered.
     private var failures: [(number: Int, status: ExitStatus)] = []
     private var demands: [ConnectionDemand] = []
@@ -61,6 +64,8 @@ struct Sender: SessionPart {
     private var outbox: Outbox?
     /// How long this connection has waited for answers.
     private var waits = AnswerWaits()
+    /// What this connection's relay says about the receivers.
+    private var lookups = PeerLookups()
     private var generator = SystemRandomNumberGenerator()
     private var isInterrupted = false
     private(set) var ending: SessionEnding?
@@ -72,9 +77,10 @@ struct Sender: SessionPart {
         _ jobs: [SendJob], waits: Bool, patience: TimeAmount, environment: SessionEnvironment,
         queue: EventQueue<SessionEvent>
     ) {
-        self.jobs = Dictionary(jobs.map { ($0.transfer, $0) }) { first, _ in first }
+        self.jobs = Dictionary(jobs.map { ($0.shownID, $0) }) { first, _ in first }
+        unended = Dictionary(jobs.map { (ObjectIdentifier($0.tree), 1) }, uniquingKeysWith: +)
         order = SendQueue(
-            jobs.map { .init(transfer: $0.transfer, peer: $0.peer, size: $0.source.size) }, waits: waits
+            jobs.map { .init(transfer: $0.shownID, peer: $0.peer, size: $0.tree.size) }, waits: waits
         )
         self.patience = patience
         self.environment = environment
@@ -89,7 +95,7 @@ struct Sender: SessionPart {
 
     var deadline: NIODeadline? {
         let mayBeSlow = outbox != nil && !waits.isTold
-        return sendings.lazy.compactMap { $0.deadline(mayBeSlow: mayBeSlow) }.min()
+        return ([lookups.deadline] + sendings.map { $0.deadline(mayBeSlow: mayBeSlow) }).compactMap(\.self).min()
     }
 
     mutating func takeDemands() -> [ConnectionDemand] {
@@ -98,10 +104,12 @@ struct Sender: SessionPart {
     }
 
     func owns(_ transfer: TransferID) -> Bool {
-        sendings.contains { $0.job.transfer == transfer || $0.attempt?.transfer == transfer }
+        sendings.contains { $0.job.shownID == transfer || $0.attempt?.transfer == transfer }
     }
 
-    mutating func connected(_ outbox: Outbox, now: NIODeadline) { (self.outbox, waits) = (outbox, AnswerWaits()) }
+    mutating func connected(_ outbox: Outbox, now: NIODeadline) {
+        (self.outbox, waits, lookups) = (outbox, AnswerWaits(), PeerLookups())
+    }
 
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
         outbox = nil
@@ -118,6 +126,15 @@ struct Sender: SessionPart {
     }
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
+        switch message {
+        // The offers go out with the next step.
+        case .peer(let peer):
+            _ = lookups.answered(peer)
+            return
+        case .error(let refusal):
+            if let peer = lookups.refused(refusal.id) { return notFound(peer, .refused(refusal.code), now: now) }
+        default: break
+        }
         guard let transfer = outbox.transfer(of: message),
             let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer })
         else { return }
@@ -130,8 +147,8 @@ struct Sender: SessionPart {
             guard let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer }) else { return }
             if case .streaming = event { moved(index, now: now) }
             update(index, now: now) { $0.uploadChanged(event, now: now) }
-        case .rewound(let error): rewound(transfer, error)
-        case .decided, .download, .stored: break
+        case .rechecked(let error): rechecked(transfer, error)
+        case .prepared, .decided, .download, .stored: break
         }
     }
 
@@ -154,6 +171,7 @@ struct Sender: SessionPart {
             giveUp(index, sendings[index].reason ?? "\(environment.relay) had not answered yet")
         }
         for asked in sendings.compactMap(\.askedAt) { waited(since: asked, now: now) }
+        for peer in lookups.deadlinePassed(now: now) { notFound(peer, .unanswered, now: now) }
     }
 
     mutating func interrupted(now: NIODeadline) {
@@ -198,40 +216,84 @@ struct Sender: SessionPart {
 
     private mutating func offer(on outbox: Outbox, now: NIODeadline) {
         for index in sendings.indices where sendings[index].isDue(now) {
-            if sendings[index].isAgain { rewind(index) } else { offer(index, on: outbox, now: now) }
+            if sendings[index].isAgain {
+                recheck(index)
+            } else {
+                lookUp(sendings[index].job.peer, on: outbox, now: now)
+            }
         }
-        while let index = sendings.firstIndex(where: { $0.isDue(now) && !$0.isAgain }) {
-            fail(index, .command("the name of the file is too long; rename it", .noInput), telling: nil)
+        while let index = sendings.firstIndex(where: { isReady($0, now) }) { offer(index, on: outbox, now: now) }
+    }
+
+    /// Whether nothing is missing for an offer.
+    private func isReady(_ sending: Sending, _ now: NIODeadline) -> Bool {
+        sending.isDue(now) && !sending.isAgain && lookups.peer(sending.job.peer) != nil
+    }
+
+    /// Asks who a receiver is, unless that was asked.
+    private mutating func lookUp(_ peer: PeerName, on outbox: Outbox, now: NIODeadline) {
+        guard lookups.isUnasked(peer) else { return }
+        let id = outbox.nextID()
+        lookups.asked(peer, as: id, now: now)
+        outbox.post(.lookup(.init(id: id, name: peer)))
+    }
+
+    /// The relay does not say who a receiver is.
+    private mutating func notFound(_ peer: PeerName, _ outcome: SendMachine.Outcome, now: NIODeadline) {
+        let waiting = sendings.filter { $0.job.peer == peer && $0.isDue(now) && !$0.isAgain }.map(\.job.shownID)
+        for id in waiting {
+            guard let index = sendings.firstIndex(where: { $0.job.shownID == id }) else { continue }
+            let failure = AttemptFailure(outcome, AttemptResult(), of: transfer(index))
+            recover(index, from: failure, isOnLine: true, now: now)
         }
     }
 
     private mutating func offer(_ index: Int, on outbox: Outbox, now: NIODeadline) {
         let sending = sendings[index]
-        let transfer = sending.tries == 0 ? sending.job.transfer : TransferID.random()
-        sendings[index].attempt = SendAttempt(
-            sending.job, as: transfer, waits: sending.waits, isKnown: sending.known != nil, on: outbox,
-            environment: environment, now: now, tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
-        )
+        // The first attempt of a new transfer has its id, so that the relay's log and both sides' name one.
+        let isFirst = !sending.job.isGoingOn && offered.insert(sending.job.shownID).inserted
+        let transfer = isFirst ? sending.job.shownID : TransferID.random()
+        do throws(ClientError) {
+            let sealed = try seal(sending.job, as: transfer)
+            let attempt = SendAttempt(
+                sending.job, sealed, waits: sending.waits, on: outbox, environment: environment, now: now,
+                tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
+            )
+            guard let attempt else { throw .sealing(.malformed(.offer)) }
+            sendings[index].attempt = attempt
+        } catch {
+            return fail(index, error, telling: nil)
+        }
         sendings[index].notBefore = nil
-        sendings[index].tries += 1
     }
 
-    private mutating func rewind(_ index: Int) {
+    /// Seals an offer to its receiver, who is known by that from then on.
+    private func seal(_ job: SendJob, as transfer: TransferID) throws(ClientError) -> SentOffer {
+        guard let peer = lookups.peer(job.peer) else { throw .sealing(.unusableKey) }
+        let sealed = try environment.sealing.seal(job.tree.summary, of: job.transfer, as: transfer, to: peer)
+        let party = sealed.parties.receiver
+        if try environment.sealing.meet(party) {
+            environment.reporter.report(.firstContact(party.name, Fingerprint(of: party.identity)))
+        }
+        return sealed
+    }
+
+    private mutating func recheck(_ index: Int) {
         let (job, queue) = (sendings[index].job, queue)
-        sendings[index].isRewinding = true
+        sendings[index].isRechecking = true
         Task {
             do throws(ClientError) {
-                try await job.source.rewind()
-                queue.post(.work(job.transfer, .rewound(nil)))
+                try await BlockingWork.files.run { try job.tree.recheck() }
+                queue.post(.work(job.shownID, .rechecked(nil)))
             } catch {
-                queue.post(.work(job.transfer, .rewound(error)))
+                queue.post(.work(job.shownID, .rechecked(error)))
             }
         }
     }
 
-    private mutating func rewound(_ transfer: TransferID, _ error: ClientError?) {
-        guard let index = sendings.firstIndex(where: { $0.job.transfer == transfer }) else { return }
-        sendings[index].isRewinding = false
+    private mutating func rechecked(_ transfer: TransferID, _ error: ClientError?) {
+        guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
+        sendings[index].isRechecking = false
         sendings[index].isAgain = false
         if let error { fail(index, error, telling: error.file?.failureCode ?? .cannotRead) }
     }
@@ -249,10 +311,30 @@ struct Sender: SessionPart {
             demands.append(.answered)
         }
         guard let wait = attempt.answeredAfter, !before.isAccepted else { return }
+        remember(sendings[index], attempt)
         sendings[index].isAccepted = true
         // A receiver who has accepted looks for the relay too, and may be later than this side.
         sendings[index].waits = true
-        order.accepted(sendings[index].job.transfer, after: wait)
+        order.accepted(sendings[index].job.shownID, after: wait)
+    }
+
+    /// Keeps in mind what a later run of this program needs to go on.
+    private func remember(_ sending: Sending, _ attempt: SendAttempt) {
+        guard sending.job.tree.isRepeatable, !sending.job.tree.readsPipe, !sending.isAccepted else { return }
+        let now = environment.sealing.time()
+        let record = sending.job.record(of: attempt.receiver, now: now)
+        do throws(FileError) {
+            try environment.records.remember(record, now: now)
+        } catch {
+            // It goes on without it; only another run does not.
+            environment.reporter.report(.detail(error.description))
+        }
+    }
+
+    /// A later run would have to begin anew.
+    private func forget(_ job: SendJob) {
+        guard !job.tree.readsPipe else { return }
+        try? environment.records.forget(job.transfer, .send)
     }
 
     /// Bytes of one content flow.
@@ -280,12 +362,12 @@ struct Sender: SessionPart {
         let (job, result) = (attempt.job, attempt.result)
         sendings[index].attempt = nil
         sendings[index].isAgain = true
-        sendings[index].known = result.summary ?? sendings[index].known
+        sendings[index].known = attempt.sent ?? sendings[index].known
         attempt.forget()
         if result.isAccepted { receiverMoved(job.peer, now: now) }
-        if case .delivered(let payload) = outcome { return delivered(index, payload) }
+        if case .delivered(let payload) = outcome { return delivered(index, attempt.opened(payload)) }
         if case .timedOut = outcome, result.isTaken, !result.hasRung { order.waitedInVain(for: job.peer) }
-        if case .refused(.peerOffline) = outcome, !sendings[index].isAccepted, order.postpone(job.transfer) {
+        if case .refused(.peerOffline) = outcome, !sendings[index].isAccepted, order.postpone(job.shownID) {
             sendings.remove(at: index)
             return
         }
@@ -320,15 +402,16 @@ struct Sender: SessionPart {
         case .fail: fail(index, failure.error, telling: nil)
         case .giveUp: giveUp(index, failure.reason)
         case .tryAgain(let pause, attempt: _):
-            guard job.source.isRepeatable else {
+            guard job.tree.isRepeatable else {
                 let (reason, status) = (failure.reason, failure.error.status)
-                let line = "\(reason), and \(job.source.name) cannot be read a second time; run the command again"
+                let line = "\(reason), and \(job.tree.name) cannot be read a second time; run the command again"
                 let error = unconfirmed(index, reason, status) ?? .command(line, status)
                 return fail(index, error, telling: .cannotRead)
             }
             let isNews = sendings[index].reason != failure.reason
             sendings[index].reason = failure.reason
             sendings[index].notBefore = now + pause
+            if failure.decision == .outdated { lookups.forget(job.peer) }
             guard let next = failure.next else {
                 if isOnLine { demands.append(.leave(failure.decision, reason: failure.reason)) }
                 return
@@ -339,7 +422,7 @@ struct Sender: SessionPart {
             }
             environment.reporter.report(.introduced(job.label))
             environment.reporter.report(
-                .interrupted(job.transfer, message: "\(failure.reason); \(next)\(left ?? "")")
+                .interrupted(job.shownID, message: "\(failure.reason); \(next)\(left ?? "")")
             )
         }
     }
@@ -347,16 +430,17 @@ struct Sender: SessionPart {
     // MARK: - The end of a content
 
     /// Only the receiver's own word, about exactly what was sent, is a delivery.
-    private mutating func delivered(_ index: Int, _ payload: Payload) {
+    private mutating func delivered(_ index: Int, _ stored: DeliveredSummary?) {
         let sending = sendings[index]
-        guard let delivered = PayloadCoding.delivered(payload), let summary = sending.known,
-            delivered.confirms(summary)
+        guard let stored, let counts = sending.known, stored.manifest == sending.job.tree.digest,
+            counts.agree(with: stored)
         else {
             let failure = TransferFailure(.verificationFailed, side: .sender, peer: sending.job.peer)
             return fail(index, .transfer(failure), telling: nil)
         }
+        forget(sending.job)
         end(index)
-        environment.reporter.report(.delivered(sending.job.transfer, bytes: summary.size, sha256: summary.hex))
+        environment.reporter.report(.delivered(sending.job.shownID, bytes: stored.bytes, sha256: sending.job.sha256))
     }
 
     private mutating func giveUp(_ index: Int, _ reason: String) {
@@ -372,22 +456,29 @@ struct Sender: SessionPart {
         end(index)
         let word = if case .transfer(let failure) = error { failure.code.rawValue } else { error.status.code }
         environment.reporter.report(.introduced(sending.job.label))
-        environment.reporter.report(.failed(sending.job.transfer, code: word, message: error.description))
+        environment.reporter.report(.failed(sending.job.shownID, code: word, message: error.description))
         failures.append((sending.number, error.status))
+        guard sending.isAccepted, sending.job.tree.isRepeatable, !sending.job.tree.readsPipe else { return }
+        if error.endsTransfer { return forget(sending.job) }
+        environment.reporter.report(.kept(sending.job.label))
     }
 
     /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it
     /// is told by an offer that is cancelled at once.
     private func sayGoodbye(_ job: SendJob, _ code: FailureCode, on outbox: Outbox) {
         let transfer = TransferID.random()
-        guard let offer = SendAttempt.offer(job, as: transfer, waits: false, id: outbox.nextID()) else { return }
+        guard let sealed = try? seal(job, as: transfer),
+            let offer = SendAttempt.offer(job, sealed, waits: false, id: outbox.nextID())
+        else { return }
         outbox.post(.offer(offer))
         outbox.post(.cancel(.init(id: outbox.nextID(), transfer: transfer, code: code)))
     }
 
     private mutating func end(_ index: Int) {
         let job = sendings.remove(at: index).job
-        order.ended(job.transfer)
-        job.source.close()
+        order.ended(job.shownID)
+        let tree = ObjectIdentifier(job.tree)
+        unended[tree, default: 1] -= 1
+        if unended[tree] == 0 { job.tree.close() }
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Crypto
 import NIOCore
+import Sealing
 import Synchronization
 import TransferClient
 import WSProtocol
@@ -8,8 +10,10 @@ import WSProtocol
 /// What a session needs from outside. Tests have a double for each protocol.
 struct SessionEnvironment: Sendable {
     let relay: RelayURL
-    /// The name that this client is logged in under.
-    let name: PeerName
+    /// Who this client is to others, and whom it knows.
+    let sealing: SealingParty
+    /// The transfers that were begun and are not complete.
+    let records: TransferRecords
     let connector: any ControlConnecting
     let streams: any DataStreams
     let clock: any SessionClock
@@ -17,6 +21,9 @@ struct SessionEnvironment: Sendable {
     let interrupt: InterruptSignal
     /// Where a connection's messages come from, and are taken by a task that does not block; nil leaves that open.
     let executor: (any TaskExecutor)?
+
+    /// The name that this client is logged in under.
+    var name: PeerName { sealing.name }
 
     /// Tells the person that the relay lets this side wait.
     func reportSlowness() {
@@ -52,10 +59,8 @@ extension ControlConnection: ControlLine {}
 
 /// Carries the bytes of transfers, from the relay's `start` on.
 protocol DataStreams: Sendable {
-    /// Begins to carry the content of `job` to where `start` says. `tell` hears everything that becomes of it.
-    func upload(
-        _ job: SendJob, _ start: ServerMessage.Start, tell: @escaping @Sendable (UploadEvent) -> Void
-    ) -> any ContentUpload
+    /// Begins to carry a content to where the relay's `start` says. `tell` hears everything that becomes of it.
+    func upload(_ request: UploadRequest, tell: @escaping @Sendable (UploadEvent) -> Void) -> any ContentUpload
 
     /// Begins to carry a content from where `start` says into a sink. `tell` hears everything that becomes of it.
     ///
@@ -69,6 +74,31 @@ protocol ContentUpload: Sendable {
     func cut()
     /// The receiver has got further: it is worth waiting for the end.
     func receiverProgressed()
+    /// The receiver has said which files it wants.
+    func receiverWants(_ note: WantedNote)
+}
+
+/// What is to be uploaded, and how it is sealed.
+struct UploadRequest: Sendable {
+    let job: SendJob
+    let start: ServerMessage.Start
+    let acceptance: Acceptance
+    let keys: AttemptKeys
+    let signingKey: Curve25519.Signing.PrivateKey
+
+    /// The length of the body; nil where that is not known before its end.
+    var bodyLength: UInt64? {
+        job.tree.streamLength(from: acceptance.position, wantsByNote: acceptance.wantsByNote)
+            .flatMap(Chunk.bodyLength)
+    }
+
+    /// Compares what the receiver has with what there is, and begins to read where it wants to go on. Blocks.
+    func makeReader() throws(FileError) -> SourceReader {
+        try job.tree.check(acceptance.samples)
+        return try job.tree.reader(
+            for: job.transfer, from: acceptance.position, wantsByNote: acceptance.wantsByNote, signedBy: signingKey
+        )
+    }
 }
 
 /// What an upload tells.
@@ -81,24 +111,29 @@ enum UploadEvent: Sendable {
     case ended(SendMachine.UploadResult, ClientError?)
     /// The last of all: nothing reads the content any more. What was sent, once that was everything, also where it did
     /// not end well.
-    case stopped(ContentSummary?)
+    case stopped(DeliveredCounts?)
 }
 
 /// What a download tells.
 enum DownloadEvent: Sendable {
     /// What the person is to see, from a download that runs on an event loop.
     case report(TransferReport)
-    /// The last of all.
-    case ended(Result<ContentSummary, ClientError>)
+    /// The sender has to be told which files are wanted.
+    case wants([WantedNote])
+    /// The last of all: everything came and was verified, or why it did not.
+    case ended(Result<Void, ClientError>)
 }
 
 /// What is to be downloaded, and where it goes.
 struct DownloadRequest: Sendable {
+    /// To be called before anything is asked for; blocks. Returns why there is no download, if so.
+    let begin: @Sendable () -> ClientError?
     let start: ServerMessage.Start
     let label: TransferLabel
-    let sink: any ContentSink
-    /// The most bytes this side takes; nil without a limit.
-    let limit: UInt64?
+    let sink: any TransferSink
+    let opening: ChunkOpening
+    /// Whether the person is not shown that it runs.
+    let isSilent: Bool
     /// Told the bytes that have come, after each piece.
     let progress: @Sendable (UInt64) -> Void
 }

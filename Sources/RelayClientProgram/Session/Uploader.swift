@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
 import NIOCore
+import Sealing
 import Synchronization
 import TransferClient
 import WSProtocol
@@ -11,6 +11,7 @@ struct HTTPUpload: ContentUpload {
     private let task: Task<Void, Never>
     /// The stream, once it stands.
     private let stream: Current
+    private let wishes = WishQueue()
 
     private final class Current: Sendable {
         let stream = Mutex<UploadStream?>(nil)
@@ -18,32 +19,40 @@ struct HTTPUpload: ContentUpload {
 
     /// Begins.
     ///
-    /// - Parameters:
-    ///   - start: the relay's `start`, which has just come.
-    ///   - tell: told everything that happens.
-    init(
-        _ job: SendJob, _ start: ServerMessage.Start, connector: ControlConnector,
-        tell: @escaping @Sendable (UploadEvent) -> Void
-    ) {
-        let current = Current()
+    /// - Parameter tell: told everything that happens.
+    init(_ request: UploadRequest, connector: ControlConnector, tell: @escaping @Sendable (UploadEvent) -> Void) {
+        let (current, wishes) = (Current(), wishes)
         stream = current
-        let context = StreamContext(size: job.source.size, connector: connector) { tell(.report($0)) }
-        let opening = StreamOpening(start, of: job.transfer, connector: connector, in: context)
+        let job = request.job
+        let context = StreamContext(size: job.tree.size, connector: connector) { tell(.report($0)) }
+        let opening = StreamOpening(request.start, of: job.shownID, connector: connector, in: context)
         task = Task(executorPreference: context.executor) {
             do throws(ClientError) {
-                let length = Uploader.bodyLength(of: job.source.size)
+                let reader = try await BlockingWork.files.run { try request.makeReader() }
+                let length = request.bodyLength
+                let token = request.start.token
                 let stream = try await opening.run { target, dialer async throws(StreamError) in
-                    try await UploadStream.open(target, token: start.token, length: length, dialer: dialer)
+                    try await UploadStream.open(target, token: token, length: length, dialer: dialer)
                 } abort: { stream in
                     stream.abort()
                 }
                 current.stream.withLock { $0 = stream }
                 context.report(.started(job.label))
+                if reader.contentBytes > 0 { context.report(.resumed(job.shownID, bytes: reader.contentBytes)) }
                 tell(.streaming)
-                tell(.stopped(await Self.upload(job, stream: stream, in: context, tell: tell)))
+                let uploader = Uploader(
+                    reader: reader, keys: request.keys, readsPipe: job.tree.readsPipe, wishes: wishes, stream: stream
+                ) {
+                    context.report(.progress(job.shownID, bytes: $0))
+                }
+                tell(.stopped(await Self.upload(uploader, over: stream, tell: tell)))
             } catch {
-                let error = error.stream ?? .cut
-                tell(.ended(.broken(error.failure(as: .upload)), .stream(error)))
+                switch error {
+                case .stream(let cause):
+                    tell(.ended(.broken(cause.failure(as: .upload)), error))
+                case .interrupted: tell(.ended(.broken(.cut), .stream(.cut)))
+                default: tell(.ended(.unreadable(error.failureCode(or: .cannotRead)), error))
+                }
                 tell(.stopped(nil))
             }
         }
@@ -53,13 +62,12 @@ struct HTTPUpload: ContentUpload {
 
     func receiverProgressed() { stream.stream.withLock { $0 }?.receiverProgressed() }
 
-    /// Returns what was sent, when everything was on its way.
+    func receiverWants(_ note: WantedNote) { wishes.post(note) }
+
+    /// Returns how much the receiver has when it has everything, when that is on its way.
     private static func upload(
-        _ job: SendJob, stream: UploadStream, in context: StreamContext, tell: @escaping @Sendable (UploadEvent) -> Void
-    ) async -> ContentSummary? {
-        let uploader = Uploader(source: job.source, stream: stream) {
-            context.report(.progress(job.transfer, bytes: $0))
-        }
+        _ uploader: Uploader, over stream: UploadStream, tell: @escaping @Sendable (UploadEvent) -> Void
+    ) async -> DeliveredCounts? {
         switch await uploader.result() {
         case nil: tell(.ended(.finished, nil))
         case .stream(let error)?:
@@ -67,28 +75,59 @@ struct HTTPUpload: ContentUpload {
             tell(.ended(.broken(error.failure(as: .upload)), .stream(error)))
         case let error?:
             stream.abort()
-            tell(.ended(.unreadable(error.file?.failureCode ?? .cannotRead), error))
+            tell(.ended(.unreadable(error.failureCode(or: .cannotRead)), error))
         }
         return uploader.summary
     }
 }
 
-/// Moves a source's content into an upload: reading, hashing, framing, sending, each a stage of its own.
-final class Uploader: Sendable {
-    private let source: any ContentSource
-    private let stream: any UploadByteStream
-    /// Told the bytes of content sent so far, after each piece.
-    private let progress: @Sendable (UInt64) -> Void
-    private let sent = Mutex<ContentSummary?>(nil)
+/// What the receiver says that it wants, in the order of its notes.
+struct WishQueue: Sendable {
+    private let notes: AsyncStream<WantedNote>
+    private let continuation: AsyncStream<WantedNote>.Continuation
 
-    init(source: any ContentSource, stream: any UploadByteStream, progress: @escaping @Sendable (UInt64) -> Void) {
-        self.source = source
+    /// What a manifest of the largest kind needs, of which each file but every other one is wanted, comes to a million
+    /// of them; few of them wait, as each is taken at once.
+    private static let mostNotes = 1_024
+
+    init() {
+        (notes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.mostNotes))
+    }
+
+    /// Takes a note.
+    func post(_ note: WantedNote) { continuation.yield(note) }
+
+    /// Waits for the next one; nil when the task is cancelled.
+    func next() async -> WantedNote? {
+        for await note in notes { return note }
+        return nil
+    }
+}
+
+/// Moves a transfer's content into an upload: reading and sealing on blocking threads, while what was sealed before is
+/// being sent.
+final class Uploader: Sendable {
+    private let filling: ChunkFilling
+    private let readsPipe: Bool
+    private let wishes: WishQueue
+    private let stream: any UploadByteStream
+    /// Told the bytes of content that are behind this point, after each piece.
+    private let progress: @Sendable (UInt64) -> Void
+    private let sent = Mutex<DeliveredCounts?>(nil)
+
+    init(
+        reader: SourceReader, keys: AttemptKeys, readsPipe: Bool, wishes: WishQueue,
+        stream: any UploadByteStream, progress: @escaping @Sendable (UInt64) -> Void
+    ) {
+        filling = ChunkFilling(reader, keys: keys)
+        self.readsPipe = readsPipe
+        self.wishes = wishes
         self.stream = stream
         self.progress = progress
     }
 
-    /// What was sent, once everything is on its way: to compare with what the receiver says.
-    var summary: ContentSummary? { sent.withLock { $0 } }
+    /// How much the receiver has when it has everything, once everything is on its way.
+    var summary: DeliveredCounts? { sent.withLock { $0 } }
 
     /// Sends everything and waits until the relay has handed it on. Ends as soon as the stream does, even while the
     /// source has nothing to give.
@@ -116,19 +155,30 @@ final class Uploader: Sendable {
 
     /// Returns why not everything could be sent.
     private func send() async -> ClientError? {
-        var hash = ContentHash()
-        var framer = RecordFramer(fillsRecords: source.size != nil)
         do throws(ClientError) {
-            while let content = try await source.read(max: Defaults.readSize) {
+            var batch = try await fill().get()
+            while true {
                 if Task.isCancelled { return .interrupted }
-                hash.update(content)
-                let records = framer.frame(content)
-                if records.readableBytes > 0 { try await write(records) }
-                progress(hash.size)
+                guard batch.goesOn else {
+                    try await write(batch.bytes)
+                    progress(batch.contentBytes)
+                    if batch.isLast { break }
+                    try await learnWishes()
+                    batch = try await fill().get()
+                    continue
+                }
+                // What comes next is read and sealed while this is being sent.
+                async let next = fill()
+                do throws(ClientError) {
+                    try await write(batch.bytes)
+                } catch {
+                    _ = await next
+                    throw error
+                }
+                progress(batch.contentBytes)
+                batch = try await next.get()
             }
-            let summary = hash.finish()
-            sent.withLock { $0 = summary }
-            try await write(framer.finish(digest: summary.digest))
+            sent.withLock { [filling] in $0 = filling.sent }
         } catch {
             return error
         }
@@ -140,17 +190,36 @@ final class Uploader: Sendable {
         }
     }
 
-    private func write(_ records: ByteBuffer) async throws(ClientError) {
-        do throws(StreamError) {
-            try await stream.write(records)
+    /// Waits until the receiver has said which files it wants.
+    private func learnWishes() async throws(ClientError) {
+        while let note = await wishes.next() {
+            try filling.want(note)
+            if note.isLast { return }
+        }
+        throw .interrupted
+    }
+
+    private func fill() async -> Result<ChunkFilling.Batch, ClientError> {
+        do throws(ClientError) {
+            let filling = filling
+            // A pipe may have nothing for ever.
+            let batch =
+                readsPipe
+                ? try await BlockingWork.input.runAbandonable { try filling.next() }
+                : try await BlockingWork.files.run { try filling.next() }
+            return .success(batch)
         } catch {
-            throw .stream(error)
+            return .failure(error)
         }
     }
 
-    /// The length of the body for content of `size` bytes; nil sends it chunked.
-    static func bodyLength(of size: UInt64?) -> UInt64? {
-        size.flatMap { RecordEncoder.streamLength(size: $0) }
+    private func write(_ bytes: ByteBuffer) async throws(ClientError) {
+        guard bytes.readableBytes > 0 else { return }
+        do throws(StreamError) {
+            try await stream.write(bytes)
+        } catch {
+            throw .stream(error)
+        }
     }
 }
 
@@ -167,22 +236,3 @@ protocol UploadByteStream: Sendable {
 }
 
 extension UploadStream: UploadByteStream {}
-
-/// The running SHA-256 and length of a content. Both ends have one between the content and the records, so that what
-/// is compared is the content itself, however it travels.
-struct ContentHash: Sendable {
-    private var hash = SHA256()
-    /// Bytes so far.
-    private(set) var size: UInt64 = 0
-
-    /// Takes the next piece, without copying it.
-    mutating func update(_ piece: ByteBuffer) {
-        unsafe piece.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
-        size += UInt64(piece.readableBytes)
-    }
-
-    /// The summary of everything so far.
-    func finish() -> ContentSummary {
-        ContentSummary(size: size, digest: Array(hash.finalize()))
-    }
-}

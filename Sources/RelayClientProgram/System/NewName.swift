@@ -3,17 +3,17 @@
 import Glibc
 import PrivateFiles
 
-/// Gives a finished file its final name without ever replacing anything.
+/// Gives what was received its final name without ever replacing anything.
 enum NewName {
     /// How the name is given. What one file system refuses, with whatever number, another way may do: each is tried, in
     /// this order.
     enum Method: CaseIterable, Sendable {
         /// One atomic `renameat2` that fails where the name is taken.
         case rename
-        /// A second hard link, which fails where the name is taken, and then the first is removed.
+        /// A second hard link, which fails where the name is taken, and then the first is removed. No folder has one.
         case link
-        /// An empty file of the name, which is made only where there is none, and then replaced. Who looks in between
-        /// sees that one.
+        /// An empty file or folder of the name, which is made only where there is none, and then replaced. Who looks in
+        /// between sees that one.
         case reserve
     }
 
@@ -25,50 +25,65 @@ enum NewName {
         case given(leftover: SystemError? = nil)
     }
 
-    /// Gives the file called `partial` in `directory` the name `final`. Throws what the last of `methods` said, and
-    /// then the file still has its old name.
+    /// Gives what is called `partial` in `directory` the name `final`, in `target` or else in the same folder. Throws
+    /// what the last of `methods` said, and then it still has its old name.
     static func give(
-        _ final: String, to partial: String, in directory: OpenFile, by methods: [Method] = Method.allCases,
-        calls: FileCalls = .system
+        _ final: String, to partial: String, in directory: OpenFile, movingTo target: OpenFile? = nil,
+        by methods: [Method] = Method.allCases, calls: FileCalls = .system
     ) throws(SystemError) -> Outcome {
         guard let status = OpenFile.status(of: partial, in: directory) else { throw SystemError.last }
+        let name = Name(
+            directory: directory, partial: partial, target: target ?? directory, final: final,
+            isFolder: status.st_mode & S_IFMT == S_IFDIR
+        )
         let identity = OpenFile.Identity(status)
         var failure = SystemError(code: EINVAL)
-        for method in methods {
+        for method in methods where !(name.isFolder && method == .link) {
             do {
-                return .given(leftover: try give(final, to: partial, in: directory, method, calls))
+                return .given(leftover: try give(name, method, calls))
             } catch {
                 // On a network's file system the call may have been done, and its answer lost.
-                if self.identity(of: final, in: directory) == identity {
-                    return .given(leftover: remove(partial, in: directory, calls))
+                if self.identity(of: final, in: name.target) == identity {
+                    return .given(leftover: name.isFolder ? nil : remove(name, calls))
                 }
-                if error.code == EEXIST { return .taken }
+                if error.code == EEXIST || (name.isFolder && error.code == ENOTEMPTY) { return .taken }
                 failure = error
             }
         }
         throw failure
     }
 
+    /// The old name and the new one.
+    private struct Name {
+        let directory: OpenFile
+        let partial: String
+        let target: OpenFile
+        let final: String
+        let isFolder: Bool
+    }
+
     /// One way; returns why the old name is still there, if it is.
-    private static func give(
-        _ final: String, to partial: String, in directory: OpenFile, _ method: Method, _ calls: FileCalls
-    ) throws(SystemError) -> SystemError? {
+    private static func give(_ name: Name, _ method: Method, _ calls: FileCalls) throws(SystemError) -> SystemError? {
+        let (from, to) = (name.directory.descriptor, name.target.descriptor)
         switch method {
         case .rename:
-            try SystemError.check { calls.rename(directory.descriptor, partial, final) }
+            try SystemError.check { calls.rename(from, name.partial, to, name.final) }
             return nil
         case .link:
-            try SystemError.check { calls.link(directory.descriptor, partial, final) }
+            try SystemError.check { calls.link(from, name.partial, to, name.final) }
             // The content is there under its final name; a second name left behind is no reason to fail.
-            return remove(partial, in: directory, calls)
+            return remove(name, calls)
         case .reserve:
-            let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
-            let reserved = try OpenFile(final, in: directory, flags: flags, mode: 0o600)
+            let reserved = try reserve(name)
             do {
-                try SystemError.check { calls.replace(directory.descriptor, partial, final) }
+                try SystemError.check { calls.replace(from, name.partial, to, name.final) }
             } catch {
-                if identity(of: final, in: directory) == (try? reserved.identity()) {
-                    _ = calls.remove(directory.descriptor, final)
+                if identity(of: name.final, in: name.target) == reserved {
+                    if name.isFolder {
+                        unsafe unlinkat(to, name.final, AT_REMOVEDIR)
+                    } else {
+                        _ = calls.remove(to, name.final)
+                    }
                 }
                 throw error
             }
@@ -76,9 +91,18 @@ enum NewName {
         }
     }
 
-    private static func remove(_ partial: String, in directory: OpenFile, _ calls: FileCalls) -> SystemError? {
+    private static func reserve(_ name: Name) throws(SystemError) -> OpenFile.Identity? {
+        if name.isFolder {
+            try SystemError.check { unsafe mkdirat(name.target.descriptor, name.final, 0o700) }
+            return identity(of: name.final, in: name.target)
+        }
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
+        return try OpenFile(name.final, in: name.target, flags: flags, mode: 0o600).identity()
+    }
+
+    private static func remove(_ name: Name, _ calls: FileCalls) -> SystemError? {
         do {
-            try SystemError.check { calls.remove(directory.descriptor, partial) }
+            try SystemError.check { calls.remove(name.directory.descriptor, name.partial) }
             return nil
         } catch {
             return error.code == ENOENT ? nil : error

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import NIOCore
 import PrivateFiles
 
 /// An open file of the system, closed with its last reference: work that was given up on a blocking thread keeps
@@ -33,6 +34,23 @@ final class OpenFile: Sendable {
         return status
     }
 
+    /// Reads what is at `offset`, at most so many bytes; returns how many there were, which is none at the end.
+    func read(into buffer: inout ByteBuffer, atMost count: Int, at offset: UInt64) throws(SystemError) -> Int {
+        guard let position = off_t(exactly: offset) else { return 0 }
+        var failure: SystemError?
+        let length = unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { space in
+            do throws(SystemError) {
+                let part = unsafe UnsafeMutableRawBufferPointer(rebasing: space.prefix(count))
+                return try SystemError.check { unsafe pread(descriptor, part.baseAddress, part.count, position) }
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        return length
+    }
+
     /// The path that the kernel knows for it; of one that was removed it says "… (deleted)".
     func path() -> String? {
         let path = "/proc/self/fd/\(descriptor)"
@@ -56,8 +74,12 @@ final class OpenFile: Sendable {
 
         /// Takes the identity out of `status`.
         init(_ status: stat) {
-            device = UInt64(status.st_dev)
-            number = UInt64(status.st_ino)
+            self.init(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
+        }
+
+        init(device: UInt64, number: UInt64) {
+            self.device = device
+            self.number = number
         }
     }
 }

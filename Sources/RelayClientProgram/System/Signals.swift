@@ -84,6 +84,7 @@ struct Signals {
 
     init(_ interrupt: InterruptSignal) {
         let ignored = InheritedSignals.ignored
+        let registered = DispatchGroup()
         sources = [SIGINT, SIGTERM, SIGHUP].filter { number in !ignored.contains(number) }.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -91,9 +92,13 @@ struct Signals {
                 signal(number, SIG_DFL)
                 interrupt.interrupt()
             }
+            registered.enter()
+            source.setRegistrationHandler { registered.leave() }
             source.resume()
             return source
         }
+        // They begin to listen later, and what comes before that would be lost.
+        registered.wait()
         // A reader that leaves (`| head`), and a limit on file sizes (`ulimit -f`), are errors of the write, and not
         // the end of the process.
         for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }

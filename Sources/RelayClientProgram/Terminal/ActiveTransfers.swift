@@ -53,6 +53,14 @@ struct ActiveTransfers: Sendable {
             let known = set(label, .moving)
             update(label.transfer) { entry in entry.rate.record(bytes: entry.bytes, now: now) }
             return known
+        case .resumed(let transfer, let bytes):
+            return update(transfer) { entry in
+                entry.bytes = bytes
+                // What came before says nothing about how fast it goes on.
+                entry.rate = RateEstimator()
+                entry.rate.record(bytes: bytes, now: now)
+            }
+        case .kept(let label): return label
         case .progress(let transfer, let bytes):
             return update(transfer) { entry in
                 entry.bytes = bytes
@@ -69,14 +77,14 @@ struct ActiveTransfers: Sendable {
         case .reconnected:
             outage = nil
             return nil
-        case .ready, .notice, .warning, .detail: return nil
+        case .ready, .firstContact, .notice, .warning, .detail: return nil
         }
     }
 
     /// One line for all of them; nil when there are none and all is well.
     func line(now: NIODeadline) -> ProgressLine? {
         if let outage {
-            let title = entries.count == 1 ? entries.first.map { DisplayName.escape($0.label.name) } : nil
+            let title = entries.count == 1 ? entries.first.map { TransferText.title($0.label) } : nil
             return ProgressLine(title: title ?? "", state: Self.state(of: outage, now: now))
         }
         guard let first = entries.first else { return nil }
@@ -101,7 +109,7 @@ struct ActiveTransfers: Sendable {
     /// The line for `entry` alone.
     static func line(for entry: Entry, now: NIODeadline) -> ProgressLine {
         ProgressLine(
-            title: DisplayName.escape(entry.label.name),
+            title: TransferText.title(entry.label),
             state: entry.phase == .moving ? nil : state(of: entry),
             activity: activity(of: entry),
             bytes: entry.bytes,
@@ -153,9 +161,9 @@ struct ActiveTransfers: Sendable {
             .interrupted(transfer, _),
             .withdrawn(transfer):
             outage = nil
-        case .ready, .introduced, .waiting, .ringing, .offered, .started, .progress, .verifying, .delivered, .received,
-            .failed,
-            .interrupted, .withdrawn, .reconnecting, .reconnected, .notice, .warning, .detail:
+        case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .progress,
+            .verifying, .delivered, .received, .failed, .interrupted, .kept, .withdrawn, .reconnecting, .reconnected,
+            .notice, .warning, .detail:
             break
         }
     }

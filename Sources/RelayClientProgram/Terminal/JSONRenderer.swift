@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
 /// One JSON object a line on standard output, for programs. The fields are promised to stay; those of `whoami` and
 /// `doctor`, which have no transfers, stand with these commands:
 ///
-/// - `event`: `ready`, `waiting`, `ringing`, `offered`, `started`, `progress`, `verifying`, `delivered`, `received`,
-///   `failed`, `interrupted`, `withdrawn`, `reconnecting`, `reconnected`, `notice`, `warning`, and with `--verbose`
-///   `detail`;
-/// - about a transfer: `transfer` (the id of its first try; later ones stay under it), `direction` (`send` or
-///   `receive`), `peer`, `name` (exactly as the sender
-///   gave it), `size` (bytes; missing where it is not known);
-/// - `bytes`: of content, with `progress`, `delivered` and `received`;
+/// - `event`: `ready`, `waiting`, `ringing`, `offered`, `first_contact`, `started`, `resumed`, `progress`, `verifying`,
+///   `delivered`, `received`, `failed`, `interrupted`, `kept`, `withdrawn`, `reconnecting`, `reconnected`, `notice`,
+///   `warning`, and with `--verbose` `detail`;
+/// - about a transfer: `transfer` (its id, the same on both sides and in each attempt to carry it), `direction` (`send`
+///   or `receive`), `peer`, `name` (of the file or the folder, exactly as the sender gave it), `size` (bytes; missing
+///   where it is not known);
+/// - about one of more than a file also: `kind` (`folder` or `several`), `entries` (files and folders, all together),
+///   and with `several` instead of `name` the first `names`, of which there may be more than the eight that are named;
+/// - `bytes`: of content, with `resumed` (what was there already), `progress`, `delivered` and `received`;
+/// - `fingerprint`: of `peer`, with `first_contact`;
 /// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
 /// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
 /// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the other side is
@@ -55,8 +59,8 @@ struct JSONRenderer: ReportRenderer {
             return true
         case .introduced: return false
         case .detail: return isVerbose
-        case .ready, .waiting, .ringing, .offered, .started, .verifying, .failed(nil, _, _), .interrupted, .withdrawn,
-            .reconnecting, .reconnected, .notice, .warning:
+        case .ready, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .verifying, .failed(nil, _, _),
+            .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning:
             return true
         }
     }
@@ -68,10 +72,14 @@ struct JSONRenderer: ReportRenderer {
         var direction: String?
         var peer: PeerName?
         var name: String?
+        var names: [String]?
+        var kind: OfferSummary.Kind?
+        var entries: UInt64?
         var size: UInt64?
         var bytes: UInt64?
         var path: String?
         var sha256: String?
+        var fingerprint: String?
         var code: String?
         var message: String?
         var seconds: Double?
@@ -81,9 +89,17 @@ struct JSONRenderer: ReportRenderer {
             transfer = label?.transfer
             direction = label?.direction.rawValue
             peer = label?.peer
-            name = label?.name
             size = label?.size
+            if let label { fill(label.summary) }
             fill(report)
+        }
+
+        private mutating func fill(_ summary: OfferSummary) {
+            switch summary.kind {
+            case .file, .stream: name = summary.names.first ?? ""
+            case .folder: (name, kind, entries) = (summary.names.first ?? "", summary.kind, summary.entries)
+            case .several: (names, kind, entries) = (summary.names, summary.kind, summary.entries)
+            }
         }
 
         private mutating func fill(_ report: TransferReport) {
@@ -93,7 +109,10 @@ struct JSONRenderer: ReportRenderer {
             case .waiting: event = "waiting"
             case .ringing: event = "ringing"
             case .offered: event = "offered"
+            case .firstContact(let name, let fingerprint):
+                (event, peer, self.fingerprint) = ("first_contact", name, fingerprint.description)
             case .started: event = "started"
+            case .resumed(let id, let count): (event, transfer, bytes) = ("resumed", id, count)
             case .progress(let id, let count): (event, transfer, bytes) = ("progress", id, count)
             case .verifying(let id): (event, transfer) = ("verifying", id)
             case .delivered(let id, let count, let hash):
@@ -103,6 +122,7 @@ struct JSONRenderer: ReportRenderer {
             case .failed(let id, let code, let message):
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
             case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
+            case .kept: event = "kept"
             case .withdrawn(let id): (event, transfer) = ("withdrawn", id)
             case .reconnecting(let reason, _, let pause, _):
                 (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)

@@ -51,9 +51,9 @@ struct PlainRenderer: ReportRenderer {
         case .detail where !isVerbose: return RenderedText()
         // One line when it begins, and one when it is over.
         case .reconnecting where wasAway: return RenderedText()
-        case .ready, .introduced, .waiting, .ringing, .offered, .verifying, .failed(nil, _, _), .interrupted,
-            .withdrawn,
-            .reconnecting, .reconnected, .notice, .warning, .detail:
+        case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .resumed, .verifying,
+            .failed(nil, _, _), .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning,
+            .detail:
             break
         }
         let message = ReportText.message(for: report, label: label)

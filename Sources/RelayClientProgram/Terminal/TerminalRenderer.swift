@@ -35,8 +35,8 @@ struct TerminalRenderer: ReportRenderer {
         case .introduced: return RenderedText()
         case .detail where !isVerbose:
             return RenderedText()
-        case .ready, .delivered, .received, .failed, .interrupted, .withdrawn, .reconnecting, .reconnected, .notice,
-            .warning, .detail:
+        case .ready, .firstContact, .resumed, .delivered, .received, .failed, .interrupted, .kept, .withdrawn,
+            .reconnecting, .reconnected, .notice, .warning, .detail:
             let message = ReportText.message(for: report, label: label) ?? ""
             return RenderedText(
                 standardError: stay(painted(message, ReportText.tone(of: report)), now: now, columns: columns)

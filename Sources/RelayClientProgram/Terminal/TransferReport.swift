@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -20,8 +21,12 @@ enum TransferReport: Hashable, Sendable {
     case ringing(TransferLabel)
     /// The other side offers a file.
     case offered(TransferLabel)
+    /// There is contact with that name for the first time, and its identity, of this fingerprint, is pinned.
+    case firstContact(PeerName, Fingerprint)
     /// The bytes begin to flow.
     case started(TransferLabel)
+    /// They begin where an earlier attempt came to: so many bytes of content are through already.
+    case resumed(TransferID, bytes: UInt64)
     /// So many bytes of content are through in all.
     case progress(TransferID, bytes: UInt64)
     /// All bytes are there; they are being checked and stored.
@@ -35,6 +40,8 @@ enum TransferReport: Hashable, Sendable {
     case failed(TransferID?, code: String, message: String)
     /// It broke for a reason that may pass: it goes on when the sender offers it again, and fails otherwise.
     case interrupted(TransferID, message: String)
+    /// It is over for now, and what came of it is kept for a later attempt.
+    case kept(TransferLabel)
     /// The offer was withdrawn before a receiver accepted it, for a reason that may pass.
     case withdrawn(TransferID)
     /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that
@@ -64,17 +71,22 @@ enum ReportText {
         switch report {
         case .ready(let name): "ready to receive as \(name)"
         case .introduced: nil
-        case .waiting(let label): "\(label.peer) is not receiving now; waiting to send \(what(label))"
-        case .ringing(let label): "ringing \(label.peer) for \(what(label))"
-        case .offered(let label): "\(label.peer) offers \(what(label))"
-        case .started(let label): way(label) + " " + what(label)
+        case .waiting(let label): "\(label.peer) is not receiving now; waiting to send \(TransferText.what(label))"
+        case .ringing(let label): "ringing \(label.peer) for \(TransferText.what(label))"
+        case .offered(let label): TransferText.offer(label)
+        case .firstContact(let peer, let fingerprint): firstContact(peer, fingerprint)
+        case .started(let label): way(label) + " " + TransferText.what(label)
+        case .resumed(_, let bytes): label.map { resumed($0, bytes) }
         case .progress: nil
         case .verifying: label.map(verifying)
-        case .delivered(_, let bytes, _): label.map { "delivered \(what($0, bytes)) to \($0.peer)" }
-        case .received(_, let path, let bytes, _): label.map { received($0, path, bytes) }
+        case .delivered(_, let bytes, let sha256):
+            label.map { "delivered \(TransferText.what($0, bytes)) to \($0.peer)" + checksum(sha256) }
+        case .received(_, let path, let bytes, let sha256): label.map { received($0, path, bytes) + checksum(sha256) }
         case .failed(_, _, let message): failed(label, message)
-        case .interrupted(_, let message): label.map { "\(quoted($0)): " + DisplayName.line(message) }
-        case .withdrawn: label.map { "the offer of \(what($0)) from \($0.peer) is gone; it may come again" }
+        case .interrupted(_, let message): label.map { "\(TransferText.quoted($0)): " + DisplayName.line(message) }
+        case .kept(let label): kept(label)
+        case .withdrawn:
+            label.map { "the offer of \(TransferText.what($0)) from \($0.peer) is gone; it may come again" }
         case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
         case .reconnected: "reconnected"
         case .notice(let text), .detail(let text): DisplayName.line(text)
@@ -87,24 +99,33 @@ enum ReportText {
         switch report {
         case .delivered, .received: .good
         case .failed, .warning: .bad
-        case .ready, .introduced, .waiting, .ringing, .offered, .started, .progress, .verifying, .interrupted,
-            .withdrawn,
-            .reconnecting,
-            .reconnected, .notice, .detail:
+        case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .progress,
+            .verifying, .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .detail:
             .plain
         }
     }
 
-    /// `Accept "report.pdf" (12.3 MB) from alice?`
-    static func question(accepting label: TransferLabel) -> String {
-        let size = label.size.map(ByteFormat.string) ?? "size not known"
-        return "Accept \(quoted(label)) (\(size)) from \(label.peer)?"
+    /// `first contact with bob, fingerprint 4q7xm-0c2ke-…; compare it with: relay-client peers verify bob`
+    private static func firstContact(_ peer: PeerName, _ fingerprint: Fingerprint) -> String {
+        "first contact with \(peer), fingerprint \(fingerprint); compare it with: relay-client peers verify \(peer)"
     }
 
-    private static func quoted(_ label: TransferLabel) -> String { "\"\(DisplayName.escape(label.name))\"" }
+    /// Behind a line about one file, with `--checksum`.
+    private static func checksum(_ sha256: String?) -> String { sha256.map { ", SHA-256 \($0)" } ?? "" }
 
-    private static func what(_ label: TransferLabel, _ bytes: UInt64? = nil) -> String {
-        quoted(label) + ((bytes ?? label.size).map { " (\(ByteFormat.string($0)))" } ?? "")
+    private static func resumed(_ label: TransferLabel, _ bytes: UInt64) -> String {
+        let total = label.size.map { " of \(ByteFormat.string($0))" } ?? ""
+        return "going on with \(TransferText.quoted(label)) at \(ByteFormat.string(bytes))\(total)"
+    }
+
+    private static func kept(_ label: TransferLabel) -> String {
+        let (what, id) = (TransferText.quoted(label), TransferText.shortID(label.transfer.rawValue))
+        switch label.direction {
+        case .send: return "\(label.peer) keeps what came of \(what); to go on: relay-client transfers resume \(id)"
+        case .receive:
+            return "kept what came of \(what); it goes on when \(label.peer) sends it again and receive runs, "
+                + "for example with: relay-client transfers resume \(id)"
+        }
     }
 
     private static func way(_ label: TransferLabel) -> String {
@@ -116,21 +137,22 @@ enum ReportText {
 
     private static func verifying(_ label: TransferLabel) -> String {
         switch label.direction {
-        case .send: "\(label.peer) is verifying \(quoted(label))"
-        case .receive: "verifying \(quoted(label))"
+        case .send: "\(label.peer) is verifying \(TransferText.quoted(label))"
+        case .receive: "verifying \(TransferText.quoted(label))"
         }
     }
 
     private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
-        let message = "received \(what(label, bytes)) from \(label.peer)"
+        let message = "received \(TransferText.what(label, bytes)) from \(label.peer)"
         return path == "-" ? message : message + " as \"\(DisplayName.path(path))\""
     }
 
     private static func failed(_ label: TransferLabel?, _ message: String) -> String {
         guard let label else { return "error: " + DisplayName.line(message) }
         switch label.direction {
-        case .send: return "not delivered: \(quoted(label)) to \(label.peer): " + DisplayName.line(message)
-        case .receive: return "not received: \(quoted(label)) from \(label.peer): " + DisplayName.line(message)
+        case .send: return "not delivered: \(TransferText.quoted(label)) to \(label.peer): " + DisplayName.line(message)
+        case .receive:
+            return "not received: \(TransferText.quoted(label)) from \(label.peer): " + DisplayName.line(message)
         }
     }
 }

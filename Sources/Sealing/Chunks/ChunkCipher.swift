@@ -46,6 +46,21 @@ package struct ChunkCipher: Sendable {
         }
     }
 
+    /// Seals the readable bytes of `plaintext` behind what is in `buffer`, which has to have room for them and the tag
+    /// where nothing is to be allocated.
+    package func seal(_ plaintext: ByteBuffer, into buffer: inout ByteBuffer) throws(SealingError) {
+        do {
+            let nonce = try AES.GCM.Nonce(data: nonce)
+            let box = try unsafe plaintext.withUnsafeReadableBytes { plaintext in
+                try unsafe AES.GCM.seal(plaintext, using: key, nonce: nonce)
+            }
+            buffer.writeBytes(box.ciphertext)
+            buffer.writeBytes(box.tag)
+        } catch {
+            throw .malformed(.chunk)
+        }
+    }
+
     /// Opens the chunk that `buffer` holds, whose readable bytes then are the plaintext. When it throws, nothing in
     /// `buffer` may be used.
     package func open(_ buffer: inout ByteBuffer) throws(SealingError) {

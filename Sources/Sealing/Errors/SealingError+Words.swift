@@ -10,6 +10,7 @@ extension SealingError: CustomStringConvertible {
         case .staleOffer, .repeatedAttempt: .staleOffer
         case .sourceChanged: .sourceChanged
         case .unreadable(let reason): reason.code
+        case .doesNotOpen(.chunk): .verificationFailed
         case .otherSuite, .malformed, .doesNotOpen, .signature, .position, .behindLast, .tooManyChunks, .manifest,
             .content:
             .protocolError

@@ -68,4 +68,5 @@ package enum RefusalCode: String, Hashable, Sendable, CaseIterable {
     case sourceChanged = "source_changed"
     case cannotRead = "cannot_read"
     case protocolError = "protocol_error"
+    case verificationFailed = "verification_failed"
 }

@@ -41,6 +41,8 @@ package enum ManifestFault: Error, Hashable, Sendable, CustomStringConvertible {
     case depth(entry: UInt64)
     /// More entries than were announced, or than can be numbered.
     case tooMany
+    /// The name, or what it is, is not what was announced.
+    case announced(entry: UInt64, [UInt8])
     /// Fewer entries, or more or fewer bytes, than were announced.
     case counts
     /// The digest at the end is not the one of what came before.
@@ -59,6 +61,7 @@ package enum ManifestFault: Error, Hashable, Sendable, CustomStringConvertible {
         case .order(let entry, let name): "the name \(Self.shown(name)) of entry \(entry) comes twice, or too late"
         case .depth(let entry): "entry \(entry) is in more than \(SealingDefaults.folderDepth) folders"
         case .tooMany: "it has more entries than were announced"
+        case .announced(let entry, let name): "entry \(entry), \(Self.shown(name)), is not what was announced"
         case .counts: "it is not as many files, or bytes, as were announced"
         case .digest: "its digest is another one"
         case .signature: "the sender has not signed it"

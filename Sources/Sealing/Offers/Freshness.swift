@@ -14,8 +14,8 @@ enum Freshness {
     }
 }
 
-/// The attempts that a receiver has seen, for two days, so that the relay cannot ring twice with one offer. Only of
-/// offers that were opened: strangers add nothing to it.
+/// The attempts that a receiver has accepted, for two days, so that the relay cannot have one offer accepted twice.
+/// Only of offers that were opened: strangers add nothing to it.
 package struct AttemptMemory: Hashable, Sendable {
     /// When each was seen, in milliseconds since 1970: what a profile stores.
     package private(set) var seen: [AttemptID: UInt64]

@@ -2,7 +2,7 @@
 
 import Crypto
 import FoundationEssentials
-import WSProtocol
+package import WSProtocol
 
 typealias ExchangePrivateKey = XWingMLKEM768X25519.PrivateKey
 
@@ -21,6 +21,19 @@ package struct Prekey: Hashable, Sendable {
         self.epoch = epoch
         self.key = key
         self.signature = signature
+    }
+
+    /// What the relay returned, not verified yet.
+    package init(_ published: PublishedPrekey) {
+        self.init(
+            epoch: Epoch(number: published.epoch), key: published.key.bytes, signature: published.signature.bytes
+        )
+    }
+
+    /// What a login publishes; nil when a field is not of its length.
+    package var published: PublishedPrekey? {
+        guard let key = PrekeyBytes(bytes: key), let signature = PrekeySignature(bytes: signature) else { return nil }
+        return PublishedPrekey(epoch: epoch.number, key: key, signature: signature)
     }
 
     /// Signs a key of one's own.

@@ -15,6 +15,8 @@ package struct StreamExpectation: Sendable {
     package let entries: UInt64?
     /// And how many bytes.
     package let bytes: UInt64?
+    /// What was announced besides: the first names at the top, and what it is in a word; nil where nothing was.
+    package let summary: OfferSummary?
     /// The digest of the manifest, where the receiver has it.
     package let digest: ManifestDigest?
 
@@ -22,7 +24,7 @@ package struct StreamExpectation: Sendable {
     package init(of offer: ReceivedOffer) {
         self.init(
             form: .manifest, transfer: offer.transfer, sender: offer.parties.sender.identity,
-            entries: offer.summary.entries, bytes: offer.summary.bytes, digest: nil
+            entries: offer.summary.entries, bytes: offer.summary.bytes, summary: offer.summary, digest: nil
         )
     }
 
@@ -36,8 +38,9 @@ package struct StreamExpectation: Sendable {
 
     init(
         form: StreamForm, transfer: CarriedTransfer, sender: SigningKey, entries: UInt64?, bytes: UInt64?,
-        digest: ManifestDigest?
+        summary: OfferSummary? = nil, digest: ManifestDigest?
     ) {
+        self.summary = summary
         self.form = form
         self.transfer = transfer
         self.sender = sender
@@ -58,6 +61,8 @@ struct ManifestDecoder: Sendable {
     private let expectation: StreamExpectation
     private var order = EntryOrder()
     private var digest = SHA256()
+    /// How many entries at the top there were.
+    private var tops = 0
 
     init(_ expectation: StreamExpectation) { self.expectation = expectation }
 
@@ -74,10 +79,33 @@ struct ManifestDecoder: Sendable {
         if kind == .manifestEnd { return .end(try end(body)) }
         let entry = try ManifestEntry(kind, body: body, number: order.count)
         try order.add(entry)
+        if entry.parent == nil { try checkTop(entry) }
         if let entries = expectation.entries, order.count > entries { throw .tooMany }
         if let announced = expectation.bytes, let bytes = order.bytes, bytes > announced { throw .counts }
         digest.update(data: StreamEncoder.record(kind, body))
         return .entry(entry)
+    }
+
+    /// The person was asked about these names, and about nothing else.
+    private mutating func checkTop(_ entry: ManifestEntry) throws(ManifestFault) {
+        defer { tops += 1 }
+        guard let summary = expectation.summary else { return }
+        let isNamed = summary.names.indices.contains(tops)
+        guard isNamed ? summary.names[tops] == entry.name.text : summary.names.count == SealingDefaults.summaryNames
+        else { throw .announced(entry: order.count - 1, entry.name.bytes) }
+        let isOfKind =
+            switch (summary.kind, entry.kind) {
+            case (.file, .file(size: _)), (.stream, .file(size: _)), (.folder, .folder): tops == 0
+            case (.several, _): true
+            case (.file, _), (.stream, _), (.folder, _): false
+            }
+        guard isOfKind else { throw .announced(entry: order.count - 1, entry.name.bytes) }
+    }
+
+    /// How many entries at the top there have to be.
+    private var fewestTops: Int {
+        guard let summary = expectation.summary else { return 0 }
+        return max(summary.names.count, summary.kind == .several ? 0 : 1)
     }
 
     private func end(_ body: [UInt8]) throws(ManifestFault) -> ManifestDigest {
@@ -89,7 +117,7 @@ struct ManifestDecoder: Sendable {
         guard Signing.verify(Array(body.suffix(Signing.length)), of: signed, by: expectation.sender) else {
             throw .signature
         }
-        guard expectation.entries ?? order.count == order.count,
+        guard expectation.entries ?? order.count == order.count, tops >= fewestTops,
             expectation.bytes == nil || expectation.bytes == order.bytes
         else { throw .counts }
         return digest

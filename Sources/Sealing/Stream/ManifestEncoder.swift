@@ -21,6 +21,8 @@ package struct ManifestEncoder: Sendable {
     package var entries: UInt64 { order.count }
     /// The sizes of the files, together; nil when one is not known.
     package var bytes: UInt64? { order.bytes }
+    /// The digest of what was written so far.
+    package var soFar: ManifestDigest { Array(digest.finalize()) }
 
     /// Writes the next entry behind what is in `buffer`; throws, with nothing written, what a receiver would refuse.
     package mutating func write(_ entry: ManifestEntry, into buffer: inout ByteBuffer) throws(SealingError) {

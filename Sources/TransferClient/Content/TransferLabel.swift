@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Sealing
 package import WSProtocol
 
 /// What is known about a transfer from its beginning, for showing it.
@@ -14,40 +15,32 @@ package struct TransferLabel: Hashable, Sendable {
     package let direction: Direction
     /// The name at the other end.
     package let peer: PeerName
-    /// The file's name as the sender gave it: not yet fit for a terminal.
-    package var name: String
-    /// Bytes of content; nil where that is not known.
-    package var size: UInt64?
+    /// What it carries. Names are as the sender gave them: not yet fit for a terminal.
+    package let summary: OfferSummary
 
-    package init(transfer: TransferID, direction: Direction, peer: PeerName, name: String, size: UInt64?) {
+    /// The first of the names, as the sender gave it.
+    package var name: String { summary.names.first ?? "" }
+    /// Bytes of content; nil where that is not known.
+    package var size: UInt64? { summary.bytes }
+
+    package init(transfer: TransferID, direction: Direction, peer: PeerName, summary: OfferSummary) {
         self.transfer = transfer
         self.direction = direction
         self.peer = peer
-        self.name = name
-        self.size = size
+        self.summary = summary
+    }
+
+    /// One file, or what comes through a pipe.
+    package init(transfer: TransferID, direction: Direction, peer: PeerName, name: String, size: UInt64?) {
+        let summary = OfferSummary(names: [name], entries: 1, bytes: size, kind: size == nil ? .stream : .file)
+        self.init(transfer: transfer, direction: direction, peer: peer, summary: summary)
+    }
+
+    /// What is offered, under the id that it has on both sides.
+    package init(of offer: ReceivedOffer) {
+        self.init(
+            transfer: TransferID(bytes: offer.transfer.bytes) ?? offer.parties.attempt, direction: .receive,
+            peer: offer.parties.sender.name, summary: offer.summary
+        )
     }
 }
-
-/// What a whole content comes down to: both ends compute it, and compare.
-package struct ContentSummary: Hashable, Sendable {
-    /// Bytes.
-    package let size: UInt64
-    /// SHA-256, 32 bytes.
-    package let digest: [UInt8]
-
-    package init(size: UInt64, digest: [UInt8]) {
-        self.size = size
-        self.digest = digest
-    }
-
-    /// The digest in 64 lower-case hex digits.
-    package var hex: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-}
-
-/// The 16 random bytes by which a receiver knows that an offer is an earlier one made again.
-package enum OfferIdentityKind: FixedBytesKind { package static var length: Int { 16 } }
-
-package typealias OfferIdentity = FixedBytes<OfferIdentityKind>

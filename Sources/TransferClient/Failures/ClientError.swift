@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Sealing
 package import WSProtocol
 
 /// Why something was not done: the one error of the client, from the socket and the disk up to the person, with its
@@ -11,8 +12,10 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case stream(StreamError)
     /// A file could not be read or stored, or the profile not be used.
     case file(FileError)
-    /// What arrived is not accepted.
-    case content(ContentError)
+    /// What is sealed is refused, or cannot be sealed.
+    case sealing(SealingError)
+    /// What arrives is larger than this side takes.
+    case tooLarge
     /// The transfer ended with a code of the wire.
     case transfer(TransferFailure)
     /// The command cannot do what it was asked, in a line of its own.
@@ -28,7 +31,7 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case let error as ConnectionError: self = .connection(error)
         case let error as StreamError: self = .stream(error)
         case let error as FileError: self = .file(error)
-        case let error as ContentError: self = .content(error)
+        case let error as SealingError: self = .sealing(error)
         case let error as TransferFailure: self = .transfer(error)
         case is CancellationError: self = .interrupted
         default: self = .command("an unexpected error: \(error)", .inputOutput)
@@ -41,7 +44,8 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case .connection(let error): error.description
         case .stream(let error): error.summary
         case .file(let error): error.description
-        case .content(let error): "what arrived is not accepted (\(error.failureCode.rawValue))"
+        case .sealing(let error): error.description
+        case .tooLarge: "it is larger than --max-size; raise --max-size to take it"
         case .transfer(let error): error.description
         case .command(let line, _): line
         case .interrupted: "interrupted"
@@ -55,7 +59,8 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case .stream(.connection(let error)): error.status
         case .stream: .unreachable
         case .file(let error): error.status
-        case .content(let error): ExitStatus(error.failureCode)
+        case .sealing(let error): error.failureCode.map { ExitStatus($0) } ?? .configuration
+        case .tooLarge: .refused
         case .transfer(let error): error.status
         case .command(_, let status): status
         case .interrupted: .interrupted
@@ -77,9 +82,33 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     package func failureCode(or other: FailureCode) -> FailureCode {
         switch self {
         case .file(let error): error.failureCode ?? other
-        case .content(let error): error.failureCode
+        case .sealing(let error): error.failureCode ?? other
+        case .tooLarge: .tooLarge
         case .interrupted: .cancelled
         case .connection, .stream, .transfer, .command: other
         }
     }
+}
+
+extension ClientError {
+    /// Whether the same transfer cannot go on after this: what it carries is another content now, or what was said
+    /// about it makes no sense.
+    package var endsTransfer: Bool {
+        switch self {
+        case .sealing: true
+        case .file(let error): error.code == .changed
+        case .transfer(let failure):
+            switch failure.code {
+            case .sourceChanged, .protocolError, .verificationFailed, .tooLarge, .declined: true
+            default: false
+            }
+        case .tooLarge: true
+        case .connection, .stream, .command, .interrupted: false
+        }
+    }
+}
+
+extension SealingError {
+    /// What the other client is told; nil where it has nothing to do with it.
+    package var failureCode: FailureCode? { code.map { FailureCode(rawValue: $0.rawValue) ?? .protocolError } }
 }

@@ -58,22 +58,3 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 }
-
-/// Why received content is not accepted although it arrived.
-package enum ContentError: Error, Hashable, Sendable {
-    /// It is not what the sender says it sent.
-    case verificationFailed
-    /// It is larger than this side takes.
-    case tooLarge
-    /// It is not a stream of records.
-    case malformed(StreamViolation)
-
-    /// What the other side is told.
-    package var failureCode: FailureCode {
-        switch self {
-        case .verificationFailed: .verificationFailed
-        case .tooLarge: .tooLarge
-        case .malformed: .protocolError
-        }
-    }
-}

@@ -5,8 +5,6 @@ package import WSProtocol
 
 /// What is known about the way one try to send went.
 package struct AttemptResult: Sendable {
-    /// What was sent, once it is known.
-    package var summary: ContentSummary?
     /// Why the upload failed, in more detail than the outcome has.
     package var cause: ClientError?
     /// Why the control connection ended, if it did.

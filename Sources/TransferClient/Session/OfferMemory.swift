@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Sealing
 package import WSProtocol
 
 /// What the receiver remembers about offers, so that the same one made again needs no second question and makes no
 /// second file. It lasts as long as the receiver does, since only the sender knows how long it goes on; bounded: the
 /// oldest entries go first.
 package struct OfferMemory: Sendable {
-    /// What tells that an offer is the same: who signs for it, and the identity it carries.
+    /// What tells that an offer is the same: who signs for it, and the transfer that it is an attempt of.
     package struct Key: Hashable, Sendable {
         package let sender: SigningKey
-        package let identity: OfferIdentity
+        package let transfer: CarriedTransfer
 
-        package init(sender: SigningKey, identity: OfferIdentity) {
+        package init(sender: SigningKey, transfer: CarriedTransfer) {
             self.sender = sender
-            self.identity = identity
+            self.transfer = transfer
         }
     }
 
@@ -44,7 +45,7 @@ package struct OfferMemory: Sendable {
         /// The person, or the policy, said yes to it before.
         case accepted(Interrupted)
         /// Its content is here, verified and stored.
-        case finished(ContentSummary)
+        case finished(FinishedTransfer)
     }
 
     package init() {}
@@ -59,16 +60,17 @@ package struct OfferMemory: Sendable {
     }
 
     /// An offer's content was stored. Returns the one that made room, if it was interrupted.
-    package mutating func finished(_ key: Key, _ summary: ContentSummary) -> Interrupted? {
-        set(key, .finished(summary))
+    package mutating func finished(_ key: Key, _ transfer: FinishedTransfer) -> Interrupted? {
+        set(key, .finished(transfer))
     }
 
-    /// What is known about an offer of `name` and `size`; nil when that is nothing, or when under the same identity
-    /// something else is offered.
-    package func recall(_ key: Key, name: String, size: UInt64?) -> RememberedOffer? {
+    /// What is known about an offer; nil when that is nothing, or when under the same transfer something else is
+    /// offered.
+    package func recall(_ key: Key, _ summary: OfferSummary) -> RememberedOffer? {
         switch entries[key] {
-        case .accepted(let entry)? where entry.label.name == name && entry.label.size == size: .accepted(entry)
-        case .finished(let summary)? where size == nil || size == summary.size: .finished(summary)
+        case .accepted(let entry)? where entry.label.summary == summary: .accepted(entry)
+        case .finished(let transfer)? where summary.bytes ?? transfer.delivered.bytes == transfer.delivered.bytes:
+            .finished(transfer)
         case .accepted, .finished, nil: nil
         }
     }
@@ -90,5 +92,17 @@ package struct OfferMemory: Sendable {
         entries[key] = entry
         order.append(key)
         return forgotten
+    }
+}
+
+/// A transfer that is stored, and what its sender may have to be told once more.
+package struct FinishedTransfer: Hashable, Sendable {
+    package let delivered: DeliveredSummary
+    /// How many files its manifest has.
+    package let files: UInt64
+
+    package init(delivered: DeliveredSummary, files: UInt64) {
+        self.delivered = delivered
+        self.files = files
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import Testing
 
 @testable import RelayClientProgram
@@ -14,8 +15,15 @@ import Testing
         (["--profile"], ["--profile"]),
         (["--profile", "p"], ["--profile", "p"]),
         ([], []),
+        (["--json", "peers"], ["peers", "--json"]),
+        (["--json", "peers", "verify", "bob"], ["peers", "verify", "--json", "bob"]),
+        (["--profile", "p", "peers", "--json", "list"], ["peers", "list", "--profile", "p", "--json"]),
+        (["peers", "--json"], ["peers", "--json"]),
+        (["transfers", "--ca=c", "resume", "--quiet", "id"], ["transfers", "resume", "--ca=c", "--quiet", "id"]),
+        (["--json", "peers", "bob"], ["peers", "bob", "--json"]),
+        (["--json", "sned", "bob"], ["sned", "--json", "bob"]),
     ])
     func movesGlobalOptionsBehindTheCommand(given: [String], expected: [String]) {
-        #expect(ArgumentOrder.commandFirst(given) == expected)
+        #expect(ArgumentOrder.commandFirst(given, of: RelayClientCommand.configuration.subcommands) == expected)
     }
 }

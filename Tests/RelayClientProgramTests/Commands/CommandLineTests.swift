@@ -48,6 +48,34 @@ import WSProtocol
         #expect(refusal { _ = try send("bob", "-", "-") }.contains(words))
     }
 
+    @Test func sendTakesWhatFoldersNeed() throws {
+        let settings = try send(
+            "bob", "photos", "notes", "--exclude", "*.o", "--exclude", ".git", "--preserve", "--checksum"
+        ).settings
+        #expect(settings.receivers.map(\.rawValue) == ["bob"] && settings.paths == ["photos", "notes"])
+        #expect(settings.exclude == ["*.o", ".git"] && settings.keepsMetadata && settings.printsChecksums)
+        #expect(settings.waits && settings.patience == TransferDefaults.patience && settings.expected.isEmpty)
+        let plain = try send("bob", "a", "--no-wait").settings
+        #expect(plain.exclude.isEmpty && !plain.keepsMetadata && !plain.printsChecksums && !plain.waits)
+        #expect(refusal { _ = try send("bob", "a", "--exclude", "") }.contains("--exclude needs a pattern"))
+        #expect(refusal { _ = try send("bob", "a", "-") }.contains("standard input is sent by itself"))
+        // A pattern may begin with a dash, and what follows it is a file.
+        #expect(try send("bob", "--exclude=-x", "a").settings.exclude == ["-x"])
+    }
+
+    @Test func receiveTakesWhatFoldersNeed() throws {
+        let request = try receive(
+            "--output", "in", "--skip-existing", "--preserve", "--checksum", "--from", "alice", "--once"
+        ).request
+        #expect(request.output == "in" && request.skipsExisting && request.keepsMetadata && request.printsChecksums)
+        #expect(request.policy.from.map(\.rawValue) == ["alice"] && request.isOnce && request.only == nil)
+        let plain = try receive("--checksum", "--output", "-").request
+        #expect(!plain.skipsExisting && !plain.keepsMetadata && plain.printsChecksums)
+        for option in ["--skip-existing", "--preserve"] {
+            #expect(refusal { _ = try receive("--output", "-", option) }.contains("\(option) is about files"))
+        }
+    }
+
     @Test func aHomeThatTheShellDidNotExpandIsTold() {
         #expect(refusal { _ = try send("bob", "~/file") }.contains("~"))
         #expect(refusal { _ = try receive("--output", "~/Downloads") }.contains("~"))
@@ -80,6 +108,11 @@ import WSProtocol
             try SendCommand.parse(["bob", "a"] + global).global, try ReceiveCommand.parse(global).global,
             try WhoamiCommand.parse(global).global, try DoctorCommand.parse(global).global,
             try LoginCommand.parse(["https://relay", "--name", "alice"] + global).global,
+            try PeersCommand.List.parse(global).global, try PeersCommand.Verify.parse(["bob"] + global).global,
+            try PeersCommand.Forget.parse(["bob"] + global).global, try TransfersCommand.List.parse(global).global,
+            try PeersCommand.Add.parse(["bob", "4q7xm-0c2ke-8ttwz-9h3vn-51rdb"] + global).global,
+            try TransfersCommand.Forget.parse(["id"] + global).global,
+            try TransfersCommand.Resume.parse(["id"] + global).global,
         ]
         for each in options {
             #expect(each.profile == "p" && each.server == "https://relay" && each.authorities == "ca.pem")

@@ -116,7 +116,7 @@ import WSProtocol
         let server = try await serve { _ in refusal }
         let refused = await error(ClientError.self) { try await login(server).logIn(client()) }
         #expect(refused?.status == .refused)
-        #expect(try folder.names(in: "profile") == [".lock", "keys.json"])
+        #expect(try folder.names(in: "profile") == [".lock", "keys.json", "prekeys"])
     }
 
     @Test func whatCannotBeMeantIsRefusedBeforeAnyKeyIsMade() async throws {

@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import NIOCore
+import Sealing
 import TestSupport
 import Testing
 import WSProtocol
@@ -15,35 +16,63 @@ import WSProtocol
 struct ReceiveFolderTests {
     let folder: ReceivedFolder
     let moved: String
+    private let parts: ReceivedParts
 
     init() throws {
         folder = try ReceivedFolder()
         moved = folder.temporary.file("moved")
+        parts = ReceivedParts(directory: folder.directory, options: ReceivedOptions())
     }
+
+    /// One file on its way: everything of it is carried by ``finish()``.
+    private struct Coming {
+        let attempt: CarryingAttempt
+        let sink: ReceivedTree
+
+        init(_ tree: SentTree, into parts: ReceivedParts) throws {
+            attempt = CarryingAttempt(tree: tree)
+            sink = try parts.open(try tree.offer)
+        }
+
+        func carry() throws { try attempt.carry(into: sink) }
+
+        func finish() throws -> StoredContent {
+            if sink.position == .beginning { try carry() }
+            let stored = try sink.finish()
+            sink.confirmed()
+            return try #require(stored.contents.first)
+        }
+    }
+
+    private func open(_ content: String = "received") throws -> Coming {
+        try Coming(try SentTree.file("f", Array(content.utf8)), into: parts)
+    }
+
+    /// Receives a file called f, and returns where it is.
+    private func receive(_ content: String) throws -> String { try open(content).finish().path }
 
     /// Each step between the acceptance and the end at which the folder may be swapped for another one.
     enum Moment: CaseIterable { case beforeTheFirstByte, beforeTheEnd, afterTheEnd }
 
     @Test(arguments: Moment.allCases) func whatIsUnderWayIsToldWhereItIs(_ moment: Moment) async throws {
-        let sink = try folder.directory.makeSink(offeredName: "f", size: nil)
+        let coming = try open()
         if moment == .beforeTheFirstByte { try swap() }
-        try await sink.write(ByteBuffer(string: "received"))
+        try coming.carry()
         if moment == .beforeTheEnd { try swap() }
-        let stored = try await sink.finish()
+        let stored = try coming.finish()
         if moment == .afterTheEnd { try swap() }
         let path = try #require(stored.currentPath())
         #expect(path == moved + "/f")
         #expect(try folder.content(path) == "received")
         #expect(stored.path == (moment == .afterTheEnd ? folder.path : moved) + "/f")
         // The next one goes where the path leads, and gets a name of its own there.
-        #expect(try await folder.receive("f", "next") == folder.path + "/f (1)")
+        #expect(try receive("next") == folder.path + "/f (1)")
         #expect(try folder.content(folder.path + "/f") == "OTHER")
         #expect(folder.remarks.all.count == 1)
     }
 
     @Test func whatReplacedTheFileIsNotIt() async throws {
-        let sink = try folder.directory.makeSink(offeredName: "f", size: nil)
-        let stored = try await sink.finish()
+        let stored = try open().finish()
         #expect(unlink(folder.path + "/f") == 0)
         #expect(symlink(folder.outside, folder.path + "/f") == 0)
         #expect(stored.currentPath() == nil)
@@ -53,7 +82,7 @@ struct ReceiveFolderTests {
     }
 
     @Test func theCommandIsToldWhereTheFileIsNow() async throws {
-        let stored = try await folder.directory.makeSink(offeredName: "f", size: nil).finish()
+        let stored = try open().finish()
         try swap()
         let finished = try finished(stored)
         #expect(await finished.run("printf %s \"$RELAY_FILE\" >'\(folder.outside)/told'") == nil)
@@ -61,39 +90,29 @@ struct ReceiveFolderTests {
     }
 
     @Test func aFolderThatIsRemovedIsSaidBeforeBytesFlowAndHealsOnceItIsThere() async throws {
-        let output = ReceiveOutput.folder(folder.directory)
+        let output = ReceiveOutput.folder(parts)
+        let offer = try SentTree.file("f").offer
         #expect(rmdir(folder.path) == 0)
         let (asked, accepted) = (
-            await fileError { try output.checkRoom(name: "f", size: nil) },
-            await fileError { _ = try output.makeSink(name: "f", size: nil) }
+            await fileError { try output.checkRoom(offer.summary) },
+            await fileError { _ = try output.open(offer) }
         )
         for error in [asked, accepted] {
             #expect(error?.code == .cannotCreate && error?.failureCode == .cannotWrite)
             #expect(error?.message.contains("does not exist") == true)
         }
         try make(folder.path)
-        #expect(try await folder.receive("f", "healed") == folder.path + "/f")
+        #expect(try receive("healed") == folder.path + "/f")
         #expect(try folder.content(folder.path + "/f") == "healed")
     }
 
     @Test func aFolderThatIsMovedAwayAndBackIsTheSame() async throws {
         #expect(rename(folder.path, moved) == 0)
-        #expect(await fileError { _ = try await folder.receive("f") }?.code == .cannotCreate)
+        #expect(await fileError { _ = try receive("one") }?.code == .cannotCreate)
         #expect(try FileManager.default.contentsOfDirectory(atPath: moved).isEmpty)
         #expect(rename(moved, folder.path) == 0)
-        #expect(try await folder.receive("f") == folder.path + "/f")
+        #expect(try receive("two") == folder.path + "/f")
         #expect(folder.remarks.all.isEmpty)
-    }
-
-    /// The folder goes while a file comes; so must the part, or it could not.
-    @Test func aFolderThatIsRemovedMeanwhileIsAnError() async throws {
-        let sink = try folder.directory.makeSink(offeredName: "f", size: nil)
-        try FileManager.default.removeItem(atPath: folder.path)
-        try make(folder.path)
-        let error = await fileError { _ = try await sink.finish() }
-        #expect(error?.code == .writeFailed)
-        await sink.discard()
-        #expect(try folder.listing().isEmpty)
     }
 
     /// A folder may be called like what the kernel says of one that was removed.
@@ -116,7 +135,8 @@ struct ReceiveFolderTests {
         try make(folder.outside + "/inner")
         #expect(rename(folder.path, moved) == 0)
         #expect(symlink(folder.outside, folder.path) == 0)
-        let error = await fileError { _ = try directory.makeSink(offeredName: "f", size: nil) }
+        let parts = ReceivedParts(directory: directory, options: ReceivedOptions())
+        let error = await fileError { _ = try parts.open(try SentTree.file("f").offer) }
         #expect(error?.message.contains("symbolic link") == true)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.outside + "/inner").isEmpty)
     }
@@ -126,7 +146,8 @@ struct ReceiveFolderTests {
         #expect(symlink(folder.path, link) == 0)
         let directory = try ReceiveDirectory.open(link)
         #expect(directory.path == folder.path)
-        #expect(try await directory.makeSink(offeredName: "f", size: nil).finish().path == folder.path + "/f")
+        let parts = ReceivedParts(directory: directory, options: ReceivedOptions())
+        #expect(try Coming(try SentTree.file("f"), into: parts).finish().path == folder.path + "/f")
     }
 
     /// Files come while the folder is swapped again and again: each is where it is said to be.
@@ -141,9 +162,8 @@ struct ReceiveFolderTests {
         var stored: [(String, StoredContent)] = []
         for number in 0..<200 {
             do {
-                let sink = try folder.directory.makeSink(offeredName: "f", size: nil)
-                try await sink.write(ByteBuffer(string: "\(number)"))
-                stored.append(("\(number)", try await sink.finish()))
+                stored.append(("\(number)", try open("\(number)").finish()))
+                await Task.yield()
             } catch let error as FileError where error.code == .cannotCreate {
                 // There was no folder at that moment.
             }

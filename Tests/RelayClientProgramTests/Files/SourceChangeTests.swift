@@ -141,7 +141,9 @@ struct SourceChangeTests {
         try expectChanged("large\"") { try tree.check([sample(0, .max, "x".utf8)]) }
         try expectChanged("large\"") { try tree.check([sample(0, 1, large[0..<65_536])]) }
         try expectChanged("small\"") { try tree.check(blocks + [sample(1, 0, "smell".utf8)]) }
-        #expect(throws: FileError.self) { try tree.check([sample(2, 0, "small".utf8)]) }
+        try expectChanged("large\"") { try tree.check([sample(0, 4, [])]) }
+        try expectChanged("small\"") { try tree.check([sample(1, 1, [])]) }
+        try expectChanged("is not what the receiver") { try tree.check([sample(2, 0, "small".utf8)]) }
         let input = try SourceTree.standardInput(name: "stdin")
         try input.check([])
         try expectChanged("stdin\"") { try input.check([sample(0, 0, "x".utf8)]) }

@@ -22,6 +22,7 @@ struct ClientFixture {
     /// What a server begins TLS with.
     let server: TLSContext
     let identity: Identity
+    let sealing: SealingParty
     let interrupt = InterruptSignal()
     private let reports: TemporaryDirectory
     let reporter: Reporter
@@ -42,12 +43,23 @@ struct ClientFixture {
         )
         identity = Identity(name: Samples.alice, signingKey: .init(), exchangeKey: .init())
         reports = try TemporaryDirectory()
+        let profile = reports.file("profile")
+        sealing = SealingParty(
+            name: identity.name, signingKey: identity.signingKey, prekeys: PrekeyStore(profile),
+            peers: PeerStore(profile), attempts: AttemptStore(profile), time: { Samples.now }
+        )
         let file = try OpenFile(reports.file("reports"), flags: O_CREAT | O_WRONLY | O_APPEND, mode: 0o600)
         reporter = Reporter(mode: .json, output: file.descriptor, errors: file.descriptor)
         self.file = file
     }
 
     private let file: OpenFile
+
+    /// The profile's file of prekeys is none.
+    func damagePrekeys() throws {
+        _ = try sealing.prekeys.current(name: identity.name, now: Samples.now)
+        try reports.write(Data("damaged".utf8), to: "profile/prekeys")
+    }
 
     /// Every line that was reported.
     func lines() throws -> [String] {
@@ -77,7 +89,8 @@ struct ClientFixture {
 
     func connector(_ server: ScriptedServer) throws -> ControlConnector {
         ControlConnector(
-            relay: try server.relay, dialer: try dialer(), identity: identity, reporter: reporter, interrupt: interrupt,
+            relay: try server.relay, dialer: try dialer(), identity: identity, sealing: sealing,
+            records: TransferRecords(reports.file("profile")), reporter: reporter, interrupt: interrupt,
             home: EventLoopExecutor(MultiThreadedEventLoopGroup.singleton.any())
         )
     }

@@ -40,13 +40,6 @@ struct ReceivedFolder {
     /// The path of the neighbour.
     var outside: String { temporary.file("outside") }
 
-    /// Receives `content` as `name` and returns the final path.
-    func receive(_ name: String, _ content: String = "content") async throws -> String {
-        let sink = try directory.makeSink(offeredName: name, size: UInt64(content.utf8.count))
-        try await sink.write(ByteBuffer(string: content))
-        return try await sink.finish().path
-    }
-
     /// What is in the folder, hidden files too.
     func listing() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
 
@@ -68,11 +61,4 @@ func fileError(_ body: () async throws -> Void) async -> FileError? {
     } catch {
         return ClientError(error).file
     }
-}
-
-/// Everything that `source` has.
-func everything(_ source: some ContentSource, max: Int = 1 << 20) async throws -> [UInt8] {
-    var all: [UInt8] = []
-    while let buffer = try await source.read(max: max) { all += buffer.readableBytesView }
-    return all
 }

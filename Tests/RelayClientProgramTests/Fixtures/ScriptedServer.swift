@@ -18,6 +18,7 @@ final class ScriptedServer: Sendable {
         case tls
         /// Waits until so much has been said, and keeps it.
         case read(until: String)
+        case readBytes(until: [UInt8])
         /// Says this.
         case say(String)
         case sayBytes([UInt8])
@@ -108,11 +109,8 @@ private final class ScriptHandler: ChannelInboundHandler {
         let pipeline = context.pipeline.syncOperations
         while !isPassed, let step = steps.first {
             switch step {
-            case .read(let end):
-                let bytes = unread.readableBytesView
-                guard let range = bytes.firstRange(of: Array(end.utf8)) else { return }
-                let text = unread.readString(length: range.upperBound - bytes.startIndex) ?? ""
-                record.state.withLock { $0.heard.append(text) }
+            case .read(let end): guard hears(Array(end.utf8)) else { return }
+            case .readBytes(let end): guard hears(end) else { return }
             case .say(let text): context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
             case .sayBytes(let bytes):
                 context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
@@ -134,6 +132,15 @@ private final class ScriptHandler: ChannelInboundHandler {
             }
             steps.removeFirst()
         }
+    }
+
+    /// Whether what ends with `end` has come, which then is kept.
+    private func hears(_ end: [UInt8]) -> Bool {
+        let bytes = unread.readableBytesView
+        guard let range = bytes.firstRange(of: end) else { return false }
+        let read = unread.readBytes(length: range.upperBound - bytes.startIndex) ?? []
+        record.state.withLock { $0.heard.append(String(decoding: read, as: UTF8.self)) }
+        return true
     }
 
     /// The answer to the upgrade that was read last.

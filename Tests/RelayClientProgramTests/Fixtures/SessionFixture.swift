@@ -3,6 +3,7 @@
 import Glibc
 import NIOCore
 import PrivateFiles
+import Sealing
 import Synchronization
 import TestSupport
 import Testing
@@ -36,9 +37,12 @@ final class SessionFixture {
         self.inbox = inbox
         folder = try TemporaryDirectory()
         reports = try OpenFile(folder.file("reports"), flags: O_CREAT | O_RDWR, mode: 0o600)
+        let sealing = SealingParty.fresh(in: folder.file("profile"))
+        relay.client(try #require(sealing.party))
         environment = SessionEnvironment(
-            relay: try RelayURL("https://relay.example.com"), name: Samples.bob, connector: relay, streams: relay,
-            clock: clock, reporter: Reporter(mode: .json, output: reports.descriptor, errors: reports.descriptor),
+            relay: try RelayURL("https://relay.example.com"), sealing: sealing,
+            records: TransferRecords(folder.file("profile")), connector: relay, streams: relay, clock: clock,
+            reporter: Reporter(mode: .json, output: reports.descriptor, errors: reports.descriptor),
             interrupt: InterruptSignal(), executor: nil
         )
         events = queue.events.makeAsyncIterator()
@@ -109,16 +113,6 @@ final class ManualClock: SessionClock {
     func wake(at _: NIODeadline, _: @escaping @Sendable () -> Void) -> @Sendable () -> Void { {} }
 }
 
-/// Names that the tests use.
-enum Samples {
-    static let alice = name("alice")
-    static let bob = name("bob")
-
-    private static func name(_ text: String) -> PeerName {
-        PeerName(rawValue: text) ?? { preconditionFailure("a name") }()
-    }
-}
-
 /// One control connection to a ``FakeRelay``.
 final class FakeLine: ControlLine {
     let messages: ControlMessageHandler.Messages
@@ -156,256 +150,4 @@ final class FakeLine: ControlLine {
     func abort() { queue.finish() }
     func say(_ messages: [ServerMessage]) { for message in messages { queue.yield(message) } }
     func lose(_ error: ConnectionError) { queue.finish(throwing: error) }
-}
-
-/// A relay and another client in this process: a test says what is answered, and what becomes of each stream.
-final class FakeRelay: ControlConnecting, DataStreams {
-    /// One offer, as it came.
-    struct Offered: Sendable {
-        let offer: ClientMessage.Offer
-        let line: FakeLine
-        /// From 1.
-        let number: Int
-
-        var manifest: OfferPayload? { PayloadCoding.offer(offer.payload) }
-    }
-
-    /// One download that was begun: the test ends it.
-    struct Downloading: Sendable {
-        let request: DownloadRequest
-        let end: @Sendable (Result<ContentSummary, ClientError>) -> Void
-    }
-
-    private struct State {
-        var refusals: [ConnectionError] = []
-        var pauses: [TimeAmount?] = []
-        var lines: [FakeLine] = []
-        var said: [ClientMessage] = []
-        var offers: [Offered] = []
-        var downloads: [Downloading] = []
-        var uploads = 0
-        var running = 0
-        var mostRunning = 0
-        var parked: [@Sendable () -> Void] = []
-    }
-
-    private struct Upload: ContentUpload {
-        let cutAction: @Sendable () -> Void
-        func cut() { cutAction() }
-        func receiverProgressed() {}
-    }
-
-    /// How an upload ends.
-    let uploadEnd: @Sendable (Int) -> StreamError?
-    /// How many uploads wait for each other before they go on; the first goes alone.
-    let together: Int
-    private let answer: @Sendable (Offered) -> [ServerMessage]
-    /// Whether the receiver says that it has what was sent.
-    private let confirms: Bool
-    private let state = Mutex(State())
-
-    var lines: [FakeLine] { state.withLock { $0.lines } }
-    var offers: [Offered] { state.withLock { $0.offers } }
-    var said: [ClientMessage] { state.withLock { $0.said } }
-    var downloads: [Downloading] { state.withLock { $0.downloads } }
-    /// The pause before each connection.
-    var pauses: [TimeAmount?] { state.withLock { $0.pauses } }
-    var mostRunning: Int { state.withLock { $0.mostRunning } }
-    var cancels: [ClientMessage.Cancel] {
-        said.compactMap { if case .cancel(let cancel) = $0 { cancel } else { nil } }
-    }
-
-    /// How often a session asked to be rung.
-    var presences: Int { said.count { if case .presence = $0 { true } else { false } } }
-    /// The ids of the `accept` of each transfer.
-    var accepts: [TransferID: RequestID] {
-        var accepts: [TransferID: RequestID] = [:]
-        for case .accept(let accept) in said { accepts[accept.transfer] = accept.id }
-        return accepts
-    }
-
-    /// - Parameters:
-    ///   - together: how many uploads wait for each other.
-    ///   - answer: what the relay answers to an offer; ``acceptance(of:)`` has it accepted and delivered.
-    ///   - confirms: whether the receiver says that it has what was sent.
-    ///   - uploadEnd: what the upload of that number fails with; nil lets it succeed.
-    init(
-        together: Int = 1,
-        answer: @escaping @Sendable (Offered) -> [ServerMessage] = FakeRelay.acceptance, confirms: Bool = true,
-        uploadEnd: @escaping @Sendable (Int) -> StreamError? = { _ in nil }
-    ) {
-        self.together = together
-        self.uploadEnd = uploadEnd
-        self.confirms = confirms
-        self.answer = answer
-    }
-
-    /// The next connection does not come about.
-    func refuse(_ error: ConnectionError) { state.withLock { $0.refusals.append(error) } }
-
-    /// The messages that lead to an upload.
-    static func acceptance(of offered: Offered) -> [ServerMessage] {
-        let (id, transfer) = (offered.offer.id, offered.offer.transfer)
-        return [
-            .offered(.init(id: id, transfer: transfer, state: .ringing)),
-            .offered(.init(id: id, transfer: transfer, state: .accepted)),
-            .start(
-                .init(
-                    id: id, transfer: transfer, role: .upload, token: .random(), url: "/upload", expires: 30,
-                    payload: PayloadCoding.encode(AcceptPayload(offset: 0))
-                )),
-        ]
-    }
-
-    func connect(after pause: TimeAmount?) async throws(ClientError) -> any ControlLine {
-        let result: Result<FakeLine, ClientError> = state.withLock { state in
-            state.pauses.append(pause)
-            guard state.refusals.isEmpty else { return .failure(.connection(state.refusals.removeFirst())) }
-            let line = FakeLine(self, number: state.lines.count + 1)
-            state.lines.append(line)
-            return .success(line)
-        }
-        return try result.get()
-    }
-
-    func upload(
-        _ job: SendJob, _ start: ServerMessage.Start, tell: @escaping @Sendable (UploadEvent) -> Void
-    ) -> any ContentUpload {
-        let isDone = Mutex(false)
-        let summary = ContentSummary(size: job.source.size ?? 0, digest: [UInt8](repeating: 1, count: 32))
-        let line = offers.last { $0.offer.transfer == start.transfer }?.line
-        let finish: @Sendable (StreamError?) -> Void = { error in
-            guard
-                isDone.withLock({ isDone in
-                    defer { isDone = true }
-                    return !isDone
-                })
-            else { return }
-            self.state.withLock { $0.running -= 1 }
-            let end = error.map { SendMachine.UploadResult.broken($0.failure(as: .upload)) }
-            tell(.ended(end ?? .finished, error.map(ClientError.stream)))
-            tell(.stopped(error == nil ? summary : nil))
-            guard error == nil, self.confirms, let payload = PayloadCoding.encode(DeliveredPayload(summary)) else {
-                return
-            }
-            line?.say([.delivered(.init(id: start.id, transfer: start.transfer, payload: payload))])
-        }
-        let ready: [@Sendable () -> Void] = state.withLock { state in
-            state.uploads += 1
-            state.running += 1
-            state.mostRunning = max(state.mostRunning, state.running)
-            let end = uploadEnd(state.uploads)
-            state.parked.append { finish(end) }
-            guard state.parked.count >= together || state.uploads == 1 else { return [] }
-            defer { state.parked = [] }
-            return state.parked
-        }
-        Task {
-            tell(.streaming)
-            for each in ready { each() }
-        }
-        return Upload { finish(.cut) }
-    }
-
-    func download(_ request: DownloadRequest, tell: @escaping @Sendable (DownloadEvent) -> Void) -> Task<Void, Never> {
-        state.withLock { $0.downloads.append(Downloading(request: request) { tell(.ended($0)) }) }
-        return Task {}
-    }
-
-    fileprivate func heard(_ message: ClientMessage, on line: FakeLine) {
-        let offered: Offered? = state.withLock { state in
-            state.said.append(message)
-            guard case .offer(let offer) = message else { return nil }
-            let offered = Offered(offer: offer, line: line, number: state.offers.count + 1)
-            state.offers.append(offered)
-            return offered
-        }
-        if let offered { line.say(answer(offered)) }
-        if case .presence(let presence) = message { line.say([.ok(.init(id: presence.id))]) }
-    }
-}
-
-/// A receiver over a session with doubles, and offers that come to it.
-struct ReceivingFixture {
-    let session: SessionFixture
-    let folder: ReceivedFolder
-    /// What the person was asked about.
-    let asked = Asked()
-    private let sender = SigningKey.random()
-    private let exchange = ExchangeKey.random()
-    private let identity = OfferIdentity.random()
-
-    var relay: FakeRelay { session.relay }
-
-    /// The questions, and the answers to them.
-    final class Asked: Sendable {
-        private let state = Mutex((labels: [TransferLabel](), answer: true))
-
-        var labels: [TransferLabel] { state.withLock { $0.labels } }
-        func answer(_ answer: Bool) { state.withLock { $0.answer = answer } }
-        fileprivate func ask(_ label: TransferLabel) -> Bool {
-            state.withLock { state in
-                state.labels.append(label)
-                return state.answer
-            }
-        }
-    }
-
-    init(isOnce: Bool = false, isTrusting: Bool = false, maximumSize: UInt64? = nil, command: String? = nil) throws {
-        let folder = try ReceivedFolder()
-        let asked = asked
-        self.folder = folder
-        session = try SessionFixture { environment, queue in
-            let policy = ReceivePolicy(isTrusting: isTrusting, maximumSize: maximumSize)
-            let settings = ReceiveSettings(
-                policy: policy, output: .folder(folder.directory), isOnce: isOnce, command: command
-            )
-            return [Receiver(settings, ask: { asked.ask($0) }, environment: environment, queue: queue)]
-        }
-    }
-
-    /// Takes events until the relay rings this session on its newest connection, which is the `count`th.
-    func present(_ count: Int = 1) async {
-        await session.run { relay.lines.count == count && relay.presences == count }
-        await session.run { isPresent }
-    }
-
-    private var isPresent: Bool { session.session.deadline.map { $0 > session.clock.now() + .seconds(30) } ?? true }
-
-    /// Offers something on the newest connection.
-    func ring(_ name: String = "file", size: UInt64? = 7, isKnown: Bool = true) throws -> TransferID {
-        let transfer = TransferID.random()
-        let offer = OfferPayload(name: name, size: size, attempt: isKnown ? identity : .random())
-        let payload = try #require(PayloadCoding.encode(offer))
-        ring(transfer, payload)
-        return transfer
-    }
-
-    /// Offers `payload` on the newest connection.
-    func ring(_ transfer: TransferID, _ payload: Payload) {
-        relay.lines.last?.say([
-            .ring(
-                .init(
-                    id: .sequence(.relay, 7), transfer: transfer, from: Samples.alice, key: sender,
-                    exchangeKey: exchange, payload: payload
-                ))
-        ])
-    }
-
-    /// Takes events until `transfer` is accepted, and gives it its token.
-    func start(_ transfer: TransferID) async throws {
-        let id = try await acceptance(of: transfer)
-        let start = ServerMessage.Start(
-            id: id, transfer: transfer, role: .download, token: .random(), url: "/download", expires: 60, payload: nil
-        )
-        let count = relay.downloads.count
-        relay.lines.last?.say([.start(start)])
-        await session.run { relay.downloads.count > count || session.session.isOver }
-    }
-
-    /// Takes events until `transfer` is accepted. Returns the id of the `accept`.
-    func acceptance(of transfer: TransferID) async throws -> RequestID {
-        await session.run { relay.accepts[transfer] != nil }
-        return try #require(relay.accepts[transfer])
-    }
 }

@@ -115,10 +115,7 @@ struct AttemptStoreTests {
 
     @Test func whatManyTakeAtOnceIsTakenOnce() async throws {
         let (store, offer) = (store, try offers.make())
-        let taken = try await withThrowingTaskGroup(of: Bool.self) { group in
-            for _ in 0..<20 { group.addTask { try store.take(offer, now: Self.now) } }
-            return try await group.reduce(into: 0) { count, isTaken in count += isTaken ? 1 : 0 }
-        }
+        let taken = try await AtOnce.run(20) { _ in try store.take(offer, now: Self.now) }.count { $0 }
         #expect(taken == 1)
     }
 }

@@ -104,10 +104,7 @@ struct PeerStoreTests {
     @Test func whatManyDoAtOnceIsAllKept() async throws {
         let store = store
         let people = try (0..<20).map { number in try Self.person("p\(number)") }
-        try await withThrowingTaskGroup { group in
-            for person in people { group.addTask { _ = try store.met(person, now: 1) } }
-            try await group.waitForAll()
-        }
+        _ = try await AtOnce.run(people.count) { number in try store.met(people[number], now: 1) }
         #expect(Set(try store.list().map(\.name)) == Set(people.map(\.name)))
         #expect(try store.list().map(\.name.rawValue) == people.map(\.name.rawValue).sorted())
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TestSupport
 import Testing
 import WSProtocol
@@ -49,6 +50,28 @@ import WSProtocol
         try await eventually("the upgrade") { server.heard.count == 1 }
         client.interrupt.interrupt()
         #expect(await failed == .interrupted)
+    }
+
+    @Test func aLoginPublishesThePrekeyOfTheMonth() async throws {
+        let session = try Scripts.session()
+        let server = try await ScriptedServer(client.server) { _ in session }
+        try await client.connector(server).logIn().close()
+        let prekey = try client.sealing.prekeys.current(name: Samples.alice, now: Samples.now)
+            .prekey(signedBy: client.identity.signingKey)
+        let key = try #require(prekey.published).key.rawValue
+        let said = try #require(server.heard.last)
+        #expect(said.contains("\"prekey\":{") && said.contains(key) && said.contains("\(prekey.epoch.number)"))
+        #expect(try client.lines().isEmpty)
+    }
+
+    /// No other profile can send to it then, but it can send.
+    @Test func aProfileWhosePrekeysAreDamagedLogsInWithoutAndIsTold() async throws {
+        let session = try Scripts.session()
+        let server = try await ScriptedServer(client.server) { _ in session }
+        try client.damagePrekeys()
+        try await client.connector(server).logIn().close()
+        #expect(try !#require(server.heard.last).contains("prekey"))
+        #expect(try client.events() == ["warning"])
     }
 
     @Test func aSessionIsOfTheIdentitysName() async throws {

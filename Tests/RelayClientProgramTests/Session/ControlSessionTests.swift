@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import Testing
 import WSProtocol
 
@@ -9,12 +10,21 @@ import WSProtocol
 
 /// One connection, and the parts that share it.
 @Suite(.timeLimit(.minutes(1))) struct ControlSessionTests {
+    private let files: SentFiles
+    /// What comes in.
+    private let incoming: SourceTree
+
+    init() throws {
+        files = try SentFiles()
+        incoming = try files.tree("in", size: 7)
+    }
+
     /// A session that sends one file and receives, both over one connection.
     private func both(_ relay: FakeRelay, _ folder: ReceivedFolder) throws -> SessionFixture {
         try SessionFixture(relay, keeping: folder) { environment, queue in
-            let job = SendJob(peer: Samples.alice, source: MemorySource(name: "out", size: 3))
+            let job = SendJob(peer: Samples.alice, tree: try files.tree("out"))
             let settings = ReceiveSettings(
-                policy: ReceivePolicy(isTrusting: true), output: .folder(folder.directory), isOnce: true
+                policy: ReceivePolicy(isTrusting: true), output: .folder(folder.parts()), isOnce: true
             )
             return [
                 Sender([job], waits: true, patience: .minutes(10), environment: environment, queue: queue),
@@ -23,38 +33,45 @@ import WSProtocol
         }
     }
 
-    private func ring(_ relay: FakeRelay, _ transfer: TransferID) throws {
-        let payload = try #require(PayloadCoding.encode(OfferPayload(name: "in", size: 7, attempt: .random())))
-        relay.lines.last?.say([
-            .ring(
-                .init(
-                    id: .sequence(.relay, 1), transfer: transfer, from: Samples.alice, key: .random(),
-                    exchangeKey: .random(), payload: payload
-                ))
-        ])
+    /// Alice offers something to `session` on its newest connection.
+    private func ring(_ session: SessionFixture) throws -> SentOffer {
+        let alice = try session.relay.peer(Samples.alice)
+        let offer = try alice.offer(incoming.summary, of: transfer, to: session.environment.sealing)
+        session.relay.lines.last?.say([.ring(try alice.ring(offer))])
+        return offer
+    }
+
+    private let transfer = CarriedTransfer.random()
+
+    /// What alice sends once her offer was accepted.
+    private func stream(_ offer: SentOffer, over relay: FakeRelay) throws -> [UInt8] {
+        let accept = try #require(relay.accepts[offer.parties.attempt])
+        let (acceptance, keys) = try AcceptSealing.open(Array(accept.payload.bytes), to: offer)
+        let alice = try relay.peer(Samples.alice)
+        return try sealedStream(of: incoming, as: transfer, acceptance, keys: keys, signedBy: alice.signingKey)
     }
 
     @Test func oneConnectionSendsAndReceives() async throws {
         let (relay, folder) = (FakeRelay(), try ReceivedFolder())
         let session = try both(relay, folder)
-        let incoming = TransferID.random()
         await session.run { relay.presences == 1 && relay.offers.count == 1 }
-        try ring(relay, incoming)
+        let offer = try ring(session)
+        let incoming = offer.parties.attempt
         await session.run { relay.accepts[incoming] != nil }
-        let id = try #require(relay.accepts[incoming])
+        let id = try #require(relay.accepts[incoming]).id
         relay.lines[0].say([
             .start(
                 .init(
                     id: id, transfer: incoming, role: .download, token: .random(), url: "/", expires: 60, payload: nil))
         ])
         await session.run { relay.downloads.count == 1 }
-        try await relay.downloads[0].request.sink.write(ByteBuffer(string: "content"))
-        relay.downloads[0].end(.success(ContentSummary(size: 7, digest: [UInt8](repeating: 7, count: 32))))
+        relay.downloads[0].bring(try stream(offer, over: relay))
         await session.run { relay.said.contains { if case .delivered = $0 { true } else { false } } }
         for case .delivered(let delivered) in relay.said { relay.lines[0].say([.ok(.init(id: delivered.id))]) }
         await session.runToEnd()
         #expect(session.endings == [.status(.done), .status(.done)])
         #expect(relay.lines.count == 1)
+        for part in session.session.parts { await part.stopped() }
         #expect(try folder.listing() == ["in"])
         #expect(try session.events("delivered", "received").sorted() == ["delivered", "received"])
     }
@@ -76,9 +93,8 @@ import WSProtocol
     @Test func aNodeIsNotLeftForOnePartWhileTheOtherIsUnderWay() async throws {
         let relay = FakeRelay { offered in offered.number == 1 ? [] : FakeRelay.acceptance(of: offered) }
         let session = try both(relay, try ReceivedFolder())
-        let incoming = TransferID.random()
         await session.run { relay.presences == 1 && relay.offers.count == 1 }
-        try ring(relay, incoming)
+        let incoming = try ring(session).parties.attempt
         await session.run { relay.accepts[incoming] != nil }
         relay.lines[0].say([
             .error(.init(id: relay.offers[0].offer.id, code: .draining, message: "")),
@@ -98,7 +114,7 @@ import WSProtocol
 
     @Test func everyPartHearsOfAnInterrupt() async throws {
         let relay = FakeRelay { offered in
-            [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .ringing))]
+            [offered.state(.ringing)]
         }
         let session = try both(relay, try ReceivedFolder())
         await session.run { relay.offers.count == 1 && relay.presences == 1 }
@@ -123,12 +139,12 @@ import WSProtocol
 
     @Test func aRunEndsWithTheStatusOfThePartThatDidNotEndWell() async throws {
         let relay = FakeRelay { offered in
-            [.failed(.init(id: offered.offer.id, transfer: offered.offer.transfer, code: .noSpace, by: .peer))]
+            [offered.failed(.noSpace, by: .peer)]
         }
         let fixture = try SessionFixture(relay) { _, _ in [] }
         let environment = fixture.environment
         let queue = EventQueue<SessionEvent>()
-        let job = SendJob(peer: Samples.alice, source: MemorySource(name: "out", size: 3))
+        let job = SendJob(peer: Samples.alice, tree: try files.tree("out"))
         let sender = Sender([job], waits: true, patience: .minutes(10), environment: environment, queue: queue)
         var session = ControlSession(environment, queue: queue, parts: [sender])
         let status = try await session.run()

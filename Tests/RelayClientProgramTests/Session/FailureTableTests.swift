@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TestSupport
 import Testing
 import WSProtocol
@@ -63,6 +64,10 @@ import WSProtocol
             }
         }
     }
+
+    private let files: SentFiles
+
+    init() throws { files = try SentFiles() }
 
     private static func relay() throws -> RelayURL { try RelayURL("https://relay.example.com") }
 
@@ -148,23 +153,22 @@ import WSProtocol
     private func sending(_ cause: Cause, isRefused: Bool) throws -> SessionFixture {
         let relay = FakeRelay { offered in
             guard offered.number == 1 else { return FakeRelay.acceptance(of: offered) }
-            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
             if isRefused, case .relay(let code) = cause {
-                return [.error(.init(id: id, code: code, message: ""))]
+                return [.error(.init(id: offered.id, code: code, message: ""))]
             }
             let accepted = FakeRelay.acceptance(of: offered)
             switch cause {
             case .closed, .noConnection: return accepted.dropLast()
             case .relay(let code):
-                return accepted.dropLast() + [.failed(.init(id: id, transfer: transfer, code: code, by: .relay))]
+                return accepted.dropLast() + [offered.failed(code, by: .relay)]
             case .peer(let code):
-                return accepted.dropLast() + [.failed(.init(id: id, transfer: transfer, code: code, by: .peer))]
+                return accepted.dropLast() + [offered.failed(code, by: .peer)]
             case .stream: return accepted
             }
         } uploadEnd: { number in
             if number == 1, case .stream(let error) = cause { error } else { nil }
         }
-        let job = SendJob(peer: Samples.bob, source: MemorySource(name: "file", size: 3))
+        let job = SendJob(peer: Samples.bob, tree: try files.tree())
         return try SessionFixture(relay) { environment, queue in
             [Sender([job], waits: true, patience: .minutes(10), environment: environment, queue: queue)]
         }
@@ -202,8 +206,9 @@ import WSProtocol
         #expect(sending.endings == [.status(.done)], "\(cause)")
         let offers = relay.offers
         try #require(offers.count == 2, "\(cause)")
-        #expect(offers[0].offer.payload == offers[1].offer.payload, "\(cause)")
-        #expect(offers[0].offer.transfer != offers[1].offer.transfer, "\(cause)")
+        let carried = try #require(offers[0].opened, "\(cause)").transfer
+        #expect(offers[1].opened?.transfer == carried && offers[1].name == offers[0].name, "\(cause)")
+        #expect(offers[0].transfer != offers[1].transfer, "\(cause)")
         let isElsewhere = offers[1].line.number > offers[0].line.number
         switch verdict {
         case .tryAgain:
@@ -213,7 +218,9 @@ import WSProtocol
             let isRelays = if case .refused(let answer) = error { answer.status == 403 } else { false }
             #expect(isElsewhere != isRelays, "\(cause)")
         case .tryAgainElsewhere: #expect(isElsewhere, "\(cause)")
-        case .tryAgainHere, .tryAfresh: #expect(!isElsewhere && offers[1].offer.wait, "\(cause)")
+        case .tryAgainHere, .tryAfresh:
+            #expect(!isElsewhere && offers[1].offer.wait, "\(cause)")
+            #expect(relay.lookups.count == (verdict == .tryAfresh ? 2 : 1), "\(cause)")
         case .tryAgainLater:
             let waited = (relay.pauses.compactMap { $0 } + [sending.clock.now() - start]).max() ?? .zero
             #expect(waited >= .seconds(5), "\(cause)")

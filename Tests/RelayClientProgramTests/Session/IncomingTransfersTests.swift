@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -9,25 +11,45 @@ import WSProtocol
 
 @Suite struct IncomingTransfersTests {
     private let outbox = Outbox(FakeLine(FakeRelay(), number: 1), number: 1)
-    private let key = OfferMemory.Key(sender: .random(), identity: .random())
+    private let temporary: TemporaryDirectory
+    private let bob: SealingParty
+    private let alice: FakePeer
+    private let carried = CarriedTransfer.random()
 
-    private func label(_ transfer: TransferID, _ name: String = "file", size: UInt64? = 7) -> TransferLabel {
-        TransferLabel(transfer: transfer, direction: .receive, peer: Samples.alice, name: name, size: size)
+    init() throws {
+        temporary = try TemporaryDirectory()
+        bob = .fresh(Samples.bob, in: temporary.file("profile"))
+        alice = try FakePeer(Samples.alice)
     }
 
+    private var key: OfferMemory.Key { .init(sender: alice.party.identity, transfer: carried) }
+
+    private func label(_ name: String = "file", size: UInt64? = 7) -> TransferLabel {
+        TransferLabel(transfer: carried.shown, direction: .receive, peer: Samples.alice, summary: summary(name, size))
+    }
+
+    private func summary(_ name: String, _ size: UInt64?) -> OfferSummary {
+        OfferSummary(names: [name], entries: 1, bytes: size, kind: .file)
+    }
+
+    /// Another attempt to carry the same.
     private func transfer(_ name: String = "file", size: UInt64? = 7) throws -> IncomingTransfer {
-        let id = TransferID.random()
-        let ring = ServerMessage.Ring(
-            id: .sequence(.relay, 1), transfer: id, from: Samples.alice, key: key.sender, exchangeKey: .random(),
-            payload: try #require(Payload(bytes: []))
-        )
-        return IncomingTransfer(ring, key: key, label: label(id, name, size: size), on: outbox)
+        let ring = try alice.ring(try alice.offer(summary(name, size), of: carried, to: bob))
+        let offer = try bob.open(ring)
+        return IncomingTransfer(ring, offer, label: TransferLabel(of: offer), on: outbox)
     }
 
-    private func running(_ transfer: IncomingTransfer) -> IncomingTransfer {
+    private func running(_ transfer: IncomingTransfer, isHere: Bool = false) -> IncomingTransfer {
         var running = transfer
-        running.sink = StandardOutputSink(descriptor: -1)
+        running.dequeued(isHere: isHere)
         return running
+    }
+
+    /// The same with a place for it.
+    private func prepared(_ transfer: IncomingTransfer, _ sink: any TransferSink) throws -> IncomingTransfer {
+        var prepared = running(transfer)
+        prepared.prepared(sink, keys: try bob.accept(try sink.acceptance(), of: transfer.offer).keys)
+        return prepared
     }
 
     @Test func transfersAreKeptInTheOrderOfTheirRings() throws {
@@ -52,41 +74,85 @@ import WSProtocol
         transfers.append(running(try transfer(size: Defaults.smallContent)))
         transfers.append(running(try transfer(size: Defaults.smallContent + 1)))
         transfers.append(running(try transfer(size: nil)))
+        // What is here already costs nothing.
+        transfers.append(running(try transfer(), isHere: true))
         #expect(transfers.running == (large: 2, all: 3))
+    }
+
+    @Test func anAttemptIsShownAsItsTransfer() throws {
+        let (first, second) = (try transfer(), try transfer())
+        #expect(first.label == label() && second.label == first.label && first.key == key && second.key == key)
+        #expect(first.machine.ring.transfer != second.machine.ring.transfer)
     }
 
     @Test func theSameOfferIsRecognizedBeforeTheOldOneIsThrough() throws {
         var transfers = IncomingTransfers()
-        let old = running(try transfer())
-        transfers.append(old)
-        var again = label(.random())
-        #expect(transfers.recognize(key, &again) && again.transfer == old.label.transfer)
+        #expect(!transfers.isKnown(key, label()))
+        transfers.append(try transfer())
+        #expect(try !transfers.isKnown(key, label()) && !transfers.isBusy(transfer()))
+        transfers.append(running(try transfer()))
+        #expect(transfers.isKnown(key, label()))
         #expect(transfers.isBusy(try transfer()))
-        // Another name, another size, or no identity, is another offer.
-        for (other, key) in [
-            (label(.random(), "other"), key), (label(.random(), size: 8), key), (label(.random()), nil),
-        ] {
-            var other = other
-            let id = other.transfer
-            #expect(!transfers.recognize(key, &other) && other.transfer == id)
+        // Another name, another size, another sender, or another transfer, is another offer.
+        let others: [(OfferMemory.Key, TransferLabel)] = [
+            (key, label("other")), (key, label(size: 8)), (.init(sender: .random(), transfer: carried), label()),
+            (.init(sender: key.sender, transfer: .random()), label()),
+        ]
+        for (key, label) in others { #expect(!transfers.isKnown(key, label), "\(label)") }
+    }
+
+    @Test func whatBrokeIsRecognized() throws {
+        var transfers = IncomingTransfers()
+        let problem = OfferMemory.Problem(code: "sender_gone", message: "cut", status: .unreachable)
+        _ = transfers.memory.rememberAcceptance(key, label(), problem)
+        #expect(transfers.isKnown(key, label()) && !transfers.isKnown(key, label("other")))
+        #expect(transfers.recalled(try transfer())?.problem == problem)
+        #expect(transfers.recalled(try transfer("other")) == nil)
+        #expect(transfers.finished(key, label()) == nil)
+        let stored = FinishedTransfer(
+            delivered: DeliveredSummary(manifest: [UInt8](repeating: 1, count: 32), entries: 1, bytes: 7), files: 1
+        )
+        _ = transfers.memory.finished(key, stored)
+        let unknown = transfers.recalled(try transfer())
+        #expect(transfers.finished(key, label()) == stored && unknown == nil && transfers.isKnown(key, label()))
+        #expect(transfers.finished(key, label(size: 8)) == nil)
+        #expect(transfers.finished(.init(sender: .random(), transfer: carried), label()) == nil)
+    }
+
+    @Test func whatIsStoredIsConfirmedWithTheKeysOfItsOwnAttempt() throws {
+        let summary = DeliveredSummary(manifest: [UInt8](repeating: 1, count: 32), entries: 1, bytes: 7)
+        let sink = FinishedSink(FinishedTransfer(delivered: summary, files: 1))
+        var (first, second) = (try prepared(try transfer(), sink), try prepared(try transfer(), sink))
+        #expect(first.confirmation == nil)
+        first.stored(sink.finish())
+        second.stored(sink.finish())
+        let (one, other) = (try #require(first.confirmation), try #require(second.confirmation))
+        let keys = try #require(second.keys)
+        #expect(try DeliveredSealing.open(Array(other.bytes), with: keys) == summary && one != other)
+        #expect(throws: SealingError.doesNotOpen(.delivered)) {
+            try DeliveredSealing.open(Array(one.bytes), with: keys)
         }
     }
 
-    @Test func whatBrokeIsShownAsTheTransferThatItWas() throws {
-        var transfers = IncomingTransfers()
-        let old = label(.random())
-        let problem = OfferMemory.Problem(code: "sender_gone", message: "cut", status: .unreachable)
-        _ = transfers.memory.rememberAcceptance(key, old, problem)
-        var again = label(.random())
-        #expect(transfers.recognize(key, &again) && again == old)
-        #expect(transfers.recalled(try transfer())?.problem == problem)
-        #expect(transfers.recalled(try transfer("other")) == nil)
-        #expect(transfers.stored(key, again) == nil)
-        let summary = ContentSummary(size: 7, digest: [])
-        _ = transfers.memory.finished(key, summary)
-        let unknown = transfers.recalled(try transfer())
-        #expect(transfers.stored(key, again) == summary && unknown == nil)
-        #expect(transfers.stored(nil, again) == nil)
+    @Test func notesAreSealedInTheirOrder() throws {
+        let note = WantedNote(runs: [.init(skip: 1, take: 2)], isLast: true)
+        var unprepared = try transfer()
+        #expect(unprepared.sealed(note) == nil)
+        var transfer = try prepared(try transfer(), MemorySink())
+        var opening = NoteSealing(of: .receiver, with: try #require(transfer.keys))
+        for _ in 1...2 {
+            let sealed = transfer.sealed(note)
+            let opened = try opening.open(Array(try #require(sealed).bytes))
+            #expect(try WantedNote(opened) == note)
+        }
+    }
+
+    @Test func onlyWhatHasASizeComesAgainOnceSomeOfItHasCome() throws {
+        let some = MemorySink([], having: [[1]])
+        #expect(try prepared(try transfer(), some).mayComeAgain)
+        #expect(try prepared(try transfer(size: nil), MemorySink()).mayComeAgain)
+        #expect(try !prepared(try transfer(size: nil), some).mayComeAgain)
+        #expect(try !transfer().mayComeAgain)
     }
 
     @Test func theDeadlineIsTheFirstOfAll() throws {
@@ -94,7 +160,7 @@ import WSProtocol
         #expect(transfers.deadline == nil)
         let now = NIODeadline.uptimeNanoseconds(0)
         let problem = OfferMemory.Problem(code: "sender_gone", message: "cut", status: .unreachable)
-        _ = transfers.memory.rememberAcceptance(key, label(.random()), problem)
+        _ = transfers.memory.rememberAcceptance(key, label(), problem)
         // What broke is waited for without an end.
         #expect(transfers.deadline == nil)
         let accepting = try transfer()
@@ -107,13 +173,14 @@ import WSProtocol
     @Test func whatIsSaidNamesTheSideThatWasCut() throws {
         let transfer = try transfer()
         let gone = ClientError.transfer(TransferFailure(.senderGone, side: .receiver, peer: Samples.alice))
-        #expect(transfer.news(of: gone) == "the connection of alice was cut; it begins again when alice is back")
+        #expect(transfer.news(of: gone) == "the connection of alice was cut; it goes on when alice is back")
         #expect(
-            transfer.news(of: .stream(.cut)) == "our own connection was cut; it begins again when alice sends it again")
+            transfer.news(of: .stream(.cut)) == "our own connection was cut; it goes on when alice sends it again")
         #expect(IncomingTransfer.problem(gone).code == "sender_gone")
         let lost = ConnectionError(.session, "lost", advice: "look", status: .unreachable)
         #expect(IncomingTransfer.problem(.connection(lost)).code == "receiver_gone")
-        #expect(IncomingTransfer.problem(.content(.tooLarge)).code == "too_large")
+        #expect(IncomingTransfer.problem(.tooLarge).code == "too_large")
+        #expect(IncomingTransfer.problem(.sealing(.doesNotOpen(.chunk))).code == "verification_failed")
         #expect(IncomingTransfer.problem(.interrupted).status == .interrupted)
     }
 

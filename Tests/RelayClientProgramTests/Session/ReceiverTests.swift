@@ -2,6 +2,7 @@
 
 import Foundation
 import NIOCore
+import Sealing
 import Testing
 import WSProtocol
 
@@ -10,29 +11,19 @@ import WSProtocol
 
 @Suite(.timeLimit(.minutes(1))) struct ReceiverTests {
     private static let content = "content"
-    private static let summary = ContentSummary(size: 7, digest: [UInt8](repeating: 7, count: 32))
-
-    /// The content of one download comes, and ends well.
-    private func complete(_ receiving: ReceivingFixture) async throws {
-        let download = try #require(receiving.relay.downloads.last)
-        try await download.request.sink.write(ByteBuffer(string: Self.content))
-        download.end(.success(Self.summary))
-    }
-
     /// The `delivered` that were said, with their ids.
     private func delivered(_ receiving: ReceivingFixture) -> [ClientMessage.Delivered] {
         receiving.relay.said.compactMap { if case .delivered(let delivered) = $0 { delivered } else { nil } }
     }
 
-    private func declines(_ receiving: ReceivingFixture) -> [ClientMessage.Decline] {
-        receiving.relay.said.compactMap { if case .decline(let decline) = $0 { decline } else { nil } }
-    }
-
     /// One transfer from its ring to the `delivered`, which the relay acknowledges if it `isHeard`.
-    private func receive(_ receiving: ReceivingFixture, _ name: String = "file", isHeard: Bool = true) async throws {
-        let transfer = try receiving.ring(name)
+    private func receive(
+        _ receiving: ReceivingFixture, _ name: String = "file", isHeard: Bool = true, isKnown: Bool = true,
+        as carried: CarriedTransfer? = nil
+    ) async throws {
+        let transfer = try receiving.ring(name, isKnown: isKnown, as: carried)
         try await receiving.start(transfer)
-        try await complete(receiving)
+        try receiving.complete()
         await receiving.session.run { delivered(receiving).contains { $0.transfer == transfer } }
         guard isHeard else { return }
         let said = try #require(delivered(receiving).last)
@@ -49,8 +40,8 @@ import WSProtocol
         #expect(try receiving.folder.content(receiving.folder.path + "/file") == Self.content)
         #expect(receiving.asked.labels.map(\.name) == ["file"])
         #expect(try receiving.session.events("ready", "offered", "verifying", "received").count == 4)
-        let said = try #require(delivered(receiving).first)
-        #expect(PayloadCoding.delivered(said.payload)?.confirms(Self.summary) == true)
+        let (summary, digest) = try receiving.delivered(try #require(delivered(receiving).first))
+        #expect(summary == DeliveredSummary(manifest: digest, entries: 1, bytes: 7))
     }
 
     @Test func aRefusalOfThePersonIsTold() async throws {
@@ -58,8 +49,8 @@ import WSProtocol
         receiving.asked.answer(false)
         await receiving.present()
         _ = try receiving.ring()
-        await receiving.session.run { !declines(receiving).isEmpty }
-        #expect(declines(receiving).map(\.code) == [.declined])
+        await receiving.session.run { !receiving.relay.declines.isEmpty }
+        #expect(receiving.relay.declines.map(\.code) == [.declined])
         // It was not the one file that is waited for.
         #expect(receiving.session.endings == [nil])
         #expect(try receiving.folder.listing().isEmpty)
@@ -69,10 +60,15 @@ import WSProtocol
         let receiving = try ReceivingFixture(maximumSize: 6)
         await receiving.present()
         _ = try receiving.ring()
-        receiving.ring(.random(), try #require(Payload(bytes: Array("{}".utf8))))
-        await receiving.session.run { declines(receiving).count == 2 }
-        #expect(declines(receiving).map(\.code) == [.tooLarge, .protocolError])
-        #expect(receiving.asked.labels.isEmpty)
+        var ring = try receiving.alice.ring(
+            try receiving.alice.offer(
+                OfferSummary(names: ["file"], kind: .file), to: receiving.session.environment.sealing)
+        )
+        ring.payload = try #require(Payload(bytes: Array("{}".utf8)))
+        receiving.ring(ring)
+        await receiving.session.run { receiving.relay.declines.count == 2 }
+        #expect(receiving.relay.declines.map(\.code) == [.tooLarge, .protocolError])
+        #expect(receiving.asked.labels.isEmpty && receiving.relay.accepts.isEmpty)
     }
 
     @Test func onlySoManyComeAtOnceAndTheOthersWaitForTheirTurn() async throws {
@@ -89,7 +85,7 @@ import WSProtocol
         let places = Defaults.parallelSmallDownloads - Defaults.parallelDownloads
         for transfer in small.prefix(places) { _ = try await receiving.acceptance(of: transfer) }
         #expect(receiving.relay.accepts.count == Defaults.parallelSmallDownloads)
-        try await complete(receiving)
+        try receiving.complete()
         await receiving.session.run { !delivered(receiving).isEmpty }
         receiving.relay.lines[0].say([.ok(.init(id: try #require(delivered(receiving).first).id))])
         await receiving.session.run { receiving.relay.accepts.count == Defaults.parallelSmallDownloads + 1 }
@@ -109,6 +105,7 @@ import WSProtocol
         #expect(receiving.asked.labels.count == 1)
         let received = try receiving.session.lines().filter { $0.contains("\"event\":\"received\"") }
         #expect(received.count == 1 && received[0].contains(first.rawValue))
+        for part in receiving.session.session.parts { await part.stopped() }
         #expect(try receiving.folder.listing() == ["file"])
     }
 
@@ -154,7 +151,7 @@ import WSProtocol
         }
     }
 
-    @Test func whatIsHereIsConfirmedWithoutASecondDownload() async throws {
+    @Test func whatIsHereIsConfirmedWithoutItsContentComingTwice() async throws {
         let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
         try await receive(receiving, isHeard: false)
@@ -167,16 +164,24 @@ import WSProtocol
         // Another file is not taken meanwhile.
         _ = try receiving.ring("other", isKnown: false)
         let second = try receiving.ring()
-        let id = try await receiving.acceptance(of: second)
-        receiving.relay.lines[1].say([
-            .start(
-                .init(id: id, transfer: second, role: .download, token: .random(), url: "/", expires: 60, payload: nil))
-        ])
+        try await receiving.start(second)
+        // Its sender is told that nothing is missing, and sends nothing of it.
+        let acceptance = try receiving.agreed(second).acceptance
+        #expect(acceptance == Acceptance(position: TransferPosition(file: 1, offset: 0)))
+        let lines = try receiving.session.events("offered", "started", "verifying")
+        try receiving.complete()
         await receiving.session.run { delivered(receiving).count == 2 }
-        receiving.relay.lines[1].say([.ok(.init(id: try #require(delivered(receiving).last).id))])
+        let (first, last) = (delivered(receiving)[0], delivered(receiving)[1])
+        #expect(try receiving.delivered(first).summary == receiving.delivered(last).summary)
+        #expect(first.payload != last.payload)
+        receiving.relay.lines[1].say([.ok(.init(id: last.id))])
         await receiving.session.runToEnd()
         #expect(receiving.session.endings == [.status(.done)])
-        #expect(receiving.relay.downloads.count == 1 && receiving.relay.accepts.count == 2)
+        #expect(receiving.relay.accepts.count == 2 && receiving.asked.labels.count == 1)
+        // The person has seen all of this before.
+        #expect(try receiving.session.events("offered", "started", "verifying") == lines)
+        #expect(try receiving.session.events("received", "offered").count == 2)
+        for part in receiving.session.session.parts { await part.stopped() }
         #expect(try receiving.folder.listing() == ["file"])
     }
 
@@ -196,10 +201,203 @@ import WSProtocol
         await receiving.present()
         let transfer = try receiving.ring()
         try await receiving.start(transfer)
-        receiving.relay.downloads[0].end(.failure(.content(.verificationFailed)))
+        var bytes = try receiving.stream(of: transfer)
+        bytes[bytes.count - 20] ^= 1
+        receiving.relay.downloads[0].bring(bytes)
         await receiving.session.runToEnd()
+        for part in receiving.session.session.parts { await part.stopped() }
         #expect(receiving.relay.cancels.map(\.code) == [.verificationFailed])
         #expect(receiving.session.endings == [.status(.corrupt)])
+        #expect(try receiving.folder.listing().isEmpty)
+    }
+
+    // MARK: - Whom it is from
+
+    @Test func aFirstContactIsToldOnceAndOnlyIfSomethingIsTaken() async throws {
+        let receiving = try ReceivingFixture()
+        let peers = receiving.session.environment.sealing.peers
+        receiving.asked.answer(false)
+        await receiving.present()
+        _ = try receiving.ring("unwanted", isKnown: false)
+        await receiving.session.run { receiving.relay.declines.count == 1 }
+        #expect(try receiving.session.events("first_contact").isEmpty && peers.list().isEmpty)
+        receiving.asked.answer(true)
+        try await receive(receiving)
+        try await receive(receiving, "other", isKnown: false)
+        #expect(try receiving.session.events("first_contact").count == 1)
+        let fingerprint = Fingerprint(of: receiving.alice.party.identity).description
+        #expect(try receiving.session.lines().contains { $0.contains("first_contact") && $0.contains(fingerprint) })
+        #expect(try peers.pin(of: Samples.alice)?.key == receiving.alice.party.identity)
+    }
+
+    @Test func anOfferOfAnotherIdentityIsDeclinedUnaskedAndThePersonIsWarnedOnce() async throws {
+        let receiving = try ReceivingFixture(isTrusting: true)
+        let sealing = receiving.session.environment.sealing
+        #expect(try sealing.meet(receiving.alice.party))
+        let other = try FakePeer(Samples.alice)
+        await receiving.present()
+        for count in 1...3 {
+            receiving.ring(
+                try other.ring(try other.offer(OfferSummary(names: ["file"], kind: .file), to: sealing)))
+            await receiving.session.run { receiving.relay.declines.count == count }
+        }
+        #expect(receiving.relay.declines.map(\.code) == [.identityChanged, .identityChanged, .identityChanged])
+        #expect(try receiving.session.events("warning", "offered", "first_contact") == ["warning"])
+        let line = try #require(try receiving.session.lines().last { $0.contains("warning") })
+        #expect(line.contains("an offer from alice was refused: the identity has changed"))
+        #expect(receiving.relay.accepts.isEmpty && receiving.asked.labels.isEmpty)
+        #expect(receiving.session.endings == [nil])
+        #expect(try sealing.peers.pin(of: Samples.alice)?.key == receiving.alice.party.identity)
+        // The one who is known is still taken from.
+        try await receive(receiving)
+    }
+
+    @Test func offersThatAreSealedForAnotherTimeAreDeclined() async throws {
+        let receiving = try ReceivingFixture(isTrusting: true)
+        let sealing = receiving.session.environment.sealing
+        await receiving.present()
+        let summary = OfferSummary(names: ["file"], kind: .file)
+        let stale = try receiving.alice.offer(summary, to: sealing, time: Samples.now - 2 * Samples.day)
+        receiving.ring(try receiving.alice.ring(stale))
+        await receiving.session.run { receiving.relay.declines.count == 1 }
+        #expect(receiving.relay.declines.map(\.code) == [.staleOffer])
+        #expect(try receiving.session.events("warning", "offered") == ["warning"])
+    }
+
+    /// A relay that keeps an offer could have it received again and again.
+    @Test func anAttemptThatWasTakenIsNotTakenAgain() async throws {
+        let receiving = try ReceivingFixture()
+        await receiving.present()
+        let first = try receiving.ring()
+        try await receiving.start(first)
+        receiving.relay.lines[0].say([
+            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
+        ])
+        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        try receiving.ringAgain(first)
+        await receiving.session.run { !receiving.relay.declines.isEmpty }
+        #expect(receiving.relay.declines.map(\.code) == [.staleOffer] && receiving.relay.acceptances == 1)
+        // Of that the person hears nothing, and what broke still comes again.
+        #expect(try receiving.session.events("warning", "failed", "offered") == ["offered"])
+        try await receive(receiving)
+        #expect(receiving.asked.labels.count == 1)
+        #expect(try receiving.session.events("failed", "received") == ["received"])
+    }
+
+    /// What was never heard was not taken: the relay rings again on the next connection.
+    @Test func anAcceptanceThatGotLostIsSaidAgain() async throws {
+        let receiving = try ReceivingFixture()
+        await receiving.present()
+        let attempt = try receiving.ring()
+        try await receiving.acceptance(of: attempt)
+        receiving.relay.lines[0].lose(
+            ConnectionError(closed: nil, reason: .lost, relay: receiving.session.environment.relay))
+        await receiving.present(2)
+        try receiving.ringAgain(attempt)
+        await receiving.session.run { receiving.relay.acceptances == 2 || !receiving.relay.declines.isEmpty }
+        #expect(receiving.relay.declines.isEmpty)
+        try await receiving.start(attempt)
+        try receiving.complete()
+        await receiving.session.run { !delivered(receiving).isEmpty }
+        #expect(receiving.asked.labels.count == 1)
+    }
+
+    @Test func anAttemptOfAnEarlierRunIsNotTakenAgain() async throws {
+        let receiving = try ReceivingFixture(isOnce: true, isTrusting: true)
+        await receiving.present()
+        let sealing = receiving.session.environment.sealing
+        let offer = try receiving.alice.offer(OfferSummary(names: ["file"], kind: .file), to: sealing)
+        let ring = try receiving.alice.ring(offer)
+        #expect(sealing.take(try sealing.open(ring)) == nil)
+        receiving.ring(ring)
+        await receiving.session.run { !receiving.relay.declines.isEmpty }
+        #expect(receiving.relay.declines.map(\.code) == [.staleOffer])
+        #expect(try receiving.session.events("warning", "failed", "offered").isEmpty)
+        // It was not the one that is waited for.
+        #expect(receiving.session.endings == [nil])
+    }
+
+    /// Of two sessions of one profile that have both accepted, one gets it.
+    @Test func anAttemptThatAnotherSessionHasTakenMeanwhileIsLeftToIt() async throws {
+        let receiving = try ReceivingFixture()
+        await receiving.present()
+        let attempt = try receiving.ring()
+        try await receiving.acceptance(of: attempt)
+        let sealing = receiving.session.environment.sealing
+        let ring = try receiving.alice.ring(try receiving.offer(attempt))
+        #expect(sealing.take(try sealing.open(ring)) == nil)
+        receiving.relay.lines[0].say([try receiving.startMessage(attempt)])
+        await receiving.session.run { !receiving.relay.cancels.isEmpty }
+        #expect(receiving.relay.cancels.map(\.code) == [.staleOffer] && receiving.relay.downloads.isEmpty)
+    }
+
+    @Test func whatIsAskedSaysWhoOffers() async throws {
+        let receiving = try ReceivingFixture()
+        await receiving.present()
+        try await receive(receiving)
+        try await receive(receiving, "other", isKnown: false)
+        #expect(receiving.asked.questions.map(\.contact) == [.first, .known(isVerified: false)])
+        let fingerprint = Fingerprint(of: receiving.alice.party.identity)
+        #expect(receiving.asked.questions.allSatisfy { $0.fingerprint == fingerprint })
+    }
+
+    // MARK: - Going on
+
+    /// What was durable is not sent again; what alice sends is held to what is here.
+    @Test func whatBrokeGoesOnFromWhereItWas() async throws {
+        let receiving = try ReceivingFixture()
+        let size: UInt64 = 1_000_000
+        await receiving.present()
+        let first = try receiving.ring(size: size)
+        try await receiving.start(first)
+        let stream = try receiving.stream(of: first)
+        _ = try receiving.relay.downloads[0].request.opening.take([ByteBuffer(bytes: stream.prefix(stream.count / 2))])
+        receiving.relay.downloads[0].end(.failure(.stream(.cut)))
+        await receiving.session.run { receiving.session.session.deadline != nil }
+        receiving.session.passTime()
+        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        // Another run of the program could go on with it as well.
+        let records = receiving.session.environment.records
+        let left = try records.all(now: Samples.now)
+        #expect(left.map(\.transfer.shown) == [first] && left.map(\.peer) == [receiving.alice.party])
+        let second = try receiving.ring(size: size)
+        try await receiving.start(second)
+        let acceptance = try receiving.agreed(second).acceptance
+        #expect(acceptance.position.file == 0 && acceptance.position.offset > size / 3)
+        #expect(!acceptance.samples.isEmpty)
+        #expect(try receiving.stream(of: second).count < stream.count * 2 / 3)
+        try receiving.complete()
+        await receiving.session.run { !delivered(receiving).isEmpty }
+        let content = try receiving.folder.content(receiving.folder.path + "/file")
+        #expect(Array(content.utf8) == SentFiles.content(Int(size)))
+        #expect(receiving.asked.labels.count == 1)
+        receiving.relay.lines[0].say([.ok(.init(id: try #require(delivered(receiving).last).id))])
+        try await receiving.session.run { try receiving.session.events("received").count == 1 }
+        for part in receiving.session.session.parts { await part.stopped() }
+        #expect(try records.all(now: Samples.now).isEmpty && receiving.folder.listing() == ["file"])
+    }
+
+    /// A receiver that goes on with one transfer leaves others to other sessions of its name.
+    @Test func onlyTheTransferThatIsGoneOnWithIsTaken() async throws {
+        let transfer = CarriedTransfer.random()
+        let receiving = try ReceivingFixture(isOnce: true, isTrusting: true, only: transfer)
+        await receiving.present()
+        _ = try receiving.ring()
+        try await receive(receiving, "wanted", as: transfer)
+        #expect(receiving.session.endings == [.status(.done)])
+        #expect(receiving.relay.declines.isEmpty && receiving.relay.acceptances == 1)
+        #expect(try receiving.session.events("offered").count == 1)
+    }
+
+    @Test(arguments: [false, true]) func theChecksumIsThatOfTheFileAndOnlyForThoseWhoWantIt(isWanted: Bool) async throws
+    {
+        let receiving = try ReceivingFixture(printsChecksums: isWanted)
+        await receiving.present()
+        try await receive(receiving)
+        let line = try #require(try receiving.session.lines().last { $0.contains("\"event\":\"received\"") })
+        // sha256sum of "content".
+        let digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
+        #expect(line.contains(digest) == isWanted && line.contains("sha256") == isWanted, "\(line)")
     }
 
     @Test func aStreamThatBrokeIsSaidToBeThisSides() async throws {
@@ -271,7 +469,7 @@ import WSProtocol
         relay.refuse(refused)
         let folder = try ReceivedFolder()
         let session = try SessionFixture(relay) { environment, queue in
-            let settings = ReceiveSettings(policy: ReceivePolicy(), output: .folder(folder.directory))
+            let settings = ReceiveSettings(policy: ReceivePolicy(), output: .folder(folder.parts()))
             return [Receiver(settings, ask: nil, environment: environment, queue: queue)]
         }
         await session.runToEnd()

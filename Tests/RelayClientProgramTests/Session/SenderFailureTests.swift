@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
+import Synchronization
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -9,42 +12,70 @@ import WSProtocol
 
 /// What a sender does when something is not as it should be.
 @Suite(.timeLimit(.minutes(1))) struct SenderFailureTests {
+    private let files: SentFiles
+
+    init() throws { files = try SentFiles() }
+
     private func sending(
-        _ sources: [MemorySource], to peers: [PeerName] = [Samples.bob], over relay: FakeRelay, waits: Bool = true
+        _ trees: [SourceTree], to peers: [PeerName] = [Samples.bob], over relay: FakeRelay, waits: Bool = true
     ) throws -> SessionFixture {
-        let jobs = sources.flatMap { source in peers.map { SendJob(peer: $0, source: source) } }
+        let jobs = trees.flatMap { tree in peers.map { SendJob(peer: $0, tree: tree) } }
         return try SessionFixture(relay) { environment, queue in
             [Sender(jobs, waits: waits, patience: .minutes(10), environment: environment, queue: queue)]
         }
     }
 
-    private func source(_ name: String = "file", isRepeatable: Bool = true) -> MemorySource {
-        MemorySource(name: name, size: 3, isRepeatable: isRepeatable)
-    }
+    private func tree(_ name: String = "file") throws -> SourceTree { try files.tree(name) }
 
-    private static func failure(of offered: FakeRelay.Offered, _ code: FailureCode) -> [ServerMessage] {
-        let (id, transfer) = (offered.offer.id, offered.offer.transfer)
-        return FakeRelay.acceptance(of: offered).dropLast() + [
-            .failed(.init(id: id, transfer: transfer, code: code, by: .relay))
-        ]
-    }
-
-    @Test func aNameThatFitsIntoNoMessageIsNotOffered() async throws {
-        let relay = FakeRelay()
-        let sending = try sending([source(String(repeating: "x", count: 40_000)), source()], over: relay)
-        await sending.runToEnd()
-        #expect(sending.endings == [.status(.noInput)])
-        #expect(relay.offers.map { $0.manifest?.name } == ["file"])
+    /// A session that sends `tree`, whose upload breaks, up to the next try.
+    private func broken(_ tree: SourceTree, over relay: FakeRelay) async throws -> SessionFixture {
+        let sending = try sending([tree], over: relay)
+        let end = sending.clock.now() + ProtocolDefaults.explanationTimeout
+        await sending.run { !relay.uploads.isEmpty && sending.session.deadline == end }
+        sending.passTime()
+        return sending
     }
 
     @Test func whatCannotBeReadAgainIsNotOfferedAgain() async throws {
-        let relay = FakeRelay { Self.failure(of: $0, .receiverGone) }
-        let sending = try sending([source(isRepeatable: false)], over: relay)
+        let relay = FakeRelay(uploadEnd: { _ in .cut })
+        let sending = try await broken(try files.pipe("content", isWhole: false), over: relay)
         await sending.runToEnd()
         // The receiver waits for it to come again, and hears that it does not.
-        #expect(relay.offers.count == 2 && relay.cancels.map(\.code) == [.cannotRead])
+        #expect(relay.offers.count == 2 && relay.uploads.count == 1)
+        #expect(relay.cancels.map(\.code) == [.senderGone, .cannotRead])
+        #expect(sending.endings != [.status(.done)])
         let line = try #require(try sending.lines().last)
         #expect(line.contains("cannot be read a second time; run the command again"))
+    }
+
+    /// All of it may be there, and only its sender not know.
+    @Test(arguments: [false, true]) func aPipeThatWasReadWholeIsOfferedAgain(isThere: Bool) async throws {
+        let relay = FakeRelay(
+            answer: { offered in
+                let position = TransferPosition(file: isThere && offered.number > 1 ? 1 : 0, offset: 0)
+                return FakeRelay.acceptance(of: offered).dropLast() + [offered.start(Acceptance(position: position))]
+            }, uploadEnd: { $0 == 1 ? .cut : nil })
+        let sending = try await broken(try files.pipe(), over: relay)
+        await sending.runToEnd()
+        #expect(relay.uploads.count == 2)
+        #expect(try sending.events("delivered", "failed") == [isThere ? "delivered" : "failed"])
+        #expect(relay.cancels.map(\.code) == (isThere ? [.senderGone] : [.senderGone, .cannotRead]))
+        if !isThere {
+            #expect(try sending.lines().contains { $0.contains("standard input cannot be read a second time") })
+        }
+    }
+
+    /// Nothing of it is gone yet.
+    @Test func aPipeThatWasNotReadFromIsOfferedAgain() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.number == 1 else { return FakeRelay.acceptance(of: offered) }
+            return FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.receiverGone, by: .relay)]
+        }
+        let sending = try sending([try files.pipe()], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.offers.count == 2 && relay.cancels.isEmpty)
+        #expect(try sending.events("delivered").count == 1)
     }
 
     /// A relay that takes all of one content, and whose receiver is gone before its word about it.
@@ -52,69 +83,102 @@ import WSProtocol
         FakeRelay(
             answer: { offered in
                 guard offered.number == 1 else {
-                    return [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .waiting))]
+                    return [offered.state(.waiting)]
                 }
                 return FakeRelay.acceptance(of: offered)
             }, confirms: false)
     }
 
-    @Test func whatWasSentWholeIsNotToBeSentAgainUnseen() async throws {
+    @Test(arguments: [true, false]) func whatWasSentWholeIsNotToBeSentAgainUnseen(isFile: Bool) async throws {
+        let relay = unconfirmed()
+        let sending = try sending([isFile ? try tree() : try files.pipe()], over: relay)
+        try await sending.run { try sending.events("verifying").count == 1 }
+        relay.lines[0].say([relay.offers[0].failed(.receiverGone, by: .relay)])
+        await sending.runToPause()
+        sending.passTime(TransferDefaults.firstPause)
+        try await sending.run { try sending.events("waiting").count == 1 }
+        sending.passTime(.minutes(10))
+        await sending.runToEnd()
+        let line = try #require(try sending.lines().last { $0.contains("\"event\":\"failed\"") })
         let advice = "ask bob whether it is there before you send it again"
-        for isRepeatable in [true, false] {
-            let relay = unconfirmed()
-            let sending = try sending([source(isRepeatable: isRepeatable)], over: relay)
-            try await sending.run { try sending.events("verifying").count == 1 }
-            let first = relay.offers[0].offer
-            relay.lines[0].say([
-                .failed(.init(id: first.id, transfer: first.transfer, code: .receiverGone, by: .relay))
-            ])
-            if isRepeatable {
-                await sending.runToPause()
-                sending.passTime(TransferDefaults.firstPause)
-                try await sending.run { try sending.events("waiting").count == 1 }
-                sending.passTime(.minutes(10))
-            }
-            await sending.runToEnd()
-            let line = try #require(try sending.lines().last)
-            #expect(line.contains("everything was sent, and bob has not confirmed it; \(advice)"), "\(line)")
-            #expect(!line.contains("try again") && !line.contains("run the command again"))
-        }
+        #expect(line.contains("everything was sent, and bob has not confirmed it; \(advice)"), "\(line)")
+        #expect(!line.contains("try again") && !line.contains("run the command again"))
     }
 
-    @Test func onlyTheReceiversWordAboutWhatWasSentIsADelivery() async throws {
-        let wrong = ContentSummary(size: 4, digest: [UInt8](repeating: 2, count: 32))
-        let payload = try #require(PayloadCoding.encode(DeliveredPayload(wrong)))
-        let relay = FakeRelay { offered in
-            FakeRelay.acceptance(of: offered) + [
-                .delivered(.init(id: offered.offer.id, transfer: offered.offer.transfer, payload: payload))
-            ]
-        }
-        let sending = try sending([source()], over: relay)
+    /// What a receiver says that it has, of a file of three bytes.
+    @Test(arguments: [(0, 1, 4), (0, 2, 3), (1, 1, 3)]) func onlyTheReceiversWordAboutWhatWasSentIsADelivery(
+        _ digest: UInt8, _ entries: UInt64, _ bytes: UInt64
+    ) async throws {
+        let tree = try tree()
+        let relay = FakeRelay(
+            answer: { offered in
+                var manifest = tree.digest
+                manifest[0] ^= digest
+                let summary = DeliveredSummary(manifest: manifest, entries: entries, bytes: bytes)
+                return FakeRelay.acceptance(of: offered) + [offered.delivered(summary)].compactMap { $0 }
+            }, confirms: false)
+        let sending = try sending([tree], over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.corrupt)])
         #expect(try sending.events("delivered", "failed") == ["failed"])
     }
 
-    @Test func anAcceptanceThatMakesNoSenseEndsIt() async throws {
+    @Test func aDeliveryThatDoesNotOpenIsNotOne() async throws {
+        let relay = FakeRelay(
+            answer: { offered in
+                let payload = Payload(bytes: [UInt8](repeating: 1, count: 65)) ?? offered.offer.payload
+                return FakeRelay.acceptance(of: offered) + [
+                    .delivered(.init(id: offered.id, transfer: offered.transfer, payload: payload))
+                ]
+            }, confirms: false)
+        let sending = try sending([try tree()], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.corrupt)])
+        #expect(try sending.events("delivered", "failed") == ["failed"])
+    }
+
+    /// Behind its last file, within one that is shorter, sealed for no key that is known, and not there.
+    @Test(arguments: 0..<5) func anAcceptanceThatMakesNoSenseEndsIt(_ number: Int) async throws {
         let relay = FakeRelay { offered in
-            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
-            return FakeRelay.acceptance(of: offered).dropLast() + [
-                .start(
-                    .init(
-                        id: id, transfer: transfer, role: .upload, token: .random(), url: "/upload", expires: 30,
-                        payload: PayloadCoding.encode(AcceptPayload(offset: 5))
-                    ))
-            ]
+            let start =
+                switch number {
+                case 0: offered.start(Acceptance(position: .init(file: 2, offset: 0)))
+                case 1: offered.start(Acceptance(position: .init(file: 0, offset: 4)))
+                case 2: offered.start(Acceptance(position: .init(file: 1, offset: 1)))
+                case 3: offered.start(payload: offered.offer.payload)
+                default: offered.start(payload: nil)
+                }
+            return FakeRelay.acceptance(of: offered).dropLast() + [start]
         }
-        let sending = try sending([source()], over: relay)
+        let sending = try sending([try tree()], over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.protocolBreach)])
-        #expect(relay.cancels.map(\.code) == [.protocolError])
+        #expect(relay.cancels.map(\.code) == [.protocolError] && relay.uploads.isEmpty)
+        #expect(relay.offers.count == 1)
+    }
+
+    /// A receiver that has a part of something else would end up with a mixture.
+    @Test func whatTheReceiverHasIsComparedWithWhatThereIs() async throws {
+        for isTheSame in [true, false] {
+            let content = SentFiles.content(65_536).map { isTheSame ? $0 : ~$0 }
+            let sample = SourceSample(file: 0, block: 0, content: content)
+            let relay = FakeRelay { offered in
+                let position = TransferPosition(file: 0, offset: 65_536)
+                return FakeRelay.acceptance(of: offered).dropLast() + [
+                    offered.start(Acceptance(position: position, samples: [sample]))
+                ]
+            }
+            let sending = try sending([try files.tree(size: 70_000)], over: relay)
+            await sending.runToEnd()
+            #expect(sending.endings == [.status(isTheSame ? .done : .inputOutput)])
+            #expect(relay.cancels.map(\.code) == (isTheSame ? [] : [.sourceChanged]))
+            #expect(relay.uploads[0].acceptance.position.offset == 65_536)
+        }
     }
 
     @Test func aRelayThatIsSlowIsSaidToBeOnce() async throws {
         let relay = FakeRelay { _ in [] }
-        let sending = try sending([source()], over: relay)
+        let sending = try sending([try tree()], over: relay)
         await sending.run { relay.offers.count == 1 }
         for _ in 1...3 { sending.passTime(Defaults.slowAnswer) }
         #expect(try sending.events("notice").count == 1)
@@ -127,7 +191,7 @@ import WSProtocol
     ) async throws {
         let relay = FakeRelay { _ in [] }
         let large = TransferDefaults.parallelSendBytes + 1
-        let sending = try sending((1...5).map { MemorySource(name: "f\($0)", size: large) }, over: relay)
+        let sending = try sending(try (1...5).map { try files.tree("f\($0)", size: large) }, over: relay)
         for number in 1...5 {
             await sending.run { relay.offers.count == number }
             sending.clock.advance(to: sending.clock.now() + .milliseconds(wait))
@@ -140,7 +204,7 @@ import WSProtocol
 
     @Test func aRelayThatDoesNotAnswerIsLeft() async throws {
         let relay = FakeRelay { offered in offered.number == 1 ? [] : FakeRelay.acceptance(of: offered) }
-        let sending = try sending([source()], over: relay)
+        let sending = try sending([try tree()], over: relay)
         await sending.run { relay.offers.count == 1 }
         sending.passTime(ProtocolDefaults.answerTimeout)
         await sending.runToEnd()
@@ -155,7 +219,7 @@ import WSProtocol
                 ? [.error(.init(id: offered.offer.id, code: .peerOffline, message: ""))]
                 : FakeRelay.acceptance(of: offered)
         }
-        let sending = try sending([source("a"), source("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sending = try sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(
@@ -166,7 +230,7 @@ import WSProtocol
 
     @Test func withoutWaitingAReceiverThatIsNotThereIsAFailure() async throws {
         let relay = FakeRelay { offered in [.error(.init(id: offered.offer.id, code: .peerOffline, message: ""))] }
-        let sending = try sending([source()], over: relay, waits: false)
+        let sending = try sending([try tree()], over: relay, waits: false)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.unreachable)] && relay.offers.count == 1)
     }
@@ -176,7 +240,7 @@ import WSProtocol
         for _ in 1...3 {
             relay.refuse(ConnectionError(.certificate, "not trusted", advice: "look", status: .refused))
         }
-        let sending = try sending([source("a"), source("b"), source("c")], over: relay)
+        let sending = try sending([try tree("a"), try tree("b"), try tree("c")], over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.refused)])
         #expect(try sending.events("failed").count == 3 && relay.offers.isEmpty)
@@ -184,10 +248,10 @@ import WSProtocol
 
     @Test func anOutageIsWaitedForOnce() async throws {
         let relay = FakeRelay { offered in
-            [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .waiting))]
+            [offered.state(.waiting)]
         }
         let gone = ConnectionError(.tcp, "refused", advice: "look", status: .unreachable, isTemporary: true)
-        let sending = try sending([source("a"), source("b")], over: relay)
+        let sending = try sending([try tree("a"), try tree("b")], over: relay)
         try await sending.run { try sending.events("waiting").count == 1 }
         for _ in 1...3 { relay.refuse(gone) }
         relay.lines[0].lose(gone)
@@ -200,11 +264,272 @@ import WSProtocol
 
     @Test func theReceiversProgressIsPassedToTheUpload() async throws {
         let relay = FakeRelay()
-        let sending = try sending([source()], over: relay)
-        await sending.run { relay.offers.count == 1 }
+        let sending = try sending([try tree()], over: relay)
+        await sending.run { relay.uploads.count == 1 }
         let offer = relay.offers[0].offer
-        sending.handle(.message(1, .progress(.init(id: offer.id, transfer: offer.transfer, bytes: 1))))
+        for bytes: UInt64 in [1, 1, 2] {
+            sending.handle(.message(1, .progress(.init(id: offer.id, transfer: offer.transfer, bytes: bytes))))
+        }
+        // Only what is further than before.
+        #expect(relay.progressed == 2)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
+    }
+
+    // MARK: - Who the receiver is
+
+    @Test func nothingIsOfferedToAnotherIdentityThanThePinnedOne() async throws {
+        let relay = FakeRelay()
+        let sending = try sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sealing = sending.environment.sealing
+        let known = try FakePeer(Samples.bob)
+        #expect(try sealing.meet(known.party))
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.refused)])
+        #expect(relay.offers.map(\.offer.to) == [Samples.alice, Samples.alice] && relay.cancels.isEmpty)
+        #expect(try sending.events("delivered").count == 2)
+        let failed = try sending.lines().filter { $0.contains("\"event\":\"failed\"") }
+        #expect(failed.count == 2)
+        for line in failed { #expect(line.contains("the identity has changed: known as"), "\(line)") }
+        #expect(try sealing.peers.pin(of: Samples.bob)?.key == known.party.identity)
+    }
+
+    @Test func aReceiverWithoutAPrekeyIsNotOfferedAnything() async throws {
+        let relay = FakeRelay(find: { lookup, peer in
+            var found = peer.found(lookup.id)
+            if lookup.name == Samples.bob { found.prekey = nil }
+            return [.peer(found)]
+        })
+        let sending = try sending([try tree()], to: [Samples.bob, Samples.alice], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.refused)])
+        #expect(relay.offers.map(\.offer.to) == [Samples.alice])
+        #expect(try sending.lines().contains { $0.contains("bob's client cannot receive what is sealed") })
+    }
+
+    @Test func aReceiverIsLookedUpOncePerConnection() async throws {
+        let url = try RelayURL("https://relay.example.com")
+        let relay = FakeRelay { offered in
+            if offered.number == 2 {
+                offered.line.lose(ConnectionError(closed: nil, reason: .lost, relay: url))
+                return []
+            }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let sending = try sending([try tree("a"), try tree("b"), try tree("c")], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lines.count == 2 && relay.lookups == [Samples.bob, Samples.bob])
+        // Three contents, two connections, one receiver.
+        #expect(try sending.events("first_contact").count == 1)
+    }
+
+    @Test func aFirstContactIsToldOnceAndKept() async throws {
+        let relay = FakeRelay()
+        let sending = try sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let peers = sending.environment.sealing.peers
+        _ = try peers.add(
+            Samples.alice, Fingerprint(of: try relay.peer(Samples.alice).party.identity), now: Samples.now)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        let lines = try sending.lines().filter { $0.contains("first_contact") }
+        let bob = try relay.peer(Samples.bob).party.identity
+        #expect(lines.count == 1 && lines[0].contains(Fingerprint(of: bob).description))
+        #expect(try peers.pin(of: Samples.bob)?.key == bob)
+    }
+
+    /// It logged in anew, with the keys of another month or of another copy of its profile.
+    @Test func anOfferThatIsOutOfDateIsMadeAnew() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.number > 2 else { return [offered.state(.ringing), offered.failed(.badPrekey, by: .peer)] }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let sending = try sending([try tree()], over: relay)
+        try await passInterruptions(2, sending)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.offers.count == 3 && relay.lookups.count == 3 && relay.lines.count == 1)
+        #expect(Set(relay.offers.map(\.transfer)).count == 3 && relay.cancels.isEmpty)
+    }
+
+    /// Lets so many pauses pass, each of which is told.
+    private func passInterruptions(_ count: Int, _ sending: SessionFixture) async throws {
+        for number in 1...count {
+            try await sending.run { try sending.events("interrupted").count == number }
+            sending.passTime(.seconds(1))
+        }
+    }
+
+    @Test func anOfferThatIsAlwaysOutOfDateIsGivenUp() async throws {
+        let relay = FakeRelay { offered in [offered.state(.ringing), offered.failed(.badPrekey, by: .peer)] }
+        let sending = try sending([try tree()], over: relay)
+        try await passInterruptions(TransferDefaults.freshTries, sending)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.refused)])
+        #expect(relay.offers.count == 1 + TransferDefaults.freshTries)
+    }
+
+    @Test func aNameThatTheRelayDoesNotKnowIsAFailureOfItsContentsAlone() async throws {
+        let relay = FakeRelay(find: { lookup, peer in
+            lookup.name == Samples.bob
+                ? [.error(.init(id: lookup.id, code: .unknownPeer, message: ""))] : [.peer(peer.found(lookup.id))]
+        })
+        let sending = try sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.unreachable)])
+        #expect(relay.offers.map(\.offer.to) == [Samples.alice, Samples.alice])
+        let failed = try sending.lines().filter { $0.contains("\"event\":\"failed\"") }
+        #expect(failed.count == 2 && failed.allSatisfy { $0.contains("no user of this relay is called bob") })
+    }
+
+    @Test func aLookupThatIsRefusedForNowIsAskedAgain() async throws {
+        let asked = Mutex(0)
+        let relay = FakeRelay(find: { lookup, peer in
+            let isFirst = asked.withLock { asked in
+                asked += 1
+                return asked == 1
+            }
+            return isFirst
+                ? [.error(.init(id: lookup.id, code: .rateLimited, message: ""))] : [.peer(peer.found(lookup.id))]
+        })
+        let sending = try sending([try tree()], over: relay)
+        let start = sending.clock.now()
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lookups.count == 2 && relay.lines.count == 1 && relay.offers.count == 1)
+        #expect(sending.clock.now() - start >= TransferDefaults.pauseWhenLimited)
+    }
+
+    @Test func aRelayThatDoesNotSayWhoSomebodyIsIsLeft() async throws {
+        let asked = Mutex(0)
+        let relay = FakeRelay(find: { lookup, peer in
+            let isFirst = asked.withLock { asked in
+                asked += 1
+                return asked == 1
+            }
+            return isFirst ? [] : [.peer(peer.found(lookup.id))]
+        })
+        let sending = try sending([try tree()], over: relay)
+        await sending.run { relay.lookups.count == 1 }
+        sending.passTime(ProtocolDefaults.answerTimeout)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lines.count == 2 && relay.lines[0].isClosed && relay.lookups.count == 2)
+        #expect(try sending.events("reconnecting", "reconnected") == ["reconnecting", "reconnected"])
+    }
+
+    // MARK: - What the receiver wants
+
+    @Test func notesArePassedToTheUpload() async throws {
+        let notes = [
+            WantedNote(runs: [.init(skip: 1, take: 1)], isLast: false),
+            WantedNote(runs: [.init(skip: 0, take: 1)], isLast: true),
+        ]
+        let relay = FakeRelay { offered in
+            FakeRelay.acceptance(of: offered).dropLast() + [offered.start(Acceptance(wantsByNote: true))]
+                + offered.notes(notes)
+        }
+        let tree = try files.scan([try files.folder(of: [1, 2, 3, 4])])
+        let sending = try sending([tree], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.wanted == notes)
+        // Only what is wanted counts: two of four files.
+        #expect(try sending.lines().contains { $0.contains("\"event\":\"delivered\"") && $0.contains("\"bytes\":5") })
+    }
+
+    /// Lost, repeated or out of order.
+    @Test(arguments: [[1], [0, 0], [1, 0]]) func aNoteThatDoesNotOpenEndsIt(_ order: [Int]) async throws {
+        try await expectProtocolError { offered in
+            let start = offered.start(Acceptance(wantsByNote: true))
+            let note = WantedNote(runs: [], isLast: false)
+            let notes = offered.notes([note, note])
+            return [start] + order.map { notes[$0] }
+        }
+    }
+
+    /// Of more files than there are, of none, behind the last one, and where none were announced.
+    @Test(arguments: 0..<4) func aNoteThatMakesNoSenseEndsIt(_ number: Int) async throws {
+        try await expectProtocolError { offered in
+            let start = offered.start(Acceptance(wantsByNote: number != 3))
+            let all = WantedNote(runs: [.init(skip: 0, take: 1)], isLast: false)
+            let notes: [[WantedNote]] = [
+                [.init(runs: [.init(skip: 1, take: 1)], isLast: true)],
+                [.init(runs: [.init(skip: 0, take: 0)], isLast: true)], [all, all],
+                [.init(runs: [.init(skip: 0, take: 1)], isLast: true)],
+            ]
+            return [start] + offered.notes(notes[number])
+        }
+    }
+
+    @Test func aNoteBeforeTheStreamEndsIt() async throws {
+        try await expectProtocolError { offered in
+            _ = offered.start(Acceptance(wantsByNote: true))
+            return offered.notes([WantedNote(runs: [.init(skip: 0, take: 1)], isLast: true)])
+        }
+    }
+
+    /// What the receiver of one file says instead of a `start` ends the transfer.
+    private func expectProtocolError(_ says: @escaping @Sendable (FakeRelay.Offered) -> [ServerMessage]) async throws {
+        let relay = FakeRelay { FakeRelay.acceptance(of: $0).dropLast() + says($0) }
+        let sending = try sending([try tree()], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.protocolBreach)])
+        #expect(relay.cancels.map(\.code) == [.protocolError] && relay.offers.count == 1)
+    }
+
+    // MARK: - Attempts and transfers
+
+    @Test func theFirstAttemptHasTheTransfersIdAndNoOtherHasIt() async throws {
+        let relay = FakeRelay { offered in
+            let isAway = offered.offer.to == Samples.bob && !offered.offer.wait
+            guard !isAway else { return [.error(.init(id: offered.id, code: .peerOffline, message: ""))] }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let trees = [try tree("a")]
+        let sending = try sending(trees, to: [Samples.bob, Samples.alice], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        // The one that was not there is offered it twice.
+        let offers = relay.offers
+        #expect(offers.map(\.offer.to) == [Samples.bob, Samples.alice, Samples.bob])
+        let carried = offers.compactMap { $0.opened?.transfer.shown }
+        #expect(carried.count == 3 && carried[0] == carried[2] && carried[0] != carried[1])
+        #expect(offers[0].transfer == carried[0] && offers[1].transfer == carried[1])
+        #expect(offers[2].transfer != carried[0])
+        for line in try sending.lines() where line.contains("\"event\":\"delivered\"") {
+            #expect(carried.contains { line.contains($0.rawValue) })
+        }
+    }
+
+    @Test func whatGoesOnIsAnotherAttemptFromTheBeginning() async throws {
+        let (relay, transfer) = (FakeRelay(), CarriedTransfer.random())
+        let job = SendJob(peer: Samples.bob, tree: try tree(), goingOnWith: transfer)
+        let sending = try SessionFixture(relay) { environment, queue in
+            [Sender([job], waits: true, patience: .minutes(10), environment: environment, queue: queue)]
+        }
+        await sending.runToEnd()
+        #expect(relay.offers.map { $0.opened?.transfer } == [transfer])
+        #expect(relay.offers[0].transfer != transfer.shown)
+        #expect(try sending.lines().last?.contains(transfer.rawValue) == true)
+    }
+
+    /// What a later run goes on with is what a receiver has accepted, and has not got.
+    @Test func onlyWhatIsUnfinishedIsRemembered() async throws {
+        let relay = FakeRelay { offered in
+            switch offered.name {
+            case "whole": FakeRelay.acceptance(of: offered)
+            case "full": FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.noSpace, by: .peer)]
+            case "unwanted": FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.tooLarge, by: .peer)]
+            default: [offered.state(.ringing), offered.failed(.declined, by: .peer)]
+            }
+        }
+        let sending = try sending(try ["whole", "full", "unwanted", "declined"].map(tree), over: relay)
+        await sending.runToEnd()
+        let left = try sending.environment.records.all(now: Samples.now)
+        #expect(left.count == 1)
+        guard case .sending(let record)? = left.first else { throw InVain(description: "\(left)") }
+        #expect(try record.summary.names == ["full"] && record.receiver == relay.peer(Samples.bob).party)
+        #expect(try sending.events("kept").count == 1)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import Testing
 import WSProtocol
 
@@ -10,10 +11,12 @@ import WSProtocol
 @Suite(.timeLimit(.minutes(1))) struct SenderTests {
     typealias Offered = FakeRelay.Offered
 
-    private func jobs(_ count: Int, size: UInt64 = 3, change: FileError? = nil) -> [SendJob] {
-        (1...count).map {
-            SendJob(peer: Samples.bob, source: MemorySource(name: "file\($0)", size: size, change: change))
-        }
+    private let files: SentFiles
+
+    init() throws { files = try SentFiles() }
+
+    private func jobs(_ count: Int, size: UInt64 = 3) throws -> [SendJob] {
+        try (1...count).map { SendJob(peer: Samples.bob, tree: try files.tree("file\($0)", size: size)) }
     }
 
     private func sending(
@@ -24,21 +27,29 @@ import WSProtocol
         }
     }
 
+    /// Both offer the same, as attempts of their own: nothing that is sealed is sent twice.
+    private func expectTheSameAgain(_ offers: [Offered]) throws {
+        let (first, second) = (try #require(offers[0].opened), try #require(offers[1].opened))
+        #expect(first.transfer == second.transfer && first.summary == second.summary)
+        #expect(offers[0].transfer != offers[1].transfer && offers[0].offer.payload != offers[1].offer.payload)
+        #expect(Set(offers.map(\.transfer)).count == offers.count)
+    }
+
     @Test func smallContentsGoSeveralAtATimeOverOneConnection() async throws {
         // The first shows that no user is asked; each of the others waits until as many as may are on their way.
         let relay = FakeRelay(together: TransferDefaults.parallelSends)
-        let sending = try sending(jobs(1 + 3 * TransferDefaults.parallelSends), over: relay)
+        let sending = try sending(try jobs(1 + 3 * TransferDefaults.parallelSends), over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(relay.mostRunning == TransferDefaults.parallelSends && relay.lines.count == 1)
-        #expect(relay.offers.map { $0.manifest?.name } == (1...49).map { "file\($0)" })
+        #expect(relay.offers.map { $0.name } == (1...49).map { "file\($0)" })
         #expect(try sending.events("delivered", "failed", "notice").count(where: { $0 == "delivered" }) == 49)
         #expect(try sending.events("failed", "notice", "reconnecting").isEmpty && relay.cancels.isEmpty)
     }
 
     @Test func largeContentsGoOneAfterTheOther() async throws {
         let relay = FakeRelay()
-        let sending = try sending(jobs(5, size: TransferDefaults.parallelSendBytes + 1), over: relay)
+        let sending = try sending(try jobs(5, size: TransferDefaults.parallelSendBytes + 1), over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(relay.mostRunning == 1 && relay.offers.count == 5)
@@ -47,18 +58,14 @@ import WSProtocol
     @Test func aReceiverThatIsGoneIsOfferedTheSameAgainOnTheSameConnection() async throws {
         let relay = FakeRelay { offered in
             guard offered.number == 1 else { return FakeRelay.acceptance(of: offered) }
-            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
-            return FakeRelay.acceptance(of: offered).dropLast() + [
-                .failed(.init(id: id, transfer: transfer, code: .receiverGone, by: .relay))
-            ]
+            return FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.receiverGone, by: .relay)]
         }
-        let sending = try sending(jobs(1), over: relay, waits: false)
+        let sending = try sending(try jobs(1), over: relay, waits: false)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         let offers = relay.offers
         #expect(offers.count == 2 && relay.lines.count == 1 && relay.cancels.isEmpty)
-        #expect(
-            offers[0].offer.transfer != offers[1].offer.transfer && offers[0].offer.payload == offers[1].offer.payload)
+        try expectTheSameAgain(offers)
         // --no-wait is about the first contact only.
         #expect(!offers[0].offer.wait && offers[1].offer.wait)
         #expect(try sending.events("interrupted", "reconnecting", "delivered") == ["interrupted", "delivered"])
@@ -66,11 +73,10 @@ import WSProtocol
 
     @Test func whatTheReceiverSaidIsFinalForItsContentAlone() async throws {
         let relay = FakeRelay { offered in
-            guard offered.manifest?.name == "file2" else { return FakeRelay.acceptance(of: offered) }
-            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
-            return [.failed(.init(id: id, transfer: transfer, code: .noSpace, by: .peer))]
+            guard offered.name == "file2" else { return FakeRelay.acceptance(of: offered) }
+            return [offered.failed(.noSpace, by: .peer)]
         }
-        let sending = try sending(jobs(3), over: relay)
+        let sending = try sending(try jobs(3), over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.inputOutput)])
         #expect(relay.offers.count == 3)
@@ -86,11 +92,11 @@ import WSProtocol
             let waits = offered.line.number == 1 && offered.number > 1
             return waits ? [] : FakeRelay.acceptance(of: offered)
         }
-        let sending = try sending(jobs(9), over: relay)
+        let sending = try sending(try jobs(9), over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(relay.lines.count == 2 && relay.cancels.isEmpty)
-        let names = relay.offers.compactMap { $0.manifest?.name }
+        let names = relay.offers.compactMap { $0.name }
         for number in 2...9 { #expect(names.count(where: { $0 == "file\(number)" }) == 2, "\(number)") }
         #expect(try sending.events("delivered", "failed") == [String](repeating: "delivered", count: 9))
         #expect(try sending.events("reconnecting", "reconnected") == ["reconnecting", "reconnected"])
@@ -101,7 +107,7 @@ import WSProtocol
             guard offered.line.number == 1, offered.number > 1 else { return FakeRelay.acceptance(of: offered) }
             return [.error(.init(id: offered.offer.id, code: .draining, message: ""))]
         }
-        let sending = try sending(jobs(4), over: relay)
+        let sending = try sending(try jobs(4), over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
         #expect(relay.lines.count == 2)
@@ -110,9 +116,9 @@ import WSProtocol
 
     @Test func theEndOfTheTimeIsToldToTheReceiver() async throws {
         let relay = FakeRelay { offered in
-            [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .ringing))]
+            [offered.state(.ringing)]
         }
-        let sending = try sending(jobs(1), over: relay, patience: .seconds(2))
+        let sending = try sending(try jobs(1), over: relay, patience: .seconds(2))
         try await sending.run { try sending.events("ringing").count == 1 }
         sending.passTime(.seconds(2))
         #expect(sending.endings == [.status(.gaveUp)])
@@ -123,9 +129,9 @@ import WSProtocol
     @Test func anInterruptIsToldToAllWhoWereOffered() async throws {
         let relay = FakeRelay { offered in
             guard offered.number > 1 else { return FakeRelay.acceptance(of: offered) }
-            return [.offered(.init(id: offered.offer.id, transfer: offered.offer.transfer, state: .ringing))]
+            return [offered.state(.ringing)]
         }
-        let sending = try sending(jobs(5), over: relay)
+        let sending = try sending(try jobs(5), over: relay)
         await sending.run { relay.offers.count == 5 }
         sending.handle(.interrupted)
         await sending.runToEnd()
@@ -136,19 +142,18 @@ import WSProtocol
     }
 
     @Test func aReceiverThatWaitsForTheNextTryHearsThatThereIsNone() async throws {
-        let changed = FileError(code: .changed, message: "\"file1\" was changed")
-        let relay = FakeRelay { offered in
+        let jobs = try jobs(1)
+        let relay = FakeRelay { [files] offered in
             guard offered.number == 1 else { return [] }
-            let (id, transfer) = (offered.offer.id, offered.offer.transfer)
-            return FakeRelay.acceptance(of: offered).dropLast() + [
-                .failed(.init(id: id, transfer: transfer, code: .senderGone, by: .relay))
-            ]
+            do { try files.change(jobs[0].tree) } catch { Issue.record(error) }
+            return FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.senderGone, by: .relay)]
         }
-        let sending = try sending(jobs(1, change: changed), over: relay)
+        let sending = try sending(jobs, over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.inputOutput)])
         // The same content, offered and taken back at once.
-        #expect(relay.offers.count == 2 && relay.offers[0].offer.payload == relay.offers[1].offer.payload)
+        #expect(relay.offers.count == 2)
+        try expectTheSameAgain(relay.offers)
         #expect(relay.cancels.map(\.code) == [.sourceChanged])
         #expect(relay.cancels.map(\.transfer) == [relay.offers[1].offer.transfer])
     }

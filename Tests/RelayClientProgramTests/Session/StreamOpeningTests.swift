@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import NIOCore
+import Sealing
 import Synchronization
 import TestSupport
 import Testing
@@ -15,7 +17,12 @@ import WSProtocol
 
     private let client: ClientFixture
 
-    init() throws { client = try ClientFixture() }
+    private let files: SentFiles
+
+    init() throws {
+        client = try ClientFixture()
+        files = try SentFiles()
+    }
 
     private func start(_ role: TransferRole, _ url: String) -> ServerMessage.Start {
         .init(
@@ -32,53 +39,64 @@ import WSProtocol
     // MARK: - Whole transfers
 
     private static let content = "some content"
-    /// The stream of ``content``: one record and the end.
-    private static var stream: (text: [UInt8], summary: ContentSummary) {
-        var hash = ContentHash()
-        hash.update(ByteBuffer(string: content))
-        let summary = hash.finish()
-        var framer = RecordFramer(fillsRecords: true)
-        var bytes = framer.frame(ByteBuffer(string: content))
-        bytes.writeImmutableBuffer(framer.finish(digest: summary.digest))
-        return (Array(bytes.readableBytesView), summary)
+
+    /// What is sent is sealed: the last chunk of a short content is all of it.
+    private static let size = UInt64(content.utf8.count)
+
+    /// A short text to send: a file, or a pipe.
+    private func tree(isSized: Bool) throws -> SourceTree {
+        guard isSized else { return try files.pipe(Self.content) }
+        let path = try files.file("name", size: 0)
+        try Data(Self.content.utf8).write(to: URL(fileURLWithPath: path))
+        return try files.scan([path])
     }
 
-    /// Everything that an upload tells, up to its end.
-    private func upload(to server: ScriptedServer, _ url: String = "upload", size: UInt64? = nil) async throws -> (
-        events: [String], result: SendMachine.UploadResult?, error: ClientError?, summary: ContentSummary?
+    /// Everything that an upload tells, up to its end, and the bytes that it sends.
+    private func upload(
+        _ tree: SourceTree, _ attempt: SealedAttempt, to server: ScriptedServer, _ url: String = "upload"
+    ) async throws -> (
+        events: [String], result: SendMachine.UploadResult?, error: ClientError?, sent: DeliveredCounts?
     ) {
         let (events, queue) = AsyncStream<UploadEvent>.makeStream()
-        let source = TextSource(Self.content, size: size)
-        let job = SendJob(peer: Samples.bob, source: source)
-        let upload = HTTPStreams(connector: try client.connector(server)).upload(job, start(.upload, url)) { event in
+        let job = SendJob(peer: Samples.bob, tree: tree, goingOnWith: attempt.transfer)
+        let request = UploadRequest(
+            job: job, start: start(.upload, url), acceptance: attempt.acceptance, keys: attempt.keys,
+            signingKey: attempt.alice.signingKey
+        )
+        let upload = HTTPStreams(connector: try client.connector(server)).upload(request) { event in
             queue.yield(event)
             if case .stopped = event { queue.finish() }
         }
         var told: [String] = []
         var end: (SendMachine.UploadResult, ClientError?)?
-        var summary: ContentSummary?
+        var counts: DeliveredCounts?
         for await event in events {
             switch event {
             case .streaming: told.append("streaming")
             case .report(let report): told.append("\(report)".prefix { $0 != "(" }.description)
             case .ended(let result, let error): end = (result, error)
-            case .stopped(let sent): summary = sent
+            case .stopped(let sent): counts = sent
             }
         }
         upload.cut()
-        return (told, end?.0, end?.1, summary)
+        return (told, end?.0, end?.1, counts)
     }
 
-    @Test func anUploadCarriesItsRecordsAndHearsTheRelay() async throws {
-        let (bytes, summary) = Self.stream
+    /// A relay that takes a body which ends with these bytes.
+    private static func taking(_ end: [UInt8], _ answer: Step) -> [Step] {
+        Scripts.request + [.say("HTTP/1.1 100 Continue\r\n\r\n"), .readBytes(until: end), answer]
+    }
+
+    @Test func anUploadCarriesItsChunksAndHearsTheRelay() async throws {
+        let tree = try tree(isSized: true)
+        let attempt = try SealedAttempt(tree.summary)
+        let bytes = try attempt.stream(tree)
         let server = try await serve { _ in
-            Scripts.request + [
-                .say("HTTP/1.1 100 Continue\r\n\r\n"), .read(until: Self.content),
-                Scripts.answer("200 OK", #"{"bytes":\#(bytes.count)}"#),
-            ]
+            Self.taking(bytes, Scripts.answer("200 OK", #"{"bytes":\#(bytes.count)}"#))
         }
-        let sent = try await upload(to: server, size: UInt64(Self.content.utf8.count))
-        #expect(sent.result == .finished && sent.error == nil && sent.summary == summary)
+        let sent = try await upload(tree, attempt, to: server)
+        #expect(sent.result == .finished && sent.error == nil)
+        #expect(sent.sent == DeliveredCounts(entries: 1, bytes: Self.size))
         #expect(sent.events == ["started", "streaming", "progress"])
         let head = server.heard[0]
         #expect(head.hasPrefix("PUT /upload HTTP/1.1\r\n") && head.contains("\r\nAuthorization: Bearer "))
@@ -88,46 +106,62 @@ import WSProtocol
 
     @Test func aContentOfUnknownSizeIsChunked() async throws {
         let server = try await serve { _ in
-            Scripts.request + [
-                .say("HTTP/1.1 100 Continue\r\n\r\n"), .read(until: "0\r\n\r\n"), Scripts.answer("200 OK"),
-            ]
+            Self.taking(Array("0\r\n\r\n".utf8), Scripts.answer("200 OK"))
         }
-        let sent = try await upload(to: server)
+        let tree = try tree(isSized: false)
+        let sent = try await upload(tree, try SealedAttempt(tree.summary), to: server)
         #expect(sent.result == .finished && server.heard[0].lowercased().contains("\r\ntransfer-encoding: chunked\r\n"))
         #expect(!server.heard[0].contains("Content-Length"))
+        #expect(sent.sent == DeliveredCounts(entries: 1, bytes: Self.size))
         // A content that may be large is not of the loop: what is shown goes to the reporter at once.
-        #expect(try sent.events == ["streaming"] && client.events() == ["started", "progress"])
+        #expect(try sent.events == ["streaming"] && Set(client.events()) == ["started", "progress"])
     }
 
     @Test func aRefusedUploadSaysWhy() async throws {
         let server = try await serve { _ in
             Scripts.request + [Scripts.answer("403 Forbidden", #"{"code":"unknown_transfer","message":"x"}"#)]
         }
-        let sent = try await upload(to: server, size: 12)
+        let tree = try tree(isSized: true)
+        let sent = try await upload(tree, try SealedAttempt(tree.summary), to: server)
         let answer = HTTPResponse(status: 403, code: .unknownTransfer)
         #expect(sent.result == .broken(.refused(status: 403, code: .unknownTransfer)))
-        #expect(sent.error == .stream(.refused(answer)) && sent.summary == nil && sent.events.isEmpty)
+        #expect(sent.error == .stream(.refused(answer)) && sent.sent == nil && sent.events.isEmpty)
     }
 
     @Test func anUploadThatIsCutIsBroken() async throws {
-        let server = try await serve { _ in
-            Scripts.request + [.say("HTTP/1.1 100 Continue\r\n\r\n"), .read(until: Self.content), .cut]
-        }
-        let sent = try await upload(to: server, size: UInt64(Self.content.utf8.count))
+        let tree = try tree(isSized: true)
+        let attempt = try SealedAttempt(tree.summary)
+        let bytes = try attempt.stream(tree)
+        let server = try await serve { _ in Self.taking(bytes, .cut) }
+        let sent = try await upload(tree, attempt, to: server)
         #expect(sent.result == .broken(.cut) && sent.error == .stream(.cut))
+        // All of it was on its way, and may have arrived.
+        #expect(sent.sent == DeliveredCounts(entries: 1, bytes: Self.size))
+    }
+
+    /// What has changed is found out before a stream is opened for it.
+    @Test func whatCannotBeSentIsNotAskedFor() async throws {
+        let tree = try tree(isSized: true)
+        let sample = SourceSample(file: 0, block: 0, content: Array("other content".utf8))
+        let position = TransferPosition(file: 0, offset: 5)
+        let attempt = try SealedAttempt(tree.summary, Acceptance(position: position, samples: [sample]))
+        let server = try await serve { _ in [] }
+        let sent = try await upload(tree, attempt, to: server)
+        #expect(sent.result == .unreadable(.sourceChanged) && sent.error?.file?.code == .changed)
+        #expect(sent.sent == nil && sent.events.isEmpty && server.connections == 0)
     }
 
     /// What becomes of a download from `server`.
     private func download(
-        from server: ScriptedServer, size: UInt64? = UInt64(content.utf8.count)
-    ) async throws -> (Result<ContentSummary, ClientError>?, sink: TextSink) {
+        _ attempt: SealedAttempt, from server: ScriptedServer, refusal: ClientError? = nil
+    ) async throws -> (Result<Void, ClientError>?, sink: MemorySink) {
         let (events, queue) = AsyncStream<DownloadEvent>.makeStream()
-        let sink = TextSink()
-        let label = TransferLabel(
-            transfer: .random(), direction: .receive, peer: Samples.bob, name: "name", size: size
-        )
+        let sink = MemorySink()
         let request = DownloadRequest(
-            start: start(.download, "download"), label: label, sink: sink, limit: nil, progress: { _ in }
+            begin: { refusal }, start: start(.download, "download"), label: TransferLabel(of: attempt.offer),
+            sink: sink,
+            opening: ChunkOpening(attempt.offer, keys: attempt.keys, into: sink, limit: nil), isSilent: false,
+            progress: { _ in }
         )
         let task = HTTPStreams(connector: try client.connector(server)).download(request) { event in
             queue.yield(event)
@@ -138,39 +172,64 @@ import WSProtocol
         return (nil, sink)
     }
 
+    /// The error of a download that did not end well.
+    private func failure(
+        _ attempt: SealedAttempt, from server: ScriptedServer, refusal: ClientError? = nil
+    ) async throws -> ClientError? {
+        switch try await download(attempt, from: server, refusal: refusal).0 {
+        case .failure(let error)?: error
+        case .success?, nil: nil
+        }
+    }
+
+    /// An attempt to send the content, and its bytes.
+    private func sealed() throws -> (attempt: SealedAttempt, bytes: [UInt8]) {
+        let tree = try tree(isSized: true)
+        let attempt = try SealedAttempt(tree.summary)
+        return (attempt, try attempt.stream(tree))
+    }
+
     private static func body(_ bytes: [UInt8], _ length: Int) -> [Step] {
         let head = "HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n"
         return Scripts.request + [.say(head), .sayBytes(bytes)]
     }
 
     @Test func aDownloadCarriesItsContentIntoTheSink() async throws {
-        let (bytes, summary) = Self.stream
+        let (attempt, bytes) = try sealed()
         let server = try await serve { _ in Self.body(bytes, bytes.count) }
-        let (result, sink) = try await download(from: server)
-        #expect(try result?.get() == summary && sink.text == Self.content)
+        let (result, sink) = try await download(attempt, from: server)
+        try #require(result).get()
+        #expect(sink.text == Self.content)
         #expect(server.heard[0].hasPrefix("GET /download HTTP/1.1\r\n"))
         #expect(server.heard[0].contains("\r\nAuthorization: Bearer "))
         try await eventually("the connection to end") { server.ended == 1 }
     }
 
     @Test func aDownloadThatEndsShortIsCut() async throws {
-        let (bytes, _) = Self.stream
+        let (attempt, bytes) = try sealed()
         let server = try await serve { _ in Self.body(Array(bytes.dropLast(3)), bytes.count) + [.cut] }
-        #expect(try await download(from: server).0 == .failure(.stream(.cut)))
+        #expect(try await failure(attempt, from: server) == .stream(.cut))
     }
 
     @Test func aDownloadWithoutALengthIsNotTaken() async throws {
         // Its end could not be told from a cut.
         let server = try await serve { _ in Scripts.request + [.say("HTTP/1.1 200 OK\r\n\r\n"), .say("x"), .close] }
-        let result = try await download(from: server).0
-        #expect(result == .failure(.stream(.refused(HTTPResponse(status: 200)))))
+        #expect(
+            try await failure(try sealed().attempt, from: server) == .stream(.refused(HTTPResponse(status: 200))))
     }
 
-    @Test func aWrongDigestIsNotAccepted() async throws {
-        var (bytes, _) = Self.stream
+    @Test func whatMayNotBeginIsNotAskedFor() async throws {
+        let server = try await serve { _ in [] }
+        let refusal = ClientError.sealing(.repeatedAttempt)
+        #expect(try await failure(try sealed().attempt, from: server, refusal: refusal) == refusal)
+        #expect(try server.connections == 0 && client.events().isEmpty)
+    }
+
+    @Test func whatWasAlteredIsNotAccepted() async throws {
+        var (attempt, bytes) = try sealed()
         bytes[bytes.count - 1] ^= 1
         let server = try await serve { [bytes] _ in Self.body(bytes, bytes.count) }
-        #expect(try await download(from: server).0 == .failure(.content(.verificationFailed)))
+        #expect(try await failure(attempt, from: server) == .sealing(.doesNotOpen(.chunk)))
     }
 
     // MARK: - Trying again
@@ -204,14 +263,12 @@ import WSProtocol
     }
 
     @Test func aNodeThatIsNotThereIsLeftForTheRelaysOwnAddress() async throws {
-        let server = try await serve { _ in
-            Scripts.request + [
-                .say("HTTP/1.1 100 Continue\r\n\r\n"), .read(until: Self.content), Scripts.answer("200 OK"),
-            ]
-        }
+        let tree = try tree(isSized: true)
+        let attempt = try SealedAttempt(tree.summary)
+        let bytes = try attempt.stream(tree)
+        let server = try await serve { _ in Self.taking(bytes, Scripts.answer("200 OK")) }
         let node = try ReservedPort()
-        let size = UInt64(Self.content.utf8.count)
-        let sent = try await upload(to: server, "https://127.0.0.1:\(node.number)/upload", size: size)
+        let sent = try await upload(tree, attempt, to: server, "https://127.0.0.1:\(node.number)/upload")
         #expect(sent.result == .finished)
         #expect(sent.events == ["reconnecting", "reconnected", "started", "streaming", "progress"])
     }
@@ -258,37 +315,4 @@ import WSProtocol
         }
         #expect(failed == .interrupted)
     }
-}
-
-/// A short text to send.
-private final class TextSource: ContentSource {
-    let name = "name"
-    let size: UInt64?
-    let isRepeatable = false
-    private let text: Mutex<String?>
-
-    init(_ text: String, size: UInt64?) {
-        self.size = size
-        self.text = Mutex(text)
-    }
-
-    func read(max _: Int) async throws(ClientError) -> ByteBuffer? {
-        text.withLock { $0.take() }.map { ByteBuffer(string: $0) }
-    }
-    func rewind() async throws(ClientError) {}
-    func close() {}
-}
-
-/// Keeps what was received.
-private final class TextSink: ContentSink {
-    let isRepeatable = false
-    private let bytes = Mutex(ByteBuffer())
-
-    var text: String { String(buffer: bytes.withLock { $0 }) }
-    var hasContent: Bool { !text.isEmpty }
-    func write(_ buffer: ByteBuffer) async throws(ClientError) {
-        _ = bytes.withLock { $0.writeImmutableBuffer(buffer) }
-    }
-    func finish() async throws(ClientError) -> StoredContent { .standardOutput }
-    func discard() async {}
 }

@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import NIOCore
+import Sealing
 import Testing
 import WSProtocol
 
@@ -12,6 +13,9 @@ struct RendererTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private let id: TransferID
     private let label: TransferLabel
+    private let folder: TransferLabel
+    private let several: TransferLabel
+    private let fingerprint: Fingerprint
 
     private static let hostile = "a\n\u{1b}[2J\u{202e}.pdf"
 
@@ -19,6 +23,13 @@ struct RendererTests {
         id = try #require(TransferID(bytes: [UInt8](repeating: 7, count: 16)))
         let bob = try #require(PeerName(rawValue: "bob"))
         label = TransferLabel(transfer: id, direction: .send, peer: bob, name: Self.hostile, size: 2_000_000)
+        folder = TransferLabel(
+            transfer: id, direction: .receive, peer: bob,
+            summary: OfferSummary(names: [Self.hostile], entries: 1_235, bytes: 5_200_000_000, kind: .folder))
+        several = TransferLabel(
+            transfer: id, direction: .receive, peer: bob,
+            summary: OfferSummary(names: [Self.hostile, "b"], entries: 3, bytes: 42_000, kind: .several))
+        fingerprint = Fingerprint(of: try #require(SigningKey(bytes: [UInt8](0..<32))))
     }
 
     private func at(_ milliseconds: Int64) -> NIODeadline { start + .milliseconds(milliseconds) }
@@ -33,7 +44,8 @@ struct RendererTests {
             .failed(nil, code: "unreachable", message: "nobody there\n"),
             .reconnecting(reason: "lost\n", attempt: 1, pause: .milliseconds(1_500)), .reconnected, .notice("n\u{1b}"),
             .warning("w\r"), .detail("d\n"), .started(label), .interrupted(id, message: "cut\u{1b}"),
-            .offered(label), .withdrawn(id),
+            .offered(label), .withdrawn(id), .started(label), .resumed(id, bytes: 1_500_000), .kept(label),
+            .firstContact(label.peer, fingerprint), .started(folder), .kept(several),
         ]
     }
 
@@ -74,7 +86,7 @@ struct RendererTests {
         #expect(lines[4] == "bob accepted; sending \(name) (2.00 MB)\n")
         #expect(lines[5].contains("50%"))
         #expect(lines[6] == "bob is verifying \(name)\n")
-        #expect(lines[7] == "delivered \(name) (2.00 MB) to bob\n")
+        #expect(lines[7] == "delivered \(name) (2.00 MB) to bob, SHA-256 00\n")
         #expect(lines[9].hasPrefix("received \(name) (2.00 MB) from bob as \"/tmp/"))
         #expect(lines[11] == "not delivered: \(name) to bob: full \\u{1b}[2J\\u{a}\n")
         #expect(lines[12] == "error: nobody there\\u{a}\n")
@@ -83,6 +95,15 @@ struct RendererTests {
         #expect(lines[17].isEmpty)
         #expect(lines[19] == "\(name): cut\\u{1b}\n")
         #expect(lines[21] == "the offer of \(name) (2.00 MB) from bob is gone; it may come again\n")
+        #expect(lines[23] == "going on with \(name) at 1.50 MB of 2.00 MB\n")
+        #expect(lines[24] == "bob keeps what came of \(name); to go on: relay-client transfers resume BwcHBwcH\n")
+        #expect(
+            lines[25] == "first contact with bob, fingerprint \(fingerprint); compare it with: "
+                + "relay-client peers verify bob\n")
+        #expect(lines[26] == "receiving from bob \(name) (folder, 1,234 items, 5.20 GB)\n")
+        #expect(
+            lines[27] == "kept what came of \(name) and 1 other; it goes on when bob sends it again and receive runs, "
+                + "for example with: relay-client transfers resume BwcHBwcH\n")
     }
 
     @Test func anOutageIsSaidOnceAndDrawnUntilItIsOver() {
@@ -183,7 +204,8 @@ struct RendererTests {
             lines.map(\.event) == [
                 "ready", "waiting", "ringing", "offered", "started", "progress", "verifying", "delivered", "started",
                 "received", "started", "failed", "failed", "reconnecting", "reconnected", "notice", "warning", "detail",
-                "started", "interrupted", "offered", "withdrawn",
+                "started", "interrupted", "offered", "withdrawn", "started", "resumed", "kept", "first_contact",
+                "started", "kept",
             ]
         )
         #expect(lines[0].name == "bob")
@@ -202,8 +224,7 @@ struct RendererTests {
 
     @Test func jsonLineIsExact() {
         var renderer = JSONRenderer(isVerbose: false, usesStandardError: true)
-        var plain = label
-        plain.name = "a/b.pdf"
+        let plain = TransferLabel(transfer: id, direction: .send, peer: label.peer, name: "a/b.pdf", size: 2_000_000)
         let text = renderer.render(.started(plain), now: start, columns: 80)
         #expect(text.standardOutput.isEmpty)
         #expect(
@@ -300,9 +321,9 @@ struct RendererTests {
     @Test func severalTransfersShareOneLine() throws {
         var transfers = ActiveTransfers()
         for number in 1...3 {
-            var other = label
-            other.transfer = try #require(TransferID(bytes: [UInt8](repeating: UInt8(number), count: 16)))
-            other.size = number == 3 ? .max : 1_000
+            let other = TransferLabel(
+                transfer: try #require(TransferID(bytes: [UInt8](repeating: UInt8(number), count: 16))),
+                direction: .send, peer: label.peer, name: label.name, size: number == 3 ? .max : 1_000)
             _ = transfers.apply(number == 1 ? .ringing(other) : .started(other), now: start)
             _ = transfers.apply(.progress(other.transfer, bytes: 500), now: start)
         }

@@ -86,7 +86,7 @@ struct FileUserDirectoryTests {
     @Test("what was registered is there after a restart, and the invitation is used up there too")
     func survivesRestart() async throws {
         var directory: FileUserDirectory? = try open()
-        let code = try #require(try await directory?.invite(nil, lifetime: 60).code)
+        let code = try #require(try await directory?.invite(nil, lifetime: 3_600).code)
         #expect(
             try await directory?.register(User(name: alice, key: key, exchangeKey: broker), invitation: code)
                 == .registered
@@ -109,7 +109,7 @@ struct FileUserDirectoryTests {
     @Test("of many racers for one invitation exactly one wins")
     func racers() async throws {
         let directory = try open()
-        let code = try await directory.invite(nil, lifetime: 60).code
+        let code = try await directory.invite(nil, lifetime: 3_600).code
         let won = try await withThrowingTaskGroup(of: Bool.self) { group in
             for number in 0..<50 {
                 group.addTask {
@@ -127,7 +127,7 @@ struct FileUserDirectoryTests {
     @Test("only the owner can read, and no code stands in the file")
     func modesAndSecrets() async throws {
         let directory = try open()
-        let code = try await directory.invite(alice, lifetime: 60).code
+        let code = try await directory.invite(alice, lifetime: 3_600).code
         #expect(try TemporaryDirectory.mode(of: path) == 0o700)
         #expect(try TemporaryDirectory.mode(of: file) == 0o600)
         let text = try String(contentsOfFile: file, encoding: .utf8)
@@ -144,7 +144,7 @@ struct FileUserDirectoryTests {
             var registryFile = RegistryFile(directory: try StateDirectory(path: path))
             registryFile.reached = { reached in if reached == step, box.isOn { throw Killed() } }
             let directory = try FileUserDirectory(file: registryFile, mode: .invite)
-            code = try await directory.invite(nil, lifetime: 60).code
+            code = try await directory.invite(nil, lifetime: 3_600).code
             box.turnOn()
             await #expect(throws: Killed.self) {
                 try await directory.register(User(name: alice, key: key, exchangeKey: broker), invitation: code)
@@ -157,7 +157,7 @@ struct FileUserDirectoryTests {
         // And it can be written again, whatever was left over.
         #expect(
             try await again.register(User(name: alice, key: key, exchangeKey: broker), invitation: code) == .registered)
-        _ = try await again.invite(nil, lifetime: 60)
+        _ = try await again.invite(nil, lifetime: 3_600)
         #expect(try temporary.names(in: "state") == ["lock", "users.json"])
     }
 
@@ -211,7 +211,7 @@ struct FileUserDirectoryTests {
     func inviteTaken() async throws {
         let directory = try open(mode: .open)
         _ = try await directory.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil)
-        let error = await #expect(throws: OperatorError.self) { try await directory.invite(alice, lifetime: 60) }
+        let error = await #expect(throws: OperatorError.self) { try await directory.invite(alice, lifetime: 3_600) }
         #expect(error?.status == .refused)
     }
 }

@@ -125,13 +125,24 @@ struct Vectors: Codable, Hashable {
     /// A stream of the first attempt's transfer that is refused.
     struct Refused: Codable, Hashable {
         var why: String
+        /// What the offer has announced instead of what the first attempt's did; nil where nothing was.
+        var summary: String?
         var plaintext: Hex
         var code: String
+    }
+
+    /// What alice asks of bob.
+    struct Request: Codable, Hashable {
+        var time: UInt64
+        var request: Hex
+        var what: String
+        var payload: Hex
     }
 
     var alice: Owner
     var bob: Owner
     var attempts: [Attempt]
+    var requests: [Request]
     var chunks: [Chunk]
     var refused: [Refused]
 

@@ -112,10 +112,27 @@ import WSProtocol
         let vectors = try Vectors.read(file)
         let offer = try received(vectors.attempts[0], of: vectors)
         for refused in vectors.refused {
+            let summary = try refused.summary.map { try #require(OfferSummary(Array($0.utf8)), "\(refused.why)") }
+            let expectation = StreamExpectation(
+                form: .manifest, transfer: offer.transfer, sender: offer.parties.sender.identity,
+                entries: summary?.entries, bytes: summary?.bytes, summary: summary, digest: nil
+            )
             let error = #expect(throws: SealingError.self, "\(refused.why)") {
-                try StreamFixture.read(refused.plaintext.bytes, StreamExpectation(of: offer))
+                try StreamFixture.read(refused.plaintext.bytes, expectation)
             }
             #expect(error?.code?.rawValue == refused.code, "\(refused.why)")
+        }
+    }
+
+    @Test(arguments: files) func requests(_ file: String) throws {
+        let vectors = try Vectors.read(file)
+        for request in vectors.requests {
+            let opened = try RequestSealing.open(
+                request.payload.bytes, from: vectors.alice.party(), to: vectors.bob.party(),
+                with: vectors.bob.ratchet(), time: request.time
+            )
+            #expect(opened.request.bytes == request.request.bytes && opened.time == request.time)
+            #expect(opened.query == PullQuery(Array(request.what.utf8)))
         }
     }
 
@@ -163,6 +180,7 @@ import WSProtocol
         let kept = try Vectors.read("swift")
         #expect(kept.alice == made.alice && kept.bob == made.bob)
         #expect(kept.chunks == made.chunks && kept.refused == made.refused)
+        #expect(kept.requests.map(\.what) == made.requests.map(\.what))
         for (kept, made) in zip(kept.attempts, made.attempts) {
             #expect(kept.fresh == made.fresh && kept.random == made.random && kept.accept.random == made.accept.random)
             #expect(kept.summary == made.summary && kept.stream.plaintext == made.stream.plaintext)
@@ -172,7 +190,8 @@ import WSProtocol
     private func make() throws -> Vectors {
         let (alice, bob) = (try Person("alice", 1), try Person("bob", 2))
         var vectors = Vectors(
-            alice: try owner(alice, 1), bob: try owner(bob, 2), attempts: [], chunks: [], refused: try refused()
+            alice: try owner(alice, 1), bob: try owner(bob, 2), attempts: [], requests: try requests(alice, bob),
+            chunks: [], refused: try refused()
         )
         vectors.attempts = [try whole(), try resumed()]
         let key = (0..<32).map { UInt8($0) }
@@ -201,7 +220,7 @@ import WSProtocol
     private func whole() throws -> Vectors.Attempt {
         let entries = try Self.entries.map { try $0.entry() }
         let summary = OfferSummary(
-            names: ["empty", "notes.txt", "photos"], entries: UInt64(entries.count), kind: .several)
+            names: ["empty", "notes.txt", "photos", "stream"], entries: UInt64(entries.count), kind: .several)
         let files = [Array("hello\n".utf8), [], [1, 0, 0, 0, 0, 0, 0, 2], Array("as long as it is".utf8)] as [[UInt8]]
         return try attempt(1, summary, Acceptance()) { attempt in
             let manifest = try StreamFixture.manifest(entries, in: attempt)
@@ -292,6 +311,18 @@ import WSProtocol
             + [[], [255]].map { .init(isSenders: true, plaintext: Hex($0), payload: Hex(try sender.seal($0))) }
     }
 
+    private func requests(_ alice: Person, _ bob: Person) throws -> [Vectors.Request] {
+        try [PullQuery.list(""), .list("photos/2024"), .fetch(["a", "b/\u{e9}"])].enumerated().map { index, query in
+            let request = try #require(PullRequest(bytes: [UInt8](repeating: UInt8(index), count: 16)))
+            let payload = try RequestSealing.seal(
+                query, as: request, from: alice.party, to: bob.party, bob.prekey(), signedBy: alice.identity,
+                time: Clock.november
+            )
+            let what = String(decoding: try #require(query.encoded), as: UTF8.self)
+            return Vectors.Request(time: Clock.november, request: Hex(request.bytes), what: what, payload: Hex(payload))
+        }
+    }
+
     private func refused() throws -> [Vectors.Refused] {
         let (attempt, name) = (try Attempt(1), try StreamFixture.name("a"))
         let good = try StreamFixture.manifest([ManifestEntry(.file(size: 1), name: name)], in: attempt).bytes
@@ -308,9 +339,20 @@ import WSProtocol
             ("a kind that is not listed", [1, 5, 0, 0, 0, 0]),
             ("a long record", [1, 1, 0, 1, 0, 1]),
             ("a signature that does not hold", good.dropLast() + [good.last.map { $0 ^ 1 } ?? 0]),
-            ("other counts than were announced", good), ("the other form", [2] + [UInt8](repeating: 0, count: 32)),
+            ("the other form", [2] + [UInt8](repeating: 0, count: 32)),
             ("content before the end of the manifest", [1] + end),
         ].map { Vectors.Refused(why: $0.0, plaintext: Hex($0.1), code: "protocol_error") }
+            + [
+                ("another name than was announced", #"{"kind":"file","names":["b"]}"#),
+                ("other entries than were announced", #"{"entries":2,"kind":"several","names":["a"]}"#),
+                ("other bytes than were announced", #"{"bytes":2,"kind":"file","names":["a"]}"#),
+                ("more than was announced", #"{"kind":"several","names":[]}"#),
+                ("less than was announced", #"{"kind":"several","names":["a","b"]}"#),
+                ("a file where a folder was announced", #"{"kind":"folder","names":["a"]}"#),
+            ].map {
+                let stream = good + StreamFixture.content([[1]])
+                return Vectors.Refused(why: $0.0, summary: $0.1, plaintext: Hex(stream), code: "protocol_error")
+            }
     }
 
     static func seal(_ plaintext: [UInt8], with keys: AttemptKeys) throws -> [UInt8] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import Testing
 import WSProtocol
 
@@ -21,7 +22,12 @@ import WSProtocol
         (StreamError.cut, .stream(.cut), "the stream was cut", .unreachable),
         (StreamError.connection(connection), .stream(.connection(connection)), "no route", .unreachable),
         (file, .file(file), "the disk is full", .inputOutput),
-        (ContentError.tooLarge, .content(.tooLarge), "what arrived is not accepted (too_large)", .refused),
+        (
+            SealingError.doesNotOpen(.chunk), .sealing(.doesNotOpen(.chunk)),
+            "the chunk does not open: it was altered, or is meant for another transfer", .corrupt
+        ),
+        (SealingError.unusableKey, .sealing(.unusableKey), "a key of this profile cannot be used", .configuration),
+        (ClientError.tooLarge, .tooLarge, "it is larger than --max-size; raise --max-size to take it", .refused),
         (transfer, .transfer(transfer), "bob declined it; ask bob", .refused),
         (profile, .file(profile), "log in first", .configuration),
         (CancellationError(), .interrupted, "interrupted", .interrupted),
@@ -40,11 +46,18 @@ import WSProtocol
 
     @Test func theOtherSideIsToldTheFilesOwnCode() {
         #expect(ClientError.file(Self.file).failureCode(or: .cannotRead) == .noSpace)
-        #expect(ClientError.content(.verificationFailed).failureCode(or: .cannotWrite) == .verificationFailed)
-        #expect(ClientError.content(.malformed(.emptyRecord)).failureCode(or: .cannotWrite) == .protocolError)
+        #expect(ClientError.sealing(.doesNotOpen(.chunk)).failureCode(or: .cannotWrite) == .verificationFailed)
+        #expect(ClientError.sealing(.content(.missingFiles)).failureCode(or: .cannotWrite) == .protocolError)
+        #expect(ClientError.sealing(.unreadable(.grew)).failureCode(or: .cannotWrite) == .sourceChanged)
+        #expect(ClientError.sealing(.unusableKey).failureCode(or: .cannotWrite) == .cannotWrite)
+        #expect(ClientError.tooLarge.failureCode(or: .cannotWrite) == .tooLarge)
         #expect(ClientError.interrupted.failureCode(or: .cannotWrite) == .cancelled)
         #expect(ClientError.connection(Self.connection).failureCode(or: .cannotWrite) == .cannotWrite)
         #expect(ClientError.command("no", .usage).failureCode(or: .cannotRead) == .cannotRead)
+    }
+
+    @Test(arguments: RefusalCode.allCases) func everyCodeOfTheFormatIsOneThatAClientMaySay(_ code: RefusalCode) throws {
+        #expect(try #require(FailureCode(rawValue: code.rawValue)).isClients)
     }
 
     @Test func onlyTheCauseThatItHasIsGiven() {

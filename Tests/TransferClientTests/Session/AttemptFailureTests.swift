@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import Testing
 import WSProtocol
 
@@ -106,6 +107,10 @@ import WSProtocol
         #expect(gone.next == "sending again as soon as bob is back" && gone.reason == "the connection of bob was cut")
         let cut = AttemptFailure(.failed(.senderGone, by: .relay), result(), of: transfer())
         #expect(cut.next == "sending again" && cut.reason == "our own connection was cut")
+        // A receiver's new key is looked for on the same connection.
+        let old = AttemptFailure(.failed(.badPrekey, by: .peer), result(), of: transfer())
+        #expect(old.next == "sending again" && old.reason == "bob does not have the key that it is sealed to")
+        #expect(old.decision == .outdated)
         // Another connection is looked for, and that is told.
         for outcome in [Outcome.refused(.draining), .unanswered, .broken(.cut)] {
             #expect(AttemptFailure(outcome, result(), of: transfer()).next == nil)
@@ -138,7 +143,7 @@ import WSProtocol
         #expect(receiving(.notStored(.noSpace), cause: full) == full)
         #expect(receiving(.declined(.tooLarge)) == failure(.tooLarge))
         #expect(
-            receiving(.notStored(.verificationFailed), cause: .content(.verificationFailed))
+            receiving(.notStored(.verificationFailed), cause: .sealing(.doesNotOpen(.chunk)))
                 == failure(.verificationFailed))
         #expect(receiving(.refused(.acceptedElsewhere)) == failure(.acceptedElsewhere))
         #expect(receiving(.failed(.cancelled, by: .peer), cause: full) == failure(.cancelled))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Sealing
 import Testing
 import WSProtocol
 
@@ -9,13 +10,19 @@ import WSProtocol
     private let key: OfferMemory.Key
     private let other: OfferMemory.Key
     private let label: TransferLabel
-    private let summary = ContentSummary(size: 7, digest: [UInt8](repeating: 1, count: 32))
+    private let stored = FinishedTransfer(
+        delivered: DeliveredSummary(manifest: [UInt8](repeating: 1, count: 32), entries: 2, bytes: 7), files: 1
+    )
     private let problem = OfferMemory.Problem(code: "receiver_gone", message: "cut", status: .unreachable)
 
+    private func summary(_ name: String, _ size: UInt64?) -> OfferSummary {
+        OfferSummary(names: [name], entries: 1, bytes: size, kind: .file)
+    }
+
     init() throws {
-        let identity = OfferIdentity.random()
-        key = OfferMemory.Key(sender: .random(), identity: identity)
-        other = OfferMemory.Key(sender: .random(), identity: identity)
+        let transfer = CarriedTransfer.random()
+        key = OfferMemory.Key(sender: .random(), transfer: transfer)
+        other = OfferMemory.Key(sender: .random(), transfer: transfer)
         label = TransferLabel(
             transfer: .random(), direction: .receive, peer: try #require(PeerName(rawValue: "alice")), name: "a",
             size: 7
@@ -24,24 +31,26 @@ import WSProtocol
 
     @Test func onlyTheSameOfferOfTheSameSenderIsRecalled() {
         var memory = OfferMemory()
-        #expect(memory.recall(key, name: "a", size: 7) == nil)
+        #expect(memory.recall(key, summary("a", 7)) == nil)
         _ = memory.rememberAcceptance(key, label, problem)
-        guard case .accepted(let entry)? = memory.recall(key, name: "a", size: 7) else {
+        guard case .accepted(let entry)? = memory.recall(key, summary("a", 7)) else {
             Issue.record("forgotten")
             return
         }
         #expect(entry.label == label)
-        #expect(memory.recall(other, name: "a", size: 7) == nil)
+        #expect(memory.recall(other, summary("a", 7)) == nil)
+        let another = OfferMemory.Key(sender: key.sender, transfer: .random())
+        #expect(memory.recall(another, summary("a", 7)) == nil)
         // Consent to one thing is none to another.
-        #expect(memory.recall(key, name: "b", size: 7) == nil)
-        #expect(memory.recall(key, name: "a", size: 8) == nil)
-        #expect(memory.recall(key, name: "a", size: nil) == nil)
-        _ = memory.finished(key, summary)
-        #expect(memory.recall(key, name: "a", size: 7) == .finished(summary))
-        #expect(memory.recall(key, name: "a", size: nil) == .finished(summary))
-        #expect(memory.recall(key, name: "a", size: 8) == nil)
+        #expect(memory.recall(key, summary("b", 7)) == nil)
+        #expect(memory.recall(key, summary("a", 8)) == nil)
+        #expect(memory.recall(key, summary("a", nil)) == nil)
+        _ = memory.finished(key, stored)
+        #expect(memory.recall(key, summary("a", 7)) == .finished(stored))
+        #expect(memory.recall(key, summary("a", nil)) == .finished(stored))
+        #expect(memory.recall(key, summary("a", 8)) == nil)
         memory.forget(key)
-        #expect(memory.recall(key, name: "a", size: 7) == nil)
+        #expect(memory.recall(key, summary("a", 7)) == nil)
     }
 
     @Test func anInterruptedOfferThatMakesRoomIsHandedBack() {
@@ -49,30 +58,30 @@ import WSProtocol
         #expect(memory.rememberAcceptance(key, label, problem) == nil)
         // The same one again makes no room.
         #expect(memory.rememberAcceptance(key, label, problem) == nil)
-        #expect(memory.finished(other, summary) == nil)
+        #expect(memory.finished(other, stored) == nil)
         for _ in 2..<TransferDefaults.mostRememberedOffers {
-            #expect(memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary) == nil)
+            #expect(memory.finished(OfferMemory.Key(sender: .random(), transfer: .random()), stored) == nil)
         }
         let forgotten = memory.rememberAcceptance(
-            OfferMemory.Key(sender: .random(), identity: .random()), label, problem)
+            OfferMemory.Key(sender: .random(), transfer: .random()), label, problem)
         #expect(forgotten == OfferMemory.Interrupted(label: label, problem: problem))
-        #expect(memory.recall(key, name: "a", size: 7) == nil)
-        #expect(memory.recall(other, name: "a", size: 7) != nil)
+        #expect(memory.recall(key, summary("a", 7)) == nil)
+        #expect(memory.recall(other, summary("a", 7)) != nil)
         // Nothing is lost with one that had come whole.
-        #expect(memory.finished(key, summary) == nil)
-        #expect(memory.recall(other, name: "a", size: 7) == nil)
+        #expect(memory.finished(key, stored) == nil)
+        #expect(memory.recall(other, summary("a", 7)) == nil)
     }
 
     @Test func theOldestEntriesGoFirst() {
         var memory = OfferMemory()
-        _ = memory.finished(key, summary)
-        _ = memory.finished(other, summary)
+        _ = memory.finished(key, stored)
+        _ = memory.finished(other, stored)
         for _ in 1..<TransferDefaults.mostRememberedOffers {
-            _ = memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary)
+            _ = memory.finished(OfferMemory.Key(sender: .random(), transfer: .random()), stored)
         }
-        #expect(memory.recall(key, name: "a", size: 7) == nil)
-        #expect(memory.recall(other, name: "a", size: 7) != nil)
-        _ = memory.finished(OfferMemory.Key(sender: .random(), identity: .random()), summary)
-        #expect(memory.recall(other, name: "a", size: 7) == nil)
+        #expect(memory.recall(key, summary("a", 7)) == nil)
+        #expect(memory.recall(other, summary("a", 7)) != nil)
+        _ = memory.finished(OfferMemory.Key(sender: .random(), transfer: .random()), stored)
+        #expect(memory.recall(other, summary("a", 7)) == nil)
     }
 }

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import PrivateFiles
+import Sealing
+import Synchronization
+import TransferClient
+import WSProtocol
+
+/// How transfers are received.
+struct ReceivedOptions: Hashable, Sendable {
+    /// Whether permissions and links are kept, where the sender sends them.
+    var keepsMetadata = false
+    /// Whether files that are at their final place already are left out.
+    var skipsExisting = false
+}
+
+/// A transfer that was begun and that its sender does not know to be stored.
+struct UnfinishedTransfer: Hashable, Sendable {
+    let transfer: CarriedTransfer
+    let sender: Party
+    let receiver: Party
+    let summary: OfferSummary
+    /// The bytes that were here, and durable, when the journal was written last.
+    let bytesHere: UInt64
+    /// When it was accepted first, and when something of it came last: milliseconds since 1970.
+    let since: UInt64
+    let changed: UInt64
+    /// Whether everything is stored.
+    let isFinished: Bool
+    /// The folder that its parts are in.
+    let path: String
+
+    /// The first top-level names, as the sender gave them.
+    var names: [String] { summary.names }
+    /// How many bytes it has, where that is known.
+    var bytes: UInt64? { summary.bytes }
+}
+
+/// The parts of transfers in the folder that is received into: begins them, finds them again, and removes them.
+final class ReceivedParts: Sendable {
+    private let directory: ReceiveDirectory
+    let options: ReceivedOptions
+    private let environment: TreeReception.Environment
+
+    /// Others than the system's calls, its boot, and what its file systems say of names are for tests only.
+    init(
+        directory: ReceiveDirectory, options: ReceivedOptions, calls: FileCalls = .system, boot: SystemBoot = .current,
+        takesAllNames: @escaping @Sendable (OpenFile) -> Bool = NameProbe.takesAllNames
+    ) {
+        self.directory = directory
+        self.options = options
+        let probed = ProbedFileSystems(ask: takesAllNames)
+        environment = TreeReception.Environment(remarks: directory.remarks, calls: calls, boot: boot) { part in
+            probed.takesAllNames(part)
+        }
+    }
+
+    /// Where it is.
+    var path: String { directory.path }
+
+    /// The bytes that can still be written there; nil where its file system does not say.
+    var freeSpace: UInt64? { (try? directory.folder())?.freeSpace() }
+
+    /// Whether this transfer of this sender was accepted before, and has not been confirmed or forgotten.
+    func hasAccepted(_ transfer: CarriedTransfer, from sender: SigningKey) -> Bool {
+        guard let folder = try? directory.folder() else { return false }
+        for number in 0..<Defaults.partFolderTries {
+            guard let journal = PartFolder.journal(of: PartFolder.name(of: transfer, number: number), in: folder) else {
+                return false
+            }
+            let replay = try? JournalFile.replay(journal, limit: Defaults.journalBeginning)
+            guard let beginning = replay?.state?.beginning else { continue }
+            if beginning.transfer == transfer, beginning.sender.identity == sender { return true }
+        }
+        return false
+    }
+
+    /// Whether what is announced could be received now, as far as nothing has to be made to know it.
+    func checkRoom(_ summary: OfferSummary) throws(FileError) {
+        try checkRoom(summary, here: 0, in: directory.folder())
+    }
+
+    /// Goes on with a transfer, or begins it; to be called before it is accepted.
+    func open(_ offer: OfferedTransfer) throws(FileError) -> ReceivedTree {
+        let folder = try directory.folder()
+        do throws(FileError) {
+            return try open(offer, in: folder)
+        } catch  where !folder.isAt(directory.path) {
+            // Between the look at the path and the making of files, the folder went.
+            return try open(offer, in: directory.folder())
+        }
+    }
+
+    /// What was begun in this folder, the oldest first.
+    func unfinished() -> [UnfinishedTransfer] {
+        guard let folder = try? directory.folder() else { return [] }
+        return PartFolder.names(in: folder).compactMap { name in Self.unfinished(name, in: folder) }
+            .sorted { first, second in first.since < second.since }
+    }
+
+    /// Removes the parts of a transfer; false when there are none, or another process receives it.
+    func forget(_ transfer: CarriedTransfer) -> Bool {
+        guard let folder = try? directory.folder() else { return false }
+        var hasRemoved = false
+        for name in PartFolder.names(in: folder) where Self.unfinished(name, in: folder)?.transfer == transfer {
+            if PartFolder.remove(name, in: folder) { hasRemoved = true }
+        }
+        return hasRemoved
+    }
+
+    /// Removes what is left of a transfer of this sender that is stored, and that the sender knows to be.
+    func confirmed(_ transfer: CarriedTransfer, from sender: SigningKey) {
+        guard let folder = try? directory.folder() else { return }
+        for name in PartFolder.names(in: folder) {
+            guard let stored = Self.unfinished(name, in: folder), stored.isFinished, stored.transfer == transfer,
+                stored.sender.identity == sender
+            else { continue }
+            PartFolder.remove(name, in: folder)
+        }
+    }
+
+    /// Removes the parts of which nothing came since then: milliseconds since 1970. Returns what that was, but for what
+    /// is damaged beyond telling.
+    func removeOld(before time: UInt64) -> [UnfinishedTransfer] {
+        guard let folder = try? directory.folder() else { return [] }
+        return PartFolder.names(in: folder).compactMap { name in
+            guard let change = PartFolder.change(of: name, in: folder), change.milliseconds < time else { return nil }
+            let old = Self.unfinished(name, in: folder)
+            return PartFolder.remove(name, in: folder) ? old : nil
+        }
+    }
+
+    private static func unfinished(_ name: String, in folder: ReceiveFolder) -> UnfinishedTransfer? {
+        guard let journal = PartFolder.journal(of: name, in: folder),
+            let change = PartFolder.change(of: name, in: folder),
+            let state = try? JournalFile.replay(journal).state
+        else { return nil }
+        let beginning = state.beginning
+        return UnfinishedTransfer(
+            transfer: beginning.transfer, sender: beginning.sender, receiver: beginning.receiver,
+            summary: beginning.summary,
+            bytesHere: state.totals == nil ? state.bytes : beginning.summary.bytes ?? state.bytes,
+            since: beginning.since, changed: change.milliseconds, isFinished: state.isFinished,
+            path: folder.path(of: name)
+        )
+    }
+
+    // MARK: - Opening
+
+    private func open(_ offer: OfferedTransfer, in folder: ReceiveFolder) throws(FileError) -> ReceivedTree {
+        for number in 0..<Defaults.partFolderTries {
+            let name = PartFolder.name(of: offer.transfer, number: number)
+            let part: PartFolder?
+            let replay: JournalReplay?
+            do throws(SystemError) {
+                part = try PartFolder.open(name, in: folder)
+                replay = try part.map { part throws(SystemError) in try JournalFile.replay(part.journal) }
+            } catch {
+                throw .unusable(folder: folder.path, error)
+            }
+            guard let part, let replay, replay.state?.beginning.isBetween(offer) ?? true else { continue }
+            if let tree = try goOn(offer, replay, in: part) { return tree }
+            return try begin(offer, in: part)
+        }
+        throw .unusable(folder: folder.path, SystemError(code: EBUSY))
+    }
+
+    /// Nil when there is nothing to go on with.
+    private func goOn(
+        _ offer: OfferedTransfer, _ replay: JournalReplay, in part: PartFolder
+    ) throws(FileError) -> ReceivedTree? {
+        guard let state = replay.state, state.beginning.isOf(offer) else { return nil }
+        let reception: TreeReception?
+        do throws(TreeFault) {
+            reception = try TreeReception(replay, in: part, environment)
+        } catch {
+            throw FileError(error, of: offer.summary.shownName, in: part)
+        }
+        guard let reception else { return nil }
+        if !reception.isWhole { try checkRoom(offer.summary, here: reception.bytes, in: part.folder) }
+        return ReceivedTree(reception)
+    }
+
+    private func begin(_ offer: OfferedTransfer, in part: PartFolder) throws(FileError) -> ReceivedTree {
+        do throws(FileError) {
+            try checkRoom(offer.summary, here: 0, in: part.folder)
+            let beginning = JournalBeginning(offer, since: FileTime.now.milliseconds, options)
+            let reception: TreeReception
+            do throws(SystemError) {
+                reception = try TreeReception(beginning, in: part, environment)
+            } catch {
+                throw FileError.unusable(folder: part.folder.path, error)
+            }
+            try checkNames(offer.summary, in: part)
+            return ReceivedTree(reception)
+        } catch {
+            part.remove()
+            throw error
+        }
+    }
+
+    /// Where files may be there already, what is missing is known only when the manifest is.
+    private func checkRoom(
+        _ summary: OfferSummary, here: UInt64, in folder: ReceiveFolder
+    ) throws(FileError) {
+        guard !options.skipsExisting, let bytes = summary.bytes, bytes > here, let free = folder.freeSpace(),
+            free < bytes - here
+        else { return }
+        throw .noRoom(for: summary.shownName, in: folder.path, needed: bytes - here, free: free)
+    }
+
+    /// The names that are announced are tried at once: what is refused now costs neither side anything.
+    private func checkNames(_ summary: OfferSummary, in part: PartFolder) throws(FileError) {
+        for name in summary.names {
+            do throws(SystemError) {
+                let name = part.fitting(name)
+                _ = try PartFolder.openFile(name, in: part.content, O_CREAT)
+                unsafe unlinkat(part.content.descriptor, name, 0)
+                if NameRefusal.refusedEnding(name, takes: part.folder.takes) != nil { throw SystemError(code: EINVAL) }
+            } catch {
+                throw FileError(.making(error, name), of: name, in: part)
+            }
+        }
+    }
+}
+
+/// Which file systems take every name as it is, each asked once.
+private final class ProbedFileSystems: Sendable {
+    private let ask: @Sendable (OpenFile) -> Bool
+    private let answers = Mutex<[OpenFile.Identity: Bool]>([:])
+
+    init(ask: @escaping @Sendable (OpenFile) -> Bool) { self.ask = ask }
+
+    func takesAllNames(_ part: PartFolder) -> Bool {
+        // The folder, because a single one can be told to take names in any case.
+        guard let folder = try? part.folder.handle.identity() else { return false }
+        if let known = answers.withLock({ answers in answers[folder] }) { return known }
+        let answer = ask(part.handle)
+        answers.withLock { answers in answers[folder] = answer }
+        return answer
+    }
+}
+
+extension JournalBeginning {
+    fileprivate init(_ offer: OfferedTransfer, since: UInt64, _ options: ReceivedOptions) {
+        self.init(
+            transfer: offer.transfer, sender: offer.sender, receiver: offer.receiver, summary: offer.summary,
+            since: since, keepsMetadata: options.keepsMetadata, skipsExisting: options.skipsExisting
+        )
+    }
+
+    /// Whether it is a transfer of the same two people.
+    fileprivate func isBetween(_ offer: OfferedTransfer) -> Bool {
+        transfer == offer.transfer && sender.identity == offer.sender.identity
+            && receiver.identity == offer.receiver.identity
+    }
+
+    /// Whether it is what is offered.
+    fileprivate func isOf(_ offer: OfferedTransfer) -> Bool {
+        let (before, now) = (summary, offer.summary)
+        return isBetween(offer) && before.names == now.names && before.entries == now.entries
+            && before.bytes == now.bytes && before.kind == now.kind
+    }
+}

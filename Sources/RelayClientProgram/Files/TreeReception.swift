@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+import PrivateFiles
+import Sealing
+import TransferClient
+
+/// What becomes of a transfer in its part folder: first the manifest comes, then the content, and then everything gets
+/// its final name. The journal never says more than the disk has.
+struct TreeReception {
+    /// What a reception needs of its surroundings.
+    struct Environment: Sendable {
+        let remarks: Remarks
+        let calls: FileCalls
+        let boot: SystemBoot
+        /// Whether the file system takes every name as it is.
+        let takesAllNames: @Sendable (PartFolder) -> Bool
+    }
+
+    private enum Phase {
+        /// Entries come.
+        case manifest
+        /// The manifest is here.
+        case content
+        /// Everything is here and durable; some of it may have its final name.
+        case placing(JournalTotals)
+        /// Everything has its final name.
+        case stored(JournalTotals)
+    }
+
+    let part: PartFolder
+    let beginning: JournalBeginning
+
+    private let environment: Environment
+    private let options: TreeOptions
+    private var journal: JournalFile
+    private var durability: PartDurability
+    private var phase = Phase.manifest
+    private var writer: ManifestFileWriter
+    /// Names at the top that have been announced, and have not come.
+    private var due: Set<String>
+    private var manifest: JournalManifest?
+    private var wanted: [WantedRun]?
+    private var tree: ContentTree?
+    private var placed: [TreePlacement.Placed] = []
+    /// Whether names may have been given before.
+    private var mayBeGone = false
+
+    /// Begins a new one in `part`, in which nothing of use is.
+    init(_ beginning: JournalBeginning, in part: PartFolder, _ environment: Environment) throws(SystemError) {
+        self.beginning = beginning
+        self.part = part
+        self.environment = environment
+        options = TreeOptions(
+            keepsMetadata: beginning.keepsMetadata, remarks: environment.remarks, calls: environment.calls
+        )
+        journal = try Self.journal(beginning, in: part, environment)
+        durability = PartDurability(part, nil, options)
+        due = Set(beginning.summary.names)
+        writer = ManifestFileWriter(part.manifest, calls: options.calls)
+    }
+
+    /// Goes on with what an earlier process has left in `part`; nil when nothing of it is of use.
+    init?(_ replay: JournalReplay, in part: PartFolder, _ environment: Environment) throws(TreeFault) {
+        guard let state = replay.state, state.isReady, let manifest = state.manifest else { return nil }
+        beginning = state.beginning
+        self.part = part
+        self.environment = environment
+        options = TreeOptions(
+            keepsMetadata: beginning.keepsMetadata, remarks: environment.remarks, calls: environment.calls
+        )
+        self.manifest = manifest
+        wanted = state.wanted
+        due = []
+        durability = PartDurability(part, manifest, options)
+        writer = ManifestFileWriter(part.manifest, calls: options.calls)
+        do throws(SystemError) {
+            guard try ManifestFileReader.digest(of: part.manifest, length: manifest.length) == manifest.digest else {
+                // What is verified as a whole is not thrown away for it.
+                guard state.totals == nil else { throw SystemError(code: EBADMSG) }
+                return nil
+            }
+            journal = try JournalFile(part.journal, goingOn: replay, calls: options.calls)
+        } catch {
+            throw error.code == EBADMSG ? .damaged : .system(error, "")
+        }
+        if let totals = state.totals {
+            phase = state.isFinished ? .stored(totals) : .placing(totals)
+            placed = state.places.map { place in TreePlacement.Placed(place, in: part.folder) }
+            mayBeGone = true
+            return
+        }
+        phase = .content
+        try goOn(state, manifest)
+        if position == .beginning { return nil }
+    }
+
+    private mutating func goOn(_ state: JournalState, _ manifest: JournalManifest) throws(TreeFault) {
+        var tree = ContentTree(part, manifest, wanted, options)
+        try tree.goOn(state, isSameBoot: environment.boot.isSame(as: state.boot))
+        self.tree = tree
+        let (position, bytes) = (tree.position, tree.bytes)
+        let before = state.position
+        let hasLost = (position.file, position.offset) < (before.file, before.offset)
+        let boot = environment.boot.identifier
+        try describing { (journal) throws(SystemError) in
+            try journal.append(.run(boot: boot))
+            // Something that was durable has gone: a later power cut must not bring it back.
+            guard hasLost else { return }
+            try journal.append(.position(position, bytes: bytes))
+            try journal.sync()
+        }
+    }
+
+    // MARK: - What is here
+
+    /// From where to go on.
+    var position: TransferPosition {
+        switch phase {
+        case .manifest: .beginning
+        case .content: tree?.position ?? .beginning
+        case .placing, .stored: TransferPosition(file: manifest?.files ?? 0, offset: 0)
+        }
+    }
+
+    /// The digest of the manifest, where it is here and content goes on.
+    var digest: ManifestDigest? { position == .beginning ? nil : manifest?.digest }
+
+    /// Bytes of content that are here, or are not wanted.
+    var bytes: UInt64 {
+        switch phase {
+        case .manifest: 0
+        case .content: tree?.bytes ?? 0
+        case .placing(let totals), .stored(let totals): beginning.summary.bytes ?? totals.bytes
+        }
+    }
+
+    /// Whether nothing that is here may be thrown away.
+    var isWhole: Bool {
+        switch phase {
+        case .manifest, .content: false
+        case .placing, .stored: true
+        }
+    }
+
+    /// Whether everything has its final name.
+    var isStored: Bool {
+        if case .stored = phase { true } else { false }
+    }
+
+    // MARK: - An attempt
+
+    /// Begins an attempt; what the sender would send again from the beginning is forgotten.
+    mutating func acceptance() throws(TreeFault) -> Acceptance {
+        if !isWhole, position == .beginning { try beginAgain() }
+        return Acceptance(position: position, wantsByNote: beginning.skipsExisting, samples: try samples())
+    }
+
+    private mutating func beginAgain() throws(TreeFault) {
+        if case .content = phase {
+            do { journal = try Self.journal(beginning, in: part, environment) } catch { throw .system(error, "") }
+        }
+        phase = .manifest
+        (manifest, wanted, tree) = (nil, nil, nil)
+        durability = PartDurability(part, nil, options)
+        writer = ManifestFileWriter(part.manifest, calls: options.calls)
+        due = Set(beginning.summary.names)
+    }
+
+    private static func journal(
+        _ beginning: JournalBeginning, in part: PartFolder, _ environment: Environment
+    ) throws(SystemError) -> JournalFile {
+        var journal = try JournalFile(beginning: part.journal, calls: environment.calls)
+        FolderContents.remove(in: part.content)
+        try journal.append(.begin(beginning))
+        try journal.append(.run(boot: environment.boot.identifier))
+        return journal
+    }
+
+    private func samples() throws(TreeFault) -> [SourceSample] {
+        var samples: [SourceSample] = []
+        for block in isWhole ? [] : tree?.samples() ?? [] {
+            do throws(SystemError) {
+                samples.append(
+                    SourceSample(file: block.file, block: block.block, content: try part.content(of: block))
+                )
+            } catch {
+                throw .system(error, block.names.joined(separator: "/"))
+            }
+        }
+        return samples
+    }
+
+    // MARK: - The manifest
+
+    /// Takes the next entry.
+    mutating func take(_ entry: ManifestEntry) throws(TreeFault) {
+        guard case .manifest = phase else { return }
+        if entry.parent == nil { try checkOffered(entry.name.text) }
+        do { try writer.write(entry) } catch { throw Self.fault(error) }
+    }
+
+    /// The names at the top that the person was asked about come, and no others where all of them could be told.
+    private mutating func checkOffered(_ name: String) throws(TreeFault) {
+        let isKnown = due.remove(name) != nil
+        if !isKnown, beginning.summary.names.count < SealingDefaults.summaryNames { throw .notOffered(name) }
+    }
+
+    /// The manifest is whole.
+    mutating func takeManifest(_ digest: ManifestDigest) throws(TreeFault) -> [WantedNote] {
+        if case .manifest = phase { try endManifest(digest) }
+        guard manifest?.digest == digest else { throw .otherManifest }
+        return beginning.skipsExisting ? WantedFiles.notes(wanted ?? []) : []
+    }
+
+    private mutating func endManifest(_ digest: ManifestDigest) throws(TreeFault) {
+        do { try writer.flush() } catch { throw Self.fault(error) }
+        guard writer.digest == digest else { throw .otherManifest }
+        if let name = due.first { throw .notOffered(name) }
+        if beginning.skipsExisting {
+            let existing = try ExistingFiles(part, length: writer.length)
+            wanted = existing.wanted
+            if let free = part.folder.freeSpace(), free < existing.bytes { throw .noRoom(needed: existing.bytes, free) }
+        }
+        let isMadeInAdvance = writer.entries > 1 && !environment.takesAllNames(part)
+        if isMadeInAdvance { try NamesInAdvance.make(part, length: writer.length, wanted: wanted, options) }
+        let manifest = JournalManifest(
+            digest: digest, length: writer.length, entries: writer.entries, files: writer.files,
+            isMadeInAdvance: isMadeInAdvance
+        )
+        let notes = wanted.map(WantedFiles.notes) ?? []
+        try describing { (journal) throws(SystemError) in
+            try journal.append(.manifest(manifest))
+            for note in notes { try journal.append(.wanted(note.runs, isLast: note.isLast)) }
+        }
+        self.manifest = manifest
+        tree = ContentTree(part, manifest, wanted, options)
+        durability = PartDurability(part, manifest, options)
+        phase = .content
+    }
+
+    // MARK: - Content
+
+    /// The file whose content is due; nil when no other is.
+    mutating func nextFile() throws(TreeFault) -> ExpectedFile? {
+        guard case .content = phase else { return nil }
+        durability.hasMade()
+        return try tree?.nextFile()
+    }
+
+    /// Takes content of that file.
+    mutating func write(_ data: ByteBuffer) throws(TreeFault) {
+        try tree?.write(data)
+        durability.hasWritten(UInt64(data.readableBytes))
+    }
+
+    /// Takes zero bytes of it.
+    mutating func skip(_ hole: UInt64) throws(TreeFault) {
+        try tree?.skip(hole)
+        durability.hasWritten(0)
+    }
+
+    /// That file is whole.
+    mutating func endFile() throws(TreeFault) {
+        guard let ended = tree?.endFile(), let tree else { return }
+        if ended.entry.size == nil {
+            let record = JournalRecord.fileEnd(file: tree.position.file - 1, size: ended.offset)
+            try describing { (journal) throws(SystemError) in try journal.append(record) }
+        }
+        do { try durability.hasEnded(ended) } catch { throw .system(error, "") }
+    }
+
+    /// Makes durable what has come, and then says so in the journal.
+    mutating func checkpoint(now: NIODeadline, isForced: Bool) throws(TreeFault) {
+        guard case .content = phase, let tree, isForced || durability.isDue(now) else { return }
+        do { try durability.confirm(tree.current, now: now) } catch { throw .system(error, "") }
+        let (position, bytes) = (tree.position, tree.bytes)
+        try describing { (journal) throws(SystemError) in
+            try journal.append(.position(position, bytes: bytes))
+            try journal.sync()
+        }
+    }
+
+    // MARK: - The end
+
+    /// Makes everything durable and gives it its final names.
+    mutating func finish() throws(TreeFault) -> StoredTransfer {
+        let held = durability.held
+        if case .content = phase { try endContent() }
+        guard let manifest else { throw .incomplete }
+        if case .placing(let totals) = phase {
+            var placement = TreePlacement(part, manifest, wanted: wanted, placed: placed, options)
+            defer {
+                placed = placement.placed
+                mayBeGone = true
+            }
+            try placement.run(&journal, held: held, mayBeGone: mayBeGone)
+            durability.confirmNames(isDeep: wanted != nil)
+            phase = .stored(totals)
+            // Without it, an interruption finds out that there is nothing left to be done.
+            try? journal.append(.finished)
+        }
+        guard case .stored(let totals) = phase else { throw .incomplete }
+        return StoredTransfer(
+            contents: placed.map(\.content),
+            summary: DeliveredSummary(manifest: manifest.digest, entries: totals.entries, bytes: totals.bytes),
+            files: totals.files
+        )
+    }
+
+    private mutating func endContent() throws(TreeFault) {
+        guard try tree?.nextFile() == nil, let tree, let manifest else { throw .incomplete }
+        if beginning.keepsMetadata { try setFolderModes(manifest) }
+        let totals = tree.totals
+        do throws(SystemError) {
+            try durability.confirmEnd()
+        } catch {
+            throw .unconfirmed(error)
+        }
+        try describing { (journal) throws(SystemError) in
+            try journal.append(.placing(totals))
+            try journal.sync()
+        }
+        phase = .placing(totals)
+        guard tree.linksLeftOut > 0 else { return }
+        let place = DisplayName.escape(part.folder.path)
+        options.remarks.say(
+            "\(tree.linksLeftOut) links were not made in \"\(place)\": to have them, receive with --preserve"
+        )
+    }
+
+    /// Those come last, because they may keep even the owner out of a folder.
+    private func setFolderModes(_ manifest: JournalManifest) throws(TreeFault) {
+        let metadata = EntryMetadata(part: part, options: options)
+        var walk = TreeWalk(part, length: manifest.length, top: part.content)
+        while let (entry, number) = try walk.next(leaving: { entry, folder in metadata.setMode(of: folder, entry) }) {
+            guard case .folder = entry.kind else { continue }
+            let folder = walk.folder.flatMap { folder in try? PartFolder.enter(part.name(of: entry), in: folder) }
+            try walk.enter(entry, number, folder)
+        }
+    }
+
+    private mutating func describing(_ body: (inout JournalFile) throws(SystemError) -> Void) throws(TreeFault) {
+        do { try body(&journal) } catch { throw .system(error, "") }
+    }
+
+    private static func fault(_ error: any Error) -> TreeFault {
+        (error as? SystemError).map { error in .system(error, "") } ?? .damaged
+    }
+}

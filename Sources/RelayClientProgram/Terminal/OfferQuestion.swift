@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sealing
+import TransferClient
+
+/// What a person is asked about before something is received.
+struct OfferQuestion: Hashable, Sendable {
+    let label: TransferLabel
+    /// Who offers it, as far as that is known: the fingerprint, and what the identity is to this profile.
+    let fingerprint: Fingerprint
+    let contact: Contact
+    /// Where it goes; nil where that is no folder, or its file system does not say how much fits.
+    var place: Place?
+
+    /// A folder.
+    struct Place: Hashable, Sendable {
+        let path: String
+        /// Bytes.
+        let free: UInt64
+    }
+
+    /// The question, of a few lines, the first of which is that of the offer:
+    ///
+    ///     alice offers "photos" (folder, 1,234 items, 5.20 GB)
+    ///       alice is known, and not verified yet; 120 GB free in "/home/bob/Downloads"
+    ///     Accept?
+    var text: String {
+        let size = label.size == nil ? "; its size is not known" : ""
+        let names = label.summary.kind == .several ? "\n  " + named : ""
+        return TransferText.offer(label) + size + names + "\n  " + who + room + "\nAccept?"
+    }
+
+    private var who: String {
+        switch contact {
+        case .first, .changed: "first contact with \(label.peer), whose fingerprint is \(fingerprint)"
+        case .known(isVerified: false): "\(label.peer) is known, and not verified yet"
+        case .known(isVerified: true): "\(label.peer) is verified"
+        }
+    }
+
+    private var room: String {
+        place.map { "; \(ByteFormat.string($0.free)) free in \"\(DisplayName.path($0.path))\"" } ?? ""
+    }
+
+    private var named: String {
+        let names = label.summary.names.map { "\"\(DisplayName.escape($0, columns: Defaults.listedNameColumns))\"" }
+        let isAll = names.count < SealingDefaults.summaryNames
+        return names.joined(separator: ", ") + (isAll ? "" : " and others")
+    }
+}
