@@ -159,6 +159,14 @@ extension Defaults {
     static let continueTimeout = TimeAmount.seconds(3)
     /// The relay holds a download for 30 s until the sender's half comes, and says so at the end; a little longer.
     static let downloadAnswerTimeout = TimeAmount.seconds(45)
+    /// The window of a download's connection, in bytes. Linux' own limit for what a relay has on its way is as large, so
+    /// that more would make no line faster: the kernel would only take in up to 32 MiB for a disk that is slow, all of
+    /// which is sent again when this program is killed.
+    static let downloadWindow = 4 * 1_048_576
+    /// After a loss, what of a download is still on its way is taken for so long, and no longer than something comes:
+    /// the relay passes it on as long.
+    static let drainTotal = TimeAmount.seconds(15)
+    static let drainSilence = TimeAmount.seconds(2)
     /// How long a download that is read brings nothing: the relay ends one whose sender gives less than 30 KiB in 30 s,
     /// and sees that at the end of the next 30 s at the latest.
     static let downloadSilence = TimeAmount.seconds(90)

@@ -60,8 +60,18 @@ extension Defaults {
         /// What a sender may have on its way to the relay until the receiver has proved that (`provenBytes`): a quarter
         /// of those bytes, which a sender on a long line reaches two round trips before them.
         static let unprovenWindow = 1024 * 1024
-        /// What it may have at least from then on; the kernel goes on from there.
-        static let provenWindow = 2 * 1024 * 1024
+        /// What it may have from then on. Linux' own limit for what a sender has on its way is as large, so that more
+        /// would make no line faster: it would only be held here for a receiver that is slow, on each connection of the
+        /// way, and sent again when the transfer breaks.
+        static let provenWindow = 4 * 1024 * 1024
+        /// When a client is gone, what is on its way in the kernels still goes to the receiver, who goes on behind it:
+        /// so much as comes in this time, which a line of 10 Mbit/s needs for what all buffers of a stream hold, and
+        /// only while something moves.
+        static let drainTotal = TimeAmount.seconds(15)
+        static let drainSilence = TimeAmount.seconds(2)
+        /// Of a stream that is cut, what was read before may take this long to leave: a receiver that takes bytes at
+        /// all has taken a read's worth by then, and one that takes none does not hold the memory.
+        static let cutTimeout = TimeAmount.seconds(2)
         /// Bytes of another node's answer, its head and its body together: ten times the longest.
         static let nodeAnswer = 4 * 1024
         /// Another node is reached, and says whether it has the download, in this time: both are a round trip.

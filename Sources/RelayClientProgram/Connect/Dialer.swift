@@ -216,6 +216,24 @@ enum SocketOptions {
         #endif
     }
 
+    /// Lets the kernel take in `bytes` of what comes before it is read, and no more; on the channel's event loop.
+    static func fixWindow(of channel: any Channel, to bytes: Int) {
+        #if os(Linux)
+        guard let options = channel.syncOptions else { return }
+        // SO_RCVBUF would not go beyond `rmem_max`; asking for so many bytes at once makes room for them, for good.
+        let least = ChannelOptions.Types.SocketOption.socketOption(NIOBSDSocket.Option(rawValue: linuxReceiveLeast))
+        try? options.setOption(least, value: SocketOptionValue(bytes))
+        try? options.setOption(least, value: 1)
+        // Before Linux 5.15 the kernel goes on by itself.
+        let lock = ChannelOptions.Types.SocketOption.socketOption(NIOBSDSocket.Option(rawValue: linuxBufferLock))
+        try? options.setOption(lock, value: linuxReceiveBufferLock)
+        #endif
+    }
+
+    /// SO_RCVLOWAT and SO_BUF_LOCK of `asm-generic/socket.h`, and SOCK_RCVBUF_LOCK of `linux/socket.h`.
+    private static let linuxReceiveLeast: CInt = 18
+    private static let linuxBufferLock: CInt = 72
+    private static let linuxReceiveBufferLock: SocketOptionValue = 2
     /// TCP_USER_TIMEOUT of `linux/tcp.h`, which the C library's module does not always have.
     private static let linuxUserTimeout: CInt = 18
 }

@@ -38,6 +38,7 @@ final class DownloadStream: Sendable {
         let ready = channel.eventLoop.makePromise(of: Void.self)
         do {
             let handler = try await channel.eventLoop.submit {
+                SocketOptions.fixWindow(of: channel, to: Defaults.downloadWindow)
                 let handler = DownloadHandler(head: head, ready: ready)
                 try channel.pipeline.syncOperations.addHandler(handler)
                 return NIOLoopBound(handler, eventLoop: channel.eventLoop)

@@ -33,6 +33,8 @@ struct IncomingTransfer {
     private(set) var isEndedByPeer = false
     /// When the relay was asked for something about it that it has not answered.
     fileprivate var askedAt: NIODeadline?
+    /// Whether what is on its way may still come after it has ended.
+    private(set) var isDraining = false
     /// Whether an earlier attempt has brought everything: then nothing is received, only confirmed.
     private(set) var isHere = false
 
@@ -92,6 +94,9 @@ struct IncomingTransfer {
     ///
     /// - Parameter isHere: whether an earlier attempt has brought everything.
     mutating func dequeued(isHere: Bool) { (stage, self.isHere) = (.running, isHere) }
+
+    /// It is over, but not what is on its way.
+    mutating func drains() { isDraining = true }
 
     /// There is a place for it, and what the sender is told is sealed with `keys`.
     mutating func prepared(_ sink: any TransferSink, keys: AttemptKeys) {
@@ -161,6 +166,28 @@ struct IncomingTransfer {
             return isLeft
         }
         return isLeft ?? true
+    }
+
+    /// Waits until `work`, which takes what is still on its way into `sink`, has ended. It is cancelled once nothing has
+    /// come for as long as `silence`, and in any case after `total`.
+    static func drain(
+        _ work: Task<Void, Never>, into sink: any TransferSink, silence: TimeAmount = Defaults.drainSilence,
+        total: TimeAmount = Defaults.drainTotal
+    ) async {
+        let watch = Task {
+            let end = NIODeadline.now() + total
+            var (bytes, looks) = (sink.receivedBytes, 0)
+            // Two looks: after this program was stopped for a time, the first one comes before what has arrived.
+            while looks < 2, NIODeadline.now() < end {
+                try? await Task.sleep(for: .nanoseconds(silence.nanoseconds / 2))
+                if Task.isCancelled { return }
+                looks = sink.receivedBytes == bytes ? looks + 1 : 0
+                bytes = sink.receivedBytes
+            }
+            work.cancel()
+        }
+        await work.value
+        watch.cancel()
     }
 
     /// What is said, and kept in mind, about `error`.

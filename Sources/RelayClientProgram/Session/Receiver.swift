@@ -21,6 +21,8 @@ struct Receiver: SessionPart {
     private var cleanups: CleanupTasks
     /// What is still being put away of an earlier attempt, by the number of the cleanup.
     private var leaving: [UInt64: OfferMemory.Key] = [:]
+    /// What still takes bytes for one of these.
+    private var draining: [UInt64: Task<Void, Never>] = [:]
     /// Whom the person was warned of.
     private var warned: Set<PeerName> = []
 
@@ -108,6 +110,7 @@ struct Receiver: SessionPart {
     mutating func cleanedUp(_ number: UInt64) {
         cleanups.ended(number)
         leaving[number] = nil
+        draining[number] = nil
     }
 
     mutating func deadlinePassed(now: NIODeadline) {
@@ -122,6 +125,7 @@ struct Receiver: SessionPart {
 
     /// Ends. Open offers are not declined: the relay rings the name's other sessions, or the next one, for them.
     mutating func stop() {
+        for work in draining.values { work.cancel() }
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for transfer in transfers.all { putAway(transfer, keeping: transfer.mayComeAgain) }
     }
@@ -297,6 +301,7 @@ struct Receiver: SessionPart {
             case .send(let message): transfers[id]?.post(message, now: now)
             case .startDownload: startDownload(id, now: now)
             case .cutStream, .abandon: transfers[id]?.work?.cancel()
+            case .drainStream: transfers[id]?.drains()
             case .report(let outcome): finish(id, outcome, now: now)
             }
         }
@@ -476,17 +481,21 @@ struct Receiver: SessionPart {
         machine.received(isAwaited: !isConfirmed && !transfer.isEndedByPeer, now: now)
     }
 
-    /// Stops what runs for it, and puts away what came, once nothing writes to it any more.
+    /// Stops what runs for it, and puts away what came, once nothing writes to it any more: after a loss, with what is
+    /// still on its way. The next attempt waits for that, and goes on behind it.
     private mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
-        transfer.work?.cancel()
+        let drains = transfer.isDraining && isKept && machine.ending == nil
+        if !drains { transfer.work?.cancel() }
         guard let sink = transfer.sink else { return }
         let (records, carried) = (environment.records, transfer.offer.transfer)
         let number = cleanups.start {
+            if drains, let work = transfer.work { await IncomingTransfer.drain(work, into: sink) }
             await transfer.work?.value
             let isLeft = await IncomingTransfer.putAway(sink, keeping: isKept)
             if !isLeft { try? await BlockingWork.files.run { try records.forget(carried, .receive) } }
         }
         leaving[number] = transfer.key
+        if drains { draining[number] = transfer.work }
     }
 
     private mutating func putAway(_ sink: any TransferSink, keeping isKept: Bool) {

@@ -36,24 +36,19 @@ package enum SocketSettings {
     private static let bufferLock = socket(72)
     private static let receiveBufferLock = 2
 
-    /// Prepares a sender's connection for a receiver that has taken nothing yet: the kernel takes in `window`
-    /// bytes and no more, in its own counting up to twice that.
+    /// Lets the kernel take in `window` bytes from a sender and no more, in its own counting up to twice that; asked for
+    /// again, more, and never less.
     ///
-    /// By itself it would open the window by what one round trip brought, and on a fast network one burst, before the
-    /// receiver's side is full, is worth several times as much as all other buffers of the stream.
+    /// By itself it would open the window by what one round trip brought, up to 32 MiB, and further than the sender's
+    /// side can fill it: a receiver that is slow would have all of that held for it. On a fast network one burst,
+    /// before the receiver's side is full, is worth several times as much as all other buffers of the stream.
     package static func fixReceiveBuffer(_ channel: any Channel, window: Int) {
         guard let options = channel.syncOptions else { return }
+        // What is fixed stays as it is.
+        try? options.setOption(bufferLock, value: 0)
         widen(options, to: window)
         // Linux has it from 5.15 on; with an older one the kernel goes on by itself.
         try? options.setOption(bufferLock, value: SocketOptionValue(receiveBufferLock))
-    }
-
-    /// Undoes that: the kernel opens the window by itself again, from `window` bytes on.
-    package static func freeReceiveBuffer(_ channel: any Channel, window: Int) {
-        guard let options = channel.syncOptions else { return }
-        try? options.setOption(bufferLock, value: 0)
-        // It does so only when a round trip brings more than any did before, which the old window may not let through.
-        widen(options, to: window)
     }
 
     /// Lets the kernel's window be `bytes` at least. SO_RCVBUF would fix it for ever, and not go beyond `rmem_max`;

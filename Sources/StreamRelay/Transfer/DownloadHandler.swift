@@ -64,9 +64,26 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
         output.context?.close(promise: nil)
     }
 
-    /// Closes the connection without close_notify: a cut is never an end.
+    /// Closes the connection without close_notify: a cut is never an end. Where a client, or a node, was lost, what was
+    /// read of the sender's leaves first, as the receiver goes on behind it.
     func cut(_ code: FailureCode) {
         pipe = nil
+        guard let loop = output.context?.eventLoop else { return }
+        switch code {
+        case .senderGone, .receiverGone, .clusterUnavailable: break
+        default: return abort()
+        }
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let deadline = loop.scheduleTask(in: Defaults.Stream.cutTimeout) { bound.value.abort() }
+        let sent = loop.makePromise(of: Void.self)
+        sent.futureResult.whenComplete { _ in
+            deadline.cancel()
+            bound.value.abort()
+        }
+        output.context?.writeAndFlush(Self.wrapOutboundOut(ByteBuffer()), promise: sent)
+    }
+
+    private func abort() {
         output.context?.triggerUserOutboundEvent(TLSCommand.abort, promise: nil)
         output.context?.close(promise: nil)
     }

@@ -116,7 +116,7 @@ package final class Pipe {
     /// The end of the download's body has been written.
     func downloadFlushed() { run(machine.downloadFlushed()) }
     /// The transfer has ended, and this is how.
-    package func end(_ outcome: TransferOutcome) { run(machine.ended(outcome)) }
+    package func end(_ outcome: TransferOutcome) { run(machine.ended(outcome, now: .now())) }
     /// The transfer has been ended by others.
     package func abort(_ code: FailureCode) { end(.failed(code)) }
 

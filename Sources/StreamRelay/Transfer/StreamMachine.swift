@@ -22,6 +22,10 @@ struct StreamMachine {
         var gone = FailureCode.receiverGone
         /// How long the sender's answer waits for the word of the transfer's home.
         var verdict: TimeAmount = Defaults.Stream.verdictTimeout
+        /// What a lost client's stream still has on its way is passed on for as long as `drain`, and only while
+        /// something moves in `drainSilence`.
+        var drain: TimeAmount = Defaults.Stream.drainTotal
+        var drainSilence: TimeAmount = Defaults.Stream.drainSilence
 
         /// For a stream into another node: whether the receiver takes anything is that node's business.
         static let hop = Limits(stall: nil, gone: .clusterUnavailable)
@@ -67,6 +71,9 @@ struct StreamMachine {
         case parked(until: NIODeadline)
         case streaming(Progress)
         case finishing(Progress)
+        /// The transfer is over because a client is gone, for `code`. What the sender had sent until then is in the
+        /// kernels on the way, and would have to be sent again: it still goes to the receiver.
+        case draining(Progress, FailureCode, Drain)
         /// Over, but how the transfer ends is for its keeper to say: the receiver may be about to give a reason of its
         /// own, or may have said that it has everything. The sender's answer waits for that word, so that it is the
         /// same as the message's. Without it, `code` is the answer after a while.
@@ -88,6 +95,15 @@ struct StreamMachine {
         var lastTaken: NIODeadline
     }
 
+    /// How long what is on its way is passed on.
+    private struct Drain: Hashable {
+        var until: NIODeadline
+        /// When something had last moved, and what had moved by then.
+        var lastMoved: NIODeadline
+        var bytes: UInt64
+        var acknowledged: UInt64?
+    }
+
     private var state: State
     private let limits: Limits
 
@@ -103,7 +119,7 @@ struct StreamMachine {
     /// Bytes of content that have gone from the sender to the receiver.
     var forwardedBytes: UInt64 {
         switch state {
-        case .streaming(let progress), .finishing(let progress): progress.bytes
+        case .streaming(let progress), .finishing(let progress), .draining(let progress, _, _): progress.bytes
         case .undecided(_, let bytes, hasUpload: _, until: _): bytes
         case .parked, .ended: 0
         }
@@ -118,7 +134,7 @@ struct StreamMachine {
         case .undecided(let code, let bytes, hasUpload: false, let until):
             state = .undecided(code, bytes: bytes, hasUpload: true, until: until)
             return []
-        case .undecided, .streaming, .finishing, .ended: return [.refuseUpload(.receiverGone)]
+        case .undecided, .streaming, .finishing, .draining, .ended: return [.refuseUpload(.receiverGone)]
         }
     }
 
@@ -128,6 +144,10 @@ struct StreamMachine {
         case .streaming(var progress):
             progress.bytes += UInt64(count)
             state = .streaming(progress)
+            return true
+        case .draining(var progress, let code, let drain):
+            progress.bytes += UInt64(count)
+            state = .draining(progress, code, drain)
             return true
         case .parked, .finishing, .undecided, .ended: return false
         }
@@ -142,7 +162,8 @@ struct StreamMachine {
         case .finishing(var progress):
             Self.setBlocked(isBlocked, &progress, now)
             state = .finishing(progress)
-        case .parked, .undecided, .ended: break
+        // The silence of either side ends it, whoever holds back the other.
+        case .parked, .draining, .undecided, .ended: break
         }
     }
 
@@ -152,6 +173,7 @@ struct StreamMachine {
         case .streaming(let progress):
             state = .finishing(progress)
             return [.finishDownload]
+        case .draining(_, let code, _): return drained(.refuseUpload(code))
         case .parked, .finishing, .undecided, .ended: return []
         }
     }
@@ -164,7 +186,7 @@ struct StreamMachine {
             return [
                 .closeDownload, .answerUpload(bytes: progress.bytes), .report(.finished(bytes: progress.bytes)),
             ]
-        case .parked, .streaming, .undecided, .ended: return []
+        case .parked, .streaming, .draining, .undecided, .ended: return []
         }
     }
 
@@ -174,6 +196,7 @@ struct StreamMachine {
         case .streaming(let progress):
             state = .ended
             return [.cutDownload(code), .cutUpload, .report(.cut(code, bytes: progress.bytes))]
+        case .draining: return drained(.cutUpload)
         // The sender does not wait for the answer any more.
         case .undecided(_, bytes: _, hasUpload: true, until: _):
             state = .ended
@@ -192,6 +215,7 @@ struct StreamMachine {
                 .cutDownload(.malformedBody), .refuseMalformedUpload,
                 .report(.cut(.malformedBody, bytes: progress.bytes)),
             ]
+        case .draining: return drained(.refuseMalformedUpload)
         case .parked, .finishing, .undecided, .ended: return []
         }
     }
@@ -200,7 +224,9 @@ struct StreamMachine {
     mutating func downloadCut(now: NIODeadline) -> [Action] { broke(limits.gone, now: now) }
 
     /// The transfer's home says how the transfer ended.
-    mutating func ended(_ outcome: TransferOutcome) -> [Action] {
+    ///
+    /// A stream whose client is gone goes on for a while with what is on its way.
+    mutating func ended(_ outcome: TransferOutcome, now: NIODeadline) -> [Action] {
         let code: FailureCode =
             switch outcome {
             case .failed(let code): code
@@ -214,6 +240,13 @@ struct StreamMachine {
         case .parked:
             state = .ended
             return [.refuseDownload(code), .report(.cut(code, bytes: 0))]
+        case .streaming(let progress) where outcome != .delivered && drainTime(code) != nil:
+            let drain = Drain(
+                until: now + (drainTime(code) ?? .zero), lastMoved: now, bytes: progress.bytes, acknowledged: nil)
+            state = .draining(progress, code, drain)
+            return []
+        // What ended it first is the reason; what ends it now does not wait.
+        case .draining(_, let code, _): return drained(.refuseUpload(code))
         case .streaming(let progress), .finishing(let progress):
             state = .ended
             return [.cutDownload(code), answer(progress.bytes), .report(.cut(code, bytes: progress.bytes))]
@@ -227,7 +260,7 @@ struct StreamMachine {
     /// Some time has passed. `receiver` is nil when the kernel would not tell.
     mutating func ticked(receiver: ReceiverState?, now: NIODeadline) -> [Action] {
         switch state {
-        case .parked(let until): return now >= until ? ended(.failed(.expired)) : []
+        case .parked(let until): return now >= until ? ended(.failed(.expired), now: now) : []
         case .streaming(var progress):
             if let code = lapse(&progress, receiver, now) { return broke(code, now: now) }
             state = .streaming(progress)
@@ -236,8 +269,17 @@ struct StreamMachine {
             if let code = receiverLapse(&progress, receiver, now) { return broke(code, now: now) }
             state = .finishing(progress)
             return []
+        case .draining(let progress, let code, var drain):
+            if progress.bytes != drain.bytes || receiver?.acknowledged != drain.acknowledged {
+                (drain.bytes, drain.acknowledged, drain.lastMoved) = (progress.bytes, receiver?.acknowledged, now)
+            }
+            if now >= drain.until || now - drain.lastMoved >= limits.drainSilence {
+                return drained(.refuseUpload(code))
+            }
+            state = .draining(progress, code, drain)
+            return []
         case .undecided(let code, bytes: _, hasUpload: _, let until):
-            return now >= until ? ended(.failed(code)) : []
+            return now >= until ? ended(.failed(code), now: now) : []
         case .ended: return []
         }
     }
@@ -252,8 +294,26 @@ struct StreamMachine {
         case .streaming(let progress), .finishing(let progress):
             state = .undecided(code, bytes: progress.bytes, hasUpload: true, until: until)
             return [.cutDownload(code), .report(.cut(code, bytes: progress.bytes))]
+        case .draining(_, let code, _): return drained(.refuseUpload(code))
         case .undecided, .ended: return []
         }
+    }
+
+    /// For how long what is on its way is passed on after the transfer has ended with `code`; nil: not at all. A sender
+    /// that is gone sends no more. One that is not hears at once why it is over, and is answered in time.
+    private func drainTime(_ code: FailureCode) -> TimeAmount? {
+        switch code {
+        case .senderGone: limits.drain
+        case .receiverGone: min(limits.verdict, limits.drain)
+        default: nil
+        }
+    }
+
+    /// Nothing more is passed on.
+    private mutating func drained(_ upload: Action) -> [Action] {
+        guard case .draining(let progress, let code, _) = state else { return [] }
+        state = .ended
+        return [.cutDownload(code), upload, .report(.cut(code, bytes: progress.bytes))]
     }
 
     private static func setBlocked(_ isBlocked: Bool, _ progress: inout Progress, _ now: NIODeadline) {
@@ -286,7 +346,7 @@ struct StreamMachine {
         let hasSomethingToTake: Bool
         switch state {
         case .finishing: hasSomethingToTake = true
-        case .parked, .streaming, .undecided, .ended: hasSomethingToTake = progress.isBlocked
+        case .parked, .streaming, .draining, .undecided, .ended: hasSomethingToTake = progress.isBlocked
         }
         if !hasSomethingToTake { progress.lastTaken = now }
         return limits.stall.map { now - progress.lastTaken >= $0 } ?? false ? .stalled : nil

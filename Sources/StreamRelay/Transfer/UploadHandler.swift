@@ -117,7 +117,7 @@ final class UploadHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// The receiver takes what it gets: the kernel may take in more from the sender.
     func peerIsConsuming() {
         guard let context else { return }
-        SocketSettings.freeReceiveBuffer(context.channel, window: Defaults.Stream.provenWindow)
+        SocketSettings.fixReceiveBuffer(context.channel, window: Defaults.Stream.provenWindow)
     }
 
     /// The receiver's connection takes more again.

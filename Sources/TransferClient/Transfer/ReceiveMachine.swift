@@ -17,6 +17,9 @@ package struct ReceiveMachine: Hashable, Sendable {
         case startDownload(token: Token, url: String)
         /// Cut the download and throw away what came; neither need be told any more.
         case cutStream
+        /// Take what of the download is still on its way, which would be sent again otherwise, and cut it then; nothing
+        /// of that need be told any more.
+        case drainStream
         /// Give up verifying and storing if that is still possible. To be answered as ever, by ``stored(_:now:)`` or
         /// ``storeFailed(_:)``.
         case abandon
@@ -189,15 +192,22 @@ package struct ReceiveMachine: Hashable, Sendable {
     private mutating func interrupted(_ outcome: Outcome) -> [Action] {
         switch state {
         case .deciding, .accepting, .broken: return finish(outcome)
-        case .downloading: return finish(outcome, cutting: true)
+        case .downloading:
+            state = .finished
+            // Who has ended it on purpose sends no more; what only a loss has ended is gone on with.
+            return [Self.isByPeer(outcome) ? .cutStream : .drainStream, .report(outcome)]
         case .storing(nil, isAbandoned: _):
-            let isDecided = if case .failed(_, by: .peer) = outcome { true } else { false }
+            let isDecided = Self.isByPeer(outcome)
             state = .storing(outcome: outcome, isAbandoned: isDecided)
             return isDecided ? [.abandon] : []
         case .storing(.some, isAbandoned: _): return []
         case .reporting: return finish(.received(isConfirmed: false))
         case .finished: return []
         }
+    }
+
+    private static func isByPeer(_ outcome: Outcome) -> Bool {
+        if case .failed(_, by: .peer) = outcome { true } else { false }
     }
 
     // MARK: - The stream, the file and the time

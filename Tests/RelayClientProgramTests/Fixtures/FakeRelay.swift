@@ -83,8 +83,13 @@ final class FakeRelay: ControlConnecting, DataStreams {
     struct Downloading: Sendable {
         let request: DownloadRequest
         fileprivate let tell: @Sendable (DownloadEvent) -> Void
+        /// Finished when nothing runs for it any more.
+        fileprivate let running: AsyncStream<Void>.Continuation
 
-        func end(_ result: Result<Void, ClientError>) { tell(.ended(result)) }
+        func end(_ result: Result<Void, ClientError>) {
+            tell(.ended(result))
+            running.finish()
+        }
 
         /// These bytes come, and no others.
         func bring(_ bytes: [UInt8]) {
@@ -108,6 +113,9 @@ final class FakeRelay: ControlConnecting, DataStreams {
         var said: [ClientMessage] = []
         var offers: [Offered] = []
         var downloads: [Downloading] = []
+        /// Whether a download runs until its end; it is only noted otherwise.
+        var runsDownloads = false
+        var cutDownloads = 0
         var uploads: [UploadRequest] = []
         var wanted: [WantedNote] = []
         var progressed = 0
@@ -291,13 +299,27 @@ final class FakeRelay: ControlConnecting, DataStreams {
     }
 
     func download(_ request: DownloadRequest, tell: @escaping @Sendable (DownloadEvent) -> Void) -> Task<Void, Never> {
+        let (running, continuation) = AsyncStream<Void>.makeStream()
         if let error = request.begin() {
             tell(.ended(.failure(error)))
-        } else {
-            state.withLock { $0.downloads.append(Downloading(request: request, tell: tell)) }
+            return Task {}
         }
-        return Task {}
+        let runs = state.withLock { state in
+            state.downloads.append(Downloading(request: request, tell: tell, running: continuation))
+            return state.runsDownloads
+        }
+        return Task {
+            guard runs else { return }
+            for await _ in running {}
+            if Task.isCancelled { self.state.withLock { $0.cutDownloads += 1 } }
+        }
     }
+
+    /// Downloads run from now on until they are ended, or cut.
+    func runDownloads() { state.withLock { $0.runsDownloads = true } }
+
+    /// How many were cut.
+    var cutDownloads: Int { state.withLock { $0.cutDownloads } }
 
     // MARK: - What the client says
 

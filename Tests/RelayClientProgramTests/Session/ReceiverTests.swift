@@ -377,6 +377,53 @@ import WSProtocol
         #expect(try records.all(now: Samples.now).isEmpty && receiving.folder.listing() == ["file"])
     }
 
+    /// What was sent before a loss is in the kernels on the way: it comes first, and is not sent again.
+    @Test func whatIsStillOnItsWayAfterALossComesBeforeTheNextAttempt() async throws {
+        let receiving = try ReceivingFixture()
+        let size: UInt64 = 1_000_000
+        await receiving.present()
+        receiving.relay.runDownloads()
+        let first = try receiving.ring(size: size)
+        try await receiving.start(first)
+        let stream = try receiving.stream(of: first)
+        let download = receiving.relay.downloads[0]
+        _ = try download.request.opening.take([ByteBuffer(bytes: stream.prefix(stream.count / 4))])
+        receiving.relay.lines[0].say([
+            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
+        ])
+        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        let second = try receiving.ring(size: size)
+        _ = try download.request.opening.take([ByteBuffer(bytes: stream[(stream.count / 4)..<(stream.count * 3 / 4)])])
+        #expect(receiving.relay.accepts[second] == nil)
+        download.end(.failure(.stream(.cut)))
+        try await receiving.start(second)
+        #expect(try receiving.agreed(second).acceptance.position.offset > size * 2 / 3)
+        #expect(receiving.relay.cutDownloads == 0)
+    }
+
+    @Test func whatTheSenderHasEndedIsCutAtOnce() async throws {
+        let receiving = try ReceivingFixture()
+        await receiving.present()
+        receiving.relay.runDownloads()
+        let first = try receiving.ring()
+        try await receiving.start(first)
+        receiving.relay.lines[0].say([
+            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .cancelled, by: .peer))
+        ])
+        await receiving.session.run { receiving.relay.cutDownloads == 1 }
+        #expect(receiving.relay.cutDownloads == 1)
+    }
+
+    @Test func aDownloadThatBringsNothingMoreIsCutAfterALoss() async throws {
+        let summary = DeliveredSummary(manifest: [UInt8](repeating: 1, count: 32), entries: 1, bytes: 7)
+        let sink = FinishedSink(FinishedTransfer(delivered: summary, files: 1))
+        let (silence, end) = AsyncStream<Void>.makeStream()
+        let work = Task { for await _ in silence {} }
+        await IncomingTransfer.drain(work, into: sink, silence: .milliseconds(10))
+        #expect(work.isCancelled)
+        end.finish()
+    }
+
     /// A receiver that goes on with one transfer leaves others to other sessions of its name.
     @Test func onlyTheTransferThatIsGoneOnWithIsTaken() async throws {
         let transfer = CarriedTransfer.random()

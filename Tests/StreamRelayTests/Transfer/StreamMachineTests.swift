@@ -25,9 +25,9 @@ import WSProtocol
         #expect(machine.isEnded)
     }
 
-    enum Phase: CaseIterable { case parked, streaming, finishing, undecided, undecidedWithoutUpload, ended }
+    enum Phase: CaseIterable { case parked, streaming, finishing, draining, undecided, undecidedWithoutUpload, ended }
     enum Event: CaseIterable {
-        case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, failed, delivered, ticked,
+        case joined, forwarded, completed, flushed, malformed, uploadCut, downloadCut, failed, lost, delivered, ticked,
             overdue
     }
 
@@ -35,8 +35,19 @@ import WSProtocol
     private static func expected(_ phase: Phase, _ event: Event) -> [StreamMachine.Action] {
         switch (phase, event) {
         case (.parked, .joined): [.startDownload(length: nil), .startUpload, .report(.joined)]
-        case (.streaming, .joined), (.finishing, .joined), (.undecided, .joined), (.ended, .joined):
+        case (.streaming, .joined), (.finishing, .joined), (.draining, .joined), (.undecided, .joined),
+            (.ended, .joined):
             [.refuseUpload(.receiverGone)]
+        case (.draining, .completed), (.draining, .downloadCut), (.draining, .failed), (.draining, .lost),
+            (.draining, .delivered), (.draining, .overdue):
+            [.cutDownload(.senderGone), .refuseUpload(.senderGone), .report(.cut(.senderGone, bytes: 5))]
+        case (.draining, .malformed):
+            [.cutDownload(.senderGone), .refuseMalformedUpload, .report(.cut(.senderGone, bytes: 5))]
+        case (.draining, .uploadCut): [.cutDownload(.senderGone), .cutUpload, .report(.cut(.senderGone, bytes: 5))]
+        case (.parked, .lost): [.refuseDownload(.senderGone), .report(.cut(.senderGone, bytes: 0))]
+        case (.finishing, .lost):
+            [.cutDownload(.senderGone), .refuseUpload(.senderGone), .report(.cut(.senderGone, bytes: 5))]
+        case (.undecided, .lost): [.refuseUpload(.senderGone)]
         case (.streaming, .completed): [.finishDownload]
         case (.finishing, .flushed): [.closeDownload, .answerUpload(bytes: 5), .report(.finished(bytes: 5))]
         case (.streaming, .uploadCut): [.cutDownload(.senderGone), .cutUpload, .report(.cut(.senderGone, bytes: 5))]
@@ -71,7 +82,7 @@ import WSProtocol
                 case .joined: actions = machine.joined(length: nil, now: Self.start)
                 case .forwarded:
                     let hasPlace = machine.forwarded(1)
-                    #expect(hasPlace == (phase == .streaming))
+                    #expect(hasPlace == (phase == .streaming || phase == .draining))
                     actions = []
                 case .completed: actions = machine.uploadCompleted()
                 case .flushed: actions = machine.downloadFlushed()
@@ -79,6 +90,7 @@ import WSProtocol
                 case .uploadCut: actions = machine.uploadCut()
                 case .downloadCut: actions = machine.downloadCut()
                 case .failed: actions = machine.ended(.failed(.noSpace))
+                case .lost: actions = machine.ended(.failed(.senderGone))
                 case .delivered: actions = machine.ended(.delivered)
                 case .ticked: actions = machine.ticked(receiver: nil, now: Self.start + .seconds(1))
                 case .overdue: actions = machine.ticked(receiver: nil, now: Self.start + .seconds(2))
@@ -193,6 +205,48 @@ import WSProtocol
                 .report(.cut(.receiverGone, bytes: 5))))
     }
 
+    @Test func whatALostSenderHadSentStillGoesToTheReceiver() {
+        let machine = Driver(in: .draining)
+        // As long as something moves, and no longer.
+        for second in 1...14 {
+            #expect(machine.forwarded(1))
+            #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(Int64(second))) == [])
+        }
+        #expect(machine.forwarded(1))
+        #expect(
+            machine.ticked(receiver: nil, now: Self.start + .seconds(15)) == [
+                .cutDownload(.senderGone), .refuseUpload(.senderGone), .report(.cut(.senderGone, bytes: 20)),
+            ])
+    }
+
+    @Test func aReceiverThatStillTakesWhatIsOnItsWayIsWaitedFor() {
+        let machine = Driver(in: .draining)
+        for second in Int64(1)...14 {
+            let taking = Receiver(
+                acknowledged: UInt64(second), hasUnacknowledged: true, sinceAcknowledgement: .milliseconds(1))
+            #expect(machine.ticked(receiver: taking, now: Self.start + .seconds(second)) == [])
+        }
+    }
+
+    @Test func aReceiverThatTakesNothingMoreIsNotWaitedFor() {
+        let machine = Driver(in: .draining)
+        let still = Receiver(acknowledged: 9, hasUnacknowledged: false, sinceAcknowledgement: .seconds(1))
+        #expect(machine.ticked(receiver: still, now: Self.start + .seconds(1)) == [])
+        #expect(machine.ticked(receiver: still, now: Self.start + .seconds(2)) == [])
+        #expect(machine.ticked(receiver: still, now: Self.start + .seconds(3)).first == .cutDownload(.senderGone))
+    }
+
+    /// A sender that is there is answered as soon as it is told.
+    @Test func aSenderWhoseReceiverIsGoneIsAnsweredInTime() {
+        let machine = Driver(in: .streaming)
+        #expect(machine.ended(.failed(.receiverGone)) == [])
+        #expect(machine.forwarded(1))
+        #expect(machine.ticked(receiver: nil, now: Self.start + .seconds(1)) == [])
+        #expect(machine.forwarded(1))
+        #expect(
+            machine.ticked(receiver: nil, now: Self.start + .seconds(2)).contains(.refuseUpload(.receiverGone)))
+    }
+
     /// A machine in a given phase, behind a reference, so that expectations can feed it.
     private final class Driver {
         private var machine: StreamMachine
@@ -207,6 +261,10 @@ import WSProtocol
             _ = machine.joined(length: nil, now: start)
             _ = machine.forwarded(5)
             if phase == .streaming { return }
+            if phase == .draining {
+                _ = machine.ended(.failed(.senderGone), now: start)
+                return
+            }
             _ = machine.uploadCompleted()
             if phase == .finishing { return }
             if phase == .undecided {
@@ -227,7 +285,9 @@ import WSProtocol
         func uploadMalformed() -> [StreamMachine.Action] { machine.uploadMalformed() }
         func uploadCut() -> [StreamMachine.Action] { machine.uploadCut(.senderGone) }
         func downloadCut() -> [StreamMachine.Action] { machine.downloadCut(now: start) }
-        func ended(_ outcome: TransferOutcome) -> [StreamMachine.Action] { machine.ended(outcome) }
+        func ended(_ outcome: TransferOutcome) -> [StreamMachine.Action] {
+            machine.ended(outcome, now: start)
+        }
         var bytes: UInt64 { machine.forwardedBytes }
         func ticked(receiver: Receiver?, now: NIODeadline) -> [StreamMachine.Action] {
             machine.ticked(receiver: receiver, now: now)

@@ -164,7 +164,7 @@ import WSProtocol
         ),
         (
             "downloading", [accept, started],
-            "- - - - - - cancel,cut!notStored - - cut!failed cut!failed cancel,cut!cancelled cut!lost - -"
+            "- - - - - - cancel,cut!notStored - - drain!failed cut!failed cancel,cut!cancelled drain!lost - -"
         ),
         (
             "storing", [accept, started, downloaded],
@@ -224,6 +224,7 @@ import WSProtocol
             case .send(let message): names.append(message.kind.rawValue)
             case .startDownload: names.append("download")
             case .cutStream: names.append("cut")
+            case .drainStream: names.append("drain")
             case .abandon: names.append("abandon")
             case .report(let report):
                 switch report {
