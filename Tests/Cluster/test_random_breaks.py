@@ -25,9 +25,4 @@ def test_a_transfer_that_is_broken_at_random_is_delivered(binaries, tmp_path, nu
     with breaks.World(binaries, tmp_path, rate=RATE) as world:
         outcome = world.run(plan)
     print(breaks.HEAD, outcome.row(), sep="\n")
-    assert outcome.delivered and outcome.equal and len(outcome.done) == len(plan.breaks), outcome.row()
-    # While a client or a node is stopped, the kernels on the way fill up with what is sent again after that: up to
-    # 32 MiB on each of three hops, more than the mark allows. scripts/prove breaks counts it all the same.
-    if any(each.kind == "one stopped" for each in plan.breaks):
-        return
     assert outcome.is_good, outcome.row()

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -340,6 +341,30 @@ def test_a_cut_sender_never_ends_the_body_cleanly(relay, known, how):
             assert not download.buffer.endswith(b"0\r\n\r\n")
         failed = pair.receiver.failed(offer.transfer)
         assert failed["code"] == "sender_gone", failed
+
+
+def test_what_a_lost_sender_had_sent_still_comes(relay):
+    """The relay knows that it is gone before the receiver has taken anything of what waits in the kernels."""
+    with Pair(relay) as pair:
+        offer, download, upload = pair.flowing(100_000_000)
+        assert upload.send(bytes(2_000_000))
+        pair.sender.close()
+        assert pair.receiver.failed(offer.transfer)["code"] == "sender_gone"
+        assert download.head().status == 200
+        wait_for_bytes(download, 1_000_000)
+        upload.socket.shutdown(socket.SHUT_WR)
+        assert download.how_ended(1.5) == raw.TRUNCATED
+        assert download.buffer.count(0) == 2_000_000
+
+
+def test_a_lost_sender_whose_stream_is_silent_is_cut(relay):
+    with Pair(relay) as pair:
+        offer, download, upload = pair.flowing(100_000_000)
+        assert upload.send(bytes(1000)) and download.head().status == 200
+        pair.sender.close()
+        assert pair.receiver.failed(offer.transfer)["code"] == "sender_gone"
+        assert download.how_ended(5) == raw.TRUNCATED and download.buffer.count(0) == 1000
+        assert upload.answer(5, "PUT").status == 502
 
 
 def test_a_half_closed_tls_upload_is_a_cut(relay):

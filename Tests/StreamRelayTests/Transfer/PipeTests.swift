@@ -120,6 +120,35 @@ import WSProtocol
         #expect(events == [.downloadParked, .joined, .cut(.malformedBody, bytes: 5)])
     }
 
+    /// What was read of a lost sender's leaves before the cut, unless the receiver takes nothing.
+    @Test(arguments: [false, true]) func whatWasReadLeavesBeforeTheCut(isTaken: Bool) throws {
+        let (download, pipe) = try stream.parked()
+        let upload = try stream.upload(into: pipe, length: 100)
+        let network = HeldWrites()
+        try download.pipeline.syncOperations.addHandler(network, position: .first)
+        try upload.writeInbound(ByteBuffer(string: "hello"))
+        pipe.uploadCut(.senderGone)
+        #expect(download.isActive)
+        if isTaken {
+            network.release()
+        } else {
+            stream.loop.advanceTime(by: Defaults.Stream.cutTimeout - .milliseconds(1))
+            #expect(download.isActive)
+            stream.loop.advanceTime(by: .milliseconds(1))
+        }
+        #expect(!download.isActive)
+        let body = try EmbeddedStream.writes(download).map { String(buffer: $0) }.joined()
+        #expect(body.hasSuffix("hello") == isTaken)
+    }
+
+    @Test func aStreamThatIsStoppedIsCutAtOnce() throws {
+        let (download, pipe) = try stream.parked()
+        _ = try stream.upload(into: pipe, length: 100)
+        try download.pipeline.syncOperations.addHandler(HeldWrites(), position: .first)
+        pipe.abort(.draining)
+        #expect(!download.isActive)
+    }
+
     @Test func theEndOfAStreamIsNotThatOfItsSuccessor() throws {
         let (_, first) = try stream.parked()
         let (_, second) = try stream.parked()
@@ -127,6 +156,31 @@ import WSProtocol
         #expect(stream.services.streams.count == 1)
         second.abort(.cancelled)
         #expect(stream.services.streams.count == 0)
+    }
+}
+
+/// A network that takes nothing until it is told to.
+private final class HeldWrites: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private var held: [(NIOAny, EventLoopPromise<Void>?)] = []
+    private var context: ChannelHandlerContext?
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        for (_, promise) in held { promise?.fail(ChannelError.ioOnClosedChannel) }
+        held = []
+    }
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        held.append((data, promise))
+    }
+    func flush(context: ChannelHandlerContext) {}
+
+    func release() {
+        let writes = held
+        held = []
+        for (data, promise) in writes { context?.writeAndFlush(data, promise: promise) }
     }
 }
 
