@@ -214,7 +214,8 @@ extension ControlConnection {
         switch try await answer() {
         case .welcome(let welcome) where welcome.id == id: return welcome
         case .error(let refusal): throw ConnectionError(refused: refusal.code, name: identity.name, relay: relay)
-        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .pong:
+        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
+            .requested, .refused, .pong:
             throw unexpected()
         }
     }

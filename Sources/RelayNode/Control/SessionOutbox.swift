@@ -51,7 +51,8 @@ struct SessionOutbox: Sendable {
             }
         case .progress(let progress):
             if let report = reports.updateValue(number, forKey: progress.transfer) { leaveOut(report) }
-        case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .note, .delivered: break
+        case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .note, .delivered, .requested, .refused:
+            break
         }
         let size = Defaults.Unread.messageBytes + message.ownPayload
         entries.append(.message(message, bytes: size))
@@ -108,7 +109,8 @@ extension ServerMessage {
         case .start(let start): start.payload?.rawValue.utf8.count ?? 0
         case .note(let note): note.payload.rawValue.utf8.count
         case .delivered(let delivered): delivered.payload.rawValue.utf8.count
-        case .ring, .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .failed, .progress: 0
+        case .requested(let requested): requested.payload.rawValue.utf8.count
+        case .ring, .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .failed, .progress, .refused: 0
         }
     }
 }

@@ -60,11 +60,17 @@ enum MessageCost {
             case .login, .register: Defaults.Messages.loginUnits
             // The registry is asked, in a cluster Redis as well.
             case .lookup, .offer, .accept: 1
-            case .note(let note): Int64(note.payload.rawValue.utf8.count / Defaults.Messages.noteBytesPerUnit)
-            case .presence, .decline, .progress, .delivered, .cancel, .ping: 0
+            case .note(let note): ofPassing(note.payload)
+            case .request(let request): 1 + ofPassing(request.payload)
+            case .presence, .decline, .progress, .delivered, .cancel, .withdraw, .refuse, .ping: 0
             }
         // It was read twice.
         case .failure: 1
         }
+    }
+
+    /// What others have to read.
+    private static func ofPassing(_ payload: Payload) -> Int64 {
+        Int64(payload.rawValue.utf8.count / Defaults.Messages.noteBytesPerUnit)
     }
 }

@@ -4,11 +4,10 @@ package import WSProtocol
 
 /// The sender's 16 random bytes that name what a person asked for, the same for each attempt to carry it.
 package enum CarriedTransferKind: FixedBytesKind { package static var length: Int { 16 } }
-/// A requester's 16 random bytes that name what was asked for.
-package enum PullRequestKind: FixedBytesKind { package static var length: Int { 16 } }
 
 package typealias CarriedTransfer = FixedBytes<CarriedTransferKind>
-package typealias PullRequest = FixedBytes<PullRequestKind>
+/// What a requester asked for, as the wire names it.
+package typealias PullRequest = PullRequestID
 /// One attempt to carry a transfer: what the wire calls a transfer.
 package typealias AttemptID = TransferID
 

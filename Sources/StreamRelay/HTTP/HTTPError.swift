@@ -55,7 +55,8 @@ extension HTTPError {
                 .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .identityChanged,
                 .badPrekey, .staleOffer, .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation,
                 .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline,
-                .unknownTransfer, .transferExists, .tooManyTransfers, .acceptedElsewhere:
+                .unknownTransfer, .transferExists, .tooManyTransfers, .acceptedElsewhere, .requestExists,
+                .unknownRequest, .notShared, .tooManyRequests:
                 .badGateway
             }
         let message =

@@ -138,6 +138,7 @@ package struct Broker: Sendable {
                 return remote.requestReceived(message, from: session, about: transfer, sessions)
             }
             return home.requestReceived(message, from: session, &sessions, now: now)
+        case .request, .withdraw, .refuse: return [.send(session, .refusal(message.id, .unknownType))]
         // ``SessionMachine`` answers these.
         case .login, .register, .ping: return []
         }

@@ -64,7 +64,7 @@ struct HomeTransfers: Sendable {
         _ message: ClientMessage, from session: SessionID, _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         switch message {
-        case .login, .register, .presence, .lookup, .offer, .ping: return []
+        case .login, .register, .presence, .lookup, .offer, .request, .withdraw, .refuse, .ping: return []
         case .accept(let message): return accepted(message, by: session, &sessions, now: now)
         case .decline(let message):
             guard message.code.isClients else { return sessions.notify(session, .refuse(message.id, .badMessage)) }

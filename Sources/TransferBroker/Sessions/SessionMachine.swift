@@ -117,7 +117,9 @@ package struct SessionMachine: Sendable {
                 id: message.id, purpose: .register, credentials: message.credentials, nonce: nonce,
                 prekey: message.prekey, invitation: message.invitation
             )
-        case .presence, .lookup, .offer, .accept, .decline, .progress, .note, .delivered, .cancel, .ping: nil
+        case .presence, .lookup, .offer, .accept, .decline, .progress, .note, .delivered, .cancel, .request, .withdraw,
+            .refuse, .ping:
+            nil
         }
     }
 }

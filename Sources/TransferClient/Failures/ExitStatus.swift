@@ -33,18 +33,19 @@ package enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
     package init(_ code: FailureCode) {
         self =
             switch code {
-            case .badMessage, .unknownType, .notNow, .transferExists, .malformedBody, .protocolError:
+            case .badMessage, .unknownType, .notNow, .transferExists, .requestExists, .malformedBody,
+                .protocolError:
                 .protocolBreach
-            case .rateLimited, .tooManyTransfers, .draining, .expired, .timedOut: .gaveUp
+            case .rateLimited, .tooManyTransfers, .tooManyRequests, .draining, .expired, .timedOut: .gaveUp
             case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined,
                 .cancelled, .tooLarge, .identityChanged, .badPrekey, .staleOffer:
                 .refused
-            case .unknownPeer, .peerOffline, .unknownTransfer, .unavailable, .clusterUnavailable, .internalError,
-                .acceptedElsewhere, .senderGone, .receiverGone, .stalled:
+            case .unknownPeer, .peerOffline, .unknownTransfer, .unknownRequest, .unavailable, .clusterUnavailable,
+                .internalError, .acceptedElsewhere, .senderGone, .receiverGone, .stalled:
                 .unreachable
             case .cannotWrite: .cannotCreate
             case .noSpace, .sourceChanged: .inputOutput
-            case .cannotRead: .noInput
+            case .cannotRead, .notShared: .noInput
             case .verificationFailed: .corrupt
             }
     }

@@ -87,7 +87,17 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
                 : ("\(peer) did not send in time", "ask \(peer) to send it again")
         case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
         case .unknownTransfer: ("the relay does not know the transfer any more", again(side, peer))
-        case .badMessage, .unknownType, .notNow, .transferExists, .loginRefused, .nameTaken, .badInvitation,
+        case .unknownRequest:
+            side == .sender
+                ? ("\(peer) does not wait for it any more", "nothing to do")
+                : ("the relay does not know the request any more", "ask again")
+        case .notShared:
+            side == .sender
+                ? ("\(peer) asked for what is not shared with them", "nothing to do")
+                : ("\(peer) shares nothing of that name with you", "see what there is with `relay-client list \(peer)`")
+        case .tooManyRequests: ("there are as many requests as there may be", "try again in some seconds")
+        case .badMessage, .unknownType, .notNow, .transferExists, .requestExists, .loginRefused, .nameTaken,
+            .badInvitation,
             .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
             .clusterUnavailable, .internalError:
             relayMessage(for: code)

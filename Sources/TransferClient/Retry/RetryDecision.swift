@@ -44,13 +44,13 @@ package enum RetryDecision: Hashable, Sendable {
         case .draining, .unavailable, .clusterUnavailable: self = .elsewhere
         case .internalError: self = .passing(after: TransferDefaults.pauseAfterFault, elsewhere: true)
         case .tooManySessions: self = .passing(after: TransferDefaults.pauseWhenLimited, elsewhere: true)
-        case .rateLimited, .tooManyTransfers:
+        case .rateLimited, .tooManyTransfers, .tooManyRequests:
             self = .passing(after: TransferDefaults.pauseWhenLimited, elsewhere: false)
         case .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation, .registrationClosed,
             .unknownPeer, .peerOffline, .unknownTransfer, .transferExists, .acceptedElsewhere, .expired, .senderGone,
             .receiverGone, .stalled, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
             .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .identityChanged, .badPrekey,
-            .staleOffer:
+            .staleOffer, .requestExists, .unknownRequest, .notShared:
             self = .final
         }
     }

@@ -25,7 +25,8 @@ package struct AnswerRoutes: Hashable, Sendable {
         switch message {
         case .ok(let answer): transfers[answer.id]
         case .error(let refusal): transfers[refusal.id]
-        case .challenge, .welcome, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .pong:
+        case .challenge, .welcome, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .requested,
+            .refused, .pong:
             message.transfer
         }
     }

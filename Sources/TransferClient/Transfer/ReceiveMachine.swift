@@ -297,8 +297,8 @@ extension ReceiveMachine {
             refused(refusal.code)
         case .failed(let failed) where failed.transfer == ring.transfer:
             self.failed(failed.code, by: failed.by)
-        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .pong,
-            .error:
+        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
+            .requested, .refused, .pong, .error:
             []
         }
     }

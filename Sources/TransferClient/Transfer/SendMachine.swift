@@ -253,8 +253,8 @@ extension SendMachine {
             self.failed(failed.code, by: failed.by)
         case .error(let refusal) where refusal.id == offer.id:
             refused(refusal.code)
-        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .pong,
-            .error:
+        case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
+            .requested, .refused, .pong, .error:
             []
         }
     }

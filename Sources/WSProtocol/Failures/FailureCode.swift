@@ -19,6 +19,8 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case unknownTransfer = "unknown_transfer"
     case transferExists = "transfer_exists"
     case tooManyTransfers = "too_many_transfers"
+    case requestExists = "request_exists"
+    case unknownRequest = "unknown_request"
     case draining = "draining"
     case unavailable = "unavailable"
     case clusterUnavailable = "cluster_unavailable"
@@ -47,6 +49,11 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case badPrekey = "bad_prekey"
     case staleOffer = "stale_offer"
 
+    // Requests for what others share, as a client refuses them.
+    case notShared = "not_shared"
+    /// The relay says it as well.
+    case tooManyRequests = "too_many_requests"
+
     /// What a client says in `cancel` when its own half of the stream could not begin, or broke, and the relay may not
     /// know: it counts as if the relay had found it out.
     package static func streamLost(by role: TransferRole) -> FailureCode {
@@ -56,15 +63,16 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
         }
     }
 
-    /// Whether a client may name this code in `decline` or `cancel`.
+    /// Whether a client may name this code in `decline`, `cancel` or `refuse`.
     package var isClients: Bool {
         switch self {
         case .declined, .cancelled, .timedOut, .noSpace, .cannotWrite, .cannotRead, .sourceChanged, .verificationFailed,
-            .tooLarge, .protocolError, .identityChanged, .badPrekey, .staleOffer:
+            .tooLarge, .protocolError, .identityChanged, .badPrekey, .staleOffer, .notShared, .tooManyRequests:
             true
         case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer, .transferExists,
-            .tooManyTransfers, .draining, .unavailable, .clusterUnavailable, .internalError, .acceptedElsewhere,
+            .tooManyTransfers, .requestExists, .unknownRequest, .draining, .unavailable, .clusterUnavailable,
+            .internalError, .acceptedElsewhere,
             .expired, .senderGone, .receiverGone, .stalled, .malformedBody:
             false
         }
@@ -89,6 +97,8 @@ extension FailureCode {
         case .unknownTransfer: "there is no such transfer, it is not yours, or it is over"
         case .transferExists: "a transfer of that id is running"
         case .tooManyTransfers: "there are as many transfers as there may be: wait until one has ended"
+        case .requestExists: "a request of that id is open"
+        case .unknownRequest: "the one who asked for this does not wait for it any more"
         case .draining: "the relay is about to stop: connect again in a moment"
         case .unavailable: "the relay cannot do this now: try again in a moment"
         case .clusterUnavailable: "this node cannot reach the rest of the cluster: try again in a moment"
@@ -112,6 +122,8 @@ extension FailureCode {
         case .identityChanged: "the name has another identity than the one known for it"
         case .badPrekey: "it is sealed to a key that the receiver does not have any more, or not yet"
         case .staleOffer: "the clocks of the two clients differ by more than a day, or the offer is that old"
+        case .notShared: "nothing of that name is shared with you"
+        case .tooManyRequests: "there are as many open requests as there may be: try again when some are answered"
         }
     }
 }

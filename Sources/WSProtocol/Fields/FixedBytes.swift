@@ -90,6 +90,8 @@ package enum SignatureKind: FixedBytesKind {
 package enum PrekeyKind: FixedBytesKind { package static var length: Int { 1_216 } }
 /// The sender's 16 random bytes that name a transfer for as long as any party remembers it.
 package enum TransferKind: FixedBytesKind { package static var length: Int { 16 } }
+/// A requester's 16 random bytes that name what was asked for.
+package enum PullRequestKind: FixedBytesKind { package static var length: Int { 16 } }
 /// A single-use right to one half of a transfer.
 package enum TokenKind: FixedBytesKind {
     package static var length: Int { 32 }
@@ -103,6 +105,7 @@ package typealias LoginSignature = FixedBytes<SignatureKind>
 package typealias PrekeyBytes = FixedBytes<PrekeyKind>
 package typealias PrekeySignature = FixedBytes<SignatureKind>
 package typealias TransferID = FixedBytes<TransferKind>
+package typealias PullRequestID = FixedBytes<PullRequestKind>
 package typealias Token = FixedBytes<TokenKind>
 
 /// Which half of a transfer a token opens.

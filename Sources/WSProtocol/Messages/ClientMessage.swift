@@ -14,11 +14,15 @@ package enum ClientMessage: Hashable, Sendable {
     case note(Note)
     case delivered(Delivered)
     case cancel(Cancel)
+    case request(Request)
+    case withdraw(Withdraw)
+    case refuse(Refuse)
     case ping(Ping)
 
     /// The `type` field of a message.
     package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
-        case login, register, presence, lookup, offer, accept, decline, progress, note, delivered, cancel, ping
+        case login, register, presence, lookup, offer, accept, decline, progress, note, delivered, cancel
+        case request, withdraw, refuse, ping
     }
 
     /// Proves that the sender holds the key a registered name belongs to.
@@ -53,14 +57,36 @@ package enum ClientMessage: Hashable, Sendable {
         }
     }
 
-    /// Tells whether this session wants to be rung.
+    /// Tells whether this session wants to be rung, and whether it wants to hear requests.
     package struct Presence: Codable, Hashable, Sendable {
         package var id: RequestID
         package var receiving: Bool
+        /// Left out in the text when it is false.
+        package var sharing: Bool
 
-        package init(id: RequestID, receiving: Bool) {
+        package init(id: RequestID, receiving: Bool, sharing: Bool = false) {
             self.id = id
             self.receiving = receiving
+            self.sharing = sharing
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case id, receiving, sharing
+        }
+
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            id = try container.decode(RequestID.self, forKey: .id)
+            receiving = try container.decode(Bool.self, forKey: .receiving)
+            // A `null` is no way of leaving it out.
+            sharing = container.contains(.sharing) ? try container.decode(Bool.self, forKey: .sharing) : false
+        }
+
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(id, forKey: .id)
+            try container.encode(receiving, forKey: .receiving)
+            if sharing { try container.encode(true, forKey: .sharing) }
         }
     }
 
@@ -83,13 +109,20 @@ package enum ClientMessage: Hashable, Sendable {
         /// Whether the offer may wait while no session of that name is receiving.
         package var wait: Bool
         package var payload: Payload
+        /// The request that it answers: then it rings the session that has the request open, and no other, and never
+        /// waits.
+        package var request: PullRequestID?
 
-        package init(id: RequestID, transfer: TransferID, to: PeerName, wait: Bool, payload: Payload) {
+        package init(
+            id: RequestID, transfer: TransferID, to: PeerName, wait: Bool, payload: Payload,
+            request: PullRequestID? = nil
+        ) {
             self.id = id
             self.transfer = transfer
             self.to = to
             self.wait = wait
             self.payload = payload
+            self.request = request
         }
     }
 
@@ -172,6 +205,47 @@ package enum ClientMessage: Hashable, Sendable {
         }
     }
 
+    /// Asks the sharing sessions of a name for something. The request's id is the client's choice, new for each.
+    package struct Request: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var request: PullRequestID
+        package var to: PeerName
+        package var payload: Payload
+
+        package init(id: RequestID, request: PullRequestID, to: PeerName, payload: Payload) {
+            self.id = id
+            self.request = request
+            self.to = to
+            self.payload = payload
+        }
+    }
+
+    /// Wants no more answers to a request of this session.
+    package struct Withdraw: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var request: PullRequestID
+
+        package init(id: RequestID, request: PullRequestID) {
+            self.id = id
+            self.request = request
+        }
+    }
+
+    /// Answers a request of `to` with the reason why there will be no offer.
+    package struct Refuse: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var request: PullRequestID
+        package var to: PeerName
+        package var code: FailureCode
+
+        package init(id: RequestID, request: PullRequestID, to: PeerName, code: FailureCode) {
+            self.id = id
+            self.request = request
+            self.to = to
+            self.code = code
+        }
+    }
+
     /// Asks for a `pong`, for clients that cannot send a WebSocket ping.
     package struct Ping: Codable, Hashable, Sendable {
         package var id: RequestID
@@ -195,6 +269,9 @@ package enum ClientMessage: Hashable, Sendable {
         case .note(let message): message.id
         case .delivered(let message): message.id
         case .cancel(let message): message.id
+        case .request(let message): message.id
+        case .withdraw(let message): message.id
+        case .refuse(let message): message.id
         case .ping(let message): message.id
         }
     }
@@ -213,6 +290,9 @@ package enum ClientMessage: Hashable, Sendable {
         case .note: .note
         case .delivered: .delivered
         case .cancel: .cancel
+        case .request: .request
+        case .withdraw: .withdraw
+        case .refuse: .refuse
         case .ping: .ping
         }
     }
@@ -227,7 +307,7 @@ package enum ClientMessage: Hashable, Sendable {
         case .progress(let message): message.transfer
         case .note(let message): message.transfer
         case .delivered(let message): message.transfer
-        case .login, .register, .presence, .lookup, .offer, .ping: nil
+        case .login, .register, .presence, .lookup, .offer, .request, .withdraw, .refuse, .ping: nil
         }
     }
 
@@ -236,7 +316,10 @@ package enum ClientMessage: Hashable, Sendable {
         switch self {
         case .lookup(let message): message.name
         case .offer(let message): message.to
-        case .login, .register, .presence, .accept, .decline, .progress, .note, .delivered, .cancel, .ping: nil
+        case .request(let message): message.to
+        case .login, .register, .presence, .accept, .decline, .progress, .note, .delivered, .cancel, .withdraw, .refuse,
+            .ping:
+            nil
         }
     }
 }
@@ -255,6 +338,9 @@ extension ClientMessage: Codable {
         case .note: self = .note(try Note(from: decoder))
         case .delivered: self = .delivered(try Delivered(from: decoder))
         case .cancel: self = .cancel(try Cancel(from: decoder))
+        case .request: self = .request(try Request(from: decoder))
+        case .withdraw: self = .withdraw(try Withdraw(from: decoder))
+        case .refuse: self = .refuse(try Refuse(from: decoder))
         case .ping: self = .ping(try Ping(from: decoder))
         }
     }
@@ -274,6 +360,9 @@ extension ClientMessage: Codable {
         case .note(let message): try message.encode(to: encoder)
         case .delivered(let message): try message.encode(to: encoder)
         case .cancel(let message): try message.encode(to: encoder)
+        case .request(let message): try message.encode(to: encoder)
+        case .withdraw(let message): try message.encode(to: encoder)
+        case .refuse(let message): try message.encode(to: encoder)
         case .ping(let message): try message.encode(to: encoder)
         }
     }

@@ -14,12 +14,15 @@ package enum ServerMessage: Hashable, Sendable {
     case note(Note)
     case delivered(Delivered)
     case failed(Failed)
+    case requested(Requested)
+    case refused(Refused)
     case pong(Pong)
     case error(Refusal)
 
     /// The `type` field of a message.
     package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
-        case challenge, welcome, ok, peer, offered, ring, start, progress, note, delivered, failed, pong, error
+        case challenge, welcome, ok, peer, offered, ring, start, progress, note, delivered, failed
+        case requested, refused, pong, error
     }
 
     /// The transfer that it is about; nil when it names none.
@@ -32,7 +35,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .note(let note): note.transfer
         case .delivered(let delivered): delivered.transfer
         case .failed(let failed): failed.transfer
-        case .challenge, .welcome, .ok, .peer, .pong, .error: nil
+        case .challenge, .welcome, .ok, .peer, .requested, .refused, .pong, .error: nil
         }
     }
 
@@ -130,7 +133,7 @@ package enum ServerMessage: Hashable, Sendable {
         }
     }
 
-    /// Offers a transfer to a receiving session.
+    /// Offers a transfer to a receiving session, or to the one whose request it answers.
     package struct Ring: Codable, Hashable, Sendable {
         package var id: RequestID
         package var transfer: TransferID
@@ -138,10 +141,12 @@ package enum ServerMessage: Hashable, Sendable {
         package var key: SigningKey
         package var exchangeKey: ExchangeKey
         package var payload: Payload
+        /// The request of this session that it answers.
+        package var request: PullRequestID?
 
         package init(
             id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey,
-            payload: Payload
+            payload: Payload, request: PullRequestID? = nil
         ) {
             self.id = id
             self.transfer = transfer
@@ -149,6 +154,7 @@ package enum ServerMessage: Hashable, Sendable {
             self.key = key
             self.exchangeKey = exchangeKey
             self.payload = payload
+            self.request = request
         }
     }
 
@@ -238,6 +244,41 @@ package enum ServerMessage: Hashable, Sendable {
         }
     }
 
+    /// Brings a request to a sharing session.
+    package struct Requested: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var request: PullRequestID
+        package var from: PeerName
+        package var key: SigningKey
+        package var exchangeKey: ExchangeKey
+        package var payload: Payload
+
+        package init(
+            id: RequestID, request: PullRequestID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey,
+            payload: Payload
+        ) {
+            self.id = id
+            self.request = request
+            self.from = from
+            self.key = key
+            self.exchangeKey = exchangeKey
+            self.payload = payload
+        }
+    }
+
+    /// A sharing session will not answer a request of this session with an offer. Others may.
+    package struct Refused: Codable, Hashable, Sendable {
+        package var id: RequestID
+        package var request: PullRequestID
+        package var code: FailureCode
+
+        package init(id: RequestID, request: PullRequestID, code: FailureCode) {
+            self.id = id
+            self.request = request
+            self.code = code
+        }
+    }
+
     /// Answers `ping`.
     package struct Pong: Codable, Hashable, Sendable {
         package var id: RequestID
@@ -275,6 +316,8 @@ package enum ServerMessage: Hashable, Sendable {
         case .note: .note
         case .delivered: .delivered
         case .failed: .failed
+        case .requested: .requested
+        case .refused: .refused
         case .pong: .pong
         case .error: .error
         }
@@ -294,6 +337,8 @@ package enum ServerMessage: Hashable, Sendable {
         case .note(let message): message.id
         case .delivered(let message): message.id
         case .failed(let message): message.id
+        case .requested(let message): message.id
+        case .refused(let message): message.id
         case .pong(let message): message.id
         case .error(let message): message.id
         }
@@ -314,6 +359,8 @@ extension ServerMessage: Codable {
         case .note: self = .note(try Note(from: decoder))
         case .delivered: self = .delivered(try Delivered(from: decoder))
         case .failed: self = .failed(try Failed(from: decoder))
+        case .requested: self = .requested(try Requested(from: decoder))
+        case .refused: self = .refused(try Refused(from: decoder))
         case .pong: self = .pong(try Pong(from: decoder))
         case .error: self = .error(try Refusal(from: decoder))
         }
@@ -334,6 +381,8 @@ extension ServerMessage: Codable {
         case .note(let message): try message.encode(to: encoder)
         case .delivered(let message): try message.encode(to: encoder)
         case .failed(let message): try message.encode(to: encoder)
+        case .requested(let message): try message.encode(to: encoder)
+        case .refused(let message): try message.encode(to: encoder)
         case .pong(let message): try message.encode(to: encoder)
         case .error(let message): try message.encode(to: encoder)
         }

@@ -64,7 +64,7 @@ extension ModelWorld {
             guard let (asker, act) = ModelClient.Act.of(refusal.id) else { return }
             if asker != client { return violate("client \(client) gets a refusal to client \(asker)") }
             clients[client].refused.insert(act)
-        case .challenge, .welcome, .peer, .progress, .note, .pong: break
+        case .challenge, .welcome, .peer, .progress, .note, .requested, .refused, .pong: break
         }
         checkVerdicts()
     }

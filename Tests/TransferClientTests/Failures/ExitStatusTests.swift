@@ -15,7 +15,8 @@ import WSProtocol
             .clusterUnavailable: 69, .internalError: 69, .acceptedElsewhere: 69, .expired: 75, .senderGone: 69,
             .receiverGone: 69, .stalled: 69, .declined: 77, .cancelled: 77, .noSpace: 74, .cannotWrite: 73,
             .cannotRead: 66, .sourceChanged: 74, .timedOut: 75, .verificationFailed: 65, .tooLarge: 77,
-            .protocolError: 76, .identityChanged: 77, .badPrekey: 77, .staleOffer: 77,
+            .protocolError: 76, .identityChanged: 77, .badPrekey: 77, .staleOffer: 77, .requestExists: 76,
+            .unknownRequest: 69, .notShared: 66, .tooManyRequests: 75,
         ]
         #expect(Set(table.keys) == Set(FailureCode.allCases))
         for code in FailureCode.allCases {

@@ -14,6 +14,7 @@ import WSProtocol
 
     private static let passing: Set<FailureCode> = [
         .draining, .unavailable, .clusterUnavailable, .internalError, .tooManySessions, .rateLimited, .tooManyTransfers,
+        .tooManyRequests,
     ]
 
     @Test func everyCodeHasItsPlaceInTheTable() {

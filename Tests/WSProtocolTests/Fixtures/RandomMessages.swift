@@ -63,17 +63,23 @@ struct RandomMessages {
                     id: id(), credentials: try credentials(),
                     invitation: pick([nil, InvitationCode(rawValue: text("abc-_09", 1...64))]), prekey: prekey()
                 ))
-        case .presence: .presence(.init(id: id(), receiving: pick([true, false])))
+        case .presence: .presence(.init(id: id(), receiving: pick([true, false]), sharing: pick([true, false])))
         case .lookup: .lookup(.init(id: id(), name: try name()))
         case .offer:
             .offer(
-                .init(id: id(), transfer: bytes(), to: try name(), wait: pick([true, false]), payload: try payload()))
+                .init(
+                    id: id(), transfer: bytes(), to: try name(), wait: pick([true, false]), payload: try payload(),
+                    request: pick([nil, bytes()])))
         case .accept: .accept(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .decline: .decline(.init(id: id(), transfer: bytes(), code: pick(FailureCode.allCases)))
         case .progress: .progress(.init(id: id(), transfer: bytes(), bytes: number()))
         case .note: .note(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .delivered: .delivered(.init(id: id(), transfer: bytes(), payload: try payload()))
         case .cancel: .cancel(.init(id: id(), transfer: bytes(), code: pick(FailureCode.allCases)))
+        case .request: .request(.init(id: id(), request: bytes(), to: try name(), payload: try payload()))
+        case .withdraw: .withdraw(.init(id: id(), request: bytes()))
+        case .refuse:
+            .refuse(.init(id: id(), request: bytes(), to: try name(), code: pick(FailureCode.allCases)))
         case .ping: .ping(.init(id: id()))
         }
     }
@@ -99,7 +105,7 @@ struct RandomMessages {
             .ring(
                 .init(
                     id: id(), transfer: bytes(), from: try name(), key: bytes(), exchangeKey: bytes(),
-                    payload: try payload()
+                    payload: try payload(), request: pick([nil, bytes()])
                 ))
         case .start:
             .start(
@@ -116,6 +122,13 @@ struct RandomMessages {
                     id: id(), transfer: bytes(), code: pick(FailureCode.allCases),
                     by: pick(ServerMessage.Failed.Party.allCases)
                 ))
+        case .requested:
+            .requested(
+                .init(
+                    id: id(), request: bytes(), from: try name(), key: bytes(), exchangeKey: bytes(),
+                    payload: try payload()
+                ))
+        case .refused: .refused(.init(id: id(), request: bytes(), code: pick(FailureCode.allCases)))
         case .pong: .pong(.init(id: id()))
         case .error:
             .error(.init(id: id(), code: pick(FailureCode.allCases), message: text("aé€😀\u{1B}\u{7F}\u{0}\"", 0...40)))
