@@ -19,7 +19,10 @@ extension Defaults {
             // As many the other way. Each has one unclaimed token at a time, of which the node holds 64 times as many.
             accepts: 1024,
             // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.
-            waitingBytes: heldBytes / 16
+            waitingBytes: heldBytes / 16,
+            // Four programs of theirs that ask for as much at once as a session may. Each costs some 200 bytes here, and
+            // as many on each node with a session that hears it.
+            requests: 256
         )
         /// An address may hold so many times as much: an office behind one NAT has several people who send at the same
         /// time. All of it together is half of what the node holds at most.
@@ -36,6 +39,15 @@ extension Defaults {
         /// many as are still free. However many names one address has, it gets half; what is left halves with each
         /// further address, so that it takes nine that act together to leave nothing.
         static let offersPerRecipient = 256
+        /// Requests one session may have open: as many as it may have offered or accepted. A client has one open for
+        /// each thing that it fetches, and withdraws it when that comes.
+        static let requestsPerSession = 64
+        /// Requests that are open on the node, with those of other nodes' sessions: 32 addresses with as many as each
+        /// may have.
+        static let openRequests = 65_536
+        /// How long a request may be answered: longer than any sharer takes to find what was asked for, and as long as a
+        /// ring waits for its answer. A client asks again long before.
+        static let requestLifetime = TimeAmount.minutes(10)
         /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
         /// of thousands of usual ones. Shared with the same threshold: a user, and an address, may have as many as are
         /// still free, so that ten addresses that act together leave room for one more of the largest.
@@ -77,7 +89,8 @@ extension Defaults {
         package static func makeLimits(address: Holding?) -> BrokerLimits {
             BrokerLimits(
                 user: user, address: address, transfersPerSession: transfersPerSession,
-                offersPerRecipient: offersPerRecipient,
+                offersPerRecipient: offersPerRecipient, requestsPerSession: requestsPerSession,
+                openRequests: openRequests, requestLifetime: requestLifetime,
                 heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
                 tokenLifetime: tokenLifetime, timing: timing, heartbeat: heartbeat
             )

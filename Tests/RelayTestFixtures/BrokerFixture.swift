@@ -67,6 +67,43 @@ package struct BrokerFixture {
         return (transfer, actions)
     }
 
+    package mutating func share(_ session: SessionID, _ isSharing: Bool = true) {
+        _ = ask(session) { .presence(.init(id: $0, receiving: false, sharing: isSharing)) }
+    }
+
+    package mutating func request(
+        _ session: SessionID, of name: String, _ request: PullRequestID = .random(), elsewhere: RemoteSharers = .none
+    ) -> (PullRequestID, [BrokerAction]) {
+        let user = Self.user(name)
+        let actions = ask(session, found: LookupResult(user: user, elsewhere: .none, sharers: elsewhere)) {
+            .request(.init(id: $0, request: request, to: user.name, payload: Self.payload))
+        }
+        return (request, actions)
+    }
+
+    /// Answers a request of `name` with an offer.
+    package mutating func answer(
+        _ request: PullRequestID, of name: String, by session: SessionID, transfer: TransferID = .random()
+    ) -> (TransferID, [BrokerAction]) {
+        let user = Self.user(name)
+        let actions = ask(session, found: LookupResult(user: user, elsewhere: .none)) {
+            .offer(
+                .init(
+                    id: $0, transfer: transfer, to: user.name, wait: true, payload: Self.payload, request: request))
+        }
+        return (transfer, actions)
+    }
+
+    package mutating func refuse(
+        _ request: PullRequestID, of name: String, by session: SessionID, _ code: FailureCode = .notShared
+    ) -> [BrokerAction] {
+        ask(session) { .refuse(.init(id: $0, request: request, to: Self.user(name).name, code: code)) }
+    }
+
+    package mutating func withdraw(_ request: PullRequestID, by session: SessionID) -> [BrokerAction] {
+        ask(session) { .withdraw(.init(id: $0, request: request)) }
+    }
+
     package mutating func accept(_ session: SessionID, _ transfer: TransferID) -> [BrokerAction] {
         ask(session) { .accept(.init(id: $0, transfer: transfer, payload: Self.payload)) }
     }
@@ -101,6 +138,7 @@ package func summary(_ actions: [BrokerAction]) -> [String] {
         switch action {
         case .send(let session, .error(let refusal)): "\(session.number):error.\(refusal.code.rawValue)"
         case .send(let session, .failed(let failed)): "\(session.number):failed.\(failed.code.rawValue)"
+        case .send(let session, .refused(let refused)): "\(session.number):refused.\(refused.code.rawValue)"
         case .send(let session, .offered(let offered)): "\(session.number):\(offered.state.rawValue)"
         case .send(let session, let message): "\(session.number):\(message.kind.rawValue)"
         case .close(let session, let code): "\(session.number):close.\(code.rawValue)"
@@ -125,6 +163,9 @@ package func summary(_ message: NodeMessage) -> String {
     case .release(let session, transfer: _): "\(session).release"
     case .request(let session, let message): "\(session).\(message.kind.rawValue)"
     case .left(let session, transfer: _, let isStopping): "\(session).left\(isStopping ? ".stopping" : "")"
+    case .notice(let session, .refused(_, by: _, let code)): "\(session).refused.\(code.rawValue)"
+    case .ask(let session, _, from: _, to: _, _): "\(session).ask"
+    case .withdrawn(let session, _): "\(session).withdrawn"
     case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
     case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"
     case .stream(transfer: _, _, url: _): "stream"

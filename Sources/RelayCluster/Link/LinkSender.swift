@@ -61,6 +61,12 @@ struct LinkSender: Sendable {
     /// Messages that wait for an acknowledgement.
     var waitingMessages: Int { waiting.count }
 
+    /// Whether a quarter of what may wait does. Requests of clients are dropped from then on: a client asks again, and a
+    /// flood of them is to end no link.
+    private var hasBacklog: Bool {
+        waiting.count >= timing.unackedMessages / 4 || waitingBytes >= timing.unackedBytes / 4
+    }
+
     private var connection: LinkConnection { .outbound(attempt) }
 
     // MARK: - Events
@@ -68,6 +74,7 @@ struct LinkSender: Sendable {
     /// There is something to say.
     mutating func send(_ message: NodeMessage, now: NIODeadline) -> [LinkAction] {
         var actions: [LinkAction] = []
+        if case .ask = message, hasBacklog { return [] }
         if state == .idle { actions = begin(now) }
         let frame = LinkFrame.message(seq: lastSeq + 1, message)
         guard let text = try? LinkCodec.encode(frame), text.readableBytes <= MessageCodec.maximumLength else {

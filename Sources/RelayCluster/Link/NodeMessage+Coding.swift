@@ -17,12 +17,11 @@ extension NodeMessage: Codable {
     private static func read(_ kind: Kind, _ fields: ObjectReader) throws -> NodeMessage {
         switch kind {
         case .ring:
-            let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
-            let user = User(
-                name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
             return .notice(
                 session: try fields.get("session"),
-                .ring(try fields.get("transfer"), from: user, to: try fields.get("to"), try fields.get("payload")))
+                .ring(
+                    try fields.get("transfer"), from: try user(fields), to: try fields.get("to"),
+                    try fields.get("payload"), answers: try fields.find("pull")))
         case .start:
             return .notice(
                 session: try fields.get("session"),
@@ -51,6 +50,16 @@ extension NodeMessage: Codable {
             return .left(
                 session: try fields.get("session"), transfer: try fields.get("transfer"),
                 isStopping: try fields.find("stopping") ?? false)
+        case .ask:
+            return .ask(
+                session: try fields.get("session"), try fields.get("pull"), from: try user(fields),
+                to: try fields.get("to"), try fields.get("payload"))
+        case .withdrawn:
+            return .withdrawn(session: try fields.get("session"), try fields.get("pull"))
+        case .refused:
+            return .notice(
+                session: try fields.get("session"),
+                .refused(try fields.get("pull"), by: try fields.get("by"), try fields.get("code")))
         case .claim:
             let digest: DigestField = try fields.get("digest")
             return .claim(id: try fields.get("id"), digest: TokenDigest(digest), role: try fields.get("role"))
@@ -67,6 +76,12 @@ extension NodeMessage: Codable {
         }
     }
 
+    /// The sender or the one who asks, without a prekey.
+    private static func user(_ fields: ObjectReader) throws -> User {
+        let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
+        return User(name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
+    }
+
     package func encode(to encoder: any Encoder) throws {
         var outer = encoder.container(keyedBy: ObjectKey.self)
         var fields = outer.nestedContainer(keyedBy: ObjectKey.self, forKey: ObjectKey(stringValue: kind.rawValue))
@@ -74,19 +89,19 @@ extension NodeMessage: Codable {
             try fields.encode(value, forKey: ObjectKey(stringValue: key))
         }
         switch self {
-        case .notice(let session, _), .release(let session, _), .request(let session, _), .left(let session, _, _):
+        case .notice(let session, _), .release(let session, _), .request(let session, _), .left(let session, _, _),
+            .ask(let session, _, _, _, _), .withdrawn(let session, _):
             try put("session", session)
         case .claim(let id, _, _), .claimed(let id, _, _): try put("id", id)
         case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
         }
         switch self {
-        case .notice(_, .ring(let transfer, let from, let to, let payload)):
+        case .notice(_, .ring(let transfer, let from, let to, let payload, let answered)):
             try put("transfer", transfer)
-            try put(
-                "from",
-                ["name": from.name.rawValue, "key": from.key.rawValue, "exchangeKey": from.exchangeKey.rawValue])
+            try put("from", UserField(from))
             try put("to", to)
             try put("payload", payload)
+            if let answered { try put("pull", answered) }
         case .notice(_, .start(let request, let transfer, let token, let expires)):
             try put("request", request)
             try put("transfer", transfer)
@@ -107,6 +122,16 @@ extension NodeMessage: Codable {
         case .left(_, let transfer, let isStopping):
             try put("transfer", transfer)
             if isStopping { try put("stopping", true) }
+        case .ask(_, let pull, let from, let to, let payload):
+            try put("pull", pull)
+            try put("from", UserField(from))
+            try put("to", to)
+            try put("payload", payload)
+        case .withdrawn(_, let pull): try put("pull", pull)
+        case .notice(_, .refused(let pull, let name, let code)):
+            try put("pull", pull)
+            try put("by", name)
+            try put("code", code)
         case .request(_, let request): try put("request", request)
         case .claim(_, let digest, let role):
             try put("digest", try DigestField(digest))
@@ -127,7 +152,7 @@ extension NodeMessage.Kind {
     /// The keys that a message's object may hold.
     fileprivate var fields: Set<String> {
         switch self {
-        case .ring: ["session", "transfer", "from", "to", "payload"]
+        case .ring: ["session", "transfer", "from", "to", "payload", "pull"]
         case .start: ["session", "request", "transfer", "token", "expires"]
         case .ok: ["session", "request"]
         case .refuse: ["session", "request", "code"]
@@ -136,12 +161,24 @@ extension NodeMessage.Kind {
         case .release: ["session", "transfer"]
         case .left: ["session", "transfer", "stopping"]
         case .request: ["session", "request"]
+        case .ask: ["session", "pull", "from", "to", "payload"]
+        case .withdrawn: ["session", "pull"]
+        case .refused: ["session", "pull", "by", "code"]
         case .claim: ["id", "digest", "role"]
         case .claimed: ["id", "transfer", "download"]
         case .stream: ["transfer", "event", "bytes", "code", "url"]
         case .abort: ["transfer", "code"]
         }
     }
+}
+
+/// Of a user what a ring, or a request, says.
+private struct UserField: Encodable {
+    let name: PeerName
+    let key: SigningKey
+    let exchangeKey: ExchangeKey
+
+    init(_ user: User) { (name, key, exchangeKey) = (user.name, user.key, user.exchangeKey) }
 }
 
 /// A token's digest as a field: base64url.

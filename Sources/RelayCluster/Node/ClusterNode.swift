@@ -80,6 +80,7 @@ extension ClusterNode: Cluster {
     package func announce(_ announcement: BrokerAnnouncement) {
         switch announcement {
         case .receiving(let name, let sessions): routing.setReceiving(name, sessions: sessions)
+        case .sharing(let name, let isSharing): routing.setSharing(name, isSharing)
         case .waiting(let name, let isWaiting): routing.setWaiting(name, isWaiting)
         case .home(let transfer, true): routing.addHome(transfer)
         case .home(let transfer, false): routing.removeHome(transfer)
@@ -89,6 +90,10 @@ extension ClusterNode: Cluster {
 
     package func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
         routing.receivers(of: name).map { .known($0) }.recover { _ in .unknown }.hop(to: loop)
+    }
+
+    package func sharers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteSharers> {
+        routing.sharers(of: name).map { .known($0) }.recover { _ in .unknown }.hop(to: loop)
     }
 
     package func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? {

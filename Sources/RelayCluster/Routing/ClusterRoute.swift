@@ -7,6 +7,8 @@ import WSProtocol
 enum ClusterRoute: Hashable, Sendable {
     /// Sessions of a name want to be told of offers.
     case receiving(PeerName)
+    /// Sessions of a name want to hear requests.
+    case sharing(PeerName)
     /// Offers to a name can still reach it.
     case waiting(PeerName)
     /// A transfer's home is here.
@@ -18,6 +20,7 @@ enum ClusterRoute: Hashable, Sendable {
     func key(on node: NodeID) -> String {
         switch self {
         case .receiving(let name): ClusterKeys.receiving(name, on: node)
+        case .sharing(let name): ClusterKeys.sharing(name, on: node)
         case .waiting(let name): ClusterKeys.waiting(name, on: node)
         case .transfer(let transfer): ClusterKeys.transfer(transfer, on: node)
         case .token(let digest): ClusterKeys.token(digest)

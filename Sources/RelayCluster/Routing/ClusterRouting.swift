@@ -302,6 +302,9 @@ extension ClusterRouting {
         change { $0.setReceiving(name, sessions: sessions) }
     }
 
+    /// Whether sessions of `name` want to hear requests here.
+    func setSharing(_ name: PeerName, _ isSharing: Bool) { change { $0.setSharing(name, isSharing) } }
+
     /// There are offers to `name` here that can still reach it. Once that stands, the sessions that receive are told to
     /// the delegate.
     func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
@@ -421,6 +424,20 @@ extension ClusterRouting: NodeAddressBook {
             let receivers = read.receivers(own: self.instance.node)
             self.ignore(read.ignored)
             return receivers[name] ?? []
+        }
+    }
+
+    /// The other nodes that are alive and have sessions of `name` that share; fails with ``ClusterUnavailable`` within
+    /// 2 s, as ``receivers(of:)`` does.
+    func sharers(of name: PeerName) -> EventLoopFuture<[NodeID]> {
+        guard core.withLock({ $0.isHeld }) else {
+            return loop.makeFailedFuture(ClusterUnavailable(reason: "this node has no place in Redis now"))
+        }
+        return requests.sharers(of: name).map { read in
+            var read = read
+            let nodes = read.homes(own: self.instance.node)
+            self.ignore(read.ignored)
+            return nodes[name] ?? []
         }
     }
 

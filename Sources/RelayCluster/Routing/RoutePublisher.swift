@@ -57,6 +57,7 @@ struct RoutePublisher: Sendable {
     private(set) var hasHeld = false
 
     private(set) var receiving: [PeerName: Set<UInt64>] = [:]
+    private(set) var sharing: Set<PeerName> = []
     private(set) var waiting: Set<PeerName> = []
     private(set) var homes: Set<TransferID> = []
     private(set) var tokens: [TokenDigest: NIODeadline] = [:]
@@ -108,6 +109,13 @@ extension RoutePublisher {
         guard receiving[name] ?? [] != sessions else { return }
         receiving[name] = sessions.isEmpty ? nil : sessions
         change(.receiving(name), isLookedFor: !sessions.isEmpty)
+    }
+
+    /// Nobody waits for it: who asks looks it up at that moment.
+    mutating func setSharing(_ name: PeerName, _ isSharing: Bool) {
+        guard sharing.contains(name) != isSharing else { return }
+        if isSharing { sharing.insert(name) } else { sharing.remove(name) }
+        change(.sharing(name))
     }
 
     mutating func setWaiting(_ name: PeerName, _ isWaiting: Bool) {
@@ -217,6 +225,7 @@ extension RoutePublisher {
         case .leaving, .gone: break
         }
         receiving = [:]
+        sharing = []
         waiting = []
         homes = []
         tokens = [:]
@@ -228,6 +237,7 @@ extension RoutePublisher {
     /// All there is to be in Redis.
     private var routes: [ClusterRoute] {
         var routes = receiving.keys.map(ClusterRoute.receiving)
+        routes += sharing.map(ClusterRoute.sharing)
         routes += waiting.map(ClusterRoute.waiting)
         routes += homes.map(ClusterRoute.transfer)
         routes += tokens.keys.map(ClusterRoute.token)
@@ -272,6 +282,9 @@ extension RoutePublisher {
             let value = receiving[name].map {
                 RouteValue.Receiving(incarnation: incarnation, sessions: Array($0)).text
             }
+            return RouteWrite(route: route, value: value, life: limits.life)
+        case .sharing(let name):
+            let value = sharing.contains(name) ? incarnation.rawValue : nil
             return RouteWrite(route: route, value: value, life: limits.life)
         case .waiting(let name):
             let value = waiting.contains(name) ? incarnation.rawValue : nil
@@ -357,7 +370,7 @@ extension RoutePublisher {
         switch route {
         case .receiving(let name): unseen.remove(route) == nil ? [] : [.notifyHomes(name)]
         case .waiting(let name): unseen.remove(route) == nil ? [] : [.findReceivers(name)]
-        case .transfer: []
+        case .sharing, .transfer: []
         case .token(let digest): [.published(digest)]
         }
     }

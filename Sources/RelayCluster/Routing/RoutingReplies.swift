@@ -71,7 +71,7 @@ enum RoutingReplies {
             return found
         }
 
-        /// The other nodes that have offers to names.
+        /// The other nodes that have offers to names, or sessions of them that share.
         mutating func homes(own: NodeID) -> [PeerName: [NodeID]] {
             var found: [PeerName: [NodeID]] = [:]
             for (name, node, value) in routes where node != own {

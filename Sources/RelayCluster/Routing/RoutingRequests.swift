@@ -66,6 +66,14 @@ struct RoutingRequests: Sendable {
         ) { RoutingReplies.Lookup($0) }
     }
 
+    /// The nodes with sessions of a name that share. Whether there are any makes no difference but in the reply.
+    func sharers(of name: PeerName) -> EventLoopFuture<RoutingReplies.Lookup> {
+        run(
+            ClusterScripts.sharers, keys: [ClusterKeys.nodes, ClusterKeys.epoch],
+            arguments: [ClusterKeys.nodePrefix, ClusterKeys.sharingPrefix, name.rawValue]
+        ) { RoutingReplies.Lookup($0) }
+    }
+
     /// The nodes that are alive.
     func nodes() -> EventLoopFuture<RoutingReplies.Nodes> {
         run(

@@ -22,6 +22,7 @@ enum ClusterKeys {
     static let nodePrefix = "relay:node:"
     static let userPrefix = "relay:user:"
     static let receivingPrefix = "relay:receiving:"
+    static let sharingPrefix = "relay:sharing:"
     static let waitingPrefix = "relay:waiting:"
     static let channelPrefix = "relay:bell:"
 
@@ -31,6 +32,11 @@ enum ClusterKeys {
     /// The sessions of `name` on `node` that want to be told of offers.
     static func receiving(_ name: PeerName, on node: NodeID) -> String {
         "\(receivingPrefix)\(name.rawValue):\(node.rawValue)"
+    }
+
+    /// That `node` has sessions of `name` that want to hear requests.
+    static func sharing(_ name: PeerName, on node: NodeID) -> String {
+        "\(sharingPrefix)\(name.rawValue):\(node.rawValue)"
     }
 
     /// That `node` has offers to `name`.

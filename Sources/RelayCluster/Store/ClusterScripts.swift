@@ -140,6 +140,16 @@ enum ClusterScripts {
     /// KEYS nodes, epoch. ARGV prefix of presences, prefix of the routes, names.
     /// Returns {epoch, {id, presence, …}, {name, id, route, …}}.
     static let lookup = RedisScript(
+        routesOfNames + """
+            if #found == 0 then
+                local refused = refusal(KEYS[2])
+                if refused then return refused end
+            end
+            return {epoch, nodes, found}
+            """
+    )
+
+    private static let routesOfNames =
         allNodes + """
             for i = 3, #ARGV do
                 for _, id in ipairs(living) do
@@ -153,10 +163,15 @@ enum ClusterScripts {
                     end
                 end
             end
-            if #found == 0 then
-                local refused = refusal(KEYS[2])
-                if refused then return refused end
-            end
+
+            """
+
+    /// The same for the names whose sessions share. Who asks must not be able to tell whether there are any: a Redis
+    /// that takes no writes fails this either way, and the same is done in both cases.
+    static let sharers = RedisScript(
+        routesOfNames + """
+            local refused = refusal(KEYS[2])
+            if refused then return refused end
             return {epoch, nodes, found}
             """
     )

@@ -173,7 +173,7 @@ package final class BrokerService: TransferDirectory {
         case .claim(let id, let digest, let role): answer(id, digest, role, to: sender)
         case .claimed(let id, let transfer, let download):
             claims.answered(id, by: sender, transfer: transfer, download: download)
-        case .notice, .release, .request, .left, .stream, .abort:
+        case .notice, .release, .request, .left, .ask, .withdrawn, .stream, .abort:
             handle(.messageReceived(message, from: sender))
         }
     }

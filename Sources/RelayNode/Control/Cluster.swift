@@ -15,6 +15,9 @@ package protocol Cluster: Sendable {
     /// The sessions of `name` on other nodes that want to be rung. Never fails.
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers>
 
+    /// The other nodes with sessions of `name` that share. Never fails, and takes as long if there are none.
+    func sharers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteSharers>
+
     /// Makes a token's home known, which is this node: succeeds once the others can find it out, and fails when they
     /// cannot be told in time. Nil where there are no others.
     func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>?
@@ -33,6 +36,9 @@ package struct NoCluster: Cluster {
     package func send(_ message: NodeMessage, to node: NodeID) {}
     package func announce(_ announcement: BrokerAnnouncement) {}
     package func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
+        loop.makeSucceededFuture(.none)
+    }
+    package func sharers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteSharers> {
         loop.makeSucceededFuture(.none)
     }
     package func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? { nil }

@@ -294,10 +294,16 @@ final class ControlHandler: ChannelInboundHandler {
     private func find(_ name: PeerName, for message: ClientMessage, _ context: ChannelHandlerContext) {
         let loop = context.eventLoop
         let directory = services.directory
-        loop.makeFutureWithTask { try await directory.user(named: name) }
-            .and(services.broker.cluster.receivers(of: name, on: loop))
-            .map { LookupResult(user: $0, elsewhere: $1) }
-            .assumeIsolated().whenComplete { self.found($0, for: message) }
+        let cluster = services.broker.cluster
+        let user = loop.makeFutureWithTask { try await directory.user(named: name) }
+        let result =
+            if case .request = message {
+                user.and(cluster.sharers(of: name, on: loop))
+                    .map { LookupResult(user: $0, elsewhere: .none, sharers: $1) }
+            } else {
+                user.and(cluster.receivers(of: name, on: loop)).map { LookupResult(user: $0, elsewhere: $1) }
+            }
+        result.assumeIsolated().whenComplete { self.found($0, for: message) }
     }
 
     private func found(_ found: Result<LookupResult, any Error>, for message: ClientMessage) {
@@ -326,12 +332,23 @@ final class ControlHandler: ChannelInboundHandler {
 
     private func send(_ message: ServerMessage, _ context: ChannelHandlerContext) {
         if case .error(let refusal) = message { services.reports.refused(refusal.code) }
+        if case .requested = message, !hasRoom(for: message) {
+            // Who asks must not be able to fill up, and so end, a session that is slow to read: it asks again.
+            services.reports.met(Limit(.unreadRequests, of: .session), name: name, address: client.share)
+            return
+        }
         let isWithinSessions = outbox.append(message)
         let excess = sendWhatWaits(context)
         guard !outbox.isEmpty, let scope = isWithinSessions ? excess : .session else { return }
         services.reports.met(Limit(.unread, of: scope), name: name, address: client.share)
         outbox = SessionOutbox(limits: Defaults.Unread.session)
         close(.policyViolation, context)
+    }
+
+    /// Whether a request may be added to what waits: it takes no more than half of what there may be.
+    private func hasRoom(for message: ServerMessage) -> Bool {
+        outbox.isLessThanHalfFull(with: message)
+            && (name.map { services.unread.isLessThanHalfFull(of: $0, at: client.share) } ?? true)
     }
 
     /// Encodes what waits, as far as the connection takes it; says whose too much is unread, if it is.

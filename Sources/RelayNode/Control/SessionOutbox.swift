@@ -38,6 +38,12 @@ struct SessionOutbox: Sendable {
 
     var isEmpty: Bool { messages == 0 }
 
+    /// Whether what waits would be, with `message`, at most half of what may wait.
+    func isLessThanHalfFull(with message: ServerMessage) -> Bool {
+        messages < limits.messages / 2
+            && bytes + Defaults.Unread.messageBytes + message.ownPayload <= limits.bytes / 2
+    }
+
     /// Appends a message.
     /// - Returns: false when there is more than there may be.
     mutating func append(_ message: ServerMessage) -> Bool {

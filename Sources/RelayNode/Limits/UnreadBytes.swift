@@ -25,6 +25,15 @@ package final class UnreadBytes: Sendable {
     /// Users and addresses with anything unread.
     package var count: Int { state.withLock { $0.users.count + $0.addresses.count } }
 
+    /// Whether neither `name` nor `address` leaves more than half of what there may be unread.
+    func isLessThanHalfFull(of name: PeerName, at address: String?) -> Bool {
+        state.withLock { state in
+            guard state.users[name] ?? 0 <= limit / 2 else { return false }
+            guard let limitOfAddress, let address else { return true }
+            return state.addresses[address] ?? 0 <= limitOfAddress / 2
+        }
+    }
+
     /// `name`, at `address`, leaves that many bytes more unread, or less.
     /// - Returns: whose are more than there may be; nil when there may be as many.
     func add(_ bytes: Int, of name: PeerName, at address: String?) -> Limit.Scope? {

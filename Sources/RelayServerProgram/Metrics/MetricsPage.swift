@@ -45,6 +45,11 @@ enum MetricsPage {
             MetricFamily(
                 .gauge, "relay_sessions", snapshot.broker.sessions, "Control connections that are logged in."),
             MetricFamily(.gauge, "relay_receivers", snapshot.broker.receiving, "Sessions that are ready to receive."),
+            MetricFamily(.gauge, "relay_sharers", snapshot.broker.sharing, "Sessions that are ready for requests."),
+            MetricFamily(
+                .gauge, "relay_requests", snapshot.broker.requests,
+                "Requests that may be answered: of sessions here, or heard by some."
+            ),
             MetricFamily(.gauge, "relay_users", snapshot.status.users, "Registered names; the same on all nodes."),
             MetricFamily(
                 .gauge, "relay_invitations", snapshot.status.invitations, "Unused invitations; the same on all nodes."

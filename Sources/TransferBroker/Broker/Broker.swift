@@ -15,6 +15,7 @@ package struct Broker: Sendable {
     private var sessions: SessionTable
     private var home: HomeTransfers
     private var remote: RemoteTransfers
+    private var requests: PullRequests
     private var isShortOfMemory = false
 
     /// - Parameter node: this node's name, which its sessions' ids begin with.
@@ -23,6 +24,7 @@ package struct Broker: Sendable {
         sessions = SessionTable(node: node, limits: limits)
         home = HomeTransfers(node: node, limits: limits)
         remote = RemoteTransfers(node: node, limits: limits)
+        requests = PullRequests(node: node, limits: limits)
     }
 
     // MARK: - What there is
@@ -40,6 +42,8 @@ package struct Broker: Sendable {
         status.sessions = sessions.sessions.count
         status.names = names.count
         status.receiving = sessions.receivingCount
+        status.sharing = sessions.sharingCount
+        status.requests = requests.count
         status.unclaimedTokens = home.tokens.ledger.count
         status.isDraining = sessions.isDraining
         home.transfers.count(into: &status)
@@ -48,7 +52,7 @@ package struct Broker: Sendable {
 
     /// A copy of all that is kept, for tests: to change it changes no broker.
     var snapshot: Snapshot {
-        Snapshot(node: node, sessions: sessions, home: home, remote: remote)
+        Snapshot(node: node, sessions: sessions, home: home, remote: remote, requests: requests)
     }
 
     /// What a broker kept at one moment.
@@ -57,6 +61,7 @@ package struct Broker: Sendable {
         let sessions: SessionTable
         let home: HomeTransfers
         let remote: RemoteTransfers
+        let requests: PullRequests
     }
 
     // MARK: - Events
@@ -72,7 +77,9 @@ package struct Broker: Sendable {
         case .streamChanged(let transfer, let event, let node, let publicURL):
             return home.streamChanged(transfer, event, on: node, publicURL, &sessions, now: now)
         case .tokenMinted(let token, let request): return home.tokenMinted(token, for: request, &sessions, now: now)
-        case .timerFired: return home.timerFired(&sessions, now: now)
+        case .timerFired:
+            requests.timerFired(&sessions, now: now)
+            return home.timerFired(&sessions, now: now)
         case .drainBegun: return sessions.beginDrain()
         case .memoryChanged(let isShort):
             isShortOfMemory = isShort
@@ -98,7 +105,7 @@ package struct Broker: Sendable {
     /// The connection of `session` is gone, and with it its transfers. Harmless for a session that was never open.
     private mutating func sessionClosed(_ session: SessionID) -> [BrokerAction] {
         guard let (gone, announced) = sessions.close(session) else { return [] }
-        var actions = announced
+        var actions = announced + requests.sessionClosed(session, gone)
         let why: SessionEnd = sessions.isDraining ? .nodeStopping : .closed
         for transfer in gone.offered.union(gone.incoming) {
             actions += home.change(transfer, &sessions) { $0.sessionClosed(session, why) }
@@ -119,6 +126,7 @@ package struct Broker: Sendable {
         case .presence(let request):
             let begins = request.receiving && !asking.isReceiving
             return [.send(session, .ok(.init(id: request.id)))] + sessions.setReceiving(session, request.receiving)
+                + sessions.setSharing(session, request.sharing)
                 + (begins ? home.ring([session], asking.user.name, &sessions, now: now) : [])
         case .lookup(let request):
             guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
@@ -126,22 +134,30 @@ package struct Broker: Sendable {
             return [.send(session, found.answer(to: request, isHere: isHere))]
         case .offer(let request):
             guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
-            let refusal: FailureCode? =
-                if sessions.isDraining {
-                    .draining
-                } else if isShortOfMemory {
-                    .unavailable
-                } else { remote[request.transfer] == nil ? nil : .transferExists }
-            return home.offered(request, found, by: session, unless: refusal, &sessions, now: now)
+            let refusal = refusalOfAllNew ?? (remote[request.transfer] == nil ? nil : .transferExists)
+            let requesters = request.request.map {
+                requests.sessions(of: request.to, having: $0, to: asking.user.name)
+            }
+            return home.offered(
+                request, found, by: session, answering: requesters, unless: refusal, &sessions, now: now)
         case .accept, .decline, .cancel, .delivered, .progress, .note:
             if let id = message.transfer, home[id] == nil, let transfer = remote[id] {
                 return remote.requestReceived(message, from: session, about: transfer, sessions)
             }
             return home.requestReceived(message, from: session, &sessions, now: now)
-        case .request, .withdraw, .refuse: return [.send(session, .refusal(message.id, .unknownType))]
+        case .request(let request):
+            guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
+            return requests.requested(request, found, by: session, unless: refusalOfAllNew, &sessions, now: now)
+        case .withdraw(let message): return requests.withdrawn(message, by: session, &sessions)
+        case .refuse(let message): return requests.refused(message, by: session, &sessions)
         // ``SessionMachine`` answers these.
         case .login, .register, .ping: return []
         }
+    }
+
+    /// Why no offers and requests are taken at the moment; nil when they are.
+    private var refusalOfAllNew: FailureCode? {
+        sessions.isDraining ? .draining : isShortOfMemory ? .unavailable : nil
     }
 
     /// `sender` said something. Claims are answered before they come here.
@@ -151,7 +167,12 @@ package struct Broker: Sendable {
         switch message {
         case .notice(let number, let notice):
             let session = SessionID(node: node, number: number)
-            return remote.noticeReceived(notice, for: session, from: sender, &sessions) { [home] in home[$0] != nil }
+            if case .refused(let request, let name, let code) = notice {
+                return requests.refused(request, of: session, by: name, code, &sessions)
+            }
+            return remote.noticeReceived(notice, for: session, from: sender, requests, &sessions) { [home] in
+                home[$0] != nil
+            }
         case .release(let number, let transfer):
             return remote.released(transfer, SessionID(node: node, number: number), by: sender, &sessions)
         case .request(let number, let message):
@@ -164,6 +185,12 @@ package struct Broker: Sendable {
             return home.streamChanged(transfer, event, on: sender, publicURL, &sessions, now: now)
         case .abort(let transfer, let outcome):
             return [.endStream(StreamKey(home: sender, transfer: transfer), outcome)]
+        case .ask(let number, let request, let user, let name, let payload):
+            let session = SessionID(node: sender, number: number)
+            return requests.asked(request, by: session, from: user, to: name, payload, &sessions, now: now)
+        case .withdrawn(let number, let request):
+            requests.withdrawn(request, by: SessionID(node: sender, number: number))
+            return []
         case .claim, .claimed: return []
         }
     }
@@ -172,6 +199,7 @@ package struct Broker: Sendable {
     /// home it was.
     private mutating func nodeLost(_ lost: NodeID, now: NIODeadline) -> [BrokerAction] {
         guard lost != node else { return [] }
+        requests.nodeLost(lost)
         var actions = home.nodeLost(lost, &sessions, now: now) + remote.homeLost(lost, &sessions)
         // The lost node cannot be told anything any more.
         actions.removeAll { if case .tell(lost, _) = $0 { true } else { false } }

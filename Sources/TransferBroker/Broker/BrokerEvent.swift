@@ -6,7 +6,8 @@ package import WSProtocol
 package enum BrokerEvent: Hashable, Sendable {
     /// The login of a session holds; the request is to be answered. With the address whose limits it shares.
     case sessionOpened(SessionID, User, RequestID, at: String? = nil)
-    /// An open session, of this node or of another, asks for something; `found` is there for `lookup` and `offer`.
+    /// An open session, of this node or of another, asks for something; `found` is there for `lookup`, `offer` and
+    /// `request`.
     case requestReceived(ClientMessage, from: SessionID, found: LookupResult? = nil)
     /// The connection is gone, whether it was ever open or not.
     case sessionClosed(SessionID)
@@ -32,16 +33,19 @@ package enum BrokerEvent: Hashable, Sendable {
     case nodeLost(NodeID)
 }
 
-/// What had to be found out for a `lookup` or an `offer`.
+/// What had to be found out for a `lookup`, an `offer` or a `request`.
 package struct LookupResult: Hashable, Sendable {
     /// Nil when the name is not registered.
     package var user: User?
     /// The sessions of the name on other nodes.
     package var elsewhere: RemoteReceivers
+    /// For a `request`: the other nodes with sessions of the name that share.
+    package var sharers: RemoteSharers
 
-    package init(user: User?, elsewhere: RemoteReceivers) {
+    package init(user: User?, elsewhere: RemoteReceivers, sharers: RemoteSharers = .none) {
         self.user = user
         self.elsewhere = elsewhere
+        self.sharers = sharers
     }
 
     /// The answer to `request`; `isHere` says whether a session of that user on this node wants to be rung.
@@ -69,15 +73,20 @@ extension ServerMessage {
     }
 }
 
-/// The sessions of a name on other nodes that want to be rung.
-package enum RemoteReceivers: Hashable, Sendable {
-    case known([SessionID])
+/// What there is of a name on other nodes.
+package enum Elsewhere<Found: Hashable & Sendable>: Hashable, Sendable {
+    case known([Found])
     /// The rest of the cluster cannot be asked.
     case unknown
 
-    /// There are no other nodes, or no sessions there.
-    package static let none = RemoteReceivers.known([])
+    /// There are no other nodes, or nothing there.
+    package static var none: Elsewhere { .known([]) }
 }
+
+/// The sessions of a name on other nodes that want to be rung.
+package typealias RemoteReceivers = Elsewhere<SessionID>
+/// The other nodes with sessions of a name that want to hear requests. Which sessions, each of them knows itself.
+package typealias RemoteSharers = Elsewhere<NodeID>
 
 /// What to do after an event of the ``Broker``, in this order.
 package enum BrokerAction: Hashable, Sendable {
@@ -105,6 +114,8 @@ package enum BrokerAction: Hashable, Sendable {
 package enum BrokerAnnouncement: Hashable, Sendable {
     /// The sessions of `name`, by their numbers, that want to be rung here; empty: none any more.
     case receiving(PeerName, sessions: Set<UInt64>)
+    /// Whether there are sessions of `name` here that want to hear requests.
+    case sharing(PeerName, Bool)
     /// Whether there are offers to `name` here that can still ring.
     case waiting(PeerName, Bool)
     /// This node is the home of a transfer, or no longer.

@@ -8,6 +8,9 @@ package struct BrokerStatus: Hashable, Sendable, Codable {
     package var names = 0
     /// Sessions that want to be rung.
     package var receiving = 0
+    /// Sessions that want to hear requests, and requests that may be answered.
+    package var sharing = 0
+    package var requests = 0
     /// Offers that no receiver has accepted: waiting and ringing.
     package var waiting = 0
     package var ringing = 0

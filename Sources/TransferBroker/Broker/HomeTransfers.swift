@@ -30,19 +30,22 @@ struct HomeTransfers: Sendable {
 
     /// A session of this node offers a transfer.
     ///
-    /// - Parameter refusal: why there are no new offers at the moment, or none under that id.
+    /// - Parameters:
+    ///   - requesters: of an offer that answers a request, the sessions that have the request open.
+    ///   - refusal: why there are no new offers at the moment, or none under that id.
     mutating func offered(
-        _ offer: ClientMessage.Offer, _ found: LookupResult, by session: SessionID, unless refusal: FailureCode?,
-        _ sessions: inout SessionTable, now: NIODeadline
+        _ offer: ClientMessage.Offer, _ found: LookupResult, by session: SessionID, answering requesters: [SessionID]?,
+        unless refusal: FailureCode?, _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         guard found.user != nil else { return [.send(session, .unknownPeer(offer.id, offer.to))] }
-        var receivers = sessions.presence(of: offer.to).receiving.filter { $0 != session }
-        if case .known(let elsewhere) = found.elsewhere { receivers += elsewhere.filter { $0.node != node } }
+        let receivers = requesters ?? receivers(of: offer.to, found, except: session, sessions)
         let refusal: FailureCode? =
             if let refusal {
                 refusal
             } else if transfers[offer.transfer] != nil {
                 .transferExists
+            } else if requesters != nil {
+                receivers.isEmpty ? .unknownRequest : nil
             } else if receivers.isEmpty && found.elsewhere == .unknown {
                 // A receiver may be on another node: to answer that there is none would be a guess.
                 .clusterUnavailable
@@ -50,13 +53,22 @@ struct HomeTransfers: Sendable {
                 .peerOffline
             } else { nil }
         if let refusal { return [.send(session, .refusal(offer.id, refusal))] }
-        if let refusal = sessions.refusal(of: offer, by: session) {
+        if let refusal = sessions.refusal(of: offer, by: session, ringing: receivers) {
             return sessions.refuse(offer.id, of: session, refusal)
         }
         let (transfer, actions) = RelayedTransfer.offered(
             offer, by: session, ringing: receivers, timing: limits.timing, now: now
         )
         return settle(TransferChange(to: transfer, from: nil), &sessions) + run(actions, of: transfer, &sessions)
+    }
+
+    /// The sessions of `name` that want to be rung, on all nodes.
+    private func receivers(
+        of name: PeerName, _ found: LookupResult, except session: SessionID, _ sessions: SessionTable
+    ) -> [SessionID] {
+        let here = sessions.presence(of: name).receiving.filter { $0 != session }
+        guard case .known(let elsewhere) = found.elsewhere else { return here }
+        return here + elsewhere.filter { $0.node != node }
     }
 
     /// A session of any node asks for something about one of the transfers.
@@ -184,7 +196,8 @@ struct HomeTransfers: Sendable {
         case .tellOffered(let state): return toSender(.offered(.init(id: offer, transfer: id, state: state)))
         case .ring(let session, let payload):
             guard let sender = sessions[transfer.sender]?.user else { return [] }
-            return sessions.notify(session, .ring(id, from: sender, to: transfer.recipient, payload))
+            return sessions.notify(
+                session, .ring(id, from: sender, to: transfer.recipient, payload, answers: transfer.answers))
         case .startDownload(let session, let request):
             return [.mint(tokens.request(for: id, .download(session, request)))]
         case .startUpload(let payload): return [.mint(tokens.request(for: id, .upload(payload)))]

@@ -47,16 +47,20 @@ struct RemoteTransfers: Sendable {
 
     /// `home` has something to say to a session of this node.
     ///
-    /// - Parameter isOwn: whether this node is the home of a transfer with an id that it names.
+    /// - Parameters:
+    ///   - requests: what sessions of this node wait for answers to.
+    ///   - isOwn: whether this node is the home of a transfer with an id that it names.
     mutating func noticeReceived(
-        _ notice: SessionNotice, for session: SessionID, from home: NodeID, _ sessions: inout SessionTable,
-        isOwn: (TransferID) -> Bool
+        _ notice: SessionNotice, for session: SessionID, from home: NodeID, _ requests: PullRequests,
+        _ sessions: inout SessionTable, isOwn: (TransferID) -> Bool
     ) -> [BrokerAction] {
         switch notice {
-        case .ring(let transfer, _, let recipient, _):
+        case .ring(let transfer, let sender, let recipient, _, let answered):
             // An id that is taken here already can only be an attempt of a client to mix two transfers up.
             let isTaken = isOwn(transfer) || transfers[transfer]?.home ?? home != home
-            guard !isTaken, mayRing(session, recipient, sessions) else {
+            // Who has asked is rung without receiving: by the name that was asked alone.
+            let isWanted = answered.map { requests.isOpen($0, of: session, to: sender.name) }
+            guard !isTaken, mayRing(session, recipient, isWanted, sessions) else {
                 return [left(transfer, session, home, sessions)]
             }
             transfers[transfer, default: Transfer(home: home)].sessions.insert(session)
@@ -68,16 +72,21 @@ struct RemoteTransfers: Sendable {
         case .failed(let transfer, _, by: _), .note(let transfer, _):
             guard isHere(transfer, of: home, for: session) else { return [] }
         case .ok, .refuse: guard sessions[session] != nil else { return [] }
+        case .refused: return []
         }
         return sessions.notify(session, notice)
     }
 
-    private func mayRing(_ session: SessionID, _ recipient: PeerName, _ sessions: SessionTable) -> Bool {
-        guard let ringing = sessions[session], ringing.isReceiving, !sessions.isDraining else { return false }
+    private func mayRing(
+        _ session: SessionID, _ recipient: PeerName, _ isWanted: Bool?, _ sessions: SessionTable
+    ) -> Bool {
+        guard let ringing = sessions[session], isWanted ?? ringing.isReceiving, !sessions.isDraining else {
+            return false
+        }
         // The home has the session's number from Redis. It may be out of date, and belong to another user since this
         // process began, or be forged.
         guard ringing.user.name == recipient else { return false }
-        return ringing.incoming.count < limits.offersPerRecipient + limits.transfersPerSession
+        return sessions.hasRoom(for: session)
     }
 
     /// `home` is done with a session of this node.

@@ -10,6 +10,10 @@ struct BrokerSession: Sendable {
     let owner: Owner
     /// Whether it wants to be rung.
     fileprivate(set) var isReceiving = false
+    /// Whether it wants to hear requests.
+    fileprivate(set) var isSharing = false
+    /// The requests that it waits for answers to.
+    fileprivate(set) var requests: Set<PullRequestID> = []
     /// The transfers it offered.
     fileprivate(set) var offered: Set<TransferID> = []
     /// The transfers on whose receiving side it is: rung, or accepted; of this home and of others.
@@ -45,6 +49,8 @@ struct SessionTable: Sendable {
         fileprivate(set) var sessions: [SessionID] = []
         /// Those that want to be rung.
         fileprivate(set) var receiving: [SessionID] = []
+        /// Those that want to hear requests.
+        fileprivate(set) var sharing: [SessionID] = []
         /// Offers to that name that no receiver has accepted yet, in the order they came.
         fileprivate(set) var offers: [TransferID] = []
 
@@ -58,6 +64,8 @@ struct SessionTable: Sendable {
     private(set) var holdings: Holdings
     /// How many sessions want to be rung; kept, because counting them would mean to look at all.
     private(set) var receivingCount = 0
+    /// How many want to hear requests.
+    private(set) var sharingCount = 0
     /// Whether the node is about to stop.
     private(set) var isDraining = false
 
@@ -100,10 +108,13 @@ struct SessionTable: Sendable {
     mutating func close(_ session: SessionID) -> (gone: BrokerSession, actions: [BrokerAction])? {
         guard let gone = sessions.removeValue(forKey: session) else { return nil }
         holdings.sessionClosed(of: gone.owner)
+        for _ in gone.requests { holdings.requestClosed(of: gone.owner) }
         if gone.isReceiving { receivingCount -= 1 }
+        if gone.isSharing { sharingCount -= 1 }
         let actions = changePresence(gone.user.name) { presence in
             presence.sessions.removeAll { $0 == session }
             presence.receiving.removeAll { $0 == session }
+            presence.sharing.removeAll { $0 == session }
         }
         return (gone, actions)
     }
@@ -118,6 +129,20 @@ struct SessionTable: Sendable {
                 presence.receiving.append(session)
             } else {
                 presence.receiving.removeAll { $0 == session }
+            }
+        }
+    }
+
+    /// `session` wants to hear requests from now on, or no longer.
+    mutating func setSharing(_ session: SessionID, _ isSharing: Bool) -> [BrokerAction] {
+        guard let name = sessions[session]?.user.name, sessions[session]?.isSharing != isSharing else { return [] }
+        sessions[session]?.isSharing = isSharing
+        sharingCount += isSharing ? 1 : -1
+        return changePresence(name) { presence in
+            if isSharing {
+                presence.sharing.append(session)
+            } else {
+                presence.sharing.removeAll { $0 == session }
             }
         }
     }
@@ -182,6 +207,41 @@ struct SessionTable: Sendable {
         sessions[session]?.accepted.remove(transfer)
     }
 
+    // MARK: - Requests
+
+    /// A session of this node waits for answers to one more request.
+    mutating func requestOpened(_ request: PullRequestID, by session: SessionID) {
+        guard let owner = sessions[session]?.owner,
+            sessions[session]?.requests.insert(request).inserted == true
+        else { return }
+        holdings.requestOpened(by: owner)
+    }
+
+    /// `session`, if it is one of this node's, does not wait for answers to `request` any more.
+    mutating func requestClosed(_ request: PullRequestID, by session: SessionID) {
+        guard let owner = sessions[session]?.owner, sessions[session]?.requests.remove(request) != nil else { return }
+        holdings.requestClosed(of: owner)
+    }
+
+    /// Why a session may not wait for answers to one more request; nil when it may.
+    ///
+    /// - Parameter count: the requests that are open on this node.
+    func refusalOfRequest(by session: SessionID, ofNode count: Int) -> LimitRefusal? {
+        guard let asking = sessions[session] else { return nil }
+        return holdings.refusalOfRequest(by: asking.owner, open: asking.requests.count, ofNode: count)
+    }
+
+    /// Brings a request to a session of this node.
+    mutating func tell(
+        _ session: SessionID, of request: PullRequestID, from user: User, _ payload: Payload
+    ) -> [BrokerAction] {
+        guard let id = sessions[session]?.nextID() else { return [] }
+        let message = ServerMessage.Requested(
+            id: id, request: request, from: user.name, key: user.key, exchangeKey: user.exchangeKey, payload: payload
+        )
+        return [.send(session, .requested(message))]
+    }
+
     // MARK: - What sessions are told
 
     /// Tells a session on the receiving side something, on whichever node it is.
@@ -195,11 +255,11 @@ struct SessionTable: Sendable {
                 id: request, transfer: transfer, role: .download, token: token, url: "/download", expires: expires
             )
             return [.send(session, .start(message))]
-        case .ring(let transfer, let sender, to: _, let payload):
+        case .ring(let transfer, let sender, to: _, let payload, let answered):
             guard let request = sessions[session]?.nextID() else { return [] }
             let message = ServerMessage.Ring(
                 id: request, transfer: transfer, from: sender.name, key: sender.key, exchangeKey: sender.exchangeKey,
-                payload: payload
+                payload: payload, request: answered
             )
             return [.send(session, .ring(message))]
         case .note(let transfer, let payload):
@@ -208,14 +268,30 @@ struct SessionTable: Sendable {
         case .failed(let transfer, let code, let party):
             guard let request = sessions[session]?.nextID() else { return [] }
             return [.send(session, .failed(.init(id: request, transfer: transfer, code: code, by: party)))]
+        case .refused(let request, by: _, let code):
+            guard let id = sessions[session]?.nextID() else { return [] }
+            return [.send(session, .refused(.init(id: id, request: request, code: code)))]
         }
     }
 
     /// Why an offer goes too far; nil when it does not.
-    func refusal(of offer: ClientMessage.Offer, by session: SessionID) -> LimitRefusal? {
+    ///
+    /// - Parameter receivers: the sessions that it will ring.
+    func refusal(
+        of offer: ClientMessage.Offer, by session: SessionID, ringing receivers: [SessionID]
+    ) -> LimitRefusal? {
         guard let asking = sessions[session] else { return nil }
-        let waiting = presence(of: offer.to).offers
+        // What answers a request does not wait for the name, and so has no place among what does.
+        let waiting = offer.request == nil ? presence(of: offer.to).offers : []
+        if offer.request != nil, receivers.contains(where: { !hasRoom(for: $0) }) {
+            return LimitRefusal(Limit(.offers, of: .recipient), of: asking.owner)
+        }
         return holdings.refusal(of: offer, by: asking.owner, offered: asking.offered.count, waiting: waiting)
+    }
+
+    /// Whether `session`, if it is one of this node's, has room for one more offer on its receiving side.
+    func hasRoom(for session: SessionID) -> Bool {
+        sessions[session].map { $0.incoming.count < limits.offersPerRecipient + limits.transfersPerSession } ?? true
     }
 
     /// Why a session of this node may not accept one more transfer of this home; nil when it may.
@@ -242,6 +318,9 @@ struct SessionTable: Sendable {
         var actions: [BrokerAction] = []
         if before.receiving != presence.receiving {
             actions.append(.announce(.receiving(name, sessions: Set(presence.receiving.map(\.number)))))
+        }
+        if before.sharing.isEmpty != presence.sharing.isEmpty {
+            actions.append(.announce(.sharing(name, !presence.sharing.isEmpty)))
         }
         if before.offers.isEmpty != presence.offers.isEmpty {
             actions.append(.announce(.waiting(name, !presence.offers.isEmpty)))

@@ -11,6 +11,8 @@ package struct Holding: Hashable, Sendable {
     package var accepts = 0
     /// Bytes of payloads that wait for an answer.
     package var waitingBytes = 0
+    /// Requests that may be answered.
+    var requests = 0
 
     /// So many times as much.
     package func times(_ count: Int) -> Holding {
@@ -19,7 +21,8 @@ package struct Holding: Hashable, Sendable {
             return isTooLarge ? .max : product
         }
         return Holding(
-            sessions: many(sessions), offers: many(offers), accepts: many(accepts), waitingBytes: many(waitingBytes)
+            sessions: many(sessions), offers: many(offers), accepts: many(accepts), waitingBytes: many(waitingBytes),
+            requests: many(requests)
         )
     }
 
@@ -28,12 +31,13 @@ package struct Holding: Hashable, Sendable {
         holding.offers += other.offers
         holding.accepts += other.accepts
         holding.waitingBytes += other.waitingBytes
+        holding.requests += other.requests
     }
 
     static prefix func - (holding: Holding) -> Holding {
         Holding(
             sessions: -holding.sessions, offers: -holding.offers, accepts: -holding.accepts,
-            waitingBytes: -holding.waitingBytes
+            waitingBytes: -holding.waitingBytes, requests: -holding.requests
         )
     }
 }
@@ -76,6 +80,12 @@ struct Holdings: Sendable {
 
     /// `owner` has a session less.
     mutating func sessionClosed(of owner: Owner) { add(Holding(sessions: -1), to: owner) }
+
+    /// `owner` waits for answers to a request more.
+    mutating func requestOpened(by owner: Owner) { add(Holding(requests: 1), to: owner) }
+
+    /// `owner` waits for answers to a request less.
+    mutating func requestClosed(of owner: Owner) { add(Holding(requests: -1), to: owner) }
 
     /// What a transfer takes up has changed. Its bytes count for the sender until a receiver accepts, and for the
     /// receiver after that.
@@ -156,6 +166,19 @@ struct Holdings: Sendable {
             if let scope = excess(of: \.accepts, by: owner) {
                 Limit(.accepts, of: scope)
             } else { excess(ofBytes: accept.payload, by: owner) }
+        return refusal(limit, of: owner)
+    }
+
+    /// Why a session with so many open requests, on a node with `count`, may not have one more; nil when it may.
+    func refusalOfRequest(by owner: Owner, open: Int, ofNode count: Int) -> LimitRefusal? {
+        let limit: Limit? =
+            if open >= limits.requestsPerSession {
+                Limit(.requests, of: .session)
+            } else if let scope = excess(of: \.requests, by: owner) {
+                Limit(.requests, of: scope)
+            } else if count >= limits.openRequests {
+                Limit(.requests, of: .node)
+            } else { nil }
         return refusal(limit, of: owner)
     }
 

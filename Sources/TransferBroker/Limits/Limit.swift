@@ -24,10 +24,14 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         case names
         /// Transfers that are offered, and that are accepted.
         case offers, accepts
+        /// Requests that may be answered.
+        case requests
         /// Bytes of payloads that wait for an answer.
         case waitingBytes = "waiting_bytes"
         /// Messages that a client does not read.
         case unread
+        /// Requests for a client that leaves much unread. They are dropped.
+        case unreadRequests = "unread_requests"
         /// Tokens that no client has used yet.
         case tokens
         /// What the process has of the system.
@@ -56,9 +60,10 @@ package struct Limit: Hashable, Sendable, CaseIterable {
             Limit(.offers, of: .recipient), Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node),
             Limit(.unread, of: .session), Limit(.progress, of: .session),
             Limit(.tokens, of: .node), Limit(.descriptors, of: .node), Limit(.descriptors, of: .address),
-            Limit(.memory, of: .node),
+            Limit(.memory, of: .node), Limit(.requests, of: .session), Limit(.requests, of: .node),
+            Limit(.unreadRequests, of: .session),
         ]
-        + [Subject.messages, .sessions, .offers, .accepts, .waitingBytes, .unread].flatMap { subject in
+        + [Subject.messages, .sessions, .offers, .accepts, .requests, .waitingBytes, .unread].flatMap { subject in
             [Limit(subject, of: .user), Limit(subject, of: .address)]
         }
 }
@@ -79,6 +84,7 @@ struct LimitRefusal: Hashable, Sendable {
         switch (limit.subject, limit.scope) {
         case (.sessions, _): .tooManySessions
         case (_, .node): .unavailable
+        case (.requests, _): .tooManyRequests
         default: .tooManyTransfers
         }
     }
@@ -97,6 +103,8 @@ struct LimitRefusal: Hashable, Sendable {
         case .sessions: "\(whose) as many sessions as there may be: end one first"
         case .offers: "\(whose) as many offers as there may be: wait until some of them are over"
         case .accepts: "\(whose) as many accepted transfers as there may be: wait until some of them are over"
+        case .requests:
+            "\(whose) as many open requests as there may be: wait until some of them are answered, or withdraw them"
         default: "\(whose) as much waiting for answers as there may be: wait until some of it is answered"
         }
     }
@@ -112,6 +120,12 @@ package struct BrokerLimits: Hashable, Sendable {
     var transfersPerSession: Int
     /// Offers that may wait for one name. A user, and an address, may have as many of them as are still free.
     var offersPerRecipient: Int
+    /// Open requests of one session.
+    var requestsPerSession: Int
+    /// Requests that are open on the node, those of other nodes' sessions that are known here included.
+    var openRequests: Int
+    /// How long a request may be answered.
+    var requestLifetime: TimeAmount
     /// Bytes of payloads that are kept for later.
     var heldBytes: Int
     package var unclaimedTokens: Int

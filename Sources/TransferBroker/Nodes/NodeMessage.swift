@@ -22,6 +22,14 @@ package enum NodeMessage: Hashable, Sendable {
     /// The session is gone, or will not be rung; `isStopping` says that its node is about to stop.
     case left(session: UInt64, transfer: TransferID, isStopping: Bool = false)
 
+    // Between the node of a session that asks and those of sharing sessions. `session` is the one that asks: in what
+    // its own node says, one of the caller, and in what it is told, in a notice, one of the node spoken to.
+
+    /// Bring the request to the sessions of the name `to` that share.
+    case ask(session: UInt64, PullRequestID, from: User, to: PeerName, Payload)
+    /// The session does not wait for answers to the request any more.
+    case withdrawn(session: UInt64, PullRequestID)
+
     // Between the home and the nodes that hold the halves.
 
     /// A client has shown a token here: is it good?
@@ -35,7 +43,8 @@ package enum NodeMessage: Hashable, Sendable {
 
     /// The key of a message's object.
     package enum Kind: String, CaseIterable {
-        case ring, start, ok, refuse, failed, note, release, request, left, claim, claimed, stream, abort
+        case ring, start, ok, refuse, failed, note, release, request, left, ask, withdrawn, refused, claim, claimed
+        case stream, abort
     }
 
     /// Which message it is.
@@ -47,9 +56,12 @@ package enum NodeMessage: Hashable, Sendable {
         case .notice(_, .refuse): .refuse
         case .notice(_, .failed): .failed
         case .notice(_, .note): .note
+        case .notice(_, .refused): .refused
         case .release: .release
         case .request: .request
         case .left: .left
+        case .ask: .ask
+        case .withdrawn: .withdrawn
         case .claim: .claim
         case .claimed: .claimed
         case .stream: .stream
@@ -58,11 +70,12 @@ package enum NodeMessage: Hashable, Sendable {
     }
 }
 
-/// What the home of a transfer has to say to a session on its receiving side, on whichever node that is.
+/// What the home of a transfer has to say to a session on its receiving side, and what a sharer's node has to say to one
+/// that has asked, on whichever node that is.
 package enum SessionNotice: Hashable, Sendable {
     /// Rings the session, which is believed to be one of the name `to`: its own node knows. Of the sender's keys, a
-    /// ring has no prekey.
-    case ring(TransferID, from: User, to: PeerName, Payload)
+    /// ring has no prekey. One that answers a request is for a session that has the request open.
+    case ring(TransferID, from: User, to: PeerName, Payload, answers: PullRequestID? = nil)
     /// The answer to `accept`; `expires` is in seconds.
     case start(RequestID, TransferID, Token, expires: Int)
     /// The answer to a request.
@@ -73,4 +86,6 @@ package enum SessionNotice: Hashable, Sendable {
     case note(TransferID, Payload)
     /// The transfer, or only its ring, is over.
     case failed(TransferID, FailureCode, by: ServerMessage.Failed.Party)
+    /// A session of that name will not answer the request with an offer.
+    case refused(PullRequestID, by: PeerName, FailureCode)
 }

@@ -46,6 +46,8 @@ struct RelayedTransfer: Sendable {
     let recipient: PeerName
     /// Whether the offer stays when no session is there to be rung.
     let waits: Bool
+    /// The request that it answers: only sessions that have it open are rung.
+    let answers: PullRequestID?
     private(set) var state: State
     /// The earliest time the next report of progress is passed on.
     private var nextProgress: NIODeadline
@@ -72,7 +74,8 @@ struct RelayedTransfer: Sendable {
         self.sender = sender
         self.offerID = offer.id
         self.recipient = offer.to
-        self.waits = offer.wait
+        self.waits = offer.wait && offer.request == nil
+        self.answers = offer.request
         self.state = .waiting(offer.payload)
         self.nextProgress = now
         self.timing = timing
@@ -112,7 +115,7 @@ struct RelayedTransfer: Sendable {
     /// Whether a session that begins to receive should be rung.
     var isOpenToRing: Bool {
         switch state {
-        case .waiting, .ringing: true
+        case .waiting, .ringing: answers == nil
         case .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: false
         }
     }
@@ -287,7 +290,7 @@ extension RelayedTransfer {
             guard let index = rung.firstIndex(where: { $0.session == session }) else { return [] }
             rung.remove(at: index)
             state = .ringing(payload, rung: rung, lastDecline: lastDecline, deadline: deadline)
-            return endIfNobodyIsLeft(otherwise: why == .closed ? .peerOffline : why.ofReceiver)
+            return endIfNobodyIsLeft(otherwise: why == .closed ? nil : why.ofReceiver)
         case .accepted, .parked, .streaming, .streamed:
             if session == sender { return fail(.senderGone, except: session) }
             return session == receiver ? fail(why.ofReceiver, except: session) : []
@@ -305,13 +308,14 @@ extension RelayedTransfer {
 
     /// After a decline or a vanished session: ends the offer when no rung session may still answer it.
     ///
-    /// - Parameter code: what a sender that does not wait is told when no session has declined.
-    private mutating func endIfNobodyIsLeft(otherwise code: FailureCode = .peerOffline) -> [TransferAction] {
+    /// - Parameter code: what a sender that does not wait is told when no session has declined, if it is known better
+    ///   than that nobody is there.
+    private mutating func endIfNobodyIsLeft(otherwise code: FailureCode? = nil) -> [TransferAction] {
         guard case .ringing(let payload, let rung, let lastDecline, deadline: _) = state,
             rung.allSatisfy(\.hasDeclined)
         else { return [] }
         if let lastDecline { return end(.failed(lastDecline), [.failSender(lastDecline, by: .peer)]) }
-        guard waits else { return fail(code) }
+        guard waits else { return fail(code ?? (answers == nil ? .peerOffline : .unknownRequest)) }
         state = .waiting(payload)
         return [.tellOffered(.waiting)]
     }

@@ -13,6 +13,7 @@ import WSProtocol
 /// What is said on a link, in the exact form of `docs/cluster-protocol.md`.
 @Suite struct LinkCodecTests {
     private static let transfer = TransferID(bytes: 0..<16)!
+    private static let pull = PullRequestID(bytes: 16..<32)!
     private static let payload = Payload(bytes: Array("sealed".utf8))!
     private static let user = User(
         name: PeerName(rawValue: "alice")!, key: SigningKey(bytes: 32..<64)!, exchangeKey: ExchangeKey(bytes: 64..<96)!)
@@ -51,6 +52,10 @@ import WSProtocol
             .request(session: 7, .progress(.init(id: id(7), transfer: transfer, bytes: 4096))),
             .request(session: 7, .delivered(.init(id: id(8), transfer: transfer, payload: payload))),
             .request(session: 7, .note(.init(id: id(9), transfer: transfer, payload: payload))),
+            .notice(session: 7, .ring(transfer, from: user, to: .test("bob"), payload, answers: pull)),
+            .ask(session: 7, pull, from: user, to: .test("bob"), payload),
+            .withdrawn(session: 7, pull),
+            .notice(session: 7, .refused(pull, by: .test("bob"), .notShared)),
             .left(session: 7, transfer: transfer),
             .left(session: 7, transfer: transfer, isStopping: true),
             .claim(id: 9, digest: try digest, role: .upload),
@@ -73,7 +78,7 @@ import WSProtocol
             .welcome(.init(node: b, incarnation: incB, received: 0)),
             .welcome(.init(node: b, incarnation: incB, received: nil)),
         ]
-        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(25)]
+        return start + (try messages()).enumerated().map { .message(seq: UInt64($0 + 1), $1) } + [.ack(29)]
     }
 
     /// The examples of the document, in its order.
@@ -117,6 +122,7 @@ import WSProtocol
         (example.contains("claimed") && ["-transfer", "-download"].contains(mutation))
             || (example.contains("abort") && mutation == "-code")
             || (example.contains(#""request":{"#) && mutation == "+unknown")
+            || (example.contains(#""ring":{"#) && mutation == "-pull")
             || ["-toIncarnation", "-received", "-url", "-stopping"].contains(mutation)
     }
 
@@ -145,6 +151,8 @@ import WSProtocol
         #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"parked","url":"http://x"}}}"#,
         #"{"seq":1,"body":{"stream":{"transfer":"AAECAwQFBgcICQoLDA0ODw","event":"parked","url":"https://x y"}}}"#,
         #"{"seq":1,"body":{"claim":{"id":1,"role":"upload","digest":"AAEC"}}}"#,
+        #"{"seq":1,"body":{"request":{"session":1,"request":{"type":"withdraw","id":"c1","request":"AAECAwQFBgcICQoLDA0ODw"}}}}"#,
+        #"{"seq":1,"body":{"withdrawn":{"session":1,"pull":"AAEC"}}}"#,
     ])
     func anythingElseIsRefused(text: String) {
         #expect(Self.decode(text) == nil)
@@ -175,7 +183,8 @@ import WSProtocol
         let user = User(name: name, key: Self.user.key, exchangeKey: Self.user.exchangeKey)
         let text = try LinkCodec.encode(
             .message(
-                seq: .max, .notice(session: .max, .ring(Self.transfer, from: user, to: .test("bob"), payload))
+                seq: .max,
+                .notice(session: .max, .ring(Self.transfer, from: user, to: name, payload, answers: Self.pull))
             ))
         #expect(text.readableBytes < MessageCodec.maximumLength)
     }

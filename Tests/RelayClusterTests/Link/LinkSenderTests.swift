@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import RelayTestFixtures
 import Testing
 import TransferBroker
 import WSProtocol
@@ -47,6 +48,24 @@ import WSProtocol
     private static func isPausing(_ sender: LinkSender) -> Bool {
         if case .pausing = sender.state { return true }
         return false
+    }
+
+    /// A flood of requests is dropped long before the other node would be taken for lost.
+    @Test(arguments: [Stage.open, .dialing]) func requestsAreDroppedWhenMuchWaits(stage: Stage) {
+        var timing = LinkTiming()
+        timing.unackedMessages = 8
+        var sender = Self.sender(stage, timing: timing)
+        let ask = NodeMessage.ask(
+            session: 1, .random(), from: User.test("alice"), to: .test("bob"), Payload(bytes: [1])!)
+        #expect(sender.send(ask, now: now).isEmpty == (stage == .dialing) && sender.waitingMessages == 2)
+        for _ in 0..<100 { #expect(sender.send(ask, now: now).isEmpty && sender.waitingMessages == 2) }
+        // All else is as it was.
+        _ = sender.send(LinkSamples.message(2), now: now)
+        #expect(sender.waitingMessages == 3)
+        var bytes = LinkTiming()
+        bytes.unackedBytes = 4
+        var full = Self.sender(.idle, timing: bytes)
+        #expect(full.send(ask, now: now).contains { $0.isLoss })
     }
 
     @Test(arguments: Stage.allCases) func everyEventInEveryState(stage: Stage) {

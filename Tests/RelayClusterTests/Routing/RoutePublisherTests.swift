@@ -59,6 +59,7 @@ struct RoutePublisherTests {
     func joining() {
         var publisher = fresh()
         publisher.setReceiving(bob, sessions: [2, 1])
+        publisher.setSharing(bob, true)
         publisher.setWaiting(carol, true)
         #expect(publisher.next(now: now) == nil)
         publisher.tick(now: now)
@@ -72,9 +73,27 @@ struct RoutePublisherTests {
         #expect(
             Set(writes) == [
                 RouteWrite(route: .receiving(bob), value: "\(incarnation) 1,2", life: life),
+                RouteWrite(route: .sharing(bob), value: "\(incarnation)", life: life),
                 RouteWrite(route: .waiting(carol), value: "\(incarnation)", life: life),
             ])
         #expect(Set(actions) == [.notifyHomes(bob), .findReceivers(carol), .joined(epoch), .everythingWritten])
+    }
+
+    @Test("who shares is written, renewed and withdrawn, and nobody is told")
+    func sharing() {
+        var publisher = held()
+        publisher.setSharing(bob, true)
+        publisher.setSharing(bob, true)
+        let life = TimeAmount.seconds(15)
+        let write = RouteWrite(route: .sharing(bob), value: "\(incarnation)", life: life)
+        let (first, actions) = drain(&publisher)
+        #expect(first == [write] && actions.isEmpty)
+        publisher.tick(now: now)
+        #expect(publisher.next(now: now) == .presence(replacing: nil))
+        _ = publisher.answered(.held(epoch, isNew: false))
+        #expect(drain(&publisher).writes == [write])
+        publisher.setSharing(bob, false)
+        #expect(drain(&publisher).writes == [RouteWrite(route: .sharing(bob), value: nil, life: life)])
     }
 
     @Test("a change is written and acted on once; a renewal is only written")

@@ -103,6 +103,37 @@ import WSProtocol
         #expect(rest(&outbox) == [pong(1)])
     }
 
+    /// A flood of requests leaves room for what the session has to hear.
+    @Test func requestsTakeHalfOfThePlaceAtMost() {
+        let request = ServerMessage.requested(
+            .init(
+                id: Self.id, request: .random(), from: PeerName(rawValue: "alice")!, key: .random(),
+                exchangeKey: .random(), payload: Self.large))
+        var few = SessionOutbox(limits: limits)
+        for _ in 0..<2 {
+            #expect(few.isLessThanHalfFull(with: request))
+            _ = few.append(request)
+        }
+        #expect(!few.isLessThanHalfFull(with: request))
+        var small = SessionOutbox(limits: .init(messages: 1000, bytes: 3 * 45_000))
+        #expect(small.isLessThanHalfFull(with: request))
+        _ = small.append(request)
+        #expect(small.bytes > 43_000 && !small.isLessThanHalfFull(with: request))
+        _ = small.next()
+        #expect(small.isLessThanHalfFull(with: request))
+    }
+
+    @Test func halfOfTheUnreadBytesOfAUserOrAnAddress() throws {
+        let unread = UnreadBytes(limit: 100, limitOfAddress: 150)
+        let (alice, bob) = (PeerName(rawValue: "alice")!, PeerName(rawValue: "bob")!)
+        _ = unread.add(50, of: alice, at: "a")
+        #expect(unread.isLessThanHalfFull(of: alice, at: "a"))
+        _ = unread.add(1, of: alice, at: "b")
+        #expect(!unread.isLessThanHalfFull(of: alice, at: "a") && unread.isLessThanHalfFull(of: bob, at: "a"))
+        _ = unread.add(26, of: bob, at: "a")
+        #expect(!unread.isLessThanHalfFull(of: bob, at: "a") && unread.isLessThanHalfFull(of: bob, at: "c"))
+    }
+
     @Test func unreadBytesAreCountedForEachUserAndAddress() throws {
         let unread = UnreadBytes(limit: 100, limitOfAddress: 150)
         let (alice, bob) = (PeerName(rawValue: "alice")!, PeerName(rawValue: "bob")!)

@@ -23,6 +23,9 @@ private final class SilentCluster: Cluster {
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
         loop.makeSucceededFuture(.none)
     }
+    func sharers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteSharers> {
+        loop.makeSucceededFuture(.none)
+    }
     func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? { nil }
     func home(of digest: TokenDigest, on loop: any EventLoop) -> EventLoopFuture<NodeID?> {
         loop.makeSucceededFuture(nil)

@@ -30,6 +30,9 @@ private final class NotingCluster: Cluster {
     func receivers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteReceivers> {
         loop.makeSucceededFuture(.none)
     }
+    func sharers(of name: PeerName, on loop: any EventLoop) -> EventLoopFuture<RemoteSharers> {
+        loop.makeSucceededFuture(.none)
+    }
     func publish(_ digest: TokenDigest) -> EventLoopFuture<Void>? {
         let written = loop?.makePromise(of: Void.self)
         published.withLock { $0.append((digest, written)) }

@@ -56,6 +56,9 @@ import WSProtocol
         #expect(MessageCost.ofDoing(.success(.lookup(.init(id: id, name: alice)))) == 1)
         let note = try #require(Payload(bytes: [UInt8](repeating: 0, count: Payload.maximumLength)))
         #expect(MessageCost.ofDoing(.success(.note(.init(id: id, transfer: .random(), payload: note)))) == 42)
+        let request = ClientMessage.Request(id: id, request: .random(), to: alice, payload: note)
+        #expect(MessageCost.ofDoing(.success(.request(request))) == 43)
+        #expect(MessageCost.ofDoing(.success(.withdraw(.init(id: id, request: .random())))) == 0)
         #expect(MessageCost.ofDoing(.failure(.init(code: .badMessage, id: id))) == 1)
     }
 

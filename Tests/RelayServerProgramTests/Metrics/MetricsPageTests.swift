@@ -18,7 +18,8 @@ struct MetricsPageTests {
             streams: StreamCounts(toReceivers: 20, toNodes: 21)
         ),
         broker: BrokerStatus(
-            sessions: 2, names: 1, receiving: 3, waiting: 10, ringing: 11, accepted: 12, parked: 13, streaming: 14,
+            sessions: 2, names: 1, receiving: 3, sharing: 22, requests: 23, waiting: 10, ringing: 11, accepted: 12,
+            parked: 13, streaming: 14,
             streamed: 15, unclaimedTokens: 16, delivered: 17, failed: 18, bytesRelayed: .max, progressDropped: 12
         ),
         connections: 4, accepts: AcceptCounts(accepted: 40, failed: [.descriptors: 41, .aborted: 42]),
@@ -71,6 +72,12 @@ struct MetricsPageTests {
         # HELP relay_receivers Sessions that are ready to receive.
         # TYPE relay_receivers gauge
         relay_receivers 3
+        # HELP relay_sharers Sessions that are ready for requests.
+        # TYPE relay_sharers gauge
+        relay_sharers 22
+        # HELP relay_requests Requests that may be answered: of sessions here, or heard by some.
+        # TYPE relay_requests gauge
+        relay_requests 23
         # HELP relay_users Registered names; the same on all nodes.
         # TYPE relay_users gauge
         relay_users 5

@@ -58,6 +58,39 @@ struct BrokerNetwork {
         ask(session, .presence(.init(id: requestID(), receiving: isReceiving)))
     }
 
+    mutating func share(_ session: SessionID, _ isSharing: Bool = true) {
+        ask(session, .presence(.init(id: requestID(), receiving: false, sharing: isSharing)))
+    }
+
+    mutating func request(_ session: SessionID, of name: String) -> PullRequestID {
+        let user = BrokerFixture.user(name)
+        let request = PullRequestID.random()
+        let sharers = RemoteSharers.known(directory.sharers(of: user.name, except: session.node))
+        ask(
+            session, .request(.init(id: requestID(), request: request, to: user.name, payload: BrokerFixture.payload)),
+            found: LookupResult(user: user, elsewhere: .none, sharers: sharers))
+        return request
+    }
+
+    mutating func answer(_ request: PullRequestID, of name: String, by session: SessionID) -> TransferID {
+        let (user, transfer) = (BrokerFixture.user(name), TransferID.random())
+        let offer = ClientMessage.Offer(
+            id: requestID(), transfer: transfer, to: user.name, wait: true, payload: BrokerFixture.payload,
+            request: request)
+        let elsewhere = RemoteReceivers.known(directory.receivers(of: user.name, except: session.node))
+        ask(session, .offer(offer), found: LookupResult(user: user, elsewhere: elsewhere))
+        return transfer
+    }
+
+    mutating func refuse(_ request: PullRequestID, of name: String, by session: SessionID) {
+        let user = BrokerFixture.user(name)
+        ask(session, .refuse(.init(id: requestID(), request: request, to: user.name, code: .notShared)))
+    }
+
+    mutating func withdraw(_ request: PullRequestID, by session: SessionID) {
+        ask(session, .withdraw(.init(id: requestID(), request: request)))
+    }
+
     mutating func ask(_ session: SessionID, _ message: ClientMessage, found: LookupResult? = nil) {
         handle(.requestReceived(message, from: session, found: found), at: session.node)
     }
@@ -136,7 +169,7 @@ struct BrokerNetwork {
                     download.map { StreamClaim(stream: StreamKey(home: link.from, transfer: transfer), download: $0) }
                 }
             )
-        case .notice, .release, .request, .left, .stream, .abort:
+        case .notice, .release, .request, .left, .ask, .withdrawn, .stream, .abort:
             handle(.messageReceived(message, from: link.from), at: link.to)
         }
     }
@@ -177,6 +210,7 @@ struct BrokerNetwork {
         (said[session] ?? []).map { message in
             switch message {
             case .error(let refusal): "error.\(refusal.code.rawValue)"
+            case .refused(let refused): "refused.\(refused.code.rawValue)"
             case .failed(let failed): "failed.\(failed.code.rawValue)"
             case .offered(let offered): offered.state.rawValue
             default: message.kind.rawValue

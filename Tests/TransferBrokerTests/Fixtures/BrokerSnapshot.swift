@@ -17,6 +17,8 @@ extension Broker.Snapshot {
     var remoteSessions: [SessionID: Set<TransferID>] { home.remoteSessions.sessions }
     /// The transfers of other homes with sessions of this node.
     var remoteTransfers: [TransferID: RemoteTransfers.Transfer] { remote.transfers }
+    /// Requests that may be answered, of this node's sessions and of others'.
+    var openRequests: [PullRequestID: [SessionID: PullRequests.Open]] { requests.requests }
     var nextDeadline: NIODeadline? { home.transfers.deadlines.next }
     /// Whether users hold nothing.
     var holdsNothing: Bool { sessions.holdings.isEmpty }
@@ -30,6 +32,8 @@ extension Broker.Snapshot {
             Self.sum(sessions.sessions) { hasher, session, found in
                 hasher.combine(session)
                 hasher.combine(found.isReceiving)
+                hasher.combine(found.isSharing)
+                hasher.combine(found.requests)
                 hasher.combine(found.offered)
                 hasher.combine(found.incoming)
                 hasher.combine(found.accepted)
@@ -41,6 +45,7 @@ extension Broker.Snapshot {
                 hasher.combine(name)
                 hasher.combine(presence.sessions)
                 hasher.combine(presence.receiving)
+                hasher.combine(presence.sharing)
                 hasher.combine(presence.offers)
             }
         )
@@ -56,10 +61,12 @@ extension Broker.Snapshot {
         hasher.combine(halves)
         hasher.combine(remoteSessions)
         hasher.combine(remoteTransfers)
+        hasher.combine(requests.requests)
         hasher.combine(home.transfers.activeCount)
         hasher.combine(remote.acceptCount)
         hasher.combine(sessions.holdings.waitingBytes)
         hasher.combine(sessions.receivingCount)
+        hasher.combine(sessions.sharingCount)
         return hasher.finalize()
     }
 

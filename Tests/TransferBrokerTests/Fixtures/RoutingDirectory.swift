@@ -14,6 +14,7 @@ struct RoutingDirectory: Hashable {
     }
 
     private var receiving: [PeerName: [NodeID: Set<UInt64>]] = [:]
+    private var sharing: [PeerName: Set<NodeID>] = [:]
     private var waiting: [PeerName: Set<NodeID>] = [:]
 
     /// Notes what `node` announces; returns who has to look at once.
@@ -29,6 +30,12 @@ struct RoutingDirectory: Hashable {
         case .waiting(let name, false):
             waiting[name]?.remove(node)
             return []
+        case .sharing(let name, true):
+            sharing[name, default: []].insert(node)
+            return []
+        case .sharing(let name, false):
+            sharing[name]?.remove(node)
+            return []
         case .home, .void: return []
         }
     }
@@ -39,6 +46,11 @@ struct RoutingDirectory: Hashable {
             .flatMap { node, numbers in numbers.sorted().map { SessionID(node: node, number: $0) } }
     }
 
+    /// The other nodes with sessions of a name that share.
+    func sharers(of name: PeerName, except node: NodeID) -> [NodeID] {
+        (sharing[name] ?? []).subtracting([node]).sorted { $0.rawValue < $1.rawValue }
+    }
+
     /// Whether a session of that name wants to be rung on any node.
     func isReceiving(_ name: PeerName) -> Bool { receiving[name]?.isEmpty == false }
 
@@ -46,5 +58,6 @@ struct RoutingDirectory: Hashable {
     mutating func forget(_ node: NodeID) {
         for name in receiving.keys { receiving[name]?[node] = nil }
         for name in waiting.keys { waiting[name]?.remove(node) }
+        for name in sharing.keys { sharing[name]?.remove(node) }
     }
 }

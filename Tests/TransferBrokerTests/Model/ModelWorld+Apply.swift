@@ -76,7 +76,7 @@ extension ModelWorld {
             guard let transfer, let download else { return }
             let stream = StreamKey(home: Self.ids[from], transfer: transfer)
             granted(StreamClaim(stream: stream, download: download), question.role, question.client, at: to)
-        case .notice, .release, .request, .left, .stream, .abort:
+        case .notice, .release, .request, .left, .ask, .withdrawn, .stream, .abort:
             handle(.messageReceived(message, from: Self.ids[from]), at: to)
         }
     }
