@@ -2,23 +2,16 @@
 """A node whose clock is an hour off: nothing expires at once, and nothing lives an hour longer."""
 
 import contextlib
-import glob
 import time
 
 import pytest
 
 from harness import raw
+from harness.clocks import PREFIX, clock
 from harness.nodes import Nodes
 from harness.pairs import Pair
 from harness.trial import Trial, whole
 from harness.waiting import until
-
-
-def clock(shift):
-    """An environment in which it is earlier or later, except for the monotonic clock."""
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    assert found, "libfaketime is missing: scripts/require libfaketime installs it"
-    return {"LD_PRELOAD": found[0], "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 @contextlib.contextmanager
@@ -28,11 +21,9 @@ def off_by(shift, binaries, tmp_path):
     nodes = Nodes(binaries, tmp_path / "nodes", ("n1", "n2"), making=clock("-3h"))
     redis = nodes.start_redis()
     right = nodes.start("n1")
-    # libfaketime changes the environment when it is loaded, after which Swift's runtime does not find the command line;
-    # loaded once before, into a process that becomes the node, it finds everything as it wants it.
     wrong = nodes.start(
         "n2",
-        prefix=("nice", "-n", "0"),
+        prefix=PREFIX,
         environment=clock(shift),
     )
     until(lambda: redis.incarnation("n1") and redis.incarnation("n2"), 10, "both are announced")

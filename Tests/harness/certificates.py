@@ -85,7 +85,7 @@ def forged(folder: Path, *names: str, starts: float = -1, ends: float = 30) -> C
         )
 
     ca = (
-        builder("test CA", ca_key.public_key(), -60, 60)
+        builder("test CA", ca_key.public_key(), min(-60, starts), max(60, ends))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
             x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NO_OTHER_USE), critical=True
