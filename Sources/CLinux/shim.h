@@ -38,6 +38,11 @@ static inline int CLinux_start_write_back(int file, off_t offset, off_t length) 
     return (int)syscall(SYS_sync_file_range, file, offset, length, 2u);
 }
 
+// dup3(2) with O_CLOEXEC: the number `file` means the file `other` from now on.
+static inline int CLinux_replace(int file, int other) {
+    return (int)syscall(SYS_dup3, other, file, 02000000);
+}
+
 // syncfs(2)
 static inline int CLinux_sync_file_system(int file) {
     return (int)syscall(SYS_syncfs, file);

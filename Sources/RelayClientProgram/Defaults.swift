@@ -26,6 +26,9 @@ extension Defaults {
     static let mostProbedCharacters = 32
     /// Bytes of a manifest that are written, or read, at once.
     static let manifestBuffer = 64 * 1024
+    /// Bytes of a manifest that are taken whatever --max-size says: of 300,000 files with names of a usual length. One
+    /// that is larger than that and than --max-size fills the disk without any content.
+    static let unlimitedManifest: UInt64 = 16 * 1024 * 1024
     /// Bytes of a journal that are read at once; it has rarely more.
     static let journalRead = 64 * 1024
     /// Bytes of a journal in which its first record ends: a summary, names and keys.

@@ -243,3 +243,18 @@ class _Race:
 
         with first:
             return await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(self.count))), 90)
+
+
+def test_tokens_have_nothing_to_do_with_the_transfers_id(relay):
+    """The id is known to both sides before, and in logs: the same one again has other tokens."""
+    with Pair(relay) as pair:
+        transfer, seen = protocol.b64(os.urandom(16)), set()
+        for _ in range(3):
+            offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0), transfer=transfer)
+            assert pair.receiver.ring()["transfer"] == transfer
+            download = pair.receiver.accept(transfer)
+            upload = finish(pair, offer, download.token)
+            seen |= {download.token, upload.token}
+            pair.receiver.delivered(transfer, 3, "")
+            offer.delivered()
+        assert len(seen) == 6 and transfer not in seen

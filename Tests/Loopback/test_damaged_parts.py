@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a killed receiver has left is changed by somebody else before it goes on: what arrives is what was sent, nobody
-else's files are touched, and nothing that was kept is believed."""
+"""What a killed receiver has left is changed before it goes on: what arrives is what was sent, files of other profiles
+are not touched, and what was kept is only believed as far as it can be checked."""
 
 import random
 import shutil

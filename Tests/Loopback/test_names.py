@@ -4,6 +4,8 @@
 import dataclasses
 import os
 import re
+import tarfile
+import zipfile
 
 import pytest
 
@@ -210,3 +212,35 @@ def test_a_name_that_the_file_system_refuses_is_declined_before_bytes_flow(peopl
     # The code says that much: why is for bob to read.
     assert f"{bob.name} cannot store it; ask {bob.name} to look" in sending.err(), sending.tail()
     assert "sending" not in sending.err() and bob.received() == []
+
+
+def evil_tar(path):
+    """An archive that leaves its folder, by names and by a link, when it is unpacked."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("../escaped.txt", "/tmp/absolute-escaped.txt", "inside/../../escaped.txt"):
+            archive.addfile(tarfile.TarInfo(name))
+        link = tarfile.TarInfo("way")
+        link.type, link.linkname = tarfile.SYMTYPE, ".."
+        archive.addfile(link)
+        archive.addfile(tarfile.TarInfo("way/escaped.txt"))
+
+
+def evil_zip(path):
+    """The same, as zip."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../escaped.txt", "/tmp/absolute-escaped.txt"):
+            archive.writestr(name, "x")
+
+
+@pytest.mark.parametrize(("name", "make"), [("photos.tar.gz", evil_tar), ("photos.zip", evil_zip)])
+def test_an_archive_is_a_file_like_any_other(people, tmp_path, name, make):
+    alice, bob = people("alice", "bob")
+    make(tmp_path / name)
+    receiving = bob.receive()
+    outside = content.listing(tmp_path)
+    alice.send(bob, tmp_path / name).expect(0, 15)
+    receiving.expect(0, 5)
+    assert bob.received() == [name.encode()]
+    assert (bob.inbox / name).read_bytes() == (tmp_path / name).read_bytes()
+    homes = tuple(os.fsencode(os.path.relpath(each.home, tmp_path)) + b"/" for each in (alice, bob))
+    assert not [path for path in content.listing(tmp_path) if path not in outside and not path.startswith(homes)]

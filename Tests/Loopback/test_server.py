@@ -396,3 +396,25 @@ def test_the_relay_survives_thousands_of_hostile_first_bytes(relay):
         with raw.Connection(relay.address, relay.ca, source=f"127.0.3.{1 + number % 50}") as connection:
             connection.send(raw.upgrade() + noise[number * 3000 : number * 3000 + 3000])
     relay.healthy()
+
+
+def listening(pid):
+    """The addresses and ports on which a process listens, as /proc has them."""
+    own = {os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")}
+    found = []
+    for name in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/{pid}/net/{name}") as file:
+            for line in file.readlines()[1:]:
+                fields = line.split()
+                # A UDP socket that is not connected hears everyone.
+                if fields[3] in ("0A", "07") and f"socket:[{fields[9]}]" in own:
+                    found.append(fields[1])
+    return sorted(found)
+
+
+def test_it_listens_on_the_addresses_that_were_given_and_no_others(own_relay):
+    relay = own_relay(registration="open", arguments=["--metrics-listen", "127.0.0.9:0"])
+    metrics_port = int(relay.status()["metricsListen"].rpartition(":")[2])
+    assert listening(relay.pid) == [f"0100007F:{relay.port:04X}", f"0900007F:{metrics_port:04X}"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", relay.port), 5)

@@ -29,6 +29,8 @@ enum FolderContents {
     }
 
     private static let dot = CChar(bitPattern: UInt8(ascii: "."))
+    /// What FUSE calls a file that was removed while it is open. To remove that one only gives it another such name.
+    private static let hidden = ".fuse_hidden".utf8.map(CChar.init(bitPattern:))
 
     /// Removes everything in `folder`, which is private to this user; follows no link. What cannot be removed stays.
     /// However deep the tree is, two folders are open at most: those further below are moved up first.
@@ -43,7 +45,7 @@ enum FolderContents {
 
     /// Removes one entry of `top`, or at least makes it less; false when nothing could be done.
     private static func remove(_ name: RawName, in top: OpenFile, _ number: inout Int) -> Bool {
-        if unsafe unlinkat(top.descriptor, name, 0) == 0 { return true }
+        if unsafe unlinkat(top.descriptor, name, 0) == 0 { return !name.starts(with: hidden) }
         if unsafe unlinkat(top.descriptor, name, AT_REMOVEDIR) == 0 { return true }
         unsafe fchmodat(top.descriptor, name, 0o700, AT_SYMLINK_NOFOLLOW)
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
@@ -53,7 +55,11 @@ enum FolderContents {
         let folder = OpenFile(descriptor: descriptor)
         var hasChanged = false
         for inner in (try? names(in: folder, limit: Defaults.removedAtOnce)) ?? [] {
-            if unsafe unlinkat(descriptor, inner, 0) == 0 || unlinkat(descriptor, inner, AT_REMOVEDIR) == 0 {
+            if unsafe unlinkat(descriptor, inner, 0) == 0 {
+                if !inner.starts(with: hidden) { hasChanged = true }
+                continue
+            }
+            if unsafe unlinkat(descriptor, inner, AT_REMOVEDIR) == 0 {
                 hasChanged = true
                 continue
             }

@@ -115,7 +115,12 @@ final class PartFolder: Sendable {
     }
 
     /// Removes it with all that is in it.
-    func remove() { _ = Self.remove(handle, name, in: folder) }
+    func remove() {
+        // What is open stays under another name where the file system is one of a network, or in user space.
+        journal.letGo()
+        manifest.letGo()
+        _ = Self.remove(handle, name, in: folder)
+    }
 
     /// Whether its name still means it.
     var isThere: Bool { Self.isStill(handle, name, in: folder) }

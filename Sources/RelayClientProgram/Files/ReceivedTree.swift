@@ -61,21 +61,20 @@ final class ReceivedTree: TransferSink {
         try perform { (reception) throws(TreeFault) in try reception.finish() }
     }
 
-    func confirmed() {
-        reception.withLock { reception in
-            if let stored = reception, stored.isStored { stored.part.remove() }
-            reception = nil
-        }
-    }
+    func confirmed() { remove { reception in reception.isStored } }
 
     func keep() { reception.withLock { reception in reception = nil } }
 
     /// Removes what has come; what is whole stays where it is.
-    func discard() {
-        reception.withLock { reception in
-            if let parts = reception, !parts.isWhole { parts.part.remove() }
-            reception = nil
+    func discard() { remove { reception in !reception.isWhole } }
+
+    /// Ends it, and removes its parts if that is right; none of its files is open any more then.
+    private func remove(if isRight: (TreeReception) -> Bool) {
+        let part = reception.withLock { reception in
+            defer { reception = nil }
+            return reception.flatMap { reception in isRight(reception) ? reception.part : nil }
         }
+        part?.remove()
     }
 
     private func perform<Value: Sendable>(

@@ -79,6 +79,8 @@ final class ChunkOpening: Sendable {
         var opener: ChunkOpener
         var decoder: StreamDecoder
         var notes: [WantedNote] = []
+        /// The bytes of the manifest so far; nil once it is whole.
+        var manifest: UInt64? = 0
         /// Whether the last chunk was opened, and the stream is whole.
         var isWhole = false
     }
@@ -138,11 +140,18 @@ final class ChunkOpening: Sendable {
     private func open(_ chunk: ChunkWork, _ state: inout State) throws {
         var plaintext = chunk.buffer
         try chunk.cipher.open(&plaintext)
+        if let limit, let before = state.manifest {
+            let bytes = before + UInt64(plaintext.readableBytes)
+            guard bytes <= max(limit, Defaults.unlimitedManifest) else { throw ClientError.tooLarge }
+            state.manifest = bytes
+        }
         state.decoder.append(plaintext)
         while true {
             switch try state.decoder.next() {
             case .entry(let entry): try sink.take(entry)
-            case .manifest(let digest): state.notes += try sink.takeManifest(digest)
+            case .manifest(let digest):
+                state.manifest = nil
+                state.notes += try sink.takeManifest(digest)
             case .nextFile: state.decoder.begin(try sink.nextFile())
             case .data(let data):
                 try sink.write(data)

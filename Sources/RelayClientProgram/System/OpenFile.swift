@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+private import CLinux
 import Glibc
 import NIOCore
 import PrivateFiles
@@ -20,6 +21,13 @@ final class OpenFile: Sendable {
     ) throws(SystemError) {
         let base = directory?.descriptor ?? AT_FDCWD
         self.init(descriptor: try SystemError.check { unsafe openat(base, path, flags | O_CLOEXEC, mode) })
+    }
+
+    /// Closes the file before its last reference goes: whatever is done with it from now on fails. Its number stays
+    /// taken.
+    func letGo() {
+        guard let nothing = try? OpenFile("/", flags: Int32(CLinux_path_only)) else { return }
+        CLinux_replace(descriptor, nothing.descriptor)
     }
 
     /// Which file it is, whatever it is called.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Sealing
 package import WSProtocol
 
 /// Why one transfer was not delivered, in words.
@@ -32,6 +33,12 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         self.what = what
         description = "\(what); \(advice)"
         self.status = status ?? ExitStatus(code)
+    }
+
+    /// What the other client sends breaks the format: which rule, and what breaks it.
+    package static func breach(by peer: PeerName, _ error: SealingError) -> TransferFailure {
+        let (what, advice) = message(for: .protocolError, side: .receiver, peer: peer)
+        return TransferFailure(code: .protocolError, "\(what): \(error)", advice)
     }
 
     private static func message(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {

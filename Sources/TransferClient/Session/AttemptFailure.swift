@@ -162,6 +162,7 @@ extension ClientError {
         self =
             switch (outcome, cause) {
             case (.declined, .file?), (.notStored, .file?): cause ?? failure(.cannotWrite)
+            case (.notStored(.protocolError), .sealing(let error)?): .transfer(.breach(by: peer, error))
             case (.declined(let code), _), (.notStored(let code), _): failure(code)
             case (.refused(let code), _), (.failed(let code, by: _), _): failure(code)
             case (.broken(.refused(_, let code)), _): failure(code ?? .receiverGone)

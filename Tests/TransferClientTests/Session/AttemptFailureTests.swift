@@ -145,6 +145,12 @@ import WSProtocol
         #expect(
             receiving(.notStored(.verificationFailed), cause: .sealing(.doesNotOpen(.chunk)))
                 == failure(.verificationFailed))
+        let twice = SealingError.manifest(.order(entry: 2, Array("a\u{1B}".utf8)))
+        #expect(
+            receiving(.notStored(.protocolError), cause: .sealing(twice)).description
+                == "bob's client broke the protocol: the list of files is refused: the name \"a\\u{1b}\" of entry 2 comes "
+                + "twice, or too late; check that both are of the same version")
+        #expect(receiving(.notStored(.protocolError)) == failure(.protocolError))
         #expect(receiving(.refused(.acceptedElsewhere)) == failure(.acceptedElsewhere))
         #expect(receiving(.failed(.cancelled, by: .peer), cause: full) == failure(.cancelled))
         #expect(receiving(.broken(.refused(status: 504, code: .expired))) == failure(.expired))
