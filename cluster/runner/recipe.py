@@ -79,6 +79,7 @@ class Recipe:
             "LOG": "stdout" if self.program == "haproxy" else "/dev/stdout",
             "ERRORS": "stderr",
             "MODULE": self._module(),
+            "BUFFERS": _buffers(),
         }
         suffix = "cfg" if self.program == "haproxy" else "conf"
         lines = []
@@ -94,6 +95,17 @@ class Recipe:
         # One process, so that killing it leaves nothing. It keeps its user: root of a user namespace has no other.
         settings = "daemon off; master_process off;" + (" user root root;" if os.geteuid() == 0 else "")
         return [found("nginx"), "-e", "stderr", "-c", target, "-g", settings]
+
+
+def _buffers() -> str:
+    """HAProxy's lines about what its kernel may hold, where they do no harm."""
+    client, server = 3 << 20, 2 << 20
+    try:
+        most = int(pathlib.Path("/proc/sys/net/core/rmem_max").read_text(encoding="ascii"))
+    except OSError:
+        # Not every kernel shows it in every network namespace.
+        return ""
+    return f"tune.rcvbuf.client {client}\n    tune.rcvbuf.server {server}" if most >= client else ""
 
 
 def _put(line: str, values: dict[str, str]) -> str:
