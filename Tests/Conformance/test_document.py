@@ -116,6 +116,33 @@ def test_the_examples_of_the_document_are_a_session_that_works(own_relay):
         assert refused == {**example("error"), "message": example("error")["message"].replace("bob", "nobody")}
 
 
+def test_the_examples_about_requests_are_a_session_that_works(own_relay):
+    """From `sharing` to `refused` and `withdraw`, in the order of the page."""
+    relay = own_relay(registration="invite")
+    alice, bob = Reader(relay, "alice").enters(), Reader(relay, "bob").enters()
+    asker, sharer = (each.session.identity.name for each in (alice, bob))
+    answer, rung = (
+        next(each for each in EXAMPLES if each["type"] == type and "request" in each) for type in ("offer", "ring")
+    )
+    with alice.session, bob.session:
+        bob.says("presence", "ok", sharing=True)
+        alice.says("request", "ok", to=sharer)
+        requested = bob.heard("requested")
+        assert form(requested) == form(example("requested")) and requested["payload"] == example("request")["payload"]
+        bob.session.send(**answer | {"to": asker})
+        assert form(bob.heard("offered")) == form(example("offered"))
+        ring = alice.heard("ring")
+        assert form(ring) == form(rung) and ring["request"] == example("request")["request"]
+        bob.says("refuse", "ok", to=asker)
+        refused = alice.heard("refused")
+        assert refused == {**example("refused"), "id": refused["id"]}
+        alice.says("withdraw", "ok")
+        bob.says("refuse", "ok", to=asker)
+        again = {"id": "c17", "to": asker, "transfer": protocol.b64(os.urandom(16)), "request": answer["request"]}
+        refused = bob.says("offer", "error", **again)
+        assert refused["code"] == "unknown_request"
+
+
 def test_progress_is_not_answered(relay):
     """Neither one that is passed on, nor one of a transfer that is not there; only what is no message is."""
     with Pair(relay) as pair:

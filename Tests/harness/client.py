@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client that exchanges sealed transfers: what is said over its control connection and through the streams. It is
-written from the documents alone, and shares nothing with the one in Sources."""
+"""A client that exchanges sealed transfers, and asks others for them: what is said over its control connection and
+through the streams. It is written from the documents alone, and shares nothing with the one in Sources."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from . import protocol
-from .protocol import Session, b64
+from .protocol import Session, b64, unb64
 from .sealed import Accept
 from .sealed_peer import Incoming, Outgoing, SealedPeer
 from .sealed_stream import Contents
@@ -33,17 +34,33 @@ class Client:
         """What others call it."""
         return self.peer.name
 
+    def request(self, to: str, what: Message, *, at: int | None = None) -> Asked:
+        """Looks a name up and asks its sharing sessions for something (section 9 of the sealed format)."""
+        request = os.urandom(16)
+        payload = self.peer.request(self.session.lookup(to), what, request, at)
+        return Asked(self, to, self.session.request(to, payload, b64(request)))
+
+    def requested(self, timeout: float = 15) -> Heard:
+        """Waits for a request, and opens it."""
+        message = self.session.requested(timeout)
+        return Heard(self, message["from"], message["request"], self.peer.requested(message).what)
+
     def again(self, *, receiving: bool = False) -> Client:
         """The same user on another connection."""
         session = Session(self.relay, self.session.identity).login(prekey=self.peer.prekey())
         return Client(self.relay, session.presence() if receiving else session, self.peer)
 
-    def offer(self, to: str, what: Tree | Files, *, wait: bool = True, **options: Any) -> Offered:
-        """Looks a name up and offers it a tree: the options are those of `Outgoing`."""
+    def offer(
+        self, to: str, what: Tree | Files, *, wait: bool = True, request: str | None = None, **options: Any
+    ) -> Offered:
+        """Looks a name up and offers it a tree: the options are those of `Outgoing`. It may answer a request; then it
+        says so inside, too, unless it is told to say something else there."""
+        if request is not None:
+            options.setdefault("answers", unb64(request))
         outgoing = self.peer.offer(self.session.lookup(to), what, **options)
-        return Offered(
-            self, outgoing, self.session.offer(to, outgoing.payload, wait=wait, transfer=b64(outgoing.attempt))
-        )
+        attempt = b64(outgoing.attempt)
+        offer = self.session.offer(to, outgoing.payload, wait=wait, transfer=attempt, request=request)
+        return Offered(self, outgoing, offer)
 
     def send(self, to: str, what: Tree | Files, *, timeout: float = 60, **options: Any) -> Offered:
         """The same until it is delivered."""
@@ -66,6 +83,61 @@ class Client:
         rung.download(timeout=timeout)
         rung.delivered()
         return rung
+
+
+class Asked:
+    """What was asked of another user."""
+
+    def __init__(self, client: Client, sharer: str, request: str) -> None:
+        self._client, self._sharer, self.request = client, sharer, request
+
+    def ring(self, timeout: float = 15) -> Rung:
+        """Waits for an offer, and makes sure that it answers this, and is from the one who was asked."""
+        ring = self._client.session.ring(timeout)
+        rung = Rung(self._client, self._client.peer.ring(ring), ring["transfer"])
+        assert (ring["from"], ring["request"], rung.summary["answers"]) == (self._sharer, self.request, self.request)
+        return rung
+
+    def fetch(self, timeout: float = 60) -> Rung:
+        """Waits for an offer, takes everything, says so, and wants no other."""
+        rung = self.ring(timeout)
+        rung.accept()
+        rung.download(timeout=timeout)
+        rung.delivered()
+        self.withdraw()
+        return rung
+
+    def refused(self, timeout: float = 15) -> str:
+        """Waits until a session says that there will be no offer; the code."""
+        return self._client.session.refused(self.request, timeout)
+
+    def withdraw(self) -> None:
+        """Wants no more answers."""
+        self._client.session.withdraw(self.request)
+
+
+class Heard:
+    """What another user asks for."""
+
+    def __init__(self, client: Client, requester: str, request: str, what: Message) -> None:
+        self._client, self.requester, self.request, self.what = client, requester, request, what
+
+    def answer(self, what: Tree | Files, **options: Any) -> Offered:
+        """Offers it: the options are those of `Client.offer`."""
+        return self._client.offer(self.requester, what, wait=False, request=self.request, **options)
+
+    def serve(self, what: Tree | Files, timeout: float = 60) -> Offered:
+        """The same until it is delivered."""
+        offered = self.answer(what)
+        offered.start(timeout)
+        status, answer = offered.upload(timeout=timeout)
+        assert status == 200, (status, answer)
+        offered.delivered(timeout)
+        return offered
+
+    def refuse(self, code: str = "not_shared") -> None:
+        """Says that there will be no offer."""
+        self._client.session.refuse(self.request, self.requester, code)
 
 
 class Offered:

@@ -257,19 +257,27 @@ class Session:
         assert welcome["type"] == "welcome" and welcome["name"] == self.identity.name, welcome
         return self
 
-    def presence(self, receiving: bool = True) -> Self:
-        """Asks to be rung, or not to be."""
-        assert self.ask("presence", receiving=receiving)["type"] == "ok"
+    def presence(self, receiving: bool = True, *, sharing: bool | None = None) -> Self:
+        """Asks to be rung, or not to be; and to hear requests, or not."""
+        fields = {} if sharing is None else {"sharing": sharing}
+        assert self.ask("presence", receiving=receiving, **fields)["type"] == "ok"
         return self
+
+    def share(self) -> Self:
+        """Asks to hear requests, and not to be rung."""
+        return self.presence(False, sharing=True)
 
     def lookup(self, name: str) -> Message:
         """A user's keys, and whether they receive."""
         return self.ask("lookup", name=name)
 
-    def offer(self, to: str, payload: str, *, wait: bool = True, transfer: str | None = None) -> Offer:
-        """Offers a transfer; the Offer tells what becomes of it."""
+    def offer(
+        self, to: str, payload: str, *, wait: bool = True, transfer: str | None = None, request: str | None = None
+    ) -> Offer:
+        """Offers a transfer, maybe as the answer to a request; the Offer tells what becomes of it."""
         offer = Offer(self, transfer or b64(os.urandom(16)), next(self.ids))
-        self.send(type="offer", id=offer.id, to=to, transfer=offer.transfer, payload=payload, wait=wait)
+        answers = {} if request is None else {"request": request}
+        self.send(type="offer", id=offer.id, to=to, transfer=offer.transfer, payload=payload, wait=wait, **answers)
         first = self._answer(offer.id, 15, "offer")
         assert first["type"] == "offered" and first["transfer"] == offer.transfer, first
         offer.states.append(first["state"])
@@ -291,6 +299,30 @@ class Session:
     def cancel(self, transfer: str, code: str = "cancelled") -> Message:
         """Ends a transfer."""
         return self.ask("cancel", transfer=transfer, code=code)
+
+    def request(self, to: str, payload: str | None = None, request: str | None = None) -> str:
+        """Asks the sharing sessions of a name for something; returns the request's id."""
+        request = request or b64(os.urandom(16))
+        answer = self.ask("request", request=request, to=to, payload=payload or pack(v=0))
+        assert answer.keys() == {"id", "type"} and answer["type"] == "ok", answer
+        return request
+
+    def requested(self, timeout: float = 15) -> Message:
+        """Waits for a request."""
+        return self.next(lambda m: m.get("type") == "requested", timeout, "a request")
+
+    def withdraw(self, request: str) -> None:
+        """Wants no more answers to a request."""
+        assert self.ask("withdraw", request=request)["type"] == "ok"
+
+    def refuse(self, request: str, to: str, code: str = "not_shared") -> None:
+        """Says that there will be no offer."""
+        assert self.ask("refuse", request=request, to=to, code=code)["type"] == "ok"
+
+    def refused(self, request: str, timeout: float = 15) -> str:
+        """Waits until somebody says that there will be no offer; the code."""
+        wanted = self.next(lambda m: m.get("type") == "refused" and m.get("request") == request, timeout, "refused")
+        return wanted["code"]
 
     def progress(self, transfer: str, count: int) -> None:
         """Reports how far the receiver is (there is no answer)."""

@@ -68,6 +68,23 @@ class SealedPeer:
         party, prekey = self.published(peer)
         return Outgoing(self.owner, party, prekey, what if isinstance(what, Tree) else Tree.of(what), **options)
 
+    def request(self, peer: Message, what: Message, request: bytes, at: int | None = None) -> str:
+        """The payload of a `request` to whom a `peer` is about."""
+        party, prekey = self.published(peer)
+        text = sealed_tree.text(what)
+        return b64(sealed.seal_request(self.owner, party, prekey, request, at or milliseconds(), text))
+
+    def requested(self, requested: Message) -> sealed.Request:
+        """Opens what a `requested` brings."""
+        party = self.party(requested["from"], requested["key"])
+        opened = sealed.open_request(unb64(requested["payload"]), party, self.owner, milliseconds())
+        if opened.request != unb64(requested["request"]):
+            raise Refused("protocol_error", "another request than the relay says")
+        if opened.request in self._seen:
+            raise Refused("stale_offer", "it was seen")
+        self._seen.add(opened.request)
+        return opened
+
     def ring(self, ring: Message) -> Incoming:
         """Opens what a `ring` brings."""
         attempt = unb64(ring["transfer"])

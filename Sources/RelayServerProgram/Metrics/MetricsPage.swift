@@ -102,7 +102,7 @@ enum MetricsPage {
         let met = Limit.allCases.map {
             sample(["limit": $0.subject.rawValue, "of": $0.scope.rawValue], counts.met[$0])
         }
-        let codes = FailureCode.allCases.filter { !$0.isClients }
+        let codes = FailureCode.allCases.filter(\.isRelays)
         let errors = codes.map { sample(["code": $0.rawValue], counts.errors[$0]) }
         let closes = WebSocketCloseCode.allCases.map { sample(["code": String($0.rawValue)], counts.closes[$0]) }
         let statuses = HTTPStatus.allCases.filter { $0.rawValue >= 400 }.map {

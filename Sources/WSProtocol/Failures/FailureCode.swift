@@ -77,6 +77,9 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
             false
         }
     }
+
+    /// Whether the relay says this code of its own accord, and not only because a client did.
+    package var isRelays: Bool { !isClients || self == .tooManyRequests }
 }
 
 extension FailureCode {

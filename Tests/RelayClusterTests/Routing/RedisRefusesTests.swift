@@ -46,6 +46,28 @@ struct RedisRefusesTests {
         }
     }
 
+    @Test("a Redis that takes no writes fails a request whether or not anybody shares")
+    func readOnly() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
+        try await withNodes([a, b]) {
+            b.routing.setSharing(.test("bob"), true)
+            try await eventually("the route") { try await redis.keys().contains("relay:sharing:bob:b") }
+            func fails(_ name: String) async -> Bool {
+                do {
+                    _ = try await a.routing.sharers(of: .test(name)).get()
+                    return false
+                } catch { return error is ClusterUnavailable }
+            }
+            for name in ["bob", "nobody"] { #expect(await !fails(name)) }
+            try await redis.command("CONFIG", "SET", "maxmemory", "1")
+            for name in ["bob", "nobody"] { #expect(await fails(name), "\(name)") }
+            try await redis.command("CONFIG", "SET", "maxmemory", "0")
+            for name in ["bob", "nobody"] { #expect(await !fails(name)) }
+        }
+    }
+
     @Test("nothing is announced while notifications cannot be heard")
     func deaf() async throws {
         let redis = try await RedisServer()

@@ -44,6 +44,31 @@ struct RoutingServiceTests {
         }
     }
 
+    @Test("sharers are found on other nodes, and withdrawn")
+    func sharing() async throws {
+        let redis = try await RedisServer()
+        let a = try RoutedNode("a", redis, port: 1001, timing: RoutedNode.slow)
+        let b = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
+        try await withNodes([a, b]) {
+            #expect(try await a.routing.sharers(of: bob).get() == [])
+            b.routing.setSharing(bob, true)
+            try await eventually("the route") { try await redis.keys().contains("relay:sharing:bob:b") }
+            #expect(try await a.routing.sharers(of: bob).get() == [b.node])
+            // A node knows its own, and nobody is rung for sharing.
+            #expect(try await b.routing.sharers(of: bob).get() == [])
+            #expect(try await a.routing.receivers(of: bob).get() == [])
+            // What another start of the node has left, or what is no incarnation, is none.
+            for value in [Incarnation.random().rawValue, "nonsense"] {
+                try await redis.command("SET", "relay:sharing:carol:b", value)
+                #expect(try await a.routing.sharers(of: .test("carol")).get() == [])
+            }
+            #expect(a.routing.status.ignored == 1)
+            b.routing.setSharing(bob, false)
+            try await eventually("the withdrawal") { try await !redis.keys().contains("relay:sharing:bob:b") }
+            #expect(try await a.routing.sharers(of: bob).get() == [])
+        }
+    }
+
     @Test("every key but the users' has a life, and no secret is in any")
     func lives() async throws {
         let redis = try await RedisServer()
@@ -53,6 +78,7 @@ struct RoutingServiceTests {
         try await withNodes([node]) {
             let token = Token.random()
             node.routing.setReceiving(bob, sessions: [1])
+            node.routing.setSharing(bob, true)
             node.routing.setWaiting(bob, true)
             node.routing.addHome(.random())
             try await node.routing.publish(TokenDigest(token), lifetime: .seconds(60)).get()
@@ -61,7 +87,7 @@ struct RoutingServiceTests {
             let outcome = try await node.users.register(
                 User(name: bob, key: .random(), exchangeKey: .random()), invitation: invitation.code)
             #expect(outcome == .registered)
-            try await eventually("all keys") { try await redis.keys().count == 12 }
+            try await eventually("all keys") { try await redis.keys().count == 13 }
             let forever: Set = ["relay:user:bob", "relay:users", "relay:invitations"]
             for key in try await redis.keys().subtracting(forever) {
                 let life = try await Int(redis.command("PTTL", key)) ?? -1
