@@ -12,6 +12,7 @@ import pytest
 
 from harness import content, file_systems
 from harness.relay import PART
+from harness.terminal import Terminal
 from harness.waiting import until
 
 IO, NO_OUTPUT = 74, 73
@@ -76,6 +77,21 @@ def test_names_that_are_one_to_the_file_system_are_refused_before_content_flows(
     said = f'cannot make "{where}": the file system of "{bob.inbox}" takes its name and another one for the same'
     assert said in receiving.err() and "--output" in receiving.err(), receiving.tail()
     assert f"{bob.name} cannot store it" in sending.err(), sending.tail()
+
+
+def test_two_files_that_are_one_to_the_file_system_are_not_asked_about(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    for name in ("Name", "name"):
+        (tmp_path / name).write_bytes(b"x")
+    with file_systems.folding(bob.inbox) as disk:
+        terminal = Terminal()
+        receiving = bob.run("receive", "--output", bob.inbox, prefix=disk.prefix, **terminal.streams())
+        terminal.started()
+        bob.wait_online(receiving)
+        alice.send(bob, tmp_path / "Name", tmp_path / "name").expect(NO_OUTPUT, 20)
+        terminal.wait_for("takes its name and another one for the same")
+        assert "[y/N]" not in terminal.seen() and names(disk.folder) == []
+        receiving.kill()
 
 
 def test_a_tree_arrives_where_capitals_do_not_count(people, tmp_path):

@@ -85,6 +85,21 @@ def test_a_manifest_of_very_many_entries_costs_no_memory(relay, people):
     assert bob.received() == [], bob.received()
 
 
+@pytest.mark.alone
+def test_a_manifest_whose_records_never_end_with_a_chunk_costs_no_memory(relay, people):
+    """Each is of an even number of bytes, and begins at an odd one: what is left over at the end of each chunk."""
+    bob = people("bob")
+    with file_systems.memory(bob.inbox, "size=400m") as disk:
+        receiving = bob.receive(prefix=disk.prefix)
+        records = [*manifests.long_links(b"tops", 50_000)]
+        assert (1 + len(records[0])) % 2 == 1 and all(len(each) % 2 == 0 for each in records[1:])
+        manifest = Manifest(manifests.long_links(b"tops", 300_000_000), b"")
+        most = refused(relay, bob, receiving, manifest, '{"names":["tops"],"kind":"folder"}', "protocol_error")
+        receiving.expect(PROTOCOL, 10)
+        assert os.listdir(disk.folder) == []
+    assert most < MEMORY, most
+
+
 def test_a_manifest_larger_than_the_disk_ends_with_the_disk_as_it_was(relay, people):
     """How many entries come was not said: only the disk ends it."""
     bob = people("bob")

@@ -12,6 +12,7 @@ import pytest
 from harness import content, file_systems, protocol
 from harness.sealed_stream import Entry
 from harness.sealed_tree import Tree, text
+from harness.terminal import Terminal
 from harness.waiting import background
 
 # What could move a cursor, hide or reorder text: C0 but tab and newline, C1, and the marks of direction.
@@ -212,6 +213,26 @@ def test_a_name_that_the_file_system_refuses_is_declined_before_bytes_flow(peopl
     # The code says that much: why is for bob to read.
     assert f"{bob.name} cannot store it; ask {bob.name} to look" in sending.err(), sending.tail()
     assert "sending" not in sending.err() and bob.received() == []
+
+
+def test_a_name_that_the_file_system_refuses_is_not_asked_about(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    (tmp_path / "12:30.txt").write_bytes(b"noon")
+    terminal = Terminal()
+    env = file_systems.without_colons(tmp_path)
+    receiving = bob.run("receive", "--output", bob.inbox, env=env, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    alice.send(bob, tmp_path / "12:30.txt").expect(73, 20)
+    terminal.wait_for("takes no name with")
+    assert "[y/N]" not in terminal.seen() and bob.received() == []
+    # Another name is.
+    (tmp_path / "12.30.txt").write_bytes(b"noon")
+    sending = alice.send(bob, tmp_path / "12.30.txt")
+    terminal.wait_for("[y/N]")
+    terminal.type("y\n")
+    sending.expect(0, 20)
+    assert bob.received() == [b"12.30.txt"]
 
 
 def evil_tar(path):

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing that was sent, and nothing that opens a door, is in what the server prints, at its most talkative."""
 
-from harness import protocol, raw
+import itertools
+
+from harness import content, protocol, raw, sealed
 from harness.pairs import Pair
+from harness.waiting import background, until
 
 CANARY = "canary-3f9a1c7e"
 
@@ -73,3 +76,32 @@ def test_nothing_of_a_client_forges_a_line_of_the_log(own_relay):
     relay.stop()
     for line in relay.logs().splitlines():
         assert not line.startswith("FORGED") and "\x1b" not in line, line
+
+
+def test_no_key_of_an_attempt_is_written_down(relay, people):
+    """Neither in the journal beside the parts nor in the profile, in bytes or as text."""
+    bob = people("bob")
+    receiving = bob.receive()
+    with relay.client("alice") as alice:
+        offered = alice.offer(bob.name, {"file": content.data("no key", 5_000_000)})
+        offered.start()
+        body = offered.sealed.body()
+        # All but the last chunk, and then nothing: the receiver keeps what it has and waits for more.
+        pieces = itertools.chain(
+            [body[: -sealed.CHUNK]], iter(lambda: until(lambda: not receiving.running(), 30, "x"), True)
+        )
+        background(offered.upload, pieces)
+        until(lambda: content.largest(bob.inbox) > 1_000_000, 20, "a part of it")
+        (part,) = bob.parts()
+        until(lambda: (part / "journal").stat().st_size > 0, 5, "a journal")
+        receiving.kill()
+        keys = [
+            getattr(offered.sealed.keys, name) for name in ("content", "sender_notes", "receiver_notes", "delivered")
+        ]
+        keys += offered.sealed.secrets
+    written = {path: path.read_bytes() for path in [*part.rglob("*"), *bob.profile.rglob("*")] if path.is_file()}
+    assert part / "journal" in written and part / "content/file" in written
+    for path, found in written.items():
+        for key in keys:
+            for form in (key, key.hex().encode(), protocol.b64(key).encode()):
+                assert form not in found, path

@@ -7,7 +7,9 @@ import signal
 
 import pytest
 
-from harness import content
+from harness import certificates, content
+from harness.clocks import PREFIX, clock
+from harness.relay import Relay
 from harness.waiting import until
 
 SIZE = 200_000_000
@@ -99,3 +101,25 @@ def test_a_file_that_has_changed_is_another_transfer(relay, large, film):
     receiving.expect(0, 10)
     assert "going on" not in sending.err() + receiving.err(), sending.tail()
     assert (bob.inbox / "film.mkv").read_bytes() == b"another film"
+
+
+def test_what_no_sender_came_back_for_is_removed_after_a_week(binaries, large, film):
+    path, _ = film
+    certs = certificates.forged(large / "certs", "127.0.0.1", ends=60)
+    relay = Relay(binaries, certs, large / "relay", registration="open").start()
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    id = interrupted(alice, bob, path, "sender")
+    (bob.inbox / "mine.part").write_bytes(b"mine")
+    # Six days later it is still there, and on both lists.
+    receiving = bob.receive(prefix=PREFIX, env=clock("+6d"))
+    assert len(bob.parts()) == 1 and "removed" not in receiving.err(), receiving.tail()
+    receiving.kill()
+    for person in (alice, bob):
+        assert id in transfers(person, "list", prefix=PREFIX, env=clock("+6d")).expect(0, 10).out()
+    receiving = bob.receive(prefix=PREFIX, env=clock("+8d"))
+    assert 'removed what came of "film.mkv"' in receiving.err() and alice.name in receiving.err(), receiving.tail()
+    assert bob.received() == [b"mine.part"]
+    receiving.kill()
+    for person in (alice, bob):
+        assert NOTHING in transfers(person, prefix=PREFIX, env=clock("+8d")).expect(0, 10).err()
+    relay.stop()

@@ -138,6 +138,11 @@ class Outgoing:
         )
 
     @property
+    def secrets(self) -> list[bytes]:
+        """What the keys of the attempt are made of, on this side."""
+        return [self._random, self._fresh.seed]
+
+    @property
     def payload(self) -> str:
         """That of the `offer`."""
         return b64(self.sealed)

@@ -42,6 +42,7 @@ final class ReceivedParts: Sendable {
     private let directory: ReceiveDirectory
     let options: ReceivedOptions
     private let environment: TreeReception.Environment
+    private let probed: ProbedFileSystems
 
     /// Others than the system's calls, its boot, and what its file systems say of names are for tests only.
     init(
@@ -51,6 +52,7 @@ final class ReceivedParts: Sendable {
         self.directory = directory
         self.options = options
         let probed = ProbedFileSystems(ask: takesAllNames)
+        self.probed = probed
         environment = TreeReception.Environment(remarks: directory.remarks, calls: calls, boot: boot) { part in
             probed.takesAllNames(part)
         }
@@ -76,9 +78,16 @@ final class ReceivedParts: Sendable {
         return false
     }
 
-    /// Whether what is announced could be received now, as far as nothing has to be made to know it.
+    /// Whether what is announced could be received now. Only where a file system may refuse a name, something is made
+    /// to know it.
     func checkRoom(_ summary: OfferSummary) throws(FileError) {
-        try checkRoom(summary, here: 0, in: directory.folder())
+        let folder = try directory.folder()
+        try checkRoom(summary, here: 0, in: folder)
+        guard !probed.isKnownToTakeAllNames(folder),
+            let part = try? PartFolder.open(PartFolder.name(of: .random()), in: folder)
+        else { return }
+        defer { part.remove() }
+        if !probed.takesAllNames(part) { try checkNames(summary, in: part) }
     }
 
     /// Goes on with a transfer, or begins it; to be called before it is accepted.
@@ -212,11 +221,14 @@ final class ReceivedParts: Sendable {
 
     /// The names that are announced are tried at once: what is refused now costs neither side anything.
     private func checkNames(_ summary: OfferSummary, in part: PartFolder) throws(FileError) {
-        for name in summary.names {
+        var made: [String] = []
+        defer { for name in made { unsafe unlinkat(part.content.descriptor, name, 0) } }
+        // One that is there twice is refused with the manifest, by whatever file system.
+        for name in Set(summary.names).sorted() {
             do throws(SystemError) {
                 let name = part.fitting(name)
-                _ = try PartFolder.openFile(name, in: part.content, O_CREAT)
-                unsafe unlinkat(part.content.descriptor, name, 0)
+                _ = try PartFolder.openFile(name, in: part.content, O_CREAT | O_EXCL)
+                made.append(name)
                 if NameRefusal.refusedEnding(name, takes: part.folder.takes) != nil { throw SystemError(code: EINVAL) }
             } catch {
                 throw FileError(.making(error, name), of: name, in: part)
@@ -239,6 +251,12 @@ private final class ProbedFileSystems: Sendable {
         let answer = ask(part.handle)
         answers.withLock { answers in answers[folder] = answer }
         return answer
+    }
+
+    /// Whether it was asked before, and takes all.
+    func isKnownToTakeAllNames(_ folder: ReceiveFolder) -> Bool {
+        guard let folder = try? folder.handle.identity() else { return false }
+        return answers.withLock { answers in answers[folder] } ?? false
     }
 }
 

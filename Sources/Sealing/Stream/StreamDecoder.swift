@@ -64,7 +64,13 @@ package struct StreamDecoder: Sendable {
     /// Takes the plaintext of the next chunk, once everything before it was taken: when ``next()`` says `needMore`.
     package mutating func append(_ plaintext: ByteBuffer) {
         var plaintext = plaintext
-        if buffer.readableBytes == 0 { buffer = plaintext } else { buffer.writeBuffer(&plaintext) }
+        guard buffer.readableBytes > 0 else {
+            buffer = plaintext
+            return
+        }
+        // Otherwise it would grow for as long as no record ends with a chunk.
+        buffer.discardReadBytes()
+        buffer.writeBuffer(&plaintext)
     }
 
     /// Says which file's content is due, after `nextFile`; nil when no other is.
