@@ -46,6 +46,14 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"{process.name} {process.describe()}", process.tail()))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """A test fails, too, when one of its clients has said something to programs that is not as promised."""
+    result = yield
+    processes.hold_to_schema(processes.mark_of_test())
+    return result
+
+
 @pytest.fixture(autouse=True)
 def no_leftovers():
     """Whatever a test starts is gone when it ends, also when it fails."""

@@ -2,6 +2,7 @@
 """Each rule of the history checker finds what it is there for, and nothing in a good history."""
 
 import io
+import json
 
 import pytest
 
@@ -10,6 +11,12 @@ from harness.history import History
 from harness.waiting import TooLate
 
 A, B = "a" * 64, "b" * 64
+# The fields that some events have beside those of every transfer.
+MORE: dict[str, dict[str, object]] = {
+    "progress": {"bytes": 1},
+    "failed": {"code": "declined", "message": "no"},
+    "interrupted": {"message": "cut"},
+}
 
 
 class Clock:
@@ -28,6 +35,12 @@ def clock():
     return Clock()
 
 
+def line(event, name, direction, **fields):
+    """What a client prints for programs."""
+    about = {"transfer": "t" * 22, "direction": direction, "peer": "zoe", "name": name}
+    return json.dumps({"schema": 1, "event": event, **about, **fields})
+
+
 @pytest.fixture
 def good(clock):
     """A transfer that went well, on nodes that are as they were."""
@@ -39,8 +52,8 @@ def good(clock):
     history.add("alice", "claimed", token="t2", status=200)
     history.add("bob", "took", file="report", prefix=True)
     clock.now += 5
-    history.line("bob", f'{{"event":"received","name":"report","sha256":"{A}","transfer":"t","direction":"receive"}}')
-    history.line("alice", f'{{"event":"delivered","name":"report","sha256":"{A}"}}')
+    history.line("bob", line("received", "report", "receive", bytes=1, path="/report", sha256=A))
+    history.line("alice", line("delivered", "report", "send", bytes=1, sha256=A))
     history.add("test", "ended", file="report", status=0)
     history.add("test", "stored", file="report", sha256=A)
     history.add("bob", "leaving")
@@ -114,9 +127,9 @@ def test_a_transfer_without_an_end_is_a_problem(good):
 )
 def test_a_reception_without_an_end_is_a_problem(good, last, stuck):
     for event in ("offered", last):
-        good.line("carol", f'{{"event":"{event}","name":"film","transfer":"t","direction":"receive"}}')
+        good.line("carol", line(event, "film", "receive", **MORE.get(event, {})))
     good.add("carol", "leaving")
-    good.line("carol", '{"event":"failed","name":"film","transfer":"t","direction":"receive"}')
+    good.line("carol", line("failed", "film", "receive", **MORE["failed"]))
     assert found(rules.every_transfer_ends, good) == [f"film never ended: carol left at {last}"] * stuck
 
 
@@ -187,13 +200,24 @@ def test_a_node_without_measurements_is_a_problem(good):
     assert found(rules.back_to_the_baseline, good) == ["n3 was not looked at before"]
 
 
-def test_lines_of_clients_become_events():
+def test_lines_of_clients_become_events(good):
     history = History()
-    history.follow(
-        "bob", io.BytesIO(b'{"event":"ready","name":"bob"}\nwhat?\n[1]\n{"event":"x","at":1,"who":2}\n')
-    ).join(5)
-    assert [event["event"] for event in history.events()] == ["ready", "garbled", "garbled", "x"]
-    assert history.events("ready")[0]["file"] == "bob" and history.events("x")[0]["who"] == "bob"
+    lines = [
+        '{"schema":1,"event":"ready","name":"bob"}',
+        "what?",
+        "[1]",
+        # Not in the schema: an event, a field, and a version.
+        '{"schema":1,"event":"x"}',
+        '{"schema":1,"event":"reconnected","who":"me"}',
+        '{"schema":2,"event":"reconnected"}',
+        '{"schema":1,"event":"reconnected"}',
+    ]
+    history.follow("bob", io.BytesIO("\n".join([*lines, '{"schema":1,"ev']).encode())).join(5)
+    assert [event["event"] for event in history.events()] == ["ready", *["garbled"] * 5, "reconnected"]
+    assert history.events("ready")[0]["file"] == "bob"
+    assert len(list(rules.what_clients_say_is_as_promised(history))) == 5
+    good.line("bob", lines[3])
+    assert len(found(rules.what_clients_say_is_as_promised, good)) == 1
 
 
 def test_waiting_for_events_ends_at_its_timeout():

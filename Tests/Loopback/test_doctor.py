@@ -3,7 +3,6 @@
 
 import contextlib
 import http.server
-import json
 import re
 import signal
 import socket
@@ -143,8 +142,7 @@ def test_a_relay_that_does_not_know_the_key_fails_the_login_step(alice, own_rela
     stranger = own_relay(registration="invite")
     assert_fails(alice.run("doctor", "--server", stranger.url), REFUSED, "login", DIRECT, alice.name)
     process = alice.run("doctor", "--json", "--server", stranger.url).expect(REFUSED, 15)
-    lines = [json.loads(line) for line in process.out().splitlines()]
-    assert [(line["step"], line["ok"]) for line in lines] == [(step, step != "login") for step in DIRECT], (
+    assert [(line["step"], line["ok"]) for line in process.events()] == [(step, step != "login") for step in DIRECT], (
         process.tail()
     )
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manual pages name every option that the programs take, and no other."""
+"""The documents name what the programs have, and nothing else: options, events, fields."""
 
-import pathlib
 import re
 import subprocess
 
 import pytest
 
-from harness.executables import clean_environment
+from harness import events
+from harness.executables import REPOSITORY, clean_environment
 
-MANUALS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "man"
+MANUALS = REPOSITORY / "docs" / "man"
 # Of the argument parser's own making, and the same everywhere.
 COMMON = {"--help", "--version"}
 
@@ -48,3 +48,18 @@ def test_the_manual_names_every_option(binaries, tmp_path, page):
     assert len(taken) > 10, taken
     assert taken - COMMON - named == set(), "not in the manual page"
     assert named - taken - COMMON == set(), "not of the program"
+
+
+def test_the_page_about_events_is_the_schema_in_words():
+    page = events.SCHEMA.with_name("json-events.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.M)
+    told = {(event, tuple(re.findall(r"`(\w+)`", fields))) for event, fields in rows}
+    defined = {
+        (event, tuple(definition["properties"])) for event, definition in events.schema()["$defs"]["events"].items()
+    }
+    assert told == defined
+    for word in events.schema()["$defs"]["ofTransfer"]["properties"]:
+        assert f"`{word}`" in page.partition("## About transfers")[2].partition("| event")[0], word
+    for line in re.findall(r"^\{.*\}$", page, re.M):
+        events.event_of(line)
+    assert f"version of this page: **{events.schema()['$defs']['line']['properties']['schema']['const']}**" in page

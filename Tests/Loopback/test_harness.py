@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import socket
 import ssl
@@ -12,8 +13,8 @@ import threading
 
 import pytest
 
-from harness import certificates, content, protocol, raw
-from harness.executables import REPOSITORY
+from harness import certificates, content, events, processes, protocol, raw
+from harness.executables import REPOSITORY, clean_environment
 from harness.listener import Listener
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
@@ -104,6 +105,65 @@ def test_the_signature_is_over_the_five_lines():
     credentials = identity.credentials("login", "RELAY.example.com:8443", nonce)
     text = f"relay.v1 login\nrelay.example.com:8443\nalice\n{nonce}\n{identity.exchange_key}"
     identity.signing.public_key().verify(protocol.unb64(credentials["signature"]), text.encode())
+
+
+READY = {"schema": 1, "event": "ready", "name": "bob"}
+FAILED = {"schema": 1, "event": "failed", "code": "unknown_peer", "message": "no user has that name"}
+ABOUT = {"transfer": "t" * 22, "direction": "send", "peer": "bob", "name": "report.pdf", "size": 0}
+STARTED = {"schema": 1, "event": "started", **ABOUT}
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {**READY, "schema": 2},
+        {**READY, "schema": True},
+        {**READY, "event": "reedy"},
+        {**READY, "nmae": "bob"},
+        {**READY, "name": None},
+        {**READY, "size": 1},
+        {"event": "ready", "name": "bob"},
+        {"schema": 1, "event": "ready"},
+        {"schema": 1, "name": "bob"},
+        {**FAILED, "code": "No"},
+        {**FAILED, "transfer": "t" * 22},
+        {**STARTED, "transfer": "t"},
+        {**STARTED, "size": "0"},
+        {**STARTED, "bytes": 0},
+        {**STARTED, "kind": "folder"},
+        {**STARTED, "names": ["a"], "kind": "several", "entries": 2},
+        {key: value for key, value in STARTED.items() if key != "name"},
+        [READY],
+    ],
+    ids=str,
+)
+def test_a_line_for_programs_that_is_not_in_the_schema_is_noticed(planted):
+    for good in (READY, FAILED, STARTED, {**FAILED, **ABOUT}):
+        assert events.event_of(json.dumps(good)) == good
+    with pytest.raises(events.BadLine):
+        events.event_of(json.dumps(planted))
+
+
+def test_a_line_that_no_test_reads_is_looked_at_too(tmp_path):
+    """Of whatever is called relay-client and told to print objects."""
+    program = tmp_path / "relay-client"
+    program.write_text('#!/bin/sh\nprintf "%s" "$said"\n')
+    program.chmod(0o755)
+    mark = processes.mark_of_test()
+
+    def run(said, *words):
+        env = {**clean_environment(tmp_path), "said": said}
+        return processes.Process([program, *words], env=env, folder=tmp_path).expect(0, 10)
+
+    run("not for programs\n")
+    # The last line is not over.
+    assert run(json.dumps(READY) + '\n{"sch', "--json").events("ready") == [READY]
+    processes.hold_to_schema(mark)
+    bad = run(json.dumps(READY) + "\noops\n", "--json")
+    with pytest.raises(events.BadLine):
+        processes.hold_to_schema(mark)
+    # Nor does it fail this test.
+    bad.stdout_path.write_text("")
 
 
 def test_waiting_ends_at_its_timeout():

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many offers, many files, many users at once: none of them loses by it."""
 
-import json
 import os
 import signal
 
@@ -14,8 +13,7 @@ from harness.waiting import TooLate, until
 
 def events(process, name):
     """The JSON events of that name that a process has printed."""
-    found = [json.loads(line) for line in process.out().splitlines() if line.endswith("}")]
-    return [event for event in found if event["event"] == name]
+    return process.events(name)
 
 
 def test_receive_once_takes_one_and_leaves_the_others_waiting(people, tmp_path):
@@ -76,7 +74,7 @@ def test_online_receivers_do_not_wait_for_offline_ones(people, tmp_path):
     ]
     # The offline receiver is waited for once, after all online ones have everything.
     assert seen == [("delivered", carol.name), ("waiting", bob.name), ("failed", bob.name)], sending.tail()
-    lines = [json.loads(line)["event"] for line in sending.out().splitlines()]
+    lines = [event["event"] for event in sending.events()]
     assert lines.index("waiting") > max(at for at, name in enumerate(lines) if name == "delivered"), sending.tail()
     assert {event["message"] for event in events(sending, "failed")} == {
         f"{bob.name} was not receiving in time; try again, or with a longer --timeout"
@@ -141,7 +139,7 @@ def test_many_small_files_arrive_without_meeting_a_limit(unhindered, tmp_path):
     assert {os.fsdecode(name): (bob.inbox / os.fsdecode(name)).read_bytes() for name in bob.stored()} == files
     # They are one transfer, offered once; nothing is refused, tried again or held back.
     assert len(events(sending, "delivered")) == len(events(sending, "ringing")) == 1, sending.tail()
-    seen = {json.loads(line)["event"] for line in sending.out().splitlines()}
+    seen = {event["event"] for event in sending.events()}
     assert seen <= {"first_contact", "ringing", "started", "progress", "verifying", "delivered"}, seen
     assert receiving.running() and "rate" not in receiving.err(), receiving.tail()
 
@@ -153,7 +151,7 @@ def test_one_send_after_the_other_meets_no_limit(unhindered, tmp_path):
     receiving = bob.receive(once=False)
     for path in sorted((tmp_path / "m").iterdir()):
         sending = alice.send(bob, "--json", path).expect(0, 30)
-        seen = [json.loads(line)["event"] for line in sending.out().splitlines()]
+        seen = [event["event"] for event in sending.events()]
         expected = {"first_contact", "ringing", "started", "progress", "verifying", "delivered"}
         assert set(seen) <= expected and seen.count("delivered") == 1, (path, seen)
     assert {os.fsdecode(name): (bob.inbox / os.fsdecode(name)).read_bytes() for name in bob.stored()} == files

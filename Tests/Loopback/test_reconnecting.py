@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay goes and comes back: both clients look for it, go on, and make one file of it."""
 
-import json
 import os
 import signal
 
@@ -19,8 +18,7 @@ SIZE = 400_000_000
 
 def events(process, *names):
     """The names of the JSON events a process has printed (only those in `names`, if any are given)."""
-    found = [json.loads(line)["event"] for line in process.out().splitlines() if line.endswith("}")]
-    return [name for name in found if not names or name in names]
+    return [event["event"] for event in process.events(*names)]
 
 
 def replace(relay):
@@ -43,7 +41,7 @@ def test_an_offer_that_waits_for_its_receiver_survives_a_killed_relay(own_relay,
     sending.expect(0, 15)
     receiving.expect(0, 5)
     assert (bob.inbox / "file").read_bytes() == b"patience"
-    assert len({json.loads(line).get("transfer") for line in sending.out().splitlines()} - {None}) == 1
+    assert len({event.get("transfer") for event in sending.events()} - {None}) == 1
 
 
 def test_an_unanswered_question_survives_a_killed_relay(own_relay, tmp_path):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Content has arrived whole, then the system refuses a step of storing it: what remains, and which file is named."""
 
-import json
 import shutil
 
 import pytest
@@ -64,11 +63,10 @@ def delivered(people, warning, *metadata, **options):
     receiving = bob.receive("--json", *metadata, sender=alice.name, **options)
     alice.send(bob, *metadata, file).expect(0, 20)
     receiving.expect(0, 20)
-    events = [json.loads(line) for line in receiving.out().splitlines()]
-    [received] = [event for event in events if event["event"] == "received"]
+    [received] = receiving.events("received")
     assert received["path"] == str(bob.inbox / "report.pdf")
     assert (bob.inbox / "report.pdf").read_bytes() == file.read_bytes()
-    warnings = [event["message"] for event in events if event["event"] == "warning"]
+    warnings = [event["message"] for event in receiving.events("warning")]
     assert len(warnings) == (warning is not None) and all(warning in each for each in warnings), warnings
 
 

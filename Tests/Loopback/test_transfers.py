@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was interrupted is listed on both sides, goes on from either, and can be given up."""
 
-import json
 import re
 import signal
 
@@ -23,7 +22,7 @@ def transfers(person, *arguments, **options):
 
 def listed(person):
     """What is unfinished, as objects."""
-    return [json.loads(line) for line in transfers(person, "list", "--json").expect(0, 10).out().splitlines()]
+    return transfers(person, "list", "--json").expect(0, 10).events("transfer")
 
 
 @pytest.fixture

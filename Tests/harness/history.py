@@ -21,12 +21,12 @@ Each event is a dictionary with `at` (seconds of the monotonic clock), `who` and
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable
 from typing import IO, Any
 
+from .events import BadLine, event_of
 from .waiting import TooLate
 
 #: One event.
@@ -53,13 +53,13 @@ class History:
         return made
 
     def line(self, who: str, text: str) -> None:
-        """Appends a line of a client's `--json` output; what is no JSON object is an event called `garbled`."""
+        """Appends a line of a client's `--json` output; what is not as promised is an event called `garbled`."""
         try:
-            fields = json.loads(text)
-            event = fields.pop("event")
-        except (ValueError, KeyError, AttributeError, TypeError):
-            self.add(who, "garbled", text=text[:200])
+            fields = dict(event_of(text))
+        except BadLine as error:
+            self.add(who, "garbled", text=str(error))
             return
+        event = fields.pop("event")
         # `at` and `who` are this list's own; a client calls the name of the file `name`.
         fields = {key: value for key, value in fields.items() if key not in ("at", "who", "file")}
         if "name" in fields:
@@ -72,7 +72,9 @@ class History:
         def read() -> None:
             with stream:
                 for text in stream:
-                    self.line(who, text.decode("utf-8", "replace"))
+                    # One that was killed has not ended its last line.
+                    if text.endswith(b"\n"):
+                        self.line(who, text.decode("utf-8", "replace"))
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()

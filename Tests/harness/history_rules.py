@@ -53,6 +53,12 @@ def what_came_is_how_it_begins(history: History) -> Iterator[str]:
             yield f"{event['who']} got bytes of {event['file']} that were not sent so"
 
 
+def what_clients_say_is_as_promised(history: History) -> Iterator[str]:
+    """Each line that a client prints for programs is one of docs/json-events.md."""
+    for event in history.events("garbled"):
+        yield f"{event['who']}: {event['text']}"
+
+
 def in_the_middle(history: History, receiver: str) -> list[Event]:
     """What a receiver has begun and said no end of: the last event of each of its transfers."""
     last = {}
@@ -131,6 +137,7 @@ def back_to_the_baseline(history: History) -> Iterator[str]:
 
 
 RULES = (
+    what_clients_say_is_as_promised,
     one_success_for_each_token,
     success_means_equal_content,
     what_came_is_how_it_begins,

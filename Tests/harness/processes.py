@@ -15,7 +15,8 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Self
 
-from .types import Path, Stream, Word
+from .events import events_of
+from .types import Message, Path, Stream, Word
 from .waiting import TooLate, until
 
 # A run in the background of a script has signals ignored, and so would everything it starts: with a handler of its own,
@@ -60,6 +61,16 @@ def shared() -> Iterator[None]:
         yield
     finally:
         _sharing = False
+
+
+def hold_to_schema(point: int) -> None:
+    """Looks at all that was printed for programs by what was started after `point`, whether a test has read it or
+    not. Raises BadLine."""
+    with _lock:
+        started = list(_all[point:])
+    for process in started:
+        if process.is_for_programs:
+            process.events()
 
 
 def of_interest() -> list[Process]:
@@ -130,6 +141,20 @@ class Process:
     def output(self) -> bytes:
         """Both, as bytes."""
         return self.stdout_path.read_bytes() + self.stderr_path.read_bytes()
+
+    @property
+    def is_for_programs(self) -> bool:
+        """Whether it is a relay-client that was told to print one object a line."""
+        words = [os.fsdecode(argument) for argument in self.arguments]
+        return "--json" in words and any(pathlib.Path(word).name == "relay-client" for word in words)
+
+    def events(self, *names: str) -> list[Message]:
+        """What a relay-client has said so far with `--json` (only events of these names, if any are given). They are on
+        standard error when standard output is for content."""
+        words = [os.fsdecode(argument) for argument in self.arguments]
+        has_content = ("--output", "-") in itertools.pairwise(words)
+        found = events_of(self.err() if has_content else self.out())
+        return [event for event in found if not names or event["event"] in names]
 
     def running(self) -> bool:
         """Whether it still runs."""

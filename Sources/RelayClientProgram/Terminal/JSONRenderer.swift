@@ -5,26 +5,8 @@ import Sealing
 import TransferClient
 import WSProtocol
 
-/// One JSON object a line on standard output, for programs. The fields are promised to stay; those of `whoami` and
-/// `doctor`, which have no transfers, stand with these commands:
-///
-/// - `event`: `ready`, `waiting`, `ringing`, `offered`, `first_contact`, `started`, `resumed`, `progress`, `verifying`,
-///   `delivered`, `received`, `failed`, `interrupted`, `kept`, `withdrawn`, `reconnecting`, `reconnected`, `notice`,
-///   `warning`, and with `--verbose` `detail`;
-/// - about a transfer: `transfer` (its id, the same on both sides and in each attempt to carry it), `direction` (`send`
-///   or `receive`), `peer`, `name` (of the file or the folder, exactly as the sender gave it), `size` (bytes; missing
-///   where it is not known);
-/// - about one of more than a file also: `kind` (`folder` or `several`), `entries` (files and folders, all together),
-///   and with `several` instead of `name` the first `names`, of which there may be more than the eight that are named;
-/// - `bytes`: of content, with `resumed` (what was there already), `progress`, `delivered` and `received`;
-/// - `fingerprint`: of `peer`, with `first_contact`;
-/// - `path`: the absolute path of the file that was made, with `received`; `-` is standard output;
-/// - `sha256`: of the content, 64 hexadecimal digits, with `delivered` and `received`;
-/// - `code` and `message`: with `failed`; `message` alone with `interrupted` (it begins again when the other side is
-///   back, or fails later), `notice`, `warning`, `detail` and `reconnecting`;
-/// - `reconnecting` comes once when the relay is lost, with `seconds` until the first try; `reconnected` once when it
-///   is back;
-/// - `name` is this side's own name with `ready`.
+/// One JSON object a line on standard output, for programs: as `docs/json-events.md` says, to which the process tests
+/// hold every line.
 struct JSONRenderer: ReportRenderer {
     private let isVerbose: Bool
     private let usesStandardError: Bool
@@ -137,9 +119,14 @@ struct JSONRenderer: ReportRenderer {
 
 /// An object as one line of JSON, which no terminal can be harmed by.
 enum JSONLine {
-    /// `object`, with sorted keys and without a line feed; nil when it cannot be encoded.
+    /// The version of what programs are promised: rises when a field is taken away or means something else.
+    static let schema = 1
+
+    /// `object`, behind the version and with sorted keys, without a line feed; nil when it cannot be encoded or has no
+    /// fields.
     static func text(of object: some Encodable) -> String? {
-        (try? StrictJSON.encode(object)).map(visible)
+        guard let json = try? StrictJSON.encode(object), json.hasPrefix("{\"") else { return nil }
+        return visible("{\"schema\":\(schema)," + json.dropFirst())
     }
 
     /// `json` with everything that could do something to a terminal written as an escape, which means the same in JSON

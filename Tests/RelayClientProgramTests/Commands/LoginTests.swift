@@ -211,6 +211,6 @@ import WSProtocol
     @Test func doctorWritesAnObjectForEachStep() async throws {
         let (steps, _) = try await examine(nil, "--json")
         #expect(steps.count == 1)
-        #expect(steps[0].hasPrefix(#"{"event":"step","ok":false,"step":"settings","text":"#))
+        #expect(steps[0].hasPrefix(#"{"schema":1,"event":"step","ok":false,"step":"settings","text":"#))
     }
 }

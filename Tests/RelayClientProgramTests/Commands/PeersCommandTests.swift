@@ -47,9 +47,9 @@ import WSProtocol
             ))
         try PeersCommand.List.parse(["--json"]).list(screen.client)
         #expect(
-            screen.take().output == #"{"event":"peer","fingerprint":"\#(other)","met":false,"name":"ann","#
+            screen.take().output == #"{"schema":1,"event":"peer","fingerprint":"\#(other)","met":false,"name":"ann","#
                 + #""since":"2026-06-01T00:00:00Z","verified":true}"# + "\n"
-                + #"{"event":"peer","fingerprint":"\#(fingerprint)","met":true,"name":"bob","#
+                + #"{"schema":1,"event":"peer","fingerprint":"\#(fingerprint)","met":true,"name":"bob","#
                 + #""since":"2026-06-01T00:00:00Z","verified":false}"# + "\n")
     }
 
@@ -81,7 +81,8 @@ import WSProtocol
         try await PeersCommand.Verify.parse(["bob", "--json"]).verify(screen.client, ask: nil)
         #expect(
             screen.take().output
-                == #"{"event":"verify","fingerprint":"\#(fingerprint)","name":"bob","own":"\#(own)"}"# + "\n")
+                == #"{"schema":1,"event":"verify","fingerprint":"\#(fingerprint)","name":"bob","#
+                + #""own":"\#(own)"}"# + "\n")
     }
 
     @Test(arguments: [false, nil] as [Bool?]) func whoDidNotAgreeIsNot(_ answer: Bool?) async throws {

@@ -81,10 +81,12 @@ struct TransfersCommandTests {
         try remember()
         try TransfersCommand.List.parse(["--json"]).list(screen.client, Parts())
         #expect(
-            screen.take().output == #"{"bytes":3100000000,"direction":"receive","entries":1,"event":"transfer","#
+            screen.take().output == #"{"schema":1,"bytes":3100000000,"direction":"receive","entries":1,"#
+                + #""event":"transfer","#
                 + #""folder":"/home/alice/in","kind":"file","names":["disk\u001b.iso"],"peer":"carol","#
                 + #""since":"2026-06-01T00:01:00Z","size":4000000000,"transfer":"AAAABBBBAAAAAAAAAAAAAA"}"# + "\n"
-                + #"{"direction":"send","entries":1234,"event":"transfer","kind":"several","names":["a","photos"],"#
+                + #"{"schema":1,"direction":"send","entries":1234,"event":"transfer","kind":"several","#
+                + #""names":["a","photos"],"#
                 + #""paths":["/home/alice/photos","/home/alice/a"],"peer":"bob","since":"2026-06-01T00:00:00Z","#
                 + #""size":5200000000,"transfer":"AAAAAAAAAAAAAAAAAAAAAA"}"# + "\n")
     }

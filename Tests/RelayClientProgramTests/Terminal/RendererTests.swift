@@ -228,7 +228,7 @@ struct RendererTests {
         let text = renderer.render(.started(plain), now: start, columns: 80)
         #expect(text.standardOutput.isEmpty)
         #expect(
-            text.standardError == #"{"direction":"send","event":"started","name":"a/b.pdf","peer":"bob","#
+            text.standardError == #"{"schema":1,"direction":"send","event":"started","name":"a/b.pdf","peer":"bob","#
                 + #""size":2000000,"transfer":"\#(id.rawValue)"}"# + "\n"
         )
     }

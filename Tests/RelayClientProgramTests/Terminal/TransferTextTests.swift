@@ -129,22 +129,24 @@ struct TransferTextTests {
         let id = transfer.rawValue
         let folder = OfferSummary(names: ["p"], entries: 3, bytes: 9, kind: .folder)
         #expect(
-            json(.offered(label(folder))) == #"{"direction":"receive","entries":3,"event":"offered","kind":"folder","#
+            json(.offered(label(folder))) == #"{"schema":1,"direction":"receive","entries":3,"#
+                + #""event":"offered","kind":"folder","#
                 + #""name":"p","peer":"alice","size":9,"transfer":"\#(id)"}"# + "\n")
         let several = OfferSummary(names: ["a", "b"], entries: 2, bytes: 9, kind: .several)
         #expect(
-            json(.kept(label(several))) == #"{"direction":"receive","entries":2,"event":"kept","kind":"several","#
+            json(.kept(label(several))) == #"{"schema":1,"direction":"receive","entries":2,"#
+                + #""event":"kept","kind":"several","#
                 + #""names":["a","b"],"peer":"alice","size":9,"transfer":"\#(id)"}"# + "\n")
         // One file has what it always had.
         let file = label(OfferSummary(names: ["a"], entries: 1, bytes: 9, kind: .file))
         let common = #""name":"a","peer":"alice","size":9,"transfer":"\#(id)"}"# + "\n"
-        #expect(json(.started(file)) == #"{"direction":"receive","event":"started","# + common)
+        #expect(json(.started(file)) == #"{"schema":1,"direction":"receive","event":"started","# + common)
         #expect(
             json(.resumed(transfer, bytes: 5), after: .started(file))
-                == #"{"bytes":5,"direction":"receive","event":"resumed","# + common)
+                == #"{"schema":1,"bytes":5,"direction":"receive","event":"resumed","# + common)
         #expect(
             json(.firstContact(alice, fingerprint))
-                == #"{"event":"first_contact","fingerprint":"\#(fingerprint)","peer":"alice"}"# + "\n")
+                == #"{"schema":1,"event":"first_contact","fingerprint":"\#(fingerprint)","peer":"alice"}"# + "\n")
     }
 
     @Test func whatWasThereAlreadyDoesNotCountAsSpeed() throws {
