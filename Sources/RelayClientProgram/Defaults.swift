@@ -99,8 +99,11 @@ extension Defaults {
     static let rateSampleInterval = TimeAmount.milliseconds(100)
     /// What the shown rate looks back on: shorter jumps about, longer lags behind.
     static let rateWindow = TimeAmount.seconds(3)
-    /// Columns assumed where the terminal does not say.
+    /// Columns and rows assumed where the terminal does not say.
     static let terminalColumns = 80
+    static let terminalRows = 24
+    /// Lines that are drawn again and again: more would push what was said out of a small window.
+    static let mostProgressLines = 10
     /// Bytes of lines kept back while a question has the terminal: a few screens.
     static let maximumHeldBack = 16 * 1024
     /// How long a question waits for its answer: a little less than the relay lets an offer ring (10 minutes).

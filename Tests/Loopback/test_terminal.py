@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -78,6 +79,79 @@ def test_progress_fits_a_narrow_terminal(relay, people, tmp_path):
     for piece in redrawn:
         assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)) <= 40, repr(piece)
         assert "sending" not in piece, "that goes first where there is no room"
+
+
+def plain(piece):
+    """A line without what colours it."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)
+
+
+def test_progress_fits_a_terminal_that_is_made_narrower(relay, people, tmp_path):
+    alice = people("alice")
+    content.file(tmp_path / "film.mkv", "resized", 40_000_000)
+    terminal = Terminal(columns=100)
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, tmp_path / "film.mkv", **terminal.streams())
+        receiving = background(slow_receiver, relay, bob, 4.0)
+        terminal.wait_for("sending  film.mkv  [")
+        wide = len(terminal.seen())
+        terminal.resize(30)
+        # What is being drawn at that moment is not narrow yet.
+        until(lambda: terminal.seen()[wide:].count("\r") >= 3, 10, terminal.seen)
+        wide = len(terminal.seen())
+        until(lambda: terminal.seen()[wide:].count("\r") >= 5, 10, terminal.seen)
+        drawn = re.split(r"[\r\n]", terminal.seen()[wide:])[1:]
+        assert max(len(plain(piece)) for piece in drawn) < 30, drawn
+        terminal.resize(100)
+        until(lambda: "sending  film.mkv  [" in terminal.seen()[wide:], 10, terminal.seen)
+        terminal.started()
+        receiving.result(30).delivered()
+        sending.expect(0, 10)
+
+
+def test_each_of_several_transfers_has_a_line(relay, people):
+    bob, terminal, going = people("bob"), Terminal(), threading.Event()
+    receiving = bob.run("receive", "--yes", "--output", bob.inbox, **terminal.streams())
+    terminal.started()
+    bob.wait_online(receiving)
+    clients, sent = [relay.client(name) for name in ("alice", "carol")], []
+
+    def pieces(body):
+        yield body[:2_000_000]
+        going.wait(30)
+        yield body[2_000_000:]
+
+    for client, name in zip(clients, ("film.mkv", "song.ogg"), strict=True):
+        offered = client.offer(bob.name, {name: content.data(1, 5_000_000)})
+        offered.start()
+
+        sent.append((offered, background(offered.upload, pieces(offered.sealed.body()))))
+
+    def both():
+        return [line for line in rendered(terminal.seen()) if re.match(r"receiving  (film.mkv|song.ogg)  \[.*%", line)]
+
+    until(lambda: len(both()) == 2, 15, lambda: rendered(terminal.seen()))
+    going.set()
+    for offered, upload in sent:
+        assert upload.result(30)[0] == 200
+        offered.delivered()
+    until(lambda: terminal.seen().count("received ") == 2, 10, terminal.seen)
+    until(lambda: not both(), 10, lambda: rendered(terminal.seen()))
+    for client in clients:
+        client.session.close()
+
+
+@pytest.mark.parametrize(("value", "coloured"), [(None, True), ("", True), ("1", False), ("0", False)])
+def test_no_color_means_no_colours(people, tmp_path, value, coloured):
+    (tmp_path / "file").write_bytes(b"x")
+    terminal = Terminal()
+    process = people("alice").send(
+        "nobody-here", tmp_path / "file", env={} if value is None else {"NO_COLOR": value}, **terminal.streams()
+    )
+    terminal.started()
+    process.expect(69, 10)
+    terminal.wait_for("not delivered")
+    assert ("\x1b[31m" in terminal.seen()) == coloured, terminal.seen()
 
 
 def test_a_receivers_progress_says_what_it_does(relay, people, tmp_path):

@@ -36,6 +36,10 @@ class Terminal:
                 with self._lock:
                     self._seen += piece
 
+    def resize(self, columns: int, rows: int = 24) -> None:
+        """Makes it another size, as a person does with a window."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def streams(self, stdin: bool = True, stdout: bool = True, stderr: bool = True) -> dict[str, int]:
         """Arguments for Process."""
         return {
@@ -67,7 +71,7 @@ class Terminal:
 
 
 def rendered(text: str, columns: int = 80) -> list[str]:
-    """What a terminal shows in the end: carriage return, line feed, erase and cursor-up understood; lines."""
+    """What a terminal shows in the end: carriage return, line feed, erasing and cursor-up understood; lines."""
     lines, row, column, at = [""], 0, 0, 0
     while at < len(text):
         letter = text[at]
@@ -84,8 +88,10 @@ def rendered(text: str, columns: int = 80) -> list[str]:
                 end += 1
             number, code = text[at + 1 : end], text[end : end + 1]
             at = end + 1
-            if code == "K":
+            if code in ("K", "J"):
                 lines[row] = "" if number == "2" else lines[row][:column]
+                if code == "J":
+                    del lines[row + 1 :]
             elif code == "A":
                 row = max(0, row - int(number or 1))
             elif code == "G":

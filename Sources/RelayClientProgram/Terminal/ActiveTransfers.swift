@@ -81,6 +81,18 @@ struct ActiveTransfers: Sendable {
         }
     }
 
+    /// A line for each of them, in the order of their introduction; of more than `most`, those whose bytes flow before
+    /// others, and a last line for all. None when there are none and all is well.
+    func lines(now: NIODeadline, most: Int) -> [ProgressLine] {
+        let all = line(now: now).map { [$0] } ?? []
+        guard outage == nil, entries.count > 1, most > 1 else { return all }
+        guard entries.count > most else { return entries.map { entry in Self.line(for: entry, now: now) } }
+        let moving = entries.indices.filter { entries[$0].phase == .moving }
+        let others = entries.indices.filter { entries[$0].phase != .moving }
+        let chosen = (moving + others).prefix(most - 1).sorted()
+        return chosen.map { index in Self.line(for: entries[index], now: now) } + all
+    }
+
     /// One line for all of them; nil when there are none and all is well.
     func line(now: NIODeadline) -> ProgressLine? {
         if let outage {

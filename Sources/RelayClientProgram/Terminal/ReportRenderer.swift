@@ -16,19 +16,22 @@ protocol ReportRenderer: Sendable {
     mutating func render(_ report: TransferReport, now: NIODeadline, columns: Int) -> RenderedText
     /// Time has passed without a report.
     mutating func tick(now: NIODeadline, columns: Int) -> RenderedText
+    /// The terminal has this many rows now. Comes before each of the others.
+    mutating func fit(rows: Int)
     /// A question needs the terminal: nothing is drawn until ``release(now:columns:)``.
-    mutating func hold() -> RenderedText
+    mutating func hold(columns: Int) -> RenderedText
     /// The terminal is free again.
     mutating func release(now: NIODeadline, columns: Int) -> RenderedText
     /// Nothing comes any more.
-    mutating func finish() -> RenderedText
+    mutating func finish(columns: Int) -> RenderedText
 }
 
 extension ReportRenderer {
     mutating func tick(now _: NIODeadline, columns _: Int) -> RenderedText { RenderedText() }
-    mutating func hold() -> RenderedText { RenderedText() }
+    mutating func fit(rows _: Int) {}
+    mutating func hold(columns _: Int) -> RenderedText { RenderedText() }
     mutating func release(now _: NIODeadline, columns _: Int) -> RenderedText { RenderedText() }
-    mutating func finish() -> RenderedText { RenderedText() }
+    mutating func finish(columns _: Int) -> RenderedText { RenderedText() }
 }
 
 /// Lines that stay, on standard error: one for each change, and now and then one for the progress.

@@ -13,7 +13,7 @@ import Synchronization
 final class Reporter: Sendable {
     /// How reports are shown.
     enum Mode: Hashable, Sendable {
-        /// One line drawn again and again.
+        /// Lines drawn again and again.
         case terminal(isColoured: Bool)
         /// Lines that stay.
         case plain
@@ -91,9 +91,9 @@ final class Reporter: Sendable {
     /// Whether standard output lacks something: the command has not done what it was run for.
     var hasLostOutput: Bool { state.withLock(\.hasLostOutput) }
 
-    /// Clears the terminal's last line for a question; until ``release()`` nothing is drawn.
+    /// Clears the lines that are being drawn for a question; until ``release()`` nothing is drawn.
     func hold() {
-        show { renderer, _, _ in renderer.hold() }
+        show { renderer, _, columns in renderer.hold(columns: columns) }
     }
 
     /// Goes on after ``hold()``, with what has come meanwhile.
@@ -101,9 +101,9 @@ final class Reporter: Sendable {
         show { renderer, now, columns in renderer.release(now: now, columns: columns) }
     }
 
-    /// Removes the line that is still being drawn; to be called before the process ends.
+    /// Removes the lines that are still being drawn; to be called before the process ends.
     func finish() {
-        show { renderer, _, _ in renderer.finish() }
+        show { renderer, _, columns in renderer.finish(columns: columns) }
         state.withLock { state in state.ticking?.cancel() }
     }
 
@@ -113,7 +113,9 @@ final class Reporter: Sendable {
 
     private func show(_ render: (inout any ReportRenderer, NIODeadline, Int) -> RenderedText) {
         state.withLock { state in
-            let text = render(&state.renderer, .now(), columns())
+            let (columns, rows) = size()
+            state.renderer.fit(rows: rows)
+            let text = render(&state.renderer, .now(), columns)
             if !state.hasLostOutput {
                 do throws(StandardStream.Lost) {
                     try StandardStream.write(text.standardOutput, to: output)
@@ -128,11 +130,12 @@ final class Reporter: Sendable {
         }
     }
 
-    private func columns() -> Int {
+    /// The terminal's, which may be another one each time.
+    private func size() -> (columns: Int, rows: Int) {
         var size = winsize()
         guard isTerminal, unsafe ioctl(errors, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
-            return Defaults.terminalColumns
+            return (Defaults.terminalColumns, Defaults.terminalRows)
         }
-        return Int(size.ws_col)
+        return (Int(size.ws_col), size.ws_row > 0 ? Int(size.ws_row) : Defaults.terminalRows)
     }
 }

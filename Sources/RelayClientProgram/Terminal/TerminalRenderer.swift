@@ -2,18 +2,19 @@
 
 import NIOCore
 
-/// One line at the bottom that is drawn again and again, and above it the lines that stay; on standard error.
+/// Lines at the bottom that are drawn again and again, one for each transfer, and above them those that stay; on
+/// standard error.
 struct TerminalRenderer: ReportRenderer {
     private let isVerbose: Bool
     private let isColoured: Bool
     private var transfers = ActiveTransfers()
     private var lastDrawn: NIODeadline?
-    private var isLineShown = false
+    /// The widths of the lines that are drawn now. The cursor is at the end of the last one.
+    private var drawn: [Int] = []
+    private var rows = Defaults.terminalRows
     private var isHeld = false
     /// What should have been shown while a question had the terminal.
     private var heldBack = ""
-
-    private static let erasure = "\r\u{1b}[K"
 
     /// With `isVerbose`, details are shown too; with `isColoured`, good and bad news have colours.
     init(isVerbose: Bool, isColoured: Bool) {
@@ -44,14 +45,16 @@ struct TerminalRenderer: ReportRenderer {
         }
     }
 
+    mutating func fit(rows: Int) { self.rows = rows }
+
     mutating func tick(now: NIODeadline, columns: Int) -> RenderedText {
-        guard isLineShown, let lastDrawn, now >= lastDrawn + Defaults.redrawInterval else { return RenderedText() }
+        guard !drawn.isEmpty, let lastDrawn, now >= lastDrawn + Defaults.redrawInterval else { return RenderedText() }
         return RenderedText(standardError: drawing(now: now, columns: columns))
     }
 
-    mutating func hold() -> RenderedText {
+    mutating func hold(columns: Int) -> RenderedText {
         isHeld = true
-        return RenderedText(standardError: erased())
+        return RenderedText(standardError: erased(columns: columns))
     }
 
     mutating func release(now: NIODeadline, columns: Int) -> RenderedText {
@@ -61,9 +64,9 @@ struct TerminalRenderer: ReportRenderer {
         return RenderedText(standardError: text + drawing(now: now, columns: columns))
     }
 
-    mutating func finish() -> RenderedText {
+    mutating func finish(columns: Int) -> RenderedText {
         // A question that will not be answered any more stands at the end of its line.
-        let text = erased() + (isHeld ? "\n" : "") + heldBack
+        let text = erased(columns: columns) + (isHeld ? "\n" : "") + heldBack
         heldBack = ""
         return RenderedText(standardError: text)
     }
@@ -74,23 +77,41 @@ struct TerminalRenderer: ReportRenderer {
             if heldBack.utf8.count < Defaults.maximumHeldBack { heldBack += line + "\n" }
             return ""
         }
-        return erased() + line + "\n" + drawing(now: now, columns: columns)
+        return erased(columns: columns) + line + "\n" + drawing(now: now, columns: columns)
     }
 
-    /// The line as it is now, or its removal when there is nothing left to show.
+    /// The lines as they are now, in the place of those that are drawn; or the removal of these when there is nothing
+    /// left to show.
     private mutating func drawing(now: NIODeadline, columns: Int) -> String {
         guard !isHeld else { return "" }
-        guard let line = transfers.line(now: now) else { return erased() }
+        // The cursor needs a row of its own where a line has ended.
+        let lines = transfers.lines(now: now, most: max(1, min(Defaults.mostProgressLines, rows - 1)))
+        guard !lines.isEmpty else { return erased(columns: columns) }
         lastDrawn = now
-        isLineShown = true
         // A terminal wraps when its last column is written to.
-        return "\r" + line.text(width: max(1, columns - 1)) + "\u{1b}[K"
+        let texts = lines.map { line in line.text(width: max(1, columns - 1)) }
+        let hasMore = drawn.count > lines.count || height(columns: columns) > drawn.count
+        let start = hasMore ? erased(columns: columns) : backToFirst(columns: columns)
+        drawn = texts.map { text in TextWidth.columns(of: text) }
+        return start + texts.map { text in "\r" + text + "\u{1b}[K" }.joined(separator: "\n")
     }
 
-    private mutating func erased() -> String {
-        guard isLineShown else { return "" }
-        isLineShown = false
-        return Self.erasure
+    private mutating func erased(columns: Int) -> String {
+        guard !drawn.isEmpty else { return "" }
+        let isOneRow = height(columns: columns) == 1
+        defer { drawn = [] }
+        return backToFirst(columns: columns) + "\r\u{1b}[" + (isOneRow ? "K" : "J")
+    }
+
+    /// Moves the cursor up to the first of the lines that are drawn.
+    private func backToFirst(columns: Int) -> String {
+        let above = height(columns: columns) - 1
+        return above > 0 ? "\u{1b}[\(above)A" : ""
+    }
+
+    /// How many rows they take. A terminal that was made narrower since has broken them.
+    private func height(columns: Int) -> Int {
+        drawn.reduce(0) { sum, width in sum + max(1, (width + max(1, columns) - 1) / max(1, columns)) }
     }
 
     private func painted(_ text: String, _ tone: ReportText.Tone) -> String {

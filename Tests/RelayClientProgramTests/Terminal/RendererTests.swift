@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
+import Foundation
 import NIOCore
 import Sealing
 import Testing
@@ -166,9 +166,9 @@ struct RendererTests {
 
     @Test func anUnansweredQuestionKeepsItsLine() {
         var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
-        _ = renderer.hold()
+        _ = renderer.hold(columns: 80)
         _ = renderer.render(.failed(nil, code: "interrupted", message: "interrupted"), now: start, columns: 80)
-        #expect(renderer.finish().standardError == "\nerror: interrupted\n")
+        #expect(renderer.finish(columns: 80).standardError == "\nerror: interrupted\n")
     }
 
     @Test func plainProgressIsRare() {
@@ -275,13 +275,13 @@ struct RendererTests {
         let end = renderer.render(.delivered(id, bytes: 5, sha256: nil), now: start, columns: 80).standardError
         #expect(end.hasPrefix("\r\u{1b}[Kdelivered "))
         #expect(end.hasSuffix("to bob\n"))
-        #expect(renderer.finish().standardError.isEmpty)
+        #expect(renderer.finish(columns: 80).standardError.isEmpty)
     }
 
     @Test func aQuestionHasTheTerminalForItself() {
         var renderer = TerminalRenderer(isVerbose: false, isColoured: false)
         _ = renderer.render(.ringing(label), now: start, columns: 80)
-        #expect(renderer.hold().standardError == "\r\u{1b}[K")
+        #expect(renderer.hold(columns: 80).standardError == "\r\u{1b}[K")
         for step in 0..<10_000 {
             #expect(renderer.render(.notice("hello"), now: at(Int64(step)), columns: 80).standardError.isEmpty)
             #expect(renderer.tick(now: at(Int64(step)), columns: 80).standardError.isEmpty)
@@ -297,7 +297,7 @@ struct RendererTests {
         _ = renderer.render(.started(label), now: start, columns: 80)
         _ = renderer.render(.progress(id, bytes: 1_000_000), now: at(1_000), columns: 80)
         #expect(renderer.tick(now: at(60_000), columns: 80).standardError.contains("  0 B/s"))
-        _ = renderer.finish()
+        _ = renderer.finish(columns: 80)
         #expect(renderer.tick(now: at(61_000), columns: 80).standardError.isEmpty)
     }
 
@@ -318,7 +318,7 @@ struct RendererTests {
         #expect(try #require(transfers.line(now: start)).text(width: 79).hasPrefix("receiving  x  ["))
     }
 
-    @Test func severalTransfersShareOneLine() throws {
+    @Test func severalTransfersHaveALineEachWhereThereIsRoom() throws {
         var transfers = ActiveTransfers()
         for number in 1...3 {
             let other = TransferLabel(
@@ -327,11 +327,125 @@ struct RendererTests {
             _ = transfers.apply(number == 1 ? .ringing(other) : .started(other), now: start)
             _ = transfers.apply(.progress(other.transfer, bytes: 500), now: start)
         }
+        #expect(transfers.lines(now: start, most: 3).map { $0.bytes } == [500, 500, 500])
+        // The last is for all of them, the first for one that moves.
+        let few = transfers.lines(now: start, most: 2)
+        #expect(few.map { $0.bytes } == [500, 1_500] && few[0].activity == "sending" && few[0].total == 1_000)
+        #expect(transfers.lines(now: start, most: 1).map(\.title) == ["3 transfers, 1 waiting"])
         let line = try #require(transfers.line(now: start))
         #expect(line.title == "3 transfers, 1 waiting")
         #expect(line.activity == "sending" && line.state == nil)
         #expect(line.bytes == 1_500)
         #expect(line.total == .max)
+    }
+
+    /// What a terminal shows after `text`; one whose lines are broken where it is made narrower.
+    private struct DrawnScreen {
+        var rows: [String] = [""]
+        var row = 0
+        var column = 0
+
+        mutating func draw(_ text: String) {
+            var rest = Substring(text)
+            while let scalar = rest.unicodeScalars.first {
+                rest.unicodeScalars.removeFirst()
+                switch scalar {
+                case "\r": column = 0
+                case "\n":
+                    (row, column) = (row + 1, 0)
+                    if rows.count <= row { rows.append("") }
+                case "\u{1b}": escape(&rest)
+                default:
+                    rows[row] =
+                        rows[row].padding(toLength: column, withPad: " ", startingAt: 0) + String(scalar)
+                        + rows[row].dropFirst(column + 1)
+                    column += 1
+                }
+            }
+        }
+
+        private mutating func escape(_ rest: inout Substring) {
+            rest.removeFirst()
+            let number = Int(rest.prefix { $0.isNumber }) ?? 1
+            rest = rest.drop { $0.isNumber }
+            switch rest.removeFirst() {
+            case "K": rows[row] = String(rows[row].prefix(column))
+            case "J":
+                rows[row] = String(rows[row].prefix(column))
+                rows.removeSubrange((row + 1)...)
+            case "A": row -= number
+            default: Issue.record("an escape that no line needs")
+            }
+        }
+
+        /// Breaks what is wider.
+        mutating func narrow(to columns: Int) {
+            var broken: [String] = []
+            for (index, line) in rows.enumerated() {
+                var rest = line[...]
+                repeat {
+                    broken.append(String(rest.prefix(columns)))
+                    rest = rest.dropFirst(columns)
+                } while !rest.isEmpty
+                if index == row { (row, column) = (broken.count - 1, broken.last?.count ?? 0) }
+            }
+            rows = broken
+        }
+    }
+
+    private func transfer(_ number: UInt8) throws -> TransferLabel {
+        TransferLabel(
+            transfer: try #require(TransferID(bytes: [UInt8](repeating: number, count: 16))), direction: .send,
+            peer: label.peer, name: "file\(number)", size: 1_000)
+    }
+
+    @Test func eachTransferIsDrawnInALineOfItsOwn() throws {
+        var (renderer, screen) = (TerminalRenderer(isVerbose: false, isColoured: false), DrawnScreen())
+        let labels = try (1...3).map { try transfer($0) }
+        func show(_ report: TransferReport, _ time: Int64, columns: Int = 60) {
+            screen.draw(renderer.render(report, now: at(time), columns: columns).standardError)
+        }
+        for each in labels { show(.ringing(each), 0) }
+        #expect(screen.rows == ["ringing bob  file1", "ringing bob  file2", "ringing bob  file3"])
+        show(.started(labels[1]), 1_000)
+        show(.notice("hello"), 1_000)
+        #expect(screen.rows.count == 4 && screen.rows[0] == "hello" && screen.rows[3] == "ringing bob  file3")
+        #expect(screen.rows[2].hasPrefix("sending  file2  ["))
+        show(.delivered(labels[0].transfer, bytes: 1_000, sha256: nil), 2_000)
+        #expect(screen.rows[0] == "hello" && screen.rows[1].hasPrefix("delivered \"file1\"") && screen.rows.count == 4)
+        // The others come up, and nothing is left of a line that is gone.
+        #expect(screen.rows[2].hasPrefix("sending  file2") && screen.rows[3] == "ringing bob  file3")
+        screen.draw(renderer.hold(columns: 60).standardError)
+        #expect(screen.rows.count == 3 && screen.rows[2].isEmpty)
+        screen.draw(renderer.release(now: at(3_000), columns: 60).standardError)
+        for each in labels.dropFirst() { show(.delivered(each.transfer, bytes: 1_000, sha256: nil), 4_000) }
+        screen.draw(renderer.finish(columns: 60).standardError)
+        #expect(screen.rows.count == 5 && screen.rows[4].isEmpty)
+    }
+
+    @Test func aTerminalThatIsMadeNarrowerKeepsNothingOfOldLines() throws {
+        var (renderer, screen) = (TerminalRenderer(isVerbose: false, isColoured: false), DrawnScreen())
+        screen.draw(renderer.render(.notice("stays"), now: start, columns: 70).standardError)
+        for each in try (1...3).map({ try transfer($0) }) {
+            screen.draw(renderer.render(.started(each), now: start, columns: 70).standardError)
+            screen.draw(renderer.render(.progress(each.transfer, bytes: 10), now: at(500), columns: 70).standardError)
+        }
+        #expect(screen.rows.count == 4 && screen.rows[1].count > 30)
+        screen.narrow(to: 20)
+        #expect(screen.rows.count > 6)
+        screen.draw(renderer.tick(now: at(5_000), columns: 20).standardError)
+        #expect(screen.rows.count == 4 && screen.rows[0] == "stays")
+        #expect(screen.rows.dropFirst().allSatisfy { $0.count < 20 && $0.hasPrefix("file") }, "\(screen.rows)")
+    }
+
+    @Test(arguments: [1, 2, 5, 11, 24, 100]) func asManyLinesAreDrawnAsThereIsRoomFor(_ rows: Int) throws {
+        var (renderer, screen) = (TerminalRenderer(isVerbose: false, isColoured: false), DrawnScreen())
+        renderer.fit(rows: rows)
+        for number in 1...UInt8(40) {
+            screen.draw(renderer.render(.started(try transfer(number)), now: start, columns: 70).standardError)
+        }
+        #expect(screen.rows.count == max(1, min(Defaults.mostProgressLines, rows - 1)))
+        #expect(screen.rows.last?.contains("40 transfers") == true)
     }
 
     @Test func coloursAreForTerminalsOnly() {
