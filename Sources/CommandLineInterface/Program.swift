@@ -38,7 +38,8 @@ package enum Program {
         }
     }
 
-    private static func answer(_ text: String) -> Never {
+    /// Ends the process with `text` as its answer.
+    package static func answer(_ text: String) -> Never {
         do throws(StandardStream.Lost) {
             try StandardStream.write(text)
             exit(0)

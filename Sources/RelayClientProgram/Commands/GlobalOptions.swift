@@ -5,13 +5,16 @@ import CommandLineInterface
 
 /// The options that every command has.
 struct GlobalOptions: ParsableArguments {
-    @Option(help: "Folder of the profile (or RELAY_PROFILE; default $XDG_CONFIG_HOME/relay).")
+    @Option(
+        help: "Folder of the profile (or RELAY_PROFILE; default $XDG_CONFIG_HOME/relay).", completion: .directory)
     var profile: String?
 
     @Option(help: "URL of the relay, instead of the profile's (or RELAY_SERVER).")
     var server: String?
 
-    @Option(name: .customLong("ca"), help: "PEM file with the certificate authorities to trust (or RELAY_CA).")
+    @Option(
+        name: .customLong("ca"), help: "PEM file with the certificate authorities to trust (or RELAY_CA).",
+        completion: .file())
     var authorities: String?
 
     @Flag(help: "Print one JSON object per line on standard output, and nothing else there.")

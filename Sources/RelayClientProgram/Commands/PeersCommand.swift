@@ -90,7 +90,7 @@ struct PeersCommand: AsyncParsableCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The name.", transform: { try PeerName.argument($0) })
+        @Argument(help: "The name.", completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
         var name: PeerName
 
         func run() async throws {
@@ -163,7 +163,7 @@ struct PeersCommand: AsyncParsableCommand {
             commandName: "add",
             abstract: "Take a fingerprint that came another way, before any contact or after it.",
             discussion: """
-                Whoever is behind the name has to have this fingerprint, from the first contact on. The other side \
+                The user behind the name has to have this fingerprint, from the first contact on. The other side \
                 prints it with whoami. Example:
                   relay-client peers add bob 4q7xm-0c2ke-8ttwz-9h3vn-51rdb
                 """
@@ -214,7 +214,7 @@ struct PeersCommand: AsyncParsableCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The name.", transform: { try PeerName.argument($0) })
+        @Argument(help: "The name.", completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
         var name: PeerName
 
         func run() async throws { try await Client.run(global) { try forget($0) } }

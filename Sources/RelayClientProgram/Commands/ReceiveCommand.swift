@@ -27,12 +27,12 @@ struct ReceiveCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "Folder to store files in; - is standard output, for one file.")
+    @Option(help: "Folder to store files in; - is standard output, for one file.", completion: .directory)
     var output = "."
 
     @Option(
         name: .customLong("from"), parsing: .singleValue, help: "Accept transfers from this name only; repeatable.",
-        transform: { try PeerName.argument($0) })
+        completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
     var senders: [PeerName] = []
 
     @Flag(name: .customLong("yes"), help: "Accept without asking; use it together with --from.")

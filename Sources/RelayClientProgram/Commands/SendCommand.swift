@@ -30,11 +30,14 @@ struct SendCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The receivers: NAME[,NAME...].", transform: { try PeerList($0) })
+    @Argument(
+        help: "The receivers: NAME[,NAME...].", completion: PeerCompletion.names, transform: { try PeerList($0) })
     var receivers: PeerList
 
     // Empty, so that a mistyped option is told before a missing file.
-    @Argument(help: "Files and folders to send; - is standard input. Write ./-name for a file called -name.")
+    @Argument(
+        help: "Files and folders to send; - is standard input. Write ./-name for a file called -name.",
+        completion: .file())
     var paths: [String] = []
 
     @Option(

@@ -61,7 +61,8 @@ struct TransfersCommand: AsyncParsableCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The transfer: its ID as list prints it, or a beginning of it.")
+        @Argument(
+            help: "The transfer: its ID as list prints it, or a beginning of it.", completion: PeerCompletion.transfer)
         var id: String
 
         func run() async throws { try await Client.run(global) { try forget($0, TransfersCommand.parts) } }
@@ -96,7 +97,8 @@ struct TransfersCommand: AsyncParsableCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The transfer: its ID as list prints it, or a beginning of it.")
+        @Argument(
+            help: "The transfer: its ID as list prints it, or a beginning of it.", completion: PeerCompletion.transfer)
         var id: String
 
         func run() async throws {
