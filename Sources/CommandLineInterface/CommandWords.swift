@@ -43,10 +43,10 @@ extension ParsableCommand {
 }
 
 /// How alike two words are, to guess what was meant by a mistyped one.
-enum Likeness {
+package enum Likeness {
     /// The one of `candidates` that `word` is most likely meant to be: its beginning, or at most two slips away. Nil
     /// when there is none.
-    static func nearest(to word: String, of candidates: [String]) -> String? {
+    package static func nearest(to word: String, of candidates: [String]) -> String? {
         // Two slips make any word of two letters into any other; and what is long is no slip.
         guard (2...32).contains(word.utf8.count) else { return nil }
         if let whole = candidates.first(where: { $0.hasPrefix(word.lowercased()) }) { return whole }

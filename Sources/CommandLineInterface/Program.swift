@@ -14,14 +14,16 @@ package enum Program {
     ///
     /// - Parameters:
     ///   - arguments: the command line without the program's name.
+    ///   - completed: adds to the arguments what else is said about them, or throws what is wrong with that.
     ///   - shown: makes a line harmless that quotes arguments, which may hold anything.
     /// - Throws: what the command throws, other than an exit code or what the parser can say.
     package static func run<Root: AsyncParsableCommand>(
-        _ root: Root.Type, arguments: [String], shown: @Sendable (String) -> String
+        _ root: Root.Type, arguments: [String], completed: ([String]) throws -> [String] = { $0 },
+        shown: @Sendable (String) -> String
     ) async throws {
         do {
             try CommandWords.check(arguments, of: root)
-            var command = try Root.parseAsRoot(arguments)
+            var command = try Root.parseAsRoot(completed(arguments))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

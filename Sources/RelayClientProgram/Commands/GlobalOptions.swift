@@ -5,6 +5,10 @@ import CommandLineInterface
 
 /// The options that every command has.
 struct GlobalOptions: ParsableArguments {
+    /// Their names, of those with a value and of those without.
+    static let withValue: Set<String> = ["profile", "server", "ca"]
+    static let flags: Set<String> = ["json", "quiet", "verbose"]
+
     @Option(
         help: "Folder of the profile (or RELAY_PROFILE; default $XDG_CONFIG_HOME/relay).", completion: .directory)
     var profile: String?

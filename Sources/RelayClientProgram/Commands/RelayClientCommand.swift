@@ -17,6 +17,10 @@ package struct RelayClientCommand: AsyncParsableCommand {
               relay-client send bob report.pdf
               relay-client doctor
 
+            Each option can be given by a variable as well, and the command line wins: RELAY_, the command and the \
+            option, such as RELAY_SEND_TIMEOUT=1h or RELAY_RECEIVE_YES=1; those of all commands without the command, \
+            such as RELAY_PROFILE.
+
             Exit status:
               0    done
               64   wrong command line
@@ -53,8 +57,13 @@ package struct RelayClientCommand: AsyncParsableCommand {
         do {
             let arguments = ArgumentOrder.commandFirst(
                 Array(CommandLine.arguments.dropFirst()), of: configuration.subcommands)
-            try await Program.run(Self.self, arguments: arguments) { line in
-                DisplayName.line(line) + hint(line, arguments)
+            let given = EnvironmentOptions(arguments, Environment.current.variables) { ToolDescription(of: Self.self) }
+            let remark = given.remark
+            try await Program.run(Self.self, arguments: arguments) { _ in
+                if let mistake = given.mistake { throw ValidationError(mistake) }
+                return given.arguments
+            } shown: { line in
+                DisplayName.line(line) + hint(line, arguments) + (line.hasPrefix("Error: ") ? remark : "")
             }
         } catch {
             exit(withError: error)
@@ -77,8 +86,8 @@ package struct RelayClientCommand: AsyncParsableCommand {
 ///
 /// The argument parser knows an option only behind the command that declares it, so those that come first are moved.
 enum ArgumentOrder {
-    private static let withValue: Set<String> = ["--profile", "--server", "--ca"]
-    private static let flags: Set<String> = ["--json", "--quiet", "--verbose"]
+    private static let withValue = Set(GlobalOptions.withValue.map { "--" + $0 })
+    private static let flags = Set(GlobalOptions.flags.map { "--" + $0 })
 
     /// `arguments` with the global options that stand before the words of the command put right behind these.
     ///
