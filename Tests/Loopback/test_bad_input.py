@@ -262,6 +262,21 @@ def test_a_name_is_refused_to_a_second_key(relay, tmp_path):
     first.login()
 
 
+def test_a_profile_is_of_one_name_at_one_relay(relay, own_relay, tmp_path):
+    alice, other = relay.person("alice", tmp_path), own_relay(registration="open")
+    assert_one_line(alice.login(name="zoe", expect=CONFIGURATION), alice.name, ("--profile",))
+    line = assert_one_line(alice.login(url=other.url, expect=CONFIGURATION), relay.url, ("--profile",))
+    assert "--moved" in line
+    (answer,) = alice.run("whoami", "--json").expect(0, 10).events("whoami")
+    assert answer["server"] == relay.url
+    # The same once more is no other one, and a relay may have another address.
+    alice.login()
+    moved = relay.url.replace("127.0.0.1", "localhost")
+    alice.run("login", moved, "--moved", "--name", alice.name, "--ca", relay.ca).expect(0, 15)
+    (answer,) = alice.run("whoami", "--json").expect(0, 10).events("whoami")
+    assert answer["server"] == moved
+
+
 def test_an_invalid_name_is_a_usage_error(relay, tmp_path):
     alice = relay.person("alice", tmp_path, login=False)
     for name in ("Alice", "a b", "", "-alice", "a" * 64, "älice", "../alice"):

@@ -33,6 +33,9 @@ struct LoginCommand: AsyncParsableCommand {
     @Option(name: .customLong("invite"), help: "Invitation code (or RELAY_INVITE).")
     var invitation: String?
 
+    @Flag(name: .customLong("moved"), help: "The relay of this profile has moved to this URL.")
+    var hasMoved = false
+
     func run() async throws { try await Client.run(global) { try await logIn($0) } }
 
     /// Makes the name this profile's own.
@@ -42,7 +45,7 @@ struct LoginCommand: AsyncParsableCommand {
         // Both before any key is made: a mistyped command leaves nothing behind.
         let invitation = try code(client)
         let dialer = try client.dialer(to: relay, authorities: client.authorities)
-        try refuseAnotherName(client)
+        try refuseAnotherProfile(relay, client)
         let profile = try Profile.create(
             directory: client.directory, name: name, server: relay.description, caPath: client.authorities
         )
@@ -82,12 +85,16 @@ struct LoginCommand: AsyncParsableCommand {
             "log in to \(relay), or to \(other)? leave --server out, or give its URL alone", .usage)
     }
 
-    /// One profile holds one name: its keys must not pass to another name by mistake.
-    private func refuseAnotherName(_ client: Client) throws {
-        guard let present = try? Profile.load(directory: client.directory), present.name != name else { return }
+    /// One profile holds one name at one relay: its keys must not pass to another name by mistake, and the peers it
+    /// knows are others at another relay.
+    private func refuseAnotherProfile(_ relay: RelayURL, _ client: Client) throws {
+        guard let present = try? Profile.load(directory: client.directory) else { return }
+        let isElsewhere = !hasMoved && (try? RelayURL(present.server)) != relay
+        guard present.name != name || isElsewhere else { return }
         throw ClientError.command(
             "the profile in \"\(DisplayName.escape(client.directory))\" is \(present) already; "
-                + "use another one with --profile DIR",
+                + "use another one with --profile DIR"
+                + (present.name == name ? ", or say --moved if it is the same relay at another address" : ""),
             .configuration
         )
     }

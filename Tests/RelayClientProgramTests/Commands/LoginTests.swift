@@ -148,6 +148,23 @@ import WSProtocol
         #expect(try Profile.load(directory: folder.file("profile")).name == Samples.bob)
     }
 
+    @Test func aProfileOfAnotherRelayIsNotTakenOverUnlessItHasMoved() async throws {
+        let alice = try Profile.create(
+            directory: folder.file("profile"), name: Samples.alice, server: "https://relay.example.com", caPath: nil
+        )
+        try alice.save()
+        let session = try Scripts.session(.register)
+        let server = try await serve { _ in session }
+        let refused = await error(ClientError.self) { try await login(server).logIn(client()) }
+        #expect(refused?.status == .configuration && server.connections == 0)
+        #expect(refused?.description.contains("is alice at https://relay.example.com already; use another") == true)
+        #expect(refused?.description.contains("or say --moved") == true)
+        try await login(server, "--moved").logIn(client())
+        #expect(try Profile.load(directory: folder.file("profile")).server == "https://127.0.0.1:\(server.port)")
+        // The same again is no other one.
+        try await login(server).logIn(client())
+    }
+
     // MARK: - Doctor
 
     /// The steps that `doctor` says, each with whether it is well, and the status that it ends with.
