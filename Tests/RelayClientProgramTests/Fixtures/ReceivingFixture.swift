@@ -144,6 +144,41 @@ struct ReceivingFixture {
         return try AcceptSealing.open(accept.payload.bytes, to: offer.sealed)
     }
 
+    /// Whoever it is ends `transfer` with that code.
+    func fail(_ transfer: TransferID, _ code: FailureCode, by party: ServerMessage.Failed.Party) {
+        relay.lines.last?.say([.failed(.init(id: .sequence(.relay, 9), transfer: transfer, code: code, by: party))])
+    }
+
+    /// A transfer from its ring to the break of its stream, for which alice is to blame.
+    func broken() async throws -> TransferID {
+        let transfer = try ring()
+        try await start(transfer)
+        fail(transfer, .senderGone, by: .relay)
+        try await session.run { try session.events("interrupted").count == 1 }
+        return transfer
+    }
+
+    /// One transfer from its ring to the `delivered`, which the relay acknowledges if it `isHeard`.
+    func receive(
+        _ name: String = "file", size: UInt64 = 7, isHeard: Bool = true, isKnown: Bool = true,
+        as carried: CarriedTransfer? = nil
+    ) async throws {
+        let transfer = try ring(name, size: size, isKnown: isKnown, as: carried)
+        try await start(transfer)
+        try complete()
+        await session.run { deliveries.contains { $0.transfer == transfer } }
+        guard isHeard else { return }
+        let said = try #require(deliveries.last)
+        relay.lines.last?.say([.ok(.init(id: said.id))])
+        let count = try session.events("received").count
+        try await session.run { try session.events("received").count > count }
+    }
+
+    /// The `delivered` that were said, with their ids.
+    var deliveries: [ClientMessage.Delivered] {
+        relay.said.compactMap { if case .delivered(let delivered) = $0 { delivered } else { nil } }
+    }
+
     /// The bytes of the stream that alice sends when `transfer` starts.
     func stream(of transfer: TransferID) throws -> [UInt8] {
         let offer = try #require(sent.offers.withLock { $0[transfer] })

@@ -11,36 +11,16 @@ import WSProtocol
 
 @Suite(.timeLimit(.minutes(1))) struct ReceiverTests {
     private static let content = "content"
-    /// The `delivered` that were said, with their ids.
-    private func delivered(_ receiving: ReceivingFixture) -> [ClientMessage.Delivered] {
-        receiving.relay.said.compactMap { if case .delivered(let delivered) = $0 { delivered } else { nil } }
-    }
-
-    /// One transfer from its ring to the `delivered`, which the relay acknowledges if it `isHeard`.
-    private func receive(
-        _ receiving: ReceivingFixture, _ name: String = "file", isHeard: Bool = true, isKnown: Bool = true,
-        as carried: CarriedTransfer? = nil
-    ) async throws {
-        let transfer = try receiving.ring(name, isKnown: isKnown, as: carried)
-        try await receiving.start(transfer)
-        try receiving.complete()
-        await receiving.session.run { delivered(receiving).contains { $0.transfer == transfer } }
-        guard isHeard else { return }
-        let said = try #require(delivered(receiving).last)
-        receiving.relay.lines.last?.say([.ok(.init(id: said.id))])
-        let count = try receiving.session.events("received").count
-        try await receiving.session.run { try receiving.session.events("received").count > count }
-    }
 
     @Test func whatIsOfferedIsAskedAboutAcceptedAndStored() async throws {
         let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
-        try await receive(receiving)
+        try await receiving.receive()
         #expect(receiving.session.endings == [.status(.done)])
         #expect(try receiving.folder.content(receiving.folder.path + "/file") == Self.content)
         #expect(receiving.asked.labels.map(\.name) == ["file"])
         #expect(try receiving.session.events("ready", "offered", "verifying", "received").count == 4)
-        let (summary, digest) = try receiving.delivered(try #require(delivered(receiving).first))
+        let (summary, digest) = try receiving.delivered(try #require(receiving.deliveries.first))
         #expect(summary == DeliveredSummary(manifest: digest, entries: 1, bytes: 7))
     }
 
@@ -86,8 +66,8 @@ import WSProtocol
         for transfer in small.prefix(places) { _ = try await receiving.acceptance(of: transfer) }
         #expect(receiving.relay.accepts.count == Defaults.parallelSmallDownloads)
         try receiving.complete()
-        await receiving.session.run { !delivered(receiving).isEmpty }
-        receiving.relay.lines[0].say([.ok(.init(id: try #require(delivered(receiving).first).id))])
+        await receiving.session.run { !receiving.deliveries.isEmpty }
+        receiving.relay.lines[0].say([.ok(.init(id: try #require(receiving.deliveries.first).id))])
         await receiving.session.run { receiving.relay.accepts.count == Defaults.parallelSmallDownloads + 1 }
         #expect(receiving.relay.accepts[transfers[Defaults.parallelDownloads]] != nil)
     }
@@ -95,13 +75,8 @@ import WSProtocol
     @Test func whatBrokeComesAgainWithoutAQuestionAndAsTheSameTransfer() async throws {
         let receiving = try ReceivingFixture()
         await receiving.present()
-        let first = try receiving.ring()
-        try await receiving.start(first)
-        receiving.relay.lines[0].say([
-            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
-        ])
-        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
-        try await receive(receiving)
+        let first = try await receiving.broken()
+        try await receiving.receive()
         #expect(receiving.asked.labels.count == 1)
         let received = try receiving.session.lines().filter { $0.contains("\"event\":\"received\"") }
         #expect(received.count == 1 && received[0].contains(first.rawValue))
@@ -112,12 +87,7 @@ import WSProtocol
     @Test func whatIsOfferedUnderAnotherNameIsAskedAbout() async throws {
         let receiving = try ReceivingFixture()
         await receiving.present()
-        let first = try receiving.ring()
-        try await receiving.start(first)
-        receiving.relay.lines[0].say([
-            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
-        ])
-        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        _ = try await receiving.broken()
         _ = try await receiving.acceptance(of: try receiving.ring("other"))
         #expect(receiving.asked.labels.map(\.name) == ["file", "other"])
     }
@@ -126,25 +96,18 @@ import WSProtocol
     @Test(arguments: [false, true]) func whatBrokeIsWaitedForAsLongAsItsSenderMayGoOn(comesBack: Bool) async throws {
         let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
-        let first = try receiving.ring()
-        try await receiving.start(first)
-        receiving.relay.lines[0].say([
-            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
-        ])
-        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        _ = try await receiving.broken()
         for _ in 1...4 { receiving.session.passTime(.minutes(15)) }
         receiving.session.passTime(.hours(48))
         #expect(receiving.session.endings == [nil])
         if comesBack {
-            try await receive(receiving)
+            try await receiving.receive()
             #expect(receiving.session.endings == [.status(.done)])
             #expect(receiving.asked.labels.count == 1)
         } else {
             // Its time is over: it says so.
             let last = try receiving.ring()
-            receiving.relay.lines[0].say([
-                .failed(.init(id: .sequence(.relay, 9), transfer: last, code: .timedOut, by: .peer))
-            ])
+            receiving.fail(last, .timedOut, by: .peer)
             await receiving.session.runToEnd()
             #expect(receiving.session.endings == [.status(.gaveUp)])
             #expect(try receiving.session.events("failed").count == 1)
@@ -154,7 +117,7 @@ import WSProtocol
     @Test func whatIsHereIsConfirmedWithoutItsContentComingTwice() async throws {
         let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
-        try await receive(receiving, isHeard: false)
+        try await receiving.receive(isHeard: false)
         // The word is lost with the connection, and the receiver stays for the sender to come back.
         receiving.relay.lines[0].lose(
             ConnectionError(closed: nil, reason: .lost, relay: receiving.session.environment.relay))
@@ -170,8 +133,8 @@ import WSProtocol
         #expect(acceptance == Acceptance(position: TransferPosition(file: 1, offset: 0)))
         let lines = try receiving.session.events("offered", "started", "verifying")
         try receiving.complete()
-        await receiving.session.run { delivered(receiving).count == 2 }
-        let (first, last) = (delivered(receiving)[0], delivered(receiving)[1])
+        await receiving.session.run { receiving.deliveries.count == 2 }
+        let (first, last) = (receiving.deliveries[0], receiving.deliveries[1])
         #expect(try receiving.delivered(first).summary == receiving.delivered(last).summary)
         #expect(first.payload != last.payload)
         receiving.relay.lines[1].say([.ok(.init(id: last.id))])
@@ -188,7 +151,7 @@ import WSProtocol
     @Test func aSenderThatDoesNotComeBackIsNotWaitedForForEver() async throws {
         let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
-        try await receive(receiving, isHeard: false)
+        try await receiving.receive(isHeard: false)
         // No answer to `delivered` either.
         receiving.session.passTime(ProtocolDefaults.answerTimeout)
         #expect(try receiving.session.events("received", "warning") == ["received", "warning"])
@@ -222,8 +185,8 @@ import WSProtocol
         await receiving.session.run { receiving.relay.declines.count == 1 }
         #expect(try receiving.session.events("first_contact").isEmpty && peers.list().isEmpty)
         receiving.asked.answer(true)
-        try await receive(receiving)
-        try await receive(receiving, "other", isKnown: false)
+        try await receiving.receive()
+        try await receiving.receive("other", isKnown: false)
         #expect(try receiving.session.events("first_contact").count == 1)
         let fingerprint = Fingerprint(of: receiving.alice.party.identity).description
         #expect(try receiving.session.lines().contains { $0.contains("first_contact") && $0.contains(fingerprint) })
@@ -249,7 +212,7 @@ import WSProtocol
         #expect(receiving.session.endings == [nil])
         #expect(try sealing.peers.pin(of: Samples.alice)?.key == receiving.alice.party.identity)
         // The one who is known is still taken from.
-        try await receive(receiving)
+        try await receiving.receive()
     }
 
     @Test func offersThatAreSealedForAnotherTimeAreDeclined() async throws {
@@ -268,18 +231,13 @@ import WSProtocol
     @Test func anAttemptThatWasTakenIsNotTakenAgain() async throws {
         let receiving = try ReceivingFixture()
         await receiving.present()
-        let first = try receiving.ring()
-        try await receiving.start(first)
-        receiving.relay.lines[0].say([
-            .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
-        ])
-        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        let first = try await receiving.broken()
         try receiving.ringAgain(first)
         await receiving.session.run { !receiving.relay.declines.isEmpty }
         #expect(receiving.relay.declines.map(\.code) == [.staleOffer] && receiving.relay.acceptances == 1)
         // Of that the person hears nothing, and what broke still comes again.
         #expect(try receiving.session.events("warning", "failed", "offered") == ["offered"])
-        try await receive(receiving)
+        try await receiving.receive()
         #expect(receiving.asked.labels.count == 1)
         #expect(try receiving.session.events("failed", "received") == ["received"])
     }
@@ -298,7 +256,7 @@ import WSProtocol
         #expect(receiving.relay.declines.isEmpty)
         try await receiving.start(attempt)
         try receiving.complete()
-        await receiving.session.run { !delivered(receiving).isEmpty }
+        await receiving.session.run { !receiving.deliveries.isEmpty }
         #expect(receiving.asked.labels.count == 1)
     }
 
@@ -334,8 +292,8 @@ import WSProtocol
     @Test func whatIsAskedSaysWhoOffers() async throws {
         let receiving = try ReceivingFixture()
         await receiving.present()
-        try await receive(receiving)
-        try await receive(receiving, "other", isKnown: false)
+        try await receiving.receive()
+        try await receiving.receive("other", isKnown: false)
         #expect(receiving.asked.questions.map(\.contact) == [.first, .known(isVerified: false)])
         let fingerprint = Fingerprint(of: receiving.alice.party.identity)
         #expect(receiving.asked.questions.allSatisfy { $0.fingerprint == fingerprint })
@@ -367,11 +325,11 @@ import WSProtocol
         #expect(!acceptance.samples.isEmpty)
         #expect(try receiving.stream(of: second).count < stream.count * 2 / 3)
         try receiving.complete()
-        await receiving.session.run { !delivered(receiving).isEmpty }
+        await receiving.session.run { !receiving.deliveries.isEmpty }
         let content = try receiving.folder.content(receiving.folder.path + "/file")
         #expect(Array(content.utf8) == SentFiles.content(Int(size)))
         #expect(receiving.asked.labels.count == 1)
-        receiving.relay.lines[0].say([.ok(.init(id: try #require(delivered(receiving).last).id))])
+        receiving.relay.lines[0].say([.ok(.init(id: try #require(receiving.deliveries.last).id))])
         try await receiving.session.run { try receiving.session.events("received").count == 1 }
         for part in receiving.session.session.parts { await part.stopped() }
         #expect(try records.all(now: Samples.now).isEmpty && receiving.folder.listing() == ["file"])
@@ -430,7 +388,7 @@ import WSProtocol
         let receiving = try ReceivingFixture(isOnce: true, isTrusting: true, only: transfer)
         await receiving.present()
         _ = try receiving.ring()
-        try await receive(receiving, "wanted", as: transfer)
+        try await receiving.receive("wanted", as: transfer)
         #expect(receiving.session.endings == [.status(.done)])
         #expect(receiving.relay.declines.isEmpty && receiving.relay.acceptances == 1)
         #expect(try receiving.session.events("offered").count == 1)
@@ -440,7 +398,7 @@ import WSProtocol
     {
         let receiving = try ReceivingFixture(printsChecksums: isWanted)
         await receiving.present()
-        try await receive(receiving)
+        try await receiving.receive()
         let line = try #require(try receiving.session.lines().last { $0.contains("\"event\":\"received\"") })
         // sha256sum of "content".
         let digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
@@ -503,9 +461,7 @@ import WSProtocol
         receiving.relay.lines[0].say([.error(.init(id: id, code: .draining, message: ""))])
         try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
         #expect(try receiving.session.events("reconnecting").isEmpty && !receiving.relay.lines[0].isClosed)
-        receiving.relay.lines[0].say([
-            .failed(.init(id: .sequence(.relay, 9), transfer: running, code: .cancelled, by: .peer))
-        ])
+        receiving.fail(running, .cancelled, by: .peer)
         await receiving.present(2)
         #expect(receiving.relay.lines[0].isClosed)
     }
@@ -528,7 +484,7 @@ import WSProtocol
         let receiving = try ReceivingFixture(
             isTrusting: true, command: "printf %s \"$RELAY_FROM\" >'\(temporary.path)/told'")
         await receiving.present()
-        try await receive(receiving)
+        try await receiving.receive()
         for part in receiving.session.session.parts { await part.stopped() }
         #expect(try temporary.content(temporary.path + "/told") == "alice")
     }
