@@ -81,8 +81,9 @@ struct Client: Sendable {
     func connector() throws -> ControlConnector {
         let profile = try profile()
         let relay = try relay(of: profile)
-        // What is wrong with them, or with the clock, is said before anything is promised to a relay.
+        // What is wrong with them, with the clock, or with who is known, is said before anything is promised to a relay.
         _ = try PrekeyStore(directory).current(name: profile.name, now: WallClock.milliseconds())
+        _ = try PeerStore(directory).list()
         return connector(relay, try dialer(to: relay, authorities: authorities ?? profile.caPath), profile)
     }
 

@@ -44,7 +44,7 @@ struct AttemptStore: Sendable {
             // The youngest stay.
             let kept = memory.seen.sorted { $0.value < $1.value }.suffix(Defaults.mostAttempts)
             let text = kept.map { Self.line($0.key, $0.value) }.joined()
-            try folder.write(Data(text.utf8), to: Self.file, replacing: true, isDurable: false)
+            try folder.write(Data(text.utf8), to: Self.file, replacing: true)
             return true
         }
     }

@@ -74,6 +74,16 @@ struct PeerStore: Sendable {
 
     private func read(_ folder: inout PrivateDirectory) throws(FileError) -> KnownPeers {
         guard let content = try folder.read(Self.file, limit: Defaults.maximumPeersFile) else { return KnownPeers() }
+        guard !content.isEmpty else {
+            // Who is behind each name would be taken from the relay once more, and nobody would notice.
+            throw FileError(
+                code: .unusableProfile,
+                message:
+                    "\"\(DisplayName.escape(directory + "/" + Self.file))\" is empty, as a power cut may leave it: put it "
+                    + "back from a backup, or remove it, after which every peer is met as if for the first time, and has "
+                    + "to be verified again"
+            )
+        }
         do throws(KnownPeers.Damage) {
             return try KnownPeers(content)
         } catch {
@@ -99,7 +109,10 @@ struct PeerStore: Sendable {
                         + "relay-client peers forget NAME makes room"
                 )
             }
-            try folder.write(peers.encoded, to: Self.file, replacing: true)
+            // Nobody is known where there is no file.
+            if peers.count == 0 { try folder.remove(Self.file) } else {
+                try folder.write(peers.encoded, to: Self.file, replacing: true)
+            }
             return value
         }
     }

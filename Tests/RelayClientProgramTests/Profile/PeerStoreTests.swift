@@ -138,10 +138,24 @@ struct PeerStoreTests {
         }
     }
 
-    @Test func anEmptyFileKnowsNobody() throws {
+    /// A file that a power cut has emptied would make everybody a first contact, and a wrong identity one that is taken.
+    @Test func anEmptyFileIsRefused() throws {
         _ = try store.met(bob, now: 5)
         try temporary.write(Data(), to: "profile/peers")
-        #expect(try store.list().isEmpty)
+        for damaged in [
+            error { _ = try store.list() }, error { _ = try store.contact(with: bob) },
+            error { _ = try store.met(bob, now: 9) }, error { try store.forget(bob.name) },
+        ] {
+            #expect(damaged?.code == .unusableProfile && damaged?.status == .configuration)
+            #expect(damaged?.message.contains("profile/peers\" is empty") == true, "\(damaged?.message ?? "")")
+        }
+        #expect(try content.isEmpty)
+    }
+
+    @Test func whoeverForgetsTheLastOneKnowsNobody() throws {
+        _ = try store.met(bob, now: 5)
+        #expect(try store.forget(bob.name))
+        #expect(try store.list().isEmpty && store.met(bob, now: 6) == .first)
     }
 
     @Test func theListHasABound() throws {
