@@ -183,6 +183,10 @@ extension Defaults {
     /// takes nothing for a minute.
     static let uploadAnswerTimeout = TimeAmount.minutes(10)
 
+    /// How often a session looks whether another month has begun, whose prekey it has to publish: the old one is good
+    /// for weeks, and sessions do not all come back at once.
+    static let prekeyCheck = TimeAmount.hours(1)
+
     // MARK: Transfers
 
     /// How long a connection waits for answers, for one of them or for all together, before the person is told: a relay

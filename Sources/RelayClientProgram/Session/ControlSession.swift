@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -14,6 +15,8 @@ protocol SessionPart: Sendable {
     var isUnderWay: Bool { get }
     /// When ``deadlinePassed(now:)`` has to be called.
     var deadline: NIODeadline? { get }
+    /// Whether others can offer something to it, sealed to what this client has published.
+    var isRung: Bool { get }
     /// Takes what it wants of the connection, in order.
     mutating func takeDemands() -> [ConnectionDemand]
     /// Whether `transfer` is one of its own.
@@ -42,6 +45,10 @@ protocol SessionPart: Sendable {
     mutating func stop()
     /// Waits until nothing runs any more.
     func stopped() async
+}
+
+extension SessionPart {
+    var isRung: Bool { false }
 }
 
 /// How a part of a session ended.
@@ -123,6 +130,10 @@ struct ControlSession {
     private var outbox: Outbox?
     private var connections: UInt64 = 0
     private var connecting: Task<Void, Never>?
+    /// The month when the last connection was asked for, whose prekey is published with it.
+    private var published = Epoch(number: 0)
+    /// When it is looked whether another month has begun; nil without a connection.
+    private var renewal: NIODeadline?
     private var timer: (deadline: NIODeadline, cancel: @Sendable () -> Void)?
     private var generator = SystemRandomNumberGenerator()
 
@@ -159,7 +170,11 @@ struct ControlSession {
     var isOver: Bool { parts.allSatisfy { $0.ending != nil } }
 
     /// When ``SessionEvent/timePassed`` is due.
-    var deadline: NIODeadline? { parts.lazy.compactMap { $0.ending == nil ? $0.deadline : nil }.min() }
+    var deadline: NIODeadline? {
+        let parts = parts.filter { $0.ending == nil }
+        let renewal = parts.contains(where: \.isRung) ? renewal : nil
+        return (parts.map(\.deadline) + [renewal]).compactMap(\.self).min()
+    }
 
     /// Does what can be done before anything has happened.
     mutating func begin(now: NIODeadline) {
@@ -183,6 +198,7 @@ struct ControlSession {
         case .cleanedUp(let number): forEachPart { $0.cleanedUp(number) }
         case .timePassed:
             timer = nil
+            renew(now: now)
             forEachPart { $0.deadlinePassed(now: now) }
         case .interrupted: forEachPart { $0.interrupted(now: now) }
         }
@@ -220,6 +236,7 @@ struct ControlSession {
     private mutating func connected(_ line: any ControlLine, now: NIODeadline) {
         run(machine.connected(), now: now)
         connections += 1
+        renewal = now + Defaults.prekeyCheck
         let outbox = Outbox(line, number: connections)
         self.outbox = outbox
         let (number, relay, queue) = (connections, environment.relay, queue)
@@ -243,6 +260,16 @@ struct ControlSession {
         forEachPart { $0.disconnected(error, now: now) }
         guard !isOver else { return }
         run(machine.lost(error, now: now, using: &generator), now: now)
+    }
+
+    /// What others seal to is the prekey of the month in which this client logged in: in another month it logs in once
+    /// more, when nothing is under way.
+    private mutating func renew(now: NIODeadline) {
+        guard let renewal, renewal <= now else { return }
+        self.renewal = now + Defaults.prekeyCheck
+        let month = Epoch(milliseconds: environment.sealing.time())
+        guard parts.contains(where: { $0.ending == nil && $0.isRung }), published < month else { return }
+        machine.leave(.elsewhere, "\(month) has begun, whose key is published now")
     }
 
     private mutating func run(_ demand: ConnectionDemand, now: NIODeadline) {
@@ -271,6 +298,8 @@ struct ControlSession {
 
     private mutating func connect(after pause: TimeAmount?) {
         let (connector, queue) = (environment.connector, queue)
+        renewal = nil
+        published = Epoch(milliseconds: environment.sealing.time())
         connecting = Task {
             do throws(ClientError) {
                 let line = try await connector.connect(after: pause)

@@ -52,6 +52,7 @@ struct Receiver: SessionPart {
     }
 
     var needsConnection: Bool { true }
+    var isRung: Bool { true }
     var isUnderWay: Bool { transfers.running.all > 0 }
 
     var deadline: NIODeadline? { [transfers.deadline, machine.deadline].compactMap { $0 }.min() }

@@ -75,10 +75,12 @@ struct FakePeer: Sendable {
 
 extension SealingParty {
     /// Someone whose profile is the folder at `path`, at ``Samples/now``.
-    static func fresh(_ name: PeerName = Samples.carol, in path: String) -> SealingParty {
+    static func fresh(
+        _ name: PeerName = Samples.carol, in path: String, time: @escaping @Sendable () -> UInt64 = { Samples.now }
+    ) -> SealingParty {
         SealingParty(
             name: name, signingKey: .init(), prekeys: PrekeyStore(path), peers: PeerStore(path),
-            attempts: AttemptStore(path), time: { Samples.now }
+            attempts: AttemptStore(path), time: time
         )
     }
 }

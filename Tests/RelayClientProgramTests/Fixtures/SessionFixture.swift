@@ -17,6 +17,8 @@ import WSProtocol
 final class SessionFixture {
     let relay: FakeRelay
     let clock = ManualClock()
+    /// The time of day, in milliseconds since 1970; it stands still, too.
+    let day = ManualDay()
     let queue = EventQueue<SessionEvent>()
     let environment: SessionEnvironment
     private let folder: TemporaryDirectory
@@ -37,7 +39,7 @@ final class SessionFixture {
         self.inbox = inbox
         folder = try TemporaryDirectory()
         reports = try OpenFile(folder.file("reports"), flags: O_CREAT | O_RDWR, mode: 0o600)
-        let sealing = SealingParty.fresh(in: folder.file("profile"))
+        let sealing = SealingParty.fresh(in: folder.file("profile")) { [day] in day.now }
         relay.client(try #require(sealing.party))
         environment = SessionEnvironment(
             relay: try RelayURL("https://relay.example.com"), sealing: sealing,
@@ -72,6 +74,9 @@ final class SessionFixture {
             || [TransferDefaults.pauseAfterFault, TransferDefaults.pauseWhenLimited].contains(pause)
     }
 
+    /// Whether something is waited for that is due before long.
+    var isDue: Bool { session.deadline.map { $0 - clock.now() < .minutes(30) } ?? false }
+
     /// Something happens now.
     func handle(_ event: SessionEvent) { session.handle(event, now: clock.now()) }
 
@@ -102,6 +107,14 @@ final class SessionFixture {
     func events(_ names: String...) throws -> [String] {
         try lines().compactMap { line in names.first { line.contains("\"event\":\"\($0)\"") } }
     }
+}
+
+/// A time of day that only the test moves.
+final class ManualDay: Sendable {
+    private let time = Mutex(Samples.now)
+
+    var now: UInt64 { time.withLock { $0 } }
+    func advance(by milliseconds: UInt64) { time.withLock { $0 += milliseconds } }
 }
 
 /// A time that only the test moves.

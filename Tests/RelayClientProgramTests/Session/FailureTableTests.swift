@@ -267,7 +267,7 @@ import WSProtocol
         }
         if case .stream = cause {
             // What the relay says about a stream that broke is waited for.
-            await session.run { session.session.deadline != nil }
+            await session.run { session.isDue }
             session.passTime()
             #expect(relay.cancels.map(\.code) == [.receiverGone], "\(cause)")
         }

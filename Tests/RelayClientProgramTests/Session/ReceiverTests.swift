@@ -311,7 +311,7 @@ import WSProtocol
         let stream = try receiving.stream(of: first)
         _ = try receiving.relay.downloads[0].request.opening.take([ByteBuffer(bytes: stream.prefix(stream.count / 2))])
         receiving.relay.downloads[0].end(.failure(.stream(.cut)))
-        await receiving.session.run { receiving.session.session.deadline != nil }
+        await receiving.session.run { receiving.session.isDue }
         receiving.session.passTime()
         try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
         // Another run of the program could go on with it as well.
@@ -410,7 +410,7 @@ import WSProtocol
         await receiving.present()
         try await receiving.start(try receiving.ring())
         receiving.relay.downloads[0].end(.failure(.stream(.cut)))
-        await receiving.session.run { receiving.session.session.deadline != nil }
+        await receiving.session.run { receiving.session.isDue }
         receiving.session.passTime()
         #expect(try receiving.session.events("interrupted").count == 1)
         #expect(receiving.relay.cancels.map(\.code) == [.receiverGone])
