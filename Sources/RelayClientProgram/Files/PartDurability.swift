@@ -100,6 +100,11 @@ struct PartDurability {
         }
     }
 
+    /// Waits until the disk has the names of the journal and of its folder.
+    func confirmPart() {
+        for folder in [part.handle, part.folder.handle] { try? confirm { calls.syncFolder(folder.descriptor) } }
+    }
+
     private mutating func settle(_ now: NIODeadline?) {
         if let now { last = now }
         bytes = 0

@@ -63,7 +63,13 @@ final class ReceivedTree: TransferSink {
 
     func confirmed() { remove { reception in reception.isStored } }
 
-    func keep() { reception.withLock { reception in reception = nil } }
+    func keep() {
+        reception.withLock { reception in
+            // What is stored, and may have to be confirmed once more, is to be known after a power cut too.
+            if var stored = reception.take(), stored.isStored { stored.confirmParts() }
+            reception = nil
+        }
+    }
 
     /// Removes what has come; what is whole stays where it is.
     func discard() { remove { reception in !reception.isWhole } }

@@ -309,6 +309,13 @@ struct TreeReception {
         )
     }
 
+    /// Makes durable that everything is stored: until its sender knows, a later attempt is answered by that, and not by a
+    /// second copy. What fails then costs no more than such a copy.
+    mutating func confirmParts() {
+        try? journal.sync()
+        durability.confirmPart()
+    }
+
     private mutating func endContent() throws(TreeFault) {
         guard try tree?.nextFile() == nil, let tree, let manifest else { throw .incomplete }
         if beginning.keepsMetadata { try setFolderModes(manifest) }
