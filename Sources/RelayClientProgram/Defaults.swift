@@ -108,6 +108,8 @@ extension Defaults {
     static let maximumHeldBack = 16 * 1024
     /// How long a question waits for its answer: a little less than the relay lets an offer ring (10 minutes).
     static let promptTimeout = TimeAmount.minutes(9)
+    /// How often a question is asked whose answer is neither yes nor no: a slip of the finger is not a decision.
+    static let mostQuestions = 3
     /// Milliseconds within which a cancelled question releases the terminal: too short for a user to notice.
     static let promptPoll: Int32 = 100
     /// Bytes of an answer that are looked at: "yes" has three.

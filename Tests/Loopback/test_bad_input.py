@@ -521,6 +521,7 @@ def test_usage_errors_exit_with_64(relay, tmp_path, arguments):
         (["send", "bob", "-x"], ["begins with - is written ./-"]),
         (["send", "--timeout", "1x", "bob", "f"], ["a time is written"]),
         (["receive", "--max-size", "1.5X"], ["a size is written"]),
+        (["receive", "--max-size", "0"], ["would decline every file"]),
         (["receive", "--output", "-", "--exec", "true"], ["--exec", "--output"]),
         (["receive", "--output=~/x"], ["~", "shell"]),
         (["help", "nosuch"], ["unknown command"]),

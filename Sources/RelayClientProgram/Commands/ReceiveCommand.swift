@@ -67,6 +67,9 @@ struct ReceiveCommand: AsyncParsableCommand {
             let option = skipsExisting ? "--skip-existing" : "--preserve"
             throw ValidationError("\(option) is about files, and --output - makes none; leave one of them out")
         }
+        guard maxSize?.bytes != 0 else {
+            throw ValidationError("--max-size 0 would decline every file that is not empty; write a size such as 500M")
+        }
         if let mistake = UnexpandedHome.mistake(output, of: "--output") { throw ValidationError(mistake) }
     }
 

@@ -25,12 +25,22 @@ struct Prompt: Sendable {
         self.reporter = reporter
     }
 
-    /// Asks `question`, which has to be fit for a terminal. True for `y` and `yes`, false for anything else; nil when
-    /// the user did not answer within `timeout`, or the task was cancelled. Input before the question is discarded.
+    /// Asks `question`, which has to be fit for a terminal. True for `y` and `yes`, false for `n`, `no` and an empty
+    /// line, and for anything else once that was answered several times; nil when the user did not answer within
+    /// `timeout`, or the task was cancelled. Input before the question is discarded.
     func ask(_ question: String, timeout: TimeAmount = Defaults.promptTimeout) async -> Bool? {
-        await answer(to: question + " [y/N] ", echoes: true, timeout: timeout).map { answer in
-            answer.lowercased() == "y" || answer.lowercased() == "yes"
+        let deadline = NIODeadline.now() + timeout
+        var words = question
+        for _ in 0..<Defaults.mostQuestions {
+            let left = deadline - .now()
+            guard let answer = await answer(to: words + " [y/N] ", echoes: true, timeout: left) else { return nil }
+            switch answer.lowercased() {
+            case "y", "yes": return true
+            case "n", "no", "": return false
+            default: words = "That is neither y nor n."
+            }
         }
+        return false
     }
 
     /// Asks for a line that is not shown while it is typed. Nil like in ``ask(_:timeout:)``, and for an empty line.

@@ -98,6 +98,7 @@ import WSProtocol
             refusal { _ = try receive("--output", "-", "--exec", "true") }.contains("--exec runs a command for each"))
         #expect(refusal { _ = try receive("--from", "No Name") }.isEmpty == false)
         #expect(refusal { _ = try receive("--max-size", "large") }.isEmpty == false)
+        #expect(refusal { _ = try receive("--max-size", "0") }.contains("would decline every file"))
     }
 
     @Test func everyCommandHasTheGlobalOptions() throws {

@@ -47,8 +47,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("y\n", true), ("YES\n", true), ("  yes \n", true), ("n\n", false), ("\n", false), ("yess\n", false),
-        ("yes please\n", false), ("\u{1b}[Ay\n", false), ("\u{4}", false),
+        ("y\n", true), ("YES\n", true), ("  yes \n", true), ("n\n", false), (" No\n", false), ("\n", false),
+        ("\u{4}", false),
     ])
     func onlyYesIsYes(_ typed: String, _ answer: Bool) async throws {
         async let answered = prompt.ask("Accept?")
@@ -56,6 +56,28 @@ import Testing
         #expect(screen == "Accept? [y/N] ")
         try type(typed)
         #expect(await answered == answer)
+    }
+
+    /// It is no decision, and the person is asked again; not for ever.
+    @Test(arguments: ["yess\n", "yes please\n", "\u{1b}[Ay\n", "j\n"], [true, false])
+    func whatIsMistypedIsAskedAbout(_ typed: String, isYes: Bool) async throws {
+        async let answered = prompt.ask("Accept?")
+        _ = try await wait(for: "Accept? [y/N] ")
+        try type(typed)
+        _ = try await wait(for: "That is neither y nor n. [y/N] ")
+        try type(isYes ? "y\n" : "n\n")
+        #expect(await answered == isYes)
+    }
+
+    @Test func whatIsMistypedAgainAndAgainIsNo() async throws {
+        async let answered = prompt.ask("Accept?")
+        _ = try await wait(for: "Accept? [y/N] ")
+        for _ in 1..<Defaults.mostQuestions {
+            try type("j\n")
+            _ = try await wait(for: "nor n. [y/N] ")
+        }
+        try type("j\n")
+        #expect(await answered == false)
     }
 
     /// A `y` that was meant for something else must not accept a file.
