@@ -201,6 +201,9 @@ struct IncomingTransfer {
         return OfferMemory.Problem(code: code.rawValue, message: error.description, status: error.status)
     }
 
+    /// Whether another session of this profile has taken the same attempt.
+    var isTakenElsewhere: Bool { cause == .sealing(.repeatedAttempt) }
+
     /// What has broken it, in the words that the sender has for it, and when it goes on.
     func news(of error: ClientError) -> String {
         let peer = label.peer

@@ -388,6 +388,7 @@ struct Receiver: SessionPart {
         let error = ClientError(receiving: outcome, cause: transfer.cause, from: transfer.label.peer)
         let isKept = transfer.mayComeAgain && (decision.isPassing || IncomingTransfer.keeps(outcome))
         putAway(transfer, keeping: isKept)
+        if transfer.isTakenElsewhere { return environment.reporter.report(.withdrawn(transfer.label.transfer)) }
         guard decision.isPassing, machine.ending == nil, rememberAcceptance(transfer, error) else {
             failed(transfer, error)
             if isKept, transfer.sink?.hasContent ?? false { environment.reporter.report(.kept(transfer.label)) }

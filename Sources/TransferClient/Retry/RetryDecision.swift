@@ -10,7 +10,7 @@ package enum RetryDecision: Hashable, Sendable {
     case passing(after: TimeAmount, elsewhere: Bool)
     /// A relay that is just starting or stopping, or no relay at all: worth a few quick tries.
     case doubtful
-    /// What the offer was sealed to had changed: each try looks it up again, and a few of them are enough to see
+    /// What the offer was sealed to had changed, or it had been taken before: each try looks it up again, and a few of them are enough to see
     /// whether that helps.
     case outdated
     /// Only the address that was tried is of no use: at once, at the next one.
@@ -139,7 +139,8 @@ package enum RetryDecision: Hashable, Sendable {
         case .refused(let code), .failed(let code, by: .relay): self.init(ending: code)
         // A relay that is not heard may be heard through another connection.
         case .unanswered: self = .elsewhere
-        case .failed(.badPrekey, by: .peer): self = .outdated
+        // An offer that another session of the same profile has taken is out of date in this one.
+        case .failed(.badPrekey, by: .peer), .failed(.staleOffer, by: .peer): self = .outdated
         case .delivered, .failed(_, by: .peer), .unreadable, .cancelled, .timedOut: self = .final
         }
     }

@@ -277,7 +277,7 @@ import WSProtocol
 
     /// Of two sessions of one profile that have both accepted, one gets it.
     @Test func anAttemptThatAnotherSessionHasTakenMeanwhileIsLeftToIt() async throws {
-        let receiving = try ReceivingFixture()
+        let receiving = try ReceivingFixture(isOnce: true)
         await receiving.present()
         let attempt = try receiving.ring()
         try await receiving.acceptance(of: attempt)
@@ -287,6 +287,9 @@ import WSProtocol
         receiving.relay.lines[0].say([try receiving.startMessage(attempt)])
         await receiving.session.run { !receiving.relay.cancels.isEmpty }
         #expect(receiving.relay.cancels.map(\.code) == [.staleOffer] && receiving.relay.downloads.isEmpty)
+        // Nothing has failed, and the sender makes another offer, which one of them gets.
+        #expect(try receiving.session.events("failed", "withdrawn") == ["withdrawn"])
+        #expect(receiving.session.endings == [nil])
     }
 
     @Test func whatIsAskedSaysWhoOffers() async throws {

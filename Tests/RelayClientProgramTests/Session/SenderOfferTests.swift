@@ -78,10 +78,12 @@ import WSProtocol
         #expect(try peers.pin(of: Samples.bob)?.key == bob)
     }
 
-    /// It logged in anew, with the keys of another month or of another copy of its profile.
-    @Test func anOfferThatIsOutOfDateIsMadeAnew() async throws {
+    /// The receiver logged in anew, with the keys of another month or of another copy of its profile; or another of its
+    /// sessions has taken the same offer.
+    @Test(arguments: [FailureCode.badPrekey, .staleOffer])
+    func anOfferThatIsOutOfDateIsMadeAnew(_ code: FailureCode) async throws {
         let relay = FakeRelay { offered in
-            guard offered.number > 2 else { return [offered.state(.ringing), offered.failed(.badPrekey, by: .peer)] }
+            guard offered.number > 2 else { return [offered.state(.ringing), offered.failed(code, by: .peer)] }
             return FakeRelay.acceptance(of: offered)
         }
         let sending = try SessionFixture.sending([try tree()], over: relay)
