@@ -25,6 +25,9 @@ package enum TransferDefaults {
     /// next look may still find the old key where the receiver logs in at the same moment, and none helps where a clock
     /// is wrong.
     package static let freshTries = 3
+    /// How often what is sent begins again because it was changed meanwhile: a file that was just being saved holds
+    /// still after once or twice, and one that is written to all the time never does.
+    package static let mostRestarts = 3
     /// A token is tried for so much less time than the relay's `start` gives it: that was on its way for a while, and
     /// so is the request.
     package static let tokenMargin = TimeAmount.seconds(5)
@@ -32,6 +35,9 @@ package enum TransferDefaults {
     package static let longestToken = 3_600
     /// Offers that a receiver remembers, for as long as it runs: a few hundred bytes each.
     package static let mostRememberedOffers = 1_000
+    /// What may have come to an accepted content while it was sent, for the changed one to be taken without another
+    /// question: a tenth, or so many bytes and entries where that is less.
+    package static let unaskedGrowth: (part: UInt64, bytes: UInt64, entries: UInt64) = (10, 1_048_576, 10)
     /// How long `receive --once` stays for a sender who may not have heard that the file arrived: a relay's restart and
     /// the longest pause fit in.
     package static let confirmationPatience = TimeAmount.minutes(2)

@@ -341,8 +341,23 @@ def test_one_unreadable_file_keeps_all_of_them_from_being_sent(people, tmp_path,
     assert receiving.running()
 
 
+def assert_sent_anew(sending, rung, bob, body):
+    """Alice has said that what `rung` offered has changed, and sends it as another transfer."""
+    # Told at once, and by the sender itself: not when the relay's patience ends.
+    failed = rung.failed(3)
+    assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
+    again = bob.ring()
+    assert again.transfer != rung.transfer and again.summary["bytes"] == len(body), again.summary
+    again.accept()
+    assert again.download().files == [body]
+    again.delivered()
+    sending.expect(0, 5)
+    assert sending.err().count("it is sent again from the beginning") == 1, sending.err()
+    assert "not delivered" not in sending.err(), sending.err()
+
+
 @pytest.mark.parametrize("left", [0, 1000, 600_000])
-def test_a_file_that_shrinks_while_it_is_sent_fails_on_both_sides(relay, people, tmp_path, left):
+def test_a_file_that_shrinks_while_it_is_sent_is_sent_anew(relay, people, tmp_path, left):
     alice = people("alice")
     path = tmp_path / "log.txt"
     path.write_bytes(bytes(1_000_000))
@@ -352,16 +367,14 @@ def test_a_file_that_shrinks_while_it_is_sent_fails_on_both_sides(relay, people,
         os.truncate(path, left)
         got = bytearray()
         downloading = background(protocol.download, relay, rung.accept(), got.extend)
-        # Told at once, and by the sender itself: not when the relay's patience ends.
-        failed = rung.failed(3)
-        assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
-        assert_one_line(sending.expect(IO, 3), "log.txt")
+        assert_sent_anew(sending, rung, bob, bytes(left))
         downloading.result(5)
+        # What was announced is not what there was: whatever came does not look whole.
         with pytest.raises(sealed.Refused):
             rung.sealed.read([bytes(got)])
 
 
-def test_a_file_that_grows_while_it_is_sent_fails_on_both_sides(relay, people, tmp_path):
+def test_a_file_that_grows_while_it_is_sent_is_sent_anew(relay, people, tmp_path):
     alice = people("alice")
     path = tmp_path / "log.txt"
     path.write_bytes(bytes(1_000_000))
@@ -372,12 +385,48 @@ def test_a_file_that_grows_while_it_is_sent_fails_on_both_sides(relay, people, t
             file.write(b"more")
         start, got = rung.accept(), bytearray()
         protocol.download(relay, start, got.extend, timeout=10)
-        # What was announced is not what there is: that is said, and whatever came does not look whole.
         with pytest.raises(sealed.Refused):
             rung.sealed.read([bytes(got)])
-        failed = rung.failed(3)
-        assert (failed["code"], failed["by"]) == ("source_changed", "peer"), failed
-        assert_one_line(sending.expect(IO, 3), "log.txt", "changed")
+        assert_sent_anew(sending, rung, bob, bytes(1_000_000) + b"more")
+
+
+def test_a_file_that_grows_all_the_time_fails_on_both_sides(relay, people, tmp_path):
+    alice = people("alice")
+    path = tmp_path / "log.txt"
+    path.write_bytes(bytes(1000))
+    with relay.client("bob", receiving=True) as bob:
+        sending = alice.send(bob.name, path)
+        transfers = set()
+        for _ in range(4):
+            rung = bob.ring()
+            transfers.add(rung.transfer)
+            with open(path, "ab") as file:
+                file.write(b"more")
+            protocol.download(relay, rung.accept(), bytearray().extend, timeout=10)
+            assert rung.failed(3)["code"] == "source_changed"
+        # The last word, for a receiver who waits for it to come again.
+        word = bob.ring()
+        assert word.failed(3)["code"] == "cannot_read" and word.transfer in transfers
+        sending.expect(IO, 5)
+    assert len(transfers) == 4
+    problem = sending.err().splitlines()[-1]
+    assert "log.txt" in problem and "copy it first, and send the copy" in problem, problem
+
+
+def test_a_file_that_grows_is_taken_anew_by_a_receiver_who_was_asked_once(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    path, size = tmp_path / "log.bin", 300_000_000
+    path.write_bytes(content.data("growing", size))
+    receiving = bob.receive()
+    sending = alice.send(bob, path)
+    until(lambda: content.largest(bob.inbox) >= size // 10, 30, "a part of the file")
+    with open(path, "ab") as file:
+        file.write(b"more")
+    sending.expect(0, 60)
+    receiving.expect(0, 10)
+    assert bob.stored() == [b"log.bin"] and (bob.inbox / "log.bin").read_bytes() == path.read_bytes()
+    assert sending.err().count("it is sent again from the beginning") == 1, sending.tail()
+    assert receiving.err().count("it changed while alice was sending it; it comes again") == 1, receiving.tail()
 
 
 def in_a_full_place(bob, size, script_end=""):

@@ -223,7 +223,7 @@ def test_standard_input_that_was_not_read_yet_is_sent_after_a_restart(own_relay,
     assert (bob.inbox / "stdin").read_bytes() == b"unread"
 
 
-def test_a_file_that_is_replaced_meanwhile_is_not_sent(own_relay, tmp_path):
+def test_a_file_that_is_replaced_meanwhile_is_sent_as_it_is_now(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     (tmp_path / "file").write_bytes(b"one")
@@ -234,8 +234,11 @@ def test_a_file_that_is_replaced_meanwhile_is_not_sent(own_relay, tmp_path):
     (tmp_path / "other").write_bytes(b"two")
     os.replace(tmp_path / "other", tmp_path / "file")
     relay.start(relay.port)
-    sending.expect(74, 15)
-    assert "changed" in sending.err(), sending.tail()
+    sending.wait_for("it is sent again from the beginning", 15)
+    receiving = bob.receive(ready=False)
+    sending.expect(0, 15)
+    receiving.expect(0, 5)
+    assert bob.stored() == [b"file"] and (bob.inbox / "file").read_bytes() == b"two"
 
 
 def test_the_same_offer_again_makes_no_second_file(relay, people):

@@ -238,6 +238,10 @@ class Rung:
         """Says that everything is stored, or what else is to be said."""
         self._client.session.ask("delivered", transfer=self.attempt, payload=self.sealed.delivered(**said))
 
+    def next_ring(self, timeout: float = 15) -> Rung:
+        """Waits until the same client is rung for something else."""
+        return self._client.ring(timeout)
+
     def decline(self, code: str = "declined") -> None:
         """Declines."""
         self._client.session.decline(self.attempt, code)

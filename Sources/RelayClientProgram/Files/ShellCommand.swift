@@ -60,6 +60,14 @@ struct FinishedFile: Sendable {
     let size: UInt64
     let transfer: TransferID
 
+    /// All of what has arrived with one transfer.
+    static func all(_ stored: StoredTransfer, from peer: PeerName, _ transfer: TransferID) -> [FinishedFile] {
+        stored.contents.map { content in
+            let size = stored.contents.count == 1 ? stored.bytes : content.fileSize ?? 0
+            return FinishedFile(content: content, from: peer, size: size, transfer: transfer)
+        }
+    }
+
     /// What the command finds in its environment besides this process's own, the file being at `path`. Names and paths
     /// reach it in no other way: nothing of them is ever part of a command line.
     func variables(path: String) -> [String: String] {

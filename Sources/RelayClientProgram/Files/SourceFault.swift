@@ -73,7 +73,9 @@ enum SourceFault: Error, Hashable, Sendable {
     }
 
     /// The same with its sentence.
-    var error: FileError { FileError(code: code, message: message) }
+    var error: FileError {
+        advice.map { FileError(code: code, message, $0) } ?? FileError(code: code, message: message)
+    }
 
     private var code: FileError.Code {
         switch self {
@@ -111,15 +113,14 @@ enum SourceFault: Error, Hashable, Sendable {
         case .list(let error): "what was found cannot be sent in one transfer: \(error)"
         case .allExcluded: "there is nothing to send: --exclude leaves out everything that was named"
         case .changed(let path):
-            "\(shown(path)) was changed, moved or removed before all of it was sent: \(advice)"
-        case .grew(let path): "\(shown(path)) grew while it was being sent: \(advice)"
-        case .shrank(let path): "\(shown(path)) became shorter while it was being sent: \(advice)"
-        case .writtenTo(let path): "\(shown(path)) was written to while it was being sent: \(advice)"
+            "\(shown(path)) was changed, moved or removed before all of it was sent"
+        case .grew(let path): "\(shown(path)) grew while it was being sent"
+        case .shrank(let path): "\(shown(path)) became shorter while it was being sent"
+        case .writtenTo(let path): "\(shown(path)) was written to while it was being sent"
         case .cannotOpen(let path, let failure): "\(shown(path)) cannot be opened any more: \(failure.phrase)"
         case .cannotReadOn(let path, let failure): "reading \(shown(path)) failed: \(failure.phrase)"
         case .differs(let path):
-            "\(shown(path)) is not what the receiver has a part of: it was changed since the transfer began, "
-                + "and has to be sent from its beginning"
+            "\(shown(path)) is not what the receiver has a part of, as it was changed since the transfer began"
         case .closed(let path): "reading \(shown(path)) went on after it was closed"
         case .standardInput(let failure): "reading standard input failed: \(failure.phrase)"
         case .standardInputGone: "standard input cannot be read a second time: run the command again"
@@ -128,7 +129,15 @@ enum SourceFault: Error, Hashable, Sendable {
         }
     }
 
-    private var advice: String { "send it again once nothing writes to it, or send a copy" }
+    /// What to do about it, where that does not stand with what has happened.
+    private var advice: String? {
+        switch self {
+        case .changed, .grew, .shrank, .writtenTo, .differs: "send it again once nothing writes to it, or send a copy"
+        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .tooDeep, .tooMuch, .list, .allExcluded,
+            .cannotOpen, .cannotReadOn, .closed, .standardInput, .standardInputGone, .position, .unusableKey:
+            nil
+        }
+    }
 
     private func shown(_ path: String) -> String { "\"\(DisplayName.path(path))\"" }
 }

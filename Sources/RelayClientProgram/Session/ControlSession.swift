@@ -74,6 +74,8 @@ enum WorkEvent: Sendable {
     case upload(UploadEvent)
     /// A content is still what it was, or is not.
     case rechecked(ClientError?)
+    /// A content that has changed is looked at once more.
+    case rescanned(Result<SourceTree, ClientError>)
     /// There is a place for what was accepted, or none.
     case prepared(Result<PreparedSink, ClientError>)
     case decided(ReceivePolicy.Verdict)

@@ -42,4 +42,17 @@ struct PreparedSink: Sendable {
     let acceptance: Acceptance
     /// Whether its sender was not known before.
     let isFirstContact: Bool
+
+    /// Finds a place for `transfer` in `output`, unless it is `finished`, and keeps in mind that it comes. Blocks.
+    init(
+        _ output: ReceiveOutput, _ transfer: OfferedTransfer, _ finished: FinishedTransfer?, _ sealing: SealingParty,
+        _ records: TransferRecords
+    ) throws {
+        sink = try finished.map { FinishedSink($0) as any TransferSink } ?? output.open(transfer)
+        if finished == nil, let record = output.record(of: transfer, since: sealing.time()) {
+            try? records.remember(record, now: sealing.time())
+        }
+        acceptance = try sink.acceptance()
+        isFirstContact = try sealing.meet(transfer.sender)
+    }
 }

@@ -37,6 +37,10 @@ struct IncomingTransfer {
     private(set) var isDraining = false
     /// Whether an earlier attempt has brought everything: then nothing is received, only confirmed.
     private(set) var isHere = false
+    /// The transfer in whose place it comes, because what that one carried was changed meanwhile.
+    let before: OfferMemory.Key?
+    /// What the person, or the policy, said or says yes to.
+    fileprivate(set) var agreed: OfferSummary
 
     /// What it waits for before it takes a place for downloads, and whether it has one.
     private enum Stage {
@@ -48,13 +52,20 @@ struct IncomingTransfer {
     }
 
     /// A ring has come on the connection of `outbox`.
-    init(_ ring: ServerMessage.Ring, _ offer: ReceivedOffer, label: TransferLabel, on outbox: Outbox) {
+    ///
+    /// - Parameter before: the transfer in whose place it comes, if any.
+    init(
+        _ ring: ServerMessage.Ring, _ offer: ReceivedOffer, label: TransferLabel, on outbox: Outbox,
+        before: OfferMemory.Key? = nil
+    ) {
         machine = ReceiveMachine(
             ring: ring, answerID: outbox.nextID(about: ring.transfer), conclusionID: outbox.nextID(about: ring.transfer)
         )
         self.label = label
         self.offer = offer
         self.outbox = outbox
+        self.before = before
+        agreed = label.summary
     }
 
     /// By what an earlier or a later attempt of the same transfer is known.
@@ -201,6 +212,16 @@ struct IncomingTransfer {
         return OfferMemory.Problem(code: code.rawValue, message: error.description, status: error.status)
     }
 
+    /// Whether its sender begins again, as another transfer, as what is sent was changed meanwhile.
+    func isRestarted(_ outcome: ReceiveMachine.Outcome) -> Bool {
+        switch (outcome, cause) {
+        case (.failed(.sourceChanged, by: .peer), _): true
+        // What the sender has said in the stream is opened here.
+        case (.notStored(.sourceChanged), .sealing?): true
+        default: false
+        }
+    }
+
     /// Whether another session of this profile has taken the same attempt.
     var isTakenElsewhere: Bool { cause == .sealing(.repeatedAttempt) }
 
@@ -249,6 +270,9 @@ struct IncomingTransfers {
     /// Adds one that was rung, unless it is known.
     mutating func append(_ transfer: IncomingTransfer) {
         let id = transfer.machine.ring.transfer
+        var transfer = transfer
+        let known = recalled(transfer) ?? transfer.before.flatMap(memory.interrupted)
+        transfer.agreed = known?.accepted ?? transfer.agreed
         if transfers.updateValue(transfer, forKey: id) == nil { ids.append(id) }
     }
 
@@ -286,6 +310,30 @@ struct IncomingTransfers {
             return nil
         }
         return entry
+    }
+
+    /// What `offer` takes the place of, if that was accepted before it changed.
+    func restarted(_ offer: ReceivedOffer) -> OfferMemory.Key? {
+        memory.restarted(by: offer.parties.sender.identity, offer.summary)
+    }
+
+    /// Whether the person, or the policy, has said yes to `transfer` in an earlier attempt, or to what it takes the place
+    /// of.
+    func wasAccepted(_ transfer: IncomingTransfer) -> Bool { recalled(transfer) != nil || transfer.before != nil }
+
+    /// `transfer`, which was accepted, ended as `problem` says, and is to come again. Returns what made room for that in
+    /// the memory, if it was interrupted.
+    mutating func rememberAcceptance(
+        _ transfer: IncomingTransfer, _ problem: OfferMemory.Problem
+    ) -> OfferMemory.Interrupted? {
+        forget(transfer)
+        return memory.rememberAcceptance(transfer.key, transfer.label, problem, accepted: transfer.agreed)
+    }
+
+    /// Nothing of `transfer` is waited for any more.
+    mutating func forget(_ transfer: IncomingTransfer) {
+        memory.forget(transfer.key)
+        if let before = transfer.before { memory.forget(before) }
     }
 
     /// Whether an earlier attempt of the same is not through yet.

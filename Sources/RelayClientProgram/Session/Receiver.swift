@@ -23,6 +23,8 @@ struct Receiver: SessionPart {
     private var leaving: [UInt64: OfferMemory.Key] = [:]
     /// What still takes bytes for one of these.
     private var draining: [UInt64: Task<Void, Never>] = [:]
+    /// Attempts that were over before there was a place for them, and of which nothing is to be kept.
+    private var useless: Set<TransferID> = []
     /// Whom the person was warned of.
     private var warned: Set<PeerName> = []
 
@@ -104,7 +106,7 @@ struct Receiver: SessionPart {
         case .download(.ended(.success)): downloaded(id, now: now)
         case .download(.ended(.failure(let error))): downloadFailed(id, error, now: now)
         case .stored(let result): stored(id, result, now: now)
-        case .upload, .rechecked: break
+        case .upload, .rechecked, .rescanned: break
         }
     }
 
@@ -165,14 +167,16 @@ struct Receiver: SessionPart {
         } catch {
             return refuse(ring, error, on: outbox)
         }
+        let before = transfers.restarted(offer)
         // Others are left to other sessions, and to the next one.
-        if let only = settings.only, only != offer.transfer { return }
+        if let only = settings.only, only != offer.transfer, before == nil { return }
         let key = OfferMemory.Key(sender: ring.key, transfer: offer.transfer)
         let label = TransferLabel(of: offer)
         guard machine.takes(isHere: transfers.finished(key, label) != nil) else { return }
         let isAgain =
-            transfers.isKnown(key, label) || settings.output.hasAccepted(offer.transfer, from: offer.parties.sender)
-        transfers.append(IncomingTransfer(ring, offer, label: label, on: outbox))
+            transfers.isKnown(key, label) || before != nil
+            || settings.output.hasAccepted(offer.transfer, from: offer.parties.sender)
+        transfers.append(IncomingTransfer(ring, offer, label: label, on: outbox, before: before))
         if !transfers.isKnown(key, label) { environment.reporter.report(.offered(label)) }
         switch settings.policy.judge(from: ring.from, size: label.size) {
         case .ask where !isAgain: ask(ring.transfer, label, now: now)
@@ -248,14 +252,7 @@ struct Receiver: SessionPart {
         transfers[id]?.work = Task {
             do throws(ClientError) {
                 let place = try await BlockingWork.files.run {
-                    let sink = try finished.map { FinishedSink($0) as any TransferSink } ?? output.open(transfer)
-                    if finished == nil, let record = output.record(of: transfer, since: sealing.time()) {
-                        try? records.remember(record, now: sealing.time())
-                    }
-                    return PreparedSink(
-                        sink: sink, acceptance: try sink.acceptance(),
-                        isFirstContact: try sealing.meet(offer.parties.sender)
-                    )
+                    try PreparedSink(output, transfer, finished, sealing, records)
                 }
                 queue.post(.work(id, .prepared(.success(place))))
             } catch {
@@ -269,7 +266,8 @@ struct Receiver: SessionPart {
     ) {
         guard let transfer = transfers[id] else {
             // It was over before there was a place for it.
-            if case .success(let place) = result { putAway(place.sink, keeping: place.sink.hasContent) }
+            let isUseless = useless.remove(id) != nil
+            if case .success(let place) = result { putAway(place.sink, keeping: place.sink.hasContent && !isUseless) }
             return
         }
         do throws(ClientError) {
@@ -312,7 +310,7 @@ struct Receiver: SessionPart {
         guard let transfer = transfers[id], let start = transfer.start, let sink = transfer.sink,
             let keys = transfer.keys
         else { return }
-        if !transfer.isHere { transfers.memory.forget(transfer.key) }
+        if !transfer.isHere { transfers.forget(transfer) }
         let (sealing, offer) = (environment.sealing, transfer.offer)
         let request = DownloadRequest(
             begin: { sealing.take(offer) }, start: start, label: transfer.label, sink: sink,
@@ -341,15 +339,7 @@ struct Receiver: SessionPart {
         if !transfer.isHere { environment.reporter.report(.verifying(transfer.label.transfer)) }
         let (queue, printsChecksums) = (queue, settings.printsChecksums)
         transfers[id]?.work = Task {
-            do throws(ClientError) {
-                var stored = try await Downloader.finish(sink)
-                if printsChecksums, stored.contents.count == 1, let path = stored.contents.first?.path, path != "-" {
-                    stored.sha256 = try? await BlockingWork.files.run { try FileChecksum.sha256(ofFileAt: path) }
-                }
-                queue.post(.work(id, .stored(.success(stored))))
-            } catch {
-                queue.post(.work(id, .stored(.failure(error))))
-            }
+            queue.post(.work(id, .stored(await Downloader.finish(sink, printsChecksums))))
         }
     }
 
@@ -388,6 +378,7 @@ struct Receiver: SessionPart {
         let error = ClientError(receiving: outcome, cause: transfer.cause, from: transfer.label.peer)
         let isKept = transfer.mayComeAgain && (decision.isPassing || IncomingTransfer.keeps(outcome))
         putAway(transfer, keeping: isKept)
+        if transfer.isRestarted(outcome), machine.ending == nil, restarts(transfer, error) { return }
         if transfer.isTakenElsewhere { return environment.reporter.report(.withdrawn(transfer.label.transfer)) }
         guard decision.isPassing, machine.ending == nil, rememberAcceptance(transfer, error) else {
             failed(transfer, error)
@@ -409,8 +400,8 @@ struct Receiver: SessionPart {
         let problem = IncomingTransfer.problem(error)
         report(problem, of: transfer.label)
         // An offer that this client never accepted cannot have been received before.
-        let wasAccepted = transfer.sink != nil || transfers.recalled(transfer) != nil
-        transfers.memory.forget(transfer.key)
+        let wasAccepted = transfer.sink != nil || transfers.wasAccepted(transfer)
+        transfers.forget(transfer)
         machine.failed(error, isTheOne: wasAccepted || transfer.cause?.file != nil, isSpoilt: transfer.isSpoilt)
     }
 
@@ -430,10 +421,23 @@ struct Receiver: SessionPart {
         let problem = IncomingTransfer.problem(error)
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = transfers.recalled(transfer)?.problem != problem
-        forgotten(transfers.memory.rememberAcceptance(transfer.key, label, problem))
+        forgotten(transfers.rememberAcceptance(transfer, problem))
         if isNews {
             environment.reporter.report(.interrupted(label.transfer, message: transfer.news(of: error)))
         }
+        return true
+    }
+
+    /// What is sent was changed meanwhile, and its sender begins again, as another transfer. False when it was never
+    /// accepted.
+    private mutating func restarts(_ transfer: IncomingTransfer, _ error: ClientError) -> Bool {
+        guard transfer.isRunning || transfers.wasAccepted(transfer), !transfer.isSpoilt else { return false }
+        // It may be just looked for what is there of it.
+        if transfer.sink == nil, transfer.work != nil { useless.insert(transfer.machine.ring.transfer) }
+        forgotten(transfers.rememberAcceptance(transfer, IncomingTransfer.problem(error)))
+        let what = TransferFailure(.sourceChanged, side: .receiver, peer: transfer.label.peer).what
+        let message = "\(what); it comes again from the beginning"
+        environment.reporter.report(.restarted(transfer.label.transfer, as: nil, message: message))
         return true
     }
 
@@ -471,11 +475,7 @@ struct Receiver: SessionPart {
             }
         }
         if let command = settings.command {
-            for content in stored.contents {
-                let finished = FinishedFile(
-                    content: content, from: peer,
-                    size: stored.contents.count == 1 ? stored.bytes : content.fileSize ?? 0, transfer: id
-                )
+            for finished in FinishedFile.all(stored, from: peer, id) {
                 cleanups.start { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
             }
         }

@@ -253,6 +253,17 @@ struct SendJob: Sendable {
         isGoingOn = transfer != nil
     }
 
+    /// The same content as it is now, as a transfer of its own.
+    func anew(_ tree: SourceTree) -> SendJob { SendJob(peer: peer, tree: tree, options: options) }
+
+    /// The same transfer of what was found in `tree`; nothing of it has been offered.
+    func with(_ tree: SourceTree) -> SendJob { SendJob(self, tree) }
+
+    private init(_ job: SendJob, _ tree: SourceTree) {
+        (peer, options, transfer, isGoingOn) = (job.peer, job.options, job.transfer, job.isGoingOn)
+        (self.tree, sha256) = (tree, nil)
+    }
+
     /// What a later run of this program has to know to go on with it.
     func record(of receiver: Party, now: UInt64) -> TransferRecord {
         .sending(

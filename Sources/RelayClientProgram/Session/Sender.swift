@@ -8,48 +8,11 @@ import WSProtocol
 /// Sends contents over a session's connection, several at a time where that is worth it, each with as many tries as it
 /// takes: tells each transfer what happens to it, and decides with what it knows of all of them.
 struct Sender: SessionPart {
-    /// One content on its way.
-    private struct Sending {
-        let job: SendJob
-        /// The place in the order of verdicts.
-        let number: Int
-        /// Whether the offer may wait for a receiver who is not there.
-        var waits: Bool
-        var retry: RetryMachine
-        var attempt: SendAttempt?
-        /// Whether it has to be looked at whether the content is still what it was.
-        var isAgain = false
-        var isRechecking = false
-        /// When it may be offered; nil at once.
-        var notBefore: NIODeadline?
-        /// What the content comes down to, once one try has sent all of it.
-        var known: DeliveredCounts?
-        /// Whether the receiver has accepted it once.
-        var isAccepted = false
-        /// What went wrong last, where nothing has gone well since.
-        var reason: String?
-
-        /// Whether it waits to be offered, and nothing but the relay is missing.
-        func isDue(_ now: NIODeadline) -> Bool {
-            attempt == nil && !isRechecking && (notBefore.map { $0 <= now } ?? true)
-        }
-
-        /// When something is due; nil when nothing is.
-        func deadline(mayBeSlow: Bool) -> NIODeadline? {
-            let patience = attempt?.isReported == true ? nil : retry.deadline
-            let slow = mayBeSlow ? askedAt.map { $0 + Defaults.slowAnswer } : nil
-            return [patience, attempt?.deadline, notBefore, slow].lazy.compactMap(\.self).min()
-        }
-
-        /// Since when an answer to the offer is waited for; nil when it has come, or there is none.
-        var askedAt: NIODeadline? { attempt.flatMap { $0.result.isTaken ? nil : $0.offeredAt } }
-    }
-
     private let environment: SessionEnvironment
     private let queue: EventQueue<SessionEvent>
     /// How long to go on while no bytes flow.
     private let patience: TimeAmount
-    private let jobs: [TransferID: SendJob]
+    private var jobs: [TransferID: SendJob]
     /// How many contents are still to end that are read from a tree: what goes to several receivers is read for each.
     private var unended: [ObjectIdentifier: Int]
     private var order: SendQueue
@@ -121,7 +84,7 @@ struct Sender: SessionPart {
 
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline) {
         while let index = sendings.firstIndex(where: { $0.attempt == nil }) {
-            fail(index, unconfirmed(index, error.summary, error.status) ?? .connection(error), telling: nil)
+            fail(index, sendings[index].unconfirmed(error.summary, error.status) ?? .connection(error), telling: nil)
         }
     }
 
@@ -147,7 +110,8 @@ struct Sender: SessionPart {
             guard let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer }) else { return }
             if case .streaming = event { moved(index, now: now) }
             update(index, now: now) { $0.uploadChanged(event, now: now) }
-        case .rechecked(let error): rechecked(transfer, error)
+        case .rechecked(let error): rechecked(transfer, error, now: now)
+        case .rescanned(let result): rescanned(transfer, result, now: now)
         case .prepared, .decided, .download, .stored: break
         }
     }
@@ -216,11 +180,10 @@ struct Sender: SessionPart {
 
     private mutating func offer(on outbox: Outbox, now: NIODeadline) {
         for index in sendings.indices where sendings[index].isDue(now) {
-            if sendings[index].isAgain {
-                recheck(index)
-            } else {
-                lookUp(sendings[index].job.peer, on: outbox, now: now)
-            }
+            let peer = sendings[index].job.peer
+            lookUp(peer, on: outbox, now: now)
+            // Then the receiver can be told what is found.
+            if sendings[index].isAgain, lookups.peer(peer) != nil { recheck(index) }
         }
         while let index = sendings.firstIndex(where: { isReady($0, now) }) { offer(index, on: outbox, now: now) }
     }
@@ -240,7 +203,7 @@ struct Sender: SessionPart {
 
     /// The relay does not say who a receiver is.
     private mutating func notFound(_ peer: PeerName, _ outcome: SendMachine.Outcome, now: NIODeadline) {
-        let waiting = sendings.filter { $0.job.peer == peer && $0.isDue(now) && !$0.isAgain }.map(\.job.shownID)
+        let waiting = sendings.filter { $0.job.peer == peer && $0.isDue(now) }.map(\.job.shownID)
         for id in waiting {
             guard let index = sendings.firstIndex(where: { $0.job.shownID == id }) else { continue }
             let failure = AttemptFailure(outcome, AttemptResult(), of: transfer(index))
@@ -279,23 +242,65 @@ struct Sender: SessionPart {
     }
 
     private mutating func recheck(_ index: Int) {
-        let (job, queue) = (sendings[index].job, queue)
         sendings[index].isRechecking = true
-        Task {
-            do throws(ClientError) {
-                try await BlockingWork.files.run { try job.tree.recheck() }
-                queue.post(.work(job.shownID, .rechecked(nil)))
-            } catch {
-                queue.post(.work(job.shownID, .rechecked(error)))
-            }
-        }
+        sendings[index].job.recheck(telling: queue)
     }
 
-    private mutating func rechecked(_ transfer: TransferID, _ error: ClientError?) {
+    private mutating func rechecked(_ transfer: TransferID, _ error: ClientError?, now: NIODeadline) {
         guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
         sendings[index].isRechecking = false
         sendings[index].isAgain = false
-        if let error { fail(index, error, telling: error.file?.failureCode ?? .cannotRead) }
+        guard let error else { return }
+        guard let change = error.change else { return fail(index, error, telling: .cannotRead) }
+        // The receiver still waits for what it was.
+        if sendings[index].isAccepted, let outbox { sayGoodbye(sendings[index].job, .sourceChanged, on: outbox) }
+        changed(index, change, now: now)
+    }
+
+    // MARK: - What has changed
+
+    /// The content is not what it was when it was looked at: looks at it once more, to send what is there now as
+    /// another transfer. The receiver has been told so.
+    private mutating func changed(_ index: Int, _ change: FileError, now: NIODeadline) {
+        let (old, reporter) = (sendings[index], environment.reporter)
+        guard old.restarts < TransferDefaults.mostRestarts else {
+            return fail(index, .file(change.again(old.restarts + 1)), telling: .cannotRead)
+        }
+        guard !old.job.tree.readsPipe else { return fail(index, .file(change), telling: .cannotRead) }
+        forget(old.job)
+        let job = old.job.anew(old.job.tree)
+        order.becomes(old.job.shownID, job.shownID)
+        jobs[job.shownID] = job
+        let isAwaited = old.isAccepted || old.isAwaited
+        sendings[index] = Sending(
+            job: job, number: old.number, waits: old.waits || isAwaited, retry: RetryMachine(patience: patience, now: now),
+            isRechecking: true, restarts: old.restarts + 1, isAwaited: isAwaited
+        )
+        reporter.report(.introduced(old.job.label))
+        reporter.report(
+            .restarted(old.job.shownID, as: job.shownID, message: "\(change.what); it is sent again from the beginning")
+        )
+        // What is left out was said when it was looked at first.
+        job.rescan(telling: queue) { reporter.report(.detail($0)) }
+    }
+
+    private mutating func rescanned(
+        _ transfer: TransferID, _ result: Result<SourceTree, ClientError>, now: NIODeadline
+    ) {
+        guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
+        switch result {
+        case .success(let tree):
+            let job = sendings[index].job
+            release(job.tree)
+            unended[ObjectIdentifier(tree)] = 1
+            jobs[transfer] = job.with(tree)
+            sendings[index].job = job.with(tree)
+            sendings[index].isRechecking = false
+        case .failure(let error):
+            // While it was looked at, something in it was changed once more.
+            if let change = error.change { return changed(index, change, now: now) }
+            fail(index, error, telling: .cannotRead)
+        }
     }
 
     /// Lets one try know of something.
@@ -361,8 +366,9 @@ struct Sender: SessionPart {
         guard let attempt = sendings[index].attempt, let outcome = attempt.outcome else { return }
         let (job, result) = (attempt.job, attempt.result)
         sendings[index].attempt = nil
-        sendings[index].isAgain = true
         sendings[index].known = attempt.sent ?? sendings[index].known
+        // What was sent whole may be stored, and is not another content because its source is.
+        sendings[index].isAgain = sendings[index].known == nil
         attempt.forget()
         if result.isAccepted { receiverMoved(job.peer, now: now) }
         if case .delivered(let payload) = outcome { return delivered(index, attempt.opened(payload)) }
@@ -377,19 +383,10 @@ struct Sender: SessionPart {
         recover(index, from: failure, isOnLine: isOnLine, now: now)
     }
 
-    /// That there is no other try of what may have arrived; nil where it was not sent whole.
-    private func unconfirmed(_ index: Int, _ reason: String, _ status: ExitStatus) -> ClientError? {
-        let sending = sendings[index]
-        return sending.known.map { _ in AttemptFailure.unconfirmed(by: sending.job.peer, reason, status) }
-    }
-
     /// What is known about a content besides its last try.
     private func transfer(_ index: Int) -> AttemptFailure.Transfer {
-        let sending = sendings[index]
-        return .init(
-            peer: sending.job.peer, relay: "\(environment.relay)", patience: patience, reason: sending.reason,
-            hasMissedReceiver: order.hasMissed(sending.job.peer), wasAccepted: sending.isAccepted,
-            isAllSent: sending.known != nil
+        sendings[index].transfer(
+            over: environment.relay, patience, hasMissedReceiver: order.hasMissed(sendings[index].job.peer)
         )
     }
 
@@ -398,6 +395,7 @@ struct Sender: SessionPart {
     /// - Parameter isOnLine: whether the try was made on the connection that stands.
     private mutating func recover(_ index: Int, from failure: AttemptFailure, isOnLine: Bool, now: NIODeadline) {
         let job = sendings[index].job
+        if let change = failure.error.change { return changed(index, change, now: now) }
         switch sendings[index].retry.failed(failure.decision, now: now, using: &generator) {
         case .fail: fail(index, failure.error, telling: nil)
         case .giveUp: giveUp(index, failure.reason)
@@ -405,7 +403,7 @@ struct Sender: SessionPart {
             guard job.tree.isRepeatable else {
                 let (reason, status) = (failure.reason, failure.error.status)
                 let line = "\(reason), and \(job.tree.name) cannot be read a second time; run the command again"
-                let error = unconfirmed(index, reason, status) ?? .command(line, status)
+                let error = sendings[index].unconfirmed(reason, status) ?? .command(line, status)
                 return fail(index, error, telling: .cannotRead)
             }
             let isNews = sendings[index].reason != failure.reason
@@ -452,7 +450,7 @@ struct Sender: SessionPart {
     /// - Parameter code: why, for a receiver that waits for the next try; nil where it knows.
     private mutating func fail(_ index: Int, _ error: ClientError, telling code: FailureCode?) {
         let sending = sendings[index]
-        if let code, sending.isAccepted, let outbox { sayGoodbye(sending.job, code, on: outbox) }
+        if let code, sending.isAccepted || sending.isAwaited, let outbox { sayGoodbye(sending.job, code, on: outbox) }
         end(index)
         let word = if case .transfer(let failure) = error { failure.code.rawValue } else { error.status.code }
         environment.reporter.report(.introduced(sending.job.label))
@@ -477,8 +475,15 @@ struct Sender: SessionPart {
     private mutating func end(_ index: Int) {
         let job = sendings.remove(at: index).job
         order.ended(job.shownID)
-        let tree = ObjectIdentifier(job.tree)
-        unended[tree, default: 1] -= 1
-        if unended[tree] == 0 { job.tree.close() }
+        release(job.tree)
+    }
+
+    /// One content less is read from `tree`.
+    private mutating func release(_ tree: SourceTree) {
+        let id = ObjectIdentifier(tree)
+        unended[id, default: 1] -= 1
+        guard unended[id] == 0 else { return }
+        unended[id] = nil
+        tree.close()
     }
 }

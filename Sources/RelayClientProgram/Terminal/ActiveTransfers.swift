@@ -70,7 +70,7 @@ struct ActiveTransfers: Sendable {
         case .delivered(let transfer, _, _), .received(let transfer, _, _, _): return remove(transfer)
         case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
         case .interrupted(let transfer, _): return update(transfer) { entry in entry.phase = .interrupted }
-        case .withdrawn(let transfer): return remove(transfer)
+        case .withdrawn(let transfer), .restarted(let transfer, _, _): return remove(transfer)
         case .reconnecting(_, let attempt, let pause, let transfer):
             outage = Outage(attempt: attempt, next: now + pause, transfer: transfer)
             return nil
@@ -170,11 +170,10 @@ struct ActiveTransfers: Sendable {
         guard let transfer = outage?.transfer else { return }
         switch report {
         case .delivered(transfer, _, _), .received(transfer, _, _, _), .failed(transfer, _, _),
-            .interrupted(transfer, _),
-            .withdrawn(transfer):
+            .interrupted(transfer, _), .restarted(transfer, _, _), .withdrawn(transfer):
             outage = nil
         case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .progress,
-            .verifying, .delivered, .received, .failed, .interrupted, .kept, .withdrawn, .reconnecting, .reconnected,
+            .verifying, .delivered, .received, .failed, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
             .notice, .warning, .detail:
             break
         }

@@ -36,7 +36,8 @@ struct JSONRenderer: ReportRenderer {
             if let last = shown[transfer], now < last + Defaults.jsonProgressInterval { return false }
             shown[transfer] = now
             return true
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _):
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _),
+            .restarted(let transfer, _, _):
             shown[transfer] = nil
             return true
         case .introduced: return false
@@ -62,6 +63,7 @@ struct JSONRenderer: ReportRenderer {
         var path: String?
         var sha256: String?
         var fingerprint: String?
+        var becomes: TransferID?
         var code: String?
         var message: String?
         var seconds: Double?
@@ -104,6 +106,8 @@ struct JSONRenderer: ReportRenderer {
             case .failed(let id, let code, let message):
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
             case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
+            case .restarted(let id, let next, let text):
+                (event, transfer, becomes, message) = ("restarted", id, next, text)
             case .kept: event = "kept"
             case .withdrawn(let id): (event, transfer) = ("withdrawn", id)
             case .reconnecting(let reason, _, let pause, _):

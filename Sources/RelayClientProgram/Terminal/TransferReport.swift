@@ -8,7 +8,7 @@ import WSProtocol
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
 ///
 /// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`,
-/// `received` and `failed` end it.
+/// `received`, `restarted` and `failed` end it.
 enum TransferReport: Hashable, Sendable {
     /// This side is logged in under this name and can be offered files.
     case ready(PeerName)
@@ -40,6 +40,9 @@ enum TransferReport: Hashable, Sendable {
     case failed(TransferID?, code: String, message: String)
     /// It broke for a reason that may pass: it goes on when the sender offers it again, and fails otherwise.
     case interrupted(TransferID, message: String)
+    /// What is sent was changed meanwhile: this transfer is over, and all of it is sent again as another one, whose id
+    /// the sender knows.
+    case restarted(TransferID, as: TransferID?, message: String)
     /// It is over for now, and what came of it is kept for a later attempt.
     case kept(TransferLabel)
     /// The offer was withdrawn before a receiver accepted it, for a reason that may pass.
@@ -83,7 +86,8 @@ enum ReportText {
             label.map { "delivered \(TransferText.what($0, bytes)) to \($0.peer)" + checksum(sha256) }
         case .received(_, let path, let bytes, let sha256): label.map { received($0, path, bytes) + checksum(sha256) }
         case .failed(_, _, let message): failed(label, message)
-        case .interrupted(_, let message): label.map { "\(TransferText.quoted($0)): " + DisplayName.line(message) }
+        case .interrupted(_, let message), .restarted(_, _, let message):
+            label.map { "\(TransferText.quoted($0)): " + DisplayName.line(message) }
         case .kept(let label): kept(label)
         case .withdrawn:
             label.map { "the offer of \(TransferText.what($0)) from \($0.peer) is gone; it may come again" }
@@ -100,7 +104,7 @@ enum ReportText {
         case .delivered, .received: .good
         case .failed, .warning: .bad
         case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .progress,
-            .verifying, .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .detail:
+            .verifying, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .detail:
             .plain
         }
     }

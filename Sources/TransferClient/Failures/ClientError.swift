@@ -76,6 +76,9 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The file's failure, where that is the cause.
     package var file: FileError? { if case .file(let error) = self { error } else { nil } }
 
+    /// How what is sent was changed meanwhile, where that is the cause.
+    package var change: FileError? { file.flatMap { $0.code == .changed ? $0 : nil } }
+
     /// What the other client is told because of it.
     ///
     /// - Parameter other: what it is told of anything that has no code of its own.

@@ -28,13 +28,30 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     package let code: Code
     /// One line: what happened, to what, what to do next. Names in it are escaped already.
     package let message: String
+    /// The same without what to do next, where that can be left out.
+    package let what: String
 
     package init(code: Code, message: String) {
         self.code = code
         self.message = message
+        what = message
+    }
+
+    package init(code: Code, _ what: String, _ advice: String) {
+        self.code = code
+        self.what = what
+        message = "\(what): \(advice)"
     }
 
     package var description: String { message }
+
+    /// The same once it has happened `count` times.
+    package func again(_ count: Int) -> FileError {
+        FileError(
+            code: code, what,
+            "that happened \(count) times now, so something writes to it all the time: copy it first, and send the copy"
+        )
+    }
 
     /// The process's exit status. A full disk is an I/O error, found before or while writing; `cannotCreate` is for
     /// places where a file could not be made at all.

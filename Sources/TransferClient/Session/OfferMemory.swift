@@ -24,6 +24,11 @@ package struct OfferMemory: Sendable {
         package let label: TransferLabel
         /// What to say about it when it is forgotten.
         package let problem: Problem
+        /// What the person, or the policy, said yes to.
+        package let accepted: OfferSummary
+
+        /// Whether its sender has said that it begins again, as another transfer.
+        fileprivate var isRestarted: Bool { problem.code == FailureCode.sourceChanged.rawValue }
     }
 
     /// Why a transfer did not come to its end.
@@ -55,8 +60,12 @@ package struct OfferMemory: Sendable {
     private var order: [Key] = []
 
     /// An accepted offer's transfer broke. Returns the one that made room, if it was interrupted too.
-    package mutating func rememberAcceptance(_ key: Key, _ label: TransferLabel, _ problem: Problem) -> Interrupted? {
-        set(key, .accepted(Interrupted(label: label, problem: problem)))
+    ///
+    /// - Parameter accepted: what was said yes to, where it has changed since.
+    package mutating func rememberAcceptance(
+        _ key: Key, _ label: TransferLabel, _ problem: Problem, accepted: OfferSummary? = nil
+    ) -> Interrupted? {
+        set(key, .accepted(Interrupted(label: label, problem: problem, accepted: accepted ?? label.summary)))
     }
 
     /// An offer's content was stored. Returns the one that made room, if it was interrupted.
@@ -73,6 +82,20 @@ package struct OfferMemory: Sendable {
             .finished(transfer)
         case .accepted, .finished, nil: nil
         }
+    }
+
+    /// What `sender` was sending when it changed, if an offer may be that content as it is now: it is called the same,
+    /// and is hardly more than what was accepted.
+    package func restarted(by sender: SigningKey, _ summary: OfferSummary) -> Key? {
+        order.last { key in
+            guard key.sender == sender, let entry = interrupted(key) else { return false }
+            return entry.isRestarted && entry.accepted.mayBecome(summary)
+        }
+    }
+
+    /// What is known of an offer whose transfer broke.
+    package func interrupted(_ key: Key) -> Interrupted? {
+        if case .accepted(let entry)? = entries[key] { entry } else { nil }
     }
 
     /// The interrupted offer is being received again, or will not be.
@@ -92,6 +115,19 @@ package struct OfferMemory: Sendable {
         entries[key] = entry
         order.append(key)
         return forgotten
+    }
+}
+
+extension OfferSummary {
+    /// Whether someone who said yes to this need not be asked about `other`.
+    fileprivate func mayBecome(_ other: OfferSummary) -> Bool {
+        let growth = TransferDefaults.unaskedGrowth
+        func admits(_ before: UInt64?, _ now: UInt64?, _ least: UInt64) -> Bool {
+            guard let before, let now else { return before == now }
+            return now <= before || now - before <= max(before / growth.part, least)
+        }
+        return names == other.names && kind == other.kind && admits(bytes, other.bytes, growth.bytes)
+            && admits(entries, other.entries, growth.entries)
     }
 }
 

@@ -98,6 +98,12 @@ package struct SendQueue: Sendable {
         if wait <= TransferDefaults.unaskedAnswer { unasked.insert(peer) } else { unasked.remove(peer) }
     }
 
+    /// `transfer` goes on as `next`, which takes its turn.
+    package mutating func becomes(_ transfer: TransferID, _ next: TransferID) {
+        guard let index = active.firstIndex(where: { $0.transfer == transfer }) else { return }
+        active[index] = Item(transfer: next, peer: active[index].peer, size: active[index].size)
+    }
+
     /// `transfer` is over.
     package mutating func ended(_ transfer: TransferID) { active.removeAll { $0.transfer == transfer } }
 

@@ -53,6 +53,30 @@ import WSProtocol
         #expect(memory.recall(key, summary("a", 7)) == nil)
     }
 
+    /// What the sender says has changed comes again as another transfer.
+    @Test func whatHasChangedIsRecalledByWhatItIsCalledAndHowMuchItIs() {
+        let mebibyte = TransferDefaults.unaskedGrowth.bytes
+        func restarted(_ before: UInt64?, _ now: OfferSummary, _ code: String = "source_changed") -> Bool {
+            var memory = OfferMemory()
+            let problem = OfferMemory.Problem(code: code, message: "changed", status: .inputOutput)
+            _ = memory.rememberAcceptance(key, label, problem, accepted: summary("a", before))
+            #expect(memory.restarted(by: .random(), now) == nil)
+            return memory.restarted(by: key.sender, now) == key
+        }
+        for (before, now) in [(7, 0), (7, 7), (7, 7 + mebibyte), (100 * mebibyte, 110 * mebibyte)] as [(UInt64, UInt64)] {
+            #expect(restarted(before, summary("a", now)), "\(before) \(now)")
+        }
+        for (before, now) in [
+            (7, 8 + mebibyte), (100 * mebibyte, 110 * mebibyte + 1), (.max, nil), (nil, 7), (0, .max),
+        ] as [(UInt64?, UInt64?)] { #expect(!restarted(before, summary("a", now)), "\(before ?? 0) \(now ?? 0)") }
+        #expect(restarted(nil, summary("a", nil)) && restarted(.max, summary("a", .max)))
+        #expect(!restarted(7, summary("b", 7)))
+        #expect(!restarted(7, OfferSummary(names: ["a"], entries: 1, bytes: 7, kind: .folder)))
+        #expect(!restarted(7, OfferSummary(names: ["a"], entries: 12, bytes: 7, kind: .file)))
+        // Consent to go on is none to something else.
+        #expect(!restarted(7, summary("a", 7), "receiver_gone"))
+    }
+
     @Test func anInterruptedOfferThatMakesRoomIsHandedBack() {
         var memory = OfferMemory()
         #expect(memory.rememberAcceptance(key, label, problem) == nil)
@@ -64,7 +88,7 @@ import WSProtocol
         }
         let forgotten = memory.rememberAcceptance(
             OfferMemory.Key(sender: .random(), transfer: .random()), label, problem)
-        #expect(forgotten == OfferMemory.Interrupted(label: label, problem: problem))
+        #expect(forgotten == OfferMemory.Interrupted(label: label, problem: problem, accepted: label.summary))
         #expect(memory.recall(key, summary("a", 7)) == nil)
         #expect(memory.recall(other, summary("a", 7)) != nil)
         // Nothing is lost with one that had come whole.

@@ -53,6 +53,19 @@ import WSProtocol
         #expect(together([UInt64?](repeating: 3, count: 40)) == TransferDefaults.parallelSends)
     }
 
+    /// It has changed meanwhile, and goes as another transfer.
+    @Test func whatTakesThePlaceOfAnotherTakesItsTurn() {
+        let (first, second, other) = (item(3), item(3), TransferID.random())
+        var queue = SendQueue([first, second], waits: true)
+        _ = queue.next()
+        queue.becomes(first.transfer, other)
+        #expect(queue.next() == nil)
+        queue.ended(first.transfer)
+        #expect(queue.next() == nil)
+        queue.ended(other)
+        #expect(queue.next()?.item == second)
+    }
+
     @Test func theBytesOnTheirWayAreBounded() {
         let most = TransferDefaults.parallelSendBytes
         #expect(together([most - 10, 10]) == 2 && together([most - 10, 11]) == 1)
