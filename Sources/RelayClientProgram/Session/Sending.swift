@@ -46,14 +46,15 @@ struct Sending {
 
     /// That there is no other try of what may have arrived; nil where it was not sent whole.
     func unconfirmed(_ reason: String, _ status: ExitStatus) -> ClientError? {
-        known.map { _ in AttemptFailure.unconfirmed(by: job.peer, reason, status) }
+        known.map { _ in AttemptFailure.unconfirmed(by: job.peer, reason, status, isRepeatable: !job.tree.readsPipe) }
     }
 
     /// What is known about it besides its last try.
     func transfer(over relay: RelayURL, _ patience: TimeAmount, hasMissedReceiver: Bool) -> AttemptFailure.Transfer {
         .init(
             peer: job.peer, relay: "\(relay)", patience: patience, reason: reason, hasMissedReceiver: hasMissedReceiver,
-            wasAccepted: isAccepted || isAwaited, isAllSent: known != nil
+            wasAccepted: isAccepted || isAwaited, isAllSent: known != nil,
+            isRepeatable: !job.tree.readsPipe
         )
     }
 }

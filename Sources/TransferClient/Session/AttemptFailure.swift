@@ -37,10 +37,12 @@ package struct AttemptFailure: Sendable {
         package let wasAccepted: Bool
         /// Whether all of it was sent in this try or in an earlier one.
         package let isAllSent: Bool
+        /// Whether a later run can send the same again.
+        package let isRepeatable: Bool
 
         package init(
             peer: PeerName, relay: String, patience: TimeAmount, reason: String? = nil, hasMissedReceiver: Bool = false,
-            wasAccepted: Bool = false, isAllSent: Bool = false
+            wasAccepted: Bool = false, isAllSent: Bool = false, isRepeatable: Bool = true
         ) {
             self.peer = peer
             self.relay = relay
@@ -49,6 +51,7 @@ package struct AttemptFailure: Sendable {
             self.hasMissedReceiver = hasMissedReceiver
             self.wasAccepted = wasAccepted
             self.isAllSent = isAllSent
+            self.isRepeatable = isRepeatable
         }
     }
 
@@ -81,19 +84,25 @@ package struct AttemptFailure: Sendable {
         late(transfer, "gave up after \(description(of: transfer.patience)): \(reason)")
     }
 
-    /// All of it was sent, and there is no further try: the receiver may have stored it, and a command that is run
-    /// again would make a second file there, as only this one's tries are known to be of the same content.
+    /// All of it was sent, and there is no further try: the receiver may have stored it. A command that is run again
+    /// goes on with the same transfer, but what came from a pipe would be another one, and a second file.
     ///
-    /// - Parameter reason: why there is no further try.
-    package static func unconfirmed(by peer: PeerName, _ reason: String, _ status: ExitStatus) -> ClientError {
-        let (what, advice) = unconfirmed(by: peer)
+    /// - Parameters:
+    ///   - reason: why there is no further try.
+    ///   - isRepeatable: whether a later run can send the same again.
+    package static func unconfirmed(
+        by peer: PeerName, _ reason: String, _ status: ExitStatus, isRepeatable: Bool
+    ) -> ClientError {
+        let (what, advice) = unconfirmed(by: peer, isRepeatable: isRepeatable)
         return .command("\(reason); \(what); \(advice)", status)
     }
 
-    private static func unconfirmed(by peer: PeerName) -> (what: String, advice: String) {
+    private static func unconfirmed(by peer: PeerName, isRepeatable: Bool) -> (what: String, advice: String) {
         (
             "everything was sent, and \(peer) has not confirmed it",
-            "ask \(peer) whether it is there before you send it again"
+            isRepeatable
+                ? "the same send asks again, and sends only what is missing there"
+                : "ask \(peer) whether it is there before you send it again"
         )
     }
 
@@ -146,7 +155,7 @@ package struct AttemptFailure: Sendable {
     private static func late(_ transfer: Transfer, _ what: String) -> ClientError {
         let (what, advice) =
             transfer.isAllSent
-            ? unconfirmed(by: transfer.peer) : (what, "try again, or with a longer --timeout")
+            ? unconfirmed(by: transfer.peer, isRepeatable: transfer.isRepeatable) : (what, "try again, or with a longer --timeout")
         return .transfer(TransferFailure(code: .timedOut, what, advice))
     }
 }

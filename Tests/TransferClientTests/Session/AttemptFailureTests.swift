@@ -19,11 +19,13 @@ import WSProtocol
     init() throws { bob = try #require(PeerName(rawValue: "bob")) }
 
     private func transfer(
-        reason: String? = nil, hasMissedReceiver: Bool = false, wasAccepted: Bool = false, isAllSent: Bool = false
+        reason: String? = nil, hasMissedReceiver: Bool = false, wasAccepted: Bool = false, isAllSent: Bool = false,
+        isRepeatable: Bool = true
     ) -> AttemptFailure.Transfer {
         .init(
             peer: bob, relay: "https://relay", patience: .seconds(90), reason: reason,
-            hasMissedReceiver: hasMissedReceiver, wasAccepted: wasAccepted, isAllSent: isAllSent
+            hasMissedReceiver: hasMissedReceiver, wasAccepted: wasAccepted, isAllSent: isAllSent,
+            isRepeatable: isRepeatable
         )
     }
 
@@ -55,9 +57,13 @@ import WSProtocol
             } == "bob accepted, but no bytes could be sent in time" + advice)
     }
 
-    /// A command that is run again would make a second file where the first one has arrived.
-    @Test func nobodyIsAskedToSendAgainWhatMayHaveArrived() {
-        let sent = transfer(hasMissedReceiver: true, wasAccepted: true, isAllSent: true)
+    /// A command that is run again makes no second file where the first one has arrived, but for what came from a pipe.
+    @Test(arguments: [
+        (true, "the same send asks again, and sends only what is missing there"),
+        (false, "ask bob whether it is there before you send it again"),
+    ])
+    func whatMayHaveArrivedIsSaidToBeSent(isRepeatable: Bool, advice: String) {
+        let sent = transfer(hasMissedReceiver: true, wasAccepted: true, isAllSent: true, isRepeatable: isRepeatable)
         let lateness: [AttemptResult] = [
             result(), result { $0.isTaken = true },
             result {
@@ -74,10 +80,9 @@ import WSProtocol
                 AttemptFailure(.refused(.peerOffline), result(), of: sent).error,
                 AttemptFailure.gaveUp(on: sent, "no route"),
             ]
-        let advice = "ask bob whether it is there before you send it again"
         let line = "everything was sent, and bob has not confirmed it; \(advice)"
         for error in errors { #expect(error.description == line && error.status == .gaveUp) }
-        let other = AttemptFailure.unconfirmed(by: bob, "no route", .unreachable)
+        let other = AttemptFailure.unconfirmed(by: bob, "no route", .unreachable, isRepeatable: isRepeatable)
         #expect(other.description == "no route; \(line)" && other.status == .unreachable)
     }
 
