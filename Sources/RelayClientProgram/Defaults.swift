@@ -78,6 +78,13 @@ extension Defaults {
     static let maximumAttemptsFile = 100 * mostAttempts
     /// Lines of attempts that are out of date from which on the list is written anew.
     static let mostOldAttempts = 1_000
+    /// The largest list of policies, and of what was taken today, in bytes: a path and a command of a few kilobytes for
+    /// each of a thousand senders.
+    static let maximumPoliciesFile = 8 * 1024 * 1024
+    /// Senders with a policy at most; a list of them is read at each offer.
+    static let mostPolicies = 1_000
+    /// Bytes of a command, or a path, in a policy: as long as a path may be.
+    static let maximumPolicyText = 4_096
     /// Transfers of each profile that are remembered at most; the oldest give way.
     static let mostRecords = 1_000
     /// Bytes of what is remembered about a transfer: as many paths as fit on a command line.

@@ -38,6 +38,9 @@ package enum TransferDefaults {
     /// What may have come to an accepted content while it was sent, for the changed one to be taken without another
     /// question: a tenth, or so many bytes and entries where that is less.
     package static let unaskedGrowth: (part: UInt64, bytes: UInt64, entries: UInt64) = (10, 1_048_576, 10)
+    /// Transfers of one sender that were begun on one day and are told apart in what counts towards its limit: more
+    /// than a person has unfinished.
+    package static let mostOpenCounts = 256
     /// How long `receive --once` stays for a sender who may not have heard that the file arrived: a relay's restart and
     /// the longest pause fit in.
     package static let confirmationPatience = TimeAmount.minutes(2)

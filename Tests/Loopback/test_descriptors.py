@@ -21,7 +21,7 @@ def people(relay, tmp_path):
 
 def test_a_command_inherits_the_standard_streams_alone(people):
     alice, bob, file = people
-    receiving = bob.receive("--exec", "ls /proc/$$/fd; true")
+    receiving = bob.receive("--exec-shell", "ls /proc/$$/fd; true")
     alice.send(bob, file).expect(0, 20)
     receiving.expect(0, 20)
     assert [line for line in receiving.err().splitlines() if line.isdigit()] == ["0", "1", "2"]
@@ -29,7 +29,7 @@ def test_a_command_inherits_the_standard_streams_alone(people):
 
 def test_what_a_command_leaves_running_does_not_keep_the_session(people, relay):
     alice, bob, file = people
-    receiving = bob.receive("--exec", "sleep 60 & echo left >&2", once=False)
+    receiving = bob.receive("--exec-shell", "sleep 60 & echo left >&2", once=False)
     alice.send(bob, file).expect(0, 20)
     receiving.wait_for("left", 20)
     receiving.signal(signal.SIGKILL)

@@ -91,7 +91,9 @@ def test_what_may_not_fail_keeps_the_content_and_says_where(people, tmp_path, er
 def test_the_file_that_is_named_is_the_one_that_was_received(people, tmp_path):
     alice, bob, file = people
     told = tmp_path / "told"
-    receiving = bob.receive("--exec", f'printf %s "$RELAY_FILE" >{told}; cmp "$RELAY_FILE" {file}', sender=alice.name)
+    receiving = bob.receive(
+        "--exec-shell", f'printf %s "$RELAY_FILE" >{told}; cmp "$RELAY_FILE" {file}', sender=alice.name
+    )
     bob.inbox.rename(tmp_path / "old")
     bob.inbox.mkdir()
     (bob.inbox / "report.pdf").write_text("OTHER")

@@ -347,7 +347,7 @@ def test_exec_runs_for_each_file(people, tmp_path):
     if "--exec" not in bob.run("receive", "--help", profile=False).expect(0, 10).out():
         pytest.fail("receive has no --exec")
     (tmp_path / "$(touch owned).txt").write_bytes(b"x" * 10)
-    receiving = bob.receive("--exec", "env | grep ^RELAY_ > seen", sender=alice.name)
+    receiving = bob.receive("--exec-shell", "env | grep ^RELAY_ > seen", sender=alice.name)
     alice.send(bob, tmp_path / "$(touch owned).txt").expect(0, 15)
     receiving.expect(0, 10)
     seen = dict(line.split("=", 1) for line in (bob.home / "seen").read_text().splitlines() if "=" in line)
@@ -361,7 +361,7 @@ def test_exec_inherits_the_signal_dispositions_of_the_start(people, tmp_path, tr
     alice, bob = people("alice", "bob")
     (tmp_path / "file").write_bytes(b"x")
     prefix = ("sh", "-c", trap + 'exec "$@"', "sh")
-    receiving = bob.receive("--exec", "grep ^SigIgn /proc/self/status > seen", sender=alice.name, prefix=prefix)
+    receiving = bob.receive("--exec-shell", "grep ^SigIgn /proc/self/status > seen", sender=alice.name, prefix=prefix)
     alice.send(bob, tmp_path / "file").expect(0, 15)
     receiving.expect(0, 10)
     mask = int((bob.home / "seen").read_text().split()[1], 16)

@@ -15,7 +15,7 @@ struct PeersCommand: AsyncParsableCommand {
             The identity of a name is pinned at the first contact, and another one is refused from then on. That the \
             first one is right is certain only when two people have compared its fingerprint.
             """,
-        subcommands: [List.self, Verify.self, Add.self, Forget.self], defaultSubcommand: List.self
+        subcommands: [List.self, Verify.self, Add.self, Forget.self, Policy.self], defaultSubcommand: List.self
     )
 
     /// One peer, for programs.
@@ -225,6 +225,13 @@ struct PeersCommand: AsyncParsableCommand {
                 throw ClientError.command("\(name) is not known; relay-client peers lists who is", .usage)
             }
             client.reporter.report(.notice("\(name) is forgotten; the next contact is the first again"))
+            guard let policy = try PolicyStore(client.directory).policy(for: name), policy.answer == .accept else {
+                return
+            }
+            client.reporter.report(
+                .warning(
+                    "what whoever is \(name) then sends is accepted unasked, as the policy says; to end that: "
+                        + "relay-client peers policy \(name) --clear"))
         }
     }
 

@@ -15,7 +15,17 @@ struct ReceiveCommand: AsyncParsableCommand {
         discussion: """
             Runs until it is interrupted. Existing files are never overwritten: a second "a.txt" becomes "a (1).txt", \
             and a second folder "photos" becomes "photos (1)". What was interrupted is kept for a week, and goes on when \
-            the sender comes back. The command of --exec runs for each file and folder of the transfer itself, and finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and RELAY_TRANSFER in its environment.
+            the sender comes back.
+
+            What `peers policy` says about a sender holds here, too. Of two rules the stricter one wins: a policy to \
+            refuse or to ask also with --yes, which answers for senders without a policy alone, and the smaller of two \
+            sizes. --output and --exec of the command line are taken instead of those of a policy. Without a terminal, \
+            what would be asked about is declined at once.
+
+            The command of --exec runs for each file and folder of a transfer, one after the other, without a shell \
+            and without a time limit, and finds RELAY_FILE, RELAY_FROM, RELAY_SIZE and RELAY_TRANSFER in its \
+            environment; $RELAY_FILE and the others may also stand among its arguments. The file is stored and \
+            confirmed before: a command that fails is told, and changes nothing.
 
             Examples:
               relay-client receive --output ~/Downloads
@@ -27,8 +37,10 @@ struct ReceiveCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(help: "Folder to store files in; - is standard output, for one file.", completion: .directory)
-    var output = "."
+    @Option(
+        help: "Folder to store files in (default: the current one); - is standard output, for one file.",
+        completion: .directory)
+    var output: String?
 
     @Option(
         name: .customLong("from"), parsing: .singleValue, help: "Accept transfers from this name only; repeatable.",
@@ -44,8 +56,11 @@ struct ReceiveCommand: AsyncParsableCommand {
     @Option(help: "Decline larger transfers; such as 500M or 1.5G.", transform: { try ByteSize($0) })
     var maxSize: ByteSize?
 
-    @Option(name: .customLong("exec"), help: "Shell command to run for each received file or folder.")
+    @Option(name: .customLong("exec"), help: "Command to run for each received file or folder, without a shell.")
     var command: String?
+
+    @Option(name: .customLong("exec-shell"), help: "The same for a command that /bin/sh reads.")
+    var shellCommand: String?
 
     @Flag(
         name: .customLong("skip-existing"),
@@ -59,7 +74,7 @@ struct ReceiveCommand: AsyncParsableCommand {
     var printsChecksums = false
 
     func validate() throws {
-        if output == "-", command != nil {
+        if output == "-", command != nil || shellCommand != nil {
             throw ValidationError(
                 "--exec runs a command for each file, and --output - makes none; leave one of them out")
         }
@@ -70,43 +85,70 @@ struct ReceiveCommand: AsyncParsableCommand {
         guard maxSize?.bytes != 0 else {
             throw ValidationError("--max-size 0 would decline every file that is not empty; write a size such as 500M")
         }
-        if let mistake = UnexpandedHome.mistake(output, of: "--output") { throw ValidationError(mistake) }
+        if let mistake = output.flatMap({ UnexpandedHome.mistake($0, of: "--output") }) {
+            throw ValidationError(mistake)
+        }
+        _ = try FileCommand.argument(program: command, shell: shellCommand)
     }
 
     func run() async throws {
         try await Client.run(global, contentOnStandardOutput: output == "-") { client in
-            try await Self.receive(request, client)
+            try await Self.receive(try request, client)
         }
     }
 
     /// What it is told to do.
     var request: ReceiveRequest {
-        ReceiveRequest(
-            output: output,
-            policy: ReceivePolicy(from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes),
-            isOnce: isOnce, command: command, skipsExisting: skipsExisting, keepsMetadata: keepsMetadata,
-            printsChecksums: printsChecksums
-        )
+        get throws {
+            let command = try FileCommand.argument(program: command, shell: shellCommand)
+            return ReceiveRequest(
+                output: output,
+                policy: ReceivePolicy(from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes),
+                isOnce: isOnce, command: command, skipsExisting: skipsExisting, keepsMetadata: keepsMetadata,
+                printsChecksums: printsChecksums
+            )
+        }
     }
 
     /// Receives as `request` says.
     static func receive(_ request: ReceiveRequest, _ client: Client) async throws {
         let (policy, reporter) = (request.policy, client.reporter)
-        let prompt = policy.isTrusting ? nil : Prompt(reporter: reporter)
-        guard policy.isTrusting || prompt != nil else {
+        _ = try client.profile()
+        let policies = try PolicyStore(client.directory).list()
+        let prompt = Prompt(reporter: reporter)
+        guard policy.isTrusting || prompt != nil || policies.all.contains(where: { $0.policy.answer == .accept }) else {
             throw ClientError.command(
-                "there is no terminal to ask on before accepting; use --yes, and --from NAME to limit it",
+                "there is no terminal to ask on before accepting: say whom to take files from with relay-client peers "
+                    + "policy NAME accept, or use --yes, and --from NAME to limit it",
                 .refused
             )
         }
-        let settings = try request.settings(reporter)
-        for line in settings.output.removeOld(now: WallClock.milliseconds()) { reporter.report(.notice(line)) }
+        if let mistake = request.command?.mistake(client.environment.variables) {
+            throw ClientError.command(mistake, .usage)
+        }
+        let settings = try request.settings(client)
+        removeOld(settings, policies, reporter)
         try await client.run { environment, queue in
             if policy.isTrusting, policy.from.isEmpty {
                 reporter.report(
                     .warning("--yes without --from: taking files from everyone on \(environment.relay)"))
             }
             return Receiver(settings, ask: question(prompt), environment: environment, queue: queue)
+        }
+    }
+
+    /// Removes what no sender came back for in a week, in each of the folders.
+    private static func removeOld(_ settings: ReceiveSettings, _ policies: SenderPolicies, _ reporter: Reporter) {
+        var outputs = [settings.output]
+        for folder in Set(policies.all.compactMap(\.policy.folder)).sorted() {
+            do throws(FileError) {
+                if let parts = try settings.folders?.parts(in: folder) { outputs.append(.folder(parts)) }
+            } catch {
+                reporter.report(.warning("what a policy puts there is declined: \(error.message)"))
+            }
+        }
+        for output in outputs {
+            for line in output.removeOld(now: WallClock.milliseconds()) { reporter.report(.notice(line)) }
         }
     }
 
@@ -119,11 +161,11 @@ struct ReceiveCommand: AsyncParsableCommand {
 
 /// What `receive` is told to do, by its own command line or to go on with one transfer.
 struct ReceiveRequest: Hashable, Sendable {
-    /// A folder, or `-` for standard output.
-    var output: String
+    /// A folder, or `-` for standard output; nil is the current folder, but for senders whose policy names one.
+    var output: String?
     var policy: ReceivePolicy
     var isOnce = false
-    var command: String?
+    var command: FileCommand?
     var skipsExisting = false
     var keepsMetadata = false
     var printsChecksums = false
@@ -131,18 +173,24 @@ struct ReceiveRequest: Hashable, Sendable {
     var only: CarriedTransfer?
 
     /// The same with the place opened. Throws when there is none.
-    func settings(_ reporter: Reporter) throws -> ReceiveSettings {
-        var settings = ReceiveSettings(policy: policy, output: try place(reporter), isOnce: isOnce, command: command)
+    func settings(_ client: Client) throws -> ReceiveSettings {
+        let warn: @Sendable (String) -> Void = { [reporter = client.reporter] in reporter.report(.warning($0)) }
+        var settings = ReceiveSettings(policy: policy, output: try place(warn), isOnce: isOnce, command: command)
         settings.printsChecksums = printsChecksums
         settings.only = only
+        settings.policies = PolicyStore(client.directory)
+        if output == nil { settings.folders = SenderFolders(options: options, warn: warn) }
         return settings
     }
 
-    private func place(_ reporter: Reporter) throws -> ReceiveOutput {
+    private var options: ReceivedOptions {
+        ReceivedOptions(keepsMetadata: keepsMetadata, skipsExisting: skipsExisting)
+    }
+
+    private func place(_ warn: @escaping @Sendable (String) -> Void) throws -> ReceiveOutput {
         guard output == "-" else {
-            let directory = try ReceiveDirectory.open(output) { remark in reporter.report(.warning(remark)) }
-            let options = ReceivedOptions(keepsMetadata: keepsMetadata, skipsExisting: skipsExisting)
-            return .folder(ReceivedParts(directory: directory, options: options))
+            return .folder(
+                ReceivedParts(directory: try ReceiveDirectory.open(output ?? ".", warn: warn), options: options))
         }
         if StandardStream.isClosed() {
             throw ClientError.command(

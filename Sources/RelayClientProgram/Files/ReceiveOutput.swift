@@ -89,8 +89,12 @@ struct ReceiveSettings: Sendable {
     var output: ReceiveOutput
     /// Whether to end after the first content.
     var isOnce = false
-    /// A command to run for each content.
-    var command: String?
+    /// What is run for each file and folder; nil leaves that to the policies.
+    var command: FileCommand?
+    /// The policies that stand in the profile; nil where none do.
+    var policies: PolicyStore?
+    /// The folders that policies name; nil where the person has named one for all.
+    var folders: SenderFolders?
     /// Whether the SHA-256 of each file is printed.
     var printsChecksums = false
     /// The only transfer that is taken; nil takes all.

@@ -42,17 +42,24 @@ struct PreparedSink: Sendable {
     let acceptance: Acceptance
     /// Whether its sender was not known before.
     let isFirstContact: Bool
+    /// The most bytes of content that are taken; nil without a limit.
+    let limit: UInt64?
 
-    /// Finds a place for `transfer` in `output`, unless it is `finished`, and keeps in mind that it comes. Blocks.
-    init(
-        _ output: ReceiveOutput, _ transfer: OfferedTransfer, _ finished: FinishedTransfer?, _ sealing: SealingParty,
-        _ records: TransferRecords
-    ) throws {
-        sink = try finished.map { FinishedSink($0) as any TransferSink } ?? output.open(transfer)
-        if finished == nil, let record = output.record(of: transfer, since: sealing.time()) {
+    /// Finds a place for what is offered, and keeps in mind that it is being received, unless all of it is here.
+    /// Blocks.
+    static func make(
+        _ offer: ReceivedOffer, _ finished: FinishedTransfer?, _ rules: ReceiveRules, _ environment: SessionEnvironment
+    ) throws -> PreparedSink {
+        let (sealing, records) = (environment.sealing, environment.records)
+        let transfer = OfferedTransfer(of: offer)
+        let (sink, limit) =
+            try finished.map { (FinishedSink($0) as any TransferSink, nil) } ?? rules.open(transfer, time: sealing.time)
+        if finished == nil, let record = rules.output.record(of: transfer, since: sealing.time()) {
             try? records.remember(record, now: sealing.time())
         }
-        acceptance = try sink.acceptance()
-        isFirstContact = try sealing.meet(transfer.sender)
+        return PreparedSink(
+            sink: sink, acceptance: try sink.acceptance(), isFirstContact: try sealing.meet(offer.parties.sender),
+            limit: limit
+        )
     }
 }

@@ -11,6 +11,8 @@ struct IncomingTransfer {
     private(set) var machine: ReceiveMachine
     let label: TransferLabel
     let offer: ReceivedOffer
+    /// What holds for its sender.
+    let rules: ReceiveRules
     /// The connection that it was rung on: its ids belong to that one.
     let outbox: Outbox
     /// The relay's `start`, once it has come.
@@ -23,6 +25,8 @@ struct IncomingTransfer {
     private var notes: NoteSealing?
     /// Where it goes, once there is a place.
     private(set) var sink: (any TransferSink)?
+    /// The most bytes of content that are taken of it; nil without a limit.
+    private(set) var limit: UInt64?
     /// Where it is, once it is stored.
     private(set) var stored: StoredTransfer?
     /// Why it failed, in more detail than the machine knows.
@@ -55,14 +59,15 @@ struct IncomingTransfer {
     ///
     /// - Parameter before: the transfer in whose place it comes, if any.
     init(
-        _ ring: ServerMessage.Ring, _ offer: ReceivedOffer, label: TransferLabel, on outbox: Outbox,
-        before: OfferMemory.Key? = nil
+        _ ring: ServerMessage.Ring, _ offer: ReceivedOffer, label: TransferLabel, rules: ReceiveRules,
+        on outbox: Outbox, before: OfferMemory.Key? = nil
     ) {
         machine = ReceiveMachine(
             ring: ring, answerID: outbox.nextID(about: ring.transfer), conclusionID: outbox.nextID(about: ring.transfer)
         )
         self.label = label
         self.offer = offer
+        self.rules = rules
         self.outbox = outbox
         self.before = before
         agreed = label.summary
@@ -110,8 +115,8 @@ struct IncomingTransfer {
     mutating func drains() { isDraining = true }
 
     /// There is a place for it, and what the sender is told is sealed with `keys`.
-    mutating func prepared(_ sink: any TransferSink, keys: AttemptKeys) {
-        self.sink = sink
+    mutating func prepared(_ sink: any TransferSink, limit: UInt64? = nil, keys: AttemptKeys) {
+        (self.sink, self.limit) = (sink, limit)
         self.keys = keys
         notes = NoteSealing(of: .receiver, with: keys)
     }
@@ -152,6 +157,17 @@ struct IncomingTransfer {
         return { bytes in
             guard pace.isDue(now: clock.now()) else { return }
             outbox.post(.progress(.init(id: outbox.nextID(), transfer: transfer, bytes: bytes)))
+        }
+    }
+
+    /// What the command of `--exec`, or of the sender's policy, is run for, once everything is stored.
+    var finishedFiles: [FinishedFile] {
+        guard let stored, rules.command != nil else { return [] }
+        return stored.contents.map { content in
+            FinishedFile(
+                content: content, from: label.peer,
+                size: stored.contents.count == 1 ? stored.bytes : content.fileSize ?? 0, transfer: label.transfer
+            )
         }
     }
 

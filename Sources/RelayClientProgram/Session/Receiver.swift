@@ -161,9 +161,9 @@ struct Receiver: SessionPart {
     private mutating func rung(_ ring: ServerMessage.Ring, on outbox: Outbox, now: NIODeadline) {
         guard transfers[ring.transfer] == nil else { return }
         guard transfers.count < Defaults.mostRings else { return run(machine.leftUnanswered()) }
-        let offer: ReceivedOffer
+        let (offer, rules): (ReceivedOffer, ReceiveRules)
         do throws(ClientError) {
-            offer = try environment.sealing.open(ring)
+            (offer, rules) = (try environment.sealing.open(ring), try settings.rules(for: ring.from))
         } catch {
             return refuse(ring, error, on: outbox)
         }
@@ -173,16 +173,17 @@ struct Receiver: SessionPart {
         let key = OfferMemory.Key(sender: ring.key, transfer: offer.transfer)
         let label = TransferLabel(of: offer)
         guard machine.takes(isHere: transfers.finished(key, label) != nil) else { return }
-        let isAgain =
-            transfers.isKnown(key, label) || before != nil
-            || settings.output.hasAccepted(offer.transfer, from: offer.parties.sender)
-        transfers.append(IncomingTransfer(ring, offer, label: label, on: outbox, before: before))
-        if !transfers.isKnown(key, label) { environment.reporter.report(.offered(label)) }
-        switch settings.policy.judge(from: ring.from, size: label.size) {
-        case .ask where !isAgain: ask(ring.transfer, label, now: now)
-        case .ask, .accept: decided(ring.transfer, .accept, now: now)
-        case .decline(let code): decided(ring.transfer, .decline(code), now: now)
+        let isKnown = transfers.isKnown(key, label)
+        let isAgain = isKnown || before != nil || rules.output.hasAccepted(offer.transfer, from: offer.parties.sender)
+        let verdict: ReceivePolicy.Verdict
+        do throws(ClientError) {
+            verdict = try rules.judge(size: label.size, isAgain: isAgain, now: environment.sealing.time())
+        } catch {
+            return refuse(ring, error, on: outbox)
         }
+        transfers.append(IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
+        if !isKnown { environment.reporter.report(.offered(label)) }
+        if verdict == .ask { ask(ring.transfer, label, now: now) } else { decided(ring.transfer, verdict, now: now) }
     }
 
     /// What is offered is not one that a person could be asked about.
@@ -196,22 +197,23 @@ struct Receiver: SessionPart {
     }
 
     private mutating func ask(_ id: TransferID, _ label: TransferLabel, now: NIODeadline) {
-        guard let ask, let offer = transfers[id]?.offer else { return decided(id, .decline(.declined), now: now) }
+        guard let ask, let transfer = transfers[id] else { return decided(id, .decline(.unattended), now: now) }
+        let (offer, output) = (transfer.offer, transfer.rules.output)
         let question: OfferQuestion
         do throws(FileError) {
             // The user is not asked about content that has no room. Until it is accepted, the free space may shrink.
-            try settings.output.checkRoom(offer.summary)
+            try output.checkRoom(offer.summary)
             question = OfferQuestion(
                 label: label, fingerprint: Fingerprint(of: offer.parties.sender.identity),
                 contact: try environment.sealing.peers.contact(with: offer.parties.sender),
-                place: settings.output.place
+                place: output.place
             )
         } catch {
             return cannotStore(id, .file(error), now: now)
         }
         let queue = queue
         transfers[id]?.work = Task {
-            queue.post(.work(id, .decided(await ask(question) ? .accept : .decline(.declined))))
+            queue.post(.work(id, .decided(await ask(question) ? .accept : .decline(.person))))
         }
     }
 
@@ -219,7 +221,10 @@ struct Receiver: SessionPart {
     private mutating func decided(_ id: TransferID, _ verdict: ReceivePolicy.Verdict, now: NIODeadline) {
         switch verdict {
         case .accept: transfers[id]?.accepted()
-        case .decline(let code): step(id, now: now) { $0.decided(.decline(code), now: now) }
+        case .decline(let refusal):
+            guard let peer = transfers[id]?.label.peer else { return }
+            transfers[id]?.failed(.transfer(TransferFailure(refusing: refusal, from: peer)))
+            step(id, now: now) { $0.decided(.decline(refusal.code), now: now) }
         case .ask: break
         }
     }
@@ -241,18 +246,17 @@ struct Receiver: SessionPart {
                 running.all += 1
                 if !transfer.isSmall { running.large += 1 }
             }
-            prepare(id, transfer.offer, finished)
+            prepare(id, transfer, finished)
         }
     }
 
     /// Finds a place for a content, and what of it is there already.
-    private mutating func prepare(_ id: TransferID, _ offer: ReceivedOffer, _ finished: FinishedTransfer?) {
-        let (queue, output, sealing, records) = (queue, settings.output, environment.sealing, environment.records)
-        let transfer = OfferedTransfer(of: offer)
+    private mutating func prepare(_ id: TransferID, _ transfer: IncomingTransfer, _ finished: FinishedTransfer?) {
+        let (queue, environment, offer, rules) = (queue, environment, transfer.offer, transfer.rules)
         transfers[id]?.work = Task {
             do throws(ClientError) {
                 let place = try await BlockingWork.files.run {
-                    try PreparedSink(output, transfer, finished, sealing, records)
+                    try PreparedSink.make(offer, finished, rules, environment)
                 }
                 queue.post(.work(id, .prepared(.success(place))))
             } catch {
@@ -273,7 +277,7 @@ struct Receiver: SessionPart {
         do throws(ClientError) {
             let place = try result.get()
             let (payload, keys) = try environment.sealing.accept(place.acceptance, of: transfer.offer)
-            transfers[id]?.prepared(place.sink, keys: keys)
+            transfers[id]?.prepared(place.sink, limit: place.limit, keys: keys)
             let sender = transfer.offer.parties.sender
             if place.isFirstContact {
                 environment.reporter.report(.firstContact(sender.name, Fingerprint(of: sender.identity)))
@@ -314,7 +318,7 @@ struct Receiver: SessionPart {
         let (sealing, offer) = (environment.sealing, transfer.offer)
         let request = DownloadRequest(
             begin: { sealing.take(offer) }, start: start, label: transfer.label, sink: sink,
-            opening: ChunkOpening(transfer.offer, keys: keys, into: sink, limit: settings.policy.maximumSize),
+            opening: ChunkOpening(transfer.offer, keys: keys, into: sink, limit: transfer.limit),
             isSilent: transfer.isHere, progress: transfer.progress(environment.clock)
         )
         let queue = queue
@@ -453,7 +457,7 @@ struct Receiver: SessionPart {
     private mutating func confirmed(_ transfer: IncomingTransfer, _ outcome: ReceiveMachine.Outcome) {
         guard case .received(isConfirmed: true) = outcome else { return }
         environment.reporter.report(.detail("\(transfer.label.peer) knows now that it arrived"))
-        let (output, offer) = (settings.output, transfer.offer)
+        let (output, offer) = (transfer.rules.output, transfer.offer)
         cleanups.start {
             try? await BlockingWork.files.run { output.confirmed(offer.transfer, from: offer.parties.sender) }
         }
@@ -474,10 +478,9 @@ struct Receiver: SessionPart {
                 try records.forget(carried, .receive)
             }
         }
-        if let command = settings.command {
-            for finished in FinishedFile.all(stored, from: peer, id) {
-                cleanups.start { if let problem = await finished.run(command) { reporter.report(.warning(problem)) } }
-            }
+        for file in transfer.finishedFiles {
+            guard let command = transfer.rules.command else { continue }
+            cleanups.start { if let problem = await file.run(command) { reporter.report(.warning(problem)) } }
         }
         // The sender comes back to hear of it.
         machine.received(isAwaited: !isConfirmed && !transfer.isEndedByPeer, now: now)

@@ -24,6 +24,11 @@ enum WallClock {
         parts(milliseconds / 1_000, isLocal: true).map { date, clock in "\(date) \(clock)" } ?? ""
     }
 
+    /// `2026-11-28`, in the time zone of this computer.
+    static func day(_ milliseconds: UInt64) -> String {
+        parts(milliseconds / 1_000, isLocal: true).map { date, _ in date } ?? ""
+    }
+
     private static func parts(_ seconds: UInt64, isLocal: Bool) -> (date: String, clock: String)? {
         var moment = time_t(clamping: seconds)
         var parts = unsafe tm()

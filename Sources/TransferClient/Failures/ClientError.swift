@@ -88,7 +88,8 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         case .sealing(let error): error.failureCode ?? other
         case .tooLarge: .tooLarge
         case .interrupted: .cancelled
-        case .connection, .stream, .transfer, .command: other
+        case .transfer(let failure): failure.code
+        case .connection, .stream, .command: other
         }
     }
 }

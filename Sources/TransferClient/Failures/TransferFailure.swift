@@ -67,7 +67,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         case .tooLarge:
             side == .sender
                 ? ("it is larger than \(peer) takes", "ask \(peer) to raise --max-size")
-                : ("it is larger than --max-size", "raise --max-size to take it")
+                : ("it is larger than --max-size, or the policy for \(peer), allows", "raise that to take it")
         case .protocolError: ("\(peer)'s client broke the protocol", "check that both are of the same version")
         case .identityChanged:
             side == .sender

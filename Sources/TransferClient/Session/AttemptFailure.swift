@@ -172,6 +172,8 @@ extension ClientError {
             switch (outcome, cause) {
             case (.declined, .file?), (.notStored, .file?): cause ?? failure(.cannotWrite)
             case (.notStored(.protocolError), .sealing(let error)?): .transfer(.breach(by: peer, error))
+            // This side knows better why it declined.
+            case (.declined(let code), .transfer(let known)?) where known.code == code: .transfer(known)
             case (.declined(let code), _), (.notStored(let code), _): failure(code)
             case (.refused(let code), _), (.failed(let code, by: _), _): failure(code)
             case (.broken(.refused(_, let code)), _): failure(code ?? .receiverGone)

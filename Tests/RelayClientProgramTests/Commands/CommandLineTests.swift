@@ -90,12 +90,16 @@ import WSProtocol
         #expect(command.senders.map(\.rawValue) == ["alice", "bob"] && command.isTrusting && command.isOnce)
         #expect(command.maxSize?.bytes == 2_147_483_648 && command.output == "in" && command.command == "true")
         let plain = try receive()
-        #expect(plain.output == "." && !plain.isTrusting && !plain.isOnce && plain.maxSize == nil)
+        #expect(plain.output == nil && !plain.isTrusting && !plain.isOnce && plain.maxSize == nil)
     }
 
     @Test func aCommandNeedsAFile() {
-        #expect(
-            refusal { _ = try receive("--output", "-", "--exec", "true") }.contains("--exec runs a command for each"))
+        for option in ["--exec", "--exec-shell"] {
+            #expect(
+                refusal { _ = try receive("--output", "-", option, "true") }.contains("--exec runs a command for each"))
+        }
+        #expect(refusal { _ = try receive("--exec", "a | b") }.contains("--exec-shell"))
+        #expect(refusal { _ = try receive("--exec", "a", "--exec-shell", "b") }.contains("leave one of them out"))
         #expect(refusal { _ = try receive("--from", "No Name") }.isEmpty == false)
         #expect(refusal { _ = try receive("--max-size", "large") }.isEmpty == false)
         #expect(refusal { _ = try receive("--max-size", "0") }.contains("would decline every file"))
@@ -110,7 +114,9 @@ import WSProtocol
             try WhoamiCommand.parse(global).global, try DoctorCommand.parse(global).global,
             try LoginCommand.parse(["https://relay", "--name", "alice"] + global).global,
             try PeersCommand.List.parse(global).global, try PeersCommand.Verify.parse(["bob"] + global).global,
-            try PeersCommand.Forget.parse(["bob"] + global).global, try TransfersCommand.List.parse(global).global,
+            try PeersCommand.Forget.parse(["bob"] + global).global,
+            try PeersCommand.Policy.parse(["bob", "ask"] + global).global,
+            try TransfersCommand.List.parse(global).global,
             try PeersCommand.Add.parse(["bob", "4q7xm-0c2ke-8ttwz-9h3vn-51rdb"] + global).global,
             try TransfersCommand.Forget.parse(["id"] + global).global,
             try TransfersCommand.Resume.parse(["id"] + global).global,

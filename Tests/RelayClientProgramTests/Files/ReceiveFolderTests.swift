@@ -77,7 +77,8 @@ struct ReceiveFolderTests {
         #expect(symlink(folder.outside, folder.path + "/f") == 0)
         #expect(stored.currentPath() == nil)
         let finished = try finished(stored)
-        #expect(await finished.run("touch '\(folder.outside)/ran'")?.contains("not run") == true)
+        let touch = try FileCommand("touch '\(folder.outside)/ran'")
+        #expect(await finished.run(touch)?.contains("not run") == true)
         #expect(try folder.outsideListing().isEmpty)
     }
 
@@ -85,7 +86,8 @@ struct ReceiveFolderTests {
         let stored = try open().finish()
         try swap()
         let finished = try finished(stored)
-        #expect(await finished.run("printf %s \"$RELAY_FILE\" >'\(folder.outside)/told'") == nil)
+        let tell = try FileCommand(shell: "printf %s \"$RELAY_FILE\" >'\(folder.outside)/told'")
+        #expect(await finished.run(tell) == nil)
         #expect(try folder.content(folder.outside + "/told") == moved + "/f")
     }
 

@@ -3,6 +3,7 @@
 import NIOCore
 import Sealing
 import Synchronization
+import TestSupport
 import Testing
 import WSProtocol
 
@@ -23,6 +24,8 @@ struct ReceivingFixture {
     private let known = CarriedTransfer.random()
 
     var relay: FakeRelay { session.relay }
+    /// The policies of the profile, where there are any.
+    var policies: PolicyStore { PolicyStore(folder.temporary.file("policies")) }
 
     /// The questions, and the answers to them.
     final class Asked: Sendable {
@@ -52,8 +55,9 @@ struct ReceivingFixture {
     }
 
     init(
-        isOnce: Bool = false, isTrusting: Bool = false, maximumSize: UInt64? = nil, command: String? = nil,
-        printsChecksums: Bool = false, only: CarriedTransfer? = nil
+        isOnce: Bool = false, isTrusting: Bool = false, maximumSize: UInt64? = nil, command: FileCommand? = nil,
+        printsChecksums: Bool = false, only: CarriedTransfer? = nil, isAttended: Bool = true,
+        policies: (@Sendable (PolicyStore) throws -> Void)? = nil
     ) throws {
         let folder = try ReceivedFolder()
         let asked = asked
@@ -61,11 +65,18 @@ struct ReceivingFixture {
         files = try SentFiles()
         session = try SessionFixture { environment, queue in
             let policy = ReceivePolicy(isTrusting: isTrusting, maximumSize: maximumSize)
-            let settings = ReceiveSettings(
+            var settings = ReceiveSettings(
                 policy: policy, output: .folder(folder.parts()), isOnce: isOnce, command: command,
                 printsChecksums: printsChecksums, only: only
             )
-            return [Receiver(settings, ask: { asked.ask($0) }, environment: environment, queue: queue)]
+            if let policies {
+                let store = PolicyStore(folder.temporary.file("policies"))
+                try policies(store)
+                settings.policies = store
+                settings.folders = SenderFolders(options: ReceivedOptions()) { _ in }
+            }
+            let ask: (@Sendable (OfferQuestion) async -> Bool)? = isAttended ? { @Sendable in asked.ask($0) } : nil
+            return [Receiver(settings, ask: ask, environment: environment, queue: queue)]
         }
         alice = try session.relay.peer(Samples.alice)
     }

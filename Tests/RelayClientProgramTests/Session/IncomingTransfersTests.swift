@@ -22,6 +22,8 @@ import WSProtocol
         alice = try FakePeer(Samples.alice)
     }
 
+    private var rules: ReceiveRules { ReceiveRules(sender: Samples.alice, output: .standardOutput) }
+
     private var key: OfferMemory.Key { .init(sender: alice.party.identity, transfer: carried) }
 
     private func label(_ name: String = "file", size: UInt64? = 7) -> TransferLabel {
@@ -36,7 +38,7 @@ import WSProtocol
     private func transfer(_ name: String = "file", size: UInt64? = 7) throws -> IncomingTransfer {
         let ring = try alice.ring(try alice.offer(summary(name, size), of: carried, to: bob))
         let offer = try bob.open(ring)
-        return IncomingTransfer(ring, offer, label: TransferLabel(of: offer), on: outbox)
+        return IncomingTransfer(ring, offer, label: TransferLabel(of: offer), rules: rules, on: outbox)
     }
 
     private func running(_ transfer: IncomingTransfer, isHere: Bool = false) -> IncomingTransfer {

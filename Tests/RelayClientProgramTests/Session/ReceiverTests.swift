@@ -485,7 +485,7 @@ import WSProtocol
     @Test func theCommandRunsForEachFile() async throws {
         let temporary = try ReceivedFolder()
         let receiving = try ReceivingFixture(
-            isTrusting: true, command: "printf %s \"$RELAY_FROM\" >'\(temporary.path)/told'")
+            isTrusting: true, command: FileCommand(shell: "printf %s \"$RELAY_FROM\" >'\(temporary.path)/told'"))
         await receiving.present()
         try await receiving.receive()
         for part in receiving.session.session.parts { await part.stopped() }

@@ -28,7 +28,9 @@ import WSProtocol
         #expect(both(.noSpace).sender == "bob has no room for it; ask bob to make room")
         #expect(both(.noSpace).receiver == "there is no room for it; make room, or name another folder with --output")
         #expect(both(.tooLarge).sender == "it is larger than bob takes; ask bob to raise --max-size")
-        #expect(both(.tooLarge).receiver == "it is larger than --max-size; raise --max-size to take it")
+        #expect(
+            both(.tooLarge).receiver
+                == "it is larger than --max-size, or the policy for bob, allows; raise that to take it")
         #expect(both(.cannotRead).sender == "it cannot be read; look at the file")
         #expect(both(.cannotRead).receiver == "bob cannot read it; ask bob")
         #expect(both(.declined).sender == "bob declined it; ask bob")
