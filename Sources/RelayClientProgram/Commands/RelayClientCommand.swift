@@ -38,7 +38,7 @@ package struct RelayClientCommand: AsyncParsableCommand {
         version: "relay-client \(ClientAgent.version)",
         subcommands: [
             LoginCommand.self, SendCommand.self, ReceiveCommand.self, TransfersCommand.self, PeersCommand.self,
-            WhoamiCommand.self, DoctorCommand.self, CompletionsCommand.self,
+            ServiceCommand.self, WhoamiCommand.self, DoctorCommand.self, CompletionsCommand.self,
         ]
     )
 

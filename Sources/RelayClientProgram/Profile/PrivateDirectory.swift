@@ -147,9 +147,12 @@ struct PrivateDirectory {
             try SystemError.check { flock(file.descriptor, LOCK_EX) }
             return file
         } catch {
+            let advice =
+                "; a profile has to be in a place that can be written: move it, and name the place with --profile"
             throw FileError(
                 code: .cannotCreate,
                 message: "cannot lock the profile in \"\(DisplayName.escape(path))\": \(error.phrase)"
+                    + (error.code == EROFS ? advice : "")
             )
         }
     }
