@@ -54,6 +54,16 @@ static inline long CLinux_file_system_type(int file) {
     return fstatfs(file, &system) == 0 ? (long)system.f_type : 0;
 }
 
+// mallopt(3), whose header would bring in others.
+extern int mallopt(int, int);
+
+// Makes the heap keep so many free bytes at its end, where it would give all but 128 KiB back to the system, and take
+// blocks of up to so many bytes from there.
+static inline void CLinux_keep_memory(int free, int block) {
+    mallopt(-1, free);
+    mallopt(-3, block);
+}
+
 // Declared here as in glibc 2.34 and later, but for the type of the actions: spawn.h, like sys/types.h, would make types
 // of Swift's Glibc module this one's.
 extern int posix_spawn_file_actions_addclosefrom_np(void *, int);

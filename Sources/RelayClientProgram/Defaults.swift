@@ -160,6 +160,11 @@ extension Defaults {
 
     // MARK: Data
 
+    /// Free bytes at the end of the heap that are kept: the buffers that a stream goes through, which are given back on
+    /// another thread than they were taken. With the 128 KiB of glibc each was a page fault for each of its pages.
+    static let keptMemory: Int32 = 16 * 1_048_576
+    /// Bytes of a block that comes from the heap; a larger one is of the system, and given back at once.
+    static let largestKeptBlock: Int32 = 4 * 1_048_576
     /// Chunks that are read and sealed at a time, 1 MiB: large enough that the cost of a hop to a blocking thread does
     /// not show.
     static let sealedBatch = 16

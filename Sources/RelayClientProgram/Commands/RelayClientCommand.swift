@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ArgumentParser
+private import CLinux
 import CommandLineInterface
 
 /// The program.
@@ -50,6 +51,7 @@ package struct RelayClientCommand: AsyncParsableCommand {
         // Before anything here changes them.
         _ = InheritedSignals.ignored
         StandardStream.secure()
+        CLinux_keep_memory(Defaults.keptMemory, Defaults.largestKeptBlock)
     }
 
     /// Runs the program with the command line's arguments.
