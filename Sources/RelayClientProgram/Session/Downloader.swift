@@ -147,14 +147,12 @@ final class ChunkOpening: Sendable {
     }
 
     private func open(_ chunk: ChunkWork, _ state: inout State) throws {
-        var plaintext = chunk.buffer
-        try chunk.cipher.open(&plaintext)
         if let limit, let before = state.manifest {
-            let bytes = before + UInt64(plaintext.readableBytes)
+            let bytes = before + UInt64(chunk.buffer.readableBytes)
             guard bytes <= max(limit, Defaults.unlimitedManifest) else { throw ClientError.tooLarge }
             state.manifest = bytes
         }
-        state.decoder.append(plaintext)
+        try state.decoder.append { buffer throws(SealingError) in try chunk.cipher.open(chunk.buffer, into: &buffer) }
         while true {
             switch try state.decoder.next() {
             case .entry(let entry): try sink.take(entry)

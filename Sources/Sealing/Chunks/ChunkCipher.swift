@@ -64,15 +64,22 @@ package struct ChunkCipher: Sendable {
     /// Opens the chunk that `buffer` holds, whose readable bytes then are the plaintext. When it throws, nothing in
     /// `buffer` may be used.
     package func open(_ buffer: inout ByteBuffer) throws(SealingError) {
+        let chunk = buffer
+        buffer.moveWriterIndex(to: buffer.readerIndex)
+        try open(chunk, into: &buffer)
+    }
+
+    /// Opens `chunk`, and writes its plaintext behind what is in `buffer`, which has to have room for it where nothing
+    /// is to be allocated. When it throws, nothing was written.
+    package func open(_ chunk: ByteBuffer, into buffer: inout ByteBuffer) throws(SealingError) {
         do {
             let nonce = try AES.GCM.Nonce(data: nonce)
-            let plaintext = try unsafe buffer.withUnsafeReadableBytes { chunk in
+            let plaintext = try unsafe chunk.withUnsafeReadableBytes { chunk in
                 let ciphertext = unsafe UnsafeRawBufferPointer(rebasing: chunk.dropLast(Chunk.tagLength))
                 let tag = unsafe UnsafeRawBufferPointer(rebasing: chunk.suffix(Chunk.tagLength))
                 let box = try unsafe AES.GCM.SealedBox(nonce: nonce, ciphertext: ciphertext, tag: tag)
                 return try AES.GCM.open(box, using: key)
             }
-            buffer.moveWriterIndex(to: buffer.readerIndex)
             buffer.writeBytes(plaintext)
         } catch {
             throw .doesNotOpen(.chunk)

@@ -73,6 +73,15 @@ package struct StreamDecoder: Sendable {
         buffer.writeBuffer(&plaintext)
     }
 
+    /// As ``append(_:)``, for plaintext that `write` writes behind what is in the buffer. Memory that no step is kept of
+    /// is used again.
+    package mutating func append<Failure>(
+        _ write: (inout ByteBuffer) throws(Failure) -> Void
+    ) throws(Failure) {
+        if buffer.readableBytes == 0 { buffer.clear() } else { buffer.discardReadBytes() }
+        try write(&buffer)
+    }
+
     /// Says which file's content is due, after `nextFile`; nil when no other is.
     package mutating func begin(_ file: ExpectedFile?) {
         guard state == .betweenFiles else { return }

@@ -90,6 +90,38 @@ import Testing
         #expect(work.buffer.withUnsafeReadableBytes { Int(bitPattern: $0.baseAddress) } == address)
     }
 
+    @Test func chunksThatComeInPiecesUseMemoryAgainUnlessItIsKept() throws {
+        let sealed = body(try seal([UInt8](0..<200).flatMap { [UInt8](repeating: $0, count: 1_400) }))
+        var opener = ChunkOpener(of: keys.receiver)
+        var (plaintext, addresses, kept) = (ByteBuffer(), [Int](), ByteBuffer())
+        for start in stride(from: 0, to: sealed.count, by: 1_000) {
+            var piece = ByteBuffer(bytes: sealed[start..<min(start + 1_000, sealed.count)])
+            while piece.readableBytes > 0 {
+                guard let work = try opener.append(&piece) else { continue }
+                addresses.append(work.buffer.withUnsafeReadableBytes { Int(bitPattern: $0.baseAddress) })
+                if addresses.count == 2 { kept = work.buffer }
+                try work.cipher.open(work.buffer, into: &plaintext)
+            }
+        }
+        let last = try opener.finish()
+        try last.cipher.open(last.buffer, into: &plaintext)
+        #expect(Array(plaintext.readableBytesView) == [UInt8](0..<200).flatMap { [UInt8](repeating: $0, count: 1_400) })
+        #expect(addresses.count == 4 && addresses[0] == addresses[1] && addresses[2] == addresses[3])
+        #expect(addresses[1] != addresses[2] && kept.readableBytes == Chunk.length)
+        #expect(Array(kept.readableBytesView) == Array(sealed[Chunk.length..<2 * Chunk.length]))
+    }
+
+    @Test func whatDoesNotOpenLeavesNothingBehind() throws {
+        var chunk = try seal([1, 2, 3])[0]
+        chunk.setInteger(chunk.getInteger(at: 0, as: UInt8.self).map { $0 ^ 1 } ?? 0, at: 0)
+        var opener = ChunkOpener(of: keys.receiver)
+        #expect(try opener.append(&chunk)?.buffer == nil)
+        let work = try opener.finish()
+        var plaintext = ByteBuffer(string: "before")
+        #expect(throws: SealingError.doesNotOpen(.chunk)) { try work.cipher.open(work.buffer, into: &plaintext) }
+        #expect(plaintext == ByteBuffer(string: "before"))
+    }
+
     // MARK: - What is refused
 
     @Test func refusesAChunkThatIsAlteredAnywhere() throws {

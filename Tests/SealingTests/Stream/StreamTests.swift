@@ -126,6 +126,29 @@ import WSProtocol
         #expect(addresses[0] == addresses[1] && data.readableBytes == 65_536)
     }
 
+    @Test func memoryIsUsedAgainUnlessContentOfItIsKept() throws {
+        let digest = [UInt8](repeating: 4, count: 32)
+        var decoder = StreamDecoder(StreamExpectation(goingOnWith: try attempt.opened(), manifest: digest))
+        var head = ByteBuffer()
+        StreamEncoder.writeDigest(digest, into: &head)
+        StreamEncoder.writeDataHead(length: 5 * 65_536, into: &head)
+        decoder.append(head)
+        #expect(try decoder.next() == .manifest(digest))
+        #expect(try decoder.next() == .nextFile)
+        decoder.begin(ExpectedFile(size: 5 * 65_536))
+        #expect(try decoder.next() == .needMore)
+        var (addresses, kept) = ([Int](), ByteBuffer())
+        for number in UInt8(0)..<5 {
+            decoder.append { buffer in _ = buffer.writeRepeatingByte(number, count: 65_536) }
+            guard case .data(let data) = try decoder.next() else { break }
+            addresses.append(data.withUnsafeReadableBytes { Int(bitPattern: $0.baseAddress) })
+            if number == 2 { kept = data }
+            #expect(data == ByteBuffer(repeating: number, count: 65_536))
+        }
+        #expect(addresses.count == 5 && addresses[1] == addresses[2] && addresses[3] == addresses[4])
+        #expect(addresses[2] != addresses[3] && kept == ByteBuffer(repeating: 2, count: 65_536))
+    }
+
     // MARK: - Content that is refused
 
     private static let head = [UInt8](repeating: 4, count: 32)
