@@ -16,9 +16,12 @@ struct FileCalls: Sendable {
             unsafe pwrite(file, bytes.baseAddress, bytes.count, off_t(offset))
         }
     }
-    /// fallocate(2) of what is to come, which leaves the size as it is
+    /// fallocate(2) of what is to come, which leaves the size as it is. Nothing where files are memory: there it takes
+    /// all of that memory at once, a second for some gigabytes, during which nothing else is received, and tells no more
+    /// than the free space did.
     var reserve: @Sendable (_ file: Int32, _ offset: Int64, _ length: Int64) -> Int32 = { file, offset, length in
-        CLinux_reserve_part(file, off_t(offset), off_t(length))
+        CLinux_file_system_type(file) == FileCalls.memoryFileSystem
+            ? 0 : CLinux_reserve_part(file, off_t(offset), off_t(length))
     }
     /// fallocate(2) that takes such a reservation back
     var punchHole: @Sendable (_ file: Int32, _ offset: Int64, _ length: Int64) -> Int32 = { file, offset, length in
@@ -71,6 +74,9 @@ struct FileCalls: Sendable {
     var remove: @Sendable (_ folder: Int32, _ name: String) -> Int32 = { folder, name in
         unsafe unlinkat(folder, name, 0)
     }
+
+    /// What statfs(2) says of tmpfs.
+    private static let memoryFileSystem = 0x0102_1994
 
     /// The system's own.
     static let system = FileCalls()

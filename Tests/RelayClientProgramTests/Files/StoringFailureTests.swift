@@ -367,6 +367,15 @@ struct StoringFailureTests {
         #expect(early?.message.contains("\"top\" is a folder") == true)
     }
 
+    /// It would be taken at once.
+    @Test(.enabled(if: access("/dev/shm", W_OK) == 0)) func memoryIsNotReserved() throws {
+        let path = "/dev/shm/relay-test-\(UInt64.random(in: 0 ... .max))"
+        let file = try OpenFile(path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        unlink(path)
+        #expect(FileCalls.system.reserve(file.descriptor, 0, 1 << 20) == 0)
+        #expect(try file.status().st_blocks == 0)
+    }
+
     @Test func aFullStandardOutputIsAnError() throws {
         let full = try OpenFile("/dev/full", flags: O_WRONLY)
         let sink = StandardOutputTransfer(descriptor: full.descriptor)
