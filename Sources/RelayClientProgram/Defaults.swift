@@ -174,6 +174,13 @@ extension Defaults {
     static let uploadLowWaterMark = 1_048_576
     /// Bytes of a download that may wait for the sink before reading pauses.
     static let downloadHighWaterMark = 2 * 1_048_576
+    /// Bytes that one read of a download's socket brings at most: what has come while the last was decrypted.
+    static let downloadRead = 1_048_576
+    /// Bytes of a download that are handed to the thread that stores them at once: waking it for each read cost a tenth
+    /// of all processor time.
+    static let downloadHandover = 512 * 1024
+    /// How long bytes wait for more of them to be handed over.
+    static let downloadHandoverDelay = TimeAmount.milliseconds(5)
     /// How long the relay's `100 Continue` is waited for. `start` comes when the receiver is attached already, so
     /// silence means that something on the way swallowed it.
     static let continueTimeout = TimeAmount.seconds(3)

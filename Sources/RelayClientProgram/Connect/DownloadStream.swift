@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import TLSTransport
 import TransferClient
 import WSProtocol
@@ -10,11 +11,19 @@ import WSProtocol
 final class DownloadStream: Sendable {
     private let channel: any Channel
     private let handler: NIOLoopBound<DownloadHandler>
+    private let pieces: ArrivedPieces
     private let ready: EventLoopFuture<Void>
 
-    private init(channel: any Channel, handler: NIOLoopBound<DownloadHandler>, ready: EventLoopFuture<Void>) {
+    /// Where it is received.
+    var loop: any EventLoop { channel.eventLoop }
+
+    private init(
+        channel: any Channel, handler: NIOLoopBound<DownloadHandler>, pieces: ArrivedPieces,
+        ready: EventLoopFuture<Void>
+    ) {
         self.channel = channel
         self.handler = handler
+        self.pieces = pieces
         self.ready = ready
     }
 
@@ -36,20 +45,27 @@ final class DownloadStream: Sendable {
             throw .connection(error)
         }
         let ready = channel.eventLoop.makePromise(of: Void.self)
+        let pieces = ArrivedPieces()
         do {
             let handler = try await channel.eventLoop.submit {
                 SocketOptions.fixWindow(of: channel, to: Defaults.downloadWindow)
-                let handler = DownloadHandler(head: head, ready: ready)
+                let handler = DownloadHandler(head: head, ready: ready, pieces: pieces)
+                try channel.syncOptions?.setOption(.recvAllocator, value: Self.reads)
                 try channel.pipeline.syncOperations.addHandler(handler)
                 return NIOLoopBound(handler, eventLoop: channel.eventLoop)
             }.get()
-            return DownloadStream(channel: channel, handler: handler, ready: ready.futureResult)
+            return DownloadStream(channel: channel, handler: handler, pieces: pieces, ready: ready.futureResult)
         } catch {
             ready.fail(error)
             channel.close(promise: nil)
             throw .cut
         }
     }
+
+    /// Grows to what comes: a small download needs no large buffer.
+    private static let reads = AdaptiveRecvByteBufferAllocator(
+        minimum: 2_048, initial: 65_536, maximum: Defaults.downloadRead
+    )
 
     /// As ``open(_:token:dialer:)``, and waits until the sender's half has arrived and the body begins.
     static func begun(_ target: RequestTarget, token: Token, dialer: Dialer) async throws(StreamError) -> DownloadStream
@@ -68,7 +84,7 @@ final class DownloadStream: Sendable {
         }
     }
 
-    /// Everything that has arrived since the last call, in order; waits when that is nothing.
+    /// Everything that has arrived since the last call, in order; waits until that is enough, or for a moment.
     ///
     /// - Returns: nil at the end of a body that is whole as far as HTTP can tell.
     /// - Throws: ``StreamError``, after everything that arrived before it.
@@ -82,8 +98,45 @@ final class DownloadStream: Sendable {
         }
     }
 
+    /// What has arrived and was not taken; on any thread.
+    func arrived() -> [ByteBuffer] {
+        let (pieces, wasFull) = pieces.take()
+        if wasFull { channel.eventLoop.execute { [handler] in handler.value.hasRoom() } }
+        return pieces
+    }
+
     /// Closes the connection at once, so that the other side cannot take it for a regular end.
     func abort() { channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
+}
+
+/// What has arrived of a download and nobody has taken: the event loop puts it in, any thread takes it out.
+final class ArrivedPieces: Sendable {
+    private struct State {
+        var pieces: [ByteBuffer] = []
+        var bytes = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// How many bytes there are.
+    var bytes: Int { state.withLock { state in state.bytes } }
+
+    /// Adds a piece; returns whether no more should come for now.
+    func append(_ piece: ByteBuffer) -> Bool {
+        state.withLock { state in
+            state.pieces.append(piece)
+            state.bytes += piece.readableBytes
+            return state.bytes >= Defaults.downloadHighWaterMark
+        }
+    }
+
+    /// Takes everything, and says whether it was too much for more to come.
+    func take() -> (pieces: [ByteBuffer], wasFull: Bool) {
+        state.withLock { state in
+            defer { state = State() }
+            return (state.pieces, state.bytes >= Defaults.downloadHighWaterMark)
+        }
+    }
 }
 
 /// Runs one download on its channel: collects what arrives until it is asked for, and stops reading meanwhile.
@@ -95,11 +148,12 @@ final class DownloadHandler: ChannelInboundHandler {
     /// Succeeds with the head of a good answer.
     private let ready: EventLoopPromise<Void>
     private var state = State.awaitingHead
-    private var pieces: [ByteBuffer] = []
-    private var bytes = 0
+    private let pieces: ArrivedPieces
     private var isPaused = false
     /// The one consumer that waits for more.
     private var waiting: EventLoopPromise<[ByteBuffer]?>?
+    /// When it gets what there is by then.
+    private var handover: Scheduled<Void>?
     private var timer: Scheduled<Void>?
     /// When the last bytes of the body came, or were asked for again.
     private var lastHeard = NIODeadline.uptimeNanoseconds(0)
@@ -115,9 +169,10 @@ final class DownloadHandler: ChannelInboundHandler {
         case failed(StreamError)
     }
 
-    init(head: HTTPRequestHead, ready: EventLoopPromise<Void>) {
+    init(head: HTTPRequestHead, ready: EventLoopPromise<Void>, pieces: ArrivedPieces = ArrivedPieces()) {
         self.head = head
         self.ready = ready
+        self.pieces = pieces
     }
 
     /// Sends the request: TLS stands when this handler is added.
@@ -128,22 +183,15 @@ final class DownloadHandler: ChannelInboundHandler {
         arm(context.eventLoop.now + Defaults.downloadAnswerTimeout)
     }
 
-    /// Hands over everything that has arrived, or the next that will; nil at the end.
+    /// Hands over everything that has arrived, once it is enough to wake somebody for; nil at the end.
     func next(promise: EventLoopPromise<[ByteBuffer]?>) {
         guard waiting == nil else { return promise.fail(ChannelError.inappropriateOperationForState) }
-        if !pieces.isEmpty {
-            promise.succeed(pieces)
-            pieces = []
-            bytes = 0
-            pause(false)
-            return
-        }
-        switch state {
-        case .awaitingHead, .refused, .streaming: waiting = promise
-        case .complete: promise.succeed(nil)
-        case .failed(let error): promise.fail(error)
-        }
+        waiting = promise
+        handOver()
     }
+
+    /// The consumer has taken everything by itself, and there was too much of it.
+    func hasRoom() { pause(false) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (Self.unwrapInboundIn(data), state) {
@@ -155,10 +203,7 @@ final class DownloadHandler: ChannelInboundHandler {
         case (.end, .streaming):
             state = .complete
             timer?.cancel()
-            if pieces.isEmpty {
-                waiting?.succeed(nil)
-                waiting = nil
-            }
+            handOver()
             context.close(promise: nil)
         case (.end, .refused): connectionEnded()
         case (.head, _), (.body, _), (.end, _): break
@@ -172,7 +217,6 @@ final class DownloadHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        handOver()
         connectionEnded()
         context.fireChannelInactive()
     }
@@ -217,16 +261,40 @@ final class DownloadHandler: ChannelInboundHandler {
     }
 
     private func take(_ part: ByteBuffer) {
-        pieces.append(part)
-        bytes += part.readableBytes
-        if bytes >= Defaults.downloadHighWaterMark { pause(true) }
+        if pieces.append(part) { pause(true) }
     }
 
-    /// Gives what has arrived to the waiting consumer; once per read, so that the consumer gets large pieces.
-    private func handOver() {
-        guard let promise = waiting, !pieces.isEmpty else { return }
+    /// Gives what has arrived to the waiting consumer: when it is much, when it has waited for a moment, or when there
+    /// is no more to come.
+    private func handOver(isDue: Bool = false) {
+        guard let promise = waiting else { return }
+        let bytes = pieces.bytes
+        if bytes == 0 {
+            switch state {
+            case .awaitingHead, .refused, .streaming: return
+            case .complete: answer(promise, .success(nil))
+            case .failed(let error): answer(promise, .failure(error))
+            }
+        } else if isDue || bytes >= Defaults.downloadHandover || !isStreaming {
+            answer(promise, .success(pieces.take().pieces))
+            pause(false)
+        } else if handover == nil {
+            handover = context?.eventLoop.assumeIsolated().scheduleTask(in: Defaults.downloadHandoverDelay) {
+                self.handover = nil
+                self.handOver(isDue: true)
+            }
+        }
+    }
+
+    private func answer(_ promise: EventLoopPromise<[ByteBuffer]?>, _ result: Result<[ByteBuffer]?, any Error>) {
         waiting = nil
-        next(promise: promise)
+        handover?.cancel()
+        handover = nil
+        promise.completeWith(result)
+    }
+
+    private var isStreaming: Bool {
+        if case .streaming = state { true } else { false }
     }
 
     private func pause(_ pause: Bool) {
@@ -249,8 +317,7 @@ final class DownloadHandler: ChannelInboundHandler {
         timer?.cancel()
         state = .failed(error)
         ready.fail(error)
-        waiting?.fail(error)
-        waiting = nil
+        handOver()
         context?.close(promise: nil)
     }
 }

@@ -120,7 +120,11 @@ struct HTTPStreams: DataStreams {
                     tell(.wants(notes))
                 }
                 let result = await withTaskCancellationHandler {
-                    await downloader.result()
+                    // It has little to do but to pass on what one thread has for another: on a thread of its own, both
+                    // would wait for that one.
+                    await withTaskExecutorPreference(context.executor ?? EventLoopExecutor(stream.loop)) {
+                        await downloader.result()
+                    }
                 } onCancel: {
                     stream.abort()
                 }

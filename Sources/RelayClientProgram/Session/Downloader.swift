@@ -30,11 +30,22 @@ struct Downloader: Sendable {
     func run() async throws(ClientError) {
         while let pieces = try await next() {
             if Task.isCancelled { throw .interrupted }
-            let notes = try await work { [opening] in try opening.take(pieces) }
+            let notes = try await work { try store(pieces) }
             if !notes.isEmpty { wants(notes) }
-            progress(sink.receivedBytes)
         }
         try await work { [opening] in try opening.finish() }
+    }
+
+    /// Stores what has arrived, and whatever arrives meanwhile: each change of threads costs as much as a chunk.
+    private func store(_ pieces: [ByteBuffer]) throws -> [WantedNote] {
+        var pieces = pieces
+        while true {
+            let notes = try opening.take(pieces)
+            progress(sink.receivedBytes)
+            guard notes.isEmpty else { return notes }
+            pieces = stream.arrived()
+            if pieces.isEmpty { return [] }
+        }
     }
 
     /// What has arrived. A cut behind the last chunk does not matter any more.
@@ -76,6 +87,8 @@ struct Downloader: Sendable {
 protocol DownloadByteStream: Sendable {
     /// Everything that has arrived since the last call, in order; waits when that is nothing. Nil at the end.
     func next() async throws(StreamError) -> [ByteBuffer]?
+    /// The same without waiting, on any thread; empty when that is nothing, or at the end.
+    func arrived() -> [ByteBuffer]
     /// Closes the connection at once, so that nothing can take it for an end.
     func abort()
 }

@@ -13,6 +13,7 @@ struct DownloadHandlerTests {
     private let loop = EmbeddedEventLoop()
     private let channel: EmbeddedChannel
     private let ready: EventLoopFuture<Void>
+    private let pieces = ArrivedPieces()
     private let handler: DownloadHandler
 
     init() throws {
@@ -21,7 +22,7 @@ struct DownloadHandlerTests {
         let promise = loop.makePromise(of: Void.self)
         ready = promise.futureResult
         handler = DownloadHandler(
-            head: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/download"), ready: promise
+            head: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/download"), ready: promise, pieces: pieces
         )
         try channel.pipeline.syncOperations.addHandler(handler)
     }
@@ -39,6 +40,11 @@ struct DownloadHandlerTests {
         let promise = loop.makePromise(of: [ByteBuffer]?.self)
         handler.next(promise: promise)
         return promise.futureResult
+    }
+
+    /// As it was set last; nil while it was not.
+    private var readsByItself: Bool? {
+        channel.options.last { option, _ in option is ChannelOptions.Types.AutoReadOption }?.value as? Bool
     }
 
     @Test func noAnswerAtAllIsSilence() throws {
@@ -60,7 +66,9 @@ struct DownloadHandlerTests {
         for _ in 0..<10 {
             loop.advanceTime(by: Defaults.downloadSilence - .seconds(1))
             try bytes()
-            #expect(try next().outcome?.get() == [ByteBuffer(string: "some")])
+            let next = next()
+            loop.advanceTime(by: Defaults.downloadHandoverDelay)
+            #expect(try next.outcome?.get() == [ByteBuffer(string: "some")])
         }
         let last = next()
         loop.advanceTime(by: Defaults.downloadSilence - .seconds(1))
@@ -84,5 +92,55 @@ struct DownloadHandlerTests {
         let last = next()
         loop.advanceTime(by: Defaults.downloadSilence)
         #expect(throws: StreamError.silent) { try last.outcome?.get() }
+    }
+
+    @Test func littleWaitsForMoreAndMuchDoesNot() throws {
+        try answer(.ok)
+        let first = next()
+        try bytes()
+        try bytes()
+        #expect(first.outcome == nil)
+        loop.advanceTime(by: Defaults.downloadHandoverDelay)
+        #expect(try first.outcome?.get() == [ByteBuffer(string: "some"), ByteBuffer(string: "some")])
+        let second = next()
+        loop.advanceTime(by: .seconds(1))
+        #expect(second.outcome == nil)
+        try channel.writeInbound(
+            HTTPClientResponsePart.body(ByteBuffer(repeating: 1, count: Defaults.downloadHandover))
+        )
+        #expect(try second.outcome?.get()?.count == 1)
+    }
+
+    @Test func theEndWaitsForNothing() throws {
+        try answer(.ok)
+        let first = next()
+        try bytes()
+        try channel.writeInbound(HTTPClientResponsePart.end(nil))
+        #expect(try first.outcome?.get() == [ByteBuffer(string: "some")])
+        let end = next()
+        #expect(end.outcome != nil)
+        #expect(try end.outcome?.get() == nil)
+    }
+
+    @Test func aCutComesBehindWhatCameBefore() throws {
+        try answer(.ok)
+        try bytes()
+        channel.pipeline.fireChannelInactive()
+        #expect(try next().outcome?.get() == [ByteBuffer(string: "some")])
+        #expect(throws: StreamError.cut) { try next().outcome?.get() }
+    }
+
+    @Test func whoTakesMoreThanIsAllowedToWaitLetsMoreCome() throws {
+        try answer(.ok)
+        try channel.writeInbound(
+            HTTPClientResponsePart.body(ByteBuffer(repeating: 1, count: Defaults.downloadHighWaterMark))
+        )
+        #expect(readsByItself == false)
+        let taken = pieces.take()
+        #expect(taken.pieces.count == 1 && taken.wasFull)
+        handler.hasRoom()
+        #expect(readsByItself == true)
+        try bytes()
+        #expect(pieces.take().wasFull == false && pieces.take().pieces.isEmpty)
     }
 }

@@ -83,6 +83,7 @@ final class MemoryDownload: DownloadByteStream {
         return next
     }
 
+    func arrived() -> [ByteBuffer] { [] }
     func abort() {}
 }
 
