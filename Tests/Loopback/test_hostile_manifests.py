@@ -36,7 +36,7 @@ class Watched:
             self.most = max(self.most, measure.peak(self.receiving.pid))
 
 
-def refused(relay, bob, receiving, manifest, summary, code, timeout=60):
+def refused(relay, bob, receiving, manifest, summary, code, timeout=90):
     """Sends it, and returns how the receiver refuses: what it says, and its memory."""
     watched = Watched(receiving)
     with relay.client("mallory") as mallory:
@@ -74,6 +74,7 @@ def test_more_than_was_announced_is_refused_at_once(relay, people, kind):
 
 
 @pytest.mark.alone
+@pytest.mark.slow
 def test_a_manifest_of_very_many_entries_costs_no_memory(relay, people):
     """Announced as it is, so it is taken; then its sender has nothing of what it has announced."""
     bob = people("bob")
@@ -86,14 +87,15 @@ def test_a_manifest_of_very_many_entries_costs_no_memory(relay, people):
 
 
 @pytest.mark.alone
+@pytest.mark.slow
 def test_a_manifest_whose_records_never_end_with_a_chunk_costs_no_memory(relay, people):
     """Each is of an even number of bytes, and begins at an odd one: what is left over at the end of each chunk."""
     bob = people("bob")
-    with file_systems.memory(bob.inbox, "size=400m") as disk:
+    with file_systems.memory(bob.inbox, "size=200m") as disk:
         receiving = bob.receive(prefix=disk.prefix)
         records = [*manifests.long_links(b"tops", 50_000)]
         assert (1 + len(records[0])) % 2 == 1 and all(len(each) % 2 == 0 for each in records[1:])
-        manifest = Manifest(manifests.long_links(b"tops", 300_000_000), b"")
+        manifest = Manifest(manifests.long_links(b"tops", 150_000_000), b"")
         most = refused(relay, bob, receiving, manifest, '{"names":["tops"],"kind":"folder"}', "protocol_error")
         receiving.expect(PROTOCOL, 10)
         assert os.listdir(disk.folder) == []
