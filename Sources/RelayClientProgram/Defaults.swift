@@ -187,8 +187,8 @@ extension Defaults {
     /// The relay holds a download for 30 s until the sender's half comes, and says so at the end; a little longer.
     static let downloadAnswerTimeout = TimeAmount.seconds(45)
     /// The window of a download's connection, in bytes; the kernel takes in up to twice that, by how large the packets
-    /// are. Linux lets a relay have 4 MiB on its way, so that more would make no line faster: the kernel would only take
-    /// in up to 32 MiB for a disk that is slow, all of which is sent again when this program is killed.
+    /// are. Linux lets a relay have 4 MiB on its way, so that more would make no line faster: the kernel would only
+    /// take in up to 32 MiB for a disk that is slow, all of which is sent again when this program is killed.
     static let downloadWindow = 3 * 1_048_576
     /// After a loss, what of a download is still on its way is taken for so long, and no longer than something comes:
     /// the relay passes it on as long.

@@ -61,12 +61,12 @@ extension Defaults {
         /// of those bytes, which a sender on a long line reaches two round trips before them.
         static let unprovenWindow = 1024 * 1024
         /// What it may have from then on. Linux lets a sender have 4 MiB on its way, so that more than those would make
-        /// no line faster; half as much again keeps reads large (`TLSDefaults.sharedReceiveLength`): with 4 MiB the relay
-        /// needed 3 % more processor time per byte. Beyond that it would only be held here for a receiver that is slow,
-        /// on each connection of the way, and sent again when the transfer breaks.
+        /// no line faster; half as much again keeps reads large (`TLSDefaults.sharedReceiveLength`): with 4 MiB the
+        /// relay needed 3 % more processor time per byte. Beyond that it would only be held here for a receiver that is
+        /// slow, on each connection of the way, and sent again when the transfer breaks.
         static let provenWindow = 6 * 1024 * 1024
         /// When a client is gone, what is on its way in the kernels still goes to the receiver, who goes on behind it:
-        /// so much as comes in this time, which a line of 10 Mbit/s needs for what all buffers of a stream hold, and
+        /// so much as comes in this time, which a line of 30 Mbit/s needs for what all buffers of a stream hold, and
         /// only while something moves.
         static let drainTotal = TimeAmount.seconds(15)
         static let drainSilence = TimeAmount.seconds(2)

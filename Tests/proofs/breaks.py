@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -209,6 +210,8 @@ class Run:
         self.path = world.folder / self.file
         self.inbox = world.bob.inbox
         self._over = threading.Event()
+        # Of two breaks of the same part, the second one waits until it is back.
+        self._parts: collections.defaultdict[str, threading.Lock] = collections.defaultdict(threading.Lock)
 
     def outcome(self) -> Outcome:
         """Does it, and clears up."""
@@ -321,17 +324,19 @@ class Run:
 
     def _kill_node(self, each: Break) -> str:
         node = self._node()
-        self._restarted(node, each.seconds)
+        with self._parts[node.name]:
+            self._restarted(node, each.seconds)
         return f"{node.name} killed"
 
     def _kill_redis(self, each: Break) -> str:
         """It comes back empty, and the nodes tell it again whom they have seen; where one of these may be killed at the
         same time, it comes back with what it had on the disk, as an operator's does."""
         keeps = len(self.plan.breaks) > 1
-        if keeps:
-            with Redis(self.world.cluster.redis_url) as redis:
-                redis("SAVE")
-        self._restarted(self.world.cluster.part("redis"), each.seconds)
+        with self._parts["redis"]:
+            if keeps:
+                with Redis(self.world.cluster.redis_url) as redis:
+                    redis("SAVE")
+            self._restarted(self.world.cluster.part("redis"), each.seconds)
         return "Redis killed" if keeps else "Redis killed, and empty"
 
     @staticmethod

@@ -195,28 +195,6 @@ struct IncomingTransfer {
         return isLeft ?? true
     }
 
-    /// Waits until `work`, which takes what is still on its way into `sink`, has ended. It is cancelled once nothing has
-    /// come for as long as `silence`, and in any case after `total`.
-    static func drain(
-        _ work: Task<Void, Never>, into sink: any TransferSink, silence: TimeAmount = Defaults.drainSilence,
-        total: TimeAmount = Defaults.drainTotal
-    ) async {
-        let watch = Task {
-            let end = NIODeadline.now() + total
-            var (bytes, looks) = (sink.receivedBytes, 0)
-            // Two looks: after this program was stopped for a time, the first one comes before what has arrived.
-            while looks < 2, NIODeadline.now() < end {
-                try? await Task.sleep(for: .nanoseconds(silence.nanoseconds / 2))
-                if Task.isCancelled { return }
-                looks = sink.receivedBytes == bytes ? looks + 1 : 0
-                bytes = sink.receivedBytes
-            }
-            work.cancel()
-        }
-        await work.value
-        watch.cancel()
-    }
-
     /// What is said, and kept in mind, about `error`.
     static func problem(_ error: ClientError) -> OfferMemory.Problem {
         let code: FailureCode =

@@ -19,10 +19,8 @@ struct Receiver: SessionPart {
     private var presenceID: RequestID?
     private var demands: [ConnectionDemand] = []
     private var cleanups: CleanupTasks
-    /// What is still being put away of an earlier attempt, by the number of the cleanup.
-    private var leaving: [UInt64: OfferMemory.Key] = [:]
-    /// What still takes bytes for one of these.
-    private var draining: [UInt64: Task<Void, Never>] = [:]
+    /// What is still being put away of an earlier attempt, and takes bytes for it, by the number of the cleanup.
+    private var leaving: [UInt64: (key: OfferMemory.Key, work: Task<Void, Never>?)] = [:]
     /// Attempts that were over before there was a place for them, and of which nothing is to be kept.
     private var useless: Set<TransferID> = []
     /// Whom the person was warned of.
@@ -113,7 +111,6 @@ struct Receiver: SessionPart {
     mutating func cleanedUp(_ number: UInt64) {
         cleanups.ended(number)
         leaving[number] = nil
-        draining[number] = nil
     }
 
     mutating func deadlinePassed(now: NIODeadline) {
@@ -128,7 +125,7 @@ struct Receiver: SessionPart {
 
     /// Ends. Open offers are not declined: the relay rings the name's other sessions, or the next one, for them.
     mutating func stop() {
-        for work in draining.values { work.cancel() }
+        for attempt in leaving.values { attempt.work?.cancel() }
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for transfer in transfers.all { putAway(transfer, keeping: transfer.mayComeAgain) }
     }
@@ -237,7 +234,7 @@ struct Receiver: SessionPart {
             // A node that is being left, and a session that is over, take nothing more.
             guard outbox != nil, machine.ending == nil, running.all < most.all else { return }
             guard let transfer = transfers[id], transfer.isQueued, transfer.isSmall || running.large < most.large,
-                !transfers.isBusy(transfer), !leaving.values.contains(transfer.key)
+                !transfers.isBusy(transfer), !leaving.values.contains(where: { $0.key == transfer.key })
             else { continue }
             let finished = transfers.finished(transfer.key, transfer.label)
             guard machine.takes(isHere: finished != nil) else { continue }
@@ -489,18 +486,15 @@ struct Receiver: SessionPart {
     /// Stops what runs for it, and puts away what came, once nothing writes to it any more: after a loss, with what is
     /// still on its way. The next attempt waits for that, and goes on behind it.
     private mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
-        let drains = transfer.isDraining && isKept && machine.ending == nil
-        if !drains { transfer.work?.cancel() }
+        if !transfer.isDraining || !isKept || machine.ending != nil { transfer.work?.cancel() }
         guard let sink = transfer.sink else { return }
-        let (records, carried) = (environment.records, transfer.offer.transfer)
+        let (records, carried, clock) = (environment.records, transfer.offer.transfer, environment.clock)
         let number = cleanups.start {
-            if drains, let work = transfer.work { await IncomingTransfer.drain(work, into: sink) }
-            await transfer.work?.value
+            if let work = transfer.work { await DrainWatch(work, into: sink, clock: clock).finish() }
             let isLeft = await IncomingTransfer.putAway(sink, keeping: isKept)
             if !isLeft { try? await BlockingWork.files.run { try records.forget(carried, .receive) } }
         }
-        leaving[number] = transfer.key
-        if drains { draining[number] = transfer.work }
+        leaving[number] = (transfer.key, transfer.work)
     }
 
     private mutating func putAway(_ sink: any TransferSink, keeping isKept: Bool) {

@@ -36,12 +36,13 @@ package enum SocketSettings {
     private static let bufferLock = socket(72)
     private static let receiveBufferLock = 2
 
-    /// Lets the kernel take in `window` bytes from a sender and no more, in its own counting up to twice that; asked for
-    /// again, more, and never less.
+    /// Lets the kernel take in `window` bytes from a sender and no more, in its own counting up to twice that; when it
+    /// is called again, more, and never less.
     ///
-    /// By itself it would open the window by what one round trip brought, up to 32 MiB, and further than a sender's kernel
-    /// can fill at once: a receiver that is slow would have all of that held for it. On a fast network one burst,
-    /// before the receiver's side is full, is worth several times as much as all other buffers of the stream.
+    /// By itself the kernel would open the window by what one round trip brought, up to 32 MiB, and further than a
+    /// sender's kernel can fill at once: a receiver that is slow would have all of that held for it. On a fast network
+    /// one burst, before the receiver's side is full, is worth several times as much as all other buffers of the
+    /// stream.
     package static func fixReceiveBuffer(_ channel: any Channel, window: Int) {
         guard let options = channel.syncOptions else { return }
         // What is fixed stays as it is.

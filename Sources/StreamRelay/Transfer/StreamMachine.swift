@@ -162,7 +162,7 @@ struct StreamMachine {
         case .finishing(var progress):
             Self.setBlocked(isBlocked, &progress, now)
             state = .finishing(progress)
-        // The silence of either side ends it, whoever holds back the other.
+        // The silence of both sides ends it, whichever holds back the other.
         case .parked, .draining, .undecided, .ended: break
         }
     }
@@ -302,11 +302,8 @@ struct StreamMachine {
     /// For how long what is on its way is passed on after the transfer has ended with `code`; nil: not at all. A sender
     /// that is gone sends no more. One that is not hears at once why it is over, and is answered in time.
     private func drainTime(_ code: FailureCode) -> TimeAmount? {
-        switch code {
-        case .senderGone: limits.drain
-        case .receiverGone: min(limits.verdict, limits.drain)
-        default: nil
-        }
+        if code == .senderGone { return limits.drain }
+        return code == .receiverGone ? min(limits.verdict, limits.drain) : nil
     }
 
     /// Nothing more is passed on.

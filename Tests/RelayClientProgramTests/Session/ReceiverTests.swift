@@ -3,6 +3,7 @@
 import Foundation
 import NIOCore
 import Sealing
+import Synchronization
 import Testing
 import WSProtocol
 
@@ -380,7 +381,7 @@ import WSProtocol
         let sink = FinishedSink(FinishedTransfer(delivered: summary, files: 1))
         let (silence, end) = AsyncStream<Void>.makeStream()
         let work = Task { for await _ in silence {} }
-        await IncomingTransfer.drain(work, into: sink, silence: .milliseconds(10))
+        await DrainWatch(work, into: sink, clock: JumpingClock()).finish()
         #expect(work.isCancelled)
         end.finish()
     }
@@ -490,5 +491,18 @@ import WSProtocol
         try await receiving.receive()
         for part in receiving.session.session.parts { await part.stopped() }
         #expect(try temporary.content(temporary.path + "/told") == "alice")
+    }
+}
+
+/// A clock that is at once where it is waited for.
+private final class JumpingClock: SessionClock {
+    private let time = Mutex(NIODeadline.uptimeNanoseconds(1_000_000_000))
+
+    func now() -> NIODeadline { time.withLock { $0 } }
+
+    func wake(at deadline: NIODeadline, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        time.withLock { $0 = max($0, deadline) }
+        let task = Task { action() }
+        return { task.cancel() }
     }
 }
