@@ -80,9 +80,9 @@ extension Defaults {
         /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
         /// rest of the work for a short one.
         static let bytesPerUnit = 4 * 1024
-        /// Bytes of a note's payload, or of a request's, that cost as much as one more message: nothing but this keeps two clients from
-        /// using a control connection for their content. A user's notes move 800 KiB a second, and 1.6 MiB at once,
-        /// which is less than the other client may leave unread.
+        /// Bytes of a note's payload, or of a request's, that cost as much as one more message: nothing but this keeps
+        /// two clients from using a control connection for their content. A user's notes move 800 KiB a second, and 1.6
+        /// MiB at once, which is less than the other client may leave unread.
         static let noteBytesPerUnit = 1024
         /// What a login costs beyond its message: a TLS handshake went before it, and a signature has to be checked.
         static let loginUnits: Int64 = 10

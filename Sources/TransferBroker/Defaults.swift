@@ -20,8 +20,8 @@ extension Defaults {
             accepts: 1024,
             // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.
             waitingBytes: heldBytes / 16,
-            // Four programs of theirs that ask for as much at once as a session may. Each costs some 200 bytes here, and
-            // as many on each node with a session that hears it.
+            // Four programs of theirs that ask for as much at once as a session may. Each costs some 200 bytes here,
+            // and as many on each node with a session that hears it.
             requests: 256
         )
         /// An address may hold so many times as much: an office behind one NAT has several people who send at the same
@@ -45,8 +45,8 @@ extension Defaults {
         /// Requests that are open on the node, with those of other nodes' sessions: 32 addresses with as many as each
         /// may have.
         static let openRequests = 65_536
-        /// How long a request may be answered: longer than any sharer takes to find what was asked for, and as long as a
-        /// ring waits for its answer. A client asks again long before.
+        /// How long a request may be answered: longer than any sharer takes to find what was asked for, and as long as
+        /// a ring waits for its answer. A client asks again long before.
         static let requestLifetime = TimeAmount.minutes(10)
         /// Bytes of clients' payloads held on the node for offers and accepts: some 1,500 of the largest, and hundreds
         /// of thousands of usual ones. Shared with the same threshold: a user, and an address, may have as many as are

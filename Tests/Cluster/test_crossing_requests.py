@@ -135,7 +135,7 @@ def test_two_sealed_clients_pull_through_three_nodes(three):
 
 
 def test_without_redis_all_are_told_the_same(trial):
-    """No Redis: whether somebody shares, here or elsewhere, or nobody does, makes no difference."""
+    """No Redis: whether a session shares, here or elsewhere, or none does, makes no difference."""
     with trial() as t:
         first, second, _ = t.nodes
         alice = first.session("alice")

@@ -171,7 +171,7 @@ def test_who_asks_cannot_tell_whether_anybody_shares(relay):
             names["nobody"] = gone.identity.name
         receiver, sharer = relay.session("bob", receiving=True), relay.session("carol").share()
         names |= {"receiver": receiver.identity.name, "sharer": sharer.identity.name}
-        times = {who: [] for who in names}
+        times: dict[str, list[float]] = {who: [] for who in names}
         for _ in range(60):
             for who, name in names.items():
                 began = time.perf_counter()

@@ -320,7 +320,7 @@ class Session:
         assert self.ask("refuse", request=request, to=to, code=code)["type"] == "ok"
 
     def refused(self, request: str, timeout: float = 15) -> str:
-        """Waits until somebody says that there will be no offer; the code."""
+        """Waits until a session says that there will be no offer; the code."""
         wanted = self.next(lambda m: m.get("type") == "refused" and m.get("request") == request, timeout, "refused")
         return wanted["code"]
 

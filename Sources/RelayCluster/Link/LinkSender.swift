@@ -61,8 +61,8 @@ struct LinkSender: Sendable {
     /// Messages that wait for an acknowledgement.
     var waitingMessages: Int { waiting.count }
 
-    /// Whether a quarter of what may wait does. Requests of clients are dropped from then on: a client asks again, and a
-    /// flood of them is to end no link.
+    /// Whether a quarter of what may wait does. Requests of clients are dropped from then on: a client asks again, and
+    /// a flood of them is to end no link.
     private var hasBacklog: Bool {
         waiting.count >= timing.unackedMessages / 4 || waitingBytes >= timing.unackedBytes / 4
     }

@@ -15,31 +15,12 @@ extension NodeMessage: Codable {
     }
 
     private static func read(_ kind: Kind, _ fields: ObjectReader) throws -> NodeMessage {
+        if let notice = try SessionNotice(kind, fields) {
+            return .notice(session: try fields.get("session"), notice)
+        }
         switch kind {
-        case .ring:
-            return .notice(
-                session: try fields.get("session"),
-                .ring(
-                    try fields.get("transfer"), from: try user(fields), to: try fields.get("to"),
-                    try fields.get("payload"), answers: try fields.find("pull")))
-        case .start:
-            return .notice(
-                session: try fields.get("session"),
-                .start(
-                    try fields.get("request"), try fields.get("transfer"), try fields.get("token"),
-                    expires: try fields.get("expires")))
-        case .ok:
-            return .notice(session: try fields.get("session"), .ok(try fields.get("request")))
-        case .refuse:
-            return .notice(
-                session: try fields.get("session"), .refuse(try fields.get("request"), try fields.get("code")))
-        case .failed:
-            return .notice(
-                session: try fields.get("session"),
-                .failed(try fields.get("transfer"), try fields.get("code"), by: try fields.get("by")))
-        case .note:
-            return .notice(
-                session: try fields.get("session"), .note(try fields.get("transfer"), try fields.get("payload")))
+        // These are notices.
+        case .ring, .start, .ok, .refuse, .failed, .note, .refused: throw fields.problem("no notice")
         case .release:
             return .release(session: try fields.get("session"), transfer: try fields.get("transfer"))
         case .request:
@@ -52,14 +33,10 @@ extension NodeMessage: Codable {
                 isStopping: try fields.find("stopping") ?? false)
         case .ask:
             return .ask(
-                session: try fields.get("session"), try fields.get("pull"), from: try user(fields),
+                session: try fields.get("session"), try fields.get("pull"), from: try User(fields),
                 to: try fields.get("to"), try fields.get("payload"))
         case .withdrawn:
             return .withdrawn(session: try fields.get("session"), try fields.get("pull"))
-        case .refused:
-            return .notice(
-                session: try fields.get("session"),
-                .refused(try fields.get("pull"), by: try fields.get("by"), try fields.get("code")))
         case .claim:
             let digest: DigestField = try fields.get("digest")
             return .claim(id: try fields.get("id"), digest: TokenDigest(digest), role: try fields.get("role"))
@@ -76,12 +53,6 @@ extension NodeMessage: Codable {
         }
     }
 
-    /// The sender or the one who asks, without a prekey.
-    private static func user(_ fields: ObjectReader) throws -> User {
-        let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
-        return User(name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
-    }
-
     package func encode(to encoder: any Encoder) throws {
         var outer = encoder.container(keyedBy: ObjectKey.self)
         var fields = outer.nestedContainer(keyedBy: ObjectKey.self, forKey: ObjectKey(stringValue: kind.rawValue))
@@ -96,43 +67,18 @@ extension NodeMessage: Codable {
         case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
         }
         switch self {
-        case .notice(_, .ring(let transfer, let from, let to, let payload, let answered)):
-            try put("transfer", transfer)
-            try put("from", UserField(from))
-            try put("to", to)
-            try put("payload", payload)
-            if let answered { try put("pull", answered) }
-        case .notice(_, .start(let request, let transfer, let token, let expires)):
-            try put("request", request)
-            try put("transfer", transfer)
-            try put("token", token)
-            try put("expires", expires)
-        case .notice(_, .ok(let request)): try put("request", request)
-        case .notice(_, .refuse(let request, let code)):
-            try put("request", request)
-            try put("code", code)
-        case .notice(_, .failed(let transfer, let code, let by)):
-            try put("transfer", transfer)
-            try put("code", code)
-            try put("by", by)
-        case .notice(_, .note(let transfer, let payload)):
-            try put("transfer", transfer)
-            try put("payload", payload)
+        case .notice(_, let notice): for (key, value) in notice.fields { try put(key, value) }
         case .release(_, let transfer): try put("transfer", transfer)
         case .left(_, let transfer, let isStopping):
             try put("transfer", transfer)
             if isStopping { try put("stopping", true) }
+        case .request(_, let request): try put("request", request)
         case .ask(_, let pull, let from, let to, let payload):
             try put("pull", pull)
             try put("from", UserField(from))
             try put("to", to)
             try put("payload", payload)
         case .withdrawn(_, let pull): try put("pull", pull)
-        case .notice(_, .refused(let pull, let name, let code)):
-            try put("pull", pull)
-            try put("by", name)
-            try put("code", code)
-        case .request(_, let request): try put("request", request)
         case .claim(_, let digest, let role):
             try put("digest", try DigestField(digest))
             try put("role", role)
@@ -145,6 +91,54 @@ extension NodeMessage: Codable {
         case .abort(_, .failed(let code)): try put("code", code)
         case .abort(_, .delivered): break
         }
+    }
+}
+
+extension SessionNotice {
+    /// Nil when `kind` is none of a notice.
+    fileprivate init?(_ kind: NodeMessage.Kind, _ fields: ObjectReader) throws {
+        switch kind {
+        case .ring:
+            self = .ring(
+                try fields.get("transfer"), from: try User(fields), to: try fields.get("to"),
+                try fields.get("payload"), answers: try fields.find("pull"))
+        case .start:
+            self = .start(
+                try fields.get("request"), try fields.get("transfer"), try fields.get("token"),
+                expires: try fields.get("expires"))
+        case .ok: self = .ok(try fields.get("request"))
+        case .refuse: self = .refuse(try fields.get("request"), try fields.get("code"))
+        case .failed:
+            self = .failed(try fields.get("transfer"), try fields.get("code"), by: try fields.get("by"))
+        case .note: self = .note(try fields.get("transfer"), try fields.get("payload"))
+        case .refused:
+            self = .refused(try fields.get("pull"), by: try fields.get("by"), try fields.get("code"))
+        case .release, .request, .left, .ask, .withdrawn, .claim, .claimed, .stream, .abort: return nil
+        }
+    }
+
+    /// The keys and values, but for the session.
+    fileprivate var fields: [(String, any Encodable)] {
+        switch self {
+        case .ring(let transfer, let from, let to, let payload, let answered):
+            [("transfer", transfer), ("from", UserField(from)), ("to", to), ("payload", payload)]
+                + (answered.map { [("pull", $0)] } ?? [])
+        case .start(let request, let transfer, let token, let expires):
+            [("request", request), ("transfer", transfer), ("token", token), ("expires", expires)]
+        case .ok(let request): [("request", request)]
+        case .refuse(let request, let code): [("request", request), ("code", code)]
+        case .failed(let transfer, let code, let by): [("transfer", transfer), ("code", code), ("by", by)]
+        case .note(let transfer, let payload): [("transfer", transfer), ("payload", payload)]
+        case .refused(let pull, let name, let code): [("pull", pull), ("by", name), ("code", code)]
+        }
+    }
+}
+
+extension User {
+    /// The sender, or the one who asks, without a prekey.
+    fileprivate init(_ fields: ObjectReader) throws {
+        let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
+        self.init(name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
     }
 }
 

@@ -111,7 +111,7 @@ extension RoutePublisher {
         change(.receiving(name), isLookedFor: !sessions.isEmpty)
     }
 
-    /// Nobody waits for it: who asks looks it up at that moment.
+    /// No node is notified of it: that of a client that asks looks it up at that moment.
     mutating func setSharing(_ name: PeerName, _ isSharing: Bool) {
         guard sharing.contains(name) != isSharing else { return }
         if isSharing { sharing.insert(name) } else { sharing.remove(name) }

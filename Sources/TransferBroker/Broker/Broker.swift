@@ -78,8 +78,7 @@ package struct Broker: Sendable {
             return home.streamChanged(transfer, event, on: node, publicURL, &sessions, now: now)
         case .tokenMinted(let token, let request): return home.tokenMinted(token, for: request, &sessions, now: now)
         case .timerFired:
-            requests.timerFired(&sessions, now: now)
-            return home.timerFired(&sessions, now: now)
+            return requests.timerFired(&sessions, now: now) + home.timerFired(&sessions, now: now)
         case .drainBegun: return sessions.beginDrain()
         case .memoryChanged(let isShort):
             isShortOfMemory = isShort

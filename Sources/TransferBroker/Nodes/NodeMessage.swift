@@ -70,8 +70,8 @@ package enum NodeMessage: Hashable, Sendable {
     }
 }
 
-/// What the home of a transfer has to say to a session on its receiving side, and what a sharer's node has to say to one
-/// that has asked, on whichever node that is.
+/// What the home of a transfer has to say to a session on its receiving side, and what a sharer's node has to say to
+/// one that has asked, on whichever node that is.
 package enum SessionNotice: Hashable, Sendable {
     /// Rings the session, which is believed to be one of the name `to`: its own node knows. Of the sender's keys, a
     /// ring has no prekey. One that answers a request is for a session that has the request open.

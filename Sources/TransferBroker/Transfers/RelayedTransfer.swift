@@ -308,8 +308,8 @@ extension RelayedTransfer {
 
     /// After a decline or a vanished session: ends the offer when no rung session may still answer it.
     ///
-    /// - Parameter code: what a sender that does not wait is told when no session has declined, if it is known better
-    ///   than that nobody is there.
+    /// - Parameter code: what a sender that does not wait is told when no session has declined, if there is a better
+    ///   reason than that none is there.
     private mutating func endIfNobodyIsLeft(otherwise code: FailureCode? = nil) -> [TransferAction] {
         guard case .ringing(let payload, let rung, let lastDecline, deadline: _) = state,
             rung.allSatisfy(\.hasDeclined)

@@ -92,22 +92,28 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
             side == .sender
                 ? ("\(peer) did not answer in time", "try again when \(peer) is there")
                 : ("\(peer) did not send in time", "ask \(peer) to send it again")
-        case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
         case .unknownTransfer: ("the relay does not know the transfer any more", again(side, peer))
-        case .unknownRequest:
-            side == .sender
-                ? ("\(peer) does not wait for it any more", "nothing to do")
-                : ("the relay does not know the request any more", "ask again")
+        case .unknownRequest, .notShared, .tooManyRequests: requestMessage(for: code, side: side, peer: peer)
+        case .badMessage, .unknownType, .notNow, .transferExists, .requestExists, .loginRefused, .nameTaken,
+            .badInvitation,
+            .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
+            .clusterUnavailable, .internalError, .acceptedElsewhere:
+            relayMessage(for: code)
+        }
+    }
+
+    /// About what one client asked of the other, which is the sender here.
+    private static func requestMessage(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
+        switch code {
         case .notShared:
             side == .sender
                 ? ("\(peer) asked for what is not shared with them", "nothing to do")
                 : ("\(peer) shares nothing of that name with you", "see what there is with `relay-client list \(peer)`")
         case .tooManyRequests: ("there are as many requests as there may be", "try again in some seconds")
-        case .badMessage, .unknownType, .notNow, .transferExists, .requestExists, .loginRefused, .nameTaken,
-            .badInvitation,
-            .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
-            .clusterUnavailable, .internalError:
-            relayMessage(for: code)
+        default:
+            side == .sender
+                ? ("\(peer) does not wait for it any more", "nothing to do")
+                : ("the relay does not know the request any more", "ask again")
         }
     }
 
@@ -119,6 +125,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
 
     private static func relayMessage(for code: FailureCode) -> (String, String) {
         switch code {
+        case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
         case .rateLimited: ("the relay wants fewer messages", "try again in some seconds")
         case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")
         case .draining: ("the relay is about to stop", "try again in a moment")

@@ -54,7 +54,7 @@ struct RoutingServiceTests {
             b.routing.setSharing(bob, true)
             try await eventually("the route") { try await redis.keys().contains("relay:sharing:bob:b") }
             #expect(try await a.routing.sharers(of: bob).get() == [b.node])
-            // A node knows its own, and nobody is rung for sharing.
+            // A node knows its own, and a session is not rung for sharing.
             #expect(try await b.routing.sharers(of: bob).get() == [])
             #expect(try await a.routing.receivers(of: bob).get() == [])
             // What another start of the node has left, or what is no incarnation, is none.

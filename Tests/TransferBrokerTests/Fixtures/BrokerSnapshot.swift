@@ -19,7 +19,7 @@ extension Broker.Snapshot {
     var remoteTransfers: [TransferID: RemoteTransfers.Transfer] { remote.transfers }
     /// Requests that may be answered, of this node's sessions and of others'.
     var openRequests: [PullRequestID: [SessionID: PullRequests.Open]] { requests.requests }
-    var nextDeadline: NIODeadline? { home.transfers.deadlines.next }
+    var nextDeadline: NIODeadline? { [home.transfers.deadlines.next, requests.deadlines.next].compactMap { $0 }.min() }
     /// Whether users hold nothing.
     var holdsNothing: Bool { sessions.holdings.isEmpty }
 

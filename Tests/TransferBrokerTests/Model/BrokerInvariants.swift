@@ -43,6 +43,8 @@ extension Broker.Snapshot {
     private var brokenCounts: String? {
         let accepts = sessions.sessions.values.reduce(0) { $0 + $1.accepted.count { remoteTransfers[$0] != nil } }
         if sessions.receivingCount != sessions.sessions.values.count(where: \.isReceiving) { return "receivingCount" }
+        if sessions.sharingCount != sessions.sessions.values.count(where: \.isSharing) { return "sharingCount" }
+        if requests.count != openRequests.values.reduce(0, { $0 + $1.count }) { return "requests.count" }
         if home.transfers.activeCount != transfers.values.count(where: { $0.receiver != nil }) { return "activeCount" }
         if remote.acceptCount != accepts { return "acceptCount is \(remote.acceptCount), not \(accepts)" }
         if sessions.holdings.waitingBytes != transfers.values.reduce(0, { $0 + $1.heldBytes }) { return "waitingBytes" }
@@ -56,6 +58,7 @@ extension Broker.Snapshot {
             if Set(presence.sessions) != Set(there.keys) { return "names[].sessions" }
             if presence.sessions.count != there.count { return "names[].sessions has one twice" }
             if Set(presence.receiving) != Set(there.filter(\.value.isReceiving).keys) { return "names[].receiving" }
+            if Set(presence.sharing) != Set(there.filter(\.value.isSharing).keys) { return "names[].sharing" }
             let open = transfers.values.filter { $0.recipient == name && $0.isOpenToRing }
             if Set(presence.offers) != Set(open.map(\.id)) { return "names[].offers" }
             if presence.offers.count != open.count { return "names[].offers has one twice" }
@@ -75,6 +78,7 @@ extension Broker.Snapshot {
             let foreign = remoteTransfers.filter { $0.value.sessions.contains(id) }.map(\.key)
             let accepted = Set(transfers.values.filter { $0.receiver == id }.map(\.id))
             let offered = transfers.values.filter { $0.sender == id }
+            if session.requests != Set(openRequests.filter { $0.value[id] != nil }.keys) { return "\(id).requests" }
             if session.incoming != Set(own + foreign) { return "\(id).incoming" }
             if !accepted.isSubset(of: session.accepted) { return "\(id).accepted lacks one" }
             if !session.accepted.isSubset(of: accepted.union(foreign)) { return "\(id).accepted has an ended one" }
@@ -105,6 +109,10 @@ extension Broker.Snapshot {
                 return "a session that is gone, in a transfer of another home"
             }
         }
+        for open in openRequests.values {
+            if open.isEmpty { return "a request of no session" }
+            if open.keys.contains(where: { $0.node == node && sessions[$0] == nil }) { return "a request of none here" }
+        }
         for id in halves.keys where transfers[id] == nil { return "halves of an ended transfer" }
         for entry in unusedTokens.values where transfers[entry.transfer] == nil {
             return "a token of an ended transfer"
@@ -120,6 +128,15 @@ extension Broker.Snapshot {
         while let entry = queue.popDue(now: .distantFuture) { entries[entry.key, default: []].insert(entry.deadline) }
         for (id, transfer) in transfers {
             if let deadline = transfer.deadline, entries[id]?.contains(deadline) != true { return "a lost deadline" }
+        }
+        var others = requests.deadlines
+        var ends: [PullRequests.Key: Set<NIODeadline>] = [:]
+        while let entry = others.popDue(now: .distantFuture) { ends[entry.key, default: []].insert(entry.deadline) }
+        for (request, open) in openRequests {
+            for (session, open) in open {
+                let key = PullRequests.Key(request: request, session: session)
+                if ends[key]?.contains(open.deadline) != true { return "a lost deadline of a request" }
+            }
         }
         return nil
     }

@@ -49,6 +49,10 @@ import Testing
             surprises: [.cut, .loseLook, .repeatLook, .leave, .drain, .decline], budget: 1, floor: 14_000
         ),
         ModelScenario(
+            name: "an offer answers a request", isPull: true, downloads: [], uploads: [], successor: "bob",
+            surprises: [.withdraw, .leave, .cut, .crash, .drain, .decline, .timer], budget: 1, floor: 9_000
+        ),
+        ModelScenario(
             name: "links break their promise", downloads: [2], uploads: [1],
             surprises: [.lose, .duplicate, .reorder], budget: 1, floor: 9_000
         ),

@@ -8,7 +8,7 @@ import WSProtocol
 struct ModelClient: Hashable {
     /// What a client may do once.
     enum Act: UInt64, Hashable, CaseIterable {
-        case receive, offer, accept, decline, cancel, delivered
+        case receive, offer, accept, decline, cancel, delivered, ask, withdraw
 
         func id(of client: Int) -> RequestID { .sequence(.client, UInt64(client) * 10 + rawValue) }
 
@@ -36,6 +36,8 @@ struct ModelClient: Hashable {
     var asked: Set<Act> = []
     var granted: Set<Act> = []
     var refused: Set<Act> = []
+    /// Whether it has heard a request.
+    var isAsked = false
     var isRung = false
     var isOffered = false
     /// Whether it was given its token.

@@ -4,7 +4,8 @@ import Testing
 
 @testable import TransferBroker
 
-/// Who is there and what may happen in one exploration. Alice, on the first node, offers one transfer to bob.
+/// Who is there and what may happen in one exploration. Alice, on the first node, offers one transfer to bob: unasked,
+/// or once she has heard that he asks for it.
 struct ModelScenario: CustomTestStringConvertible {
     /// Something that need not happen. Each takes one off the budget of a path.
     enum Surprise: Hashable, CaseIterable {
@@ -14,8 +15,8 @@ struct ModelScenario: CustomTestStringConvertible {
         case crash
         /// A node is told to stop.
         case drain
-        /// A client calls the transfer off, or declines it.
-        case cancel, decline
+        /// A client calls the transfer off, or declines it; or does not wait any more for what it asked for.
+        case cancel, decline, withdraw
         /// A client's connection is gone.
         case leave
         /// The receiver says `delivered` before its download has ended.
@@ -42,6 +43,8 @@ struct ModelScenario: CustomTestStringConvertible {
     var bobs = [1, 2]
     /// Whether bob's sessions begin to receive after the offer only.
     var isOfferFirst = false
+    /// Whether bob's sessions receive nothing, and all ask alice, under one id, for what she offers.
+    var isPull = false
     /// The nodes on which the download's token is shown, and the upload's.
     var downloads = [1, 2]
     var uploads = [0, 2]

@@ -23,9 +23,18 @@ extension ModelWorld {
         var found: LookupResult?
         switch act {
         case .receive: message = .presence(.init(id: id, receiving: true))
+        case .ask:
+            let user = BrokerFixture.user(clients[0].name)
+            message = .request(.init(id: id, request: Self.request, to: user.name, payload: payload))
+            let sharers = directory.sharers(of: user.name, except: session.node)
+            found = LookupResult(user: user, elsewhere: .none, sharers: .known(sharers))
+        case .withdraw: message = .withdraw(.init(id: id, request: Self.request))
         case .offer:
             let user = BrokerFixture.user(Self.recipient)
-            message = .offer(.init(id: id, transfer: transfer, to: user.name, wait: true, payload: payload))
+            message = .offer(
+                .init(
+                    id: id, transfer: transfer, to: user.name, wait: true, payload: payload,
+                    request: scenario.isPull ? Self.request : nil))
             found = LookupResult(user: user, elsewhere: .known(receivers(of: user.name, except: node)))
         case .accept: message = .accept(.init(id: id, transfer: transfer, payload: payload))
         case .decline: message = .decline(.init(id: id, transfer: transfer, code: .declined))
@@ -33,6 +42,13 @@ extension ModelWorld {
         case .delivered: message = .delivered(.init(id: id, transfer: transfer, payload: payload))
         }
         handle(.requestReceived(message, from: session, found: found), at: node)
+    }
+
+    /// It wants to hear requests.
+    mutating func share(_ client: Int) {
+        let session = clients[client].session
+        let message = ClientMessage.presence(.init(id: .sequence(.relay, 0), receiving: false, sharing: true))
+        handle(.requestReceived(message, from: session), at: Self.index(of: session.node))
     }
 
     /// The connection is gone.
@@ -64,13 +80,17 @@ extension ModelWorld {
             guard let (asker, act) = ModelClient.Act.of(refusal.id) else { return }
             if asker != client { return violate("client \(client) gets a refusal to client \(asker)") }
             clients[client].refused.insert(act)
-        case .challenge, .welcome, .peer, .progress, .note, .requested, .refused, .pong: break
+        case .requested:
+            if clients[client].name != clients[0].name { violate("\(clients[client].name) hears alice's requests") }
+            clients[client].isAsked = true
+        case .challenge, .welcome, .peer, .progress, .note, .refused, .pong: break
         }
         checkVerdicts()
     }
 
     private mutating func rung(_ client: Int) {
         if clients[client].name != Self.recipient { violate("\(clients[client].name) is rung for another name") }
+        if scenario.isPull && !clients[client].asked.contains(.ask) { violate("client \(client) has not asked") }
         let isStillRinging = clients[client].isRung && clients[client].verdict == nil
         if isStillRinging && !scenario.isBroken { violate("client \(client) is rung twice") }
         clients[client].isRung = true

@@ -27,6 +27,19 @@ extension ModelWorld {
                 }
             }
         }
+        return strayRequest
+    }
+
+    /// What is wrong about requests of sessions that other nodes have in mind.
+    private var strayRequest: String? {
+        for node in nodes {
+            for (request, open) in node.broker.snapshot.openRequests {
+                for session in open.keys {
+                    let home = nodes[Self.index(of: session.node)].broker.snapshot
+                    if home.openRequests[request]?[session] == nil { return "a request that \(session) does not have" }
+                }
+            }
+        }
         return nil
     }
 
@@ -83,6 +96,7 @@ extension ModelWorld {
             if !broker.remoteSessions.isEmpty { violate("\(node): a remote session is left") }
             if !broker.pendingTokens.isEmpty { violate("\(node): a token is left that is being made") }
             if !broker.halves.isEmpty { violate("\(node): a half is left") }
+            if !broker.openRequests.isEmpty { violate("\(node): a request is left") }
             if !broker.unusedTokens.isEmpty { violate("\(node): a token is left") }
             if nodes[node].broker.activeTransfers != 0 { violate("\(node): an active transfer is left") }
             if broker.nextDeadline != nil { violate("\(node): a deadline is left") }

@@ -72,12 +72,16 @@ extension ModelWorld {
         if allows(.leave), !client.isLeaving { step.surprising.append(.leave(index)) }
         let isOver = client.verdict != nil
         if client.isSender {
+            if client.isAsked, !client.asked.contains(.offer) { step.free.append(.act(index, .offer)) }
             if allows(.cancel), !isOver, !client.asked.contains(.cancel) {
                 step.surprising.append(.act(index, .cancel))
             }
             return
         }
-        if !client.asked.contains(.receive) { step.free.append(.act(index, .receive)) }
+        if !scenario.isPull, !client.asked.contains(.receive) { step.free.append(.act(index, .receive)) }
+        if allows(.withdraw), client.asked.contains(.ask), !client.asked.contains(.withdraw) {
+            step.surprising.append(.act(index, .withdraw))
+        }
         guard client.isRung, !isOver else { return }
         if client.asked.isDisjoint(with: [.accept, .decline, .cancel]) {
             step.free.append(.act(index, .accept))

@@ -19,6 +19,7 @@ struct ModelWorld {
     static let count = 3
     static let ids = ["a", "b", "c"].map { NodeID(rawValue: $0)! }
     static let recipient = "bob"
+    static let request = PullRequestID(bytes: [UInt8](repeating: 8, count: 16))!
     static let transfer = TransferID(bytes: [UInt8](repeating: 7, count: 16))!
     /// The transfer of the model; its home is the first node.
     static let stream = StreamKey(home: ids[0], transfer: transfer)
@@ -44,8 +45,13 @@ struct ModelWorld {
         nodes = Self.ids.map { ModelNode(broker: Broker(node: $0, limits: Defaults.Broker.limits)) }
         open("alice", at: 0, isSender: true)
         for node in scenario.bobs { open(Self.recipient, at: node) }
-        if !scenario.isOfferFirst { for bob in 1...scenario.bobs.count { act(.receive, by: bob) } }
-        act(.offer, by: 0)
+        if scenario.isPull {
+            share(0)
+            for bob in 1...scenario.bobs.count { act(.ask, by: bob) }
+        } else {
+            if !scenario.isOfferFirst { for bob in 1...scenario.bobs.count { act(.receive, by: bob) } }
+            act(.offer, by: 0)
+        }
         for node in nodes.indices { refresh(node) }
     }
 

@@ -7,7 +7,7 @@ import WSProtocol
 /// sessions of this node have heard.
 ///
 /// Nothing of what was asked is kept, only who waits for an answer to which id, and of whom: an offer or a refusal that
-/// comes from anybody else finds nothing here.
+/// comes from another user finds nothing here.
 struct PullRequests: Sendable {
     /// Who waits for answers.
     struct Open: Hashable, Sendable {
@@ -105,13 +105,15 @@ struct PullRequests: Sendable {
         gone.requests.flatMap { forget(Key(request: $0, session: session)) }
     }
 
-    /// Those who have waited as long as they may wait no longer.
-    mutating func timerFired(_ sessions: inout SessionTable, now: NIODeadline) {
+    /// Those who have waited as long as they may wait no longer. The other nodes are told, as their time begins when
+    /// they hear of a request.
+    mutating func timerFired(_ sessions: inout SessionTable, now: NIODeadline) -> [BrokerAction] {
+        var actions: [BrokerAction] = []
         while let due = deadlines.popDue(now: now) {
             guard requests[due.key.request]?[due.key.session]?.deadline == due.deadline else { continue }
-            // The other nodes have clocks of their own.
-            _ = close(due.key.request, of: due.key.session, &sessions)
+            actions += close(due.key.request, of: due.key.session, &sessions)
         }
+        return actions
     }
 
     // MARK: - What other nodes say
