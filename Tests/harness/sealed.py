@@ -6,6 +6,7 @@ Sections 1 to 7 and 9 are here, section 8 is in sealed_stream.py.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import hmac
@@ -23,6 +24,8 @@ KEY, ENC = 1_216, 1_120
 DAY = 86_400_000
 # The JSON of a summary, and of a request.
 _LONGEST = 16 * 1024
+# Names in a path.
+_DEEPEST = 1_025
 CHUNK, TAG = 65_536, 16
 _WANTED = 0
 _RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -503,4 +506,36 @@ def open_request(payload: bytes, requester: Party, sharer: Owner, now: int) -> R
     _check_time(time, now)
     if len(text) > _LONGEST:
         raise Refused("protocol_error", "it asks for too much")
-    return Request(request, time, json.loads(text))
+    what = json.loads(text)
+    check_query(what)
+    return Request(request, time, what)
+
+
+def _path(text: object) -> list[str]:
+    if not isinstance(text, str):
+        raise Refused("protocol_error", "a path is no text")
+    names = text.split("/") if text else []
+    if len(names) > _DEEPEST:
+        raise Refused("protocol_error", "a path is too deep")
+    for name in names:
+        encoded = name.encode("utf-8", "surrogatepass")
+        if not 1 <= len(encoded) <= 255 or "\0" in name or name in (".", ".."):
+            raise Refused("protocol_error", f"{name!r} is no name")
+    return names
+
+
+def check_query(what: dict[str, Any]) -> None:
+    """Refuses what cannot be asked for."""
+    if ("list" in what) == ("fetch" in what) or ("list" in what and "resume" in what):
+        raise Refused("protocol_error", "it asks for nothing, or for two things")
+    if "list" in what:
+        _path(what["list"])
+        return
+    paths = [_path(text) for text in what["fetch"]]
+    last = [path[-1] for path in paths if path]
+    if not paths or len(last) != len(paths) or len(set(last)) != len(last):
+        raise Refused("protocol_error", "it asks for the top, or twice for one name")
+    if "resume" in what:
+        members = (what["resume"]["transfer"], what["resume"]["manifest"])
+        if [len(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))) for text in members] != [16, 32]:
+            raise Refused("protocol_error", "what is to be resumed is none")

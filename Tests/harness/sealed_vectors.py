@@ -9,6 +9,7 @@ from typing import Any
 
 from . import sealed, sealed_stream
 from .executables import REPOSITORY
+from .protocol import b64
 from .sealed_stream import Entry
 
 Vector = dict[str, Any]
@@ -132,7 +133,11 @@ def chunk(content: bytes, number: int, length: int) -> Vector:
 
 def _requests(alice: sealed.Owner, bob: sealed.Owner) -> list[Vector]:
     prekey = (bob.epoch, bob.prekey()[0])
-    asked: list[Vector] = [{"list": "/"}, {"fetch": ["a folder/b", "\u65e5\u672c"], "unknown": 1}]
+    asked: list[Vector] = [
+        {"list": ""},
+        {"fetch": ["a folder/b", "\u65e5\u672c"], "unknown": 1},
+        {"fetch": ["c"], "resume": {"transfer": b64(TRANSFER), "manifest": b64(bytes(range(32)))}},
+    ]
     texts = [json.dumps(what, ensure_ascii=False) for what in asked]
     return [
         {

@@ -11,8 +11,8 @@ extension SealingError: CustomStringConvertible {
         case .sourceChanged: .sourceChanged
         case .unreadable(let reason): reason.code
         case .doesNotOpen(.chunk): .verificationFailed
-        case .otherSuite, .malformed, .doesNotOpen, .signature, .position, .behindLast, .tooManyChunks, .manifest,
-            .content:
+        case .otherSuite, .malformed, .doesNotOpen, .signature, .position, .unasked, .behindLast, .tooManyChunks,
+            .manifest, .content:
             .protocolError
         case .clockAhead, .clockBehind, .cut, .unusableKey: nil
         }
@@ -46,6 +46,7 @@ extension SealingError: CustomStringConvertible {
         case .staleOffer(let milliseconds):
             "the offer was made \(Self.hours(milliseconds)): one of the two clocks is wrong, or the offer is an old one"
         case .repeatedAttempt: "the offer has been seen before"
+        case .unasked: "it is not what was asked for"
         case .position: "the other client wants to go on behind the end of what is sent"
         case .sourceChanged: "the files are not what they were when the transfer began: send them again"
         case .cut: "the stream ended before its last chunk"

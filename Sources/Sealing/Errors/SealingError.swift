@@ -31,6 +31,8 @@ package enum SealingError: Error, Hashable, Sendable {
     case staleOffer(milliseconds: Int64)
     /// The attempt has been seen before.
     case repeatedAttempt
+    /// The offer answers no request of this client's, or brings something else than was asked for.
+    case unasked
     /// The acceptance begins behind what is offered.
     case position
     /// What was sent is not what there is now, so that the transfer cannot go on.
@@ -57,7 +59,7 @@ package enum SealingError: Error, Hashable, Sendable {
 
 /// What was sealed.
 package enum SealedPart: String, Hashable, Sendable, CaseIterable {
-    case offer, accept, request, note, delivered, chunk
+    case offer, accept, request, note, delivered, chunk, listing
 }
 
 /// What a client tells the other one (docs/wire-protocol.md, section 4, and docs/sealed-format.md).

@@ -4,14 +4,6 @@ package import Crypto
 import FoundationEssentials
 import WSProtocol
 
-/// What is asked of someone who shares.
-package enum PullQuery: Hashable, Sendable {
-    /// What there is at a path.
-    case list(String)
-    /// To be offered these.
-    case fetch([String])
-}
-
 /// A request that was opened, and is from the one whom it should be from.
 package struct ReceivedRequest: Hashable, Sendable {
     package let request: PullRequest
@@ -83,35 +75,5 @@ package enum RequestSealing {
         info.integer(epoch.number)
         info.raw(prekey)
         return info.bytes
-    }
-}
-
-extension PullQuery {
-    private struct Fields: Codable {
-        var list: String?
-        var fetch: [String]?
-    }
-
-    /// The JSON of it; nil when it is too long.
-    var encoded: [UInt8]? {
-        let fields =
-            switch self {
-            case .list(let path): Fields(list: path)
-            case .fetch(let paths): Fields(fetch: paths)
-            }
-        guard let json = try? StrictJSON.encode(fields).utf8, json.count <= SealingDefaults.summaryBytes else {
-            return nil
-        }
-        return Array(json)
-    }
-
-    /// Reads the JSON; nil when it asks for nothing, or for both.
-    init?(_ json: [UInt8]) {
-        guard let fields = StrictJSON.decode(Fields.self, from: json) else { return nil }
-        switch (fields.list, fields.fetch) {
-        case (let path?, nil): self = .list(path)
-        case (nil, let paths?) where !paths.isEmpty: self = .fetch(paths)
-        case (nil, _), (.some, .some): return nil
-        }
     }
 }

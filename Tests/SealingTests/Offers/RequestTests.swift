@@ -16,7 +16,7 @@ import WSProtocol
         request = try #require(PullRequest(bytes: [UInt8](repeating: 6, count: 16)))
     }
 
-    private func seal(_ query: PullQuery = .list("/"), signedBy person: Person? = nil) throws -> [UInt8] {
+    private func seal(_ query: PullQuery = .list(.top), signedBy person: Person? = nil) throws -> [UInt8] {
         try RequestSealing.seal(
             query, as: request, from: alice.party, to: bob.party, bob.prekey(), signedBy: (person ?? alice).identity,
             time: Clock.november
@@ -32,7 +32,10 @@ import WSProtocol
     }
 
     @Test func opensForTheOneItIsFor() throws {
-        for query in [PullQuery.list("photos"), .list(""), .fetch(["a", "b/c"])] {
+        let paths = [try PullPath("a"), try PullPath("b/c")]
+        let transfer = try #require(CarriedTransfer(bytes: [UInt8](repeating: 7, count: 16)))
+        let broken = try #require(BrokenTransfer(transfer: transfer, manifest: [UInt8](repeating: 8, count: 32)))
+        for query in [PullQuery.list(paths[1]), .list(.top), .fetch(paths), .fetch(paths, resuming: broken)] {
             let opened = try open(seal(query))
             #expect(opened == ReceivedRequest(request: request, time: Clock.november, query: query))
         }
@@ -64,6 +67,44 @@ import WSProtocol
         #expect(throws: SealingError.otherSuite(3)) { try open([3] + payload.dropFirst()) }
     }
 
-    @Test(arguments: ["{}", "[]", #"{"list":"a","fetch":["b"]}"#, #"{"fetch":[]}"#, #"{"list":7}"#, ""])
+    private static let resume = #""resume":{"transfer":"AAAAAAAAAAAAAAAAAAAAAA","manifest":"#
+
+    @Test(arguments: [
+        "{}", "[]", #"{"list":"a","fetch":["b"]}"#, #"{"fetch":[]}"#, #"{"list":7}"#, "", #"{"list":"/"}"#,
+        #"{"list":"/a"}"#, #"{"list":"a/"}"#, #"{"list":"a//b"}"#, #"{"list":".."}"#, #"{"list":"a/../b"}"#,
+        #"{"list":"./a"}"#, #"{"list":"a\u0000"}"#, #"{"fetch":[""]}"#, #"{"fetch":["a",""]}"#,
+        #"{"fetch":["a","../b"]}"#, #"{"fetch":["a/c","b/c"]}"#, #"{"fetch":["a","a"]}"#,
+        #"{"fetch":["a"],"# + resume + #""AAAA"}}"#,
+        #"{"list":"a","# + resume + "\"" + String(repeating: "A", count: 43) + "\"}}",
+        #"{"list":""# + String(repeating: "a/", count: 1_025) + #"a"}"#,
+        #"{"fetch":[""# + String(repeating: "a", count: 256) + #""]}"#,
+    ])
     func refusesAQueryThatIsNone(_ json: String) { #expect(PullQuery(Array(json.utf8)) == nil) }
+
+    @Test func takesTheDeepestPathThereMayBe() throws {
+        let json = #"{"list":""# + String(repeating: "a/", count: 1_024) + #"a"}"#
+        guard case .list(let path)? = PullQuery(Array(json.utf8)) else { throw SealingError.malformed(.request) }
+        #expect(path.names.count == 1_025)
+    }
+
+    @Test func knowsWhatAnswersIt() throws {
+        let fetch = PullQuery.fetch([try PullPath("b/z"), try PullPath("a")])
+        #expect(fetch.names.map(\.text) == ["a", "z"])
+        #expect(fetch.isAnswered(by: OfferSummary(names: ["a", "z"], entries: 2, kind: .several)))
+        for names in [["a"], ["z", "a"], ["a", "z", "zz"], ["b", "z"], []] {
+            #expect(!fetch.isAnswered(by: OfferSummary(names: names, kind: .several)))
+        }
+        #expect(!fetch.isAnswered(by: OfferSummary(names: ["a", "z"], kind: .folder)))
+        let one = PullQuery.fetch([try PullPath("b/z")])
+        for kind in OfferSummary.Kind.allCases {
+            #expect(one.isAnswered(by: OfferSummary(names: ["z"], kind: kind)) == (kind != .several))
+            let listing = OfferSummary(names: ["listing"], kind: kind)
+            #expect(PullQuery.list(.top).isAnswered(by: listing) == (kind == .stream))
+        }
+        #expect(!PullQuery.list(.top).isAnswered(by: OfferSummary(names: ["z"], kind: .stream)))
+        // Of many, the first are named.
+        let many = PullQuery.fetch(try (10..<30).map { try PullPath("a/\($0)") })
+        #expect(many.isAnswered(by: OfferSummary(names: (10..<18).map(String.init), entries: 20, kind: .several)))
+        #expect(!many.isAnswered(by: OfferSummary(names: (10..<19).map(String.init), entries: 20, kind: .several)))
+    }
 }

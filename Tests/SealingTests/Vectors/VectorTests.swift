@@ -312,7 +312,13 @@ import WSProtocol
     }
 
     private func requests(_ alice: Person, _ bob: Person) throws -> [Vectors.Request] {
-        try [PullQuery.list(""), .list("photos/2024"), .fetch(["a", "b/\u{e9}"])].enumerated().map { index, query in
+        let paths = [try PullPath("a"), try PullPath("b/\u{e9}")]
+        let transfer = try #require(CarriedTransfer(bytes: [UInt8](repeating: 7, count: 16)))
+        let broken = BrokenTransfer(transfer: transfer, manifest: [UInt8](repeating: 8, count: 32))
+        let queries = [
+            PullQuery.list(.top), .list(try PullPath("photos/2024")), .fetch(paths), .fetch(paths, resuming: broken),
+        ]
+        return try queries.enumerated().map { index, query in
             let request = try #require(PullRequest(bytes: [UInt8](repeating: UInt8(index), count: 16)))
             let payload = try RequestSealing.seal(
                 query, as: request, from: alice.party, to: bob.party, bob.prekey(), signedBy: alice.identity,
