@@ -57,6 +57,30 @@ package enum TransferDefaults {
     /// question and answer it within this time.
     package static let unaskedAnswer = TimeAmount.seconds(1)
 
+    // MARK: Asking for what others share
+
+    /// From the first request to the next, as long as no answer comes: a sharer who is there looks through some
+    /// 10,000 files in this time, and one who is just starting is not missed for long.
+    package static let firstRequestInterval = TimeAmount.seconds(5)
+    /// The longest time from one request to the next: a sharer who comes back in the night is found within a minute,
+    /// and a relay hears little of those who wait.
+    package static let longestRequestInterval = TimeAmount.seconds(60)
+    /// How long an answer is waited for with `--no-wait`: a sharer has to look through what is asked for before it
+    /// answers.
+    package static let unawaitedAnswer = TimeAmount.seconds(10)
+    /// How long one session of a name that refuses is not believed alone: another one, on another computer, may have
+    /// what is asked for.
+    package static let otherAnswers = TimeAmount.seconds(2)
+    /// How long a listing waits for those of other sessions of the same name.
+    package static let otherListings = TimeAmount.seconds(1)
+    /// Requests that a sharer answers at once, from all requesters: each may hold some open files and buffers.
+    package static let mostAnswers = 64
+    /// The same from one requester: a person's few windows, and a script with a little parallelism.
+    package static let mostAnswersToOne = 8
+    /// Requests that a sharer remembers for as long as they could come again: one each 17 seconds for two days, 16
+    /// bytes each.
+    package static let mostSeenRequests = 10_000
+
     // MARK: Journals
 
     /// The stored entries of a transfer that are told one by one: more fill no screen, and a command that is run for

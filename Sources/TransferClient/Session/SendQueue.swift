@@ -30,6 +30,9 @@ package struct SendQueue: Sendable {
     /// Whether receivers who are not there are waited for at all.
     private let waits: Bool
     private let hasSeveralReceivers: Bool
+    /// How many may be on their way, however large they are and to whomever, since each was asked for; nil where they
+    /// were not.
+    private var mostAnswers: Int?
     private var first: ArraySlice<Item>
     /// What waits until the receivers who were there have everything.
     private var late: ArraySlice<Item> = []
@@ -49,6 +52,15 @@ package struct SendQueue: Sendable {
         hasSeveralReceivers = Set(items.map(\.peer)).count > 1
         first = items[...]
     }
+
+    /// A queue of what others ask for while it is used: in the order in which they asked, and to those who wait for it.
+    package init(mostAnswers: Int) {
+        self.init([], waits: false)
+        self.mostAnswers = mostAnswers
+    }
+
+    /// Adds a content behind those that wait.
+    package mutating func append(_ item: Item) { first.append(item) }
 
     /// Takes the next content that may go now; nil when there is none. The ones behind it wait for it.
     ///
@@ -108,6 +120,7 @@ package struct SendQueue: Sendable {
     package mutating func ended(_ transfer: TransferID) { active.removeAll { $0.transfer == transfer } }
 
     private func admits(_ item: Item) -> Bool {
+        if let mostAnswers { return active.count < mostAnswers }
         guard !active.isEmpty else { return true }
         guard active.count < TransferDefaults.parallelSends else { return false }
         guard unasked.contains(item.peer) || !active.contains(where: { $0.peer == item.peer }) else { return false }
