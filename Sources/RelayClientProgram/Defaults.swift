@@ -227,6 +227,11 @@ extension Defaults {
     static let mostRings = 1_024
     /// How often the sender hears how far the receiver is: half as often as the relay would pass on.
     static let progressInterval = TimeAmount.milliseconds(500)
+    /// What is on its way to those who asked for it, at once: each takes a few MiB while it runs. Others wait their
+    /// turn.
+    static let parallelAnswers = 12
+    /// Entries of a listing that are kept until they are shown, some 100 bytes each.
+    static let mostListedEntries = 1_000_000
     /// The name that standard input is offered under.
     static let standardInputName = "stdin"
     /// How long leaving may take after an interrupt: enough to tell the relay and to remove part files.

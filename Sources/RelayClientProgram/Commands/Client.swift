@@ -107,7 +107,14 @@ struct Client: Sendable {
     /// Runs a session of one part to its end.
     func run(_ part: (SessionEnvironment, EventQueue<SessionEvent>) -> any SessionPart) async throws {
         let (environment, queue) = (try connector().environment, EventQueue<SessionEvent>())
-        var session = ControlSession(environment, queue: queue, parts: [part(environment, queue)])
+        try await run([part(environment, queue)], environment, queue)
+    }
+
+    /// Runs a session to its end.
+    func run(
+        _ parts: [any SessionPart], _ environment: SessionEnvironment, _ queue: EventQueue<SessionEvent>
+    ) async throws {
+        var session = ControlSession(environment, queue: queue, parts: parts)
         let status = try await session.run()
         if status != .done { throw ExitCode(status.rawValue) }
     }

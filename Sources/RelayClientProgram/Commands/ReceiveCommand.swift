@@ -112,6 +112,15 @@ struct ReceiveCommand: AsyncParsableCommand {
 
     /// Receives as `request` says.
     static func receive(_ request: ReceiveRequest, _ client: Client) async throws {
+        try await client.run(receiver(request, client))
+    }
+
+    /// What receives as `request` says. Throws when it cannot.
+    ///
+    /// - Parameter alsoShares: whether the same session shares as well.
+    static func receiver(
+        _ request: ReceiveRequest, alsoShares: Bool = false, _ client: Client
+    ) throws -> (SessionEnvironment, EventQueue<SessionEvent>) -> any SessionPart {
         let (policy, reporter) = (request.policy, client.reporter)
         _ = try client.profile()
         let policies = try PolicyStore(client.directory).list()
@@ -126,14 +135,16 @@ struct ReceiveCommand: AsyncParsableCommand {
         if let mistake = request.command?.mistake(client.environment.variables) {
             throw ClientError.command(mistake, .usage)
         }
-        let settings = try request.settings(client)
+        var settings = try request.settings(client)
+        settings.alsoShares = alsoShares
+        let receiving = settings
         removeOld(settings, policies, reporter)
-        try await client.run { environment, queue in
+        return { environment, queue in
             if policy.isTrusting, policy.from.isEmpty {
                 reporter.report(
                     .warning("--yes without --from: taking files from everyone on \(environment.relay)"))
             }
-            return Receiver(settings, ask: question(prompt), environment: environment, queue: queue)
+            return Receiver(receiving, ask: question(prompt), environment: environment, queue: queue)
         }
     }
 

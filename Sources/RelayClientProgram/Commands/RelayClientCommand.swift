@@ -16,6 +16,9 @@ package struct RelayClientCommand: AsyncParsableCommand {
               relay-client login https://relay.example.com --name alice
               relay-client receive --output ~/Downloads
               relay-client send bob report.pdf
+              relay-client share ~/Public --with bob
+              relay-client list alice
+              relay-client fetch alice report.pdf
               relay-client doctor
 
             Each option can be given by a variable as well, and the command line wins: RELAY_, the command and the \
@@ -38,8 +41,9 @@ package struct RelayClientCommand: AsyncParsableCommand {
             """,
         version: "relay-client \(ClientAgent.version)",
         subcommands: [
-            LoginCommand.self, SendCommand.self, ReceiveCommand.self, TransfersCommand.self, PeersCommand.self,
-            ServiceCommand.self, WhoamiCommand.self, DoctorCommand.self, CompletionsCommand.self,
+            LoginCommand.self, SendCommand.self, ReceiveCommand.self, ShareCommand.self, ListCommand.self,
+            FetchCommand.self, TransfersCommand.self, PeersCommand.self, ServiceCommand.self, WhoamiCommand.self,
+            DoctorCommand.self, CompletionsCommand.self,
         ]
     )
 

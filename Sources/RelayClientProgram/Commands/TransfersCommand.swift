@@ -110,6 +110,9 @@ struct TransfersCommand: AsyncParsableCommand {
                 switch record {
                 case .sending(let sent): try await SendCommand.send(SendSettings(goingOnWith: sent), client)
                 case .receiving(let received):
+                    if let fetch = FetchRequest(goingOnWith: received) {
+                        return try await FetchCommand.fetch(fetch, client)
+                    }
                     try await ReceiveCommand.receive(ReceiveRequest(goingOnWith: received), client)
                 }
             }

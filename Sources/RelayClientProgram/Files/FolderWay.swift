@@ -11,6 +11,8 @@ struct FolderWay {
         let number: UInt32
         /// Of the outermost one, the path.
         let name: PathName
+        /// The outermost one.
+        var top: SourceTop?
         var handle: OpenFile?
     }
 
@@ -19,7 +21,12 @@ struct FolderWay {
     /// Which entry of the manifest the innermost one is; nil at the top.
     var number: UInt32? { levels.last?.number }
 
-    /// Goes into the folder of that name in the innermost one, or, as the outermost, of that path.
+    /// Goes into the outermost folder.
+    mutating func enter(_ top: SourceTop, number: UInt32) {
+        levels.append(Level(number: number, name: top.path, top: top))
+    }
+
+    /// Goes into the folder of that name in the innermost one.
     mutating func enter(_ name: PathName, number: UInt32) { levels.append(Level(number: number, name: name)) }
 
     /// Leaves all that are within the folder with this number, or all.
@@ -38,8 +45,13 @@ struct FolderWay {
         var handle = open.flatMap { levels[$0].handle }
         for index in (open.map { $0 + 1 } ?? 0)...last {
             // Only what the person named may be a link.
-            let flags = O_RDONLY | O_DIRECTORY | (index == 0 ? 0 : O_NOFOLLOW)
-            handle = try OpenFile(levels[index].name, in: handle, flags: flags)
+            let flags = O_RDONLY | O_DIRECTORY
+            handle =
+                if let top = levels[index].top {
+                    try top.open(flags: flags)
+                } else {
+                    try OpenFile(levels[index].name, in: handle, flags: flags | O_NOFOLLOW)
+                }
             levels[index].handle = handle
             if index >= Defaults.openFolders { levels[index - Defaults.openFolders].handle = nil }
         }

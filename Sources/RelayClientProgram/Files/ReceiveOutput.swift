@@ -9,12 +9,14 @@ enum ReceiveOutput: Sendable {
     case folder(ReceivedParts)
     /// Standard output, one content at a time.
     case standardOutput
+    /// The memory of a person's question, and nothing of it anywhere else.
+    case listing(ListingCollection)
 
     /// Whether the person has said yes to `transfer` before, and some of it may be here.
     func hasAccepted(_ transfer: CarriedTransfer, from sender: Party) -> Bool {
         switch self {
         case .folder(let parts): parts.hasAccepted(transfer, from: sender.identity)
-        case .standardOutput: false
+        case .standardOutput, .listing: false
         }
     }
 
@@ -22,7 +24,7 @@ enum ReceiveOutput: Sendable {
     func confirmed(_ transfer: CarriedTransfer, from sender: Party) {
         switch self {
         case .folder(let parts): parts.confirmed(transfer, from: sender.identity)
-        case .standardOutput: break
+        case .standardOutput, .listing: break
         }
     }
 
@@ -33,19 +35,22 @@ enum ReceiveOutput: Sendable {
         case .standardOutput:
             try StandardOutputTransfer.check(offer.summary)
             return StandardOutputTransfer()
+        case .listing(let collection): return ListingTransfer(into: collection)
         }
     }
 
     /// What a later run of this program has to know to go on; nil where it cannot.
-    func record(of offer: OfferedTransfer, since now: UInt64) -> TransferRecord? {
+    ///
+    /// - Parameter fetched: the paths that were asked for; nil for what came unasked.
+    func record(of offer: OfferedTransfer, fetched: [String]? = nil, since now: UInt64) -> TransferRecord? {
         switch self {
         case .folder(let parts):
             .receiving(
                 ReceivedRecord(
                     transfer: offer.transfer, sender: offer.sender, folder: parts.path, summary: offer.summary,
-                    keepsMetadata: parts.options.keepsMetadata, since: now
+                    keepsMetadata: parts.options.keepsMetadata, fetched: fetched, since: now
                 ))
-        case .standardOutput: nil
+        case .standardOutput, .listing: nil
         }
     }
 
@@ -63,6 +68,7 @@ enum ReceiveOutput: Sendable {
         switch self {
         case .folder(let parts): try parts.checkRoom(summary)
         case .standardOutput: try StandardOutputTransfer.check(summary)
+        case .listing: break
         }
     }
 
@@ -70,14 +76,14 @@ enum ReceiveOutput: Sendable {
     var place: OfferQuestion.Place? {
         switch self {
         case .folder(let parts): parts.freeSpace.map { OfferQuestion.Place(path: parts.path, free: $0) }
-        case .standardOutput: nil
+        case .standardOutput, .listing: nil
         }
     }
 
     /// How many may be written at once, of which `large` are not small.
     var parallelDownloads: (large: Int, all: Int) {
         switch self {
-        case .folder: (Defaults.parallelDownloads, Defaults.parallelSmallDownloads)
+        case .folder, .listing: (Defaults.parallelDownloads, Defaults.parallelSmallDownloads)
         case .standardOutput: (1, 1)
         }
     }
@@ -99,6 +105,10 @@ struct ReceiveSettings: Sendable {
     var printsChecksums = false
     /// The only transfer that is taken; nil takes all.
     var only: CarriedTransfer?
+    /// The paths that were asked for, where nothing else is taken.
+    var fetched: [String]?
+    /// Whether the same session shares as well.
+    var alsoShares = false
 
     /// How many contents may come at once, of which `large` are not small.
     var parallelDownloads: (large: Int, all: Int) { isOnce ? (1, 1) : output.parallelDownloads }

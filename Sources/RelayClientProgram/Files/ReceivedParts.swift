@@ -78,6 +78,21 @@ final class ReceivedParts: Sendable {
         return false
     }
 
+    /// The digest of the manifest of a transfer that broke, of which something is here.
+    func manifest(of transfer: CarriedTransfer, from sender: SigningKey) -> ManifestDigest? {
+        guard let folder = try? directory.folder() else { return nil }
+        for number in 0..<Defaults.partFolderTries {
+            guard let journal = PartFolder.journal(of: PartFolder.name(of: transfer, number: number), in: folder) else {
+                return nil
+            }
+            guard let state = (try? JournalFile.replay(journal))?.state, state.beginning.transfer == transfer,
+                state.beginning.sender.identity == sender
+            else { continue }
+            return state.manifest?.digest
+        }
+        return nil
+    }
+
     /// Whether what is announced could be received now. Only where a file system may refuse a name, something is made
     /// to know it.
     func checkRoom(_ summary: OfferSummary) throws(FileError) {

@@ -2,14 +2,6 @@
 
 import Sealing
 
-/// One of the files and folders that the person named.
-struct SourceTop: Hashable, Sendable {
-    /// As it was named.
-    let path: PathName
-    /// What it is called: its last component.
-    let name: EntryName
-}
-
 /// What a scan found, in the memory that its manifest takes and eight bytes for each entry.
 struct SourceCatalogue: Sendable {
     /// Those that are at the top of the manifest, in its order.

@@ -19,6 +19,8 @@ enum SourceFault: Error, Hashable, Sendable {
     case name(String, NameFault)
     /// Two of what the person named have this name.
     case sameName(String)
+    /// Two of what the person shares have this name.
+    case sameShared(String)
     /// A folder within too many others.
     case tooDeep(String)
     /// More entries, or bytes, than can be counted.
@@ -65,8 +67,8 @@ enum SourceFault: Error, Hashable, Sendable {
         case .grew: .grew
         case .shrank: .shrank
         case .changed, .writtenTo, .differs: .changed
-        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .tooDeep, .tooMuch, .list, .allExcluded,
-            .cannotOpen,
+        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .sameShared, .tooDeep, .tooMuch, .list,
+            .allExcluded, .cannotOpen,
             .cannotReadOn, .closed, .standardInput, .standardInputGone, .position, .unusableKey:
             .cannotRead
         }
@@ -79,7 +81,8 @@ enum SourceFault: Error, Hashable, Sendable {
 
     private var code: FileError.Code {
         switch self {
-        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .tooDeep, .tooMuch, .list, .allExcluded:
+        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .sameShared, .tooDeep, .tooMuch, .list,
+            .allExcluded:
             .cannotRead
         case .changed, .grew, .shrank, .writtenTo, .differs: .changed
         case .cannotOpen, .cannotReadOn, .closed, .standardInput, .standardInputGone, .position: .readFailed
@@ -106,6 +109,9 @@ enum SourceFault: Error, Hashable, Sendable {
         case .sameName(let name):
             "two of the files and folders to send are called \(shown(name)), and the receiver cannot have both: "
                 + "rename one, or send them one after the other"
+        case .sameShared(let name):
+            "two of the files and folders to share are called \(shown(name)), and others could not tell them apart: "
+                + "rename one, or share the folder that it is in"
         case .tooDeep(let path):
             "\(shown(path)) is in more than \(SealingDefaults.folderDepth) folders within one another, which is the most "
                 + "that can be sent: send a part of them, or leave it out with --exclude"
@@ -133,7 +139,8 @@ enum SourceFault: Error, Hashable, Sendable {
     private var advice: String? {
         switch self {
         case .changed, .grew, .shrank, .writtenTo, .differs: "send it again once nothing writes to it, or send a copy"
-        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .tooDeep, .tooMuch, .list, .allExcluded,
+        case .unreadable, .unreadableEntry, .special, .root, .name, .sameName, .sameShared, .tooDeep, .tooMuch, .list,
+            .allExcluded,
             .cannotOpen, .cannotReadOn, .closed, .standardInput, .standardInputGone, .position, .unusableKey:
             nil
         }

@@ -34,8 +34,8 @@ struct SourceScan {
     }
 
     /// Scans; returns what tells whether a later scan found the same.
-    mutating func run(_ paths: [String]) throws(SourceFault) -> [UInt8] {
-        for top in try Self.tops(paths) { try add(top) }
+    mutating func run(_ tops: [SourceTop]) throws(SourceFault) -> [UInt8] {
+        for top in try Self.sorted(tops) { try add(top) }
         guard catalogue.manifest.entries > 0 else { throw .allExcluded }
         omissions.finish()
         flushWords()
@@ -47,11 +47,16 @@ struct SourceScan {
 
     // MARK: - What the person named
 
-    /// In the order of their names, no two of which are the same.
-    private static func tops(_ paths: [String]) throws(SourceFault) -> [SourceTop] {
+    /// What the person named.
+    static func tops(_ paths: [String]) throws(SourceFault) -> [SourceTop] {
         var tops: [SourceTop] = []
         for path in paths { tops.append(SourceTop(path: PathName(path), name: try name(of: path))) }
-        tops.sort { $0.name < $1.name }
+        return tops
+    }
+
+    /// In the order of their names, no two of which are the same.
+    private static func sorted(_ tops: [SourceTop]) throws(SourceFault) -> [SourceTop] {
+        let tops = tops.sorted { $0.name < $1.name }
         for (first, second) in zip(tops, tops.dropFirst()) where first.name == second.name {
             throw .sameName(first.name.text)
         }
@@ -59,7 +64,7 @@ struct SourceScan {
     }
 
     /// The last component; of one that says only where the folder is, what the folder is called.
-    private static func name(of path: String) throws(SourceFault) -> EntryName {
+    static func name(of path: String) throws(SourceFault) -> EntryName {
         guard !path.isEmpty else { throw .unreadable(path, SystemError(code: ENOENT)) }
         var last = path.utf8.split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
         if last.isEmpty || last == Array(".".utf8) || last == Array("..".utf8) {
@@ -78,7 +83,7 @@ struct SourceScan {
         let status: stat
         let file: OpenFile
         do throws(SystemError) {
-            file = try OpenFile(top.path, in: nil, flags: Self.flags)
+            file = try top.open(flags: Self.flags)
             status = try file.status()
         } catch {
             throw .unreadable(path, error)
@@ -87,7 +92,7 @@ struct SourceScan {
         case S_IFREG: try addFile(top.name, at: top.path, status) { () throws(SystemError) in file }
         case S_IFDIR:
             guard !isExcluded(top.name.text, below: [], isFolder: true) else { return }
-            try addFolder(top.name, at: top.path, status)
+            try addFolder(top.name, at: top.path, status, top: top)
             try walk(below: top.name.text)
         default: throw .special(path)
         }
@@ -95,7 +100,7 @@ struct SourceScan {
     }
 
     /// Without O_NONBLOCK, opening a named pipe would wait for a process that writes to it.
-    private static let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
+    static let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
 
     // MARK: - What is in folders
 
@@ -176,10 +181,12 @@ struct SourceScan {
         UInt64(exactly: lseek(file.descriptor, 0, Int32(CLinux_seek_hole))) ?? .max
     }
 
-    private mutating func addFolder(_ name: EntryName, at path: PathName, _ status: stat) throws(SourceFault) {
+    private mutating func addFolder(
+        _ name: EntryName, at path: PathName, _ status: stat, top: SourceTop? = nil
+    ) throws(SourceFault) {
         let number = UInt32(clamping: catalogue.manifest.entries)
         try append(.folder, name, status, SourceVersion(folder: status))
-        way.enter(path, number: number)
+        if let top { way.enter(top, number: number) } else { way.enter(path, number: number) }
         do throws(SystemError) {
             guard let folder = try way.folder() else { return }
             listings.append(try FolderListing(of: folder))

@@ -47,19 +47,34 @@ final class SourceTree: Sendable {
     static func scan(
         _ paths: [String], _ options: SourceOptions, remark: @escaping @Sendable (String) -> Void
     ) throws(FileError) -> SourceTree {
-        var scan = SourceScan(options, remark: remark)
         do throws(SourceFault) {
-            let state = try scan.run(paths)
-            return SourceTree(scan.catalogue, paths: paths.map(absolute), state: state, pipe: nil)
+            return try scan(SourceScan.tops(paths), paths: paths.map(absolute), options, remark: remark)
         } catch {
             throw error.error
         }
+    }
+
+    /// Looks at everything at and below these, as above.
+    ///
+    /// - Parameter paths: what a later process finds them by.
+    static func scan(
+        _ tops: [SourceTop], paths: [String] = [], _ options: SourceOptions,
+        remark: @escaping @Sendable (String) -> Void
+    ) throws(SourceFault) -> SourceTree {
+        var scan = SourceScan(options, remark: remark)
+        let state = try scan.run(tops)
+        return SourceTree(scan.catalogue, paths: paths, state: state, pipe: nil)
     }
 
     /// - Parameters:
     ///   - name: what the receiver sees.
     ///   - descriptor: another than 0 in tests only; stays the caller's.
     static func standardInput(name: String, descriptor: Int32 = STDIN_FILENO) throws(FileError) -> SourceTree {
+        try stream(of: DescriptorBytes(descriptor), name: name)
+    }
+
+    /// One file, of what can be read once.
+    static func stream(of content: any ReadOnce, name: String) throws(FileError) -> SourceTree {
         var catalogue = SourceCatalogue()
         var now = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &now)
@@ -79,7 +94,7 @@ final class SourceTree: Sendable {
         }
         var generator = SystemRandomNumberGenerator()
         let state = (0..<SHA256.byteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        return SourceTree(catalogue, paths: [], state: state, pipe: SourcePipe(descriptor: descriptor))
+        return SourceTree(catalogue, paths: [], state: state, pipe: SourcePipe(content))
     }
 
     /// How many bytes there will be, where that is known.
@@ -90,7 +105,7 @@ final class SourceTree: Sendable {
     var isRepeatable: Bool { pipe.map { !$0.hasBegun || $0.hasEnded } ?? true }
 
     /// Whether reading may take for ever.
-    var readsPipe: Bool { pipe != nil }
+    var readsPipe: Bool { pipe?.mayWait ?? false }
 
     /// Nothing more will be read: a reader throws at the next file.
     func close() { closed.store(true, ordering: .releasing) }

@@ -18,7 +18,9 @@ struct SourceWalk {
 
     /// The next entry; nil at the end.
     mutating func next() -> EntryOutline? {
-        if let entry, entry.kind == .folder { way.enter(path, number: entry.number) }
+        if let entry, entry.kind == .folder {
+            if let top { way.enter(top, number: entry.number) } else { way.enter(path, number: entry.number) }
+        }
         entry = catalogue.manifest.next(&cursor)
         guard let entry else { return nil }
         way.leave(to: entry.parent)
@@ -43,8 +45,13 @@ struct SourceWalk {
         let status: stat
         do throws(SystemError) {
             // Without O_NONBLOCK, opening a named pipe would wait for a process that writes to it.
-            let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | (isTop ? 0 : O_NOFOLLOW)
-            file = try OpenFile(path, in: try way.folder(), flags: flags)
+            let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY
+            file =
+                if let top {
+                    try top.open(flags: flags)
+                } else {
+                    try OpenFile(path, in: try way.folder(), flags: flags | O_NOFOLLOW)
+                }
             status = try file.status()
         } catch {
             throw .absent(shownPath, error)
@@ -57,7 +64,12 @@ struct SourceWalk {
     mutating func check() throws(SourceFault) {
         let status: stat
         do throws(SystemError) {
-            status = try OpenFile.status(of: path, in: try way.folder(), followsLinks: isTop)
+            status =
+                if let top {
+                    try top.status()
+                } else {
+                    try OpenFile.status(of: path, in: try way.folder(), followsLinks: false)
+                }
         } catch {
             throw .absent(shownPath, error)
         }
@@ -81,11 +93,11 @@ struct SourceWalk {
         return version == catalogue.versions[Int(entry.number)]
     }
 
-    /// What the person named may be a link; what is in it is what was found there itself.
-    private var isTop: Bool { entry?.parent == nil }
-
-    private var path: PathName {
-        if isTop, catalogue.tops.indices.contains(nextTop - 1) { return catalogue.tops[nextTop - 1].path }
-        return entry.map { PathName($0.name) } ?? PathName("")
+    /// The entry, where it is one of those at the top.
+    private var top: SourceTop? {
+        guard entry?.parent == nil, catalogue.tops.indices.contains(nextTop - 1) else { return nil }
+        return catalogue.tops[nextTop - 1]
     }
+
+    private var path: PathName { top?.path ?? entry.map { PathName($0.name) } ?? PathName("") }
 }

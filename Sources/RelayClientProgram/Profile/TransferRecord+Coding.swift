@@ -21,6 +21,7 @@ extension TransferRecord {
         var manifest: String?
         var state: String?
         var folder: String?
+        var fetched: [String]?
     }
 
     /// The content of its file, of a transfer that was worked on at `touched`; nil when that is too much to keep.
@@ -36,7 +37,7 @@ extension TransferRecord {
             (fields.manifest, fields.state) = (Base64URL.encode(record.manifest), Base64URL.encode(record.state))
         case .receiving(let record):
             fields.preserve = record.keepsMetadata
-            fields.folder = record.folder
+            (fields.folder, fields.fetched) = (record.folder, record.fetched)
         }
         guard let json = try? StrictJSON.encode(fields), json.utf8.count < Defaults.maximumRecord else { return nil }
         return Data((json + "\n").utf8)
@@ -50,7 +51,7 @@ extension TransferRecord {
             guard folder.hasPrefix("/"), fields.paths == nil else { return nil }
             let record = ReceivedRecord(
                 transfer: fields.transfer, sender: peer, folder: folder, summary: fields.summary,
-                keepsMetadata: fields.preserve, since: fields.since
+                keepsMetadata: fields.preserve, fetched: fields.fetched, since: fields.since
             )
             return (.receiving(record), fields.touched)
         }

@@ -37,6 +37,8 @@ struct ReceivedRecord: Hashable, Sendable {
     let summary: OfferSummary
     /// Whether `--preserve` was given.
     let keepsMetadata: Bool
+    /// The paths that were asked for; nil for what came unasked.
+    var fetched: [String]?
     /// When it was accepted, in milliseconds since 1970.
     let since: UInt64
 }

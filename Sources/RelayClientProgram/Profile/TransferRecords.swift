@@ -46,6 +46,21 @@ struct TransferRecords: Sendable {
         return nil
     }
 
+    /// What was fetched of `sharer` into `folder` and is not complete; the youngest, if there are several.
+    ///
+    /// - Parameters:
+    ///   - paths: in the order of the command line.
+    ///   - now: in milliseconds since 1970.
+    func fetching(
+        from sharer: Party, paths: [String], into folder: String, now: UInt64
+    ) throws(FileError) -> ReceivedRecord? {
+        for case .receiving(let record) in try all(now: now)
+        where record.sender == sharer && record.fetched == paths && record.folder == folder {
+            return record
+        }
+        return nil
+    }
+
     /// Keeps it in mind until it is forgotten, or for a week; also to be called when it is worked on again, from which
     /// the week is counted. What is too much to keep, is not kept.
     ///

@@ -5,7 +5,8 @@ import Sealing
 import TransferClient
 import WSProtocol
 
-/// A part of the client that uses the session's control connection: sending, receiving, and soon sharing.
+/// A part of the client that uses the session's control connection: sending, receiving, sharing, and fetching what
+/// others share.
 protocol SessionPart: Sendable {
     /// How it ended; nil while it goes on.
     var ending: SessionEnding? { get }
@@ -72,6 +73,8 @@ enum ConnectionDemand: Hashable, Sendable {
 /// What becomes of the work for one transfer, which runs beside the session's loop.
 enum WorkEvent: Sendable {
     case upload(UploadEvent)
+    /// What was asked for was looked at.
+    case shared(Result<SourceTree, SharedFault>)
     /// A content is still what it was, or is not.
     case rechecked(ClientError?)
     /// A content that has changed is looked at once more.

@@ -47,14 +47,17 @@ struct PreparedSink: Sendable {
 
     /// Finds a place for what is offered, and keeps in mind that it is being received, unless all of it is here.
     /// Blocks.
+    ///
+    /// - Parameter fetched: the paths that were asked for; nil for what comes unasked.
     static func make(
-        _ offer: ReceivedOffer, _ finished: FinishedTransfer?, _ rules: ReceiveRules, _ environment: SessionEnvironment
+        _ offer: ReceivedOffer, _ finished: FinishedTransfer?, _ rules: ReceiveRules, fetched: [String]? = nil,
+        _ environment: SessionEnvironment
     ) throws -> PreparedSink {
         let (sealing, records) = (environment.sealing, environment.records)
         let transfer = OfferedTransfer(of: offer)
         let (sink, limit) =
             try finished.map { (FinishedSink($0) as any TransferSink, nil) } ?? rules.open(transfer, time: sealing.time)
-        if finished == nil, let record = rules.output.record(of: transfer, since: sealing.time()) {
+        if finished == nil, let record = rules.output.record(of: transfer, fetched: fetched, since: sealing.time()) {
             try? records.remember(record, now: sealing.time())
         }
         return PreparedSink(

@@ -25,12 +25,17 @@ struct Receiver: SessionPart {
     private var useless: Set<TransferID> = []
     /// Whom the person was warned of.
     private var warned: Set<PeerName> = []
+    /// What this client has asked for, where it takes nothing else; nil where it takes what others offer.
+    var requests: OpenRequests?
 
-    /// - Parameter ask: asks the person whether to accept.
+    /// - Parameters:
+    ///   - ask: asks the person whether to accept.
+    ///   - requests: where nothing is taken but what this client asks for.
     init(
-        _ settings: ReceiveSettings, ask: (@Sendable (OfferQuestion) async -> Bool)?, environment: SessionEnvironment,
-        queue: EventQueue<SessionEvent>
+        _ settings: ReceiveSettings, ask: (@Sendable (OfferQuestion) async -> Bool)?, requests: OpenRequests? = nil,
+        environment: SessionEnvironment, queue: EventQueue<SessionEvent>
     ) {
+        self.requests = requests
         self.settings = settings
         self.ask = ask
         self.environment = environment
@@ -63,6 +68,15 @@ struct Receiver: SessionPart {
     }
 
     func owns(_ transfer: TransferID) -> Bool { transfers[transfer] != nil }
+
+    /// How many transfers there are.
+    var count: Int { transfers.count }
+
+    /// The transfer that was stored last.
+    private(set) var received: CarriedTransfer?
+
+    /// Whether something that came is still being put away for another attempt.
+    var isPuttingAway: Bool { !leaving.isEmpty }
 
     mutating func connected(_ outbox: Outbox, now: NIODeadline) {
         (self.outbox, transfers.waits) = (outbox, AnswerWaits())
@@ -104,7 +118,7 @@ struct Receiver: SessionPart {
         case .download(.ended(.success)): downloaded(id, now: now)
         case .download(.ended(.failure(let error))): downloadFailed(id, error, now: now)
         case .stored(let result): stored(id, result, now: now)
-        case .upload, .rechecked, .rescanned: break
+        case .upload, .rechecked, .rescanned, .shared: break
         }
     }
 
@@ -139,8 +153,10 @@ struct Receiver: SessionPart {
                 guard let outbox else { continue }
                 let id = outbox.nextID()
                 presenceID = id
-                outbox.post(.presence(.init(id: id, receiving: true)))
+                outbox.post(
+                    .presence(.init(id: id, receiving: requests == nil, sharing: settings.alsoShares)))
             case .answered: demands.append(.answered)
+            case .reportReady where requests != nil: break
             case .reportReady: environment.reporter.report(.ready(environment.name))
             case .leave(let decision, let reason): demands.append(.leave(decision, reason: reason))
             case .reportTooManyOffers:
@@ -164,6 +180,11 @@ struct Receiver: SessionPart {
         } catch {
             return refuse(ring, error, on: outbox)
         }
+        guard isWanted(offer, ring) else { return refuse(ring, .sealing(.unasked), on: outbox) }
+        // Several sessions may answer one request.
+        if requests != nil, settings.isOnce, transfers.count > 0 {
+            return outbox.post(.decline(.init(id: outbox.nextID(), transfer: ring.transfer, code: .cancelled)))
+        }
         let before = transfers.restarted(offer)
         // Others are left to other sessions, and to the next one.
         if let only = settings.only, only != offer.transfer, before == nil { return }
@@ -181,6 +202,13 @@ struct Receiver: SessionPart {
         transfers.append(IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
         if !isKnown { environment.reporter.report(.offered(label)) }
         if verdict == .ask { ask(ring.transfer, label, now: now) } else { decided(ring.transfer, verdict, now: now) }
+    }
+
+    /// Whether it is what this client has asked for; or its sender does not say that it is, where others may offer
+    /// what they want.
+    private func isWanted(_ offer: ReceivedOffer, _ ring: ServerMessage.Ring) -> Bool {
+        guard let requests else { return offer.summary.answers == nil && ring.request == nil }
+        return requests.admits(offer, answering: ring.request)
     }
 
     /// What is offered is not one that a person could be asked about.
@@ -250,10 +278,11 @@ struct Receiver: SessionPart {
     /// Finds a place for a content, and what of it is there already.
     private mutating func prepare(_ id: TransferID, _ transfer: IncomingTransfer, _ finished: FinishedTransfer?) {
         let (queue, environment, offer, rules) = (queue, environment, transfer.offer, transfer.rules)
+        let fetched = settings.fetched
         transfers[id]?.work = Task {
             do throws(ClientError) {
                 let place = try await BlockingWork.files.run {
-                    try PreparedSink.make(offer, finished, rules, environment)
+                    try PreparedSink.make(offer, finished, rules, fetched: fetched, environment)
                 }
                 queue.post(.work(id, .prepared(.success(place))))
             } catch {
@@ -464,6 +493,7 @@ struct Receiver: SessionPart {
     private mutating func received(_ transfer: IncomingTransfer, isConfirmed: Bool, now: NIODeadline) {
         guard let stored = transfer.stored, let sink = transfer.sink else { return }
         let (id, peer, reporter) = (transfer.label.transfer, transfer.label.peer, environment.reporter)
+        received = transfer.offer.transfer
         let finished = FinishedTransfer(delivered: stored.summary, files: max(sink.position.file, stored.files))
         forgotten(transfers.memory.finished(transfer.key, finished))
         reporter.report(.received(id, path: stored.path, bytes: stored.bytes, sha256: stored.sha256))
@@ -479,8 +509,8 @@ struct Receiver: SessionPart {
             guard let command = transfer.rules.command else { continue }
             cleanups.start { if let problem = await file.run(command) { reporter.report(.warning(problem)) } }
         }
-        // The sender comes back to hear of it.
-        machine.received(isAwaited: !isConfirmed && !transfer.isEndedByPeer, now: now)
+        // The sender comes back to hear of it, unless it was asked for.
+        machine.received(isAwaited: !isConfirmed && !transfer.isEndedByPeer && requests == nil, now: now)
     }
 
     /// Stops what runs for it, and puts away what came, once nothing writes to it any more: after a loss, with what is

@@ -70,6 +70,52 @@ struct SealingParty: Sendable {
         }
     }
 
+    /// Seals a request to what the relay says about the one who shares, who is known by that from then on.
+    ///
+    /// - Throws: as above.
+    func seal(
+        _ query: PullQuery, as request: PullRequest, to peer: ServerMessage.Peer
+    ) throws(ClientError) -> (payload: Payload, sharer: Party) {
+        let sharer = Party(name: peer.name, identity: peer.key)
+        try check(sharer)
+        guard let prekey = peer.prekey.map(Prekey.init), let party else {
+            throw .command(
+                "\(peer.name)'s client cannot share anything: ask \(peer.name) to update it, and to run share", .refused
+            )
+        }
+        do throws(SealingError) {
+            let sealed = try RequestSealing.seal(
+                query, as: request, from: party, to: sharer, prekey, signedBy: signingKey, time: time()
+            )
+            guard let payload = Payload(bytes: sealed) else { throw .malformed(.request) }
+            return (payload, sharer)
+        } catch {
+            throw .sealing(error)
+        }
+    }
+
+    /// Opens what was asked for.
+    ///
+    /// - Throws: `sealing`, or `file`, as above.
+    func open(_ requested: ServerMessage.Requested) throws(ClientError) -> ReceivedRequest {
+        let requester = Party(name: requested.from, identity: requested.key)
+        try check(requester)
+        let now = time()
+        let ratchet: PrekeyRatchet
+        do throws(FileError) { ratchet = try prekeys.current(name: name, now: now) } catch { throw .file(error) }
+        guard let party else { throw .sealing(.unusableKey) }
+        do throws(SealingError) {
+            let request = try RequestSealing.open(
+                Array(requested.payload.bytes), from: requester, to: party, with: ratchet, time: now
+            )
+            // The relay tells it apart by what it says of it.
+            guard request.request == requested.request else { throw .malformed(.request) }
+            return request
+        } catch {
+            throw .sealing(error)
+        }
+    }
+
     /// Throws `sealing` where another identity is known under the name, or `file`.
     private func check(_ party: Party) throws(ClientError) {
         let contact: Contact

@@ -63,7 +63,8 @@ struct SendAttempt {
     /// The message that offers `job`; nil when it is too long for one.
     static func offer(_ job: SendJob, _ sealed: SentOffer, waits: Bool, id: RequestID) -> ClientMessage.Offer? {
         Payload(bytes: sealed.payload).map {
-            .init(id: id, transfer: sealed.parties.attempt, to: job.peer, wait: waits, payload: $0)
+            .init(
+                id: id, transfer: sealed.parties.attempt, to: job.peer, wait: waits, payload: $0, request: job.answers)
         }
     }
 
@@ -132,6 +133,9 @@ struct SendAttempt {
 
     /// The time that the person gave is over.
     mutating func timedOut() { run(machine.timedOut()) }
+
+    /// The one who asked for it has asked again: it has broken there.
+    mutating func superseded() { run(machine.cancelledByUser()) }
 
     /// The person wants no more of it.
     mutating func interrupted() { run(machine.cancelledByUser()) }
@@ -240,6 +244,8 @@ struct SendJob: Sendable {
     let sha256: String?
     /// Whether an earlier run of this program has begun it.
     let isGoingOn: Bool
+    /// The request that it answers.
+    var answers: PullRequest?
 
     init(
         peer: PeerName, tree: SourceTree, options: SourceOptions = .init(), sha256: String? = nil,
@@ -276,6 +282,13 @@ struct SendJob: Sendable {
 
     /// The id that it is shown under, whatever those of its attempts are.
     var shownID: TransferID { transfer.shown }
+
+    /// What is offered.
+    var summary: OfferSummary {
+        var summary = tree.summary
+        summary.answers = answers
+        return summary
+    }
 
     /// For showing it.
     var label: TransferLabel {

@@ -12,9 +12,9 @@ struct Sender: SessionPart {
     private let queue: EventQueue<SessionEvent>
     /// How long to go on while no bytes flow.
     private let patience: TimeAmount
-    private var jobs: [TransferID: SendJob]
-    /// How many contents are still to end that are read from a tree: what goes to several receivers is read for each.
-    private var unended: [ObjectIdentifier: Int]
+    private var jobs: SendJobs
+    /// Whether it sends what others ask for, and goes on until it is stopped.
+    private let isSharing: Bool
     private var order: SendQueue
     private var sendings: [Sending] = []
     private var count = 0
@@ -40,14 +40,45 @@ struct Sender: SessionPart {
         _ jobs: [SendJob], waits: Bool, patience: TimeAmount, environment: SessionEnvironment,
         queue: EventQueue<SessionEvent>
     ) {
-        self.jobs = Dictionary(jobs.map { ($0.shownID, $0) }) { first, _ in first }
-        unended = Dictionary(jobs.map { (ObjectIdentifier($0.tree), 1) }, uniquingKeysWith: +)
+        self.jobs = SendJobs(jobs)
         order = SendQueue(
             jobs.map { .init(transfer: $0.shownID, peer: $0.peer, size: $0.tree.size) }, waits: waits
         )
         self.patience = patience
         self.environment = environment
         self.queue = queue
+        isSharing = false
+    }
+
+    /// Sends what others ask for, which ``add(_:)`` brings. Each gets one try: who asked asks again.
+    init(sharingIn environment: SessionEnvironment, queue: EventQueue<SessionEvent>) {
+        jobs = SendJobs()
+        order = SendQueue(mostAnswers: Defaults.parallelAnswers)
+        patience = TransferDefaults.patience
+        self.environment = environment
+        self.queue = queue
+        isSharing = true
+    }
+
+    /// Sends what was asked for when its turn comes.
+    mutating func add(_ job: SendJob) {
+        guard jobs.add(job) else {
+            if let index = sendings.firstIndex(where: { $0.job.shownID == job.shownID }) {
+                sendings[index].attempt?.superseded()
+            }
+            return
+        }
+        // A long time may have gone since it was asked last.
+        if lookups.peer(job.peer) != nil { lookups.forget(job.peer) }
+        order.append(.init(transfer: job.shownID, peer: job.peer, size: job.tree.size))
+    }
+
+    /// Whether there is still something to send in answer to `request`.
+    func isAnswering(_ request: PullRequest) -> Bool { jobs.isAnswering(request) }
+
+    /// Whether `transfer` may be sent to `peer`: it is not on its way to another one.
+    func maySend(_ transfer: CarriedTransfer, to peer: PeerName) -> Bool {
+        jobs[transfer.shown].map { $0.peer == peer } ?? true
     }
 
     // MARK: - As a part of a session
@@ -112,7 +143,7 @@ struct Sender: SessionPart {
             update(index, now: now) { $0.uploadChanged(event, now: now) }
         case .rechecked(let error): rechecked(transfer, error, now: now)
         case .rescanned(let result): rescanned(transfer, result, now: now)
-        case .prepared, .decided, .download, .stored: break
+        case .prepared, .decided, .download, .stored, .shared: break
         }
     }
 
@@ -154,12 +185,16 @@ struct Sender: SessionPart {
             // One that could not be offered has made room for the next.
             while sendings.isEmpty, fill(now: now) { offer(on: outbox, now: now) }
         }
-        guard sendings.isEmpty, ending == nil else { return }
+        guard sendings.isEmpty, ending == nil, !isSharing || isInterrupted else { return }
         let status = failures.min { $0.number < $1.number }?.status ?? .done
         ending = .status(isInterrupted ? .interrupted : status)
     }
 
-    mutating func stop() {}
+    /// Ends. What is on its way to others, they ask for again: they are not told that they shall not have it.
+    mutating func stop() {
+        guard isSharing else { return }
+        for index in sendings.indices { sendings[index].attempt?.connectionLost(nil) }
+    }
 
     func stopped() async {}
 
@@ -233,7 +268,7 @@ struct Sender: SessionPart {
     /// Seals an offer to its receiver, who is known by that from then on.
     private func seal(_ job: SendJob, as transfer: TransferID) throws(ClientError) -> SentOffer {
         guard let peer = lookups.peer(job.peer) else { throw .sealing(.unusableKey) }
-        let sealed = try environment.sealing.seal(job.tree.summary, of: job.transfer, as: transfer, to: peer)
+        let sealed = try environment.sealing.seal(job.summary, of: job.transfer, as: transfer, to: peer)
         let party = sealed.parties.receiver
         if try environment.sealing.meet(party) {
             environment.reporter.report(.firstContact(party.name, Fingerprint(of: party.identity)))
@@ -270,7 +305,7 @@ struct Sender: SessionPart {
         forget(old.job)
         let job = old.job.anew(old.job.tree)
         order.becomes(old.job.shownID, job.shownID)
-        jobs[job.shownID] = job
+        jobs.become(old.job, job)
         let isAwaited = old.isAccepted || old.isAwaited
         sendings[index] = Sending(
             job: job, number: old.number, waits: old.waits || isAwaited, retry: RetryMachine(patience: patience, now: now),
@@ -291,9 +326,7 @@ struct Sender: SessionPart {
         switch result {
         case .success(let tree):
             let job = sendings[index].job
-            release(job.tree)
-            unended[ObjectIdentifier(tree)] = 1
-            jobs[transfer] = job.with(tree)
+            jobs.replace(job, by: job.with(tree))
             sendings[index].job = job.with(tree)
             sendings[index].isRechecking = false
         case .failure(let error):
@@ -325,7 +358,9 @@ struct Sender: SessionPart {
 
     /// Keeps in mind what a later run of this program needs to go on.
     private func remember(_ sending: Sending, _ attempt: SendAttempt) {
-        guard sending.job.tree.isRepeatable, !sending.job.tree.readsPipe, !sending.isAccepted else { return }
+        guard sending.job.tree.isRepeatable, !sending.job.tree.readsPipe, !sending.isAccepted, !isSharing else {
+            return
+        }
         let now = environment.sealing.time()
         let record = sending.job.record(of: attempt.receiver, now: now)
         do throws(FileError) {
@@ -338,7 +373,7 @@ struct Sender: SessionPart {
 
     /// A later run would have to begin anew.
     private func forget(_ job: SendJob) {
-        guard !job.tree.readsPipe else { return }
+        guard !job.tree.readsPipe, !isSharing else { return }
         try? environment.records.forget(job.transfer, .send)
     }
 
@@ -378,6 +413,10 @@ struct Sender: SessionPart {
             return
         }
         if isInterrupted { return fail(index, .interrupted, telling: nil) }
+        if isSharing, outcome.isUnwanted(wasAccepted: result.isAccepted) {
+            environment.reporter.report(.detail("\(job.peer) does not need \(TransferText.quoted(job.label)) any more"))
+            return end(index)
+        }
         let failure = AttemptFailure(outcome, result, of: transfer(index))
         let isOnLine = attempt.connection == outbox?.number
         recover(index, from: failure, isOnLine: isOnLine, now: now)
@@ -395,6 +434,11 @@ struct Sender: SessionPart {
     /// - Parameter isOnLine: whether the try was made on the connection that stands.
     private mutating func recover(_ index: Int, from failure: AttemptFailure, isOnLine: Bool, now: NIODeadline) {
         let job = sendings[index].job
+        if isSharing {
+            if failure.decision == .outdated { lookups.forget(job.peer) }
+            if isOnLine, failure.next == nil { demands.append(.leave(failure.decision, reason: failure.reason)) }
+            return fail(index, failure.error, telling: nil)
+        }
         if let change = failure.error.change { return changed(index, change, now: now) }
         switch sendings[index].retry.failed(failure.decision, now: now, using: &generator) {
         case .fail: fail(index, failure.error, telling: nil)
@@ -455,6 +499,7 @@ struct Sender: SessionPart {
         let word = if case .transfer(let failure) = error { failure.code.rawValue } else { error.status.code }
         environment.reporter.report(.introduced(sending.job.label))
         environment.reporter.report(.failed(sending.job.shownID, code: word, message: error.description))
+        guard !isSharing else { return }
         failures.append((sending.number, error.status))
         guard sending.isAccepted, sending.job.tree.isRepeatable, !sending.job.tree.readsPipe else { return }
         if error.endsTransfer { return forget(sending.job) }
@@ -475,15 +520,7 @@ struct Sender: SessionPart {
     private mutating func end(_ index: Int) {
         let job = sendings.remove(at: index).job
         order.ended(job.shownID)
-        release(job.tree)
-    }
-
-    /// One content less is read from `tree`.
-    private mutating func release(_ tree: SourceTree) {
-        let id = ObjectIdentifier(tree)
-        unended[id, default: 1] -= 1
-        guard unended[id] == 0 else { return }
-        unended[id] = nil
-        tree.close()
+        if isSharing { offered.remove(job.shownID) }
+        if let next = jobs.end(job) { add(next) }
     }
 }

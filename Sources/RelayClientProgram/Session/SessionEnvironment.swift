@@ -17,7 +17,7 @@ struct SessionEnvironment: Sendable {
     let connector: any ControlConnecting
     let streams: any DataStreams
     let clock: any SessionClock
-    let reporter: Reporter
+    var reporter: Reporter
     let interrupt: InterruptSignal
     /// Where a connection's messages come from, and are taken by a task that does not block; nil leaves that open.
     let executor: (any TaskExecutor)?

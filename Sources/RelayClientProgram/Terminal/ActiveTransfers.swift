@@ -77,7 +77,7 @@ struct ActiveTransfers: Sendable {
         case .reconnected:
             outage = nil
             return nil
-        case .ready, .firstContact, .notice, .warning, .detail: return nil
+        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .notice, .warning, .detail: return nil
         }
     }
 
@@ -172,8 +172,9 @@ struct ActiveTransfers: Sendable {
         case .delivered(transfer, _, _), .received(transfer, _, _, _), .failed(transfer, _, _),
             .interrupted(transfer, _), .restarted(transfer, _, _), .withdrawn(transfer):
             outage = nil
-        case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .progress,
-            .verifying, .delivered, .received, .failed, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
+        case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
+            .started, .resumed, .progress, .verifying, .delivered, .received, .failed, .interrupted, .restarted, .kept,
+            .withdrawn, .reconnecting, .reconnected,
             .notice, .warning, .detail:
             break
         }

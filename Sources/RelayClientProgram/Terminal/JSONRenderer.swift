@@ -42,7 +42,8 @@ struct JSONRenderer: ReportRenderer {
             return true
         case .introduced: return false
         case .detail: return isVerbose
-        case .ready, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .verifying, .failed(nil, _, _),
+        case .ready, .sharing, .requested, .refused, .asking, .waiting, .ringing, .offered, .firstContact, .started,
+            .resumed, .verifying, .failed(nil, _, _),
             .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning:
             return true
         }
@@ -67,6 +68,9 @@ struct JSONRenderer: ReportRenderer {
         var code: String?
         var message: String?
         var seconds: Double?
+        var paths: [String]?
+        var asks: String?
+        var with: [PeerName]?
 
         init(_ report: TransferReport, _ label: TransferLabel?) {
             event = ""
@@ -76,6 +80,14 @@ struct JSONRenderer: ReportRenderer {
             size = label?.size
             if let label { fill(label.summary) }
             fill(report)
+        }
+
+        private mutating func fill(_ event: String, _ peer: PeerName, _ query: PullQuery) {
+            (self.event, self.peer) = (event, peer)
+            switch query {
+            case .list(let path): (asks, paths) = ("list", [path.description])
+            case .fetch(let paths, resuming: _): (asks, self.paths) = ("fetch", paths.map(\.description))
+            }
         }
 
         private mutating func fill(_ summary: OfferSummary) {
@@ -89,6 +101,13 @@ struct JSONRenderer: ReportRenderer {
         private mutating func fill(_ report: TransferReport) {
             switch report {
             case .ready(let own): (event, name) = ("ready", own.rawValue)
+            case .sharing(let own, let names, let peers):
+                (event, name, paths, with) = ("sharing", own.rawValue, names, peers.isEmpty ? nil : peers)
+            case .requested(let peer, let query): fill("requested", peer, query)
+            case .asking(let peer, let query): fill("asking", peer, query)
+            case .refused(let peer, let query, let code, let message):
+                fill("refused", peer, query)
+                (self.code, self.message) = (code, message)
             case .introduced: event = "introduced"
             case .waiting: event = "waiting"
             case .ringing: event = "ringing"

@@ -55,7 +55,8 @@ struct PlainRenderer: ReportRenderer {
         case .detail where !isVerbose: return RenderedText()
         // One line when it begins, and one when it is over.
         case .reconnecting where wasAway: return RenderedText()
-        case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .resumed, .verifying,
+        case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
+            .resumed, .verifying,
             .failed(nil, _, _), .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning,
             .detail:
             break
@@ -87,4 +88,9 @@ struct QuietRenderer: ReportRenderer {
         }
         return RenderedText(standardError: message + "\n")
     }
+}
+
+/// Nothing at all.
+struct SilentRenderer: ReportRenderer {
+    mutating func render(_: TransferReport, now _: NIODeadline, columns _: Int) -> RenderedText { RenderedText() }
 }

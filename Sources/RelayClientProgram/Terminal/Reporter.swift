@@ -21,6 +21,8 @@ final class Reporter: Sendable {
         case json
         /// Errors only.
         case quiet
+        /// Nothing: the owner tells what there is to say.
+        case silent
     }
 
     private let state: Mutex<State>
@@ -55,6 +57,7 @@ final class Reporter: Sendable {
             case .plain: PlainRenderer(isVerbose: isVerbose)
             case .json: JSONRenderer(isVerbose: isVerbose, usesStandardError: contentOnStandardOutput)
             case .quiet: QuietRenderer()
+            case .silent: SilentRenderer()
             }
         state = Mutex(State(renderer: renderer))
         guard case .terminal = mode else { return }

@@ -36,7 +36,8 @@ struct TerminalRenderer: ReportRenderer {
         case .introduced: return RenderedText()
         case .detail where !isVerbose:
             return RenderedText()
-        case .ready, .firstContact, .resumed, .delivered, .received, .failed, .interrupted, .restarted, .kept, .withdrawn,
+        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .resumed, .delivered, .received, .failed,
+            .interrupted, .restarted, .kept, .withdrawn,
             .reconnecting, .reconnected, .notice, .warning, .detail:
             let message = ReportText.message(for: report, label: label) ?? ""
             return RenderedText(

@@ -12,6 +12,14 @@ import WSProtocol
 enum TransferReport: Hashable, Sendable {
     /// This side is logged in under this name and can be offered files.
     case ready(PeerName)
+    /// This side is logged in under this name, and shares what has these names with others, or only with those.
+    case sharing(PeerName, names: [String], with: [PeerName])
+    /// A requester asks for what is shared.
+    case requested(PeerName, PullQuery)
+    /// And does not get it: as with `failed`.
+    case refused(PeerName, PullQuery, code: String, message: String)
+    /// This side asks a sharer.
+    case asking(PeerName, PullQuery)
     /// Nothing to show yet: whatever is said about this transfer next, even that it has failed, names its file and
     /// peer.
     case introduced(TransferLabel)
@@ -73,6 +81,13 @@ enum ReportText {
     static func message(for report: TransferReport, label: TransferLabel?) -> String? {
         switch report {
         case .ready(let name): "ready to receive as \(name)"
+        case .sharing(let name, let names, let peers):
+            "sharing \(TransferText.list(names)) as \(name)"
+                + (peers.isEmpty ? "" : " with \(TransferText.names(peers))")
+        case .requested(let peer, let query): "\(peer) asks for \(TransferText.asked(query))"
+        case .refused(let peer, let query, _, let message):
+            "\(peer) does not get \(TransferText.asked(query)): " + DisplayName.line(message)
+        case .asking(let peer, let query): "asking \(peer) for \(TransferText.asked(query))"
         case .introduced: nil
         case .waiting(let label): "\(label.peer) is not receiving now; waiting to send \(TransferText.what(label))"
         case .ringing(let label): "ringing \(label.peer) for \(TransferText.what(label))"
@@ -102,9 +117,10 @@ enum ReportText {
     static func tone(of report: TransferReport) -> Tone {
         switch report {
         case .delivered, .received: .good
-        case .failed, .warning: .bad
-        case .ready, .introduced, .waiting, .ringing, .offered, .firstContact, .started, .resumed, .progress,
-            .verifying, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .detail:
+        case .failed, .warning, .refused: .bad
+        case .ready, .sharing, .requested, .asking, .introduced, .waiting, .ringing, .offered, .firstContact, .started,
+            .resumed, .progress, .verifying, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
+            .notice, .detail:
             .plain
         }
     }

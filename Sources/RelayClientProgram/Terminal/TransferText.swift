@@ -25,6 +25,30 @@ enum TransferText {
     /// `alice offers "report.pdf" (12.3 MB)`
     static func offer(_ label: TransferLabel) -> String { "\(label.peer) offers \(what(label))" }
 
+    /// `"photos/2024" and 1 other`, or `the list of "photos"`.
+    static func asked(_ query: PullQuery) -> String {
+        switch query {
+        case .list(let path): path.names.isEmpty ? "the list" : "the list of \"\(DisplayName.path(path.description))\""
+        case .fetch(let paths, resuming: _): list(paths.map(\.description))
+        }
+    }
+
+    /// `"photos"`, `"photos" and "a.txt"`, or `"photos", "a.txt" and 3 others`.
+    static func list(_ names: [String]) -> String {
+        let shown = names.prefix(names.count > 3 ? 2 : 3).map { "\"\(DisplayName.path($0))\"" }
+        let rest = names.count - shown.count
+        let last = rest > 0 ? "\(rest) others" : shown.last ?? ""
+        let first = rest > 0 ? shown : shown.dropLast()
+        return first.isEmpty ? last : first.joined(separator: ", ") + " and " + last
+    }
+
+    /// `bob`, `bob and carol`, or `bob, carol and dave`.
+    static func names(_ peers: [PeerName]) -> String {
+        let names = peers.map(\.rawValue)
+        guard let last = names.last, names.count > 1 else { return names.first ?? "" }
+        return names.dropLast().joined(separator: ", ") + " and " + last
+    }
+
     /// As many characters of an id as tell it from the others, to be typed: an id that begins with a dash would be
     /// taken for an option.
     static func shortID(_ id: String) -> String { String(undashed(id).prefix(8)) }

@@ -95,7 +95,7 @@ import WSProtocol
         for code in codes {
             let refusal = ConnectionError(refused: code, name: Samples.alice, relay: try relay())
             causes.append(
-                code.isClients ? .peer(code) : code == .tooManySessions ? .noConnection(refusal) : .relay(code))
+                code.isSaidByPeers ? .peer(code) : code == .tooManySessions ? .noConnection(refusal) : .relay(code))
         }
         if cell.contains("stream was cut") { causes.append(.stream(.cut)) }
         if cell.contains("no answer") { causes.append(.stream(.silent)) }
@@ -141,7 +141,7 @@ import WSProtocol
         // Every code has its row, and every row that is not about codes is known.
         let causes = Set(rows.flatMap(\.causes))
         for code in FailureCode.allCases where code != .tooManySessions {
-            #expect(causes.contains(code.isClients ? .peer(code) : .relay(code)), "\(code)")
+            #expect(causes.contains(code.isSaidByPeers ? .peer(code) : .relay(code)), "\(code)")
         }
         for code in [nil, 1001, 1008, 1011, 4408] as [UInt16?] { #expect(causes.contains(.closed(code))) }
         #expect(causes.contains(.stream(.cut)) && causes.contains(.stream(.silent)))
@@ -295,4 +295,9 @@ import WSProtocol
             }
         }
     }
+}
+
+extension FailureCode {
+    /// Whether a peer says it of a transfer: of the two who may have too many requests, that is the relay.
+    fileprivate var isSaidByPeers: Bool { isClients && self != .tooManyRequests }
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import CommandLineInterface
+import Sealing
+import TransferClient
+import WSProtocol
+
+/// `relay-client list`.
+struct ListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Show what somebody shares with you.",
+        discussion: """
+            Prints the names that are shared, or what is in a folder of them, each with the size of a file. Someone who \
+            shares on several computers is shown with what all of them have.
+
+            Examples:
+              relay-client list alice
+              relay-client list alice photos/2024 --long
+              relay-client list alice --json
+            """
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(
+        help: "The name of the one who shares.", completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
+    var sharer: PeerName
+
+    @Argument(help: "A folder or file in it.", transform: { try PullPath.argument($0) })
+    var path: PullPath = .top
+
+    @Flag(name: .customLong("long"), help: "Print exact sizes and times too.")
+    var isLong = false
+
+    @Flag(name: .customLong("no-wait"), help: "Fail soon if nobody answers.")
+    var doesNotWait = false
+
+    @Option(
+        help: "Give up when nobody has answered for this long, such as 30s, 10m (the default) or 24h.",
+        transform: { try TimeSpan($0) })
+    var timeout = TimeSpan.patience
+
+    func validate() throws { try timeout.checkPatience() }
+
+    func run() async throws {
+        try await Client.run(global) { client in
+            let collection = ListingCollection()
+            let settings = FetchSettings(
+                sharer: sharer, query: .list(path), output: .listing(collection), patience: timeout.amount,
+                waits: !doesNotWait
+            )
+            try await client.run { environment, queue in Fetcher(settings, environment: environment, queue: queue) }
+            show(collection.entries, client.reporter)
+        }
+    }
+
+    private func show(_ entries: [ListedEntry], _ reporter: Reporter) {
+        if global.json {
+            for line in entries.compactMap({ ListedLine($0, in: path).json }) { reporter.answer(line) }
+            return
+        }
+        guard !entries.isEmpty else { return reporter.report(.notice("there is nothing in it")) }
+        let lines = TextTable.lines(entries.map { isLong ? $0.longRow : $0.row })
+        for line in lines { reporter.answer(line) }
+    }
+}
+
+extension ListedEntry {
+    /// The cells of its line in a table.
+    var row: [String] { [shownName, size.map(ByteFormat.string) ?? ""] }
+
+    /// The same with everything that is known.
+    var longRow: [String] {
+        [kind.rawValue, size.map(TransferText.count) ?? "", WallClock.local(UInt64(max(0, modified))), shownName]
+    }
+
+    private var shownName: String { DisplayName.path(name.text) + (kind == .folder ? "/" : "") }
+}
+
+/// One entry, for programs.
+struct ListedLine: Encodable {
+    var event = "entry"
+    var path: String
+    var name: String
+    var type: ListedEntry.Kind
+    var size: UInt64?
+    var modified: String
+
+    init(_ entry: ListedEntry, in path: PullPath) {
+        // Of a path that is a file's, the one entry is that file.
+        let isItself = path.names.last == entry.name && entry.kind == .file
+        self.path = (isItself ? path : PullPath(path.names + [entry.name])).description
+        name = entry.name.text
+        type = entry.kind
+        size = entry.size
+        modified = WallClock.timestamp(UInt64(max(0, entry.modified)))
+    }
+
+    /// The object.
+    var json: String? { JSONLine.text(of: self) }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import Sealing
+import TestSupport
+import Testing
+import WSProtocol
+
+@testable import RelayClientProgram
+@testable import TransferClient
+
+@Suite(.timeLimit(.minutes(1))) struct FetcherTests {
+    private let folder: ReceivedFolder
+    private let files: SentFiles
+    private let session: SessionFixture
+    private let alice: FakePeer
+    private let mallory: FakePeer
+
+    private var relay: FakeRelay { session.relay }
+
+    init() throws { try self.init(path: "photos/file") }
+
+    private init(path: String, waits: Bool = true, in folder: ReceivedFolder? = nil) throws {
+        let folder = try folder ?? ReceivedFolder()
+        self.folder = folder
+        files = try SentFiles()
+        session = try SessionFixture { environment, queue in
+            let settings = FetchSettings(
+                sharer: Samples.alice, query: .fetch([try PullPath(path)]), output: .folder(folder.parts()),
+                patience: TransferDefaults.patience, waits: waits)
+            return [Fetcher(settings, environment: environment, queue: queue)]
+        }
+        alice = try session.relay.peer(Samples.alice)
+        mallory = try FakePeer(Samples.alice)
+    }
+
+    /// What was asked, opened by alice.
+    private func asked() throws -> [ReceivedRequest] {
+        try relay.said.compactMap { message in
+            guard case .request(let request) = message else { return nil }
+            return try RequestSealing.open(
+                Array(request.payload.bytes), from: try #require(session.environment.sealing.party), to: alice.party,
+                with: alice.ratchet, time: Samples.now)
+        }
+    }
+
+    /// Waits until it has been asked so often, and says that the relay has passed it on. Returns the last request.
+    @discardableResult
+    private func request(_ count: Int = 1) async throws -> ReceivedRequest {
+        try await session.run { try asked().count == count }
+        guard case .request(let said)? = relay.said.last(where: { if case .request = $0 { true } else { false } })
+        else {
+            throw SealingError.unasked
+        }
+        relay.lines.last?.say([.ok(.init(id: said.id))])
+        return try #require(try asked().last)
+    }
+
+    /// The relay rings with an offer. Returns it, and where it comes from.
+    private func ring(
+        _ name: String = "file", answering request: PullRequest?, said: PullRequest?, from peer: FakePeer? = nil,
+        of transfer: CarriedTransfer = .random(), size: UInt64 = 7, as known: SourceTree? = nil
+    ) throws -> (offer: SentOffer, transfer: CarriedTransfer, tree: SourceTree) {
+        let tree = try known ?? files.tree(name, size: size)
+        var summary = tree.summary
+        summary.answers = request
+        let offer = try (peer ?? alice).offer(summary, of: transfer, to: session.environment.sealing)
+        var ring = try (peer ?? alice).ring(offer)
+        ring.request = said
+        relay.lines.last?.say([.ring(ring)])
+        return (offer, transfer, tree)
+    }
+
+    /// The relay gives the accepted transfer its token.
+    private func start(_ offer: SentOffer) async throws {
+        let attempt = offer.parties.attempt
+        await session.run { relay.accepts[attempt] != nil }
+        let count = relay.downloads.count
+        relay.lines.last?.say([
+            .start(
+                .init(
+                    id: try #require(relay.accepts[attempt]).id, transfer: attempt, role: .download, token: .random(),
+                    url: "/download", expires: 60))
+        ])
+        await session.run { relay.downloads.count > count }
+    }
+
+    private func complete(_ sent: (offer: SentOffer, transfer: CarriedTransfer, tree: SourceTree)) async throws {
+        try await start(sent.offer)
+        let accept = try #require(relay.accepts[sent.offer.parties.attempt])
+        let (acceptance, keys) = try AcceptSealing.open(accept.payload.bytes, to: sent.offer)
+        try #require(relay.downloads.last).bring(
+            try sealedStream(of: sent.tree, as: sent.transfer, acceptance, keys: keys, signedBy: alice.signingKey))
+        await session.run { relay.said.contains { if case .delivered = $0 { true } else { false } } }
+        for case .delivered(let delivered) in relay.said { relay.lines.last?.say([.ok(.init(id: delivered.id))]) }
+        await session.run { session.session.isOver }
+    }
+
+    private func pass(_ seconds: Int64) { session.passTime(.seconds(seconds)) }
+
+    @Test func whatIsAskedForIsTakenWithoutAQuestion() async throws {
+        let request = try await request()
+        #expect(request.query == .fetch([try PullPath("photos/file")]))
+        try await complete(ring(answering: request.request, said: request.request))
+        #expect(session.endings == [.status(.done)])
+        #expect(try folder.content(folder.path + "/file") == "content")
+        #expect(try session.events("asking", "received", "ready") == ["asking", "received"])
+        // The relay does not ring it for anything else.
+        for case .presence(let presence) in relay.said { #expect(!presence.receiving && !presence.sharing) }
+    }
+
+    @Test func nothingElseIsTaken() async throws {
+        let request = try await request().request
+        let wrong: [(PullRequest?, PullRequest?, String)] = [
+            (request, nil, "file"), (nil, request, "file"), (nil, nil, "file"), (.random(), request, "file"),
+            (request, .random(), "file"), (request, request, "other"), (request, request, "photos"),
+        ]
+        for (sealed, said, name) in wrong { _ = try ring(name, answering: sealed, said: said) }
+        _ = try ring(answering: request, said: request, from: mallory)
+        await session.run { relay.declines.count == wrong.count + 1 }
+        #expect(
+            relay.declines.map(\.code) == [FailureCode](repeating: .protocolError, count: wrong.count) + [
+                .identityChanged
+            ])
+        #expect(relay.accepts.isEmpty && session.endings == [nil])
+        // One warning, however many there are.
+        #expect(try session.events("warning").count == 1)
+        try await complete(ring(answering: request, said: request))
+        #expect(session.endings == [.status(.done)])
+    }
+
+    @Test func aSecondAnswerIsNotNeeded() async throws {
+        let request = try await request().request
+        let first = try ring(answering: request, said: request)
+        _ = try ring(answering: request, said: request)
+        await session.run { relay.declines.count == 1 }
+        #expect(relay.declines.map(\.code) == [.cancelled])
+        try await complete(first)
+        #expect(session.endings == [.status(.done)])
+    }
+
+    @Test func asksAgainWithAnotherRequestUntilItGivesUp() async throws {
+        let first = try await request(1)
+        pass(5)
+        let second = try await request(2)
+        #expect(first.request != second.request)
+        #expect(try session.events("asking", "notice") == ["asking", "notice"])
+        // The first may be answered late.
+        try await complete(ring(answering: first.request, said: first.request))
+        #expect(session.endings == [.status(.done)])
+    }
+
+    @Test func givesUp() async throws {
+        try await request(1)
+        pass(600)
+        #expect(session.endings == [.status(.gaveUp)])
+        #expect(try session.lines().contains { $0.contains(#""code":"timed_out""#) })
+    }
+
+    @Test func doesNotWaitForSomebodyWhoSharesNothing() async throws {
+        let fetch = try FetcherTests(path: "file", waits: false)
+        try await fetch.request(1)
+        fetch.pass(5)
+        try await fetch.request(2)
+        fetch.pass(5)
+        #expect(fetch.session.endings == [.status(.unreachable)])
+        #expect(try fetch.session.lines().contains { $0.contains("shares nothing with you, or is not there") })
+    }
+
+    @Test func whatIsNotSharedIsToldAfterAWhile() async throws {
+        let request = try await request()
+        relay.lines.last?.say([.refused(.init(id: .sequence(.relay, 9), request: .random(), code: .cannotRead))])
+        relay.lines.last?.say([.refused(.init(id: .sequence(.relay, 9), request: request.request, code: .notShared))])
+        await session.run { session.session.deadline == session.clock.now() + TransferDefaults.otherAnswers }
+        pass(1)
+        #expect(session.endings == [nil])
+        pass(1)
+        #expect(session.endings == [.status(.noInput)])
+        #expect(try session.lines().contains { $0.contains("relay-client list alice") && $0.contains("not_shared") })
+    }
+
+    @Test func whatBreaksIsAskedForAgainFromWhereItWas() async throws {
+        let request = try await request()
+        let sent = try ring(answering: request.request, said: request.request, size: 200_000)
+        try await start(sent.offer)
+        // The manifest and a part of the file come.
+        let accept = try #require(relay.accepts[sent.offer.parties.attempt])
+        let (acceptance, keys) = try AcceptSealing.open(accept.payload.bytes, to: sent.offer)
+        let stream = try sealedStream(
+            of: sent.tree, as: sent.transfer, acceptance, keys: keys, signedBy: alice.signingKey)
+        _ = try #require(relay.downloads.last).request.opening.take([ByteBuffer(bytes: stream.prefix(150_000))])
+        try #require(relay.downloads.last).end(.failure(.stream(.cut)))
+        relay.lines.last?.say([
+            .failed(
+                .init(id: .sequence(.relay, 9), transfer: sent.offer.parties.attempt, code: .senderGone, by: .relay))
+        ])
+        let again = try await self.request(2)
+        let broken = BrokenTransfer(transfer: sent.transfer, manifest: sent.tree.digest)
+        #expect(again.query == .fetch([try PullPath("photos/file")], resuming: broken))
+        let second = try ring(answering: again.request, said: again.request, of: sent.transfer, as: sent.tree)
+        try await complete(second)
+        #expect(session.endings == [.status(.done)])
+        #expect(try folder.listing() == ["file"])
+    }
+
+    @Test func aLostConnectionMakesItAskAgain() async throws {
+        let first = try await request()
+        relay.lines[0].lose(ConnectionError(closed: nil, reason: .lost, relay: session.environment.relay))
+        await session.run { relay.lines.count == 2 }
+        let second = try await request(2)
+        // What was asked on the connection before cannot be answered on this one.
+        _ = try ring(answering: first.request, said: first.request)
+        await session.run { relay.declines.count == 1 }
+        try await complete(ring(answering: second.request, said: second.request))
+        #expect(session.endings == [.status(.done)])
+    }
+
+    @Test func anInterruptEndsIt() async throws {
+        try await request()
+        session.handle(.interrupted)
+        #expect(session.endings == [.status(.interrupted)])
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct ListingReaderTests {
+    private func read(_ text: String) throws -> [ListedEntry] {
+        var reader = ListingReader()
+        var entries: [ListedEntry] = []
+        for byte in text.utf8 { entries += try reader.append([byte]) }
+        try reader.finish()
+        return entries
+    }
+
+    @Test func linesAreEntries() throws {
+        let entries = try ["a", "b\u{1b}\"", "日本"].map { name in
+            ListedEntry(
+                name: try EntryName(Array(name.utf8)), kind: name == "a" ? .file : .folder,
+                size: name == "a" ? .max : nil,
+                modified: -5)
+        }
+        #expect(try read(entries.map { String(decoding: $0.line, as: UTF8.self) }.joined()) == entries)
+        #expect(try read("").isEmpty)
+    }
+
+    @Test(arguments: [
+        "{}\n", "\n", #"{"name":"a","type":"folder","modified":1}"#,
+        #"{"name":"..","type":"folder","modified":1}"# + "\n",
+        #"{"name":"a/b","type":"folder","modified":1}"# + "\n", #"{"name":"a","type":"fifo","modified":1}"# + "\n",
+        #"{"name":"a","type":"file","modified":1}"# + "\n",
+        #"{"name":"a","type":"folder","size":1,"modified":1}"# + "\n",
+        #"{"name":"b","type":"folder","modified":1}"# + "\n" + #"{"name":"a","type":"folder","modified":1}"# + "\n",
+        #"{"name":"a","type":"folder","modified":1}"# + "\n" + #"{"name":"a","type":"folder","modified":1}"# + "\n",
+        String(repeating: " ", count: 3_000) + #"{"name":"a","type":"folder","modified":1}"# + "\n",
+    ])
+    func whatIsNoneIsRefused(_ text: String) { #expect(throws: SealingError.malformed(.listing)) { try read(text) } }
+}

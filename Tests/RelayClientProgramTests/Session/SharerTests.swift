@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import Sealing
+import TestSupport
+import Testing
+import WSProtocol
+
+@testable import RelayClientProgram
+@testable import TransferClient
+
+@Suite(.timeLimit(.minutes(1))) struct SharerTests {
+    private let folder: TemporaryDirectory
+    private let session: SessionFixture
+    private let bob: FakePeer
+    private let alice: FakePeer
+
+    private var relay: FakeRelay { session.relay }
+
+    private static func sharing(
+        _ folder: TemporaryDirectory, with peers: [PeerName], _ relay: FakeRelay
+    ) throws -> SessionFixture {
+        let tree = try SharedTree([folder.file("pub")], SourceOptions())
+        return try SessionFixture(relay) { environment, queue in
+            [Sharer(ShareSettings(tree: tree, with: peers), environment: environment, queue: queue)]
+        }
+    }
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: folder.file("pub"), withIntermediateDirectories: false)
+        try folder.write(Data("content".utf8), to: "pub/file")
+        session = try Self.sharing(folder, with: [Samples.bob], FakeRelay())
+        bob = try session.relay.peer(Samples.bob)
+        alice = try session.relay.peer(Samples.alice)
+    }
+
+    private func present() async { await session.run { relay.presences == 1 } }
+
+    /// `peer` asks.
+    @discardableResult
+    private func ask(
+        _ query: PullQuery, from peer: FakePeer, as request: PullRequest = .random(),
+        sealedAs sealed: PullRequest? = nil,
+        time: UInt64 = Samples.now
+    ) throws -> PullRequest {
+        let sharer = session.environment.sealing
+        let prekeys = try sharer.prekeys.current(name: sharer.name, now: sharer.time())
+        let payload = try RequestSealing.seal(
+            query, as: sealed ?? request, from: peer.party, to: try #require(sharer.party),
+            try prekeys.prekey(signedBy: sharer.signingKey), signedBy: peer.signingKey, time: time
+        )
+        relay.lines.last?.say([
+            .requested(
+                .init(
+                    id: .sequence(.relay, 1), request: request, from: peer.party.name, key: peer.party.identity,
+                    exchangeKey: .random(), payload: try #require(Payload(bytes: payload))))
+        ])
+        return request
+    }
+
+    private func fetch(_ paths: String..., resuming broken: BrokenTransfer? = nil) throws -> PullQuery {
+        .fetch(try paths.map { try PullPath($0) }, resuming: broken)
+    }
+
+    private var refusals: [ClientMessage.Refuse] {
+        relay.said.compactMap { if case .refuse(let refuse) = $0 { refuse } else { nil } }
+    }
+
+    @Test func saysThatItSharesAndWhat() async throws {
+        try await session.run { try session.events("sharing").count == 1 }
+        guard case .presence(let presence)? = relay.said.first else { throw SealingError.unasked }
+        #expect(presence.sharing && !presence.receiving)
+        #expect(try session.lines().contains { $0.contains(#""paths":["pub"]"#) && $0.contains(#""with":["bob"]"#) })
+    }
+
+    @Test func whatIsAskedForIsOfferedToTheOneWhoAsked() async throws {
+        await present()
+        let request = try ask(try fetch("pub/file"), from: bob)
+        try await session.run { try session.events("delivered").count == 1 }
+        let offered = try #require(relay.offers.first)
+        #expect(offered.offer.request == request && offered.offer.to == Samples.bob && !offered.offer.wait)
+        #expect(offered.opened?.summary.answers == request && offered.name == "file")
+        #expect(try session.events("requested").count == 1)
+        #expect(session.endings == [nil] && refusals.isEmpty)
+        // Nothing is remembered for a later run: it is asked again.
+        #expect(try session.environment.records.all(now: Samples.now).isEmpty)
+    }
+
+    @Test func aListIsOfferedAndNotToldOf() async throws {
+        await present()
+        let request = try ask(.list(.top), from: bob)
+        await session.run { relay.uploads.count == 1 && relay.mostRunning == 1 }
+        let summary = try #require(relay.offers.first?.opened?.summary)
+        #expect(summary.names == ["listing"] && summary.kind == .stream && summary.answers == request)
+        #expect(try session.events("requested", "started", "delivered") == ["requested"])
+    }
+
+    @Test func strangersHearNothing() async throws {
+        await present()
+        try ask(try fetch("pub/file"), from: alice)
+        try ask(try fetch("pub/file"), from: bob)
+        await session.run { relay.offers.count == 1 }
+        #expect(relay.offers.map(\.offer.to) == [Samples.bob])
+        #expect(refusals.isEmpty && !relay.lookups.contains(Samples.alice))
+        #expect(try session.events("requested").count == 1)
+    }
+
+    @Test func aPathThatIsNotSharedIsRefused() async throws {
+        await present()
+        let request = try ask(try fetch("pub/none"), from: bob)
+        await session.run { refusals.count == 1 }
+        #expect(refusals.map(\.code) == [.notShared] && refusals.map(\.request) == [request])
+        #expect(refusals.map(\.to) == [Samples.bob] && relay.offers.isEmpty)
+        #expect(try session.events("refused").count == 1)
+    }
+
+    @Test func whatIsNotSealedForThisRequestIsRefused() async throws {
+        await present()
+        try ask(try fetch("pub/file"), from: bob, sealedAs: .random())
+        try ask(try fetch("pub/file"), from: bob, time: Samples.now - 2 * Samples.day)
+        await session.run { refusals.count == 2 }
+        #expect(refusals.map(\.code) == [.protocolError, .staleOffer] && relay.offers.isEmpty)
+    }
+
+    @Test func oneRequestIsAnsweredOnce() async throws {
+        await present()
+        let request = try ask(try fetch("pub/file"), from: bob)
+        try await session.run { try session.events("delivered").count == 1 }
+        try ask(try fetch("pub/file"), from: bob, as: request)
+        try ask(try fetch("pub"), from: bob)
+        try await session.run { try session.events("delivered").count == 2 }
+        #expect(relay.offers.map(\.name) == ["file", "pub"] && refusals.isEmpty)
+    }
+
+    @Test func severalAreAnsweredAtOnceAndNotTooMany() async throws {
+        await present()
+        for _ in 0...TransferDefaults.mostAnswersToOne { try ask(try fetch("pub/file"), from: bob) }
+        try await session.run {
+            try session.events("delivered").count == TransferDefaults.mostAnswersToOne
+        }
+        #expect(refusals.map(\.code) == [.tooManyRequests])
+        #expect(relay.offers.count == TransferDefaults.mostAnswersToOne)
+        // There is room again.
+        try ask(try fetch("pub/file"), from: bob)
+        try await session.run { try session.events("delivered").count > TransferDefaults.mostAnswersToOne }
+    }
+
+    @Test func whatIsTheSameGoesOnAsTheSameTransfer() async throws {
+        await present()
+        try ask(try fetch("pub/file"), from: bob)
+        try await session.run { try session.events("delivered").count == 1 }
+        let first = try #require(relay.uploads.first)
+        let broken = BrokenTransfer(transfer: first.job.transfer, manifest: first.job.tree.digest)
+        try ask(try fetch("pub/file", resuming: broken), from: bob)
+        try await session.run { try session.events("delivered").count == 2 }
+        let other = BrokenTransfer(transfer: first.job.transfer, manifest: [UInt8](repeating: 0, count: 32))
+        try ask(try fetch("pub/file", resuming: other), from: bob)
+        try await session.run { try session.events("delivered").count == 3 }
+        let transfers = relay.offers.compactMap { $0.opened?.transfer }
+        #expect(transfers[1] == transfers[0] && transfers[2] != transfers[0])
+        // No attempt has the id of another one.
+        #expect(Set(relay.offers.map(\.transfer)).count == 3)
+    }
+
+    @Test func theOneWhoAskedNeedNotWaitForIt() async throws {
+        let relay = FakeRelay(answer: { [.error(.init(id: $0.id, code: .unknownRequest, message: ""))] })
+        let session = try Self.sharing(folder, with: [], relay)
+        await session.run { relay.presences == 1 }
+        let asker = try Self(session, folder)
+        try asker.ask(try fetch("pub/file"), from: asker.bob)
+        await session.run { relay.offers.count == 1 }
+        try asker.ask(try fetch("pub/none"), from: asker.bob)
+        await session.run { !asker.refusals.isEmpty }
+        // Nothing has failed, and nothing is offered again.
+        #expect(try session.events("failed").isEmpty && relay.offers.count == 1 && session.endings == [nil])
+    }
+
+    private init(_ session: SessionFixture, _ folder: TemporaryDirectory) throws {
+        (self.session, self.folder) = (session, folder)
+        (bob, alice) = (try session.relay.peer(Samples.bob), try session.relay.peer(Samples.alice))
+    }
+
+    @Test func anInterruptEndsIt() async throws {
+        await present()
+        session.handle(.interrupted)
+        #expect(session.endings == [.status(.interrupted)])
+    }
+
+    @Test func aLostConnectionIsMadeAgain() async throws {
+        await present()
+        relay.lines[0].lose(ConnectionError(closed: nil, reason: .lost, relay: session.environment.relay))
+        await session.run { relay.lines.count == 2 && relay.presences == 2 }
+        try ask(try fetch("pub/file"), from: bob)
+        try await session.run { try session.events("delivered").count == 1 }
+        #expect(try session.events("sharing").count == 1)
+    }
+}
