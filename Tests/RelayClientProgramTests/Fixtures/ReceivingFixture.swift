@@ -98,7 +98,9 @@ struct ReceivingFixture {
         let isFirst = sent.offers.withLock { $0[transfer.shown] == nil }
         let attempt = isFirst ? transfer.shown : TransferID.random()
         let tree = try tree(name, size: size)
-        let offer = try alice.offer(tree.summary, of: transfer, as: attempt, to: session.environment.sealing)
+        let offer = try alice.offer(
+            tree.summary, of: transfer, as: attempt, to: session.environment.sealing, time: session.day.now
+        )
         sent.offers.withLock { $0[attempt] = .init(sealed: offer, transfer: transfer, tree: tree) }
         ring(try alice.ring(offer))
         return attempt

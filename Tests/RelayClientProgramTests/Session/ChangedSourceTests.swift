@@ -111,8 +111,9 @@ import WSProtocol
         let relay = FakeRelay(
             answer: { offered in
                 guard offered.number > 1 else { return FakeRelay.acceptance(of: offered) }
+                let states = [offered.state(.ringing), offered.state(.accepted)]
                 let start = offered.start(Acceptance(position: TransferPosition(file: 1, offset: 0)))
-                return FakeRelay.acceptance(of: offered).dropLast() + [start, offered.delivered(summary)].compactMap(\.self)
+                return states + [start, offered.delivered(summary)].compactMap(\.self)
             }, confirms: false)
         let sending = try SessionFixture.sending([tree], over: relay)
         try await sending.run { try sending.events("verifying").count == 1 }

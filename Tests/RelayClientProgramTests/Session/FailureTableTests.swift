@@ -44,6 +44,8 @@ import WSProtocol
         case tryAgainHere
         /// For a sender as ``tryAgainHere``, for a receiver as ``final``.
         case tryAfresh
+        /// For a sender as ``final``.
+        case comesAnew
         case final
 
         init?(_ cell: String) {
@@ -57,6 +59,8 @@ import WSProtocol
                 self = .tryAgainHere
             } else if cell.hasPrefix("the sender looks the receiver up again") {
                 self = .tryAfresh
+            } else if cell.hasPrefix("final for this transfer; a receiver waits") {
+                self = .comesAnew
             } else if cell == "final" {
                 self = .final
             } else {
@@ -186,6 +190,7 @@ import WSProtocol
     }
 
     private func walkAsSender(_ cause: Cause, _ verdict: Verdict, isRefused: Bool) async throws {
+        let verdict = verdict == .comesAnew ? .final : verdict
         let sending = try sending(cause, isRefused: isRefused)
         let (relay, start) = (sending.relay, sending.clock.now())
         await sending.run { relay.offers.count == 1 }
@@ -224,7 +229,7 @@ import WSProtocol
         case .tryAgainLater:
             let waited = (relay.pauses.compactMap { $0 } + [sending.clock.now() - start]).max() ?? .zero
             #expect(waited >= .seconds(5), "\(cause)")
-        case .final: break
+        case .comesAnew, .final: break
         }
     }
 
@@ -271,16 +276,20 @@ import WSProtocol
             session.passTime()
             #expect(relay.cancels.map(\.code) == [.receiverGone], "\(cause)")
         }
-        try await session.run { try session.session.isOver || !session.events("interrupted", "failed").isEmpty }
+        try await session.run {
+            try session.session.isOver || !session.events("interrupted", "restarted", "failed").isEmpty
+        }
         if case .noConnection = cause { await session.run { session.session.isOver || relay.pauses.count == 3 } }
         try #require(!Task.isCancelled, "\(cause), refused: \(isRefused): nothing comes of it")
         #expect(session.session.isOver == (verdict == .final), "\(cause)")
         guard verdict != .final else { return }
-        #expect(try session.events("interrupted", "failed") == ["interrupted"], "\(cause)")
+        let comesAnew = verdict == .comesAnew
+        let told = try session.events("interrupted", "restarted", "failed")
+        #expect(told == [comesAnew ? "restarted" : "interrupted"], "\(cause)")
         // The same offer comes again, and the user is not asked about it again.
         if isElsewhere { await receiving.present(2) }
         #expect(relay.lines.count == (isElsewhere ? 2 : 1), "\(cause)")
-        _ = try await receiving.acceptance(of: try receiving.ring())
+        _ = try await receiving.acceptance(of: try receiving.ring(isKnown: !comesAnew))
         #expect(receiving.asked.labels.count == 1, "\(cause)")
     }
 
