@@ -79,6 +79,20 @@ final class PartFolder: Sendable {
         return try? OpenFile(journalName, in: handle, flags: O_RDONLY | O_NOFOLLOW)
     }
 
+    /// The bytes of the only file in the tree of the folder `name`, for a look; nil when there is none, or not this
+    /// user's.
+    static func lengthOfOnlyFile(of name: String, in folder: ReceiveFolder) -> UInt64? {
+        guard let handle = try? OpenFile(name, in: folder.handle, flags: flags), isOwn(handle, in: folder),
+            let content = try? OpenFile(contentName, in: handle, flags: flags),
+            let names = try? FolderContents.names(in: content, limit: 2), names.count == 1, let raw = names.first
+        else { return nil }
+        let only = String(decoding: raw.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        guard let status = OpenFile.status(of: only, in: content), status.st_mode & S_IFMT == S_IFREG else {
+            return nil
+        }
+        return UInt64(max(0, status.st_size))
+    }
+
     /// The names of all such folders in `folder`.
     static func names(in folder: ReceiveFolder) -> [String] {
         let names = (try? FolderContents.names(in: folder.handle)) ?? []

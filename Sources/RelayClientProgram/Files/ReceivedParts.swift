@@ -21,7 +21,8 @@ struct UnfinishedTransfer: Hashable, Sendable {
     let sender: Party
     let receiver: Party
     let summary: OfferSummary
-    /// The bytes that were here, and durable, when the journal was written last.
+    /// The bytes that are here, as far as one look tells: those that were durable when the journal was written last, and
+    /// of a single file also those that have come since.
     let bytesHere: UInt64
     /// When it was accepted first, and when something of it came last: milliseconds since 1970.
     let since: UInt64
@@ -119,8 +120,9 @@ final class ReceivedParts: Sendable {
     /// What was begun in this folder, the oldest first.
     func unfinished() -> [UnfinishedTransfer] {
         guard let folder = try? directory.folder() else { return [] }
-        return PartFolder.names(in: folder).compactMap { name in Self.unfinished(name, in: folder) }
-            .sorted { first, second in first.since < second.since }
+        return PartFolder.names(in: folder).compactMap { name in Self.unfinished(name, in: folder, on: environment.boot)
+        }
+        .sorted { first, second in first.since < second.since }
     }
 
     /// Removes the parts of a transfer; false when there are none, or another process receives it.
@@ -155,7 +157,10 @@ final class ReceivedParts: Sendable {
         }
     }
 
-    private static func unfinished(_ name: String, in folder: ReceiveFolder) -> UnfinishedTransfer? {
+    /// - Parameter boot: the one in which what was written counts without the journal; nil asks that alone.
+    private static func unfinished(
+        _ name: String, in folder: ReceiveFolder, on boot: SystemBoot? = nil
+    ) -> UnfinishedTransfer? {
         guard let journal = PartFolder.journal(of: name, in: folder),
             let change = PartFolder.change(of: name, in: folder),
             let state = try? JournalFile.replay(journal).state
@@ -164,10 +169,20 @@ final class ReceivedParts: Sendable {
         return UnfinishedTransfer(
             transfer: beginning.transfer, sender: beginning.sender, receiver: beginning.receiver,
             summary: beginning.summary,
-            bytesHere: state.totals == nil ? state.bytes : beginning.summary.bytes ?? state.bytes,
+            bytesHere: bytes(of: state, name, in: folder, on: boot),
             since: beginning.since, changed: change.milliseconds, isFinished: state.isFinished,
             path: folder.path(of: name)
         )
+    }
+
+    private static func bytes(
+        of state: JournalState, _ name: String, in folder: ReceiveFolder, on boot: SystemBoot?
+    ) -> UInt64 {
+        guard state.totals == nil else { return state.beginning.summary.bytes ?? state.bytes }
+        guard state.manifest?.entries == 1, boot?.isSame(as: state.boot) ?? false,
+            let length = PartFolder.lengthOfOnlyFile(of: name, in: folder)
+        else { return state.bytes }
+        return max(state.bytes, min(length, state.beginning.summary.bytes ?? length))
     }
 
     // MARK: - Opening

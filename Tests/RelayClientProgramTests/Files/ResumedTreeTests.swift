@@ -346,6 +346,20 @@ struct ResumedTreeTests {
         #expect(try folder.listing().isEmpty && parts().unfinished().isEmpty)
     }
 
+    /// A person who looks while it comes sees what is there, and not what was there a second ago.
+    @Test func whatHasComeOfAFileIsListedBeforeTheJournalTells() throws {
+        let size: UInt64 = 100_000
+        let tree = try SentTree.file("film.mkv", [UInt8](repeating: 7, count: Int(size)))
+        let sink = try parts().open(try tree.offer)
+        try CarryingAttempt(tree: tree, piece: 1_000, checkpoints: .max).carry(into: sink, atMost: 50_000)
+        let here = sink.receivedBytes
+        #expect(here > 0 && here < size)
+        #expect(parts().unfinished().map(\.bytesHere) == [here])
+        // What another boot has written may not be on the disk.
+        #expect(parts(boot: "other").unfinished().map(\.bytesHere) == [0])
+        sink.keep()
+    }
+
     /// A link, or a folder of another user's, is not taken for parts.
     @Test func partsThatAreALinkAreNotUsed() throws {
         let tree = try SentTree.file()
