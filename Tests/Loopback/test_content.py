@@ -2,6 +2,7 @@
 """Contents of every size arrive as they were."""
 
 import hashlib
+import json
 import os
 import shutil
 
@@ -221,3 +222,35 @@ def test_only_the_named_sender_is_accepted(people, tmp_path):
     alice.send(bob, tmp_path / "file").expect(0, 15)
     assert bob.stored() == [b"file"]
     assert receiving.running()
+
+
+def checksums(process):
+    """What a program that watches is told: the SHA-256 by path, and those of the lines that end the transfers."""
+    events = [json.loads(line) for line in process.out().splitlines()]
+    files = {event["path"]: event["sha256"] for event in events if event["event"] == "checksum"}
+    return files, [event.get("sha256") for event in events if event["event"] in ("delivered", "received")]
+
+
+def test_both_sides_print_the_checksum_of_each_file(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    files = {"photos/a": b"first", "photos/in/b": content.data("second", 300_000), "photos/in/empty": b""}
+    for path, body in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(body)
+    receiving = bob.receive("--checksum", "--json")
+    sending = alice.send(bob, "--checksum", "--json", tmp_path / "photos").expect(0, 30)
+    receiving.expect(0, 10)
+    expected = {path: hashlib.sha256(body).hexdigest() for path, body in files.items()}
+    assert checksums(sending) == (expected, [None]) and checksums(receiving) == (expected, [None])
+
+
+@pytest.mark.parametrize("output", [None, "-"])
+def test_the_checksum_of_standard_input_is_taken_on_its_way(people, tmp_path, output):
+    alice, bob = people("alice", "bob")
+    digest = content.file(tmp_path / "in", "piped", 3_000_000)
+    receiving = bob.receive("--checksum", output=output)
+    with open(tmp_path / "in", "rb") as stdin:
+        sending = alice.send(bob, "--checksum", "-", stdin=stdin).expect(0, 30)
+    receiving.expect(0, 10)
+    line = f", SHA-256 {digest}"
+    assert sending.err().count(line) == 1 and receiving.err().count(line) == 1, sending.tail() + receiving.tail()

@@ -140,11 +140,11 @@ struct SendCommand: AsyncParsableCommand {
                 ? try SourceTree.standardInput(name: Defaults.standardInputName)
                 : try SourceTree.scan(paths, options) { remark in reporter.report(.warning(remark)) }
         }
-        let file = tree.paths.count == 1 && settings.printsChecksums ? tree.paths.first : nil
-        let sha256 = try await BlockingWork.files.run { try file.flatMap(FileChecksum.sha256) }
         return try settings.receivers.map { peer in
             let begun = try begun(peer, tree, options, client)
-            return SendJob(peer: peer, tree: tree, options: options, sha256: sha256, goingOnWith: begun)
+            return SendJob(
+                peer: peer, tree: tree, options: options, printsChecksums: settings.printsChecksums, goingOnWith: begun
+            )
         }
     }
 

@@ -29,12 +29,17 @@ enum ReceiveOutput: Sendable {
     }
 
     /// A place for what is offered, with what is there of it already. Blocks.
-    func open(_ offer: OfferedTransfer) throws(FileError) -> any TransferSink {
+    ///
+    /// - Parameter takesChecksums: whether those of the files are wanted.
+    func open(_ offer: OfferedTransfer, takesChecksums: Bool = false) throws(FileError) -> any TransferSink {
         switch self {
-        case .folder(let parts): return try parts.open(offer)
+        case .folder(let parts):
+            let tree = try parts.open(offer)
+            if takesChecksums { tree.takeChecksums() }
+            return tree
         case .standardOutput:
             try StandardOutputTransfer.check(offer.summary)
-            return StandardOutputTransfer()
+            return StandardOutputTransfer(takesChecksums: takesChecksums)
         case .listing(let collection): return ListingTransfer(into: collection)
         }
     }

@@ -25,6 +25,9 @@ final class ReceivedTree: TransferSink {
     var receivedBytes: UInt64 { received.load(ordering: .relaxed) }
     var hasContent: Bool { receivedBytes > 0 }
 
+    /// From now on the checksums of files are taken.
+    func takeChecksums() { reception.withLock { reception in reception?.takeChecksums() } }
+
     func acceptance() throws(FileError) -> Acceptance {
         try perform { (reception) throws(TreeFault) in try reception.acceptance() }
     }

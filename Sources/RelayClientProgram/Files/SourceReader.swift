@@ -30,14 +30,14 @@ final class SourceReader: Sendable {
     ///   - manifestEnd: what follows them; nil when the manifest is not sent.
     init(
         of source: SourceTree, at position: TransferPosition, start: ByteBuffer, manifestEnd: ByteBuffer?,
-        wantsByNote: Bool
+        wantsByNote: Bool, takesChecksums: Bool
     ) {
         let done = source.bytes(before: position)
         progress = Atomic(done)
         state = Mutex(
             State(
                 source: source, position: position, start: start, manifestEnd: manifestEnd, wantsByNote: wantsByNote,
-                done: done
+                takesChecksums: takesChecksums, done: done
             )
         )
     }
@@ -67,6 +67,12 @@ final class SourceReader: Sendable {
 
     /// What a receiver has that has everything it wants of this stream.
     var delivered: DeliveredCounts { state.withLock { state in state.delivered } }
+
+    /// Reads what is missing of the checksums of what is wanted, where they are asked for. Blocks.
+    func completeChecksums() {
+        let source: (tree: SourceTree, wanted: [WantedRun]?)? = state.withLock { $0.wantsChecksums }
+        source?.tree.completeChecksums(wanted: source?.wanted)
+    }
 
     private func call<Value: Sendable>(
         _ body: (inout sending State) throws(SourceFault) -> Value
@@ -118,13 +124,16 @@ private struct State {
     private var wanted: WantedFiles?
     /// The number of the next file of the walk.
     private var file: UInt64 = 0
+    /// Of what is read; nil where nobody wants them.
+    private var checksums: ChecksumTaking?
     /// Whether anything was written since the caller was last told to send what there is.
     private var hasUnsent = false
 
     init(
         source: SourceTree, position: TransferPosition, start: ByteBuffer, manifestEnd: ByteBuffer?,
-        wantsByNote: Bool, done: UInt64
+        wantsByNote: Bool, takesChecksums: Bool, done: UInt64
     ) {
+        checksums = takesChecksums ? ChecksumTaking() : nil
         self.source = source
         self.position = position
         self.manifestEnd = manifestEnd
@@ -142,6 +151,11 @@ private struct State {
         wanted = WantedFiles(runs)
         // A receiver that has the manifest already need not wait for it.
         if case .notes = phase { phase = .betweenFiles }
+    }
+
+    /// What checksums are wanted of.
+    var wantsChecksums: (tree: SourceTree, wanted: [WantedRun]?)? {
+        checksums.map { _ in (source, wantsByNote ? runs : nil) }
     }
 
     var delivered: DeliveredCounts { source.delivered(wanted: wantsByNote ? runs : nil) }
@@ -202,6 +216,7 @@ private struct State {
             let count = try reading { () throws(SystemError) in try file.read(wanted, into: &buffer) }
             guard count > 0 else { throw .shrank(walk.shownPath) }
             done += UInt64(count)
+            checksums?.update(buffer, last: count)
             let rest = left - UInt64(count)
             phase = rest == 0 ? .file(file) : .data(file, left: rest)
         case .pipe(let length): try readPipe(length, into: &buffer, room)
@@ -237,6 +252,7 @@ private struct State {
                 continue
             }
             guard !source.isClosed else { throw .closed(walk.shownPath) }
+            checksums?.begin(TransferPosition(file: number, offset: offset))
             guard source.pipe == nil else {
                 phase = .pipe(length: offset)
                 return
@@ -244,6 +260,7 @@ private struct State {
             // Nothing of it has to be read, but that it is still so.
             if size == 0 {
                 try walk.check()
+                endChecksum()
                 StreamEncoder.writeFileEnd(into: &pending)
                 return
             }
@@ -268,6 +285,7 @@ private struct State {
             phase = .data(file, left: length)
         case .hole(let length):
             StreamEncoder.writeHole(length: length, into: &pending)
+            checksums?.skip(length)
             file.skip(length)
             done += length
             phase = .file(file)
@@ -279,8 +297,14 @@ private struct State {
         let status = try reading { () throws(SystemError) in try file.file.status() }
         if let change = walk.change(status, size: file.size) { throw change }
         if file.size == nil { source.remember(length: file.offset, of: self.file - 1) }
+        endChecksum()
         StreamEncoder.writeFileEnd(into: &pending)
         phase = .betweenFiles
+    }
+
+    private mutating func endChecksum() {
+        checksums?.end()
+        if let sha256 = checksums?.taken[file - 1] { source.remember(sha256: sha256, of: file - 1) }
     }
 
     private func reading<Value>(_ body: () throws(SystemError) -> Value) throws(SourceFault) -> Value {
@@ -294,11 +318,15 @@ private struct State {
         _ file: SourceFile, into buffer: inout ByteBuffer, _ room: Int
     ) throws(SourceFault) {
         var file = file
+        var checksums = checksums
         let count = try reading { () throws(SystemError) in
             try record(into: &buffer, room) { (length, buffer) throws(SystemError) in
-                try file.read(length, into: &buffer)
+                let count = try file.read(length, into: &buffer)
+                checksums?.update(buffer, last: count)
+                return count
             }
         }
+        self.checksums = checksums
         guard count > 0 else { return try endFile(file) }
         done += UInt64(count)
         phase = .file(file)
@@ -309,15 +337,20 @@ private struct State {
     ) throws(SourceFault) {
         guard let pipe = source.pipe else { return }
         let count: Int
+        var checksums = checksums
         do throws(SystemError) {
             count = try record(into: &buffer, room) { (length, buffer) throws(SystemError) in
-                try pipe.read(length, into: &buffer)
+                let count = try pipe.read(length, into: &buffer)
+                checksums?.update(buffer, last: count)
+                return count
             }
+            self.checksums = checksums
         } catch {
             throw .standardInput(error)
         }
         guard count > 0 else {
             source.remember(length: length, of: file - 1)
+            endChecksum()
             StreamEncoder.writeFileEnd(into: &pending)
             phase = .betweenFiles
             return

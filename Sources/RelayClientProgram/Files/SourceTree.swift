@@ -30,6 +30,8 @@ final class SourceTree: Sendable {
     private let closed = Atomic(false)
     /// How long the files are whose size only reading them told, by their number.
     private let lengths = Mutex<[UInt64: UInt64]>([:])
+    /// The SHA-256 of files that were read, by their number, where they were asked for.
+    private let digests = Mutex<[UInt64: String]>([:])
 
     private init(_ catalogue: SourceCatalogue, paths: [String], state: [UInt8], pipe: SourcePipe?) {
         self.catalogue = catalogue
@@ -220,9 +222,10 @@ final class SourceTree: Sendable {
     /// - Parameters:
     ///   - position: one that ``covers(_:)`` says is one.
     ///   - identity: who signs the manifest.
+    ///   - takesChecksums: whether ``checksums()`` are wanted.
     func reader(
         for transfer: CarriedTransfer, from position: TransferPosition, wantsByNote: Bool,
-        signedBy identity: Curve25519.Signing.PrivateKey
+        signedBy identity: Curve25519.Signing.PrivateKey, takesChecksums: Bool = false
     ) throws(FileError) -> SourceReader {
         guard pipe?.hasBegun != true || position.file > 0 else { throw SourceFault.standardInputGone.error }
         guard !isClosed else { throw SourceFault.closed(name).error }
@@ -241,7 +244,54 @@ final class SourceTree: Sendable {
             end = signed
         case .digest: StreamEncoder.writeDigest(digest, into: &start)
         }
-        return SourceReader(of: self, at: position, start: start, manifestEnd: end, wantsByNote: wantsByNote)
+        return SourceReader(
+            of: self, at: position, start: start, manifestEnd: end, wantsByNote: wantsByNote,
+            takesChecksums: takesChecksums
+        )
+    }
+
+    // MARK: - Checksums
+
+    /// A file was read from its beginning to its end.
+    func remember(sha256: String, of file: UInt64) { digests.withLock { $0[file] = sha256 } }
+
+    /// Reads those of the wanted files that no stream of this process has read as a whole, unless they have changed.
+    /// Blocks.
+    ///
+    /// - Parameter runs: nil when all files are wanted.
+    func completeChecksums(wanted runs: [WantedRun]?) {
+        var wanted = WantedFiles(runs)
+        var walk = SourceWalk(through: catalogue)
+        var number: UInt64 = 0
+        while pipe == nil, !isClosed, let (_, size) = walk.nextFile() {
+            defer { number += 1 }
+            guard wanted.next(), digests.withLock({ $0[number] }) == nil, let file = try? walk.open(),
+                let sha256 = try? FileChecksum.sha256(of: file), let status = try? file.status(),
+                walk.change(status, size: size) == nil
+            else { continue }
+            remember(sha256: sha256, of: number)
+        }
+    }
+
+    /// Those of all files of which they are known, in the order of the manifest.
+    func checksums() -> [FileChecksum] {
+        let digests = digests.withLock { $0 }
+        var checksums: [FileChecksum] = []
+        var folders: [(number: UInt32, path: String)] = []
+        var cursor = WrittenManifest.Cursor()
+        var file: UInt64 = 0
+        while !digests.isEmpty, let entry = catalogue.manifest.next(&cursor) {
+            while let last = folders.last, last.number != entry.parent { folders.removeLast() }
+            let path = (folders.last.map { "\($0.path)/" } ?? "") + String(decoding: entry.name, as: UTF8.self)
+            switch entry.kind {
+            case .folder: folders.append((entry.number, path))
+            case .file:
+                if let sha256 = digests[file] { checksums.append(FileChecksum(path: path, sha256: sha256)) }
+                file += 1
+            case .link: break
+            }
+        }
+        return checksums
     }
 
     /// What a receiver has that has everything it wants.

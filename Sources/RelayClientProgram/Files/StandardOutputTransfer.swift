@@ -20,15 +20,23 @@ final class StandardOutputTransfer: TransferSink {
 
     private struct State {
         var sizes: [UInt64?] = []
+        /// The names of the files, where their checksums are wanted.
+        var names: [String] = []
+        var checksums: ChecksumTaking?
         var digest: ManifestDigest = []
         /// Which file is due, or under way.
         var file = 0
         var written: UInt64 = 0
     }
 
-    /// `descriptor` is another than 1 in tests only, and stays the caller's.
-    init(descriptor: Int32 = STDOUT_FILENO) {
+    private let takesChecksums: Bool
+
+    /// - Parameters:
+    ///   - descriptor: another than 1 in tests only, and stays the caller's.
+    ///   - takesChecksums: whether those of the files are wanted.
+    init(descriptor: Int32 = STDOUT_FILENO, takesChecksums: Bool = false) {
         self.descriptor = descriptor
+        self.takesChecksums = takesChecksums
     }
 
     /// Throws in words where what is offered cannot go to standard output.
@@ -41,13 +49,17 @@ final class StandardOutputTransfer: TransferSink {
     var isRepeatable: Bool { !hasContent }
 
     func acceptance() -> Acceptance {
-        state.withLock { state in state = State() }
+        state.withLock { state in state = State(checksums: takesChecksums ? ChecksumTaking() : nil) }
         return Acceptance()
     }
 
     func take(_ entry: ManifestEntry) throws(FileError) {
         switch entry.kind {
-        case .file(let size): state.withLock { state in state.sizes.append(size) }
+        case .file(let size):
+            state.withLock { state in
+                state.sizes.append(size)
+                if state.checksums != nil { state.names.append(entry.name.text) }
+            }
         case .folder: throw Self.refusal(of: entry.name.text, "a folder")
         case .link: throw Self.refusal(of: entry.name.text, "a link")
         }
@@ -59,8 +71,10 @@ final class StandardOutputTransfer: TransferSink {
     }
 
     func nextFile() -> ExpectedFile? {
-        state.withLock { state in
-            state.file < state.sizes.count ? ExpectedFile(size: state.sizes[state.file]) : nil
+        state.withLock { state -> ExpectedFile? in
+            guard state.file < state.sizes.count else { return nil }
+            state.checksums?.begin(TransferPosition(file: UInt64(state.file), offset: 0))
+            return ExpectedFile(size: state.sizes[state.file])
         }
     }
 
@@ -73,7 +87,10 @@ final class StandardOutputTransfer: TransferSink {
             }
             try result.get()
         }
-        state.withLock { state in state.written += UInt64(data.readableBytes) }
+        state.withLock { state in
+            state.written += UInt64(data.readableBytes)
+            state.checksums?.update(data, last: data.readableBytes)
+        }
     }
 
     func skip(_ hole: UInt64) throws(FileError) {
@@ -86,7 +103,12 @@ final class StandardOutputTransfer: TransferSink {
         }
     }
 
-    func endFile() { state.withLock { state in state.file += 1 } }
+    func endFile() {
+        state.withLock { state in
+            state.checksums?.end()
+            state.file += 1
+        }
+    }
 
     func checkpoint(now: NIODeadline, isForced: Bool) {}
 
@@ -102,7 +124,10 @@ final class StandardOutputTransfer: TransferSink {
         return state.withLock { state in
             let files = UInt64(state.sizes.count)
             let summary = DeliveredSummary(manifest: state.digest, entries: files, bytes: state.written)
-            return StoredTransfer(contents: [.standardOutput], summary: summary, files: files)
+            let checksums = zip(state.names, UInt64(0)...).compactMap { name, number in
+                state.checksums?.taken[number].map { FileChecksum(path: name, sha256: $0) }
+            }
+            return StoredTransfer(contents: [.standardOutput], summary: summary, files: files, checksums: checksums)
         }
     }
 

@@ -79,8 +79,8 @@ struct StoredTransfer: Sendable {
     let summary: DeliveredSummary
     /// How many files were stored.
     let files: UInt64
-    /// The SHA-256 of the one file, with `--checksum`.
-    var sha256: String?
+    /// Of each file that came, where they were asked for.
+    var checksums: [FileChecksum] = []
 
     /// Their bytes.
     var bytes: UInt64 { summary.bytes }

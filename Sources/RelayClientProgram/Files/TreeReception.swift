@@ -44,6 +44,10 @@ struct TreeReception {
     private var wanted: [WantedRun]?
     private var tree: ContentTree?
     private var placed: [TreePlacement.Placed] = []
+    /// Of what comes; nil where nobody wants them.
+    private var taking: ChecksumTaking?
+    /// Of all that is here, once that is whole.
+    private var checksums: [FileChecksum] = []
     /// Whether names may have been given before.
     private var mayBeGone = false
 
@@ -242,28 +246,37 @@ struct TreeReception {
 
     // MARK: - Content
 
+    /// From now on the checksums of files are taken.
+    mutating func takeChecksums() { taking = taking ?? ChecksumTaking() }
+
     /// The file whose content is due; nil when no other is.
     mutating func nextFile() throws(TreeFault) -> ExpectedFile? {
         guard case .content = phase else { return nil }
         durability.hasMade()
-        return try tree?.nextFile()
+        let file = try tree?.nextFile()
+        let position = position
+        if file != nil { taking?.begin(position) }
+        return file
     }
 
     /// Takes content of that file.
     mutating func write(_ data: ByteBuffer) throws(TreeFault) {
         try tree?.write(data)
+        taking?.update(data, last: data.readableBytes)
         durability.hasWritten(UInt64(data.readableBytes))
     }
 
     /// Takes zero bytes of it.
     mutating func skip(_ hole: UInt64) throws(TreeFault) {
         try tree?.skip(hole)
+        taking?.skip(hole)
         durability.hasWritten(0)
     }
 
     /// That file is whole.
     mutating func endFile() throws(TreeFault) {
         guard let ended = tree?.endFile(), let tree else { return }
+        taking?.end()
         if ended.entry.size == nil {
             let record = JournalRecord.fileEnd(file: tree.position.file - 1, size: ended.offset)
             try describing { (journal) throws(SystemError) in try journal.append(record) }
@@ -305,8 +318,34 @@ struct TreeReception {
         return StoredTransfer(
             contents: placed.map(\.content),
             summary: DeliveredSummary(manifest: manifest.digest, entries: totals.entries, bytes: totals.bytes),
-            files: totals.files
+            files: totals.files, checksums: checksums
         )
+    }
+
+    /// The checksums of all files, those read that came in an earlier attempt.
+    private func allChecksums(
+        _ manifest: JournalManifest, _ taken: [UInt64: String]
+    ) throws(TreeFault) -> [FileChecksum] {
+        var walk = TreeWalk(part, length: manifest.length, top: part.content)
+        var wanted = WantedFiles(wanted)
+        var checksums: [FileChecksum] = []
+        var number: UInt64 = 0
+        while let (entry, index) = try walk.next() {
+            let name = part.name(of: entry)
+            switch entry.kind {
+            case .folder:
+                try walk.enter(entry, index, walk.folder.flatMap { try? PartFolder.enter(name, in: $0) })
+            case .file:
+                defer { number += 1 }
+                guard wanted.next() else { continue }
+                let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+                let file = walk.folder.flatMap { try? OpenFile(name, in: $0, flags: flags) }
+                guard let sha256 = taken[number] ?? file.flatMap({ try? FileChecksum.sha256(of: $0) }) else { continue }
+                checksums.append(FileChecksum(path: walk.path(of: entry), sha256: sha256))
+            case .link: break
+            }
+        }
+        return checksums
     }
 
     /// Makes durable that everything is stored: until its sender knows, a later attempt is answered by that, and not by a
@@ -318,6 +357,7 @@ struct TreeReception {
 
     private mutating func endContent() throws(TreeFault) {
         guard try tree?.nextFile() == nil, let tree, let manifest else { throw .incomplete }
+        if let taken = taking?.taken { checksums = try allChecksums(manifest, taken) }
         if beginning.keepsMetadata { try setFolderModes(manifest) }
         let totals = tree.totals
         do throws(SystemError) {

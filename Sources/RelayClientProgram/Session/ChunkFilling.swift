@@ -33,6 +33,9 @@ final class ChunkFilling: Sendable {
     /// How much the receiver has when it has everything it wants.
     var sent: DeliveredCounts { reader.delivered }
 
+    /// Takes the checksums of what the receiver has had before, where they are asked for. Blocks.
+    func completeChecksums() { reader.completeChecksums() }
+
     /// The receiver has said which of the next files it wants.
     func want(_ note: WantedNote) throws(ClientError) {
         do throws(FileError) { try reader.want(note.runs, isLast: note.isLast) } catch { throw .file(error) }

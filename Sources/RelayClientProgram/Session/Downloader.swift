@@ -60,16 +60,13 @@ struct Downloader: Sendable {
     }
 
     /// Makes what came durable, and gives it its final names.
-    static func finish(_ sink: any TransferSink, _ printsChecksums: Bool) async -> Result<StoredTransfer, ClientError> {
+    static func finish(_ sink: any TransferSink) async -> Result<StoredTransfer, ClientError> {
         do throws(ClientError) {
-            var stored =
+            return .success(
                 sink.isAbandonable
-                ? try await BlockingWork.output.runAbandonable { try sink.finish() }
-                : try await BlockingWork.files.run { try sink.finish() }
-            if printsChecksums, stored.contents.count == 1, let path = stored.contents.first?.path, path != "-" {
-                stored.sha256 = try? await BlockingWork.files.run { try FileChecksum.sha256(ofFileAt: path) }
-            }
-            return .success(stored)
+                    ? try await BlockingWork.output.runAbandonable { try sink.finish() }
+                    : try await BlockingWork.files.run { try sink.finish() }
+            )
         } catch {
             return .failure(error)
         }

@@ -11,14 +11,17 @@ struct ReceiveRules: Sendable {
     let output: ReceiveOutput
     /// What is run for each file and folder.
     let command: FileCommand?
+    /// Whether the SHA-256 of each file is wanted.
+    private let takesChecksums: Bool
     private let policy: ReceivePolicy
     private let standing: SenderPolicy?
     private let policies: PolicyStore?
 
     init(
         sender: PeerName, output: ReceiveOutput, command: FileCommand? = nil, policy: ReceivePolicy = .init(),
-        standing: SenderPolicy? = nil, policies: PolicyStore? = nil
+        standing: SenderPolicy? = nil, policies: PolicyStore? = nil, takesChecksums: Bool = false
     ) {
+        self.takesChecksums = takesChecksums
         self.sender = sender
         self.output = output
         self.command = command
@@ -51,7 +54,9 @@ struct ReceiveRules: Sendable {
         _ transfer: OfferedTransfer, time: @escaping @Sendable () -> UInt64
     ) throws(ClientError) -> (sink: any TransferSink, limit: UInt64?) {
         let sink: any TransferSink
-        do throws(FileError) { sink = try output.open(transfer) } catch { throw .file(error) }
+        do throws(FileError) { sink = try output.open(transfer, takesChecksums: takesChecksums) } catch {
+            throw .file(error)
+        }
         let most = policy.limit(standing: standing)
         guard let policies, let day = standing?.maximumDay else { return (sink, most) }
         let (size, here) = (transfer.summary.bytes, sink.receivedBytes)
@@ -101,6 +106,8 @@ extension ReceiveSettings {
         var command = command ?? standing?.command
         if case .standardOutput = output { command = nil }
         return ReceiveRules(
-            sender: sender, output: output, command: command, policy: policy, standing: standing, policies: policies)
+            sender: sender, output: output, command: command, policy: policy, standing: standing, policies: policies,
+            takesChecksums: printsChecksums
+        )
     }
 }

@@ -367,10 +367,8 @@ struct Receiver: SessionPart {
         step(id, now: now) { $0.downloadFinished() }
         guard transfers[id] != nil else { return }
         if !transfer.isHere { environment.reporter.report(.verifying(transfer.label.transfer)) }
-        let (queue, printsChecksums) = (queue, settings.printsChecksums)
-        transfers[id]?.work = Task {
-            queue.post(.work(id, .stored(await Downloader.finish(sink, printsChecksums))))
-        }
+        let queue = queue
+        transfers[id]?.work = Task { queue.post(.work(id, .stored(await Downloader.finish(sink)))) }
     }
 
     /// The download ended badly: the stream broke, or what came cannot be kept.
@@ -496,7 +494,8 @@ struct Receiver: SessionPart {
         received = transfer.offer.transfer
         let finished = FinishedTransfer(delivered: stored.summary, files: max(sink.position.file, stored.files))
         forgotten(transfers.memory.finished(transfer.key, finished))
-        reporter.report(.received(id, path: stored.path, bytes: stored.bytes, sha256: stored.sha256))
+        let sha256 = reporter.report(stored.checksums, of: id, isOne: stored.summary.entries == 1)
+        reporter.report(.received(id, path: stored.path, bytes: stored.bytes, sha256: sha256))
         if !isConfirmed { reporter.report(.warning("\(peer) may not have heard that it arrived")) }
         let (records, carried) = (environment.records, transfer.offer.transfer)
         cleanups.start {

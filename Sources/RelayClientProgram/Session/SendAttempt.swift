@@ -240,18 +240,18 @@ struct SendJob: Sendable {
     let transfer: CarriedTransfer
     /// What the content was looked at with.
     let options: SourceOptions
-    /// The SHA-256 of the one file, with `--checksum`.
-    let sha256: String?
+    /// Whether the person wants the SHA-256 of each file.
+    let printsChecksums: Bool
     /// Whether an earlier run of this program has begun it.
     let isGoingOn: Bool
     /// The request that it answers.
     var answers: PullRequest?
 
     init(
-        peer: PeerName, tree: SourceTree, options: SourceOptions = .init(), sha256: String? = nil,
+        peer: PeerName, tree: SourceTree, options: SourceOptions = .init(), printsChecksums: Bool = false,
         goingOnWith transfer: CarriedTransfer? = nil
     ) {
-        self.sha256 = sha256
+        self.printsChecksums = printsChecksums
         self.peer = peer
         self.tree = tree
         self.options = options
@@ -260,14 +260,16 @@ struct SendJob: Sendable {
     }
 
     /// The same content as it is now, as a transfer of its own.
-    func anew(_ tree: SourceTree) -> SendJob { SendJob(peer: peer, tree: tree, options: options) }
+    func anew(_ tree: SourceTree) -> SendJob {
+        SendJob(peer: peer, tree: tree, options: options, printsChecksums: printsChecksums)
+    }
 
     /// The same transfer of what was found in `tree`; nothing of it has been offered.
     func with(_ tree: SourceTree) -> SendJob { SendJob(self, tree) }
 
     private init(_ job: SendJob, _ tree: SourceTree) {
         (peer, options, transfer, isGoingOn) = (job.peer, job.options, job.transfer, job.isGoingOn)
-        (self.tree, sha256) = (tree, nil)
+        (self.tree, printsChecksums) = (tree, job.printsChecksums)
     }
 
     /// What a later run of this program has to know to go on with it.
@@ -279,6 +281,9 @@ struct SendJob: Sendable {
                 since: now
             ))
     }
+
+    /// The SHA-256 of each file that was sent, where the person wants them.
+    var checksums: [FileChecksum] { printsChecksums ? tree.checksums() : [] }
 
     /// The id that it is shown under, whatever those of its attempts are.
     var shownID: TransferID { transfer.shown }

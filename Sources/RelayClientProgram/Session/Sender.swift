@@ -308,7 +308,8 @@ struct Sender: SessionPart {
         jobs.become(old.job, job)
         let isAwaited = old.isAccepted || old.isAwaited
         sendings[index] = Sending(
-            job: job, number: old.number, waits: old.waits || isAwaited, retry: RetryMachine(patience: patience, now: now),
+            job: job, number: old.number, waits: old.waits || isAwaited,
+            retry: RetryMachine(patience: patience, now: now),
             isRechecking: true, restarts: old.restarts + 1, isAwaited: isAwaited
         )
         reporter.report(.introduced(old.job.label))
@@ -482,7 +483,9 @@ struct Sender: SessionPart {
         }
         forget(sending.job)
         end(index)
-        environment.reporter.report(.delivered(sending.job.shownID, bytes: stored.bytes, sha256: sending.job.sha256))
+        let (id, checksums) = (sending.job.shownID, sending.job.checksums)
+        let only = environment.reporter.report(checksums, of: id, isOne: stored.entries == 1)
+        environment.reporter.report(.delivered(id, bytes: stored.bytes, sha256: only))
     }
 
     private mutating func giveUp(_ index: Int, _ reason: String) {

@@ -96,7 +96,8 @@ struct UploadRequest: Sendable {
     func makeReader() throws(FileError) -> SourceReader {
         try job.tree.check(acceptance.samples)
         return try job.tree.reader(
-            for: job.transfer, from: acceptance.position, wantsByNote: acceptance.wantsByNote, signedBy: signingKey
+            for: job.transfer, from: acceptance.position, wantsByNote: acceptance.wantsByNote, signedBy: signingKey,
+            takesChecksums: job.printsChecksums
         )
     }
 }

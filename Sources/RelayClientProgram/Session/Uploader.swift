@@ -69,7 +69,10 @@ struct HTTPUpload: ContentUpload {
         _ uploader: Uploader, over stream: UploadStream, tell: @escaping @Sendable (UploadEvent) -> Void
     ) async -> DeliveredCounts? {
         switch await uploader.result() {
-        case nil: tell(.ended(.finished, nil))
+        case nil:
+            tell(.ended(.finished, nil))
+            // Once the receiver has all of it, time does not matter.
+            await uploader.completeChecksums()
         case .stream(let error)?:
             stream.abort()
             tell(.ended(.broken(error.failure(as: .upload)), .stream(error)))
@@ -128,6 +131,11 @@ final class Uploader: Sendable {
 
     /// How much the receiver has when it has everything, once everything is on its way.
     var summary: DeliveredCounts? { sent.withLock { $0 } }
+
+    /// Takes the checksums of what the receiver has had before, where they are asked for.
+    func completeChecksums() async {
+        try? await BlockingWork.files.run { [filling] in filling.completeChecksums() }
+    }
 
     /// Sends everything and waits until the relay has handed it on. Ends as soon as the stream does, even while the
     /// source has nothing to give.

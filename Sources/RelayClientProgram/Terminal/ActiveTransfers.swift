@@ -66,6 +66,7 @@ struct ActiveTransfers: Sendable {
                 entry.bytes = bytes
                 entry.rate.record(bytes: bytes, now: now)
             }
+        case .checksum(let transfer, _): return update(transfer) { _ in }
         case .verifying(let transfer): return update(transfer) { entry in entry.phase = .verifying }
         case .delivered(let transfer, _, _), .received(let transfer, _, _, _): return remove(transfer)
         case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
@@ -173,7 +174,7 @@ struct ActiveTransfers: Sendable {
             .interrupted(transfer, _), .restarted(transfer, _, _), .withdrawn(transfer):
             outage = nil
         case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
-            .started, .resumed, .progress, .verifying, .delivered, .received, .failed, .interrupted, .restarted, .kept,
+            .started, .resumed, .progress, .verifying, .checksum, .delivered, .received, .failed, .interrupted, .restarted, .kept,
             .withdrawn, .reconnecting, .reconnected,
             .notice, .warning, .detail:
             break

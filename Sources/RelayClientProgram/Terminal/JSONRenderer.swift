@@ -43,7 +43,7 @@ struct JSONRenderer: ReportRenderer {
         case .introduced: return false
         case .detail: return isVerbose
         case .ready, .sharing, .requested, .refused, .asking, .waiting, .ringing, .offered, .firstContact, .started,
-            .resumed, .verifying, .failed(nil, _, _),
+            .resumed, .verifying, .checksum, .failed(nil, _, _),
             .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning:
             return true
         }
@@ -118,6 +118,8 @@ struct JSONRenderer: ReportRenderer {
             case .resumed(let id, let count): (event, transfer, bytes) = ("resumed", id, count)
             case .progress(let id, let count): (event, transfer, bytes) = ("progress", id, count)
             case .verifying(let id): (event, transfer) = ("verifying", id)
+            case .checksum(let id, let file):
+                (event, transfer, path, sha256) = ("checksum", id, file.path, file.sha256)
             case .delivered(let id, let count, let hash):
                 (event, transfer, bytes, sha256) = ("delivered", id, count, hash)
             case .received(let id, let place, let count, let hash):

@@ -56,7 +56,7 @@ struct PlainRenderer: ReportRenderer {
         // One line when it begins, and one when it is over.
         case .reconnecting where wasAway: return RenderedText()
         case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
-            .resumed, .verifying,
+            .resumed, .verifying, .checksum,
             .failed(nil, _, _), .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning,
             .detail:
             break

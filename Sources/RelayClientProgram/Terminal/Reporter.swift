@@ -5,6 +5,7 @@ import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
+import WSProtocol
 
 /// Tells the user, or the program that reads the output, what is going on. Safe to call from any thread.
 ///
@@ -84,6 +85,16 @@ final class Reporter: Sendable {
     /// Shows `report`.
     func report(_ report: TransferReport) {
         show { renderer, now, columns in renderer.render(report, now: now, columns: columns) }
+    }
+
+    /// Shows the checksums of several files of `transfer`. Returns that of the only one, which belongs to the line of its
+    /// end.
+    ///
+    /// - Parameter isOne: whether it is one file, and no folder.
+    func report(_ checksums: [FileChecksum], of transfer: TransferID, isOne: Bool) -> String? {
+        if isOne, checksums.count == 1 { return checksums[0].sha256 }
+        for checksum in checksums { report(.checksum(transfer, checksum)) }
+        return nil
     }
 
     /// Writes a line that the command was run for to standard output, whatever the mode.

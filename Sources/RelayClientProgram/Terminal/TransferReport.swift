@@ -41,6 +41,8 @@ enum TransferReport: Hashable, Sendable {
     case verifying(TransferID)
     /// The receiver has confirmed that it verified and stored everything: `bytes` of content with this SHA-256.
     case delivered(TransferID, bytes: UInt64, sha256: String?)
+    /// The SHA-256 of one of its files, of which there are several, by its path in what was sent.
+    case checksum(TransferID, FileChecksum)
     /// Everything is verified and stored here, at `path` (`-`: standard output).
     case received(TransferID, path: String, bytes: UInt64, sha256: String?)
     /// It has failed; nil where it is not about one transfer. `code` is of the wire's table or this program's own,
@@ -100,6 +102,7 @@ enum ReportText {
         case .delivered(_, let bytes, let sha256):
             label.map { "delivered \(TransferText.what($0, bytes)) to \($0.peer)" + checksum(sha256) }
         case .received(_, let path, let bytes, let sha256): label.map { received($0, path, bytes) + checksum(sha256) }
+        case .checksum(_, let file): "SHA-256 \(file.sha256) \(DisplayName.path(file.path))"
         case .failed(_, _, let message): failed(label, message)
         case .interrupted(_, let message), .restarted(_, _, let message):
             label.map { "\(TransferText.quoted($0)): " + DisplayName.line(message) }
@@ -119,7 +122,7 @@ enum ReportText {
         case .delivered, .received: .good
         case .failed, .warning, .refused: .bad
         case .ready, .sharing, .requested, .asking, .introduced, .waiting, .ringing, .offered, .firstContact, .started,
-            .resumed, .progress, .verifying, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
+            .resumed, .progress, .verifying, .checksum, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
             .notice, .detail:
             .plain
         }

@@ -288,7 +288,10 @@ final class FakeRelay: ControlConnecting, DataStreams {
         let filling = try await BlockingWork.files.run { ChunkFilling(try request.makeReader(), keys: request.keys) }
         while true {
             let batch = try await BlockingWork.files.run { try filling.next() }
-            if batch.isLast || !isWhole { return filling.sent }
+            if batch.isLast || !isWhole {
+                filling.completeChecksums()
+                return filling.sent
+            }
             guard !batch.goesOn else { continue }
             while true {
                 guard let note = await wishes.next() else { throw .interrupted }
