@@ -4,11 +4,13 @@
 import contextlib
 import os
 import statistics
+import threading
 import time
 
 import pytest
 
 from harness import metrics, protocol
+from harness.control import Socket
 from harness.protocol import b64
 from harness.relay import unique
 from harness.sealed_peer import SealedPeer
@@ -324,35 +326,36 @@ def test_before_the_login_there_are_none(relay):
 
 def test_a_sharer_that_does_not_read_is_not_ended_by_requests(own_relay):
     """Requests that have no room are dropped, counted, and asked again; the session hears the others."""
-    relay = own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0", "--address-limit", "off"))
-    sharer = relay.session("bob").share()
-    name = sharer.identity.name
-    sharer.socket.transport.pause_reading()
-    dropped = 'relay_limits_met_total{limit="unread_requests",of="session"}'
+    relay = own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0"))
+    port, dropped = metrics.port_of(relay), 'relay_limits_met_total{limit="unread_requests",of="session"}'
+    identity, full = protocol.Identity(unique("bob")), threading.Event()
     with contextlib.ExitStack() as opened:
+        sharer = opened.enter_context(Socket(relay)).login(identity)
+        sharer.say(type="presence", id="c1", receiving=False, sharing=True)
+        assert sharer.message()["type"] == "ok"
         askers = [opened.enter_context(relay.session("alice")) for _ in range(4)]
 
         def ask(session):
-            for _ in range(60):
-                session.withdraw(session.request(name, LARGEST))
+            while not full.is_set():
+                session.withdraw(session.request(identity.name, LARGEST))
 
-        for each in [background(ask, session) for session in askers]:
-            each.result(60)
-        until(lambda: metrics.scrape(metrics.port_of(relay))[dropped] > 0, 10, "some were dropped")
-        sharer._loop.run(resume(sharer), 5)
-        last = askers[0].request(name)
-        heard = 0
-        while sharer.requested(15)["request"] != last:
-            heard += 1
-            if not heard % 20:
-                last = askers[0].request(name)
-        assert sharer.closed is None and heard > 0
-    sharer.close()
+        asking = [background(ask, session) for session in askers]
+        try:
+            until(lambda: metrics.scrape(port)[dropped] > 0, 30, "some were dropped")
+        finally:
+            full.set()
+        for each in asking:
+            each.result(20)
+        # It is there, and hears what there was room for; once it has read some, also a new one.
+        heard = [sharer.message() for _ in range(40)]
+        assert {each["type"] for each in heard} == {"requested"}
+        asked = set()
 
+        def arrives():
+            asked.add(askers[0].request(identity.name))
+            return any(sharer.message()["request"] in asked for _ in range(10))
 
-async def resume(session):
-    """Reads again."""
-    session.socket.transport.resume_reading()
+        until(arrives, 30, "a new one", step=0)
 
 
 def test_two_sealed_clients_pull(relay):
