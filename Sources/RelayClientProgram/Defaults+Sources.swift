@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+
 extension Defaults {
     // MARK: Trees
 
@@ -11,6 +13,14 @@ extension Defaults {
     static let namedOmissions = 8
     /// From how many bytes on a file is announced to the kernel as read in order: smaller ones are read in one call.
     static let sequentialFile: UInt64 = 256 * 1024
+    /// Bytes that the fastest receiver of standard input may be ahead of the slowest: some seconds of a good line, and
+    /// little memory.
+    static let sharedWindow: UInt64 = 8 * 1024 * 1024
+    /// Bytes of standard input that are read at once, or kept in one piece, for several receivers: what a pipe holds.
+    static let sharedPiece = 64 * 1024
+    /// How long the other receivers of standard input wait for one that takes nothing: as long as the relay lets a
+    /// stream stand still.
+    static let sharedPatience = TimeAmount.seconds(60)
     /// Records of a scan that are hashed at once, in words of eight bytes: a page or a few.
     static let scanWords = 2_048
 }

@@ -47,11 +47,13 @@ package enum TransferDefaults {
 
     // MARK: Several at once
 
-    /// Contents that are on their way to receivers at once: each small one takes some round trips, and this many keep a
-    /// receiver's parallel downloads busy on a line of 100 ms.
+    /// Contents on their way to one receiver at once: each small one takes some round trips, and this many keep
+    /// a receiver's parallel downloads busy on a line of 100 ms.
     package static let parallelSends = 16
-    /// Bytes of content that are on their way at once, unless a single one has more: some seconds of a slow line, so
-    /// that few have to begin again when it is cut. Larger contents go one after the other.
+    /// Receivers that something is on its way to at once: each has a stream, and a few megabytes that wait for it.
+    package static let parallelReceivers = 64
+    /// Bytes of content that are on their way to one receiver at once, unless a single one has more: some seconds of a
+    /// slow line, so that few have to begin again when it is cut. Larger contents go one after the other.
     package static let parallelSendBytes: UInt64 = 4 * 1_048_576
     /// How fast a receiver accepts when its user is not asked: a round trip on the slowest line. A user cannot read a
     /// question and answer it within this time.

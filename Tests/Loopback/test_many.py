@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many offers, many files, many users at once: none of them loses by it."""
 
+import itertools
 import os
 import signal
 
@@ -67,15 +68,19 @@ def test_online_receivers_do_not_wait_for_offline_ones(people, tmp_path):
         path.write_bytes(b"x")
     receiving = carol.receive(once=False)
     sending = alice.send(f"{bob.name},{carol.name}", "--json", "--timeout", "3s", *paths).expect(75, 20)
-    seen = [
-        (event["event"], event["peer"])
-        for name in ("delivered", "waiting", "failed")
-        for event in events(sending, name)
-    ]
-    # The offline receiver is waited for once, after all online ones have everything.
-    assert seen == [("delivered", carol.name), ("waiting", bob.name), ("failed", bob.name)], sending.tail()
-    lines = [event["event"] for event in sending.events()]
-    assert lines.index("waiting") > max(at for at, name in enumerate(lines) if name == "delivered"), sending.tail()
+    lines = sending.events()
+    seen = {
+        each.name: [
+            event["event"]
+            for event in lines
+            if event.get("peer") == each.name and event["event"] in ("waiting", "ringing", "delivered", "failed")
+        ]
+        for each in (bob, carol)
+    }
+    assert seen == {bob.name: ["waiting", "failed"], carol.name: ["ringing", "delivered"]}, sending.tail()
+    # The one has it before the other is given up.
+    ends = [event["event"] for event in lines if event["event"] in ("delivered", "failed")]
+    assert ends == ["delivered", "failed"], sending.tail()
     assert {event["message"] for event in events(sending, "failed")} == {
         f"{bob.name} was not receiving in time; try again, or with a longer --timeout"
     }
@@ -86,6 +91,78 @@ def test_online_receivers_do_not_wait_for_offline_ones(people, tmp_path):
     late = bob.receive(once=False, ready=False)
     sending.expect(0, 15)
     assert bob.stored() == [b"one", b"three", b"two"] and late.running()
+
+
+def test_of_twenty_receivers_each_has_its_own_verdict(relay, people, tmp_path):
+    """3 refuse, 2 are not there, 2 are killed while it comes, 1 is stopped: the 12 others have it all the same."""
+    alice = people("alice")
+    names = [f"bob{number:02}" for number in range(20)]
+    bobs = people(*names)
+    refusing, offline, killed, stopped, others = bobs[:3], bobs[3:5], bobs[5:7], bobs[7:8], bobs[8:]
+    content.file(tmp_path / "large", "twenty", 8_000_000)
+    for bob in refusing:
+        bob.receive("--max-size", "1K", once=False, ready=False)
+    # What is killed and stopped has a full pipe before it, so that it cannot have ended before.
+    pipes = [os.pipe() for _ in killed + stopped]
+    slow = {
+        bob: bob.receive(once=False, ready=False, output="-", stdout=ends[1])
+        for bob, ends in zip(killed + stopped, pipes, strict=True)
+    }
+    running = {bob: bob.receive(ready=False) for bob in others}
+    for bob in refusing + killed + stopped + others:
+        bob.wait_online()
+    sending = alice.send(",".join(bob.name for bob in bobs), "--json", "--timeout", "10s", tmp_path / "large")
+    for bob in killed + stopped:
+        slow[bob].wait_for("receiving from", 30)
+        slow[bob].signal(signal.SIGKILL if bob in killed else signal.SIGSTOP)
+    for bob in others:
+        running[bob].expect(0, 60)
+        assert (bob.inbox / "large").read_bytes() == (tmp_path / "large").read_bytes()
+    # None of them had to wait for those that never come to an end.
+    assert sending.running()
+    delivered = {event["peer"] for event in events(sending, "delivered")}
+    assert delivered <= {bob.name for bob in others}
+    for bob in stopped:
+        slow[bob].signal(signal.SIGKILL)
+    sending.expect(77, 60)
+    for end in itertools.chain(*pipes):
+        os.close(end)
+    verdicts: dict[str, str] = {}
+    for event in events(sending, "delivered") + events(sending, "failed"):
+        assert verdicts.setdefault(event["peer"], event["event"]) == event["event"], event
+    assert {name for name, verdict in verdicts.items() if verdict == "delivered"} == {bob.name for bob in others}
+    assert len(verdicts) == 20, verdicts
+    codes = {event["peer"]: event["code"] for event in events(sending, "failed")}
+    assert {codes[bob.name] for bob in refusing} == {"too_large"}
+    assert {codes[bob.name] for bob in offline} == {"timed_out"}
+
+
+def test_standard_input_goes_to_several_at_once(people, tmp_path):
+    alice, bob, carol, dave, eve = people("alice", "bob", "carol", "dave", "eve")
+    content.file(tmp_path / "large", "shared input", 40_000_000)
+    (tmp_path / "small").write_bytes(b"small")
+    receiving = [each.receive(ready=False) for each in (bob, carol)]
+    dave.receive("--from", bob.name, once=False, ready=False)
+    for each in (bob, carol, dave):
+        each.wait_online()
+    with (tmp_path / "large").open("rb") as large:
+        names = ",".join(each.name for each in (bob, carol, dave))
+        sending = alice.send(names, "--json", "-", stdin=large).expect(77, 60)
+    for process in receiving:
+        process.expect(0, 10)
+    for each in (bob, carol):
+        assert (each.inbox / "stdin").read_bytes() == (tmp_path / "large").read_bytes()
+    assert {event["peer"] for event in events(sending, "delivered")} == {bob.name, carol.name}
+    assert {event["peer"]: event["code"] for event in events(sending, "failed")} == {dave.name: "declined"}
+    # What is small enough waits for one who is late.
+    receiving = bob.receive(ready=False)
+    with (tmp_path / "small").open("rb") as small:
+        sending = alice.send(f"{bob.name},{eve.name}", "--json", "-", stdin=small)
+        receiving.expect(0, 15)
+        late = eve.receive(ready=False)
+        sending.expect(0, 15)
+    late.expect(0, 5)
+    assert (eve.inbox / "stdin").read_bytes() == b"small"
 
 
 def test_small_files_do_not_wait_for_large_ones(relay, people):

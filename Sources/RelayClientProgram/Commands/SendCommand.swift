@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CommandLineInterface
+import Glibc
 import NIOCore
 import Sealing
 import TransferClient
@@ -14,8 +15,9 @@ struct SendCommand: AsyncParsableCommand {
         abstract: "Send files and folders, and wait until they are delivered.",
         discussion: """
             Sends all of it as one transfer to each receiver, sealed so that only the receiver can read it, and prints \
-            "delivered" once the receiver has verified and stored everything. Online receivers are served first; send \
-            then waits for the offline ones, once per receiver. A transfer that is cut goes on from where it was, for as \
+            "delivered" once the receiver has verified and stored everything. With several receivers, each gets it by \
+            itself: none waits for one that is offline, slow or asks its person. Standard input goes to all of them \
+            at the pace of the slowest, who is dropped when it takes nothing for 60 s. A transfer that is cut goes on from where it was, for as \
             long as --timeout allows; the same command goes on with one that was interrupted.
 
             Examples:
@@ -89,8 +91,9 @@ struct SendCommand: AsyncParsableCommand {
         guard standardInputs < 2 else {
             throw ValidationError("\"-\" is given more than once: standard input can be read only once")
         }
-        guard standardInputs == 0 || receivers.names.count == 1 else {
-            throw ValidationError("standard input can be read only once: it goes to one receiver")
+        guard standardInputs == 0 || receivers.names.count <= TransferDefaults.parallelReceivers else {
+            throw ValidationError(
+                "standard input goes to all receivers at once, and to \(TransferDefaults.parallelReceivers) at most")
         }
         guard standardInputs == 0 || paths.count == 1 else {
             throw ValidationError("standard input is sent by itself; send the files with another command")
@@ -135,10 +138,9 @@ struct SendCommand: AsyncParsableCommand {
     private static func jobs(_ settings: SendSettings, _ client: Client) async throws -> [SendJob] {
         let (paths, reporter) = (settings.paths, client.reporter)
         let options = SourceOptions(exclude: settings.exclude, keepsMetadata: settings.keepsMetadata)
+        if paths == ["-"] { return try inputJobs(settings.receivers, options) }
         let tree = try await BlockingWork.files.run {
-            paths == ["-"]
-                ? try SourceTree.standardInput(name: Defaults.standardInputName)
-                : try SourceTree.scan(paths, options) { remark in reporter.report(.warning(remark)) }
+            try SourceTree.scan(paths, options) { remark in reporter.report(.warning(remark)) }
         }
         return try settings.receivers.map { peer in
             let begun = try begun(peer, tree, options, client)
@@ -146,6 +148,20 @@ struct SendCommand: AsyncParsableCommand {
                 peer: peer, tree: tree, options: options, printsChecksums: settings.printsChecksums, goingOnWith: begun
             )
         }
+    }
+
+    /// Standard input for one receiver, or for all of them at once.
+    private static func inputJobs(_ receivers: [PeerName], _ options: SourceOptions) throws(FileError) -> [SendJob] {
+        let input = SharedInput(descriptor: STDIN_FILENO)
+        var jobs: [SendJob] = []
+        for (number, peer) in receivers.enumerated() {
+            let pipe =
+                receivers.count == 1
+                ? SourcePipe(descriptor: STDIN_FILENO) : SourcePipe(input, branch: number)
+            let tree = try SourceTree.standardInput(name: Defaults.standardInputName, pipe: pipe)
+            jobs.append(SendJob(peer: peer, tree: tree, options: options))
+        }
+        return jobs
     }
 
     /// The transfer of the same to the same receiver that an earlier run has begun.

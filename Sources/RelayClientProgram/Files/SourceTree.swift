@@ -72,11 +72,18 @@ final class SourceTree: Sendable {
     ///   - name: what the receiver sees.
     ///   - descriptor: another than 0 in tests only; stays the caller's.
     static func standardInput(name: String, descriptor: Int32 = STDIN_FILENO) throws(FileError) -> SourceTree {
-        try stream(of: DescriptorBytes(descriptor), name: name)
+        try standardInput(name: name, pipe: SourcePipe(descriptor: descriptor))
     }
 
     /// One file, of what can be read once.
     static func stream(of content: any ReadOnce, name: String) throws(FileError) -> SourceTree {
+        try standardInput(name: name, pipe: SourcePipe(content))
+    }
+
+    /// - Parameters:
+    ///   - name: what the receiver sees.
+    ///   - pipe: what is read.
+    static func standardInput(name: String, pipe: SourcePipe) throws(FileError) -> SourceTree {
         var catalogue = SourceCatalogue()
         var now = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &now)
@@ -96,7 +103,7 @@ final class SourceTree: Sendable {
         }
         var generator = SystemRandomNumberGenerator()
         let state = (0..<SHA256.byteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        return SourceTree(catalogue, paths: [], state: state, pipe: SourcePipe(content))
+        return SourceTree(catalogue, paths: [], state: state, pipe: pipe)
     }
 
     /// How many bytes there will be, where that is known.
@@ -110,7 +117,10 @@ final class SourceTree: Sendable {
     var readsPipe: Bool { pipe?.mayWait ?? false }
 
     /// Nothing more will be read: a reader throws at the next file.
-    func close() { closed.store(true, ordering: .releasing) }
+    func close() {
+        closed.store(true, ordering: .releasing)
+        pipe?.close()
+    }
 
     var isClosed: Bool { closed.load(ordering: .acquiring) }
 

@@ -79,6 +79,8 @@ enum WorkEvent: Sendable {
     case rechecked(ClientError?)
     /// A content that has changed is looked at once more.
     case rescanned(Result<SourceTree, ClientError>)
+    /// The other receivers of the same input have waited for this one too long.
+    case dropped
     /// There is a place for what was accepted, or none.
     case prepared(Result<PreparedSink, ClientError>)
     case decided(ReceivePolicy.Verdict)

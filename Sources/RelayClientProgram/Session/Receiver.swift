@@ -118,7 +118,7 @@ struct Receiver: SessionPart {
         case .download(.ended(.success)): downloaded(id, now: now)
         case .download(.ended(.failure(let error))): downloadFailed(id, error, now: now)
         case .stored(let result): stored(id, result, now: now)
-        case .upload, .rechecked, .rescanned, .shared: break
+        case .upload, .rechecked, .rescanned, .shared, .dropped: break
         }
     }
 

@@ -77,6 +77,9 @@ struct SendAttempt {
     /// No answer to it is expected any more.
     func forget() { outbox.forget(transfer) }
 
+    /// Whether something reads the content.
+    var isUploading: Bool { upload != nil }
+
     /// Whether it has ended, though something may still read the content.
     var isReported: Bool { reported != nil }
 

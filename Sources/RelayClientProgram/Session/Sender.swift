@@ -48,6 +48,7 @@ struct Sender: SessionPart {
         self.environment = environment
         self.queue = queue
         isSharing = false
+        for job in jobs { job.tree.pipe?.whenDropped { queue.post(.work(job.shownID, .dropped)) } }
     }
 
     /// Sends what others ask for, which ``add(_:)`` brings. Each gets one try: who asked asks again.
@@ -143,6 +144,7 @@ struct Sender: SessionPart {
             update(index, now: now) { $0.uploadChanged(event, now: now) }
         case .rechecked(let error): rechecked(transfer, error, now: now)
         case .rescanned(let result): rescanned(transfer, result, now: now)
+        case .dropped: dropped(transfer)
         case .prepared, .decided, .download, .stored, .shared: break
         }
     }
@@ -337,6 +339,18 @@ struct Sender: SessionPart {
         }
     }
 
+    /// The other receivers of the same input have waited for this one too long. One that is being sent to ends by
+    /// itself.
+    private mutating func dropped(_ transfer: TransferID) {
+        guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
+        sendings[index].isDropped = true
+        if sendings[index].attempt == nil {
+            fail(index, SourcePipe.dropping(sendings[index].job.peer), telling: .timedOut)
+        } else if sendings[index].attempt?.isUploading == false {
+            sendings[index].attempt?.timedOut()
+        }
+    }
+
     /// Lets one try know of something.
     private mutating func update(_ index: Int, now: NIODeadline, _ event: (inout SendAttempt) -> Void) {
         guard var attempt = sendings[index].attempt else { return }
@@ -409,10 +423,7 @@ struct Sender: SessionPart {
         if result.isAccepted { receiverMoved(job.peer, now: now) }
         if case .delivered(let payload) = outcome { return delivered(index, attempt.opened(payload)) }
         if case .timedOut = outcome, result.isTaken, !result.hasRung { order.waitedInVain(for: job.peer) }
-        if case .refused(.peerOffline) = outcome, !sendings[index].isAccepted, order.postpone(job.shownID) {
-            sendings.remove(at: index)
-            return
-        }
+        if sendings[index].isDropped { return fail(index, SourcePipe.dropping(job.peer), telling: nil) }
         if isInterrupted { return fail(index, .interrupted, telling: nil) }
         if isSharing, outcome.isUnwanted(wasAccepted: result.isAccepted) {
             environment.reporter.report(.detail("\(job.peer) does not need \(TransferText.quoted(job.label)) any more"))

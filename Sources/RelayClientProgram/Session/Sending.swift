@@ -26,6 +26,8 @@ struct Sending {
     var known: DeliveredCounts?
     /// Whether the receiver has accepted it once.
     var isAccepted = false
+    /// Whether the other receivers of the same input have waited for this one too long.
+    var isDropped = false
     /// What went wrong last, where nothing has gone well since.
     var reason: String?
 

@@ -139,25 +139,6 @@ struct DownloadRequest: Sendable {
     let progress: @Sendable (UInt64) -> Void
 }
 
-/// The time, and being woken at one.
-protocol SessionClock: Sendable {
-    func now() -> NIODeadline
-    /// Runs `action` at `deadline`, unless what is returned is called before.
-    func wake(at deadline: NIODeadline, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
-}
-
-/// The clock of an event loop.
-struct EventLoopClock: SessionClock {
-    let loop: any EventLoop
-
-    func now() -> NIODeadline { .now() }
-
-    func wake(at deadline: NIODeadline, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
-        let task = loop.scheduleTask(deadline: deadline, action)
-        return { task.cancel() }
-    }
-}
-
 /// How long a relay has let one connection wait for answers, all of them together: what is little for one of them is
 /// much for all, when it holds back what comes too fast. Pure: the time is an argument.
 struct AnswerWaits: Hashable, Sendable {

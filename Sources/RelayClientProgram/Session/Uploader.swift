@@ -12,6 +12,8 @@ struct HTTPUpload: ContentUpload {
     /// The stream, once it stands.
     private let stream: Current
     private let wishes = WishQueue()
+    /// What it reads of what others read too.
+    private let shared: SharedSource?
 
     private final class Current: Sendable {
         let stream = Mutex<UploadStream?>(nil)
@@ -24,6 +26,8 @@ struct HTTPUpload: ContentUpload {
         let (current, wishes) = (Current(), wishes)
         stream = current
         let job = request.job
+        let shared = job.tree.pipe.flatMap { pipe in pipe.isShared ? SharedSource(pipe: pipe, peer: job.peer) : nil }
+        self.shared = shared
         let context = StreamContext(size: job.tree.size, connector: connector) { tell(.report($0)) }
         let opening = StreamOpening(request.start, of: job.shownID, connector: connector, in: context)
         task = Task(executorPreference: context.executor) {
@@ -41,7 +45,8 @@ struct HTTPUpload: ContentUpload {
                 if reader.contentBytes > 0 { context.report(.resumed(job.shownID, bytes: reader.contentBytes)) }
                 tell(.streaming)
                 let uploader = Uploader(
-                    reader: reader, keys: request.keys, readsPipe: job.tree.readsPipe, wishes: wishes, stream: stream
+                    reader: reader, keys: request.keys, readsPipe: job.tree.readsPipe, shared: shared, wishes: wishes,
+                    stream: stream
                 ) {
                     context.report(.progress(job.shownID, bytes: $0))
                 }
@@ -60,7 +65,10 @@ struct HTTPUpload: ContentUpload {
 
     func cut() { task.cancel() }
 
-    func receiverProgressed() { stream.stream.withLock { $0 }?.receiverProgressed() }
+    func receiverProgressed() {
+        stream.stream.withLock { $0 }?.receiverProgressed()
+        shared?.pipe.moved()
+    }
 
     func receiverWants(_ note: WantedNote) { wishes.post(note) }
 
@@ -107,11 +115,18 @@ struct WishQueue: Sendable {
     }
 }
 
+/// What one receiver gets of an input that others get too.
+struct SharedSource: Sendable {
+    let pipe: SourcePipe
+    let peer: PeerName
+}
+
 /// Moves a transfer's content into an upload: reading and sealing on blocking threads, while what was sealed before is
 /// being sent.
 final class Uploader: Sendable {
     private let filling: ChunkFilling
     private let readsPipe: Bool
+    private let shared: SharedSource?
     private let wishes: WishQueue
     private let stream: any UploadByteStream
     /// Told the bytes of content that are behind this point, after each piece.
@@ -119,11 +134,12 @@ final class Uploader: Sendable {
     private let sent = Mutex<DeliveredCounts?>(nil)
 
     init(
-        reader: SourceReader, keys: AttemptKeys, readsPipe: Bool, wishes: WishQueue,
+        reader: SourceReader, keys: AttemptKeys, readsPipe: Bool, shared: SharedSource? = nil, wishes: WishQueue,
         stream: any UploadByteStream, progress: @escaping @Sendable (UInt64) -> Void
     ) {
         filling = ChunkFilling(reader, keys: keys)
         self.readsPipe = readsPipe
+        self.shared = shared
         self.wishes = wishes
         self.stream = stream
         self.progress = progress
@@ -146,9 +162,17 @@ final class Uploader: Sendable {
             await withTaskGroup { group in
                 group.addTask { await self.send() }
                 group.addTask { [stream] in await stream.failure().map(ClientError.stream) }
+                if let shared {
+                    // The one that others wait for may itself wait for its receiver for ever.
+                    group.addTask { await shared.pipe.dropped() ? SourcePipe.dropping(shared.peer) : nil }
+                }
                 // Both succeed at the same moment; whichever fails first says why.
-                var failure: ClientError?
-                for await error in group where failure == nil && error != nil {
+                var (failure, ended): (ClientError?, Int) = (nil, 0)
+                for await error in group {
+                    ended += 1
+                    // The third ends when there is nothing to be dropped any more.
+                    if ended == 2, shared != nil { group.cancelAll() }
+                    guard failure == nil, error != nil else { continue }
                     failure = error
                     // The group ends with its last task, and the one that watches the stream ends with the stream.
                     stream.abort()
@@ -210,6 +234,11 @@ final class Uploader: Sendable {
     private func fill() async -> Result<ChunkFilling.Batch, ClientError> {
         do throws(ClientError) {
             let filling = filling
+            if let shared {
+                await shared.pipe.ready()
+                if Task.isCancelled { throw .interrupted }
+                return .success(try await BlockingWork.files.run { try filling.next() })
+            }
             // A pipe may have nothing for ever.
             let batch =
                 readsPipe

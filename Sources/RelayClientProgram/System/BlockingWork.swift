@@ -24,7 +24,8 @@ struct BlockingWork: Sendable {
     /// For the commands of `--exec`, one after the other.
     static let commands = BlockingWork(threads: 1, name: "exec-")
 
-    private init(threads: Int, name: String) {
+    /// Others than those above are for tests only: the threads never end.
+    init(threads: Int, name: String) {
         pool = NIOThreadPool._makePerpetualStartedPool(numberOfThreads: threads, threadNamePrefix: name)
     }
 

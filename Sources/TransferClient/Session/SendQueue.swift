@@ -5,9 +5,9 @@ package import WSProtocol
 
 /// Which content is offered next, and how many are on their way at once. Pure.
 ///
-/// Receivers that are there come first: one that is not there when its turn comes is waited for at the end. Small files
-/// go several at a time, as each costs some round trips; large ones go one after the other, as they would only share
-/// the line. A receiver whose person may have to be asked is asked about one content at a time.
+/// No receiver waits for another one, which may be slow, not there, or ask its person. To one receiver, small files go
+/// several at a time, as each costs some round trips; large ones go one after the other, as they would only share the
+/// line. A receiver whose person may have to be asked is asked about one content at a time.
 package struct SendQueue: Sendable {
     /// One content for one receiver.
     package struct Item: Hashable, Sendable {
@@ -29,16 +29,10 @@ package struct SendQueue: Sendable {
 
     /// Whether receivers who are not there are waited for at all.
     private let waits: Bool
-    private let hasSeveralReceivers: Bool
     /// How many may be on their way, however large they are and to whomever, since each was asked for; nil where they
     /// were not.
     private var mostAnswers: Int?
     private var first: ArraySlice<Item>
-    /// What waits until the receivers who were there have everything.
-    private var late: ArraySlice<Item> = []
-    private var isLate = false
-    /// Receivers whose contents wait at the end.
-    private var postponed: Set<PeerName> = []
     /// Receivers that did not appear in the time that there was: they are not waited for a second time.
     private var missed: Set<PeerName> = []
     /// Those that are on their way.
@@ -49,7 +43,6 @@ package struct SendQueue: Sendable {
     /// - Parameter waits: whether receivers who are not there are waited for at all.
     package init(_ items: [Item], waits: Bool) {
         self.waits = waits
-        hasSeveralReceivers = Set(items.map(\.peer)).count > 1
         first = items[...]
     }
 
@@ -62,24 +55,22 @@ package struct SendQueue: Sendable {
     /// Adds a content behind those that wait.
     package mutating func append(_ item: Item) { first.append(item) }
 
-    /// Takes the next content that may go now; nil when there is none. The ones behind it wait for it.
+    /// Takes the next content that may go now; nil when there is none. Those for the same receiver keep their order.
     ///
     /// - Returns: the content, and whether its offer may wait for a receiver who is not there.
     package mutating func next() -> (item: Item, waits: Bool)? {
-        while let item = first.first {
-            guard !postponed.contains(item.peer) else {
-                late.append(first.removeFirst())
+        var held: Set<PeerName> = []
+        for index in first.indices where !held.contains(first[index].peer) {
+            let item = first[index]
+            guard admits(item) else {
+                held.insert(item.peer)
                 continue
             }
-            guard admits(item) else { return nil }
-            active.append(first.removeFirst())
-            return (item, waits && !hasSeveralReceivers && !missed.contains(item.peer))
+            first.remove(at: index)
+            active.append(item)
+            return (item, waits && !missed.contains(item.peer))
         }
-        // One that is on its way may be postponed yet.
-        isLate = isLate || active.isEmpty
-        guard isLate, let item = late.first, admits(item) else { return nil }
-        active.append(late.removeFirst())
-        return (item, !missed.contains(item.peer))
+        return nil
     }
 
     /// Whether `peer` has been waited for as long as it may be.
@@ -87,19 +78,6 @@ package struct SendQueue: Sendable {
 
     /// The receiver of a content that was offered did not appear in the time that there was.
     package mutating func waitedInVain(for peer: PeerName) { missed.insert(peer) }
-
-    /// The receiver of `transfer`, whose offer did not wait, is not there.
-    ///
-    /// - Returns: whether it gets another turn, and is not on its way any more. If not, it has failed.
-    package mutating func postpone(_ transfer: TransferID) -> Bool {
-        guard waits, hasSeveralReceivers, let item = active.first(where: { $0.transfer == transfer }),
-            !missed.contains(item.peer)
-        else { return false }
-        ended(transfer)
-        postponed.insert(item.peer)
-        late.append(item)
-        return true
-    }
 
     /// The receiver of `transfer` accepted it, so long after it was rung.
     package mutating func accepted(_ transfer: TransferID, after wait: TimeAmount) {
@@ -121,11 +99,11 @@ package struct SendQueue: Sendable {
 
     private func admits(_ item: Item) -> Bool {
         if let mostAnswers { return active.count < mostAnswers }
-        guard !active.isEmpty else { return true }
-        guard active.count < TransferDefaults.parallelSends else { return false }
-        guard unasked.contains(item.peer) || !active.contains(where: { $0.peer == item.peer }) else { return false }
+        let others = active.filter { $0.peer == item.peer }
+        guard !others.isEmpty else { return Set(active.map(\.peer)).count < TransferDefaults.parallelReceivers }
+        guard unasked.contains(item.peer), others.count < TransferDefaults.parallelSends else { return false }
         var left = TransferDefaults.parallelSendBytes
-        for bytes in active.map(\.bytes) + [item.bytes] {
+        for bytes in others.map(\.bytes) + [item.bytes] {
             guard bytes <= left else { return false }
             left -= bytes
         }

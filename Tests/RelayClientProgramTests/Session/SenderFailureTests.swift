@@ -200,20 +200,20 @@ import WSProtocol
         #expect(relay.lines.count == 2 && relay.cancels.isEmpty)
     }
 
-    @Test func receiversThatAreNotThereComeLast() async throws {
+    @Test func aReceiverThatIsNotThereHoldsUpNoOther() async throws {
         let relay = FakeRelay { offered in
-            let isAway = offered.offer.to == Samples.bob && !offered.offer.wait
-            return isAway
-                ? [.error(.init(id: offered.offer.id, code: .peerOffline, message: ""))]
-                : FakeRelay.acceptance(of: offered)
+            offered.offer.to == Samples.bob ? [offered.state(.waiting)] : FakeRelay.acceptance(of: offered)
         }
         let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
-        await sending.runToEnd()
-        #expect(sending.endings == [.status(.done)])
-        #expect(
-            relay.offers.map { "\($0.offer.to)\($0.offer.wait ? "+" : "")" } == [
-                "bob", "alice", "alice", "bob+", "bob+",
-            ])
+        try await sending.run { try sending.events("delivered").count == 2 }
+        // Alice has both, and bob is still waited for.
+        #expect(sending.endings == [nil])
+        #expect(relay.offers.map { "\($0.offer.to)\($0.offer.wait ? "+" : "")" } == ["bob+", "alice+", "alice+"])
+        let first = try #require(relay.offers.first)
+        relay.lines[0].say([first.state(.ringing)] + FakeRelay.acceptance(of: first))
+        try await sending.run { try sending.events("delivered").count == 3 }
+        await sending.run { relay.offers.count == 4 }
+        #expect(relay.offers.last?.offer.to == Samples.bob)
     }
 
     @Test func withoutWaitingAReceiverThatIsNotThereIsAFailure() async throws {
@@ -262,5 +262,261 @@ import WSProtocol
         #expect(relay.progressed == 2)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.done)])
+    }
+
+    // MARK: - Who the receiver is
+
+    @Test func nothingIsOfferedToAnotherIdentityThanThePinnedOne() async throws {
+        let relay = FakeRelay()
+        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sealing = sending.environment.sealing
+        let known = try FakePeer(Samples.bob)
+        #expect(try sealing.meet(known.party))
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.refused)])
+        #expect(relay.offers.map(\.offer.to) == [Samples.alice, Samples.alice] && relay.cancels.isEmpty)
+        #expect(try sending.events("delivered").count == 2)
+        let failed = try sending.lines().filter { $0.contains("\"event\":\"failed\"") }
+        #expect(failed.count == 2)
+        for line in failed { #expect(line.contains("the identity has changed: known as"), "\(line)") }
+        #expect(try sealing.peers.pin(of: Samples.bob)?.key == known.party.identity)
+    }
+
+    @Test func aReceiverWithoutAPrekeyIsNotOfferedAnything() async throws {
+        let relay = FakeRelay(find: { lookup, peer in
+            var found = peer.found(lookup.id)
+            if lookup.name == Samples.bob { found.prekey = nil }
+            return [.peer(found)]
+        })
+        let sending = try SessionFixture.sending([try tree()], to: [Samples.bob, Samples.alice], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.refused)])
+        #expect(relay.offers.map(\.offer.to) == [Samples.alice])
+        #expect(try sending.lines().contains { $0.contains("bob's client cannot receive what is sealed") })
+    }
+
+    @Test func aReceiverIsLookedUpOncePerConnection() async throws {
+        let url = try RelayURL("https://relay.example.com")
+        let relay = FakeRelay { offered in
+            if offered.number == 2 {
+                offered.line.lose(ConnectionError(closed: nil, reason: .lost, relay: url))
+                return []
+            }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let sending = try SessionFixture.sending([try tree("a"), try tree("b"), try tree("c")], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lines.count == 2 && relay.lookups == [Samples.bob, Samples.bob])
+        // Three contents, two connections, one receiver.
+        #expect(try sending.events("first_contact").count == 1)
+    }
+
+    @Test func aFirstContactIsToldOnceAndKept() async throws {
+        let relay = FakeRelay()
+        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let peers = sending.environment.sealing.peers
+        _ = try peers.add(
+            Samples.alice, Fingerprint(of: try relay.peer(Samples.alice).party.identity), now: Samples.now)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        let lines = try sending.lines().filter { $0.contains("first_contact") }
+        let bob = try relay.peer(Samples.bob).party.identity
+        #expect(lines.count == 1 && lines[0].contains(Fingerprint(of: bob).description))
+        #expect(try peers.pin(of: Samples.bob)?.key == bob)
+    }
+
+    /// It logged in anew, with the keys of another month or of another copy of its profile.
+    @Test func anOfferThatIsOutOfDateIsMadeAnew() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.number > 2 else { return [offered.state(.ringing), offered.failed(.badPrekey, by: .peer)] }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let sending = try SessionFixture.sending([try tree()], over: relay)
+        try await passInterruptions(2, sending)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.offers.count == 3 && relay.lookups.count == 3 && relay.lines.count == 1)
+        #expect(Set(relay.offers.map(\.transfer)).count == 3 && relay.cancels.isEmpty)
+    }
+
+    /// Lets so many pauses pass, each of which is told.
+    private func passInterruptions(_ count: Int, _ sending: SessionFixture) async throws {
+        for number in 1...count {
+            try await sending.run { try sending.events("interrupted").count == number }
+            sending.passTime(.seconds(1))
+        }
+    }
+
+    @Test func anOfferThatIsAlwaysOutOfDateIsGivenUp() async throws {
+        let relay = FakeRelay { offered in [offered.state(.ringing), offered.failed(.badPrekey, by: .peer)] }
+        let sending = try SessionFixture.sending([try tree()], over: relay)
+        try await passInterruptions(TransferDefaults.freshTries, sending)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.refused)])
+        #expect(relay.offers.count == 1 + TransferDefaults.freshTries)
+    }
+
+    @Test func aNameThatTheRelayDoesNotKnowIsAFailureOfItsContentsAlone() async throws {
+        let relay = FakeRelay(find: { lookup, peer in
+            lookup.name == Samples.bob
+                ? [.error(.init(id: lookup.id, code: .unknownPeer, message: ""))] : [.peer(peer.found(lookup.id))]
+        })
+        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.unreachable)])
+        #expect(relay.offers.map(\.offer.to) == [Samples.alice, Samples.alice])
+        let failed = try sending.lines().filter { $0.contains("\"event\":\"failed\"") }
+        #expect(failed.count == 2 && failed.allSatisfy { $0.contains("no user of this relay is called bob") })
+    }
+
+    @Test func aLookupThatIsRefusedForNowIsAskedAgain() async throws {
+        let asked = Mutex(0)
+        let relay = FakeRelay(find: { lookup, peer in
+            let isFirst = asked.withLock { asked in
+                asked += 1
+                return asked == 1
+            }
+            return isFirst
+                ? [.error(.init(id: lookup.id, code: .rateLimited, message: ""))] : [.peer(peer.found(lookup.id))]
+        })
+        let sending = try SessionFixture.sending([try tree()], over: relay)
+        let start = sending.clock.now()
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lookups.count == 2 && relay.lines.count == 1 && relay.offers.count == 1)
+        #expect(sending.clock.now() - start >= TransferDefaults.pauseWhenLimited)
+    }
+
+    @Test func aRelayThatDoesNotSayWhoSomebodyIsIsLeft() async throws {
+        let asked = Mutex(0)
+        let relay = FakeRelay(find: { lookup, peer in
+            let isFirst = asked.withLock { asked in
+                asked += 1
+                return asked == 1
+            }
+            return isFirst ? [] : [.peer(peer.found(lookup.id))]
+        })
+        let sending = try SessionFixture.sending([try tree()], over: relay)
+        await sending.run { relay.lookups.count == 1 }
+        sending.passTime(ProtocolDefaults.answerTimeout)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.lines.count == 2 && relay.lines[0].isClosed && relay.lookups.count == 2)
+        #expect(try sending.events("reconnecting", "reconnected") == ["reconnecting", "reconnected"])
+    }
+
+    // MARK: - What the receiver wants
+
+    @Test func notesArePassedToTheUpload() async throws {
+        let notes = [
+            WantedNote(runs: [.init(skip: 1, take: 1)], isLast: false),
+            WantedNote(runs: [.init(skip: 0, take: 1)], isLast: true),
+        ]
+        let relay = FakeRelay { offered in
+            FakeRelay.acceptance(of: offered).dropLast() + [offered.start(Acceptance(wantsByNote: true))]
+                + offered.notes(notes)
+        }
+        let tree = try files.scan([try files.folder(of: [1, 2, 3, 4])])
+        let sending = try SessionFixture.sending([tree], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        #expect(relay.wanted == notes)
+        // Only what is wanted counts: two of four files.
+        #expect(try sending.lines().contains { $0.contains("\"event\":\"delivered\"") && $0.contains("\"bytes\":5") })
+    }
+
+    /// Lost, repeated or out of order.
+    @Test(arguments: [[1], [0, 0], [1, 0]]) func aNoteThatDoesNotOpenEndsIt(_ order: [Int]) async throws {
+        try await expectProtocolError { offered in
+            let start = offered.start(Acceptance(wantsByNote: true))
+            let note = WantedNote(runs: [], isLast: false)
+            let notes = offered.notes([note, note])
+            return [start] + order.map { notes[$0] }
+        }
+    }
+
+    /// Of more files than there are, of none, behind the last one, and where none were announced.
+    @Test(arguments: 0..<4) func aNoteThatMakesNoSenseEndsIt(_ number: Int) async throws {
+        try await expectProtocolError { offered in
+            let start = offered.start(Acceptance(wantsByNote: number != 3))
+            let all = WantedNote(runs: [.init(skip: 0, take: 1)], isLast: false)
+            let notes: [[WantedNote]] = [
+                [.init(runs: [.init(skip: 1, take: 1)], isLast: true)],
+                [.init(runs: [.init(skip: 0, take: 0)], isLast: true)], [all, all],
+                [.init(runs: [.init(skip: 0, take: 1)], isLast: true)],
+            ]
+            return [start] + offered.notes(notes[number])
+        }
+    }
+
+    @Test func aNoteBeforeTheStreamEndsIt() async throws {
+        try await expectProtocolError { offered in
+            _ = offered.start(Acceptance(wantsByNote: true))
+            return offered.notes([WantedNote(runs: [.init(skip: 0, take: 1)], isLast: true)])
+        }
+    }
+
+    /// What the receiver of one file says instead of a `start` ends the transfer.
+    private func expectProtocolError(_ says: @escaping @Sendable (FakeRelay.Offered) -> [ServerMessage]) async throws {
+        let relay = FakeRelay { FakeRelay.acceptance(of: $0).dropLast() + says($0) }
+        let sending = try SessionFixture.sending([try tree()], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.protocolBreach)])
+        #expect(relay.cancels.map(\.code) == [.protocolError] && relay.offers.count == 1)
+    }
+
+    // MARK: - Attempts and transfers
+
+    @Test func theFirstAttemptHasTheTransfersIdAndNoOtherHasIt() async throws {
+        let relay = FakeRelay { offered in
+            guard offered.number > 2 else { return [offered.failed(.receiverGone, by: .relay)] }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let trees = [try tree("a")]
+        let sending = try SessionFixture.sending(trees, to: [Samples.bob, Samples.alice], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)])
+        // Each of them is offered it twice.
+        let offers = relay.offers
+        #expect(offers.prefix(2).map(\.offer.to) == [Samples.bob, Samples.alice] && offers.count == 4)
+        let carried = offers.compactMap { $0.opened?.transfer.shown }
+        #expect(carried.count == 4 && Set(carried) == Set(carried.prefix(2)) && carried[0] != carried[1])
+        #expect(offers[0].transfer == carried[0] && offers[1].transfer == carried[1])
+        #expect(Set(offers.map(\.transfer)).count == 4 && Set(carried[2...]).count == 2)
+        for line in try sending.lines() where line.contains("\"event\":\"delivered\"") {
+            #expect(carried.contains { line.contains($0.rawValue) })
+        }
+    }
+
+    @Test func whatGoesOnIsAnotherAttemptFromTheBeginning() async throws {
+        let (relay, transfer) = (FakeRelay(), CarriedTransfer.random())
+        let job = SendJob(peer: Samples.bob, tree: try tree(), goingOnWith: transfer)
+        let sending = try SessionFixture(relay) { environment, queue in
+            [Sender([job], waits: true, patience: .minutes(10), environment: environment, queue: queue)]
+        }
+        await sending.runToEnd()
+        #expect(relay.offers.map { $0.opened?.transfer } == [transfer])
+        #expect(relay.offers[0].transfer != transfer.shown)
+        #expect(try sending.lines().last?.contains(transfer.rawValue) == true)
+    }
+
+    /// What a later run goes on with is what a receiver has accepted, and has not got.
+    @Test func onlyWhatIsUnfinishedIsRemembered() async throws {
+        let relay = FakeRelay { offered in
+            switch offered.name {
+            case "whole": FakeRelay.acceptance(of: offered)
+            case "full": FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.noSpace, by: .peer)]
+            case "unwanted": FakeRelay.acceptance(of: offered).dropLast() + [offered.failed(.tooLarge, by: .peer)]
+            default: [offered.state(.ringing), offered.failed(.declined, by: .peer)]
+            }
+        }
+        let sending = try SessionFixture.sending(try ["whole", "full", "unwanted", "declined"].map(tree), over: relay)
+        await sending.runToEnd()
+        let left = try sending.environment.records.all(now: Samples.now)
+        #expect(left.count == 1)
+        guard case .sending(let record)? = left.first else { throw InVain(description: "\(left)") }
+        #expect(try record.summary.names == ["full"] && record.receiver == relay.peer(Samples.bob).party)
+        #expect(try sending.events("kept").count == 1)
     }
 }

@@ -78,7 +78,8 @@ import WSProtocol
         let items = (1...4).map { _ in item(3) }
         var queue = SendQueue(items + [item(3, to: carol)], waits: true)
         _ = queue.next()
-        // Whether a person is asked is not known yet.
+        // Whether a person is asked is not known yet. Another receiver has a person of its own.
+        #expect(queue.next()?.item.peer == carol)
         #expect(queue.next() == nil)
         queue.accepted(items[0].transfer, after: TransferDefaults.unaskedAnswer + .milliseconds(1))
         #expect(queue.next() == nil)
@@ -93,8 +94,7 @@ import WSProtocol
         #expect(queue.next() == nil)
         queue.ended(items[2].transfer)
         #expect(queue.next()?.item == items[3])
-        // Another receiver has a person of its own.
-        #expect(queue.next()?.item.peer == carol)
+        #expect(queue.next() == nil)
     }
 
     @Test func eventsOfATransferThatIsNotActiveChangeNothing() {
@@ -102,81 +102,66 @@ import WSProtocol
         queue.accepted(.random(), after: .seconds(60))
         queue.ended(.random())
         #expect(queue.next() != nil && queue.next() != nil)
-        let isPostponed = queue.postpone(.random())
-        #expect(!isPostponed)
     }
 
-    // MARK: - Which is next
+    // MARK: - Several receivers
 
-    /// Whose turn it is, in this order, with a `+` where the offer may wait; the names in `absent` are not there.
-    private func turns(_ words: String, waits: Bool, absent: Set<String>) throws -> String {
-        var names: [TransferID: String] = [:]
-        let items = try words.split(separator: " ").map { word in
-            let item = Item(
-                transfer: .random(), peer: try #require(PeerName(rawValue: String(word.dropLast()))), size: 1
-            )
-            names[item.transfer] = String(word)
-            return item
+    @Test func noReceiverWaitsForAnother() {
+        let large = TransferDefaults.parallelSendBytes + 1
+        for size in [3, large, nil] as [UInt64?] {
+            let items = [item(size), item(size), item(size, to: carol), item(size), item(size, to: carol)]
+            var queue = SendQueue(items, waits: true)
+            // One to each, in their order, and each is waited for.
+            for expected in [items[0], items[2]] {
+                let next = queue.next()
+                #expect(next?.item == expected && next?.waits == true)
+            }
+            #expect(queue.next() == nil)
+            queue.ended(items[2].transfer)
+            #expect(queue.next()?.item == items[4])
+            queue.ended(items[4].transfer)
+            #expect(queue.next() == nil)
+            queue.ended(items[0].transfer)
+            #expect(queue.next()?.item == items[1])
         }
-        var queue = SendQueue(items, waits: waits)
-        var turns: [String] = []
-        while let (item, waits) = queue.next() {
-            turns.append((names[item.transfer] ?? "?") + (waits ? "+" : ""))
-            let isAbsent = !waits && absent.contains(item.peer.rawValue)
-            if isAbsent, queue.postpone(item.transfer) { continue }
-            if isAbsent { turns.append("failed") }
-            queue.ended(item.transfer)
+    }
+
+    @Test func theReceiversAtOnceAreBounded() {
+        let items = (0...TransferDefaults.parallelReceivers).compactMap { number in
+            PeerName(rawValue: "peer\(number)").map { item(1 << 40, to: $0) }
         }
-        return turns.joined(separator: " ")
-    }
-
-    private static let words = "bob1 carol1 dave1 bob2 carol2 dave2"
-
-    @Test func receiversThatAreThereGoFirst() throws {
-        #expect(try turns(Self.words, waits: true, absent: []) == Self.words)
-        #expect(
-            try turns(Self.words, waits: true, absent: ["bob", "dave"])
-                == "bob1 carol1 dave1 carol2 bob1+ dave1+ bob2+ dave2+")
-    }
-
-    @Test func withoutWaitingNoReceiverIsPostponed() throws {
-        #expect(
-            try turns("bob1 carol1 bob2 carol2", waits: false, absent: ["bob"])
-                == "bob1 failed carol1 bob2 failed carol2")
-    }
-
-    @Test func aSingleReceiverIsWaitedForAtOnce() throws {
-        #expect(try turns("bob1 bob2", waits: true, absent: ["bob"]) == "bob1+ bob2+")
-        #expect(try turns("", waits: true, absent: []).isEmpty)
-    }
-
-    @Test func absentReceiversGetTheirTurnAfterAllOthers() throws {
-        let items = [item(1), item(1, to: carol), item(1)]
         var queue = SendQueue(items, waits: true)
-        #expect(queue.next()?.item == items[0])
-        let isPostponed = queue.postpone(items[0].transfer)
-        #expect(isPostponed)
-        #expect(queue.next()?.item == items[1])
-        // Carol's is still on its way, and bob is not there: the second one for bob waits with the first.
+        for expected in items.dropLast() { #expect(queue.next()?.item == expected) }
         #expect(queue.next() == nil)
-        queue.ended(items[1].transfer)
-        #expect(queue.next()?.item == items[0])
-        queue.accepted(items[0].transfer, after: .zero)
-        // From now on they go as any others.
-        #expect(queue.next()?.item == items[2])
+        queue.ended(items[5].transfer)
+        #expect(queue.next()?.item == items.last)
+    }
+
+    @Test func theBytesToOneReceiverDoNotCountForAnother() {
+        let most = TransferDefaults.parallelSendBytes
+        var queue = SendQueue([item(most), item(most, to: carol), item(1), item(1, to: carol)], waits: true)
+        for peer in [bob, carol] {
+            let next = queue.next()?.item
+            #expect(next?.peer == peer && next?.size == most)
+            if let next { queue.accepted(next.transfer, after: .zero) }
+        }
         #expect(queue.next() == nil)
     }
 
-    @Test func aReceiverThatDidNotAppearIsNotWaitedForAgain() throws {
+    @Test func withoutWaitingNoOfferWaits() {
+        var queue = SendQueue([item(1), item(1, to: carol)], waits: false)
+        for _ in 1...2 { #expect(queue.next()?.waits == false) }
+    }
+
+    @Test func aReceiverThatDidNotAppearIsNotWaitedForAgain() {
         let items = [item(1), item(1), item(1, to: carol)]
         var queue = SendQueue(items, waits: true)
-        #expect(queue.next()?.waits == false)
+        #expect(queue.next()?.waits == true)
         #expect(!queue.hasMissed(bob))
         queue.waitedInVain(for: bob)
         #expect(queue.hasMissed(bob) && !queue.hasMissed(carol))
-        let isPostponed = queue.postpone(items[0].transfer)
-        #expect(!isPostponed)
         queue.ended(items[0].transfer)
         #expect(queue.next()?.waits == false)
+        #expect(queue.next()?.waits == true)
     }
 }
