@@ -11,8 +11,6 @@ from harness.executables import REPOSITORY, clean_environment
 
 GUIDE = (REPOSITORY / "docs/guide.md").read_text(encoding="utf-8")
 USAGE = 64
-# Commands that are described before they are built: looked at as soon as a program has them.
-PENDING = {("share",), ("list",), ("fetch",), ("peers", "policy"), ("service", "print")}
 RECIPES = {"nightly backup", "drop box", "shared with one person", "CI job", "corporate proxy", "new laptop"}
 
 
@@ -31,13 +29,6 @@ def commands(text):
             yield [re.sub(r"\$\{?\w+\}?", "x", word) for word in words[at:end]]
 
 
-def has(binaries, folder, program, words):
-    """Whether a program has a command."""
-    done = run(binaries, folder, [program, *words[:-1], "--help"])
-    assert done.returncode == 0, done
-    return re.search(rf"^  {words[-1]}\b", done.stdout.partition("SUBCOMMANDS:")[2], re.M) is not None
-
-
 def run(binaries, folder, words):
     """Runs a command where there is nothing: no profile, no server, no network."""
     return subprocess.run(
@@ -54,12 +45,6 @@ def run(binaries, folder, words):
 
 def refusal(binaries, folder, words):
     """What a program has against its command line; nothing if it takes it."""
-    for pending in PENDING:
-        if tuple(words[1 : 1 + len(pending)]) != pending:
-            continue
-        known = all(has(binaries, folder, words[0], pending[: length + 1]) for length in range(len(pending)))
-        if not known:
-            return ""
     done = run(binaries, folder, words)
     return done.stderr or "refused" if done.returncode == USAGE else ""
 

@@ -57,9 +57,9 @@ import WSProtocol
         _ = screen.take()
         try run("--json")
         #expect(
-            screen.take().output == #"{"answer":"refuse","event":"policy","name":"ann"}"# + "\n"
-                + #"{"answer":"ask","event":"policy","exec_shell":"a | b","folder":"\#(temporary.path)","max_day":1048576,"#
-                + #""max_size":2048,"name":"bob","today":0}"# + "\n")
+            screen.take().output == #"{"schema":1,"answer":"refuse","event":"policy","name":"ann"}"# + "\n"
+                + #"{"schema":1,"answer":"ask","event":"policy","exec_shell":"a | b","folder":"\#(temporary.path)","#
+                + #""max_day":1048576,"max_size":2048,"name":"bob","today":0}"# + "\n")
         try run("bob", "--clear")
         #expect(screen.take().errors.contains("no policy for bob any more"))
         #expect(await refusal("bob", "--clear")?.status == .usage)
