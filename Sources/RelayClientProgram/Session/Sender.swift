@@ -339,8 +339,7 @@ struct Sender: SessionPart {
         }
     }
 
-    /// The other receivers of the same input have waited for this one too long. One that is being sent to ends by
-    /// itself.
+    /// The others have waited for this receiver of the same input too long. One that is being sent to ends by itself.
     private mutating func dropped(_ transfer: TransferID) {
         guard let index = sendings.firstIndex(where: { $0.job.shownID == transfer }) else { return }
         sendings[index].isDropped = true

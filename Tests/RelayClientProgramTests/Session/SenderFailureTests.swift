@@ -204,7 +204,8 @@ import WSProtocol
         let relay = FakeRelay { offered in
             offered.offer.to == Samples.bob ? [offered.state(.waiting)] : FakeRelay.acceptance(of: offered)
         }
-        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sending = try SessionFixture.sending(
+            [try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
         try await sending.run { try sending.events("delivered").count == 2 }
         // Alice has both, and bob is still waited for.
         #expect(sending.endings == [nil])
@@ -268,7 +269,8 @@ import WSProtocol
 
     @Test func nothingIsOfferedToAnotherIdentityThanThePinnedOne() async throws {
         let relay = FakeRelay()
-        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sending = try SessionFixture.sending(
+            [try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
         let sealing = sending.environment.sealing
         let known = try FakePeer(Samples.bob)
         #expect(try sealing.meet(known.party))
@@ -314,7 +316,8 @@ import WSProtocol
 
     @Test func aFirstContactIsToldOnceAndKept() async throws {
         let relay = FakeRelay()
-        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sending = try SessionFixture.sending(
+            [try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
         let peers = sending.environment.sealing.peers
         _ = try peers.add(
             Samples.alice, Fingerprint(of: try relay.peer(Samples.alice).party.identity), now: Samples.now)
@@ -362,7 +365,8 @@ import WSProtocol
             lookup.name == Samples.bob
                 ? [.error(.init(id: lookup.id, code: .unknownPeer, message: ""))] : [.peer(peer.found(lookup.id))]
         })
-        let sending = try SessionFixture.sending([try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
+        let sending = try SessionFixture.sending(
+            [try tree("a"), try tree("b")], to: [Samples.bob, Samples.alice], over: relay)
         await sending.runToEnd()
         #expect(sending.endings == [.status(.unreachable)])
         #expect(relay.offers.map(\.offer.to) == [Samples.alice, Samples.alice])
