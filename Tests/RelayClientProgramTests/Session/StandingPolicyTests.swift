@@ -125,7 +125,7 @@ import WSProtocol
         receiving.relay.lines.last?.say([
             .failed(.init(id: .sequence(.relay, 9), transfer: transfer, code: .sourceChanged, by: .peer))
         ])
-        try await receiving.session.run { try receiving.session.events("failed").count == 2 }
+        try await receiving.session.run { try receiving.session.events("failed", "restarted").count == 2 }
         for part in receiving.session.session.parts { await part.stopped() }
         #expect(try receiving.policies.bytesToday(from: Samples.alice, now: now) == 0)
         try await receive(receiving, size: 20)
