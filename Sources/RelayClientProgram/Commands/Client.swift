@@ -81,7 +81,7 @@ struct Client: Sendable {
     func connector() throws -> ControlConnector {
         let profile = try profile()
         let relay = try relay(of: profile)
-        // What is wrong with them, with the clock, or with who is known, is said before anything is promised to a relay.
+        // What is wrong with them, with the clock, or with the known peers is said before a relay is promised anything.
         _ = try PrekeyStore(directory).current(name: profile.name, now: WallClock.milliseconds())
         _ = try PeerStore(directory).list()
         return connector(relay, try dialer(to: relay, authorities: authorities ?? profile.caPath), profile)

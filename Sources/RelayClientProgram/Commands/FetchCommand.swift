@@ -11,7 +11,7 @@ import WSProtocol
 struct FetchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fetch",
-        abstract: "Get files and folders that somebody shares.",
+        abstract: "Get files and folders that another client shares.",
         discussion: """
             Asks the one who shares, who need not do anything, and stores what comes as receive does: existing files are \
             never overwritten, and what was interrupted goes on, with the same command too. A sharer who is not there is \
@@ -29,7 +29,8 @@ struct FetchCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     @Argument(
-        help: "The name of the one who shares.", completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
+        help: "The name of the one who shares.", completion: PeerCompletion.name,
+        transform: { try PeerName.argument($0) })
     var sharer: PeerName
 
     // Empty, so that a mistyped option is told before a missing path.
@@ -50,7 +51,7 @@ struct FetchCommand: AsyncParsableCommand {
     @Flag(name: .customLong("checksum"), help: "Print the SHA-256 of each file.")
     var printsChecksums = false
 
-    @Flag(name: .customLong("no-wait"), help: "Fail soon if nobody answers.")
+    @Flag(name: .customLong("no-wait"), help: "Fail after 10 seconds without an answer.")
     var doesNotWait = false
 
     @Option(

@@ -10,7 +10,7 @@ import WSProtocol
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Show what somebody shares with you.",
+        abstract: "Show what another client shares with you.",
         discussion: """
             Prints the names that are shared, or what is in a folder of them, each with the size of a file. Someone who \
             shares on several computers is shown with what all of them have.
@@ -25,7 +25,8 @@ struct ListCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     @Argument(
-        help: "The name of the one who shares.", completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
+        help: "The name of the one who shares.", completion: PeerCompletion.name,
+        transform: { try PeerName.argument($0) })
     var sharer: PeerName
 
     @Argument(help: "A folder or file in it.", transform: { try PullPath.argument($0) })
@@ -34,11 +35,11 @@ struct ListCommand: AsyncParsableCommand {
     @Flag(name: .customLong("long"), help: "Print exact sizes and times too.")
     var isLong = false
 
-    @Flag(name: .customLong("no-wait"), help: "Fail soon if nobody answers.")
+    @Flag(name: .customLong("no-wait"), help: "Fail after 10 seconds without an answer.")
     var doesNotWait = false
 
     @Option(
-        help: "Give up when nobody has answered for this long, such as 30s, 10m (the default) or 24h.",
+        help: "Give up after this long without an answer, such as 30s, 10m (the default) or 24h.",
         transform: { try TimeSpan($0) })
     var timeout = TimeSpan.patience
 

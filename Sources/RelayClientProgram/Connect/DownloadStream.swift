@@ -109,7 +109,7 @@ final class DownloadStream: Sendable {
     func abort() { channel.triggerUserOutboundEvent(TLSCommand.abort, promise: nil) }
 }
 
-/// What has arrived of a download and nobody has taken: the event loop puts it in, any thread takes it out.
+/// What has arrived of a download and was not taken yet: the event loop puts it in, any thread takes it out.
 final class ArrivedPieces: Sendable {
     private struct State {
         var pieces: [ByteBuffer] = []
@@ -183,7 +183,7 @@ final class DownloadHandler: ChannelInboundHandler {
         arm(context.eventLoop.now + Defaults.downloadAnswerTimeout)
     }
 
-    /// Hands over everything that has arrived, once it is enough to wake somebody for; nil at the end.
+    /// Hands over everything that has arrived, once it is enough to wake its reader for; nil at the end.
     func next(promise: EventLoopPromise<[ByteBuffer]?>) {
         guard waiting == nil else { return promise.fail(ChannelError.inappropriateOperationForState) }
         waiting = promise
@@ -264,8 +264,8 @@ final class DownloadHandler: ChannelInboundHandler {
         if pieces.append(part) { pause(true) }
     }
 
-    /// Gives what has arrived to the waiting consumer: when it is much, when it has waited for a moment, or when there
-    /// is no more to come.
+    /// Gives what has arrived to the waiting consumer: when it is much, when it has waited for a moment, or when
+    /// nothing more comes.
     private func handOver(isDue: Bool = false) {
         guard let promise = waiting else { return }
         let bytes = pieces.bytes

@@ -6,14 +6,7 @@ import PrivateFiles
 import Sealing
 import TransferClient
 
-/// The SHA-256 of a file that was sent or received, for people who want to compare it with one from elsewhere.
-/// Transfers do not need it.
-struct FileChecksum: Hashable, Sendable {
-    /// Where it is in what was sent: the names on the way to it, the first of which is one of the top.
-    let path: String
-    /// 64 lower-case hex digits.
-    let sha256: String
-
+extension FileChecksum {
     /// Of all that is in `file`. Blocks for as long as reading it takes.
     static func sha256(of file: OpenFile) throws(SystemError) -> String {
         var hash = SHA256()

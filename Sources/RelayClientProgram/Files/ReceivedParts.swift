@@ -21,8 +21,8 @@ struct UnfinishedTransfer: Hashable, Sendable {
     let sender: Party
     let receiver: Party
     let summary: OfferSummary
-    /// The bytes that are here, as far as one look tells: those that were durable when the journal was written last, and
-    /// of a single file also those that have come since.
+    /// The bytes that are here, as far as one look tells: those that were durable when the journal was written last,
+    /// and of a single file also those that have come since.
     let bytesHere: UInt64
     /// When it was accepted first, and when something of it came last: milliseconds since 1970.
     let since: UInt64

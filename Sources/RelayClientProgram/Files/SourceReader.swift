@@ -124,7 +124,7 @@ private struct State {
     private var wanted: WantedFiles?
     /// The number of the next file of the walk.
     private var file: UInt64 = 0
-    /// Of what is read; nil where nobody wants them.
+    /// Of what is read; nil where they are not wanted.
     private var checksums: ChecksumTaking?
     /// Whether anything was written since the caller was last told to send what there is.
     private var hasUnsent = false

@@ -44,7 +44,7 @@ struct TreeReception {
     private var wanted: [WantedRun]?
     private var tree: ContentTree?
     private var placed: [TreePlacement.Placed] = []
-    /// Of what comes; nil where nobody wants them.
+    /// Of what comes; nil where they are not wanted.
     private var taking: ChecksumTaking?
     /// Of all that is here, once that is whole.
     private var checksums: [FileChecksum] = []
@@ -348,8 +348,8 @@ struct TreeReception {
         return checksums
     }
 
-    /// Makes durable that everything is stored: until its sender knows, a later attempt is answered by that, and not by a
-    /// second copy. What fails then costs no more than such a copy.
+    /// Makes durable that everything is stored: until its sender knows, a later attempt is answered by that, and not by
+    /// a second copy. What fails then costs no more than such a copy.
     mutating func confirmParts() {
         try? journal.sync()
         durability.confirmPart()

@@ -75,7 +75,7 @@ struct PeerStore: Sendable {
     private func read(_ folder: inout PrivateDirectory) throws(FileError) -> KnownPeers {
         guard let content = try folder.read(Self.file, limit: Defaults.maximumPeersFile) else { return KnownPeers() }
         guard !content.isEmpty else {
-            // Who is behind each name would be taken from the relay once more, and nobody would notice.
+            // Who is behind each name would be taken from the relay once more, unnoticed.
             throw FileError(
                 code: .unusableProfile,
                 message:
@@ -109,8 +109,10 @@ struct PeerStore: Sendable {
                         + "relay-client peers forget NAME makes room"
                 )
             }
-            // Nobody is known where there is no file.
-            if peers.count == 0 { try folder.remove(Self.file) } else {
+            // Where there is no file, no peer is known.
+            if peers.count == 0 {
+                try folder.remove(Self.file)
+            } else {
                 try folder.write(peers.encoded, to: Self.file, replacing: true)
             }
             return value

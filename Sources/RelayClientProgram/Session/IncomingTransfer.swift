@@ -311,12 +311,12 @@ struct IncomingTransfers {
         memory.restarted(by: offer.parties.sender.identity, offer.summary)
     }
 
-    /// Whether the person, or the policy, has said yes to `transfer` in an earlier attempt, or to what it takes the place
-    /// of.
+    /// Whether the person, or the policy, has said yes to `transfer` in an earlier attempt, or to what it takes the
+    /// place of.
     func wasAccepted(_ transfer: IncomingTransfer) -> Bool { recalled(transfer) != nil || transfer.before != nil }
 
-    /// `transfer`, which was accepted, ended as `problem` says, and is to come again. Returns what made room for that in
-    /// the memory, if it was interrupted.
+    /// `transfer`, which was accepted, ended as `problem` says, and is to come again. Returns what made room for that
+    /// in the memory, if it was interrupted.
     mutating func rememberAcceptance(
         _ transfer: IncomingTransfer, _ problem: OfferMemory.Problem
     ) -> OfferMemory.Interrupted? {

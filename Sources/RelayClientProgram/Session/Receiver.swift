@@ -18,9 +18,7 @@ struct Receiver: SessionPart {
     private var outbox: Outbox?
     private var presenceID: RequestID?
     private var demands: [ConnectionDemand] = []
-    private var cleanups: CleanupTasks
-    /// What is still being put away of an earlier attempt, and takes bytes for it, by the number of the cleanup.
-    private var leaving: [UInt64: (key: OfferMemory.Key, work: Task<Void, Never>?)] = [:]
+    private var cleanups: AttemptCleanups
     /// Attempts that were over before there was a place for them, and of which nothing is to be kept.
     private var useless: Set<TransferID> = []
     /// Whom the person was warned of.
@@ -41,7 +39,7 @@ struct Receiver: SessionPart {
         self.environment = environment
         self.queue = queue
         machine = ReceiverMachine(isOnce: settings.isOnce)
-        cleanups = CleanupTasks(queue)
+        cleanups = AttemptCleanups(environment, queue)
     }
 
     // MARK: - As a part of a session
@@ -76,7 +74,7 @@ struct Receiver: SessionPart {
     private(set) var received: CarriedTransfer?
 
     /// Whether something that came is still being put away for another attempt.
-    var isPuttingAway: Bool { !leaving.isEmpty }
+    var isPuttingAway: Bool { cleanups.isPuttingAway }
 
     mutating func connected(_ outbox: Outbox, now: NIODeadline) {
         (self.outbox, transfers.waits) = (outbox, AnswerWaits())
@@ -122,10 +120,7 @@ struct Receiver: SessionPart {
         }
     }
 
-    mutating func cleanedUp(_ number: UInt64) {
-        cleanups.ended(number)
-        leaving[number] = nil
-    }
+    mutating func cleanedUp(_ number: UInt64) { cleanups.ended(number) }
 
     mutating func deadlinePassed(now: NIODeadline) {
         for id in transfers.ids { step(id, now: now) { $0.deadlinePassed(now: now) } }
@@ -139,7 +134,7 @@ struct Receiver: SessionPart {
 
     /// Ends. Open offers are not declined: the relay rings the name's other sessions, or the next one, for them.
     mutating func stop() {
-        for attempt in leaving.values { attempt.work?.cancel() }
+        cleanups.cut()
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for transfer in transfers.all { putAway(transfer, keeping: transfer.mayComeAgain) }
     }
@@ -153,17 +148,15 @@ struct Receiver: SessionPart {
                 guard let outbox else { continue }
                 let id = outbox.nextID()
                 presenceID = id
-                outbox.post(
-                    .presence(.init(id: id, receiving: requests == nil, sharing: settings.alsoShares)))
+                outbox.post(.presence(.init(id: id, receiving: requests == nil, sharing: settings.alsoShares)))
             case .answered: demands.append(.answered)
             case .reportReady where requests != nil: break
             case .reportReady: environment.reporter.report(.ready(environment.name))
             case .leave(let decision, let reason): demands.append(.leave(decision, reason: reason))
             case .reportTooManyOffers:
                 let count = "\(Defaults.mostRings) offers wait for an answer"
-                environment.reporter.report(
-                    .warning("\(count), and more are left unanswered; answer these, then run receive again")
-                )
+                let line = "\(count), and more are left unanswered; answer these, then run receive again"
+                environment.reporter.report(.warning(line))
             }
         }
     }
@@ -262,7 +255,7 @@ struct Receiver: SessionPart {
             // A node that is being left, and a session that is over, take nothing more.
             guard outbox != nil, machine.ending == nil, running.all < most.all else { return }
             guard let transfer = transfers[id], transfer.isQueued, transfer.isSmall || running.large < most.large,
-                !transfers.isBusy(transfer), !leaving.values.contains(where: { $0.key == transfer.key })
+                !transfers.isBusy(transfer), !cleanups.isPuttingAway(transfer.key)
             else { continue }
             let finished = transfers.finished(transfer.key, transfer.label)
             guard machine.takes(isHere: finished != nil) else { continue }
@@ -297,7 +290,8 @@ struct Receiver: SessionPart {
         guard let transfer = transfers[id] else {
             // It was over before there was a place for it.
             let isUseless = useless.remove(id) != nil
-            if case .success(let place) = result { putAway(place.sink, keeping: place.sink.hasContent && !isUseless) }
+            guard case .success(let place) = result else { return }
+            cleanups.putAway(place.sink, keeping: place.sink.hasContent && !isUseless)
             return
         }
         do throws(ClientError) {
@@ -450,9 +444,7 @@ struct Receiver: SessionPart {
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = transfers.recalled(transfer)?.problem != problem
         forgotten(transfers.rememberAcceptance(transfer, problem))
-        if isNews {
-            environment.reporter.report(.interrupted(label.transfer, message: transfer.news(of: error)))
-        }
+        if isNews { environment.reporter.report(.interrupted(label.transfer, message: transfer.news(of: error))) }
         return true
     }
 
@@ -481,10 +473,7 @@ struct Receiver: SessionPart {
     private mutating func confirmed(_ transfer: IncomingTransfer, _ outcome: ReceiveMachine.Outcome) {
         guard case .received(isConfirmed: true) = outcome else { return }
         environment.reporter.report(.detail("\(transfer.label.peer) knows now that it arrived"))
-        let (output, offer) = (transfer.rules.output, transfer.offer)
-        cleanups.start {
-            try? await BlockingWork.files.run { output.confirmed(offer.transfer, from: offer.parties.sender) }
-        }
+        cleanups.confirmed(transfer)
         machine.confirmed()
     }
 
@@ -497,36 +486,14 @@ struct Receiver: SessionPart {
         let sha256 = reporter.report(stored.checksums, of: id, isOne: stored.summary.entries == 1)
         reporter.report(.received(id, path: stored.path, bytes: stored.bytes, sha256: sha256))
         if !isConfirmed { reporter.report(.warning("\(peer) may not have heard that it arrived")) }
-        let (records, carried) = (environment.records, transfer.offer.transfer)
-        cleanups.start {
-            try? await BlockingWork.files.run {
-                if isConfirmed { sink.confirmed() } else { sink.keep() }
-                try records.forget(carried, .receive)
-            }
-        }
-        for file in transfer.finishedFiles {
-            guard let command = transfer.rules.command else { continue }
-            cleanups.start { if let problem = await file.run(command) { reporter.report(.warning(problem)) } }
-        }
+        cleanups.stored(transfer, sink, isConfirmed: isConfirmed)
         // The sender comes back to hear of it, unless it was asked for.
         machine.received(isAwaited: !isConfirmed && !transfer.isEndedByPeer && requests == nil, now: now)
     }
 
-    /// Stops what runs for it, and puts away what came, once nothing writes to it any more: after a loss, with what is
-    /// still on its way. The next attempt waits for that, and goes on behind it.
+    /// Stops what runs for it, and puts away what came: after a loss, with what is still on its way.
     private mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
         if !transfer.isDraining || !isKept || machine.ending != nil { transfer.work?.cancel() }
-        guard let sink = transfer.sink else { return }
-        let (records, carried, clock) = (environment.records, transfer.offer.transfer, environment.clock)
-        let number = cleanups.start {
-            if let work = transfer.work { await DrainWatch(work, into: sink, clock: clock).finish() }
-            let isLeft = await IncomingTransfer.putAway(sink, keeping: isKept)
-            if !isLeft { try? await BlockingWork.files.run { try records.forget(carried, .receive) } }
-        }
-        leaving[number] = (transfer.key, transfer.work)
-    }
-
-    private mutating func putAway(_ sink: any TransferSink, keeping isKept: Bool) {
-        cleanups.start { _ = await IncomingTransfer.putAway(sink, keeping: isKept) }
+        cleanups.putAway(transfer, keeping: isKept)
     }
 }

@@ -140,7 +140,10 @@ struct Sender: SessionPart {
         switch event {
         case .upload(let event):
             guard let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer }) else { return }
-            if case .streaming = event { moved(index, now: now) }
+            if case .streaming = event {
+                sendings[index].retry.started(now: now)
+                receiverMoved(sendings[index].job.peer, now: now)
+            }
             update(index, now: now) { $0.uploadChanged(event, now: now) }
         case .rechecked(let error): rechecked(transfer, error, now: now)
         case .rescanned(let result): rescanned(transfer, result, now: now)
@@ -194,8 +197,7 @@ struct Sender: SessionPart {
 
     /// Ends. What is on its way to others, they ask for again: they are not told that they shall not have it.
     mutating func stop() {
-        guard isSharing else { return }
-        for index in sendings.indices { sendings[index].attempt?.connectionLost(nil) }
+        for index in sendings.indices where isSharing { sendings[index].attempt?.connectionLost(nil) }
     }
 
     func stopped() async {}
@@ -254,7 +256,7 @@ struct Sender: SessionPart {
         let isFirst = !sending.job.isGoingOn && offered.insert(sending.job.shownID).inserted
         let transfer = isFirst ? sending.job.shownID : TransferID.random()
         do throws(ClientError) {
-            let sealed = try seal(sending.job, as: transfer)
+            let sealed = try sending.job.seal(as: transfer, to: lookups.peer(sending.job.peer), in: environment)
             let attempt = SendAttempt(
                 sending.job, sealed, waits: sending.waits, on: outbox, environment: environment, now: now,
                 tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
@@ -265,17 +267,6 @@ struct Sender: SessionPart {
             return fail(index, error, telling: nil)
         }
         sendings[index].notBefore = nil
-    }
-
-    /// Seals an offer to its receiver, who is known by that from then on.
-    private func seal(_ job: SendJob, as transfer: TransferID) throws(ClientError) -> SentOffer {
-        guard let peer = lookups.peer(job.peer) else { throw .sealing(.unusableKey) }
-        let sealed = try environment.sealing.seal(job.summary, of: job.transfer, as: transfer, to: peer)
-        let party = sealed.parties.receiver
-        if try environment.sealing.meet(party) {
-            environment.reporter.report(.firstContact(party.name, Fingerprint(of: party.identity)))
-        }
-        return sealed
     }
 
     private mutating func recheck(_ index: Int) {
@@ -290,7 +281,7 @@ struct Sender: SessionPart {
         guard let error else { return }
         guard let change = error.change else { return fail(index, error, telling: .cannotRead) }
         // The receiver still waits for what it was.
-        if sendings[index].isAccepted, let outbox { sayGoodbye(sendings[index].job, .sourceChanged, on: outbox) }
+        if sendings[index].isAccepted { sayGoodbye(to: sendings[index].job, .sourceChanged) }
         changed(index, change, now: now)
     }
 
@@ -363,38 +354,17 @@ struct Sender: SessionPart {
             demands.append(.answered)
         }
         guard let wait = attempt.answeredAfter, !before.isAccepted else { return }
-        remember(sendings[index], attempt)
+        if !isSharing { sendings[index].remember(attempt.receiver, in: environment) }
         sendings[index].isAccepted = true
         // A receiver who has accepted looks for the relay too, and may be later than this side.
         sendings[index].waits = true
         order.accepted(sendings[index].job.shownID, after: wait)
     }
 
-    /// Keeps in mind what a later run of this program needs to go on.
-    private func remember(_ sending: Sending, _ attempt: SendAttempt) {
-        guard sending.job.tree.isRepeatable, !sending.job.tree.readsPipe, !sending.isAccepted, !isSharing else {
-            return
-        }
-        let now = environment.sealing.time()
-        let record = sending.job.record(of: attempt.receiver, now: now)
-        do throws(FileError) {
-            try environment.records.remember(record, now: now)
-        } catch {
-            // It goes on without it; only another run does not.
-            environment.reporter.report(.detail(error.description))
-        }
-    }
-
     /// A later run would have to begin anew.
     private func forget(_ job: SendJob) {
         guard !job.tree.readsPipe, !isSharing else { return }
         try? environment.records.forget(job.transfer, .send)
-    }
-
-    /// Bytes of one content flow.
-    private mutating func moved(_ index: Int, now: NIODeadline) {
-        sendings[index].retry.started(now: now)
-        receiverMoved(sendings[index].job.peer, now: now)
     }
 
     /// A receiver that is busy with one content is there for the others.
@@ -470,13 +440,8 @@ struct Sender: SessionPart {
                 return
             }
             guard isNews else { return }
-            let left = sendings[index].retry.deadline.map {
-                " (until --timeout, \(AttemptFailure.description(of: $0 - now)))"
-            }
             environment.reporter.report(.introduced(job.label))
-            environment.reporter.report(
-                .interrupted(job.shownID, message: "\(failure.reason); \(next)\(left ?? "")")
-            )
+            environment.reporter.report(sendings[index].interruption(failure.reason, next, now: now))
         }
     }
 
@@ -507,7 +472,7 @@ struct Sender: SessionPart {
     /// - Parameter code: why, for a receiver that waits for the next try; nil where it knows.
     private mutating func fail(_ index: Int, _ error: ClientError, telling code: FailureCode?) {
         let sending = sendings[index]
-        if let code, sending.isAccepted || sending.isAwaited, let outbox { sayGoodbye(sending.job, code, on: outbox) }
+        if let code, sending.isAccepted || sending.isAwaited { sayGoodbye(to: sending.job, code) }
         end(index)
         let word = if case .transfer(let failure) = error { failure.code.rawValue } else { error.status.code }
         environment.reporter.report(.introduced(sending.job.label))
@@ -519,15 +484,11 @@ struct Sender: SessionPart {
         environment.reporter.report(.kept(sending.job.label))
     }
 
-    /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it
-    /// is told by an offer that is cancelled at once.
-    private func sayGoodbye(_ job: SendJob, _ code: FailureCode, on outbox: Outbox) {
-        let transfer = TransferID.random()
-        guard let sealed = try? seal(job, as: transfer),
-            let offer = SendAttempt.offer(job, sealed, waits: false, id: outbox.nextID())
-        else { return }
-        outbox.post(.offer(offer))
-        outbox.post(.cancel(.init(id: outbox.nextID(), transfer: transfer, code: code)))
+    /// Tells a receiver who waits for the next try that there is none.
+    private func sayGoodbye(to job: SendJob, _ code: FailureCode) {
+        let peer = lookups.peer(job.peer)
+        guard let outbox, let sealed = try? job.seal(as: .random(), to: peer, in: environment) else { return }
+        outbox.sayGoodbye(job, sealed, code)
     }
 
     private mutating func end(_ index: Int) {

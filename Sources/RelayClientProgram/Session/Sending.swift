@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import Sealing
 import TransferClient
 import WSProtocol
 
@@ -46,6 +47,24 @@ struct Sending {
     /// Since when an answer to the offer is waited for; nil when it has come, or there is none.
     var askedAt: NIODeadline? { attempt.flatMap { $0.result.isTaken ? nil : $0.offeredAt } }
 
+    /// Keeps in mind what a later run of this program needs to go on.
+    func remember(_ receiver: Party, in environment: SessionEnvironment) {
+        guard job.tree.isRepeatable, !job.tree.readsPipe, !isAccepted else { return }
+        let now = environment.sealing.time()
+        do throws(FileError) {
+            try environment.records.remember(job.record(of: receiver, now: now), now: now)
+        } catch {
+            // It goes on without it; only another run does not.
+            environment.reporter.report(.detail(error.description))
+        }
+    }
+
+    /// What the person is told of a try that broke, and that there is to be another one.
+    func interruption(_ reason: String, _ next: String, now: NIODeadline) -> TransferReport {
+        let left = retry.deadline.map { " (until --timeout, \(AttemptFailure.description(of: $0 - now)))" } ?? ""
+        return .interrupted(job.shownID, message: "\(reason); \(next)\(left)")
+    }
+
     /// That there is no other try of what may have arrived; nil where it was not sent whole.
     func unconfirmed(_ reason: String, _ status: ExitStatus) -> ClientError? {
         known.map { _ in AttemptFailure.unconfirmed(by: job.peer, reason, status, isRepeatable: !job.tree.readsPipe) }
@@ -62,6 +81,21 @@ struct Sending {
 }
 
 extension SendJob {
+    /// Seals an offer to its receiver, who is known by that from then on.
+    ///
+    /// - Parameter peer: what the relay says of the receiver.
+    func seal(
+        as transfer: TransferID, to peer: ServerMessage.Peer?, in environment: SessionEnvironment
+    ) throws(ClientError) -> SentOffer {
+        guard let peer else { throw .sealing(.unusableKey) }
+        let sealed = try environment.sealing.seal(summary, of: self.transfer, as: transfer, to: peer)
+        let party = sealed.parties.receiver
+        if try environment.sealing.meet(party) {
+            environment.reporter.report(.firstContact(party.name, Fingerprint(of: party.identity)))
+        }
+        return sealed
+    }
+
     /// Looks whether the content is still what it was.
     func recheck(telling queue: EventQueue<SessionEvent>) {
         Task {
@@ -85,5 +119,15 @@ extension SendJob {
                 queue.post(.work(shownID, .rescanned(.failure(error))))
             }
         }
+    }
+}
+
+extension Outbox {
+    /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it
+    /// is told by an offer that is cancelled at once.
+    func sayGoodbye(_ job: SendJob, _ sealed: SentOffer, _ code: FailureCode) {
+        guard let offer = SendAttempt.offer(job, sealed, waits: false, id: nextID()) else { return }
+        post(.offer(offer))
+        post(.cancel(.init(id: nextID(), transfer: sealed.parties.attempt, code: code)))
     }
 }

@@ -17,8 +17,8 @@ struct FileCalls: Sendable {
         }
     }
     /// fallocate(2) of what is to come, which leaves the size as it is. Nothing where files are memory: there it takes
-    /// all of that memory at once, a second for some gigabytes, during which nothing else is received, and tells no more
-    /// than the free space did.
+    /// all of that memory at once, a second for some gigabytes, during which nothing else is received, and it tells
+    /// nothing that the free space did not.
     var reserve: @Sendable (_ file: Int32, _ offset: Int64, _ length: Int64) -> Int32 = { file, offset, length in
         CLinux_file_system_type(file) == FileCalls.memoryFileSystem
             ? 0 : CLinux_reserve_part(file, off_t(offset), off_t(length))

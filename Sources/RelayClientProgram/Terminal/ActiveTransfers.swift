@@ -174,7 +174,8 @@ struct ActiveTransfers: Sendable {
             .interrupted(transfer, _), .restarted(transfer, _, _), .withdrawn(transfer):
             outage = nil
         case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
-            .started, .resumed, .progress, .verifying, .checksum, .delivered, .received, .failed, .interrupted, .restarted, .kept,
+            .started, .resumed, .progress, .verifying, .checksum, .delivered, .received, .failed, .interrupted,
+            .restarted, .kept,
             .withdrawn, .reconnecting, .reconnected,
             .notice, .warning, .detail:
             break

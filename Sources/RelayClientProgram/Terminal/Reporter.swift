@@ -87,8 +87,8 @@ final class Reporter: Sendable {
         show { renderer, now, columns in renderer.render(report, now: now, columns: columns) }
     }
 
-    /// Shows the checksums of several files of `transfer`. Returns that of the only one, which belongs to the line of its
-    /// end.
+    /// Shows the checksums of several files of `transfer`. Returns that of the only one, which belongs to the line of
+    /// its end.
     ///
     /// - Parameter isOne: whether it is one file, and no folder.
     func report(_ checksums: [FileChecksum], of transfer: TransferID, isOne: Bool) -> String? {

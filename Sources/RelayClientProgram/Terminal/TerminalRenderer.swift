@@ -36,7 +36,8 @@ struct TerminalRenderer: ReportRenderer {
         case .introduced: return RenderedText()
         case .detail where !isVerbose:
             return RenderedText()
-        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .resumed, .checksum, .delivered, .received, .failed,
+        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .resumed, .checksum, .delivered, .received,
+            .failed,
             .interrupted, .restarted, .kept, .withdrawn,
             .reconnecting, .reconnected, .notice, .warning, .detail:
             let message = ReportText.message(for: report, label: label) ?? ""

@@ -5,6 +5,15 @@ import Sealing
 import TransferClient
 import WSProtocol
 
+/// The SHA-256 of a file that was sent or received, for people who want to compare it with one from elsewhere.
+/// Transfers do not need it.
+struct FileChecksum: Hashable, Sendable {
+    /// Where it is in what was sent: the names on the way to it, the first of which is one of the top.
+    let path: String
+    /// 64 lower-case hex digits.
+    let sha256: String
+}
+
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
 ///
 /// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`,
@@ -122,7 +131,8 @@ enum ReportText {
         case .delivered, .received: .good
         case .failed, .warning, .refused: .bad
         case .ready, .sharing, .requested, .asking, .introduced, .waiting, .ringing, .offered, .firstContact, .started,
-            .resumed, .progress, .verifying, .checksum, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
+            .resumed, .progress, .verifying, .checksum, .interrupted, .restarted, .kept, .withdrawn, .reconnecting,
+            .reconnected,
             .notice, .detail:
             .plain
         }

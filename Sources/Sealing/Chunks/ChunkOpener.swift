@@ -18,7 +18,7 @@ package struct ChunkOpener: Sendable {
 
     /// Takes as much of `bytes` as belongs to the next chunk, and returns the chunk when it is whole. To be called
     /// again until `bytes` is empty. A chunk that came in one piece is not copied; the memory of one that did not is
-    /// used for the next, if nobody has kept it.
+    /// used for the next, unless the caller has kept it.
     package mutating func append(_ bytes: inout ByteBuffer) throws(SealingError) -> ChunkWork? {
         begin()
         let missing = Chunk.length - pending.readableBytes

@@ -73,8 +73,8 @@ package struct StreamDecoder: Sendable {
         buffer.writeBuffer(&plaintext)
     }
 
-    /// As ``append(_:)``, for plaintext that `write` writes behind what is in the buffer. Memory that no step is kept of
-    /// is used again.
+    /// As ``append(_:)``, for plaintext that `write` writes behind what is in the buffer. Memory that no step is kept
+    /// of is used again.
     package mutating func append<Failure>(
         _ write: (inout ByteBuffer) throws(Failure) -> Void
     ) throws(Failure) {

@@ -10,8 +10,8 @@ package enum RetryDecision: Hashable, Sendable {
     case passing(after: TimeAmount, elsewhere: Bool)
     /// A relay that is just starting or stopping, or no relay at all: worth a few quick tries.
     case doubtful
-    /// What the offer was sealed to had changed, or it had been taken before: each try looks it up again, and a few of them are enough to see
-    /// whether that helps.
+    /// What the offer was sealed to had changed, or it had been taken before: each try looks it up again, and a few of
+    /// them are enough to see whether that helps.
     case outdated
     /// Only the address that was tried is of no use: at once, at the next one.
     case nextAddress

@@ -155,7 +155,8 @@ package struct AttemptFailure: Sendable {
     private static func late(_ transfer: Transfer, _ what: String) -> ClientError {
         let (what, advice) =
             transfer.isAllSent
-            ? unconfirmed(by: transfer.peer, isRepeatable: transfer.isRepeatable) : (what, "try again, or with a longer --timeout")
+            ? unconfirmed(by: transfer.peer, isRepeatable: transfer.isRepeatable)
+            : (what, "try again, or with a longer --timeout")
         return .transfer(TransferFailure(code: .timedOut, what, advice))
     }
 }

@@ -41,11 +41,9 @@ import WSProtocol
         #expect(refusal { _ = try send("bob", "a", "--timeout", "soon") }.isEmpty == false)
     }
 
-    @Test func standardInputGoesToOneReceiverOnce() throws {
-        #expect(try send("bob", "-").paths == ["-"])
-        let words = "standard input can be read only once"
-        #expect(refusal { _ = try send("bob,carol", "-") }.contains(words))
-        #expect(refusal { _ = try send("bob", "-", "-") }.contains(words))
+    @Test func standardInputIsReadOnce() throws {
+        #expect(try send("bob", "-").paths == ["-"] && send("bob,carol", "-").paths == ["-"])
+        #expect(refusal { _ = try send("bob", "-", "-") }.contains("standard input can be read only once"))
     }
 
     @Test func sendTakesWhatFoldersNeed() throws {

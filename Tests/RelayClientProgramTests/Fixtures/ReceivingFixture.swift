@@ -157,7 +157,7 @@ struct ReceivingFixture {
         return try AcceptSealing.open(accept.payload.bytes, to: offer.sealed)
     }
 
-    /// Whoever it is ends `transfer` with that code.
+    /// The peer or the relay ends `transfer` with that code.
     func fail(_ transfer: TransferID, _ code: FailureCode, by party: ServerMessage.Failed.Party) {
         relay.lines.last?.say([.failed(.init(id: .sequence(.relay, 9), transfer: transfer, code: code, by: party))])
     }

@@ -138,7 +138,7 @@ struct PeerStoreTests {
         }
     }
 
-    /// A file that a power cut has emptied would make everybody a first contact, and a wrong identity one that is taken.
+    /// A file that a power cut has emptied would make each peer a first contact, and a wrong identity would be taken.
     @Test func anEmptyFileIsRefused() throws {
         _ = try store.met(bob, now: 5)
         try temporary.write(Data(), to: "profile/peers")

@@ -180,7 +180,7 @@ import WSProtocol
         #expect(try session.lines().contains { $0.contains("relay-client list alice") && $0.contains("not_shared") })
     }
 
-    @Test func whatBreaksIsAskedForAgainFromWhereItWas() async throws {
+    @Test(.timeLimit(.minutes(1))) func whatBreaksIsAskedForAgainFromWhereItWas() async throws {
         let request = try await request()
         let sent = try ring(answering: request.request, said: request.request, size: 200_000)
         try await start(sent.offer)
@@ -201,6 +201,8 @@ import WSProtocol
         let second = try ring(answering: again.request, said: again.request, of: sent.transfer, as: sent.tree)
         try await complete(second)
         #expect(session.endings == [.status(.done)])
+        // The parts are removed beside.
+        try await session.run { try folder.listing() == ["file"] }
         #expect(try folder.listing() == ["file"])
     }
 

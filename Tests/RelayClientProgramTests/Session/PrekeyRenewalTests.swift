@@ -54,7 +54,7 @@ import WSProtocol
         #expect(!receiving.relay.lines[0].isClosed && receiving.relay.lines.count == 1)
     }
 
-    /// Nobody seals to one who only sends.
+    /// No peer seals to one who only sends.
     @Test func aSenderHasNothingToPublish() async throws {
         let relay = FakeRelay { [$0.state(.waiting)] }
         let sending = try SessionFixture.sending([try SentFiles().tree()], over: relay)

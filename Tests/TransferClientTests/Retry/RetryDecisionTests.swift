@@ -81,7 +81,9 @@ import WSProtocol
         #expect(decision(.unanswered) == .elsewhere)
         for code in FailureCode.allCases {
             // Only what is looked up again may be another one the next time.
-            #expect(decision(.failed(code, by: .peer)) == ([.badPrekey, .staleOffer].contains(code) ? .outdated : .final), "\(code)")
+            #expect(
+                decision(.failed(code, by: .peer)) == ([.badPrekey, .staleOffer].contains(code) ? .outdated : .final),
+                "\(code)")
             #expect(decision(.failed(code, by: .relay)) == RetryDecision(ending: code), "\(code)")
             #expect(decision(.refused(code)) == RetryDecision(ending: code), "\(code)")
             #expect(decision(.broken(.refused(status: 502, code: code))) == RetryDecision(ending: code), "\(code)")

@@ -63,7 +63,8 @@ import WSProtocol
             #expect(memory.restarted(by: .random(), now) == nil)
             return memory.restarted(by: key.sender, now) == key
         }
-        for (before, now) in [(7, 0), (7, 7), (7, 7 + mebibyte), (100 * mebibyte, 110 * mebibyte)] as [(UInt64, UInt64)] {
+        for (before, now) in [(7, 0), (7, 7), (7, 7 + mebibyte), (100 * mebibyte, 110 * mebibyte)] as [(UInt64, UInt64)]
+        {
             #expect(restarted(before, summary("a", now)), "\(before) \(now)")
         }
         for (before, now) in [

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sealing
+import TransferClient
+
+/// What has to be done about attempts that are over: their parts are put away before another attempt of the same may
+/// begin, commands run, and who waits for the end of all that can.
+struct AttemptCleanups {
+    private let environment: SessionEnvironment
+    private var tasks: CleanupTasks
+    /// What is still being put away, and takes bytes for it, by the number of the cleanup.
+    private var leaving: [UInt64: (key: OfferMemory.Key, work: Task<Void, Never>?)] = [:]
+
+    /// - Parameter queue: told the number of each cleanup that has ended, to be passed to ``ended(_:)``.
+    init(_ environment: SessionEnvironment, _ queue: EventQueue<SessionEvent>) {
+        self.environment = environment
+        tasks = CleanupTasks(queue)
+    }
+
+    /// Whether something that came is still being put away for another attempt.
+    var isPuttingAway: Bool { !leaving.isEmpty }
+
+    /// Whether that is something of `key`.
+    func isPuttingAway(_ key: OfferMemory.Key) -> Bool { leaving.values.contains { $0.key == key } }
+
+    /// Puts away what came, once nothing writes to it any more. The next attempt waits for that, and goes on behind it.
+    mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
+        guard let sink = transfer.sink else { return }
+        let (records, carried, clock) = (environment.records, transfer.offer.transfer, environment.clock)
+        let number = tasks.start {
+            if let work = transfer.work { await DrainWatch(work, into: sink, clock: clock).finish() }
+            let isLeft = await IncomingTransfer.putAway(sink, keeping: isKept)
+            if !isLeft { try? await BlockingWork.files.run { try records.forget(carried, .receive) } }
+        }
+        leaving[number] = (transfer.key, transfer.work)
+    }
+
+    /// Puts away a place that nothing has come to.
+    mutating func putAway(_ sink: any TransferSink, keeping isKept: Bool) {
+        tasks.start { _ = await IncomingTransfer.putAway(sink, keeping: isKept) }
+    }
+
+    /// `transfer` is stored in `sink`: runs what is to be run for its files.
+    ///
+    /// - Parameter isConfirmed: whether its sender knows.
+    mutating func stored(_ transfer: IncomingTransfer, _ sink: any TransferSink, isConfirmed: Bool) {
+        let (records, reporter, carried) = (environment.records, environment.reporter, transfer.offer.transfer)
+        tasks.start {
+            try? await BlockingWork.files.run {
+                if isConfirmed { sink.confirmed() } else { sink.keep() }
+                try records.forget(carried, .receive)
+            }
+        }
+        for file in transfer.finishedFiles {
+            guard let command = transfer.rules.command else { continue }
+            tasks.start { if let problem = await file.run(command) { reporter.report(.warning(problem)) } }
+        }
+    }
+
+    /// The sender of `transfer`, which was stored earlier, knows it now.
+    mutating func confirmed(_ transfer: IncomingTransfer) {
+        let (output, offer) = (transfer.rules.output, transfer.offer)
+        tasks.start {
+            try? await BlockingWork.files.run { output.confirmed(offer.transfer, from: offer.parties.sender) }
+        }
+    }
+
+    /// The cleanup of that number has ended.
+    mutating func ended(_ number: UInt64) {
+        tasks.ended(number)
+        leaving[number] = nil
+    }
+
+    /// Nothing that is still on its way is taken any more.
+    func cut() { for attempt in leaving.values { attempt.work?.cancel() } }
+
+    /// Waits for all that run.
+    func wait() async { await tasks.wait() }
+}
