@@ -2,6 +2,7 @@
 """Sharer and requester on different nodes: what is asked crosses, what is offered comes back, and a node may die."""
 
 import json
+import signal
 
 import pytest
 
@@ -17,6 +18,12 @@ def share(cluster, node, alice, *words):
     process = alice.run("share", *words)
     process.wait_for("sharing ", 20)
     return process
+
+
+def end(sharing):
+    """A person ends it."""
+    sharing.signal(signal.SIGINT)
+    sharing.expect(130, 20)
 
 
 def test_requests_cross_nodes(three, tmp_path):
@@ -48,7 +55,7 @@ def test_a_node_dies_in_the_middle_of_a_fetch(cluster, large, whose):
     alice, bob = made.person("alice", large), made.person("bob", large)
     digest = content.file(large / "film.mkv", "pull", SIZE)
     nodes = made.members()
-    share(made, nodes[0], alice, large / "film.mkv", "--with", bob.name)
+    sharing = share(made, nodes[0], alice, large / "film.mkv", "--with", bob.name)
     made.balance(nodes[1])
     fetching = bob.run("fetch", alice.name, "film.mkv", "--output", bob.inbox)
     until(lambda: content.largest(bob.inbox) >= SIZE // 10, 30, "a part of the file")
@@ -57,6 +64,7 @@ def test_a_node_dies_in_the_middle_of_a_fetch(cluster, large, whose):
     fetching.expect(0, 90)
     assert "going on with" in fetching.err(), fetching.tail()
     assert bob.received() == [b"film.mkv"] and content.sha256(bob.inbox / "film.mkv") == digest
+    end(sharing)
 
 
 def test_while_redis_is_away_it_is_asked_again(cluster, tmp_path):
@@ -64,7 +72,7 @@ def test_while_redis_is_away_it_is_asked_again(cluster, tmp_path):
     alice, bob = made.person("alice", tmp_path), made.person("bob", tmp_path)
     (tmp_path / "file").write_bytes(b"content")
     nodes = made.members()
-    share(made, nodes[0], alice, tmp_path / "file", "--with", bob.name)
+    sharing = share(made, nodes[0], alice, tmp_path / "file", "--with", bob.name)
     made.balance(nodes[1])
     redis = made.part("redis")
     redis.kill()
@@ -74,3 +82,4 @@ def test_while_redis_is_away_it_is_asked_again(cluster, tmp_path):
     redis.restart()
     fetching.expect(0, 60)
     assert (bob.inbox / "file").read_bytes() == b"content"
+    end(sharing)

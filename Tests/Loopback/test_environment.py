@@ -136,7 +136,7 @@ def test_what_receive_is_told_does_not_reach_what_its_command_runs(people, tmp_p
         "receive",
         "--yes",
         "--once",
-        "--exec",
+        "--exec-shell",
         f'env | grep ^RELAY_ > seen; "{bob.relay.binaries}/relay-client" send {carol.name} "$RELAY_FILE"',
         env={"RELAY_RECEIVE_FROM": alice.name, "RELAY_RECEIVE_OUTPUT": bob.inbox, "RELAY_PROFILE": bob.profile},
         profile=False,

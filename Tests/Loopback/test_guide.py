@@ -26,7 +26,7 @@ def commands(text):
                 continue
             end = next((end for end in range(at, len(words)) if re.fullmatch(r"[|;&<>()]+", words[end])), len(words))
             # What stands before it are settings for it, and commands whose output it takes.
-            yield [re.sub(r"\$\{?\w+\}?", "x", word) for word in words[at:end]]
+            yield [re.sub(r"\$\{?\w+\}?|^~(?=/)", "x", word) for word in words[at:end]]
 
 
 def run(binaries, folder, words):

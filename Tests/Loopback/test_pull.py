@@ -111,8 +111,8 @@ def test_programs_are_told_who_fetches_what(alice, bob, public):
     events = [json.loads(line) for line in sharing.out().splitlines()]
     asked = [each for each in events if each["event"] == "requested"]
     assert asked == [
-        {"event": "requested", "peer": bob.name, "asks": "fetch", "paths": ["pub/a.txt"]},
-        {"event": "requested", "peer": bob.name, "asks": "list", "paths": [""]},
+        {"schema": 1, "event": "requested", "peer": bob.name, "asks": "fetch", "paths": ["pub/a.txt"]},
+        {"schema": 1, "event": "requested", "peer": bob.name, "asks": "list", "paths": [""]},
     ]
     (delivered,) = [each for each in events if each["event"] == "delivered"]
     assert (delivered["peer"], delivered["name"], delivered["bytes"]) == (bob.name, "a.txt", 1)

@@ -138,7 +138,7 @@ struct SendCommand: AsyncParsableCommand {
     private static func jobs(_ settings: SendSettings, _ client: Client) async throws -> [SendJob] {
         let (paths, reporter) = (settings.paths, client.reporter)
         let options = SourceOptions(exclude: settings.exclude, keepsMetadata: settings.keepsMetadata)
-        if paths == ["-"] { return try inputJobs(settings.receivers, options) }
+        if paths == ["-"] { return try inputJobs(settings, options) }
         let tree = try await BlockingWork.files.run {
             try SourceTree.scan(paths, options) { remark in reporter.report(.warning(remark)) }
         }
@@ -151,7 +151,10 @@ struct SendCommand: AsyncParsableCommand {
     }
 
     /// Standard input for one receiver, or for all of them at once.
-    private static func inputJobs(_ receivers: [PeerName], _ options: SourceOptions) throws(FileError) -> [SendJob] {
+    private static func inputJobs(
+        _ settings: SendSettings, _ options: SourceOptions
+    ) throws(FileError) -> [SendJob] {
+        let receivers = settings.receivers
         let input = SharedInput(descriptor: STDIN_FILENO)
         var jobs: [SendJob] = []
         for (number, peer) in receivers.enumerated() {
@@ -159,7 +162,8 @@ struct SendCommand: AsyncParsableCommand {
                 receivers.count == 1
                 ? SourcePipe(descriptor: STDIN_FILENO) : SourcePipe(input, branch: number)
             let tree = try SourceTree.standardInput(name: Defaults.standardInputName, pipe: pipe)
-            jobs.append(SendJob(peer: peer, tree: tree, options: options))
+            jobs.append(
+                SendJob(peer: peer, tree: tree, options: options, printsChecksums: settings.printsChecksums))
         }
         return jobs
     }

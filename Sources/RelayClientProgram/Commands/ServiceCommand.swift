@@ -15,7 +15,7 @@ struct ServiceCommand: AsyncParsableCommand {
     struct Print: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "print",
-            abstract: "Print a unit for systemd --user that keeps receive running.",
+            abstract: "Print a systemd unit that keeps receive running for this user.",
             discussion: """
                 All paths in it are absolute: it needs neither HOME nor a shell, and its profile may be moved to where \
                 it can be written. What it accepts, peers policy says. Arguments behind -- are those of receive.

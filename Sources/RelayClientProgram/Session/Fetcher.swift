@@ -75,6 +75,7 @@ struct Fetcher: SessionPart {
         return receiver.ending
     }
 
+    var isRung: Bool { true }
     var needsConnection: Bool { true }
     var isUnderWay: Bool { receiver.isUnderWay }
 

@@ -63,6 +63,7 @@ struct Sharer: SessionPart {
     }
 
     var needsConnection: Bool { true }
+    var isRung: Bool { true }
     var isUnderWay: Bool { files.isUnderWay || listings.isUnderWay }
 
     var deadline: NIODeadline? {
