@@ -65,6 +65,8 @@ def test_a_node_dies_in_the_middle_of_a_fetch(cluster, large, whose):
     assert "going on with" in fetching.err(), fetching.tail()
     assert bob.received() == [b"film.mkv"] and content.sha256(bob.inbox / "film.mkv") == digest
     end(sharing)
+    made.stop()
+    until(lambda: not list(made.process.temporary.iterdir()), 30, "the end of the cluster's folder")
 
 
 def test_while_redis_is_away_it_is_asked_again(cluster, tmp_path):
