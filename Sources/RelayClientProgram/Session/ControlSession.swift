@@ -58,6 +58,17 @@ enum SessionEnding: Hashable, Sendable {
     case status(ExitStatus)
     /// With an error that is still to be told.
     case failed(ClientError)
+
+    /// How a part that is rung ended.
+    init(_ ending: ReceiverMachine.Ending) {
+        self =
+            switch ending {
+            case .done: .status(.done)
+            case .failed(.interrupted, isReported: _): .status(.interrupted)
+            case .failed(let error, isReported: true): .status(error.status)
+            case .failed(let error, isReported: false): .failed(error)
+            }
+    }
 }
 
 /// What a part wants of the session's connection.

@@ -52,15 +52,7 @@ struct Sharer: SessionPart {
 
     // MARK: - As a part of a session
 
-    var ending: SessionEnding? {
-        switch machine.ending {
-        case .done?: .status(.done)
-        case .failed(.interrupted, isReported: _)?: .status(.interrupted)
-        case .failed(let error, isReported: true)?: .status(error.status)
-        case .failed(let error, isReported: false)?: .failed(error)
-        case nil: nil
-        }
-    }
+    var ending: SessionEnding? { machine.ending.map { SessionEnding($0) } }
 
     var needsConnection: Bool { true }
     var isRung: Bool { true }
