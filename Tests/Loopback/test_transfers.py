@@ -39,7 +39,9 @@ def interrupted(alice, bob, film, who):
     {"sender": sending, "receiver": receiving}[who].signal(signal.SIGINT)
     sending.expect(130 if who == "sender" else 77, 10)
     receiving.wait_for("kept what came of", 5)
-    receiving.signal(signal.SIGINT)
+    # A second interrupt would end the receiver without its last words.
+    if who == "sender":
+        receiving.signal(signal.SIGINT)
     receiving.expect(130, 10)
     (id,) = {re.findall(r"transfers resume (\S+)", each.err())[0] for each in (sending, receiving)}
     assert bob.stored() == [] and len(bob.parts()) == 1, bob.received()
