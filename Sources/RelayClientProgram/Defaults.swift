@@ -50,6 +50,9 @@ extension Defaults {
     /// Whole files that are held open until they are durable, each confirmed by itself; of more, all of the file
     /// system is.
     static let confirmedFiles = 8
+    /// Entries that got another name than theirs, though others were replaced, and are told one by one: more fill the
+    /// screen.
+    static let toldNames = 8
     /// Stored entries that are told one by one.
     static let mostStoredContents = TransferDefaults.mostStoredContents
     /// Columns a name takes at most in a message; two thirds of a wide terminal's line.

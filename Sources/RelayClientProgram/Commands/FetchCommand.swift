@@ -111,7 +111,7 @@ struct FetchCommand: AsyncParsableCommand {
     /// Fetches as `request` says.
     static func fetch(_ request: FetchRequest, _ client: Client) async throws {
         let receiving = ReceiveRequest(
-            output: request.output, policy: ReceivePolicy(), skipsExisting: request.skipsExisting,
+            output: request.output, policy: ReceivePolicy(), existing: request.skipsExisting ? .skip : .keep,
             keepsMetadata: request.keepsMetadata
         )
         var settings = FetchSettings(

@@ -13,9 +13,15 @@ struct ReceiveCommand: AsyncParsableCommand {
         commandName: "receive",
         abstract: "Receive files and folders, and ask before accepting each transfer.",
         discussion: """
-            Runs until it is interrupted. Existing files are never overwritten: a second "a.txt" becomes "a (1).txt", \
+            Runs until it is interrupted. Existing files are not overwritten: a second "a.txt" becomes "a (1).txt", \
             and a second folder "photos" becomes "photos (1)". What was interrupted is kept for a week, and goes on when \
             the sender comes back.
+
+            With --overwrite, a file takes the place of the one of its name, in one step, once all of the transfer has \
+            arrived and is verified; nothing happens to the old one before. What is in a folder goes into the one of \
+            its name, where files that do not come stay. Links are not followed, and only a file replaces a file: what \
+            would take the place of a folder, or of a link, is stored as "a (1).txt", and that is told. A transfer goes \
+            on as it was begun: with or without --overwrite.
 
             What `peers policy` says about a sender holds here, too. Of two rules the stricter one wins: a policy to \
             refuse or to ask also with --yes, which answers for senders without a policy alone, and the smaller of two \
@@ -67,6 +73,11 @@ struct ReceiveCommand: AsyncParsableCommand {
         help: "Do not receive files that are there already with the same size and time.")
     var skipsExisting = false
 
+    @Flag(
+        name: .customLong("overwrite"),
+        help: "Replace files of the same name, and put folders into those of their name.")
+    var replacesExisting = false
+
     @Flag(name: .customLong("preserve"), help: "Set permissions and make symbolic links as they were sent.")
     var keepsMetadata = false
 
@@ -78,8 +89,12 @@ struct ReceiveCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--exec runs a command for each file, and --output - makes none; leave one of them out")
         }
-        if output == "-", skipsExisting || keepsMetadata {
-            let option = skipsExisting ? "--skip-existing" : "--preserve"
+        if skipsExisting, replacesExisting {
+            throw ValidationError(
+                "--skip-existing keeps the files that are there, and --overwrite replaces them; leave one of them out")
+        }
+        if output == "-", skipsExisting || replacesExisting || keepsMetadata {
+            let option = skipsExisting ? "--skip-existing" : replacesExisting ? "--overwrite" : "--preserve"
             throw ValidationError("\(option) is about files, and --output - makes none; leave one of them out")
         }
         guard maxSize?.bytes != 0 else {
@@ -104,7 +119,8 @@ struct ReceiveCommand: AsyncParsableCommand {
             return ReceiveRequest(
                 output: output,
                 policy: ReceivePolicy(from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes),
-                isOnce: isOnce, command: command, skipsExisting: skipsExisting, keepsMetadata: keepsMetadata,
+                isOnce: isOnce, command: command,
+                existing: skipsExisting ? .skip : replacesExisting ? .replace : .keep, keepsMetadata: keepsMetadata,
                 printsChecksums: printsChecksums
             )
         }
@@ -177,7 +193,7 @@ struct ReceiveRequest: Hashable, Sendable {
     var policy: ReceivePolicy
     var isOnce = false
     var command: FileCommand?
-    var skipsExisting = false
+    var existing = ExistingRule.keep
     var keepsMetadata = false
     var printsChecksums = false
     /// The only transfer that is taken; nil takes all.
@@ -195,7 +211,7 @@ struct ReceiveRequest: Hashable, Sendable {
     }
 
     private var options: ReceivedOptions {
-        ReceivedOptions(keepsMetadata: keepsMetadata, skipsExisting: skipsExisting)
+        ReceivedOptions(keepsMetadata: keepsMetadata, existing: existing)
     }
 
     private func place(_ warn: @escaping @Sendable (String) -> Void) throws -> ReceiveOutput {

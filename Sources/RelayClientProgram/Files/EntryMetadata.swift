@@ -59,6 +59,19 @@ struct EntryMetadata {
         }
     }
 
+    /// The permissions of the file `name`, which takes the place of one that is `found`: those of that one, but that
+    /// nothing is made executable. Where permissions are kept, it has the sender's.
+    func setMode(of name: String, in folder: OpenFile, like found: stat) {
+        guard !keepsAll else { return }
+        do throws(SystemError) {
+            try SystemError.check {
+                unsafe fchmodat(folder.descriptor, name, found.st_mode & 0o666, AT_SYMLINK_NOFOLLOW)
+            }
+        } catch {
+            say("the permissions", .permissions, error)
+        }
+    }
+
     /// Whether a file has what ``set(of:_:)`` would give it.
     func isSet(_ entry: ManifestEntry, _ found: stat) -> Bool {
         guard FileTime(modified: found) == entry.time else { return false }

@@ -85,6 +85,14 @@ enum ReceiveOutput: Sendable {
         }
     }
 
+    /// Which of the names that are offered mean something there that is replaced, or that goes into it. Blocks.
+    func replaces(_ summary: OfferSummary) -> [String] {
+        switch self {
+        case .folder(let parts): parts.replaces(summary)
+        case .standardOutput, .listing: []
+        }
+    }
+
     /// How many may be written at once, of which `large` are not small.
     var parallelDownloads: (large: Int, all: Int) {
         switch self {

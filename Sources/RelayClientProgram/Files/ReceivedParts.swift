@@ -11,8 +11,8 @@ import WSProtocol
 struct ReceivedOptions: Hashable, Sendable {
     /// Whether permissions and links are kept, where the sender sends them.
     var keepsMetadata = false
-    /// Whether files that are at their final place already are left out.
-    var skipsExisting = false
+    /// What becomes of what is at the final place already.
+    var existing = ExistingRule.keep
 }
 
 /// A transfer that was begun and that its sender does not know to be stored.
@@ -104,6 +104,25 @@ final class ReceivedParts: Sendable {
         else { return }
         defer { part.remove() }
         if !probed.takesAllNames(part) { try checkNames(summary, in: part) }
+    }
+
+    /// Which of the announced names mean something there that is replaced, or that is gone into.
+    func replaces(_ summary: OfferSummary) -> [String] {
+        guard options.existing == .replace, let folder = try? directory.folder() else { return [] }
+        let formats: [mode_t] =
+            switch summary.kind {
+            case .file, .stream: [S_IFREG]
+            case .folder: [S_IFDIR]
+            case .several: [S_IFREG, S_IFDIR]
+            }
+        return summary.names.filter { name in
+            formats.contains { format in
+                let safe = SafeFileName(
+                    offered: name, maximumLength: folder.maximumNameLength, isFolder: format == S_IFDIR)
+                let found = OpenFile.status(of: safe.text, in: folder.handle)
+                return found.map { status in status.st_mode & S_IFMT == format } ?? false
+            }
+        }
     }
 
     /// Goes on with a transfer, or begins it; to be called before it is accepted.
@@ -243,7 +262,7 @@ final class ReceivedParts: Sendable {
     private func checkRoom(
         _ summary: OfferSummary, here: UInt64, in folder: ReceiveFolder
     ) throws(FileError) {
-        guard !options.skipsExisting, let bytes = summary.bytes, bytes > here, let free = folder.freeSpace(),
+        guard options.existing != .skip, let bytes = summary.bytes, bytes > here, let free = folder.freeSpace(),
             free < bytes - here
         else { return }
         throw .noRoom(for: summary.shownName, in: folder.path, needed: bytes - here, free: free)
@@ -294,7 +313,7 @@ extension JournalBeginning {
     fileprivate init(_ offer: OfferedTransfer, since: UInt64, _ options: ReceivedOptions) {
         self.init(
             transfer: offer.transfer, sender: offer.sender, receiver: offer.receiver, summary: offer.summary,
-            since: since, keepsMetadata: options.keepsMetadata, skipsExisting: options.skipsExisting
+            since: since, keepsMetadata: options.keepsMetadata, existing: options.existing
         )
     }
 

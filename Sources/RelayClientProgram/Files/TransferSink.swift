@@ -81,6 +81,8 @@ struct StoredTransfer: Sendable {
     let files: UInt64
     /// Of each file that came, where they were asked for.
     var checksums: [FileChecksum] = []
+    /// How many files or links that were there have been replaced.
+    var replaced: UInt64 = 0
 
     /// Their bytes.
     var bytes: UInt64 { summary.bytes }

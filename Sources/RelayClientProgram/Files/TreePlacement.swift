@@ -6,34 +6,44 @@ import Sealing
 import TransferClient
 
 /// Gives a whole and durable tree its final names: what is at the top of it goes into the folder that is received into,
-/// and never over what is there. What has gone already, before an interruption, is left where it is.
+/// and never over what is there, unless that is to be replaced. What has gone already, before an interruption, is left
+/// where it is.
 struct TreePlacement {
     /// A stored entry of the top, and its number.
     struct Placed {
         let entry: UInt32
+        let name: String
         let content: StoredContent
     }
 
     /// What is stored, as far as that is told.
     private(set) var placed: [Placed]
+    /// How many files or links were replaced.
+    private(set) var replaced: UInt64 = 0
 
     private let part: PartFolder
     private let options: TreeOptions
     private let metadata: EntryMetadata
-    /// Whether what is in a folder of the same name goes into that one.
-    private let merges: Bool
+    /// What becomes of what has a final name already.
+    private let existing: ExistingRule
+    /// Final names that two entries can come down to, and that one of them has: what this transfer brought is not
+    /// replaced by the rest of it. Of each a hash, as there may be many and they are long.
+    private var given: Set<Int> = []
+    /// How many entries got another name than theirs because of what is there.
+    private var evaded = 0
     private var walk: TreeWalk
     private var target: TreeWay
     private var wanted: WantedFiles
 
     /// - Parameter placed: names that were given already, or may have been.
     init(
-        _ part: PartFolder, _ manifest: JournalManifest, wanted: [WantedRun]?, placed: [Placed], _ options: TreeOptions
+        _ part: PartFolder, _ manifest: JournalManifest, wanted: [WantedRun]?, existing: ExistingRule,
+        placed: [Placed], _ options: TreeOptions
     ) {
         self.part = part
         self.options = options
         metadata = EntryMetadata(part: part, options: options)
-        merges = wanted != nil
+        self.existing = existing
         walk = TreeWalk(part, length: manifest.length, top: part.content)
         target = TreeWay(part.folder.handle)
         self.wanted = WantedFiles(wanted)
@@ -57,17 +67,25 @@ struct TreePlacement {
             }
             guard let status = OpenFile.status(of: part.name(of: entry), in: source) else {
                 guard mayBeGone else { throw moved(entry, held) }
+                if entry.parent == nil {
+                    let place = placed.first { $0.entry == number }
+                    remember(place?.name ?? names(of: entry).text, in: into)
+                }
                 try enter(entry, number, nil, nil)
                 continue
             }
             guard isSame(entry, status, held) else { throw moved(entry, held) }
             if isThere(entry, in: into) { continue }
-            if let existing = existing(entry, in: into) {
-                try merge(entry, number, from: source, into: existing, &journal)
+            if let folder = existingFolder(entry, in: into) {
+                try merge(entry, number, from: source, into: folder, &journal)
             } else {
                 try give(entry, number, status, from: source, into: into, &journal)
                 try enter(entry, number, nil, nil)
             }
+        }
+        if evaded > Defaults.toldNames {
+            let count = evaded - Defaults.toldNames
+            options.remarks.say("so \(count == 1 ? "was 1 other" : "were \(count) others"), with a number in the name")
         }
     }
 
@@ -113,14 +131,15 @@ struct TreePlacement {
     // MARK: - Names
 
     /// The folder that is there already under the final name of an entry, where they become one.
-    private func existing(_ entry: ManifestEntry, in folder: OpenFile) -> OpenFile? {
-        guard merges, case .folder = entry.kind else { return nil }
-        return try? OpenFile(names(of: entry).text, in: folder, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    private func existingFolder(_ entry: ManifestEntry, in folder: OpenFile) -> OpenFile? {
+        let name = names(of: entry).text
+        guard existing.mergesFolders, case .folder = entry.kind, !hasGiven(name, in: folder) else { return nil }
+        return try? OpenFile(name, in: folder, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
 
     /// Whether the link that an entry is leads to the same place there already, where folders become one.
     private func isThere(_ entry: ManifestEntry, in folder: OpenFile) -> Bool {
-        guard merges, case .link(let path) = entry.kind else { return false }
+        guard existing.mergesFolders, case .link(let path) = entry.kind else { return false }
         var found = [CChar](repeating: 0, count: path.count + 1)
         let count = unsafe readlinkat(folder.descriptor, names(of: entry).text, &found, found.count)
         return count == path.count && found.dropLast().map(UInt8.init(bitPattern:)) == path
@@ -145,6 +164,7 @@ struct TreePlacement {
         } catch {
             throw .unnamed(error, walk.path(of: entry))
         }
+        if entry.parent == nil { remember(names(of: entry).text, in: part.folder.handle) }
         try enter(entry, number, folder, existing)
     }
 
@@ -156,11 +176,18 @@ struct TreePlacement {
         do throws(SystemError) {
             for attempt in 0...Defaults.maximumNumberedNames {
                 let candidate = attempt == 0 ? text : safe.numbered(attempt)
-                guard OpenFile.status(of: candidate, in: folder) == nil else { continue }
+                let there = OpenFile.status(of: candidate, in: folder)
+                let isReplaced = attempt == 0 && replaces(there, status, candidate, in: folder)
+                guard there == nil || isReplaced else { continue }
                 if entry.parent == nil { try say(candidate, number, status, &journal) }
-                guard case .given(let leftover) = try give(candidate, entry, from: source, into: folder) else {
-                    continue
-                }
+                guard
+                    case .given(let leftover) = try give(
+                        candidate, entry, from: source, into: folder, replacing: isReplaced ? there : nil)
+                else { continue }
+                if isReplaced { replaced += 1 }
+                // Others below the top have their own names, of which no two are the same.
+                if entry.parent == nil || attempt > 0 { remember(candidate, in: folder) }
+                if attempt > 0 { sayEvaded(entry, text, as: candidate, in: folder) }
                 if let leftover {
                     let kept = part.path(of: PartFolder.contentName + "/" + walk.path(of: entry))
                     options.remarks.say(
@@ -176,11 +203,17 @@ struct TreePlacement {
     }
 
     private func give(
-        _ name: String, _ entry: ManifestEntry, from source: OpenFile, into folder: OpenFile
+        _ name: String, _ entry: ManifestEntry, from source: OpenFile, into folder: OpenFile, replacing there: stat?
     ) throws(SystemError) -> NewName.Outcome {
-        let old = part.name(of: entry)
+        let (old, calls) = (part.name(of: entry), options.calls)
+        if let there, case .file = entry.kind { metadata.setMode(of: old, in: source, like: there) }
+        let move = { () throws(SystemError) -> NewName.Outcome in
+            there == nil
+                ? try NewName.give(name, to: old, in: source, movingTo: folder, calls: calls)
+                : try NewName.replace(name, with: old, in: source, movingTo: folder, calls: calls)
+        }
         do throws(SystemError) {
-            return try NewName.give(name, to: old, in: source, movingTo: folder, calls: options.calls)
+            return try move()
         } catch  where error.code == EACCES || error.code == EPERM {
             // Permissions that are kept may not let an owner move it, or out of there.
             guard metadata.keepsAll else { throw error }
@@ -188,8 +221,56 @@ struct TreePlacement {
             let moving = entry.kind == .folder ? try? PartFolder.enter(old, in: source) : nil
             if let moving { fchmod(moving.descriptor, PrivateFolder.mode) }
             defer { if let moving { metadata.setMode(of: moving, entry) } }
-            return try NewName.give(name, to: old, in: source, movingTo: folder, calls: options.calls)
+            return try move()
         }
+    }
+
+    // MARK: - In the place of others
+
+    /// Whether what is `there` under a final name is replaced by what has that `status`: something of the same kind
+    /// that is no folder, and did not come with this transfer.
+    private func replaces(_ there: stat?, _ status: stat, _ name: String, in folder: OpenFile) -> Bool {
+        guard existing == .replace, let there, there.st_mode & S_IFMT == status.st_mode & S_IFMT else { return false }
+        return there.st_mode & S_IFMT != S_IFDIR && !hasGiven(name, in: folder)
+    }
+
+    /// This transfer has given a name.
+    private mutating func remember(_ name: String, in folder: OpenFile) {
+        if existing == .replace { given.insert(Self.hash(name, in: folder)) }
+    }
+
+    private func hasGiven(_ name: String, in folder: OpenFile) -> Bool {
+        !given.isEmpty && given.contains(Self.hash(name, in: folder))
+    }
+
+    private static func hash(_ name: String, in folder: OpenFile) -> Int {
+        var hasher = Hasher()
+        hasher.combine(try? folder.identity())
+        hasher.combine(name)
+        return hasher.finalize()
+    }
+
+    /// Tells of an entry that could not take the place of what is there.
+    private mutating func sayEvaded(_ entry: ManifestEntry, _ name: String, as given: String, in folder: OpenFile) {
+        guard existing == .replace else { return }
+        evaded += 1
+        guard evaded <= Defaults.toldNames, let status = OpenFile.status(of: name, in: folder) else { return }
+        let there: String
+        if hasGiven(name, in: folder) {
+            there = "came with the same transfer"
+        } else {
+            switch status.st_mode & S_IFMT {
+            case S_IFDIR: there = "is a folder here, and stays"
+            case S_IFLNK: there = "is a link here, and stays"
+            case S_IFREG: there = "is a file here, and stays"
+            default: there = "is no file here, and stays"
+            }
+        }
+        let what = entry.kind.phrase
+        options.remarks.say(
+            "\"\(DisplayName.path(walk.path(of: entry)))\" \(there): the \(what) that came is stored as "
+                + "\"\(DisplayName.escape(given))\""
+        )
     }
 
     /// Writes down which name an entry of the top gets next, and remembers it.
@@ -207,10 +288,20 @@ struct TreePlacement {
     }
 }
 
+extension ManifestEntry.Kind {
+    fileprivate var phrase: String {
+        switch self {
+        case .folder: "folder"
+        case .file: "file"
+        case .link: "link"
+        }
+    }
+}
+
 extension TreePlacement.Placed {
     /// What a journal says.
     init(_ place: JournalPlace, in folder: ReceiveFolder) {
-        entry = place.entry
+        (entry, name) = (place.entry, place.name)
         content = StoredContent(
             place.name, in: folder, identity: OpenFile.Identity(device: place.device, number: place.inode),
             format: mode_t(place.format)

@@ -44,6 +44,8 @@ struct TreeReception {
     private var wanted: [WantedRun]?
     private var tree: ContentTree?
     private var placed: [TreePlacement.Placed] = []
+    /// How many files or links have been replaced since this process goes on with it.
+    private var replaced: UInt64 = 0
     /// Of what comes; nil where they are not wanted.
     private var taking: ChecksumTaking?
     /// Of all that is here, once that is whole.
@@ -158,7 +160,7 @@ struct TreeReception {
     /// Begins an attempt; what the sender would send again from the beginning is forgotten.
     mutating func acceptance() throws(TreeFault) -> Acceptance {
         if !isWhole, position == .beginning { try beginAgain() }
-        return Acceptance(position: position, wantsByNote: beginning.skipsExisting, samples: try samples())
+        return Acceptance(position: position, wantsByNote: beginning.existing == .skip, samples: try samples())
     }
 
     private mutating func beginAgain() throws(TreeFault) {
@@ -215,14 +217,14 @@ struct TreeReception {
     mutating func takeManifest(_ digest: ManifestDigest) throws(TreeFault) -> [WantedNote] {
         if case .manifest = phase { try endManifest(digest) }
         guard manifest?.digest == digest else { throw .otherManifest }
-        return beginning.skipsExisting ? WantedFiles.notes(wanted ?? []) : []
+        return beginning.existing == .skip ? WantedFiles.notes(wanted ?? []) : []
     }
 
     private mutating func endManifest(_ digest: ManifestDigest) throws(TreeFault) {
         do { try writer.flush() } catch { throw Self.fault(error) }
         guard writer.digest == digest else { throw .otherManifest }
         if let name = due.first { throw .notOffered(name) }
-        if beginning.skipsExisting {
+        if beginning.existing == .skip {
             let existing = try ExistingFiles(part, length: writer.length)
             wanted = existing.wanted
             if let free = part.folder.freeSpace(), free < existing.bytes { throw .noRoom(needed: existing.bytes, free) }
@@ -303,13 +305,14 @@ struct TreeReception {
         if case .content = phase { try endContent() }
         guard let manifest else { throw .incomplete }
         if case .placing(let totals) = phase {
-            var placement = TreePlacement(part, manifest, wanted: wanted, placed: placed, options)
+            var placement = TreePlacement(
+                part, manifest, wanted: wanted, existing: beginning.existing, placed: placed, options)
             defer {
-                placed = placement.placed
+                (placed, replaced) = (placement.placed, replaced + placement.replaced)
                 mayBeGone = true
             }
             try placement.run(&journal, held: held, mayBeGone: mayBeGone)
-            durability.confirmNames(isDeep: wanted != nil)
+            durability.confirmNames(isDeep: beginning.existing.mergesFolders)
             phase = .stored(totals)
             // Without it, an interruption finds out that there is nothing left to be done.
             try? journal.append(.finished)
@@ -318,7 +321,7 @@ struct TreeReception {
         return StoredTransfer(
             contents: placed.map(\.content),
             summary: DeliveredSummary(manifest: manifest.digest, entries: totals.entries, bytes: totals.bytes),
-            files: totals.files, checksums: checksums
+            files: totals.files, checksums: checksums, replaced: replaced
         )
     }
 

@@ -216,7 +216,7 @@ struct Receiver: SessionPart {
             question = OfferQuestion(
                 label: label, fingerprint: Fingerprint(of: offer.parties.sender.identity),
                 contact: try environment.sealing.peers.contact(with: offer.parties.sender),
-                place: output.place
+                place: output.place, replaces: output.replaces(offer.summary)
             )
         } catch {
             return cannotStore(id, .file(error), now: now)
@@ -476,7 +476,8 @@ struct Receiver: SessionPart {
         let finished = FinishedTransfer(delivered: stored.summary, files: max(sink.position.file, stored.files))
         forgotten(transfers.memory.finished(transfer.key, finished))
         let sha256 = reporter.report(stored.checksums, of: id, isOne: stored.summary.entries == 1)
-        reporter.report(.received(id, path: stored.path, bytes: stored.bytes, sha256: sha256))
+        reporter.report(
+            .received(id, path: stored.path, bytes: stored.bytes, sha256: sha256, replaced: stored.replaced))
         if !isConfirmed { reporter.report(.warning("\(peer) may not have heard that it arrived")) }
         cleanups.stored(transfer, sink, isConfirmed: isConfirmed)
         // The sender comes back to hear of it, unless it was asked for.

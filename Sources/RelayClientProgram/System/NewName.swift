@@ -3,7 +3,7 @@
 import Glibc
 import PrivateFiles
 
-/// Gives what was received its final name without ever replacing anything.
+/// Gives what was received its final name, without replacing anything unless that is what is asked for.
 enum NewName {
     /// How the name is given. What one file system refuses, with whatever number, another way may do: each is tried, in
     /// this order.
@@ -51,6 +51,25 @@ enum NewName {
             }
         }
         throw failure
+    }
+
+    /// Gives the file or link that is called `partial` in `directory` the name `final` in `target`, in the place of
+    /// what has that name, in one step. A folder stays, and then the name is taken. Throws when it cannot be, and then
+    /// it still has its old name.
+    static func replace(
+        _ final: String, with partial: String, in directory: OpenFile, movingTo target: OpenFile,
+        calls: FileCalls = .system
+    ) throws(SystemError) -> Outcome {
+        guard let status = OpenFile.status(of: partial, in: directory) else { throw SystemError.last }
+        do throws(SystemError) {
+            try SystemError.check { calls.replace(directory.descriptor, partial, target.descriptor, final) }
+        } catch {
+            // On a network's file system the call may have been done, and its answer lost.
+            if identity(of: final, in: target) == OpenFile.Identity(status) { return .given() }
+            if error.code == EISDIR { return .taken }
+            throw error
+        }
+        return .given()
     }
 
     /// The old name and the new one.

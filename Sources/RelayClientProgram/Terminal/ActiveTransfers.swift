@@ -68,7 +68,7 @@ struct ActiveTransfers: Sendable {
             }
         case .checksum(let transfer, _): return update(transfer) { _ in }
         case .verifying(let transfer): return update(transfer) { entry in entry.phase = .verifying }
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _): return remove(transfer)
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _): return remove(transfer)
         case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
         case .interrupted(let transfer, _): return update(transfer) { entry in entry.phase = .interrupted }
         case .withdrawn(let transfer), .restarted(let transfer, _, _): return remove(transfer)
@@ -170,7 +170,7 @@ struct ActiveTransfers: Sendable {
     private mutating func endOutage(with report: TransferReport) {
         guard let transfer = outage?.transfer else { return }
         switch report {
-        case .delivered(transfer, _, _), .received(transfer, _, _, _), .failed(transfer, _, _),
+        case .delivered(transfer, _, _), .received(transfer, _, _, _, _), .failed(transfer, _, _),
             .interrupted(transfer, _), .restarted(transfer, _, _), .withdrawn(transfer):
             outage = nil
         case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,

@@ -36,7 +36,7 @@ struct JSONRenderer: ReportRenderer {
             if let last = shown[transfer], now < last + Defaults.jsonProgressInterval { return false }
             shown[transfer] = now
             return true
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _),
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .failed(.some(let transfer), _, _),
             .restarted(let transfer, _, _):
             shown[transfer] = nil
             return true
@@ -63,6 +63,7 @@ struct JSONRenderer: ReportRenderer {
         var bytes: UInt64?
         var path: String?
         var sha256: String?
+        var replaced: UInt64?
         var fingerprint: String?
         var becomes: TransferID?
         var code: String?
@@ -122,8 +123,9 @@ struct JSONRenderer: ReportRenderer {
                 (event, transfer, path, sha256) = ("checksum", id, file.path, file.sha256)
             case .delivered(let id, let count, let hash):
                 (event, transfer, bytes, sha256) = ("delivered", id, count, hash)
-            case .received(let id, let place, let count, let hash):
+            case .received(let id, let place, let count, let hash, let replaced):
                 (event, transfer, path, bytes, sha256) = ("received", id, place, count, hash)
+                self.replaced = replaced > 0 ? replaced : nil
             case .failed(let id, let code, let message):
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
             case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)

@@ -11,6 +11,8 @@ struct OfferQuestion: Hashable, Sendable {
     let contact: Contact
     /// Where it goes; nil where that is no folder, or its file system does not say how much fits.
     var place: Place?
+    /// Which of its names mean something there that it replaces, or goes into; not escaped.
+    var replaces: [String] = []
 
     /// A folder.
     struct Place: Hashable, Sendable {
@@ -27,7 +29,7 @@ struct OfferQuestion: Hashable, Sendable {
     var text: String {
         let size = label.size == nil ? "; its size is not known" : ""
         let names = label.summary.kind == .several ? "\n  " + named : ""
-        return TransferText.offer(label) + size + names + "\n  " + who + room + "\nAccept?"
+        return TransferText.offer(label) + size + names + "\n  " + who + room + replaced + "\nAccept?"
     }
 
     private var who: String {
@@ -43,8 +45,21 @@ struct OfferQuestion: Hashable, Sendable {
     }
 
     private var named: String {
-        let names = label.summary.names.map { "\"\(DisplayName.escape($0, columns: Defaults.listedNameColumns))\"" }
-        let isAll = names.count < SealingDefaults.summaryNames
-        return names.joined(separator: ", ") + (isAll ? "" : " and others")
+        let isAll = label.summary.names.count < SealingDefaults.summaryNames
+        return Self.quoted(label.summary.names) + (isAll ? "" : " and others")
+    }
+
+    private var replaced: String {
+        guard !replaces.isEmpty else { return "" }
+        let names = Self.quoted(replaces)
+        return switch label.summary.kind {
+        case .file, .stream: "\n  \(names) is there already, and will be replaced"
+        case .folder: "\n  \(names) is there already, and files of the same names in it will be replaced"
+        case .several: "\n  there already, and replaced where names are the same: \(names)"
+        }
+    }
+
+    private static func quoted(_ names: [String]) -> String {
+        names.map { "\"\(DisplayName.escape($0, columns: Defaults.listedNameColumns))\"" }.joined(separator: ", ")
     }
 }

@@ -49,7 +49,7 @@ struct PlainRenderer: ReportRenderer {
         switch report {
         case .progress(let transfer, _): return RenderedText(standardError: progress(transfer, now: now))
         case .started(let label): shown[label.transfer] = now
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _), .failed(.some(let transfer), _, _),
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .failed(.some(let transfer), _, _),
             .restarted(let transfer, _, _):
             shown[transfer] = nil
         case .detail where !isVerbose: return RenderedText()

@@ -52,8 +52,9 @@ enum TransferReport: Hashable, Sendable {
     case delivered(TransferID, bytes: UInt64, sha256: String?)
     /// The SHA-256 of one of its files, of which there are several, by its path in what was sent.
     case checksum(TransferID, FileChecksum)
-    /// Everything is verified and stored here, at `path` (`-`: standard output).
-    case received(TransferID, path: String, bytes: UInt64, sha256: String?)
+    /// Everything is verified and stored here, at `path` (`-`: standard output), in the place of so many files or
+    /// links that were there.
+    case received(TransferID, path: String, bytes: UInt64, sha256: String?, replaced: UInt64 = 0)
     /// It has failed; nil where it is not about one transfer. `code` is of the wire's table or this program's own,
     /// `message` says in one line what happened and what to do.
     case failed(TransferID?, code: String, message: String)
@@ -110,7 +111,8 @@ enum ReportText {
         case .verifying: label.map(verifying)
         case .delivered(_, let bytes, let sha256):
             label.map { "delivered \(TransferText.what($0, bytes)) to \($0.peer)" + checksum(sha256) }
-        case .received(_, let path, let bytes, let sha256): label.map { received($0, path, bytes) + checksum(sha256) }
+        case .received(_, let path, let bytes, let sha256, let replaced):
+            label.map { received($0, path, bytes, replaced) + checksum(sha256) }
         case .checksum(_, let file): "SHA-256 \(file.sha256) \(DisplayName.path(file.path))"
         case .failed(_, _, let message): failed(label, message)
         case .interrupted(_, let message), .restarted(_, _, let message):
@@ -175,9 +177,21 @@ enum ReportText {
         }
     }
 
-    private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64) -> String {
+    private static func received(_ label: TransferLabel, _ path: String, _ bytes: UInt64, _ replaced: UInt64) -> String
+    {
         let message = "received \(TransferText.what(label, bytes)) from \(label.peer)"
-        return path == "-" ? message : message + " as \"\(DisplayName.path(path))\""
+        guard path != "-" else { return message }
+        return message + " as \"\(DisplayName.path(path))\"" + self.replaced(label, replaced)
+    }
+
+    /// What has been replaced by what was received.
+    private static func replaced(_ label: TransferLabel, _ count: UInt64) -> String {
+        switch (count, label.summary.kind) {
+        case (0, _): ""
+        case (_, .file), (_, .stream): ", in the place of the one that was there"
+        case (1, _): ", in which 1 file was replaced"
+        case (_, .folder), (_, .several): ", in which \(count) files were replaced"
+        }
     }
 
     private static func failed(_ label: TransferLabel?, _ message: String) -> String {

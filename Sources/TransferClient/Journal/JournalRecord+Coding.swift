@@ -118,7 +118,7 @@ extension JournalBeginning {
         }
         body.writeInteger(since)
         body.writeFlag(keepsMetadata)
-        body.writeFlag(skipsExisting)
+        body.writeInteger(existing.rawValue)
         body.writeString(of: (try? StrictJSON.encode(summary)).map { Array($0.utf8) } ?? [])
     }
 
@@ -126,12 +126,13 @@ extension JournalBeginning {
         guard let transfer = body.readString().flatMap({ CarriedTransfer(bytes: $0) }),
             let sender = Self.readParty(&body), let receiver = Self.readParty(&body),
             let since = body.readInteger(as: UInt64.self), let keepsMetadata = body.readFlag(),
-            let skipsExisting = body.readFlag(), let json = body.readString(),
+            let existing = body.readInteger(as: UInt8.self).flatMap(ExistingRule.init(rawValue:)),
+            let json = body.readString(),
             let summary = StrictJSON.decode(OfferSummary.self, from: json)
         else { return nil }
         self.init(
             transfer: transfer, sender: sender, receiver: receiver, summary: summary, since: since,
-            keepsMetadata: keepsMetadata, skipsExisting: skipsExisting
+            keepsMetadata: keepsMetadata, existing: existing
         )
     }
 

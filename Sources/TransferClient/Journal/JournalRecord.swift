@@ -10,7 +10,7 @@ package enum JournalRecord: Hashable, Sendable {
     case run(boot: [UInt8])
     /// The manifest is here as a whole.
     case manifest(JournalManifest)
-    /// Which files are wanted, in the order of the manifest; only where ``JournalBeginning/skipsExisting``.
+    /// Which files are wanted, in the order of the manifest; only where those that are there are skipped.
     case wanted([WantedRun], isLast: Bool)
     /// Everything before this position is durable; with what is not wanted, it has so many bytes.
     case position(TransferPosition, bytes: UInt64)
@@ -34,12 +34,12 @@ package struct JournalBeginning: Hashable, Sendable {
     package let since: UInt64
     /// Whether permissions and links are kept.
     package let keepsMetadata: Bool
-    /// Whether files that are at their final place already are left out.
-    package let skipsExisting: Bool
+    /// What becomes of what is at the final place already.
+    package let existing: ExistingRule
 
     package init(
         transfer: CarriedTransfer, sender: Party, receiver: Party, summary: OfferSummary, since: UInt64,
-        keepsMetadata: Bool, skipsExisting: Bool
+        keepsMetadata: Bool, existing: ExistingRule
     ) {
         self.transfer = transfer
         self.sender = sender
@@ -47,7 +47,7 @@ package struct JournalBeginning: Hashable, Sendable {
         self.summary = summary
         self.since = since
         self.keepsMetadata = keepsMetadata
-        self.skipsExisting = skipsExisting
+        self.existing = existing
     }
 }
 

@@ -29,7 +29,7 @@ package struct JournalState: Hashable, Sendable {
     init(_ beginning: JournalBeginning) { self.beginning = beginning }
 
     /// Whether content may have come: the manifest is here, and so is what is wanted of it.
-    package var isReady: Bool { manifest != nil && (!beginning.skipsExisting || wanted != nil) }
+    package var isReady: Bool { manifest != nil && (beginning.existing != .skip || wanted != nil) }
 
     /// Takes the next record; false, with nothing changed, when it has no place there.
     mutating func apply(_ record: JournalRecord) -> Bool {
@@ -40,7 +40,7 @@ package struct JournalState: Hashable, Sendable {
             guard self.manifest == nil else { return false }
             self.manifest = manifest
         case .wanted(let runs, let isLast):
-            guard let manifest, beginning.skipsExisting, wanted == nil else { return false }
+            guard let manifest, beginning.existing == .skip, wanted == nil else { return false }
             let reached = (self.runs + runs).reduce(UInt64(0)) { $0 + UInt64($1.skip) + UInt64($1.take) }
             guard reached <= manifest.files else { return false }
             self.runs += runs

@@ -65,13 +65,17 @@ import WSProtocol
         let request = try receive(
             "--output", "in", "--skip-existing", "--preserve", "--checksum", "--from", "alice", "--once"
         ).request
-        #expect(request.output == "in" && request.skipsExisting && request.keepsMetadata && request.printsChecksums)
+        #expect(request.output == "in" && request.existing == .skip && request.keepsMetadata && request.printsChecksums)
         #expect(request.policy.from.map(\.rawValue) == ["alice"] && request.isOnce && request.only == nil)
         let plain = try receive("--checksum", "--output", "-").request
-        #expect(!plain.skipsExisting && !plain.keepsMetadata && plain.printsChecksums)
-        for option in ["--skip-existing", "--preserve"] {
+        #expect(plain.existing == .keep && !plain.keepsMetadata && plain.printsChecksums)
+        for option in ["--skip-existing", "--overwrite", "--preserve"] {
             #expect(refusal { _ = try receive("--output", "-", option) }.contains("\(option) is about files"))
         }
+        #expect(try receive("--overwrite", "--preserve").request.existing == .replace)
+        #expect(
+            refusal { _ = try receive("--overwrite", "--skip-existing") }.contains(
+                "--skip-existing keeps the files that are there, and --overwrite replaces them"))
     }
 
     @Test func aHomeThatTheShellDidNotExpandIsTold() {

@@ -13,7 +13,7 @@ import Testing
 /// Files that are there already are not sent again.
 struct SkipExistingTests {
     let folder: ReceivedFolder
-    let options = ReceivedOptions(skipsExisting: true)
+    let options = ReceivedOptions(existing: .skip)
 
     init() throws { folder = try ReceivedFolder() }
 
@@ -105,12 +105,12 @@ struct SkipExistingTests {
         try tree.add("a", in: top, .link(target: Array("b".utf8)))
         try tree.add("b", in: top, content: [1])
         for target in ["b", "c"] {
-            let (_, stored) = try receive(tree, ReceivedOptions(keepsMetadata: true, skipsExisting: true))
+            let (_, stored) = try receive(tree, ReceivedOptions(keepsMetadata: true, existing: .skip))
             #expect(stored.summary.entries == (target == "b" ? 3 : 2))
             #expect(unlink(folder.path + "/top/a") == 0)
             #expect(symlink(target, folder.path + "/top/a") == 0)
         }
-        _ = try receive(tree, ReceivedOptions(keepsMetadata: true, skipsExisting: true))
+        _ = try receive(tree, ReceivedOptions(keepsMetadata: true, existing: .skip))
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: folder.path + "/top").sorted() == ["a", "a (1)", "b"])
     }

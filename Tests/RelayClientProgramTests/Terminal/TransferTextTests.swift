@@ -70,8 +70,42 @@ struct TransferTextTests {
 
     // MARK: - The question
 
-    private func question(_ summary: OfferSummary, _ contact: Contact, _ place: OfferQuestion.Place? = nil) -> String {
-        OfferQuestion(label: label(summary), fingerprint: fingerprint, contact: contact, place: place).text
+    private func question(
+        _ summary: OfferSummary, _ contact: Contact, _ place: OfferQuestion.Place? = nil, replaces: [String] = []
+    ) -> String {
+        OfferQuestion(
+            label: label(summary), fingerprint: fingerprint, contact: contact, place: place, replaces: replaces
+        ).text
+    }
+
+    @Test func theQuestionSaysWhatIsReplaced() {
+        func line(_ kind: OfferSummary.Kind, _ names: [String], _ replaces: [String]) -> String {
+            let summary = OfferSummary(names: names, entries: 3, bytes: 1, kind: kind)
+            let lines = question(summary, .known(isVerified: true), replaces: replaces).split(separator: "\n")
+            return String(lines[lines.count - 2])
+        }
+        #expect(line(.file, ["a"], ["a"]) == "  \"a\" is there already, and will be replaced")
+        #expect(!line(.file, ["a\n"], ["a\n"]).contains("a\n"))
+        #expect(
+            line(.folder, ["photos"], ["photos"])
+                == "  \"photos\" is there already, and files of the same names in it will be replaced")
+        #expect(
+            line(.several, ["a", "b", "c"], ["a", "c"])
+                == "  there already, and replaced where names are the same: \"a\", \"c\"")
+        #expect(line(.file, ["a"], []) == "  alice is verified")
+    }
+
+    @Test func theLineOfTheEndSaysWhatWasReplaced() {
+        func line(_ kind: OfferSummary.Kind, _ replaced: UInt64) -> String? {
+            let label = label(OfferSummary(names: ["a"], entries: 2, bytes: 1, kind: kind))
+            let report = TransferReport.received(
+                label.transfer, path: "/in/a", bytes: 1, sha256: nil, replaced: replaced)
+            return ReportText.message(for: report, label: label).map { $0.components(separatedBy: "\"/in/a\"")[1] }
+        }
+        #expect(line(.file, 0) == "" && line(.folder, 0) == "")
+        #expect(line(.file, 1) == ", in the place of the one that was there")
+        #expect(line(.folder, 1) == ", in which 1 file was replaced")
+        #expect(line(.several, 7) == ", in which 7 files were replaced")
     }
 
     @Test func theQuestionSaysWhoWhatHowMuchAndWhereTo() {

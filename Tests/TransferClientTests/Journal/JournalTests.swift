@@ -22,7 +22,7 @@ struct JournalTests {
             transfer: transfer, sender: Party(name: alice, identity: first),
             receiver: Party(name: bob, identity: second),
             summary: OfferSummary(names: ["photos", "ü\n\""], entries: 5, bytes: 1_000, kind: .several),
-            since: 1_700_000_000_000, keepsMetadata: true, skipsExisting: true
+            since: 1_700_000_000_000, keepsMetadata: true, existing: .skip
         )
     }()
 
@@ -87,6 +87,27 @@ struct JournalTests {
         }
         let kinds = Set(records.map(\.kind))
         #expect(kinds.count == JournalRecord.Kind.allCases.count)
+    }
+
+    @Test func theRuleForWhatIsThereIsOneOfThree() throws {
+        let skipping = try #require(Self.beginning)
+        for rule in ExistingRule.allCases {
+            let beginning = JournalBeginning(
+                transfer: skipping.transfer, sender: skipping.sender, receiver: skipping.receiver,
+                summary: skipping.summary, since: skipping.since, keepsMetadata: true, existing: rule
+            )
+            #expect(replayed(try encode([.begin(beginning)]).0).state?.beginning == beginning)
+        }
+        var body = ByteBuffer()
+        skipping.write(into: &body)
+        var bytes = Array(body.readableBytesView)
+        // Behind the two parties and the time, and another flag.
+        let rule = try #require(bytes.firstRange(of: [1, 1, 0, 0])).lowerBound + 1
+        for value: UInt8 in 0...255 {
+            bytes[rule] = value
+            var changed = ByteBuffer(bytes: bytes)
+            #expect(JournalBeginning(&changed)?.existing == ExistingRule(rawValue: value))
+        }
     }
 
     @Test func theStateIsWhatTheRecordsSay() throws {
