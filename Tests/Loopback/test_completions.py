@@ -166,10 +166,22 @@ def test_a_shell_offers_what_fits(asking, shell, line):
 @pytest.mark.parametrize("shell", SHELLS)
 def test_names_are_those_of_the_profile_that_is_named(asking, shell):
     other = asking.other.profile
-    for option in (f"--profile {other}", f"--profile '{other}'"):
+    # bash takes `=` for a word of its own.
+    joined = [f"--profile={other}"] if shell != "bash" else []
+    for option in (f"--profile {other}", f"--profile '{other}'", *joined):
         assert "dave" in asking(shell, f"relay-client send {option} d")
     # A profile that is not there, or is damaged, has no names, and nothing is said about it.
     assert "bob" not in asking(shell, "relay-client send --profile /nowhere b")
+
+
+def test_fish_offers_the_same_without_a_terminal(asking):
+    """As its `complete -C` asks, which programs use."""
+    for line in ("relay-client rece", "relay-client send bo", "relay-client send carol,b", "relay-client send "):
+        script = f"source completions.fish; complete -C '{line}'"
+        offered = {
+            each.split("\t")[0] for each in output(["fish", "--no-config", "-c", script], asking.home, asking.env)
+        }
+        assert offered == ASKED.get(line, {"bob", "bobby", "carol"}), line
 
 
 def test_completions_of_another_shell_are_refused(people):

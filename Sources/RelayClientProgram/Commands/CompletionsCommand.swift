@@ -34,5 +34,5 @@ struct CompletionsCommand: ParsableCommand {
     @Argument(help: "bash, zsh or fish.")
     var shell: Shell
 
-    func run() throws { Program.answer(RelayClientCommand.completionScript(for: shell.shell) + "\n") }
+    func run() throws { Program.answer(CompletionScript.text(for: shell.shell) + "\n") }
 }
