@@ -15,7 +15,8 @@ struct FetchCommand: AsyncParsableCommand {
         discussion: """
             Asks the one who shares, who need not do anything, and stores what comes as receive does: existing files are \
             never overwritten, and what was interrupted goes on, with the same command too. A sharer who is not there is \
-            waited for, for as long as --timeout allows. Nothing is taken but what was asked for.
+            waited for, for as long as --timeout allows; with --no-wait, 10 seconds without an answer are a failure. \
+            Nothing is taken but what was asked for.
 
             Examples:
               relay-client fetch alice report.pdf
@@ -51,13 +52,7 @@ struct FetchCommand: AsyncParsableCommand {
     @Flag(name: .customLong("checksum"), help: "Print the SHA-256 of each file.")
     var printsChecksums = false
 
-    @Flag(name: .customLong("no-wait"), help: "Fail after 10 seconds without an answer.")
-    var doesNotWait = false
-
-    @Option(
-        help: "Give up when no bytes have flowed for this long, such as 30s, 10m (the default) or 24h.",
-        transform: { try TimeSpan($0) })
-    var timeout = TimeSpan.patience
+    @OptionGroup var waiting: WaitingOptions
 
     func validate() throws {
         _ = try query
@@ -69,7 +64,6 @@ struct FetchCommand: AsyncParsableCommand {
             throw ValidationError("--output - is for one file; fetch the files with one command each")
         }
         if let mistake = UnexpandedHome.mistake(output, of: "--output") { throw ValidationError(mistake) }
-        try timeout.checkPatience()
     }
 
     func run() async throws {
@@ -83,8 +77,8 @@ struct FetchCommand: AsyncParsableCommand {
         get throws {
             FetchRequest(
                 sharer: sharer, query: try query, output: output, skipsExisting: skipsExisting,
-                keepsMetadata: keepsMetadata, printsChecksums: printsChecksums, waits: !doesNotWait,
-                patience: timeout.amount
+                keepsMetadata: keepsMetadata, printsChecksums: printsChecksums, waits: waiting.waits,
+                patience: waiting.patience
             )
         }
     }
@@ -159,15 +153,6 @@ extension PullPath {
             throw ValidationError(
                 "\"\(DisplayName.escape(text))\" is no path of something shared, such as list prints it: "
                     + (text.hasPrefix("/") ? "it begins with a slash" : "a name in it is none: \(error)"))
-        }
-    }
-}
-
-extension TimeSpan {
-    /// - Throws: `ValidationError` when it is nothing.
-    func checkPatience() throws {
-        guard amount > .zero else {
-            throw ValidationError("--timeout must be longer than zero, such as 30s, 10m or 24h")
         }
     }
 }

@@ -13,7 +13,8 @@ struct ListCommand: AsyncParsableCommand {
         abstract: "Show what another client shares with you.",
         discussion: """
             Prints the names that are shared, or what is in a folder of them, each with the size of a file. Someone who \
-            shares on several computers is shown with what all of them have.
+            shares on several computers is shown with what all of them have. With --no-wait, 10 seconds without an \
+            answer are a failure.
 
             Examples:
               relay-client list alice
@@ -35,22 +36,14 @@ struct ListCommand: AsyncParsableCommand {
     @Flag(name: .customLong("long"), help: "Print exact sizes and times too.")
     var isLong = false
 
-    @Flag(name: .customLong("no-wait"), help: "Fail after 10 seconds without an answer.")
-    var doesNotWait = false
-
-    @Option(
-        help: "Give up after this long without an answer, such as 30s, 10m (the default) or 24h.",
-        transform: { try TimeSpan($0) })
-    var timeout = TimeSpan.patience
-
-    func validate() throws { try timeout.checkPatience() }
+    @OptionGroup var waiting: WaitingOptions
 
     func run() async throws {
         try await Client.run(global) { client in
             let collection = ListingCollection()
             let settings = FetchSettings(
-                sharer: sharer, query: .list(path), output: .listing(collection), patience: timeout.amount,
-                waits: !doesNotWait
+                sharer: sharer, query: .list(path), output: .listing(collection), patience: waiting.patience,
+                waits: waiting.waits
             )
             try await client.run { environment, queue in Fetcher(settings, environment: environment, queue: queue) }
             show(collection.entries, client.reporter)

@@ -44,17 +44,12 @@ extension PeersCommand {
         @Option(help: "Decline what would be more than this on one day.", transform: { try ByteSize($0) })
         var maxDay: ByteSize?
 
-        @Option(name: .customLong("exec"), help: "Command to run for each received file or folder, without a shell.")
-        var command: String?
-
-        @Option(name: .customLong("exec-shell"), help: "The same for a command that /bin/sh reads.")
-        var shellCommand: String?
+        @OptionGroup var exec: ExecOptions
 
         @Flag(name: .customLong("clear"), help: "Remove the policy: receive asks again.")
         var isCleared = false
 
         func validate() throws {
-            _ = try FileCommand.argument(program: command, shell: shellCommand)
             if isCleared, changes || name == nil {
                 throw ValidationError("--clear removes the policy of one name, and goes with nothing else")
             }
@@ -69,7 +64,7 @@ extension PeersCommand {
 
         /// Whether anything is to be changed.
         private var changes: Bool {
-            answer != nil || output != nil || maxSize != nil || maxDay != nil || command != nil || shellCommand != nil
+            answer != nil || output != nil || maxSize != nil || maxDay != nil || exec.isGiven
         }
 
         func run() async throws { try await Client.run(global) { try apply($0) } }
@@ -108,7 +103,7 @@ extension PeersCommand {
 
         private func set(_ name: PeerName, _ store: PolicyStore, _ client: Client) throws {
             let folder = try output.map(Self.folder)
-            let command = try FileCommand.argument(program: command, shell: shellCommand)
+            let command = try exec.command
             try check(command, client)
             guard try answer ?? store.policy(for: name)?.answer != nil else {
                 throw ClientError.command(
@@ -158,25 +153,6 @@ extension PeersCommand {
 
         // MARK: - Shown
 
-        private struct Line: Encodable {
-            var event = "policy"
-            var name: PeerName
-            var answer: SenderPolicy.Answer
-            var folder: String?
-            var maxSize: UInt64?
-            var maxDay: UInt64?
-            var today: UInt64?
-            var exec: String?
-            var execShell: String?
-
-            private enum CodingKeys: String, CodingKey {
-                case event, name, answer, folder, today, exec
-                case maxSize = "max_size"
-                case maxDay = "max_day"
-                case execShell = "exec_shell"
-            }
-        }
-
         private func show(
             _ policies: [(name: PeerName, policy: SenderPolicy)], _ store: PolicyStore, _ client: Client
         ) throws {
@@ -187,12 +163,8 @@ extension PeersCommand {
                     ? nil : store.bytesToday(from: name, now: WallClock.milliseconds())
                 rows.append(Self.row(name, policy, today: today))
                 guard global.json else { continue }
-                var line = Line(name: name, answer: policy.answer)
-                line.folder = policy.folder
-                (line.maxSize, line.maxDay, line.today) = (policy.maximumSize, policy.maximumDay, today)
-                if let command = policy.command {
-                    if command.isShell { line.execShell = command.text } else { line.exec = command.text }
-                }
+                var line = PolicyLine(name, policy)
+                (line.event, line.today) = ("policy", today)
                 if let text = JSONLine.text(of: line) { client.reporter.answer(text) }
             }
             if !global.json { for line in TextTable.lines(rows) { client.reporter.answer(line) } }

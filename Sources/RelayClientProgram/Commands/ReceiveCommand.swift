@@ -62,11 +62,7 @@ struct ReceiveCommand: AsyncParsableCommand {
     @Option(help: "Decline larger transfers; such as 500M or 1.5G.", transform: { try ByteSize($0) })
     var maxSize: ByteSize?
 
-    @Option(name: .customLong("exec"), help: "Command to run for each received file or folder, without a shell.")
-    var command: String?
-
-    @Option(name: .customLong("exec-shell"), help: "The same for a command that /bin/sh reads.")
-    var shellCommand: String?
+    @OptionGroup var exec: ExecOptions
 
     @Flag(
         name: .customLong("skip-existing"),
@@ -85,7 +81,7 @@ struct ReceiveCommand: AsyncParsableCommand {
     var printsChecksums = false
 
     func validate() throws {
-        if output == "-", command != nil || shellCommand != nil {
+        if output == "-", exec.isGiven {
             throw ValidationError(
                 "--exec runs a command for each file, and --output - makes none; leave one of them out")
         }
@@ -103,7 +99,6 @@ struct ReceiveCommand: AsyncParsableCommand {
         if let mistake = output.flatMap({ UnexpandedHome.mistake($0, of: "--output") }) {
             throw ValidationError(mistake)
         }
-        _ = try FileCommand.argument(program: command, shell: shellCommand)
     }
 
     func run() async throws {
@@ -115,11 +110,10 @@ struct ReceiveCommand: AsyncParsableCommand {
     /// What it is told to do.
     var request: ReceiveRequest {
         get throws {
-            let command = try FileCommand.argument(program: command, shell: shellCommand)
             return ReceiveRequest(
                 output: output,
                 policy: ReceivePolicy(from: Set(senders), isTrusting: isTrusting, maximumSize: maxSize?.bytes),
-                isOnce: isOnce, command: command,
+                isOnce: isOnce, command: try exec.command,
                 existing: skipsExisting ? .skip : replacesExisting ? .replace : .keep, keepsMetadata: keepsMetadata,
                 printsChecksums: printsChecksums
             )

@@ -63,13 +63,7 @@ struct SendCommand: AsyncParsableCommand {
         transform: { try ExpectedPeer($0) })
     var expected: [ExpectedPeer] = []
 
-    @Flag(name: .customLong("no-wait"), help: "Fail at once if a receiver is not receiving.")
-    var doesNotWait = false
-
-    @Option(
-        help: "Give up when no bytes have flowed for this long, such as 30s, 10m (the default) or 24h.",
-        transform: { try TimeSpan($0) })
-    var timeout = TimeSpan.patience
+    @OptionGroup var waiting: WaitingOptions
 
     func validate() throws {
         if let stranger = expected.first(where: { !receivers.names.contains($0.name) })?.name {
@@ -83,9 +77,6 @@ struct SendCommand: AsyncParsableCommand {
         }
         for path in paths where path != "-" {
             if let mistake = UnexpandedHome.mistake(path, of: "send") { throw ValidationError(mistake) }
-        }
-        guard timeout.amount > .zero else {
-            throw ValidationError("--timeout must be longer than zero, such as 30s, 10m or 24h")
         }
         let standardInputs = paths.count { $0 == "-" }
         guard standardInputs < 2 else {
@@ -108,7 +99,7 @@ struct SendCommand: AsyncParsableCommand {
     var settings: SendSettings {
         SendSettings(
             receivers: receivers.names, paths: paths, exclude: exclude, keepsMetadata: keepsMetadata,
-            printsChecksums: printsChecksums, waits: !doesNotWait, patience: timeout.amount, expected: expected
+            printsChecksums: printsChecksums, waits: waiting.waits, patience: waiting.patience, expected: expected
         )
     }
 
@@ -245,9 +236,6 @@ struct PeerList: Hashable, Sendable {
 }
 
 extension TimeSpan {
-    /// How long `send` waits unless it is told otherwise.
-    static let patience = TimeSpan(milliseconds: TransferDefaults.patience.nanoseconds / 1_000_000)
-
     /// The same for NIO.
     var amount: TimeAmount { .milliseconds(milliseconds) }
 }

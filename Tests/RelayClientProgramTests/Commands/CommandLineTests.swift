@@ -27,10 +27,10 @@ import WSProtocol
     @Test func filesGoToOneOrSeveralReceivers() throws {
         let command = try send("bob,carol", "a", "b", "--timeout", "1h", "--no-wait")
         #expect(command.receivers.names.map(\.rawValue) == ["bob", "carol"])
-        #expect(command.paths == ["a", "b"] && command.doesNotWait)
-        #expect(command.timeout.amount == .hours(1))
-        #expect(try send("bob", "a").timeout.amount == TransferDefaults.patience)
-        #expect(try !send("bob", "a").doesNotWait)
+        #expect(command.paths == ["a", "b"] && !command.waiting.waits)
+        #expect(command.waiting.patience == .hours(1))
+        #expect(try send("bob", "a").waiting.patience == TransferDefaults.patience)
+        #expect(try send("bob", "a").waiting.waits)
     }
 
     @Test func sendNeedsAReceiverAndAFile() {
@@ -90,7 +90,7 @@ import WSProtocol
             "--from", "alice", "--from", "bob", "--yes", "--once", "--max-size", "2G", "--output", "in", "--exec",
             "true")
         #expect(command.senders.map(\.rawValue) == ["alice", "bob"] && command.isTrusting && command.isOnce)
-        #expect(command.maxSize?.bytes == 2_147_483_648 && command.output == "in" && command.command == "true")
+        #expect(command.maxSize?.bytes == 2_147_483_648 && command.output == "in" && command.exec.program == "true")
         let plain = try receive()
         #expect(plain.output == nil && !plain.isTrusting && !plain.isOnce && plain.maxSize == nil)
     }
