@@ -16,7 +16,7 @@ struct Receiver: SessionPart {
     private var machine: ReceiverMachine
     private var transfers = IncomingTransfers()
     private var outbox: Outbox?
-    private var presenceID: RequestID?
+    private var announcement = Announcement()
     private var demands: [ConnectionDemand] = []
     private var cleanups: AttemptCleanups
     /// Attempts that were over before there was a place for them, and of which nothing is to be kept.
@@ -85,14 +85,8 @@ struct Receiver: SessionPart {
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline) { machine.unreachable(error) }
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
-        switch message {
-        case .ring(let ring): return rung(ring, on: outbox, now: now)
-        case .ok(let answer) where answer.id == presenceID: return run(machine.announced())
-        case .error(let refusal) where refusal.id == presenceID:
-            let (name, relay) = (environment.name, environment.relay)
-            return run(machine.refused(ConnectionError(refused: refusal.code, name: name, relay: relay)))
-        default: break
-        }
+        if case .ring(let ring) = message { return rung(ring, on: outbox, now: now) }
+        if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
         guard let id = outbox.transfer(of: message) else { return }
         transfers[id]?.heard(message)
         if transfers.isAnsweredSlowly(id, now: now) { environment.reportSlowness() }
@@ -138,9 +132,7 @@ struct Receiver: SessionPart {
             switch action {
             case .announce:
                 guard let outbox else { continue }
-                let id = outbox.nextID()
-                presenceID = id
-                outbox.post(.presence(.init(id: id, receiving: requests == nil, sharing: settings.alsoShares)))
+                announcement.post(receiving: requests == nil, sharing: settings.alsoShares, on: outbox)
             case .answered: demands.append(.answered)
             case .reportReady where requests != nil: break
             case .reportReady: environment.reporter.report(.ready(environment.name))

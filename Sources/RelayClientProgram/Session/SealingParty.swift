@@ -53,9 +53,7 @@ struct SealingParty: Sendable {
         let sender = Party(name: ring.from, identity: ring.key)
         try check(sender)
         let now = time()
-        let ratchet: PrekeyRatchet
-        do throws(FileError) { ratchet = try prekeys.current(name: name, now: now) } catch { throw .file(error) }
-        guard let party else { throw .sealing(.unusableKey) }
+        let (party, ratchet) = try opening(now)
         let isOld: Bool
         do throws(FileError) { isOld = try attempts.hasTaken(ring.transfer, now: now) } catch { throw .file(error) }
         if isOld { throw .sealing(.repeatedAttempt) }
@@ -68,6 +66,14 @@ struct SealingParty: Sendable {
         } catch {
             throw .sealing(error)
         }
+    }
+
+    /// What opens what is sealed for this profile.
+    private func opening(_ now: UInt64) throws(ClientError) -> (party: Party, ratchet: PrekeyRatchet) {
+        let ratchet: PrekeyRatchet
+        do throws(FileError) { ratchet = try prekeys.current(name: name, now: now) } catch { throw .file(error) }
+        guard let party else { throw .sealing(.unusableKey) }
+        return (party, ratchet)
     }
 
     /// Seals a request to what the relay says about the one who shares, who is known by that from then on.
@@ -101,9 +107,7 @@ struct SealingParty: Sendable {
         let requester = Party(name: requested.from, identity: requested.key)
         try check(requester)
         let now = time()
-        let ratchet: PrekeyRatchet
-        do throws(FileError) { ratchet = try prekeys.current(name: name, now: now) } catch { throw .file(error) }
-        guard let party else { throw .sealing(.unusableKey) }
+        let (party, ratchet) = try opening(now)
         do throws(SealingError) {
             let request = try RequestSealing.open(
                 Array(requested.payload.bytes), from: requester, to: party, with: ratchet, time: now

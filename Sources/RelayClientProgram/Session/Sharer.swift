@@ -23,7 +23,7 @@ struct Sharer: SessionPart {
     private let settings: ShareSettings
     /// Whether the relay passes requests on to this session.
     private var machine = ReceiverMachine(isOnce: false)
-    private var presenceID: RequestID?
+    private var announcement = Announcement()
     private var book = RequestBook()
     /// What was asked and is being looked at.
     private var looking: [TransferID: Asked] = [:]
@@ -86,14 +86,9 @@ struct Sharer: SessionPart {
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline) { machine.unreachable(error) }
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
-        switch message {
-        case .requested(let requested): return self.requested(requested, on: outbox)
-        case .ok(let answer) where answer.id == presenceID: return run(machine.announced())
-        case .error(let refusal) where refusal.id == presenceID:
-            let (name, relay) = (environment.name, environment.relay)
-            return run(machine.refused(ConnectionError(refused: refusal.code, name: name, relay: relay)))
-        default: forEachSender { $0.received(message, on: outbox, now: now) }
-        }
+        if case .requested(let requested) = message { return self.requested(requested, on: outbox) }
+        if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
+        forEachSender { $0.received(message, on: outbox, now: now) }
     }
 
     mutating func worked(_ event: WorkEvent, on transfer: TransferID, now: NIODeadline) {
@@ -136,10 +131,8 @@ struct Sharer: SessionPart {
             switch action {
             case .announce:
                 guard let outbox else { continue }
-                let id = outbox.nextID()
-                presenceID = id
                 // What the receiver of the same session says is the same: the later one does not unsay it.
-                outbox.post(.presence(.init(id: id, receiving: settings.alsoReceives, sharing: true)))
+                announcement.post(receiving: settings.alsoReceives, sharing: true, on: outbox)
             case .answered: demands.append(.answered)
             case .reportReady:
                 environment.reporter.report(

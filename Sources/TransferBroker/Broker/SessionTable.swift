@@ -121,28 +121,30 @@ struct SessionTable: Sendable {
 
     /// `session` wants to be rung from now on, or no longer. What rings already goes on ringing: it may still answer.
     mutating func setReceiving(_ session: SessionID, _ isReceiving: Bool) -> [BrokerAction] {
-        guard let name = sessions[session]?.user.name, sessions[session]?.isReceiving != isReceiving else { return [] }
-        sessions[session]?.isReceiving = isReceiving
+        guard sessions[session]?.isReceiving == !isReceiving else { return [] }
         receivingCount += isReceiving ? 1 : -1
-        return changePresence(name) { presence in
-            if isReceiving {
-                presence.receiving.append(session)
-            } else {
-                presence.receiving.removeAll { $0 == session }
-            }
-        }
+        return set(session, \.isReceiving, \.receiving, isReceiving)
     }
 
     /// `session` wants to hear requests from now on, or no longer.
     mutating func setSharing(_ session: SessionID, _ isSharing: Bool) -> [BrokerAction] {
-        guard let name = sessions[session]?.user.name, sessions[session]?.isSharing != isSharing else { return [] }
-        sessions[session]?.isSharing = isSharing
+        guard sessions[session]?.isSharing == !isSharing else { return [] }
         sharingCount += isSharing ? 1 : -1
+        return set(session, \.isSharing, \.sharing, isSharing)
+    }
+
+    /// Notes what a session wants from now on, with it and under its name.
+    private mutating func set(
+        _ session: SessionID, _ wish: WritableKeyPath<BrokerSession, Bool>,
+        _ list: WritableKeyPath<Presence, [SessionID]>, _ isWanted: Bool
+    ) -> [BrokerAction] {
+        guard let name = sessions[session]?.user.name else { return [] }
+        sessions[session]?[keyPath: wish] = isWanted
         return changePresence(name) { presence in
-            if isSharing {
-                presence.sharing.append(session)
+            if isWanted {
+                presence[keyPath: list].append(session)
             } else {
-                presence.sharing.removeAll { $0 == session }
+                presence[keyPath: list].removeAll { $0 == session }
             }
         }
     }

@@ -84,31 +84,33 @@ extension TransferFailure {
     /// Why this side declined what `peer` offered.
     package init(refusing refusal: ReceivePolicy.Refusal, from peer: PeerName) {
         let policy = "relay-client peers policy \(peer)"
+        let (what, advice): (String, String)
         switch refusal {
-        case .person: self.init(refusal.code, side: .receiver, peer: peer)
-        case .notNamed: self.init(code: refusal.code, "it was declined, as --from names others", "nothing to do")
+        case .person:
+            self.init(refusal.code, side: .receiver, peer: peer)
+            return
+        case .notNamed: (what, advice) = ("was declined, as --from names others", "nothing to do")
         case .policy:
-            self.init(
-                code: refusal.code, "it was declined, as the policy for \(peer) is to refuse",
-                "to be asked again: \(policy) ask"
+            (what, advice) = (
+                "was declined, as the policy for \(peer) is to refuse", "to be asked again: \(policy) ask"
             )
         case .unattended:
-            self.init(
-                code: refusal.code, "it was declined, as nobody can be asked without a terminal",
+            (what, advice) = (
+                "was declined, as nobody can be asked without a terminal",
                 "to take what \(peer) sends: \(policy) accept"
             )
         case .tooLarge(_, isOfPolicy: false):
-            self.init(code: refusal.code, "it is larger than --max-size", "raise --max-size to take it")
+            (what, advice) = ("is larger than --max-size", "raise --max-size to take it")
         case .tooLarge(_, isOfPolicy: true):
-            self.init(
-                code: refusal.code, "it is larger than the policy for \(peer) allows",
-                "to take it: \(policy) --max-size SIZE"
+            (what, advice) = (
+                "is larger than the policy for \(peer) allows", "to take it: \(policy) --max-size SIZE"
             )
         case .tooMuchToday:
-            self.init(
-                code: refusal.code, "it is more than the policy for \(peer) allows on one day",
+            (what, advice) = (
+                "is more than the policy for \(peer) allows on one day",
                 "take it tomorrow, or: \(policy) --max-day SIZE"
             )
         }
+        self.init(code: refusal.code, "it " + what, advice)
     }
 }

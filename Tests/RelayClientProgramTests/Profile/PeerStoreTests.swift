@@ -32,15 +32,6 @@ struct PeerStoreTests {
         )
     }
 
-    private func error(_ body: () throws -> Void) -> FileError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? FileError
-        }
-    }
-
     private var content: String {
         get throws { try String(contentsOfFile: path + "/peers", encoding: .utf8) }
     }
@@ -128,8 +119,10 @@ struct PeerStoreTests {
         for (text, line) in damages {
             try temporary.write(Data(text.utf8), to: "profile/peers")
             for damaged in [
-                error { _ = try store.list() }, error { _ = try store.contact(with: bob) },
-                error { _ = try store.met(bob, now: 9) }, error { try store.forget(bob.name) },
+                caught(FileError.self) { _ = try store.list() },
+                caught(FileError.self) { _ = try store.contact(with: bob) },
+                caught(FileError.self) { _ = try store.met(bob, now: 9) },
+                caught(FileError.self) { try store.forget(bob.name) },
             ] {
                 #expect(damaged?.code == .unusableProfile)
                 #expect(damaged?.message.hasPrefix("line \(line) of ") == true, "\(damaged?.message ?? "") \(text)")
@@ -143,8 +136,10 @@ struct PeerStoreTests {
         _ = try store.met(bob, now: 5)
         try temporary.write(Data(), to: "profile/peers")
         for damaged in [
-            error { _ = try store.list() }, error { _ = try store.contact(with: bob) },
-            error { _ = try store.met(bob, now: 9) }, error { try store.forget(bob.name) },
+            caught(FileError.self) { _ = try store.list() },
+            caught(FileError.self) { _ = try store.contact(with: bob) },
+            caught(FileError.self) { _ = try store.met(bob, now: 9) },
+            caught(FileError.self) { try store.forget(bob.name) },
         ] {
             #expect(damaged?.code == .unusableProfile && damaged?.status == .configuration)
             #expect(damaged?.message.contains("profile/peers\" is empty") == true, "\(damaged?.message ?? "")")
@@ -164,7 +159,7 @@ struct PeerStoreTests {
         let text = (0..<Defaults.mostPeers).map { line.replacing("\"bob\"", with: "\"p\($0)\"") }.joined()
         try temporary.write(Data(text.utf8), to: "profile/peers")
         #expect(try store.list().count == Defaults.mostPeers)
-        let full = error { _ = try store.met(bob, now: 6) }
+        let full = caught(FileError.self) { _ = try store.met(bob, now: 6) }
         #expect(full?.code == .unusableProfile && full?.message.contains("peers forget") == true)
         // Nothing else is kept from being done.
         let known = try #require(PeerName(rawValue: "p7"))

@@ -33,15 +33,6 @@ struct PolicyStoreTests {
         }
     }
 
-    private func error(_ body: () throws -> Void) -> FileError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? FileError
-        }
-    }
-
     @Test func aPolicyIsKeptUntilItIsChanged() throws {
         #expect(try store.policy(for: bob) == nil && store.list().count == 0)
         let policy = try full
@@ -72,10 +63,10 @@ struct PolicyStoreTests {
             (#"{"answer":"ask","max_size":-1,"name":"bob","v":1}"# + "\n", 1),
         ] {
             try text.write(toFile: path + "/policies", atomically: false, encoding: .utf8)
-            let refused = error { _ = try store.policy(for: bob) }
+            let refused = caught(FileError.self) { _ = try store.policy(for: bob) }
             #expect(refused?.code == .unusableProfile, "\(text)")
             #expect(refused?.message.hasPrefix("line \(line) of \"") == true, "\(text) \(refused?.message ?? "")")
-            #expect(error { try store.change(bob) { $0 = nil } }?.code == .unusableProfile)
+            #expect(caught(FileError.self) { try store.change(bob) { $0 = nil } }?.code == .unusableProfile)
             #expect(try String(contentsOfFile: path + "/policies", encoding: .utf8) == text)
         }
         try good.write(toFile: path + "/policies", atomically: false, encoding: .utf8)
@@ -125,8 +116,10 @@ struct PolicyStoreTests {
         let good = try String(contentsOfFile: path + "/taken", encoding: .utf8)
         for text in [good + good, String(good.dropLast()), "{}\n", good.replacing("\"v\":1", with: "\"v\":9")] {
             try text.write(toFile: path + "/taken", atomically: false, encoding: .utf8)
-            #expect(error { _ = try store.bytesToday(from: bob, now: Self.now) }?.code == .unusableProfile)
-            #expect(error { _ = try reserve(.random(), 1) }?.message.contains("remove the file") == true)
+            #expect(
+                caught(FileError.self) { _ = try store.bytesToday(from: bob, now: Self.now) }?.code == .unusableProfile)
+            #expect(
+                caught(FileError.self) { _ = try reserve(.random(), 1) }?.message.contains("remove the file") == true)
         }
     }
 }

@@ -31,15 +31,6 @@ struct PrekeyStoreTests {
         try store.current(name: alice, now: Self.june + months * Self.month)
     }
 
-    private func error(_ body: () throws -> Void) -> FileError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? FileError
-        }
-    }
-
     private func seed(_ ratchet: PrekeyRatchet) -> Data { ratchet.seed.withUnsafeBytes { Data($0) } }
 
     @Test func theFirstIsRandomAndKept() throws {
@@ -72,11 +63,11 @@ struct PrekeyStoreTests {
 
     @Test func aWrongClockIsSaidAndChangesNothing() throws {
         let later = try current(12)
-        let behind = error { _ = try current(0) }
+        let behind = caught(FileError.self) { _ = try current(0) }
         #expect(behind?.code == .unusableProfile && behind?.status == .configuration)
         #expect(behind?.message.contains("2026-06") == true && behind?.message.contains("2027-06") == true)
         #expect(behind?.message.contains("clock") == true && behind?.message.contains("log in again") == true)
-        let ahead = error { _ = try current(12 + 26) }
+        let ahead = caught(FileError.self) { _ = try current(12 + 26) }
         #expect(ahead?.message.contains("2029-08") == true && ahead?.message.contains("set the clock") == true)
         #expect(try seed(current(12)) == seed(later))
     }
@@ -121,7 +112,8 @@ struct PrekeyStoreTests {
         let text = content.replacing("K", with: Base64URL.encode([UInt8](repeating: 1, count: 32)))
         try temporary.write(Data(text.utf8), to: "profile/prekeys")
         for damaged in [
-            error { _ = try current() }, error { _ = try store.renewed(name: alice, now: Self.june) },
+            caught(FileError.self) { _ = try current() },
+            caught(FileError.self) { _ = try store.renewed(name: alice, now: Self.june) },
         ] {
             #expect(damaged?.code == .unusableProfile && damaged?.message.contains("prekeys\" is damaged") == true)
         }
@@ -131,7 +123,9 @@ struct PrekeyStoreTests {
     @Test func whatCannotBeWrittenIsAnError() throws {
         _ = try current()
         #expect(unlink(path + "/prekeys") == 0 && mkdir(path + "/prekeys", 0o700) == 0)
-        #expect(error { _ = try current() }?.code == .unusableProfile)
-        #expect(error { _ = try PrekeyStore("/proc/self/below").current(name: alice, now: Self.june) } != nil)
+        #expect(caught(FileError.self) { _ = try current() }?.code == .unusableProfile)
+        #expect(
+            caught(FileError.self) { _ = try PrekeyStore("/proc/self/below").current(name: alice, now: Self.june) }
+                != nil)
     }
 }

@@ -26,15 +26,6 @@ struct ProfileTests {
         try Profile.create(directory: path, name: alice, server: server, caPath: ca)
     }
 
-    private func error(_ body: () throws -> Void) -> FileError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? FileError
-        }
-    }
-
     private func mode(_ path: String) -> mode_t {
         var status = stat()
         return stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
@@ -56,12 +47,12 @@ struct ProfileTests {
     }
 
     @Test func withoutALoginThereIsNoProfile() throws {
-        let missing = error { _ = try Profile.load(directory: path) }
+        let missing = caught(FileError.self) { _ = try Profile.load(directory: path) }
         #expect(missing?.code == .noProfile)
         #expect(missing?.status.rawValue == 78)
         #expect(missing?.message.contains("relay-client login") == true)
         _ = try create()
-        #expect(error { _ = try Profile.load(directory: path) }?.code == .noProfile)
+        #expect(caught(FileError.self) { _ = try Profile.load(directory: path) }?.code == .noProfile)
     }
 
     @Test func aSecondLoginKeepsTheKeys() throws {
@@ -113,7 +104,7 @@ struct ProfileTests {
     @Test func aProfileOfAnotherUserIsRefused() throws {
         try create().save()
         let foreign = chown(path + "/keys.json", 12_345, .max) == 0 ? path : "/proc/1"
-        let refused = error { _ = try Profile.load(directory: foreign) }
+        let refused = caught(FileError.self) { _ = try Profile.load(directory: foreign) }
         if foreign == path || geteuid() != 0 {
             #expect(refused?.message.contains("another user") == true)
         }
@@ -127,9 +118,10 @@ struct ProfileTests {
         try profile.save()
         try temporary.write(Data(content.utf8), to: "config/relay/" + file)
         let damaged = [
-            error { _ = try Profile.load(directory: path) },
-            error { _ = try create() },
-            file == "profile.json" ? error { try profile.save() } : error { _ = try create() },
+            caught(FileError.self) { _ = try Profile.load(directory: path) },
+            caught(FileError.self) { _ = try create() },
+            file == "profile.json"
+                ? caught(FileError.self) { try profile.save() } : caught(FileError.self) { _ = try create() },
         ]
         for error in damaged {
             #expect(error?.code == .unusableProfile)
@@ -143,13 +135,13 @@ struct ProfileTests {
         try create().save()
         let bad = #"{"v":1,"name":"../x\u001b","server":"https://x"}"#
         try temporary.write(Data(bad.utf8), to: "config/relay/profile.json")
-        #expect(error { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
+        #expect(caught(FileError.self) { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
     }
 
     @Test func lostKeysAreAnError() throws {
         try create().save()
         #expect(unlink(path + "/keys.json") == 0)
-        let lost = error { _ = try Profile.load(directory: path) }
+        let lost = caught(FileError.self) { _ = try Profile.load(directory: path) }
         #expect(lost?.code == .unusableProfile)
         #expect(lost?.message.contains("keys.json") == true)
     }
@@ -157,16 +149,16 @@ struct ProfileTests {
     @Test func whatIsNoRegularFileOrTooLargeIsRefused() throws {
         try create().save()
         try temporary.write(Data(repeating: 32, count: 1_000_000), to: "config/relay/profile.json")
-        #expect(error { _ = try Profile.load(directory: path) }?.message.contains("too large") == true)
+        #expect(caught(FileError.self) { _ = try Profile.load(directory: path) }?.message.contains("too large") == true)
         #expect(unlink(path + "/profile.json") == 0)
         #expect(mkfifo(path + "/profile.json", 0o600) == 0)
-        #expect(error { _ = try Profile.load(directory: path) }?.message.contains("regular") == true)
+        #expect(caught(FileError.self) { _ = try Profile.load(directory: path) }?.message.contains("regular") == true)
     }
 
     @Test func aFolderThatCannotBeWrittenIsAnError() throws {
         let file = try temporary.write(Data(), to: "file")
         for directory in [file, file + "/below", "/proc/self/below"] {
-            let refused = error {
+            let refused = caught(FileError.self) {
                 _ = try Profile.create(directory: directory, name: alice, server: "https://x", caPath: nil)
             }
             #expect(refused?.code == .cannotCreate)
@@ -180,7 +172,7 @@ struct ProfileTests {
         #expect(try ProfileLocation.directory(environment: both) == "/c/relay")
         let relative = ["HOME": "/home/a", "XDG_CONFIG_HOME": "c"]
         #expect(try ProfileLocation.directory(environment: relative) == "/home/a/.config/relay")
-        #expect(error { _ = try ProfileLocation.directory(environment: [:]) }?.status.rawValue == 78)
+        #expect(caught(FileError.self) { _ = try ProfileLocation.directory(environment: [:]) }?.status.rawValue == 78)
     }
 
     @Test func theFingerprintIsThatOfTheSealedFormat() throws {
@@ -212,8 +204,8 @@ struct ProfileTests {
                 let bad = good.replacing(try Regex("\"\(name)\" : \"[^\"]*\""), with: "\"\(name)\" : \"\(key)\"")
                 #expect(bad != good)
                 try temporary.write(Data(bad.utf8), to: "config/relay/keys.json")
-                #expect(error { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
-                #expect(error { _ = try create() }?.code == .unusableProfile)
+                #expect(caught(FileError.self) { _ = try Profile.load(directory: path) }?.code == .unusableProfile)
+                #expect(caught(FileError.self) { _ = try create() }?.code == .unusableProfile)
             }
         }
         try temporary.write(Data(good.utf8), to: "config/relay/keys.json")
@@ -223,7 +215,10 @@ struct ProfileTests {
     @Test func aLockThatCannotBeTakenIsAnError() throws {
         try create().save()
         #expect(unlink(path + "/.lock") == 0 && mkdir(path + "/.lock", 0o700) == 0)
-        for locked in [error { _ = try create() }, error { try Profile.load(directory: path).save() }] {
+        for locked in [
+            caught(FileError.self) { _ = try create() },
+            caught(FileError.self) { try Profile.load(directory: path).save() },
+        ] {
             #expect(locked?.code == .cannotCreate && locked?.message.contains("cannot lock the profile") == true)
         }
     }
@@ -231,13 +226,14 @@ struct ProfileTests {
     @Test func aFileIsWrittenWholeOrNotAtAll() throws {
         let folder = try #require(try PrivateDirectory(path: path, creating: true))
         try folder.write(Data("old".utf8), to: "file", replacing: false)
-        let taken = error { try folder.write(Data("new".utf8), to: "file", replacing: false) }
+        let taken = caught(FileError.self) { try folder.write(Data("new".utf8), to: "file", replacing: false) }
         #expect(taken?.code == .cannotCreate && taken?.message.contains("file") == true)
         #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "old")
         try folder.write(Data("new".utf8), to: "file", replacing: true)
         #expect(try String(contentsOfFile: path + "/file", encoding: .utf8) == "new")
         #expect(mkdir(path + "/taken", 0o700) == 0)
-        #expect(error { try folder.write(Data(), to: "taken", replacing: true) }?.code == .cannotCreate)
+        #expect(
+            caught(FileError.self) { try folder.write(Data(), to: "taken", replacing: true) }?.code == .cannotCreate)
         // No temporary file is left behind by any of them.
         #expect(try temporary.names(in: "config/relay") == ["file", "taken"])
     }

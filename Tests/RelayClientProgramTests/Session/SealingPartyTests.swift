@@ -24,15 +24,6 @@ struct SealingPartyTests {
         (alice, bob) = (try FakePeer(Samples.alice), try FakePeer(Samples.bob))
     }
 
-    private func failure(_ body: () throws -> Void) -> ClientError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? ClientError
-        }
-    }
-
     private func seal(to peer: ServerMessage.Peer) throws(ClientError) -> SentOffer {
         try carol.seal(summary, of: .random(), as: .random(), to: peer)
     }
@@ -58,29 +49,31 @@ struct SealingPartyTests {
         let changed = SealingError.identityChanged(
             pinned: Fingerprint(of: bob.party.identity), shown: Fingerprint(of: other.party.identity)
         )
-        let error = failure { _ = try seal(to: other.found(id)) }
+        let error = caught(ClientError.self) { _ = try seal(to: other.found(id)) }
         #expect(error == .sealing(changed) && error?.status == .refused)
         // A fingerprint that came another way is a pin too.
         _ = try carol.peers.add(Samples.alice, Fingerprint(of: bob.party.identity), now: Samples.now)
-        #expect(failure { _ = try seal(to: alice.found(id)) }?.failureCode(or: .declined) == .identityChanged)
+        #expect(
+            caught(ClientError.self) { _ = try seal(to: alice.found(id)) }?.failureCode(or: .declined)
+                == .identityChanged)
         // Looking is no contact.
         #expect(try carol.peers.pin(of: Samples.bob)?.key == bob.party.identity)
-        #expect(failure { _ = try seal(to: bob.found(id)) } == nil)
+        #expect(caught(ClientError.self) { _ = try seal(to: bob.found(id)) } == nil)
     }
 
     @Test func aPeerWithoutAPrekeyIsToldToBeOneToUpdate() throws {
         var found = bob.found(id)
         found.prekey = nil
-        let error = try #require(failure { _ = try seal(to: found) })
+        let error = try #require(caught(ClientError.self) { _ = try seal(to: found) })
         #expect(error.status == .refused && error.description.contains("bob's client cannot receive what is sealed"))
         #expect(try carol.peers.list().isEmpty)
     }
 
     @Test func aPrekeyThatIsNotTheirsOrOfAnotherTimeIsRefused() throws {
         let (other, old) = (try FakePeer(Samples.bob), try FakePeer(Samples.bob, time: Samples.now - 70 * Samples.day))
-        let error = failure { _ = try seal(to: bob.found(id, prekey: other.prekey)) }
+        let error = caught(ClientError.self) { _ = try seal(to: bob.found(id, prekey: other.prekey)) }
         #expect(error == .sealing(.prekeySignature) && error?.failureCode(or: .declined) == .badPrekey)
-        let late = failure { _ = try seal(to: old.found(id)) }
+        let late = caught(ClientError.self) { _ = try seal(to: old.found(id)) }
         #expect(late == .sealing(.prekeyMonth(prekey: old.prekey.epoch, own: Epoch(milliseconds: Samples.now))))
     }
 
@@ -108,26 +101,27 @@ struct SealingPartyTests {
         let changed = SealingError.identityChanged(
             pinned: Fingerprint(of: alice.party.identity), shown: Fingerprint(of: other.party.identity)
         )
-        let error = failure { _ = try carol.open(ring) }
+        let error = caught(ClientError.self) { _ = try carol.open(ring) }
         #expect(error == .sealing(changed) && error?.failureCode(or: .cannotWrite) == .identityChanged)
         // Nor does it help to show the one that is known.
         var shown = ring
         shown.key = alice.party.identity
-        #expect(failure { _ = try carol.open(shown) }?.failureCode(or: .cannotWrite) == .protocolError)
+        #expect(caught(ClientError.self) { _ = try carol.open(shown) }?.failureCode(or: .cannotWrite) == .protocolError)
     }
 
     @Test func whatIsNotForThisClientOrNotOfTodayIsRefused() throws {
         let other = SealingParty.fresh(in: temporary.file("other"))
         #expect(
-            failure { _ = try carol.open(try alice.ring(try alice.offer(summary, to: other))) }
+            caught(ClientError.self) { _ = try carol.open(try alice.ring(try alice.offer(summary, to: other))) }
                 == .sealing(.doesNotOpen(.offer)))
         for time in [Samples.now - Samples.day - 1, Samples.now + Samples.day + 1] {
             let stale = try alice.ring(try alice.offer(summary, to: carol, time: time))
-            #expect(failure { _ = try carol.open(stale) }?.failureCode(or: .cannotWrite) == .staleOffer)
+            #expect(
+                caught(ClientError.self) { _ = try carol.open(stale) }?.failureCode(or: .cannotWrite) == .staleOffer)
         }
         var empty = try alice.ring(try alice.offer(summary, to: carol))
         empty.payload = try #require(Payload(bytes: []))
-        #expect(failure { _ = try carol.open(empty) }?.failureCode(or: .cannotWrite) == .protocolError)
+        #expect(caught(ClientError.self) { _ = try carol.open(empty) }?.failureCode(or: .cannotWrite) == .protocolError)
         // Sealed to the key of a month that this profile has no key of.
         let old = SealingParty(
             name: carol.name, signingKey: carol.signingKey, prekeys: PrekeyStore(temporary.file("old")),
@@ -135,7 +129,7 @@ struct SealingPartyTests {
         )
         let time = Samples.now - Samples.day
         let forgotten = try alice.ring(try alice.offer(summary, to: old, time: time))
-        #expect(failure { _ = try carol.open(forgotten) }?.failureCode(or: .cannotWrite) == .badPrekey)
+        #expect(caught(ClientError.self) { _ = try carol.open(forgotten) }?.failureCode(or: .cannotWrite) == .badPrekey)
     }
 
     @Test func whoIsMetIsPinnedAndMetForTheFirstTimeOnce() throws {
@@ -157,7 +151,7 @@ struct SealingPartyTests {
         for _ in 1...2 { _ = try carol.open(ring) }
         let first = try carol.open(ring)
         #expect(carol.take(first) == nil)
-        #expect(failure { _ = try carol.open(ring) } == .sealing(.repeatedAttempt))
+        #expect(caught(ClientError.self) { _ = try carol.open(ring) } == .sealing(.repeatedAttempt))
         #expect(carol.take(first) == .sealing(.repeatedAttempt))
         // Nor by another process of the profile.
         let again = SealingParty(

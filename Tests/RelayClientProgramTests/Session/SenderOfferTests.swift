@@ -127,16 +127,22 @@ import WSProtocol
         #expect(failed.count == 2 && failed.allSatisfy { $0.contains("no user of this relay is called bob") })
     }
 
-    @Test func aLookupThatIsRefusedForNowIsAskedAgain() async throws {
+    /// A relay that finds whom it is asked for, but for the first time.
+    private static func relay(
+        first: @escaping @Sendable (ClientMessage.Lookup) -> [ServerMessage]
+    ) -> FakeRelay {
         let asked = Mutex(0)
-        let relay = FakeRelay(find: { lookup, peer in
+        return FakeRelay(find: { lookup, peer in
             let isFirst = asked.withLock { asked in
                 asked += 1
                 return asked == 1
             }
-            return isFirst
-                ? [.error(.init(id: lookup.id, code: .rateLimited, message: ""))] : [.peer(peer.found(lookup.id))]
+            return isFirst ? first(lookup) : [.peer(peer.found(lookup.id))]
         })
+    }
+
+    @Test func aLookupThatIsRefusedForNowIsAskedAgain() async throws {
+        let relay = Self.relay { lookup in [.error(.init(id: lookup.id, code: .rateLimited, message: ""))] }
         let sending = try SessionFixture.sending([try tree()], over: relay)
         let start = sending.clock.now()
         await sending.runToEnd()
@@ -146,14 +152,7 @@ import WSProtocol
     }
 
     @Test func aRelayThatDoesNotSayWhoSomebodyIsIsLeft() async throws {
-        let asked = Mutex(0)
-        let relay = FakeRelay(find: { lookup, peer in
-            let isFirst = asked.withLock { asked in
-                asked += 1
-                return asked == 1
-            }
-            return isFirst ? [] : [.peer(peer.found(lookup.id))]
-        })
+        let relay = Self.relay { _ in [] }
         let sending = try SessionFixture.sending([try tree()], over: relay)
         await sending.run { relay.lookups.count == 1 }
         sending.passTime(ProtocolDefaults.answerTimeout)

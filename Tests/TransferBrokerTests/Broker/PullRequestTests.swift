@@ -276,6 +276,23 @@ import WSProtocol
         return (alice, laptop, desktop)
     }
 
+    /// A request of alice's that all have heard.
+    private mutating func heard() -> (alice: SessionID, laptop: SessionID, request: PullRequestID) {
+        let (alice, laptop, _) = all()
+        let request = network.request(alice, of: "bob")
+        network.settle()
+        return (alice, laptop, request)
+    }
+
+    /// A request is over, and the news is on its way: an offer that crosses it is told so, and nothing is left.
+    private mutating func expectOver(_ request: PullRequestID, toldTo laptop: SessionID) {
+        _ = network.answer(request, of: "alice", by: laptop)
+        #expect(network.summary(laptop).last == "ringing")
+        network.settle()
+        #expect(network.summary(laptop).last == "failed.unknown_request")
+        for node in network.nodes.values { #expect(node.snapshot.openRequests.isEmpty) }
+    }
+
     @Test mutating func sharersOnAllNodesHearAndEachMayAnswer() {
         let (alice, laptop, desktop) = all()
         let phone = network.open("alice", at: b, receiving: true)
@@ -296,9 +313,7 @@ import WSProtocol
     }
 
     @Test mutating func aRequestThatIsOverIsOverOnAllNodes() {
-        let (alice, laptop, _) = all()
-        let request = network.request(alice, of: "bob")
-        network.settle()
+        let (alice, laptop, request) = heard()
         network.withdraw(request, by: alice)
         network.settle()
         _ = network.answer(request, of: "alice", by: laptop)
@@ -306,31 +321,18 @@ import WSProtocol
         let other = network.request(alice, of: "bob")
         network.settle()
         network.handle(.sessionClosed(alice), at: a)
-        // The news is on its way, and the offer crosses it.
-        _ = network.answer(other, of: "alice", by: laptop)
-        #expect(network.summary(laptop).last == "ringing")
-        network.settle()
-        #expect(network.summary(laptop).last == "failed.unknown_request")
-        for node in network.nodes.values { #expect(node.snapshot.openRequests.isEmpty) }
+        expectOver(other, toldTo: laptop)
     }
 
     @Test mutating func timeEndsItOnAllNodes() {
-        let (alice, laptop, _) = all()
-        let request = network.request(alice, of: "bob")
-        network.settle()
+        let (_, laptop, request) = heard()
         network.now = network.now + .minutes(10)
         network.handle(.timerFired, at: a)
-        // The news is on its way, and the offer crosses it.
-        _ = network.answer(request, of: "alice", by: laptop)
-        network.settle()
-        #expect(network.summary(laptop).last == "failed.unknown_request")
-        for node in network.nodes.values { #expect(node.snapshot.openRequests.isEmpty) }
+        expectOver(request, toldTo: laptop)
     }
 
     @Test mutating func aLostNodeTakesItsRequestsWithIt() {
-        let (alice, laptop, _) = all()
-        let request = network.request(alice, of: "bob")
-        network.settle()
+        let (_, laptop, request) = heard()
         network.restart(a)
         _ = network.answer(request, of: "alice", by: laptop)
         #expect(network.summary(laptop).last == "error.unknown_request")
