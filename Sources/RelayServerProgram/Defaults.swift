@@ -30,6 +30,12 @@ extension Defaults {
         static let invitationLifetime: Int64 = 24 * 60 * 60
     }
 
+    /// The process as a service of the system.
+    enum Service {
+        /// Bytes of what a new process tells about its start: one error message.
+        static let maximumReport = 16 * 1024
+    }
+
     /// Metrics and health.
     enum Metrics {
         /// Where they are served by default: on this machine alone.

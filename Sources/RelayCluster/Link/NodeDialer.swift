@@ -27,12 +27,12 @@ protocol NodeAddressBook: Sendable {
 
 /// Makes connections to other nodes, and hands out only those whose certificate names the node that was wanted.
 struct NodeDialer: Sendable {
-    private let tls: TLSContext
+    private let identity: NodeIdentity
     private let timeout: TimeAmount
 
     /// - Parameter timeout: from the first packet to the end of the handshake.
     init(_ identity: NodeIdentity, timeout: TimeAmount = Defaults.Link.dial) {
-        tls = identity.client
+        self.identity = identity
         self.timeout = timeout
     }
 
@@ -55,7 +55,7 @@ struct NodeDialer: Sendable {
             .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
         for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
         bootstrap
-            .channelInitializer { [tls, timeout] channel in
+            .channelInitializer { [tls = identity.client, timeout] channel in
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeCompletedFuture {
                     let handler = TLSHandler(

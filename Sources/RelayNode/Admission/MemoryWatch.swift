@@ -3,7 +3,7 @@
 package import Logging
 package import NIOCore
 import NIOPosix
-import ServerSystem
+package import ServerSystem
 import TransferBroker
 
 /// Looks at the process's memory: has it given back when much of it is unused, compares it with its budget, and says
@@ -18,7 +18,7 @@ package final class MemoryWatch {
         var clock: () -> NIODeadline = { .now() }
     }
 
-    private let budget: MemoryBudget?
+    private let budgets: Replaceable<MemoryBudget?>
     private let means: Means
     private let logger: Logger
     private let changed: (MemoryPressure) -> Void
@@ -29,8 +29,15 @@ package final class MemoryWatch {
     /// - Parameters:
     ///   - budget: nil when there is no limit.
     ///   - changed: told about each change.
-    init(_ budget: MemoryBudget?, means: Means, logger: Logger, changed: @escaping (MemoryPressure) -> Void) {
-        self.budget = budget
+    convenience init(
+        _ budget: MemoryBudget?, means: Means, logger: Logger, changed: @escaping (MemoryPressure) -> Void
+    ) { self.init(Replaceable(budget), means: means, logger: logger, changed: changed) }
+
+    private init(
+        _ budgets: Replaceable<MemoryBudget?>, means: Means, logger: Logger,
+        changed: @escaping (MemoryPressure) -> Void
+    ) {
+        self.budgets = budgets
         self.means = means
         self.logger = logger
         self.changed = changed
@@ -38,7 +45,7 @@ package final class MemoryWatch {
 
     /// Looks now and every ``Defaults/Memory/interval``, on `loop`, for as long as the loop runs.
     package static func start(
-        _ budget: MemoryBudget?, on loop: any EventLoop, logger: Logger,
+        _ budgets: Replaceable<MemoryBudget?>, on loop: any EventLoop, logger: Logger,
         changed: @escaping @Sendable (MemoryPressure) -> Void
     ) {
         loop.execute {
@@ -47,7 +54,7 @@ package final class MemoryWatch {
                 NIOThreadPool.singleton.runIfActive(eventLoop: loop) { ProcessMemory.trim() }
                     .assumeIsolated().whenComplete { _ in done() }
             })
-            let watch = MemoryWatch(budget, means: means, logger: logger, changed: changed)
+            let watch = MemoryWatch(budgets, means: means, logger: logger, changed: changed)
             watch.look()
             let bound = NIOLoopBound(watch, eventLoop: loop)
             let interval = Defaults.Memory.interval
@@ -60,7 +67,7 @@ package final class MemoryWatch {
         guard !isTrimming, let used = means.resident() else { return }
         let isDue = schedule.isDue(resident: used, at: means.clock())
         // Memory that was used and let go of counts as well until the allocator gives it back.
-        guard isDue || (budget?.pressure(resident: used) ?? .none) > .none else { return judge(used) }
+        guard isDue || (budgets.current?.pressure(resident: used) ?? .none) > .none else { return judge(used) }
         isTrimming = true
         means.trim { [self] in
             isTrimming = false
@@ -71,11 +78,12 @@ package final class MemoryWatch {
     }
 
     private func judge(_ used: UInt64) {
-        guard let budget else { return }
-        let now = budget.pressure(resident: used)
+        let budget = budgets.current
+        let now = budget?.pressure(resident: used) ?? .none
         guard now != pressure else { return }
         pressure = now
-        let figures: Logger.Metadata = [LogKeys.resident: "\(used)", LogKeys.limit: "\(budget.bytes)"]
+        let limit = budget.map { "\($0.bytes)" } ?? "off"
+        let figures: Logger.Metadata = [LogKeys.resident: "\(used)", LogKeys.limit: "\(limit)"]
         switch now {
         case .none: logger.notice("there is memory again: everything is taken", metadata: figures)
         case .high: logger.warning("memory runs short: new transfers are refused", metadata: figures)

@@ -11,24 +11,26 @@ import TransferBroker
 /// Binds the listeners that clients connect to, and lets each connection in or not. ``ClientPipeline`` has the handlers
 /// of those that are let in.
 package enum RelayListener {
-    /// Binds `address`, to serve TLS there. Throws what the system says when the address cannot be bound.
+    /// Listens at `place`, to serve TLS there: each connection with the certificate of its moment. Throws what the system
+    /// says when the address cannot be bound.
     package static func bind(
-        _ address: SocketAddress, tls: TLSContext, group: any EventLoopGroup, services: ConnectionServices
+        _ place: ListeningSocket.Place, tls: Replaceable<TLSContext>, group: any EventLoopGroup,
+        services: ConnectionServices
     ) async throws -> ListeningSocket {
         let bootstrap = bootstrap(group: group, services: services) { channel, connection in
-            try ClientPipeline.installTLS(on: channel, connection, tls: tls, services: services)
+            try ClientPipeline.installTLS(on: channel, connection, tls: tls.current, services: services)
         }
-        return try await ListeningSocket.bind(bootstrap, to: address)
+        return try await ListeningSocket.bind(bootstrap, at: place)
     }
 
-    /// Binds `address`, to serve plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
+    /// Listens at `place`, to serve plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
     package static func bindRedirect(
-        _ address: SocketAddress, to names: RedirectNames, group: any EventLoopGroup, services: ConnectionServices
+        _ place: ListeningSocket.Place, to names: RedirectNames, group: any EventLoopGroup, services: ConnectionServices
     ) async throws -> ListeningSocket {
         let bootstrap = bootstrap(group: group, services: services) { channel, connection in
             try ClientPipeline.installRedirect(on: channel, connection, to: names, services: services)
         }
-        return try await ListeningSocket.bind(bootstrap, to: address)
+        return try await ListeningSocket.bind(bootstrap, at: place)
     }
 
     /// Accepts connections and lets `pipeline` add the handlers of each.

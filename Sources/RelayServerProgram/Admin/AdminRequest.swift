@@ -17,6 +17,8 @@ enum AdminRequest: Hashable, Sendable, Codable {
     case remove(name: PeerName)
     /// Finish what runs, take nothing new, and end.
     case drain
+    /// Read the configuration and its files again.
+    case reload
 }
 
 /// The running server's answer: one line of JSON.
@@ -30,6 +32,8 @@ enum AdminReply: Hashable, Sendable, Codable {
     case removed(name: PeerName)
     /// The server ends once its transfers have, in `seconds` at the latest.
     case draining(transfers: Int, seconds: Int64)
+    /// What is read again has taken effect, or waits for a new process.
+    case reloaded(outcome: Reloader.Outcome)
     /// It cannot be done; `exit` is what the sub-command exits with.
     case failed(message: String, exit: Int32)
 }

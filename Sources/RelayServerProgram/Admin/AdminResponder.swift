@@ -15,6 +15,10 @@ struct AdminResponder: Sendable {
     let drain: @Sendable () -> Void
     /// A user's name was freed: its sessions end.
     let nameRemoved: @Sendable (PeerName) -> Void
+    /// Reads the configuration and its files again.
+    var reload: @Sendable () async throws(OperatorError) -> Reloader.Outcome = { () throws(OperatorError) in
+        throw OperatorError(.refused, "this server does not reload")
+    }
 
     /// The reply to `request`; what goes wrong is a reply too.
     func reply(to request: AdminRequest) async -> AdminReply {
@@ -39,6 +43,8 @@ struct AdminResponder: Sendable {
                 nameRemoved(name)
                 guard isFreed else { throw OperatorError(.refused, "no user has registered \(name)") }
                 return .removed(name: name)
+            case .reload:
+                return .reloaded(outcome: try await reload())
             case .drain:
                 return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
             }

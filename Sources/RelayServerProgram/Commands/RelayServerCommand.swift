@@ -30,7 +30,7 @@ package struct RelayServerCommand: AsyncParsableCommand {
         version: "relay-server \(ProgramVersion.current)",
         subcommands: [
             ServeCommand.self, InviteCommand.self, UsersCommand.self, StatusCommand.self, DrainCommand.self,
-            CheckCommand.self,
+            ReloadCommand.self, CheckCommand.self,
         ],
         defaultSubcommand: ServeCommand.self
     )
@@ -39,7 +39,10 @@ package struct RelayServerCommand: AsyncParsableCommand {
 
     /// To be called first, before a thread is started: the runtime's own descriptors take the numbers of streams that
     /// the caller has closed.
-    package static func prepare() { StandardStream.secure() }
+    package static func prepare() {
+        StandardStream.secure()
+        StartReport.claim()
+    }
 
     /// Runs the command line's command, and turns what it throws into one line and an exit code.
     package static func main() async {

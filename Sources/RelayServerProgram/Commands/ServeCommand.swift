@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Glibc
 import ServerSystem
 
 /// `relay-server [serve]`
@@ -14,18 +15,62 @@ struct ServeCommand: AsyncParsableCommand {
               relay-server --config /etc/relay/server.json
               relay-server --listen 0.0.0.0:443 --listen '[::]:443' --http-listen 0.0.0.0:80 \
             --tls-cert /etc/relay/fullchain.pem --tls-key /etc/relay/privkey.pem
+              relay-server --config server.json --daemonize --pid-file relay.pid --log-file relay.log
 
-            SIGTERM or SIGINT: no new transfers, the running ones finish (30 s at most), exit 0. \
-            A second signal stops at once.
+            Signals:
+              SIGTERM, SIGINT  no new transfers, the running ones finish (30 s at most), exit 0; a second one stops \
+            at once
+              SIGHUP           read certificates, limits and the log level again; a mistake in any of them changes nothing
+              SIGUSR1          open the log file by its name again, after it was moved away
             """
     )
 
     @OptionGroup var options: ServerOptions
 
+    @Flag(help: "Serve without a terminal, in the background; exit 0 once the relay serves, or say why it does not.")
+    var daemonize = false
+
     func run() async throws {
-        let settings = try options.configuration()
+        let report = StartReport.own
+        do {
+            let settings = try options.configuration()
+            if daemonize, report == nil { return try Self.daemonize(settings) }
+            try await serve(settings, report)
+        } catch {
+            report?.failed(error)
+            throw error
+        }
+    }
+
+    private func serve(_ settings: ServerConfiguration, _ report: StartReport?) async throws {
+        let inherited = try SocketActivation.take()
         let descriptors = ProcessLimits.apply()
-        let logger = try LineLogHandler.logger(settings.log)
-        try await RelayApplication(configuration: settings, logger: logger, descriptorLimit: descriptors).run()
+        let log = try LineLogHandler.log(settings.log)
+        var application = RelayApplication(configuration: settings, log: log, descriptorLimit: descriptors)
+        application.inherited = inherited
+        application.read = { [options] () throws(OperatorError) in try options.configuration() }
+        application.manager = ServiceManager()
+        application.watchdog = Watchdog()
+        application.report = report
+        try await application.run()
+    }
+
+    /// Starts a copy in the background, and waits until it serves.
+    private static func daemonize(_ settings: ServerConfiguration) throws {
+        guard settings.log.file != nil else {
+            throw OperatorError(
+                .usage, "--daemonize leaves the terminal, and the log would be lost: give --log-file FILE"
+            )
+        }
+        switch try Launch(purpose: .daemon).run() {
+        case .serves: return
+        // It has said why on this standard error, which it has until it serves.
+        case .failed(_, .exited(let status)) where status != 0: throw ExitCode(status)
+        case .failed(_, let end):
+            let how = end.map { if case .killed(let signal) = $0 { "signal \(signal) ended it" } else { "it ended" } }
+            throw OperatorError(
+                .unavailable, "the relay in the background did not start: \(how ?? "it is gone"); see the log file"
+            )
+        }
     }
 }

@@ -5,8 +5,8 @@ import ServerSystem
 import TLSTransport
 import TransferBroker
 
-/// The certificates that the configuration names, as they were when they were read: what a running relay shows and
-/// trusts is what it was started with.
+/// The certificates that the configuration names, as they were when they were read, at the start or by a reload: what a
+/// running relay shows and trusts.
 struct CertificateInventory: Hashable, Sendable {
     /// One file.
     private struct File: Hashable, Sendable {
@@ -110,7 +110,7 @@ struct CertificateProblem: Hashable, Sendable {
             message = "\(place) is good from \(from) on: get another; or the clock is wrong"
         } else if ends - now < warning {
             kind = .endsSoon
-            message = "\(place) is good until \(to) only: get a new one, and restart the relay with it"
+            message = "\(place) is good until \(to) only: get a new one, and run `relay-server reload`"
         } else {
             return nil
         }

@@ -9,7 +9,7 @@ import TransferBroker
 /// Says at start and once a day what is wrong with the relay's certificates, so that it is read before clients refuse
 /// them.
 struct CertificateWatch: Sendable {
-    let certificates: CertificateInventory
+    let certificates: Replaceable<CertificateInventory>
     let logger: Logger
     /// Seconds since 1970; another clock in tests.
     var now: @Sendable () -> Int64 = { Int64(LogTime.now.seconds) }
@@ -23,7 +23,7 @@ struct CertificateWatch: Sendable {
 
     /// Looks once.
     func look() {
-        for problem in certificates.problems(at: now()) {
+        for problem in certificates.current.problems(at: now()) {
             let details: Logger.Metadata = [LogKeys.file: "\(problem.path)", LogKeys.error: "\(problem.message)"]
             switch problem.kind {
             case .expired: logger.error("a certificate has expired: it is refused by the other side", metadata: details)

@@ -8,64 +8,85 @@ import TransferBroker
 
 /// The listeners that clients connect to: over TLS, and plain HTTP in front of it.
 struct ClientListeners: ServerPart {
-    private let tls: [ListeningSocket]
-    private let redirects: [ListeningSocket]
+    /// A listener, and the address it was configured with; nil for a socket of the service manager.
+    struct Listener: Sendable {
+        let purpose: InheritedSockets.Purpose
+        let configured: String?
+        let socket: ListeningSocket
+    }
+
+    private let tls: [Listener]
+    private let redirects: [Listener]
     private let admission: Admission
     private let accepts: AcceptWatch
 
-    /// Binds the addresses of the configuration.
+    /// Binds the addresses of the configuration, but for those that another process has bound for this one.
     /// - Throws: ``OperatorError`` for the first that cannot be bound.
     static func bind(
         _ context: ServerContext, _ services: ConnectionServices
     ) async throws(OperatorError) -> ClientListeners {
-        var tls: [ListeningSocket] = []
-        for address in context.configuration.listen {
-            tls.append(
-                try await address.bind { socketAddress in
-                    try await RelayListener.bind(
-                        socketAddress, tls: context.tls, group: context.group, services: services
-                    )
-                }
-            )
+        let tls = try await listeners(.https, context.configuration.listen, context.inherited) { place in
+            try await RelayListener.bind(place, tls: context.tls, group: context.group, services: services)
         }
-        var redirects: [ListeningSocket] = []
-        if let address = context.configuration.httpListen {
-            let port = context.configuration.publicPort ?? tls.first?.address?.port ?? 443
-            let publicHost = context.configuration.publicHost.map { TLSServerName(host: $0) }
-            let names = RedirectNames(names: context.certificates.names + [publicHost].compactMap(\.self), port: port)
-            redirects.append(
-                try await address.bind { socketAddress in
-                    try await RelayListener.bindRedirect(
-                        socketAddress, to: names, group: context.group, services: services
-                    )
-                }
-            )
+        let configuration = context.configuration
+        let port = configuration.publicPort ?? tls.first?.socket.address?.port ?? 443
+        let publicHost = configuration.publicHost.map { TLSServerName(host: $0) }
+        let names = RedirectNames(
+            names: context.certificates.current.names + [publicHost].compactMap(\.self), port: port)
+        let redirects = try await listeners(
+            .http, [configuration.httpListen].compactMap(\.self), context.inherited
+        ) { place in
+            try await RelayListener.bindRedirect(place, to: names, group: context.group, services: services)
         }
         return ClientListeners(
             tls: tls, redirects: redirects, admission: context.admission, accepts: context.accepts
         )
     }
 
+    private static func listeners(
+        _ purpose: InheritedSockets.Purpose, _ addresses: [ListenAddress], _ inherited: InheritedSockets,
+        _ bind: (ListeningSocket.Place) async throws -> ListeningSocket
+    ) async throws(OperatorError) -> [Listener] {
+        var listeners: [Listener] = []
+        for descriptor in inherited.chosen(purpose) {
+            do {
+                let socket = try await bind(.inherited(descriptor))
+                listeners.append(Listener(purpose: purpose, configured: nil, socket: socket))
+            } catch {
+                throw OperatorError(.configuration, "a socket for \(purpose.rawValue) cannot be used: \(error)")
+            }
+        }
+        guard listeners.isEmpty else { return listeners }
+        for address in addresses {
+            let socket = try await address.bind(purpose, inherited, bind)
+            listeners.append(Listener(purpose: purpose, configured: "\(address)", socket: socket))
+        }
+        return listeners
+    }
+
+    /// All of them.
+    var all: [Listener] { tls + redirects }
+
     /// The addresses that are really bound, as HOST:PORT.
-    var addresses: [String] { tls.compactMap { $0.address?.hostAndPort } }
+    var addresses: [String] { tls.compactMap { $0.socket.address?.hostAndPort } }
 
     /// The same for plain HTTP.
-    var redirectAddresses: [String] { redirects.compactMap { $0.address?.hostAndPort } }
+    var redirectAddresses: [String] { redirects.compactMap { $0.socket.address?.hostAndPort } }
 
     func start() async throws {
         // What the process has open by now is not there for connections.
         let open = accepts.openDescriptors?.now ?? 0
         admission.reserve(open + Defaults.Operations.descriptorReserve)
-        for listener in tls + redirects { try await listener.accept() }
+        for listener in all { try await listener.socket.accept() }
     }
 
     func stop() async {
         await closeTLS()
-        for listener in redirects { await listener.close() }
+        for listener in redirects { await listener.socket.close() }
     }
 
     /// Takes no client any more; plain HTTP goes on.
     func closeTLS() async {
-        for listener in tls { await listener.close() }
+        for listener in tls { await listener.socket.close() }
     }
 }

@@ -4,24 +4,60 @@ import FoundationEssentials
 import Glibc
 import PrivateFiles
 import ServerSystem
+import Synchronization
 
 /// The file that tells others the process's id, for as long as the process serves.
-struct PIDFile: Sendable {
+///
+/// The process holds a lock on it: a second copy that is told the same file sees that the first one lives, and a file
+/// that a killed one left behind is taken over.
+final class PIDFile: Sendable {
     let path: String
+    /// The open file, whose lock ends with it.
+    private let file = Mutex<CInt>(-1)
+
+    init(path: String) { self.path = path }
+
+    deinit { file.withLock { if $0 >= 0 { close($0) } } }
+
+    /// Looks whether another process has the file, before anything else is begun.
+    /// - Parameter predecessor: the process whose place this one takes, if it does.
+    /// - Throws: ``OperatorError`` that names the process.
+    func check(predecessor: pid_t? = nil) throws(OperatorError) {
+        let old = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard old >= 0 else { return }
+        defer { close(old) }
+        guard flock(old, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
+        let holder = Self.process(in: old)
+        guard holder == nil || holder != predecessor else { return }
+        let who = holder.map { "process \($0)" } ?? "another process"
+        throw OperatorError(
+            .unavailable,
+            "\(who) serves with the pid file \(path): stop it\(holder.map { " (kill \($0))" } ?? ""), "
+                + "or choose another with --pid-file"
+        )
+    }
 
     /// Writes this process's id, and a line feed. Readers see all of it or no file.
-    /// - Throws: ``OperatorError`` when the file cannot be made.
-    func write() throws(OperatorError) {
+    /// - Throws: ``OperatorError`` when the file cannot be made, or another process has it.
+    func write(predecessor: pid_t? = nil) throws(OperatorError) {
+        try check(predecessor: predecessor)
         let temporary = path + ".new"
         do {
             let file = try SystemError.check {
                 unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
             }
-            defer { close(file) }
-            _ = fchmod(file, 0o644)
-            let text = Array("\(getpid())\n".utf8)
-            try SystemError.check { unsafe text.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) } }
-            try SystemError.check { unsafe rename(temporary, path) }
+            do {
+                // Before the file has its name: nobody who finds it there finds it without its lock.
+                try SystemError.check { flock(file, LOCK_EX | LOCK_NB) }
+                _ = fchmod(file, 0o644)
+                let text = Array("\(getpid())\n".utf8)
+                try unsafe text.withUnsafeBytes { try unsafe SystemError.writeAll($0, to: file) }
+                try SystemError.check { unsafe rename(temporary, path) }
+            } catch {
+                close(file)
+                throw error
+            }
+            self.file.withLock { $0 = file }
         } catch {
             throw OperatorError(.cannotCreate, "cannot write the pid file \(path): \(error)")
         }
@@ -33,5 +69,11 @@ struct PIDFile: Sendable {
             String(decoding: contents, as: UTF8.self) == "\(getpid())\n"
         else { return }
         unsafe unlink(path)
+    }
+
+    /// The process id that stands in an open file.
+    private static func process(in file: CInt) -> pid_t? {
+        guard let contents = try? BoundedFile.read(file, limit: 64) else { return nil }
+        return pid_t(String(decoding: contents, as: UTF8.self).filter { !$0.isWhitespace })
     }
 }

@@ -14,15 +14,28 @@ import WSProtocol
 /// One node, from the checked configuration to the last closed socket.
 struct RelayApplication: Sendable {
     let configuration: ServerConfiguration
-    let logger: Logger
+    let log: ServerLog
     var descriptorLimit: Int
     var drainTimeout = TimeAmount.seconds(Defaults.Operations.drainTimeout)
     /// Whether SIGTERM and SIGINT end this server; a test's do not.
     var trapsSignals = true
+    /// Sockets that another process has bound for this one.
+    var inherited = InheritedSockets()
+    /// The configuration as its sources say now; what is there from the start when nothing can be read again.
+    var read: (@Sendable () throws(OperatorError) -> ServerConfiguration)?
+    /// Who has started this process, and wants to know how it is.
+    var manager = ServiceManager(variables: [:])
+    var watchdog = Watchdog(variables: [:])
+    /// Who waits for the start; nil when nobody does.
+    var report: StartReport?
+
+    private var logger: Logger { log.logger }
 
     /// Serves until the server is told to stop, and has stopped.
     /// - Throws: ``OperatorError`` when it cannot start.
     func run() async throws {
+        let pidFile = configuration.pidFile.map { PIDFile(path: $0) }
+        try pidFile?.check()
         let tickets = TicketKeys()
         let tls = try configuration.certificate.load(tickets: tickets)
         let certificates = try CertificateInventory(configuration)
@@ -34,7 +47,7 @@ struct RelayApplication: Sendable {
         let result: Result<Void, any Error>
         do {
             let context = try context(group, tls, certificates, tickets, RegistryFile(directory: directory))
-            result = .success(try await serve(context, directory))
+            result = .success(try await serve(context, directory, pidFile))
         } catch {
             result = .failure(error)
         }
@@ -74,9 +87,11 @@ struct RelayApplication: Sendable {
             users = try FileUserDirectory(file: registry, mode: configuration.registration)
         }
         return ServerContext(
-            configuration: configuration, group: group, tls: tls, certificates: certificates, users: users,
-            cluster: cluster, admission: admission, reports: reports, logger: logger, descriptorLimit: descriptorLimit,
-            accepts: AcceptWatch(limit: descriptorLimit, logger: logger)
+            configuration: configuration, group: group, tls: Replaceable(tls),
+            certificates: Replaceable(certificates), users: users, cluster: cluster, admission: admission,
+            reports: reports, log: log, descriptorLimit: descriptorLimit,
+            accepts: AcceptWatch(limit: descriptorLimit, logger: logger), tickets: tickets, inherited: inherited,
+            read: read ?? { [configuration] () throws(OperatorError) in configuration }
         )
     }
 
@@ -94,9 +109,8 @@ struct RelayApplication: Sendable {
         }
     }
 
-    private func serve(_ context: ServerContext, _ directory: StateDirectory) async throws {
+    private func serve(_ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?) async throws {
         let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
-        let pidFile = configuration.pidFile.map { PIDFile(path: $0) }
         // The last thing to go: who waits for that may start another server.
         defer { pidFile?.remove() }
         try await withThrowingDiscardingTaskGroup { tasks in
@@ -105,23 +119,37 @@ struct RelayApplication: Sendable {
                 if trapsSignals {
                     // Before the process id is written: a program that reads it may send a signal at once. Signals are
                     // taken until all parts have stopped.
-                    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-                    tasks.addTask { await forward(signals, to: server.coordinator) }
+                    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigusr1)
+                    tasks.addTask { await forward(signals, to: server) }
                 }
                 try pidFile?.write()
                 announce(await server.figures.status())
+                manager.tell(.ready, .status("serving"))
+                watchdog.start(context.group, manager)
+                report?.succeeded()
                 CertificateWatch(certificates: context.certificates, logger: logger).start(on: context.group.any())
                 let reason = await server.coordinator.waitForStop()
+                manager.tell(.stopping, .status("stopping"))
                 logger.notice("stopping", metadata: [LogKeys.outcome: "\(reason.rawValue)"])
             }
         }
     }
 
-    /// Tells `coordinator` of each SIGTERM and SIGINT, until the task is cancelled.
-    private func forward(_ signals: UnixSignalsSequence, to coordinator: DrainCoordinator) async {
+    /// Does what each signal asks for, until the task is cancelled.
+    private func forward(_ signals: UnixSignalsSequence, to server: ServerComposition) async {
         for await signal in signals {
             logger.notice("signal received", metadata: [LogKeys.signal: "\(signal)"])
-            coordinator.signalled()
+            switch signal {
+            case .sighup:
+                manager.tell(.reloading(microseconds: ServiceManager.now))
+                // What is wrong is in the log by then.
+                _ = try? server.reloader.reload()
+                manager.tell(.ready)
+            case .sigusr1: log.reopen()
+            default:
+                manager.tell(.stopping, .status("letting transfers finish"))
+                server.coordinator.signalled()
+            }
         }
     }
 

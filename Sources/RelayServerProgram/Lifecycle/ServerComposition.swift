@@ -14,6 +14,7 @@ struct ServerComposition: Sendable {
     let parts: ServerParts
     let coordinator: DrainCoordinator
     let figures: ServerFigures
+    let reloader: Reloader
 
     /// Makes the parts and binds their addresses. Nothing is accepted yet, and no other node knows of this one.
     /// - Parameter drainTimeout: how long running transfers are given once the server is told to stop.
@@ -26,16 +27,18 @@ struct ServerComposition: Sendable {
             transfers, closing: context.cluster == nil ? nil : listeners, loop: context.group.any(),
             timeout: drainTimeout, logger: context.logger
         )
+        let reloader = Self.reloader(context, transfers)
         var figures = ServerFigures(context, transfers, listeners, coordinator)
+        figures.reloads = { reloader.counts }
         let metrics = try await MetricsListener.bind(
-            at: context.configuration.metricsListen, group: context.group, source: figures, accepts: context.accepts,
-            logger: context.logger
+            context, source: figures
         )
         figures.metricsListen = metrics?.address?.hostAndPort
-        let responder = AdminResponder(
+        var responder = AdminResponder(
             users: context.users, status: { [figures] in await figures.status() },
             drain: { coordinator.drainRequested() }, nameRemoved: { transfers.broker.nameRemoved($0) }
         )
+        responder.reload = { () async throws(OperatorError) in try reloader.reload() }
         let admin = try await AdminServer.bind(
             in: directory, group: context.group, responder: responder, accepts: context.accepts
         )
@@ -44,7 +47,26 @@ struct ServerComposition: Sendable {
             cluster: context.cluster.map { ClusterMembership($0, context, services, transfers.broker) },
             transfers: transfers, listeners: listeners
         )
-        (self.coordinator, self.figures) = (coordinator, figures)
+        (self.coordinator, self.figures, self.reloader) = (coordinator, figures, reloader)
+    }
+
+    private static func reloading(
+        _ member: ClusterMember
+    ) -> @Sendable (ServerConfiguration) throws(OperatorError) -> @Sendable () -> Void {
+        { (configuration) throws(OperatorError) in try member.reload(configuration) }
+    }
+
+    private static func reloader(_ context: ServerContext, _ transfers: TransferService) -> Reloader {
+        let watch = CertificateWatch(certificates: context.certificates, logger: context.logger)
+        return Reloader(
+            context.configuration,
+            Reloader.Targets(
+                tls: context.tls, certificates: context.certificates, tickets: context.tickets,
+                node: context.cluster.map(Self.reloading),
+                limits: { transfers.memory.replace(with: $0.memoryLimit.budget) }, level: context.log.level
+            ),
+            logger: context.logger, read: context.read, changed: { watch.look() }
+        )
     }
 
     private static func services(
@@ -77,8 +99,8 @@ struct ServerContext: Sendable {
     let configuration: ServerConfiguration
     /// One event loop for each processor.
     let group: any EventLoopGroup
-    let tls: TLSContext
-    let certificates: CertificateInventory
+    let tls: Replaceable<TLSContext>
+    let certificates: Replaceable<CertificateInventory>
     let users: any UserAdministration
     /// What the node has of its cluster; nil when it is the only one.
     let cluster: ClusterMember?
@@ -86,9 +108,19 @@ struct ServerContext: Sendable {
     let admission: Admission
     /// Who is told of limits that are met.
     let reports: LimitReports
-    let logger: Logger
+    let log: ServerLog
     /// How many descriptors the process may have.
     let descriptorLimit: Int
     /// What the listeners accept, and cannot accept.
     let accepts: AcceptWatch
+    /// What session tickets are sealed with.
+    var tickets = TicketKeys()
+    /// Sockets that another process has bound for this one.
+    var inherited = InheritedSockets()
+    /// The configuration as its sources say now.
+    var read: @Sendable () throws(OperatorError) -> ServerConfiguration = { () throws(OperatorError) in
+        throw OperatorError(.refused, "this server has no configuration to read again")
+    }
+
+    var logger: Logger { log.logger }
 }

@@ -17,6 +17,8 @@ struct ServerFigures: Sendable {
     private let startTime = Int64(Date().timeIntervalSince1970)
     /// The address of the metrics listener, once it is bound.
     var metricsListen: String?
+    /// How often the configuration was read again.
+    var reloads: @Sendable () -> Reloader.Counts = { Reloader.Counts() }
 
     init(
         _ context: ServerContext, _ transfers: TransferService, _ listeners: ClientListeners,
@@ -55,7 +57,8 @@ extension ServerFigures: MetricsSource {
         MetricsSnapshot(
             status: await status(), broker: transfers.broker.status, connections: transfers.admission.connections,
             accepts: context.accepts.counts, process: .now(context.accepts), limits: context.reports.counts,
-            started: startTime, certificateEnd: context.certificates.firstEnd
+            started: startTime, certificateEnd: context.certificates.current.firstEnd,
+            reloads: reloads(), lostLogLines: context.log.sink.lostLines
         )
     }
 

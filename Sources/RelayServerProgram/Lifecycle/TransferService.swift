@@ -3,6 +3,7 @@
 import Logging
 import NIOCore
 import RelayNode
+import ServerSystem
 import StreamRelay
 import TransferBroker
 import WSProtocol
@@ -12,12 +13,13 @@ struct TransferService: ServerPart {
     let broker: BrokerService
     let streams: StreamTable
     let admission: Admission
-    private let memory: MemoryBudget?
+    /// How much memory the process may use.
+    let memory: Replaceable<MemoryBudget?>
     private let loop: any EventLoop
     private let logger: Logger
 
     init(_ context: ServerContext) {
-        (admission, memory) = (context.admission, context.configuration.memoryLimit.budget)
+        (admission, memory) = (context.admission, Replaceable(context.configuration.memoryLimit.budget))
         (loop, logger) = (context.group.next(), context.logger)
         let streams = StreamTable()
         let broker = BrokerService(

@@ -5,7 +5,14 @@ import ServerSystem
 
 /// Writes each event as one line of a ``LogFormat``.
 struct LineLogHandler: LogHandler {
-    var logLevel: Logger.Level
+    var logLevel: Logger.Level {
+        get { ownLevel ?? level.current }
+        set { ownLevel = newValue }
+    }
+    /// That of one copy of the logger, which has been set by hand.
+    private var ownLevel: Logger.Level?
+    /// That of all copies.
+    private let level: Replaceable<Logger.Level>
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
     private let format: LogFormat
@@ -13,17 +20,32 @@ struct LineLogHandler: LogHandler {
 
     /// - Parameter write: takes one whole line at a time, from any thread.
     init(level: Logger.Level, format: LogFormat, write: @escaping @Sendable (String) -> Void) {
-        logLevel = level
+        self.init(level: Replaceable(level), format: format, write: write)
+    }
+
+    private init(level: Replaceable<Logger.Level>, format: LogFormat, write: @escaping @Sendable (String) -> Void) {
+        self.level = level
         self.format = format
         self.write = write
     }
 
-    /// The process's logger, as configured.
+    /// The process's log, as configured.
     /// - Throws: ``OperatorError`` when the log file cannot be opened.
-    static func logger(_ configuration: LogConfiguration) throws(OperatorError) -> Logger {
+    static func log(_ configuration: LogConfiguration) throws(OperatorError) -> ServerLog {
         let sink = if let file = configuration.file { try LogSink(path: file) } else { LogSink.standardError }
-        let handler = LineLogHandler(level: configuration.level, format: configuration.format) { sink.write($0) }
-        return Logger(label: "relay-server", factory: { _ in handler })
+        let level = Replaceable(configuration.level)
+        let format = configuration.format
+        let handler = LineLogHandler(level: level, format: format) { line in
+            sink.write(line) { lost in
+                let lost: Logger.Metadata = [LogKeys.count: "\(lost)"]
+                return LogRecord(
+                    time: .now, level: .warning, message: "lines of this log were lost: there was no room for them",
+                    metadata: lost
+                ).line(format)
+            }
+        }
+        let logger = Logger(label: "relay-server", factory: { _ in handler })
+        return ServerLog(logger: logger, level: level, sink: sink)
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -39,6 +61,30 @@ struct LineLogHandler: LogHandler {
         write(
             LogRecord(time: .now, level: event.level, message: "\(event.message)", metadata: values).line(format)
         )
+    }
+}
+
+/// The log of the process, and what can be changed about it while it is written.
+struct ServerLog: Sendable {
+    let logger: Logger
+    /// The lowest level that is logged.
+    let level: Replaceable<Logger.Level>
+    let sink: LogSink
+
+    init(logger: Logger, level: Replaceable<Logger.Level> = Replaceable(.info), sink: LogSink = .standardError) {
+        self.logger = logger
+        self.level = level
+        self.sink = sink
+    }
+
+    /// Opens the log file by its name again: a program that rotates logs has moved it.
+    func reopen() {
+        do {
+            try sink.reopen()
+            logger.notice("log file opened again")
+        } catch {
+            logger.error("the log file stays the old one", metadata: [LogKeys.error: "\(error)"])
+        }
     }
 }
 

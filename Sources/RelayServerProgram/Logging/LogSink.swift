@@ -7,41 +7,95 @@ import Synchronization
 
 /// Where log lines go: standard error, or a file that is appended to.
 final class LogSink: Sendable {
-    private let descriptor: CInt
-    private let isOwned: Bool
+    private struct State {
+        var descriptor: CInt
+        /// Lines that could not be written since one could.
+        var lost = 0
+        /// The same since the start.
+        var allLost: UInt64 = 0
+        /// Whether the last line was written in part.
+        var isBroken = false
+    }
+
+    private let path: String?
     /// One line is written at a time, also when a write takes several calls.
-    private let turn = Mutex<Void>(())
+    private let state: Mutex<State>
 
     /// Standard error.
-    static let standardError = LogSink(descriptor: STDERR_FILENO, isOwned: false)
+    static let standardError = LogSink(descriptor: STDERR_FILENO, path: nil)
 
     /// Opens `path` for appending; makes it, readable for the owner only, if it is not there.
     convenience init(path: String) throws(OperatorError) {
-        let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        self.init(descriptor: try Self.open(path), path: path)
+    }
+
+    private init(descriptor: CInt, path: String?) {
+        state = Mutex(State(descriptor: descriptor))
+        self.path = path
+    }
+
+    deinit { state.withLock { if path != nil { close($0.descriptor) } } }
+
+    private static func open(_ path: String) throws(OperatorError) -> CInt {
+        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY
+        let descriptor = unsafe Glibc.open(path, flags, 0o600)
         guard descriptor >= 0 else {
             throw OperatorError(.cannotCreate, "cannot open the log file \(path): \(SystemError.last)")
         }
-        self.init(descriptor: descriptor, isOwned: true)
+        return descriptor
     }
 
-    private init(descriptor: CInt, isOwned: Bool) {
-        self.descriptor = descriptor
-        self.isOwned = isOwned
-    }
+    /// Lines that could not be written since the start.
+    var lostLines: UInt64 { state.withLock { $0.allLost } }
 
-    deinit { if isOwned { close(descriptor) } }
+    /// Opens the file by its name again, since somebody may have moved it away. Standard error stays what it is.
+    /// - Throws: ``OperatorError`` when it cannot be opened; the old one is written to then.
+    func reopen() throws(OperatorError) {
+        guard let path else { return }
+        let new = try Self.open(path)
+        let old = state.withLock { state in
+            defer { state.descriptor = new }
+            return state.descriptor
+        }
+        close(old)
+    }
 
     /// Writes `line`. What cannot be written is lost: a full disk must not stop the relay.
-    func write(_ line: String) {
-        turn.withLock { _ in
-            var rest = Array(line.utf8)[...]
-            while !rest.isEmpty {
-                let count = try? SystemError.check {
-                    unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    ///
+    /// - Parameter recovered: the line that is written first when there is room again, made from how many were lost.
+    func write(_ line: String, recovered: (Int) -> String = { _ in "" }) {
+        let failure = state.withLock { state -> SystemError? in
+            do throws(SystemError) {
+                if state.lost > 0 || state.isBroken {
+                    let note = recovered(state.lost)
+                    try Self.write((state.isBroken ? "\n" : "") + note, &state)
+                    (state.lost, state.isBroken) = (0, false)
                 }
-                guard let count, count > 0 else { return }
-                rest = rest.dropFirst(count)
+                try Self.write(line, &state)
+                return nil
+            } catch {
+                state.lost += 1
+                state.allLost &+= 1
+                return state.lost == 1 ? error : nil
             }
+        }
+        // Said once, where a service manager may hear it.
+        guard let failure, let path else { return }
+        let text =
+            "relay-server: cannot write to the log file \(TextEscape.escape(path)): \(failure); lines are lost until it can\n"
+        Self.standardError.write(text)
+    }
+
+    private static func write(_ text: String, _ state: inout State) throws(SystemError) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let descriptor = state.descriptor
+            let count = try SystemError.check {
+                unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            }
+            guard count > 0 else { throw SystemError(code: ENOSPC) }
+            rest = rest.dropFirst(count)
+            state.isBroken = !rest.isEmpty
         }
     }
 }

@@ -9,7 +9,9 @@ import TransferBroker
 
 /// Serves metrics and health over plain HTTP.
 struct MetricsListener: Sendable {
-    private let socket: ListeningSocket
+    let socket: ListeningSocket
+    /// The address as it was configured; nil for a socket of the service manager.
+    let configured: String?
 
     /// The address that is really bound, port included.
     var address: SocketAddress? { socket.address }
@@ -17,18 +19,24 @@ struct MetricsListener: Sendable {
     /// Binds the address that `place` names; nil when there is none, or when the usual one cannot be had.
     /// - Throws: ``OperatorError`` when a chosen address cannot be bound.
     static func bind(
-        at place: MetricsAddress, group: any EventLoopGroup, source: any MetricsSource, accepts: AcceptWatch,
-        logger: Logger
+        _ context: ServerContext, source: any MetricsSource
     ) async throws(OperatorError) -> MetricsListener? {
+        let place = context.configuration.metricsListen
         guard let address = place.address else { return nil }
-        let bootstrap = bootstrap(group: group, source: source, accepts: accepts)
+        let bootstrap = bootstrap(group: context.group, source: source, accepts: context.accepts)
+        if let descriptor = context.inherited.chosen(.metrics).first {
+            return MetricsListener(
+                socket: try await address.adopt(descriptor, bootstrap), configured: nil)
+        }
         do {
-            return MetricsListener(socket: try await ListeningSocket.bind(bootstrap, to: address.resolved()))
+            let socket = try await address.bind(.metrics, context.inherited) { place in
+                try await ListeningSocket.bind(bootstrap, at: place)
+            }
+            return MetricsListener(socket: socket, configured: "\(address)")
         } catch {
-            let failure = error as? OperatorError ?? address.failure(error)
-            guard place == .usual else { throw failure }
-            logger.warning(
-                "metrics are not served: set --metrics-listen", metadata: [LogKeys.error: "\(failure.message)"]
+            guard place == .usual else { throw error }
+            context.logger.warning(
+                "metrics are not served: set --metrics-listen", metadata: [LogKeys.error: "\(error.message)"]
             )
             return nil
         }

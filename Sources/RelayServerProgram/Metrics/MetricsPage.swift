@@ -34,6 +34,19 @@ enum MetricsPage {
                 "When the first certificate that this relay shows expires, in Unix time."
             ),
             MetricFamily(
+                .counter, "relay_log_lines_lost_total", snapshot.lostLogLines,
+                "Lines of the log that could not be written."
+            ),
+            MetricFamily(
+                .counter, "relay_reloads_total", by: "outcome",
+                ["done": snapshot.reloads.done, "failed": snapshot.reloads.failed],
+                "How often the configuration and its files were read again."
+            ),
+            MetricFamily(
+                .gauge, "relay_reload_failing", snapshot.reloads.isFailing ? 1 : 0,
+                "1 while the last reload changed nothing because something was wrong, else 0."
+            ),
+            MetricFamily(
                 .gauge, "relay_draining", isServing ? 0 : 1,
                 "1 while the server drains and takes no new transfers, else 0."),
         ]

@@ -23,6 +23,10 @@ struct MetricsSnapshot: Hashable, Sendable {
     var started: Int64
     /// When the first certificate that this relay shows ends, in seconds since 1970.
     var certificateEnd: Int64
+    /// How often the configuration was read again.
+    var reloads = Reloader.Counts()
+    /// Lines of the log that could not be written.
+    var lostLogLines: UInt64 = 0
 }
 
 /// What the process has of the system; nil what the system does not say.

@@ -35,6 +35,9 @@ package enum LogKeys {
     package static let limit = "limit"
     /// Whose limit was met: a user's, an address's, …
     package static let scope = "scope"
+    /// Settings that were changed, and those that only a new process takes.
+    package static let applied = "applied"
+    package static let waiting = "waiting"
     /// This process's id.
     package static let pid = "pid"
     /// Who may register a new name.

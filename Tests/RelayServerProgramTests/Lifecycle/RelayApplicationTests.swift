@@ -33,7 +33,7 @@ struct RelayApplicationTests {
     ) -> RelayApplication {
         let logger = Logger(label: "test") { _ in LineLogHandler(level: .notice, format: .text, write: write) }
         return RelayApplication(
-            configuration: configuration, logger: logger, descriptorLimit: 1000, trapsSignals: false)
+            configuration: configuration, log: ServerLog(logger: logger), descriptorLimit: 1000, trapsSignals: false)
     }
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }

@@ -26,9 +26,11 @@ struct ServerPartsTests {
         let reports = LimitReports(logger: logger)
         let context = ServerContext(
             configuration: configuration, group: MultiThreadedEventLoopGroup.singleton,
-            tls: try configuration.certificate.load(), certificates: try CertificateInventory(configuration),
+            tls: Replaceable(try configuration.certificate.load()),
+            certificates: Replaceable(try CertificateInventory(configuration)),
             users: try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open), cluster: nil,
-            admission: Admission(descriptorLimit: 1000, reports: reports), reports: reports, logger: logger,
+            admission: Admission(descriptorLimit: 1000, reports: reports), reports: reports,
+            log: ServerLog(logger: logger),
             descriptorLimit: 1000, accepts: AcceptWatch()
         )
         let parts = try await ServerComposition(context, directory, drainTimeout: .seconds(1)).parts

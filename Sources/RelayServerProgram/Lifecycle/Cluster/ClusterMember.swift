@@ -47,6 +47,20 @@ struct ClusterMember: Sendable {
         }
     }
 
+    /// Reads the node's certificate of `configuration`; what it returns puts it in place.
+    /// - Throws: ``OperatorError`` when the other nodes would refuse it.
+    func reload(_ configuration: ServerConfiguration) throws(OperatorError) -> @Sendable () -> Void {
+        guard let new = configuration.cluster else { return {} }
+        try new.checkFiles()
+        do {
+            let proofs = try NodeIdentity.Proofs(
+                authority: new.authority, certificate: new.certificate.chain, key: new.certificate.key)
+            return { [node] in node.identity.replaceProofs(with: proofs) }
+        } catch {
+            throw OperatorError(.configuration, "\(error)")
+        }
+    }
+
     /// This node's name.
     var id: NodeID { node.identity.id }
     /// The users of the whole cluster.

@@ -18,6 +18,7 @@ struct ClusterMember: Sendable {
         group _: any EventLoopGroup, logger _: Logger
     ) throws(OperatorError) { throw OperatorError(.configuration, "this relay-server was built without clusters") }
 
+    func reload(_: ServerConfiguration) throws(OperatorError) -> @Sendable () -> Void { switch never {} }
     var id: NodeID { switch never {} }
     var users: any UserAdministration { switch never {} }
     var cluster: any Cluster { switch never {} }

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGHUP and `relay-server reload`: what is good takes effect, what is not changes nothing."""
+
+import json
+import os
+import shutil
+import signal
+import ssl
+
+import pytest
+
+from harness import certificates, metrics, raw
+from harness.daemon import Daemon
+from harness.pairs import Pair, wait_for_bytes
+from harness.waiting import until
+
+
+class Served:
+    """A relay whose certificate files the test may replace."""
+
+    def __init__(self, own_relay, tmp_path, **options):
+        self.first = certificates.forged(tmp_path / "first", "127.0.0.1")
+        self.second = certificates.forged(tmp_path / "second", "127.0.0.1")
+        self.files = certificates.Certificates(tmp_path / "files")
+        shutil.copytree(self.first.folder, self.files.folder)
+        self.relay = own_relay(
+            registration="open",
+            arguments=[
+                *("--tls-cert", self.files.chain, "--tls-key", self.files.key, "--metrics-listen", "127.0.0.1:0"),
+                *options.get("arguments", ()),
+            ],
+        )
+        self.metrics = metrics.port_of(self.relay)
+
+    def put(self, certs):
+        """Puts other files in the place of those that are configured."""
+        for name in ("server.pem", "server.key"):
+            shutil.copy(certs.folder / name, self.files.folder / name)
+
+    def shown(self):
+        """Whose certificate a new connection is shown."""
+        shown = ssl.get_server_certificate(self.relay.address)
+        for name in ("first", "second"):
+            if ssl.PEM_cert_to_DER_cert(shown) == der(getattr(self, name)):
+                return name
+        return "another"
+
+    def figures(self):
+        """The figures of reloads."""
+        samples = metrics.scrape(self.metrics)
+        return (
+            samples['relay_reloads_total{outcome="done"}'],
+            samples['relay_reloads_total{outcome="failed"}'],
+            samples["relay_reload_failing"],
+        )
+
+
+def der(certs):
+    """The server's own certificate."""
+    text = certs.chain.read_text()
+    return ssl.PEM_cert_to_DER_cert(text[: text.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n")
+
+
+@pytest.fixture
+def served(own_relay, tmp_path):
+    """A relay whose certificate files the test may replace."""
+    return Served(own_relay, tmp_path)
+
+
+def test_new_connections_get_the_new_certificate_and_old_ones_go_on(served):
+    with raw.Connection(served.relay.address, served.first.ca) as old:
+        served.put(served.second)
+        assert served.shown() == "first"
+        done = served.relay.command("reload")
+        assert done.returncode == 0 and "tls-cert" in done.stdout, done
+        assert served.shown() == "second"
+        old.send(raw.request("GET", "/healthz"))
+        assert old.answer().status == 200
+    assert served.figures() == (1, 0, 0)
+
+
+def test_sighup_does_the_same(served):
+    served.put(served.second)
+    served.relay.process.signal(signal.SIGHUP)
+    served.relay.process.wait_for("reloaded", 10)
+    assert served.shown() == "second"
+
+
+def damage(served, kind):
+    """Files as they must not be."""
+    chain, key = served.files.chain, served.files.key
+    served.put(served.second)
+    if kind == "garbage":
+        chain.write_bytes(os.urandom(3000))
+    elif kind == "half-written":
+        chain.write_bytes(chain.read_bytes()[: chain.stat().st_size // 3])
+    elif kind == "another key":
+        shutil.copy(served.first.key, key)
+    elif kind == "empty key":
+        key.write_bytes(b"")
+    elif kind == "missing":
+        key.unlink()
+    elif kind == "expired":
+        served.put(certificates.forged(served.files.folder / "old", "127.0.0.1", starts=-30, ends=-1))
+
+
+@pytest.mark.parametrize("kind", ["garbage", "half-written", "another key", "empty key", "missing", "expired"])
+def test_a_bad_file_changes_nothing_and_is_said_in_answer_log_and_metric(served, kind):
+    damage(served, kind)
+    done = served.relay.command("reload")
+    assert done.returncode == 78, done
+    assert "nothing was reloaded" in done.stderr and str(served.files.folder) in done.stderr
+    served.relay.process.signal(signal.SIGHUP)
+    until(lambda: served.figures() == (0, 2, 1), 10, "the metric of two failures")
+    assert served.relay.logs().count("nothing was reloaded") >= 2
+    assert served.shown() == "first"
+    served.put(served.second)
+    assert served.relay.command("reload").returncode == 0
+    assert served.figures() == (1, 2, 0) and served.shown() == "second"
+
+
+def test_a_running_transfer_does_not_notice(own_relay):
+    relay = own_relay(registration="open")
+    pair = Pair(relay, timeout=20)
+    offer, download, upload = pair.flowing(2_000_000)
+    upload.send(b"a" * 1_000_000)
+    assert download.head().status == 200
+    for _ in range(5):
+        assert relay.command("reload").returncode == 0
+    upload.send(b"b" * 1_000_000)
+    wait_for_bytes(download, 2_000_000)
+    assert upload.answer(method="PUT").status == 200
+    pair.receiver.delivered(offer.transfer, 2_000_000, "0" * 64)
+    assert offer.delivered(5)["size"] == 2_000_000
+
+
+def test_the_configuration_file_is_read_again(binaries, certs, tmp_path):
+    file = tmp_path / "server.json"
+    file.write_text(json.dumps({"log-level": "notice", "memory-limit": "8G"}))
+    relay = Daemon(binaries, certs, tmp_path / "relay", "--config", file)
+    try:
+        assert relay.done.returncode == 0, relay.done
+        file.write_text(json.dumps({"log-level": "debug", "memory-limit": "1M", "registration": "closed"}))
+        done = relay.command("reload")
+        assert done.returncode == 0, done
+        assert "log-level" in done.stdout and "memory-limit" in done.stdout
+        assert "registration" in done.stdout.splitlines()[1] and "restart" in done.stdout
+        relay.wait_for("memory runs out: new connections are refused", 20)
+        # Nothing of a file with one mistake is taken.
+        file.write_text(json.dumps({"log-level": "error", "memory-limit": "much"}))
+        done = relay.command("reload")
+        assert done.returncode == 78 and "memory-limit" in done.stderr
+        file.write_text('{"log-level": "err')
+        assert relay.command("reload").returncode == 78
+        file.write_text(json.dumps({"log-level": "notice", "memory-limit": "off"}))
+        assert relay.command("reload").returncode == 0
+        relay.wait_for("there is memory again", 20)
+    finally:
+        relay.stop()
+
+
+def test_a_certificate_that_ends_soon_is_said_at_the_reload(served, tmp_path):
+    served.put(certificates.forged(tmp_path / "short", "127.0.0.1", starts=-80, ends=5))
+    assert served.relay.command("reload").returncode == 0
+    served.relay.process.wait_for("a certificate ends soon", 10)
+    ends = metrics.scrape(served.metrics)["relay_certificate_expiry_seconds"]
+    assert 4 * 86_400 < ends - metrics.scrape(served.metrics)["process_start_time_seconds"] < 6 * 86_400
