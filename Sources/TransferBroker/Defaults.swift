@@ -34,6 +34,9 @@ extension Defaults {
         /// Limits of 16 unclaimed tokens for a client and 64 for an address would be met by honest people: a recipient
         /// who takes many small files at once, and an office whose people come from one address.
         static let transfersPerSession = 64
+        /// How many sessions are told to go elsewhere in a second, where there is time for that: a node can take in
+        /// several times as many while it serves the others.
+        static let movesPerSecond = 100
         /// Offers that wait for one name, from all senders: all ring when a session of that name begins to receive.
         /// They are shared with a dynamic threshold (Choudhury and Hahne, 1998): a user, and an address, may have as
         /// many as are still free. However many names one address has, it gets half; what is left halves with each

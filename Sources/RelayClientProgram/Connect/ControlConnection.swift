@@ -215,7 +215,7 @@ extension ControlConnection {
         case .welcome(let welcome) where welcome.id == id: return welcome
         case .error(let refusal): throw ConnectionError(refused: refusal.code, name: identity.name, relay: relay)
         case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
-            .requested, .refused, .pong:
+            .requested, .refused, .move, .pong:
             throw unexpected()
         }
     }

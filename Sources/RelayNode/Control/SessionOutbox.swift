@@ -57,7 +57,8 @@ struct SessionOutbox: Sendable {
             }
         case .progress(let progress):
             if let report = reports.updateValue(number, forKey: progress.transfer) { leaveOut(report) }
-        case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .note, .delivered, .requested, .refused:
+        case .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .start, .note, .delivered, .requested, .refused,
+            .move:
             break
         }
         let size = Defaults.Unread.messageBytes + message.ownPayload
@@ -116,7 +117,7 @@ extension ServerMessage {
         case .note(let note): note.payload.rawValue.utf8.count
         case .delivered(let delivered): delivered.payload.rawValue.utf8.count
         case .requested(let requested): requested.payload.rawValue.utf8.count
-        case .ring, .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .failed, .progress, .refused: 0
+        case .ring, .challenge, .welcome, .error, .ok, .peer, .pong, .offered, .failed, .progress, .refused, .move: 0
         }
     }
 }

@@ -33,6 +33,10 @@ package struct Broker: Sendable {
     /// a graceful stop waits for.
     package var activeTransfers: Int { home.transfers.activeCount + remote.acceptCount }
 
+    /// Whether sessions that were told to go elsewhere are still here, and have time to go: what a graceful stop waits
+    /// for besides.
+    package var isMoving: Bool { sessions.isMoving }
+
     /// The names that have sessions here.
     package var names: [PeerName] { sessions.presentNames }
 
@@ -70,7 +74,7 @@ package struct Broker: Sendable {
     package mutating func handle(_ event: BrokerEvent, now: NIODeadline) -> [BrokerAction] {
         switch event {
         case .sessionOpened(let session, let user, let request, let address):
-            return sessions.open(session, user, at: address, request)
+            return sessions.open(session, user, at: address, request, now: now)
         case .requestReceived(let message, let session, let found):
             return requestReceived(message, from: session, found, now: now)
         case .sessionClosed(let session): return sessionClosed(session)
@@ -79,7 +83,9 @@ package struct Broker: Sendable {
         case .tokenMinted(let token, let request): return home.tokenMinted(token, for: request, &sessions, now: now)
         case .timerFired:
             return requests.timerFired(&sessions, now: now) + home.timerFired(&sessions, now: now)
+                + sessions.timerFired(now: now)
         case .drainBegun: return sessions.beginDrain()
+        case .moveBegun(let time): return sessions.beginMove(until: now + time, now: now)
         case .memoryChanged(let isShort):
             isShortOfMemory = isShort
             return []

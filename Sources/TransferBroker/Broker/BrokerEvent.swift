@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import NIOCore
 package import WSProtocol
 
 /// Everything that can happen to the ``Broker``, but for claims, which need an answer.
@@ -21,6 +22,9 @@ package enum BrokerEvent: Hashable, Sendable {
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
     case drainBegun
+    /// The sessions are told, one after the other, to go to another node, or to the process that follows this one. Those
+    /// that are left once so much time has gone by are closed when nothing of them goes on.
+    case moveBegun(within: TimeAmount)
     /// The process has little memory left, or enough again: new offers are refused meanwhile.
     case memoryChanged(isShort: Bool)
     /// The name belongs to no user any more, or only to that key: its other sessions have to go.

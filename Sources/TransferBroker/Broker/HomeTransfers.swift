@@ -323,7 +323,7 @@ struct HomeTransfers: Sendable {
 }
 
 extension TimeAmount {
-    fileprivate var wholeSeconds: Int { Int(nanoseconds / 1_000_000_000) }
+    var wholeSeconds: Int { Int(nanoseconds / 1_000_000_000) }
 }
 
 /// On which nodes the halves of this home's streams are, as far as their tokens have been claimed.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
 import WSProtocol
 
 /// A session of this node that is logged in.
@@ -68,6 +69,8 @@ struct SessionTable: Sendable {
     private(set) var sharingCount = 0
     /// Whether the node is about to stop.
     private(set) var isDraining = false
+    /// Who has been told to go elsewhere.
+    private var moves = SessionMoves()
 
     init(node: NodeID, limits: BrokerLimits) {
         self.node = node
@@ -88,7 +91,7 @@ struct SessionTable: Sendable {
 
     /// The login of `session` holds; `request` is to be answered.
     mutating func open(
-        _ session: SessionID, _ user: User, at address: String?, _ request: RequestID
+        _ session: SessionID, _ user: User, at address: String?, _ request: RequestID, now: NIODeadline
     ) -> [BrokerAction] {
         guard sessions[session] == nil else { return [] }
         let opened = BrokerSession(user: user, at: address)
@@ -101,7 +104,9 @@ struct SessionTable: Sendable {
         let welcome = ServerMessage.Welcome(
             id: request, name: user.name, session: session.label, heartbeat: limits.heartbeat
         )
+        // One that was just logging in when the others were told.
         return [.send(session, .welcome(welcome))]
+            + (moves.deadline.map { tellMove([session], until: $0, now: now) } ?? [])
     }
 
     /// `session` is gone: what it was, and what other nodes have to know; nil when it was never open.
@@ -149,15 +154,44 @@ struct SessionTable: Sendable {
         }
     }
 
-    /// Sessions that are in no transfer which goes on leave now, so that their clients find another node at once.
+    /// Sessions that are in no transfer which goes on leave now, so that their clients find another node at once; or in
+    /// their time, when they have been told to go elsewhere.
     mutating func beginDrain() -> [BrokerAction] {
         isDraining = true
         return sessions.keys.flatMap { closeIfIdle($0) }
     }
 
+    /// Whether there are sessions that have still time to go elsewhere.
+    var isMoving: Bool { moves.isUnderWay && !sessions.isEmpty }
+
+    /// The sessions are to go elsewhere until `deadline`, each told at another moment. Asking again changes nothing.
+    mutating func beginMove(until deadline: NIODeadline, now: NIODeadline) -> [BrokerAction] {
+        moves.begin(Array(sessions.keys), until: deadline, now: now)
+        return timerFired(now: now)
+    }
+
+    /// Tells those whose moment has come. After the deadline, those that are left have to go once nothing of them goes
+    /// on.
+    mutating func timerFired(now: NIODeadline) -> [BrokerAction] {
+        switch moves.due(now: now) {
+        case .nothing: return []
+        case .tell(let due, let deadline): return tellMove(due, until: deadline, now: now)
+        case .over: return sessions.keys.flatMap { closeIfIdle($0) }
+        }
+    }
+
+    private mutating func tellMove(
+        _ due: [SessionID], until deadline: NIODeadline, now: NIODeadline
+    ) -> [BrokerAction] {
+        let seconds = max(1, (deadline - now).wholeSeconds)
+        return due.compactMap { session in
+            (sessions[session]?.nextID()).map { .send(session, .move(.init(id: $0, deadline: seconds))) }
+        }
+    }
+
     /// A session of a node that is about to stop has to go once nothing of it goes on.
     func closeIfIdle(_ session: SessionID) -> [BrokerAction] {
-        guard isDraining, let found = sessions[session], !found.isBusy else { return [] }
+        guard moves.isOver || isDraining && !moves.isUnderWay, let found = sessions[session], !found.isBusy else { return [] }
         return [.close(session, .goingAway)]
     }
 

@@ -26,7 +26,7 @@ package struct AnswerRoutes: Hashable, Sendable {
         case .ok(let answer): transfers[answer.id]
         case .error(let refusal): transfers[refusal.id]
         case .challenge, .welcome, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed, .requested,
-            .refused, .pong:
+            .refused, .move, .pong:
             message.transfer
         }
     }

@@ -298,7 +298,7 @@ extension ReceiveMachine {
         case .failed(let failed) where failed.transfer == ring.transfer:
             self.failed(failed.code, by: failed.by)
         case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
-            .requested, .refused, .pong, .error:
+            .requested, .refused, .move, .pong, .error:
             []
         }
     }

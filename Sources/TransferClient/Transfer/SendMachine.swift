@@ -254,7 +254,7 @@ extension SendMachine {
         case .error(let refusal) where refusal.id == offer.id:
             refused(refusal.code)
         case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
-            .requested, .refused, .pong, .error:
+            .requested, .refused, .move, .pong, .error:
             []
         }
     }

@@ -16,13 +16,14 @@ package enum ServerMessage: Hashable, Sendable {
     case failed(Failed)
     case requested(Requested)
     case refused(Refused)
+    case move(Move)
     case pong(Pong)
     case error(Refusal)
 
     /// The `type` field of a message.
     package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
         case challenge, welcome, ok, peer, offered, ring, start, progress, note, delivered, failed
-        case requested, refused, pong, error
+        case requested, refused, move, pong, error
     }
 
     /// The transfer that it is about; nil when it names none.
@@ -35,7 +36,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .note(let note): note.transfer
         case .delivered(let delivered): delivered.transfer
         case .failed(let failed): failed.transfer
-        case .challenge, .welcome, .ok, .peer, .requested, .refused, .pong, .error: nil
+        case .challenge, .welcome, .ok, .peer, .requested, .refused, .move, .pong, .error: nil
         }
     }
 
@@ -279,6 +280,18 @@ package enum ServerMessage: Hashable, Sendable {
         }
     }
 
+    /// This session ends before long: the client opens another one, and closes this one then.
+    package struct Move: Codable, Hashable, Sendable {
+        package var id: RequestID
+        /// Seconds until the relay closes this session, unless a transfer of it still runs.
+        package var deadline: Int
+
+        package init(id: RequestID, deadline: Int) {
+            self.id = id
+            self.deadline = deadline
+        }
+    }
+
     /// Answers `ping`.
     package struct Pong: Codable, Hashable, Sendable {
         package var id: RequestID
@@ -318,6 +331,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .failed: .failed
         case .requested: .requested
         case .refused: .refused
+        case .move: .move
         case .pong: .pong
         case .error: .error
         }
@@ -339,6 +353,7 @@ package enum ServerMessage: Hashable, Sendable {
         case .failed(let message): message.id
         case .requested(let message): message.id
         case .refused(let message): message.id
+        case .move(let message): message.id
         case .pong(let message): message.id
         case .error(let message): message.id
         }
@@ -361,6 +376,7 @@ extension ServerMessage: Codable {
         case .failed: self = .failed(try Failed(from: decoder))
         case .requested: self = .requested(try Requested(from: decoder))
         case .refused: self = .refused(try Refused(from: decoder))
+        case .move: self = .move(try Move(from: decoder))
         case .pong: self = .pong(try Pong(from: decoder))
         case .error: self = .error(try Refusal(from: decoder))
         }
@@ -383,6 +399,7 @@ extension ServerMessage: Codable {
         case .failed(let message): try message.encode(to: encoder)
         case .requested(let message): try message.encode(to: encoder)
         case .refused(let message): try message.encode(to: encoder)
+        case .move(let message): try message.encode(to: encoder)
         case .pong(let message): try message.encode(to: encoder)
         case .error(let message): try message.encode(to: encoder)
         }

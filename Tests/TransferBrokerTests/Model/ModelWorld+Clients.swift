@@ -83,7 +83,7 @@ extension ModelWorld {
         case .requested:
             if clients[client].name != clients[0].name { violate("\(clients[client].name) hears alice's requests") }
             clients[client].isAsked = true
-        case .challenge, .welcome, .peer, .progress, .note, .refused, .pong: break
+        case .challenge, .welcome, .peer, .progress, .note, .refused, .move, .pong: break
         }
         checkVerdicts()
     }

@@ -129,6 +129,7 @@ struct RandomMessages {
                     payload: try payload()
                 ))
         case .refused: .refused(.init(id: id(), request: bytes(), code: pick(FailureCode.allCases)))
+        case .move: .move(.init(id: id(), deadline: pick([0, 1, 20])))
         case .pong: .pong(.init(id: id()))
         case .error:
             .error(.init(id: id(), code: pick(FailureCode.allCases), message: text("aé€😀\u{1B}\u{7F}\u{0}\"", 0...40)))
