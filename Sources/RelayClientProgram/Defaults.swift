@@ -155,6 +155,9 @@ extension Defaults {
     static let mostFields = 100
     /// Control messages that wait to be looked at: the sessions never take longer than a few at a time.
     static let mostUnreadMessages = 1_024
+    /// How long a relay is waited for that has not answered what others are to hear of this client: one that is well
+    /// answers in milliseconds.
+    static let lastWordTimeout = TimeAmount.seconds(1)
     /// How long to wait for the close handshake when leaving: nothing depends on it.
     static let closeTimeout = TimeAmount.seconds(1)
 

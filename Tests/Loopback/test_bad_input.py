@@ -404,6 +404,9 @@ def test_a_file_that_grows_all_the_time_fails_on_both_sides(relay, people, tmp_p
                 file.write(b"more")
             protocol.download(relay, rung.accept(), bytearray().extend, timeout=10)
             assert rung.failed(3)["code"] == "source_changed"
+        # The last word, for a receiver who waits for it to come again.
+        word = bob.ring()
+        assert word.failed(3)["code"] == "cannot_read" and word.transfer in transfers
         sending.expect(IO, 15)
     assert len(transfers) == 4
     problem = sending.err().splitlines()[-1]

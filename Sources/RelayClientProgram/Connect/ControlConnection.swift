@@ -14,14 +14,16 @@ final class ControlConnection: Sendable {
     let messages: ControlMessageHandler.Messages
     private let queue: ControlMessageHandler.Messages.Continuation
     private let channel: any Channel
+    private let words: LastWords
     /// When the relay should have said `welcome`.
     private let loginDeadline: NIODeadline
     private let lastRequest = Mutex(UInt64(0))
 
     private init(
         relay: RelayURL, channel: any Channel, messages: ControlMessageHandler.Messages,
-        queue: ControlMessageHandler.Messages.Continuation, loginDeadline: NIODeadline
+        queue: ControlMessageHandler.Messages.Continuation, words: LastWords, loginDeadline: NIODeadline
     ) {
+        self.words = words
         self.relay = relay
         self.channel = channel
         self.messages = messages
@@ -32,6 +34,7 @@ final class ControlConnection: Sendable {
     /// Connects and upgrades. The relay's challenge is the first of the messages.
     static func upgrade(_ relay: RelayURL, dialer: Dialer) async throws(ConnectionError) -> ControlConnection {
         let target = relay.controlTarget
+        let words = LastWords()
         let (messages, queue) = ControlMessageHandler.Messages.makeStream(
             bufferingPolicy: .bufferingOldest(Defaults.mostUnreadMessages)
         )
@@ -40,7 +43,7 @@ final class ControlConnection: Sendable {
         let overdue = ConnectionError(upgradeUnanswered: relay)
         do {
             let answer = try await channel.eventLoop.submit {
-                try Self.startUpgrade(target, relay: relay, channel: channel, queue: queue)
+                try Self.startUpgrade(target, relay: relay, channel: channel, queue: queue, words: words)
             }.flatMap { $0 }.bounded(by: deadline, or: overdue).get()
             if case .refused(let answer) = answer {
                 let answer = try await answer.bounded(by: deadline, or: overdue).get()
@@ -55,7 +58,7 @@ final class ControlConnection: Sendable {
         }
         dialer.observer(.webSocket, target.target)
         return ControlConnection(
-            relay: relay, channel: channel, messages: messages, queue: queue, loginDeadline: deadline
+            relay: relay, channel: channel, messages: messages, queue: queue, words: words, loginDeadline: deadline
         )
     }
 
@@ -78,6 +81,7 @@ final class ControlConnection: Sendable {
     /// a relay that reads nothing ends it, before much waits.
     func post(_ message: ClientMessage) {
         guard let text = try? MessageCodec.encode(message) else { return }
+        words.said(message)
         channel.writeAndFlush(text, promise: nil)
     }
 
@@ -89,8 +93,14 @@ final class ControlConnection: Sendable {
         }
     }
 
-    /// Says goodbye and waits until the connection is closed, for a second at most.
+    /// Waits until what others have to hear of this client is with the relay, says goodbye, and waits until the
+    /// connection is closed; for a second at most each.
     func close() async {
+        let (answers, continuation) = AsyncStream<Void>.makeStream()
+        words.whenAnswered { continuation.finish() }
+        let timer = channel.eventLoop.scheduleTask(in: Defaults.lastWordTimeout) { continuation.finish() }
+        for await _ in answers {}
+        timer.cancel()
         channel.triggerUserOutboundEvent(
             WebSocketCommand.close(code: WebSocketCloseCode.normal.rawValue), promise: nil
         )
@@ -121,7 +131,7 @@ final class ControlConnection: Sendable {
 
     private static func startUpgrade(
         _ target: RequestTarget, relay: RelayURL, channel: any Channel,
-        queue: ControlMessageHandler.Messages.Continuation
+        queue: ControlMessageHandler.Messages.Continuation, words: LastWords
     ) throws -> EventLoopFuture<ControlUpgrade> {
         let pipeline = channel.pipeline.syncOperations
         let encoder = HTTPRequestEncoder()
@@ -131,7 +141,7 @@ final class ControlConnection: Sendable {
         )
         let configuration = NIOTypedHTTPClientUpgradeConfiguration<ControlUpgrade>(
             upgradeRequestHead: head,
-            upgraders: [ControlUpgrader { ControlMessageHandler(queue: queue, relay: relay) }],
+            upgraders: [ControlUpgrader { ControlMessageHandler(queue: queue, words: words, relay: relay) }],
             notUpgradingCompletionHandler: { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let promise = channel.eventLoop.makePromise(of: HTTPResponse.self)
@@ -246,11 +256,14 @@ final class ControlMessageHandler: ChannelInboundHandler {
     typealias Messages = AsyncThrowingStream<ServerMessage, any Error>
 
     private let queue: Messages.Continuation
+    private let words: LastWords
     private let relay: RelayURL
     private var isOver = false
 
-    init(queue: Messages.Continuation, relay: RelayURL) {
+    /// - Parameter words: told what comes, before ``Messages`` brings it.
+    init(queue: Messages.Continuation, words: LastWords = LastWords(), relay: RelayURL) {
         self.queue = queue
+        self.words = words
         self.relay = relay
     }
 
@@ -267,6 +280,7 @@ final class ControlMessageHandler: ChannelInboundHandler {
         guard !isOver else { return }
         switch MessageCodec.decodeServerMessage(Self.unwrapInboundIn(data)) {
         case .success(let message):
+            words.heard(message)
             if case .dropped = queue.yield(message) { breach("it sends faster than this client reads", context) }
         case .failure(let malformed) where malformed.code == .unknownType:
             break  // A newer relay may say more than this client knows.
@@ -307,6 +321,7 @@ final class ControlMessageHandler: ChannelInboundHandler {
     private func end(_ error: ConnectionError) {
         guard !isOver else { return }
         isOver = true
+        words.ended()
         queue.finish(throwing: error)
     }
 }

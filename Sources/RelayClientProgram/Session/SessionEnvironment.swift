@@ -49,7 +49,8 @@ protocol ControlLine: Sendable {
     func post(_ message: ClientMessage)
     /// A request id that was not used yet.
     func nextID() -> RequestID
-    /// Says goodbye, and waits until the connection is closed, for a second at most.
+    /// Waits until what others have to hear is with the relay, says goodbye, and waits until the connection is closed;
+    /// for a second at most each.
     func close() async
     /// Closes without a word.
     func abort()
@@ -192,6 +193,6 @@ final class Outbox: Sendable {
     /// Answers about `transfer` are not expected any more.
     func forget(_ transfer: TransferID) { routes.withLock { $0.forget(transfer) } }
 
-    /// Says goodbye, and waits until the connection is closed, for a second at most.
+    /// As ``ControlLine/close()``.
     func close() async { await line.close() }
 }
