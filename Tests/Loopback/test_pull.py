@@ -296,6 +296,50 @@ def test_what_has_changed_begins_again(relay, large):
     assert "no transfer is unfinished" in bob.run("transfers").expect(0, 10).err()
 
 
+def test_what_changes_while_it_is_fetched_comes_anew(relay, large):
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    content.file(large / "film.mkv", "pull", SIZE)
+    sharing = share(alice, large / "film.mkv", "--json", to=[bob], ready=False)
+    until(lambda: sharing.events("sharing"), 20, "the share")
+    fetching = fetch(bob, alice, "film.mkv", "--json")
+    until(lambda: content.largest(bob.inbox) >= SIZE // 10, 30, "a part of the file")
+    with open(large / "film.mkv", "ab") as file:
+        file.write(b"more")
+    fetching.expect(0, 60)
+    # Both sides are told, of one and the same transfer, which is followed by another.
+    for process in (sharing, fetching):
+        until(lambda process=process: process.events("delivered", "received"), 10, "the end")
+        told = process.events("restarted", "delivered", "received", "failed")
+        assert [event["event"] for event in told[:-1]] == ["restarted"], told
+        assert told[0]["transfer"] != told[-1]["transfer"]
+    assert bob.received() == [b"film.mkv"]
+    assert content.sha256(bob.inbox / "film.mkv") == content.sha256(large / "film.mkv")
+
+
+def test_what_changes_all_the_time_is_not_fetched(alice, bob, tmp_path):
+    path = tmp_path / "log.bin"
+    content.file(path, "log", SIZE // 4)
+    sharing = share(alice, path, to=[bob])
+    over = threading.Event()
+
+    def write():
+        while not over.wait(0.01):
+            with open(path, "ab") as file:
+                file.write(b"more")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        fetching = fetch(bob, alice, "log.bin").expect(66, 60)
+    finally:
+        over.set()
+        thread.join()
+    assert fetching.err().count("it comes again from the beginning") == 4, fetching.tail()
+    assert f'not received: "log.bin" from {alice.name}: ' in fetching.err(), fetching.tail()
+    sharing.wait_for("copy it first", 10)
+    assert bob.received() == []
+
+
 def test_laptop_and_desktop_share_different_things(alice, bob, public, tmp_path):
     other = tmp_path / "other/docs"
     other.mkdir(parents=True)

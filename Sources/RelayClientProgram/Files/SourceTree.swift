@@ -68,6 +68,17 @@ final class SourceTree: Sendable {
         return SourceTree(scan.catalogue, paths: paths, state: state, pipe: nil)
     }
 
+    /// Looks once more at everything, where it was found: no further than that way led at first.
+    func scanned(
+        _ options: SourceOptions, remark: @escaping @Sendable (String) -> Void
+    ) throws(FileError) -> SourceTree {
+        do throws(SourceFault) {
+            return try Self.scan(catalogue.tops, paths: paths, options, remark: remark)
+        } catch {
+            throw error.error
+        }
+    }
+
     /// - Parameters:
     ///   - name: what the receiver sees.
     ///   - descriptor: another than 0 in tests only; stays the caller's.

@@ -2,12 +2,15 @@
 
 import Sealing
 import TransferClient
+import WSProtocol
 
 /// What has to be done about attempts that are over: their parts are put away before another attempt of the same may
 /// begin, commands run, and who waits for the end of all that can.
 struct AttemptCleanups {
     private let environment: SessionEnvironment
     private var tasks: CleanupTasks
+    /// What looks for a place, or has found one that nobody has taken yet, by the attempt.
+    private var places: [TransferID: Task<PreparedSink?, Never>] = [:]
     /// What is still being put away, and takes bytes for it, by the number of the cleanup.
     private var leaving: [UInt64: (key: OfferMemory.Key, work: Task<Void, Never>?)] = [:]
 
@@ -22,6 +25,12 @@ struct AttemptCleanups {
 
     /// Whether that is something of `key`.
     func isPuttingAway(_ key: OfferMemory.Key) -> Bool { leaving.values.contains { $0.key == key } }
+
+    /// A place is looked for, which is to be told with ``took(_:)`` when there is one, or none.
+    mutating func looks(_ attempt: TransferID, _ work: Task<PreparedSink?, Never>) { places[attempt] = work }
+
+    /// The place of that attempt is used, or put away, by the one who is told of it.
+    mutating func took(_ attempt: TransferID) { places[attempt] = nil }
 
     /// Puts away what came, once nothing writes to it any more. The next attempt waits for that, and goes on behind it.
     mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
@@ -75,5 +84,12 @@ struct AttemptCleanups {
     func cut() { for attempt in leaving.values { attempt.work?.cancel() } }
 
     /// Waits for all that run.
-    func wait() async { await tasks.wait() }
+    func wait() async {
+        for work in places.values {
+            // Nobody is told of it any more.
+            guard let sink = await work.value?.sink else { continue }
+            _ = await IncomingTransfer.putAway(sink, keeping: sink.hasContent)
+        }
+        await tasks.wait()
+    }
 }

@@ -244,6 +244,8 @@ struct Fetcher: SessionPart {
     private mutating func ended(now: NIODeadline) {
         if case .listing(let collection) = settings.output, collection.count > 0 {
             listedAt = listedAt ?? now
+        } else if receiver.awaitsAnother {
+            machine.restarted(now: now)
         } else {
             machine.broke(now: now)
         }

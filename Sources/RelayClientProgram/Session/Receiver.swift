@@ -65,6 +65,9 @@ struct Receiver: SessionPart {
     /// The transfer that was stored last.
     private(set) var received: CarriedTransfer?
 
+    /// Whether what came last was changed meanwhile, and its sender begins again by itself.
+    private(set) var awaitsAnother = false
+
     /// Whether something that came is still being put away for another attempt.
     var isPuttingAway: Bool { cleanups.isPuttingAway }
 
@@ -176,6 +179,7 @@ struct Receiver: SessionPart {
         } catch {
             return refuse(ring, error, on: outbox)
         }
+        awaitsAnother = false
         transfers.append(IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
         if !isKnown { environment.reporter.report(.offered(label)) }
         if verdict == .ask { ask(ring.transfer, label, now: now) } else { decided(ring.transfer, verdict, now: now) }
@@ -256,21 +260,26 @@ struct Receiver: SessionPart {
     private mutating func prepare(_ id: TransferID, _ transfer: IncomingTransfer, _ finished: FinishedTransfer?) {
         let (queue, environment, offer, rules) = (queue, environment, transfer.offer, transfer.rules)
         let fetched = settings.fetched
-        transfers[id]?.work = Task {
+        let work = Task {
             do throws(ClientError) {
                 let place = try await BlockingWork.files.run {
                     try PreparedSink.make(offer, finished, rules, fetched: fetched, environment)
                 }
                 queue.post(.work(id, .prepared(.success(place))))
+                return Optional(place)
             } catch {
                 queue.post(.work(id, .prepared(.failure(error))))
+                return nil
             }
         }
+        cleanups.looks(id, work)
+        transfers[id]?.work = Task { _ = await work.value }
     }
 
     private mutating func prepared(
         _ id: TransferID, _ result: Result<PreparedSink, ClientError>, now: NIODeadline
     ) {
+        cleanups.took(id)
         guard let transfer = transfers[id] else {
             // It was over before there was a place for it.
             let isUseless = useless.remove(id) != nil
@@ -412,6 +421,7 @@ struct Receiver: SessionPart {
     }
 
     private func report(_ problem: OfferMemory.Problem, of label: TransferLabel) {
+        environment.reporter.report(.introduced(label))
         environment.reporter.report(.failed(label.transfer, code: problem.code, message: problem.message))
     }
 
@@ -439,6 +449,7 @@ struct Receiver: SessionPart {
         // It may be just looked for what is there of it.
         if transfer.sink == nil, transfer.work != nil { useless.insert(transfer.machine.ring.transfer) }
         forgotten(transfers.rememberAcceptance(transfer, IncomingTransfer.problem(error)))
+        awaitsAnother = true
         let what = TransferFailure(.sourceChanged, side: .receiver, peer: transfer.label.peer).what
         let message = "\(what); it comes again from the beginning"
         environment.reporter.report(.restarted(transfer.label.transfer, as: nil, message: message))

@@ -263,8 +263,10 @@ struct SendJob: Sendable {
     }
 
     /// The same content as it is now, as a transfer of its own.
-    func anew(_ tree: SourceTree) -> SendJob {
-        SendJob(peer: peer, tree: tree, options: options, printsChecksums: printsChecksums)
+    func anew() -> SendJob {
+        var job = SendJob(peer: peer, tree: tree, options: options, printsChecksums: printsChecksums)
+        job.answers = answers
+        return job
     }
 
     /// The same transfer of what was found in `tree`; nothing of it has been offered.
@@ -272,7 +274,7 @@ struct SendJob: Sendable {
 
     private init(_ job: SendJob, _ tree: SourceTree) {
         (peer, options, transfer, isGoingOn) = (job.peer, job.options, job.transfer, job.isGoingOn)
-        (self.tree, printsChecksums) = (tree, job.printsChecksums)
+        (self.tree, printsChecksums, answers) = (tree, job.printsChecksums, job.answers)
     }
 
     /// What a later run of this program has to know to go on with it.

@@ -51,7 +51,8 @@ struct Sender: SessionPart {
         for job in jobs { job.tree.pipe?.whenDropped { queue.post(.work(job.shownID, .dropped)) } }
     }
 
-    /// Sends what others ask for, which ``add(_:)`` brings. Each gets one try: who asked asks again.
+    /// Sends what others ask for, which ``add(_:)`` brings. Each gets one try, unless it changes meanwhile: who asked
+    /// asks again.
     init(sharingIn environment: SessionEnvironment, queue: EventQueue<SessionEvent>) {
         jobs = SendJobs()
         order = SendQueue(mostAnswers: Defaults.parallelAnswers)
@@ -296,15 +297,12 @@ struct Sender: SessionPart {
         }
         guard !old.job.tree.readsPipe else { return fail(index, .file(change), telling: .cannotRead) }
         forget(old.job)
-        let job = old.job.anew(old.job.tree)
+        let next = old.anew(patience, now: now)
+        let job = next.job
+        if isSharing { offered.remove(old.job.shownID) }
         order.becomes(old.job.shownID, job.shownID)
         jobs.become(old.job, job)
-        let isAwaited = old.isAccepted || old.isAwaited
-        sendings[index] = Sending(
-            job: job, number: old.number, waits: old.waits || isAwaited,
-            retry: RetryMachine(patience: patience, now: now),
-            isRechecking: true, restarts: old.restarts + 1, isAwaited: isAwaited
-        )
+        sendings[index] = next
         reporter.report(.introduced(old.job.label))
         reporter.report(
             .restarted(old.job.shownID, as: job.shownID, message: "\(change.what); it is sent again from the beginning")
@@ -415,12 +413,12 @@ struct Sender: SessionPart {
     /// - Parameter isOnLine: whether the try was made on the connection that stands.
     private mutating func recover(_ index: Int, from failure: AttemptFailure, isOnLine: Bool, now: NIODeadline) {
         let job = sendings[index].job
+        if let change = failure.error.change { return changed(index, change, now: now) }
         if isSharing {
             if failure.decision == .outdated { lookups.forget(job.peer) }
             if isOnLine, failure.next == nil { demands.append(.leave(failure.decision, reason: failure.reason)) }
             return fail(index, failure.error, telling: nil)
         }
-        if let change = failure.error.change { return changed(index, change, now: now) }
         switch sendings[index].retry.failed(failure.decision, now: now, using: &generator) {
         case .fail: fail(index, failure.error, telling: nil)
         case .giveUp: giveUp(index, failure.reason)

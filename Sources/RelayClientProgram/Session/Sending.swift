@@ -32,6 +32,15 @@ struct Sending {
     /// What went wrong last, where nothing has gone well since.
     var reason: String?
 
+    /// The same content as it is now, as another transfer, for which it has to be looked at.
+    func anew(_ patience: TimeAmount, now: NIODeadline) -> Sending {
+        Sending(
+            job: job.anew(), number: number, waits: waits || isAccepted || isAwaited,
+            retry: RetryMachine(patience: patience, now: now), isRechecking: true, restarts: restarts + 1,
+            isAwaited: isAccepted || isAwaited
+        )
+    }
+
     /// Whether it waits to be offered, and nothing but the relay is missing.
     func isDue(_ now: NIODeadline) -> Bool {
         attempt == nil && !isRechecking && (notBefore.map { $0 <= now } ?? true)
@@ -108,12 +117,13 @@ extension SendJob {
         }
     }
 
-    /// Looks at it once more.
+    /// Looks at it once more, where it was found.
     func rescan(telling queue: EventQueue<SessionEvent>, remark: @escaping @Sendable (String) -> Void) {
-        let paths = tree.paths
         Task {
             do throws(ClientError) {
-                let found = try await BlockingWork.files.run { try SourceTree.scan(paths, options, remark: remark) }
+                let found = try await BlockingWork.files.run { () throws(FileError) in
+                    try tree.scanned(options, remark: remark)
+                }
                 queue.post(.work(shownID, .rescanned(.success(found))))
             } catch {
                 queue.post(.work(shownID, .rescanned(.failure(error))))

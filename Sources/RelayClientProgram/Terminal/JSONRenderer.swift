@@ -23,6 +23,8 @@ struct JSONRenderer: ReportRenderer {
         let wasAway = transfers.outage != nil
         let label = transfers.apply(report, now: now)
         if wasAway, case .reconnecting = report { return RenderedText() }
+        // What carries the bytes may say so a moment after its transfer is over.
+        if label == nil, case .progress = report { return RenderedText() }
         guard isWanted(report, now: now), let line = JSONLine.text(of: Line(report, label)) else {
             return RenderedText()
         }

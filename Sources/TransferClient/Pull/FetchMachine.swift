@@ -121,6 +121,13 @@ package struct FetchMachine: Sendable {
         begin(at: now + min(pause, TransferDefaults.longestPause))
     }
 
+    /// It was changed meanwhile, and its sharer offers what is there now in answer to the same request: it is asked for
+    /// again if nothing comes of that.
+    package mutating func restarted(now: NIODeadline) {
+        guard case .coming = state else { return }
+        begin(at: now + TransferDefaults.firstRequestInterval)
+    }
+
     /// A sharer says that it will not answer with an offer. Returns whether it has to be looked up anew.
     package mutating func refused(_ code: FailureCode, now: NIODeadline) -> Bool {
         guard case .asking = state else { return false }

@@ -206,6 +206,41 @@ import WSProtocol
         #expect(try folder.listing() == ["file"])
     }
 
+    /// The sharer says that what it sends has changed.
+    private func change(_ offer: SentOffer) {
+        relay.lines.last?.say([
+            .failed(.init(id: .sequence(.relay, 9), transfer: offer.parties.attempt, code: .sourceChanged, by: .peer))
+        ])
+    }
+
+    @Test func whatHasChangedComesAnewInAnswerToTheSameRequest() async throws {
+        let request = try await request().request
+        let first = try ring(answering: request, said: request)
+        try await start(first.offer)
+        change(first.offer)
+        try await session.run { try session.events("restarted").count == 1 }
+        #expect(session.endings == [nil])
+        // It is not asked for again meanwhile.
+        pass(4)
+        #expect(try asked().count == 1)
+        try await complete(ring(answering: request, said: request, size: 9))
+        #expect(session.endings == [.status(.done)])
+        #expect(try session.events("restarted", "failed", "received") == ["restarted", "received"])
+    }
+
+    @Test func whatHasChangedIsAskedForAgainWhereItDoesNotCome() async throws {
+        let first = try await request()
+        let sent = try ring(answering: first.request, said: first.request)
+        try await start(sent.offer)
+        change(sent.offer)
+        try await session.run { try session.events("restarted").count == 1 }
+        pass(5)
+        let second = try await request(2)
+        #expect(second.query == .fetch([try PullPath("photos/file")]))
+        try await complete(ring(answering: second.request, said: second.request, size: 9))
+        #expect(session.endings == [.status(.done)])
+    }
+
     @Test func aLostConnectionMakesItAskAgain() async throws {
         let first = try await request()
         relay.lines[0].lose(ConnectionError(closed: nil, reason: .lost, relay: session.environment.relay))

@@ -164,6 +164,65 @@ import WSProtocol
         #expect(Set(relay.offers.map(\.transfer)).count == 3)
     }
 
+    /// A relay on which the shared file is written to before each of the first `times` uploads.
+    private func changing(_ times: Int) async throws -> (asker: Self, relay: FakeRelay) {
+        let folder = folder
+        let relay = FakeRelay { offered in
+            if offered.number <= times { _ = try? folder.write(Data("now \(offered.number)".utf8), to: "pub/file") }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let session = try Self.sharing(folder, with: [], relay)
+        await session.run { relay.presences == 1 }
+        return (try Self(session, folder), relay)
+    }
+
+    @Test func whatChangesWhileItIsReadIsOfferedAnewForTheSameRequest() async throws {
+        let (asker, relay) = try await changing(1)
+        let request = try asker.ask(try fetch("pub/file"), from: asker.bob)
+        try await asker.session.run { try asker.session.events("delivered").count == 1 }
+        #expect(relay.cancels.map(\.code) == [.sourceChanged] && relay.offers.map(\.offer.request) == [request, request])
+        let offers = relay.offers.compactMap(\.opened)
+        #expect(offers.map(\.summary.bytes) == [7, 5] && offers.map(\.summary.answers) == [request, request])
+        #expect(Set(offers.map(\.transfer)).count == 2)
+        #expect(try asker.session.events("requested", "restarted", "failed") == ["requested", "restarted"])
+        // It is not answered once more.
+        try asker.ask(try fetch("pub/file"), from: asker.bob, as: request)
+        try asker.ask(try fetch("pub"), from: asker.bob)
+        try await asker.session.run { try asker.session.events("delivered").count == 2 }
+        #expect(relay.offers.map(\.name) == ["file", "file", "pub"])
+    }
+
+    @Test func whatChangesAllTheTimeIsGivenUp() async throws {
+        let (asker, relay) = try await changing(.max)
+        try asker.ask(try fetch("pub/file"), from: asker.bob)
+        try await asker.session.run { try asker.session.events("failed").count == 1 }
+        let tries = 1 + TransferDefaults.mostRestarts
+        // The last offer is a word for the one who asked, who waits for the next.
+        #expect(relay.cancels.map(\.code) == Array(repeating: .sourceChanged, count: tries) + [.cannotRead])
+        #expect(relay.offers.count == tries + 1 && asker.session.endings == [nil])
+    }
+
+    /// What is there now is looked for where it was shared: no link leads elsewhere.
+    @Test func whatIsALinkByNowIsNotFollowed() async throws {
+        try folder.write(Data("secret".utf8), to: "secret")
+        let (folder, path) = (folder, folder.file("pub/file"))
+        let relay = FakeRelay { offered in
+            if offered.number == 1 {
+                try? FileManager.default.removeItem(atPath: path)
+                try? FileManager.default.createSymbolicLink(
+                    atPath: path, withDestinationPath: folder.file("secret"))
+            }
+            return FakeRelay.acceptance(of: offered)
+        }
+        let session = try Self.sharing(folder, with: [], relay)
+        await session.run { relay.presences == 1 }
+        let asker = try Self(session, folder)
+        try asker.ask(try fetch("pub/file"), from: asker.bob)
+        try await session.run { try session.events("failed").count == 1 }
+        #expect(relay.cancels.map(\.code) == [.sourceChanged, .cannotRead])
+        #expect(try session.events("delivered").isEmpty && relay.offers.allSatisfy { $0.opened?.summary.bytes == 7 })
+    }
+
     @Test func theOneWhoAskedNeedNotWaitForIt() async throws {
         let relay = FakeRelay(answer: { [.error(.init(id: $0.id, code: .unknownRequest, message: ""))] })
         let session = try Self.sharing(folder, with: [], relay)

@@ -69,6 +69,18 @@ import WSProtocol
         #expect(machine.failure == nil)
     }
 
+    @Test func whatHasChangedIsOfferedAnewAndAskedForOnlyWhereItIsNot() {
+        var machine = machine()
+        machine.asked(now: start)
+        machine.coming(now: at(1))
+        machine.restarted(now: at(3))
+        #expect(!machine.isDue(now: at(3)))
+        machine.coming(now: at(4))
+        #expect(machine.state == .coming)
+        machine.restarted(now: at(6))
+        #expect(!machine.isDue(now: at(10)) && machine.isDue(now: at(11)) && machine.failure == nil)
+    }
+
     @Test func whatBreaksIsAskedForAtOnceAndThenLessOften() {
         var machine = machine()
         machine.asked(now: start)
