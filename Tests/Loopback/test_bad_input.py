@@ -14,6 +14,7 @@ import pytest
 
 from harness import certificates, content, protocol, sealed
 from harness.listener import closed_port
+from harness.mortal import mortal
 from harness.relay import PART, Person, Relay, unique
 from harness.terminal import Terminal
 from harness.waiting import TooLate, background, until
@@ -31,20 +32,11 @@ USAGE, VERIFICATION, NO_INPUT, UNREACHABLE, NO_OUTPUT, IO, GAVE_UP, PROTOCOL, RE
     78,
 )
 
-#: Takes root's power over permissions away, so that they count in these tests too.
-MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
-
-
 #: What is said of a transfer as long as all goes well.
 PROGRESS = re.compile(
     r"ready to receive as |ringing |\S+ is not receiving now; waiting |\S+ offers |\S+ accepted; sending "
     r"|receiving from |(\S+ is )?verifying |warning: --yes without --from|first contact with \S+, fingerprint "
 )
-
-
-def mortal():
-    """The command to put in front so that file permissions count."""
-    return MORTAL if os.geteuid() == 0 else ()
 
 
 def assert_one_line(process, *words):

@@ -11,14 +11,13 @@ import signal
 import pytest
 
 from harness import content, file_systems
+from harness.mortal import mortal
 from harness.relay import PART
 from harness.terminal import Terminal
 from harness.waiting import until
 
 IO, NO_OUTPUT = 74, 73
 MiB = content.MiB
-#: Takes root's power over permissions away, so that they count in these tests too.
-MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
 
 
 def names(folder):
@@ -219,8 +218,7 @@ def test_a_folder_that_may_not_be_written_to_any_more_keeps_what_came(people, tm
     """It is whole, and has no name: once the folder may be written to, nothing is sent a second time."""
     alice, bob = people("alice", "bob")
     sha256 = content.file(tmp_path / "film.mkv", "read-only", 300_000_000)
-    mortal = MORTAL if os.geteuid() == 0 else ()
-    receiving = bob.receive(prefix=mortal, sender=alice.name)
+    receiving = bob.receive(prefix=mortal(), sender=alice.name)
     sending = alice.send(bob, tmp_path / "film.mkv")
     until(lambda: content.largest(bob.inbox) > 0, 20, "a part of it")
     bob.inbox.chmod(0o555)
@@ -232,7 +230,7 @@ def test_a_folder_that_may_not_be_written_to_any_more_keeps_what_came(people, tm
         receiving.err().lower()
     ), receiving.tail()
     bob.inbox.chmod(0o755)
-    receiving = transfers(bob, "resume", resumable(receiving), prefix=mortal)
+    receiving = transfers(bob, "resume", resumable(receiving), prefix=mortal())
     bob.wait_online(receiving)
     alice.send(bob, tmp_path / "film.mkv").expect(0, 30)
     receiving.expect(0, 10)
