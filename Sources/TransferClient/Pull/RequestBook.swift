@@ -18,8 +18,13 @@ package struct RequestBook: Sendable {
     private var open: [PullRequest: SigningKey] = [:]
     /// Up to when each may come once more, in milliseconds since 1970.
     private var seen: [PullRequest: UInt64] = [:]
+    /// When those are forgotten next that cannot come once more.
+    private var forgetting: UInt64 = 0
 
     package init() {}
+
+    /// How many are remembered.
+    var remembered: Int { seen.count }
 
     /// Those that are being answered.
     package var answering: some Collection<PullRequest> { open.keys }
@@ -36,8 +41,9 @@ package struct RequestBook: Sendable {
     package mutating func take(_ request: ReceivedRequest, from requester: SigningKey, now: UInt64) -> Verdict {
         guard seen[request.request] == nil else { return .ignore }
         guard hasRoom(for: requester) else { return .refuse(.tooManyRequests) }
-        if seen.count >= TransferDefaults.mostSeenRequests {
+        if now >= forgetting || seen.count >= TransferDefaults.mostSeenRequests {
             seen = seen.filter { $0.value >= now }
+            forgetting = now.addingReportingOverflow(TransferDefaults.seenRequestsCheck).partialValue
             // Without room to remember it, it could be answered again and again.
             guard seen.count < TransferDefaults.mostSeenRequests else { return .refuse(.tooManyRequests) }
         }

@@ -54,6 +54,24 @@ import WSProtocol
         #expect(try !book.hasRoom(for: key(200)))
     }
 
+    @Test func whatCannotComeAgainIsForgottenInTime() throws {
+        var book = RequestBook()
+        let (day, minute) = (SealingDefaults.offerTolerance, TransferDefaults.seenRequestsCheck)
+        for number in 0..<3 {
+            let sent = now + UInt64(number) * minute
+            expect(book.take(try request(number, time: sent), from: try key(1), now: sent), .answer)
+            book.ended(try request(number).request)
+        }
+        #expect(book.remembered == 3)
+        // The first can come no more; the second just can.
+        let later = now + day + minute
+        expect(book.take(try request(3, time: later), from: try key(1), now: later), .answer)
+        #expect(book.remembered == 3)
+        expect(book.take(try request(1, time: now + minute), from: try key(1), now: later), .ignore)
+        expect(book.take(try request(4, time: later + day), from: try key(1), now: later + day), .answer)
+        #expect(book.remembered == 2)
+    }
+
     @Test func whatCannotComeAgainIsForgottenWhenThereIsNoRoom() throws {
         var book = RequestBook()
         for number in 0..<TransferDefaults.mostSeenRequests {
