@@ -16,6 +16,10 @@ extension Defaults {
     /// Bytes that the fastest receiver of standard input may be ahead of the slowest: some seconds of a good line, and
     /// little memory.
     static let sharedWindow: UInt64 = 8 * 1024 * 1024
+    /// Bytes of these that it gets in pieces, while it waits for the slowest: enough for ``sharedPatience``.
+    static let sharedReserve: UInt64 = 512 * 1024
+    /// From one of these pieces to the next: the relay ends a stream that brings less than 30 KiB in 30 s.
+    static let sharedReserveInterval = TimeAmount.seconds(10)
     /// Bytes of standard input that are read at once, or kept in one piece, for several receivers: what a pipe holds.
     static let sharedPiece = 64 * 1024
     /// How long the other receivers of standard input wait for one that takes nothing: as long as the relay lets a

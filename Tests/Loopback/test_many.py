@@ -4,6 +4,7 @@
 import itertools
 import os
 import signal
+import time
 
 import pytest
 
@@ -163,6 +164,27 @@ def test_standard_input_goes_to_several_at_once(people, tmp_path):
         sending.expect(0, 15)
     late.expect(0, 5)
     assert (eve.inbox / "stdin").read_bytes() == b"small"
+
+
+def test_a_receiver_of_standard_input_who_stops_is_dropped(people, tmp_path):
+    """The others wait for a minute, and no longer."""
+    alice, bob, carol = people("alice", "bob", "carol")
+    content.file(tmp_path / "large", "stopped", 300_000_000)
+    receiving = [each.receive() for each in (bob, carol)]
+    with (tmp_path / "large").open("rb") as large:
+        sending = alice.send(f"{bob.name},{carol.name}", "--json", "-", stdin=large)
+        until(lambda: content.largest(carol.inbox) >= 20_000_000, 30, "a part of it")
+        receiving[1].signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        sending.expect(69, 120)
+    assert time.monotonic() - stopped > 30
+    receiving[0].expect(0, 10)
+    assert content.sha256(bob.inbox / "stdin") == content.sha256(tmp_path / "large")
+    assert [event["peer"] for event in events(sending, "delivered")] == [bob.name]
+    # Its relay finds out first that it is gone.
+    (failed,) = events(sending, "failed")
+    assert failed["peer"] == carol.name and f"the connection of {carol.name} was cut" in failed["message"], failed
+    receiving[1].signal(signal.SIGCONT)
 
 
 def test_small_files_do_not_wait_for_large_ones(relay, people):

@@ -15,6 +15,8 @@ final class SharedInput: Sendable {
         var position: UInt64 = 0
         /// When it took something last, or its receiver said that it got further.
         var movedAt: NIODeadline
+        /// When it took something last.
+        var takenAt: NIODeadline
         /// Finished when there is something for it, or when it is dropped.
         var waiter: AsyncStream<Void>.Continuation?
         /// Finished when it is dropped.
@@ -39,6 +41,7 @@ final class SharedInput: Sendable {
 
     private let descriptor: Int32
     private let window: UInt64
+    private let reserve: UInt64
     private let patience: TimeAmount
     private let clock: any SessionClock
     private let work: BlockingWork
@@ -47,21 +50,27 @@ final class SharedInput: Sendable {
     /// - Parameters:
     ///   - descriptor: stays the caller's.
     ///   - window: how many bytes the fastest may be ahead of the slowest.
+    ///   - reserve: how many of these it gets only now and then, so that its stream is not taken for one that has
+    ///     stopped while it waits.
     ///   - patience: how long others wait for one that takes nothing.
     init(
-        descriptor: Int32, window: UInt64 = Defaults.sharedWindow, patience: TimeAmount = Defaults.sharedPatience,
+        descriptor: Int32, window: UInt64 = Defaults.sharedWindow, reserve: UInt64 = Defaults.sharedReserve,
+        patience: TimeAmount = Defaults.sharedPatience,
         clock: any SessionClock = EventLoopClock(loop: MultiThreadedEventLoopGroup.singleton.any()),
         work: BlockingWork = .input
     ) {
         self.descriptor = descriptor
         self.window = window
+        self.reserve = min(reserve, window)
         self.patience = patience
         self.clock = clock
         self.work = work
     }
 
     /// Makes the branch of that number, which begins at the beginning: all of them before anything is read.
-    func add(_ branch: Int) { state.withLock { $0.branches[branch] = Branch(movedAt: clock.now()) } }
+    func add(_ branch: Int) {
+        state.withLock { [now = clock.now()] in $0.branches[branch] = Branch(movedAt: now, takenAt: now) }
+    }
 
     /// A branch wants no more, and no other one waits for it.
     func remove(_ branch: Int) {
@@ -83,23 +92,26 @@ final class SharedInput: Sendable {
     func moved(_ branch: Int) { state.withLock { [now = clock.now()] in $0.branches[branch]?.movedAt = now } }
 
     /// Whether a read would have to wait.
-    func isEmpty(_ branch: Int) -> Bool { state.withLock { !Self.isReady($0, branch) } }
+    func isEmpty(_ branch: Int) -> Bool { state.withLock { [now = clock.now()] in !isReady($0, branch, now) } }
 
     /// Whether someone waits for the slowest.
     var isHeld: Bool { state.withLock { $0.heldSince != nil } }
 
     /// Waits until there is something for a branch, its end, or none any more; or until the task is cancelled.
     func ready(_ branch: Int) async {
-        let (signal, continuation) = AsyncStream<Void>.makeStream()
-        let isReady = state.withLock { state in
-            if Self.isReady(state, branch) { return true }
-            state.branches[branch]?.waiter = continuation
-            return false
+        while !Task.isCancelled {
+            let (signal, continuation) = AsyncStream<Void>.makeStream()
+            let hasCome = state.withLock { [now = clock.now()] state in
+                if isReady(state, branch, now) { return true }
+                state.branches[branch]?.waiter = continuation
+                waitForReserve(state, branch)
+                return false
+            }
+            if hasCome { return }
+            readOn()
+            for await _ in signal {}
+            state.withLock { $0.branches[branch]?.waiter = nil }
         }
-        if isReady { return }
-        readOn()
-        for await _ in signal {}
-        state.withLock { $0.branches[branch]?.waiter = nil }
     }
 
     /// Waits until a branch is dropped, and then is true; false when the task is cancelled before.
@@ -125,6 +137,9 @@ final class SharedInput: Sendable {
                 if let failure = state.failure { return .failure(failure) }
                 return state.hasEnded ? .success(0) : .failure(SystemError(code: EAGAIN))
             }
+            let most = mostTaken(state, branch, now)
+            guard most > 0 else { return .failure(SystemError(code: EAGAIN)) }
+            let length = min(length, most)
             var (left, offset) = (length, position - state.start)
             for piece in state.pieces where left > 0 {
                 let size = UInt64(piece.readableBytes)
@@ -140,6 +155,7 @@ final class SharedInput: Sendable {
             }
             state.branches[branch]?.position += UInt64(length - left)
             state.branches[branch]?.movedAt = now
+            state.branches[branch]?.takenAt = now
             trim(&state)
             return .success(length - left)
         }
@@ -149,9 +165,33 @@ final class SharedInput: Sendable {
 
     // MARK: - Reading
 
-    private static func isReady(_ state: State, _ branch: Int) -> Bool {
+    private func isReady(_ state: State, _ branch: Int, _ now: NIODeadline) -> Bool {
         guard let known = state.branches[branch], !known.isDropped else { return true }
-        return known.position < state.end || state.hasEnded || state.failure != nil
+        guard known.position < state.end else { return state.hasEnded || state.failure != nil }
+        return mostTaken(state, branch, now) > 0
+    }
+
+    /// How many bytes a branch may take now of those that it has not taken, if there are so many: all, but for the
+    /// reserve of one that is far ahead of the slowest.
+    private func mostTaken(_ state: State, _ branch: Int, _ now: NIODeadline) -> Int {
+        guard let known = state.branches[branch], let slowest = slowest(state), !state.hasEnded, state.failure == nil
+        else { return .max }
+        let free = slowest.addingReportingOverflow(window - reserve).partialValue
+        if known.position < free { return Int(clamping: free - known.position) }
+        return now >= known.takenAt + Defaults.sharedReserveInterval ? Defaults.sharedPiece : 0
+    }
+
+    /// Lets a branch take a piece of its reserve in time, if that is what it waits for.
+    private func waitForReserve(_ state: State, _ branch: Int) {
+        guard let known = state.branches[branch], known.position < state.end else { return }
+        _ = clock.wake(at: known.takenAt + Defaults.sharedReserveInterval) { [weak self] in self?.wake(branch) }
+    }
+
+    private func wake(_ branch: Int) {
+        let waiter = state.withLock { [now = clock.now()] state in
+            isReady(state, branch, now) ? state.branches[branch]?.waiter : nil
+        }
+        waiter?.finish()
     }
 
     /// Of those that hold up others.
@@ -175,15 +215,19 @@ final class SharedInput: Sendable {
 
     /// Reads more, unless that is being done, or no branch wants it, or the slowest has to come first.
     private func readOn() {
-        let begins = state.withLock { state in
+        let (begins, ready) = state.withLock { [now = clock.now()] state in
+            // The slowest has moved, perhaps.
+            let ready = state.branches.filter { $0.value.waiter != nil && isReady(state, $0.key, now) }
+            let waiters = ready.values.compactMap(\.waiter)
             let isWanted = state.branches.values.contains { $0.waiter != nil }
             guard !state.isReading, isWanted, room(state) > 0 else {
                 hold(&state)
-                return false
+                return (false, waiters)
             }
             state.isReading = true
-            return true
+            return (true, waiters)
         }
+        for waiter in ready { waiter.finish() }
         if begins { work.start { self.readAll() } }
     }
 
@@ -240,14 +284,21 @@ final class SharedInput: Sendable {
 
     /// Notes whether someone waits for the slowest, and from when on.
     private func hold(_ state: inout State) {
-        let isHeld = state.branches.values.contains { $0.waiter != nil } && room(state) == 0 && !state.isReading
-        guard isHeld, !state.hasEnded, state.failure == nil else {
+        let waits = state.branches.values.contains { $0.waiter != nil } && room(state) == 0 && !state.isReading
+        guard waits || isInReserve(state), !state.hasEnded, state.failure == nil else {
             state.heldSince = nil
             return
         }
         guard state.heldSince == nil else { return }
         state.heldSince = clock.now()
         watch(&state, until: clock.now() + patience)
+    }
+
+    /// Whether someone gets no more than now and then a piece.
+    private func isInReserve(_ state: State) -> Bool {
+        guard reserve > 0, let slowest = slowest(state) else { return false }
+        let free = slowest.addingReportingOverflow(window - reserve).partialValue
+        return state.branches.values.contains { !$0.isDropped && $0.position >= free }
     }
 
     private func watch(_ state: inout State, until deadline: NIODeadline) {

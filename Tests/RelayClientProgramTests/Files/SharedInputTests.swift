@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Glibc
 import NIOCore
 import PrivateFiles
@@ -25,7 +26,7 @@ import Testing
 
     private func pipes(_ count: Int, window: UInt64 = 100) -> (SharedInput, [SourcePipe]) {
         let input = SharedInput(
-            descriptor: reading.descriptor, window: window, patience: .seconds(60), clock: clock,
+            descriptor: reading.descriptor, window: window, reserve: 0, patience: .seconds(60), clock: clock,
             work: BlockingWork(threads: 1, name: "test-"))
         return (input, (0..<count).map { SourcePipe(input, branch: $0) })
     }
@@ -76,6 +77,39 @@ import Testing
         #expect(try await take(pipes[1], all: 30) == Array(bytes[..<30]))
         #expect(try await take(pipes[0], all: 30) == Array(bytes[100..<130]))
         #expect(pipes[0].isEmpty)
+    }
+
+    /// A relay takes a stream that brings nothing for half a minute for one that has stopped.
+    @Test func whoWaitsForTheSlowestGetsAPieceNowAndThen() async throws {
+        let folder = try TemporaryDirectory()
+        let bytes = (0..<400 * 1024).map { UInt8(truncatingIfNeeded: $0 / 7) }
+        try folder.write(Data(bytes), to: "input")
+        let file = try OpenFile(folder.file("input"), flags: O_RDONLY)
+        let input = SharedInput(
+            descriptor: file.descriptor, window: 328 * 1024, reserve: 256 * 1024, patience: .seconds(60), clock: clock,
+            work: BlockingWork(threads: 1, name: "test-"))
+        let pipes = (0..<2).map { SourcePipe(input, branch: $0) }
+        var taken = try await take(pipes[0], all: 72 * 1024)
+        #expect(pipes[0].isEmpty)
+        for _ in 0..<4 {
+            async let piece = take(pipes[0], atMost: 100_000)
+            try await eventually("someone waits") { input.isHeld }
+            clock.advance(to: clock.now() + .seconds(10))
+            let next = try await piece
+            #expect(next.count == Defaults.sharedPiece && pipes[0].isEmpty)
+            taken += next
+        }
+        // All that while the slowest was waited for.
+        let dropped = Mutex(false)
+        pipes[1].whenDropped { dropped.withLock { $0 = true } }
+        clock.advance(to: clock.now() + .seconds(19))
+        input.timePassed()
+        #expect(!dropped.withLock { $0 })
+        clock.advance(to: clock.now() + .seconds(1))
+        input.timePassed()
+        #expect(dropped.withLock { $0 })
+        taken += try await take(pipes[0], all: bytes.count - taken.count)
+        #expect(taken == bytes)
     }
 
     @Test func oneThatGoesIsNotWaitedFor() async throws {
