@@ -42,7 +42,12 @@ struct PolicyStore: Sendable {
                         + "relay-client peers policy NAME --clear makes room"
                 )
             }
-            try folder.write(policies.encoded, to: Self.file, replacing: true)
+            // Where there is no file, there is no policy.
+            if policies.count == 0 {
+                try folder.remove(Self.file)
+            } else {
+                try folder.write(policies.encoded, to: Self.file, replacing: true)
+            }
             return policies[name]
         }
     }
@@ -82,6 +87,15 @@ struct PolicyStore: Sendable {
     private func read(_ folder: inout PrivateDirectory) throws(FileError) -> SenderPolicies {
         guard let content = try folder.read(Self.file, limit: Defaults.maximumPoliciesFile) else {
             return SenderPolicies()
+        }
+        guard !content.isEmpty else {
+            // Who was refused would be asked about, and limits would be gone, unnoticed.
+            throw FileError(
+                code: .unusableProfile,
+                message:
+                    "\"\(DisplayName.escape(directory + "/" + Self.file))\" is empty, as a power cut may leave it: put it "
+                    + "back from a backup, or remove it, after which no policy holds for anyone"
+            )
         }
         do throws(SenderPolicies.Damage) {
             return try SenderPolicies(content)

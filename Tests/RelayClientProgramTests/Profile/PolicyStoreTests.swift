@@ -44,7 +44,25 @@ struct PolicyStoreTests {
         #expect(try store.policy(for: bob) == shell)
         try store.change(bob) { $0 = nil }
         #expect(try store.policy(for: bob) == nil)
-        #expect(try String(contentsOfFile: path + "/policies", encoding: .utf8).isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: path + "/policies"))
+    }
+
+    /// A power cut may leave nothing of it: that nobody is refused any more must not go unnoticed.
+    @Test func anEmptyFileIsRefusedAndKept() throws {
+        let policy = try full
+        try store.change(bob) { $0 = policy }
+        try Data().write(to: URL(fileURLWithPath: path + "/policies"))
+        let refusals = [
+            caught(FileError.self) { _ = try store.policy(for: bob) },
+            caught(FileError.self) { try store.change(bob) { $0 = policy } },
+        ]
+        for refused in refusals {
+            #expect(refused?.code == .unusableProfile && refused?.status.rawValue == 78)
+            #expect(refused?.message.contains("/policies\" is empty, as a power cut may leave it") == true)
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path + "/policies")).isEmpty)
+        try FileManager.default.removeItem(atPath: path + "/policies")
+        #expect(try store.policy(for: bob) == nil)
     }
 
     @Test func whatIsDamagedIsRefusedAndKept() throws {
