@@ -82,8 +82,8 @@ package enum TransferDefaults {
     /// Requests that a sharer remembers for as long as they could come again: one each 17 seconds for two days, 16
     /// bytes each.
     package static let mostSeenRequests = 10_000
-    /// Milliseconds after which those that can come no more are forgotten: whoever shares for months holds no more than
-    /// what was asked in a day.
+    /// Milliseconds after which those that can come no more are forgotten: a sharer that runs for months holds no more
+    /// than what was asked in a day.
     package static let seenRequestsCheck: UInt64 = 60_000
 
     // MARK: Journals

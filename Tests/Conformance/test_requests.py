@@ -138,6 +138,18 @@ def test_what_is_not_open_is_not_answered(relay, two):
     assert not said_since(alice, "refused")
 
 
+def test_answers_to_what_nobody_asked_are_counted(own_relay):
+    relay = own_relay(registration="open", arguments=("--metrics-listen", "127.0.0.1:0"))
+    with relay.session("alice") as alice, relay.session("bob").share() as bob:
+        name, request = alice.identity.name, alice.request(bob.identity.name)
+        assert answer_code(bob, b64(os.urandom(16)), name) == "unknown_request"
+        bob.offer(name, protocol.pack(v=0), request=request)
+        alice.withdraw(request)
+        assert answer_code(bob, request, name) == "unknown_request"
+        errors = metrics.scrape(metrics.port_of(relay))
+        assert errors['relay_request_errors_total{code="unknown_request"}'] == 2
+
+
 def test_a_request_ends_with_its_session(relay, two):
     alice, bob = two
     again = relay.session(identity=alice.identity)

@@ -135,6 +135,21 @@ def test_what_is_there_is_skipped(alice, bob, public):
     assert bob.received() == [b"pub"] and tree(bob.inbox / "pub") == tree(public)
 
 
+def test_nothing_new_is_said_to_be_nothing(alice, bob, public):
+    sharing = share(alice, public, to=[bob])
+    fetch(bob, alice, "pub").expect(0, 20)
+    again = fetch(bob, alice, "pub", "--skip-existing").expect(0, 20)
+    assert f'nothing new from {alice.name}: every file of "pub" (' in again.err() and "received" not in again.err()
+    sharing.wait_for(rf'nothing new for {bob.name}: every file of "pub" \(', 10)
+    # What has changed is stored beside it, and then is there as well.
+    (public / "a.txt").write_bytes(b"another")
+    fetch(bob, alice, "pub", "--skip-existing").expect(0, 20)
+    assert (bob.inbox / "pub/a (1).txt").read_bytes() == b"another"
+    (received,) = fetch(bob, alice, "pub", "--skip-existing", "--json").expect(0, 20).events("received")
+    assert (received["new"], received["bytes"], received["path"]) == (False, 0, str(bob.inbox))
+    assert sorted(os.listdir(bob.inbox / "pub")) == ["a (1).txt", "a.txt", "empty", "folder", "zero"]
+
+
 def test_what_has_come_since_is_there(alice, bob, public):
     share(alice, public, to=[bob])
     listed(bob, alice, "pub")
@@ -169,7 +184,7 @@ def test_paths_that_lead_elsewhere(alice, bob, public, tmp_path):
     (public / "relative").symlink_to("../secret/key")
     (public / "within").symlink_to("folder")
     os.mkfifo(public / "fifo")
-    sharing = share(alice, public, to=[bob])
+    share(alice, public, to=[bob])
     for path in ("../secret/key", "pub/../secret/key", "/etc/passwd", ".", "pub//a.txt", "pub/./a.txt", ""):
         assert fetch(bob, alice, path).expect(64, 10).err()
     for path in ("secret/key", "pub/out/key", "pub/out", "pub/absolute", "pub/relative", "pub/within/inner.txt", "etc"):

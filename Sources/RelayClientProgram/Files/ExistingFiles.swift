@@ -5,7 +5,7 @@ import PrivateFiles
 import Sealing
 
 /// Finds out which files of a manifest are at their final place already, with the size and the time that they should
-/// have.
+/// have; or beside it, under the numbered name that one got which had changed when it came.
 struct ExistingFiles {
     /// Which are not.
     private(set) var wanted: [WantedRun] = []
@@ -27,7 +27,8 @@ struct ExistingFiles {
                 try walk.enter(entry, number, folder)
             case .link: break
             case .file(let size):
-                let isThere = walk.folder.map { folder in Self.isThere(name, entry, size, in: folder) } ?? false
+                let safe = part.folder.safeName(of: entry)
+                let isThere = walk.folder.map { folder in Self.isThere(name, safe, entry, size, in: folder) } ?? false
                 if !isThere { bytes = bytes.addingReportingOverflow(size ?? 0).partialValue }
                 if let note = writer.append(isWanted: !isThere) { wanted += note.runs }
             }
@@ -35,14 +36,24 @@ struct ExistingFiles {
         wanted += writer.finish().runs
     }
 
-    private static func isThere(_ name: String, _ entry: ManifestEntry, _ size: UInt64?, in folder: OpenFile) -> Bool {
-        guard let size, let status = OpenFile.status(of: name, in: folder), status.st_mode & S_IFMT == S_IFREG else {
-            return false
+    private static func isThere(
+        _ name: String, _ safe: SafeFileName, _ entry: ManifestEntry, _ size: UInt64?, in folder: OpenFile
+    ) -> Bool {
+        guard let size else { return false }
+        for number in 0...Defaults.maximumNumberedNames {
+            let name = number == 0 ? name : safe.numbered(number)
+            // The numbers follow one another: what was changed once more got the next one.
+            guard let status = OpenFile.status(of: name, in: folder) else { return false }
+            if isSame(entry, size, status) { return true }
         }
+        return false
+    }
+
+    private static func isSame(_ entry: ManifestEntry, _ size: UInt64, _ status: stat) -> Bool {
+        guard status.st_mode & S_IFMT == S_IFREG, UInt64(clamping: status.st_size) == size else { return false }
         let time = FileTime(modified: status)
         // Some file systems keep seconds only.
-        return UInt64(clamping: status.st_size) == size
-            && (time == entry.time || time == FileTime(seconds: entry.time.seconds, nanoseconds: 0))
+        return time == entry.time || time == FileTime(seconds: entry.time.seconds, nanoseconds: 0)
     }
 }
 

@@ -71,6 +71,12 @@ protocol TransferSink: AnyObject, Sendable {
     var isAbandonable: Bool { get }
 }
 
+/// An entry of the top that has another name here than it was sent under.
+struct RenamedEntry: Hashable, Sendable {
+    let offered: String
+    let path: String
+}
+
 /// What is stored of a transfer, and where.
 struct StoredTransfer: Sendable {
     /// The top-level entries, at most ``Defaults/mostStoredContents``.
@@ -83,13 +89,19 @@ struct StoredTransfer: Sendable {
     var checksums: [FileChecksum] = []
     /// How many files or links that were there have been replaced.
     var replaced: UInt64 = 0
+    /// Whether anything was stored: where files may be there already, all of them may be.
+    var isNew = true
+    /// The folder that it is in, where it is in one.
+    var folder = "-"
+    /// Those of several that have another name here than they were sent under.
+    var renamed: [RenamedEntry] = []
 
     /// Their bytes.
     var bytes: UInt64 { summary.bytes }
     /// Where it is: of several, the folder that they are in.
     var path: String {
         guard contents.count > 1, let first = contents.first, let slash = first.path.lastIndex(of: "/") else {
-            return contents.first?.path ?? ""
+            return contents.first?.path ?? folder
         }
         return slash == first.path.startIndex ? "/" : String(first.path[..<slash])
     }

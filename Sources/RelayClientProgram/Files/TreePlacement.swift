@@ -14,12 +14,16 @@ struct TreePlacement {
         let entry: UInt32
         let name: String
         let content: StoredContent
+        /// What it was sent as, once that is known.
+        var offered: String?
     }
 
     /// What is stored, as far as that is told.
     private(set) var placed: [Placed]
     /// How many files or links were replaced.
     private(set) var replaced: UInt64 = 0
+    /// Whether anything was given a name, and not found to be there already.
+    private(set) var isNew = false
 
     private let part: PartFolder
     private let options: TreeOptions
@@ -67,9 +71,11 @@ struct TreePlacement {
             }
             guard let status = OpenFile.status(of: part.name(of: entry), in: source) else {
                 guard mayBeGone else { throw moved(entry, held) }
+                isNew = true
                 if entry.parent == nil {
                     let place = placed.first { $0.entry == number }
                     remember(place?.name ?? names(of: entry).text, in: into)
+                    name(number, entry)
                 }
                 try enter(entry, number, nil, nil)
                 continue
@@ -159,7 +165,7 @@ struct TreePlacement {
         do throws(SystemError) {
             folder = try PartFolder.enter(part.name(of: entry), in: source)
             if entry.parent == nil {
-                try say(names(of: entry).text, number, try existing.status(), &journal)
+                try say(names(of: entry).text, number, entry, try existing.status(), &journal)
             }
         } catch {
             throw .unnamed(error, walk.path(of: entry))
@@ -179,11 +185,12 @@ struct TreePlacement {
                 let there = OpenFile.status(of: candidate, in: folder)
                 let isReplaced = attempt == 0 && replaces(there, status, candidate, in: folder)
                 guard there == nil || isReplaced else { continue }
-                if entry.parent == nil { try say(candidate, number, status, &journal) }
+                if entry.parent == nil { try say(candidate, number, entry, status, &journal) }
                 guard
                     case .given(let leftover) = try give(
                         candidate, entry, from: source, into: folder, replacing: isReplaced ? there : nil)
                 else { continue }
+                isNew = true
                 if isReplaced { replaced += 1 }
                 // Others below the top have their own names, of which no two are the same.
                 if entry.parent == nil || attempt > 0 { remember(candidate, in: folder) }
@@ -275,7 +282,7 @@ struct TreePlacement {
 
     /// Writes down which name an entry of the top gets next, and remembers it.
     private mutating func say(
-        _ name: String, _ number: UInt32, _ status: stat, _ journal: inout JournalFile
+        _ name: String, _ number: UInt32, _ entry: ManifestEntry, _ status: stat, _ journal: inout JournalFile
     ) throws(SystemError) {
         let identity = OpenFile.Identity(status)
         let place = JournalPlace(
@@ -285,6 +292,23 @@ struct TreePlacement {
         try journal.append(.place(place))
         if let last = placed.last, number <= last.entry { placed.removeAll { $0.entry == number } }
         if placed.count < Defaults.mostStoredContents { placed.append(Placed(place, in: part.folder)) }
+        self.name(number, entry)
+    }
+
+    /// Remembers what an entry was sent as; those that are told are the first.
+    private mutating func name(_ number: UInt32, _ entry: ManifestEntry) {
+        guard let last = placed.last, number <= last.entry else { return }
+        if let index = placed.lastIndex(where: { $0.entry == number }) { placed[index].offered = entry.name.text }
+    }
+
+    /// Those of several that have another name here than they were sent under.
+    var renamed: [RenamedEntry] {
+        // Where others are replaced, it has been told why this one could not be.
+        guard placed.count > 1, existing != .replace else { return [] }
+        return placed.compactMap { placed in
+            guard let offered = placed.offered, offered != placed.name else { return nil }
+            return RenamedEntry(offered: offered, path: placed.content.path)
+        }
     }
 }
 

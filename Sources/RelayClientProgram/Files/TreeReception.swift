@@ -46,6 +46,8 @@ struct TreeReception {
     private var placed: [TreePlacement.Placed] = []
     /// How many files or links have been replaced since this process goes on with it.
     private var replaced: UInt64 = 0
+    private var renamed: [RenamedEntry] = []
+    private var isNew = true
     /// Of what comes; nil where they are not wanted.
     private var taking: ChecksumTaking?
     /// Of all that is here, once that is whole.
@@ -309,6 +311,7 @@ struct TreeReception {
                 part, manifest, wanted: wanted, existing: beginning.existing, placed: placed, options)
             defer {
                 (placed, replaced) = (placement.placed, replaced + placement.replaced)
+                (renamed, isNew) = (placement.renamed, placement.isNew)
                 mayBeGone = true
             }
             try placement.run(&journal, held: held, mayBeGone: mayBeGone)
@@ -321,7 +324,8 @@ struct TreeReception {
         return StoredTransfer(
             contents: placed.map(\.content),
             summary: DeliveredSummary(manifest: manifest.digest, entries: totals.entries, bytes: totals.bytes),
-            files: totals.files, checksums: checksums, replaced: replaced
+            files: totals.files, checksums: checksums, replaced: replaced, isNew: isNew || wanted == nil,
+            folder: part.folder.path, renamed: renamed
         )
     }
 
@@ -374,10 +378,9 @@ struct TreeReception {
         }
         phase = .placing(totals)
         guard tree.linksLeftOut > 0 else { return }
-        let place = DisplayName.escape(part.folder.path)
-        options.remarks.say(
-            "\(tree.linksLeftOut) links were not made in \"\(place)\": to have them, receive with --preserve"
-        )
+        let (place, isOne) = (DisplayName.escape(part.folder.path), tree.linksLeftOut == 1)
+        let what = isOne ? "a link was" : "\(tree.linksLeftOut) links were"
+        options.remarks.say("\(what) not made in \"\(place)\": to have \(isOne ? "it" : "them"), use --preserve")
     }
 
     /// Those come last, because they may keep even the owner out of a folder.

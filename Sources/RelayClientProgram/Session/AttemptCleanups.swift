@@ -9,7 +9,7 @@ import WSProtocol
 struct AttemptCleanups {
     private let environment: SessionEnvironment
     private var tasks: CleanupTasks
-    /// What looks for a place, or has found one that nobody has taken yet, by the attempt.
+    /// What looks for a place, or has found one that is not used yet, by the attempt.
     private var places: [TransferID: Task<PreparedSink?, Never>] = [:]
     /// What is still being put away, and takes bytes for it, by the number of the cleanup.
     private var leaving: [UInt64: (key: OfferMemory.Key, work: Task<Void, Never>?)] = [:]
@@ -86,7 +86,7 @@ struct AttemptCleanups {
     /// Waits for all that run.
     func wait() async {
         for work in places.values {
-            // Nobody is told of it any more.
+            // The session has ended, and does not hear of it.
             guard let sink = await work.value?.sink else { continue }
             _ = await IncomingTransfer.putAway(sink, keeping: sink.hasContent)
         }

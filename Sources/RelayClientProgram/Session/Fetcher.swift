@@ -160,7 +160,10 @@ struct Fetcher: SessionPart {
         if let outbox, ending == nil, machine.isDue(now: now) { ask(on: outbox, now: now) }
     }
 
-    mutating func stop() { receiver.stop() }
+    mutating func stop() {
+        receiver.stop()
+        receiver.refused.report(to: environment.reporter)
+    }
 
     func stopped() async {
         await receiver.stopped()

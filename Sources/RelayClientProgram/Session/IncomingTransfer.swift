@@ -225,8 +225,10 @@ struct IncomingTransfer {
         // Without a connection of ours, or with a stream that we could not hold: it was ours that was cut.
         var failure = TransferFailure(.receiverGone, side: .receiver, peer: peer)
         if case .transfer(let known) = error { failure = known }
-        let next = failure.code == .senderGone ? "is back" : "sends it again"
-        return "\(failure.what); it goes on when \(peer) \(next)"
+        if failure.code == .senderGone { return "\(failure.what); it goes on when \(peer) is back" }
+        // What was asked for does not come by itself.
+        guard offer.summary.answers == nil else { return "\(failure.what); it is asked for again" }
+        return "\(failure.what); it goes on when \(peer) sends it again"
     }
 }
 
@@ -333,6 +335,18 @@ struct IncomingTransfers {
     /// Whether an earlier attempt of the same is not through yet.
     func isBusy(_ transfer: IncomingTransfer) -> Bool {
         transfers.values.contains { $0.key == transfer.key && $0.isRunning }
+    }
+}
+
+extension Reporter {
+    /// Shows that a transfer is stored, and under which names where these are not those that it was sent under.
+    func report(_ stored: StoredTransfer, of transfer: TransferID) {
+        guard stored.isNew else { return report(.unchanged(transfer, path: stored.folder)) }
+        for entry in stored.renamed { report(.renamed(transfer, was: entry.offered, path: entry.path)) }
+        let sha256 = report(stored.checksums, of: transfer, isOne: stored.summary.entries == 1)
+        report(
+            .received(
+                transfer, path: stored.path, bytes: stored.bytes, sha256: sha256, replaced: stored.replaced))
     }
 }
 

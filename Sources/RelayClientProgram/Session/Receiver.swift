@@ -21,8 +21,8 @@ struct Receiver: SessionPart {
     private var cleanups: AttemptCleanups
     /// Attempts that were over before there was a place for them, and of which nothing is to be kept.
     private var useless: Set<TransferID> = []
-    /// Whom the person was warned of.
-    private var warned: Set<PeerName> = []
+    /// What was refused before the person could be asked.
+    private(set) var refused = RefusedOffers()
     /// What this client has asked for, where it takes nothing else; nil where it takes what others offer.
     var requests: OpenRequests?
 
@@ -124,6 +124,7 @@ struct Receiver: SessionPart {
     /// Ends. Open offers are not declined: the relay rings the name's other sessions, or the next one, for them.
     mutating func stop() {
         cleanups.cut()
+        if requests == nil { refused.report(to: environment.reporter) }
         // After an interrupt, some are just being stored: they may keep their name, or leave nothing.
         for transfer in transfers.all { putAway(transfer, keeping: transfer.mayComeAgain) }
     }
@@ -196,10 +197,7 @@ struct Receiver: SessionPart {
     private mutating func refuse(_ ring: ServerMessage.Ring, _ error: ClientError, on outbox: Outbox) {
         let code = error.failureCode(or: .cannotWrite)
         outbox.post(.decline(.init(id: outbox.nextID(), transfer: ring.transfer, code: code)))
-        if case .sealing(let cause) = error, cause.isSilent { return }
-        let isNews = warned.count < Defaults.mostRings && warned.insert(ring.from).inserted
-        let line = "an offer from \(ring.from) was refused: \(error.description)"
-        environment.reporter.report(isNews ? .warning(line) : .detail(line))
+        if let report = refused.add(error, from: ring.from) { environment.reporter.report(report) }
     }
 
     private mutating func ask(_ id: TransferID, _ label: TransferLabel, now: NIODeadline) {
@@ -397,7 +395,8 @@ struct Receiver: SessionPart {
         if transfer.isTakenElsewhere { return environment.reporter.report(.withdrawn(transfer.label.transfer)) }
         guard decision.isPassing, machine.ending == nil, rememberAcceptance(transfer, error) else {
             failed(transfer, error)
-            if isKept, transfer.sink?.hasContent ?? false { environment.reporter.report(.kept(transfer.label)) }
+            guard isKept, transfer.sink?.hasContent ?? false else { return }
+            environment.reporter.report(.kept(transfer.label, requests == nil ? .received : .fetched))
             return
         }
         if case .refused(let code) = outcome, case .passing(_, elsewhere: true) = decision {
@@ -478,9 +477,7 @@ struct Receiver: SessionPart {
         received = transfer.offer.transfer
         let finished = FinishedTransfer(delivered: stored.summary, files: max(sink.position.file, stored.files))
         forgotten(transfers.memory.finished(transfer.key, finished))
-        let sha256 = reporter.report(stored.checksums, of: id, isOne: stored.summary.entries == 1)
-        reporter.report(
-            .received(id, path: stored.path, bytes: stored.bytes, sha256: sha256, replaced: stored.replaced))
+        reporter.report(stored, of: id)
         if !isConfirmed { reporter.report(.warning("\(peer) may not have heard that it arrived")) }
         cleanups.stored(transfer, sink, isConfirmed: isConfirmed)
         // The sender comes back to hear of it, unless it was asked for.

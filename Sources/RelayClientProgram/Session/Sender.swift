@@ -456,9 +456,7 @@ struct Sender: SessionPart {
         }
         forget(sending.job)
         end(index)
-        let (id, checksums) = (sending.job.shownID, sending.job.checksums)
-        let only = environment.reporter.report(checksums, of: id, isOne: stored.entries == 1)
-        environment.reporter.report(.delivered(id, bytes: stored.bytes, sha256: only))
+        environment.reporter.report(stored, of: sending.job)
     }
 
     private mutating func giveUp(_ index: Int, _ reason: String) {
@@ -479,7 +477,7 @@ struct Sender: SessionPart {
         failures.append((sending.number, error.status))
         guard sending.isAccepted, sending.job.tree.isRepeatable, !sending.job.tree.readsPipe else { return }
         if error.endsTransfer { return forget(sending.job) }
-        environment.reporter.report(.kept(sending.job.label))
+        environment.reporter.report(.kept(sending.job.label, error.isUnstored ? .unstored : .received))
     }
 
     /// Tells a receiver who waits for the next try that there is none.

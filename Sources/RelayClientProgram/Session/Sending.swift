@@ -132,6 +132,19 @@ extension SendJob {
     }
 }
 
+extension Reporter {
+    /// Shows that the receiver has stored `job`, or had every file of it already.
+    func report(_ stored: DeliveredSummary, of job: SendJob) {
+        let manifest = job.tree.catalogue.manifest
+        // Folders and links are always among what is stored.
+        if manifest.files > 0, stored.bytes == 0, stored.entries == manifest.entries - manifest.files {
+            return report(.unchanged(job.shownID, path: nil))
+        }
+        let only = report(job.checksums, of: job.shownID, isOne: stored.entries == 1)
+        report(.delivered(job.shownID, bytes: stored.bytes, sha256: only))
+    }
+}
+
 extension Outbox {
     /// Nothing stands that could be cancelled, and a receiver that has accepted waits for the content to come again: it
     /// is told by an offer that is cancelled at once.

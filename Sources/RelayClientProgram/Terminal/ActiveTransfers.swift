@@ -60,15 +60,16 @@ struct ActiveTransfers: Sendable {
                 entry.rate = RateEstimator()
                 entry.rate.record(bytes: bytes, now: now)
             }
-        case .kept(let label): return label
+        case .kept(let label, _): return label
         case .progress(let transfer, let bytes):
             return update(transfer) { entry in
                 entry.bytes = bytes
                 entry.rate.record(bytes: bytes, now: now)
             }
-        case .checksum(let transfer, _): return update(transfer) { _ in }
+        case .checksum(let transfer, _), .renamed(let transfer, _, _): return update(transfer) { _ in }
         case .verifying(let transfer): return update(transfer) { entry in entry.phase = .verifying }
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _): return remove(transfer)
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .unchanged(let transfer, _):
+            return remove(transfer)
         case .failed(let transfer, _, _): return transfer.flatMap { transfer in remove(transfer) }
         case .interrupted(let transfer, _): return update(transfer) { entry in entry.phase = .interrupted }
         case .withdrawn(let transfer), .restarted(let transfer, _, _): return remove(transfer)
@@ -78,7 +79,8 @@ struct ActiveTransfers: Sendable {
         case .reconnected:
             outage = nil
             return nil
-        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .notice, .warning, .detail: return nil
+        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .unasked, .notice, .warning, .detail:
+            return nil
         }
     }
 
@@ -170,14 +172,14 @@ struct ActiveTransfers: Sendable {
     private mutating func endOutage(with report: TransferReport) {
         guard let transfer = outage?.transfer else { return }
         switch report {
-        case .delivered(transfer, _, _), .received(transfer, _, _, _, _), .failed(transfer, _, _),
+        case .delivered(transfer, _, _), .received(transfer, _, _, _, _), .unchanged(transfer, _),
+            .failed(transfer, _, _),
             .interrupted(transfer, _), .restarted(transfer, _, _), .withdrawn(transfer):
             outage = nil
         case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
-            .started, .resumed, .progress, .verifying, .checksum, .delivered, .received, .failed, .interrupted,
-            .restarted, .kept,
-            .withdrawn, .reconnecting, .reconnected,
-            .notice, .warning, .detail:
+            .started, .resumed, .progress, .verifying, .renamed, .checksum, .delivered, .received, .unchanged, .failed,
+            .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected, .unasked, .notice, .warning,
+            .detail:
             break
         }
     }

@@ -38,15 +38,15 @@ struct JSONRenderer: ReportRenderer {
             if let last = shown[transfer], now < last + Defaults.jsonProgressInterval { return false }
             shown[transfer] = now
             return true
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .failed(.some(let transfer), _, _),
-            .restarted(let transfer, _, _):
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .unchanged(let transfer, _),
+            .failed(.some(let transfer), _, _), .restarted(let transfer, _, _):
             shown[transfer] = nil
             return true
         case .introduced: return false
         case .detail: return isVerbose
         case .ready, .sharing, .requested, .refused, .asking, .waiting, .ringing, .offered, .firstContact, .started,
-            .resumed, .verifying, .checksum, .failed(nil, _, _),
-            .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning:
+            .resumed, .verifying, .renamed, .checksum, .failed(nil, _, _),
+            .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .unasked, .notice, .warning:
             return true
         }
     }
@@ -74,6 +74,9 @@ struct JSONRenderer: ReportRenderer {
         var paths: [String]?
         var asks: String?
         var with: [PeerName]?
+        var new: Bool?
+        var was: String?
+        var count: UInt64?
 
         init(_ report: TransferReport, _ label: TransferLabel?) {
             event = ""
@@ -128,6 +131,10 @@ struct JSONRenderer: ReportRenderer {
             case .received(let id, let place, let count, let hash, let replaced):
                 (event, transfer, path, bytes, sha256) = ("received", id, place, count, hash)
                 self.replaced = replaced > 0 ? replaced : nil
+            case .unchanged(let id, let place):
+                (event, transfer, path) = (place == nil ? "delivered" : "received", id, place)
+                (bytes, new) = (0, false)
+            case .renamed(let id, let name, let place): (event, transfer, was, path) = ("renamed", id, name, place)
             case .failed(let id, let code, let message):
                 (event, transfer, self.code, self.message) = ("failed", id, code, message)
             case .interrupted(let id, let text): (event, transfer, message) = ("interrupted", id, text)
@@ -138,6 +145,7 @@ struct JSONRenderer: ReportRenderer {
             case .reconnecting(let reason, _, let pause, _):
                 (event, message, seconds) = ("reconnecting", reason, Double(pause.nanoseconds / 1_000_000) / 1000)
             case .reconnected: event = "reconnected"
+            case .unasked(let number): (event, count) = ("unasked", number)
             case .notice(let text): (event, message) = ("notice", text)
             case .warning(let text): (event, message) = ("warning", text)
             case .detail(let text): (event, message) = ("detail", text)

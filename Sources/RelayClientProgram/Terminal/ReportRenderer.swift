@@ -49,16 +49,15 @@ struct PlainRenderer: ReportRenderer {
         switch report {
         case .progress(let transfer, _): return RenderedText(standardError: progress(transfer, now: now))
         case .started(let label): shown[label.transfer] = now
-        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .failed(.some(let transfer), _, _),
-            .restarted(let transfer, _, _):
+        case .delivered(let transfer, _, _), .received(let transfer, _, _, _, _), .unchanged(let transfer, _),
+            .failed(.some(let transfer), _, _), .restarted(let transfer, _, _):
             shown[transfer] = nil
         case .detail where !isVerbose: return RenderedText()
         // One line when it begins, and one when it is over.
         case .reconnecting where wasAway: return RenderedText()
         case .ready, .sharing, .requested, .refused, .asking, .introduced, .waiting, .ringing, .offered, .firstContact,
-            .resumed, .verifying, .checksum,
-            .failed(nil, _, _), .interrupted, .kept, .withdrawn, .reconnecting, .reconnected, .notice, .warning,
-            .detail:
+            .resumed, .verifying, .renamed, .checksum, .failed(nil, _, _), .interrupted, .kept, .withdrawn,
+            .reconnecting, .reconnected, .unasked, .notice, .warning, .detail:
             break
         }
         let message = ReportText.message(for: report, label: label)

@@ -36,10 +36,9 @@ struct TerminalRenderer: ReportRenderer {
         case .introduced: return RenderedText()
         case .detail where !isVerbose:
             return RenderedText()
-        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .resumed, .checksum, .delivered, .received,
-            .failed,
-            .interrupted, .restarted, .kept, .withdrawn,
-            .reconnecting, .reconnected, .notice, .warning, .detail:
+        case .ready, .sharing, .requested, .refused, .asking, .firstContact, .resumed, .renamed, .checksum, .delivered,
+            .received, .unchanged, .failed, .interrupted, .restarted, .kept, .withdrawn, .reconnecting, .reconnected,
+            .unasked, .notice, .warning, .detail:
             let message = ReportText.message(for: report, label: label) ?? ""
             return RenderedText(
                 standardError: stay(painted(message, ReportText.tone(of: report)), now: now, columns: columns)

@@ -17,7 +17,7 @@ struct FileChecksum: Hashable, Sendable {
 /// Something a person or a program that watches should hear about. Each renderer decides how, and whether.
 ///
 /// A transfer is introduced by the first report with its label; the later ones carry its id only. `delivered`,
-/// `received`, `restarted` and `failed` end it.
+/// `received`, `unchanged`, `restarted` and `failed` end it.
 enum TransferReport: Hashable, Sendable {
     /// This side is logged in under this name and can be offered files.
     case ready(PeerName)
@@ -55,6 +55,11 @@ enum TransferReport: Hashable, Sendable {
     /// Everything is verified and stored here, at `path` (`-`: standard output), in the place of so many files or
     /// links that were there.
     case received(TransferID, path: String, bytes: UInt64, sha256: String?, replaced: UInt64 = 0)
+    /// In place of `delivered` and `received`: every file of it was there already; at the receiver, in the folder
+    /// `path`.
+    case unchanged(TransferID, path: String?)
+    /// One of several that are received, which was sent under the name `was`, has another one here.
+    case renamed(TransferID, was: String, path: String)
     /// It has failed; nil where it is not about one transfer. `code` is of the wire's table or this program's own,
     /// `message` says in one line what happened and what to do.
     case failed(TransferID?, code: String, message: String)
@@ -64,7 +69,7 @@ enum TransferReport: Hashable, Sendable {
     /// the sender knows.
     case restarted(TransferID, as: TransferID?, message: String)
     /// It is over for now, and what came of it is kept for a later attempt.
-    case kept(TransferLabel)
+    case kept(TransferLabel, KeptContent = .received)
     /// The offer was withdrawn before a receiver accepted it, for a reason that may pass.
     case withdrawn(TransferID)
     /// The relay was lost, or cannot do what it was asked: try number `attempt`, from 1, is after `pause`. Where that
@@ -72,12 +77,24 @@ enum TransferReport: Hashable, Sendable {
     case reconnecting(reason: String, attempt: Int, pause: TimeAmount, transfer: TransferID? = nil)
     /// The relay was found again, or does it now.
     case reconnected
+    /// So many offers were refused because this side had not asked for them.
+    case unasked(UInt64)
     /// Anything else worth a line.
     case notice(String)
     /// Something that is not right, though nothing has failed.
     case warning(String)
     /// For `--verbose` only.
     case detail(String)
+}
+
+/// What is kept of a transfer that is over for now, and what it takes to go on.
+enum KeptContent: Hashable, Sendable {
+    /// What came of it.
+    case received
+    /// What came of it, if anything did: the receiver could not store it.
+    case unstored
+    /// What came of what this side has asked for.
+    case fetched
 }
 
 /// Reports as sentences for people: one line each, fit for a terminal.
@@ -113,15 +130,21 @@ enum ReportText {
             label.map { "delivered \(TransferText.what($0, bytes)) to \($0.peer)" + checksum(sha256) }
         case .received(_, let path, let bytes, let sha256, let replaced):
             label.map { received($0, path, bytes, replaced) + checksum(sha256) }
+        case .unchanged(_, let path): label.map { unchanged($0, path) }
+        case .renamed(_, let name, let path):
+            "\"\(DisplayName.escape(name))\" is stored as \"\(DisplayName.path(path))\""
         case .checksum(_, let file): "SHA-256 \(file.sha256) \(DisplayName.path(file.path))"
         case .failed(_, _, let message): failed(label, message)
         case .interrupted(_, let message), .restarted(_, _, let message):
             label.map { "\(TransferText.quoted($0)): " + DisplayName.line(message) }
-        case .kept(let label): kept(label)
+        case .kept(let label, let content): kept(label, content)
         case .withdrawn:
             label.map { "the offer of \(TransferText.what($0)) from \($0.peer) is gone; it may come again" }
         case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
         case .reconnected: "reconnected"
+        case .unasked(let count):
+            "warning: \(count == 1 ? "an offer was" : "\(TransferText.count(count)) offers were") refused that nobody here "
+                + "had asked for"
         case .notice(let text), .detail(let text): DisplayName.line(text)
         case .warning(let text): "warning: " + DisplayName.line(text)
         }
@@ -130,12 +153,11 @@ enum ReportText {
     /// Whether `report` is good news, bad news or neither.
     static func tone(of report: TransferReport) -> Tone {
         switch report {
-        case .delivered, .received: .good
-        case .failed, .warning, .refused: .bad
+        case .delivered, .received, .unchanged: .good
+        case .failed, .warning, .refused, .unasked: .bad
         case .ready, .sharing, .requested, .asking, .introduced, .waiting, .ringing, .offered, .firstContact, .started,
-            .resumed, .progress, .verifying, .checksum, .interrupted, .restarted, .kept, .withdrawn, .reconnecting,
-            .reconnected,
-            .notice, .detail:
+            .resumed, .progress, .verifying, .renamed, .checksum, .interrupted, .restarted, .kept, .withdrawn,
+            .reconnecting, .reconnected, .notice, .detail:
             .plain
         }
     }
@@ -153,14 +175,24 @@ enum ReportText {
         return "going on with \(TransferText.quoted(label)) at \(ByteFormat.string(bytes))\(total)"
     }
 
-    private static func kept(_ label: TransferLabel) -> String {
-        let (what, id) = (TransferText.quoted(label), TransferText.shortID(label.transfer.rawValue))
-        switch label.direction {
-        case .send: return "\(label.peer) keeps what came of \(what); to go on: relay-client transfers resume \(id)"
-        case .receive:
-            return "kept what came of \(what); it goes on when \(label.peer) sends it again and receive runs, "
-                + "for example with: relay-client transfers resume \(id)"
+    private static func kept(_ label: TransferLabel, _ content: KeptContent) -> String {
+        let (what, peer) = (TransferText.quoted(label), label.peer)
+        let resume = "relay-client transfers resume \(TransferText.shortID(label.transfer.rawValue))"
+        switch (label.direction, content) {
+        case (.send, .unstored): return "to go on with \(what) once \(peer) can store it: \(resume)"
+        case (.send, _): return "\(peer) keeps what came of \(what); to go on: \(resume)"
+        case (.receive, .fetched):
+            return "kept what came of \(what); it goes on with the same fetch, or with: \(resume)"
+        case (.receive, _):
+            return "kept what came of \(what); it goes on when \(peer) sends it again and receive runs, "
+                + "for example with: \(resume)"
         }
+    }
+
+    private static func unchanged(_ label: TransferLabel, _ path: String?) -> String {
+        let what = TransferText.what(label)
+        guard let path else { return "nothing new for \(label.peer): every file of \(what) was there already" }
+        return "nothing new from \(label.peer): every file of \(what) is in \"\(DisplayName.path(path))\" already"
     }
 
     private static func way(_ label: TransferLabel) -> String {

@@ -95,6 +95,12 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension ClientError {
+    /// Whether the receiver had no place for it: then it may have nothing of it.
+    package var isUnstored: Bool {
+        guard case .transfer(let failure) = self else { return false }
+        return failure.code == .cannotWrite || failure.code == .noSpace
+    }
+
     /// Whether the same transfer cannot go on after this: what it carries is another content now, or what was said
     /// about it makes no sense.
     package var endsTransfer: Bool {

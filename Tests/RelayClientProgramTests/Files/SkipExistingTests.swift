@@ -82,6 +82,59 @@ struct SkipExistingTests {
         )
     }
 
+    /// What had changed is stored beside what was there, and is there from then on.
+    @Test func whatIsThereUnderANumberIsNotWanted() throws {
+        func tree(_ content: String, time: Int64) throws -> SentTree {
+            var tree = SentTree()
+            try tree.add("b.txt", content: Array(content.utf8), time: time)
+            let top = try tree.add("top")
+            try tree.add("a.txt", in: top, content: Array(content.utf8), time: time)
+            return tree
+        }
+        for (time, content) in [(1, "one"), (2, "two"), (3, "three")] as [(Int64, String)] {
+            let (outcome, stored) = try receive(try tree(content, time: time), options)
+            #expect(outcome.wanted == [true, true] && stored.isNew && stored.files == 2)
+            // Each later version is found again, and nothing is made of it.
+            for _ in 0..<2 {
+                let (again, nothing) = try receive(try tree(content, time: time), options)
+                #expect(again.wanted == [false, false], "\(content)")
+                #expect(!nothing.isNew && nothing.files == 0 && nothing.folder == folder.path)
+            }
+        }
+        let names = ["a (1).txt", "a (2).txt", "a.txt"]
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/top").sorted() == names)
+        #expect(try folder.listing() == ["b (1).txt", "b (2).txt", "b.txt", "top"])
+        // What was removed is wanted again, whatever is beside it.
+        #expect(unlink(folder.path + "/b.txt") == 0)
+        let (outcome, _) = try receive(try tree("three", time: 3), options)
+        #expect(outcome.wanted == [true, false])
+    }
+
+    /// Each of several whose name was taken is told, and the others are not.
+    @Test func namesThatWereChangedAreTold() throws {
+        var tree = SentTree()
+        for name in ["a", "b", "c"] { try tree.add(name, content: Array(name.utf8)) }
+        try folder.temporary.write(Data("mine".utf8), to: "inbox/a")
+        try folder.temporary.write(Data("mine".utf8), to: "inbox/c")
+        let (_, stored) = try receive(tree, ReceivedOptions())
+        let path = folder.path
+        #expect(
+            stored.renamed == [
+                RenamedEntry(offered: "a", path: path + "/a (1)"), RenamedEntry(offered: "c", path: path + "/c (1)"),
+            ])
+        // Of one alone, the line of its end says it.
+        #expect(try receive(try .file("a"), ReceivedOptions()).1.renamed.isEmpty)
+    }
+
+    @Test func aFolderAloneIsNewOnce() throws {
+        var tree = SentTree()
+        try tree.add("empty", in: try tree.add("top"))
+        for isNew in [true, false] {
+            let (_, stored) = try receive(tree, options)
+            #expect(stored.isNew == isNew)
+        }
+    }
+
     private func file(_ path: String, _ content: String) -> String {
         "\(path) \(TreeSnapshot.Entry.file(Array(content.utf8)))"
     }

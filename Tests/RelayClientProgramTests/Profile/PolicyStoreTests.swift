@@ -47,7 +47,7 @@ struct PolicyStoreTests {
         #expect(!FileManager.default.fileExists(atPath: path + "/policies"))
     }
 
-    /// A power cut may leave nothing of it: that nobody is refused any more must not go unnoticed.
+    /// A power cut may leave nothing of it: that no sender is refused any more must not go unnoticed.
     @Test func anEmptyFileIsRefusedAndKept() throws {
         let policy = try full
         try store.change(bob) { $0 = policy }

@@ -128,6 +128,12 @@ import WSProtocol
         #expect(try session.events("warning").count == 1)
         try await complete(ring(answering: request, said: request))
         #expect(session.endings == [.status(.done)])
+        // At the end it is said how many that were: the one of another identity is told as such.
+        for part in session.session.parts {
+            var part = part
+            part.stop()
+        }
+        #expect(try session.lines().last?.contains(#""count":\#(wrong.count),"event":"unasked""#) == true)
     }
 
     @Test func aSecondAnswerIsNotNeeded() async throws {

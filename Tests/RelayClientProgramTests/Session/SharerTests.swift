@@ -180,7 +180,8 @@ import WSProtocol
         let (asker, relay) = try await changing(1)
         let request = try asker.ask(try fetch("pub/file"), from: asker.bob)
         try await asker.session.run { try asker.session.events("delivered").count == 1 }
-        #expect(relay.cancels.map(\.code) == [.sourceChanged] && relay.offers.map(\.offer.request) == [request, request])
+        #expect(
+            relay.cancels.map(\.code) == [.sourceChanged] && relay.offers.map(\.offer.request) == [request, request])
         let offers = relay.offers.compactMap(\.opened)
         #expect(offers.map(\.summary.bytes) == [7, 5] && offers.map(\.summary.answers) == [request, request])
         #expect(Set(offers.map(\.transfer)).count == 2)

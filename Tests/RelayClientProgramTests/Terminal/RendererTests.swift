@@ -46,6 +46,9 @@ struct RendererTests {
             .warning("w\r"), .detail("d\n"), .started(label), .interrupted(id, message: "cut\u{1b}"),
             .offered(label), .withdrawn(id), .started(label), .resumed(id, bytes: 1_500_000), .kept(label),
             .firstContact(label.peer, fingerprint), .started(folder), .kept(several),
+            .kept(label, .unstored), .kept(several, .fetched), .unasked(1), .unasked(1_200),
+            .renamed(several.transfer, was: Self.hostile, path: "/tmp/" + Self.hostile), .offered(several),
+            .unchanged(several.transfer, path: "/tmp/" + Self.hostile), .started(label), .unchanged(id, path: nil),
         ]
     }
 
@@ -101,6 +104,18 @@ struct RendererTests {
             lines[25] == "first contact with bob, fingerprint \(fingerprint); compare it with: "
                 + "relay-client peers verify bob\n")
         #expect(lines[26] == "receiving from bob \(name) (folder, 1,234 items, 5.20 GB)\n")
+        #expect(
+            lines[28] == "to go on with \(name) once bob can store it: relay-client transfers resume BwcHBwcH\n")
+        #expect(
+            lines[29] == "kept what came of \(name) and 1 other; it goes on with the same fetch, or with: "
+                + "relay-client transfers resume BwcHBwcH\n")
+        #expect(lines[30] == "warning: an offer was refused that nobody here had asked for\n")
+        #expect(lines[31] == "warning: 1,200 offers were refused that nobody here had asked for\n")
+        let path = "/tmp/\(name.dropFirst().dropLast())"
+        #expect(lines[32] == "\(name) is stored as \"\(path)\"\n")
+        let items = "\(name) and 1 other (3 items, 42.0 kB)"
+        #expect(lines[34] == "nothing new from bob: every file of \(items) is in \"\(path)\" already\n")
+        #expect(lines[36] == "nothing new for bob: every file of \(name) (2.00 MB) was there already\n")
         #expect(
             lines[27] == "kept what came of \(name) and 1 other; it goes on when bob sends it again and receive runs, "
                 + "for example with: relay-client transfers resume BwcHBwcH\n")
@@ -205,7 +220,8 @@ struct RendererTests {
                 "ready", "waiting", "ringing", "offered", "started", "progress", "verifying", "delivered", "started",
                 "received", "started", "failed", "failed", "reconnecting", "reconnected", "notice", "warning", "detail",
                 "started", "interrupted", "offered", "withdrawn", "started", "resumed", "kept", "first_contact",
-                "started", "kept",
+                "started", "kept", "kept", "kept", "unasked", "unasked", "renamed", "offered", "received", "started",
+                "delivered",
             ]
         )
         #expect(lines[0].name == "bob")
@@ -235,10 +251,14 @@ struct RendererTests {
 
     @Test func jsonProgressIsLimited() {
         var renderer = JSONRenderer(isVerbose: false, usesStandardError: false)
+        _ = renderer.render(.started(label), now: start, columns: 80)
         let lines = (0..<1_000).map { step in
             renderer.render(.progress(id, bytes: UInt64(step)), now: at(Int64(step) * 10), columns: 80).standardOutput
         }
         #expect(lines.filter { !$0.isEmpty }.count == 20)
+        // What comes behind the end of a transfer is of none.
+        _ = renderer.render(.failed(id, code: "cancelled", message: "x"), now: at(20_000), columns: 80)
+        #expect(renderer.render(.progress(id, bytes: 1), now: at(30_000), columns: 80) == RenderedText())
     }
 
     @Test func quietSaysErrorsOnly() {
