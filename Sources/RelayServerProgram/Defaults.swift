@@ -36,6 +36,31 @@ extension Defaults {
         static let maximumReport = 16 * 1024
     }
 
+    /// A process that takes another one's place.
+    enum Handover {
+        /// For a message that the other process has ready.
+        static let exchangeTimeout = TimeAmount.seconds(5)
+        /// For a start up to the point at which only the users' registry and the listeners are left: certificates are
+        /// read, nothing is waited for.
+        static let prepareTimeout = TimeAmount.seconds(30)
+        /// How long a moment is waited for at which no token is unclaimed, while all goes on: several times as long as
+        /// two clients take to connect; and the same while no new one is handed out.
+        static let quietWait = TimeAmount.seconds(5)
+        static let quietWaitHeld = TimeAmount.seconds(3)
+        static let quietStep = TimeAmount.milliseconds(5)
+        /// The sum of the two, and as much again for a machine that is busy.
+        static let claimTimeout = TimeAmount.seconds(16)
+        /// For what is left of a start. Clients wait in the kernel's queue meanwhile.
+        static let serveTimeout = TimeAmount.seconds(10)
+        /// Seconds a start has that a person waits for: below the time for an answer of the admin socket.
+        static let startTimeout: Int64 = 25
+        /// Seconds in which the answer to that person is written.
+        static let answerTimeout = 2
+        /// How long running transfers may keep a process that has been replaced: longer than nearly all take, and less
+        /// than two upgrades are apart. What runs then is cut and goes on from where it was at the new process.
+        static let longestStay = TimeAmount.hours(6)
+    }
+
     /// Metrics and health.
     enum Metrics {
         /// Where they are served by default: on this machine alone.
@@ -58,6 +83,8 @@ extension Defaults {
         static let exchangeTimeout: Int64 = 30
         /// Connections at once; a person needs one.
         static let maximumConnections = 32
+        /// Connections that wait to be accepted.
+        static let backlog: CInt = 32
         /// Bytes of a Unix socket's path, without the terminating zero (sun_path on Linux is 108).
         static let maximumSocketPath = 107
     }

@@ -52,7 +52,7 @@ def test_the_manager_hears_of_start_reload_and_stop(own_relay, manager):
     relay = own_relay(registration="open", env={"NOTIFY_SOCKET": manager.path})
     manager.wait_for("READY=1")
     manager.wait_for("STATUS=serving")
-    assert not manager.heard("WATCHDOG=1"), "nobody has asked for it"
+    assert not manager.heard("WATCHDOG=1"), "the manager has not asked for it"
     manager.lines.clear()
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     relay.process.signal(signal.SIGHUP)
@@ -91,7 +91,7 @@ def test_another_processes_watchdog_is_not_fed(own_relay, tmp_path):
 
 
 def test_a_manager_that_is_gone_is_no_reason_to_stop(own_relay, tmp_path):
-    own_relay(registration="open", env={"NOTIFY_SOCKET": str(tmp_path / "nobody")}).healthy()
+    own_relay(registration="open", env={"NOTIFY_SOCKET": str(tmp_path / "missing")}).healthy()
 
 
 def test_the_service_exposes_little():
@@ -140,7 +140,7 @@ def activated(binaries, certs, tmp_path, *options, serve=()):
 
 
 def free_port():
-    """A port that nobody has."""
+    """A port that no process has."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 

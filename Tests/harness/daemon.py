@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""relay-server in the background, as `--daemonize` leaves it: a process that nobody's child is."""
+"""relay-server in the background, as `--daemonize` leaves it: a process that is no child of the test."""
 
 from __future__ import annotations
 

@@ -76,7 +76,10 @@ package final class Admission: Sendable {
     package func memoryChanged(_ pressure: MemoryPressure) { state.withLock { $0.pressure = pressure } }
 
     /// From now on new transfers and sessions are refused.
-    package func beginDrain() { state.withLock { $0.isDraining = true } }
+    package func beginDrain() { setDraining(true) }
+
+    /// The same, or no longer.
+    package func setDraining(_ isDraining: Bool) { state.withLock { $0.isDraining = isDraining } }
 
     /// Whether the relay is about to stop.
     var isDraining: Bool { state.withLock { $0.isDraining } }

@@ -214,6 +214,21 @@ package final class BrokerService: TransferDirectory {
         handle(.moveBegun(within: deadline))
     }
 
+    /// Whether no connection is awaited that only this process could join to a transfer.
+    package var isQuiet: Bool { state.withLock { $0.broker.isQuiet } }
+
+    /// Refuses new offers and accepts from now on, or no longer; no session is closed for it.
+    package func hold(_ isHeld: Bool) { state.withLock { $0.broker.hold(isHeld) } }
+
+    /// The same, if no connection is awaited at this moment; returns whether that is so.
+    package func holdIfQuiet() -> Bool {
+        state.withLock { state in
+            guard state.broker.isQuiet else { return false }
+            state.broker.hold(true)
+            return true
+        }
+    }
+
     /// Refuses new offers for as long as `pressure` is on. What has been offered goes on.
     package func memoryChanged(_ pressure: MemoryPressure) { handle(.memoryChanged(isShort: pressure > .none)) }
 

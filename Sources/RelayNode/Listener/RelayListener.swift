@@ -11,8 +11,8 @@ import TransferBroker
 /// Binds the listeners that clients connect to, and lets each connection in or not. ``ClientPipeline`` has the handlers
 /// of those that are let in.
 package enum RelayListener {
-    /// Listens at `place`, to serve TLS there: each connection with the certificate of its moment. Throws what the system
-    /// says when the address cannot be bound.
+    /// Listens at `place`, to serve TLS there: each connection with the certificate of its moment. Throws what the
+    /// system says when the address cannot be bound.
     package static func bind(
         _ place: ListeningSocket.Place, tls: Replaceable<TLSContext>, group: any EventLoopGroup,
         services: ConnectionServices

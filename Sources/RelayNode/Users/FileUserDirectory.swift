@@ -18,6 +18,8 @@ package final class FileUserDirectory: UserAdministration {
     private let writer = DispatchQueue(label: "relay.users")
     private let reader = DispatchQueue(label: "relay.prekeys", attributes: .concurrent)
     private let mode: ServerMessage.Registration
+    /// Whether another process may be about to write the file.
+    private let isFrozen = Mutex(false)
     private let now: @Sendable () -> UnixTime
 
     /// Loads the registry.
@@ -107,6 +109,17 @@ package final class FileUserDirectory: UserAdministration {
         return isRemoved
     }
 
+    /// Changes nothing any more, once this returns, or takes changes again: another process reads the file meanwhile,
+    /// and writes it from then on.
+    package func setFrozen(_ isFrozen: Bool) async {
+        await withCheckedContinuation { continuation in
+            writer.async { [self] in
+                self.isFrozen.withLock { $0 = isFrozen }
+                continuation.resume()
+            }
+        }
+    }
+
     /// Runs `body` on a copy of the registry, after all earlier changes, and makes the copy the registry once it is on
     /// the disk.
     ///
@@ -118,6 +131,9 @@ package final class FileUserDirectory: UserAdministration {
             writer.async { [self] in
                 continuation.resume(
                     with: Result {
+                        if isFrozen.withLock({ $0 }) {
+                            throw OperatorError(.unavailable, "another process takes over: try again in a moment")
+                        }
                         let value = try changeNow(body)
                         if let user { try recordNow(user) }
                         return value

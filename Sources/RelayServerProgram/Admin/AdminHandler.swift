@@ -56,6 +56,7 @@ final class AdminHandler: ChannelInboundHandler {
         reply.flatMap { channel.writeAndFlush($0) }.whenComplete { _ in
             channel.close(promise: nil)
             if case .drain? = request { responder.drain() }
+            if case .restart? = request { responder.restartAnswered() }
         }
     }
 }

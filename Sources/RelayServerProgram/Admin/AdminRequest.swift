@@ -19,6 +19,8 @@ enum AdminRequest: Hashable, Sendable, Codable {
     case drain
     /// Read the configuration and its files again.
     case reload
+    /// Start a new process that takes this one's place.
+    case restart
 }
 
 /// The running server's answer: one line of JSON.
@@ -33,7 +35,9 @@ enum AdminReply: Hashable, Sendable, Codable {
     /// The server ends once its transfers have, in `seconds` at the latest.
     case draining(transfers: Int, seconds: Int64)
     /// What is read again has taken effect, or waits for a new process.
-    case reloaded(outcome: Reloader.Outcome)
+    case reloaded(outcome: ReloadOutcome)
+    /// That process serves; this one ends once its transfers have.
+    case restarted(process: Int32, transfers: Int)
     /// It cannot be done; `exit` is what the sub-command exits with.
     case failed(message: String, exit: Int32)
 }

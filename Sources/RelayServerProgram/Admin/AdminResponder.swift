@@ -16,9 +16,14 @@ struct AdminResponder: Sendable {
     /// A user's name was freed: its sessions end.
     let nameRemoved: @Sendable (PeerName) -> Void
     /// Reads the configuration and its files again.
-    var reload: @Sendable () async throws(OperatorError) -> Reloader.Outcome = { () throws(OperatorError) in
+    var reload: @Sendable () async throws(OperatorError) -> ReloadOutcome = { () throws(OperatorError) in
         throw OperatorError(.refused, "this server does not reload")
     }
+    /// Starts a process that takes this one's place, and waits until it has; and what is done once that is answered.
+    var restart: @Sendable () async throws(OperatorError) -> Int32 = { () throws(OperatorError) in
+        throw OperatorError(.refused, "this server does not restart")
+    }
+    var restartAnswered: @Sendable () -> Void = {}
 
     /// The reply to `request`; what goes wrong is a reply too.
     func reply(to request: AdminRequest) async -> AdminReply {
@@ -45,6 +50,9 @@ struct AdminResponder: Sendable {
                 return .removed(name: name)
             case .reload:
                 return .reloaded(outcome: try await reload())
+            case .restart:
+                let transfers = await status().transfers
+                return .restarted(process: try await restart(), transfers: transfers)
             case .drain:
                 return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
             }

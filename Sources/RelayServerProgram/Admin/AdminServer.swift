@@ -13,17 +13,20 @@ import TransferBroker
 ///
 /// A process that can reach the socket may do everything: the state directory's mode is the check.
 struct AdminServer: Sendable {
-    private let socket: ListeningSocket
+    let socket: ListeningSocket
     private let path: String
+    /// Whether the socket's name is another process's now.
+    private let isHandedOver = Replaceable(false)
 
     /// Makes the socket in `directory`, in place of one that a killed server left behind.
     /// - Throws: ``OperatorError``.
     static func bind(
         in directory: StateDirectory, group: any EventLoopGroup, responder: AdminResponder,
-        accepts: AcceptWatch = AcceptWatch()
+        accepts: AcceptWatch = AcceptWatch(), inherited: InheritedSockets = InheritedSockets()
     ) async throws(OperatorError) -> AdminServer {
         let path = try AdminSocket.path(in: directory.path)
-        try AdminSocket.clear(path)
+        let inherited = inherited.take(.admin, AdminSocket.name)
+        if inherited == nil { try AdminSocket.clear(path) }
         let connections = ConnectionCount(limit: Defaults.Admin.maximumConnections)
         let bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .childChannelOption(.maxMessagesPerRead, value: 1)
@@ -36,9 +39,8 @@ struct AdminServer: Sendable {
                 }
             }
         do {
-            let address: SocketAddress
             do {
-                address = try SocketAddress(unixDomainSocketPath: path)
+                _ = try SocketAddress(unixDomainSocketPath: path)
             } catch SocketAddressError.unixDomainSocketPathTooLong {
                 throw OperatorError(
                     .configuration,
@@ -46,9 +48,9 @@ struct AdminServer: Sendable {
                         + "choose a shorter --state-dir"
                 )
             }
-            let socket = try await ListeningSocket.bind(bootstrap, to: address)
-            // The directory is closed to other users already; this is for the case that it is opened later.
-            guard unsafe chmod(path, 0o600) == 0 else { throw SystemError.last }
+            // Not bound by NIO, which would remove the name with the socket, when another process has both.
+            let descriptor = try inherited ?? UnixAddress.listen(path, backlog: Defaults.Admin.backlog)
+            let socket = try await ListeningSocket.bind(bootstrap, at: .inherited(descriptor))
             return AdminServer(socket: socket, path: path)
         } catch let error as OperatorError {
             throw error
@@ -60,9 +62,12 @@ struct AdminServer: Sendable {
     /// Answers from now on.
     func start() async throws { try await socket.accept() }
 
+    /// Another process has the socket, and its name.
+    func handOver() { isHandedOver.replace(with: true) }
+
     /// Stops accepting and removes the socket.
     func stop() async {
-        unsafe unlink(path)
+        if !isHandedOver.current { unsafe unlink(path) }
         await socket.close()
     }
 }

@@ -30,7 +30,7 @@ package struct RelayServerCommand: AsyncParsableCommand {
         version: "relay-server \(ProgramVersion.current)",
         subcommands: [
             ServeCommand.self, InviteCommand.self, UsersCommand.self, StatusCommand.self, DrainCommand.self,
-            ReloadCommand.self, CheckCommand.self,
+            ReloadCommand.self, RestartCommand.self, CheckCommand.self,
         ],
         defaultSubcommand: ServeCommand.self
     )

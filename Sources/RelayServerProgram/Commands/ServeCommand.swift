@@ -30,6 +30,14 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(help: "Serve without a terminal, in the background; exit 0 once the relay serves, or say why it does not.")
     var daemonize = false
 
+    @Flag(
+        help: """
+            Take the place of the relay that serves with the same state directory: it hands its ports over, and ends \
+            once its transfers have. When this one cannot serve, the other goes on. `relay-server restart` does it all.
+            """
+    )
+    var takeover = false
+
     func run() async throws {
         let report = StartReport.own
         do {
@@ -52,6 +60,7 @@ struct ServeCommand: AsyncParsableCommand {
         application.manager = ServiceManager()
         application.watchdog = Watchdog()
         application.report = report
+        application.takesOver = takeover || report?.purpose == .successor
         try await application.run()
     }
 

@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import ServerSystem
 import Synchronization
+import TransferBroker
 
 /// What is drained. Safe to call from any thread.
 protocol Drainable: Sendable {
@@ -11,6 +12,8 @@ protocol Drainable: Sendable {
     var activeTransfers: Int { get }
     /// Refuses new control connections, offers and accepts from now on; what was accepted goes on.
     func beginDrain()
+    /// The same, where clients find another process in this one's place.
+    func beginLeave()
     /// Calls `callback` once, as soon as no accepted transfer is left; at once when there is none.
     func whenIdle(_ callback: @escaping @Sendable () -> Void)
 }
@@ -58,6 +61,17 @@ final class DrainCoordinator: Sendable {
     /// An operator asked for it.
     func drainRequested() { run(machine.withLock { $0.drainRequested() }) }
 
+    /// Another process serves in this one's place; `close` closes what it has been given.
+    func handedOver(_ close: @escaping @Sendable () async -> Void) {
+        Task { await close() }
+        run(machine.withLock { $0.handedOver() })
+    }
+
+    /// Ends the drain when nothing runs any more, or after `time`.
+    private func end(after time: TimeAmount) {
+        loop.scheduleTask(in: time) { self.run(self.machine.withLock { $0.deadlinePassed() }) }
+    }
+
     private func run(_ action: DrainMachine.Action) {
         switch action {
         case .nothing: return
@@ -73,8 +87,13 @@ final class DrainCoordinator: Sendable {
             // The other nodes take what comes from now on, and balancers notice a closed port sooner than anything
             // else.
             if let listeners { Task { await listeners.closeTLS() } }
-            loop.scheduleTask(in: timeout) { self.run(self.machine.withLock { $0.deadlinePassed() }) }
+            end(after: timeout)
             drained.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
+        case .leave:
+            drained.beginLeave()
+            end(after: Defaults.Handover.longestStay)
+            drained.whenIdle { self.run(self.machine.withLock { $0.becameIdle() }) }
+        case .limitTime: end(after: timeout)
         case .stop(let reason):
             stopped.yield(reason)
             stopped.finish()

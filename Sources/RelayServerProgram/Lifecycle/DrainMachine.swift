@@ -5,6 +5,8 @@ struct DrainMachine: Hashable, Sendable {
     /// How far it is.
     enum State: Hashable, Sendable, CaseIterable {
         case serving, draining, stopping
+        /// Another process has the listeners; what runs finishes in its own time.
+        case handedOver
     }
 
     /// Why the server stops.
@@ -22,6 +24,10 @@ struct DrainMachine: Hashable, Sendable {
         case nothing
         /// Refuse what is new, start the clock, and wait for what runs.
         case beginDrain
+        /// Let what runs finish, however long it takes within reason: clients come to another process.
+        case leave
+        /// Start the clock for what runs.
+        case limitTime
         case stop(Reason)
     }
 
@@ -38,9 +44,19 @@ struct DrainMachine: Hashable, Sendable {
         case .draining:
             state = .stopping
             return .stop(.hurried)
+        case .handedOver:
+            state = .draining
+            return .limitTime
         case .stopping:
             return .nothing
         }
+    }
+
+    /// Another process serves in this one's place.
+    mutating func handedOver() -> Action {
+        guard state == .serving else { return .nothing }
+        state = .handedOver
+        return .leave
     }
 
     /// An operator's `drain`. Asking again changes nothing.
@@ -49,7 +65,7 @@ struct DrainMachine: Hashable, Sendable {
         case .serving:
             state = .draining
             return .beginDrain
-        case .draining, .stopping:
+        case .draining, .handedOver, .stopping:
             return .nothing
         }
     }
@@ -64,7 +80,7 @@ struct DrainMachine: Hashable, Sendable {
         switch state {
         case .serving, .stopping:
             return .nothing
-        case .draining:
+        case .draining, .handedOver:
             state = .stopping
             return .stop(reason)
         }

@@ -47,7 +47,7 @@ final class PIDFile: Sendable {
                 unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
             }
             do {
-                // Before the file has its name: nobody who finds it there finds it without its lock.
+                // Before the file has its name: a process that finds it there finds it locked.
                 try SystemError.check { flock(file, LOCK_EX | LOCK_NB) }
                 _ = fchmod(file, 0o644)
                 let text = Array("\(getpid())\n".utf8)

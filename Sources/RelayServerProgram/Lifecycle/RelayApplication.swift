@@ -26,7 +26,9 @@ struct RelayApplication: Sendable {
     /// Who has started this process, and wants to know how it is.
     var manager = ServiceManager(variables: [:])
     var watchdog = Watchdog(variables: [:])
-    /// Who waits for the start; nil when nobody does.
+    /// Whether it takes the place of the process that serves with the same state directory.
+    var takesOver = false
+    /// What tells the process that waits for this start; nil when none does.
     var report: StartReport?
 
     private var logger: Logger { log.logger }
@@ -34,20 +36,40 @@ struct RelayApplication: Sendable {
     /// Serves until the server is told to stop, and has stopped.
     /// - Throws: ``OperatorError`` when it cannot start.
     func run() async throws {
+        guard takesOver else { return try await run(nil) }
+        guard configuration.cluster == nil else {
+            throw OperatorError(
+                .configuration,
+                "a node of a cluster is not replaced in place: `relay-server drain` and start it again: the other nodes serve"
+            )
+        }
+        let takeover = try Takeover(stateDirectory: configuration.stateDirectory)
+        do {
+            try await run(takeover)
+        } catch {
+            takeover.failed(error)
+            throw error
+        }
+    }
+
+    private func run(_ takeover: Takeover?) async throws {
         let pidFile = configuration.pidFile.map { PIDFile(path: $0) }
-        try pidFile?.check()
+        try pidFile?.check(predecessor: takeover?.predecessor)
         let tickets = TicketKeys()
         let tls = try configuration.certificate.load(tickets: tickets)
         let certificates = try CertificateInventory(configuration)
         if configuration.cluster != nil { try Self.refuseNode(certificates) }
         try configuration.cluster?.checkFiles()
-        let directory = try StateDirectory(path: configuration.stateDirectory)
+        let directory = try StateDirectory(path: configuration.stateDirectory, lock: takeover?.lock)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         CloseOnExec.markOpen()
         let result: Result<Void, any Error>
         do {
-            let context = try context(group, tls, certificates, tickets, RegistryFile(directory: directory))
-            result = .success(try await serve(context, directory, pidFile))
+            // All that can be wrong with files is known by now, and the registry is not read yet.
+            try takeover?.claim()
+            let registry = RegistryFile(directory: directory)
+            let context = try context(group, tls, certificates, tickets, registry, takeover?.inherited)
+            result = .success(try await serve(context, directory, pidFile, takeover))
         } catch {
             result = .failure(error)
         }
@@ -67,7 +89,7 @@ struct RelayApplication: Sendable {
     /// Where the users are is where the node keeps what it knows: in its own file, or with the cluster.
     private func context(
         _ group: any EventLoopGroup, _ tls: TLSContext, _ certificates: CertificateInventory, _ tickets: TicketKeys,
-        _ registry: RegistryFile
+        _ registry: RegistryFile, _ handed: InheritedSockets?
     ) throws(OperatorError) -> ServerContext {
         let reports = LimitReports(logger: logger)
         let admission = Admission(
@@ -90,7 +112,8 @@ struct RelayApplication: Sendable {
             configuration: configuration, group: group, tls: Replaceable(tls),
             certificates: Replaceable(certificates), users: users, cluster: cluster, admission: admission,
             reports: reports, log: log, descriptorLimit: descriptorLimit,
-            accepts: AcceptWatch(limit: descriptorLimit, logger: logger), tickets: tickets, inherited: inherited,
+            accepts: AcceptWatch(limit: descriptorLimit, logger: logger), tickets: tickets,
+            inherited: handed ?? inherited, manager: manager,
             read: read ?? { [configuration] () throws(OperatorError) in configuration }
         )
     }
@@ -109,7 +132,9 @@ struct RelayApplication: Sendable {
         }
     }
 
-    private func serve(_ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?) async throws {
+    private func serve(
+        _ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?, _ takeover: Takeover?
+    ) async throws {
         let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
         // The last thing to go: who waits for that may start another server.
         defer { pidFile?.remove() }
@@ -122,7 +147,10 @@ struct RelayApplication: Sendable {
                     let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigusr1)
                     tasks.addTask { await forward(signals, to: server) }
                 }
-                try pidFile?.write()
+                try pidFile?.write(predecessor: takeover?.predecessor)
+                try takeover?.complete()
+                if context.cluster == nil { try server.handover.start() }
+                defer { server.handover.stop() }
                 announce(await server.figures.status())
                 manager.tell(.ready, .status("serving"))
                 watchdog.start(context.group, manager)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Logging
 import NIOCore
 import RelayNode
@@ -15,6 +16,7 @@ struct ServerComposition: Sendable {
     let coordinator: DrainCoordinator
     let figures: ServerFigures
     let reloader: Reloader
+    let handover: HandoverServer
 
     /// Makes the parts and binds their addresses. Nothing is accepted yet, and no other node knows of this one.
     /// - Parameter drainTimeout: how long running transfers are given once the server is told to stop.
@@ -31,16 +33,21 @@ struct ServerComposition: Sendable {
         var figures = ServerFigures(context, transfers, listeners, coordinator)
         figures.reloads = { reloader.counts }
         let metrics = try await MetricsListener.bind(
-            context, source: figures
+            at: context.configuration.metricsListen, context.inherited, group: context.group, source: figures,
+            accepts: context.accepts, logger: context.logger
         )
         figures.metricsListen = metrics?.address?.hostAndPort
         var responder = AdminResponder(
             users: context.users, status: { [figures] in await figures.status() },
             drain: { coordinator.drainRequested() }, nameRemoved: { transfers.broker.nameRemoved($0) }
         )
+        let handover = Replaceable<HandoverServer?>(nil)
+        responder.restart = { () async throws(OperatorError) in try await Self.restart(handover.current) }
+        responder.restartAnswered = { handover.current?.replied() }
         responder.reload = { () async throws(OperatorError) in try reloader.reload() }
         let admin = try await AdminServer.bind(
-            in: directory, group: context.group, responder: responder, accepts: context.accepts
+            in: directory, group: context.group, responder: responder, accepts: context.accepts,
+            inherited: context.inherited
         )
         parts = ServerParts(
             metrics: metrics, admin: admin,
@@ -48,6 +55,21 @@ struct ServerComposition: Sendable {
             transfers: transfers, listeners: listeners
         )
         (self.coordinator, self.figures, self.reloader) = (coordinator, figures, reloader)
+        let place = ServerPlace(
+            parts: parts, coordinator: coordinator, users: context.users, loop: context.group.any())
+        self.handover = HandoverServer(directory, place, manager: context.manager, logger: context.logger)
+        handover.replace(with: self.handover)
+    }
+
+    /// On a thread of its own: it waits for another process.
+    private static func restart(_ handover: HandoverServer?) async throws(OperatorError) -> Int32 {
+        guard let handover else { throw OperatorError(.unavailable, "the server is not ready yet: try again") }
+        let result: Result<Int32, OperatorError> = await withCheckedContinuation { continuation in
+            DispatchQueue(label: "relay.restart").async {
+                continuation.resume(returning: Result { () throws(OperatorError) in try handover.restart() })
+            }
+        }
+        return try result.get()
     }
 
     private static func reloading(
@@ -117,6 +139,8 @@ struct ServerContext: Sendable {
     var tickets = TicketKeys()
     /// Sockets that another process has bound for this one.
     var inherited = InheritedSockets()
+    /// Who has started this process, and wants to know how it is.
+    var manager = ServiceManager(variables: [:])
     /// The configuration as its sources say now.
     var read: @Sendable () throws(OperatorError) -> ServerConfiguration = { () throws(OperatorError) in
         throw OperatorError(.refused, "this server has no configuration to read again")

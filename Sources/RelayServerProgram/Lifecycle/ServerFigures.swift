@@ -18,7 +18,7 @@ struct ServerFigures: Sendable {
     /// The address of the metrics listener, once it is bound.
     var metricsListen: String?
     /// How often the configuration was read again.
-    var reloads: @Sendable () -> Reloader.Counts = { Reloader.Counts() }
+    var reloads: @Sendable () -> ReloadCounts = { ReloadCounts() }
 
     init(
         _ context: ServerContext, _ transfers: TransferService, _ listeners: ClientListeners,
@@ -46,7 +46,7 @@ struct ServerFigures: Sendable {
     private var state: ServerStatus.State {
         switch coordinator.state {
         case .serving: .serving
-        case .draining: .draining
+        case .draining, .handedOver: .draining
         case .stopping: .stopping
         }
     }

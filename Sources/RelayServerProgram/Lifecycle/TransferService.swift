@@ -64,5 +64,11 @@ extension TransferService: Drainable {
         broker.beginDrain()
     }
 
+    func beginLeave() {
+        admission.beginDrain()
+        broker.moveSessions()
+        broker.beginDrain()
+    }
+
     func whenIdle(_ callback: @escaping @Sendable () -> Void) { broker.whenIdle(callback) }
 }

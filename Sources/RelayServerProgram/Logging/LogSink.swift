@@ -48,7 +48,8 @@ final class LogSink: Sendable {
     /// Lines that could not be written since the start.
     var lostLines: UInt64 { state.withLock { $0.allLost } }
 
-    /// Opens the file by its name again, since somebody may have moved it away. Standard error stays what it is.
+    /// Opens the file by its name again, since a program that rotates logs may have moved it away. Standard error stays
+    /// what it is.
     /// - Throws: ``OperatorError`` when it cannot be opened; the old one is written to then.
     func reopen() throws(OperatorError) {
         guard let path else { return }
@@ -82,7 +83,7 @@ final class LogSink: Sendable {
         // Said once, where a service manager may hear it.
         guard let failure, let path else { return }
         let text =
-            "relay-server: cannot write to the log file \(TextEscape.escape(path)): \(failure); lines are lost until it can\n"
+            "relay-server: cannot write to the log file \(TextEscape.escape(path)): \(failure); lines are lost meanwhile\n"
         Self.standardError.write(text)
     }
 

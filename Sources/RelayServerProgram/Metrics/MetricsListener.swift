@@ -19,23 +19,23 @@ struct MetricsListener: Sendable {
     /// Binds the address that `place` names; nil when there is none, or when the usual one cannot be had.
     /// - Throws: ``OperatorError`` when a chosen address cannot be bound.
     static func bind(
-        _ context: ServerContext, source: any MetricsSource
+        at place: MetricsAddress, _ inherited: InheritedSockets, group: any EventLoopGroup, source: any MetricsSource,
+        accepts: AcceptWatch, logger: Logger
     ) async throws(OperatorError) -> MetricsListener? {
-        let place = context.configuration.metricsListen
         guard let address = place.address else { return nil }
-        let bootstrap = bootstrap(group: context.group, source: source, accepts: context.accepts)
-        if let descriptor = context.inherited.chosen(.metrics).first {
+        let bootstrap = bootstrap(group: group, source: source, accepts: accepts)
+        if let descriptor = inherited.chosen(.metrics).first {
             return MetricsListener(
                 socket: try await address.adopt(descriptor, bootstrap), configured: nil)
         }
         do {
-            let socket = try await address.bind(.metrics, context.inherited) { place in
+            let socket = try await address.bind(.metrics, inherited) { place in
                 try await ListeningSocket.bind(bootstrap, at: place)
             }
             return MetricsListener(socket: socket, configured: "\(address)")
         } catch {
             guard place == .usual else { throw error }
-            context.logger.warning(
+            logger.warning(
                 "metrics are not served: set --metrics-listen", metadata: [LogKeys.error: "\(error.message)"]
             )
             return nil

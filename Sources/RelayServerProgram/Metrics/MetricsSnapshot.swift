@@ -24,7 +24,7 @@ struct MetricsSnapshot: Hashable, Sendable {
     /// When the first certificate that this relay shows ends, in seconds since 1970.
     var certificateEnd: Int64
     /// How often the configuration was read again.
-    var reloads = Reloader.Counts()
+    var reloads = ReloadCounts()
     /// Lines of the log that could not be written.
     var lostLogLines: UInt64 = 0
 }

@@ -10,22 +10,6 @@ import TransferBroker
 /// Reads the configuration and its files again, on SIGHUP or by `relay-server reload`: all of them are good, and take
 /// effect for what comes from now on, or nothing changes. For any thread.
 final class Reloader: Sendable {
-    /// What came of it.
-    struct Outcome: Hashable, Sendable, Codable {
-        /// Settings that have other values now; certificates always count.
-        var applied: [String]
-        /// Settings that have other values in the configuration, which only a new process takes.
-        var waiting: [String]
-    }
-
-    /// How often it was done.
-    struct Counts: Hashable, Sendable {
-        var done: UInt64 = 0
-        var failed: UInt64 = 0
-        /// Whether the last one changed nothing because something is wrong.
-        var isFailing = false
-    }
-
     /// Puts what has changed in its place.
     struct Targets: Sendable {
         var tls: Replaceable<TLSContext>
@@ -43,7 +27,7 @@ final class Reloader: Sendable {
 
     private struct State {
         var configuration: ServerConfiguration
-        var counts = Counts()
+        var counts = ReloadCounts()
     }
 
     private let state: Mutex<State>
@@ -69,12 +53,12 @@ final class Reloader: Sendable {
         self.changed = changed
     }
 
-    var counts: Counts { state.withLock { $0.counts } }
+    var counts: ReloadCounts { state.withLock { $0.counts } }
 
     /// Does it; reads files, so not on an event loop.
     /// - Throws: ``OperatorError``: what is wrong, and that nothing has changed.
     @discardableResult
-    func reload() throws(OperatorError) -> Outcome {
+    func reload() throws(OperatorError) -> ReloadOutcome {
         do {
             let outcome = try turn.withLock { _ throws(OperatorError) in try replaceAll() }
             state.withLock { state in
@@ -100,7 +84,7 @@ final class Reloader: Sendable {
         }
     }
 
-    private func replaceAll() throws(OperatorError) -> Outcome {
+    private func replaceAll() throws(OperatorError) -> ReloadOutcome {
         let new = try read()
         // Everything is read before anything is replaced.
         let tls = try new.certificate.load(tickets: targets.tickets)
@@ -119,7 +103,7 @@ final class Reloader: Sendable {
             state.configuration = state.configuration.takingLive(from: new)
             let always: Set<Setting> = targets.node == nil ? [.tlsCert] : [.tlsCert, .clusterCert]
             func names(_ settings: some Sequence<Setting>) -> [String] { settings.map(\.rawValue).sorted() }
-            return Outcome(
+            return ReloadOutcome(
                 applied: names(changed.intersection(Self.live).union(always)),
                 waiting: names(changed.subtracting(Self.live))
             )

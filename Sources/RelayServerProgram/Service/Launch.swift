@@ -24,6 +24,8 @@ struct Launch: Sendable {
     }()
 
     let purpose: StartReport.Purpose
+    /// Seconds after which a copy that has not said anything is ended; nil when it may take its time.
+    var limit: Int64?
 
     /// Starts the copy, and calls `started` with it before its start is waited for. Blocks the thread.
     /// - Throws: ``OperatorError`` when there is no copy.
@@ -44,6 +46,11 @@ struct Launch: Sendable {
         }
         defer { close(ends[0]) }
         started(child)
+        if let limit {
+            var waiting = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+            let milliseconds = CInt(clamping: limit * 1000)
+            if (try? SystemError.check { unsafe poll(&waiting, 1, milliseconds) }) ?? 0 == 0 { child.kill() }
+        }
         // Ends when the copy has closed its end, which its death does too.
         let words = (try? BoundedFile.read(ends[0], limit: Defaults.Service.maximumReport)) ?? Data()
         let text = String(decoding: words, as: UTF8.self).split(separator: "\n").first.map(String.init) ?? ""
@@ -51,7 +58,7 @@ struct Launch: Sendable {
     }
 
     private var variables: [String: String] {
-        var variables = ProcessInfo.processInfo.environment
+        var variables = ServiceEnvironment.variables
         variables[StartReport.variable] = purpose.rawValue
         // What was said about this process and its descriptors does not hold for another.
         for name in SocketActivation.variables + [Watchdog.processVariable] { variables[name] = nil }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Glibc
 import PrivateFiles
 import ServerSystem
 import Synchronization
 
 /// What is told to the service manager that has started this process (sd_notify(3)): datagrams of `NAME=value` lines to
-/// the socket that NOTIFY_SOCKET names. Without one nobody is told.
+/// the socket that NOTIFY_SOCKET names. Without one nothing is told.
 final class ServiceManager: Sendable {
     /// Something the manager wants to know.
     enum News: Hashable, Sendable {
@@ -39,7 +38,7 @@ final class ServiceManager: Sendable {
     /// Off once another process is the service.
     private let isOn = Mutex(true)
 
-    init(variables: [String: String] = ProcessInfo.processInfo.environment) {
+    init(variables: [String: String] = ServiceEnvironment.variables) {
         path = variables[Self.variable].flatMap { $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil }
     }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Glibc
 import ServerSystem
 
@@ -14,7 +13,7 @@ enum SocketActivation {
     /// Takes the sockets; none when they are for another process, or there are none.
     /// - Throws: ``OperatorError`` for one that is no listening socket, or has a name that means nothing here.
     static func take(
-        variables: [String: String] = ProcessInfo.processInfo.environment, process: pid_t = getpid(),
+        variables: [String: String] = ServiceEnvironment.variables, process: pid_t = getpid(),
         first: CInt = first
     ) throws(OperatorError) -> InheritedSockets {
         guard variables["LISTEN_PID"].flatMap({ pid_t($0) }) == process,

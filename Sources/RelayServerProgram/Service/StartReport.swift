@@ -39,9 +39,9 @@ final class StartReport: Sendable {
 
     /// Finds out how this process was started, once, while it has one thread.
     static func claim() {
-        guard let text = unsafe getenv(variable).map({ unsafe String(cString: $0) }) else { return }
-        _ = unsafe unsetenv(variable)
-        guard let purpose = Purpose(rawValue: text), fcntl(ChildProcess.reportDescriptor, F_GETFD) >= 0 else { return }
+        guard let purpose = ServiceEnvironment.take(variable).flatMap(Purpose.init),
+            fcntl(ChildProcess.reportDescriptor, F_GETFD) >= 0
+        else { return }
         claimed.replace(with: StartReport(purpose))
     }
 

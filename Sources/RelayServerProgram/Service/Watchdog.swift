@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Glibc
 import NIOCore
 import ServerSystem
@@ -15,7 +14,7 @@ struct Watchdog: Sendable {
     /// How often the manager is told: half of the time after which it gives up; nil when it does not watch.
     let interval: TimeAmount?
 
-    init(variables: [String: String] = ProcessInfo.processInfo.environment, process: pid_t = getpid()) {
+    init(variables: [String: String] = ServiceEnvironment.variables, process: pid_t = getpid()) {
         guard let microseconds = variables[Self.variable].flatMap({ Int64($0) }), microseconds > 1,
             microseconds < Int64.max / 1000, variables[Self.processVariable].map({ $0 == "\(process)" }) ?? true
         else {

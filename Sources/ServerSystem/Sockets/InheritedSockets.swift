@@ -5,7 +5,7 @@ import Synchronization
 
 /// Listening sockets that another process has bound: a service manager, or the relay whose place this one takes.
 ///
-/// Each is taken once; those that nobody takes are closed with this.
+/// Each is taken once; those that are not taken are closed with this.
 package final class InheritedSockets: Sendable {
     /// What connections to a socket are for.
     package enum Purpose: String, Sendable, CaseIterable, Codable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Glibc
+package import PrivateFiles
 
 /// Addresses of unix sockets (unix(7)).
 package enum UnixAddress {
@@ -21,6 +22,23 @@ package enum UnixAddress {
         guard isWhole else { return nil }
         let head = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
         return (address, socklen_t(isAbstract ? head + bytes.count : MemoryLayout<sockaddr_un>.size))
+    }
+
+    /// Makes a socket at `path`, for this user alone, and listens. The caller closes it; its name stays.
+    package static func listen(_ path: String, backlog: CInt) throws(SystemError) -> CInt {
+        guard let address = make(path) else { throw SystemError(code: ENAMETOOLONG) }
+        let socket = try SystemError.check {
+            Glibc.socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        }
+        do {
+            try SystemError.check { unsafe use(address) { unsafe bind(socket, $0, $1) } }
+            try SystemError.check { unsafe chmod(path, 0o600) }
+            try SystemError.check { Glibc.listen(socket, backlog) }
+            return socket
+        } catch {
+            close(socket)
+            throw error
+        }
     }
 
     /// Runs `body` with `address` as the system's calls want it.

@@ -55,5 +55,5 @@ private final class CStrings {
 
     init(_ words: [String]) { unsafe pointers = words.map { unsafe strdup($0) } + [nil] }
 
-    deinit { unsafe pointers.forEach { unsafe free($0) } }
+    deinit { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
 }

@@ -11,14 +11,16 @@ package final class StateDirectory: Sendable {
     package let path: String
     /// The open directory; files in it are opened relative to this, so that a renamed parent cannot redirect them.
     package let descriptor: CInt
-    private let lock: CInt
+    /// The open file whose lock says that this process, or one that it hands over to, uses the directory.
+    package let lock: CInt
 
     /// The file whose lock says that a process uses the directory. It stays when the process ends.
     static let lockName = "lock"
 
     /// Makes the directory if it is not there, checks that no other user can enter it, and locks it.
+    /// - Parameter inherited: the lock of the process whose place this one takes; it is closed with this.
     /// - Throws: ``OperatorError``.
-    package init(path: String) throws(OperatorError) {
+    package init(path: String, lock inherited: CInt? = nil) throws(OperatorError) {
         guard !path.isEmpty else { throw OperatorError(.configuration, "the state directory has no name") }
         self.path = path
         do {
@@ -34,7 +36,7 @@ package final class StateDirectory: Sendable {
         }
         do {
             try Self.checkAccess(path, descriptor, closing: true)
-            lock = try Self.takeLock(path, descriptor)
+            lock = if let inherited { inherited } else { try Self.takeLock(path, descriptor) }
         } catch {
             close(descriptor)
             throw error

@@ -37,6 +37,16 @@ package struct Broker: Sendable {
     /// for besides.
     package var isMoving: Bool { sessions.isMoving }
 
+    /// Whether no connection is awaited that only this process could join to a transfer: no token is unclaimed, and no
+    /// stream waits for its other half.
+    package var isQuiet: Bool {
+        let status = status
+        return status.unclaimedTokens == 0 && status.accepted == 0 && status.parked == 0
+    }
+
+    /// Refuses new offers and accepts from now on, or no longer; no session is closed for it.
+    package mutating func hold(_ isHeld: Bool) { sessions.isHeld = isHeld }
+
     /// The names that have sessions here.
     package var names: [PeerName] { sessions.presentNames }
 
@@ -162,7 +172,7 @@ package struct Broker: Sendable {
 
     /// Why no offers and requests are taken at the moment; nil when they are.
     private var refusalOfAllNew: FailureCode? {
-        sessions.isDraining ? .draining : isShortOfMemory ? .unavailable : nil
+        sessions.refusesNew ? .draining : isShortOfMemory ? .unavailable : nil
     }
 
     /// `sender` said something. Claims are answered before they come here.

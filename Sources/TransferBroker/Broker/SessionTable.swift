@@ -71,6 +71,10 @@ struct SessionTable: Sendable {
     private(set) var isDraining = false
     /// Who has been told to go elsewhere.
     private var moves = SessionMoves()
+    /// Whether nothing new is taken for a moment, while another process takes this one's place, or fails to.
+    var isHeld = false
+    /// Whether offers, accepts and requests are refused, to be tried again elsewhere.
+    var refusesNew: Bool { isDraining || isHeld }
 
     init(node: NodeID, limits: BrokerLimits) {
         self.node = node

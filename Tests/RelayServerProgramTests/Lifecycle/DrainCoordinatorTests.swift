@@ -57,6 +57,22 @@ struct DrainCoordinatorTests {
     }
 }
 
+extension DrainCoordinatorTests {
+    @Test("a server that was replaced gives its transfers time, until it is told to stop")
+    func handedOver() throws {
+        let transfers = FakeTransfers(transfers: 1)
+        let coordinator = coordinator(transfers)
+        coordinator.handedOver {}
+        #expect(transfers.drains == 1)
+        loop.advanceTime(by: .minutes(60))
+        #expect(coordinator.state == .handedOver)
+        coordinator.signalled()
+        #expect(coordinator.state == .draining)
+        loop.advanceTime(by: .seconds(30))
+        #expect(coordinator.state == .stopping)
+    }
+}
+
 /// Transfers that finish when the test says so.
 private final class FakeTransfers: Drainable {
     private struct State {
@@ -74,6 +90,8 @@ private final class FakeTransfers: Drainable {
     var activeTransfers: Int { state.withLock { $0.transfers } }
 
     func beginDrain() { state.withLock { $0.drains += 1 } }
+
+    func beginLeave() { beginDrain() }
 
     func whenIdle(_ callback: @escaping @Sendable () -> Void) {
         let isIdle = state.withLock { state in

@@ -13,16 +13,22 @@ struct DrainMachineTests {
         let events: [(name: String, run: Event)] = [
             ("signalled", { $0.signalled() }), ("drainRequested", { $0.drainRequested() }),
             ("becameIdle", { $0.becameIdle() }), ("deadlinePassed", { $0.deadlinePassed() }),
+            ("handedOver", { $0.handedOver() }),
         ]
         let table: [DrainMachine.State: [(DrainMachine.Action, DrainMachine.State)]] = [
             .serving: [
                 (.beginDrain, .draining), (.beginDrain, .draining), (.nothing, .serving), (.nothing, .serving),
+                (.leave, .handedOver),
             ],
             .draining: [
                 (.stop(.hurried), .stopping), (.nothing, .draining), (.stop(.finished), .stopping),
-                (.stop(.deadline), .stopping),
+                (.stop(.deadline), .stopping), (.nothing, .draining),
             ],
-            .stopping: Array(repeating: (.nothing, .stopping), count: 4),
+            .handedOver: [
+                (.limitTime, .draining), (.nothing, .handedOver), (.stop(.finished), .stopping),
+                (.stop(.deadline), .stopping), (.nothing, .handedOver),
+            ],
+            .stopping: Array(repeating: (.nothing, .stopping), count: 5),
         ]
         for state in DrainMachine.State.allCases {
             for (event, expected) in zip(events, table[state] ?? []) {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import RelayNode
+import ServerSystem
+import TransferBroker
+
+/// The place that a running server has: its listeners, its sessions and its users' registry.
+struct ServerPlace: Replaced {
+    let parts: ServerParts
+    let coordinator: DrainCoordinator
+    let users: any UserAdministration
+    /// Where time is waited for.
+    let loop: any EventLoop
+
+    var isServing: Bool { coordinator.state == .serving }
+
+    func sockets() async -> [InheritedSockets.Socket] {
+        var sockets: [InheritedSockets.Socket] = []
+        for listener in listeners {
+            guard let descriptor = await listener.socket.duplicate() else { continue }
+            sockets.append(
+                InheritedSockets.Socket(
+                    purpose: listener.purpose, address: listener.configured, descriptor: descriptor))
+        }
+        return sockets
+    }
+
+    func hold() async {
+        let broker = parts.transfers.broker
+        // A token's connection would come to the new process, which knows nothing of it. Most of the time there is a
+        // moment at which none is expected; where many begin, no new one is handed out until the last has come.
+        if await !soon(Defaults.Handover.quietWait, { broker.holdIfQuiet() }) {
+            broker.hold(true)
+            _ = await soon(Defaults.Handover.quietWaitHeld) { broker.isQuiet }
+        }
+        parts.transfers.admission.setDraining(true)
+        for listener in listeners { await listener.socket.pause() }
+        await (users as? FileUserDirectory)?.setFrozen(true)
+    }
+
+    func release() async {
+        await (users as? FileUserDirectory)?.setFrozen(false)
+        parts.transfers.broker.hold(false)
+        parts.transfers.admission.setDraining(false)
+        for listener in listeners { try? await listener.socket.accept() }
+    }
+
+    func leave() {
+        parts.admin.handOver()
+        coordinator.handedOver { [listeners] in for listener in listeners { await listener.socket.close() } }
+    }
+
+    private var listeners: [ClientListeners.Listener] {
+        let metrics = parts.metrics.map {
+            ClientListeners.Listener(purpose: .metrics, configured: $0.configured, socket: $0.socket)
+        }
+        let admin = ClientListeners.Listener(purpose: .admin, configured: AdminSocket.name, socket: parts.admin.socket)
+        return parts.listeners.all + [metrics, admin].compactMap(\.self)
+    }
+
+    /// Asks until `condition` holds, for `time` at most; returns whether it does.
+    private func soon(_ time: TimeAmount, _ condition: () -> Bool) async -> Bool {
+        let end = NIODeadline.now() + time
+        while !condition() {
+            guard NIODeadline.now() < end else { return false }
+            try? await loop.scheduleTask(in: Defaults.Handover.quietStep) {}.futureResult.get()
+        }
+        return true
+    }
+}
