@@ -59,7 +59,7 @@ def test_a_token_is_good_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift)
         for one, other in ((right, wrong), (wrong, right)):
             tokens_of_both(pairs, one, other)
         # What the wrong one has written lives as long as what the right one has.
-        tokens = {node for key, node, _ in assert_lives(t.redis) if key.startswith("relay:token:")}
+        tokens = {node for key, node, _ in assert_lives(t.redis) if key.startswith("{relay}:token:")}
         assert tokens == {"n1", "n2"}
 
 

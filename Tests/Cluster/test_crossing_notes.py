@@ -65,5 +65,5 @@ def test_a_prekey_is_there_again_after_redis_was_emptied(trial):
             assert alice.lookup(bob.name)["prekey"] == published
             t.fault("emptied", "redis")
             t.redis("FLUSHALL")
-            until(lambda: t.redis("GET", f"relay:user:{bob.name}"), 10, "the user is written again")
+            until(lambda: t.redis("GET", f"{{relay}}:user:{bob.name}"), 10, "the user is written again")
             assert alice.lookup(bob.name)["prekey"] == published

@@ -16,7 +16,7 @@ def shared(three, *names):
     """Waits until others can find out that sessions of these names share."""
     with Redis(three.redis_url) as redis:
         for name, node in names:
-            until(lambda name=name, node=node: redis("GET", f"relay:sharing:{name}:{node}"), 5, f"{name} is found")
+            until(lambda name=name, node=node: redis("GET", f"{{relay}}:sharing:{name}:{node}"), 5, f"{name} is found")
 
 
 def answer_code(session, request, to):
@@ -83,7 +83,7 @@ def test_a_sharer_that_is_gone_is_not_asked(three):
         shared(three, (name, second.name))
         bob.presence(False)
         with Redis(three.redis_url) as redis:
-            until(lambda: redis("GET", f"relay:sharing:{name}:{second.name}") is None, 5, "bob shares no more")
+            until(lambda: redis("GET", f"{{relay}}:sharing:{name}:{second.name}") is None, 5, "bob shares no more")
         alice.request(name)
         assert bob.ask("ping")["type"] == "pong"
         assert not [each for each in bob._arrived if each["type"] == "requested"]
@@ -115,7 +115,7 @@ def test_nothing_of_a_request_is_in_redis(three):
             bob.refuse(request, alice.identity.name)
             alice.refused(request)
         given = "\n".join(line.decode() for line in commands.seen)
-        assert "relay:sharing:" in given and canary not in given and request not in given
+        assert "{relay}:sharing:" in given and canary not in given and request not in given
         assert canary not in redis.contents() and request not in redis.contents()
     assert canary not in three.logs()
 

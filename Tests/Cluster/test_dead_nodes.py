@@ -183,7 +183,7 @@ def test_a_node_that_was_frozen_does_not_act_on_old_state(trial):
             assert elsewhere.ring()["transfer"] == offer.transfer
             assert elsewhere.accept(offer.transfer).role == "download"
             elsewhere.cancel(offer.transfer)
-        routes = f"relay:receiving:{bob.name}:*"
+        routes = f"{{relay}}:receiving:{bob.name}:*"
         until(lambda: t.redis.keys(routes) == [routes[:-1] + third.name], 10, "he is on one node", step=0.1)
         until(lambda: t.redis.incarnation(ring.name), 15, "it announces itself anew")
 

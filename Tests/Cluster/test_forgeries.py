@@ -27,7 +27,7 @@ def test_old_routes_restored_from_a_dump_are_not_acted_on(trial):
         with Pair(home, receiver=third) as pair:
             _, unused = pair.accepted()
             dump = t.redis.dump()
-            assert any(key.startswith(f"relay:receiving:{bob.name}:") for key in dump), sorted(dump)
+            assert any(key.startswith(f"{{relay}}:receiving:{bob.name}:") for key in dump), sorted(dump)
             incarnation = t.kill(third)
         third.restart()
         wait_until_gone(t.redis, third.name, incarnation)
@@ -100,9 +100,9 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
         with Pair(home, receiver=ring) as pair:
             bob = pair.receiver.identity.name
             presence = json.dumps({"incarnation": incarnation, "address": trap.address, "version": "0.1.0"})
-            t.redis("SET", "relay:node:evil", presence, "PX", 60_000)
-            t.redis("SADD", "relay:nodes", "evil")
-            t.redis("SET", f"relay:receiving:{bob}:evil", f"{incarnation} 1,2,3", "PX", 60_000)
+            t.redis("SET", "{relay}:node:evil", presence, "PX", 60_000)
+            t.redis("SADD", "{relay}:nodes", "evil")
+            t.redis("SET", f"{{relay}}:receiving:{bob}:evil", f"{incarnation} 1,2,3", "PX", 60_000)
             # An offer goes to the one who is there, and the route to elsewhere is tried in vain.
             offer, start = pair.accepted()
             # A token whose home is said to be there is not shown there.
@@ -116,11 +116,11 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
         # What is nonsense is passed over.
         for value in ("", "evil", "\0" * 100, "x" * 100_000, '{"incarnation":', "evil " * 9):
             for key in (
-                f"relay:receiving:{bob}:n2",
-                "relay:node:other",
-                "relay:epoch",
-                "relay:waiting:x:n1",
-                "relay:nodes:",
+                f"{{relay}}:receiving:{bob}:n2",
+                "{relay}:node:other",
+                "{relay}:epoch",
+                "{relay}:waiting:x:n1",
+                "{relay}:nodes:",
             ):
                 t.redis("SET", key, value, "PX", 3_000)
         # Not even the epoch was to be trusted; who is new has to wait until that is settled.
@@ -128,7 +128,7 @@ def test_a_forged_route_leads_nowhere(trial, with_tls):
         whole(ring, home, 1 << 20)
         assert trap.heard == b"", trap.heard[:200]
         for name in ("evil", "other"):
-            t.redis("DEL", f"relay:node:{name}")
+            t.redis("DEL", f"{{relay}}:node:{name}")
         until(lambda: all(node.status() for node in t.nodes), 5, "all nodes are there")
 
 
@@ -138,22 +138,22 @@ def test_a_peer_without_a_certificate_of_the_cluster_is_refused(three):
     before = refused(three.members())
     with Pair(home, receiver=ring) as pair:
         with Redis(three.redis_url) as redis:
-            presence = json.loads(redis("GET", f"relay:node:{home.name}"))
+            presence = json.loads(redis("GET", f"{{relay}}:node:{home.name}"))
             # "evil" is said to be where n1 is: n1 answers there, with its own certificate.
-            redis("SET", "relay:node:evil", json.dumps(presence | {"incarnation": b64(bytes(16))}), "PX", 20_000)
-            redis("SADD", "relay:nodes", "evil")
-            redis("SET", f"relay:receiving:{pair.receiver.identity.name}:evil", f"{b64(bytes(16))} 1", "PX", 20_000)
+            redis("SET", "{relay}:node:evil", json.dumps(presence | {"incarnation": b64(bytes(16))}), "PX", 20_000)
+            redis("SADD", "{relay}:nodes", "evil")
+            redis("SET", f"{{relay}}:receiving:{pair.receiver.identity.name}:evil", f"{b64(bytes(16))} 1", "PX", 20_000)
             offer, _ = pair.accepted()
             pair.sender.cancel(offer.transfer)
             until(lambda: refused(three.members()) > before, 10, "the certificate of another node is refused", step=0.1)
-            redis("DEL", "relay:node:evil")
+            redis("DEL", "{relay}:node:evil")
         whole(ring, home, 65_536)
 
 
 def forged(redis, victim, mallory):
     """What a client without the cluster's secret can put under a name, for a key of its own."""
-    genuine = json.loads(redis("GET", f"relay:user:{victim.name}"))
-    own = redis("GET", f"relay:user:{mallory.name}").decode()
+    genuine = json.loads(redis("GET", f"{{relay}}:user:{victim.name}"))
+    own = redis("GET", f"{{relay}}:user:{mallory.name}").decode()
     keys = {"exchangeKey": mallory.exchange_key, "key": mallory.key}
     yield json.dumps(keys, separators=(",", ":"))
     yield json.dumps({**genuine, **keys}, separators=(",", ":"), sort_keys=True)
@@ -169,7 +169,7 @@ def test_a_forged_user_is_believed_by_no_node(three):
         bob = protocol.Identity(unique("bob"))
         published = bob.publish()
         knowing.session(identity=bob).close()
-        key = f"relay:user:{bob.name}"
+        key = f"{{relay}}:user:{bob.name}"
         genuine = redis("GET", key)
         # The same person as mallory, under bob's name.
         impostor = protocol.Identity(bob.name)
@@ -207,7 +207,7 @@ def test_a_node_that_knows_no_user_lets_no_forged_one_in_and_gives_no_name_away(
             mallory = session.identity
         impostor = protocol.Identity(bob.name)
         impostor.signing, impostor.exchange = mallory.signing, mallory.exchange
-        key = f"relay:user:{bob.name}"
+        key = f"{{relay}}:user:{bob.name}"
         genuine, records = redis("GET", key), list(forged(redis, bob, mallory))
         node.stop()
         node.start()
@@ -230,10 +230,10 @@ def test_a_forged_invitation_is_none(binaries, tmp_path):
         node = nodes.start("n1", registration="invite")
         carol = protocol.Identity(unique("carol"))
         code = node.invite(carol.name)
-        (digest,) = redis.keys("relay:invitation:*")
+        (digest,) = redis.keys("{relay}:invitation:*")
         genuine = redis("GET", digest)
         made_up = "made-up-by-mallory"
-        place = "relay:invitation:" + b64(hashlib.sha256(made_up.encode()).digest())
+        place = "{relay}:invitation:" + b64(hashlib.sha256(made_up.encode()).digest())
         mallory = protocol.Identity(unique("mallory"))
         for value in (b"", mallory.name.encode(), genuine, genuine.replace(carol.name.encode(), b"")):
             redis("SET", place, value)

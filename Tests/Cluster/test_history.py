@@ -57,7 +57,7 @@ def good(clock):
     history.add("test", "ended", file="report", status=0)
     history.add("test", "stored", file="report", sha256=A)
     history.add("bob", "leaving")
-    history.add("redis", "routes", routes=[("relay:receiving:bob:n1", "n1", "i1")])
+    history.add("redis", "routes", routes=[("{relay}:receiving:bob:n1", "n1", "i1")])
     for node in ("n1", "n2"):
         history.add("test", "usage", node=node, moment="after", descriptors=20, resident=1 << 25)
     return history
@@ -169,19 +169,19 @@ def test_different_verdicts_of_the_two_sides_are_a_problem(clock, status, delive
 
 def test_a_route_that_outlives_its_owner_is_a_problem(good, clock):
     good.add("test", "lost", node="n1", incarnation="i1")
-    stale = ("relay:receiving:bob:n1", "n1", "i1")
+    stale = ("{relay}:receiving:bob:n1", "n1", "i1")
     clock.now += 15
     good.add("redis", "routes", routes=[stale])
     rules.check_history(good)
     clock.now += 1
     # The same node, started again, is another owner.
-    good.add("redis", "routes", routes=[("relay:node:n1", "n1", "i2")])
+    good.add("redis", "routes", routes=[("{relay}:node:n1", "n1", "i2")])
     rules.check_history(good)
     for _ in range(2):
-        good.add("redis", "routes", routes=[stale, ("relay:token:x", "n1", "i1")])
+        good.add("redis", "routes", routes=[stale, ("{relay}:token:x", "n1", "i1")])
     assert found(rules.no_route_outlives_its_owner, good) == [
-        "relay:receiving:bob:n1 is there 16.0 s after the end of n1",
-        "relay:token:x is there 16.0 s after the end of n1",
+        "{relay}:receiving:bob:n1 is there 16.0 s after the end of n1",
+        "{relay}:token:x is there 16.0 s after the end of n1",
     ]
 
 

@@ -117,7 +117,7 @@ def test_an_accept_waits_for_a_frozen_redis_once(trial):
             offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
             pair.receiver.ring()
             # The home renews in the middle of the first wait, and so does not know yet when that is over.
-            key = f"relay:node:{home.name}"
+            key = f"{{relay}}:node:{home.name}"
             until(lambda: 13_000 < t.redis("PTTL", key) < 13_400, 5, "a moment between two renewals")
             take_away(t, "frozen")
             began = time.monotonic()
@@ -133,7 +133,7 @@ def test_transfers_survive_an_emptied_redis(trial):
     with trial() as t:
         home, ring, third = t.nodes
         sending = t.crossing("alice", "bob", home, ring)
-        before = {key for key, _, _ in t.redis.routes() if not key.startswith("relay:token:")}
+        before = {key for key, _, _ in t.redis.routes() if not key.startswith("{relay}:token:")}
         with Pair(home, receiver=ring, upload=third, timeout=30) as pair:
             # A token that is unused, and one whose other half waits.
             unused, start = pair.accepted()
@@ -141,7 +141,7 @@ def test_transfers_survive_an_emptied_redis(trial):
             t.fault("emptied", "redis")
             t.redis("FLUSHALL")
             until(lambda: before <= {key for key, _, _ in t.redis.routes()}, 5, "everything is announced again")
-            assert t.redis("EXISTS", "relay:epoch") == 1
+            assert t.redis("EXISTS", "{relay}:epoch") == 1
             # Tokens whose owners live are as good as before, also where they have to be asked for.
             upload = pair.connect(third)
             status = t.claim("upload", upload, upload_start, "PUT", "Content-Length: 4", "Expect: 100-continue")

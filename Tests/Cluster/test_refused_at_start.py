@@ -99,7 +99,7 @@ def test_a_missing_redis_password_is_refused(nodes, redis):
 
 @pytest.mark.parametrize("right", ["subscribe", "@scripting", "set"])
 def test_a_redis_user_without_permissions_is_refused(nodes, redis, right):
-    redis("ACL", "SETUSER", "weak", "on", ">word", "~relay:*", "&relay:*", "+@all", f"-{right}")
+    redis("ACL", "SETUSER", "weak", "on", ">word", "~{relay}:*", "&{relay}:*", "+@all", f"-{right}")
     # The log has said so already.
     refused(nodes, "may not do what a node does", level="critical", redis=f"redis://weak:word@127.0.0.1:{redis.port}/0")
 

@@ -70,7 +70,7 @@ def test_no_secret_is_in_redis_nor_in_the_metrics(three):
     for token in tokens:
         assert token_key(token) in given, "a token is known by its digest"
     assert any(token_key(tokens[0]) in text for text in seen)
-    assert all(f"relay:user:{name}" in seen[0] for name in names)
+    assert all(f"{{relay}}:user:{name}" in seen[0] for name in names)
     assert found(secrets, given) == []
     assert found(secrets, "\n".join(seen)) == []
     assert all("relay_sessions" in text for text in told)
@@ -81,15 +81,15 @@ def test_no_secret_is_in_redis_nor_in_the_metrics(three):
 def test_a_route_to_a_token_goes_when_it_is_used(three):
     home, ring, third = three.members()
     with Redis(three.redis_url) as redis, Pair(home, receiver=ring, upload=third) as pair:
-        until(lambda: not redis.keys("relay:token:*"), 5, "nothing of the other tests is left")
+        until(lambda: not redis.keys("{relay}:token:*"), 5, "nothing of the other tests is left")
         offer, start = pair.accepted()
         # Made once, by the home, and known to all before the receiver knows it.
-        assert redis.keys("relay:token:*") == [token_key(start.token)]
+        assert redis.keys("{relay}:token:*") == [token_key(start.token)]
         pair.sender.cancel(offer.transfer)
         pair.whole()
         until(
-            lambda: not redis.keys("relay:token:*"),
+            lambda: not redis.keys("{relay}:token:*"),
             5,
-            lambda: f"no token is left: {redis.keys('relay:token:*')}",
+            lambda: f"no token is left: {redis.keys('{relay}:token:*')}",
             step=0.1,
         )

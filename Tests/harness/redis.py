@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from .history import History
 
 # Which node, and which incarnation of it, a value is about: see docs/cluster-protocol.md, section 2.
-_OWNED = re.compile(r"relay:(receiving|waiting|transfer):.+:([^:]+)\Z")
+_OWNED = re.compile(r"\{relay\}:(receiving|waiting|transfer):.+:([^:]+)\Z")
 
 Argument = str | int | bytes
 
 
 def token_key(token: str) -> str:
     """Where Redis has whose a token is."""
-    return "relay:token:" + b64(hashlib.sha256(unb64(token)).digest())
+    return "{relay}:token:" + b64(hashlib.sha256(unb64(token)).digest())
 
 
 class RedisError(Exception):
@@ -110,7 +110,7 @@ class Redis:
         except (OSError, RedisError):
             return False
 
-    def keys(self, pattern: str = "relay:*") -> list[str]:
+    def keys(self, pattern: str = "{relay}:*") -> list[str]:
         """All keys that match, sorted."""
         found: set[str] = set()
         cursor = b"0"
@@ -122,7 +122,7 @@ class Redis:
 
     def incarnation(self, node: str) -> str | None:
         """What a node calls itself, or None when it has no presence."""
-        value = self("GET", f"relay:node:{node}")
+        value = self("GET", f"{{relay}}:node:{node}")
         return json.loads(value)["incarnation"] if value else None
 
     def routes(self) -> list[tuple[str, str, str]]:
@@ -130,10 +130,10 @@ class Redis:
         found = []
         for key in self.keys():
             owned = _OWNED.match(key)
-            if key.startswith("relay:node:"):
-                if incarnation := self.incarnation(node := key.removeprefix("relay:node:")):
+            if key.startswith("{relay}:node:"):
+                if incarnation := self.incarnation(node := key.removeprefix("{relay}:node:")):
                     found.append((key, node, incarnation))
-            elif owned or key.startswith("relay:token:"):
+            elif owned or key.startswith("{relay}:token:"):
                 value = self("GET", key)
                 words = value.decode().split() if value else []
                 if owned and words:
@@ -142,7 +142,7 @@ class Redis:
                     found.append((key, words[0], words[1]))
         return found
 
-    def dump(self, pattern: str = "relay:*") -> dict[str, tuple[bytes, int]]:
+    def dump(self, pattern: str = "{relay}:*") -> dict[str, tuple[bytes, int]]:
         """{key: (serialised value, milliseconds to live or 0)}, as RESTORE takes it."""
         found = {}
         for key in self.keys(pattern):
@@ -172,7 +172,7 @@ class Redis:
         """Closes all the others but this one; how many there were."""
         return self("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
-    def messages(self, pattern: str = "relay:bell:*") -> Messages:
+    def messages(self, pattern: str = "{relay}:bell:*") -> Messages:
         """Listens on a connection of its own; returns Messages."""
         return Messages(self, pattern)
 

@@ -101,7 +101,7 @@ package final class ClusterRouting: Sendable {
             throw OperatorError(
                 .configuration,
                 "\(store.settings.url.address): the Redis user may not do what a node does (\(reason)): allow it "
-                    + "scripts and what they run, PUBLISH, SUBSCRIBE, and the keys and channels relay:*"
+                    + "scripts and what they run, PUBLISH, SUBSCRIBE, and the keys and channels {relay}:*"
             )
         }
     }

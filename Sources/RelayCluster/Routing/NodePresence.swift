@@ -4,7 +4,7 @@ import ServerSystem
 import TransferBroker
 import WSProtocol
 
-/// What a live node says about itself in Redis: the value of `relay:node:`*id*.
+/// What a live node says about itself in Redis: the value of `{relay}:node:`*id*.
 struct NodePresence: Hashable, Sendable {
     /// Which start of the node this is.
     var incarnation: Incarnation

@@ -8,23 +8,23 @@ import WSProtocol
 /// that means something else.
 enum ClusterKeys {
     /// Set once by the first node that finds none: another value, or none, means that Redis was emptied or put back.
-    static let epoch = "relay:epoch"
+    static let epoch = "{relay}:epoch"
     /// The ids of nodes that may be alive.
-    static let nodes = "relay:nodes"
+    static let nodes = "{relay}:nodes"
     /// All names, for listing.
-    static let users = "relay:users"
+    static let users = "{relay}:users"
     /// The digests of invitations, by expiry.
-    static let invitations = "relay:invitations"
+    static let invitations = "{relay}:invitations"
     /// Session ticket keys, sealed.
-    static let tickets = "relay:tickets"
+    static let tickets = "{relay}:tickets"
 
     /// In front of a node's id. Scripts that read all nodes put these together themselves.
-    static let nodePrefix = "relay:node:"
-    static let userPrefix = "relay:user:"
-    static let receivingPrefix = "relay:receiving:"
-    static let sharingPrefix = "relay:sharing:"
-    static let waitingPrefix = "relay:waiting:"
-    static let channelPrefix = "relay:bell:"
+    static let nodePrefix = "{relay}:node:"
+    static let userPrefix = "{relay}:user:"
+    static let receivingPrefix = "{relay}:receiving:"
+    static let sharingPrefix = "{relay}:sharing:"
+    static let waitingPrefix = "{relay}:waiting:"
+    static let channelPrefix = "{relay}:bell:"
 
     /// A node's presence.
     static func node(_ node: NodeID) -> String { nodePrefix + node.rawValue }
@@ -46,20 +46,20 @@ enum ClusterKeys {
 
     /// That `node` is a transfer's home.
     static func transfer(_ transfer: TransferID, on node: NodeID) -> String {
-        "relay:transfer:\(transfer.rawValue):\(node.rawValue)"
+        "{relay}:transfer:\(transfer.rawValue):\(node.rawValue)"
     }
 
     /// The node to ask about a token.
-    static func token(_ digest: TokenDigest) -> String { "relay:token:\(Base64URL.encode(digest.bytes))" }
+    static func token(_ digest: TokenDigest) -> String { "{relay}:token:\(Base64URL.encode(digest.bytes))" }
 
     /// The user that owns a name.
     static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
 
     /// That `name` was removed: nodes that still know its owner must not write the record again.
-    static func removed(_ name: PeerName) -> String { "relay:removed:\(name.rawValue)" }
+    static func removed(_ name: PeerName) -> String { "{relay}:removed:\(name.rawValue)" }
 
     /// An invitation.
-    static func invitation(_ digest: InvitationDigest) -> String { "relay:invitation:\(digest.rawValue)" }
+    static func invitation(_ digest: InvitationDigest) -> String { "{relay}:invitation:\(digest.rawValue)" }
 
     /// The channel on which a node is notified.
     static func channel(_ node: NodeID) -> String { channelPrefix + node.rawValue }

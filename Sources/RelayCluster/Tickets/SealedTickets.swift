@@ -11,7 +11,7 @@ import WSProtocol
 /// big-endian).
 struct SealedTickets: Sendable {
     private let key: SymmetricKey
-    private static let binding = Array("relay:tickets".utf8)
+    private static let binding = Array("{relay}:tickets".utf8)
     private static let keyLength =
         TicketKeyring.Key.nameLength + TicketKeyring.Key.encryptionLength + TicketKeyring.Key.authenticationLength + 8
 

@@ -107,7 +107,7 @@ final class SharedTickets: Sendable {
         }
         guard isFirst else { return }
         logger.warning(
-            "relay:tickets in redis was sealed with another cluster secret or is damaged, and this node does not use it; if all nodes have the same secret, delete that key"
+            "{relay}:tickets in redis was sealed with another cluster secret or is damaged, and this node does not use it; if all nodes have the same secret, delete that key"
         )
     }
 }

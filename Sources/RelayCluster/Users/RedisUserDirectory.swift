@@ -361,7 +361,7 @@ extension RedisUserDirectory: UserAdministration {
         } catch let error as ClusterUnavailable where error.cause == .wrongType {
             throw OperatorError(
                 .refused,
-                "relay:users or relay:invitations in Redis is not what a relay-server writes there: put back a copy of "
+                "{relay}:users or {relay}:invitations in Redis is not what a relay-server writes there: put back a copy of "
                     + "Redis' data, or give that key another name (RENAME)"
             )
         } catch {

@@ -28,7 +28,7 @@ struct NodeClaimTests {
                     && error.message.contains("--node-id")
             }
             first.routing.setReceiving(.test("bob"), sessions: [1])
-            try await eventually("the route") { try await redis.keys().contains("relay:receiving:bob:a") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:receiving:bob:a") }
             #expect(first.routing.status.isJoined)
         }
     }
@@ -50,7 +50,7 @@ struct NodeClaimTests {
             #expect(new.routing.status.isJoined)
             // A leaving rival does not remove the other's presence.
             await old.routing.stop()
-            #expect(try await redis.keys().contains("relay:node:a"))
+            #expect(try await redis.keys().contains("{relay}:node:a"))
         }
     }
 
@@ -59,7 +59,7 @@ struct NodeClaimTests {
         let redis = try await RedisServer()
         let old = NodePresence(
             incarnation: .random(), address: ListenAddress(host: "10.0.0.1", port: 1), version: Label(clipping: "1"))
-        try await redis.command("SET", "relay:node:a", try #require(old.text), "PX", "1500")
+        try await redis.command("SET", "{relay}:node:a", try #require(old.text), "PX", "1500")
         let node = try RoutedNode("a", redis, port: 1001)
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
     }
@@ -67,7 +67,7 @@ struct NodeClaimTests {
     @Test("a forged presence without a life, or of another type, belongs to no node", arguments: ["SET", "LPUSH"])
     func forged(command: String) async throws {
         let redis = try await RedisServer()
-        try await redis.command(command, "relay:node:a", #"{"incarnation":"x"}"#)
+        try await redis.command(command, "{relay}:node:a", #"{"incarnation":"x"}"#)
         let node = try RoutedNode("a", redis, port: 1001)
         try await withNodes([node]) { #expect(node.routing.status.isJoined) }
     }
@@ -106,7 +106,7 @@ struct NodeClaimTests {
                 let home = try? await node.routing.home(of: digest).get()
                 return home == node.node
             }
-            #expect(try await redis.keys().contains("relay:receiving:bob:a"))
+            #expect(try await redis.keys().contains("{relay}:receiving:bob:a"))
         }
     }
 
@@ -126,7 +126,7 @@ struct NodeClaimTests {
             node.routing.setReceiving(.test("bob"), sessions: [2])
             redis.signal(SIGCONT)
             try await eventually("the route") {
-                try await redis.command("GET", "relay:receiving:bob:a").hasSuffix(" 2")
+                try await redis.command("GET", "{relay}:receiving:bob:a").hasSuffix(" 2")
             }
             try await eventually("the token") {
                 let home = try? await node.routing.home(of: digest).get()

@@ -88,7 +88,7 @@ struct RedisFaultTests {
             let (old, new) = (TokenDigest(.random()), TokenDigest(.random()))
             try await a.routing.publish(old, lifetime: .seconds(60)).get()
             a.routing.setReceiving(known, sessions: [1])
-            try await eventually("the route") { try await redis.keys().contains("relay:receiving:known:a") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:receiving:known:a") }
             try await fault.begin(redis)
 
             // Its home keeps it, and could not tell.
@@ -134,7 +134,7 @@ struct RedisFaultTests {
             try await fault.begin(redis)
             try await eventually("the loss of both places") { !a.routing.status.isJoined && !b.routing.status.isJoined }
             try await eventually("the end of both presences") {
-                try await redis.command("EXISTS", "relay:node:a", "relay:node:b") == "0"
+                try await redis.command("EXISTS", "{relay}:node:a", "{relay}:node:b") == "0"
             }
             #expect(try await a.routing.address(of: .test("b")).get() != nil)
             await #expect(throws: ClusterUnavailable.self) {
@@ -181,7 +181,7 @@ struct RedisFaultTests {
         try await withNodes([node]) {
             let (bob, key) = (PeerName.test("bob"), SigningKey.random())
             _ = try await node.users.register(User(name: bob, key: key, exchangeKey: .random()), invitation: nil)
-            try await redis.command("DEL", "relay:user:bob")
+            try await redis.command("DEL", "{relay}:user:bob")
             try await Fault.outOfMemory.begin(redis)
             await #expect(throws: ClusterUnavailable.self) {
                 try await node.users.update(User(name: bob, key: key, exchangeKey: .random()))

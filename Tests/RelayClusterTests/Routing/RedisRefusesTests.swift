@@ -27,7 +27,7 @@ struct RedisRefusesTests {
             try await node.start()
         } throws: { error in
             guard let error = error as? OperatorError else { return false }
-            return error.status == .configuration && error.message.contains("relay:*")
+            return error.status == .configuration && error.message.contains("{relay}:*")
                 && !error.message.contains("word")
         }
     }
@@ -53,7 +53,7 @@ struct RedisRefusesTests {
         let b = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         try await withNodes([a, b]) {
             b.routing.setSharing(.test("bob"), true)
-            try await eventually("the route") { try await redis.keys().contains("relay:sharing:bob:b") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:sharing:bob:b") }
             func fails(_ name: String) async -> Bool {
                 do {
                     _ = try await a.routing.sharers(of: .test(name)).get()
@@ -86,7 +86,7 @@ struct RedisRefusesTests {
             await #expect(throws: ClusterUnavailable.self) {
                 try await node.routing.receivers(of: .test("bob")).get()
             }
-            try await eventually("the end of its place") { try await !redis.keys().contains("relay:node:a") }
+            try await eventually("the end of its place") { try await !redis.keys().contains("{relay}:node:a") }
             try await redis.command("ACL", "SETUSER", "u", "allchannels")
             try await eventually("the place") { node.routing.status.isJoined }
         }
@@ -95,16 +95,16 @@ struct RedisRefusesTests {
     @Test("a set of nodes or an epoch of another form is made anew")
     func otherTypes() async throws {
         let redis = try await RedisServer()
-        for key in ["relay:nodes", "relay:epoch"] { try await redis.command("SET", key, "!!!!!!!!!!!!!!!!!!!!!!") }
+        for key in ["{relay}:nodes", "{relay}:epoch"] { try await redis.command("SET", key, "!!!!!!!!!!!!!!!!!!!!!!") }
         let a = try RoutedNode("a", redis, port: 1001)
         let b = try RoutedNode("b", redis, port: 1002)
         try await withNodes([a, b]) {
             try await eventually("acquaintance") { a.routing.status.nodes == 1 && b.routing.status.nodes == 1 }
-            try await redis.command("SET", "relay:nodes", "x")
-            try await redis.command("SET", "relay:epoch", "AAAAAAAAAAAAAAAAAAAA!A")
-            try await eventually("the set") { try await redis.members(of: "relay:nodes") == ["a", "b"] }
+            try await redis.command("SET", "{relay}:nodes", "x")
+            try await redis.command("SET", "{relay}:epoch", "AAAAAAAAAAAAAAAAAAAA!A")
+            try await eventually("the set") { try await redis.members(of: "{relay}:nodes") == ["a", "b"] }
             try await eventually("the epoch") {
-                let epoch = try await redis.command("GET", "relay:epoch")
+                let epoch = try await redis.command("GET", "{relay}:epoch")
                 return a.routing.epoch.known?.rawValue == epoch && b.routing.epoch.known?.rawValue == epoch
             }
             #expect(a.routing.status.isJoined && b.routing.status.isJoined)
@@ -114,18 +114,18 @@ struct RedisRefusesTests {
     @Test("a registry of another type is left alone and reported, and routes go on")
     func otherRegistry() async throws {
         let redis = try await RedisServer()
-        try await redis.command("SET", "relay:users", "x")
+        try await redis.command("SET", "{relay}:users", "x")
         let node = try RoutedNode("a", redis, local: [.test("bob")])
         try await withNodes([node]) {
             await #expect {
                 try await node.users.remove(.test("bob"))
             } throws: { error in
                 guard let error = error as? OperatorError else { return false }
-                return error.status == .refused && error.message.contains("relay:users")
+                return error.status == .refused && error.message.contains("{relay}:users")
             }
             node.routing.setReceiving(.test("bob"), sessions: [1])
-            try await eventually("the route") { try await redis.keys().contains("relay:receiving:bob:a") }
-            #expect(try await redis.command("GET", "relay:users") == "x")
+            try await eventually("the route") { try await redis.keys().contains("{relay}:receiving:bob:a") }
+            #expect(try await redis.command("GET", "{relay}:users") == "x")
         }
     }
 
@@ -140,12 +140,12 @@ struct RedisRefusesTests {
             let home = RouteValue.Home(node: .test("evil"), incarnation: evil.incarnation)
             let name = PeerName.test("bob")
             func forge(_ life: String...) async throws {
-                try await redis.command("SET", "relay:node:evil", try #require(evil.text))
-                if life.first != nil { try await redis.command("PEXPIRE", "relay:node:evil", "600000") }
-                try await redis.command("SADD", "relay:nodes", "evil")
+                try await redis.command("SET", "{relay}:node:evil", try #require(evil.text))
+                if life.first != nil { try await redis.command("PEXPIRE", "{relay}:node:evil", "600000") }
+                try await redis.command("SADD", "{relay}:nodes", "evil")
                 try await redis.command("SET", ClusterKeys.token(digest), home.text)
                 try await redis.command(
-                    "SET", "relay:receiving:bob:evil",
+                    "SET", "{relay}:receiving:bob:evil",
                     RouteValue.Receiving(incarnation: evil.incarnation, sessions: [1]).text)
             }
             try await forge()
@@ -186,9 +186,9 @@ struct RedisRefusesTests {
                 """
                 local padding = string.rep('x', 2000)
                 for i = 1, 1000 do
-                    redis.call('SADD', 'relay:nodes', 'n' .. i)
-                    redis.call('SET', 'relay:node:n' .. i, padding, 'PX', 600000)
-                    for j = 1, 10 do redis.call('SET', 'relay:receiving:name' .. j .. ':n' .. i, padding) end
+                    redis.call('SADD', '{relay}:nodes', 'n' .. i)
+                    redis.call('SET', '{relay}:node:n' .. i, padding, 'PX', 600000)
+                    for j = 1, 10 do redis.call('SET', '{relay}:receiving:name' .. j .. ':n' .. i, padding) end
                 end
                 """, "0")
             let names = (1...10).map { PeerName.test("name\($0)") }

@@ -22,7 +22,7 @@ struct RoutingServiceTests {
         let b = try RoutedNode("b", redis, port: 1002, timing: RoutedNode.slow)
         try await withNodes([a, b]) {
             a.routing.setWaiting(bob, true)
-            try await eventually("the route") { try await redis.keys().contains("relay:waiting:bob:a") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:waiting:bob:a") }
             b.routing.setReceiving(bob, sessions: [7, 9])
             let sessions = [7, 9].map { SessionID(node: b.node, number: $0) }
             try await a.told(.receivers(bob, sessions))
@@ -32,7 +32,7 @@ struct RoutingServiceTests {
 
             let carol = PeerName.test("carol")
             b.routing.setReceiving(carol, sessions: [8])
-            try await eventually("the route") { try await redis.keys().contains("relay:receiving:carol:b") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:receiving:carol:b") }
             a.routing.setWaiting(carol, true)
             try await a.told(.receivers(carol, [SessionID(node: b.node, number: 8)]))
             // Everything that was withdrawn is gone at once.
@@ -52,19 +52,19 @@ struct RoutingServiceTests {
         try await withNodes([a, b]) {
             #expect(try await a.routing.sharers(of: bob).get() == [])
             b.routing.setSharing(bob, true)
-            try await eventually("the route") { try await redis.keys().contains("relay:sharing:bob:b") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:sharing:bob:b") }
             #expect(try await a.routing.sharers(of: bob).get() == [b.node])
             // A node knows its own, and a session is not rung for sharing.
             #expect(try await b.routing.sharers(of: bob).get() == [])
             #expect(try await a.routing.receivers(of: bob).get() == [])
             // What another start of the node has left, or what is no incarnation, is none.
             for value in [Incarnation.random().rawValue, "nonsense"] {
-                try await redis.command("SET", "relay:sharing:carol:b", value)
+                try await redis.command("SET", "{relay}:sharing:carol:b", value)
                 #expect(try await a.routing.sharers(of: .test("carol")).get() == [])
             }
             #expect(a.routing.status.ignored == 1)
             b.routing.setSharing(bob, false)
-            try await eventually("the withdrawal") { try await !redis.keys().contains("relay:sharing:bob:b") }
+            try await eventually("the withdrawal") { try await !redis.keys().contains("{relay}:sharing:bob:b") }
             #expect(try await a.routing.sharers(of: bob).get() == [])
         }
     }
@@ -88,7 +88,7 @@ struct RoutingServiceTests {
                 User(name: bob, key: .random(), exchangeKey: .random()), invitation: invitation.code)
             #expect(outcome == .registered)
             try await eventually("all keys") { try await redis.keys().count == 13 }
-            let forever: Set = ["relay:user:bob", "relay:users", "relay:invitations"]
+            let forever: Set = ["{relay}:user:bob", "{relay}:users", "{relay}:invitations"]
             for key in try await redis.keys().subtracting(forever) {
                 let life = try await Int(redis.command("PTTL", key)) ?? -1
                 #expect(life > 0, "\(key)")
@@ -104,8 +104,8 @@ struct RoutingServiceTests {
         let left = try await redis.keys()
         #expect(
             left.isSubset(of: [
-                "relay:user:bob", "relay:users", "relay:invitations", "relay:epoch", "relay:tickets",
-                left.first { $0.hasPrefix("relay:invitation:") } ?? "",
+                "{relay}:user:bob", "{relay}:users", "{relay}:invitations", "{relay}:epoch", "{relay}:tickets",
+                left.first { $0.hasPrefix("{relay}:invitation:") } ?? "",
             ]), "what a node leaves behind: \(left)")
     }
 
@@ -163,9 +163,9 @@ struct RoutingServiceTests {
             let digest = TokenDigest(Token.random())
             let other = Incarnation.random().rawValue
             // An earlier start of a live node, a node that is dead, and nonsense.
-            try await redis.command("SET", "relay:receiving:bob:b", "\(other) 5")
-            try await redis.command("SADD", "relay:nodes", "dead", "not a node", String(repeating: "x", count: 5000))
-            try await redis.command("SET", "relay:receiving:bob:dead", "\(other) 6")
+            try await redis.command("SET", "{relay}:receiving:bob:b", "\(other) 5")
+            try await redis.command("SADD", "{relay}:nodes", "dead", "not a node", String(repeating: "x", count: 5000))
+            try await redis.command("SET", "{relay}:receiving:bob:dead", "\(other) 6")
             try await redis.command("SET", ClusterKeys.token(digest), "b \(other)")
             #expect(try await a.routing.receivers(of: bob).get() == [])
             #expect(try await a.routing.home(of: digest).get() == nil)
@@ -178,15 +178,15 @@ struct RoutingServiceTests {
                 try await redis.command("SET", ClusterKeys.token(digest), value)
                 #expect(try await a.routing.home(of: digest).get() == nil)
             }
-            try await redis.command("SET", "relay:node:evil", #"{"incarnation":1}"#)
-            try await redis.command("SADD", "relay:nodes", "evil")
-            try await redis.command("SET", "relay:receiving:bob:b", "nonsense")
-            try await redis.command("DEL", "relay:user:bob")
-            try await redis.command("LPUSH", "relay:user:bob", "x")
+            try await redis.command("SET", "{relay}:node:evil", #"{"incarnation":1}"#)
+            try await redis.command("SADD", "{relay}:nodes", "evil")
+            try await redis.command("SET", "{relay}:receiving:bob:b", "nonsense")
+            try await redis.command("DEL", "{relay}:user:bob")
+            try await redis.command("LPUSH", "{relay}:user:bob", "x")
             #expect(try await a.routing.receivers(of: bob).get() == [])
             #expect(a.routing.status.ignored > 0)
             // The dead are taken out of the set, and the living stay.
-            let nodes = try await redis.members(of: "relay:nodes")
+            let nodes = try await redis.members(of: "{relay}:nodes")
             #expect(nodes.isSuperset(of: ["a", "b"]) && !nodes.contains("dead"))
         }
     }
@@ -199,10 +199,10 @@ struct RoutingServiceTests {
         try await withNodes([a, b]) {
             b.routing.setReceiving(bob, sessions: [1])
             try await eventually("b's sessions") { try await a.routing.receivers(of: bob).get().count == 1 }
-            try await redis.command("SET", "relay:epoch", Epoch.random().rawValue)
-            try await redis.command("SET", "relay:receiving:bob:b", "\(Incarnation.random().rawValue) 1,2,3")
+            try await redis.command("SET", "{relay}:epoch", Epoch.random().rawValue)
+            try await redis.command("SET", "{relay}:receiving:bob:b", "\(Incarnation.random().rawValue) 1,2,3")
             try await eventually("the new epoch") {
-                let now = try await redis.command("GET", "relay:epoch")
+                let now = try await redis.command("GET", "{relay}:epoch")
                 return a.routing.epoch.known?.rawValue == now && b.routing.epoch.known?.rawValue == now
             }
             try await eventually("b's sessions") {
@@ -257,16 +257,16 @@ struct RoutingServiceTests {
             try await eventually("the subscription") { a.routing.status.doorbell.isListening }
             _ = try await a.users.register(user, invitation: nil)
             a.routing.setReceiving(bob, sessions: [1])
-            try await eventually("the route") { try await redis.keys().contains("relay:receiving:bob:a") }
+            try await eventually("the route") { try await redis.keys().contains("{relay}:receiving:bob:a") }
             let epoch = a.routing.epoch.known
             for kind in ["announce", "nodes", "tickets", #"user","name":"bob"#, #"receiving","name":"bob"#] {
                 for from in ["a", "b"] {
                     try await redis.command(
-                        "PUBLISH", "relay:bell:a", #"{"v":1,"id":"x","from":"\#(from)","bell":"\#(kind)"}"#)
+                        "PUBLISH", "{relay}:bell:a", #"{"v":1,"id":"x","from":"\#(from)","bell":"\#(kind)"}"#)
                 }
             }
-            try await redis.command("PUBLISH", "relay:bell:a", "nonsense")
-            try await redis.command("PUBLISH", "relay:bell:a", String(repeating: "x", count: 100_000))
+            try await redis.command("PUBLISH", "{relay}:bell:a", "nonsense")
+            try await redis.command("PUBLISH", "{relay}:bell:a", String(repeating: "x", count: 100_000))
             try await eventually("the nonsense") { a.routing.status.doorbell.ignored >= 2 }
             #expect(a.routing.epoch.known == epoch)
             #expect(try await a.users.user(named: user.name) == user)

@@ -36,7 +36,7 @@ struct SharedPlaceTests {
         let redis = try await RedisServer()
         let node = try RoutedNode("a", redis, port: 1001)
         let earlier = NodePresence(incarnation: .random(), address: node.address, version: Label(clipping: "1"))
-        try await redis.command("SET", "relay:node:a", try #require(earlier.text), "PX", "600000")
+        try await redis.command("SET", "{relay}:node:a", try #require(earlier.text), "PX", "600000")
         try await node.start(ownsAddress: false)
         #expect(node.routing.status.isJoined)
         await node.routing.stop()
@@ -77,7 +77,7 @@ struct SharedPlaceTests {
                 }
                 // The new node cannot notify the old one, whose presence is gone; the old one notifies the new one.
                 try await redis.command(
-                    "PUBLISH", "relay:bell:a", #"{"v":1,"id":"x1","from":"c","bell":"announce"}"#)
+                    "PUBLISH", "{relay}:bell:a", #"{"v":1,"id":"x1","from":"c","bell":"announce"}"#)
                 try await eventually("bob") { (try? await new.users.user(named: bob.name)) == bob }
                 try await eventually("the end of waiting") {
                     do { return try await new.users.user(named: .test("carol")) == nil } catch { return false }
@@ -95,9 +95,9 @@ struct SharedPlaceTests {
         )
         try await withNodes([b]) {
             try await eventually("the presence of b in its epoch") {
-                try await redis.command("GET", "relay:node:b").contains(#""epoch""#)
+                try await redis.command("GET", "{relay}:node:b").contains(#""epoch""#)
             }
-            try await redis.command("DEL", "relay:epoch")
+            try await redis.command("DEL", "{relay}:epoch")
             try await withNodes([a]) {
                 try await eventually("acquaintance") { b.routing.status.nodes == 1 }
                 try await eventually("the end of waiting") {

@@ -28,30 +28,30 @@ struct SharedTicketsTests {
         let nodes = try (1...3).map { try RoutedNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
         try await withNodes(nodes) {
             try await eventually("one keyring") {
-                let isStored = try await redis.keys().contains("relay:tickets")
+                let isStored = try await redis.keys().contains("{relay}:tickets")
                 return isStored && Set(nodes.map(\.tickets.keyring)).count == 1
             }
             let sealing = try sealing()
             let now = try #require(try await Int64(redis.command("TIME").prefix(while: \.isNumber)))
             let current = nodes[0].tickets.keyring
-            #expect(try await sealing.open(redis.command("GET", "relay:tickets")) == current)
+            #expect(try await sealing.open(redis.command("GET", "{relay}:tickets")) == current)
 
             // Older keys than the nodes have are not taken over: another process put them back.
             let old = TicketKeyring(.random(created: now - 1000))
-            try await redis.command("SET", "relay:tickets", try #require(sealing.seal(old)))
+            try await redis.command("SET", "{relay}:tickets", try #require(sealing.seal(old)))
             try await eventually("the newer keys") {
-                try await sealing.open(redis.command("GET", "relay:tickets")) == current
+                try await sealing.open(redis.command("GET", "{relay}:tickets")) == current
             }
             // Emptied, the same keys come back.
-            try await redis.command("DEL", "relay:tickets")
+            try await redis.command("DEL", "{relay}:tickets")
             try await eventually("the same keys") {
-                try await sealing.open(redis.command("GET", "relay:tickets")) == current
+                try await sealing.open(redis.command("GET", "{relay}:tickets")) == current
             }
         }
         // A new cluster finds keys of yesterday: they stay, and a new one comes in front.
         let now = try #require(try await Int64(redis.command("TIME").prefix(while: \.isNumber)))
         let due = TicketKeyring(.random(created: now - 13 * 3600))
-        try await redis.command("SET", "relay:tickets", try #require(try sealing().seal(due)))
+        try await redis.command("SET", "{relay}:tickets", try #require(try sealing().seal(due)))
         let later = try (4...6).map { try RoutedNode("n\($0)", redis, port: 1000 + UInt16($0), secret: path) }
         try await withNodes(later) {
             try await eventually("a rotated keyring") {
@@ -59,7 +59,7 @@ struct SharedTicketsTests {
                 return keyrings.count == 1 && keyrings.first?.keys.count == 2
             }
             #expect(later[0].tickets.keyring.keys.last == due.keys.first)
-            let life = try await Int(redis.command("PTTL", "relay:tickets")) ?? 0
+            let life = try await Int(redis.command("PTTL", "{relay}:tickets")) ?? 0
             #expect(life > 0)
         }
     }
@@ -70,13 +70,13 @@ struct SharedTicketsTests {
         let a = try RoutedNode("a", redis, port: 1001, secret: secretFile(directory, "a", name: "one"))
         let b = try RoutedNode("b", redis, port: 1002, secret: secretFile(directory, "b", name: "two"))
         try await withNodes([a]) {
-            try await eventually("keys") { try await redis.keys().contains("relay:tickets") }
-            let sealed = try await redis.command("GET", "relay:tickets")
+            try await eventually("keys") { try await redis.keys().contains("{relay}:tickets") }
+            let sealed = try await redis.command("GET", "{relay}:tickets")
             try await withNodes([b]) {
                 let own = b.tickets.keyring
                 try await b.parts.routing.tickets.refresh(rotated: {}).get()
                 #expect(b.tickets.keyring == own)
-                #expect(try await redis.command("GET", "relay:tickets") == sealed)
+                #expect(try await redis.command("GET", "{relay}:tickets") == sealed)
                 #expect(a.tickets.keyring != b.tickets.keyring)
             }
         }
@@ -113,7 +113,7 @@ struct SharedTicketsTests {
         let generations = (1...4).map { [UInt8](repeating: $0, count: 88) }
         let valid = (1...4).map { Array(generations.prefix($0).joined()) } + [generations[0] + generations[0]]
         for input in HostileInputs(damaging: valid, seed: 29, count: 2000) {
-            let box = try AES.GCM.seal(input.bytes, using: key, authenticating: Array("relay:tickets".utf8))
+            let box = try AES.GCM.seal(input.bytes, using: key, authenticating: Array("{relay}:tickets".utf8))
             let text = Base64URL.encode(try #require(box.combined))
             guard let keyring = opening.open(text) else { continue }
             #expect(keyring.keys.count * 88 == input.bytes.count, "\(input)")

@@ -35,7 +35,7 @@ struct UnconfirmedTicketsTests {
                 try? await node.parts.routing.tickets.refresh(rotated: {}).get()
                 return node.tickets.keyring == shared
             }
-            try await redis.command("SET", "relay:tickets", "nonsense")
+            try await redis.command("SET", "{relay}:tickets", "nonsense")
             #expect(try await uses(node, after: 11))
             #expect(try await !uses(node, after: 13))
         }

@@ -43,11 +43,11 @@ struct ForgedRecordsTests {
         try await withRedis(.open) { redis, knowing, _ in
             #expect(try await knowing.users.register(bob, invitation: nil) == .registered)
             for (index, text) in try forged().enumerated() {
-                try await redis.command("SET", "relay:user:bob", text)
+                try await redis.command("SET", "{relay}:user:bob", text)
                 #expect(try await knowing.users.user(named: bob.name) == bob, "\(text)")
                 #expect(knowing.users.forged == index + 1)
                 try await eventually("the record") {
-                    try await redis.command("GET", "relay:user:bob") == records.text(of: bob)
+                    try await redis.command("GET", "{relay}:user:bob") == records.text(of: bob)
                 }
             }
         }
@@ -57,8 +57,8 @@ struct ForgedRecordsTests {
     func users() async throws {
         try await withRedis(.open) { redis, _, ignorant in
             for text in try forged() {
-                try await redis.command("SET", "relay:user:bob", text)
-                try await redis.command("ZADD", "relay:users", "0", "bob")
+                try await redis.command("SET", "{relay}:user:bob", text)
+                try await redis.command("ZADD", "{relay}:users", "0", "bob")
                 await #expect(throws: ClusterUnavailable.self, "\(text)") {
                     try await ignorant.users.user(named: bob.name)
                 }
@@ -79,15 +79,15 @@ struct ForgedRecordsTests {
             let code = try await knowing.users.invite(bob.name, lifetime: 60).code
             #expect(try await knowing.users.register(bob, invitation: code) == .registered)
             for text in try forged() {
-                try await redis.command("SET", "relay:user:bob", text)
+                try await redis.command("SET", "{relay}:user:bob", text)
                 #expect(try await knowing.users.register(mallory, invitation: nil) == .badInvitation)
-                try await redis.command("SET", "relay:user:bob", text)
+                try await redis.command("SET", "{relay}:user:bob", text)
                 #expect(try await knowing.users.register(bob, invitation: nil) == .registered)
-                try await redis.command("SET", "relay:user:bob", text)
+                try await redis.command("SET", "{relay}:user:bob", text)
                 var later = bob
                 later.prekey = .test(24_322)
                 #expect(try await knowing.users.update(later))
-                #expect(try await redis.command("GET", "relay:user:bob") == records.text(of: later))
+                #expect(try await redis.command("GET", "{relay}:user:bob") == records.text(of: later))
                 #expect(try await knowing.users.user(named: bob.name) == later)
             }
         }
@@ -126,11 +126,11 @@ struct ForgedRecordsTests {
         try await withRedis(.open) { redis, knowing, _ in
             #expect(try await knowing.users.register(bob, invitation: nil) == .registered)
             for text in ["1", "", records.removal(of: .test("carol")), "é"] {
-                try await redis.command("SET", "relay:removed:bob", text)
-                try await redis.command("DEL", "relay:user:bob")
+                try await redis.command("SET", "{relay}:removed:bob", text)
+                try await redis.command("DEL", "{relay}:user:bob")
                 #expect(try await knowing.users.user(named: bob.name) == bob, "\(text)")
                 #expect(try await knowing.users.register(mallory, invitation: nil) == .nameTaken, "\(text)")
-                try await eventually("the record") { try await redis.keys().contains("relay:user:bob") }
+                try await eventually("the record") { try await redis.keys().contains("{relay}:user:bob") }
             }
         }
     }

@@ -90,7 +90,7 @@ struct RedisUserDirectoryTests {
             #expect(try await register(carol, key, broker[0], lost) == .badInvitation)
             #expect(await a.users.counts() == (users: 1, invitations: 1))
             // A name whose record is not a user belongs to no user, and yet is not free.
-            try await redis.command("SET", "relay:user:carol", "nonsense")
+            try await redis.command("SET", "{relay}:user:carol", "nonsense")
             #expect(try await register(carol, key, broker[0], forAny) == .nameTaken)
             await #expect(throws: ClusterUnavailable.nonsense) { try await a.users.user(named: carol) }
         }
@@ -115,10 +115,10 @@ struct RedisUserDirectoryTests {
             var behind = bob
             for prekey in [nil, PublishedPrekey.test(24_322)] {
                 behind.prekey = prekey
-                let text = try await redis.command("GET", "relay:user:bob")
+                let text = try await redis.command("GET", "{relay}:user:bob")
                 #expect(try await b.users.update(behind))
                 #expect(try await a.users.register(behind, invitation: nil) == .registered)
-                #expect(try await redis.command("GET", "relay:user:bob") == text)
+                #expect(try await redis.command("GET", "{relay}:user:bob") == text)
             }
             #expect(try await a.users.user(named: bob.name) == bob)
         }

@@ -50,7 +50,7 @@ struct UserRemovalTests {
             #expect(try await node.users.user(named: bob.name) == nil)
             let next = User.test("bob")
             try await register(next, on: node)
-            #expect(try await !redis.keys().contains("relay:removed:bob"))
+            #expect(try await !redis.keys().contains("{relay}:removed:bob"))
             #expect(try await node.users.restore([bob]).get() == 0)
             #expect(try await node.users.user(named: bob.name) == next)
             // Only the owner's login changes the owner's keys.
@@ -68,10 +68,10 @@ struct UserRemovalTests {
             for user in [bob, carol] { try await register(user, on: node) }
             node.sessions.withLock { $0 = [bob.name, carol.name] }
             // A removal is one step of Redis: between two commands a renewal must not take the user for lost.
-            try await redis.command("SET", "relay:removed:bob", Self.records.removal(of: bob.name))
-            try await redis.command("DEL", "relay:user:bob")
+            try await redis.command("SET", "{relay}:removed:bob", Self.records.removal(of: bob.name))
+            try await redis.command("DEL", "{relay}:user:bob")
             let other = User.test("carol")
-            try await redis.command("SET", "relay:user:carol", Self.records.text(of: other))
+            try await redis.command("SET", "{relay}:user:carol", Self.records.text(of: other))
             try await node.told(.user(bob.name, nil))
             try await node.told(.user(carol.name, other))
         }
@@ -84,8 +84,8 @@ struct UserRemovalTests {
         try await withNodes([node]) {
             try await register(bob, on: node)
             node.sessions.withLock { $0 = [bob.name] }
-            try await redis.command("SET", "relay:removed:bob", Self.records.removal(of: bob.name))
-            try await redis.command("DEL", "relay:user:bob")
+            try await redis.command("SET", "{relay}:removed:bob", Self.records.removal(of: bob.name))
+            try await redis.command("DEL", "{relay}:user:bob")
             try await redis.command("CLIENT", "KILL", "TYPE", "pubsub")
             try await node.told(.user(bob.name, nil))
         }
@@ -107,14 +107,18 @@ struct UserRemovalTests {
         let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             try await register(bob, on: node)
-            try await redis.command("DEL", "relay:user:bob", "relay:users")
+            try await redis.command("DEL", "{relay}:user:bob", "{relay}:users")
             #expect(try await node.users.user(named: bob.name) == bob)
-            try await eventually("bob") { try await redis.keys().isSuperset(of: ["relay:user:bob", "relay:users"]) }
-            try await redis.command("DEL", "relay:user:bob", "relay:users")
+            try await eventually("bob") {
+                try await redis.keys().isSuperset(of: ["{relay}:user:bob", "{relay}:users"])
+            }
+            try await redis.command("DEL", "{relay}:user:bob", "{relay}:users")
             try await redis.command("CLIENT", "KILL", "TYPE", "normal")
-            try await eventually("bob") { try await redis.keys().isSuperset(of: ["relay:user:bob", "relay:users"]) }
+            try await eventually("bob") {
+                try await redis.keys().isSuperset(of: ["{relay}:user:bob", "{relay}:users"])
+            }
             // No other user gets the name in between.
-            try await redis.command("DEL", "relay:user:bob", "relay:users")
+            try await redis.command("DEL", "{relay}:user:bob", "{relay}:users")
             let outcome = try await node.users.register(
                 User(name: bob.name, key: .random(), exchangeKey: .random()), invitation: nil)
             #expect(outcome == .nameTaken)
