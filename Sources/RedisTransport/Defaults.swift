@@ -7,6 +7,38 @@ package enum RedisDefaults {
     /// The port of `redis://` and `rediss://` when the URL names none: the one IANA has registered.
     package static let port = 6379
 
+    /// The port of a Sentinel when the URL names none: the one IANA has registered.
+    package static let sentinelPort = 26_379
+
+    /// How many servers a URL may name: as many Sentinels, or first nodes of a cluster, as anyone has.
+    static let endpoints = 16
+
+    /// How many servers of a cluster are remembered: a hundred times what the one slot needs that a relay uses. It
+    /// bounds what a server can make a node try.
+    static let clusterNodes = 256
+
+    /// How many ranges of slots a map of a cluster may have: as many as there are slots.
+    static let clusterRanges = 16_384
+
+    /// How often one server may send this node to another within one attempt. Two are normal while a slot is moved.
+    static let redirects = 4
+
+    /// How long a connection to one of several servers may take: a dead one of them must not use up the time in which
+    /// service has to be back.
+    static let choiceTimeout = TimeAmount.seconds(1)
+
+    /// How long a Sentinel may take to answer, its connection included. All are asked at once, and this is waited for
+    /// only when less than half of them answer.
+    package static let sentinelTimeout = TimeAmount.seconds(1)
+
+    /// How often the Sentinels are asked whether the master is still the same: a master that they cannot reach, and
+    /// this node can, must not be written to for longer.
+    package static let sentinelInterval = TimeAmount.seconds(3)
+
+    /// The pause before a command is sent again that a cluster did not run because its slot is on the way to another
+    /// server: a slot with ten thousand users takes some 0.2 s.
+    static let redirectPause = TimeAmount.milliseconds(50)
+
     /// How long looking up the name and the TCP connection may take. A Redis belongs to the same site as its node, so
     /// this is many round trips; a node has to know within 2 s that Redis is away.
     package static let connectTimeout = TimeAmount.seconds(2)

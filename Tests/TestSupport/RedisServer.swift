@@ -6,7 +6,7 @@ private import Synchronization
 /// A real redis-server, or whatever `RELAY_REDIS_SERVER` names, on a port of its own that keeps nothing. It ends when
 /// this object goes away.
 package final class RedisServer: Sendable {
-    private static let program = ProcessInfo.processInfo.environment["RELAY_REDIS_SERVER"] ?? "redis-server"
+    static let program = ProcessInfo.processInfo.environment["RELAY_REDIS_SERVER"] ?? "redis-server"
 
     private let reserved: ReservedPort
     private let directory: TemporaryDirectory

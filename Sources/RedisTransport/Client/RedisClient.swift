@@ -75,6 +75,22 @@ package final class RedisClient: Sendable {
         }
     }
 
+    /// Publishes a message on a channel: in a Redis Cluster on one that only the server hears that has its slot.
+    package func publish(_ text: String, on channel: String) -> EventLoopFuture<RESPValue> {
+        eventLoop.flatSubmit { [self] in
+            let isCluster = core.value?.version?.mode == .cluster
+            return send(RedisCommand(isCluster ? "SPUBLISH" : "PUBLISH", channel, text))
+        }
+    }
+
+    /// What can be counted about Redis. On the event loop.
+    package func figures() -> EventLoopFuture<RedisFigures> {
+        eventLoop.submit { [self] in core.value?.figures ?? RedisFigures() }
+    }
+
+    /// The server that commands go to; nil without a connection. On the event loop only.
+    var server: RedisEndpoint? { core.value?.server }
+
     private func send(_ command: RedisCommand, deadline: NIODeadline) -> EventLoopFuture<RESPValue> {
         let promise = eventLoop.makePromise(of: RESPValue.self)
         if eventLoop.inEventLoop {
@@ -97,11 +113,20 @@ final class ClientCore {
     /// The handler of the connection that stands, or is about to.
     private var handler: PipelineHandler?
     private var isConnected = false
+    private let eventLoop: any EventLoop
+    private let settings: RedisSettings
+    private var timer: Scheduled<Void>?
+    private var counted = RedisFigures()
+    /// Commands that wait to be sent again.
+    private var waiting = 0
+    /// Which server is at the other end; nil without a connection.
+    private(set) var version: RedisVersion?
 
     init(
         settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
         changed: @escaping @Sendable (RedisConnectionState) -> Void
     ) {
+        (self.settings, self.eventLoop) = (settings, eventLoop)
         connection = RedisConnection(
             settings: settings, eventLoop: eventLoop, log: log,
             makeHandler: { [weak self] in
@@ -112,23 +137,95 @@ final class ClientCore {
             changed: { [weak self] change in
                 switch change {
                 case .connected(let generation, let version):
-                    self?.isConnected = true
+                    self?.connected(version)
                     changed(.connected(generation: generation, version: version))
                 case .disconnected(let error):
-                    self?.isConnected = false
+                    self?.disconnected()
                     changed(.disconnected(error))
                 }
             })
         connection?.start()
     }
 
+    /// The server that commands go to; nil without a connection.
+    var server: RedisEndpoint? { isConnected ? connection?.server : nil }
+
+    var figures: RedisFigures {
+        var figures = counted
+        (figures.isConnected, figures.server) = (isConnected, server)
+        return figures
+    }
+
+    private func connected(_ version: RedisVersion) {
+        isConnected = true
+        self.version = version
+        counted.connections &+= 1
+        checkLater()
+    }
+
+    private func disconnected() {
+        isConnected = false
+        version = nil
+        timer?.cancel()
+    }
+
+    private func checkLater() {
+        timer?.cancel()
+        guard settings.url.master != nil else { return }
+        timer = eventLoop.assumeIsolated().scheduleTask(in: settings.sentinelInterval) {
+            self.connection?.checkMaster()
+            self.checkLater()
+        }
+    }
+
+    /// Sends a command; one that a cluster did not run, because its slot is on the way to another server, again.
     func send(_ command: RedisCommand, deadline: NIODeadline, promise: EventLoopPromise<RESPValue>) {
-        guard isConnected, let handler else { return promise.fail(RedisError(.unavailable)) }
-        handler.send(command, deadline: deadline, promise: promise)
+        send(command, deadline: deadline, refused: nil, promise)
+    }
+
+    /// - Parameter refused: what was said when it was sent before.
+    private func send(
+        _ command: RedisCommand, deadline: NIODeadline, refused: RedisError?, _ promise: EventLoopPromise<RESPValue>
+    ) {
+        guard isConnected, let handler else {
+            guard let refused else { return promise.fail(RedisError(.unavailable)) }
+            return sendLater(command, deadline, refused, promise)
+        }
+        let begun = NIODeadline.now()
+        let attempt = eventLoop.makePromise(of: RESPValue.self)
+        handler.send(command, deadline: deadline, promise: attempt)
+        attempt.futureResult.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let reply):
+                self.counted.replied(after: .now() - begun)
+                promise.succeed(reply)
+            case .failure(let error as RedisError) where error.isElsewhere:
+                self.sendLater(command, deadline, error, promise)
+            case .failure(let error):
+                self.counted.failures &+= 1
+                promise.fail(error)
+            }
+        }
+    }
+
+    private func sendLater(
+        _ command: RedisCommand, _ deadline: NIODeadline, _ refused: RedisError, _ promise: EventLoopPromise<RESPValue>
+    ) {
+        let time = NIODeadline.now() + RedisDefaults.redirectPause
+        guard time < deadline, connection != nil, waiting < RedisDefaults.commandsInFlight else {
+            counted.failures &+= 1
+            return promise.fail(refused)
+        }
+        waiting += 1
+        counted.redirections &+= 1
+        _ = eventLoop.assumeIsolated().scheduleTask(deadline: time) {
+            self.waiting -= 1
+            self.send(command, deadline: deadline, refused: refused, promise)
+        }
     }
 
     func stop(_ promise: EventLoopPromise<Void>) {
-        isConnected = false
+        disconnected()
         guard let connection else { return promise.succeed() }
         connection.stop(promise)
         self.connection = nil

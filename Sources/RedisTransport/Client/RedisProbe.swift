@@ -17,17 +17,22 @@ package enum RedisProbe {
     /// Connects, logs in, and closes the connection again. Takes at most the two times of `settings`.
     package static func run(_ settings: RedisSettings, on eventLoop: any EventLoop) -> EventLoopFuture<Result> {
         eventLoop.flatSubmit {
-            RedisDialer(settings: settings, eventLoop: eventLoop, names: NameResolver(eventLoop: eventLoop))
-                .connect([], last: LastHandler())
-                .map { connection in
-                    ConnectionEnd.cut(connection.channel)
-                    return Result.connected(connection.version)
+            let promise = eventLoop.makePromise(of: Result.self)
+            // It lives until it has told how it went.
+            let finder = RedisFinder(settings: settings, eventLoop: eventLoop)
+            let done = { (result: Swift.Result<RedisFinder.Found, any Error>) in
+                withExtendedLifetime(finder) {}
+                switch result {
+                case .success(let found):
+                    ConnectionEnd.cut(found.connection.channel)
+                    promise.succeed(.connected(found.connection.version))
+                case .failure(let refusal as RedisRefusal): promise.succeed(.refused(refusal))
+                case .failure(let error):
+                    promise.succeed(.unreachable(error as? RedisError ?? RedisError(.unreachable, "\(error)")))
                 }
-                .flatMapErrorThrowing { error in
-                    if let refusal = error as? RedisRefusal { return .refused(refusal) }
-                    return .unreachable(error as? RedisError ?? RedisError(.unreachable, "\(error)"))
-                }
-                .nonisolated()
+            }
+            finder.find({ [] }, done: done)
+            return promise.futureResult
         }
     }
 }

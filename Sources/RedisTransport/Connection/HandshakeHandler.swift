@@ -12,12 +12,13 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var machine: HandshakeMachine
     private let isTLS: Bool
     private let timeout: TimeAmount
-    private let promise: EventLoopPromise<RedisVersion>
+    private let promise: EventLoopPromise<HandshakeResult>
     private var timer: Scheduled<Void>?
 
-    /// - Parameter promise: fails with a `RedisRefusal`, a `RedisError` or, for what TLS says, a `TLSError`.
-    init(settings: RedisSettings, promise: EventLoopPromise<RedisVersion>) {
-        machine = HandshakeMachine(url: settings.url)
+    /// - Parameter promise: fails with a `RedisRefusal`, a `RedisRedirect`, a `RedisError` or, for what TLS says, a
+    ///   `TLSError`.
+    init(settings: RedisSettings, server: RedisEndpoint, promise: EventLoopPromise<HandshakeResult>) {
+        machine = HandshakeMachine(url: settings.url, server: server, key: settings.key)
         isTLS = settings.url.isTLS
         timeout = settings.handshakeTimeout
         self.promise = promise
@@ -63,8 +64,9 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
             timer?.cancel()
             // First those behind, so that they are ready when the promise's owner uses them.
             context.fireUserInboundEventTriggered(RedisEvent.ready(version))
-            promise.succeed(version)
+            promise.succeed(HandshakeResult(version: version, nodes: machine.nodes))
             context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        case .redirect(let server): fail(RedisRedirect(server: server), context)
         case .refuse(let refusal): fail(refusal, context)
         case .fail(let error): fail(error, context)
         }
@@ -79,6 +81,13 @@ final class HandshakeHandler: ChannelInboundHandler, RemovableChannelHandler {
 
 @available(*, unavailable)
 extension HandshakeHandler: Sendable {}
+
+/// What came of a login.
+struct HandshakeResult: Hashable, Sendable {
+    let version: RedisVersion
+    /// The servers of its cluster; none where it is in none.
+    let nodes: [RedisEndpoint]
+}
 
 /// What the handlers of a connection tell those behind them, as inbound user events.
 enum RedisEvent: Hashable, Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The login at a Redis: AUTH, SELECT, INFO and PING, one after the other, each only where it is needed.
+/// The login at a Redis: AUTH, SELECT, INFO and PING, one after the other, each only where it is needed, and with them
+/// whether it is the server to talk to: a master where Sentinels say so, the node that has the slot in a cluster.
 struct HandshakeMachine {
     /// What is to be done.
     enum Action: Equatable {
@@ -10,6 +11,8 @@ struct HandshakeMachine {
         case send(RedisCommand)
         /// The connection can be used.
         case ready(RedisVersion)
+        /// Close the connection; this server has the slot.
+        case redirect(RedisEndpoint)
         /// Close the connection; trying again does not help.
         case refuse(RedisRefusal)
         /// Close the connection.
@@ -20,6 +23,9 @@ struct HandshakeMachine {
         case authenticate
         case select
         case inform
+        case role(RedisVersion)
+        case slot(RedisVersion)
+        case nodes(RedisVersion)
         case ping(RedisVersion)
     }
 
@@ -30,11 +36,19 @@ struct HandshakeMachine {
     }
 
     private let url: RedisURL
+    private let server: RedisEndpoint?
+    private let key: String?
     private var state = State.idle
+    /// The servers of the cluster, once they were asked for.
+    private(set) var nodes: [RedisEndpoint] = []
 
     /// The login that `url` asks for.
-    init(url: RedisURL) {
-        self.url = url
+    ///
+    /// - Parameters:
+    ///   - server: which of the URL's it is, or which other one.
+    ///   - key: a key of the slot that matters in a cluster; without one no server is asked whether it has it.
+    init(url: RedisURL, server: RedisEndpoint? = nil, key: String? = nil) {
+        (self.url, self.server, self.key) = (url, server, key)
     }
 
     /// The connection, TLS included, stands.
@@ -56,6 +70,11 @@ struct HandshakeMachine {
             case .authenticate: return reply == .simple("OK") ? selectDatabase() : unexpected()
             case .select: return reply == .simple("OK") ? inform() : unexpected()
             case .inform: return informed(reply)
+            case .role(let version): return told(role: reply, version)
+            case .slot(let version): return reply.number == nil ? unexpected() : askNodes(version)
+            case .nodes(let version):
+                nodes = ClusterMap.nodes(reply, by: server)
+                return ping(version)
             case .ping(let version): return reply == .simple("PONG") ? end(.ready(version)) : unexpected()
             }
         }
@@ -99,6 +118,36 @@ struct HandshakeMachine {
             return end(.fail(RedisError(.protocolViolation, "it does not say which version it is")))
         }
         guard version.isSupported else { return end(.refuse(.tooOld(version.text))) }
+        switch version.mode {
+        case .sentinel: return end(.refuse(.isSentinel))
+        case .cluster:
+            guard url.master == nil else { return end(.refuse(.clusterWithSentinels)) }
+            guard version.hasShardedChannels else { return end(.refuse(.tooOldForCluster(version.text))) }
+            guard let key else { return ping(version) }
+            state = .waiting(.slot(version))
+            return .send(RedisCommand("EXISTS", key))
+        case .standalone:
+            guard url.endpoints.count == 1 || url.master != nil else { return end(.refuse(.severalServers)) }
+            guard url.master != nil else { return ping(version) }
+            state = .waiting(.role(version))
+            return .send(RedisCommand("INFO", "replication"))
+        }
+    }
+
+    private mutating func told(role reply: RESPValue, _ version: RedisVersion) -> Action {
+        guard let text = reply.text, let role = RedisVersion.fields(text)["role"] else { return unexpected() }
+        guard role == "master" else {
+            return end(.fail(RedisError(.unreachable, "it is a replica, and not \(url.master ?? "")")))
+        }
+        return ping(version)
+    }
+
+    private mutating func askNodes(_ version: RedisVersion) -> Action {
+        state = .waiting(.nodes(version))
+        return .send(RedisCommand("CLUSTER", "SLOTS"))
+    }
+
+    private mutating func ping(_ version: RedisVersion) -> Action {
         // The others answer while data is still being loaded; this one says so.
         state = .waiting(.ping(version))
         return .send(RedisCommand("PING"))
@@ -114,6 +163,15 @@ struct HandshakeMachine {
     }
 
     private mutating func refused(_ text: String, at step: Step) -> Action {
+        switch step {
+        case .slot(let version):
+            if let server, let place = RedisEndpoint(moved: text, by: server) { return end(.redirect(place)) }
+            // Part of the slot is elsewhere already, and this server still answers for it.
+            if text.hasPrefix("ASK ") || text.hasPrefix("TRYAGAIN") { return askNodes(version) }
+        // It is known from the URL then where else to look.
+        case .nodes(let version): return ping(version)
+        case .authenticate, .select, .inform, .role, .ping: break
+        }
         switch text.prefix(while: { $0 != " " }) {
         case "NOAUTH": return end(.refuse(.passwordMissing))
         case "WRONGPASS": return end(.refuse(.wrongPassword))
@@ -122,17 +180,21 @@ struct HandshakeMachine {
             switch step {
             case .authenticate: return end(.refuse(.notPermitted("AUTH")))
             case .select: return end(.refuse(.notPermitted("SELECT")))
-            case .inform: return end(.refuse(.notPermitted("INFO")))
+            case .inform, .role: return end(.refuse(.notPermitted("INFO")))
+            case .slot: return end(.refuse(.notPermitted("EXISTS")))
             // It answers commands, which is what PING was to find out.
-            case .ping(let version): return end(.ready(version))
+            case .ping(let version), .nodes(let version): return end(.ready(version))
             }
         case "ERR":
             switch step {
             case .authenticate: return end(refusal(ofLogin: text.lowercased()))
             case .select:
+                if text.lowercased().contains("cluster mode") {
+                    return end(.refuse(.databaseInCluster(url.database)))
+                }
                 return end(
                     text.lowercased().contains("db") ? .refuse(.noSuchDatabase(url.database)) : Self.failure(text))
-            case .inform, .ping: return end(Self.failure(text))
+            case .inform, .role, .slot, .nodes, .ping: return end(Self.failure(text))
             }
         // Loading, a lost primary, a script that runs too long: it gets better by itself.
         case let code:

@@ -12,6 +12,8 @@ final class PipelineHandler: ChannelInboundHandler {
     private var lastID = 0
     private var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
+    /// What said that the slot is at another server now.
+    private var moved: RedisError?
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
@@ -26,6 +28,7 @@ final class PipelineHandler: ChannelInboundHandler {
     /// - Parameter promise: gets the reply; an error that Redis replies with is a failure, `replied`.
     func send(_ command: RedisCommand, deadline: NIODeadline, promise: EventLoopPromise<RESPValue>) {
         guard let context else { return promise.fail(RedisError(.unavailable)) }
+        if let moved { return promise.fail(moved) }
         let length = command.length
         guard length <= RedisDefaults.commandLength, command.arguments.count <= RedisDefaults.commandArguments else {
             return promise.fail(RedisError(.tooLarge, "\(command.name) of \(length) bytes"))
@@ -61,12 +64,21 @@ final class PipelineHandler: ChannelInboundHandler {
 
     private func deliver(_ reply: RESPValue, to id: Int, _ context: ChannelHandlerContext) {
         let promise = promises.removeValue(forKey: id)
+        defer { leaveIfMoved(context) }
         guard case .error(let text) = reply else { return promise?.succeed(reply) ?? () }
         let error = RedisError(.replied, text)
         promise?.fail(error)
+        if error.isReply("MOVED"), moved == nil { moved = error }
         // This Redis has become a replica, lost its primary, or was started again: its address may lead elsewhere now.
         guard ["READONLY", "LOADING", "MASTERDOWN", "NOAUTH"].contains(where: error.isReply) else { return }
         context.fireErrorCaught(error)
+        ConnectionEnd.cut(context)
+    }
+
+    /// Not before the replies that are on their way are here: they say of each command that it was not run.
+    private func leaveIfMoved(_ context: ChannelHandlerContext) {
+        guard let moved, promises.isEmpty else { return }
+        context.fireErrorCaught(moved)
         ConnectionEnd.cut(context)
     }
 

@@ -15,7 +15,7 @@ final class RedisConnection {
 
     private let settings: RedisSettings
     private let eventLoop: any EventLoop
-    private let names: NameResolver
+    private let finder: RedisFinder
     private let log: Logger
     /// Makes the handler of a new connection.
     private let makeHandler: () -> any ChannelHandler
@@ -24,6 +24,8 @@ final class RedisConnection {
     private var machine: RedisConnectionMachine
     private var generator = SystemRandomNumberGenerator()
     private var channel: (any Channel)?
+    /// The server of the connection that stands.
+    private(set) var server: RedisEndpoint?
     /// Why the owner had the connection cut.
     private var reason: RedisError?
     private var timer: Scheduled<Void>?
@@ -44,7 +46,7 @@ final class RedisConnection {
         self.log = log
         self.makeHandler = makeHandler
         self.changed = changed
-        names = NameResolver(eventLoop: eventLoop)
+        finder = RedisFinder(settings: settings, eventLoop: eventLoop)
         machine = RedisConnectionMachine(backOff: settings.backOff, stableAfter: settings.stableAfter)
     }
 
@@ -72,6 +74,15 @@ final class RedisConnection {
         }
     }
 
+    /// Asks the Sentinels, if there are any, and cuts the connection if the master is another one by now.
+    func checkMaster() {
+        guard let server else { return }
+        finder.ask { [weak self] master in
+            guard let self, self.server == server, master != server else { return }
+            self.drop(RedisError(.unavailable, "the Sentinels say that the master is \(master) now"))
+        }
+    }
+
     private func run(_ action: RedisConnectionMachine.Action) {
         switch action {
         case .none, .announce: break
@@ -87,34 +98,36 @@ final class RedisConnection {
     }
 
     private func connect() {
-        let (attempt, last) = (eventLoop.makePromise(of: Void.self), LastHandler())
-        (reason, self.attempt, self.last) = (nil, attempt, last)
-        let dialer = RedisDialer(settings: settings, eventLoop: eventLoop, names: names)
-        dialer.connect([makeHandler()], last: last).whenComplete { result in
-            self.attempt = nil
-            switch result {
-            case .success(let connection):
-                self.succeeded(connection)
-                // Not before the end, if it was stopped meanwhile.
-                if self.reason == RedisError(.stopped) {
-                    connection.channel.closeFuture.cascade(to: attempt)
-                } else {
-                    attempt.succeed()
-                }
-            case .failure(let error):
-                self.failed(error)
+        let attempt = eventLoop.makePromise(of: Void.self)
+        (reason, self.attempt) = (nil, attempt)
+        finder.find({ [self.makeHandler()] }, done: { self.finished(attempt, $0) })
+    }
+
+    private func finished(_ attempt: EventLoopPromise<Void>, _ result: Result<RedisFinder.Found, any Error>) {
+        self.attempt = nil
+        switch result {
+        case .success(let found):
+            last = found.last
+            succeeded(found.connection)
+            // Not before the end, if it was stopped meanwhile.
+            if reason == RedisError(.stopped) {
+                found.connection.channel.closeFuture.cascade(to: attempt)
+            } else {
                 attempt.succeed()
             }
+        case .failure(let error):
+            failed(error)
+            attempt.succeed()
         }
     }
 
     private func succeeded(_ connection: RedisDialer.Connection) {
         let action = machine.connectSucceeded(now: .now())
-        channel = connection.channel
+        (channel, server) = (connection.channel, connection.server)
         connection.channel.closeFuture.assumeIsolated().whenComplete { _ in self.ended() }
         guard case .announce(let generation) = action else { return run(action) }
         let metadata: Logger.Metadata = [
-            LogKeys.redis: "\(settings.url.address)", LogKeys.version: "\(connection.version)",
+            LogKeys.redis: "\(connection.server)", LogKeys.version: "\(connection.version)",
         ]
         if isReported { log.notice("redis is reachable", metadata: metadata) }
         isReported = false
@@ -130,7 +143,8 @@ final class RedisConnection {
 
     private func ended() {
         let error = reason ?? last.error ?? RedisError(.disconnected)
-        channel = nil
+        if let server { finder.lost(error, by: server) }
+        (channel, server) = (nil, nil)
         let action = machine.connectionEnded(now: .now(), using: &generator)
         if reason != RedisError(.stopped) { report(error) }
         run(action)

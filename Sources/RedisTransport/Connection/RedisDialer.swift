@@ -11,26 +11,36 @@ struct RedisDialer {
     let eventLoop: any EventLoop
     /// The same for all attempts.
     let names: NameResolver
+    /// Whether there are others to try: then none is waited for as long.
+    var isOneOfMany = false
 
     /// What came of an attempt.
     struct Connection: Sendable {
         let channel: any Channel
+        let server: RedisEndpoint
         let version: RedisVersion
+        /// The servers of its cluster; none where it is in none.
+        let nodes: [RedisEndpoint]
     }
 
-    /// Connects.
+    /// Connects to a server and logs in.
     ///
     /// - Parameters:
+    ///   - server: one that the settings' URL, a Sentinel or another server names.
     ///   - handlers: come behind the login, and are told `RedisEvent.ready`.
     ///   - last: comes behind them, and keeps what ended the connection.
-    /// - Returns: the connection; or fails with a `RedisRefusal` or a `RedisError`. On the event loop.
-    func connect(_ handlers: [any ChannelHandler], last: LastHandler) -> EventLoopFuture<Connection>.Isolated {
-        let promise = eventLoop.makePromise(of: RedisVersion.self)
+    /// - Returns: the connection; or fails with a `RedisRefusal`, a `RedisRedirect` or a `RedisError`. On the
+    ///   event loop.
+    func connect(
+        to server: RedisEndpoint, _ handlers: [any ChannelHandler], last: LastHandler
+    ) -> EventLoopFuture<Connection>.Isolated {
+        let promise = eventLoop.makePromise(of: HandshakeResult.self)
         // Not in the channel's initializer: a name with several addresses makes several channels.
-        return bootstrap.connect(host: settings.url.host, port: settings.url.port).assumeIsolated()
+        return bootstrap.connect(host: server.host, port: server.port).assumeIsolated()
             .flatMapThrowing { channel in
                 do {
-                    try self.install(handlers + [last], promise, on: channel)
+                    let login = HandshakeHandler(settings: self.settings, server: server, promise: promise)
+                    try self.install([login] + handlers + [last], server, on: channel)
                 } catch {
                     promise.fail(error)
                     ConnectionEnd.cut(channel)
@@ -41,21 +51,40 @@ struct RedisDialer {
                 promise.fail(error)
                 return self.eventLoop.makeFailedFuture(error)
             }
-            .flatMap { channel in promise.futureResult.map { Connection(channel: channel, version: $0) } }
+            .flatMap { channel in
+                promise.futureResult.map { result in
+                    Connection(channel: channel, server: server, version: result.version, nodes: result.nodes)
+                }
+            }
+            .flatMapErrorThrowing { throw Self.redisError(for: $0) }
+    }
+
+    /// Connects to a Sentinel.
+    ///
+    /// - Returns: once `handler` has the connection; or fails with a `RedisError`.
+    func ask(_ sentinel: RedisEndpoint, _ handler: SentinelHandler) -> EventLoopFuture<Void>.Isolated {
+        bootstrap.connect(host: sentinel.host, port: sentinel.port).assumeIsolated()
+            .flatMapThrowing { channel in
+                do {
+                    try self.install([handler], sentinel, on: channel)
+                } catch {
+                    ConnectionEnd.cut(channel)
+                    throw error
+                }
+            }
             .flatMapErrorThrowing { throw Self.redisError(for: $0) }
     }
 
     private func install(
-        _ handlers: [any ChannelHandler], _ promise: EventLoopPromise<RedisVersion>, on channel: any Channel
+        _ handlers: [any ChannelHandler], _ server: RedisEndpoint, on channel: any Channel
     ) throws {
         let pipeline = channel.pipeline.syncOperations
         if let tls = settings.tls {
-            let name = TLSServerName(host: settings.url.host)
+            let name = TLSServerName(host: server.host)
             try pipeline.addHandler(
                 TLSHandler(client: tls, serverName: name, handshakeTimeout: settings.handshakeTimeout))
         }
         try pipeline.addHandler(ReplyHandler())
-        try pipeline.addHandler(HandshakeHandler(settings: settings, promise: promise))
         try pipeline.addHandlers(handlers)
         try channel.syncOptions?.setOption(.autoRead, value: true)
     }
@@ -63,7 +92,9 @@ struct RedisDialer {
     private var bootstrap: ClientBootstrap {
         let bootstrap = ClientBootstrap(group: eventLoop)
             .resolver(names)
-            .connectTimeout(settings.connectTimeout)
+            .connectTimeout(
+                isOneOfMany ? min(settings.connectTimeout, RedisDefaults.choiceTimeout) : settings.connectTimeout
+            )
             .channelInitializer { channel in
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeSucceededVoidFuture()
@@ -94,6 +125,7 @@ struct RedisDialer {
         switch error {
         case let error as RedisError: return error
         case let refusal as RedisRefusal: return refusal
+        case let redirect as RedisRedirect: return redirect
         case let error as TLSError: return RedisError(.unreachable, error.description)
         case let error as NIOConnectionError:
             let first = error.connectionErrors.first.map { "\($0.error)" } ?? error.dnsAError.map { "\($0)" }

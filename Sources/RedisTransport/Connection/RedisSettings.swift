@@ -8,7 +8,11 @@ package import TLSTransport
 package struct RedisSettings: Sendable {
     /// Where it is, and the login.
     package let url: RedisURL
-    /// For `rediss://`: whom to trust.
+    /// The login at the Sentinels, where they want one.
+    package var sentinelLogin: RedisLogin?
+    /// A key of the slot that everything is in: in a Redis Cluster, the server that has it is the one.
+    package var key: String?
+    /// For `rediss://` and `rediss+sentinel://`: whom to trust.
     let tls: TLSContext?
     /// How long the name look-up and the TCP connection may take.
     package var connectTimeout = RedisDefaults.connectTimeout
@@ -16,6 +20,10 @@ package struct RedisSettings: Sendable {
     package var handshakeTimeout = RedisDefaults.handshakeTimeout
     /// How long Redis may take to confirm subscriptions.
     package var subscribeTimeout = RedisDefaults.subscribeTimeout
+    /// How long a Sentinel may take to answer.
+    package var sentinelTimeout = RedisDefaults.sentinelTimeout
+    /// How often the Sentinels are asked whether the master is still the same.
+    package var sentinelInterval = RedisDefaults.sentinelInterval
     /// The pauses between attempts to connect.
     package var backOff = RedisBackOff()
     /// How long a connection has to stand before the pauses begin anew.

@@ -1,24 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import NIOCore
 internal import WSProtocol
 
-/// Where a Redis is and how to log in there: `redis[s]://[[user]:password@]host[:port][/database]`.
+/// Where a Redis is and how to log in there.
+///
+/// - `redis[s]://[[user]:password@]host[:port][,host[:port]...][/database]`: one server, or some of a Redis Cluster's;
+/// - `redis[s]+sentinel://[[user]:password@]host[:port][,host[:port]...]/MASTER[/database]`: the master that these
+///   Sentinels watch by that name. The login is that of Redis itself.
 ///
 /// Neither its description nor any error about it shows the password.
 package struct RedisURL: Hashable, Sendable {
-    /// Whether the connection is TLS: `rediss`.
+    /// Whether the connections are TLS: `rediss`.
     let isTLS: Bool
-    /// A DNS name or an IP address; an IPv6 address without its brackets.
-    package let host: String
-    /// 1 to 65535.
-    package let port: Int
+    /// The servers, or the Sentinels, each once: at least one.
+    package let endpoints: [RedisEndpoint]
+    /// What the Sentinels call the master; nil without Sentinels.
+    package let master: String?
     /// The user's name; nil for the default user.
     package let user: String?
     /// The password; nil if Redis has none.
     package let password: String?
     /// The database's number.
     let database: Int
+
+    /// The first server or Sentinel: a DNS name or an IP address, an IPv6 address without its brackets.
+    package var host: String { endpoints.first?.host ?? "" }
+    /// Its port, 1 to 65535.
+    package var port: Int { endpoints.first?.port ?? RedisDefaults.port }
 
     /// Why a text is not the URL of a Redis.
     package struct Malformed: Error, Hashable, Sendable, CustomStringConvertible {
@@ -28,9 +36,14 @@ package struct RedisURL: Hashable, Sendable {
 
     /// Reads a URL that a person wrote.
     package init(_ text: String) throws(Malformed) {
-        let schemes = [("rediss://", true), ("redis://", false)]
-        guard let (scheme, isTLS) = schemes.first(where: { text.lowercased().hasPrefix($0.0) }) else {
-            throw Malformed(description: "the URL of Redis has to begin with redis:// or rediss://")
+        let schemes = [
+            ("rediss://", true, false), ("redis://", false, false), ("rediss+sentinel://", true, true),
+            ("redis+sentinel://", false, true),
+        ]
+        guard let (scheme, isTLS, isSentinel) = schemes.first(where: { text.lowercased().hasPrefix($0.0) }) else {
+            throw Malformed(
+                description: "the URL of Redis has to begin with redis:// or rediss://, "
+                    + "or with redis+sentinel:// or rediss+sentinel://")
         }
         let rest = text.dropFirst(scheme.count)
         guard !rest.contains("?"), !rest.contains("#") else {
@@ -43,9 +56,45 @@ package struct RedisURL: Hashable, Sendable {
         let slash = place.firstIndex(of: "/") ?? place.endIndex
         let credentials = try Self.credentials(at.map { rest[..<$0] })
         self.isTLS = isTLS
-        (host, port) = try Self.endpoint(place[..<slash])
+        endpoints = try Self.endpoints(place[..<slash], isSentinel ? RedisDefaults.sentinelPort : RedisDefaults.port)
         (user, password) = credentials
-        database = try Self.database(place[slash...])
+        guard isSentinel else {
+            master = nil
+            database = try Self.database(place[slash...])
+            return
+        }
+        let path = place[slash...].dropFirst()
+        let end = path.firstIndex(of: "/") ?? path.endIndex
+        master = try Self.master(path[..<end])
+        database = try Self.database(path[end...])
+    }
+
+    private static func endpoints(_ text: Substring, _ port: Int) throws(Malformed) -> [RedisEndpoint] {
+        var endpoints: [RedisEndpoint] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let endpoint = try endpoint(part, port)
+            if !endpoints.contains(endpoint) { endpoints.append(endpoint) }
+        }
+        guard endpoints.count <= RedisDefaults.endpoints else {
+            throw Malformed(
+                description: "the URL of Redis names more than \(RedisDefaults.endpoints) servers; a few are enough")
+        }
+        return endpoints
+    }
+
+    private static func master(_ text: Substring) throws(Malformed) -> String {
+        let isName = text.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+            default: false
+            }
+        }
+        guard isName, (1...64).contains(text.utf8.count) else {
+            throw Malformed(
+                description: "the URL of Redis names Sentinels and no master; write it as "
+                    + "redis+sentinel://host:port,host:port/MASTER, with the name in their `sentinel monitor`")
+        }
+        return String(text)
     }
 
     private static func credentials(
@@ -70,7 +119,7 @@ package struct RedisURL: Hashable, Sendable {
         return (user.isEmpty ? nil : user, password)
     }
 
-    private static func endpoint(_ text: Substring) throws(Malformed) -> (host: String, port: Int) {
+    private static func endpoint(_ text: Substring, _ standard: Int) throws(Malformed) -> RedisEndpoint {
         let shown = RedisError.printable(String(text))
         let host: Substring
         let rest: Substring
@@ -80,22 +129,22 @@ package struct RedisURL: Hashable, Sendable {
             }
             host = text[text.index(after: text.startIndex)..<end]
             rest = text[text.index(after: end)...]
-            guard host.contains(":"), (try? SocketAddress(ipAddress: String(host), port: 0)) != nil else {
+            guard host.contains(":"), RedisEndpoint(host: String(host), port: standard) != nil else {
                 throw Malformed(description: "\(shown) in the URL of Redis has no IPv6 address in its brackets")
             }
         } else {
             let end = text.firstIndex(of: ":") ?? text.endIndex
             (host, rest) = (text[..<end], text[end...])
-            guard isHostName(host) else {
+            guard RedisEndpoint.isHostName(host) else {
                 throw Malformed(
                     description: "\"\(shown)\" in the URL of Redis is not a host name or address with an optional port")
             }
         }
-        if rest.isEmpty { return (String(host), RedisDefaults.port) }
-        guard rest.first == ":", let port = number(rest.dropFirst(), atMost: 65_535), port > 0 else {
+        let port = rest.isEmpty ? standard : rest.first == ":" ? RedisEndpoint.port(rest.dropFirst()) : nil
+        guard let port, let endpoint = RedisEndpoint(host: String(host), port: port) else {
             throw Malformed(description: "the port in the URL of Redis is not a number from 1 to 65535")
         }
-        return (String(host), port)
+        return endpoint
     }
 
     private static func database(_ text: Substring) throws(Malformed) -> Int {
@@ -114,25 +163,18 @@ package struct RedisURL: Hashable, Sendable {
         return number
     }
 
-    private static func isHostName(_ text: Substring) -> Bool {
-        (1...253).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
-                default: false
-                }
-            }
+    /// Where it is, for logs.
+    package var address: String {
+        let places = endpoints.map(\.description).joined(separator: ",")
+        return master.map { "\(places)/\($0)" } ?? places
     }
-
-    /// Host and port, for logs.
-    package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 extension RedisURL: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The URL without the password.
     package var description: String {
         let login = password == nil ? "" : "\(user ?? ""):***@"
-        return "\(isTLS ? "rediss" : "redis")://\(login)\(address)/\(database)"
+        return "\(isTLS ? "rediss" : "redis")\(master == nil ? "" : "+sentinel")://\(login)\(address)/\(database)"
     }
 
     /// The same.

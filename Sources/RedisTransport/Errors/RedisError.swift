@@ -78,6 +78,14 @@ package struct RedisError: Error, Sendable {
         return ["user executing the script can't run this", "ACL failure in script"].contains { detail.contains($0) }
     }
 
+    /// Whether a Redis Cluster says that it did not run a command because the slot, or a part of it, is elsewhere, or
+    /// that it does not know where: it will be known soon.
+    var isElsewhere: Bool {
+        if ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(where: isReply) { return true }
+        // Inside a script that reads keys which it does not name. These read only, and may be run again.
+        return code == .replied && detail?.contains("access a non local key in a cluster node") == true
+    }
+
     /// `text` as one short line of printable ASCII.
     static func printable(_ text: String) -> String {
         let shown = text.unicodeScalars.prefix(RedisDefaults.quotedLength).map { scalar in
@@ -114,6 +122,20 @@ package enum RedisRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     case noSuchDatabase(Int)
     /// Redis takes connections from its own machine only.
     case protectedMode
+    /// It is a Sentinel, and the URL is that of a Redis.
+    case isSentinel
+    /// No Sentinel watches a master of this name.
+    case noSuchMaster(String)
+    /// The Sentinels want a login, or another one.
+    case sentinelPassword
+    /// The URL has Sentinels, and they watch a node of a Redis Cluster.
+    case clusterWithSentinels
+    /// The version is older than the oldest that works as a cluster.
+    case tooOldForCluster(String)
+    /// A Redis Cluster has no other database than 0.
+    case databaseInCluster(Int)
+    /// The URL has several servers, and they are no cluster.
+    case severalServers
 
     /// One line: what is wrong, and what to do about it.
     package var description: String {
@@ -132,6 +154,22 @@ package enum RedisRefusal: Error, Hashable, Sendable, CustomStringConvertible {
             "Redis has no database \(number); choose another at the end of its URL"
         case .protectedMode:
             "Redis is in protected mode and takes no connections from other machines; give it a password"
+        case .isSentinel:
+            "this is a Sentinel and no Redis; write the URL as redis+sentinel://host:port,host:port/MASTER"
+        case .noSuchMaster(let name):
+            "the Sentinels watch no master called \(RedisError.printable(name)); "
+                + "the name is the one in their `sentinel monitor`"
+        case .sentinelPassword:
+            "the Sentinels want a password, or another one; set redis-sentinel-login (it is not that of Redis itself)"
+        case .clusterWithSentinels:
+            "the Sentinels name a node of a Redis Cluster; write its URL as redis://host:port,host:port"
+        case .tooOldForCluster(let version):
+            "Redis \(version) is too old for a Redis Cluster; 7.0 or newer is needed, or any Valkey"
+        case .databaseInCluster(let number):
+            "a Redis Cluster has no database \(number); leave it out at the end of its URL"
+        case .severalServers:
+            "the URL of Redis names several servers, and they are no Redis Cluster: name one, or its Sentinels with "
+                + "redis+sentinel://"
         }
     }
 }

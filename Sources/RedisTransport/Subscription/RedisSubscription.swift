@@ -79,6 +79,8 @@ final class SubscriptionCore {
 
     private var connection: RedisConnection?
     private var heartbeat: HeartbeatMachine
+    /// Whether Sentinels say where the master is.
+    private let isWatched: Bool
     private var timer: Scheduled<Void>?
     /// The connection that the login is done on.
     private var established: (generation: Int, version: RedisVersion)?
@@ -91,6 +93,7 @@ final class SubscriptionCore {
         self.log = log
         self.events = events
         heartbeat = HeartbeatMachine(times: settings.heartbeat)
+        isWatched = settings.url.master != nil
         connection = RedisConnection(
             settings: settings, eventLoop: client.eventLoop, log: log,
             makeHandler: { [weak self] in
@@ -140,11 +143,19 @@ final class SubscriptionCore {
         }
     }
 
+    /// Whether Redis can be elsewhere than it was.
+    private var canMove: Bool { isWatched || established?.version.mode == .cluster }
+
     private func run(_ action: HeartbeatMachine.Action) {
         switch action {
         case .none: break
         case .wake(let time): wake(time)
         case .publish(let nonce, let time):
+            // Where commands go, so must this listen: a server that was the master, or had the slot, may live on.
+            if canMove, let server = client.server, let own = connection?.server, server != own {
+                connection?.drop(RedisError(.unavailable, "commands go to \(server) by now"))
+                return
+            }
             wake(time)
             publish(nonce)
         case .dead: connection?.drop(RedisError(.silent, "a message to itself did not come back"))
@@ -160,7 +171,7 @@ final class SubscriptionCore {
     }
 
     private func publish(_ nonce: UInt64) {
-        client.send(RedisCommand("PUBLISH", channel, HeartbeatText.text(nonce))).assumeIsolated().whenFailure { _ in
+        client.publish(HeartbeatText.text(nonce), on: channel).assumeIsolated().whenFailure { _ in
             self.run(self.heartbeat.publishFailed(nonce, now: .now()))
         }
     }

@@ -31,7 +31,9 @@ final class SubscriptionHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .ready? = event as? RedisEvent { run(machine.connected(), context) }
+        if case .ready(let version)? = event as? RedisEvent {
+            run(machine.connected(isCluster: version.mode == .cluster), context)
+        }
         context.fireUserInboundEventTriggered(event)
     }
 

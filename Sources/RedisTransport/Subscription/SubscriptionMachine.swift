@@ -30,6 +30,8 @@ struct SubscriptionMachine {
     }
 
     private let channels: [String]
+    /// Whether the channels are of a slot, and heard only at the server that has it.
+    private var isSharded = false
     private var state = State.idle
 
     init(channels: [String]) {
@@ -37,11 +39,15 @@ struct SubscriptionMachine {
     }
 
     /// The connection stands.
-    mutating func connected() -> Action {
+    ///
+    /// - Parameter isCluster: whether it is to a node of a Redis Cluster.
+    mutating func connected(isCluster: Bool = false) -> Action {
         switch state {
         case .idle:
             state = .subscribing(pending: Set(channels))
-            return .subscribe(RedisCommand("SUBSCRIBE", channels.map { .init(string: $0) }))
+            isSharded = isCluster
+            return .subscribe(
+                RedisCommand(isCluster ? "SSUBSCRIBE" : "SUBSCRIBE", channels.map { .init(string: $0) }))
         case .subscribing, .subscribed, .ended: return .none
         }
     }
@@ -70,8 +76,10 @@ struct SubscriptionMachine {
             let channel = parts[1].text, channels.contains(channel)
         else { return violation("a message has not the form of one") }
         switch kind {
-        case "message": return message(channel, parts[2], isPending: pending.contains(channel))
-        case "subscribe": return confirmation(channel, parts[2], pending)
+        case "sunsubscribe" where isSharded:
+            return fail(RedisError(.unavailable, "the slot of the channel has moved to another server"))
+        case isSharded ? "smessage" : "message": return message(channel, parts[2], isPending: pending.contains(channel))
+        case isSharded ? "ssubscribe" : "subscribe": return confirmation(channel, parts[2], pending)
         // This side never unsubscribes, so no confirmation of that is expected.
         case let other: return violation("there is a message of the kind \(other)")
         }

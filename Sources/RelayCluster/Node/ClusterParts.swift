@@ -31,6 +31,7 @@ package struct ClusterParts: Sendable {
         incarnation = Incarnation.random()
         let store = ClusterStore(settings: redis, eventLoop: loop, logger: logger)
         let epoch = ClusterEpoch(settling: timing.renewal + Defaults.Routing.writingAgain)
+        store.observeReplacement { epoch.mayLack(now: .now()) }
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
         users = RedisUserDirectory(
             store: store, secret: secret, epoch: epoch, logger: logger, mode: registration,

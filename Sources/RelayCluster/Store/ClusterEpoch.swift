@@ -39,6 +39,13 @@ final class ClusterEpoch: Sendable {
         }
     }
 
+    /// Another process has the contents now, and may lack what was written last, in the same epoch.
+    func mayLack(now: NIODeadline) {
+        state.withLock { state in
+            if state.known != nil { state.changed = now }
+        }
+    }
+
     /// All other nodes have written their keys.
     func othersCame() { state.withLock { $0.changed = nil } }
 

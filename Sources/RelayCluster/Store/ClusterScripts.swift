@@ -4,10 +4,15 @@ import RedisTransport
 
 /// What routing does in Redis. Lives are arguments, in milliseconds.
 enum ClusterScripts {
-    /// Reads a text. What is of another type, which none of the nodes has written, counts as absent.
+    /// Reads a text. What is of another type, which none of the nodes has written, counts as absent; what cannot be
+    /// read at the moment, such as a key of a slot that a Redis Cluster is moving, does not.
     static let get = """
         local function get(key)
             local value = redis.pcall('GET', key)
+            if type(value) == 'table' and value.err and not string.find(value.err, 'WRONGTYPE', 1, true) then
+                -- Fails with the same words, and the script with it.
+                value = redis.call('GET', key)
+            end
             return type(value) == 'string' and value or nil
         end
 
@@ -53,8 +58,11 @@ enum ClusterScripts {
             if not epoch or #epoch ~= #ARGV[5] or not string.find(epoch, '^[%w_-]+[AQgw]$') then
                 epoch, isNew = ARGV[5], 1
                 -- Subscriptions outlive the keys: each other node that listens has still to write its keys again.
-                for _, channel in ipairs(redis.pcall('PUBSUB', 'CHANNELS', ARGV[8] .. '*')) do
-                    if channel ~= ARGV[8] .. ARGV[6] then isNew = isNew + 1 end
+                -- Those of a Redis Cluster are in a list of their own, which Redis 6.2 does not have.
+                for _, kind in ipairs({'CHANNELS', 'SHARDCHANNELS'}) do
+                    for _, channel in ipairs(redis.pcall('PUBSUB', kind, ARGV[8] .. '*')) do
+                        if channel ~= ARGV[8] .. ARGV[6] then isNew = isNew + 1 end
+                    end
                 end
             end
             redis.call('SET', KEYS[3], epoch, 'PX', ARGV[4])

@@ -27,6 +27,19 @@ final class ClusterStore: Sendable {
     private final class Observers: Sendable {
         let list = Mutex<[Observer]>([])
         let isConnected = Mutex(false)
+        /// The process at the other end of the last connection, and who is told when it is another one.
+        let process = Mutex("")
+        let replaced = Mutex<[@Sendable () -> Void]>([])
+
+        /// Before anything is asked of the new one.
+        func connected(to process: String) {
+            let isOther = self.process.withLock { last in
+                defer { last = process }
+                return last != "" && last != process
+            }
+            if isOther { for observer in replaced.withLock({ $0 }) { observer() } }
+            changed(true)
+        }
 
         func changed(_ isConnected: Bool) {
             self.isConnected.withLock { $0 = isConnected }
@@ -38,11 +51,13 @@ final class ClusterStore: Sendable {
     init(settings: RedisSettings, eventLoop: any EventLoop, logger: Logger) {
         let observers = Observers()
         self.observers = observers
+        var settings = settings
+        settings.key = ClusterKeys.epoch
         self.settings = settings
         self.logger = logger
         client = RedisClient(settings: settings, eventLoop: eventLoop, log: logger) { state in
             switch state {
-            case .connected: observers.changed(true)
+            case .connected(_, let version): observers.connected(to: version.process)
             case .disconnected: observers.changed(false)
             }
         }
@@ -55,6 +70,12 @@ final class ClusterStore: Sendable {
 
     /// Adds an observer; it is not told what is the case already.
     func observe(_ observer: @escaping Observer) { observers.list.withLock { $0.append(observer) } }
+
+    /// Adds an observer that is told when another process answers than before: a replica that has become the master, or
+    /// a Redis that was started again. What was written last may not be there.
+    func observeReplacement(_ observer: @escaping @Sendable () -> Void) {
+        observers.replaced.withLock { $0.append(observer) }
+    }
 
     /// Runs a script, within 2 s.
     /// - Returns: the reply; fails with ``ClusterUnavailable`` when Redis does not say.
@@ -87,7 +108,7 @@ final class ClusterStore: Sendable {
             return true
         }
         guard isSent else { return }
-        client.send(RedisCommand("PUBLISH", channel, text)).whenComplete { result in
+        client.publish(text, on: channel).whenComplete { result in
             self.publishing.withLock { $0 -= 1 }
             if case .failure(let error) = result { _ = self.failure(error) }
         }

@@ -14,6 +14,14 @@ struct ClusterOptions: ParsableArguments {
     var redis: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Login at the Sentinels of a redis+sentinel:// URL, where they want one; it belongs where that URL does.",
+            valueName: "[user:]password"
+        )
+    )
+    var redisSentinelLogin: String?
+
+    @Option(
         name: .customLong("redis-ca"),
         help: ArgumentHelp(
             "CA of a rediss:// server's certificate, PEM (default: the system's).", valueName: "file")

@@ -139,6 +139,7 @@ struct ServerOptions: ParsableArguments {
         case .registration: one(registration)
         case .redis: one(cluster.redis)
         case .redisCA: one(cluster.redisCA)
+        case .redisSentinelLogin: one(cluster.redisSentinelLogin)
         case .nodeID: one(cluster.nodeID)
         case .nodeListen: one(cluster.nodeListen)
         case .nodeAdvertise: one(cluster.nodeAdvertise)

@@ -12,6 +12,7 @@ enum Setting: String, CaseIterable, Sendable {
     case registration
     case redis
     case redisCA = "redis-ca"
+    case redisSentinelLogin = "redis-sentinel-login"
     case nodeID = "node-id"
     case nodeListen = "node-listen"
     case nodeAdvertise = "node-advertise"
@@ -33,7 +34,8 @@ enum Setting: String, CaseIterable, Sendable {
 
     /// What means nothing to a relay that is the only one.
     static let ofCluster: [Setting] = [
-        .redis, .redisCA, .nodeID, .nodeListen, .nodeAdvertise, .clusterCA, .clusterCert, .clusterKey, .clusterSecret,
+        .redis, .redisCA, .redisSentinelLogin, .nodeID, .nodeListen, .nodeAdvertise, .clusterCA, .clusterCert,
+        .clusterKey, .clusterSecret,
     ]
 
     /// The name of the environment variable.

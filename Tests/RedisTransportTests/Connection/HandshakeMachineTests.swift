@@ -66,6 +66,7 @@ import Testing
             ("AUTH", "ERR Client sent AUTH, but no password is set", .passwordNotExpected),
             ("AUTH", "ERR wrong number of arguments for 'auth' command", .tooOld("5 or older")),
             ("SELECT", "ERR DB index is out of range", .noSuchDatabase(3)),
+            ("SELECT", "ERR SELECT is not allowed in cluster mode", .databaseInCluster(3)),
             ("SELECT", "NOPERM this user has no permissions to run the 'select' command", .notPermitted("SELECT")),
             ("INFO", "NOAUTH Authentication required.", .passwordMissing),
             ("INFO", "NOPERM this user has no permissions to run the 'info' command", .notPermitted("INFO")),
@@ -80,12 +81,89 @@ import Testing
     @Test(
         arguments: [
             ("AUTH", "ERR max number of clients reached"), ("AUTH", "LOADING Redis is loading the dataset in memory"),
-            ("SELECT", "ERR SELECT is not allowed in cluster mode"), ("INFO", "ERR what"),
+            ("INFO", "ERR what"),
             ("PING", "LOADING Redis is loading the dataset in memory"), ("PING", "MASTERDOWN Link with MASTER is down"),
         ]) func whatMayPassIsNoRefusal(_ step: String, _ text: String) throws
     {
         var machine = try waiting(for: step)
         #expect(machine.replyReceived(.error(text)) == .fail(RedisError(.unreachable)))
+    }
+
+    /// A machine that waits for the reply to the first command after INFO, for that reply.
+    private func informed(
+        _ url: String, _ text: String, key: String? = "{relay}:epoch"
+    ) throws -> (machine: HandshakeMachine, action: HandshakeMachine.Action) {
+        var machine = HandshakeMachine(url: try RedisURL(url), server: try .test("n:1"), key: key)
+        #expect(machine.connected() == .send(RedisCommand("INFO", "server")))
+        let action = machine.replyReceived(info(text))
+        return (machine, action)
+    }
+
+    private let cluster = "redis_version:7.0.15\r\nredis_mode:cluster"
+    private let single = "redis_version:7.0.15\r\nredis_mode:standalone"
+
+    @Test func aNodeOfAClusterIsAskedForItsSlotAndForTheOthers() throws {
+        var (machine, action) = try informed("redis://h", cluster)
+        #expect(action == .send(RedisCommand("EXISTS", "{relay}:epoch")))
+        #expect(machine.replyReceived(.integer(0)) == .send(RedisCommand("CLUSTER", "SLOTS")))
+        let node = RESPValue.array([.bulk(ByteBuffer(string: "m")), .integer(7)])
+        let slots = RESPValue.array([.array([.integer(0), .integer(1), node])])
+        #expect(machine.replyReceived(slots) == .send(RedisCommand("PING")))
+        let version = try #require(RedisVersion(info: cluster))
+        #expect(machine.replyReceived(.simple("PONG")) == .ready(version))
+        #expect(machine.nodes == [try .test("m:7")])
+        // It works without knowing the others.
+        (machine, _) = try informed("redis://h", cluster)
+        _ = machine.replyReceived(.integer(1))
+        #expect(machine.replyReceived(.error("NOPERM no")) == .send(RedisCommand("PING")))
+        // And without a key, no server is asked for a slot.
+        #expect(try informed("redis://h", cluster, key: nil).action == .send(RedisCommand("PING")))
+    }
+
+    @Test func whatANodeSaysAboutTheSlot() throws {
+        let next = HandshakeMachine.Action.send(RedisCommand("CLUSTER", "SLOTS"))
+        for (text, expected) in [
+            ("MOVED 1341 10.0.0.2:7000", HandshakeMachine.Action.redirect(try .test("10.0.0.2:7000"))),
+            ("MOVED 1341 :7000", .redirect(try .test("n:7000"))), ("ASK 1341 10.0.0.2:7000", next),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", next),
+            ("MOVED nonsense", .fail(RedisError(.unreachable))),
+            ("CLUSTERDOWN The cluster is down", .fail(RedisError(.unreachable))),
+            ("CLUSTERDOWN Hash slot not served", .fail(RedisError(.unreachable))),
+            ("NOPERM this user has no permissions", .refuse(.notPermitted("EXISTS"))),
+        ] {
+            var machine = try informed("redis://h", cluster).machine
+            #expect(machine.replyReceived(.error(text)) == expected, "\(text)")
+        }
+        var machine = try informed("redis://h", cluster).machine
+        #expect(machine.replyReceived(.simple("OK")) == .fail(RedisError(.protocolViolation)))
+    }
+
+    @Test func behindSentinelsThereHasToBeAMaster() throws {
+        let url = "redis+sentinel://s:1/main"
+        var (machine, action) = try informed(url, single)
+        #expect(action == .send(RedisCommand("INFO", "replication")))
+        #expect(machine.replyReceived(info("role:master")) == .send(RedisCommand("PING")))
+        for odd in [info("role:slave"), info("role:"), info("x"), .null, .integer(1)] {
+            machine = try informed(url, single).machine
+            guard case .fail = machine.replyReceived(odd) else {
+                #expect(Bool(false), "\(odd)")
+                continue
+            }
+        }
+    }
+
+    @Test func theWrongKindOfServerIsRefusedInWords() throws {
+        let sentinel = "redis_version:7.0.15\r\nredis_mode:sentinel"
+        for (url, text, refusal) in [
+            ("redis://h", sentinel, RedisRefusal.isSentinel), ("redis+sentinel://s/main", sentinel, .isSentinel),
+            ("redis+sentinel://s/main", cluster, .clusterWithSentinels), ("redis://a,b", single, .severalServers),
+            ("redis://h", "redis_version:6.2.1\r\nredis_mode:cluster", .tooOldForCluster("6.2.1")),
+        ] {
+            #expect(try informed(url, text).action == .refuse(refusal), "\(url) \(text)")
+            #expect(!refusal.description.contains("\n"))
+        }
+        let valkey = "redis_version:7.2.4\r\nserver_mode:cluster\r\nvalkey_version:8.0.1"
+        #expect(try informed("redis://a,b", valkey).action == .send(RedisCommand("EXISTS", "{relay}:epoch")))
     }
 
     @Test func aUserWhoMayNotPingIsStillWelcome() throws {

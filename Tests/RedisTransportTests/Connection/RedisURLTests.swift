@@ -17,6 +17,19 @@ import Testing
         #expect((loose.user, loose.password, loose.host, loose.port) == (nil, "a:b@c", "10.0.0.1", 1))
     }
 
+    @Test func sentinelsAndTheirMasterAreRead() throws {
+        let url = try RedisURL("rediss+sentinel://relay:" + "p%40" + "@a,b:7,[::1],a:26379/my-master.1/2")
+        #expect(url.isTLS && url.master == "my-master.1" && url.database == 2)
+        #expect(url.endpoints.map(\.description) == ["a:26379", "b:7", "[::1]:26379"])
+        #expect((url.user, url.password) == ("relay", "p@"))
+        #expect("\(url)" == "rediss+sentinel://relay:***@a:26379,b:7,[::1]:26379/my-master.1/2")
+        let plain = try RedisURL("redis+sentinel://s/main")
+        #expect(!plain.isTLS && plain.master == "main" && plain.database == 0)
+        let cluster = try RedisURL("redis://a,b:7,c")
+        #expect(cluster.master == nil && cluster.endpoints.map(\.port) == [6379, 7, 6379])
+        #expect("\(cluster)" == "redis://a:6379,b:7,c:6379/0")
+    }
+
     @Test func noFormShowsThePassword() throws {
         let secret = "correcthorse"
         let url = try RedisURL("redis://relay:" + secret + "@redis.example/2")
@@ -37,7 +50,11 @@ import Testing
             "redis://PW@h", "redis://user:@h", "redis://:@h", "redis://u:PW%zz@h", "redis://u:PW%4@h",
             "redis://u:PW%ff@h", "redis://u:PW/x@h", "redis://u:PW?@h", "redis://u:PW#@h",
             "redis://a b",
-            "redis://u:PW@", "redis://u:PW", "redis://u:PW@h:x",
+            "redis://u:PW@", "redis://u:PW", "redis://u:PW@h:x", "redis+sentinel://h", "redis+sentinel://h/",
+            "redis+sentinel://h/a b", "redis+sentinel://h/m/x", "redis+sentinel://h/m/1/2", "redis+sentinel:///m",
+            "redis+sentinel://h,/m", "redis://h,", "redis://,h", "redis://h,,i", "redis+sentinel://PW@h/m",
+            "sentinel://h/m", "redis+sentinel://h/m?db=1",
+            "redis://h1,h2,h3,h4,h5,h6,h7,h8,h9,h10,h11,h12,h13,h14,h15,h16,h17",
         ]) func whatIsWrongIsSaidWithoutThePassword(_ text: String)
     {
         let error = #expect(throws: RedisURL.Malformed.self) { try RedisURL(text.replacing("PW", with: "hunter2")) }

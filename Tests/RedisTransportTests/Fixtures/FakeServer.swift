@@ -7,12 +7,14 @@ import NIOPosix
 final class FakeServer: Sendable {
     private let listener: any Channel
 
-    /// - Parameter answer: the bytes for each piece of commands that is no part of the login; none means silence.
-    init(_ answer: @escaping @Sendable (String) -> [UInt8]) async throws {
+    /// - Parameters:
+    ///   - mode: how it says it runs.
+    ///   - answer: the bytes for each piece of commands that is no part of the login; none means silence.
+    init(mode: String = "standalone", _ answer: @escaping @Sendable (String) -> [UInt8]) async throws {
         listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(FakeRedisHandler(answer))
+                    try channel.pipeline.syncOperations.addHandler(FakeRedisHandler(mode, answer))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -28,15 +30,18 @@ final class FakeRedisHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    private let mode: String
     private let answer: @Sendable (String) -> [UInt8]
 
-    init(_ answer: @escaping @Sendable (String) -> [UInt8]) { self.answer = answer }
+    init(_ mode: String, _ answer: @escaping @Sendable (String) -> [UInt8]) {
+        (self.mode, self.answer) = (mode, answer)
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let command = String(buffer: Self.unwrapInboundIn(data))
         let bytes: [UInt8] =
             if command.contains("INFO") {
-                Array("$19\r\nredis_version:7.2.0\r\n".utf8)
+                Self.bulk("redis_version:7.2.0\r\nredis_mode:\(mode)")
             } else if command.contains("PING") {
                 Array("+PONG\r\n".utf8)
             } else {
@@ -45,6 +50,8 @@ final class FakeRedisHandler: ChannelInboundHandler {
         guard !bytes.isEmpty else { return }
         context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
     }
+
+    private static func bulk(_ text: String) -> [UInt8] { Array("$\(text.utf8.count)\r\n\(text)\r\n".utf8) }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

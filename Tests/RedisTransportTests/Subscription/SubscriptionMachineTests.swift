@@ -36,6 +36,32 @@ import Testing
         return machine
     }
 
+    @Test func inAClusterTheChannelsAreOfASlot() {
+        func reply(_ kind: String, _ payload: RESPValue = .integer(1)) -> RESPValue {
+            .array([bulk(kind), bulk("a"), payload])
+        }
+        func subscribed() -> SubscriptionMachine {
+            var machine = SubscriptionMachine(channels: ["a"])
+            #expect(machine.connected(isCluster: true) == .subscribe(RedisCommand("SSUBSCRIBE", "a")))
+            #expect(machine.replyReceived(reply("ssubscribe")) == .announce)
+            return machine
+        }
+        var machine = subscribed()
+        let payload = ByteBuffer(string: "hello")
+        let message = SubscriptionMachine.Action.deliver(RedisMessage(channel: "a", payload: payload))
+        #expect(machine.replyReceived(reply("smessage", .bulk(payload))) == message)
+        // The slot moves: nothing would come here any more.
+        #expect(machine.replyReceived(reply("sunsubscribe", .integer(0))) == .fail(RedisError(.unavailable)))
+        for kind in ["message", "subscribe", "unsubscribe"] {
+            machine = subscribed()
+            #expect(
+                machine.replyReceived(reply(kind, .bulk(payload))) == .fail(RedisError(.protocolViolation)), "\(kind)")
+        }
+        machine = SubscriptionMachine(channels: ["a"])
+        _ = machine.connected(isCluster: true)
+        #expect(machine.replyReceived(.error("MOVED 1 h:2")) == .fail(RedisError(.replied)))
+    }
+
     @Test func everyStateAndEvent() {
         for place in Location.allCases {
             var machine = machine(place)

@@ -14,6 +14,8 @@ struct ClusterConfiguration: Hashable, Sendable {
     var redis: RedisURL
     /// The file that its password stands in, if it stands in one.
     var passwordFile: String?
+    /// The login at its Sentinels, where they want one.
+    var sentinelLogin: RedisLogin?
     /// The file of the authority of Redis' certificate; nil for the system's.
     var redisAuthority: String?
     /// This node's name.
@@ -54,7 +56,9 @@ struct ClusterConfiguration: Hashable, Sendable {
     /// - Throws: ``OperatorError`` when its authority cannot be read.
     func redisSettings() throws(OperatorError) -> RedisSettings {
         do {
-            return try RedisSettings(url: redis, trust: redisAuthority.map { .file($0) } ?? .system)
+            var settings = try RedisSettings(url: redis, trust: redisAuthority.map { .file($0) } ?? .system)
+            settings.sentinelLogin = sentinelLogin
+            return settings
         } catch {
             throw OperatorError(.configuration, "\(error)")
         }
@@ -103,6 +107,28 @@ extension ClusterConfiguration {
                 .clusterSecret, settings, "`openssl rand -hex 32` makes its content, the same for all nodes")
         )
         if redis.password != nil, case .file(let path) = found.origin { passwordFile = path }
+        if let login = try settings.text(.redisSentinelLogin) {
+            sentinelLogin = try Self.sentinelLogin(login, redis)
+            if case .file(let path) = login.origin { passwordFile = path }
+        }
+    }
+
+    private static func sentinelLogin(
+        _ found: SettingReader.Found<String>, _ redis: RedisURL
+    ) throws(OperatorError) -> RedisLogin {
+        let name = found.origin.name(of: .redisSentinelLogin)
+        guard redis.master != nil else {
+            throw OperatorError(
+                found.origin.status,
+                "\(name) is for Sentinels, and --redis names none: write it as "
+                    + "redis+sentinel://host:port,host:port/MASTER")
+        }
+        do {
+            return try RedisLogin(found.value)
+        } catch {
+            // Never the text itself.
+            throw OperatorError(found.origin.status, "\(name): \(error)")
+        }
     }
 
     private static func needed<Value>(

@@ -73,7 +73,9 @@ struct ClusterConfigurationTests {
 
     @Test(
         "parts of a cluster without a Redis are a slip of the pen",
-        arguments: [Setting.nodeID, .nodeListen, .clusterCA, .clusterSecret, .redisCA, .nodeAdvertise])
+        arguments: [
+            Setting.nodeID, .nodeListen, .clusterCA, .clusterSecret, .redisCA, .redisSentinelLogin, .nodeAdvertise,
+        ])
     func withoutRedis(setting: Setting) throws {
         var changes: [Setting: [String]?] = [:]
         for other in Self.complete.keys where ![.tlsCert, .tlsKey, .stateDir].contains(other) {
@@ -94,6 +96,15 @@ struct ClusterConfigurationTests {
     func wrong(setting: Setting, text: String) throws {
         let error = try failure([setting: [text]])
         #expect(error.status == .usage && error.message.contains("--\(setting.rawValue)"))
+    }
+
+    @Test("a login for Sentinels needs Sentinels, and is not shown", arguments: ["hidden-word", "a:hidden-word%"])
+    func sentinelLogin(text: String) throws {
+        // The second one is none, even with Sentinels.
+        let url = text.contains("%") ? "redis+sentinel://h/main" : "redis://h"
+        let error = try failure([.redis: [url], .redisSentinelLogin: [text]])
+        #expect(error.status == .usage && error.message.contains("--redis-sentinel-login"))
+        #expect(!error.description.contains("hidden-word"))
     }
 
     @Test("nobody can dial a wildcard", arguments: ["0.0.0.0:9", "[::]:9", "[0:0:0:0:0:0:0:0]:9"])

@@ -14,6 +14,8 @@ import WSProtocol
 @testable import RelayServerProgram
 
 extension ConfigurationTests {
+    private static let sentinels = "redis+sentinel://:" + "word@r,s:7/main"
+
     @Test("every setting can be set in each of the three places")
     func everySetting() throws {
         let values: [Setting: String] = [
@@ -22,12 +24,13 @@ extension ConfigurationTests {
             .logLevel: "trace",
             .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
             .memoryLimit: "512M", .addressLimit: "2",
-            .redis: "redis://:word@r", .redisCA: "/rca",
+            .redis: Self.sentinels, .redisCA: "/rca", .redisSentinelLogin: "watch:word2",
             .nodeID: "a", .nodeListen: "0.0.0.0:9443", .nodeAdvertise: "node-a:9443", .clusterCA: "/ca",
             .clusterCert: "/cc", .clusterKey: "/ck", .clusterSecret: "/cs",
         ]
         let cluster = ClusterConfiguration(
-            redis: try RedisURL("redis://:word@r"), redisAuthority: "/rca", node: .test("a"),
+            redis: try RedisURL(Self.sentinels), sentinelLogin: try RedisLogin("watch:word2"),
+            redisAuthority: "/rca", node: .test("a"),
             listen: ListenAddress(host: "0.0.0.0", port: 9443), advertise: ListenAddress(host: "node-a", port: 9443),
             authority: "/ca", certificate: CertificateFiles(chain: "/cc", key: "/ck"), secretFile: "/cs"
         )
