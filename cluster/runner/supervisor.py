@@ -121,7 +121,8 @@ class Supervisor:
         self._write("cluster.secret", secrets.token_hex(32).encode() + b"\n")
         (self.folder / "bin").mkdir()
         (self.folder / "bin/cluster-restart").symlink_to(REPOSITORY / "cluster/restart")
-        self._define_redis()
+        if not self.options.redis:
+            self._define_redis()
         for id in self.ids:
             self._define_node(id)
         self._define_balancer()
@@ -135,7 +136,7 @@ class Supervisor:
     @property
     def redis_url(self) -> str:
         """Redis, with its password."""
-        return f"redis://:{self.password}@{self.redis_port}/0"
+        return self.options.redis or f"redis://:{self.password}@{self.redis_port}/0"
 
     def _plain_environment(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
@@ -210,7 +211,8 @@ class Supervisor:
     # ---- running ------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        for names in (["redis"], self.ids, ["balancer"]):
+        redis = [] if self.options.redis else ["redis"]
+        for names in (redis, self.ids, ["balancer"]):
             for name in names:
                 self.servers[name].launch()
             for name in names:
