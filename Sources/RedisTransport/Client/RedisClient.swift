@@ -84,8 +84,8 @@ package final class RedisClient: Sendable {
     }
 
     /// What can be counted about Redis. On the event loop.
-    package func figures() -> EventLoopFuture<RedisFigures> {
-        eventLoop.submit { [self] in core.value?.figures ?? RedisFigures() }
+    package func figures() -> EventLoopFuture<RedisClientFigures> {
+        eventLoop.submit { [self] in core.value?.figures ?? RedisClientFigures() }
     }
 
     /// The server that commands go to; nil without a connection. On the event loop only.
@@ -116,7 +116,7 @@ final class ClientCore {
     private let eventLoop: any EventLoop
     private let settings: RedisSettings
     private var timer: Scheduled<Void>?
-    private var counted = RedisFigures()
+    private var counted = RedisClientFigures()
     /// Commands that wait to be sent again.
     private var waiting = 0
     /// Which server is at the other end; nil without a connection.
@@ -150,9 +150,9 @@ final class ClientCore {
     /// The server that commands go to; nil without a connection.
     var server: RedisEndpoint? { isConnected ? connection?.server : nil }
 
-    var figures: RedisFigures {
+    var figures: RedisClientFigures {
         var figures = counted
-        (figures.isConnected, figures.server) = (isConnected, server)
+        figures.server = server
         return figures
     }
 
@@ -191,19 +191,14 @@ final class ClientCore {
             guard let refused else { return promise.fail(RedisError(.unavailable)) }
             return sendLater(command, deadline, refused, promise)
         }
-        let begun = NIODeadline.now()
         let attempt = eventLoop.makePromise(of: RESPValue.self)
         handler.send(command, deadline: deadline, promise: attempt)
         attempt.futureResult.assumeIsolated().whenComplete { result in
             switch result {
-            case .success(let reply):
-                self.counted.replied(after: .now() - begun)
-                promise.succeed(reply)
+            case .success(let reply): promise.succeed(reply)
             case .failure(let error as RedisError) where error.isElsewhere:
                 self.sendLater(command, deadline, error, promise)
-            case .failure(let error):
-                self.counted.failures &+= 1
-                promise.fail(error)
+            case .failure(let error): promise.fail(error)
             }
         }
     }
@@ -213,7 +208,6 @@ final class ClientCore {
     ) {
         let time = NIODeadline.now() + RedisDefaults.redirectPause
         guard time < deadline, connection != nil, waiting < RedisDefaults.commandsInFlight else {
-            counted.failures &+= 1
             return promise.fail(refused)
         }
         waiting += 1

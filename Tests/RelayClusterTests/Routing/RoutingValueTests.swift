@@ -199,6 +199,15 @@ struct RoutingValueTests {
         epoch.joined(second, now: now + .seconds(5))
         #expect(!epoch.isSettled(second, now: now + .seconds(5)))
         #expect(epoch.isSettled(second, now: now + .seconds(6)))
+        // Another process may lack the last of it, in the same epoch.
+        epoch.mayLack(now: now + .seconds(20))
+        #expect(!epoch.isSettled(second, now: now + .seconds(25)))
+        #expect(epoch.isSettled(second, now: now + .seconds(26)))
+        // There is nothing to lack for a node that has seen nothing yet.
+        let fresh = ClusterEpoch(settling: .seconds(6))
+        fresh.mayLack(now: now)
+        fresh.joined(first, now: now)
+        #expect(fresh.isSettled(first, now: now))
     }
 
     @Test("of each kind one lookup is under way")
