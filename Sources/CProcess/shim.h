@@ -3,11 +3,13 @@
 // What Swift does not import: functions with variable arguments, and glibc's own.
 #include <fcntl.h>
 #include <malloc.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -115,4 +117,11 @@ static inline int CProcess_peer(int socket, struct CProcess_peer *peer) {
     peer->pid = found.pid;
     peer->uid = found.uid;
     return 0;
+}
+
+// openat2(2) for reading, with O_CLOEXEC, O_NONBLOCK and O_NOCTTY: a name that leads out of `folder`, by dots or by
+// links, is not opened (EXDEV), and a FIFO is not waited for.
+static inline int CProcess_open_beneath(int folder, const char *name) {
+    struct open_how how = { 02004400, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+    return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
 }

@@ -12,6 +12,9 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What the last system call of this thread left behind.
     package static var last: SystemError { SystemError(code: errno) }
 
+    /// Whether the process, or the machine, has no file descriptors left.
+    package var isShortOfDescriptors: Bool { code == EMFILE || code == ENFILE }
+
     /// The system's own words ("No such file or directory").
     package var description: String { unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)" }
 

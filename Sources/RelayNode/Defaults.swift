@@ -48,6 +48,21 @@ extension Defaults {
         static let vainTrimInterval = TimeAmount.seconds(40)
     }
 
+    /// What browsers are shown, and ACME's authorities.
+    package enum Site {
+        /// Bytes of a path: as long as any that a person links to.
+        static let pathBytes = 1024
+        /// What is read of a file at once, and so what a client holds that stopped taking it.
+        static let blockBytes = 64 * 1024
+        /// Files larger than a block that are sent at once: each has a descriptor of its own beside its connection's.
+        package static let files = 128
+        /// A client that takes no block in this time is not coming back (as `Stream.receiverStall`).
+        static let stallTimeout = TimeAmount.seconds(60)
+        /// Bytes of a challenge's answer, a token and the digest of a key: under 100; and of the token in its name.
+        static let challengeBytes = 4 * 1024
+        static let challengeTokenBytes = 128
+    }
+
     /// Control connections.
     package enum Control {
         /// From the challenge to the checked login: what every handshake step of a relay is given elsewhere (DERP).

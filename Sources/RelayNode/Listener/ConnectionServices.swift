@@ -30,12 +30,16 @@ package struct ConnectionServices: Sendable {
     package var accepts = AcceptWatch()
     /// Who is believed when it says whose a connection is.
     package var peers = TrustedPeers()
+    /// What browsers are shown; nil for nothing.
+    package var site: Site?
+    /// Where answers to ACME's challenges lie, for plain HTTP; nil for nowhere.
+    package var challenges: ServedFolder?
 
     package init(
         transfers: any TransferDirectory, streams: StreamTable, node: NodeID = NodeID.alone,
         connector: (any NodeConnector)? = nil, admission: Admission, control: any ControlAcceptor,
         reports: LimitReports? = nil, logger: Logger, accepts: AcceptWatch = AcceptWatch(),
-        peers: TrustedPeers = TrustedPeers()
+        peers: TrustedPeers = TrustedPeers(), site: Site? = nil, challenges: ServedFolder? = nil
     ) {
         self.transfers = transfers
         self.streams = streams
@@ -47,6 +51,8 @@ package struct ConnectionServices: Sendable {
         self.logger = logger
         self.accepts = accepts
         self.peers = peers
+        self.site = site
+        self.challenges = challenges
     }
 
     /// What a stream needs of them.

@@ -33,6 +33,7 @@ struct RelayResponder: RequestResponder, Sendable {
     func respond(to head: RequestHead, _ reader: RequestReader) {
         let body = RequestBodyReader(head.framing)
         do throws(HTTPError) {
+            if try challenge(head, body, reader) { return }
             if let redirection = purpose.redirection(for: head) { throw redirection }
             let route = try Route(head)
             if route != .health, connection.isRefused { throw .full }
@@ -46,6 +47,7 @@ struct RelayResponder: RequestResponder, Sendable {
                     .ok, type: "text/plain", body: "ok\n", withBody: head.method != "HEAD"
                 )
                 reader.end(with: answer, after: body)
+            case .page: try page(head, body, reader)
             case .control(let handshake):
                 guard !services.admission.isDraining else { throw .draining }
                 guard reader.pending.readableBytes == 0 else { throw .malformed("bytes follow the upgrade request") }

@@ -53,6 +53,19 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Folder that an ACME client writes /.well-known/acme-challenge/ into; --http-listen answers from there.",
+            valueName: "dir"
+        )
+    )
+    var acmeDir: String?
+
+    @Option(
+        help: ArgumentHelp("Folder of files to show to browsers, instead of the built-in page.", valueName: "dir")
+    )
+    var site: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Address of /metrics, /healthz and /readyz, plain HTTP (default: 127.0.0.1:9180); 'off' disables them.",
             valueName: "host:port"
         )
@@ -149,6 +162,8 @@ struct ServerOptions: ParsableArguments {
         case .clusterSecret: one(cluster.clusterSecret)
         case .publicURL: one(publicURL)
         case .httpListen: one(httpListen)
+        case .acmeDir: one(acmeDir)
+        case .site: one(site)
         case .metricsListen: one(metricsListen)
         case .addressLimit: one(addressLimit)
         case .memoryLimit: one(memoryLimit)

@@ -46,6 +46,17 @@ struct CertificateInventory: Hashable, Sendable {
     /// The names that clients may know this relay by: those of the certificate it shows them.
     var names: [TLSServerName] { files.first?.certificates.first?.names ?? [] }
 
+    /// The page that says what people need to trust this relay.
+    func welcomePage(host: String?) -> WelcomePage {
+        let chain = files.first?.certificates ?? []
+        let named = names.lazy.compactMap { if case .dns(let name) = $0, !name.hasPrefix("*") { name } else { nil } }
+        return WelcomePage(
+            fingerprints: chain.map(\.fingerprint),
+            authority: chain.count > 1 ? chain.last.flatMap { $0.isSelfIssued ? $0.pem : nil } : nil,
+            name: host ?? named.first ?? "localhost"
+        )
+    }
+
     /// When the first of those that this relay shows ends, in seconds since 1970.
     var firstEnd: Int64 {
         files.filter { !$0.areAuthorities }.flatMap(\.certificates).map(\.ends).min() ?? 0

@@ -24,6 +24,10 @@ struct ServerConfiguration: Hashable, Sendable {
     var publicURL: String?
     /// Where plain HTTP is answered with a redirection; nil means nowhere.
     var httpListen: ListenAddress?
+    /// Where answers to ACME's challenges lie; nil means nowhere.
+    var acmeDirectory: ServedFolder?
+    /// The operator's own files for browsers; nil means the built-in page.
+    var site: ServedFolder?
     /// Where metrics and health are served over plain HTTP.
     var metricsListen = MetricsAddress.usual
     /// Balancers whose connections begin with a PROXY header; all others are taken for what they are.
@@ -35,6 +39,12 @@ struct ServerConfiguration: Hashable, Sendable {
     var log = LogConfiguration()
     /// The file that gets the process id once the relay serves.
     var pidFile: String?
+
+    /// - Throws: ``OperatorError`` for a folder of files for everyone that cannot be opened.
+    func checkFolders() throws(OperatorError) {
+        try acmeDirectory?.check("--acme-dir")
+        try site?.check("--site")
+    }
 
     /// Files with secrets that every user of the machine may read, although only the relay has to. Files that cannot be
     /// looked at are left to the code that reads them.
@@ -73,6 +83,11 @@ extension ServerConfiguration {
         if let found = try settings.text(.httpListen) {
             httpListen = try Self.address(found.value, .httpListen, found.origin)
         }
+        acmeDirectory = try Self.path(.acmeDir, settings).map { ServedFolder(path: $0) }
+        guard acmeDirectory == nil || httpListen != nil else {
+            throw OperatorError(.configuration, "--acme-dir is for plain HTTP, and there is no --http-listen")
+        }
+        site = try Self.path(.site, settings).map { ServedFolder(path: $0) }
         if let found = try settings.text(.metricsListen) {
             metricsListen =
                 found.value == "off" ? .off : .chosen(try Self.address(found.value, .metricsListen, found.origin))

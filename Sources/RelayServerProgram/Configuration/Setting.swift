@@ -22,6 +22,8 @@ enum Setting: String, CaseIterable, Sendable {
     case clusterSecret = "cluster-secret"
     case publicURL = "public-url"
     case httpListen = "http-listen"
+    case acmeDir = "acme-dir"
+    case site
     case metricsListen = "metrics-listen"
     case proxyProtocol = "proxy-protocol"
     case trustedProxy = "trusted-proxy"
@@ -44,7 +46,8 @@ enum Setting: String, CaseIterable, Sendable {
     /// Whether it names a file or a folder.
     var isPath: Bool {
         [
-            .tlsCert, .tlsKey, .stateDir, .redisCA, .clusterCA, .clusterCert, .clusterKey, .clusterSecret, .pidFile,
+            .tlsCert, .tlsKey, .acmeDir, .site, .stateDir, .redisCA, .clusterCA, .clusterCert, .clusterKey,
+            .clusterSecret, .pidFile,
             .logFile,
         ].contains(self)
     }

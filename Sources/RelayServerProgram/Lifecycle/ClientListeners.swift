@@ -19,6 +19,8 @@ struct ClientListeners: ServerPart {
     private let redirects: [Listener]
     private let admission: Admission
     private let accepts: AcceptWatch
+    /// Whether connections may have a file open beside themselves.
+    private let servesFiles: Bool
 
     /// Binds the addresses of the configuration, but for those that another process has bound for this one.
     /// - Throws: ``OperatorError`` for the first that cannot be bound.
@@ -39,7 +41,8 @@ struct ClientListeners: ServerPart {
             try await RelayListener.bindRedirect(place, to: names, group: context.group, services: services)
         }
         return ClientListeners(
-            tls: tls, redirects: redirects, admission: context.admission, accepts: context.accepts
+            tls: tls, redirects: redirects, admission: context.admission, accepts: context.accepts,
+            servesFiles: context.configuration.site != nil
         )
     }
 
@@ -76,7 +79,7 @@ struct ClientListeners: ServerPart {
     func start() async throws {
         // What the process has open by now is not there for connections.
         let open = accepts.openDescriptors?.now ?? 0
-        admission.reserve(open + Defaults.Operations.descriptorReserve)
+        admission.reserve(open + Defaults.Operations.descriptorReserve + (servesFiles ? Defaults.Site.files : 0))
         for listener in all { try await listener.socket.accept() }
     }
 

@@ -59,6 +59,7 @@ struct RelayApplication: Sendable {
         let tls = try configuration.certificate.load(tickets: tickets)
         let certificates = try CertificateInventory(configuration)
         if configuration.cluster != nil { try Self.refuseNode(certificates) }
+        try configuration.checkFolders()
         try configuration.cluster?.checkFiles()
         let directory = try StateDirectory(path: configuration.stateDirectory, lock: takeover?.lock)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)

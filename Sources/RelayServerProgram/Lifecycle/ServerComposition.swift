@@ -111,7 +111,8 @@ struct ServerComposition: Sendable {
             accepts: context.accepts,
             peers: TrustedPeers(
                 sendingHeader: context.configuration.proxyProtocol, sendingField: context.configuration.trustedProxy
-            )
+            ),
+            site: Site(context.site), challenges: context.configuration.acmeDirectory
         )
     }
 }
@@ -126,6 +127,11 @@ struct ServerContext: Sendable {
     let users: any UserAdministration
     /// What the node has of its cluster; nil when it is the only one.
     let cluster: ClusterMember?
+    /// What browsers are shown.
+    var site: Site.Content {
+        if let folder = configuration.site { return .folder(folder) }
+        return .welcome(certificates.welcomePage(host: configuration.publicHost))
+    }
     /// Counts the connections.
     let admission: Admission
     /// Who is told of limits that are met.

@@ -5,6 +5,8 @@ package enum HTTPStatus: Int, Hashable, Sendable, CaseIterable {
     case `continue` = 100
     case switchingProtocols = 101
     case ok = 200
+    case partialContent = 206
+    case notModified = 304
     case permanentRedirect = 308
     case badRequest = 400
     case unauthorized = 401
@@ -14,6 +16,7 @@ package enum HTTPStatus: Int, Hashable, Sendable, CaseIterable {
     case requestTimeout = 408
     case lengthRequired = 411
     case uriTooLong = 414
+    case rangeNotSatisfiable = 416
     case expectationFailed = 417
     case misdirectedRequest = 421
     case upgradeRequired = 426
@@ -31,6 +34,8 @@ package enum HTTPStatus: Int, Hashable, Sendable, CaseIterable {
         case .continue: "Continue"
         case .switchingProtocols: "Switching Protocols"
         case .ok: "OK"
+        case .partialContent: "Partial Content"
+        case .notModified: "Not Modified"
         case .permanentRedirect: "Permanent Redirect"
         case .badRequest: "Bad Request"
         case .unauthorized: "Unauthorized"
@@ -40,6 +45,7 @@ package enum HTTPStatus: Int, Hashable, Sendable, CaseIterable {
         case .requestTimeout: "Request Timeout"
         case .lengthRequired: "Length Required"
         case .uriTooLong: "URI Too Long"
+        case .rangeNotSatisfiable: "Range Not Satisfiable"
         case .expectationFailed: "Expectation Failed"
         case .misdirectedRequest: "Misdirected Request"
         case .upgradeRequired: "Upgrade Required"

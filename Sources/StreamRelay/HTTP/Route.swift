@@ -2,12 +2,20 @@
 
 package import WSProtocol
 
-/// What a request asks for: one of the four resources of `docs/wire-protocol.md`.
+/// What a request asks for: one of the four resources of `docs/wire-protocol.md`, or something for people to see.
 package enum Route: Hashable, Sendable {
     case control(WebSocketHandshake)
     case upload(Token)
     case download(Token)
     case health
+    /// None of the four: what a person with a browser may ask for.
+    case page
+
+    /// The answer where there is no page either.
+    package static let unknown = HTTPError(
+        status: .notFound, code: "not_found",
+        message: "there is nothing here: the resources are /ws, /upload, /download and /healthz"
+    )
 
     /// Finds the route of `head`, or says why there is none.
     package init(_ head: RequestHead) throws(HTTPError) {
@@ -36,11 +44,7 @@ package enum Route: Hashable, Sendable {
         case "/healthz":
             try Self.require(["GET", "HEAD"], head)
             self = .health
-        default:
-            throw HTTPError(
-                status: .notFound, code: "not_found",
-                message: "there is nothing here: the resources are /ws, /upload, /download and /healthz"
-            )
+        default: self = .page
         }
     }
 

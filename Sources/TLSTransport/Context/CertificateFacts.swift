@@ -10,6 +10,12 @@ package struct CertificateFacts: Hashable, Sendable {
     package let ends: Int64
     /// The names and addresses of its subjectAltName: at most `TLSDefaults.certificateNames` of them.
     package let names: [TLSServerName]
+    /// The SHA-256 of the certificate as people compare it: `AB:CD:…`.
+    package let fingerprint: String
+    /// The certificate alone, as PEM.
+    package let pem: String
+    /// Whether it names itself as its issuer, as an authority at the end of a chain does.
+    package let isSelfIssued: Bool
 
     /// The certificates of the PEM file at `path`, in order: at most `TLSDefaults.certificatesPerFile`.
     /// - Parameter areAuthorities: whether they are there to be trusted, and not to be shown.
@@ -39,11 +45,39 @@ package struct CertificateFacts: Hashable, Sendable {
 
     private init?(_ certificate: OpaquePointer) {
         guard let begins = unsafe Self.seconds(X509_get0_notBefore(certificate)),
-            let ends = unsafe Self.seconds(X509_get0_notAfter(certificate))
+            let ends = unsafe Self.seconds(X509_get0_notAfter(certificate)),
+            let fingerprint = unsafe Self.fingerprint(of: certificate), let pem = unsafe Self.pem(of: certificate)
         else { return nil }
+        (self.fingerprint, self.pem) = (fingerprint, pem)
+        isSelfIssued =
+            unsafe X509_NAME_cmp(
+                X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0
         self.begins = begins
         self.ends = ends
         names = unsafe AlternativeNames.all(of: certificate, limit: TLSDefaults.certificateNames)
+    }
+
+    private static func fingerprint(of certificate: OpaquePointer) -> String? {
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var length: CUnsignedInt = 0
+        guard unsafe X509_digest(certificate, EVP_sha256(), &digest, &length) == 1 else { return nil }
+        return digest.prefix(Int(length)).map { byte in
+            let text = String(byte, radix: 16, uppercase: true)
+            return byte < 16 ? "0" + text : text
+        }.joined(separator: ":")
+    }
+
+    private static func pem(of certificate: OpaquePointer) -> String? {
+        guard let memory = unsafe BIO_new(BIO_s_mem()) else { return nil }
+        defer { unsafe BIO_free(memory) }
+        guard unsafe PEM_write_bio_X509(memory, certificate) == 1 else { return nil }
+        var text: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = unsafe BIO_read(memory, &chunk, CInt(chunk.count))
+            guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+            text += chunk.prefix(Int(count))
+        }
     }
 
     private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
