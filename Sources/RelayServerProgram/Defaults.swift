@@ -7,6 +7,8 @@ import TransferBroker
 extension Defaults {
     /// Configuration, start and stop.
     enum Operations {
+        /// The configuration of the package's service.
+        static let configuration = "/etc/relay/server.json"
         /// Bytes of a configuration file: a hundred times what one with every setting needs.
         static let maximumConfigurationSize = 256 * 1024
         /// Seconds that running transfers are given to finish once the relay is told to stop: most do, and service

@@ -23,6 +23,7 @@ struct CheckCommand: AsyncParsableCommand {
         do {
             settings = try options.configuration()
             warnings = try Self.validate(settings)
+            try await settings.cluster?.checkRedis()
         } catch {
             // Whatever is wrong, and wherever it stands, here it is the configuration.
             throw OperatorError(.configuration, error.message)
@@ -36,10 +37,11 @@ struct CheckCommand: AsyncParsableCommand {
     }
 
     /// Returns what is no mistake yet.
-    private static func validate(_ settings: ServerConfiguration) throws(OperatorError) -> [CertificateProblem] {
+    static func validate(_ settings: ServerConfiguration) throws(OperatorError) -> [CertificateProblem] {
         _ = try settings.certificate.load()
         let problems = try CertificateInventory(settings).problems(at: Int64(LogTime.now.seconds))
         if let problem = problems.first, problem.isFatal { throw OperatorError(.configuration, problem.message) }
+        try settings.checkFolders()
         try settings.cluster?.checkFiles()
         if let address = settings.cluster?.listen { _ = try address.resolved() }
         _ = try AdminSocket.path(in: settings.stateDirectory)

@@ -11,7 +11,9 @@ package struct RelayServerCommand: AsyncParsableCommand {
         commandName: "relay-server",
         abstract: "A relay for files between people who can only dial out.",
         discussion: """
-            Start a relay:
+            On a machine with the package, from nothing to a relay that runs:
+              relay-server setup --public-name relay.example.com
+            Start a relay by hand:
               certs/make relay.example.com
               relay-server --tls-cert certs/out/server.pem --tls-key certs/out/server.key
 
@@ -30,7 +32,7 @@ package struct RelayServerCommand: AsyncParsableCommand {
         version: "relay-server \(ProgramVersion.current)",
         subcommands: [
             ServeCommand.self, InviteCommand.self, UsersCommand.self, StatusCommand.self, DrainCommand.self,
-            ReloadCommand.self, RestartCommand.self, CheckCommand.self,
+            ReloadCommand.self, RestartCommand.self, CheckCommand.self, SetupCommand.self,
         ],
         defaultSubcommand: ServeCommand.self
     )

@@ -3,6 +3,7 @@
 import ArgumentParser
 import CommandLineInterface
 import ServerSystem
+import TransferBroker
 
 /// Which running server a sub-command talks to.
 struct StateOptions: ParsableArguments {
@@ -14,13 +15,24 @@ struct StateOptions: ParsableArguments {
     )
     var stateDir: String?
 
-    @Option(help: ArgumentHelp("Configuration file of the server (env RELAY_CONFIG).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Configuration file of the server (env RELAY_CONFIG; default: /etc/relay/server.json if it can be read).",
+            valueName: "file"))
     var config: String?
 
     /// The client of that server's admin socket.
     func client() throws(OperatorError) -> AdminClient {
         let flags = stateDir.map { [Setting.stateDir: [$0]] } ?? [:]
-        return AdminClient(stateDirectory: try SettingReader(flags: flags, file: config).stateDirectory())
+        let reader = try SettingReader(flags: flags, file: config)
+        // On a machine with the package, the running server is the package's unless another one is named.
+        if !reader.hasFile, try reader.text(.stateDir) == nil,
+            SystemCommand.isReadable(Defaults.Operations.configuration)
+        {
+            let packaged = try SettingReader(file: Defaults.Operations.configuration)
+            return AdminClient(stateDirectory: try packaged.stateDirectory())
+        }
+        return AdminClient(stateDirectory: try reader.stateDirectory())
     }
 }
 

@@ -55,6 +55,11 @@ struct SettingReader: Sendable {
         }
     }
 
+    /// Whether a configuration file was named.
+    var hasFile: Bool {
+        sources.contains { if case .file = $0.origin { true } else { false } }
+    }
+
     /// The text of a setting with one value; nil when it is not set.
     func text(_ setting: Setting) throws(OperatorError) -> Found<String>? {
         guard let found = try find(setting, .string) else { return nil }

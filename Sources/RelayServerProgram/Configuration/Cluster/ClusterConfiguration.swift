@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import NIOCore
+import NIOPosix
 import RedisTransport
 import RelayCluster
 import RelayNode
@@ -49,6 +51,21 @@ struct ClusterConfiguration: Hashable, Sendable {
             )
         } catch {
             throw OperatorError(.configuration, "\(error)")
+        }
+    }
+
+    /// Connects to Redis and logs in, as a node would.
+    /// - Throws: ``OperatorError`` when it cannot be reached or refuses this node.
+    func checkRedis() async throws(OperatorError) {
+        let settings = try redisSettings()
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        switch try? await RedisProbe.run(settings, on: loop).get() {
+        case .connected?: return
+        case .unreachable(let error)?:
+            throw OperatorError(.unavailable, "Redis cannot be reached at \(redis): \(error)")
+        case .refused(let refusal)?:
+            throw OperatorError(.configuration, "Redis at \(redis) refuses this node: \(refusal)")
+        case nil: throw OperatorError(.unavailable, "Redis cannot be reached at \(redis)")
         }
     }
 

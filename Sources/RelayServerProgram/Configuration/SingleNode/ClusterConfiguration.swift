@@ -26,4 +26,5 @@ struct ClusterConfiguration: Hashable, Sendable {
     var authority: String { switch never {} }
     var redisAuthority: String? { switch never {} }
     func checkFiles() throws(OperatorError) {}
+    func checkRedis() async throws(OperatorError) {}
 }
