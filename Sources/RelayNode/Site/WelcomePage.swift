@@ -14,7 +14,9 @@ package struct WelcomePage: Hashable, Sendable {
     package var name: String
 
     package init(fingerprints: [String], authority: String?, name: String) {
-        (self.fingerprints, self.authority, self.name) = (fingerprints, authority, name)
+        (self.fingerprints, self.authority) = (fingerprints, authority)
+        // A Host field has nothing in it that means something in HTML; a certificate's name may.
+        self.name = name.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
     }
 
     /// The answer to `head`; nil when it asks for something else.

@@ -26,6 +26,12 @@ import WSProtocol
         #expect(accept == .control(try WebSocketHandshake(Self.head("GET /ws", Self.upgrade))))
     }
 
+    @Test func leavesTheRestToPages() throws {
+        for start in ["GET /", "GET /index.html", "DELETE /healthz/", "GET /WS"] {
+            #expect(try Self.route(start) == .page)
+        }
+    }
+
     @Test func computesTheAcceptKeyOfTheStandardsExample() throws {
         let handshake = try WebSocketHandshake(Self.head("GET /ws", Self.upgrade))
         #expect(handshake.accept == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
@@ -33,8 +39,7 @@ import WSProtocol
     }
 
     @Test(arguments: [
-        ("GET /", [], HTTPStatus.notFound),
-        ("PUT /download", ["Content-Length: 0"], .methodNotAllowed),
+        ("PUT /download", ["Content-Length: 0"], HTTPStatus.methodNotAllowed),
         ("HEAD /download", [], .methodNotAllowed),
         ("GET /upload", [], .methodNotAllowed),
         ("DELETE /upload", [], .methodNotAllowed),

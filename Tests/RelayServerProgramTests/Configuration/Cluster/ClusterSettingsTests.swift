@@ -20,7 +20,8 @@ extension ConfigurationTests {
     func everySetting() throws {
         let values: [Setting: String] = [
             .listen: "[::1]:0", .tlsCert: "c", .tlsKey: "k", .stateDir: "/s", .registration: "open",
-            .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .metricsListen: "[::1]:9",
+            .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .acmeDir: "/a", .site: "/w",
+            .metricsListen: "[::1]:9",
             .logLevel: "trace",
             .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
             .memoryLimit: "512M", .addressLimit: "2",
@@ -38,7 +39,8 @@ extension ConfigurationTests {
         let expected = ServerConfiguration(
             listen: [ListenAddress(host: "::1", port: 0)], certificate: CertificateFiles(chain: "c", key: "k"),
             stateDirectory: "/s", registration: .open, cluster: cluster, publicURL: "https://relay.example.com",
-            httpListen: ListenAddress(host: "127.0.0.1", port: 80),
+            httpListen: ListenAddress(host: "127.0.0.1", port: 80), acmeDirectory: ServedFolder(path: "/a"),
+            site: ServedFolder(path: "/w"),
             metricsListen: .chosen(ListenAddress(host: "::1", port: 9)),
             proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
             trustedProxy: [AddressRange("::1")].compactMap(\.self),
