@@ -12,8 +12,11 @@ protocol SessionPart: Sendable {
     var ending: SessionEnding? { get }
     /// Whether it needs a control connection now.
     var needsConnection: Bool { get }
-    /// Whether leaving the connection would cost what has been transferred.
-    var isUnderWay: Bool { get }
+    /// Whether leaving the connection of that number would cost what has been transferred.
+    func isUnderWay(on connection: UInt64) -> Bool
+    /// Whether anything is bound to the connection of that number: also an offer that was not taken yet, and a ring
+    /// that was not answered.
+    func isBound(to connection: UInt64) -> Bool
     /// When ``deadlinePassed(now:)`` has to be called.
     var deadline: NIODeadline? { get }
     /// Whether others can offer something to it, sealed to what this client has published.
@@ -25,8 +28,13 @@ protocol SessionPart: Sendable {
 
     /// A connection stands.
     mutating func connected(_ outbox: Outbox, now: NIODeadline)
-    /// There is no connection, or none any more; nil where it was left for another.
+    /// The connection of `outbox` stands, and takes the place of the one before, which is kept for as long as something
+    /// is bound to it: what goes on there goes on, and all that can be done here is.
+    mutating func moved(to outbox: Outbox, now: NIODeadline)
+    /// The connection that stood is gone, or there is none; nil where it was left for another.
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline)
+    /// A connection that another one has replaced is gone.
+    mutating func disconnected(_ error: ConnectionError?, former connection: UInt64, now: NIODeadline)
     /// There is no use in looking for the relay.
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline)
     /// The relay says something about one of its transfers, or about none.
@@ -50,6 +58,8 @@ protocol SessionPart: Sendable {
 
 extension SessionPart {
     var isRung: Bool { false }
+    mutating func cleanedUp(_ number: UInt64) {}
+    func stopped() async {}
 }
 
 /// How a part of a session ended.
@@ -146,6 +156,8 @@ struct ControlSession {
     private var machine = ConnectionMachine()
     /// The connection that stands.
     private var outbox: Outbox?
+    /// Those that it, or one before it, has replaced.
+    private var formers = FormerConnections()
     private var connections: UInt64 = 0
     private var connecting: Task<Void, Never>?
     /// The month when the last connection was asked for, whose prekey is published with it.
@@ -191,7 +203,7 @@ struct ControlSession {
     var deadline: NIODeadline? {
         let parts = parts.filter { $0.ending == nil }
         let renewal = parts.contains(where: \.isRung) ? renewal : nil
-        return (parts.map(\.deadline) + [renewal]).compactMap(\.self).min()
+        return (parts.map(\.deadline) + [renewal, formers.deadline]).compactMap(\.self).min()
     }
 
     /// Does what can be done before anything has happened.
@@ -204,19 +216,23 @@ struct ControlSession {
     mutating func handle(_ event: SessionEvent, now: NIODeadline) {
         switch event {
         case .connected(let line): connected(line, now: now)
-        case .notConnected(.connection(let error)): lost(error, now: now)
+        case .notConnected(.connection(let error)): notConnected(error, now: now)
         case .notConnected: break  // The person wants no more, and that is told.
         case .message(outbox?.number, let message): received(message, now: now)
+        case .message(let number, let message): receivedByFormer(number, message, now: now)
         case .ended(outbox?.number, let error):
             outbox = nil
             lost(error, now: now)
-        case .message, .ended: break  // Of a connection that was left.
+        case .ended(let number, let error):
+            // Else of one that was left.
+            if formers.remove(number) { forEachPart { $0.disconnected(error, former: number, now: now) } }
         case .work(let transfer, let event):
             forEachPart(owning: transfer) { $0.worked(event, on: transfer, now: now) }
         case .cleanedUp(let number): forEachPart { $0.cleanedUp(number) }
         case .timePassed:
             timer = nil
             renew(now: now)
+            formers.quieten(now: now)
             forEachPart { $0.deadlinePassed(now: now) }
         case .interrupted: forEachPart { $0.interrupted(now: now) }
         }
@@ -230,9 +246,18 @@ struct ControlSession {
 
     private mutating func received(_ message: ServerMessage, now: NIODeadline) {
         guard let outbox else { return }
+        if case .move = message { return moveAsked(now: now) }
         // A ring is of a transfer that no part knows yet.
         let transfer: TransferID? = if case .ring = message { nil } else { outbox.transfer(of: message) }
         forEachPart(owning: transfer) { $0.received(message, on: outbox, now: now) }
+    }
+
+    /// What a connection that was replaced says is about what goes on there, or about nothing: what it rings, and what it
+    /// is asked for, is brought by the one that stands as well.
+    private mutating func receivedByFormer(_ number: UInt64, _ message: ServerMessage, now: NIODeadline) {
+        guard let former = formers[number], let transfer = former.transfer(of: message) else { return }
+        if case .ring = message { return }
+        forEachPart(owning: transfer) { $0.received(message, on: former, now: now) }
     }
 
     /// Lets the parts do what they can, and does what they want of the connection.
@@ -240,7 +265,13 @@ struct ControlSession {
         let open = machine.isOpen ? outbox : nil
         forEachPart { $0.advance(on: open, now: now) }
         for index in parts.indices { for demand in parts[index].takeDemands() { run(demand, now: now) } }
-        if machine.isLeaving, !parts.contains(where: \.isUnderWay) {
+        let unused = formers.takeUnused { number in parts.contains { $0.isBound(to: number) } }
+        for former in unused {
+            environment.reporter.report(.detail("the connection to the node that stops is not needed any more"))
+            Task { await former.close() }
+        }
+        let isUnderWay = outbox.map { outbox in parts.contains { $0.isUnderWay(on: outbox.number) } } ?? false
+        if machine.isLeaving, !isUnderWay {
             run(machine.idle(now: now, using: &generator), now: now)
             guard !machine.isOpen else { return }
             forEachPart { $0.disconnected(nil, now: now) }
@@ -252,6 +283,7 @@ struct ControlSession {
     // MARK: - The connection
 
     private mutating func connected(_ line: any ControlLine, now: NIODeadline) {
+        let isMove = machine.isMoving
         run(machine.connected(), now: now)
         connections += 1
         renewal = now + Defaults.prekeyCheck
@@ -270,7 +302,23 @@ struct ControlSession {
             queue.post(.ended(number, lost))
             line.abort()
         }
-        forEachPart { $0.connected(outbox, now: now) }
+        forEachPart { if isMove { $0.moved(to: outbox, now: now) } else { $0.connected(outbox, now: now) } }
+        // Where nobody has to find this client, nothing is waited for.
+        if isMove, !parts.contains(where: { $0.ending == nil && $0.isRung }) { formers.covered(now: now) }
+    }
+
+    /// The node of the connection is about to stop.
+    private mutating func moveAsked(now: NIODeadline) {
+        guard !machine.isMoving else { return }
+        environment.reporter.report(.detail("the node of the relay that this client is connected to is about to stop"))
+        run(machine.moveAsked(), now: now)
+    }
+
+    /// No connection could be made.
+    private mutating func notConnected(_ error: ConnectionError, now: NIODeadline) {
+        guard machine.isMoving else { return lost(error, now: now) }
+        environment.reporter.report(.detail("no connection to another node yet: \(error.summary)"))
+        run(machine.moveFailed(error, now: now, using: &generator), now: now)
     }
 
     /// There is no connection, or none any more.
@@ -292,7 +340,9 @@ struct ControlSession {
 
     private mutating func run(_ demand: ConnectionDemand, now: NIODeadline) {
         switch demand {
-        case .answered: run(machine.relayAnswered(now: now), now: now)
+        case .answered:
+            run(machine.relayAnswered(now: now), now: now)
+            if machine.isProved { formers.covered(now: now) }
         case .leave(let decision, let reason): machine.leave(decision, reason)
         case .waitedInVain: machine.waitedInVain()
         }
@@ -310,6 +360,9 @@ struct ControlSession {
                 environment.reporter.report(.reconnecting(reason: reason, attempt: attempt, pause: pause))
             case .reportReconnected: environment.reporter.report(.reconnected)
             case .giveUp(let error): forEachPart { $0.unreachable(error, now: now) }
+            case .replace:
+                environment.reporter.report(.detail("connected to another node of the relay"))
+                if let outbox { formers.append(outbox) }
             }
         }
     }
@@ -344,9 +397,9 @@ struct ControlSession {
         timer?.cancel()
         connecting?.cancel()
         for index in parts.indices { parts[index].stop() }
-        let (outbox, parts) = (outbox, parts)
+        let (outboxes, parts) = (formers.outboxes + [outbox].compactMap(\.self), parts)
         let work = Task {
-            await outbox?.close()
+            for outbox in outboxes { await outbox.close() }
             for part in parts { await part.stopped() }
         }
         guard environment.interrupt.isInterrupted else { return await work.value }

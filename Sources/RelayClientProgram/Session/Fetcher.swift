@@ -77,7 +77,8 @@ struct Fetcher: SessionPart {
 
     var isRung: Bool { true }
     var needsConnection: Bool { true }
-    var isUnderWay: Bool { receiver.isUnderWay }
+    func isUnderWay(on connection: UInt64) -> Bool { receiver.isUnderWay(on: connection) }
+    func isBound(to connection: UInt64) -> Bool { receiver.isBound(to: connection) }
 
     var deadline: NIODeadline? {
         let others = listedAt.map { $0 + TransferDefaults.otherListings }
@@ -97,6 +98,21 @@ struct Fetcher: SessionPart {
         machine.connected(now: now)
     }
 
+    mutating func moved(to outbox: Outbox, now: NIODeadline) {
+        // What was asked on the connection before is void there, but what has come of it is not.
+        requests.removeAll()
+        receiver.requests = requests
+        (self.outbox, lookups, asked) = (outbox, PeerLookups(), nil)
+        receiver.moved(to: outbox, now: now)
+        guard receiver.count == 0 else { return }
+        machine.disconnected()
+        machine.connected(now: now)
+    }
+
+    mutating func disconnected(_ error: ConnectionError?, former connection: UInt64, now: NIODeadline) {
+        receiver.disconnected(error, former: connection, now: now)
+    }
+
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
         (outbox, asked) = (nil, nil)
         requests.removeAll()
@@ -109,6 +125,7 @@ struct Fetcher: SessionPart {
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
         switch message {
+        case _ where outbox.number != self.outbox?.number: receiver.received(message, on: outbox, now: now)
         case .peer(let peer): _ = lookups.answered(peer)
         case .ok(let answer) where answer.id == asked?.id:
             asked = nil

@@ -11,10 +11,12 @@ struct IncomingTransfer {
     private(set) var machine: ReceiveMachine
     let label: TransferLabel
     let offer: ReceivedOffer
+    /// The ring of the same that has come by a later connection, while this one was being accepted.
+    private(set) var later: (ring: ServerMessage.Ring, outbox: Outbox)?
     /// What holds for its sender.
     let rules: ReceiveRules
     /// The connection that it was rung on: its ids belong to that one.
-    let outbox: Outbox
+    private(set) var outbox: Outbox
     /// The relay's `start`, once it has come.
     private(set) var start: ServerMessage.Start?
     private var stage = Stage.deciding
@@ -95,6 +97,33 @@ struct IncomingTransfer {
     /// Lets the machine know of something. Returns its actions.
     mutating func step(_ event: (inout ReceiveMachine) -> [ReceiveMachine.Action]) -> [ReceiveMachine.Action] {
         event(&machine)
+    }
+
+    /// The same offer has been rung by a later connection, in the place of the one before. It is answered there, unless
+    /// that has begun here; then it is kept for when this one comes to nothing.
+    mutating func rungAgain(_ ring: ServerMessage.Ring, on outbox: Outbox) {
+        let known = machine.ring
+        guard outbox.number > self.outbox.number, known.payload == ring.payload, known.key == ring.key else { return }
+        guard machine.isUndecided else {
+            later = (ring, outbox)
+            return
+        }
+        self.outbox.forget(ring.transfer)
+        self.outbox = outbox
+        machine = ReceiveMachine(
+            ring: ring, answerID: outbox.nextID(about: ring.transfer), conclusionID: outbox.nextID(about: ring.transfer)
+        )
+    }
+
+    /// The later ring is over.
+    mutating func forgetLater() { later = nil }
+
+    /// The place of `earlier`, whose sender offers the same once more from elsewhere before that was answered.
+    func inPlace(of earlier: IncomingTransfer) -> IncomingTransfer {
+        var transfer = self
+        (transfer.stage, transfer.work) = (earlier.stage, earlier.work)
+        (transfer.isHere, transfer.agreed) = (earlier.isHere, earlier.agreed)
+        return transfer
     }
 
     /// The relay says something about it.
@@ -236,6 +265,9 @@ struct IncomingTransfer {
 struct IncomingTransfers {
     private(set) var ids: [TransferID] = []
     private var transfers: [TransferID: IncomingTransfer] = [:]
+    /// The attempts that later ones have taken the place of before they were answered: what runs for one of them is for
+    /// its successor.
+    private var successors: [TransferID: TransferID] = [:]
     /// What was accepted before, or is here already.
     var memory = OfferMemory()
     /// How long this connection has waited for answers.
@@ -272,8 +304,30 @@ struct IncomingTransfers {
         if transfers.updateValue(transfer, forKey: id) == nil { ids.append(id) }
     }
 
+    /// The attempt that what was begun as `id` is for now.
+    func current(_ id: TransferID) -> TransferID { successors[id] ?? id }
+
+    /// The attempt that a later one of the same takes the place of, as it has not been answered.
+    func unanswered(_ key: OfferMemory.Key, _ label: TransferLabel) -> TransferID? {
+        ids.first { id in
+            transfers[id].map { $0.key == key && $0.label.summary == label.summary && $0.machine.isUndecided } ?? false
+        }
+    }
+
+    /// `transfer` takes the place of `id`.
+    mutating func replace(_ id: TransferID, by transfer: IncomingTransfer) {
+        guard let earlier = transfers.removeValue(forKey: id), let index = ids.firstIndex(of: id) else { return }
+        earlier.outbox.forget(id)
+        let new = transfer.machine.ring.transfer
+        ids[index] = new
+        transfers[new] = transfer.inPlace(of: earlier)
+        for (old, current) in successors where current == id { successors[old] = new }
+        successors[id] = new
+    }
+
     /// Takes one out.
     mutating func remove(_ id: TransferID) -> IncomingTransfer? {
+        for (old, current) in successors where current == id { successors[old] = nil }
         ids.removeAll { $0 == id }
         return transfers.removeValue(forKey: id)
     }

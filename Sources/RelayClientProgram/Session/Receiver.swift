@@ -8,14 +8,14 @@ import WSProtocol
 /// Receives whatever is offered and accepted over a session's connection, several contents at once: feeds a
 /// ``ReceiveMachine`` for each, and a ``ReceiverMachine`` for all of them, and runs their actions.
 struct Receiver: SessionPart {
-    private let environment: SessionEnvironment
+    let environment: SessionEnvironment
     private let queue: EventQueue<SessionEvent>
     private let settings: ReceiveSettings
     /// Asks the person; nil declines what the policy does not accept.
     private let ask: (@Sendable (OfferQuestion) async -> Bool)?
-    private var machine: ReceiverMachine
-    private var transfers = IncomingTransfers()
-    private var outbox: Outbox?
+    private(set) var machine: ReceiverMachine
+    private(set) var transfers = IncomingTransfers()
+    private(set) var outbox: Outbox?
     private var announcement = Announcement()
     private var demands: [ConnectionDemand] = []
     private var cleanups: AttemptCleanups
@@ -44,23 +44,10 @@ struct Receiver: SessionPart {
 
     // MARK: - As a part of a session
 
-    var ending: SessionEnding? { machine.ending.map { SessionEnding($0) } }
-
-    var needsConnection: Bool { true }
-    var isRung: Bool { true }
-    var isUnderWay: Bool { transfers.running.all > 0 }
-
-    var deadline: NIODeadline? { [transfers.deadline, machine.deadline].compactMap { $0 }.min() }
-
     mutating func takeDemands() -> [ConnectionDemand] {
         defer { demands = [] }
         return demands
     }
-
-    func owns(_ transfer: TransferID) -> Bool { transfers[transfer] != nil }
-
-    /// How many transfers there are.
-    var count: Int { transfers.count }
 
     /// The transfer that was stored last.
     private(set) var received: CarriedTransfer?
@@ -76,10 +63,21 @@ struct Receiver: SessionPart {
         run(machine.connected(now: now))
     }
 
+    mutating func moved(to outbox: Outbox, now: NIODeadline) { connected(outbox, now: now) }
+
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
+        let connection = outbox?.number
         outbox = nil
         machine.disconnected()
-        for id in transfers.ids {
+        lost(connection, error, now: now)
+    }
+
+    mutating func disconnected(_ error: ConnectionError?, former connection: UInt64, now: NIODeadline) {
+        lost(connection, error, now: now)
+    }
+
+    private mutating func lost(_ connection: UInt64?, _ error: ConnectionError?, now: NIODeadline) {
+        for id in transfers.ids where transfers[id]?.outbox.number == connection {
             transfers[id]?.disconnected(error)
             step(id, now: now) { $0.connectionLost() }
         }
@@ -88,15 +86,22 @@ struct Receiver: SessionPart {
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline) { machine.unreachable(error) }
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
-        if case .ring(let ring) = message { return rung(ring, on: outbox, now: now) }
-        if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
-        guard let id = outbox.transfer(of: message) else { return }
+        if outbox.number == self.outbox?.number {
+            if case .ring(let ring) = message { return rung(ring, on: outbox, now: now) }
+            if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
+        }
+        guard let id = outbox.transfer(of: message), let transfer = transfers[id] else { return }
+        guard transfer.outbox.number == outbox.number else {
+            if case .failed = message { transfers[id]?.forgetLater() }
+            return
+        }
         transfers[id]?.heard(message)
         if transfers.isAnsweredSlowly(id, now: now) { environment.reportSlowness() }
         step(id, now: now) { $0.received(message) }
     }
 
     mutating func worked(_ event: WorkEvent, on id: TransferID, now: NIODeadline) {
+        let id = transfers.current(id)
         switch event {
         case .decided(let verdict): decided(id, verdict, now: now)
         case .download(.report(let report)): environment.reporter.report(report)
@@ -153,7 +158,7 @@ struct Receiver: SessionPart {
 
     /// A content is offered: judge it, or ask.
     private mutating func rung(_ ring: ServerMessage.Ring, on outbox: Outbox, now: NIODeadline) {
-        guard transfers[ring.transfer] == nil else { return }
+        guard transfers[ring.transfer] == nil else { return transfers[ring.transfer]?.rungAgain(ring, on: outbox) ?? () }
         guard transfers.count < Defaults.mostRings else { return run(machine.leftUnanswered()) }
         let (offer, rules): (ReceivedOffer, ReceiveRules)
         do throws(ClientError) {
@@ -162,6 +167,13 @@ struct Receiver: SessionPart {
             return refuse(ring, error, on: outbox)
         }
         guard isWanted(offer, ring) else { return refuse(ring, .sealing(.unasked), on: outbox) }
+        let key = OfferMemory.Key(sender: ring.key, transfer: offer.transfer)
+        let label = TransferLabel(of: offer)
+        if let earlier = transfers.unanswered(key, label) {
+            let before = transfers[earlier]?.before
+            return transfers.replace(
+                earlier, by: IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
+        }
         // Several sessions may answer one request.
         if requests != nil, settings.isOnce, transfers.count > 0 {
             return outbox.post(.decline(.init(id: outbox.nextID(), transfer: ring.transfer, code: .cancelled)))
@@ -169,8 +181,6 @@ struct Receiver: SessionPart {
         let before = transfers.restarted(offer)
         // Others are left to other sessions, and to the next one.
         if let only = settings.only, only != offer.transfer, before == nil { return }
-        let key = OfferMemory.Key(sender: ring.key, transfer: offer.transfer)
-        let label = TransferLabel(of: offer)
         guard machine.takes(isHere: transfers.finished(key, label) != nil) else { return }
         let isKnown = transfers.isKnown(key, label)
         let isAgain = isKnown || before != nil || rules.output.hasAccepted(offer.transfer, from: offer.parties.sender)
@@ -184,13 +194,6 @@ struct Receiver: SessionPart {
         transfers.append(IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
         if !isKnown { environment.reporter.report(.offered(label)) }
         if verdict == .ask { ask(ring.transfer, label, now: now) } else { decided(ring.transfer, verdict, now: now) }
-    }
-
-    /// Whether it is what this client has asked for; or its sender does not say that it is, where others may offer
-    /// what they want.
-    private func isWanted(_ offer: ReceivedOffer, _ ring: ServerMessage.Ring) -> Bool {
-        guard let requests else { return offer.summary.answers == nil && ring.request == nil }
-        return requests.admits(offer, answering: ring.request)
     }
 
     /// What is offered is not one that a person could be asked about.
@@ -380,11 +383,20 @@ struct Receiver: SessionPart {
 
     // MARK: - The end of a transfer
 
-    /// It is over: tell the person, tidy up, and leave if that was all.
     private mutating func finish(_ id: TransferID, _ outcome: ReceiveMachine.Outcome, now: NIODeadline) {
         guard let transfer = transfers.remove(id) else { return }
         transfer.outbox.forget(id)
         let decision = RetryDecision(outcome, stream: transfer.cause?.stream, lost: transfer.lost)
+        finish(transfer, outcome, decision, now: now)
+        // What was rung by a later connection meanwhile is answered there.
+        guard let later = transfer.later, decision.isPassing, machine.ending == nil else { return }
+        rung(later.ring, on: later.outbox, now: now)
+    }
+
+    /// It is over: tell the person, tidy up, and leave if that was all.
+    private mutating func finish(
+        _ transfer: IncomingTransfer, _ outcome: ReceiveMachine.Outcome, _ decision: RetryDecision, now: NIODeadline
+    ) {
         if case .unanswered = outcome { leave(.elsewhere, "the relay does not answer", transfer) }
         if transfer.isHere { return confirmed(transfer, outcome) }
         if case .received(let isConfirmed) = outcome { return received(transfer, isConfirmed: isConfirmed, now: now) }
@@ -419,11 +431,6 @@ struct Receiver: SessionPart {
         machine.failed(error, isTheOne: wasAccepted || transfer.cause?.file != nil, isSpoilt: transfer.isSpoilt)
     }
 
-    private func report(_ problem: OfferMemory.Problem, of label: TransferLabel) {
-        environment.reporter.report(.introduced(label))
-        environment.reporter.report(.failed(label.transfer, code: problem.code, message: problem.message))
-    }
-
     /// A transfer broke for a reason that may pass: remembers what was accepted. False when it is over all the same.
     private mutating func rememberAcceptance(_ transfer: IncomingTransfer, _ error: ClientError) -> Bool {
         let label = transfer.label
@@ -435,7 +442,7 @@ struct Receiver: SessionPart {
         guard transfer.mayComeAgain else { return false }
         let problem = IncomingTransfer.problem(error)
         // One line for each break, however many tries come to nothing before bytes flow again.
-        let isNews = transfers.recalled(transfer)?.problem != problem
+        let isNews = transfer.later == nil && transfers.recalled(transfer)?.problem != problem
         forgotten(transfers.rememberAcceptance(transfer, problem))
         if isNews { environment.reporter.report(.interrupted(label.transfer, message: transfer.news(of: error))) }
         return true

@@ -86,6 +86,12 @@ struct SendAttempt {
     /// How it ended, once it has, and nothing reads the content any more.
     var outcome: SendMachine.Outcome? { upload == nil ? reported : nil }
 
+    /// Takes the offer back, as the same is offered on another connection; no answer to it is expected any more.
+    mutating func withdraw() {
+        run(machine.withdrawn())
+        forget()
+    }
+
     /// Whether the receiver is attached, so that a lost connection would cost what has been sent.
     var isUnderWay: Bool { result.isAccepted && outcome == nil }
 

@@ -63,7 +63,20 @@ struct SendJobs {
     }
 }
 
+extension SendJob {
+    /// Its place in the order in which contents are sent.
+    var item: SendQueue.Item { .init(transfer: shownID, peer: peer, size: tree.size) }
+}
+
 extension SendMachine.Outcome {
+    /// Whether it is the other client that has ended it, one way or the other.
+    var isOfPeer: Bool {
+        switch self {
+        case .delivered, .failed(_, by: .peer): true
+        case .failed, .refused, .broken, .unreadable, .cancelled, .timedOut, .unanswered, .connectionLost: false
+        }
+    }
+
     /// Whether the requester does not wait any more for what was asked for: has it from another session, or has asked
     /// again.
     ///

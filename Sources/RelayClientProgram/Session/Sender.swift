@@ -8,15 +8,15 @@ import WSProtocol
 /// Sends contents over a session's connection, several at a time where that is worth it, each with as many tries as it
 /// takes: tells each transfer what happens to it, and decides with what it knows of all of them.
 struct Sender: SessionPart {
-    private let environment: SessionEnvironment
+    let environment: SessionEnvironment
     private let queue: EventQueue<SessionEvent>
     /// How long to go on while no bytes flow.
     private let patience: TimeAmount
-    private var jobs: SendJobs
+    private(set) var jobs: SendJobs
     /// Whether it sends what others ask for, and goes on until it is stopped.
-    private let isSharing: Bool
+    let isSharing: Bool
     private var order: SendQueue
-    private var sendings: [Sending] = []
+    private(set) var sendings: [Sending] = []
     private var count = 0
     /// What was offered once, under the ids that are shown: no id is that of two attempts.
     private var offered: Set<TransferID> = []
@@ -41,9 +41,7 @@ struct Sender: SessionPart {
         queue: EventQueue<SessionEvent>
     ) {
         self.jobs = SendJobs(jobs)
-        order = SendQueue(
-            jobs.map { .init(transfer: $0.shownID, peer: $0.peer, size: $0.tree.size) }, waits: waits
-        )
+        order = SendQueue(jobs.map(\.item), waits: waits)
         self.patience = patience
         self.environment = environment
         self.queue = queue
@@ -72,22 +70,10 @@ struct Sender: SessionPart {
         }
         // A long time may have gone since it was asked last.
         if lookups.peer(job.peer) != nil { lookups.forget(job.peer) }
-        order.append(.init(transfer: job.shownID, peer: job.peer, size: job.tree.size))
-    }
-
-    /// Whether there is still something to send in answer to `request`.
-    func isAnswering(_ request: PullRequest) -> Bool { jobs.isAnswering(request) }
-
-    /// Whether `transfer` may be sent to `peer`: it is not on its way to another one.
-    func maySend(_ transfer: CarriedTransfer, to peer: PeerName) -> Bool {
-        jobs[transfer.shown].map { $0.peer == peer } ?? true
+        order.append(job.item)
     }
 
     // MARK: - As a part of a session
-
-    var needsConnection: Bool { !sendings.isEmpty }
-
-    var isUnderWay: Bool { sendings.contains { $0.attempt?.isUnderWay ?? false } }
 
     var deadline: NIODeadline? {
         let mayBeSlow = outbox != nil && !waits.isTold
@@ -99,17 +85,31 @@ struct Sender: SessionPart {
         return demands
     }
 
-    func owns(_ transfer: TransferID) -> Bool {
-        sendings.contains { $0.job.shownID == transfer || $0.attempt?.transfer == transfer }
-    }
-
     mutating func connected(_ outbox: Outbox, now: NIODeadline) {
         (self.outbox, waits, lookups) = (outbox, AnswerWaits(), PeerLookups())
     }
 
+    mutating func moved(to outbox: Outbox, now: NIODeadline) {
+        connected(outbox, now: now)
+        // What others have asked for is theirs to ask for again.
+        for index in sendings.indices where !isSharing { sendings[index].move() }
+    }
+
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
+        lost(outbox?.number, error, now: now)
         outbox = nil
+    }
+
+    mutating func disconnected(_ error: ConnectionError?, former connection: UInt64, now: NIODeadline) {
+        lost(connection, error, now: now)
+    }
+
+    private mutating func lost(_ connection: UInt64?, _ error: ConnectionError?, now: NIODeadline) {
         for index in sendings.indices {
+            if let connection { sendings[index].formerLost(connection) }
+            guard sendings[index].attempt.map({ $0.connection == connection }) ?? (outbox?.number == connection) else {
+                continue
+            }
             update(index, now: now) { $0.connectionLost(error) }
             if let error { sendings[index].reason = error.summary }
         }
@@ -123,6 +123,8 @@ struct Sender: SessionPart {
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
         switch message {
+        // Answers about names that came by a connection before are not asked for on this one.
+        case _ where outbox.number != self.outbox?.number: break
         // The offers go out with the next step.
         case .peer(let peer):
             _ = lookups.answered(peer)
@@ -131,9 +133,11 @@ struct Sender: SessionPart {
             if let peer = lookups.refused(refusal.id) { return notFound(peer, .refused(refusal.code), now: now) }
         default: break
         }
-        guard let transfer = outbox.transfer(of: message),
-            let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer })
-        else { return }
+        guard let transfer = outbox.transfer(of: message) else { return }
+        if let index = sendings.firstIndex(where: { $0.former?.transfer == transfer }) {
+            guard sendings[index].takesBackFormer(on: message, now: now) else { return }
+        }
+        guard let index = sendings.firstIndex(where: { $0.attempt?.transfer == transfer }) else { return }
         update(index, now: now) { $0.received(message, now: now) }
     }
 
@@ -152,8 +156,6 @@ struct Sender: SessionPart {
         case .prepared, .decided, .download, .stored, .shared: break
         }
     }
-
-    mutating func cleanedUp(_ number: UInt64) {}
 
     mutating func deadlinePassed(now: NIODeadline) {
         for index in sendings.indices {
@@ -177,7 +179,10 @@ struct Sender: SessionPart {
 
     mutating func interrupted(now: NIODeadline) {
         isInterrupted = true
-        for index in sendings.indices { update(index, now: now) { $0.interrupted() } }
+        for index in sendings.indices {
+            sendings[index].withdrawFormer()
+            update(index, now: now) { $0.interrupted() }
+        }
         while let index = sendings.firstIndex(where: { $0.attempt == nil }) {
             fail(index, .interrupted, telling: .cancelled)
         }
@@ -201,8 +206,6 @@ struct Sender: SessionPart {
         for index in sendings.indices where isSharing { sendings[index].attempt?.connectionLost(nil) }
     }
 
-    func stopped() async {}
-
     /// Takes what may go now. Returns whether there was anything.
     @discardableResult
     private mutating func fill(now: NIODeadline) -> Bool {
@@ -225,12 +228,9 @@ struct Sender: SessionPart {
             // Then the receiver can be told what is found.
             if sendings[index].isAgain, lookups.peer(peer) != nil { recheck(index) }
         }
-        while let index = sendings.firstIndex(where: { isReady($0, now) }) { offer(index, on: outbox, now: now) }
-    }
-
-    /// Whether nothing is missing for an offer.
-    private func isReady(_ sending: Sending, _ now: NIODeadline) -> Bool {
-        sending.isDue(now) && !sending.isAgain && lookups.peer(sending.job.peer) != nil
+        while let index = sendings.firstIndex(where: {
+            $0.isDue(now) && !$0.isAgain && lookups.peer($0.job.peer) != nil
+        }) { offer(index, on: outbox, now: now) }
     }
 
     /// Asks who a receiver is, unless that was asked.
@@ -245,7 +245,9 @@ struct Sender: SessionPart {
     private mutating func notFound(_ peer: PeerName, _ outcome: SendMachine.Outcome, now: NIODeadline) {
         let waiting = sendings.filter { $0.job.peer == peer && $0.isDue(now) }.map(\.job.shownID)
         for id in waiting {
-            guard let index = sendings.firstIndex(where: { $0.job.shownID == id }) else { continue }
+            guard let index = sendings.firstIndex(where: { $0.job.shownID == id }), !sendings[index].revert() else {
+                continue
+            }
             let failure = AttemptFailure(outcome, AttemptResult(), of: transfer(index))
             recover(index, from: failure, isOnLine: true, now: now)
         }
@@ -259,7 +261,7 @@ struct Sender: SessionPart {
         do throws(ClientError) {
             let sealed = try sending.job.seal(as: transfer, to: lookups.peer(sending.job.peer), in: environment)
             let attempt = SendAttempt(
-                sending.job, sealed, waits: sending.waits, on: outbox, environment: environment, now: now,
+                sending.job, sealed, waits: sending.mayWait, on: outbox, environment: environment, now: now,
                 tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
             )
             guard let attempt else { throw .sealing(.malformed(.offer)) }
@@ -291,6 +293,7 @@ struct Sender: SessionPart {
     /// The content is not what it was when it was looked at: looks at it once more, to send what is there now as
     /// another transfer. The receiver has been told so.
     private mutating func changed(_ index: Int, _ change: FileError, now: NIODeadline) {
+        sendings[index].withdrawFormer()
         let (old, reporter) = (sendings[index], environment.reporter)
         guard old.restarts < TransferDefaults.mostRestarts else {
             return fail(index, .file(change.again(old.restarts + 1)), telling: .cannotRead)
@@ -345,6 +348,7 @@ struct Sender: SessionPart {
         let before = attempt.result
         event(&attempt)
         sendings[index].attempt = attempt
+        sendings[index].settleFormer()
         if attempt.result.isTaken, !before.isTaken {
             waited(since: attempt.offeredAt, now: now)
             sendings[index].reason = nil
@@ -357,12 +361,6 @@ struct Sender: SessionPart {
         // A receiver who has accepted looks for the relay too, and may be later than this side.
         sendings[index].waits = true
         order.accepted(sendings[index].job.shownID, after: wait)
-    }
-
-    /// A later run would have to begin anew.
-    private func forget(_ job: SendJob) {
-        guard !job.tree.readsPipe, !isSharing else { return }
-        try? environment.records.forget(job.transfer, .send)
     }
 
     /// A receiver that is busy with one content is there for the others.
@@ -382,6 +380,7 @@ struct Sender: SessionPart {
     private mutating func conclude(_ index: Int, now: NIODeadline) {
         guard let attempt = sendings[index].attempt, let outcome = attempt.outcome else { return }
         let (job, result) = (attempt.job, attempt.result)
+        if !outcome.isOfPeer, sendings[index].revert() { return }
         sendings[index].attempt = nil
         sendings[index].known = attempt.sent ?? sendings[index].known
         // What was sent whole may be stored, and is not another content because its source is.
@@ -488,6 +487,7 @@ struct Sender: SessionPart {
     }
 
     private mutating func end(_ index: Int) {
+        sendings[index].withdrawFormer()
         let job = sendings.remove(at: index).job
         order.ended(job.shownID)
         if isSharing { offered.remove(job.shownID) }

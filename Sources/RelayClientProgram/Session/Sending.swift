@@ -14,6 +14,9 @@ struct Sending {
     var waits: Bool
     var retry: RetryMachine
     var attempt: SendAttempt?
+    /// The offer on a connection that another one has replaced: it stands until one on the new connection has come as
+    /// far.
+    private(set) var former: SendAttempt?
     /// Whether it has to be looked at whether the content is still what it was.
     var isAgain = false
     var isRechecking = false
@@ -39,6 +42,14 @@ struct Sending {
             retry: RetryMachine(patience: patience, now: now), isRechecking: true, restarts: restarts + 1,
             isAwaited: isAccepted || isAwaited
         )
+    }
+
+    /// Whether the offer may wait for a receiver who is not there: one who was rung may be about to change nodes, too.
+    var mayWait: Bool { waits || former?.result.hasRung ?? false }
+
+    /// Whether anything of it is bound to the connection of that number.
+    func isBound(to connection: UInt64) -> Bool {
+        attempt?.connection == connection || former?.connection == connection
     }
 
     /// Whether it waits to be offered, and nothing but the relay is missing.
@@ -152,5 +163,67 @@ extension Outbox {
         guard let offer = SendAttempt.offer(job, sealed, waits: false, id: nextID()) else { return }
         post(.offer(offer))
         post(.cancel(.init(id: nextID(), transfer: sealed.parties.attempt, code: code)))
+    }
+}
+
+// MARK: - While one connection replaces another
+
+extension Sending {
+    /// The connection that it was offered on has been replaced: unless a receiver has accepted it there, it is to be
+    /// offered on the new one.
+    mutating func move() {
+        guard let attempt, !attempt.result.isAccepted, !attempt.isReported, job.tree.isRepeatable else { return }
+        former?.withdraw()
+        (former, self.attempt, notBefore) = (attempt, nil, nil)
+        isAgain = known == nil
+        if !attempt.result.isTaken { withdrawFormer() }
+    }
+
+    /// The relay says something about the offer on the connection before.
+    ///
+    /// - Returns: whether that offer is the one that counts from now on, and has still to hear it.
+    mutating func takesBackFormer(on message: ServerMessage, now: NIODeadline) -> Bool {
+        switch message {
+        case .start: break
+        case .offered(let offered) where offered.state == .accepted: break
+        // The person has answered there.
+        case .failed(let failed) where failed.by == .peer: break
+        default:
+            former?.received(message, now: now)
+            if former?.isReported ?? false { withdrawFormer() }
+            return false
+        }
+        return revert()
+    }
+
+    /// The offer on the connection before counts again, as the one on the new connection came to nothing, or too late.
+    ///
+    /// - Returns: false where there is none.
+    mutating func revert() -> Bool {
+        guard let former else { return false }
+        attempt?.withdraw()
+        (attempt, self.former, notBefore, isAgain) = (former, nil, nil, false)
+        return true
+    }
+
+    /// Takes the offer on the connection before back if the one on the new connection has come as far.
+    mutating func settleFormer() {
+        guard let former, let attempt, attempt.result.isTaken,
+            attempt.result.hasRung || attempt.result.isAccepted || !former.result.hasRung
+        else { return }
+        withdrawFormer()
+    }
+
+    /// Takes the offer on the connection before back.
+    mutating func withdrawFormer() {
+        former?.withdraw()
+        former = nil
+    }
+
+    /// A connection is gone, with what was bound to it.
+    mutating func formerLost(_ connection: UInt64) {
+        guard former?.connection == connection else { return }
+        former?.forget()
+        former = nil
     }
 }

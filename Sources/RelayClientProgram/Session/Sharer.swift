@@ -56,7 +56,13 @@ struct Sharer: SessionPart {
 
     var needsConnection: Bool { true }
     var isRung: Bool { true }
-    var isUnderWay: Bool { files.isUnderWay || listings.isUnderWay }
+    func isUnderWay(on connection: UInt64) -> Bool {
+        files.isUnderWay(on: connection) || listings.isUnderWay(on: connection)
+    }
+
+    func isBound(to connection: UInt64) -> Bool {
+        files.isBound(to: connection) || listings.isBound(to: connection)
+    }
 
     var deadline: NIODeadline? {
         [machine.deadline, files.deadline, listings.deadline].compactMap { $0 }.min()
@@ -77,17 +83,29 @@ struct Sharer: SessionPart {
         forEachSender { $0.connected(outbox, now: now) }
     }
 
+    mutating func moved(to outbox: Outbox, now: NIODeadline) {
+        self.outbox = outbox
+        run(machine.connected(now: now))
+        forEachSender { $0.moved(to: outbox, now: now) }
+    }
+
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
         outbox = nil
         machine.disconnected()
         forEachSender { $0.disconnected(error, now: now) }
     }
 
+    mutating func disconnected(_ error: ConnectionError?, former connection: UInt64, now: NIODeadline) {
+        forEachSender { $0.disconnected(error, former: connection, now: now) }
+    }
+
     mutating func unreachable(_ error: ConnectionError, now: NIODeadline) { machine.unreachable(error) }
 
     mutating func received(_ message: ServerMessage, on outbox: Outbox, now: NIODeadline) {
-        if case .requested(let requested) = message { return self.requested(requested, on: outbox) }
-        if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
+        if outbox.number == self.outbox?.number {
+            if case .requested(let requested) = message { return self.requested(requested, on: outbox) }
+            if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
+        }
         forEachSender { $0.received(message, on: outbox, now: now) }
     }
 
@@ -97,8 +115,6 @@ struct Sharer: SessionPart {
         }
         looked(transfer, result)
     }
-
-    mutating func cleanedUp(_ number: UInt64) {}
 
     mutating func deadlinePassed(now: NIODeadline) {
         run(machine.deadlinePassed(now: now))
@@ -113,8 +129,6 @@ struct Sharer: SessionPart {
     }
 
     mutating func stop() { forEachSender { $0.stop() } }
-
-    func stopped() async {}
 
     private mutating func forEachSender(_ body: (inout Sender) -> Void) {
         body(&files)

@@ -15,12 +15,13 @@ struct TransferService: ServerPart {
     let admission: Admission
     /// How much memory the process may use.
     let memory: Replaceable<MemoryBudget?>
+    private let cluster: ClusterMember?
     private let loop: any EventLoop
     private let logger: Logger
 
     init(_ context: ServerContext) {
         (admission, memory) = (context.admission, Replaceable(context.configuration.memoryLimit.budget))
-        (loop, logger) = (context.group.next(), context.logger)
+        (loop, logger, cluster) = (context.group.next(), context.logger, context.cluster)
         let streams = StreamTable()
         let broker = BrokerService(
             node: context.cluster?.id ?? .alone, cluster: context.cluster?.cluster ?? NoCluster(),
@@ -61,6 +62,8 @@ extension TransferService: Drainable {
 
     func beginDrain() {
         admission.beginDrain()
+        // Without another node, clients would only come back here, to be refused.
+        if let cluster, cluster.status.nodes > 0 { broker.moveSessions() }
         broker.beginDrain()
     }
 

@@ -137,6 +137,14 @@ package struct Broker: Sendable {
             return home.requestReceived(message, from: session, &sessions, now: now)
         }
         guard let asking = sessions[session] else { return [] }
+        guard sessions.isDraining, message.isRefusedByDrain else { return handle(message, from: asking, session, found, now) }
+        return sessions.hurry(session, now: now) + handle(message, from: asking, session, found, now)
+    }
+
+    private mutating func handle(
+        _ message: ClientMessage, from asking: BrokerSession, _ session: SessionID, _ found: LookupResult?,
+        _ now: NIODeadline
+    ) -> [BrokerAction] {
         switch message {
         case .presence(let request):
             let begins = request.receiving && !asking.isReceiving
@@ -219,5 +227,17 @@ package struct Broker: Sendable {
         // The lost node cannot be told anything any more.
         actions.removeAll { if case .tell(lost, _) = $0 { true } else { false } }
         return actions + [.abortStreams(ofHome: lost, .clusterUnavailable)]
+    }
+}
+
+extension ClientMessage {
+    /// Whether a node that is about to stop refuses it.
+    fileprivate var isRefusedByDrain: Bool {
+        switch self {
+        case .offer, .accept, .request: true
+        case .login, .register, .presence, .lookup, .decline, .progress, .note, .delivered, .cancel, .withdraw, .refuse,
+            .ping:
+            false
+        }
     }
 }

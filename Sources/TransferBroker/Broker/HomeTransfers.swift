@@ -116,7 +116,10 @@ struct HomeTransfers: Sendable {
         if session.node == node, let refusal = sessions.refusal(of: message, by: session) {
             return sessions.refuse(message.id, of: session, refusal)
         }
-        if sessions.refusesNew { return sessions.notify(session, .refuse(message.id, .draining)) }
+        if sessions.refusesNew {
+            // A session of another node has no reason to leave that one: the offer comes again, from elsewhere.
+            return sessions.notify(session, .refuse(message.id, session.node == node ? .draining : .unknownTransfer))
+        }
         guard tokens.hasRoom(now: now) else { return sessions.notify(session, .refuse(message.id, .unavailable)) }
         if session.node != node, let transfer = transfers[message.transfer],
             let refusal = sessions.holdings.refusal(of: message, by: Owner(name: transfer.recipient, address: nil))

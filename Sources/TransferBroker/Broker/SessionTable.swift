@@ -117,6 +117,7 @@ struct SessionTable: Sendable {
     mutating func close(_ session: SessionID) -> (gone: BrokerSession, actions: [BrokerAction])? {
         guard let gone = sessions.removeValue(forKey: session) else { return nil }
         holdings.sessionClosed(of: gone.owner)
+        moves.closed(session)
         for _ in gone.requests { holdings.requestClosed(of: gone.owner) }
         if gone.isReceiving { receivingCount -= 1 }
         if gone.isSharing { sharingCount -= 1 }
@@ -182,6 +183,11 @@ struct SessionTable: Sendable {
         case .tell(let due, let deadline): return tellMove(due, until: deadline, now: now)
         case .over: return sessions.keys.flatMap { closeIfIdle($0) }
         }
+    }
+
+    /// `session` is about to be refused because the node stops: it is told first where it can do better.
+    mutating func hurry(_ session: SessionID, now: NIODeadline) -> [BrokerAction] {
+        moves.hurry(session).map { tellMove([session], until: $0, now: now) } ?? []
     }
 
     private mutating func tellMove(

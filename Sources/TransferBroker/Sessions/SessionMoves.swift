@@ -22,7 +22,8 @@ struct SessionMoves: Sendable {
     }
 
     private var state = State.none
-    private var untold = DeadlineQueue<SessionID>()
+    private var moments = DeadlineQueue<SessionID>()
+    private var untold: Set<SessionID> = []
 
     /// Up to when there is time to go; nil before anyone has to, and after that.
     var deadline: NIODeadline? { if case .underWay(let deadline) = state { deadline } else { nil } }
@@ -37,6 +38,7 @@ struct SessionMoves: Sendable {
     mutating func begin(_ sessions: [SessionID], until deadline: NIODeadline, now: NIODeadline) {
         guard case .none = state else { return }
         state = .underWay(until: deadline)
+        untold = Set(sessions)
         let each = 1_000_000_000 / Int64(Defaults.Broker.movesPerSecond)
         let (longest, overflow) = Int64(sessions.count).multipliedReportingOverflow(by: each)
         let half = max(0, (deadline - now).nanoseconds / 2)
@@ -44,20 +46,28 @@ struct SessionMoves: Sendable {
         // The first goes at once, so that a few do not wait for nothing.
         for (index, session) in sessions.shuffled().enumerated() {
             let share = Double(index) / Double(sessions.count)
-            untold.insert(session, at: now + .nanoseconds(Int64(Double(window) * share)))
+            moments.insert(session, at: now + .nanoseconds(Int64(Double(window) * share)))
         }
     }
 
+
+    /// `session` has to know at once. Returns the deadline that it is to be told of, unless it has been.
+    mutating func hurry(_ session: SessionID) -> NIODeadline? { untold.remove(session) == nil ? nil : deadline }
+
+    /// `session` is gone.
+    mutating func closed(_ session: SessionID) { untold.remove(session) }
 
     /// The time is `now`.
     mutating func due(now: NIODeadline) -> Due {
         guard case .underWay(let deadline) = state else { return .nothing }
         guard now < deadline else {
-            (state, untold) = (.over, DeadlineQueue())
+            (state, moments, untold) = (.over, DeadlineQueue(), [])
             return .over
         }
         var due: [SessionID] = []
-        while let entry = untold.popDue(now: now) { due.append(entry.key) }
+        while let entry = moments.popDue(now: now) {
+            if untold.remove(entry.key) != nil { due.append(entry.key) }
+        }
         return due.isEmpty ? .nothing : .tell(due, until: deadline)
     }
 }

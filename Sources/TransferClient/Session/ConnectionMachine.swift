@@ -2,8 +2,9 @@
 
 package import NIOCore
 
-/// The control connection of a session: made when it is wanted, made again when it is lost, and left for another when
-/// its node takes nothing any more. Pure: events and the time go in, actions come out, to be run in their order.
+/// The control connection of a session: made when it is wanted, made again when it is lost, left for another when its
+/// node takes nothing any more, and replaced by another before it is closed when its node is about to stop. Pure: events
+/// and the time go in, actions come out, to be run in their order.
 package struct ConnectionMachine: Hashable, Sendable {
     /// What there is of a connection.
     package enum State: Hashable, Sendable {
@@ -15,6 +16,8 @@ package struct ConnectionMachine: Hashable, Sendable {
         case open(isProved: Bool)
         /// It takes nothing more, and is closed once nothing is under way on it.
         case leaving(RetryDecision, reason: String)
+        /// It takes nothing more, and another one is being made, perhaps after a pause, while it stands.
+        case moving
     }
 
     /// What the owner has to do.
@@ -29,6 +32,8 @@ package struct ConnectionMachine: Hashable, Sendable {
         case reportReconnected
         /// There is no use in looking for the relay.
         case giveUp(ConnectionError)
+        /// Use the connection that has just been made from now on, and keep the other one for what goes on over it.
+        case replace
     }
 
     package private(set) var state = State.none
@@ -46,13 +51,19 @@ package struct ConnectionMachine: Hashable, Sendable {
     /// Whether the connection is to be closed once nothing is under way on it.
     package var isLeaving: Bool { if case .leaving = state { true } else { false } }
 
+    /// Whether another connection is being made while the one that stands is kept.
+    package var isMoving: Bool { state == .moving }
+
+    /// Whether the relay has done on the connection that stands what it was asked.
+    package var isProved: Bool { state == .open(isProved: true) }
+
     /// A connection is wanted.
     package mutating func wanted() -> [Action] {
         switch state {
         case .none:
             state = .connecting
             return [.connect(after: nil)]
-        case .connecting, .open, .leaving: return []
+        case .connecting, .open, .leaving, .moving: return []
         }
     }
 
@@ -63,6 +74,9 @@ package struct ConnectionMachine: Hashable, Sendable {
             state = .open(isProved: false)
             hasWorked = true
             return []
+        case .moving:
+            state = .open(isProved: false)
+            return [.replace]
         // Nothing waits for it: it must not stay logged in.
         case .none: return [.close]
         case .open, .leaving: return []
@@ -86,6 +100,46 @@ package struct ConnectionMachine: Hashable, Sendable {
             state = .none
             retry = RetryMachine(patience: nil, now: now)
             return [.giveUp(error)]
+        case .moving:
+            // The other one is being made already.
+            state = .connecting
+            isAway = true
+            return [.reportReconnecting(reason: error.summary, attempt: 1, pause: .zero)]
+        }
+    }
+
+    /// The node of the connection is about to stop: another one is to be made before that.
+    package mutating func moveAsked() -> [Action] {
+        switch state {
+        case .open, .leaving:
+            state = .moving
+            return [.connect(after: nil)]
+        case .none, .connecting, .moving: return []
+        }
+    }
+
+    /// The connection that was to replace the one that stands could not be made. The person is not told: nothing is
+    /// missing yet.
+    ///
+    /// - Parameter generator: where the jitter of the pauses comes from.
+    package mutating func moveFailed(
+        _ error: ConnectionError, now: NIODeadline, using generator: inout some RandomNumberGenerator
+    ) -> [Action] {
+        switch state {
+        case .moving:
+            guard
+                case .tryAgain(let pause, _) = retry.failed(
+                    RetryDecision(error, hasWorked: true), now: now, using: &generator)
+            else {
+                // What is wrong there is said when the connection that stands is gone.
+                retry = RetryMachine(patience: nil, now: now)
+                state = .open(isProved: true)
+                return []
+            }
+            return [.connect(after: pause)]
+        // The one that it was to replace is gone.
+        case .connecting: return lost(error, now: now, using: &generator)
+        case .none, .open, .leaving: return []
         }
     }
 
@@ -93,7 +147,7 @@ package struct ConnectionMachine: Hashable, Sendable {
     package mutating func leave(_ decision: RetryDecision, _ reason: String) {
         switch state {
         case .open: state = .leaving(decision, reason: reason)
-        case .none, .connecting, .leaving: break
+        case .none, .connecting, .leaving, .moving: break
         }
     }
 
@@ -106,7 +160,7 @@ package struct ConnectionMachine: Hashable, Sendable {
             // What cannot be better elsewhere is no reason to leave.
             state = .open(isProved: false)
             return []
-        case .none, .connecting, .open: return []
+        case .none, .connecting, .open, .moving: return []
         }
     }
 
@@ -118,7 +172,7 @@ package struct ConnectionMachine: Hashable, Sendable {
             retry.connected(now: now)
             defer { isAway = false }
             return isAway ? [.reportReconnected] : []
-        case .none, .connecting, .open(isProved: true), .leaving: return []
+        case .none, .connecting, .open(isProved: true), .leaving, .moving: return []
         }
     }
 
@@ -126,7 +180,7 @@ package struct ConnectionMachine: Hashable, Sendable {
     package mutating func waitedInVain() {
         switch state {
         case .none, .connecting: hasWorked = false
-        case .open, .leaving: break
+        case .open, .leaving, .moving: break
         }
     }
 

@@ -98,6 +98,9 @@ package struct ReceiveMachine: Hashable, Sendable {
         }
     }
 
+    /// Whether the ring has not been answered: then one that comes by another connection can take its place.
+    package var isUndecided: Bool { state == .deciding }
+
     // MARK: - The person
 
     /// The ring has been answered. A code that is not a client's is sent as `declined`.

@@ -113,6 +113,9 @@ package struct SendMachine: Hashable, Sendable {
     /// The time that the person gave is over.
     package mutating func timedOut() -> [Action] { abandon(.timedOut, telling: .timedOut) }
 
+    /// The same is offered on another connection: this offer is taken back, as if its sender were gone from there.
+    package mutating func withdrawn() -> [Action] { abandon(.cancelled, telling: .streamLost(by: .upload)) }
+
     private mutating func abandon(_ outcome: Outcome, telling code: FailureCode) -> [Action] {
         switch state {
         case .idle: finish(outcome)

@@ -21,6 +21,7 @@ import WSProtocol
         case open
         case answered
         case leaving
+        case moving
     }
 
     private enum Event: CaseIterable {
@@ -28,6 +29,9 @@ import WSProtocol
         case connected
         case lost
         case lostForGood
+        case moveAsked
+        case moveFailed
+        case moveFailedForGood
         case leave
         case idle
         case answered
@@ -42,6 +46,7 @@ import WSProtocol
         _ = machine.connected()
         if place == .answered { _ = machine.relayAnswered(now: begin) }
         if place == .leaving { machine.leave(.elsewhere, "draining") }
+        if place == .moving { _ = machine.moveAsked() }
         return machine
     }
 
@@ -52,6 +57,9 @@ import WSProtocol
         case .connected: return machine.connected()
         case .lost: return machine.lost(gone, now: begin, using: &generator)
         case .lostForGood: return machine.lost(wrong, now: begin, using: &generator)
+        case .moveAsked: return machine.moveAsked()
+        case .moveFailed: return machine.moveFailed(gone, now: begin, using: &generator)
+        case .moveFailedForGood: return machine.moveFailed(wrong, now: begin, using: &generator)
         case .leave:
             machine.leave(.elsewhere, "draining")
             return []
@@ -85,7 +93,20 @@ import WSProtocol
         case (.open, .leave), (.answered, .leave): return (leaving, [])
         case (.leaving, .idle): return (.connecting, [.close] + again("draining"))
         case (.open, .answered): return (.open(isProved: true), [])
-        case (.none, _), (.connecting, _), (.open, _), (.answered, _), (.leaving, _): return nil
+        case (.open, .moveAsked), (.answered, .moveAsked), (.leaving, .moveAsked):
+            return (.moving, [.connect(after: nil)])
+        case (.moving, .connected): return (.open(isProved: false), [.replace])
+        // Nothing is missing as long as the other one stands, and nothing is said.
+        case (.moving, .moveFailed): return (.moving, [.connect(after: .milliseconds(200))])
+        case (.moving, .moveFailedForGood): return (.open(isProved: true), [])
+        // The next one is being made already.
+        case (.moving, .lost):
+            return (.connecting, [.reportReconnecting(reason: "the relay is gone", attempt: 1, pause: .zero)])
+        case (.moving, .lostForGood):
+            return (.connecting, [.reportReconnecting(reason: "not known", attempt: 1, pause: .zero)])
+        case (.connecting, .moveFailed): return (.connecting, again("the relay is gone"))
+        case (.connecting, .moveFailedForGood): return (.none, [.giveUp(wrong)])
+        case (.none, _), (.connecting, _), (.open, _), (.answered, _), (.leaving, _), (.moving, _): return nil
         }
     }
 
@@ -151,6 +172,22 @@ import WSProtocol
             Issue.record("\(actions)")
             return
         }
+    }
+
+    @Test func aMoveThatTakesSeveralTriesIsNotSaid() {
+        var generator = Constant()
+        var machine = Self.machine(.moving)
+        for pause in [200, 400, 800] as [Int64] {
+            let actions = machine.moveFailed(Self.gone, now: Self.begin, using: &generator)
+            #expect(actions == [.connect(after: .milliseconds(pause))])
+        }
+        #expect(machine.connected() == [.replace])
+        #expect(machine.relayAnswered(now: Self.begin) == [])
+        // The one that stood is gone meanwhile: that is said, and that the relay is back.
+        #expect(machine.moveAsked() == [.connect(after: nil)])
+        _ = machine.lost(Self.gone, now: Self.begin, using: &generator)
+        #expect(machine.connected() == [])
+        #expect(machine.relayAnswered(now: Self.begin) == [.reportReconnected])
     }
 
     @Test func whatCannotBeBetterElsewhereIsNoReasonToLeave() {
