@@ -2,11 +2,10 @@
 """A TLS session that was begun on one node goes on at another, as openssl's own client sees it."""
 
 import subprocess
-import threading
 
 import pytest
 
-from harness.forwarder import Forwarder
+from harness.hellos import Hellos
 from harness.nodes import Nodes
 from harness.trial import whole
 from harness.waiting import until
@@ -72,44 +71,10 @@ def test_a_session_goes_on_after_its_node_was_restarted(cluster, tmp_path):
     )
 
 
-# In a server's first message of TLS 1.3 (RFC 8446, sections 4.1.3 and 4.2.11): which of the client's sessions goes on.
-PRE_SHARED_KEY = 41
-
-
-class Watch(Forwarder):
-    """Between two nodes: what the one that is dialled says first, on each connection."""
-
-    def __init__(self, target):
-        self.first, self._news = {}, threading.Lock()
-        super().__init__(target)
-
-    def heard(self, number, piece):
-        with self._news:
-            self.first[number] = self.first.get(number, b"")[:4096] + piece
-
-    def resumed(self):
-        """For each connection whose server has spoken, whether it went on with a session."""
-        with self._news:
-            return [PRE_SHARED_KEY in extensions(said) for _, said in sorted(self.first.items())]
-
-
-def extensions(hello):
-    """The types of the extensions in a ServerHello, which is the first record (section 5.1)."""
-    assert hello[0] == 22 and hello[5] == 2, hello[:16]
-    at = 5 + 4 + 2 + 32
-    at += 1 + hello[at] + 2 + 1
-    end = at + 2 + int.from_bytes(hello[at : at + 2])
-    at, found = at + 2, []
-    while at < end:
-        found.append(int.from_bytes(hello[at : at + 2]))
-        at += 4 + int.from_bytes(hello[at + 2 : at + 4])
-    return found
-
-
 def test_a_node_resumes_its_session_with_another_node(binaries, tmp_path):
     nodes = Nodes(binaries, tmp_path / "nodes", ("n1", "n2"))
     redis = nodes.start_redis()
-    with Watch(None) as watch:
+    with Hellos(None) as watch:
         one = nodes.start("n1")
         other = nodes.start("n2", environment={"RELAY_NODE_ADVERTISE": f"{watch.host}:{watch.port}"})
         host, _, port = other.link.rpartition(":")

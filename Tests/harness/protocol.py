@@ -267,6 +267,21 @@ class Session:
         """Asks to hear requests, and not to be rung."""
         return self.presence(False, sharing=True)
 
+    def is_to_move(self) -> bool:
+        """Section 1.11: whether the relay has said that this session ends before long."""
+        with self._news:
+            return any(message.get("type") == "move" for message in self._arrived)
+
+    def moved(self, *, receiving: bool = False) -> Session:
+        """Section 1.11, steps 1 and 2: another session, opened before this one is closed."""
+        new = Session(self.relay, self.identity).login()
+        if receiving:
+            new.presence()
+            # Until every node can find it.
+            time.sleep(1)
+        self.close()
+        return new
+
     def lookup(self, name: str) -> Message:
         """A user's keys, and whether they receive."""
         return self.ask("lookup", name=name)

@@ -158,7 +158,9 @@ struct Receiver: SessionPart {
 
     /// A content is offered: judge it, or ask.
     private mutating func rung(_ ring: ServerMessage.Ring, on outbox: Outbox, now: NIODeadline) {
-        guard transfers[ring.transfer] == nil else { return transfers[ring.transfer]?.rungAgain(ring, on: outbox) ?? () }
+        guard transfers[ring.transfer] == nil else {
+            return transfers[ring.transfer]?.rungAgain(ring, on: outbox) ?? ()
+        }
         guard transfers.count < Defaults.mostRings else { return run(machine.leftUnanswered()) }
         let (offer, rules): (ReceivedOffer, ReceiveRules)
         do throws(ClientError) {

@@ -33,6 +33,8 @@ struct SendAttempt {
     /// How much the receiver has when it has everything; nil until everything was sent.
     private(set) var sent: DeliveredCounts?
     private var rungAt: NIODeadline?
+    /// What the person was shown last of where the offer stands.
+    private var shown: ServerMessage.Offered.State?
     /// How far the receiver says it is.
     private var receivedBytes: UInt64 = 0
 
@@ -40,10 +42,11 @@ struct SendAttempt {
     ///
     /// - Parameters:
     ///   - waits: whether it may wait for a receiver who is not there.
+    ///   - former: the offer of the same on the connection before, which the person knows of.
     ///   - tell: told what becomes of the upload, to be passed to ``uploadChanged(_:now:)``.
     init?(
-        _ job: SendJob, _ sealed: SentOffer, waits: Bool, on outbox: Outbox, environment: SessionEnvironment,
-        now: NIODeadline, tell: @escaping @Sendable (UploadEvent) -> Void
+        _ job: SendJob, _ sealed: SentOffer, waits: Bool, after former: SendAttempt? = nil, on outbox: Outbox,
+        environment: SessionEnvironment, now: NIODeadline, tell: @escaping @Sendable (UploadEvent) -> Void
     ) {
         let transfer = sealed.parties.attempt
         let id = outbox.nextID(about: transfer)
@@ -55,6 +58,7 @@ struct SendAttempt {
         self.environment = environment
         self.tell = tell
         offeredAt = now
+        shown = former?.shown
         offerID = offer.id
         machine = SendMachine(offer: offer, cancelID: outbox.nextID())
         run(machine.begin(now: now))
@@ -231,7 +235,9 @@ struct SendAttempt {
         answeredAfter = now - (rungAt ?? offeredAt)
     }
 
-    private func show(_ state: ServerMessage.Offered.State) {
+    private mutating func show(_ state: ServerMessage.Offered.State) {
+        guard state != shown else { return }
+        shown = state
         switch state {
         case .waiting: environment.reporter.report(.waiting(job.label))
         case .ringing: environment.reporter.report(.ringing(job.label))

@@ -261,8 +261,8 @@ struct Sender: SessionPart {
         do throws(ClientError) {
             let sealed = try sending.job.seal(as: transfer, to: lookups.peer(sending.job.peer), in: environment)
             let attempt = SendAttempt(
-                sending.job, sealed, waits: sending.mayWait, on: outbox, environment: environment, now: now,
-                tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
+                sending.job, sealed, waits: sending.mayWait, after: sending.former, on: outbox,
+                environment: environment, now: now, tell: { [queue] in queue.post(.work(transfer, .upload($0))) }
             )
             guard let attempt else { throw .sealing(.malformed(.offer)) }
             sendings[index].attempt = attempt

@@ -137,7 +137,9 @@ package struct Broker: Sendable {
             return home.requestReceived(message, from: session, &sessions, now: now)
         }
         guard let asking = sessions[session] else { return [] }
-        guard sessions.isDraining, message.isRefusedByDrain else { return handle(message, from: asking, session, found, now) }
+        guard sessions.isDraining, message.isRefusedByDrain else {
+            return handle(message, from: asking, session, found, now)
+        }
         return sessions.hurry(session, now: now) + handle(message, from: asking, session, found, now)
     }
 

@@ -201,7 +201,9 @@ struct SessionTable: Sendable {
 
     /// A session of a node that is about to stop has to go once nothing of it goes on.
     func closeIfIdle(_ session: SessionID) -> [BrokerAction] {
-        guard moves.isOver || isDraining && !moves.isUnderWay, let found = sessions[session], !found.isBusy else { return [] }
+        guard moves.isOver || isDraining && !moves.isUnderWay, let found = sessions[session], !found.isBusy else {
+            return []
+        }
         return [.close(session, .goingAway)]
     }
 

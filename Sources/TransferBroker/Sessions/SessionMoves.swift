@@ -50,7 +50,6 @@ struct SessionMoves: Sendable {
         }
     }
 
-
     /// `session` has to know at once. Returns the deadline that it is to be told of, unless it has been.
     mutating func hurry(_ session: SessionID) -> NIODeadline? { untold.remove(session) == nil ? nil : deadline }
 
