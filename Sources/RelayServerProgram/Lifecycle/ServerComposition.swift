@@ -130,7 +130,7 @@ struct ServerContext: Sendable {
     /// What browsers are shown.
     var site: Site.Content {
         if let folder = configuration.site { return .folder(folder) }
-        return .welcome(certificates.welcomePage(host: configuration.publicHost))
+        return .welcome(certificates.current.welcomePage(host: configuration.publicHost))
     }
     /// Counts the connections.
     let admission: Admission

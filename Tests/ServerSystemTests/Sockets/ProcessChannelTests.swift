@@ -3,6 +3,7 @@
 import NIOCore
 import Dispatch
 import Foundation
+import NIOCore
 import ServerSystem
 import TestSupport
 import Testing
