@@ -70,8 +70,8 @@ extension Defaults {
         /// Requests of one connection that wait for the users' registry to answer an earlier one: as many as transfers
         /// that a session may offer. With more, the connection is not read until there is room.
         static let waitingRequests = 64
-        /// What sessions are given to go elsewhere: a client needs a handshake and a login for it, and five seconds more
-        /// when it has to try again. What is left of the time that a stop may take is for the transfers.
+        /// What sessions are given to go elsewhere: a client needs a handshake and a login for it, and five seconds
+        /// more when it has to try again. What is left of the time that a stop may take is for the transfers.
         package static let moveTime = TimeAmount.seconds(10)
     }
 

@@ -45,8 +45,8 @@ package enum TransferDefaults {
     /// the longest pause fit in.
     package static let confirmationPatience = TimeAmount.minutes(2)
 
-    /// How long a connection that another one has replaced is kept after the relay has taken in who the client is on the
-    /// new one: until then every node can find the client there, also when Redis is slow.
+    /// How long a connection that another one has replaced is kept after the relay has taken in who the client is on
+    /// the new one: until then every node can find the client there, also when Redis is slow.
     package static let moveOverlap = TimeAmount.seconds(1)
 
     // MARK: Several at once

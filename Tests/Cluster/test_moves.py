@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node that stops sends its clients to the others, and nobody is away for a moment."""
+"""A node that stops sends its clients to the others, and each of them is there all the time."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ MiB = rolling.MiB
 
 
 @pytest.mark.timeout(400)
-def test_nobody_is_away_while_every_node_is_restarted(binaries, tmp_path):
+def test_every_client_is_there_while_every_node_is_restarted(binaries, tmp_path):
     with rolling.World(binaries, tmp_path, clients=8, pairs=2) as world:
         outcome = world.rolled((1 * MiB, 16 * MiB))
     assert not list(outcome.problems()), outcome.table()
@@ -60,7 +60,7 @@ def test_a_client_of_the_page_alone_moves_and_is_always_there(cluster):
     os.kill(leaving.pid, signal.SIGTERM)
     until(carol.is_to_move, 8, "it is told to move")
     new = carol.moved(receiving=True)
-    # The node ends as soon as everybody is gone, and not at the deadline.
+    # The node ends as soon as its last client is gone, and not at the deadline.
     until(lambda: "stopped" in leaving.logs(), 5, "the node has stopped")
     stop.set()
     looking.join()
@@ -72,7 +72,7 @@ def test_a_client_of_the_page_alone_moves_and_is_always_there(cluster):
         session.close()
 
 
-def test_the_last_node_sends_nobody_elsewhere(cluster):
+def test_the_last_node_sends_no_client_elsewhere(cluster):
     made = cluster("--nodes", "1")
     only = made.node(1)
     session = only.session("s")

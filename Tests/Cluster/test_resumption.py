@@ -74,7 +74,7 @@ def test_a_session_goes_on_after_its_node_was_restarted(cluster, tmp_path):
 def test_a_node_resumes_its_session_with_another_node(binaries, tmp_path):
     nodes = Nodes(binaries, tmp_path / "nodes", ("n1", "n2"))
     redis = nodes.start_redis()
-    with Hellos(None) as watch:
+    with Hellos((Hellos.host, 0)) as watch:
         one = nodes.start("n1")
         other = nodes.start("n2", environment={"RELAY_NODE_ADVERTISE": f"{watch.host}:{watch.port}"})
         host, _, port = other.link.rpartition(":")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every node of a cluster is restarted while clients wait and files go through: nobody is away for a moment."""
+"""Every node of a cluster is restarted while clients wait and files go through: each is there all the time."""
 
 from __future__ import annotations
 

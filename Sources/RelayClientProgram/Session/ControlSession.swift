@@ -252,8 +252,8 @@ struct ControlSession {
         forEachPart(owning: transfer) { $0.received(message, on: outbox, now: now) }
     }
 
-    /// What a connection that was replaced says is about what goes on there, or about nothing: what it rings, and what it
-    /// is asked for, is brought by the one that stands as well.
+    /// What a connection that was replaced says is about what goes on there, or about nothing: what it rings, and what
+    /// it is asked for, is brought by the one that stands as well.
     private mutating func receivedByFormer(_ number: UInt64, _ message: ServerMessage, now: NIODeadline) {
         guard let former = formers[number], let transfer = former.transfer(of: message) else { return }
         if case .ring = message { return }
@@ -303,7 +303,7 @@ struct ControlSession {
             line.abort()
         }
         forEachPart { if isMove { $0.moved(to: outbox, now: now) } else { $0.connected(outbox, now: now) } }
-        // Where nobody has to find this client, nothing is waited for.
+        // Where no other client has to find this one, nothing is waited for.
         if isMove, !parts.contains(where: { $0.ending == nil && $0.isRung }) { formers.covered(now: now) }
     }
 

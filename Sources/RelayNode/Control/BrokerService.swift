@@ -205,9 +205,9 @@ package final class BrokerService: TransferDirectory {
     /// Refuses new offers and accepts from now on. What has been accepted goes on.
     package func beginDrain() { handle(.drainBegun) }
 
-    /// Tells every session, each at another moment, to go to another node, or to the process that follows this one on its
-    /// listeners, where the client opens a new session before it closes this one. To be called before ``beginDrain()``,
-    /// which closes idle sessions at once otherwise.
+    /// Tells every session, each at another moment, to go to another node, or to the process that follows this one on
+    /// its listeners, where the client opens a new session before it closes this one. To be called before
+    /// ``beginDrain()``, which closes idle sessions at once otherwise.
     ///
     /// - Parameter deadline: how long they have: those that are left then are closed, once nothing of them goes on.
     package func moveSessions(deadline: TimeAmount = Defaults.Control.moveTime) {
@@ -232,8 +232,8 @@ package final class BrokerService: TransferDirectory {
     /// Refuses new offers for as long as `pressure` is on. What has been offered goes on.
     package func memoryChanged(_ pressure: MemoryPressure) { handle(.memoryChanged(isShort: pressure > .none)) }
 
-    /// Calls `callback` once, as soon as no accepted transfer and no stream is left, and no session that has been told to
-    /// go and still has time to; at once when there is none. From any thread.
+    /// Calls `callback` once, as soon as no accepted transfer and no stream is left, and no session that has been told
+    /// to go and still has time to; at once when there is none. From any thread.
     package func whenIdle(_ callback: @escaping @Sendable () -> Void) {
         let isMine = state.withLock { state in
             state.idleCallbacks.append(callback)

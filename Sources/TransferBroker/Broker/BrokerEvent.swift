@@ -22,8 +22,8 @@ package enum BrokerEvent: Hashable, Sendable {
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
     case drainBegun
-    /// The sessions are told, one after the other, to go to another node, or to the process that follows this one. Those
-    /// that are left once so much time has gone by are closed when nothing of them goes on.
+    /// The sessions are told, one after the other, to go to another node, or to the process that follows this one.
+    /// Those that are left once so much time has gone by are closed when nothing of them goes on.
     case moveBegun(within: TimeAmount)
     /// The process has little memory left, or enough again: new offers are refused meanwhile.
     case memoryChanged(isShort: Bool)

@@ -3,8 +3,8 @@
 package import NIOCore
 
 /// The control connection of a session: made when it is wanted, made again when it is lost, left for another when its
-/// node takes nothing any more, and replaced by another before it is closed when its node is about to stop. Pure: events
-/// and the time go in, actions come out, to be run in their order.
+/// node takes nothing any more, and replaced by another before it is closed when its node is about to stop. Pure:
+/// events and the time go in, actions come out, to be run in their order.
 package struct ConnectionMachine: Hashable, Sendable {
     /// What there is of a connection.
     package enum State: Hashable, Sendable {

@@ -4,8 +4,8 @@ import NIOCore
 
 /// When each session is told to go elsewhere, and up to when it may. Pure: the time is an argument.
 ///
-/// Each session has a moment of its own in the first half of the time, in no order that anyone could foresee, so that
-/// whoever takes them is not stormed; the second half is for those that do not get in at once.
+/// Each session has a moment of its own in the first half of the time, in no order that a client could foresee, so that
+/// the nodes that take them are not stormed; the second half is for those that do not get in at once.
 struct SessionMoves: Sendable {
     /// What is to be done.
     enum Due: Hashable, Sendable {
