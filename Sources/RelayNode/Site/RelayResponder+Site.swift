@@ -11,7 +11,7 @@ extension RelayResponder {
     func page(_ head: RequestHead, _ body: RequestBodyReader, _ reader: RequestReader) throws(HTTPError) {
         switch services.site?.content {
         case .welcome(let page)?:
-            guard let answer = page.answer(to: head) else { throw Route.unknown }
+            guard let answer = page().answer(to: head) else { throw Route.unknown }
             try Route.require(["GET", "HEAD"], head)
             reader.end(with: answer, after: body)
         case .folder(let folder)?:

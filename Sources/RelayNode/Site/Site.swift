@@ -9,8 +9,8 @@ import TransferBroker
 package final class Site: Sendable {
     /// Where it comes from.
     package enum Content: Sendable {
-        /// A page that the relay makes itself.
-        case welcome(WelcomePage)
+        /// A page that the relay makes itself, about the certificates that it shows at that moment.
+        case welcome(@Sendable () -> WelcomePage)
         /// The operator's own files.
         case folder(ServedFolder)
     }

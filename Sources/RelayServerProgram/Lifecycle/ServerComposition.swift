@@ -130,7 +130,10 @@ struct ServerContext: Sendable {
     /// What browsers are shown.
     var site: Site.Content {
         if let folder = configuration.site { return .folder(folder) }
-        return .welcome(certificates.current.welcomePage(host: configuration.publicHost))
+        // After a reload the certificates are others.
+        return .welcome { [certificates, configuration] in
+            certificates.current.welcomePage(host: configuration.publicHost)
+        }
     }
     /// Counts the connections.
     let admission: Admission

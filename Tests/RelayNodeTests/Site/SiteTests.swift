@@ -69,7 +69,7 @@ import TransferBroker
 
 @Suite struct SitePlaceTests {
     @Test func placesAreLimitedAndGivenBack() {
-        let site = Site(.welcome(WelcomePage(fingerprints: [], authority: nil, name: "x")))
+        let site = Site(.welcome { WelcomePage(fingerprints: [], authority: nil, name: "x") })
         var places = (0..<Defaults.Site.files).map { _ in site.place() }
         #expect(places.allSatisfy { $0 != nil })
         #expect(site.place() == nil)
