@@ -143,11 +143,14 @@ struct SetupCommand: AsyncParsableCommand {
         let port = settings.listen.first?.port ?? 443
         let url = port == 443 ? "https://\(host)" : "https://\(host):\(port)"
         let chain = try Self.facts(settings.certificate.chain)
+        // Ports below 1024 are for root, or for who has this of root.
+        let needsPort = settings.listen.contains { $0.port < 1024 } || (settings.httpListen?.port ?? 1024) < 1024
+        let capability = needsPort ? "--inh-caps +net_bind_service --ambient-caps +net_bind_service " : ""
         let state =
             isStarted
             ? "The relay runs: systemctl status relay-server"
-            : "The relay is not started. To start it: setpriv --reuid \(user) --regid \(user) --clear-groups -- "
-                + "relay-server serve --config \(config)"
+            : "The relay is not started. To start it: setpriv --reuid \(user) --regid \(user) --clear-groups "
+                + "\(capability)-- relay-server serve --config \(config)"
         let lines =
             (changes.isEmpty ? ["\(config) is set up already, and stays as it is (--force writes it anew)"] : changes)
             + [state, ""] + invitation.lines(url, chain)
