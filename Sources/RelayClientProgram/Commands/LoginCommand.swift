@@ -36,6 +36,9 @@ struct LoginCommand: AsyncParsableCommand {
     @Flag(name: .customLong("moved"), help: "The relay of this profile has moved to this URL.")
     var hasMoved = false
 
+    @Flag(name: .customLong("renamed"), help: "The relay's operator has given this profile's user the new name.")
+    var isRenamed = false
+
     func run() async throws { try await Client.run(global) { try await logIn($0) } }
 
     /// Makes the name this profile's own.
@@ -90,11 +93,13 @@ struct LoginCommand: AsyncParsableCommand {
     private func refuseAnotherProfile(_ relay: RelayURL, _ client: Client) throws {
         guard let present = try? Profile.load(directory: client.directory) else { return }
         let isElsewhere = !hasMoved && (try? RelayURL(present.server)) != relay
-        guard present.name != name || isElsewhere else { return }
+        guard (present.name != name && !isRenamed) || isElsewhere else { return }
         throw ClientError.command(
             "the profile in \"\(DisplayName.escape(client.directory))\" is \(present) already; "
                 + "use another one with --profile DIR"
-                + (present.name == name ? ", or say --moved if it is the same relay at another address" : ""),
+                + (present.name == name
+                    ? ", or say --moved if it is the same relay at another address"
+                    : ", or say --renamed if the relay's operator has renamed \(present.name)"),
             .configuration
         )
     }

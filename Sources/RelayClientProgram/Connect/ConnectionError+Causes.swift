@@ -236,6 +236,7 @@ extension ConnectionError {
                 )
             case .registrationClosed:
                 ("\(relay) takes no new names, or no more from this network today", "ask the relay's operator")
+            case .accountDisabled: ("\(name) is disabled on \(relay)", "ask the relay's operator")
             case .tooManySessions:
                 ("\(name) is logged in to \(relay) too often already", "close another session of this name first")
             default: ("\(relay) refused the login of \(name) (\(code.rawValue))", "try again in a moment")
@@ -266,6 +267,11 @@ extension ConnectionError {
             self.init(
                 .login, "\(relay) ended the login", advice: "try again; if it stays, log in anew",
                 status: .refused, isTemporary: true
+            )
+        case (.peer, .closedByOperator):
+            self.init(
+                .session, "the operator of \(relay) closed the connection", advice: "try again in a moment",
+                status: .unreachable, isTemporary: true
             )
         case (.peer, .policyViolation):
             self.init(

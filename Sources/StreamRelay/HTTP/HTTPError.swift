@@ -54,7 +54,8 @@ extension HTTPError {
             case .senderGone, .receiverGone, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
                 .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .identityChanged,
                 .badPrekey, .staleOffer, .badMessage, .unknownType, .notNow, .loginRefused, .nameTaken, .badInvitation,
-                .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline,
+                .registrationClosed, .accountDisabled, .dayLimit, .endedByOperator, .tooManySessions, .unknownPeer,
+                .peerOffline,
                 .unknownTransfer, .transferExists, .tooManyTransfers, .acceptedElsewhere, .requestExists,
                 .unknownRequest, .notShared, .tooManyRequests:
                 .badGateway
@@ -65,6 +66,7 @@ extension HTTPError {
             case .stalled: "the stream stopped moving"
             case .senderGone: "the sender is gone"
             case .receiverGone: "the receiver is gone"
+            case .endedByOperator: "the relay's operator ended it"
             case .draining: "the relay is about to stop"
             default: "the transfer was ended"
             }

@@ -37,8 +37,9 @@ package enum ExitStatus: Int32, Hashable, Sendable, CaseIterable {
                 .protocolError:
                 .protocolBreach
             case .rateLimited, .tooManyTransfers, .tooManyRequests, .draining, .expired, .timedOut: .gaveUp
-            case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .declined,
-                .cancelled, .tooLarge, .identityChanged, .badPrekey, .staleOffer:
+            case .loginRefused, .nameTaken, .badInvitation, .registrationClosed, .tooManySessions, .accountDisabled,
+                .dayLimit, .endedByOperator, .declined, .cancelled, .tooLarge, .identityChanged, .badPrekey,
+                .staleOffer:
                 .refused
             case .unknownPeer, .peerOffline, .unknownTransfer, .unknownRequest, .unavailable, .clusterUnavailable,
                 .internalError, .acceptedElsewhere, .senderGone, .receiverGone, .stalled:

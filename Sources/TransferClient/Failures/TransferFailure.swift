@@ -95,9 +95,9 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         case .unknownTransfer: ("the relay does not know the transfer any more", again(side, peer))
         case .unknownRequest, .notShared, .tooManyRequests: requestMessage(for: code, side: side, peer: peer)
         case .badMessage, .unknownType, .notNow, .transferExists, .requestExists, .loginRefused, .nameTaken,
-            .badInvitation,
-            .registrationClosed, .tooManySessions, .rateLimited, .tooManyTransfers, .draining, .unavailable,
-            .clusterUnavailable, .internalError, .acceptedElsewhere:
+            .badInvitation, .registrationClosed, .accountDisabled, .dayLimit, .endedByOperator, .tooManySessions,
+            .rateLimited, .tooManyTransfers, .draining, .unavailable, .clusterUnavailable, .internalError,
+            .acceptedElsewhere:
             relayMessage(for: code)
         }
     }
@@ -127,6 +127,13 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         switch code {
         case .acceptedElsewhere: ("another session of this name took it", "nothing to do")
         case .rateLimited: ("the relay wants fewer messages", "try again in some seconds")
+        case .accountDisabled: ("the relay's operator has disabled this user", "ask the relay's operator")
+        case .dayLimit:
+            (
+                "as many bytes as the relay allows in a day have been moved",
+                "try again after 00:00 UTC, or ask the relay's operator"
+            )
+        case .endedByOperator: ("the relay's operator ended it", "ask the relay's operator")
         case .tooManyTransfers: ("the relay allows no more transfers at once", "wait until others have ended")
         case .draining: ("the relay is about to stop", "try again in a moment")
         case .clusterUnavailable, .unavailable: ("the relay cannot do it now", "try again in a moment")

@@ -50,7 +50,7 @@ package enum RetryDecision: Hashable, Sendable {
             .unknownPeer, .peerOffline, .unknownTransfer, .transferExists, .acceptedElsewhere, .expired, .senderGone,
             .receiverGone, .stalled, .malformedBody, .declined, .cancelled, .timedOut, .noSpace, .cannotWrite,
             .cannotRead, .sourceChanged, .verificationFailed, .tooLarge, .protocolError, .identityChanged, .badPrekey,
-            .staleOffer, .requestExists, .unknownRequest, .notShared:
+            .staleOffer, .requestExists, .unknownRequest, .notShared, .accountDisabled, .dayLimit, .endedByOperator:
             self = .final
         }
     }

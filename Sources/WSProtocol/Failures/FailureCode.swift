@@ -13,12 +13,14 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case nameTaken = "name_taken"
     case badInvitation = "bad_invitation"
     case registrationClosed = "registration_closed"
+    case accountDisabled = "account_disabled"
     case tooManySessions = "too_many_sessions"
     case unknownPeer = "unknown_peer"
     case peerOffline = "peer_offline"
     case unknownTransfer = "unknown_transfer"
     case transferExists = "transfer_exists"
     case tooManyTransfers = "too_many_transfers"
+    case dayLimit = "day_limit"
     case requestExists = "request_exists"
     case unknownRequest = "unknown_request"
     case draining = "draining"
@@ -33,6 +35,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
     case receiverGone = "receiver_gone"
     case stalled = "stalled"
     case malformedBody = "malformed_body"
+    case endedByOperator = "ended_by_operator"
 
     // Transfers, as a client ends them.
     case declined = "declined"
@@ -72,7 +75,7 @@ package enum FailureCode: String, Codable, Hashable, Sendable, CaseIterable {
         case .badMessage, .unknownType, .notNow, .rateLimited, .loginRefused, .nameTaken, .badInvitation,
             .registrationClosed, .tooManySessions, .unknownPeer, .peerOffline, .unknownTransfer, .transferExists,
             .tooManyTransfers, .requestExists, .unknownRequest, .draining, .unavailable, .clusterUnavailable,
-            .internalError, .acceptedElsewhere,
+            .internalError, .acceptedElsewhere, .accountDisabled, .dayLimit, .endedByOperator,
             .expired, .senderGone, .receiverGone, .stalled, .malformedBody:
             false
         }
@@ -94,12 +97,14 @@ extension FailureCode {
         case .nameTaken: "the name belongs to another key"
         case .badInvitation: "the invitation is unknown, used, expired or for another name"
         case .registrationClosed: "this relay takes no new names"
+        case .accountDisabled: "the relay's operator has disabled this user"
         case .tooManySessions: "this name has as many sessions as it may"
         case .unknownPeer: "nobody here has that name"
         case .peerOffline: "nobody of that name is receiving"
         case .unknownTransfer: "there is no such transfer, it is not yours, or it is over"
         case .transferExists: "a transfer of that id is running"
         case .tooManyTransfers: "there are as many transfers as there may be: wait until one has ended"
+        case .dayLimit: "this user has moved as many bytes as it may in a day: the next day begins at 00:00 UTC"
         case .requestExists: "a request of that id is open"
         case .unknownRequest: "the one who asked for this does not wait for it any more"
         case .draining: "the relay is about to stop: connect again in a moment"
@@ -112,6 +117,7 @@ extension FailureCode {
         case .receiverGone: "the receiver's connection was cut"
         case .stalled: "a side stopped moving bytes"
         case .malformedBody: "the sender's body is not what its framing says"
+        case .endedByOperator: "the relay's operator ended it"
         case .declined: "declined"
         case .cancelled: "cancelled"
         case .timedOut: "the sender waited as long as it was told to"

@@ -59,6 +59,8 @@ package enum WebSocketCloseCode: UInt16, Hashable, Sendable, CaseIterable {
     case internalError = 1011
     /// The login was refused or did not come in time.
     case loginFailed = 4401
+    /// The relay's operator has closed the session.
+    case closedByOperator = 4403
     /// No answer to a ping.
     case noAnswer = 4408
 

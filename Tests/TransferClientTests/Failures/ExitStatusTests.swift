@@ -17,6 +17,7 @@ import WSProtocol
             .cannotRead: 66, .sourceChanged: 74, .timedOut: 75, .verificationFailed: 65, .tooLarge: 77,
             .protocolError: 76, .identityChanged: 77, .badPrekey: 77, .staleOffer: 77, .requestExists: 76,
             .unknownRequest: 69, .notShared: 66, .tooManyRequests: 75,
+            .accountDisabled: 77, .dayLimit: 77, .endedByOperator: 77,
         ]
         #expect(Set(table.keys) == Set(FailureCode.allCases))
         for code in FailureCode.allCases {
