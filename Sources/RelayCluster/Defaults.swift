@@ -80,6 +80,8 @@ extension Defaults {
         static let changesOfUser = 8
         /// Users that one call of a script writes: 200 KB.
         static let usersPerBatch = 100
+        /// Seconds that the count of a day's bytes is kept: until the day is over everywhere.
+        static let trafficLife = 2 * 24 * 60 * 60
         /// Names that one call of a script looks up on all nodes.
         static let namesPerLookup = 100
         /// Names that wait to be looked up. What does not fit is looked up at the next renewal.

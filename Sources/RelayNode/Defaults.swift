@@ -94,7 +94,8 @@ extension Defaults {
         /// What one user may keep up, and have at once, in units of a short message, on all connections together. A
         /// client that sends 200 small files a second says 200 offers, and its receiver 200 accepts and as many
         /// `delivered`, which is 600 units; and a thousand a second take a twentieth of a core.
-        package static let user = Pace.Limits(perSecond: 1000, burst: 2000)
+        package static let user = Pace.Limits(perSecond: perSecond, burst: 2 * perSecond)
+        static let perSecond: Int64 = 1000
         /// Bytes of a message that cost as much as one more message: JSON of that length takes as long to read as the
         /// rest of the work for a short one.
         static let bytesPerUnit = 4 * 1024
@@ -123,8 +124,24 @@ extension Defaults {
         static let interval = TimeAmount.minutes(1)
     }
 
+    /// Bytes that users move.
+    package enum Traffic {
+        /// What may be moved at once after a pause, in seconds of the rate: a stream that waits for nothing is not
+        /// slower for being counted.
+        static let burst: Int64 = 1
+        /// The longest that a stream waits for its rate at a time: far below any time in which its clients would take
+        /// it for dead. A stream that is read in pieces of 256 KiB waits 4 s at the least rate there is.
+        static let longestWait = TimeAmount.seconds(8)
+        /// How often what was moved is written down: that much of a day's count is lost when the process is killed.
+        package static let interval = TimeAmount.seconds(5)
+        /// How old another node's part of a count may be before it is asked for.
+        static let freshness = TimeAmount.seconds(5)
+        /// Bytes of the file that is read at start: every name that there may be, several times.
+        package static let maximumFileSize = 32 * 1024 * 1024
+    }
+
     /// What is said about limits that are met.
-    package enum Limits {
+    package enum LimitLog {
         /// How often the log speaks of the same limit: often enough to be seen while it lasts, and no flood of its own.
         static let reportInterval = TimeAmount.seconds(10)
     }

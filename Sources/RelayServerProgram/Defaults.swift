@@ -75,8 +75,14 @@ extension Defaults {
 
     /// The admin socket.
     enum Admin {
-        /// Bytes of a request's line: ten times the longest.
-        static let maximumRequest = 4 * 1024
+        /// Bytes of a request's line: twice the longest, a part of a copy of the registry.
+        static let maximumRequest = 256 * 1024
+        /// Users and invitations in one part of a copy: each takes half a KiB at most.
+        static let recordsPerPart = 200
+        /// Invitations that one command makes: each is a request of its own.
+        static let mostInvitations = 1000
+        /// Bytes of a copy that are read: what as many users and invitations fill as there may be.
+        static let maximumBackup = 128 * 1024 * 1024
         /// Bytes of a reply's line: a page of users with names of full length takes a quarter of it.
         static let maximumReply = 1024 * 1024
         /// Users in one reply.

@@ -7,6 +7,18 @@ import WSProtocol
 package enum Defaults {}
 
 extension Defaults {
+    /// What operators may set limits to.
+    package enum Limits {
+        /// The most of anything that is counted: as far as a pace reckons.
+        package static let mostOfAnything: Int64 = 1_000_000
+        /// The least bytes a second: a user's stream moves within any time in which its clients would take it for dead.
+        package static let leastRate: Int64 = 64 * 1024
+        /// The most bytes, a second or a day: some petabytes, so that no sum overflows.
+        package static let mostBytes: Int64 = 1 << 53
+        /// A note about an invitation, or a user: what stands on one line.
+        package static let noteBytes = 200
+    }
+
     /// Sessions, offers and transfers, as the whole relay holds them.
     package enum Broker {
         /// What one user may hold of the node, with all sessions together.
@@ -16,6 +28,7 @@ extension Defaults {
             sessions: 64,
             // Sixteen programs of theirs that send as many files at once as a session may. Each costs some 2 KiB.
             offers: 1024,
+            pending: 1024,
             // As many the other way. Each has one unclaimed token at a time, of which the node holds 64 times as many.
             accepts: 1024,
             // A sixteenth of `heldBytes`: a hundred of the largest payloads, and thousands of usual ones.

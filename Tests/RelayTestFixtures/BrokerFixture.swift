@@ -167,7 +167,7 @@ package func summary(_ message: NodeMessage) -> String {
     case .ask(let session, _, from: _, to: _, _): "\(session).ask"
     case .withdrawn(let session, _): "\(session).withdrawn"
     case .claim(id: _, digest: _, let role): "claim.\(role.rawValue)"
-    case .claimed(id: _, let transfer, download: _): transfer == nil ? "claimed.no" : "claimed.yes"
+    case .claimed(id: _, let transfer, download: _, users: _): transfer == nil ? "claimed.no" : "claimed.yes"
     case .stream(transfer: _, _, url: _): "stream"
     case .abort(transfer: _, .failed(let code)): "abort.\(code.rawValue)"
     case .abort(transfer: _, .delivered): "abort.delivered"

@@ -42,7 +42,8 @@ extension NodeMessage: Codable {
             return .claim(id: try fields.get("id"), digest: TokenDigest(digest), role: try fields.get("role"))
         case .claimed:
             return .claimed(
-                id: try fields.get("id"), transfer: try fields.find("transfer"), download: try fields.find("download"))
+                id: try fields.get("id"), transfer: try fields.find("transfer"), download: try fields.find("download"),
+                users: try fields.find("users") ?? [])
         case .stream:
             let (event, url): (StreamEvent, PublicURL?) = (try StreamEvent(fields), try fields.find("url"))
             guard url == nil || event == .downloadParked else { throw fields.problem("an address without use") }
@@ -63,7 +64,7 @@ extension NodeMessage: Codable {
         case .notice(let session, _), .release(let session, _), .request(let session, _), .left(let session, _, _),
             .ask(let session, _, _, _, _), .withdrawn(let session, _):
             try put("session", session)
-        case .claim(let id, _, _), .claimed(let id, _, _): try put("id", id)
+        case .claim(let id, _, _), .claimed(let id, _, _, _): try put("id", id)
         case .stream(let transfer, _, _), .abort(let transfer, _): try put("transfer", transfer)
         }
         switch self {
@@ -82,9 +83,10 @@ extension NodeMessage: Codable {
         case .claim(_, let digest, let role):
             try put("digest", try DigestField(digest))
             try put("role", role)
-        case .claimed(_, let transfer, let download):
+        case .claimed(_, let transfer, let download, let users):
             if let transfer { try put("transfer", transfer) }
             if let download { try put("download", download) }
+            if !users.isEmpty { try put("users", users) }
         case .stream(_, let event, let url):
             for (key, value) in event.fields { try put(key, value) }
             if let url { try put("url", url) }
@@ -159,7 +161,7 @@ extension NodeMessage.Kind {
         case .withdrawn: ["session", "pull"]
         case .refused: ["session", "pull", "by", "code"]
         case .claim: ["id", "digest", "role"]
-        case .claimed: ["id", "transfer", "download"]
+        case .claimed: ["id", "transfer", "download", "users"]
         case .stream: ["transfer", "event", "bytes", "code", "url"]
         case .abort: ["transfer", "code"]
         }

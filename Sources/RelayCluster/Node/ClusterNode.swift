@@ -19,6 +19,7 @@ package final class ClusterNode: Sendable {
     private let admission: Admission
     /// What goes on here. Set from the start to the stop; it holds this node as well.
     private let broker = Mutex<BrokerService?>(nil)
+    private let accounts = Mutex<(@Sendable (PeerName, UserAccount) -> Void)?>(nil)
 
     /// - Parameters:
     ///   - publicURL: this node's own address for clients, from its configuration.
@@ -126,6 +127,16 @@ extension ClusterNode: ClusterRoutingDelegate {
         withBroker { broker in
             if let user { broker.nameOwned(name, by: user.key) } else { broker.nameRemoved(name) }
         }
+    }
+
+    package func accountChanged(_ name: PeerName, _ account: UserAccount) {
+        if account.disabled != nil { withBroker { $0.nameDisabled(name) } }
+        accounts.withLock { $0 }?(name, account)
+    }
+
+    /// Tells `observer` what operators lay down about users, as it is found to have changed.
+    package func observeAccounts(_ observer: @escaping @Sendable (PeerName, UserAccount) -> Void) {
+        accounts.withLock { $0 = observer }
     }
 
     package var names: [PeerName] { broker.withLock { $0 }?.names ?? [] }

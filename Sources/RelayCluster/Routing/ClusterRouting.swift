@@ -64,6 +64,7 @@ package final class ClusterRouting: Sendable {
         let promise = loop.makePromise(of: RoutingCore.StartOutcome.self)
         core.withLock { $0.begin(at: address, ownsAddress: ownsAddress, delegate, promise) }
         users.observe { [weak self] in self?.delegate?.userChanged($0, $1) }
+        users.observeAccounts { [weak self] in self?.delegate?.accountChanged($0, $1) }
         store.observe { [weak self] in self?.connectionChanged($0) }
         store.client.start()
         doorbell.start(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import RelayNode
 import TransferBroker
 import WSProtocol
 
@@ -46,6 +47,8 @@ protocol ClusterRoutingDelegate: Sendable {
     func nodeGone(_ node: NodeID, incarnation: Incarnation)
     /// `name` belongs to this user now; nil: to no user.
     func userChanged(_ name: PeerName, _ user: User?)
+    /// What is laid down about the user of `name` may have changed.
+    func accountChanged(_ name: PeerName, _ account: UserAccount)
     /// The names with sessions here.
     var names: [PeerName] { get }
 }

@@ -55,6 +55,15 @@ enum ClusterKeys {
     /// The user that owns a name.
     static func user(_ name: PeerName) -> String { userPrefix + name.rawValue }
 
+    /// What operators have laid down about a user.
+    static func account(_ name: PeerName) -> String { "{relay}:account:\(name.rawValue)" }
+
+    /// What an operator wrote about an invitation.
+    static func note(_ digest: InvitationDigest) -> String { "{relay}:note:\(digest.rawValue)" }
+
+    /// The bytes that a user has moved on a day, in days since 1970.
+    static func traffic(_ name: PeerName, day: Int64) -> String { "{relay}:traffic:\(day):\(name.rawValue)" }
+
     /// That `name` was removed: nodes that still know its owner must not write the record again.
     static func removed(_ name: PeerName) -> String { "{relay}:removed:\(name.rawValue)" }
 

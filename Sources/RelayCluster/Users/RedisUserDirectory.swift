@@ -14,8 +14,14 @@ package import WSProtocol
 /// Users that were seen stay in memory until they are found to be removed. With Redis away they are good enough for a
 /// login, and what Redis has lost of them is written again.
 package final class RedisUserDirectory: UserDirectory {
-    private struct State {
+    /// What this node knows of the registry.
+    struct State {
         var cache = UserCache()
+        /// Accounts that were seen and are not plain, of users that are in the cache or were.
+        var accounts: [PeerName: UserAccount] = [:]
+        /// The accounts of `local`.
+        var localAccounts: [PeerName: UserAccount] = [:]
+        var accountObserver: (@Sendable (PeerName, UserAccount) -> Void)?
         /// Users of this node's own registry that have not been offered to Redis yet, and whether that is being done.
         var local: [User]
         var isImporting = false
@@ -26,25 +32,26 @@ package final class RedisUserDirectory: UserDirectory {
         var warned: NIODeadline?
     }
 
-    private let store: ClusterStore
-    private let records: UserRecords
+    let store: ClusterStore
+    let records: UserRecords
     private let logger: Logger
     private let epoch: ClusterEpoch
     private let mode: ServerMessage.Registration
     /// Tells the other nodes to read a user again.
-    private let changed: @Sendable (PeerName) -> Void
+    let changed: @Sendable (PeerName) -> Void
     private let imported: @Sendable () -> Void
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
     /// - Parameters:
     ///   - secret: what shows that a record was written by a node of this cluster.
     ///   - mode: whether a new name may be registered, and how.
     ///   - local: users of a registry this node had before it joined a cluster.
+    ///   - accounts: what was laid down about them.
     ///   - imported: all of `local` are in Redis, or have no place there.
     ///   - changed: a name was removed or has other keys.
     init(
         store: ClusterStore, secret: ClusterSecret, epoch: ClusterEpoch, logger: Logger,
-        mode: ServerMessage.Registration, local: [User] = [],
+        mode: ServerMessage.Registration, local: [User] = [], accounts: [PeerName: UserAccount] = [:],
         imported: @escaping @Sendable () -> Void, changed: @escaping @Sendable (PeerName) -> Void
     ) {
         self.store = store
@@ -54,7 +61,7 @@ package final class RedisUserDirectory: UserDirectory {
         self.mode = mode
         self.changed = changed
         self.imported = imported
-        state = Mutex(State(local: local))
+        state = Mutex(State(localAccounts: accounts, local: local))
     }
 
     /// The owner of `name`; the last one seen when Redis does not say.
@@ -89,8 +96,9 @@ package final class RedisUserDirectory: UserDirectory {
         let keys =
             [
                 ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.invitations, ClusterKeys.epoch,
-                ClusterKeys.removed(name),
-            ] + (digest.map { [ClusterKeys.invitation($0)] } ?? [])
+                ClusterKeys.removed(name), ClusterKeys.account(name),
+            ] + (digest.map { [ClusterKeys.invitation($0), ClusterKeys.note($0)] } ?? [])
+        let account = UserAccount(registered: .now, note: await note(about: digest))
         for _ in 0..<Defaults.Routing.changesOfUser {
             // With what it has lost of this name, Redis is reminded first.
             let standing = try await standing(name)
@@ -105,10 +113,12 @@ package final class RedisUserDirectory: UserDirectory {
                     known?.rawValue ?? "", digest?.rawValue ?? "", standing.record,
                     digest.map { records.invitation($0, for: nil) } ?? "",
                     digest.map { records.invitation($0, for: name) } ?? "",
+                    records.account(account, of: name),
                 ]
             ).get()
             switch reply.text {
-            case "registered", "same": break
+            case "registered": state.withLock { $0.accounts[name] = account }
+            case "same": break
             case "changed": changed(name)
             case "nameTaken": return .nameTaken
             case "badInvitation": return .badInvitation
@@ -152,7 +162,7 @@ package final class RedisUserDirectory: UserDirectory {
         throw ClusterUnavailable.settling
     }
 
-    private func standing(_ name: PeerName) async throws -> UserStanding {
+    func standing(_ name: PeerName) async throws -> UserStanding {
         guard let standing = try await read([name]).get().standings.first else { throw ClusterUnavailable.nonsense }
         return standing
     }
@@ -188,7 +198,9 @@ package final class RedisUserDirectory: UserDirectory {
             let before = state.cache[name]
             switch finding {
             case .owned(let user): state.cache[name] = user
-            case .removed: state.cache[name] = nil
+            case .removed:
+                state.cache[name] = nil
+                state.accounts[name] = nil
             case .missing: break
             case .forged: state.forged += 1
             }
@@ -239,7 +251,17 @@ extension RedisUserDirectory {
     }
 
     /// Reads `names` again, since something may have changed; the observer hears what has.
-    func refresh(_ names: [PeerName]) -> EventLoopFuture<Void> { read(names).map { _ in } }
+    func refresh(_ names: [PeerName]) -> EventLoopFuture<Void> {
+        read(names).flatMap { _ in self.readAccounts(names) }.map { accounts in
+            let observer = self.state.withLock { $0.accountObserver }
+            for name in names { observer?(name, accounts[name] ?? UserAccount()) }
+        }
+    }
+
+    /// Tells `observer` what is laid down about a user when that may have changed.
+    func observeAccounts(_ observer: @escaping @Sendable (PeerName, UserAccount) -> Void) {
+        state.withLock { $0.accountObserver = observer }
+    }
 
     /// The users that were seen.
     var seen: [User] { state.withLock { $0.cache.all } }
@@ -270,9 +292,13 @@ extension RedisUserDirectory {
                 guard case .success(let written) = result else { return false }
                 state.local.removeFirst(min(batch.count, state.local.count))
                 // Should Redis lose them, this node knows them.
-                for user in batch where written.contains(user.name) { state.cache[user.name] = user }
+                for user in batch where written.contains(user.name) {
+                    state.cache[user.name] = user
+                    state.accounts[user.name] = state.localAccounts[user.name]
+                }
                 return state.local.isEmpty
             }
+            if case .success(let written) = result { self.keepAccounts(of: written) }
             if isDone { return self.imported() }
             if case .success = result { self.importLocal() }
         }
@@ -282,17 +308,23 @@ extension RedisUserDirectory {
 // MARK: - The operator's side
 
 extension RedisUserDirectory: UserAdministration {
-    package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
+    package func invite(
+        _ name: PeerName?, lifetime: Int64, note: String?
+    ) async throws -> (code: InvitationCode, expires: UnixTime) {
         guard let code = InvitationCode.random(), let digest = code.digest else {
             throw OperatorError(.inputOutput, "cannot make an invitation")
         }
         let lifetime = min(max(lifetime, 1), Defaults.Users.maximumInvitationLifetime)
         let reply = try await ask(
             UserScripts.invite,
-            [name.map(ClusterKeys.user) ?? ClusterKeys.users, ClusterKeys.invitation(digest), ClusterKeys.invitations],
+            [
+                name.map(ClusterKeys.user) ?? ClusterKeys.users, ClusterKeys.invitation(digest),
+                ClusterKeys.invitations,
+                ClusterKeys.note(digest),
+            ],
             [
                 name?.rawValue ?? "", "\(lifetime * 1000)", "\(Defaults.Users.maximumInvitations)", digest.rawValue,
-                records.invitation(digest, for: name),
+                records.invitation(digest, for: name), note.map { records.note($0, about: digest) } ?? "",
             ]
         )
         guard let parts = reply.elements, parts.count == 2, let seconds = parts[1].number else { throw Self.nonsense }
@@ -310,7 +342,8 @@ extension RedisUserDirectory: UserAdministration {
     package func withdraw(_ code: InvitationCode) async throws {
         guard let digest = code.digest else { return }
         _ = try await ask(
-            UserScripts.withdraw, [ClusterKeys.invitation(digest), ClusterKeys.invitations], [digest.rawValue])
+            UserScripts.withdraw,
+            [ClusterKeys.invitation(digest), ClusterKeys.invitations, ClusterKeys.note(digest)], [digest.rawValue])
     }
 
     package func users(after: PeerName?, limit: Int) async throws -> (users: [User], isLast: Bool) {
@@ -330,10 +363,11 @@ extension RedisUserDirectory: UserAdministration {
 
     package func remove(_ name: PeerName) async throws -> Bool {
         let reply = try await ask(
-            UserScripts.remove, [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name)],
+            UserScripts.remove,
+            [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name), ClusterKeys.account(name)],
             [name.rawValue, records.removal(of: name)]
         )
-        state.withLock { $0.cache[name] = nil }
+        forget(name)
         // Also when no user had the name: other nodes may not know that yet.
         changed(name)
         return reply.number == 1
@@ -351,11 +385,11 @@ extension RedisUserDirectory: UserAdministration {
         }
     }
 
-    private static let nonsense = OperatorError(.unavailable, "the users' registry in Redis makes no sense")
+    static let nonsense = OperatorError(.unavailable, "the users' registry in Redis makes no sense")
 
     /// Runs a script for an operator.
     /// - Throws: ``OperatorError`` when Redis does not say.
-    private func ask(_ script: RedisScript, _ keys: [String], _ arguments: [String]) async throws -> RESPValue {
+    func ask(_ script: RedisScript, _ keys: [String], _ arguments: [String]) async throws -> RESPValue {
         do {
             return try await store.run(script, keys: keys, arguments: arguments).get()
         } catch let error as ClusterUnavailable where error.cause == .wrongType {
@@ -368,27 +402,4 @@ extension RedisUserDirectory: UserAdministration {
             throw OperatorError(.unavailable, "the users' registry is in Redis, which does not answer: \(error)")
         }
     }
-}
-
-/// The users a node has seen, for when Redis is away. The first seen are forgotten first when there are too many.
-struct UserCache: Sendable {
-    private var users: [PeerName: User] = [:]
-    private var order = OrderedQueue<PeerName>()
-    private let capacity: Int
-
-    init(capacity: Int = Defaults.Routing.cachedUsers) { self.capacity = capacity }
-
-    /// The user called `name`, as last seen.
-    subscript(name: PeerName) -> User? {
-        get { users[name] }
-        set {
-            users[name] = newValue
-            guard newValue != nil else { return }
-            _ = order.append(name)
-            while order.count > capacity, let oldest = order.popFirst() { users[oldest] = nil }
-        }
-    }
-
-    /// All of them.
-    var all: [User] { Array(users.values) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
+import FoundationEssentials
 import RelayNode
 import TransferBroker
 import WSProtocol
@@ -33,6 +34,39 @@ struct UserRecords: Sendable {
     /// What stands under the digest of an invitation for `name`, or for any.
     func invitation(_ digest: InvitationDigest, for name: PeerName?) -> String {
         "\(name?.rawValue ?? "") \(mac("invitation", digest.rawValue, name?.rawValue ?? "").rawValue)"
+    }
+
+    /// What stands as the account of `name`.
+    func account(_ account: UserAccount, of name: PeerName) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // In Redis there is nothing but ASCII.
+        let text = Base64URL.encode((try? encoder.encode(account)) ?? Data())
+        return "\(mac("account", name.rawValue, text).rawValue) \(text)"
+    }
+
+    /// The account that `text`, which stands under `name`, says; nil when no node of this cluster has written it there.
+    func account(of name: PeerName, _ text: String) -> UserAccount? {
+        good(text, "account", name.rawValue).flatMap { StrictJSON.decode(UserAccount.self, from: $0) }
+    }
+
+    /// What stands as the note about an invitation, and what is read there.
+    func note(_ note: String, about digest: InvitationDigest) -> String {
+        let text = Base64URL.encode(Array(note.utf8))
+        return "\(mac("note", digest.rawValue, text).rawValue) \(text)"
+    }
+
+    func note(about digest: InvitationDigest, _ text: String) -> String? {
+        good(text, "note", digest.rawValue).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// What stands behind a MAC that is good.
+    private func good(_ text: String, _ kind: String, _ place: String) -> [UInt8]? {
+        guard text.utf8.count <= Defaults.Routing.userLength, let space = text.firstIndex(of: " "),
+            let mac = RecordMAC(rawValue: String(text[..<space]))
+        else { return nil }
+        let value = String(text[text.index(after: space)...])
+        return isGood(mac, kind, place, value) ? Base64URL.decode(value) : nil
     }
 
     /// What stands where an operator has removed `name`.

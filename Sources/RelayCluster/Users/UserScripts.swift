@@ -51,10 +51,10 @@ enum UserScripts {
     /// Whose a record is, the node has found out that runs this: it says which record that was, and what is to stand
     /// there instead.
     ///
-    /// KEYS user, users, invitations, epoch, removal, invitation (if one was shown). ARGV name, record, whose the name
-    /// is (`own`, `other` or `free`), mode, how many users there may be, the epoch that has to be (or nothing), the
-    /// invitation's digest, the record that was read (or nothing), what stands under an invitation for any name and
-    /// under one for this.
+    /// KEYS user, users, invitations, epoch, removal, account, and of an invitation that was shown itself and its note.
+    /// ARGV name, record, whose the name is (`own`, `other` or `free`), mode, how many users there may be, the epoch
+    /// that has to be (or nothing), the invitation's digest, the record that was read (or nothing), what stands under
+    /// an invitation for any name and under one for this, and the account of a new user.
     /// Returns how it ended, in a word; `moved` when another record stands there by now.
     static let register = RedisScript(
         standing + ClusterScripts.refusal + """
@@ -69,7 +69,7 @@ enum UserScripts {
             end
             if ARGV[4] == 'closed' then return 'closed' end
             if ARGV[4] == 'invite' then
-                local wanted = KEYS[6] and get(KEYS[6])
+                local wanted = KEYS[7] and get(KEYS[7])
                 if not wanted or (wanted ~= ARGV[9] and wanted ~= ARGV[10]) then return absent('badInvitation') end
             end
             if ARGV[3] == 'other' or redis.call('EXISTS', KEYS[1]) == 1 then return 'nameTaken' end
@@ -78,10 +78,11 @@ enum UserScripts {
             redis.call('SET', KEYS[1], ARGV[2])
             redis.call('ZADD', KEYS[2], 0, ARGV[1])
             if ARGV[4] == 'invite' then
-                redis.call('DEL', KEYS[6])
+                redis.call('DEL', KEYS[7], KEYS[8])
                 redis.call('ZREM', KEYS[3], ARGV[7])
             end
             redis.call('DEL', KEYS[5])
+            redis.call('SET', KEYS[6], ARGV[11])
             return 'registered'
             """
     )
@@ -100,9 +101,9 @@ enum UserScripts {
 
     /// Makes an invitation. Atomic, so that there are never more than there may be.
     ///
-    /// KEYS user (if it is for a name; else anything), invitation, invitations. ARGV name or nothing, life in
-    /// milliseconds, how many there may be, digest, what is to stand there. Returns {how it ended, when it expires in
-    /// seconds}.
+    /// KEYS user (if it is for a name; else anything), invitation, invitations, note. ARGV name or nothing, life in
+    /// milliseconds, how many there may be, digest, what is to stand there, the note or nothing. Returns
+    /// {how it ended, when it expires in seconds}.
     static let invite = RedisScript(
         clock + """
             local now = clock()
@@ -112,15 +113,16 @@ enum UserScripts {
             local expiry = now + tonumber(ARGV[2])
             redis.call('SET', KEYS[2], ARGV[5], 'PXAT', string.format('%d', expiry))
             redis.call('ZADD', KEYS[3], string.format('%d', expiry), ARGV[4])
+            if ARGV[6] ~= '' then redis.call('SET', KEYS[4], ARGV[6], 'PXAT', string.format('%d', expiry)) end
             return {'invited', math.floor(expiry / 1000)}
             """
     )
 
-    /// Takes an invitation back. KEYS invitation, invitations. ARGV digest.
+    /// Takes an invitation back. KEYS invitation, invitations, note. ARGV digest.
     static let withdraw = RedisScript(
         """
         redis.call('ZREM', KEYS[2], ARGV[1])
-        return redis.call('DEL', KEYS[1])
+        return redis.call('DEL', KEYS[1], KEYS[3])
         """
     )
 
@@ -153,11 +155,12 @@ enum UserScripts {
     /// Frees a name, and records the removal: also when no user had it, since Redis may have lost the user. Atomic, so
     /// that the list never differs from the users.
     ///
-    /// KEYS user, users, removal. ARGV name, what is to stand as its removal. Returns 1 when a user had it.
+    /// KEYS user, users, removal, account. ARGV name, what is to stand as its removal. Returns 1 when a user had it.
     static let remove = RedisScript(
         """
         redis.call('ZREM', KEYS[2], ARGV[1])
         redis.call('SET', KEYS[3], ARGV[2])
+        redis.call('DEL', KEYS[4])
         return redis.call('DEL', KEYS[1])
         """
     )
@@ -179,5 +182,93 @@ enum UserScripts {
             end
             return written
             """
+    )
+
+    /// What stands about accounts, or as the notes of invitations. KEYS those. Returns {text, …}; what is not there is
+    /// empty.
+    static let texts = RedisScript(
+        standing + """
+            local found = {}
+            for i, key in ipairs(KEYS) do found[i] = standing(key) end
+            return found
+            """
+    )
+
+    /// Puts another account in the place of the one that was read. Atomic, so that no change of another operator is
+    /// lost.
+    ///
+    /// KEYS user, account. ARGV the account that was read, the new one. Returns `done`, `moved`, or `unknown` when no
+    /// user has the name.
+    static let account = RedisScript(
+        standing + """
+            if redis.call('EXISTS', KEYS[1]) == 0 then return 'unknown' end
+            if standing(KEYS[2]) ~= ARGV[1] then return 'moved' end
+            redis.call('SET', KEYS[2], ARGV[2])
+            return 'done'
+            """
+    )
+
+    /// Writes an account where there is none. KEYS account. ARGV what is to stand there.
+    static let keepAccount = RedisScript("return redis.call('SET', KEYS[1], ARGV[1], 'NX') and 1 or 0")
+
+    /// Gives a user another name. Atomic, so that there is never a user under both names, or under none.
+    ///
+    /// KEYS the user, the removal and the account of the old name, those of the new name, users. ARGV the record that
+    /// was read, the new record, the account that was read, the new account, the old name, what stands as its removal,
+    /// the new name. Returns `renamed`, `taken`, or `moved` when something else stands there by now.
+    static let rename = RedisScript(
+        standing + """
+            if standing(KEYS[1]) ~= ARGV[1] or standing(KEYS[3]) ~= ARGV[3] then return 'moved' end
+            if redis.call('EXISTS', KEYS[4]) == 1 then return 'taken' end
+            redis.call('SET', KEYS[4], ARGV[2])
+            redis.call('SET', KEYS[6], ARGV[4])
+            redis.call('DEL', KEYS[5], KEYS[1], KEYS[3])
+            redis.call('SET', KEYS[2], ARGV[6])
+            redis.call('ZADD', KEYS[7], 0, ARGV[7])
+            redis.call('ZREM', KEYS[7], ARGV[5])
+            return 'renamed'
+            """
+    )
+
+    /// The digests of the invitations that can still be used, and when they expire. KEYS invitations. ARGV how many at
+    /// most. Returns {digest, milliseconds, …}.
+    static let invitations = RedisScript(
+        clock + """
+            return redis.call(
+                'ZRANGEBYSCORE', KEYS[1], string.format('%d', clock()), '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+            """
+    )
+
+    /// Writes a user of a copy, in the place of the user that stands there. Atomic, so that the list never differs from
+    /// the users. KEYS user, users, removal, account. ARGV name, record, account or nothing.
+    static let put = RedisScript(
+        """
+        redis.call('SET', KEYS[1], ARGV[2])
+        redis.call('ZADD', KEYS[2], 0, ARGV[1])
+        redis.call('DEL', KEYS[3], KEYS[4])
+        if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3]) end
+        return 1
+        """
+    )
+
+    /// Writes an invitation of a copy. KEYS invitation, invitations, note. ARGV digest, what is to stand there, when it
+    /// expires in milliseconds, the note or nothing.
+    static let putInvitation = RedisScript(
+        """
+        redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+        redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+        if ARGV[4] ~= '' then redis.call('SET', KEYS[3], ARGV[4], 'PXAT', ARGV[3]) end
+        return 1
+        """
+    )
+
+    /// Adds to the bytes that a user has moved on a day. KEYS the count. ARGV bytes, the life of the count in seconds.
+    /// Returns the sum.
+    static let traffic = RedisScript(
+        """
+        local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
+        redis.call('EXPIRE', KEYS[1], ARGV[2])
+        return sum
+        """
     )
 }

@@ -22,6 +22,8 @@ package final class BrokerService: TransferDirectory {
         var streams: (any StreamControl)?
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
+        /// Where the clients of connections are, and since when.
+        var origins: [SessionID: (address: String, since: NIODeadline)] = [:]
         var lastSession: UInt64 = 0
         var outbox: [BrokerAction] = []
         var isDelivering = false
@@ -102,11 +104,15 @@ package final class BrokerService: TransferDirectory {
     }
 
     /// A control connection has been made; no user has logged in on it yet. Returns the session's id.
-    func connected(_ sink: any SessionSink) -> SessionID {
-        state.withLock { state in
+    ///
+    /// - Parameter address: where the client is, for operators.
+    func connected(_ sink: any SessionSink, from address: String = "") -> SessionID {
+        let now = clock()
+        return state.withLock { state in
             state.lastSession += 1
             let session = SessionID(node: node, number: state.lastSession)
             state.sinks[session] = sink
+            state.origins[session] = (address, now)
             return session
         }
     }
@@ -116,7 +122,10 @@ package final class BrokerService: TransferDirectory {
         let now = clock()
         let isMine = state.withLock { state in
             state.outbox += state.broker.handle(event, now: now)
-            if case .sessionClosed(let session) = event { state.sinks[session] = nil }
+            if case .sessionClosed(let session) = event {
+                state.sinks[session] = nil
+                state.origins[session] = nil
+            }
             return state.takesDelivery()
         }
         if isMine { deliver() }
@@ -171,8 +180,8 @@ package final class BrokerService: TransferDirectory {
     package func received(_ message: NodeMessage, from sender: NodeID) {
         switch message {
         case .claim(let id, let digest, let role): answer(id, digest, role, to: sender)
-        case .claimed(let id, let transfer, let download):
-            claims.answered(id, by: sender, transfer: transfer, download: download)
+        case .claimed(let id, let transfer, let download, let users):
+            claims.answered(id, by: sender, transfer: transfer, download: download, users: users)
         case .notice, .release, .request, .left, .ask, .withdrawn, .stream, .abort:
             handle(.messageReceived(message, from: sender))
         }
@@ -187,7 +196,12 @@ package final class BrokerService: TransferDirectory {
     /// Answers another node's claim, behind everything that it has been told and before whatever follows from it.
     private func answer(_ id: UInt64, _ digest: TokenDigest, _ role: TransferRole, to asker: NodeID) {
         _ = claim(digest, as: role, by: asker) { claim in
-            [.tell(asker, .claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download))]
+            let users = claim?.owners.map(\.name) ?? []
+            return [
+                .tell(
+                    asker,
+                    .claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download, users: users))
+            ]
         }
     }
 
@@ -264,6 +278,47 @@ package final class BrokerService: TransferDirectory {
 
     /// Closes the sessions of a name that belongs to `key` now, unless they are that key's.
     package func nameOwned(_ name: PeerName, by key: SigningKey) { handle(.nameRemoved(name, except: key)) }
+
+    // MARK: - What operators see and do
+
+    /// A page of the sessions that are logged in here, behind the one with that number.
+    package func sessions(after number: UInt64, atMost count: Int) -> [SessionEntry] {
+        let now = clock()
+        return state.withLock { state in
+            state.broker.sessions(after: number, atMost: count).map { entry in
+                var entry = entry
+                guard let origin = state.origins[SessionID(node: node, number: entry.number)] else { return entry }
+                entry.address = origin.address.isEmpty ? nil : origin.address
+                entry.seconds = (now - origin.since).nanoseconds / 1_000_000_000
+                return entry
+            }
+        }
+    }
+
+    /// A page of the transfers whose home this node is.
+    package func transfers(after transfer: TransferID?, atMost count: Int) -> [TransferEntry] {
+        state.withLock { $0.broker.transfers(after: transfer, atMost: count) }
+    }
+
+    /// Ends the session that the log calls `label`, and tells it why. False when no such one is here.
+    package func closeSession(_ label: String) -> Bool {
+        guard label.hasPrefix("\(node.rawValue)-"), let number = UInt64(label.dropFirst(node.rawValue.utf8.count + 1))
+        else { return false }
+        let session = SessionID(node: node, number: number)
+        guard state.withLock({ $0.broker.isOpen(session) }) else { return false }
+        handle(.sessionEnded(session))
+        return true
+    }
+
+    /// Ends a transfer whose home this node is. False when there is no such one.
+    package func stopTransfer(_ transfer: TransferID) -> Bool {
+        guard state.withLock({ $0.broker.isHome(of: transfer) }) else { return false }
+        handle(.transferStopped(transfer))
+        return true
+    }
+
+    /// Closes the sessions of a user whom an operator has disabled.
+    package func nameDisabled(_ name: PeerName) { handle(.nameDisabled(name)) }
 
     /// The names with sessions here.
     package var names: [PeerName] { state.withLock { $0.broker.names } }

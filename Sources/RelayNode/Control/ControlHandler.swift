@@ -54,7 +54,7 @@ final class ControlHandler: ChannelInboundHandler {
         self.client = client
         self.services = services
         self.verifier = LoginVerifier(
-            directory: services.directory, audience: audience,
+            directory: services.directory, audience: audience, limits: services.limits,
             openRegistration: services.registration == .open
                 ? OpenRegistration(names: services.newNames, reports: services.reports, address: client.share) : nil
         )
@@ -126,7 +126,7 @@ final class ControlHandler: ChannelInboundHandler {
     private func begin(_ context: ChannelHandlerContext) {
         guard machine == nil else { return }
         let nonce = Nonce.random()
-        let session = services.broker.connected(ControlSink(self, on: context.eventLoop))
+        let session = services.broker.connected(ControlSink(self, on: context.eventLoop), from: client.text)
         self.session = session
         logger[metadataKey: LogKeys.session] = "\(session)"
         machine = SessionMachine(
@@ -210,6 +210,7 @@ final class ControlHandler: ChannelInboundHandler {
         case .check(let attempt): check(attempt, context)
         case .admit(let user, let request): admit(user, request)
         case .pass(.progress(let report)) where !isPassed(report, context): break
+        case .pass(let message) where !isWithinDay(message, context): break
         case .pass(let message): step(requests.requestReceived(message), context)
         case .close(let code, let message):
             if let message { send(message, context) }
@@ -232,6 +233,22 @@ final class ControlHandler: ChannelInboundHandler {
             close(.policyViolation, context)
         case .excessive: break
         }
+        return false
+    }
+
+    /// Whether the user, and the address, may begin to move more today. What goes on is not looked at.
+    private func isWithinDay(_ message: ClientMessage, _ context: ChannelHandlerContext) -> Bool {
+        switch message {
+        case .offer, .accept: break
+        default: return true
+        }
+        guard let name, let traffic = services.traffic,
+            let scope = traffic.excessOfDay(Owner(name: name, address: client.share))
+        else { return true }
+        services.reports.met(Limit(.day, of: scope), name: name, address: client.share)
+        let whose = scope == .user ? "\(name) has" : "the network you come from has, all its users together,"
+        let sentence = "\(whose) moved as many bytes as it may in a day: the next day begins at 00:00 UTC"
+        send(.refusal(message.id, .dayLimit, sentence), context)
         return false
     }
 

@@ -65,14 +65,21 @@ package struct ControlServices: Sendable {
     package var unread = UnreadBytes()
     /// The names that they register.
     package var newNames = NewNames()
+    /// The limits that operators have set; nil: none.
+    package var limits: LimitControl?
+    /// How much each user moves; nil: that is not counted.
+    package var traffic: TrafficLedger?
     /// Who is told of limits that are met.
     package var reports: LimitReports
 
     package init(
         broker: BrokerService, directory: any UserDirectory, registration: ServerMessage.Registration,
         agent: Label, logger: Logger, budgets: MessageBudgets = MessageBudgets(),
-        unread: UnreadBytes = UnreadBytes(), newNames: NewNames = NewNames(), reports: LimitReports
+        unread: UnreadBytes = UnreadBytes(), newNames: NewNames = NewNames(),
+        limits: LimitControl? = nil, traffic: TrafficLedger? = nil, reports: LimitReports
     ) {
+        self.limits = limits
+        self.traffic = traffic
         self.broker = broker
         self.directory = directory
         self.registration = registration

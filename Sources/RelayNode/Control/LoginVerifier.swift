@@ -10,6 +10,8 @@ struct LoginVerifier: Sendable {
     let directory: any UserDirectory
     /// The Host field of the connection's upgrade request.
     let audience: String
+    /// Hears what operators let a user do whose login holds.
+    var limits: LimitControl?
     /// What bounds new names where they take no invitation; else the operator does, who makes invitations.
     var openRegistration: OpenRegistration?
 
@@ -18,10 +20,17 @@ struct LoginVerifier: Sendable {
         // The signature first: a stranger cannot make the registry do anything.
         guard isSigned(attempt) else { return .refused(.loginRefused) }
         do {
-            switch attempt.purpose {
-            case .login: return try await login(attempt.user)
-            case .register: return try await register(attempt)
-            }
+            let verdict =
+                switch attempt.purpose {
+                case .login: try await login(attempt.user)
+                case .register: try await register(attempt)
+                }
+            guard verdict == .accepted else { return verdict }
+            // After the key: only the user learns it.
+            let account = try await directory.account(of: attempt.credentials.name)
+            guard account.disabled == nil else { return .refused(.accountDisabled) }
+            limits?.learned(attempt.credentials.name, account.limits)
+            return .accepted
         } catch let error as ClusterUnavailable {
             return .refused(error.code)
         } catch {

@@ -47,10 +47,14 @@ final class PendingClaims: Sendable {
     }
 
     /// `node` answers question `id`. An answer of another node than the one that was asked means nothing.
-    func answered(_ id: UInt64, by node: NodeID, transfer: TransferID?, download: NodeID?) {
+    func answered(_ id: UInt64, by node: NodeID, transfer: TransferID?, download: NodeID?, users: [PeerName]) {
         guard state.withLock({ $0.open[id]?.home == node }) else { return }
         guard let transfer, let download else { return close(id, .success(nil)) }
-        close(id, .success(StreamClaim(stream: StreamKey(home: node, transfer: transfer), download: download)))
+        let owners = users.map { Owner(name: $0, address: nil) }
+        close(
+            id,
+            .success(
+                StreamClaim(stream: StreamKey(home: node, transfer: transfer), download: download, owners: owners)))
     }
 
     /// Nothing will be answered by `node` any more.

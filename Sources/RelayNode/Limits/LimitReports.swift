@@ -9,7 +9,7 @@ package import TransferBroker
 package import WSProtocol
 
 /// Counts the limits that are met, and says so in the log: each of them at once, and after that what came together
-/// every ``Defaults/Limits/reportInterval``. For any thread.
+/// every ``Defaults/LimitLog/reportInterval``. For any thread.
 package final class LimitReports: Sendable {
     /// What the metrics show.
     package struct Counts: Hashable, Sendable {
@@ -67,7 +67,7 @@ package final class LimitReports: Sendable {
             defer { state.logs[limit] = log }
             log.unsaid += 1
             guard now >= log.next else { return nil }
-            defer { log = (next: now + Defaults.Limits.reportInterval, unsaid: 0) }
+            defer { log = (next: now + Defaults.LimitLog.reportInterval, unsaid: 0) }
             return log.unsaid
         }
         if limit.scope == .address, let address { warn(of: address) }

@@ -23,9 +23,16 @@ package final class MessageBudgets: Sendable {
     }
 
     private let state: Mutex<State>
+    private let control: LimitControl?
 
-    /// - Parameter address: none when no address is ever counted.
-    package init(user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages) {
+    /// - Parameters:
+    ///   - address: none when no address is ever counted.
+    ///   - control: says what other limits there are.
+    package init(
+        user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages,
+        control: LimitControl? = nil
+    ) {
+        self.control = control
         func table<Key>(_ limits: Pace.Limits) -> PaceTable<Key> {
             PaceTable(limits: limits, longest: Defaults.Messages.longestWait, capacity: Defaults.Messages.busyAtOnce)
         }
@@ -36,10 +43,12 @@ package final class MessageBudgets: Sendable {
     ///
     /// - Returns: how long what costs them has to wait; nil when it need not.
     func reserve(_ units: Int64, user: PeerName?, address: String?, now: NIODeadline) -> Wait? {
+        let ofUser = user.flatMap { control?.messages(of: $0) }
+        let ofAddress = address == nil ? nil : control?.messagesOfAddress
         let (byUser, byAddress) = state.withLock { state in
             (
-                user.map { state.users.reserve(units, for: $0, now: now) } ?? .zero,
-                address.map { state.addresses.reserve(units, for: $0, now: now) } ?? .zero
+                user.map { state.users.reserve(units, for: $0, within: ofUser, now: now) } ?? .zero,
+                address.map { state.addresses.reserve(units, for: $0, within: ofAddress, now: now) } ?? .zero
             )
         }
         guard max(byUser, byAddress) > .zero else { return nil }

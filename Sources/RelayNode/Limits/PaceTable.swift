@@ -26,11 +26,15 @@ struct PaceTable<Key: Hashable & Sendable>: Sendable {
     var count: Int { paces.count }
 
     /// Takes `units` of what `key` may use: returns how long they have to wait.
-    mutating func reserve(_ units: Int64, for key: Key, now: NIODeadline) -> TimeAmount {
+    ///
+    /// - Parameter own: the limits of that key alone, if it has some.
+    mutating func reserve(
+        _ units: Int64, for key: Key, within own: Pace.Limits? = nil, now: NIODeadline
+    ) -> TimeAmount {
         if paces[key] == nil { makeRoom(now: now) }
         let isKnown = paces[key] != nil || paces.count < capacity
         var pace = (isKnown ? paces[key] : others) ?? Pace(now: now)
-        let wait = pace.reserve(units, of: limits, longest: longest, now: now)
+        let wait = pace.reserve(units, of: own ?? limits, longest: longest, now: now)
         if isKnown { paces[key] = pace } else { others = pace }
         return wait
     }

@@ -19,6 +19,8 @@ package struct ConnectionServices: Sendable {
     package var connector: (any NodeConnector)?
     /// The memory they are moved through.
     package let memory = StreamMemory()
+    /// Counts what users move; nil: that is not counted.
+    package var traffic: TrafficLedger?
     /// Who may come in.
     package var admission: Admission
     /// Takes over connections that became WebSockets.

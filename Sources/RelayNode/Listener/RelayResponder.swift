@@ -54,7 +54,9 @@ struct RelayResponder: RequestResponder, Sendable {
                 upgrade(handshake, reader)
             case .download(let token):
                 claim(token, as: .download, body, reader) { claim, reader in
-                    DownloadPipeline.install(claim.stream, services: services.stream, replacing: reader)
+                    let meters = services.traffic?.meters(of: claim.owners) ?? []
+                    DownloadPipeline.install(
+                        claim.stream, meters: meters, services: services.stream, replacing: reader)
                 }
             case .upload(let token):
                 claim(token, as: .upload, body, reader) { claim, reader in place(head, by: claim, reader) }

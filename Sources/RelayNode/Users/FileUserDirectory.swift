@@ -25,13 +25,14 @@ package final class FileUserDirectory: UserAdministration {
     /// Loads the registry.
     /// - Parameters:
     ///   - mode: who may register a new name.
+    ///   - repaired: told what was wrong when a copy of the registry had to be used.
     ///   - now: the calendar clock, for invitations.
     /// - Throws: ``OperatorError`` when the file is damaged; it is left as it is.
     package init(
-        file: RegistryFile, mode: ServerMessage.Registration,
+        file: RegistryFile, mode: ServerMessage.Registration, repaired: (_ problem: String) -> Void = { _ in },
         now: @escaping @Sendable () -> UnixTime = { UnixTime(seconds: Int64(Date().timeIntervalSince1970)) }
     ) throws(OperatorError) {
-        registry = Mutex(try file.load())
+        registry = Mutex(try file.load(repaired: repaired))
         self.file = file
         prekeys = PrekeyFiles(directory: file.directory)
         self.mode = mode
@@ -63,14 +64,16 @@ package final class FileUserDirectory: UserAdministration {
 
     /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.
     /// - Throws: ``OperatorError`` when the name is taken, there are too many invitations, or the disk fails.
-    package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
+    package func invite(
+        _ name: PeerName?, lifetime: Int64, note: String?
+    ) async throws -> (code: InvitationCode, expires: UnixTime) {
         guard let code = InvitationCode.random(), let digest = code.digest else {
             throw OperatorError(.inputOutput, "cannot make an invitation")
         }
         let lifetime = min(max(lifetime, 1), Defaults.Users.maximumInvitationLifetime)
         let (outcome, expires) = try await change { registry, now in
             let expires = now.advanced(by: lifetime)
-            let invitation = Invitation(digest: digest, name: name, expires: expires)
+            let invitation = Invitation(digest: digest, name: name, expires: expires, note: note)
             return (registry.invite(invitation, now: now), expires)
         }
         if let refusal = outcome.refusal(name) { throw refusal }
@@ -118,6 +121,37 @@ package final class FileUserDirectory: UserAdministration {
                 continuation.resume()
             }
         }
+    }
+
+    package func account(of name: PeerName) async throws -> UserAccount {
+        registry.withLock { $0.accounts[name] } ?? UserAccount()
+    }
+
+    package func accounts(of names: [PeerName]) -> [PeerName: UserAccount] {
+        let accounts = registry.withLock { $0.accounts }
+        return Dictionary(
+            names.compactMap { name in accounts[name].map { (name, $0) } }, uniquingKeysWith: { first, _ in first })
+    }
+
+    package func changeAccount(
+        of name: PeerName, _ change: @escaping @Sendable (inout UserAccount) -> Void
+    ) async throws -> UserAccount? {
+        try await self.change { registry, _ in registry.changeAccount(of: name, change) }
+    }
+
+    package func rename(_ old: PeerName, to new: PeerName) async throws -> RenameOutcome {
+        let outcome = try await change { registry, _ in registry.rename(old, to: new) }
+        if outcome == .renamed { prekeys.remove(old) }
+        return outcome
+    }
+
+    package func invitations() -> [Invitation] {
+        let now = now()
+        return registry.withLock { Array($0.invitations.values) }.filter { $0.expires > now }
+    }
+
+    package func restore(_ copy: RegistryCopy, isWhole: Bool) async throws {
+        try await change { registry, _ in try registry.restore(copy, isWhole: isWhole) }
     }
 
     /// Runs `body` on a copy of the registry, after all earlier changes, and makes the copy the registry once it is on

@@ -17,6 +17,15 @@ package struct Invitation: Hashable, Sendable, Codable {
     package var name: PeerName?
     /// The first moment at which it is no longer good.
     package var expires: UnixTime
+    /// What the operator wrote about it, for the user who uses it.
+    package var note: String?
+
+    package init(digest: InvitationDigest, name: PeerName?, expires: UnixTime, note: String? = nil) {
+        self.digest = digest
+        self.name = name
+        self.expires = expires
+        self.note = note
+    }
 }
 
 extension InvitationCode {

@@ -11,6 +11,10 @@ import TransferBroker
 package struct RegistryFile: Sendable {
     package static let name = "users.json"
     static let temporaryName = "users.json.new"
+    /// What the file was before its last change: the copy that is used when the file is damaged.
+    package static let previousName = "users.json.previous"
+    /// The name that a damaged file is given, for its operator to look at.
+    package static let damagedName = "users.json.damaged"
     /// The file's name once its users have gone to a cluster.
     static let importedName = "users.json.imported"
 
@@ -24,34 +28,63 @@ package struct RegistryFile: Sendable {
         self.reached = reached
     }
 
-    private var path: String { StateDirectory.path(of: Self.name, in: directory.path) }
+    /// Reads the registry; an empty one when there is no file yet. Of a damaged one, the last good copy.
+    ///
+    /// - Parameter repaired: told what was wrong with a file in whose place a copy has been put.
+    /// - Throws: ``OperatorError`` when the file cannot be read, or is damaged and there is no good copy; all is left
+    ///   as it is then.
+    package func load(
+        repaired: (_ problem: String) -> Void = { _ in }
+    ) throws(OperatorError) -> UserRegistry {
+        do {
+            return try load(Self.name) ?? UserRegistry()
+        } catch {
+            guard error.isDamage, let copy = try? load(Self.previousName) else { throw error.problem }
+            do {
+                try SystemError.check {
+                    unsafe renameat(directory.descriptor, Self.name, directory.descriptor, Self.damagedName)
+                }
+                try replace(with: copy)
+            } catch let failure {
+                throw OperatorError(error.problem.status, "\(error.problem.message) (\(failure))")
+            }
+            repaired(error.problem.message)
+            return copy
+        }
+    }
 
-    /// Reads the registry; an empty one when there is no file yet.
-    /// - Throws: ``OperatorError`` when the file cannot be read or is damaged; it is left as it is.
-    package func load() throws(OperatorError) -> UserRegistry {
+    private struct LoadFailure: Error {
+        var problem: OperatorError
+        /// Whether the file was read, and is not what this program writes.
+        var isDamage: Bool
+    }
+
+    private func load(_ name: String) throws(LoadFailure) -> UserRegistry? {
+        let path = StateDirectory.path(of: name, in: directory.path)
         let contents: Data?
         do {
-            contents = try read()
+            contents = try read(name)
         } catch {
-            throw OperatorError(.configuration, "cannot read the users' registry \(path): \(error)")
+            throw LoadFailure(
+                problem: OperatorError(.configuration, "cannot read the users' registry \(path): \(error)"),
+                isDamage: false
+            )
         }
-        guard let contents else { return UserRegistry() }
+        guard let contents else { return nil }
         do {
             return try UserRegistry(fileContents: contents)
         } catch {
-            switch error {
-            case .malformed:
-                throw OperatorError(
-                    .configuration,
-                    "the users' registry \(path) is damaged: put back a copy, or move it away to start without users"
-                )
-            case .version(let version):
-                throw OperatorError(
-                    .configuration,
-                    "the users' registry \(path) has version \(version), which this relay-server cannot read: "
-                        + "install a newer one"
-                )
-            }
+            let what =
+                switch error {
+                case .malformed(let line):
+                    "is damaged\(line.map { " on line \($0)" } ?? ""): put back a copy, or move it away to start "
+                        + "without users"
+                case .version(let version):
+                    "has version \(version), which this relay-server cannot read: install a newer one"
+                }
+            let isDamage = if case .malformed = error { true } else { false }
+            throw LoadFailure(
+                problem: OperatorError(.configuration, "the users' registry \(path) \(what)"), isDamage: isDamage)
         }
     }
 
@@ -60,9 +93,19 @@ package struct RegistryFile: Sendable {
         let contents = try registry.fileContents()
         // A leftover of a process that was killed: the lock proves that no process is writing it now.
         unsafe unlinkat(directory.descriptor, Self.temporaryName, 0)
+        keepPrevious()
         try AtomicFile.write(
             contents, to: Self.name, in: directory.descriptor, by: Self.temporaryName, reached: reached
         )
+    }
+
+    /// Keeps what the file is now under another name as well. Where that cannot be done, there is no copy; the change
+    /// itself is not held up.
+    private func keepPrevious() {
+        var status = stat()
+        guard unsafe fstatat(directory.descriptor, Self.name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return }
+        unsafe unlinkat(directory.descriptor, Self.previousName, 0)
+        unsafe linkat(directory.descriptor, Self.name, directory.descriptor, Self.previousName, 0)
     }
 
     /// Puts the file away under ``importedName``, since its users are elsewhere now.
@@ -73,9 +116,9 @@ package struct RegistryFile: Sendable {
         try SystemError.check { fsync(directory.descriptor) }
     }
 
-    /// The file's bytes; nil when there is none.
-    private func read() throws -> Data? {
-        let file = unsafe openat(directory.descriptor, Self.name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    /// The bytes of the file called `name`; nil when there is none.
+    private func read(_ name: String) throws -> Data? {
+        let file = unsafe openat(directory.descriptor, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else {
             let error = SystemError.last
             if error.code == ENOENT { return nil }

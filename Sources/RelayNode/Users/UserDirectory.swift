@@ -14,6 +14,12 @@ package protocol UserDirectory: Sendable {
     /// Records what a login, whose signature holds, has brought: ``User/updated(by:)``. Returns false when the name
     /// does not belong to that key, or not any more.
     func update(_ latest: User) async throws -> Bool
+    /// What operators have laid down about `name`; a plain account when they have not.
+    func account(of name: PeerName) async throws -> UserAccount
+}
+
+extension UserDirectory {
+    package func account(of name: PeerName) async throws -> UserAccount { UserAccount() }
 }
 
 /// What became of an attempt to register a name.
@@ -23,8 +29,11 @@ package enum RegistrationOutcome: Hashable, Sendable {
 
 /// The operator's side of the users' registry. Errors that are not ``OperatorError`` are faults of the disk.
 package protocol UserAdministration: UserDirectory {
-    /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name.
-    func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime)
+    /// Makes an invitation, good for `lifetime` seconds, for `name` or for any name. The note is kept with the user who
+    /// uses it.
+    func invite(
+        _ name: PeerName?, lifetime: Int64, note: String?
+    ) async throws -> (code: InvitationCode, expires: UnixTime)
     /// Takes an invitation back; nothing happens when there is none with this code.
     func withdraw(_ code: InvitationCode) async throws
     /// At most `limit` users in the order of their names, from the one behind `after` on (nil: from the first), and
@@ -34,6 +43,32 @@ package protocol UserAdministration: UserDirectory {
     func counts() async -> (users: Int, invitations: Int)
     /// Frees `name` for another key. Returns false when no user has it.
     func remove(_ name: PeerName) async throws -> Bool
+    /// What operators have laid down about those of `names` that there is something about.
+    func accounts(of names: [PeerName]) async throws -> [PeerName: UserAccount]
+    /// Changes what is laid down about `name`, in one step. Returns what is now; nil when no user has the name.
+    func changeAccount(
+        of name: PeerName, _ change: @escaping @Sendable (inout UserAccount) -> Void
+    ) async throws -> UserAccount?
+    /// Gives the user of `old` the name `new`, with all that belongs to it, in one step.
+    func rename(_ old: PeerName, to new: PeerName) async throws -> RenameOutcome
+    /// The invitations that can still be used.
+    func invitations() async throws -> [Invitation]
+    /// Puts the users and invitations of a copy into the registry.
+    ///
+    /// - Parameter isWhole: whether users that are not in the copy are removed.
+    func restore(_ copy: RegistryCopy, isWhole: Bool) async throws
+}
+
+/// How an operator's wish to rename a user ended.
+package enum RenameOutcome: Hashable, Sendable {
+    case renamed, unknown, taken
+}
+
+extension UserAdministration {
+    /// The same without a note.
+    package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
+        try await invite(name, lifetime: lifetime, note: nil)
+    }
 }
 
 extension UserRegistry.InviteOutcome {

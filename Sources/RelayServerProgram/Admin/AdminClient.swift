@@ -4,6 +4,7 @@ import CloseOnExec
 import Glibc
 import NIOCore
 import NIOPosix
+import RelayNode
 import ServerSystem
 import TransferBroker
 import WSProtocol
@@ -53,13 +54,46 @@ struct AdminClient: Sendable {
     }
 
     /// All users, page by page.
-    func users() async throws(OperatorError) -> [User] {
-        var users: [User] = []
+    func users() async throws(OperatorError) -> [AccountRecord] {
+        var users: [AccountRecord] = []
         while true {
             let reply = try await ask(.users(after: users.last?.name))
             guard case .users(let page, let isLast) = reply else { throw Self.unexpected }
             users += page
             if isLast || page.isEmpty { return users }
+        }
+    }
+
+    /// All sessions of its node, page by page.
+    func sessions() async throws(OperatorError) -> [SessionEntry] {
+        var sessions: [SessionEntry] = []
+        while true {
+            let reply = try await ask(.sessions(after: sessions.last?.number ?? 0))
+            guard case .sessions(let page, let isLast) = reply else { throw Self.unexpected }
+            sessions += page
+            if isLast || page.isEmpty { return sessions }
+        }
+    }
+
+    /// All transfers of its node, page by page.
+    func transfers() async throws(OperatorError) -> [TransferEntry] {
+        var transfers: [TransferEntry] = []
+        while true {
+            let reply = try await ask(.transfers(after: transfers.last?.id))
+            guard case .transfers(let page, let isLast) = reply else { throw Self.unexpected }
+            transfers += page
+            if isLast || page.isEmpty { return transfers }
+        }
+    }
+
+    /// All invitations, page by page.
+    func invitations() async throws(OperatorError) -> [Invitation] {
+        var invitations: [Invitation] = []
+        while true {
+            let reply = try await ask(.invitations(after: invitations.last?.digest))
+            guard case .invitations(let page, let isLast) = reply else { throw Self.unexpected }
+            invitations += page
+            if isLast || page.isEmpty { return invitations }
         }
     }
 

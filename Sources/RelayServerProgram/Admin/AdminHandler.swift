@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import NIOCore
+import NIOPosix
 import ServerSystem
 import TransferBroker
 
@@ -13,11 +15,13 @@ final class AdminHandler: ChannelInboundHandler {
     private var assembler = LineAssembler(limit: Defaults.Admin.maximumRequest)
     private var isAnswered = false
     private var deadline: Scheduled<Void>?
+    private var peer = AdminPeer.unknown
 
     init(_ responder: AdminResponder) { self.responder = responder }
 
     func handlerAdded(context: ChannelHandlerContext) {
         let channel = context.channel
+        peer = AdminPeer(of: channel)
         deadline = context.eventLoop.scheduleTask(in: .seconds(Defaults.Admin.exchangeTimeout)) {
             channel.close(promise: nil)
         }
@@ -39,12 +43,12 @@ final class AdminHandler: ChannelInboundHandler {
     private func answer(_ request: AdminRequest?, _ context: ChannelHandlerContext) {
         isAnswered = true
         let channel = context.channel
-        let responder = responder
+        let (responder, peer) = (responder, peer)
         // Asked by hand, a few times a day: a task costs nothing that matters here.
         let reply = context.eventLoop.makeFutureWithTask { () -> ByteBuffer in
             let reply =
                 if let request {
-                    await responder.reply(to: request)
+                    await responder.reply(to: request, by: peer)
                 } else {
                     AdminReply.failed(
                         message: "the server does not understand the request: are server and command of one version?",
@@ -59,4 +63,32 @@ final class AdminHandler: ChannelInboundHandler {
             if case .restart? = request { responder.restartAnswered() }
         }
     }
+}
+
+extension AdminPeer {
+    /// What the kernel gives as the credentials of a Unix socket's other end (`struct ucred`).
+    private struct Credentials {
+        var process: Int32 = 0
+        var user: UInt32 = 0
+        var group: UInt32 = 0
+    }
+
+    /// Who is at the other end of `channel`.
+    fileprivate init(of channel: any Channel) {
+        guard let provider = channel as? any SocketOptionProvider else {
+            self = .unknown
+            return
+        }
+        let answer: EventLoopFuture<Credentials> = provider.unsafeGetSocketOption(
+            level: .socket, name: .init(rawValue: SO_PEERCRED))
+        // A channel of a socket answers at once on its own event loop.
+        let found = FoundPeer()
+        answer.assumeIsolated().whenSuccess { found.peer = AdminPeer(user: $0.user, process: $0.process) }
+        self = found.peer
+    }
+}
+
+/// What a callback has found.
+private final class FoundPeer {
+    var peer = AdminPeer.unknown
 }

@@ -24,43 +24,194 @@ struct AdminResponder: Sendable {
         throw OperatorError(.refused, "this server does not restart")
     }
     var restartAnswered: @Sendable () -> Void = {}
+    /// The sessions, transfers and limits of the node; nil where there are none.
+    var node: NodeOperations?
+    /// Where it is written down what operators do.
+    var audit: AuditLog?
+    private let restores = RestoreStaging()
+
+    init(
+        users: any UserAdministration, status: @escaping @Sendable () async -> ServerStatus,
+        drain: @escaping @Sendable () -> Void, nameRemoved: @escaping @Sendable (PeerName) -> Void,
+        node: NodeOperations? = nil, audit: AuditLog? = nil
+    ) {
+        (self.users, self.status, self.drain, self.nameRemoved) = (users, status, drain, nameRemoved)
+        (self.node, self.audit) = (node, audit)
+    }
 
     /// The reply to `request`; what goes wrong is a reply too.
-    func reply(to request: AdminRequest) async -> AdminReply {
+    func reply(to request: AdminRequest, by peer: AdminPeer = .unknown) async -> AdminReply {
+        let reply: AdminReply
         do {
-            switch request {
-            case .status:
-                return .status(status: await status())
-            case .invite(let name, let lifetime):
-                let invitation = try await users.invite(name, lifetime: lifetime)
-                return .invited(code: invitation.code, expires: invitation.expires)
-            case .withdraw(let code):
-                try await users.withdraw(code)
-                return .withdrawn
-            case .users(let after):
-                let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
-                // Prekeys are of no use to an operator, and a page of them would be a large one.
-                let users = page.users.map { User(name: $0.name, key: $0.key, exchangeKey: $0.exchangeKey) }
-                return .users(users: users, isLast: page.isLast)
-            case .remove(let name):
-                let isFreed = try await users.remove(name)
-                // Also when no user had it: the registry of a cluster may have lost a user that is here.
-                nameRemoved(name)
-                guard isFreed else { throw OperatorError(.refused, "no user has registered \(name)") }
-                return .removed(name: name)
-            case .reload:
-                return .reloaded(outcome: try await reload())
-            case .restart:
-                let transfers = await status().transfers
-                return .restarted(process: try await restart(), transfers: transfers)
-            case .drain:
-                return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
-            }
+            reply = try await answer(request)
         } catch let error as OperatorError {
-            return .failed(message: error.message, exit: error.status.rawValue)
+            reply = .failed(message: error.message, exit: error.status.rawValue)
+        } catch let error as UserRegistry.Full {
+            reply = .failed(message: "the users' registry is full (\(error))", exit: ExitStatus.refused.rawValue)
         } catch {
-            return .failed(
+            reply = .failed(
                 message: "the users' registry cannot be written: \(error)", exit: ExitStatus.inputOutput.rawValue)
         }
+        if let deed = request.deed { audit?.note(deed, by: peer, reply) }
+        return reply
+    }
+
+    private func answer(_ request: AdminRequest) async throws -> AdminReply {
+        switch request {
+        case .status: return .status(status: await status())
+        case .invite(let name, let lifetime, let note):
+            if let note, note.utf8.count > Defaults.Limits.noteBytes {
+                throw OperatorError(.usage, "a note has \(Defaults.Limits.noteBytes) bytes at most")
+            }
+            let invitation = try await users.invite(name, lifetime: lifetime, note: note)
+            return .invited(code: invitation.code, expires: invitation.expires)
+        case .withdraw(let code):
+            try await users.withdraw(code)
+            return .withdrawn
+        case .users(let after):
+            let page = try await users.users(after: after, limit: Defaults.Admin.usersPerPage)
+            // Prekeys are of no use to an operator, and a page of them would be a large one.
+            let accounts = try await users.accounts(of: page.users.map(\.name))
+            return .users(users: page.users.map { AccountRecord($0, accounts[$0.name]) }, isLast: page.isLast)
+        case .user, .limit, .rename, .disable, .enable, .remove: return try await answerAboutUser(request)
+        case .sessions, .close, .transfers, .cancel: return try await answerAboutNode(request)
+        case .invitations(let after):
+            let all = try await users.invitations().sorted { $0.digest.rawValue < $1.digest.rawValue }
+            let rest = all.drop { $0.digest.rawValue <= after?.rawValue ?? "" }
+            let page = rest.prefix(Defaults.Admin.usersPerPage)
+            return .invitations(invitations: Array(page), isLast: page.count == rest.count)
+        case .restore(let part): return try await restore(part)
+        case .reload: return .reloaded(outcome: try await reload())
+        case .restart:
+            let transfers = await status().transfers
+            return .restarted(process: try await restart(), transfers: transfers)
+        case .drain:
+            return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
+        }
+    }
+
+    // MARK: - Users
+
+    private func answerAboutUser(_ request: AdminRequest) async throws -> AdminReply {
+        switch request {
+        case .user(let name): return .user(user: try await details(of: name))
+        case .limit(let name, let changes):
+            var limits: [(LimitName, Int64?)] = []
+            for change in changes {
+                guard let limit = LimitName(rawValue: change.limit),
+                    change.value.map({ $0 == 0 || limit.range.contains($0) }) ?? true
+                else { throw OperatorError(.usage, "\(change.limit) is not a limit, or has no such value") }
+                limits.append((limit, change.value))
+            }
+            try await changeAccount(of: name) { [limits] account in
+                for (limit, value) in limits { account.limits[limit] = value }
+            }
+            return .user(user: try await details(of: name))
+        case .disable(let name):
+            let now = UnixTime(seconds: Int64(LogTime.now.seconds))
+            try await changeAccount(of: name) { $0.disabled = $0.disabled ?? now }
+            return .disabled(name: name)
+        case .enable(let name):
+            try await changeAccount(of: name) { $0.disabled = nil }
+            return .enabled(name: name)
+        case .rename(let old, let new):
+            switch try await users.rename(old, to: new) {
+            case .renamed: break
+            case .unknown: throw Self.unknown(old)
+            case .taken:
+                throw OperatorError(.refused, "\(new) is another user: choose another name, or remove it first")
+            }
+            let account = try await users.account(of: new)
+            node?.accountChanged(new, account)
+            node?.accountChanged(old, UserAccount())
+            nameRemoved(old)
+            return .renamed(name: new)
+        case .remove(let name):
+            let isFreed = try await users.remove(name)
+            node?.accountChanged(name, UserAccount())
+            // Also when no user had it: the registry of a cluster may have lost a user that is here.
+            nameRemoved(name)
+            guard isFreed else { throw Self.unknown(name) }
+            return .removed(name: name)
+        default: throw AdminClient.unexpected
+        }
+    }
+
+    private func changeAccount(
+        of name: PeerName, _ change: @escaping @Sendable (inout UserAccount) -> Void
+    ) async throws {
+        guard let account = try await users.changeAccount(of: name, change) else { throw Self.unknown(name) }
+        node?.accountChanged(name, account)
+    }
+
+    private func details(of name: PeerName) async throws -> UserDetails {
+        let node = try thisNode
+        guard let user = try await users.user(named: name) else { throw Self.unknown(name) }
+        return node.details(of: user, try await users.account(of: name))
+    }
+
+    private static func unknown(_ name: PeerName) -> OperatorError {
+        OperatorError(.refused, "no user has registered \(name)")
+    }
+
+    // MARK: - This node
+
+    private var thisNode: NodeOperations {
+        get throws(OperatorError) {
+            guard let node else { throw OperatorError(.unavailable, "the server is not ready: try again in a moment") }
+            return node
+        }
+    }
+
+    private func answerAboutNode(_ request: AdminRequest) async throws -> AdminReply {
+        let node = try thisNode
+        let count = Defaults.Admin.usersPerPage
+        switch request {
+        case .sessions(let number):
+            let page = node.broker.sessions(after: number, atMost: count)
+            return .sessions(sessions: page, isLast: page.count < count)
+        case .close(let session):
+            guard node.broker.closeSession(session) else {
+                throw OperatorError(
+                    .refused, "there is no session \(session) on this node: `relay-server sessions list` shows them")
+            }
+            return .closed(session: session)
+        case .transfers(let transfer):
+            let page = await node.transfers(after: transfer, atMost: count)
+            return .transfers(transfers: page, isLast: page.count < count)
+        case .cancel(let transfer):
+            guard node.broker.stopTransfer(transfer) else {
+                throw OperatorError(
+                    .refused, "no transfer \(transfer) is of this node: `relay-server transfers list` shows them")
+            }
+            return .cancelled(transfer: transfer)
+        default: throw AdminClient.unexpected
+        }
+    }
+
+    // MARK: - Copies
+
+    private func restore(_ part: RestorePart) async throws -> AdminReply {
+        guard let copy = await restores.take(part) else { return .restored(users: nil) }
+        let counts = await users.counts()
+        guard part.replaces || counts.users == 0 else { throw Self.notEmpty(counts.users) }
+        try await users.restore(copy, isWhole: true)
+        // Who is here and is another one now, or none, has to go.
+        for name in node?.broker.names ?? [] {
+            guard let user = try await users.user(named: name) else {
+                nameRemoved(name)
+                continue
+            }
+            node?.broker.nameOwned(name, by: user.key)
+            node?.accountChanged(name, try await users.account(of: name))
+        }
+        return .restored(users: copy.users.count)
+    }
+
+    /// Why a copy is not put over what there is.
+    static func notEmpty(_ users: Int) -> OperatorError {
+        OperatorError(
+            .refused,
+            "the registry has \(users == 1 ? "a user" : "\(users) users"): --replace puts the copy in its place")
     }
 }

@@ -25,14 +25,15 @@ package struct RelayServerCommand: AsyncParsableCommand {
             Every setting is a flag of `serve`, a variable RELAY_* and a key of the --config file. Precedence: flags, \
             then variables, then the file. `relay-server check` validates all of them.
 
-            Exit codes: 0 done; 64 wrong command line; 69 no server runs, or a port or the state directory is in use; \
+            Exit codes: 0 done; 64 wrong command line; 65 a copy is damaged; 66 a file cannot be read; 69 no server runs, or a port or the state directory is in use; \
             73 a file cannot be made; 74 reading or writing failed; 76 another version runs; 77 refused; \
             78 wrong configuration.
             """,
         version: "relay-server \(ProgramVersion.current)",
         subcommands: [
-            ServeCommand.self, InviteCommand.self, UsersCommand.self, StatusCommand.self, DrainCommand.self,
-            ReloadCommand.self, RestartCommand.self, CheckCommand.self, SetupCommand.self,
+            ServeCommand.self, InviteCommand.self, UsersCommand.self, SessionsCommand.self, TransfersCommand.self,
+            StatusCommand.self, DrainCommand.self, ReloadCommand.self, RestartCommand.self, BackupCommand.self,
+            RestoreCommand.self, CheckCommand.self, SetupCommand.self,
         ],
         defaultSubcommand: ServeCommand.self
     )

@@ -98,6 +98,17 @@ struct ServerOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
+            A limit of each user, repeatable: connections, offers, transfers, messages (a second), rate (bytes a \
+            second) or day (bytes a day); off for none. `users limit` sets them for one user.
+            """,
+            valueName: "name=value"
+        )
+    )
+    var limit: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
             Memory above which new work is refused, such as 512M; 'off' disables it (default: the limit of the \
             service's control group).
             """,
@@ -146,6 +157,7 @@ struct ServerOptions: ParsableArguments {
         case .listen: listen
         case .proxyProtocol: proxyProtocol
         case .trustedProxy: trustedProxy
+        case .limit: limit
         case .tlsCert: one(tlsCert)
         case .tlsKey: one(tlsKey)
         case .stateDir: one(stateDir)

@@ -36,6 +36,13 @@ struct StateOptions: ParsableArguments {
     }
 }
 
+extension StateOptions {
+    /// Whether the server is configured to be a node of a cluster, as far as the file and the environment say.
+    func isOfCluster() throws(OperatorError) -> Bool {
+        try SettingReader(flags: [:], file: config).text(.redis) != nil
+    }
+}
+
 /// What a sub-command was run for: its text on standard output.
 enum Answer {
     /// Writes `text` and a line feed.

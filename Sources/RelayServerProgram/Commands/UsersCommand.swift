@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CommandLineInterface
+import RelayNode
 import TransferBroker
 import WSProtocol
 
@@ -9,22 +10,161 @@ import WSProtocol
 struct UsersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "users",
-        abstract: "List registered users, or free a name.",
-        subcommands: [List.self, Remove.self]
+        abstract: "List and show users, limit, rename, disable and remove them.",
+        discussion: """
+            Examples:
+              relay-server users show alice
+              relay-server users limit alice transfers=10 rate=5M day=20G
+              relay-server users disable alice
+
+            In a cluster each of them is about the users of all nodes.
+            """,
+        subcommands: [
+            List.self, Show.self, Limit.self, Rename.self, Disable.self, Enable.self, Remove.self,
+        ]
     )
+
+    /// The argument of most of them.
+    struct Name: ParsableArguments {
+        @Argument(help: "The user's name.", transform: { try PeerName.argument($0) })
+        var name: PeerName
+    }
 
     /// `relay-server users list`
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list",
-            abstract: "Print each name and the public key it belongs to, one a line, separated by a tab."
+            abstract: "Print each name, the public key it belongs to, and active or disabled, separated by tabs."
         )
 
+        @OptionGroup var output: OutputOptions
         @OptionGroup var state: StateOptions
 
         func run() async throws {
             let users = try await state.client().users()
-            for user in users { try Answer.write("\(user.name)\t\(user.key)") }
+            for user in users {
+                let isDisabled = user.account?.disabled != nil
+                try output.write(user) { "\(user.name)\t\(user.key)\t\(isDisabled ? "disabled" : "active")" }
+            }
+        }
+    }
+
+    /// `relay-server users show`
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "show",
+            abstract: "Show a user: state, key, when and how it came, sessions, bytes of today, and limits."
+        )
+
+        @OptionGroup var user: Name
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var state: StateOptions
+
+        func run() async throws {
+            let reply = try await state.client().ask(.user(name: user.name))
+            guard case .user(let details) = reply else { throw AdminClient.unexpected }
+            try output.write(details) { details.lines }
+        }
+    }
+
+    /// `relay-server users limit`
+    struct Limit: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "limit",
+            abstract: "Set limits for one user, from now on.",
+            discussion: """
+                connections, offers (that are not accepted yet), transfers (at once, each way), messages (a \
+                second), rate (bytes a second), day (bytes from 00:00 to 24:00 UTC). A value is a number or a size; \
+                off means no limit, default the one that every user has (`serve --limit`). What goes on is not cut: \
+                a limit holds for what comes next, and rate at once.
+                Examples:
+                  relay-server users limit alice transfers=10 rate=5M day=20G
+                  relay-server users limit alice day=off rate=default
+                """
+        )
+
+        @OptionGroup var user: Name
+
+        @Argument(
+            help: ArgumentHelp("The limits.", valueName: "limit=value"),
+            transform: { try LimitText($0, takesDefault: true) }
+        )
+        var limits: [LimitText]
+
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var state: StateOptions
+
+        func run() async throws {
+            let changes = limits.map { LimitChange(limit: $0.name.rawValue, value: $0.value) }
+            let reply = try await state.client().ask(.limit(name: user.name, changes: changes))
+            guard case .user(let details) = reply else { throw AdminClient.unexpected }
+            try output.write(details) { details.lines }
+        }
+    }
+
+    /// `relay-server users rename`
+    struct Rename: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rename",
+            abstract: "Give a user another name, with its key, limits and note; its sessions end.",
+            discussion: """
+                The old name is free after that. The user logs in under the new one, without an invitation:
+                  relay-client login https://relay.example.com:8443 --name NEW --renamed
+                Who has verified the old name has to verify the new one.
+                """
+        )
+
+        @Argument(help: "The name as it is.", transform: { try PeerName.argument($0) })
+        var old: PeerName
+
+        @Argument(help: "The new name.", transform: { try PeerName.argument($0) })
+        var new: PeerName
+
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var state: StateOptions
+
+        func run() async throws {
+            let reply = try await state.client().ask(.rename(name: old, to: new))
+            guard case .renamed(let name) = reply else { throw AdminClient.unexpected }
+            try output.write(["renamed": old, "name": name]) {
+                "renamed \(old) to \(name); the user has to log in with --name \(name) --renamed"
+            }
+        }
+    }
+
+    /// `relay-server users disable`
+    struct Disable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "disable",
+            abstract: "Let a user log in no more, and end its sessions; the name stays its own."
+        )
+
+        @OptionGroup var user: Name
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var state: StateOptions
+
+        func run() async throws {
+            let reply = try await state.client().ask(.disable(name: user.name))
+            guard case .disabled(let name) = reply else { throw AdminClient.unexpected }
+            try output.write(["disabled": name]) {
+                "disabled \(name); `relay-server users enable \(name)` takes that back"
+            }
+        }
+    }
+
+    /// `relay-server users enable`
+    struct Enable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "enable", abstract: "Let a user log in again who was disabled.")
+
+        @OptionGroup var user: Name
+        @OptionGroup var output: OutputOptions
+        @OptionGroup var state: StateOptions
+
+        func run() async throws {
+            let reply = try await state.client().ask(.enable(name: user.name))
+            guard case .enabled(let name) = reply else { throw AdminClient.unexpected }
+            try output.write(["enabled": name]) { "enabled \(name)" }
         }
     }
 
@@ -43,12 +183,13 @@ struct UsersCommand: AsyncParsableCommand {
         @Argument(help: "The name to free.", transform: { try PeerName.argument($0) })
         var name: PeerName
 
+        @OptionGroup var output: OutputOptions
         @OptionGroup var state: StateOptions
 
         func run() async throws {
             let reply = try await state.client().ask(.remove(name: name))
             guard case .removed(let name) = reply else { throw AdminClient.unexpected }
-            try Answer.write("removed \(name); the name can be registered again")
+            try output.write(["removed": name]) { "removed \(name); the name can be registered again" }
         }
     }
 }

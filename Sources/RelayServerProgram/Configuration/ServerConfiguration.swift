@@ -35,6 +35,8 @@ struct ServerConfiguration: Hashable, Sendable {
     /// Balancers that end TLS, whose X-Forwarded-For is believed.
     var trustedProxy: [AddressRange] = []
     var addressLimit = AddressLimit.standard
+    /// The limits of each user that are not as usual.
+    var limits: LimitSet = [:]
     var memoryLimit = MemoryLimit.ofGroup
     var log = LogConfiguration()
     /// The file that gets the process id once the relay serves.
@@ -108,6 +110,7 @@ extension ServerConfiguration {
             }
             addressLimit = limit
         }
+        limits = try Self.limits(settings)
         if let found = try settings.text(.memoryLimit) {
             do {
                 memoryLimit = try MemoryLimit(found.value)
@@ -163,6 +166,23 @@ extension ServerConfiguration {
         }
         return ranges
     }
+
+    private static func limits(_ settings: SettingReader) throws(OperatorError) -> LimitSet {
+        guard let found = try settings.texts(.limit) else { return [:] }
+        var limits: LimitSet = [:]
+        for text in found.value {
+            do {
+                let limit = try LimitText(text, takesDefault: false)
+                limits[limit.name] = limit.value
+            } catch {
+                throw OperatorError(found.origin.status, "\(found.origin.name(of: .limit)): \(error)")
+            }
+        }
+        return limits
+    }
+
+    /// The limits as ``LimitControl`` takes them, at start and whenever they are read again.
+    var limitSettings: LimitSettings { LimitSettings(user: limits, address: addressLimit) }
 
     static func path(_ setting: Setting, _ settings: SettingReader) throws(OperatorError) -> String? {
         guard let found = try settings.text(setting) else { return nil }

@@ -28,6 +28,7 @@ enum Setting: String, CaseIterable, Sendable {
     case proxyProtocol = "proxy-protocol"
     case trustedProxy = "trusted-proxy"
     case addressLimit = "address-limit"
+    case limit
     case memoryLimit = "memory-limit"
     case logLevel = "log-level"
     case logFormat = "log-format"
@@ -53,7 +54,7 @@ enum Setting: String, CaseIterable, Sendable {
     }
 
     /// Whether it takes several values: a repeated flag, a comma-separated variable, a list in the file.
-    var isList: Bool { [.listen, .proxyProtocol, .trustedProxy].contains(self) }
+    var isList: Bool { [.listen, .proxyProtocol, .trustedProxy, .limit].contains(self) }
 }
 
 /// Where a setting's value comes from. The first one that has a value wins.

@@ -93,25 +93,34 @@ struct RelayApplication: Sendable {
         _ registry: RegistryFile, _ handed: InheritedSockets?
     ) throws(OperatorError) -> ServerContext {
         let reports = LimitReports(logger: logger)
+        let repaired = { [logger] (problem: String) in
+            logger.error(
+                "the users' registry was damaged, and the copy before its last change was put in its place; the damaged one is users.json.damaged",
+                metadata: [LogKeys.error: "\(problem)"]
+            )
+        }
         let admission = Admission(
             descriptorLimit: descriptorLimit, strangersPerAddress: configuration.addressLimit.strangers,
             reports: reports
         )
         let users: any UserAdministration
+        let traffic: any TrafficStore
         var cluster: ClusterMember?
         if let settings = configuration.cluster {
             let member = try ClusterMember(
-                settings, configuration: configuration, local: registry.load(),
+                settings, configuration: configuration, local: registry.load(repaired: repaired),
                 imported: { [logger] in Self.retire(registry, logger) }, tickets: tickets, admission: admission,
                 group: group, logger: logger
             )
-            (users, cluster) = (member.users, member)
+            (users, traffic, cluster) = (member.users, member.traffic, member)
         } else {
-            users = try FileUserDirectory(file: registry, mode: configuration.registration)
+            users = try FileUserDirectory(file: registry, mode: configuration.registration, repaired: repaired)
+            traffic = TrafficFile(directory: registry.directory)
         }
         return ServerContext(
             configuration: configuration, group: group, tls: Replaceable(tls),
-            certificates: Replaceable(certificates), users: users, cluster: cluster, admission: admission,
+            certificates: Replaceable(certificates), users: users, traffic: traffic, cluster: cluster,
+            admission: admission,
             reports: reports, log: log, descriptorLimit: descriptorLimit,
             accepts: AcceptWatch(limit: descriptorLimit, logger: logger), tickets: tickets,
             inherited: handed ?? inherited, manager: manager,

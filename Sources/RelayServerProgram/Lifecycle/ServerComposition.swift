@@ -39,8 +39,15 @@ struct ServerComposition: Sendable {
         figures.metricsListen = metrics?.address?.hostAndPort
         var responder = AdminResponder(
             users: context.users, status: { [figures] in await figures.status() },
-            drain: { coordinator.drainRequested() }, nameRemoved: { transfers.broker.nameRemoved($0) }
+            drain: { coordinator.drainRequested() }, nameRemoved: { transfers.broker.nameRemoved($0) },
+            node: NodeOperations(
+                broker: transfers.broker, streams: transfers.streams, limits: transfers.limits,
+                traffic: transfers.traffic
+            ),
+            audit: AuditLog(directory: directory, logger: context.logger)
         )
+        // What operators lay down on other nodes.
+        context.cluster?.observeAccounts { name, account in transfers.limits.learned(name, account.limits) }
         let handover = Replaceable<HandoverServer?>(nil)
         responder.restart = { () async throws(OperatorError) in try await Self.restart(handover.current) }
         responder.restartAnswered = { handover.current?.replied() }
@@ -85,7 +92,12 @@ struct ServerComposition: Sendable {
             Reloader.Targets(
                 tls: context.tls, certificates: context.certificates, tickets: context.tickets,
                 node: context.cluster.map(Self.reloading),
-                limits: { transfers.memory.replace(with: $0.memoryLimit.budget) }, level: context.log.level
+                limits: {
+                    transfers.memory.replace(with: $0.memoryLimit.budget)
+                    // How many users' limits an address has takes a new process.
+                    transfers.limits.apply(
+                        limits: LimitSettings(user: $0.limits, address: context.configuration.addressLimit))
+                }, level: context.log.level
             ),
             logger: context.logger, read: context.read, changed: { watch.look() }
         )
@@ -100,11 +112,12 @@ struct ServerComposition: Sendable {
         let limit = context.configuration.addressLimit
         let control = ControlServices(
             broker: transfers.broker, directory: context.users, registration: context.configuration.registration,
-            agent: agent, logger: context.logger, budgets: MessageBudgets(address: limit.messages),
+            agent: agent, logger: context.logger,
+            budgets: MessageBudgets(address: limit.messages, control: transfers.limits),
             unread: UnreadBytes(limitOfAddress: limit.unreadBytes), newNames: NewNames(limit: limit.newNames),
-            reports: context.reports
+            limits: transfers.limits, traffic: transfers.traffic, reports: context.reports
         )
-        return ConnectionServices(
+        var services = ConnectionServices(
             transfers: transfers.broker, streams: transfers.streams, node: context.cluster?.id ?? .alone,
             connector: context.cluster?.connector, admission: context.admission,
             control: ControlPipeline(services: control), reports: context.reports, logger: context.logger,
@@ -114,6 +127,8 @@ struct ServerComposition: Sendable {
             ),
             site: Site(context.site), challenges: context.configuration.acmeDirectory
         )
+        services.traffic = transfers.traffic
+        return services
     }
 }
 
@@ -125,6 +140,8 @@ struct ServerContext: Sendable {
     let tls: Replaceable<TLSContext>
     let certificates: Replaceable<CertificateInventory>
     let users: any UserAdministration
+    /// Where it is written down how much they move in a day.
+    let traffic: any TrafficStore
     /// What the node has of its cluster; nil when it is the only one.
     let cluster: ClusterMember?
     /// What browsers are shown.

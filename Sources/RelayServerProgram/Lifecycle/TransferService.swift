@@ -15,6 +15,8 @@ struct TransferService: ServerPart {
     let admission: Admission
     /// How much memory the process may use.
     let memory: Replaceable<MemoryBudget?>
+    let limits: LimitControl
+    let traffic: TrafficLedger
     private let cluster: ClusterMember?
     private let loop: any EventLoop
     private let logger: Logger
@@ -30,11 +32,14 @@ struct TransferService: ServerPart {
         )
         streams.onEmptied { [weak broker] in broker?.streamsEmptied() }
         (self.streams, self.broker) = (streams, broker)
+        limits = LimitControl(context.configuration.limitSettings) { [weak broker] in broker?.handle($0) }
+        traffic = TrafficLedger(limits: limits, store: context.traffic, reports: context.reports)
     }
 
     /// Looks at deadlines and at memory from now on, until the event loop ends.
     func start() {
         broker.startSweeping(on: loop)
+        traffic.start(on: loop)
         MemoryWatch.start(memory, on: loop, logger: logger) { [admission, weak broker] pressure in
             admission.memoryChanged(pressure)
             broker?.memoryChanged(pressure)
@@ -54,6 +59,7 @@ struct TransferService: ServerPart {
         admission.whenEmpty { done.finish() }
         for await _ in waiting {}
         deadline.cancel()
+        await traffic.flush()
     }
 }
 

@@ -23,7 +23,9 @@ final class Reloader: Sendable {
     }
 
     /// What has an effect without a new process.
-    static let live: Set<Setting> = [.tlsCert, .tlsKey, .clusterCA, .clusterCert, .clusterKey, .memoryLimit, .logLevel]
+    static let live: Set<Setting> = [
+        .tlsCert, .tlsKey, .clusterCA, .clusterCert, .clusterKey, .limit, .memoryLimit, .logLevel,
+    ]
 
     private struct State {
         var configuration: ServerConfiguration
@@ -129,6 +131,7 @@ extension ServerConfiguration {
         compare(.proxyProtocol, \.proxyProtocol)
         compare(.trustedProxy, \.trustedProxy)
         compare(.addressLimit, \.addressLimit)
+        compare(.limit, \.limits)
         compare(.memoryLimit, \.memoryLimit)
         compare(.logLevel, \.log.level)
         compare(.logFormat, \.log.format)
@@ -143,6 +146,7 @@ extension ServerConfiguration {
         var configuration = self
         configuration.certificate = new.certificate
         configuration.memoryLimit = new.memoryLimit
+        configuration.limits = new.limits
         configuration.log.level = new.log.level
         return configuration
     }

@@ -46,6 +46,8 @@ package enum LogKeys {
     package static let seconds = "seconds"
     /// The signal that came.
     package static let signal = "signal"
+    /// A user of this machine, by number.
+    package static let user = "user"
     /// This program's version.
     package static let version = "version"
 }

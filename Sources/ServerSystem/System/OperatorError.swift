@@ -22,6 +22,10 @@ package enum ExitStatus: Int32, Sendable, CaseIterable {
     case done = 0
     /// The command line is wrong.
     case usage = 64
+    /// What was read is not what was written.
+    case corrupt = 65
+    /// A file that was named cannot be read.
+    case noInput = 66
     /// What has to be there is not: the server of a sub-command does not run, or a port or the state directory is in
     /// the hands of another process. Trying again later may help.
     case unavailable = 69

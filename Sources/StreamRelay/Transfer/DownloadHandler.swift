@@ -16,7 +16,11 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
     private let stream: StreamKey
     private let services: StreamServices
 
-    init(_ stream: StreamKey, services: StreamServices) {
+    private let meters: [any StreamMeter]
+
+    /// - Parameter meters: who counts the content.
+    init(_ stream: StreamKey, meters: [any StreamMeter] = [], services: StreamServices) {
+        self.meters = meters
         self.stream = stream
         self.services = services
     }
@@ -24,7 +28,7 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
     func handlerAdded(context: ChannelHandlerContext) {
         output.added(context)
         output.connected()
-        let pipe = Pipe(stream, to: self, loop: context.eventLoop, services: services)
+        let pipe = Pipe(stream, to: self, meters: meters, loop: context.eventLoop, services: services)
         self.pipe = pipe
         pipe.park()
     }

@@ -9,8 +9,13 @@ package import TransferBroker
 /// 2. `TLSHandler` encrypts. It is there from the accept on.
 package enum DownloadPipeline {
     /// On the connection on which `reader` has read the request, and on its event loop.
-    package static func install(_ stream: StreamKey, services: StreamServices, replacing reader: RequestReader) {
-        reader.replace(with: DownloadHandler(stream, services: services))
+    ///
+    /// - Parameter meters: who counts the content.
+    package static func install(
+        _ stream: StreamKey, meters: [any StreamMeter] = [], services: StreamServices,
+        replacing reader: RequestReader
+    ) {
+        reader.replace(with: DownloadHandler(stream, meters: meters, services: services))
     }
 }
 

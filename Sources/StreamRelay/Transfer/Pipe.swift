@@ -26,6 +26,10 @@ package final class Pipe {
 
     /// Content that the sink has got since its last flush.
     private var unflushedBytes = 0
+    /// Who counts the content.
+    private var meters: [any StreamMeter]
+    /// While more has gone through than the meters allow: reads again then.
+    private var pause: Scheduled<Void>?
     /// Whether the sink has been told that the far end takes what it gets.
     private var isProved = false
     private let isHop: Bool
@@ -35,11 +39,13 @@ package final class Pipe {
 
     /// - Parameters:
     ///   - sink: where the bytes go.
+    ///   - meters: who counts what goes through.
     ///   - isHop: whether that is another node, which tells the transfer's home how the stream is doing.
     init(
-        _ key: StreamKey, to sink: any StreamSink, isHop: Bool = false, loop: any EventLoop,
-        services: StreamServices
+        _ key: StreamKey, to sink: any StreamSink, meters: [any StreamMeter] = [], isHop: Bool = false,
+        loop: any EventLoop, services: StreamServices
     ) {
+        self.meters = meters
         self.key = key
         self.sink = sink
         self.isHop = isHop
@@ -87,6 +93,24 @@ package final class Pipe {
         sink.write(content)
         unflushedBytes += content.readableBytes
         if unflushedBytes >= Defaults.Stream.flushBytes { flush() }
+        if !meters.isEmpty { count(content.readableBytes) }
+    }
+
+    /// Lets the meters count, and holds the sender back for as long as one of them says.
+    private func count(_ bytes: Int) {
+        let now = NIODeadline.now()
+        var wait = TimeAmount.zero
+        for meter in meters { wait = max(wait, meter.passed(bytes, now: now)) }
+        guard wait > .zero, pause == nil else { return }
+        machine.heldBack()
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        pause = loop.scheduleTask(in: wait) { bound.value.pauseEnded() }
+    }
+
+    private func pauseEnded() {
+        pause = nil
+        machine.heldBack()
+        if !isBlocked { upload?.resume() }
     }
 
     /// Sends on what ``forward(_:)`` took, for as much as has not been sent yet.
@@ -97,12 +121,12 @@ package final class Pipe {
     }
 
     /// Whether the upload has to stop reading.
-    var isBlocked: Bool { sink.map { !$0.isWritable } ?? false }
+    var isBlocked: Bool { pause != nil || sink.map { !$0.isWritable } ?? false }
 
     /// The download's connection takes more, or no more.
     func writabilityChanged(isWritable: Bool) {
         machine.blockedChanged(!isWritable, now: .now())
-        if isWritable { upload?.resume() }
+        if isWritable, pause == nil { upload?.resume() }
     }
 
     /// The upload's body is complete.
@@ -120,7 +144,11 @@ package final class Pipe {
     /// The transfer has been ended by others.
     package func abort(_ code: FailureCode) { end(.failed(code)) }
 
+    /// Content that has gone through.
+    package var forwardedBytes: UInt64 { machine.forwardedBytes }
+
     private func ticked() {
+        if pause != nil { machine.heldBack() }
         run(machine.ticked(receiver: sink?.receiverState, now: .now()))
     }
 
@@ -135,6 +163,10 @@ package final class Pipe {
         guard machine.isEnded, tick != nil else { return }
         tick?.cancel()
         tick = nil
+        pause?.cancel()
+        pause = nil
+        for meter in meters { meter.ended() }
+        meters = []
         services.streams.remove(self)
         // The handlers hold the pipe and the pipe holds them.
         sink = nil

@@ -167,6 +167,16 @@ struct StreamMachine {
         }
     }
 
+    /// The sender is, or was, held back for another reason than the receiver's: it is not the slow one.
+    mutating func heldBack() {
+        switch state {
+        case .streaming(var progress):
+            progress.wasBlocked = true
+            state = .streaming(progress)
+        case .parked, .finishing, .draining, .undecided, .ended: break
+        }
+    }
+
     /// The sender's body is complete.
     mutating func uploadCompleted() -> [Action] {
         switch state {

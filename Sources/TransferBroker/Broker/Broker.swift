@@ -102,6 +102,16 @@ package struct Broker: Sendable {
         case .nameRemoved(let name, let key):
             return sessions.presence(of: name).sessions.filter { key == nil || sessions[$0]?.user.key != key }
                 .map { .close($0, .loginFailed) }
+        case .nameDisabled(let name):
+            return sessions.presence(of: name).sessions.flatMap { sessions.end($0, .accountDisabled, .loginFailed) }
+        case .sessionEnded(let session): return sessions.end(session, .endedByOperator, .closedByOperator)
+        case .transferStopped(let transfer): return home.change(transfer, &sessions) { $0.stopped() }
+        case .limitsChanged(let user, let address):
+            sessions.setLimits(user: user, address: address)
+            return []
+        case .allowanceChanged(let name, let holding):
+            sessions.setAllowance(holding, of: name)
+            return []
         case .receiversAppeared(let name, let receivers):
             return home.ring(receivers.filter { $0.node != node }, name, &sessions, now: now)
         case .messageReceived(let message, let node): return messageReceived(message, from: node, now: now)
@@ -114,8 +124,29 @@ package struct Broker: Sendable {
     package mutating func claim(
         _ digest: TokenDigest, as role: TransferRole, by asker: NodeID, now: NIODeadline
     ) -> StreamClaim? {
-        home.claim(digest, as: role, by: asker, now: now)
+        guard var claim = home.claim(digest, as: role, by: asker, now: now) else { return nil }
+        claim.owners = sessions.holdings.parties(of: claim.stream.transfer)
+        return claim
     }
+
+    /// The sessions of this node with higher numbers than `number`, in the order in which they came: `count` at most.
+    package func sessions(after number: UInt64, atMost count: Int) -> [SessionEntry] {
+        sessions.sessions.filter { $0.key.number > number }.sorted { $0.key.number < $1.key.number }.prefix(count)
+            .map { SessionEntry($0.key, $0.value) }
+    }
+
+    /// The transfers whose home this node is, behind `transfer` in the order of their ids: `count` at most.
+    package func transfers(after transfer: TransferID?, atMost count: Int) -> [TransferEntry] {
+        home.transfers.transfers.values.filter { $0.id.rawValue > transfer?.rawValue ?? "" }
+            .sorted { $0.id.rawValue < $1.id.rawValue }.prefix(count)
+            .map { TransferEntry($0, from: sessions[$0.sender]?.user.name) }
+    }
+
+    /// Whether this node is the home of `transfer`.
+    package func isHome(of transfer: TransferID) -> Bool { home[transfer] != nil }
+
+    /// Whether `session` is one of this node's, and logged in.
+    package func isOpen(_ session: SessionID) -> Bool { sessions[session] != nil }
 
     /// The connection of `session` is gone, and with it its transfers. Harmless for a session that was never open.
     private mutating func sessionClosed(_ session: SessionID) -> [BrokerAction] {

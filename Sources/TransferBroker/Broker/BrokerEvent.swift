@@ -29,6 +29,16 @@ package enum BrokerEvent: Hashable, Sendable {
     case memoryChanged(isShort: Bool)
     /// The name belongs to no user any more, or only to that key: its other sessions have to go.
     case nameRemoved(PeerName, except: SigningKey? = nil)
+    /// An operator has disabled the user of that name: its sessions have to go, and hear why.
+    case nameDisabled(PeerName)
+    /// An operator ends a session of this node.
+    case sessionEnded(SessionID)
+    /// An operator ends a transfer of this home.
+    case transferStopped(TransferID)
+    /// Each user, and each address, may hold that much from now on.
+    case limitsChanged(user: Holding, address: Holding?)
+    /// An operator lets that user hold so much; nil: as much as each.
+    case allowanceChanged(PeerName, Holding?)
     /// Other nodes have sessions of that name that want to be rung.
     case receiversAppeared(PeerName, [SessionID])
     /// Another node said something.

@@ -199,6 +199,18 @@ struct SessionTable: Sendable {
         }
     }
 
+    /// An operator ends `session`, for `code`: it hears that, and is closed.
+    mutating func end(_ session: SessionID, _ code: FailureCode, _ close: WebSocketCloseCode) -> [BrokerAction] {
+        guard let id = sessions[session]?.nextID() else { return [] }
+        return [.send(session, .refusal(id, code)), .close(session, close)]
+    }
+
+    /// See ``Holdings/setLimits(user:address:)``.
+    mutating func setLimits(user: Holding, address: Holding?) { holdings.setLimits(user: user, address: address) }
+
+    /// See ``Holdings/setAllowance(_:of:)``.
+    mutating func setAllowance(_ holding: Holding?, of name: PeerName) { holdings.setAllowance(holding, of: name) }
+
     /// A session of a node that is about to stop has to go once nothing of it goes on.
     func closeIfIdle(_ session: SessionID) -> [BrokerAction] {
         guard moves.isOver || isDraining && !moves.isUnderWay, let found = sessions[session], !found.isBusy else {

@@ -7,6 +7,8 @@ package struct Holding: Hashable, Sendable {
     package var sessions = 0
     /// Transfers that are offered, and not over.
     var offers = 0
+    /// Those of them that no receiver has accepted; as a limit, 0 means none of its own.
+    var pending = 0
     /// Transfers that are accepted, and not over.
     package var accepts = 0
     /// Bytes of payloads that wait for an answer.
@@ -21,14 +23,15 @@ package struct Holding: Hashable, Sendable {
             return isTooLarge ? .max : product
         }
         return Holding(
-            sessions: many(sessions), offers: many(offers), accepts: many(accepts), waitingBytes: many(waitingBytes),
-            requests: many(requests)
+            sessions: many(sessions), offers: many(offers), pending: many(pending), accepts: many(accepts),
+            waitingBytes: many(waitingBytes), requests: many(requests)
         )
     }
 
     package static func += (holding: inout Holding, other: Holding) {
         holding.sessions += other.sessions
         holding.offers += other.offers
+        holding.pending += other.pending
         holding.accepts += other.accepts
         holding.waitingBytes += other.waitingBytes
         holding.requests += other.requests
@@ -36,8 +39,8 @@ package struct Holding: Hashable, Sendable {
 
     static prefix func - (holding: Holding) -> Holding {
         Holding(
-            sessions: -holding.sessions, offers: -holding.offers, accepts: -holding.accepts,
-            waitingBytes: -holding.waitingBytes, requests: -holding.requests
+            sessions: -holding.sessions, offers: -holding.offers, pending: -holding.pending,
+            accepts: -holding.accepts, waitingBytes: -holding.waitingBytes, requests: -holding.requests
         )
     }
 }
@@ -47,6 +50,11 @@ package struct Owner: Hashable, Sendable {
     package var name: PeerName
     /// The address whose limits it shares; nil when there are none.
     package var address: String?
+
+    package init(name: PeerName, address: String?) {
+        self.name = name
+        self.address = address
+    }
 }
 
 /// What each user, and each address, holds of the node, and how much it may hold. A value that forgets who holds
@@ -60,7 +68,9 @@ struct Holdings: Sendable {
         fileprivate(set) var received = Holding()
     }
 
-    private let limits: BrokerLimits
+    private var limits: BrokerLimits
+    /// What users may hold of whom an operator has said so.
+    private var allowances: [PeerName: Holding] = [:]
     private var users: [PeerName: Holding] = [:]
     private var addresses: [String: Holding] = [:]
     private var shares: [TransferID: Shares] = [:]
@@ -73,7 +83,20 @@ struct Holdings: Sendable {
 
     var isEmpty: Bool { users.isEmpty && addresses.isEmpty && shares.isEmpty && waitingBytes == 0 }
 
+    // MARK: - What may be held, from now on
+
+    /// Each user may hold that much, unless an operator has said something else of it, and each address.
+    mutating func setLimits(user: Holding, address: Holding?) { (limits.user, limits.address) = (user, address) }
+
+    /// `name` may hold that much; nil: as much as each user.
+    mutating func setAllowance(_ holding: Holding?, of name: PeerName) { allowances[name] = holding }
+
     // MARK: - What is held
+
+    /// In whose names the two sides of a transfer are, as far as that is known here.
+    func parties(of transfer: TransferID) -> [Owner] {
+        shares[transfer].map { [$0.sender] + ($0.receiver.map { [$0] } ?? []) } ?? []
+    }
 
     /// `owner` has a session more.
     mutating func sessionOpened(by owner: Owner) { add(Holding(sessions: 1), to: owner) }
@@ -102,6 +125,7 @@ struct Holdings: Sendable {
             var taken = Shares(sender: sender, sent: Holding(offers: 1))
             if after.receiver == nil {
                 taken.sent.waitingBytes = after.heldBytes
+                taken.sent.pending = 1
             } else {
                 taken.receiver = old?.receiver ?? receiver ?? Owner(name: change.transfer.recipient, address: nil)
                 taken.received = Holding(accepts: 1, waitingBytes: after.heldBytes)
@@ -149,6 +173,8 @@ struct Holdings: Sendable {
                 Limit(.offers, of: .session)
             } else if let scope = excess(of: \.offers, by: owner) {
                 Limit(.offers, of: scope)
+            } else if let scope = excess(of: \.pending, by: owner) {
+                Limit(.pending, of: scope)
             } else if !hasPlace(for: owner, among: waiting) {
                 Limit(.offers, of: .recipient)
             } else { excess(ofBytes: offer.payload, by: owner) }
@@ -183,7 +209,19 @@ struct Holdings: Sendable {
     }
 
     private func refusal(_ limit: Limit?, of owner: Owner) -> LimitRefusal? {
-        limit.map { LimitRefusal($0, of: owner) }
+        limit.map { LimitRefusal($0, of: owner, most: most($0, of: owner)) }
+    }
+
+    /// The figure of a limit that an operator has set for the user; nil for all others.
+    private func most(_ limit: Limit, of owner: Owner) -> Int? {
+        guard limit.scope == .user, let allowance = allowances[owner.name] else { return nil }
+        return switch limit.subject {
+        case .sessions: allowance.sessions
+        case .offers: allowance.offers
+        case .pending: allowance.pending
+        case .accepts: allowance.accepts
+        default: nil
+        }
     }
 
     /// Whether `owner` may have one more of a receiver's places: neither the user nor the address may have more of them
@@ -213,10 +251,13 @@ struct Holdings: Sendable {
     private func excess(
         of figure: KeyPath<Holding, Int>, more: Int = 1, atMost free: Int = .max, by owner: Owner
     ) -> Limit.Scope? {
-        let ofUser = users[owner.name, default: Holding()][keyPath: figure]
-        if ofUser + more > min(limits.user[keyPath: figure], free) { return .user }
+        func isTooMuch(_ held: Holding?, _ limit: Holding) -> Bool {
+            let most = limit[keyPath: figure]
+            if figure == \.pending, most == 0 { return false }
+            return (held ?? Holding())[keyPath: figure] + more > min(most, free)
+        }
+        if isTooMuch(users[owner.name], allowances[owner.name] ?? limits.user) { return .user }
         guard let limit = limits.address, let address = owner.address else { return nil }
-        let ofAddress = addresses[address, default: Holding()][keyPath: figure]
-        return ofAddress + more > min(limit[keyPath: figure], free) ? .address : nil
+        return isTooMuch(addresses[address], limit) ? .address : nil
     }
 }

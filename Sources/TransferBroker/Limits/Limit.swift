@@ -24,6 +24,12 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         case names
         /// Transfers that are offered, and that are accepted.
         case offers, accepts
+        /// Offers that no receiver has accepted yet.
+        case pending
+        /// Bytes a second; they wait.
+        case rate
+        /// Bytes a day.
+        case day
         /// Requests that may be answered.
         case requests
         /// Bytes of payloads that wait for an answer.
@@ -63,7 +69,9 @@ package struct Limit: Hashable, Sendable, CaseIterable {
             Limit(.memory, of: .node), Limit(.requests, of: .session), Limit(.requests, of: .node),
             Limit(.unreadRequests, of: .session),
         ]
-        + [Subject.messages, .sessions, .offers, .accepts, .requests, .waitingBytes, .unread].flatMap { subject in
+        + [
+            Subject.messages, .sessions, .offers, .pending, .accepts, .requests, .waitingBytes, .unread, .rate, .day,
+        ].flatMap { subject in
             [Limit(subject, of: .user), Limit(subject, of: .address)]
         }
 }
@@ -73,10 +81,13 @@ struct LimitRefusal: Hashable, Sendable {
     let limit: Limit
     /// Who asked.
     let owner: Owner
+    /// How much there may be, where an operator has said so of this user.
+    let most: Int?
 
-    init(_ limit: Limit, of owner: Owner) {
+    init(_ limit: Limit, of owner: Owner, most: Int? = nil) {
         self.limit = limit
         self.owner = owner
+        self.most = most
     }
 
     /// Whether it is the client's own doing, or the relay that is full.
@@ -99,10 +110,14 @@ struct LimitRefusal: Hashable, Sendable {
             case .address: "the network you come from has, all its users together,"
             case .node: "this relay has"
             }
+        let number = most.map { " (\($0))" } ?? ""
         return switch limit.subject {
-        case .sessions: "\(whose) as many sessions as there may be: end one first"
-        case .offers: "\(whose) as many offers as there may be: wait until some of them are over"
-        case .accepts: "\(whose) as many accepted transfers as there may be: wait until some of them are over"
+        case .sessions: "\(whose) as many sessions as there may be\(number): end one first"
+        case .offers: "\(whose) as many offers as there may be\(number): wait until some of them are over"
+        case .pending:
+            "\(whose) as many unanswered offers as there may be\(number): wait until some of them are answered"
+        case .accepts:
+            "\(whose) as many accepted transfers as there may be\(number): wait until some of them are over"
         case .requests:
             "\(whose) as many open requests as there may be: wait until some of them are answered, or withdraw them"
         default: "\(whose) as much waiting for answers as there may be: wait until some of it is answered"

@@ -34,8 +34,8 @@ package enum NodeMessage: Hashable, Sendable {
 
     /// A client has shown a token here: is it good?
     case claim(id: UInt64, digest: TokenDigest, role: TransferRole)
-    /// Yes, and where the download is parked; without a transfer: no.
-    case claimed(id: UInt64, transfer: TransferID?, download: NodeID?)
+    /// Yes, where the download is parked, and whose bytes they are; without a transfer: no.
+    case claimed(id: UInt64, transfer: TransferID?, download: NodeID?, users: [PeerName] = [])
     /// What the byte path reports; `url` is the own address for clients of a node that has parked the download.
     case stream(transfer: TransferID, StreamEvent, url: PublicURL? = nil)
     /// End the halves you hold, and answer them with this.

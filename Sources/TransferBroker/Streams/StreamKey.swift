@@ -19,10 +19,13 @@ package struct StreamClaim: Hashable, Sendable {
     package var stream: StreamKey
     /// The node that holds, or by this claim begins to hold, the transfer's download.
     package var download: NodeID
+    /// In whose names the sender's and the receiver's sessions are.
+    package var owners: [Owner]
 
-    package init(stream: StreamKey, download: NodeID) {
+    package init(stream: StreamKey, download: NodeID, owners: [Owner] = []) {
         self.stream = stream
         self.download = download
+        self.owners = owners
     }
 }
 

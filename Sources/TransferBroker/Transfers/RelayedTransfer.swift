@@ -279,6 +279,15 @@ extension RelayedTransfer {
         }
     }
 
+    /// The relay's operator ends it.
+    mutating func stopped() -> [TransferAction] {
+        switch state {
+        case .waiting, .ringing, .accepted, .parked, .streaming, .streamed, .broken: fail(.endedByOperator)
+        // What the receiver came for is done.
+        case .confirmed, .ended: []
+        }
+    }
+
     /// A session's connection is gone.
     ///
     /// - Parameter why: when it is its node that goes, the client is probably still there, and worth another try.

@@ -83,6 +83,8 @@ final class RoutedNode: ClusterRoutingDelegate {
 
     func receiversAppeared(_ name: PeerName, _ sessions: [SessionID]) { record(.receivers(name, sessions)) }
     func nodeGone(_ node: NodeID, incarnation: Incarnation) { record(.gone(node, incarnation)) }
+    func accountChanged(_ name: PeerName, _ account: UserAccount) {}
+
     func userChanged(_ name: PeerName, _ user: User?) { record(.user(name, user)) }
 
     var names: [PeerName] { sessions.withLock { $0 } }

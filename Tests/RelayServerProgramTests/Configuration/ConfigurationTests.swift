@@ -50,7 +50,7 @@ struct ConfigurationTests {
     func pasted() throws {
         let texts: [Setting: String] = [
             .listen: "127.0.0.1:8443", .registration: "open", .publicURL: "https://relay.example.com:8443",
-            .logLevel: "debug", .logFormat: "json", .memoryLimit: "1G", .metricsListen: "off",
+            .limit: "rate=5M", .logLevel: "debug", .logFormat: "json", .memoryLimit: "1G", .metricsListen: "off",
         ]
         let clean = try read(texts.mapValues { [$0] })
         let pasted = try read(texts.mapValues { [" \t\($0)\r\n"] })

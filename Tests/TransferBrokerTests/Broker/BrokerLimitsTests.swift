@@ -20,6 +20,42 @@ import WSProtocol
         #expect(summary(fixture.handle(open)) == ["9:welcome"])
     }
 
+    @Test func anAllowanceIsOfOneUser() {
+        var fixture = BrokerFixture()
+        let alice = fixture.open("alice", receiving: false)
+        let carol = fixture.open("carol", receiving: false)
+        _ = fixture.open("bob")
+        _ = fixture.handle(.allowanceChanged(.test("alice"), Holding([.offers: 1, .connections: 1])))
+        let (first, _) = fixture.offer(alice, to: "bob")
+        let refused = fixture.offer(alice, to: "bob").1
+        #expect(summary(refused) == ["1:error.too_many_transfers"])
+        let sentence = "alice has, on all connections together, as many unanswered offers as there may be (1): "
+        guard case .send(_, .error(let error))? = refused.first else {
+            Issue.record("\(refused)")
+            return
+        }
+        #expect(error.message == sentence + "wait until some of them are answered")
+        #expect(summary(fixture.offer(carol, to: "bob").1) != ["2:error.too_many_transfers"])
+        // Once it is accepted, it does not wait any more.
+        _ = fixture.accept(SessionID(node: .alone, number: 3), first)
+        #expect(summary(fixture.offer(alice, to: "bob").1) != ["1:error.too_many_transfers"])
+        _ = fixture.handle(.allowanceChanged(.test("alice"), nil))
+        #expect(summary(fixture.offer(alice, to: "bob").1) != ["1:error.too_many_transfers"])
+    }
+
+    @Test func anOperatorEndsSessionsAndTransfers() {
+        var fixture = BrokerFixture()
+        let alice = fixture.open("alice", receiving: false)
+        let bob = fixture.open("bob")
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        let told = summary(fixture.handle(.transferStopped(transfer)))
+        #expect(told.contains("1:failed.ended_by_operator") && told.contains("2:failed.ended_by_operator"), "\(told)")
+        #expect(fixture.handle(.transferStopped(transfer)).isEmpty)
+        #expect(summary(fixture.handle(.sessionEnded(alice))) == ["1:error.ended_by_operator", "1:close.4403"])
+        #expect(summary(fixture.handle(.nameDisabled(.test("bob")))) == ["2:error.account_disabled", "2:close.4401"])
+        _ = bob
+    }
+
     @Test func transfersOfASession() {
         var fixture = BrokerFixture { $0.transfersPerSession = 2 }
         let alice = fixture.open("alice", receiving: false)

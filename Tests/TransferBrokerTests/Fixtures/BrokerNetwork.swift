@@ -163,7 +163,7 @@ struct BrokerNetwork {
             links[Link(from: link.to, to: link.from), default: []].append(
                 .claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download)
             )
-        case .claimed(let id, let transfer, let download):
+        case .claimed(let id, let transfer, let download, users: _):
             answers[id] = .some(
                 transfer.flatMap { transfer in
                     download.map { StreamClaim(stream: StreamKey(home: link.from, transfer: transfer), download: $0) }

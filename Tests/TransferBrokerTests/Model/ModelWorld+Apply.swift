@@ -70,7 +70,7 @@ extension ModelWorld {
         case .claim(let id, let digest, let role):
             let claim = claim(digest, role, asker: from, home: to)
             tell(.claimed(id: id, transfer: claim?.stream.transfer, download: claim?.download), from: to, to: from)
-        case .claimed(let id, let transfer, let download):
+        case .claimed(let id, let transfer, let download, users: _):
             guard let question = nodes[to].questions[id], question.home == from else { return }
             nodes[to].questions[id] = nil
             guard let transfer, let download else { return }

@@ -65,6 +65,12 @@ struct ClusterMember: Sendable {
     var id: NodeID { node.identity.id }
     /// The users of the whole cluster.
     var users: any UserAdministration { parts.users }
+    /// Where it is counted how much they move in a day.
+    var traffic: any TrafficStore { parts.users }
+    /// Tells `observer` what operators lay down about users, as it is found to have changed.
+    func observeAccounts(_ observer: @escaping @Sendable (PeerName, UserAccount) -> Void) {
+        node.observeAccounts(observer)
+    }
     /// The other nodes, as sessions and transfers need them.
     var cluster: any Cluster { node }
     /// Makes connections to the other nodes.

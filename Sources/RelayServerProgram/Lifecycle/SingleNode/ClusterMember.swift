@@ -7,6 +7,7 @@ import ServerSystem
 import StreamRelay
 import TLSTransport
 import TransferBroker
+import WSProtocol
 
 /// This node as one of a cluster, in a relay-server that was built without clusters: there is no value of it.
 struct ClusterMember: Sendable {
@@ -21,6 +22,8 @@ struct ClusterMember: Sendable {
     func reload(_: ServerConfiguration) throws(OperatorError) -> @Sendable () -> Void { switch never {} }
     var id: NodeID { switch never {} }
     var users: any UserAdministration { switch never {} }
+    var traffic: any TrafficStore { switch never {} }
+    func observeAccounts(_: @escaping @Sendable (PeerName, UserAccount) -> Void) { switch never {} }
     var cluster: any Cluster { switch never {} }
     var connector: any NodeConnector { switch never {} }
     var status: ClusterStatus { switch never {} }

@@ -24,7 +24,7 @@ extension ConfigurationTests {
             .metricsListen: "[::1]:9",
             .logLevel: "trace",
             .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
-            .memoryLimit: "512M", .addressLimit: "2",
+            .memoryLimit: "512M", .addressLimit: "2", .limit: "rate=5M",
             .redis: Self.sentinels, .redisCA: "/rca", .redisSentinelLogin: "watch:word2",
             .nodeID: "a", .nodeListen: "0.0.0.0:9443", .nodeAdvertise: "node-a:9443", .clusterCA: "/ca",
             .clusterCert: "/cc", .clusterKey: "/ck", .clusterSecret: "/cs",
@@ -44,7 +44,8 @@ extension ConfigurationTests {
             metricsListen: .chosen(ListenAddress(host: "::1", port: 9)),
             proxyProtocol: [AddressRange("10.0.0.0/8")].compactMap(\.self),
             trustedProxy: [AddressRange("::1")].compactMap(\.self),
-            addressLimit: AddressLimit("2") ?? .off, memoryLimit: try MemoryLimit("512M"),
+            addressLimit: AddressLimit("2") ?? .off, limits: [.rate: 5 << 20],
+            memoryLimit: try MemoryLimit("512M"),
             log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
         )
         let byFlag = try SettingReader(flags: values.mapValues { [$0] }, environment: [:])

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators lay down at one node holds at all of them, and copies of the registry go in and out of Redis."""
+
+import json
+
+from harness import content
+from harness.redis import Redis
+from harness.relay import Relay, unique
+from harness.waiting import until
+
+
+def done(node, *arguments, expect=0):
+    """What a sub-command prints."""
+    ran = node.command(*arguments)
+    assert ran.returncode == expect, ran
+    return ran.stdout if expect == 0 else ran.stderr
+
+
+def shown(node, name):
+    """What `users show --json` says."""
+    return json.loads(done(node, "users", "show", name, "--json"))
+
+
+def test_a_user_is_disabled_limited_and_renamed_on_all_nodes(three, tmp_path):
+    first, second, third = three.members()
+    code = first.invite("--note", "across")
+    alice = second.person("alice", tmp_path, login=False)
+    alice.login(env={"RELAY_INVITE": code})
+    receiving = alice.receive(once=False)
+    assert shown(third, alice.name)["note"] == "across"
+    done(third, "users", "limit", alice.name, "transfers=10")
+    until(lambda: shown(second, alice.name)["limits"]["transfers"] == 10, 10, "the other node knows the limit")
+    done(first, "users", "disable", alice.name)
+    receiving.expect(77, 15)
+    assert "is disabled" in receiving.err()
+    alice.login(expect=77, env={})
+    done(second, "users", "enable", alice.name)
+    alice.login(env={})
+    new = unique("alicia")
+    session = alice.receive(once=False)
+    done(first, "users", "rename", alice.name, new)
+    session.expect(77, 15)
+    assert shown(third, new)["ownLimits"] == {"transfers": 10} and shown(third, new)["note"] == "across"
+    assert "no user has registered" in done(second, "users", "show", alice.name, expect=77)
+    alice.run("login", first.url, "--name", new, "--ca", first.ca, "--renamed", "--moved").expect(0, 20)
+
+
+def test_a_forged_or_deleted_account_counts_for_nothing(three, tmp_path):
+    first, second, _ = three.members()
+    alice, bob = (first.person(name, tmp_path) for name in ("alice", "bob"))
+    done(first, "users", "disable", alice.name)
+    with Redis(three.redis_url) as redis:
+        account = redis("GET", f"{{relay}}:account:{alice.name}")
+        # What was written about another does not hold here, and what is taken away comes back.
+        redis("SET", f"{{relay}}:account:{bob.name}", account)
+        redis("DEL", f"{{relay}}:account:{alice.name}")
+    bob.login(env={})
+    alice.login(expect=77, env={})
+    assert shown(second, alice.name)["state"] == "disabled"
+
+
+def test_bytes_of_a_day_are_counted_across_nodes(three, tmp_path):
+    first, second, third = three.members()
+    alice, bob = first.person("alice", tmp_path), second.person("bob", tmp_path)
+    content.file(tmp_path / "file", "across", 4_000_000)
+    receiving = bob.receive()
+    alice.send(bob, tmp_path / "file").expect(0, 30)
+    receiving.expect(0, 10)
+    done(third, "users", "limit", alice.name, "day=3M")
+    until(lambda: first.command("users", "show", alice.name).returncode == 0, 5, "it answers")
+
+    def refused():
+        done(first, "users", "show", alice.name)
+        sending = alice.send(bob, tmp_path / "file")
+        assert sending.wait(20) in (0, 77), sending.tail()
+        return "after 00:00 UTC" in sending.err()
+
+    again = bob.receive(once=False)
+    until(refused, 30, "the day's limit is met", step=1)
+    again.kill()
+
+
+def test_a_copy_of_one_relay_moves_into_the_cluster_and_back(cluster, own_relay, tmp_path):
+    alone = own_relay()
+    alice, bob = (alone.person(name, tmp_path) for name in ("alice", "bob"))
+    done(alone, "users", "limit", alice.name, "rate=1M")
+    done(alone, "users", "disable", bob.name)
+    spare = alone.invite("--note", "spare")
+    done(alone, "backup", tmp_path / "copy")
+    first, second = cluster("--nodes", "2").members()
+    assert "restored 2 users and 1 invitations" in done(first, "restore", tmp_path / "copy")
+    assert "--replace" in done(second, "restore", tmp_path / "copy", expect=77)
+    assert shown(second, alice.name)["ownLimits"] == {"rate": 1 << 20}
+    assert shown(second, bob.name)["state"] == "disabled"
+    carol = second.person("carol", tmp_path, login=False)
+    carol.login(env={"RELAY_INVITE": spare})
+    assert shown(first, carol.name)["note"] == "spare"
+    # And what the cluster has goes into a relay that is alone.
+    done(second, "backup", tmp_path / "back")
+    other: Relay = own_relay()
+    done(other, "restore", tmp_path / "back")
+    names = [line.split("\t")[0] for line in done(other, "users", "list").splitlines()]
+    assert names == sorted([alice.name, bob.name, carol.name])
+    done(first, "restore", "--replace", tmp_path / "copy")
+    assert "no user has registered" in done(second, "users", "show", carol.name, expect=77)
