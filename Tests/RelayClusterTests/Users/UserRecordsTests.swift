@@ -40,6 +40,26 @@ struct UserRecordsTests {
         }
     }
 
+    @Test("an account and a note are read where they were written for, with no character another")
+    func accounts() throws {
+        let account = UserAccount(
+            disabled: UnixTime(seconds: 7), note: String(repeating: "é", count: 100), limits: [.rate: 1 << 20, .day: 0])
+        let text = records.account(account, of: bob.name)
+        #expect(records.account(of: bob.name, text) == account)
+        #expect(records.account(of: .test("bo"), text) == nil)
+        #expect(text.utf8.count < Defaults.Routing.userLength && text.utf8.allSatisfy { $0 < 0x7F })
+        let digest = try #require(InvitationCode(rawValue: "code")?.digest)
+        let note = records.note("for bob", about: digest)
+        #expect(records.note(about: digest, note) == "for bob")
+        #expect(records.note(about: digest, text) == nil && records.account(of: bob.name, note) == nil)
+        let bytes = Array(text.utf8)
+        for index in bytes.indices {
+            var changed = bytes
+            changed[index] ^= 1
+            #expect(records.account(of: bob.name, String(decoding: changed, as: UTF8.self)) == nil, "\(index)")
+        }
+    }
+
     @Test("a record is exactly what a node writes: nothing is left out, put in or taken from another")
     func form() throws {
         let text = records.text(of: bob)
