@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import ServerSystem
 import TLSTransport
 package import TransferBroker
 package import WSProtocol
@@ -30,6 +31,9 @@ package final class Pipe {
     private var meters: [any StreamMeter]
     /// While more has gone through than the meters allow: reads again then.
     private var pause: Scheduled<Void>?
+    /// Whether the meters held the stream back the last time: it is read in small pieces then, as all that is read in
+    /// one turn goes before it can be held back again.
+    private var isPaced = false
     /// Whether the sink has been told that the far end takes what it gets.
     private var isProved = false
     private let isHop: Bool
@@ -84,7 +88,7 @@ package final class Pipe {
         }
         let allowance = ReadWindow.bytes(
             sink?.sendBuffer, unsent: sink?.unsentBytes ?? 0, forwarded: machine.forwardedBytes)
-        return buffers.takeReceiveBuffer(limit: allowance)
+        return buffers.takeReceiveBuffer(limit: isPaced ? min(allowance, SystemDefaults.receiveBytes) : allowance)
     }
 
     /// Takes content from the upload. It is dropped once it has nowhere to go.
@@ -101,6 +105,7 @@ package final class Pipe {
         let now = NIODeadline.now()
         var wait = TimeAmount.zero
         for meter in meters { wait = max(wait, meter.passed(bytes, now: now)) }
+        isPaced = wait > .zero
         guard wait > .zero, pause == nil else { return }
         machine.heldBack()
         let bound = NIOLoopBound(self, eventLoop: loop)

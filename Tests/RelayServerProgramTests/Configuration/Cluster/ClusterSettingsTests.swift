@@ -9,6 +9,7 @@ import RelayTestFixtures
 import ServerSystem
 import TestSupport
 import Testing
+import TransferBroker
 import WSProtocol
 
 @testable import RelayServerProgram
