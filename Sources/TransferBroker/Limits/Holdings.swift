@@ -45,18 +45,6 @@ package struct Holding: Hashable, Sendable {
     }
 }
 
-/// In whose name a session is, and where.
-package struct Owner: Hashable, Sendable {
-    package var name: PeerName
-    /// The address whose limits it shares; nil when there are none.
-    package var address: String?
-
-    package init(name: PeerName, address: String?) {
-        self.name = name
-        self.address = address
-    }
-}
-
 /// What each user, and each address, holds of the node, and how much it may hold. A value that forgets who holds
 /// nothing.
 struct Holdings: Sendable {
