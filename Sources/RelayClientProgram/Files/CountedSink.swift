@@ -60,8 +60,12 @@ struct DayAccount: Sendable {
     let policies: PolicyStore
     let transfer: CarriedTransfer
     let sender: PeerName
+    /// How many bytes were to come when they were counted in advance; nil without a size.
+    let needed: UInt64?
     let time: @Sendable () -> UInt64
 
     /// So many bytes have come, and no more will. Where that cannot be noted, what was counted in advance stays.
-    func settle(_ bytes: UInt64) { try? policies.settle(transfer, from: sender, bytes: bytes, now: time()) }
+    func settle(_ bytes: UInt64) {
+        try? policies.settle(transfer, from: sender, bytes: bytes, needed: needed, now: time())
+    }
 }

@@ -75,11 +75,11 @@ struct PolicyStore: Sendable {
         }
     }
 
-    /// A transfer is over, and so many bytes of it have come.
+    /// A transfer is over, and so many bytes of it have come since `needed` were reserved.
     func settle(
-        _ transfer: CarriedTransfer, from name: PeerName, bytes: UInt64, now: UInt64
+        _ transfer: CarriedTransfer, from name: PeerName, bytes: UInt64, needed: UInt64? = nil, now: UInt64
     ) throws(FileError) {
-        try changeCount(of: name, now: now) { count in count.settle(transfer, bytes: bytes) }
+        try changeCount(of: name, now: now) { count in count.settle(transfer, bytes: bytes, needed: needed) }
     }
 
     // MARK: - The files

@@ -60,10 +60,11 @@ struct ReceiveRules: Sendable {
         let most = policy.limit(standing: standing)
         guard let policies, let day = standing?.maximumDay else { return (sink, most) }
         let (size, here) = (transfer.summary.bytes, sink.receivedBytes)
+        let needed = size.map { $0 - min($0, here) }
         do throws(ClientError) {
-            let granted = try reserve(
-                transfer, size.map { $0 - min($0, here) }, of: day, most, in: policies, now: time())
-            let account = DayAccount(policies: policies, transfer: transfer.transfer, sender: sender, time: time)
+            let granted = try reserve(transfer, needed, of: day, most, in: policies, now: time())
+            let account = DayAccount(
+                policies: policies, transfer: transfer.transfer, sender: sender, needed: needed, time: time)
             // A size that is announced is what comes.
             let limit = [most, size == nil ? granted : nil].compactMap(\.self).min()
             return (CountedSink(sink, account), limit)

@@ -46,10 +46,14 @@ package struct DayCount: Hashable, Sendable {
         return wanted
     }
 
-    /// A transfer is over, and so many bytes of it have come.
-    package mutating func settle(_ transfer: CarriedTransfer, bytes: UInt64) {
-        guard open.removeValue(forKey: transfer) != nil else { return }
-        settled = Self.sum(settled, bytes)
+    /// A transfer is over, and so many bytes of it have come since it was counted last.
+    ///
+    /// - Parameter needed: what was to come then: of what counts, the rest has come before. Nil where it was not known,
+    ///   for what has no size does not come twice.
+    package mutating func settle(_ transfer: CarriedTransfer, bytes: UInt64, needed: UInt64? = nil) {
+        guard let counted = open.removeValue(forKey: transfer) else { return }
+        let before = needed.map { counted - min(counted, $0) } ?? 0
+        settled = Self.sum(settled, Self.sum(before, bytes))
     }
 
     /// What was begun and never came to an end is not told apart any more.

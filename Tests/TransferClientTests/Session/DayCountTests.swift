@@ -35,6 +35,22 @@ import WSProtocol
         #expect(count.bytes == 90 && count.open.isEmpty)
     }
 
+    /// Or a sender who lets a transfer break just before its end would count for that end alone.
+    @Test func whatCameBeforeABreakCounts() {
+        for (came, bytes) in [(50, 90), (10, 50), (0, 40)] as [(UInt64, UInt64)] {
+            var count = DayCount(day: "2026-06-01")
+            #expect(reserve(&count, first, 90) == 90)
+            #expect(reserve(&count, first, 50) == 50)
+            count.settle(first, bytes: came, needed: 50)
+            #expect(count.bytes == bytes && count.open.isEmpty)
+        }
+        // It began on another day: what came then counts there.
+        var count = DayCount(day: "2026-06-02")
+        #expect(reserve(&count, first, 50) == 50)
+        count.settle(first, bytes: 50, needed: 50)
+        #expect(count.bytes == 50)
+    }
+
     @Test func whatHasNoSizeTakesWhatIsLeft() {
         var count = DayCount(day: "2026-06-01", settled: 30)
         #expect(reserve(&count, first, nil, most: 20) == 20 && count.bytes == 50)
