@@ -131,7 +131,7 @@ package struct FileCommand: Hashable, Sendable {
             let isBraced = rest.first == "{"
             if isBraced { rest.removeFirst() }
             var name = ""
-            while let scalar = rest.first, scalar == "_" || scalar.isASCII && scalar.properties.isAlphabetic {
+            while let scalar = rest.first, Self.isOfName(scalar, isFirst: name.isEmpty) {
                 name.unicodeScalars.append(scalar)
                 rest.removeFirst()
             }
@@ -141,6 +141,12 @@ package struct FileCommand: Hashable, Sendable {
             guard !name.isEmpty else { throw .needsShell("$") }
             guard let variable = Variable(rawValue: name) else { throw .unknownVariable(name) }
             word = (word ?? []) + [.variable(variable)]
+        }
+
+        /// Whether a name of a variable may have it.
+        private static func isOfName(_ scalar: Unicode.Scalar, isFirst: Bool) -> Bool {
+            let isDigit = ("0"..."9").contains(scalar)
+            return scalar == "_" || scalar.isASCII && scalar.properties.isAlphabetic || isDigit && !isFirst
         }
 
         private mutating func add(_ scalar: Unicode.Scalar) {

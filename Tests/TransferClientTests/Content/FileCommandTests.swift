@@ -56,6 +56,8 @@ import Testing
     @Test func otherMistakesAreNamed() {
         #expect(fault("") == .empty && fault("  ") == .empty && fault("''") == .empty)
         #expect(fault("a 'b") == .openQuote && fault("a \"b") == .openQuote)
+        // A shell takes the digit for a part of the name.
+        #expect(fault("a $RELAY_FILE2") == .unknownVariable("RELAY_FILE2"))
         #expect(fault("a $HOME") == .unknownVariable("HOME") && fault("a ${PATH}") == .unknownVariable("PATH"))
         #expect(throws: FileCommand.Fault.empty) { try FileCommand(shell: " ") }
     }
