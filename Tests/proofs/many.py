@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file to many receivers, of which some refuse, are not there, die or stop: how much longer the others take."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import signal
+import statistics
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from harness import content
+from harness.processes import Process
+from harness.relay import Person, Relay
+from harness.waiting import until
+
+GOOD, REFUSING, OFFLINE, KILLED, STOPPED = 12, 3, 2, 2, 1
+#: How much longer the good ones may take than alone.
+MOST = 1.2
+SECONDS = 600
+
+
+@dataclasses.dataclass
+class Outcome:
+    """Seconds until the last of the good ones had it, round by round."""
+
+    size: int
+    alone: list[float]
+    among: list[float]
+    verdicts: list[str]
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians."""
+        return statistics.median(self.among) / statistics.median(self.alone)
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong, a line each."""
+        yield from self.verdicts
+        if self.ratio > MOST:
+            yield f"the {GOOD} took {self.ratio:.2f} times as long as alone, {MOST} at most"
+
+    def table(self) -> str:
+        """For a terminal."""
+        others = f"{REFUSING} that refuse, {OFFLINE} offline, {KILLED} killed, {STOPPED} stopped"
+        rows = [("alone", self.alone), (f"beside {others}", self.among)]
+        return "\n".join(
+            [
+                f"{self.size / (1 << 20):.0f} MiB to {GOOD} receivers",
+                *(
+                    f"{statistics.median(times):7.2f} s ({min(times):.2f} to {max(times):.2f}) {what}"
+                    for what, times in rows
+                ),
+                f"{self.ratio:7.2f} of that at most {MOST}",
+                *(f"PROBLEM  {problem}" for problem in self.problems()),
+            ]
+        )
+
+
+class People:
+    """The sender, and its receivers by what becomes of them."""
+
+    def __init__(self, relay: Relay, folder: pathlib.Path) -> None:
+        self.sender = relay.person("alice", folder)
+
+        def several(kind: str, count: int) -> list[Person]:
+            return [relay.person(f"{kind}{number}", folder) for number in range(count)]
+
+        self.good, self.refusing = several("good", GOOD), several("refusing", REFUSING)
+        self.offline = several("offline", OFFLINE)
+        self.killed, self.stopped = several("killed", KILLED), several("stopped", STOPPED)
+        for person in self.refusing:
+            person.run("peers", "policy", self.sender.name, "refuse").expect(0, 10)
+        for person in (*self.good, *self.refusing):
+            self._receive(person)
+
+    def _receive(self, person: Person) -> Process:
+        return person.receive(sender=self.sender.name, once=False)
+
+    def send(self, path: pathlib.Path, *, alone: bool) -> tuple[float, list[str]]:
+        """(seconds until all of the good ones have it, what is wrong with what the sender says of the others)."""
+        breaking: dict[str, Callable[[], None]] = {}
+        started: list[Process] = []
+        receivers = list(self.good)
+        if not alone:
+            for person in (*self.killed, *self.stopped):
+                process = self._receive(person)
+                started.append(process)
+                number = signal.SIGSTOP if person in self.stopped else signal.SIGKILL
+                breaking[person.name] = functools.partial(process.signal, number)
+            # Those that do not come to an end are first, where they could be waited for.
+            receivers = [*self.offline, *self.stopped, *self.killed, *self.refusing, *self.good]
+        names = {person.name for person in self.good}
+        begin = monotonic()
+        sending = self.sender.send(",".join(person.name for person in receivers), path, "--json", "--timeout", "9m")
+
+        def is_done() -> bool:
+            events = sending.events("started", "delivered")
+            ids = {event["transfer"]: event["peer"] for event in events if "peer" in event}
+            for name in {ids[event["transfer"]] for event in events if event["event"] == "started"}:
+                breaking.pop(name, lambda: None)()
+            return names <= {ids[event["transfer"]] for event in events if event["event"] == "delivered"}
+
+        until(is_done, SECONDS, sending.tail, step=0.01)
+        seconds = monotonic() - begin
+        problems = [f"{name} was done before it could be broken" for name in breaking]
+        if not alone:
+            problems += [
+                f"{person.name} did not refuse" for person in self.refusing if not self._failed(sending, person)
+            ]
+        for process in (sending, *started):
+            process.kill()
+        return seconds, problems
+
+    @staticmethod
+    def _failed(sending: Process, person: Person) -> bool:
+        events = sending.events()
+        ids = {event["transfer"] for event in events if event.get("peer") == person.name}
+        return any(event["event"] == "failed" and event.get("transfer") in ids for event in events)
+
+
+def measured(relay: Relay, folder: pathlib.Path, size: int, rounds: int) -> Outcome:
+    """Sends a file to the good ones alone, and to all of them, in turns."""
+    people = People(relay, folder)
+    outcome = Outcome(size, [], [], [])
+    for number in range(2 * rounds):
+        path = folder / f"file{number}"
+        sha256 = content.file(path, f"many {number}", size)
+        seconds, problems = people.send(path, alone=number % 2 == 0)
+        (outcome.alone if number % 2 == 0 else outcome.among).append(seconds)
+        outcome.verdicts += problems
+        for person in people.good:
+            if content.sha256(person.inbox / path.name) != sha256:
+                outcome.verdicts.append(f"what {person.name} has differs")
+            (person.inbox / path.name).unlink()
+        path.unlink()
+    return outcome
