@@ -27,13 +27,12 @@ def encode(data):
 
 
 class Identity:
-    """An Ed25519 key and an X25519 public key, made and used by the openssl command."""
+    """An Ed25519 key, made and used by the openssl command."""
 
     def __init__(self, directory, name):
         self.name = name
         self.path = os.path.join(directory, f"{name}.ed25519")
         self.key = self._make("ed25519", self.path)
-        self.exchange_key = self._make("x25519", os.path.join(directory, f"{name}.x25519"))
 
     @staticmethod
     def _make(algorithm, path):
@@ -167,12 +166,10 @@ class Session:
 
     def _login(self, identity):
         nonce = self.expect("challenge")["nonce"]
-        exchange_key = encode(identity.exchange_key)
-        signed = f"relay.v1 register\n{self.host}\n{identity.name}\n{nonce}\n{exchange_key}"
+        signed = f"relay.v1 register\n{self.host}\n{identity.name}\n{nonce}"
         credentials = {
             "name": identity.name,
             "key": encode(identity.key),
-            "exchangeKey": exchange_key,
             "signature": encode(identity.sign(signed)),
             "agent": "benchmark/1",
         }

@@ -44,7 +44,7 @@ def test_sharers_on_all_nodes_hear_it_and_each_may_answer(three):
         for session in (laptop, desktop):
             heard = session.requested()
             assert (heard["request"], heard["payload"], heard["from"]) == (request, payload, alice.identity.name)
-            assert (heard["key"], heard["exchangeKey"]) == (alice.identity.key, alice.identity.exchange_key)
+            assert heard["key"] == alice.identity.key
         desktop.refuse(request, alice.identity.name)
         assert alice.refused(request) == "not_shared"
         # It rings the session that asks, which does not receive, and no other.

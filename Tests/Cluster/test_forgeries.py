@@ -154,7 +154,7 @@ def forged(redis, victim, mallory):
     """What a client without the cluster's secret can put under a name, for a key of its own."""
     genuine = json.loads(redis("GET", f"{{relay}}:user:{victim.name}"))
     own = redis("GET", f"{{relay}}:user:{mallory.name}").decode()
-    keys = {"exchangeKey": mallory.exchange_key, "key": mallory.key}
+    keys = {"key": mallory.key}
     yield json.dumps(keys, separators=(",", ":"))
     yield json.dumps({**genuine, **keys}, separators=(",", ":"), sort_keys=True)
     # A node has made this one: for another name.
@@ -173,7 +173,7 @@ def test_a_forged_user_is_believed_by_no_node(three):
         genuine = redis("GET", key)
         # The same person as mallory, under bob's name.
         impostor = protocol.Identity(bob.name)
-        impostor.signing, impostor.exchange = mallory.signing, mallory.exchange
+        impostor.signing = mallory.signing
         impostor.publish()
         before = three_forged(three)
         for record in forged(redis, bob, mallory):
@@ -206,7 +206,7 @@ def test_a_node_that_knows_no_user_lets_no_forged_one_in_and_gives_no_name_away(
         with node.session("mallory") as session:
             mallory = session.identity
         impostor = protocol.Identity(bob.name)
-        impostor.signing, impostor.exchange = mallory.signing, mallory.exchange
+        impostor.signing = mallory.signing
         key = f"{{relay}}:user:{bob.name}"
         genuine, records = redis("GET", key), list(forged(redis, bob, mallory))
         node.stop()

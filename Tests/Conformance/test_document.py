@@ -156,20 +156,6 @@ def test_progress_is_not_answered(relay):
         assert (progress["id"], progress["bytes"]) == (offer.id, 7)
 
 
-def test_another_exchange_key_is_the_names_from_that_login_on(relay):
-    with relay.session("alice") as alice, relay.session("bob", receiving=True) as bob:
-        first = alice.identity.exchange_key
-        identity = protocol.Identity(alice.identity.name)
-        identity.signing = alice.identity.signing
-        with protocol.Session(relay, identity).login() as again:
-            assert identity.exchange_key != first
-            assert bob.lookup(alice.identity.name)["exchangeKey"] == identity.exchange_key
-            # What a session says of itself stays what it has logged in with.
-            for session, key in ((alice, first), (again, identity.exchange_key)):
-                session.offer(bob.identity.name, protocol.pack(v=0, name="a"))
-                assert bob.ring()["exchangeKey"] == key
-
-
 def test_an_offer_rings_on_until_every_session_that_was_rung_is_gone(relay):
     sender, laptop = relay.session("alice"), relay.session("bob", receiving=True)
     desktop = relay.session(identity=laptop.identity, receiving=True)

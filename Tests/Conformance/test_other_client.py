@@ -265,7 +265,7 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
         assert json.dumps(example, sort_keys=True, separators=(",", ":")) == json.dumps(
             example, separators=(",", ":")
         ), "examples are in the order of their keys"
-        for key, length in (("nonce", 32), ("token", 32), ("transfer", 16), ("key", 32), ("exchangeKey", 32)):
+        for key, length in (("nonce", 32), ("token", 32), ("transfer", 16), ("key", 32)):
             if key in example:
                 assert len(protocol.unb64(example[key])) == length, example
         if "prekey" in example:
@@ -288,7 +288,6 @@ def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
             "relay.example.com:8443",
             credentials["name"],
             challenge["nonce"],
-            credentials["exchangeKey"],
         ]
         signing = ed25519.Ed25519PublicKey.from_public_bytes(protocol.unb64(credentials["key"]))
         signing.verify(protocol.unb64(credentials["signature"]), "\n".join(lines).encode())

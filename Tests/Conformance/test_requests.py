@@ -57,10 +57,9 @@ def test_a_request_reaches_every_session_that_shares_and_no_other(relay, two):
         request = alice.request(bob.identity.name, payload)
         for session in (bob, desktop):
             heard = session.requested()
-            assert heard.keys() == {"exchangeKey", "from", "id", "key", "payload", "request", "type"}
+            assert heard.keys() == {"from", "id", "key", "payload", "request", "type"}
             assert (heard["request"], heard["payload"]) == (request, payload)
             assert (heard["from"], heard["key"]) == (alice.identity.name, alice.identity.key)
-            assert heard["exchangeKey"] == alice.identity.exchange_key
         desktop.presence(True)
         alice.request(bob.identity.name)
         bob.requested()

@@ -99,11 +99,11 @@ def test_content_differs_by_seed_and_is_stable():
     assert len(content.data(1, 5_000_001)) == 5_000_001
 
 
-def test_the_signature_is_over_the_five_lines():
+def test_the_signature_is_over_the_four_lines():
     identity = protocol.Identity("alice")
     nonce = protocol.b64(bytes(range(32)))
     credentials = identity.credentials("login", "RELAY.example.com:8443", nonce)
-    text = f"relay.v1 login\nrelay.example.com:8443\nalice\n{nonce}\n{identity.exchange_key}"
+    text = f"relay.v1 login\nrelay.example.com:8443\nalice\n{nonce}"
     identity.signing.public_key().verify(protocol.unb64(credentials["signature"]), text.encode())
 
 

@@ -23,7 +23,7 @@ package struct BrokerFixture {
 
     package static func user(_ name: String) -> User {
         let key = Array(repeating: UInt8(name.utf8.count), count: 32)
-        return User(name: PeerName(rawValue: name)!, key: .init(bytes: key)!, exchangeKey: .init(bytes: key)!)
+        return User(name: PeerName(rawValue: name)!, key: .init(bytes: key)!)
     }
 
     package mutating func nextID() -> RequestID {
@@ -199,7 +199,7 @@ extension NodeID {
 extension User {
     /// A user with keys of its own.
     package static func test(_ name: String) -> User {
-        User(name: .test(name), key: .random(), exchangeKey: .random())
+        User(name: .test(name), key: .random())
     }
 }
 

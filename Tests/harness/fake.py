@@ -283,7 +283,6 @@ class FakeRelay:
             id="r9",
             transfer=b64(offer.attempt),
             key=zoe.identity.key,
-            exchangeKey=zoe.identity.exchange_key,
             payload=offer.payload,
             **{"from": "zoe"},
         )
@@ -295,5 +294,5 @@ class FakeRelay:
 
     def _peer(self, name: str) -> Message:
         resident = self.resident(name)
-        keys = {"key": resident.identity.key, "exchangeKey": resident.identity.exchange_key}
-        return {"name": name, **keys, **({"prekey": resident.prekey()} if self.month is not None else {})}
+        key = resident.identity.key
+        return {"name": name, "key": key, **({"prekey": resident.prekey()} if self.month is not None else {})}

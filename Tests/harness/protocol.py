@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import websockets.asyncio.client
 import websockets.exceptions
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from websockets.typing import Subprotocol
 
 from . import sealed
@@ -76,7 +76,6 @@ class Identity:
     def __init__(self, name: str, signing: bytes | None = None) -> None:
         self.name = name
         self.signing = ed25519.Ed25519PrivateKey.from_private_bytes(signing or os.urandom(32))
-        self.exchange = x25519.X25519PrivateKey.generate()
         #: What every login publishes, if anything.
         self.prekey: Message | None = None
 
@@ -84,11 +83,6 @@ class Identity:
     def key(self) -> str:
         """The public signing key, as in the messages."""
         return b64(self.signing.public_key().public_bytes(*_RAW))
-
-    @property
-    def exchange_key(self) -> str:
-        """The public exchange key, as in the messages."""
-        return b64(self.exchange.public_key().public_bytes(*_RAW))
 
     def owner(self, epoch: int, seed: bytes) -> sealed.Owner:
         """The same person, as the sealed format has them."""
@@ -104,12 +98,11 @@ class Identity:
 
     def credentials(self, verb: str, host: str, nonce: str) -> dict[str, str]:
         """The credentials for `login` or `register` (section 1.4)."""
-        lines = [f"relay.v1 {verb}", host.lower(), self.name, nonce, self.exchange_key]
+        lines = [f"relay.v1 {verb}", host.lower(), self.name, nonce]
         signature = self.signing.sign("\n".join(lines).encode())
         return {
             "name": self.name,
             "key": self.key,
-            "exchangeKey": self.exchange_key,
             "signature": b64(signature),
             "agent": "python/0.1",
         }

@@ -153,6 +153,6 @@ struct Client: Sendable {
 extension Identity {
     /// Who the profile is.
     init(_ profile: Profile) {
-        self.init(name: profile.name, signingKey: profile.signingKey, exchangeKey: profile.exchangeKey)
+        self.init(name: profile.name, signingKey: profile.signingKey)
     }
 }

@@ -7,7 +7,7 @@ import Sealing
 import TransferClient
 import WSProtocol
 
-/// A user's identity on one relay: a folder with `profile.json` (name, relay, CA) and `keys.json` (the secret keys).
+/// A user's identity on one relay: a folder with `profile.json` (name, relay, CA) and `keys.json` (the secret key).
 ///
 /// The order of a login: ``create(directory:name:server:caPath:)`` makes the keys durable, then the relay is asked,
 /// then ``save()``. Cut anywhere in between, a second login uses the same keys, to which the name may belong already.
@@ -32,8 +32,6 @@ struct Profile: Sendable, CustomStringConvertible {
 
     /// Signs logins.
     var signingKey: Curve25519.Signing.PrivateKey { keys.signing }
-    /// What others seal for.
-    var exchangeKey: Curve25519.KeyAgreement.PrivateKey { keys.exchange }
     /// What others compare to know that it is this profile.
     var fingerprint: Fingerprint? {
         SigningKey(bytes: keys.signing.publicKey.rawRepresentation).map(Fingerprint.init(of:))

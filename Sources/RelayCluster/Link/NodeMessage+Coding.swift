@@ -139,8 +139,8 @@ extension SessionNotice {
 extension User {
     /// The sender, or the one who asks, without a prekey.
     fileprivate init(_ fields: ObjectReader) throws {
-        let from = try fields.object("from", keys: ["name", "key", "exchangeKey"])
-        self.init(name: try from.get("name"), key: try from.get("key"), exchangeKey: try from.get("exchangeKey"))
+        let from = try fields.object("from", keys: ["name", "key"])
+        self.init(name: try from.get("name"), key: try from.get("key"))
     }
 }
 
@@ -172,9 +172,8 @@ extension NodeMessage.Kind {
 private struct UserField: Encodable {
     let name: PeerName
     let key: SigningKey
-    let exchangeKey: ExchangeKey
 
-    init(_ user: User) { (name, key, exchangeKey) = (user.name, user.key, user.exchangeKey) }
+    init(_ user: User) { (name, key) = (user.name, user.key) }
 }
 
 /// A token's digest as a field: base64url.

@@ -120,7 +120,7 @@ extension RedisUserDirectory {
                 throw OperatorError(.unavailable, "the users' registry is in Redis, which does not answer: \(error)")
             }
             guard case .owned(let user) = standing.finding else { return .unknown }
-            let renamed = User(name: new, key: user.key, exchangeKey: user.exchangeKey)
+            let renamed = User(name: new, key: user.key)
             let text = try await text(of: old)
             let account = records.account(of: old, text) ?? UserAccount()
             let names = [old, new].flatMap { [ClusterKeys.user($0), ClusterKeys.removed($0), ClusterKeys.account($0)] }

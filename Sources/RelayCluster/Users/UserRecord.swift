@@ -4,17 +4,17 @@ import FoundationEssentials
 import TransferBroker
 import WSProtocol
 
-/// A user as it stands in Redis under the name: `{"exchangeKey","key","mac","prekey"?}`. ``UserRecords`` makes the MAC,
+/// A user as it stands in Redis under the name: `{"key","mac","prekey"?}`. ``UserRecords`` makes the MAC,
 /// and tells whether it is good.
 struct UserRecord: Hashable, Sendable, Codable {
+    /// Of a record that an earlier version has written. Nothing reads it, but the MAC covers it.
+    var exchangeKey: String?
     var key: SigningKey
-    var exchangeKey: ExchangeKey
     var prekey: PublishedPrekey?
     var mac: RecordMAC?
 
     init(_ user: User) {
         key = user.key
-        exchangeKey = user.exchangeKey
         prekey = user.prekey
     }
 
@@ -36,5 +36,5 @@ struct UserRecord: Hashable, Sendable, Codable {
     }
 
     /// The user of that name.
-    func user(_ name: PeerName) -> User { User(name: name, key: key, exchangeKey: exchangeKey, prekey: prekey) }
+    func user(_ name: PeerName) -> User { User(name: name, key: key, prekey: prekey) }
 }

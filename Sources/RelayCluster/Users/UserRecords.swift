@@ -15,9 +15,11 @@ struct UserRecords: Sendable {
     init(_ secret: ClusterSecret) { key = secret.key(for: "relay user records v1") }
 
     /// What stands under the name of `user`.
-    func text(of user: User) -> String {
-        var record = UserRecord(user)
-        record.mac = mac("user", user.name.rawValue, record.text)
+    func text(of user: User) -> String { text(of: UserRecord(user), under: user.name) }
+
+    func text(of record: UserRecord, under name: PeerName) -> String {
+        var record = record
+        record.mac = mac("user", name.rawValue, record.text)
         return record.text
     }
 

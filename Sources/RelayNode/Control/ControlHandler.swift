@@ -288,7 +288,7 @@ final class ControlHandler: ChannelInboundHandler {
         loginTimer?.cancel()
         loginTimer = nil
         loggedIn()
-        let user = User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey)
+        let user = User(name: credentials.name, key: credentials.key)
         logger.debug("session opened", metadata: [LogKeys.name: "\(user.name)", LogKeys.agent: "\(credentials.agent)"])
         services.broker.handle(.sessionOpened(session, user, request, at: client.share))
     }

@@ -44,8 +44,7 @@ struct LoginVerifier: Sendable {
             return false
         }
         let signed = Credentials.signedBytes(
-            purpose: attempt.purpose, audience: audience, name: credentials.name, nonce: attempt.nonce,
-            exchangeKey: credentials.exchangeKey
+            purpose: attempt.purpose, audience: audience, name: credentials.name, nonce: attempt.nonce
         )
         return key.isValidSignature(credentials.signature.bytes, for: signed)
     }

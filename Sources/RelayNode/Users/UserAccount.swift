@@ -42,18 +42,16 @@ package struct UserAccount: Hashable, Sendable, Codable {
 package struct AccountRecord: Hashable, Sendable, Codable {
     package var name: PeerName
     package var key: SigningKey
-    package var exchangeKey: ExchangeKey
     /// Nil when it is a plain one.
     package var account: UserAccount?
 
     package init(_ user: User, _ account: UserAccount?) {
         name = user.name
         key = user.key
-        exchangeKey = user.exchangeKey
         self.account = account.flatMap { $0.isPlain ? nil : $0 }
     }
 
-    package var user: User { User(name: name, key: key, exchangeKey: exchangeKey) }
+    package var user: User { User(name: name, key: key) }
 }
 
 /// What is in a registry.

@@ -119,7 +119,7 @@ package struct UserRegistry: Hashable, Sendable {
     package mutating func rename(_ old: PeerName, to new: PeerName) -> RenameOutcome {
         guard let user = users[old] else { return .unknown }
         guard users[new] == nil else { return .taken }
-        users[new] = User(name: new, key: user.key, exchangeKey: user.exchangeKey)
+        users[new] = User(name: new, key: user.key)
         accounts[new] = accounts[old]
         (users[old], accounts[old]) = (nil, nil)
         return .renamed

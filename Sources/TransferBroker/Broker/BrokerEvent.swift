@@ -72,7 +72,7 @@ package struct LookupResult: Hashable, Sendable {
         case .unknown: return .refusal(request.id, .clusterUnavailable)
         }
         let peer = ServerMessage.Peer(
-            id: request.id, name: user.name, key: user.key, exchangeKey: user.exchangeKey,
+            id: request.id, name: user.name, key: user.key,
             online: isHere || isElsewhere,
             prekey: user.prekey
         )

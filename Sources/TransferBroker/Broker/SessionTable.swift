@@ -297,7 +297,7 @@ struct SessionTable: Sendable {
     ) -> [BrokerAction] {
         guard let id = sessions[session]?.nextID() else { return [] }
         let message = ServerMessage.Requested(
-            id: id, request: request, from: user.name, key: user.key, exchangeKey: user.exchangeKey, payload: payload
+            id: id, request: request, from: user.name, key: user.key, payload: payload
         )
         return [.send(session, .requested(message))]
     }
@@ -318,7 +318,7 @@ struct SessionTable: Sendable {
         case .ring(let transfer, let sender, to: _, let payload, let answered):
             guard let request = sessions[session]?.nextID() else { return [] }
             let message = ServerMessage.Ring(
-                id: request, transfer: transfer, from: sender.name, key: sender.key, exchangeKey: sender.exchangeKey,
+                id: request, transfer: transfer, from: sender.name, key: sender.key,
                 payload: payload, request: answered
             )
             return [.send(session, .ring(message))]

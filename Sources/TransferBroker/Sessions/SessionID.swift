@@ -53,18 +53,16 @@ package struct PublicURL: Hashable, Sendable, ValidatedString {
     }
 }
 
-/// A name and the keys it belongs to.
+/// A name and the key it belongs to.
 package struct User: Hashable, Sendable, Codable {
     package var name: PeerName
     package var key: SigningKey
-    package var exchangeKey: ExchangeKey
     /// What others seal to; nil until a client publishes one.
     package var prekey: PublishedPrekey?
 
-    package init(name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, prekey: PublishedPrekey? = nil) {
+    package init(name: PeerName, key: SigningKey, prekey: PublishedPrekey? = nil) {
         self.name = name
         self.key = key
-        self.exchangeKey = exchangeKey
         self.prekey = prekey
     }
 

@@ -150,7 +150,7 @@ package struct LoginAttempt: Hashable, Sendable {
 
     /// The user whom the registry is to know once the login holds.
     package var user: User {
-        User(name: credentials.name, key: credentials.key, exchangeKey: credentials.exchangeKey, prekey: prekey)
+        User(name: credentials.name, key: credentials.key, prekey: prekey)
     }
 }
 

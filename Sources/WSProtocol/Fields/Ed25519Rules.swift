@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What can be said of keys and signatures without calculating with them. The holder of a key of low order has signed
-/// everything, and has one secret with all peers: a library that verifies signatures, or agrees on a secret, does not
-/// check that. And a key with two encodings is two users to one reader and one user to the next.
-enum Curve25519Rules {
+/// everything: a library that verifies signatures does not check that. And a key with two encodings is two users to one reader and one user to the next.
+enum Ed25519Rules {
     /// 2²⁵⁵ − 19, the order of the field.
     private static let field = little("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")
     /// 2²⁵² + 27742317777372353535851937790883648493, the order of the group (RFC 8032, section 5.1).
@@ -19,15 +18,6 @@ enum Curve25519Rules {
         little("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7"),
     ]
 
-    /// u of the points of X25519 whose order divides 8, on the curve and its twist.
-    private static let lowCoordinates: [[UInt8]] = [
-        little("0000000000000000000000000000000000000000000000000000000000000000"),
-        little("0000000000000000000000000000000000000000000000000000000000000001"),
-        little("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec"),
-        little("00b8495f16056286fdb1329ceb8d09da6ac49ff1fae35616aeb8413b7c7aebe0"),
-        little("57119fd0dd4e22d8868e1c58c45c44045bef839c55b1d0b1248c50a3bc959c5f"),
-    ]
-
     /// Whether `bytes` are a point of Ed25519 as RFC 8032 writes it, and not one of low order. Whether it is on the
     /// curve at all is for those to find out who calculate with it.
     static func isPoint(_ bytes: some Collection<UInt8>) -> Bool {
@@ -35,12 +25,6 @@ enum Curve25519Rules {
         // The sign of x.
         if let last = y.popLast() { y.append(last & 0x7F) }
         return isBelow(y, field) && !lowPoints.contains(y)
-    }
-
-    /// Whether `bytes` are the coordinate of a point of X25519 below the field's order, and not one of low order.
-    static func isCoordinate(_ bytes: some Collection<UInt8>) -> Bool {
-        let u = Array(bytes)
-        return isBelow(u, field) && !lowCoordinates.contains(u)
     }
 
     /// Whether `bytes` are a number below the group's order.

@@ -71,19 +71,14 @@ package enum NonceKind: FixedBytesKind { package static var length: Int { 32 } }
 /// An Ed25519 public key (RFC 8032, section 5.1.5): canonical, and of no low order.
 package enum SigningKeyKind: FixedBytesKind {
     package static var length: Int { 32 }
-    package static func isValid(_ bytes: [UInt8]) -> Bool { Curve25519Rules.isPoint(bytes) }
-}
-/// An X25519 public key (RFC 7748, section 5): canonical, and of no low order.
-package enum ExchangeKeyKind: FixedBytesKind {
-    package static var length: Int { 32 }
-    package static func isValid(_ bytes: [UInt8]) -> Bool { Curve25519Rules.isCoordinate(bytes) }
+    package static func isValid(_ bytes: [UInt8]) -> Bool { Ed25519Rules.isPoint(bytes) }
 }
 /// An Ed25519 signature (RFC 8032, section 5.1.6): a canonical point of no low order, and a scalar below the group's
 /// order.
 package enum SignatureKind: FixedBytesKind {
     package static var length: Int { 64 }
     package static func isValid(_ bytes: [UInt8]) -> Bool {
-        Curve25519Rules.isPoint(bytes.prefix(32)) && Curve25519Rules.isScalar(bytes.suffix(32))
+        Ed25519Rules.isPoint(bytes.prefix(32)) && Ed25519Rules.isScalar(bytes.suffix(32))
     }
 }
 /// An encapsulation key of X-Wing (ML-KEM-768 and X25519).
@@ -100,7 +95,6 @@ package enum TokenKind: FixedBytesKind {
 
 package typealias Nonce = FixedBytes<NonceKind>
 package typealias SigningKey = FixedBytes<SigningKeyKind>
-package typealias ExchangeKey = FixedBytes<ExchangeKeyKind>
 package typealias LoginSignature = FixedBytes<SignatureKind>
 package typealias PrekeyBytes = FixedBytes<PrekeyKind>
 package typealias PrekeySignature = FixedBytes<SignatureKind>

@@ -92,20 +92,18 @@ package enum ServerMessage: Hashable, Sendable {
         package var id: RequestID
         package var name: PeerName
         package var key: SigningKey
-        package var exchangeKey: ExchangeKey
         /// Whether at least one session of that name is receiving.
         package var online: Bool
         /// What to seal offers to; nil when no client of that user has published one.
         package var prekey: PublishedPrekey?
 
         package init(
-            id: RequestID, name: PeerName, key: SigningKey, exchangeKey: ExchangeKey, online: Bool,
+            id: RequestID, name: PeerName, key: SigningKey, online: Bool,
             prekey: PublishedPrekey? = nil
         ) {
             self.id = id
             self.name = name
             self.key = key
-            self.exchangeKey = exchangeKey
             self.online = online
             self.prekey = prekey
         }
@@ -140,20 +138,18 @@ package enum ServerMessage: Hashable, Sendable {
         package var transfer: TransferID
         package var from: PeerName
         package var key: SigningKey
-        package var exchangeKey: ExchangeKey
         package var payload: Payload
         /// The request of this session that it answers.
         package var request: PullRequestID?
 
         package init(
-            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey,
+            id: RequestID, transfer: TransferID, from: PeerName, key: SigningKey,
             payload: Payload, request: PullRequestID? = nil
         ) {
             self.id = id
             self.transfer = transfer
             self.from = from
             self.key = key
-            self.exchangeKey = exchangeKey
             self.payload = payload
             self.request = request
         }
@@ -251,18 +247,16 @@ package enum ServerMessage: Hashable, Sendable {
         package var request: PullRequestID
         package var from: PeerName
         package var key: SigningKey
-        package var exchangeKey: ExchangeKey
         package var payload: Payload
 
         package init(
-            id: RequestID, request: PullRequestID, from: PeerName, key: SigningKey, exchangeKey: ExchangeKey,
+            id: RequestID, request: PullRequestID, from: PeerName, key: SigningKey,
             payload: Payload
         ) {
             self.id = id
             self.request = request
             self.from = from
             self.key = key
-            self.exchangeKey = exchangeKey
             self.payload = payload
         }
     }

@@ -78,8 +78,7 @@ import WSProtocol
         #expect(credentials.name == Samples.alice)
         #expect(Array(credentials.key.bytes) == Array(client.identity.signingKey.publicKey.rawRepresentation))
         let signed = Credentials.signedBytes(
-            purpose: purpose, audience: audience, name: Samples.alice, nonce: Scripts.nonce,
-            exchangeKey: credentials.exchangeKey
+            purpose: purpose, audience: audience, name: Samples.alice, nonce: Scripts.nonce
         )
         #expect(client.identity.signingKey.publicKey.isValidSignature(credentials.signature.bytes, for: signed))
     }

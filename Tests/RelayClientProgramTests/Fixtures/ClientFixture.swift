@@ -41,7 +41,7 @@ struct ClientFixture {
             certificateChain: certificates.server, privateKey: certificates.serverKey,
             applicationProtocols: ["http/1.1"]
         )
-        identity = Identity(name: Samples.alice, signingKey: .init(), exchangeKey: .init())
+        identity = Identity(name: Samples.alice, signingKey: .init())
         reports = try TemporaryDirectory()
         let profile = reports.file("profile")
         sealing = SealingParty(

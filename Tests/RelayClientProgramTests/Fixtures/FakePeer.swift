@@ -30,7 +30,7 @@ struct FakePeer: Sendable {
     /// What the relay says about them.
     func found(_ id: RequestID, prekey: Prekey? = nil) -> ServerMessage.Peer {
         .init(
-            id: id, name: party.name, key: party.identity, exchangeKey: .random(), online: true,
+            id: id, name: party.name, key: party.identity, online: true,
             prekey: (prekey ?? self.prekey).published
         )
     }
@@ -68,7 +68,7 @@ struct FakePeer: Sendable {
     func ring(_ offer: SentOffer) throws -> ServerMessage.Ring {
         .init(
             id: .sequence(.relay, 7), transfer: offer.parties.attempt, from: party.name, key: party.identity,
-            exchangeKey: .random(), payload: try #require(Payload(bytes: offer.payload))
+            payload: try #require(Payload(bytes: offer.payload))
         )
     }
 }

@@ -40,7 +40,6 @@ struct ProfileTests {
         #expect(loaded.server == "https://relay.example.com:8443")
         #expect(loaded.caPath == ca)
         #expect(loaded.signingKey.rawRepresentation == profile.signingKey.rawRepresentation)
-        #expect(loaded.exchangeKey.rawRepresentation == profile.exchangeKey.rawRepresentation)
         #expect(loaded.fingerprint == profile.fingerprint)
         #expect(loaded.warnings.isEmpty)
         #expect(loaded.description == "alice at https://relay.example.com:8443")
@@ -246,7 +245,7 @@ struct ProfileTests {
         #expect(credentials.name == alice && credentials.agent.rawValue == ClientAgent.text)
         func isSigned(_ purpose: Credentials.Purpose, _ audience: String, _ nonce: Nonce) -> Bool {
             let bytes = Credentials.signedBytes(
-                purpose: purpose, audience: audience, name: alice, nonce: nonce, exchangeKey: credentials.exchangeKey
+                purpose: purpose, audience: audience, name: alice, nonce: nonce
             )
             return identity.signingKey.publicKey.isValidSignature(credentials.signature.bytes, for: bytes)
         }

@@ -55,7 +55,7 @@ import WSProtocol
             .requested(
                 .init(
                     id: .sequence(.relay, 1), request: request, from: peer.party.name, key: peer.party.identity,
-                    exchangeKey: .random(), payload: try #require(Payload(bytes: payload))))
+                    payload: try #require(Payload(bytes: payload))))
         ])
         return request
     }

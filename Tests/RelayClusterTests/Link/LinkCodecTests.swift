@@ -16,7 +16,7 @@ import WSProtocol
     private static let pull = PullRequestID(bytes: 16..<32)!
     private static let payload = Payload(bytes: Array("sealed".utf8))!
     private static let user = User(
-        name: PeerName(rawValue: "alice")!, key: SigningKey(bytes: 32..<64)!, exchangeKey: ExchangeKey(bytes: 64..<96)!)
+        name: PeerName(rawValue: "alice")!, key: SigningKey(bytes: 32..<64)!)
     private static let (a, b) = (NodeID(rawValue: "n1")!, NodeID(rawValue: "n2")!)
     private static let (incA, incB) = (
         Incarnation(bytes: [UInt8](repeating: 0xA0, count: 16))!,
@@ -180,7 +180,7 @@ import WSProtocol
     @Test func theLongestMessageFits() throws {
         let payload = Payload(bytes: [UInt8](repeating: 1, count: Payload.maximumLength))!
         let name = PeerName(rawValue: String(repeating: "a", count: 63))!
-        let user = User(name: name, key: Self.user.key, exchangeKey: Self.user.exchangeKey)
+        let user = User(name: name, key: Self.user.key)
         let text = try LinkCodec.encode(
             .message(
                 seq: .max,

@@ -61,7 +61,7 @@ struct RedisFaultTests {
         }
         await #expect(throws: ClusterUnavailable.self) { try await node.users.user(named: .test("bob")) }
         await #expect(throws: ClusterUnavailable.self) {
-            try await node.users.update(User(name: .test("bob"), key: .random(), exchangeKey: .random()))
+            try await node.users.update(User(name: .test("bob"), key: .random()))
         }
         await #expect(throws: ClusterUnavailable.self) {
             try await node.routing.home(of: TokenDigest(.random())).get()
@@ -84,7 +84,7 @@ struct RedisFaultTests {
         )
         try await withNodes([a, b]) {
             let known = PeerName.test("known")
-            _ = try await a.users.register(User(name: known, key: .random(), exchangeKey: .random()), invitation: nil)
+            _ = try await a.users.register(User(name: known, key: .random()), invitation: nil)
             let (old, new) = (TokenDigest(.random()), TokenDigest(.random()))
             try await a.routing.publish(old, lifetime: .seconds(60)).get()
             a.routing.setReceiving(known, sessions: [1])
@@ -159,14 +159,14 @@ struct RedisFaultTests {
             for each in [code, other] {
                 await #expect(throws: ClusterUnavailable.self) {
                     try await node.users.register(
-                        User(name: .test("bob"), key: .random(), exchangeKey: .random()), invitation: each)
+                        User(name: .test("bob"), key: .random()), invitation: each)
                 }
             }
             try await fault.end(redis)
             try await eventually("the connection") { node.routing.status.isJoined }
             func register(_ code: InvitationCode) async throws -> RegistrationOutcome {
                 try await node.users.register(
-                    User(name: .test("bob"), key: .random(), exchangeKey: .random()), invitation: code)
+                    User(name: .test("bob"), key: .random()), invitation: code)
             }
             #expect(try await register(other) == .badInvitation)
             #expect(try await register(code) == .registered)
@@ -180,27 +180,27 @@ struct RedisFaultTests {
         let node = try RoutedNode("a", redis, timing: RoutedNode.slow)
         try await withNodes([node]) {
             let (bob, key) = (PeerName.test("bob"), SigningKey.random())
-            _ = try await node.users.register(User(name: bob, key: key, exchangeKey: .random()), invitation: nil)
+            _ = try await node.users.register(User(name: bob, key: key), invitation: nil)
             try await redis.command("DEL", "{relay}:user:bob")
             try await Fault.outOfMemory.begin(redis)
             await #expect(throws: ClusterUnavailable.self) {
-                try await node.users.update(User(name: bob, key: key, exchangeKey: .random()))
+                try await node.users.update(User(name: bob, key: key))
             }
             try await Fault.outOfMemory.end(redis)
             try await eventually("its return") {
-                (try? await node.users.update(User(name: bob, key: key, exchangeKey: .random()))) == true
+                (try? await node.users.update(User(name: bob, key: key))) == true
             }
-            #expect(try await node.users.update(User(name: bob, key: .random(), exchangeKey: .random())) == false)
+            #expect(try await node.users.update(User(name: bob, key: .random())) == false)
         }
     }
 
     private static func attempt(_ purpose: Credentials.Purpose, _ audience: String) throws -> LoginAttempt {
-        let (key, broker, nonce) = (Curve25519.Signing.PrivateKey(), ExchangeKey.random(), Nonce.random())
+        let (key, nonce) = (Curve25519.Signing.PrivateKey(), Nonce.random())
         let name = PeerName.test("bob")
         let signed = Credentials.signedBytes(
-            purpose: purpose, audience: audience, name: name, nonce: nonce, exchangeKey: broker)
+            purpose: purpose, audience: audience, name: name, nonce: nonce)
         let credentials = Credentials(
-            name: name, key: try #require(SigningKey(bytes: key.publicKey.rawRepresentation)), exchangeKey: broker,
+            name: name, key: try #require(SigningKey(bytes: key.publicKey.rawRepresentation)),
             signature: try #require(LoginSignature(bytes: try key.signature(for: signed))),
             agent: Label(clipping: "test"))
         return LoginAttempt(

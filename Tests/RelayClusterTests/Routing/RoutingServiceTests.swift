@@ -85,7 +85,7 @@ struct RoutingServiceTests {
             let invitation = try await node.users.invite(nil, lifetime: 3600)
             let second = try await node.users.invite(bob, lifetime: 3600)
             let outcome = try await node.users.register(
-                User(name: bob, key: .random(), exchangeKey: .random()), invitation: invitation.code)
+                User(name: bob, key: .random()), invitation: invitation.code)
             #expect(outcome == .registered)
             try await eventually("all keys") { try await redis.keys().count == 13 }
             let forever: Set = ["{relay}:user:bob", "{relay}:users", "{relay}:invitations"]
@@ -121,7 +121,7 @@ struct RoutingServiceTests {
             a.routing.setWaiting(bob, true)
             a.routing.addHome(.random())
             try await a.routing.publish(digest, lifetime: .seconds(60)).get()
-            _ = try await b.users.register(User(name: bob, key: key, exchangeKey: .random()), invitation: nil)
+            _ = try await b.users.register(User(name: bob, key: key), invitation: nil)
             try await eventually("all keys") { try await redis.keys().count == 11 }
             let before = try await redis.keys()
             for _ in 0..<3 {
@@ -149,7 +149,7 @@ struct RoutingServiceTests {
             }
             await #expect(throws: ClusterUnavailable.settling) {
                 try await node.users.register(
-                    User(name: user.name, key: .random(), exchangeKey: .random()), invitation: nil)
+                    User(name: user.name, key: .random()), invitation: nil)
             }
         }
     }

@@ -73,7 +73,7 @@ struct SharedPlaceTests {
                 await #expect(throws: ClusterUnavailable.settling) { try await new.users.user(named: bob.name) }
                 await #expect(throws: ClusterUnavailable.settling) {
                     try await new.users.register(
-                        User(name: bob.name, key: .random(), exchangeKey: .random()), invitation: nil)
+                        User(name: bob.name, key: .random()), invitation: nil)
                 }
                 // The new node cannot notify the old one, whose presence is gone; the old one notifies the new one.
                 try await redis.command(

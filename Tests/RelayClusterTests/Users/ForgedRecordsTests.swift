@@ -24,7 +24,7 @@ struct ForgedRecordsTests {
         let bare = record.text
         record.mac = mac
         let secret = try #require(ClusterSecret(bytes: [UInt8](repeating: 8, count: 32)))
-        let named = User(name: .test("mallory"), key: mallory.key, exchangeKey: mallory.exchangeKey)
+        let named = User(name: .test("mallory"), key: mallory.key)
         // The last is a genuine one, of another name.
         return [bare, record.text, UserRecords(secret).text(of: mallory), "nonsense", "é", records.text(of: named)]
     }

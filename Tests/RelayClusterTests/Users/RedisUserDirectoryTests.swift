@@ -32,9 +32,9 @@ struct RedisUserDirectoryTests {
             for round in 0..<20 {
                 let name = PeerName.test("name\(round)")
                 let (one, other) = (SigningKey.random(), SigningKey.random())
-                async let first = a.users.register(User(name: name, key: one, exchangeKey: .random()), invitation: nil)
+                async let first = a.users.register(User(name: name, key: one), invitation: nil)
                 async let second = b.users.register(
-                    User(name: name, key: other, exchangeKey: .random()), invitation: nil)
+                    User(name: name, key: other), invitation: nil)
                 let outcomes = try await [first, second]
                 #expect(Set(outcomes) == [.registered, .nameTaken])
                 let winner = outcomes[0] == .registered ? one : other
@@ -50,9 +50,9 @@ struct RedisUserDirectoryTests {
             for round in 0..<20 {
                 let code = try await a.users.invite(nil, lifetime: 3600).code
                 async let first = a.users.register(
-                    User(name: .test("a\(round)"), key: .random(), exchangeKey: .random()), invitation: code)
+                    User(name: .test("a\(round)"), key: .random()), invitation: code)
                 async let second = b.users.register(
-                    User(name: .test("b\(round)"), key: .random(), exchangeKey: .random()), invitation: code)
+                    User(name: .test("b\(round)"), key: .random()), invitation: code)
                 #expect(Set(try await [first, second]) == [.registered, .badInvitation])
             }
             #expect(await a.users.counts() == (users: 20, invitations: 0))
@@ -64,39 +64,39 @@ struct RedisUserDirectoryTests {
         try await withTwo(.invite) { redis, a, b in
             let (bob, carol) = (PeerName.test("bob"), PeerName.test("carol"))
             let key = SigningKey.random()
-            let broker = [ExchangeKey.random(), .random()]
+            let prekeys = [PublishedPrekey.test(1), .test(2)]
             func register(
-                _ name: PeerName, _ key: SigningKey, _ exchangeKey: ExchangeKey, _ code: InvitationCode?
+                _ name: PeerName, _ key: SigningKey, _ prekey: PublishedPrekey, _ code: InvitationCode?
             ) async throws -> RegistrationOutcome {
-                try await a.users.register(User(name: name, key: key, exchangeKey: exchangeKey), invitation: code)
+                try await a.users.register(User(name: name, key: key, prekey: prekey), invitation: code)
             }
             let forBob = try await b.users.invite(bob, lifetime: 3600).code
-            #expect(try await register(carol, key, broker[0], forBob) == .badInvitation)
-            #expect(try await register(bob, key, broker[0], nil) == .badInvitation)
-            #expect(try await register(bob, key, broker[0], forBob) == .registered)
-            #expect(try await register(carol, key, broker[0], forBob) == .badInvitation)
-            // The same key again confirms, needs no invitation and uses none up, and brings its exchange key.
+            #expect(try await register(carol, key, prekeys[0], forBob) == .badInvitation)
+            #expect(try await register(bob, key, prekeys[0], nil) == .badInvitation)
+            #expect(try await register(bob, key, prekeys[0], forBob) == .registered)
+            #expect(try await register(carol, key, prekeys[0], forBob) == .badInvitation)
+            // The same key again confirms, needs no invitation and uses none up, and brings its prekey.
             let forAny = try await b.users.invite(nil, lifetime: 3600).code
-            #expect(try await register(bob, key, broker[1], forAny) == .registered)
-            #expect(try await b.users.user(named: bob)?.exchangeKey == broker[1])
-            #expect(try await register(bob, .random(), broker[0], forAny) == .nameTaken)
+            #expect(try await register(bob, key, prekeys[1], forAny) == .registered)
+            #expect(try await b.users.user(named: bob)?.prekey == prekeys[1])
+            #expect(try await register(bob, .random(), prekeys[0], forAny) == .nameTaken)
             #expect(await a.users.counts() == (users: 1, invitations: 1))
             await #expect(throws: OperatorError.self) { try await a.users.invite(bob, lifetime: 1) }
             let brief = try await a.users.invite(nil, lifetime: 1).code
             try await eventually("its end") { await a.users.counts() == (users: 1, invitations: 1) }
-            #expect(try await register(carol, key, broker[0], brief) == .badInvitation)
+            #expect(try await register(carol, key, prekeys[0], brief) == .badInvitation)
             let lost = try await a.users.invite(nil, lifetime: 3600).code
             try await b.users.withdraw(lost)
-            #expect(try await register(carol, key, broker[0], lost) == .badInvitation)
+            #expect(try await register(carol, key, prekeys[0], lost) == .badInvitation)
             #expect(await a.users.counts() == (users: 1, invitations: 1))
             // A name whose record is not a user belongs to no user, and yet is not free.
             try await redis.command("SET", "{relay}:user:carol", "nonsense")
-            #expect(try await register(carol, key, broker[0], forAny) == .nameTaken)
+            #expect(try await register(carol, key, prekeys[0], forAny) == .nameTaken)
             await #expect(throws: ClusterUnavailable.nonsense) { try await a.users.user(named: carol) }
         }
         try await withTwo(.closed) { _, a, _ in
             let outcome = try await a.users.register(
-                User(name: .test("bob"), key: .random(), exchangeKey: .random()), invitation: nil)
+                User(name: .test("bob"), key: .random()), invitation: nil)
             #expect(outcome == .closed)
         }
     }
@@ -130,7 +130,7 @@ struct RedisUserDirectoryTests {
             let bob = User.test("bob")
             #expect(try await a.users.register(bob, invitation: nil) == .registered)
             func bringing(_ epoch: UInt32) -> User {
-                User(name: bob.name, key: bob.key, exchangeKey: bob.exchangeKey, prekey: .test(epoch))
+                User(name: bob.name, key: bob.key, prekey: .test(epoch))
             }
             for round: UInt32 in 1...20 {
                 let (earlier, later) = (bringing(2 * round), bringing(2 * round + 1))
@@ -151,15 +151,15 @@ struct RedisUserDirectoryTests {
             _ = try await a.users.register(bob, invitation: nil)
             #expect(try await b.users.user(named: bob.name) == bob)
             var changed = bob
-            changed.exchangeKey = .random()
-            #expect(try await a.users.update(User(name: bob.name, key: bob.key, exchangeKey: changed.exchangeKey)))
+            changed.prekey = .test(1)
+            #expect(try await a.users.update(changed))
             try await b.told(.user(bob.name, changed))
             #expect(try await a.users.remove(bob.name))
             #expect(try await !a.users.remove(bob.name))
             try await b.told(.user(bob.name, nil))
             #expect(try await b.users.user(named: bob.name) == nil)
             // The keys of a user who does not exist cannot be changed.
-            #expect(try await !a.users.update(User(name: bob.name, key: bob.key, exchangeKey: .random())))
+            #expect(try await !a.users.update(User(name: bob.name, key: bob.key)))
             #expect(try await a.users.user(named: bob.name) == nil)
         }
     }
@@ -168,7 +168,7 @@ struct RedisUserDirectoryTests {
     func pages() async throws {
         try await withTwo { redis, a, _ in
             let names = (0..<25).map { PeerName.test("name\($0)") }
-            let users = names.map { User(name: $0, key: .random(), exchangeKey: .random()) }
+            let users = names.map { User(name: $0, key: .random()) }
             #expect(try await a.users.restore(users).get() == 25)
             #expect(try await a.users.restore(users).get() == 0)
             var found: [User] = []
@@ -209,10 +209,10 @@ struct RedisUserDirectoryTests {
             await #expect(throws: ClusterUnavailable.self) { try await b.users.user(named: bob.name) }
             await #expect(throws: ClusterUnavailable.self) {
                 try await a.users.register(
-                    User(name: .test("new"), key: .random(), exchangeKey: .random()), invitation: nil)
+                    User(name: .test("new"), key: .random()), invitation: nil)
             }
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.users.update(User(name: bob.name, key: bob.key, exchangeKey: .random()))
+                try await a.users.update(User(name: bob.name, key: bob.key))
             }
             #expect(try await a.users.update(bob))
             await #expect {

@@ -54,8 +54,8 @@ struct UserRemovalTests {
             #expect(try await node.users.restore([bob]).get() == 0)
             #expect(try await node.users.user(named: bob.name) == next)
             // Only the owner's login changes the owner's keys.
-            #expect(try await !node.users.update(User(name: bob.name, key: bob.key, exchangeKey: .random())))
-            #expect(try await node.users.update(User(name: bob.name, key: next.key, exchangeKey: .random())))
+            #expect(try await !node.users.update(User(name: bob.name, key: bob.key)))
+            #expect(try await node.users.update(User(name: bob.name, key: next.key)))
         }
     }
 
@@ -120,7 +120,7 @@ struct UserRemovalTests {
             // No other user gets the name in between.
             try await redis.command("DEL", "{relay}:user:bob", "{relay}:users")
             let outcome = try await node.users.register(
-                User(name: bob.name, key: .random(), exchangeKey: .random()), invitation: nil)
+                User(name: bob.name, key: .random()), invitation: nil)
             #expect(outcome == .nameTaken)
         }
     }

@@ -63,14 +63,6 @@ import WebSocketTransport
         #expect(services.broker.status.sessions == 0 && services.broker.connections == 0)
     }
 
-    @Test func loginUpdatesTheExchangeKey() async throws {
-        let client = try await client("alice")
-        let key = try #require(SigningKey(bytes: client.key.publicKey.rawRepresentation))
-        directory.users.withLock { $0[client.name] = User(name: client.name, key: key, exchangeKey: .random()) }
-        #expect(try await client.login(try client.credentials(.login)).kind == .welcome)
-        #expect(directory.users.withLock { $0[client.name]?.exchangeKey } == client.exchangeKey)
-    }
-
     @Test func loginPublishesThePrekeyAndIsRecordedOnlyWhenItBringsAnother() async throws {
         let first = try await client("alice")
         let published = PublishedPrekey.test(24_322)
@@ -82,7 +74,7 @@ import WebSocketTransport
         let later = PublishedPrekey.test(24_323)
         for (prekey, recorded, updates) in [(nil, published, 0), (published, published, 0), (later, later, 1)] {
             let again = try await ControlClient(
-                "alice", services, key: first.key, exchangeKey: first.exchangeKey)
+                "alice", services, key: first.key)
             let login = ClientMessage.Login(id: c1, credentials: try again.credentials(.login), prekey: prekey)
             #expect(try await again.ask(.login(login)).kind == .welcome)
             #expect(directory.users.withLock { $0[first.name]?.prekey } == recorded)
@@ -105,7 +97,7 @@ import WebSocketTransport
         let known = fault == .otherKey ? SigningKey.random() : key
         if fault != .unknownName {
             directory.users.withLock {
-                $0[client.name] = User(name: client.name, key: known, exchangeKey: client.exchangeKey)
+                $0[client.name] = User(name: client.name, key: known)
             }
         }
         let credentials =
@@ -279,7 +271,7 @@ import WebSocketTransport
         #expect(try await alice.next() == .offered(.init(id: c2, transfer: transfer, state: .ringing)))
         #expect(try await alice.next() == .ok(.init(id: .sequence(.client, 3))))
         guard case .ring(let ring) = try await bob.next() else { return #expect(Bool(false)) }
-        #expect(ring.exchangeKey == alice.exchangeKey)
+        #expect(ring.from == alice.name && ring.payload == payload)
         #expect(try await bob.next().kind == .failed)
 
         #expect(try await alice.ask(.offer(offer)).kind == .offered)

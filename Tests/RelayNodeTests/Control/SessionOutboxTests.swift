@@ -18,7 +18,6 @@ import WSProtocol
         .ring(
             .init(
                 id: Self.id, transfer: transfer, from: PeerName(rawValue: "alice")!, key: .random(),
-                exchangeKey: .random(),
                 payload: payload
             )
         )
@@ -107,8 +106,8 @@ import WSProtocol
     @Test func requestsTakeHalfOfThePlaceAtMost() {
         let request = ServerMessage.requested(
             .init(
-                id: Self.id, request: .random(), from: PeerName(rawValue: "alice")!, key: .random(),
-                exchangeKey: .random(), payload: Self.large))
+                id: Self.id, request: .random(), from: PeerName(rawValue: "alice")!, key: .random(), payload: Self.large
+            ))
         var few = SessionOutbox(limits: limits)
         for _ in 0..<2 {
             #expect(few.isLessThanHalfFull(with: request))

@@ -76,7 +76,6 @@ private final class LoginCount: Sendable {
 /// A client's end of a control connection whose relay's end is a `ControlHandler`.
 final class ControlClient: Sendable {
     let key: Curve25519.Signing.PrivateKey
-    let exchangeKey: ExchangeKey
     let name: PeerName
     let channel: NIOAsyncTestingChannel
     let challenge: ServerMessage.Challenge
@@ -89,10 +88,9 @@ final class ControlClient: Sendable {
 
     init(
         _ name: String, _ services: ControlServices, at place: String? = nil,
-        key: Curve25519.Signing.PrivateKey = .init(), exchangeKey: ExchangeKey = .random()
+        key: Curve25519.Signing.PrivateKey = .init()
     ) async throws {
         self.key = key
-        self.exchangeKey = exchangeKey
         self.name = PeerName(rawValue: name)!
         let (closes, continuation) = AsyncStream.makeStream(of: UInt16.self)
         self.closes = closes
@@ -117,10 +115,10 @@ final class ControlClient: Sendable {
         signedBy signer: Curve25519.Signing.PrivateKey? = nil
     ) throws -> Credentials {
         let signed = Credentials.signedBytes(
-            purpose: purpose, audience: audience, name: name, nonce: nonce ?? challenge.nonce, exchangeKey: exchangeKey
+            purpose: purpose, audience: audience, name: name, nonce: nonce ?? challenge.nonce
         )
         return Credentials(
-            name: name, key: SigningKey(bytes: key.publicKey.rawRepresentation)!, exchangeKey: exchangeKey,
+            name: name, key: SigningKey(bytes: key.publicKey.rawRepresentation)!,
             signature: LoginSignature(bytes: try (signer ?? key).signature(for: signed))!,
             agent: Label(clipping: "test")
         )

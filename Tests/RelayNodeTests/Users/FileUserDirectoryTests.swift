@@ -19,7 +19,6 @@ struct FileUserDirectoryTests {
     private let alice = PeerName.test("alice")
     private let bob = PeerName.test("bob")
     private let key = SigningKey.random()
-    private let broker = ExchangeKey.random()
 
     init() throws {
         temporary = try TemporaryDirectory()
@@ -50,7 +49,7 @@ struct FileUserDirectoryTests {
 
     @Test("a prekey is there after a restart, and does not go with the name to another key")
     func prekeys() async throws {
-        var user = User(name: alice, key: key, exchangeKey: broker)
+        var user = User(name: alice, key: key)
         do {
             let directory = try open(mode: .open)
             #expect(try await directory.register(user, invitation: nil) == .registered)
@@ -67,7 +66,7 @@ struct FileUserDirectoryTests {
         #expect(try await again.remove(alice))
         #expect(try temporary.names(in: "state/prekeys") == [])
         try old.write(to: URL(fileURLWithPath: path + "/prekeys/alice"))
-        let other = User(name: alice, key: .random(), exchangeKey: broker)
+        let other = User(name: alice, key: .random())
         #expect(try await again.update(other) == false)
         let outcome = try await again.register(other, invitation: nil)
         #expect(outcome == .registered)
@@ -88,20 +87,20 @@ struct FileUserDirectoryTests {
         var directory: FileUserDirectory? = try open()
         let code = try #require(try await directory?.invite(nil, lifetime: 3_600).code)
         #expect(
-            try await directory?.register(User(name: alice, key: key, exchangeKey: broker), invitation: code)
+            try await directory?.register(User(name: alice, key: key), invitation: code)
                 == .registered
         )
         directory = nil
         let again = try await reopen()
-        #expect(try await again.user(named: alice) == User(name: alice, key: key, exchangeKey: broker))
+        #expect(try await again.user(named: alice) == User(name: alice, key: key))
         let other = SigningKey.random()
         #expect(
-            try await again.register(User(name: bob, key: other, exchangeKey: broker), invitation: code)
+            try await again.register(User(name: bob, key: other), invitation: code)
                 == .badInvitation)
-        let fresh = ExchangeKey.random()
-        #expect(try await again.update(User(name: alice, key: key, exchangeKey: fresh)))
-        #expect(try await !again.update(User(name: alice, key: other, exchangeKey: .random())))
-        #expect(try await again.user(named: alice)?.exchangeKey == fresh)
+        let fresh = PublishedPrekey.test(1)
+        #expect(try await again.update(User(name: alice, key: key, prekey: fresh)))
+        #expect(try await !again.update(User(name: alice, key: other)))
+        #expect(try await again.user(named: alice)?.prekey == fresh)
         #expect(try await again.remove(alice))
         #expect(try await again.user(named: alice) == nil)
     }
@@ -114,7 +113,7 @@ struct FileUserDirectoryTests {
             for number in 0..<50 {
                 group.addTask {
                     try await directory.register(
-                        User(name: .test("racer\(number)"), key: .random(), exchangeKey: .random()), invitation: code)
+                        User(name: .test("racer\(number)"), key: .random()), invitation: code)
                         == .registered
                 }
             }
@@ -147,7 +146,7 @@ struct FileUserDirectoryTests {
             code = try await directory.invite(nil, lifetime: 3_600).code
             box.turnOn()
             await #expect(throws: Killed.self) {
-                try await directory.register(User(name: alice, key: key, exchangeKey: broker), invitation: code)
+                try await directory.register(User(name: alice, key: key), invitation: code)
             }
         }
         let again = try await reopen()
@@ -156,7 +155,7 @@ struct FileUserDirectoryTests {
         #expect(again.counts().invitations == (isThere ? 0 : 1))
         // And it can be written again, whatever was left over.
         #expect(
-            try await again.register(User(name: alice, key: key, exchangeKey: broker), invitation: code) == .registered)
+            try await again.register(User(name: alice, key: key), invitation: code) == .registered)
         _ = try await again.invite(nil, lifetime: 3_600)
         #expect(try temporary.names(in: "state") == ["lock", "users.json", "users.json.previous"])
     }
@@ -178,7 +177,8 @@ struct FileUserDirectoryTests {
 
     @Test("a name that stands there twice, and a later version, are refused")
     func refusedContents() throws {
-        let user = #"{"name":"a","key":"\#(key.rawValue)","exchangeKey":"\#(broker.rawValue)"}"#
+        // The earlier form has one key more, which nothing uses.
+        let user = #"{"name":"a","key":"\#(key.rawValue)","exchangeKey":"\#(SigningKey.random().rawValue)"}"#
         try write(#"{"version":1,"users":[\#(user),\#(user)],"invitations":[]}"#)
         #expect(throws: OperatorError.self) { _ = try open() }
         try write(#"{"version":1,"users":[\#(user)],"invitations":[]}"#)
@@ -200,17 +200,17 @@ struct FileUserDirectoryTests {
         do {
             let closed = try open(mode: .closed)
             #expect(
-                try await closed.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil) == .closed)
+                try await closed.register(User(name: alice, key: key), invitation: nil) == .closed)
         }
         let opened = try open(mode: .open)
         #expect(
-            try await opened.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil) == .registered)
+            try await opened.register(User(name: alice, key: key), invitation: nil) == .registered)
     }
 
     @Test("an operator is told that a name is taken")
     func inviteTaken() async throws {
         let directory = try open(mode: .open)
-        _ = try await directory.register(User(name: alice, key: key, exchangeKey: broker), invitation: nil)
+        _ = try await directory.register(User(name: alice, key: key), invitation: nil)
         let error = await #expect(throws: OperatorError.self) { try await directory.invite(alice, lifetime: 3_600) }
         #expect(error?.status == .refused)
     }

@@ -18,7 +18,7 @@ struct UserAccountTests {
 
     init() throws { temporary = try TemporaryDirectory() }
 
-    private func user(_ name: PeerName) -> User { User(name: name, key: .random(), exchangeKey: .random()) }
+    private func user(_ name: PeerName) -> User { User(name: name, key: .random()) }
 
     private func file() throws -> RegistryFile {
         RegistryFile(directory: try StateDirectory(path: temporary.file("state")))
@@ -56,7 +56,7 @@ struct UserAccountTests {
         let file = try file()
         let user = user(alice)
         let record =
-            #"{"name":"alice","key":"\#(user.key.rawValue)","exchangeKey":"\#(user.exchangeKey.rawValue)"}"#
+            #"{"name":"alice","key":"\#(user.key.rawValue)","exchangeKey":"\#(SigningKey.random().rawValue)"}"#
         try Data(#"{"version":1,"users":[\#(record)],"invitations":[]}"#.utf8)
             .write(to: URL(fileURLWithPath: path("users.json")))
         let directory = try FileUserDirectory(file: file, mode: .closed)

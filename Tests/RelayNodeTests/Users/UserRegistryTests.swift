@@ -14,7 +14,6 @@ struct UserRegistryTests {
     private let bob = PeerName.test("bob")
     private let key = SigningKey.random()
     private let other = SigningKey.random()
-    private let broker = ExchangeKey.random()
 
     private func code(_ text: String) throws -> InvitationCode { try #require(InvitationCode(rawValue: text)) }
 
@@ -34,7 +33,7 @@ struct UserRegistryTests {
         mode: ServerMessage.Registration = .invite, later seconds: Int64 = 0
     ) throws -> RegistrationOutcome {
         try registry.register(
-            User(name: name, key: key ?? self.key, exchangeKey: broker),
+            User(name: name, key: key ?? self.key),
             invitation: text.flatMap { InvitationCode(rawValue: $0) }, mode: mode, now: now.advanced(by: seconds))
     }
 
@@ -42,7 +41,7 @@ struct UserRegistryTests {
     func invitationIsSingleUse() throws {
         var registry = try invited("secret")
         #expect(try register(&registry, alice, code: "secret") == .registered)
-        #expect(registry.users[alice] == User(name: alice, key: key, exchangeKey: broker))
+        #expect(registry.users[alice] == User(name: alice, key: key))
         #expect(registry.invitations.isEmpty)
         #expect(try register(&registry, bob, key: other, code: "secret") == .badInvitation)
         #expect(registry.users[bob] == nil)
@@ -60,18 +59,18 @@ struct UserRegistryTests {
         #expect(try register(&registry, alice, code: "secret", later: 99) == .registered)
     }
 
-    @Test("the same key confirms its name in every mode, keeps the invitation, and brings its new exchange key")
+    @Test("the same key confirms its name in every mode, keeps the invitation, and brings its prekey")
     func sameKeyAgain() throws {
         for mode in ServerMessage.Registration.allCases {
             var registry = try invited("first")
             #expect(try register(&registry, alice, code: "first") == .registered)
             let digest = try #require(try code("second").digest)
             _ = registry.invite(Invitation(digest: digest, name: nil, expires: now.advanced(by: 1)), now: now)
-            let fresh = ExchangeKey.random()
+            let fresh = PublishedPrekey.test(1)
             let outcome = try registry.register(
-                User(name: alice, key: key, exchangeKey: fresh), invitation: try code("second"), mode: mode, now: now)
+                User(name: alice, key: key, prekey: fresh), invitation: try code("second"), mode: mode, now: now)
             #expect(outcome == .registered)
-            #expect(registry.users[alice]?.exchangeKey == fresh)
+            #expect(registry.users[alice]?.prekey == fresh)
             #expect(registry.invitations.count == 1)
         }
     }
@@ -126,11 +125,11 @@ struct UserRegistryTests {
     func updates() throws {
         var registry = UserRegistry()
         #expect(try register(&registry, alice, mode: .open) == .registered)
-        let fresh = ExchangeKey.random()
-        #expect(registry.update(User(name: alice, key: key, exchangeKey: fresh)) == true)
-        #expect(registry.update(User(name: alice, key: other, exchangeKey: broker)) == false)
-        #expect(registry.update(User(name: bob, key: key, exchangeKey: fresh)) == false)
-        #expect(registry.users == [alice: User(name: alice, key: key, exchangeKey: fresh)])
+        let fresh = PublishedPrekey.test(1)
+        #expect(registry.update(User(name: alice, key: key, prekey: fresh)) == true)
+        #expect(registry.update(User(name: alice, key: other)) == false)
+        #expect(registry.update(User(name: bob, key: key)) == false)
+        #expect(registry.users == [alice: User(name: alice, key: key, prekey: fresh)])
     }
 
     @Test("invitation codes have 128 random bits and are kept as a digest")

@@ -76,7 +76,7 @@ struct AdminSocketTests {
             #expect(try await client.ask(.withdraw(code: lost)) == .withdrawn)
             #expect(users.counts().invitations == 1)
             let key = SigningKey.random()
-            _ = try await users.register(User(name: alice, key: key, exchangeKey: .random()), invitation: nil)
+            _ = try await users.register(User(name: alice, key: key), invitation: nil)
             #expect(try await client.users().map(\.name) == [alice])
             let taken = await #expect(throws: OperatorError.self) {
                 try await client.ask(.invite(name: alice, lifetime: 60))
@@ -113,7 +113,7 @@ struct AdminSocketTests {
         try await withServer { _, users, _ in
             for number in 0..<5 {
                 _ = try await users.register(
-                    User(name: .test("user\(number)"), key: .random(), exchangeKey: .random()), invitation: nil)
+                    User(name: .test("user\(number)"), key: .random()), invitation: nil)
             }
             let first = users.users(after: nil, limit: 3)
             #expect(first.users.map(\.name.rawValue) == ["user0", "user1", "user2"])

@@ -18,7 +18,7 @@ struct RegistryBackupTests {
     init() throws {
         let users = ["alice", "bob"].map { name in
             AccountRecord(
-                User(name: .test(name), key: .random(), exchangeKey: .random()),
+                User(name: .test(name), key: .random()),
                 name == "bob" ? UserAccount(disabled: UnixTime(seconds: 5), note: "é", limits: [.rate: 1 << 20]) : nil)
         }
         let digest = try #require(InvitationCode(rawValue: "code")?.digest)

@@ -31,7 +31,7 @@ import WSProtocol
         guard case .send(bob, .requested(let heard))? = actions.dropFirst().first else { throw Missing() }
         let user = BrokerFixture.user("alice")
         #expect(heard.request == request && heard.payload == BrokerFixture.payload)
-        #expect(heard.from == user.name && heard.key == user.key && heard.exchangeKey == user.exchangeKey)
+        #expect(heard.from == user.name && heard.key == user.key)
         fixture.share(bob, false)
         #expect(summary(fixture.request(alice, of: "bob").1) == ["1:ok", "3:requested"])
         _ = fixture.handle(.sessionClosed(desktop))

@@ -9,7 +9,7 @@ import WSProtocol
 private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 private let nonce = Nonce.random()
 private let credentials = Credentials(
-    name: PeerName(rawValue: "alice")!, key: .random(), exchangeKey: .random(), signature: .random(),
+    name: PeerName(rawValue: "alice")!, key: .random(), signature: .random(),
     agent: Label(clipping: "test")
 )
 

@@ -19,7 +19,7 @@ enum TransferSamples {
     }
     static let ring = alice.map {
         ServerMessage.Ring(
-            id: .sequence(.relay, 9), transfer: transfer, from: $0, key: .random(), exchangeKey: .random(),
+            id: .sequence(.relay, 9), transfer: transfer, from: $0, key: .random(),
             payload: payload
         )
     }

@@ -42,7 +42,7 @@ import WSProtocol
         let payload = try #require(Payload(bytes: []))
         let about: [ServerMessage] = [
             .ring(
-                .init(id: id, transfer: first, from: alice, key: .random(), exchangeKey: .random(), payload: payload)),
+                .init(id: id, transfer: first, from: alice, key: .random(), payload: payload)),
             .offered(.init(id: id, transfer: first, state: .waiting)),
             .start(.init(id: id, transfer: first, role: .upload, token: .random(), url: "/", expires: 1)),
             .progress(.init(id: id, transfer: first, bytes: 1)),
@@ -52,7 +52,7 @@ import WSProtocol
         for message in about { #expect(routes.transfer(of: message) == first) }
         let none: [ServerMessage] = [
             .pong(.init(id: id)), .ok(.init(id: id)),
-            .peer(.init(id: id, name: alice, key: .random(), exchangeKey: .random(), online: true)),
+            .peer(.init(id: id, name: alice, key: .random(), online: true)),
         ]
         for message in none { #expect(routes.transfer(of: message) == nil) }
     }

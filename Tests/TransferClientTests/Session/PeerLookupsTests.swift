@@ -18,7 +18,7 @@ import WSProtocol
     }
 
     private func peer(_ name: PeerName, _ id: RequestID) -> ServerMessage.Peer {
-        .init(id: id, name: name, key: .random(), exchangeKey: .random(), online: true)
+        .init(id: id, name: name, key: .random(), online: true)
     }
 
     @Test func eachNameIsAskedAboutOnce() {

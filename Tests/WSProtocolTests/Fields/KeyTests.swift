@@ -44,7 +44,6 @@ import WSProtocol
         let bytes = [0xED + n] + [UInt8](repeating: 0xFF, count: 30)
         #expect(SigningKey(bytes: bytes + [0x7F]) == nil)
         #expect(SigningKey(bytes: bytes + [0xFF]) == nil)
-        #expect(ExchangeKey(bytes: bytes + [0x7F]) == nil)
     }
 
     /// RFC 8032, section 7.1: the public keys and signatures of its tests 1 to 3 and 1024.
@@ -85,47 +84,9 @@ import WSProtocol
         #expect(LoginSignature(bytes: point + largest) != nil)
     }
 
-    /// cr.yp.to/ecdh.html, "validate": the coordinates with which every secret agrees on one of a few values. RFC 7748,
-    /// section 7, asks for the same.
-    @Test(arguments: [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "cdeb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880",
-        "4c9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f11d7",
-        "d9ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "daffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "dbffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-    ])
-    func exchangeKeysOfLowOrderAreRefused(hex: String) {
-        #expect(ExchangeKey(bytes: Self.bytes(hex)) == nil)
-        #expect(ExchangeKey(rawValue: Base64URL.encode(Self.bytes(hex))) == nil)
-        // The same with the bit that a reader ignores.
-        var other = Self.bytes(hex)
-        other[31] |= 0x80
-        #expect(ExchangeKey(bytes: other) == nil)
-    }
-
-    /// RFC 7748, section 6.1. With the topmost bit it would be the same key in another encoding.
-    @Test(arguments: [
-        "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
-        "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
-    ])
-    func validExchangeKeysAreTaken(hex: String) {
-        var bytes = Self.bytes(hex)
-        #expect(ExchangeKey(bytes: bytes)?.bytes == bytes)
-        bytes[31] |= 0x80
-        #expect(ExchangeKey(bytes: bytes) == nil)
-    }
-
     @Test func randomKeysAreKeys() {
         for _ in 0..<50 {
             #expect(SigningKey(bytes: SigningKey.random().bytes) != nil)
-            #expect(ExchangeKey(bytes: ExchangeKey.random().bytes) != nil)
             #expect(LoginSignature(bytes: LoginSignature.random().bytes) != nil)
         }
     }

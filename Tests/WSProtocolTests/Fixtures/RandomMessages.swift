@@ -37,7 +37,7 @@ struct RandomMessages {
 
     private mutating func credentials() throws -> Credentials {
         Credentials(
-            name: try name(), key: bytes(), exchangeKey: bytes(), signature: bytes(), agent: try label()
+            name: try name(), key: bytes(), signature: bytes(), agent: try label()
         )
     }
 
@@ -97,14 +97,14 @@ struct RandomMessages {
         case .peer:
             .peer(
                 .init(
-                    id: id(), name: try name(), key: bytes(), exchangeKey: bytes(), online: pick([true, false]),
+                    id: id(), name: try name(), key: bytes(), online: pick([true, false]),
                     prekey: prekey()))
         case .offered:
             .offered(.init(id: id(), transfer: bytes(), state: pick(ServerMessage.Offered.State.allCases)))
         case .ring:
             .ring(
                 .init(
-                    id: id(), transfer: bytes(), from: try name(), key: bytes(), exchangeKey: bytes(),
+                    id: id(), transfer: bytes(), from: try name(), key: bytes(),
                     payload: try payload(), request: pick([nil, bytes()])
                 ))
         case .start:
@@ -125,7 +125,7 @@ struct RandomMessages {
         case .requested:
             .requested(
                 .init(
-                    id: id(), request: bytes(), from: try name(), key: bytes(), exchangeKey: bytes(),
+                    id: id(), request: bytes(), from: try name(), key: bytes(),
                     payload: try payload()
                 ))
         case .refused: .refused(.init(id: id(), request: bytes(), code: pick(FailureCode.allCases)))

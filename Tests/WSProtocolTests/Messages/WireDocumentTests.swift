@@ -54,7 +54,7 @@ import WSProtocol
         #expect(listed == ServerMessage.Offered.State.allCases.map(\.rawValue))
     }
 
-    @Test func signedBytesAreTheFiveLines() throws {
+    @Test func signedBytesAreTheFourLines() throws {
         let document = try WireDocument()
         let lines = try #require(document.blocks("").first { $0.hasPrefix("relay.v1 login") })
         let challenge = document.blocks("json").lazy.compactMap {
@@ -70,7 +70,7 @@ import WSProtocol
         func signed(_ purpose: Credentials.Purpose) -> String {
             let bytes = Credentials.signedBytes(
                 purpose: purpose, audience: "Relay.Example.COM:8443", name: login.credentials.name,
-                nonce: challenge.nonce, exchangeKey: login.credentials.exchangeKey
+                nonce: challenge.nonce
             )
             return String(decoding: bytes, as: UTF8.self)
         }
