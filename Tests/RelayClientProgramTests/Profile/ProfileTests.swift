@@ -45,6 +45,19 @@ struct ProfileTests {
         #expect(loaded.description == "alice at https://relay.example.com:8443")
     }
 
+    @Test func aProfileOfAnEarlierVersionHasAKeyThatNothingUses() throws {
+        let profile = try create()
+        try profile.save()
+        let file = path + "/keys.json"
+        let keys = try String(contentsOfFile: file, encoding: .utf8)
+        #expect(!keys.contains("exchange"))
+        let exchange = Base64URL.encode([UInt8](repeating: 9, count: 32))
+        try Data(keys.replacing("{", with: "{\"exchange\":\"\(exchange)\",").utf8)
+            .write(to: URL(fileURLWithPath: file))
+        #expect(try Profile.load(directory: path).fingerprint == profile.fingerprint)
+        #expect(try create().fingerprint == profile.fingerprint)
+    }
+
     @Test func withoutALoginThereIsNoProfile() throws {
         let missing = caught(FileError.self) { _ = try Profile.load(directory: path) }
         #expect(missing?.code == .noProfile)
