@@ -58,7 +58,7 @@ class Watch:
         with Redis(self._cluster.redis_url) as redis:
             while not self._stop.is_set():
                 # In one step: a name that goes from one node to the other is never between them.
-                keys = [key.decode() for key in redis("KEYS", "relay:receiving:*")]
+                keys = [key.decode() for key in redis("KEYS", "{relay}:receiving:*")]
                 there = {key.split(":")[2] for key in keys}
                 self.looks += 1
                 for name in self._names:

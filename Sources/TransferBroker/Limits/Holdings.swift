@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import WSProtocol
+import WSProtocol
 
 /// How much of the node one user or one address holds, or how much it may hold.
 package struct Holding: Hashable, Sendable {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What can be said of keys and signatures without calculating with them. The holder of a key of low order has signed
-/// everything: a library that verifies signatures does not check that. And a key with two encodings is two users to one reader and one user to the next.
+/// everything: a library that verifies signatures does not check that. And a key with two encodings is two users to one
+/// reader and one user to the next.
 enum Ed25519Rules {
     /// 2²⁵⁵ − 19, the order of the field.
     private static let field = little("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed")

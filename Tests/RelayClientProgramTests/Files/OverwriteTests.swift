@@ -57,7 +57,7 @@ struct OverwriteTests {
         #expect(stored.replaced == 1 && stored.path == folder.path + "/report.pdf")
         #expect(try found() == ["report.pdf": "theirs"])
         #expect(stored.contents.first?.currentPath() == folder.path + "/report.pdf")
-        // Who reads the old one still does, and the new one is no more open than that was, and not executable.
+        // A reader of the old one goes on; the new one has the permissions of the old one, and is not executable.
         #expect(try open.status().st_size == 4)
         let status = try #require(OpenFile.status(of: folder.path + "/report.pdf"))
         #expect(status.st_mode & 0o777 == 0o600)
