@@ -140,6 +140,17 @@ extension Defaults {
         package static let maximumFileSize = 32 * 1024 * 1024
     }
 
+    /// How event loops and the clock are looked at.
+    enum Loops {
+        /// Four looks a second at each loop find what lasts, and cost nothing that can be measured.
+        static let interval = TimeAmount.milliseconds(250)
+        /// How often the calendar clock is compared with the one that is never set.
+        static let clockInterval = TimeAmount.seconds(10)
+        /// A clock that was set by at least this much was set by hand, or for the first time: time servers correct
+        /// less than that without a step.
+        static let clockStep = TimeAmount.seconds(1)
+    }
+
     /// What is said about limits that are met.
     package enum LimitLog {
         /// How often the log speaks of the same limit: often enough to be seen while it lasts, and no flood of its own.

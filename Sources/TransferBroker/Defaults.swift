@@ -68,6 +68,10 @@ extension Defaults {
         /// of thousands of usual ones. Shared with the same threshold: a user, and an address, may have as many as are
         /// still free, so that ten addresses that act together leave room for one more of the largest.
         static let heldBytes = 64 * 1024 * 1024
+        /// After a failure, how long an offer between the same names counts as another try: longer than clients wait
+        /// between two tries. And for how many pairs that is remembered, each in some 100 bytes.
+        static let retryMemory = TimeAmount.minutes(10)
+        static let rememberedFailures = 16_384
         /// Unclaimed tokens of the node: 64 sessions' worth of the limit above times 16; each costs some 200 bytes.
         package static let unclaimedTokens = 65_536
         /// From minting a token to its use (strelaysrv gives a minute to join).

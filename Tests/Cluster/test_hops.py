@@ -43,7 +43,11 @@ def test_hops_and_direct_streams_add_up(cluster):
     assert seen['relay_transfers_ended_total{outcome="failed"}'] == 0
     assert seen['relay_streams_total{to="receiver"}'] == len(WAYS)
     assert seen['relay_streams_total{to="node"}'] == sum(download != upload for download, upload in WAYS)
-    assert seen["relay_bytes_relayed_total"] == len(WAYS) * SIZE
+    assert seen['relay_bytes_relayed_total{to="receiver"}'] == len(WAYS) * SIZE
+    hops = sum(download != upload for download, upload in WAYS)
+    assert seen['relay_bytes_relayed_total{to="node"}'] == hops * SIZE
+    assert seen["relay_transfer_pair_seconds_count"] == seen["relay_stream_duration_seconds_count"] == len(WAYS)
+    assert seen["relay_redis_reply_seconds_count"] > 0 and seen['relay_redis_errors_total{kind="unanswered"}'] == 0
     assert seen["relay_redis_connected"] == seen["relay_cluster_joined"] == 3
 
 
@@ -65,7 +69,17 @@ def test_the_document_names_each_metric_of_a_node_and_no_other(three):
     listed = dict(found for row in rows for found in re.findall(r"`([a-z_]+)((?:\{[a-z,]+\})?)`", row.split("|")[1]))
     seen = {}
     url = three.variables["RELAY_METRICS_URLS"].split()[0].removesuffix("/metrics")
+    page = metrics.ask(three.port_of(url), "/metrics")[2]
+    histograms = set(re.findall(r"(?m)^# TYPE (\w+) histogram$", page))
     for sample in metrics.scrape(three.port_of(url)):
         labels = re.findall(r'([a-z_]+)="', sample)
-        seen[sample.partition("{")[0]] = "{" + ",".join(labels) + "}" if labels else ""
+        name = sample.partition("{")[0]
+        family = re.sub("_(bucket|sum|count)$", "", name)
+        if family in histograms:
+            # Of which the samples are named by the format.
+            seen[family] = ""
+        else:
+            seen[name] = "{" + ",".join(labels) + "}" if labels else ""
+    # There is one only where there is a limit.
+    seen.setdefault("relay_memory_limit_bytes", "")
     assert listed == seen

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import ssl
+import subprocess
 
 import pytest
 
@@ -17,6 +19,7 @@ from harness.waiting import until
 
 CHOSEN = ("--metrics-listen", "127.0.0.1:0")
 DELIVERED = 'relay_transfers_ended_total{outcome="delivered"}'
+RELAYED = 'relay_bytes_relayed_total{to="receiver"}'
 FAILED = 'relay_transfers_ended_total{outcome="failed"}'
 
 
@@ -24,7 +27,7 @@ def test_a_transfer_moves_the_counters(own_relay, tmp_path):
     relay = own_relay(registration="open", arguments=CHOSEN)
     port = metrics.port_of(relay)
     before = metrics.scrape(port)
-    assert before["relay_users"] == before["relay_bytes_relayed_total"] == before[DELIVERED] == 0
+    assert before["relay_users"] == before[RELAYED] == before[DELIVERED] == 0
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     (tmp_path / "file").write_bytes(os.urandom(300_000))
     receiving = bob.receive()
@@ -34,13 +37,75 @@ def test_a_transfer_moves_the_counters(own_relay, tmp_path):
     assert after[DELIVERED] == 1 and after[FAILED] == 0
     assert after['relay_streams_total{to="receiver"}'] == 1 and after['relay_streams_total{to="node"}'] == 0
     # Content is framed on its way.
-    assert 300_000 <= after["relay_bytes_relayed_total"] < 310_000
+    assert 300_000 <= after[RELAYED] < 310_000
     assert after["relay_users"] == 3  # with the watcher
     assert after["process_resident_memory_bytes"] > content.MiB and after["process_cpu_seconds_total"] > 0
     assert 10 < after["process_open_fds"] < after["process_max_fds"]
     assert after["relay_accepts_total"] > before["relay_accepts_total"] > 0
     page = metrics.ask(port, "/metrics")[2]
     assert alice.name not in page and bob.name not in page and "127.0.0.1" not in page
+
+
+def test_the_page_is_what_prometheus_wants(own_relay, tmp_path):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    with Pair(relay) as pair:
+        _, download, upload = pair.flowing(1000)
+        upload.send(b"a" * 500)
+        wait_for_bytes(download, 100)
+        page = metrics.ask(metrics.port_of(relay), "/metrics")[2]
+    checked = subprocess.run(
+        ("promtool", "check", "metrics"), check=False, input=page, capture_output=True, text=True, timeout=30
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    # Whatever goes on: the page has a line for each figure from the start, and none for each client.
+    assert page.count("\n") < 700
+
+
+def test_bytes_count_while_they_go(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+    with Pair(relay) as pair:
+        _, download, upload = pair.flowing(1_000_000)
+        for sent in (1000, 2000, 3000):
+            upload.send(b"x" * 1000)
+            until(lambda sent=sent: metrics.scrape(port)[RELAYED] == sent, 10, "what was sent counts at once")
+        now = metrics.scrape(port)
+        assert now["relay_streams"] == now['relay_streams_total{to="receiver"}'] == 1
+        assert now["relay_stream_first_byte_seconds_count"] == now["relay_transfer_pair_seconds_count"] == 1
+        assert now["relay_stream_duration_seconds_count"] == now["relay_streams_finished_total"] == 0
+        download.close()
+        gone = 'relay_streams_cut_total{code="receiver_gone"}'
+        until(lambda: metrics.scrape(port)[gone] == 1, 10, "it is cut")
+        assert metrics.scrape(port)["relay_stream_duration_seconds_count"] == 1
+
+
+def test_handshakes_are_counted_by_what_they_took(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    port = metrics.port_of(relay)
+
+    def counts():
+        page = metrics.scrape(port)
+        return [page[f'relay_tls_handshakes_total{{kind="{kind}"}}'] for kind in ("full", "resumed", "failed")]
+
+    full, resumed, failed = counts()
+    context = ssl.create_default_context(cafile=relay.ca)
+    session = None
+    for _ in range(2):
+        with (
+            socket.create_connection(relay.address, 5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
+        ):
+            secure.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while secure.recv(4096):
+                pass
+            session = secure.session
+    with socket.create_connection(relay.address, 5) as plain:
+        plain.sendall(b"\x16\x03\x01\x00\x05nonsense")
+        while plain.recv(4096):
+            pass
+    with socket.create_connection(relay.address, 5):
+        pass  # a balancer's health check: it says nothing
+    until(lambda: counts() == [full + 1, resumed + 1, failed + 1], 10, counts)
 
 
 def test_each_refusal_and_each_limit_moves_its_counter(own_relay):

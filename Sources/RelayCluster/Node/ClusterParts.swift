@@ -14,6 +14,10 @@ package struct ClusterParts: Sendable {
     package let incarnation: Incarnation
     package let users: RedisUserDirectory
     package let routing: ClusterRouting
+    private let store: ClusterStore
+
+    /// How Redis has answered so far.
+    package var redis: RedisFigures { store.redis }
 
     /// - Parameters:
     ///   - secret: what ticket keys are sealed, and users' records authenticated, with.
@@ -30,6 +34,7 @@ package struct ClusterParts: Sendable {
         self.node = node
         incarnation = Incarnation.random()
         let store = ClusterStore(settings: redis, eventLoop: loop, logger: logger)
+        self.store = store
         let epoch = ClusterEpoch(settling: timing.renewal + Defaults.Routing.writingAgain)
         store.observeReplacement { epoch.mayLack(now: .now()) }
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)

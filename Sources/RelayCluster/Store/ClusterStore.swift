@@ -21,6 +21,7 @@ final class ClusterStore: Sendable {
     private let publishing = Mutex(0)
     /// When a refusal of Redis was last logged.
     private let warned = Mutex<NIODeadline?>(nil)
+    private let figures = Mutex(RedisFigures())
     /// When Redis last did not do what a script wanted.
     private let refused = Mutex<NIODeadline?>(nil)
 
@@ -80,10 +81,11 @@ final class ClusterStore: Sendable {
     /// Runs a script, within 2 s.
     /// - Returns: the reply; fails with ``ClusterUnavailable`` when Redis does not say.
     func run(_ script: RedisScript, keys: [String], arguments: [String] = []) -> EventLoopFuture<RESPValue> {
-        client.run(
+        let start = NIODeadline.now()
+        return client.run(
             script, keys: keys.map { ByteBuffer(string: $0) }, arguments: arguments.map { ByteBuffer(string: $0) },
             timeout: Defaults.Routing.deadline
-        ).flatMapErrorThrowing { error in
+        ).always { self.count($0, since: start) }.flatMapErrorThrowing { error in
             let failure = self.failure(error)
             // What a user of Redis may not do stays so, and says nothing about what others have written.
             if (error as? RedisError)?.code == .replied, failure.cause == nil {
@@ -108,9 +110,27 @@ final class ClusterStore: Sendable {
             return true
         }
         guard isSent else { return }
+        let start = NIODeadline.now()
         client.publish(text, on: channel).whenComplete { result in
             self.publishing.withLock { $0 -= 1 }
+            self.count(result, since: start)
             if case .failure(let error) = result { _ = self.failure(error) }
+        }
+    }
+
+    /// How Redis has answered so far.
+    var redis: RedisFigures { figures.withLock { $0 } }
+
+    private func count(_ result: Result<RESPValue, any Error>, since start: NIODeadline) {
+        let time = NIODeadline.now() - start
+        figures.withLock { figures in
+            switch result {
+            case .success: figures.replies.record(time)
+            case .failure(let error as RedisError) where error.code == .replied:
+                figures.replies.record(time)
+                figures.refused &+= 1
+            case .failure: figures.unanswered &+= 1
+            }
         }
     }
 

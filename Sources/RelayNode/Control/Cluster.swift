@@ -92,6 +92,17 @@ package struct ClusterStatus: Hashable, Sendable, Codable {
     }
 }
 
+/// How Redis has answered since the start.
+package struct RedisFigures: Hashable, Sendable {
+    /// How long its replies took, errors among them.
+    package var replies = Histogram(.instants)
+    /// Commands that it has refused, and those without a reply.
+    package var refused: UInt64 = 0
+    package var unanswered: UInt64 = 0
+
+    package init() {}
+}
+
 /// The rest of the cluster, or what it shares, cannot be asked, or cannot answer yet.
 package struct ClusterUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
     /// For logs.

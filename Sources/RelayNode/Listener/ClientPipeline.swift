@@ -19,6 +19,7 @@ enum ClientPipeline {
         handler.limitMet = {
             services.reports?.met(Limit(.tlsMessages, of: .connection), address: connection.lease.address.share)
         }
+        handler.handshakeEnded = { [counts = services.handshakes] in counts.ended($0) }
         try pipeline.addHandler(handler)
         try pipeline.addHandler(
             RelayResponder(services: services, connection: connection, purpose: .relay).reader()

@@ -36,6 +36,8 @@ package struct ConnectionServices: Sendable {
     package var site: Site?
     /// Where answers to ACME's challenges lie, for plain HTTP; nil for nowhere.
     package var challenges: ServedFolder?
+    /// Counts the handshakes of clients.
+    package var handshakes = HandshakeCounts()
 
     package init(
         transfers: any TransferDirectory, streams: StreamTable, node: NodeID = NodeID.alone,

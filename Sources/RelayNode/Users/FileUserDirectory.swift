@@ -21,6 +21,9 @@ package final class FileUserDirectory: UserAdministration {
     /// Whether another process may be about to write the file.
     private let isFrozen = Mutex(false)
     private let now: @Sendable () -> UnixTime
+    private let failures = Atomic<UInt64>(0)
+
+    package var failedWrites: UInt64 { failures.load(ordering: .relaxed) }
 
     /// Loads the registry.
     /// - Parameters:
@@ -191,7 +194,12 @@ package final class FileUserDirectory: UserAdministration {
         let value = try body(&new, now())
         guard new != old else { return value }
         new.prune(now: now())
-        try file.replace(with: new)
+        do {
+            try file.replace(with: new)
+        } catch {
+            failures.wrappingAdd(1, ordering: .relaxed)
+            throw error
+        }
         registry.withLock { $0 = new }
         return value
     }

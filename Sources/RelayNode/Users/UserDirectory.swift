@@ -57,7 +57,8 @@ package protocol UserAdministration: UserDirectory {
     ///
     /// - Parameter isWhole: whether users that are not in the copy are removed.
     func restore(_ copy: RegistryCopy, isWhole: Bool) async throws
-}
+    /// How many changes could not be written to the disk; always 0 where they go elsewhere.
+    var failedWrites: UInt64 { get }
 
 /// How an operator's wish to rename a user ended.
 package enum RenameOutcome: Hashable, Sendable {
@@ -69,6 +70,8 @@ extension UserAdministration {
     package func invite(_ name: PeerName?, lifetime: Int64) async throws -> (code: InvitationCode, expires: UnixTime) {
         try await invite(name, lifetime: lifetime, note: nil)
     }
+
+    package var failedWrites: UInt64 { 0 }
 }
 
 extension UserRegistry.InviteOutcome {

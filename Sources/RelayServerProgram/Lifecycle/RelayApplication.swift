@@ -124,7 +124,8 @@ struct RelayApplication: Sendable {
             reports: reports, log: log, descriptorLimit: descriptorLimit,
             accepts: AcceptWatch(limit: descriptorLimit, logger: logger), tickets: tickets,
             inherited: handed ?? inherited, manager: manager,
-            read: read ?? { [configuration] () throws(OperatorError) in configuration }
+            read: read ?? { [configuration] () throws(OperatorError) in configuration },
+            loops: LoopWatch(logger: logger)
         )
     }
 
@@ -145,6 +146,7 @@ struct RelayApplication: Sendable {
     private func serve(
         _ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?, _ takeover: Takeover?
     ) async throws {
+        context.loops.start(on: context.group)
         let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
         // The last thing to go: who waits for that may start another server.
         defer { pidFile?.remove() }

@@ -128,6 +128,7 @@ struct ServerComposition: Sendable {
             site: Site(context.site), challenges: context.configuration.acmeDirectory
         )
         services.traffic = transfers.traffic
+        services.handshakes = context.handshakes
         return services
     }
 }
@@ -171,6 +172,11 @@ struct ServerContext: Sendable {
     var read: @Sendable () throws(OperatorError) -> ServerConfiguration = { () throws(OperatorError) in
         throw OperatorError(.refused, "this server has no configuration to read again")
     }
+
+    /// How the handshakes of clients ended.
+    let handshakes = HandshakeCounts()
+    /// How late the event loops are, and whether the clock was set.
+    var loops = LoopWatch()
 
     var logger: Logger { log.logger }
 }

@@ -56,11 +56,25 @@ extension ServerFigures: MetricsSource {
     func snapshot() async -> MetricsSnapshot {
         MetricsSnapshot(
             status: await status(), broker: transfers.broker.status, connections: transfers.admission.connections,
-            accepts: context.accepts.counts, process: .now(context.accepts), limits: context.reports.counts,
-            started: startTime, certificateEnd: context.certificates.current.firstEnd,
-            reloads: reloads(), lostLogLines: context.log.sink.lostLines
+            streams: transfers.streams.count, flow: transfers.streams.flow, redis: context.cluster?.redis,
+            accepts: context.accepts.counts, handshakes: context.handshakes.value, process: .now(context),
+            limits: context.reports.counts, started: startTime,
+            certificateEnd: context.certificates.current.firstEnd, reloads: reloads(),
+            lostLogLines: context.log.sink.lostLines
         )
     }
 
     var readiness: Readiness { Readiness(state, context.cluster?.status) }
+}
+
+extension ProcessFigures {
+    /// Those of now.
+    static func now(_ context: ServerContext) -> ProcessFigures {
+        let descriptors = context.accepts.openDescriptors
+        return ProcessFigures(
+            resident: ProcessMemory.resident, openDescriptors: descriptors?.now, descriptorLimit: descriptors?.limit,
+            processorTime: ProcessMemory.processorTime, memoryLimit: context.configuration.memoryLimit.budget?.bytes,
+            loopLag: context.loops.lag, clockSteps: context.loops.clockSteps, failedWrites: context.users.failedWrites
+        )
+    }
 }

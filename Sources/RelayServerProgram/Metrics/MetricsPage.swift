@@ -14,8 +14,8 @@ enum MetricsPage {
     /// The whole page.
     static func render(_ snapshot: MetricsSnapshot) -> String {
         let families =
-            process(snapshot) + system(snapshot.process) + listeners(snapshot.accepts) + people(snapshot)
-            + transfers(snapshot) + limits(snapshot.limits) + cluster(snapshot.status.cluster)
+            process(snapshot) + system(snapshot) + listeners(snapshot) + people(snapshot) + transfers(snapshot)
+            + streams(snapshot) + limits(snapshot.limits) + cluster(snapshot.status.cluster, snapshot.redis)
         return families.map(\.text).joined()
     }
 
@@ -71,7 +71,7 @@ enum MetricsPage {
     }
 
     private static func transfers(_ snapshot: MetricsSnapshot) -> [MetricFamily] {
-        let (broker, streams) = (snapshot.broker, snapshot.status.streams)
+        let broker = snapshot.broker
         return [
             MetricFamily(
                 .gauge, "relay_transfers", by: "state",
@@ -87,18 +87,33 @@ enum MetricsPage {
                 "Transfers that ended; counted by their home."
             ),
             MetricFamily(
-                .counter, "relay_bytes_relayed_total", broker.bytesRelayed,
-                "Bytes of streams that ended; counted by the home of their transfer."
+                .counter, "relay_transfers_failed_total", by: "code", broker.failures.of(FailureCode.allCases),
+                "Transfers that failed, by the code that both sides were told; counted by their home."
+            ),
+            MetricFamily(
+                .counter, "relay_transfers_offered_total", broker.offered,
+                "Offers that were taken; counted by their home."
+            ),
+            MetricFamily(
+                .counter, "relay_transfers_offered_again_total", broker.offeredAgain,
+                "Of these, those that came within 10 minutes after a failure between the same two names."
+            ),
+            MetricFamily(
+                "relay_transfer_answer_seconds", broker.answerTimes,
+                "From an offer to the receiver's accept, people's thinking included."
+            ),
+            MetricFamily(
+                "relay_transfer_pair_seconds", broker.pairTimes,
+                "From the receiver's accept to the moment at which both halves of the stream are there."
+            ),
+            MetricFamily(
+                "relay_transfer_delivery_seconds", broker.deliveryTimes,
+                "From the receiver's accept to its word that everything is stored."
             ),
             MetricFamily(
                 .counter, "relay_progress_dropped_total",
                 broker.progressDropped &+ snapshot.limits.progressDropped,
                 "Reports of progress that came too often, or too late, to be passed on."
-            ),
-            MetricFamily(
-                .counter, "relay_streams_total", by: "to",
-                ["receiver": streams.toReceivers, "node": streams.toNodes],
-                "Streams that were joined here: straight into the receiver's connection, or on to another node."
             ),
             MetricFamily(.gauge, "relay_unclaimed_tokens", broker.unclaimedTokens, "Tokens that are not used yet."),
         ]
@@ -136,10 +151,18 @@ enum MetricsPage {
         ]
     }
 
-    private static func cluster(_ status: ClusterStatus?) -> [MetricFamily] {
-        guard let status else { return [] }
+    private static func cluster(_ status: ClusterStatus?, _ redis: RedisFigures?) -> [MetricFamily] {
+        guard let status, let redis else { return [] }
         return [
             MetricFamily(.gauge, "relay_redis_connected", status.redis ? 1 : 0, "1 while Redis is connected."),
+            MetricFamily(
+                "relay_redis_reply_seconds", redis.replies, "How long the replies of Redis took, errors among them."
+            ),
+            MetricFamily(
+                .counter, "relay_redis_errors_total", by: "kind",
+                ["refused": redis.refused, "unanswered": redis.unanswered],
+                "Commands that Redis has refused, and those without a reply."
+            ),
             MetricFamily(
                 .gauge, "relay_cluster_joined", status.joined ? 1 : 0, "1 while this node's place in Redis stands."
             ),
@@ -166,47 +189,6 @@ enum MetricsPage {
             MetricFamily(
                 .counter, "relay_cluster_records_forged_total", status.forged,
                 "Records of users in Redis that were read, and that no node of this cluster has written."
-            ),
-        ]
-    }
-}
-
-extension MetricsPage {
-    /// What the process has of the system, under the names that every Prometheus client uses.
-    private static func system(_ figures: ProcessFigures) -> [MetricFamily] {
-        [
-            figures.resident.map {
-                MetricFamily(.gauge, "process_resident_memory_bytes", $0, "Bytes of memory the process has now.")
-            },
-            figures.openDescriptors.map {
-                MetricFamily(.gauge, "process_open_fds", $0, "File descriptors that are open now.")
-            },
-            figures.descriptorLimit.map {
-                MetricFamily(.gauge, "process_max_fds", $0, "File descriptors that may be open.")
-            },
-            figures.processorTime.map {
-                MetricFamily(
-                    .counter, "process_cpu_seconds_total", milliseconds: $0, "Processor time used, in seconds."
-                )
-            },
-        ].compactMap { $0 }
-    }
-
-    /// What has come to the listeners.
-    private static func listeners(_ counts: AcceptCounts) -> [MetricFamily] {
-        func failed(_ fault: AcceptFault) -> UInt64 { counts.failed[fault] ?? 0 }
-        return [
-            MetricFamily(
-                .counter, "relay_accepts_total", counts.accepted, "Connections accepted, by all listeners together."
-            ),
-            MetricFamily(
-                .counter, "relay_accepts_failed_total", by: "reason",
-                [
-                    AcceptFault.descriptors.rawValue: failed(.descriptors),
-                    AcceptFault.machineDescriptors.rawValue: failed(.machineDescriptors),
-                    AcceptFault.memory.rawValue: failed(.memory), AcceptFault.aborted.rawValue: failed(.aborted),
-                ],
-                "How often a connection could not be accepted."
             ),
         ]
     }

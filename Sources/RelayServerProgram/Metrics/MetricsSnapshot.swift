@@ -13,8 +13,15 @@ struct MetricsSnapshot: Hashable, Sendable {
     var broker: BrokerStatus
     /// Connections of clients, of any kind.
     var connections: Int
+    /// Streams that are here now, and what has gone through them and those before.
+    var streams = 0
+    var flow = StreamFigures()
+    /// How Redis has answered; nil without a cluster.
+    var redis: RedisFigures?
     /// What has come to the listeners.
     var accepts = AcceptCounts()
+    /// How handshakes of clients have ended.
+    var handshakes = HandshakeFigures()
     /// What the process has of the system.
     var process = ProcessFigures()
     /// Limits that were met, and refusals.
@@ -39,14 +46,14 @@ struct ProcessFigures: Hashable, Sendable {
     /// Processor time used, in milliseconds.
     var processorTime: UInt64?
 
-    /// Those of now.
-    static func now(_ accepts: AcceptWatch) -> ProcessFigures {
-        let descriptors = accepts.openDescriptors
-        return ProcessFigures(
-            resident: ProcessMemory.resident, openDescriptors: descriptors?.now, descriptorLimit: descriptors?.limit,
-            processorTime: ProcessMemory.processorTime
-        )
-    }
+    /// Bytes of memory near which new work is refused.
+    var memoryLimit: UInt64?
+    /// How late the timers of the event loops were.
+    var loopLag = Histogram(.instants)
+    /// How often the calendar clock was set.
+    var clockSteps: UInt64 = 0
+    /// Changes of the users' registry that could not be written.
+    var failedWrites: UInt64 = 0
 }
 
 /// Where the answers of the metrics listener come from.

@@ -96,6 +96,7 @@ package final class AcceptWatch: Sendable {
 
     /// A listener has failed for good.
     func listenerLost(_ error: any Error) {
+        state.withLock { $0.counts.listenersLost &+= 1 }
         logger.critical(
             "a listener has failed and accepts nothing any more: start the relay again",
             metadata: [LogKeys.error: "\(error)"]
@@ -128,9 +129,12 @@ package struct AcceptCounts: Hashable, Sendable {
     package var accepted: UInt64 = 0
     /// How often that failed, and why.
     package var failed: [AcceptFault: UInt64] = [:]
+    /// Listeners that have failed for good.
+    package var listenersLost: UInt64 = 0
 
-    package init(accepted: UInt64 = 0, failed: [AcceptFault: UInt64] = [:]) {
+    package init(accepted: UInt64 = 0, failed: [AcceptFault: UInt64] = [:], listenersLost: UInt64 = 0) {
         self.accepted = accepted
         self.failed = failed
+        self.listenersLost = listenersLost
     }
 }

@@ -34,6 +34,10 @@ package final class Pipe {
     /// Whether the meters held the stream back the last time: it is read in small pieces then, as all that is read in
     /// one turn goes before it can be held back again.
     private var isPaced = false
+    /// Counts the content as it goes.
+    private let meter: LoopMeter
+    private let parkedAt = NIODeadline.now()
+    private var joinedAt: NIODeadline?
     /// Whether the sink has been told that the far end takes what it gets.
     private var isProved = false
     private let isHop: Bool
@@ -57,6 +61,7 @@ package final class Pipe {
         self.services = services
         machine = StreamMachine(limits: isHop ? .hop : .init(), now: .now())
         buffers = services.memory.buffers(of: loop)
+        meter = services.streams.meter(of: loop)
     }
 
     /// Starts waiting for the sender.
@@ -93,7 +98,10 @@ package final class Pipe {
 
     /// Takes content from the upload. It is dropped once it has nowhere to go.
     func forward(_ content: ByteBuffer) {
+        let isFirst = machine.forwardedBytes == 0
         guard machine.forwarded(content.readableBytes), let sink else { return }
+        meter.forwarded(content.readableBytes, isHop: isHop)
+        if isFirst, !isHop { services.streams.began(after: .now() - parkedAt) }
         sink.write(content)
         unflushedBytes += content.readableBytes
         if unflushedBytes >= Defaults.Stream.flushBytes { flush() }
@@ -130,6 +138,7 @@ package final class Pipe {
 
     /// The download's connection takes more, or no more.
     func writabilityChanged(isWritable: Bool) {
+        if !isWritable, joinedAt != nil { meter.heldBack() }
         machine.blockedChanged(!isWritable, now: .now())
         if isWritable, pause == nil { upload?.resume() }
     }
@@ -196,11 +205,29 @@ package final class Pipe {
 
     /// The node that holds the download reports what goes well, and counts the bytes.
     private func report(_ event: StreamEvent) {
-        if event == .joined { services.streams.joined(isHop: isHop) }
+        count(event)
         guard isHop else { return services.transfers.streamChanged(key, event) }
         guard case .cut(let code, bytes: _) = event else { return }
         services.transfers.streamChanged(key, .cut(code, bytes: 0))
     }
+
+    /// A stream through two nodes counts where its receiver is.
+    private func count(_ event: StreamEvent) {
+        if event == .joined {
+            joinedAt = .now()
+            services.streams.joined(isHop: isHop)
+        }
+        guard !isHop else { return }
+        let time = joinedAt.map { .now() - $0 }
+        switch event {
+        case .downloadParked, .joined: break
+        case .finished: services.streams.ended(nil, after: time)
+        case .cut(let code, bytes: _): services.streams.ended(code, after: time)
+        }
+    }
+
+    /// Bytes of content that have gone through so far.
+    var forwardedBytes: UInt64 { machine.forwardedBytes }
 }
 
 @available(*, unavailable)

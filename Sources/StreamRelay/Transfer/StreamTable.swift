@@ -26,6 +26,9 @@ package final class StreamTable: StreamControl {
     private let places = Mutex<[StreamKey: Location]>([:])
     private let emptied = Mutex<(@Sendable () -> Void)?>(nil)
     private let joins = Mutex(StreamCounts())
+    private let figures = Mutex(StreamFigures())
+    /// One for each event loop that streams: there are as many as processors.
+    private let meters = Mutex<[ObjectIdentifier: LoopMeter]>([:])
 
     package init() {}
 
@@ -38,6 +41,34 @@ package final class StreamTable: StreamControl {
     /// A stream was joined here; `isHop` when its bytes go on to another node.
     package func joined(isHop: Bool) {
         joins.withLock { if isHop { $0.toNodes &+= 1 } else { $0.toReceivers &+= 1 } }
+    }
+
+    /// The first byte of a stream has gone to its receiver.
+    func began(after time: TimeAmount) { figures.withLock { $0.firstByteTimes.record(time) } }
+
+    /// A stream to a receiver has ended, `time` after its halves were joined; nil if they never were.
+    func ended(_ code: FailureCode?, after time: TimeAmount?) {
+        figures.withLock { figures in
+            if let code { figures.cuts[code, default: 0] &+= 1 } else { figures.finished &+= 1 }
+            if let time { figures.durations.record(time) }
+        }
+    }
+
+    /// The counters of `loop`, for those that live on it.
+    func meter(of loop: any EventLoop) -> LoopMeter {
+        meters.withLock { meters in
+            if let meter = meters[ObjectIdentifier(loop)] { return meter }
+            let meter = LoopMeter()
+            meters[ObjectIdentifier(loop)] = meter
+            return meter
+        }
+    }
+
+    /// What has gone through so far, running streams included.
+    package var flow: StreamFigures {
+        var flow = figures.withLock { $0 }
+        for meter in meters.withLock({ Array($0.values) }) { meter.add(to: &flow) }
+        return flow
     }
 
     /// Where `stream` is; nil when this process holds none.

@@ -45,6 +45,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var timer: Scheduled<Void>?
     /// Told when the peer sent more messages of TLS's own than may be.
     package var limitMet: (@Sendable () -> Void)?
+    /// Told once how the handshake ended; not told of a client that has said nothing.
+    package var handshakeEnded: (@Sendable (TLSHandshakeEnd) -> Void)?
 
     /// A handler with or without a session, for the ends of a connection and for one that is adopted.
     init(
@@ -166,6 +168,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             stopTimer()
             inbound.opened()
             writeEarly(context)
+            tellHandshake(.complete(connection.summary))
             context.fireUserInboundEventTriggered(TLSEvent.handshakeCompleted(connection.summary))
             if inbound.isRequested || readsByItself(context) { deliverPending(context) }
         }
@@ -186,6 +189,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Sends the alert OpenSSL may have written, tells the other handlers, and closes.
     private func report(_ context: ChannelHandlerContext, _ error: TLSError) {
         stopTimer()
+        if connection != nil { tellHandshake(.failed) }
         flushGathered(context)
         failWrites(error)
         context.fireErrorCaught(error)
@@ -259,11 +263,6 @@ extension TLSHandler {
         case .announceTruncation: context.fireUserInboundEventTriggered(TLSEvent.truncated)
         case .ignore: break
         }
-    }
-
-    /// A peer that said something else than TLS and left was not waiting for a handshake.
-    private var endDuringHandshake: TLSError {
-        TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake)
     }
 
     /// As `deliver`, for data that came without a read of the socket: the channel does not say that this was all for

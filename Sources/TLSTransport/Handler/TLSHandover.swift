@@ -47,6 +47,25 @@ package enum TLSEvent: Hashable, Sendable {
     case truncated
 }
 
+extension TLSHandler {
+    /// A peer that said something else than TLS and left was not waiting for a handshake.
+    var endDuringHandshake: TLSError {
+        TLSError(connection?.looksLikeTLS == false ? .notTLS : .closedDuringHandshake)
+    }
+
+    /// Tells who wants to know it how the handshake ended, once.
+    func tellHandshake(_ end: TLSHandshakeEnd) {
+        handshakeEnded?(end)
+        handshakeEnded = nil
+    }
+}
+
+/// How a handshake ended.
+package enum TLSHandshakeEnd: Hashable, Sendable {
+    case complete(TLSHandshakeSummary)
+    case failed
+}
+
 /// What the handlers behind `TLSHandler` can ask of it, as outbound user events.
 package enum TLSCommand: Hashable, Sendable {
     /// Close the channel at once and without close_notify: the peer must not take a cut for an end. What is written

@@ -82,6 +82,7 @@ package struct Broker: Sendable {
 
     /// Something happened at `now`: the one way in, whichever node or thread it comes from.
     package mutating func handle(_ event: BrokerEvent, now: NIODeadline) -> [BrokerAction] {
+        home.now = now
         switch event {
         case .sessionOpened(let session, let user, let request, let address):
             return sessions.open(session, user, at: address, request, now: now)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import WSProtocol
+
 /// What the broker holds, for `status` and the metrics.
 package struct BrokerStatus: Hashable, Sendable, Codable {
     /// Sessions that are logged in.
@@ -24,8 +26,17 @@ package struct BrokerStatus: Hashable, Sendable, Codable {
     /// Ended since the start.
     package var delivered: UInt64 = 0
     package var failed: UInt64 = 0
-    /// Bytes of streams that have ended since the start.
-    package var bytesRelayed: UInt64 = 0
+    /// The same by the code; those of ``failed``.
+    package var failures: [FailureCode: UInt64] = [:]
+    /// Offers that were taken since the start, and those of them that came soon after a failure between the same names.
+    package var offered: UInt64 = 0
+    package var offeredAgain: UInt64 = 0
+    /// From the offer to the receiver's accept, people's thinking included.
+    package var answerTimes = Histogram(.spans)
+    /// From the accept to the moment at which both halves are there.
+    package var pairTimes = Histogram(.waits)
+    /// From the accept to `delivered`.
+    package var deliveryTimes = Histogram(.spans)
     /// Reports of progress that were not passed on.
     package var progressDropped: UInt64 = 0
     package var isDraining = false

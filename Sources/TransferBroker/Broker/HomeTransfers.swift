@@ -17,10 +17,15 @@ struct HomeTransfers: Sendable {
     private(set) var remoteSessions = RemoteSessions()
     /// What has happened since the start.
     private(set) var totals = BrokerStatus()
+    private var failures: RecentFailures
+    /// The time of the event that is being handled, for what is counted.
+    var now = NIODeadline.uptimeNanoseconds(0)
 
     init(node: NodeID, limits: BrokerLimits) {
         self.node = node
         self.limits = limits
+        failures = RecentFailures(
+            memory: Defaults.Broker.retryMemory, capacity: Defaults.Broker.rememberedFailures)
         tokens = TokenIssuer(lifetime: limits.tokenLifetime, capacity: limits.unclaimedTokens)
     }
 
@@ -37,6 +42,7 @@ struct HomeTransfers: Sendable {
         _ offer: ClientMessage.Offer, _ found: LookupResult, by session: SessionID, answering requesters: [SessionID]?,
         unless refusal: FailureCode?, _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
+        guard let sender = sessions[session]?.user.name else { return [] }
         guard found.user != nil else { return [.send(session, .unknownPeer(offer.id, offer.to))] }
         let receivers = requesters ?? receivers(of: offer.to, found, except: session, sessions)
         let refusal: FailureCode? =
@@ -57,9 +63,14 @@ struct HomeTransfers: Sendable {
             return sessions.refuse(offer.id, of: session, refusal)
         }
         let (transfer, actions) = RelayedTransfer.offered(
-            offer, by: session, ringing: receivers, timing: limits.timing, now: now
+            offer, by: session, named: sender, ringing: receivers, timing: limits.timing, now: now
         )
-        return settle(TransferChange(to: transfer, from: nil), &sessions) + run(actions, of: transfer, &sessions)
+        totals.offered &+= 1
+        if failures.began(.init(sender: transfer.senderName, recipient: transfer.recipient), now: now) {
+            totals.offeredAgain &+= 1
+        }
+        return settle(TransferChange(to: transfer, from: nil), &sessions)
+            + run(actions, of: transfer, &sessions)
     }
 
     /// The sessions of `name` that want to be rung, on all nodes.
@@ -172,6 +183,9 @@ struct HomeTransfers: Sendable {
         let isThere = change.after.isThere
         var actions: [BrokerAction] = change.before.isThere == isThere ? [] : [.announce(.home(change.id, isThere))]
         transfers.apply(change)
+        if change.before.receiver == nil, change.after.receiver != nil {
+            totals.answerTimes.record(now - change.transfer.offeredAt)
+        }
         actions += remoteSessions.apply(change, home: node)
         actions += sessions.apply(change)
         guard !isThere else { return actions }
@@ -215,12 +229,21 @@ struct HomeTransfers: Sendable {
             return sessions.notify(session, .failed(id, code, by: party))
         case .endStream(let outcome): return halves[id].nodes.flatMap { endStream(of: id, on: $0, outcome) }
         case .end(let outcome):
-            switch outcome {
-            case .delivered: totals.delivered &+= 1
-            case .failed: totals.failed &+= 1
-            }
+            count(outcome, of: transfer)
             halves.forget(id)
             return tokens.revoke(id).map { .announce(.void($0)) } + [.transferEnded(id, outcome)]
+        }
+    }
+
+    private mutating func count(_ outcome: TransferOutcome, of transfer: RelayedTransfer) {
+        switch outcome {
+        case .delivered:
+            totals.delivered &+= 1
+            if let accepted = transfer.acceptedAt { totals.deliveryTimes.record(now - accepted) }
+        case .failed(let code):
+            totals.failed &+= 1
+            totals.failures[code, default: 0] &+= 1
+            failures.failed(.init(sender: transfer.senderName, recipient: transfer.recipient), now: now)
         }
     }
 
@@ -257,12 +280,13 @@ struct HomeTransfers: Sendable {
         _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         let isHeld = halves[transfer].has(holder)
-        // Its own streams end after their transfers when it was the broker that ended them: their bytes have gone
-        // through.
-        if isHeld || holder == node { totals.bytesRelayed &+= event.bytes }
         switch event {
         case .downloadParked: return downloadParked(transfer, on: holder, publicURL, &sessions, now: now)
-        case .joined where isHeld: return change(transfer, &sessions) { $0.streamJoined() }
+        case .joined where isHeld:
+            if case .parked? = transfers[transfer]?.state, let accepted = transfers[transfer]?.acceptedAt {
+                totals.pairTimes.record(now - accepted)
+            }
+            return change(transfer, &sessions) { $0.streamJoined() }
         case .finished where isHeld: return change(transfer, &sessions) { $0.streamFinished(now: now) }
         case .cut(let code, _) where isHeld: return change(transfer, &sessions) { $0.streamCut(code, now: now) }
         case .joined, .finished, .cut: return []

@@ -39,12 +39,4 @@ package enum StreamEvent: Hashable, Sendable {
     case finished(bytes: UInt64)
     /// The stream ended early, after `bytes` had gone through; `code` says whose fault it was.
     case cut(FailureCode, bytes: UInt64)
-
-    /// What had gone through when the stream ended; 0 as long as it has not.
-    var bytes: UInt64 {
-        switch self {
-        case .downloadParked, .joined: 0
-        case .finished(let bytes), .cut(_, let bytes): bytes
-        }
-    }
 }

@@ -40,6 +40,8 @@ struct RelayedTransfer: Sendable {
 
     let id: TransferID
     let sender: SessionID
+    /// The name that the sender is logged in with.
+    let senderName: PeerName
     /// Everything that the sender hears goes under this id.
     let offerID: RequestID
     /// Whose sessions are rung.
@@ -51,16 +53,19 @@ struct RelayedTransfer: Sendable {
     private(set) var state: State
     /// The earliest time the next report of progress is passed on.
     private var nextProgress: NIODeadline
+    /// When it was offered, and when a receiver accepted it.
+    let offeredAt: NIODeadline
+    private(set) var acceptedAt: NIODeadline?
     let timing: TransferTiming
 
     /// A transfer that was offered at `now`, while `receivers` were there to be rung.
     ///
     /// The caller has refused the offer if there are none and it does not wait.
     static func offered(
-        _ offer: ClientMessage.Offer, by sender: SessionID, ringing receivers: [SessionID], timing: TransferTiming,
-        now: NIODeadline
+        _ offer: ClientMessage.Offer, by sender: SessionID, named name: PeerName, ringing receivers: [SessionID],
+        timing: TransferTiming, now: NIODeadline
     ) -> (RelayedTransfer, [TransferAction]) {
-        var transfer = RelayedTransfer(offer, by: sender, timing: timing, now: now)
+        var transfer = RelayedTransfer(offer, by: sender, named: name, timing: timing, now: now)
         guard !receivers.isEmpty else { return (transfer, [.tellOffered(.waiting)]) }
         transfer.state = .ringing(
             offer.payload, rung: receivers.map { Rung(session: $0, hasDeclined: false) }, lastDecline: nil,
@@ -69,15 +74,20 @@ struct RelayedTransfer: Sendable {
         return (transfer, [.tellOffered(.ringing)] + receivers.map { .ring($0, offer.payload) })
     }
 
-    private init(_ offer: ClientMessage.Offer, by sender: SessionID, timing: TransferTiming, now: NIODeadline) {
+    private init(
+        _ offer: ClientMessage.Offer, by sender: SessionID, named name: PeerName, timing: TransferTiming,
+        now: NIODeadline
+    ) {
         self.id = offer.transfer
         self.sender = sender
+        self.senderName = name
         self.offerID = offer.id
         self.recipient = offer.to
         self.waits = offer.wait && offer.request == nil
         self.answers = offer.request
         self.state = .waiting(offer.payload)
         self.nextProgress = now
+        self.offeredAt = now
         self.timing = timing
     }
 
@@ -190,6 +200,7 @@ extension RelayedTransfer {
         where rung.contains(Rung(session: session, hasDeclined: false)):
             let others = failPending(.acceptedElsewhere, by: .relay, except: session)
             state = .accepted(receiver: session, payload, deadline: now + timing.claim)
+            acceptedAt = now
             return [.startDownload(session, request), .tellOffered(.accepted)] + others
         case .waiting, .ringing, .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended:
             return [.refuse(session, request, .unknownTransfer)]

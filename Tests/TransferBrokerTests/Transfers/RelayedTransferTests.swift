@@ -30,7 +30,9 @@ private enum Stage: String, CaseIterable {
             payload: try payload("offer")
         )
         let receivers = self == .waiting ? [] : [bob]
-        var (transfer, _) = RelayedTransfer.offered(offer, by: alice, ringing: receivers, timing: timing, now: start)
+        var (transfer, _) = RelayedTransfer.offered(
+            offer, by: alice, named: try #require(PeerName(rawValue: "alice")), ringing: receivers, timing: timing,
+            now: start)
         if self == .waiting || self == .ringing { return transfer }
         _ = transfer.accepted(by: bob, request: try id("accept"), payload: try payload("accept"), now: start)
         if self == .accepted { return transfer }

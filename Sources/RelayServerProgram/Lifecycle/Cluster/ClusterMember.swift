@@ -77,6 +77,8 @@ struct ClusterMember: Sendable {
     var connector: any NodeConnector { node }
     /// How this node stands with the others.
     var status: ClusterStatus { node.status }
+    /// How Redis has answered so far.
+    var redis: RedisFigures { parts.redis }
 }
 
 /// This node's place in its cluster, from the moment at which the others may know of it.

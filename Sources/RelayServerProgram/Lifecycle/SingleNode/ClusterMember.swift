@@ -27,6 +27,7 @@ struct ClusterMember: Sendable {
     var cluster: any Cluster { switch never {} }
     var connector: any NodeConnector { switch never {} }
     var status: ClusterStatus { switch never {} }
+    var redis: RedisFigures { switch never {} }
 }
 
 /// This node's place in its cluster; there is no value of it either.
