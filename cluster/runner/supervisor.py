@@ -23,7 +23,13 @@ from .server_process import DRAINING_SECONDS, ServerProcess, healthy, redis_answ
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # What of the person's environment reaches the nodes; every other RELAY_ variable is about something else.
-NODE_VARIABLES = ("RELAY_REGISTRATION", "RELAY_LOG_LEVEL", "RELAY_LOG_FORMAT", "RELAY_ADDRESS_LIMIT")
+NODE_VARIABLES = (
+    "RELAY_REGISTRATION",
+    "RELAY_LOG_LEVEL",
+    "RELAY_LOG_FORMAT",
+    "RELAY_LOG_ADDRESSES",
+    "RELAY_ADDRESS_LIMIT",
+)
 COMMAND_SECONDS = 5
 STOP_SECONDS = 3
 

@@ -61,6 +61,7 @@ struct SendAttempt {
         shown = former?.shown
         offerID = offer.id
         machine = SendMachine(offer: offer, cancelID: outbox.nextID())
+        environment.reporter.report(.detail("attempt \(transfer) of transfer \(job.shownID)"))
         run(machine.begin(now: now))
     }
 

@@ -98,7 +98,7 @@ final class LinkTable {
         logger.warning(
             "a certificate between nodes was refused: compare the nodes' ids, certificates and authorities",
             metadata: [
-                LogKeys.node: "\(node?.rawValue ?? "unknown")", LogKeys.address: "\(address)",
+                LogKeys.node: "\(node?.rawValue ?? "unknown")", LogKeys.remote: "\(address)",
                 LogKeys.error: "\(reason)",
             ])
     }

@@ -168,6 +168,7 @@ package final class BrokerService: TransferDirectory {
 
     package func streamChanged(_ stream: StreamKey, _ event: StreamEvent) {
         let url = event == .downloadParked ? cluster.publicURL : nil
+        log(event, of: stream)
         guard stream.home == node else {
             return cluster.send(.stream(transfer: stream.transfer, event, url: url), to: stream.home)
         }
@@ -334,7 +335,9 @@ package final class BrokerService: TransferDirectory {
 
     private func run(_ action: BrokerAction, _ sink: (any SessionSink)?, _ streams: (any StreamControl)?) {
         switch action {
-        case .send(_, let message): sink?.send(message)
+        case .send(let session, let message):
+            log(message, to: session)
+            sink?.send(message)
         case .close(_, let code): sink?.close(code)
         case .tell(let node, let message): cluster.send(message, to: node)
         case .announce(let announcement): cluster.announce(announcement)
@@ -347,9 +350,39 @@ package final class BrokerService: TransferDirectory {
                 case .delivered: "delivered"
                 case .failed(let code): code.rawValue
                 }
-            logger.debug("transfer ended", metadata: [LogKeys.transfer: "\(transfer)", LogKeys.outcome: "\(word)"])
+            logger.info("transfer ended", metadata: [LogKeys.transfer: "\(transfer)", LogKeys.outcome: "\(word)"])
         case .limitMet(let limit, let owner): reports.met(limit, name: owner.name, address: owner.address)
         }
+    }
+
+    /// What goes on in a stream here is of use to who looks for the reason of a fault, on any node.
+    private func log(_ event: StreamEvent, of stream: StreamKey) {
+        guard logger.logLevel <= .debug else { return }
+        var details: Logger.Metadata = [LogKeys.transfer: "\(stream.transfer)"]
+        switch event {
+        case .downloadParked: details[LogKeys.event] = "parked"
+        case .joined: details[LogKeys.event] = "joined"
+        case .finished(let bytes):
+            details[LogKeys.event] = "finished"
+            details[LogKeys.bytes] = "\(bytes)"
+        case .cut(let code, let bytes):
+            details[LogKeys.event] = "cut"
+            details[LogKeys.code] = "\(code.rawValue)"
+            details[LogKeys.bytes] = "\(bytes)"
+        }
+        logger.debug("stream", metadata: details)
+    }
+
+    private func log(_ message: ServerMessage, to session: SessionID) {
+        guard logger.logLevel <= .debug, let transfer = message.transfer else { return }
+        // Up to four a second of each transfer.
+        if case .progress = message { return }
+        logger.debug(
+            "session is told",
+            metadata: [
+                LogKeys.transfer: "\(transfer)", LogKeys.session: "\(session)",
+                LogKeys.event: "\(message.kind.rawValue)",
+            ])
     }
 
     /// Makes a token. One that the other nodes cannot be told of is good all the same: on this node.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import NIOCore
+import ServerSystem
 package import StreamRelay
 package import TransferBroker
 import WSProtocol
@@ -20,6 +22,9 @@ package struct NodeStreams: NodeStreamAcceptor {
         guard let stream = Self.stream(head) else {
             throw HTTPError.malformed("Relay-Home and Relay-Transfer have to name a stream")
         }
+        services.logger.debug(
+            "stream of another node",
+            metadata: [LogKeys.transfer: "\(stream.transfer)", LogKeys.node: "\(node)"])
         let download = services.streams.place(of: stream)
         let request = UploadRequest(head, leftover: reader.pending)
         let placement = Placement(

@@ -124,6 +124,7 @@ struct RelayResponder: RequestResponder, Sendable {
         let placement = Placement(
             holder: claim.download, node: services.node, download: download?.loop, upload: channel.eventLoop
         )
+        log(claim, placement)
         switch (placement, download) {
         case (.local, let download?): UploadPipeline.install(request, into: download.stream(), replacing: reader)
         case (.move, let download?):
@@ -135,6 +136,13 @@ struct RelayResponder: RequestResponder, Sendable {
         case (.hop(let node), _): hop(to: node, request, claim.stream, reader)
         case (.gone, _), (.local, nil), (.move, nil): cut(claim.stream, services.missingStream, request.body, reader)
         }
+    }
+
+    private func log(_ claim: StreamClaim, _ placement: Placement) {
+        guard services.logger.logLevel <= .debug else { return }
+        var details: Logger.Metadata = [LogKeys.transfer: "\(claim.stream.transfer)"]
+        if case .hop(let node) = placement { details[LogKeys.node] = "\(node)" }
+        services.logger.debug("upload", metadata: details)
     }
 
     /// The receiver's half is on another node: the stream goes on to it.

@@ -136,6 +136,14 @@ struct ServerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Format of log lines (default: text).", valueName: "text|json"))
     var logFormat: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How much of clients' addresses is logged: all, the network (24 bits, of IPv6 48) or nothing (default: full).",
+            valueName: "full|prefix|none"
+        )
+    )
+    var logAddresses: String?
+
     @Option(help: ArgumentHelp("File that holds the process id while the relay serves.", valueName: "file"))
     var pidFile: String?
 
@@ -181,6 +189,7 @@ struct ServerOptions: ParsableArguments {
         case .memoryLimit: one(memoryLimit)
         case .logLevel: one(logLevel)
         case .logFormat: one(logFormat)
+        case .logAddresses: one(logAddresses)
         case .pidFile: one(pidFile)
         case .logFile: one(logFile)
         }

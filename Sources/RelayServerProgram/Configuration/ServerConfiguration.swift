@@ -123,6 +123,7 @@ extension ServerConfiguration {
         }
         if let value = try Self.choice(.logLevel, settings, Logger.Level.allCases) { log.level = value }
         if let value = try Self.choice(.logFormat, settings, LogFormat.allCases) { log.format = value }
+        if let value = try Self.choice(.logAddresses, settings, LogAddresses.allCases) { log.addresses = value }
         log.file = try Self.path(.logFile, settings)
         pidFile = try Self.path(.pidFile, settings)
     }

@@ -32,6 +32,7 @@ enum Setting: String, CaseIterable, Sendable {
     case memoryLimit = "memory-limit"
     case logLevel = "log-level"
     case logFormat = "log-format"
+    case logAddresses = "log-addresses"
     case pidFile = "pid-file"
     case logFile = "log-file"
 

@@ -16,16 +16,26 @@ struct LineLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
     private let format: LogFormat
+    private let addresses: LogAddresses
     private let write: @Sendable (String) -> Void
 
-    /// - Parameter write: takes one whole line at a time, from any thread.
-    init(level: Logger.Level, format: LogFormat, write: @escaping @Sendable (String) -> Void) {
-        self.init(level: Replaceable(level), format: format, write: write)
+    /// - Parameters:
+    ///   - addresses: what of each client's address is in the lines.
+    ///   - write: takes one whole line at a time, from any thread.
+    init(
+        level: Logger.Level, format: LogFormat, addresses: LogAddresses = .full,
+        write: @escaping @Sendable (String) -> Void
+    ) {
+        self.init(level: Replaceable(level), format: format, addresses: addresses, write: write)
     }
 
-    private init(level: Replaceable<Logger.Level>, format: LogFormat, write: @escaping @Sendable (String) -> Void) {
+    private init(
+        level: Replaceable<Logger.Level>, format: LogFormat, addresses: LogAddresses,
+        write: @escaping @Sendable (String) -> Void
+    ) {
         self.level = level
         self.format = format
+        self.addresses = addresses
         self.write = write
     }
 
@@ -35,7 +45,7 @@ struct LineLogHandler: LogHandler {
         let sink = if let file = configuration.file { try LogSink(path: file) } else { LogSink.standardError }
         let level = Replaceable(configuration.level)
         let format = configuration.format
-        let handler = LineLogHandler(level: level, format: format) { line in
+        let handler = LineLogHandler(level: level, format: format, addresses: configuration.addresses) { line in
             sink.write(line) { lost in
                 let lost: Logger.Metadata = [LogKeys.count: "\(lost)"]
                 return LogRecord(
@@ -58,6 +68,10 @@ struct LineLogHandler: LogHandler {
         if let provided = metadataProvider?.get() { values.merge(provided) { _, new in new } }
         if let given = event.metadata { values.merge(given) { _, new in new } }
         if let error = event.error { values[LogKeys.error] = "\(error)" }
+        // The one way of an address into the log: no part of the server has to think of it.
+        if let remote = values[LogKeys.remote] {
+            values[LogKeys.remote] = addresses.shown("\(remote)").map { "\($0)" }
+        }
         write(
             LogRecord(time: .now, level: event.level, message: "\(event.message)", metadata: values).line(format)
         )
@@ -92,6 +106,8 @@ struct ServerLog: Sendable {
 struct LogConfiguration: Hashable, Sendable {
     var level = Logger.Level.info
     var format = LogFormat.text
+    /// What of clients' addresses is in the lines.
+    var addresses = LogAddresses.full
     /// A file to append to; nil means standard error.
     var file: String?
 }

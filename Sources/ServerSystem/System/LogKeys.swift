@@ -6,11 +6,12 @@ package enum LogKeys {
     package static let error = "error"
     /// A control connection, such as `n1-7`: on each line that is about one.
     package static let session = "session"
-    /// A transfer's id.
+    /// The id of a transfer's attempt, as it is on the wire: on each line that is about it, on every node.
     package static let transfer = "transfer"
     /// How a transfer, or a drain, ended.
     package static let outcome = "outcome"
-    /// The address a connection comes from.
+    /// The address a connection comes from. What is logged of it is for ``LogAddresses`` to say: under no other key is
+    /// there an address of a client's.
     package static let remote = "remote"
     /// A node's id.
     package static let node = "node"
@@ -26,6 +27,10 @@ package enum LogKeys {
     package static let purpose = "purpose"
     /// The path of a file of the configuration.
     package static let file = "file"
+    /// What a session was told, or what became of a stream: one word.
+    package static let event = "event"
+    /// Bytes of content.
+    package static let bytes = "bytes"
     /// How many of something there are; the message says of what.
     package static let count = "count"
     /// How many descriptors the process may have.

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+
+/// How much of clients' addresses is written down: in the log, and wherever else one is kept.
+package enum LogAddresses: String, Hashable, Sendable, CaseIterable {
+    case full
+    /// The network alone: 24 bits of an IPv4 address, 48 of an IPv6 address, which is what a household or a company is
+    /// given.
+    case prefix
+    /// Nothing of them.
+    case none
+
+    /// What is written of `text`, an address or the first half of one in IPv6; nil: nothing.
+    package func shown(_ text: String) -> String? {
+        switch self {
+        case .full: text
+        case .none: nil
+        case .prefix: Self.network(of: text)
+        }
+    }
+
+    private static func network(of text: String) -> String? {
+        // What an address is counted under may be the first groups of it alone.
+        let isHalf = text.contains(":") && !text.contains("::") && text.count { $0 == ":" } < 7
+        guard let address = try? SocketAddress(ipAddress: isHalf ? text + "::" : text, port: 0),
+            let bytes = AddressRange.bytes(of: address)
+        else { return nil }
+        if bytes.count == 4 { return bytes.prefix(3).map { String($0) }.joined(separator: ".") + ".0/24" }
+        let groups = stride(from: 0, to: 6, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
+        return groups.joined(separator: ":") + "::/48"
+    }
+}
