@@ -211,6 +211,13 @@ package final class BrokerService: TransferDirectory {
     /// What there is at the moment.
     package var status: BrokerStatus { state.withLock { $0.broker.status } }
 
+    /// At most `limit` of the transfers, and of the sessions, that there are.
+    package func listing(limit: Int) -> BrokerListing {
+        let now = clock()
+        // A copy, so that nothing waits while it is sorted.
+        return state.withLock { $0.broker }.listing(limit: limit, now: now)
+    }
+
     /// Transfers that a receiver has accepted and that are not over.
     package var activeTransfers: Int { state.withLock { $0.broker.activeTransfers } }
 

@@ -8,6 +8,8 @@ import WSProtocol
 /// What a sub-command asks of the running server: one line of JSON.
 enum AdminRequest: Hashable, Sendable, Codable {
     case status
+    /// What goes on, with at most `limit` transfers and sessions.
+    case top(limit: Int)
     /// An invitation for `name` (nil: any), good for `lifetime` seconds.
     case invite(name: PeerName?, lifetime: Int64, note: String? = nil)
     /// Take an invitation back that was not passed on.
@@ -49,6 +51,7 @@ struct LimitChange: Hashable, Sendable, Codable {
 /// The running server's answer: one line of JSON.
 enum AdminReply: Hashable, Sendable, Codable {
     case status(status: ServerStatus)
+    case top(top: ServerTop)
     case invited(code: InvitationCode, expires: UnixTime)
     /// The invitation is good for nothing any more.
     case withdrawn

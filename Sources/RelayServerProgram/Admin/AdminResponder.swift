@@ -15,6 +15,8 @@ struct AdminResponder: Sendable {
     let drain: @Sendable () -> Void
     /// A user's name was freed: its sessions end.
     let nameRemoved: @Sendable (PeerName) -> Void
+    /// What goes on, with at most so many transfers and sessions; nil where nothing does.
+    var top: (@Sendable (Int) async -> ServerTop)?
     /// Reads the configuration and its files again.
     var reload: @Sendable () async throws(OperatorError) -> ReloadOutcome = { () throws(OperatorError) in
         throw OperatorError(.refused, "this server does not reload")
@@ -59,6 +61,9 @@ struct AdminResponder: Sendable {
     private func answer(_ request: AdminRequest) async throws -> AdminReply {
         switch request {
         case .status: return .status(status: await status())
+        case .top(let limit):
+            guard let top else { throw OperatorError(.refused, "there is nothing to look at") }
+            return .top(top: await top(min(max(limit, 0), Defaults.Admin.mostInTop)))
         case .invite(let name, let lifetime, let note):
             if let note, note.utf8.count > Defaults.Limits.noteBytes {
                 throw OperatorError(.usage, "a note has \(Defaults.Limits.noteBytes) bytes at most")

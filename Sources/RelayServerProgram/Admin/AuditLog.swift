@@ -88,7 +88,7 @@ extension AdminRequest {
     /// What is written down of it; nil when it changes nothing.
     var deed: AdminDeed? {
         switch self {
-        case .status, .users, .user, .sessions, .transfers: nil
+        case .status, .top, .users, .user, .sessions, .transfers: nil
         case .invite(let name, let lifetime, let note):
             AdminDeed(
                 command: "invite", target: name?.rawValue,

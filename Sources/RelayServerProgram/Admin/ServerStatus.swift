@@ -33,6 +33,8 @@ struct ServerStatus: Hashable, Sendable, Codable {
     var transfers: Int
     /// Streams that were joined on this node since the start.
     var streams = StreamCounts()
+    /// What goes on.
+    var figures = StatusFigures()
     /// How this node stands with the others; nil when it is the only one.
     var cluster: ClusterStatus?
 }

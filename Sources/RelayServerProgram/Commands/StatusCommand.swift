@@ -40,7 +40,23 @@ struct StatusCommand: AsyncParsableCommand {
             "transfers     \(status.transfers)",
             "streams       \(status.streams.toReceivers) to receivers, \(status.streams.toNodes) to other nodes",
         ]
-        return (lines + cluster(status)).joined(separator: "\n")
+        return (lines + figures(status.figures) + cluster(status)).joined(separator: "\n")
+    }
+
+    private static func figures(_ figures: StatusFigures) -> [String] {
+        [
+            "ready         \(figures.receiving) for files, \(figures.sharing) for requests",
+            "offers        \(figures.ringing) ring, \(figures.waiting) wait",
+            "ended         \(figures.delivered) delivered, \(figures.failed) failed",
+            "bytes         \(TopTable.size(figures.bytesToReceivers)) to receivers, "
+                + "\(TopTable.size(figures.bytesToNodes)) to other nodes",
+            "connections   \(figures.connections)",
+            "memory        \(figures.memory.map(TopTable.size) ?? "unknown")"
+                + "\(figures.memoryLimit.map { " of " + TopTable.size($0) } ?? ", no limit")",
+            "descriptors   \(figures.descriptors.map { String($0) } ?? "unknown")"
+                + "\(figures.descriptorLimit.map { " of \($0)" } ?? "")",
+            "certificate   ends \(LogTime(seconds: Int(figures.certificateEnd), milliseconds: 0))",
+        ]
     }
 
     private static func cluster(_ status: ServerStatus) -> [String] {

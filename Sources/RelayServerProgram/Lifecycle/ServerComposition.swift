@@ -46,6 +46,7 @@ struct ServerComposition: Sendable {
             ),
             audit: AuditLog(directory: directory, logger: context.logger)
         )
+        responder.top = { [figures] in await figures.top(limit: $0) }
         // What operators lay down on other nodes.
         context.cluster?.observeAccounts { name, account in transfers.limits.learned(name, account.limits) }
         let handover = Replaceable<HandoverServer?>(nil)

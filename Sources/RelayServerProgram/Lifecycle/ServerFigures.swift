@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import Glibc
+import NIOCore
 import RelayNode
 import ServerSystem
 import StreamRelay
@@ -39,8 +40,55 @@ struct ServerFigures: Sendable {
             httpListen: listeners.redirectAddresses, metricsListen: metricsListen,
             registration: context.configuration.registration, users: counts.users, invitations: counts.invitations,
             sessions: transfers.broker.connections, transfers: transfers.broker.activeTransfers,
-            streams: transfers.streams.counts, cluster: context.cluster?.status
+            streams: transfers.streams.counts, figures: figures(), cluster: context.cluster?.status
         )
+    }
+
+    /// The output of `relay-server top`, but for rates.
+    func top(limit: Int) async -> ServerTop {
+        let node = context.cluster?.id ?? .alone
+        let listing = transfers.broker.listing(limit: limit)
+        var entries: [ServerTop.Transfer] = []
+        for transfer in listing.transfers {
+            entries.append(
+                .init(
+                    transfer: transfer.id, from: transfer.sender, to: transfer.recipient, state: transfer.state,
+                    age: transfer.age.nanoseconds / 1_000_000_000, node: transfer.node?.rawValue,
+                    bytes: await bytes(of: StreamKey(home: node, transfer: transfer.id))))
+        }
+        for stream in transfers.streams.keys(limit: max(0, limit - entries.count), where: { $0.home != node }) {
+            entries.append(
+                .init(
+                    transfer: stream.transfer, state: "streaming", node: stream.home.rawValue,
+                    bytes: await bytes(of: stream)))
+        }
+        let uptime = (ContinuousClock.now - started).components
+        return ServerTop(
+            node: node.rawValue, state: state,
+            uptime: uptime.seconds * 1000 + uptime.attoseconds / 1_000_000_000_000_000, figures: figures(),
+            transfers: entries,
+            sessions: listing.sessions.map {
+                .init(
+                    session: $0.id.description, name: $0.name, receiving: $0.isReceiving, sharing: $0.isSharing,
+                    transfers: $0.transfers, age: $0.age.nanoseconds / 1_000_000_000)
+            })
+    }
+
+    private func bytes(of stream: StreamKey) async -> UInt64? {
+        guard let bytes = transfers.streams.bytes(of: stream) else { return nil }
+        return try? await bytes.get()
+    }
+
+    private func figures() -> StatusFigures {
+        let (broker, flow, process) = (transfers.broker.status, transfers.streams.flow, ProcessFigures.now(context))
+        return StatusFigures(
+            sessions: broker.sessions, receiving: broker.receiving, sharing: broker.sharing, waiting: broker.waiting,
+            ringing: broker.ringing, accepted: broker.accepted, parked: broker.parked, streaming: broker.streaming,
+            streamed: broker.streamed, delivered: broker.delivered, failed: broker.failed,
+            streams: transfers.streams.count, bytesToReceivers: flow.bytesToReceivers,
+            bytesToNodes: flow.bytesToNodes, connections: transfers.admission.connections, memory: process.resident,
+            memoryLimit: process.memoryLimit, descriptors: process.openDescriptors,
+            descriptorLimit: process.descriptorLimit, certificateEnd: context.certificates.current.firstEnd)
     }
 
     private var state: ServerStatus.State {

@@ -94,6 +94,23 @@ package final class StreamTable: StreamControl {
         places.withLock { Array($0.values) }.map { place in place.loop.submit { place.stream().abort(code) } }
     }
 
+    /// At most `limit` streams that are here.
+    package func keys(limit: Int, where isWanted: (StreamKey) -> Bool) -> [StreamKey] {
+        places.withLock { places in
+            var keys: [StreamKey] = []
+            for key in places.keys where isWanted(key) {
+                guard keys.count < limit else { break }
+                keys.append(key)
+            }
+            return keys
+        }
+    }
+
+    /// How many bytes have gone through `stream` so far; nil when it is not here. Fails with its event loop.
+    package func bytes(of stream: StreamKey) -> EventLoopFuture<UInt64>? {
+        place(of: stream).map { place in place.loop.submit { place.stream().forwardedBytes } }
+    }
+
     /// Adds a stream; on `loop`.
     package func add(_ pipe: Pipe, loop: any EventLoop) {
         let place = Location(pipe, loop: loop)

@@ -12,8 +12,8 @@ package import WSProtocol
 /// than the few sessions and transfers that it concerns.
 package struct Broker: Sendable {
     package let node: NodeID
-    private var sessions: SessionTable
-    private var home: HomeTransfers
+    private(set) var sessions: SessionTable
+    private(set) var home: HomeTransfers
     private var remote: RemoteTransfers
     private var requests: PullRequests
     private var isShortOfMemory = false

@@ -25,11 +25,17 @@ struct BrokerSession: Sendable {
     fileprivate(set) var taken: Set<TransferID> = []
     /// `r1` was the challenge.
     private var lastID: UInt64 = 1
+    /// When it logged in.
+    let openedAt: NIODeadline
 
-    init(user: User, at address: String?) {
+    init(user: User, at address: String?, now: NIODeadline) {
         self.user = user
+        openedAt = now
         owner = Owner(name: user.name, address: address)
     }
+
+    /// The transfers that it has a part in.
+    var transferCount: Int { offered.union(incoming).count }
 
     /// Whether a graceful stop has to wait for it.
     var isBusy: Bool { !accepted.isEmpty || !taken.isEmpty }
@@ -98,7 +104,7 @@ struct SessionTable: Sendable {
         _ session: SessionID, _ user: User, at address: String?, _ request: RequestID, now: NIODeadline
     ) -> [BrokerAction] {
         guard sessions[session] == nil else { return [] }
-        let opened = BrokerSession(user: user, at: address)
+        let opened = BrokerSession(user: user, at: address, now: now)
         if let refusal = holdings.refusalOfSession(by: opened.owner) {
             return refuse(request, of: session, refusal) + [.close(session, .loginFailed)]
         }

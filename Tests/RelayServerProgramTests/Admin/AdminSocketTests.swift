@@ -28,6 +28,29 @@ struct AdminSocketTests {
         registration: .invite, users: 0, invitations: 0, sessions: 2, transfers: 3
     )
 
+    /// As many transfers as were asked for.
+    private static func top(limit: Int) -> ServerTop {
+        ServerTop(
+            node: "n1", state: .serving, uptime: 1, figures: StatusFigures(),
+            transfers: (0..<limit).map { _ in .init(transfer: .random(), state: "waiting") }, sessions: [])
+    }
+
+    @Test("no look at the server is larger than a reply may be, whatever is asked for")
+    func topIsBounded() async throws {
+        try await withServer { client, _, _ in
+            guard case .top(let top) = try await client.ask(.top(limit: .max)) else {
+                Issue.record("another reply")
+                return
+            }
+            #expect(top.transfers.count == Defaults.Admin.mostInTop)
+            guard case .top(let none) = try await client.ask(.top(limit: -5)) else {
+                Issue.record("another reply")
+                return
+            }
+            #expect(none.transfers.isEmpty)
+        }
+    }
+
     /// Runs `body` beside a server of the socket.
     private func withServer(
         _ body: (AdminClient, FileUserDirectory, EventLog) async throws -> Void
@@ -35,10 +58,11 @@ struct AdminSocketTests {
         let directory = try StateDirectory(path: path)
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
         let events = EventLog()
-        let responder = AdminResponder(
+        var responder = AdminResponder(
             users: users, status: { Self.status }, drain: { events.append("drain") },
             nameRemoved: { events.append("removed \($0)") }
         )
+        responder.top = { Self.top(limit: $0) }
         let server = try await AdminServer.bind(
             in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
         )
@@ -99,7 +123,8 @@ struct AdminSocketTests {
     func longPath() async throws {
         let directory = try StateDirectory(path: temporary.file(String(repeating: "d", count: 104)))
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
-        let responder = AdminResponder(users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let responder = AdminResponder(
+            users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
         let refused = await #expect(throws: OperatorError.self) {
             try await AdminServer.bind(
                 in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
