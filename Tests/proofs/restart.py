@@ -29,6 +29,8 @@ from harness.waiting import until
 PIECE, STEP = 4096, 0.1
 #: A restart and the next one.
 PAUSE = 1.0
+#: Transfers that one receiver takes at once; more of them would wait.
+PER_RECEIVER = 4
 
 
 @dataclasses.dataclass
@@ -124,8 +126,10 @@ class World:
 
     def __init__(self, relay: Relay, folder: pathlib.Path, transfers: int) -> None:
         self.relay, self.count = relay, transfers
-        self.receiver, self.sender = Person(relay, "bob", folder), Person(relay, "alice", folder)
-        for person in (self.receiver, self.sender):
+        self.sender = Person(relay, "alice", folder)
+        count = -(-transfers // PER_RECEIVER)
+        self.receivers = [Person(relay, f"bob-{number}", folder) for number in range(count)]
+        for person in (*self.receivers, self.sender):
             person.login()
         self.processes = {relay.pid}
 
@@ -137,11 +141,14 @@ class World:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
 
-    def begin(self) -> tuple[Process, list[Process]]:
-        """(receiving, sendings): every transfer runs when this returns."""
-        receiving = self.receiver.receive(once=False)
-        sendings = [self.sender.send(self.receiver, "-", "--json", stdin=subprocess.PIPE) for _ in range(self.count)]
-        return receiving, sendings
+    def begin(self) -> list[Process]:
+        """What sends: every transfer is offered when this returns."""
+        for receiver in self.receivers:
+            receiver.receive(once=False)
+        return [
+            self.sender.send(self.receivers[number // PER_RECEIVER], "-", "--json", stdin=subprocess.PIPE)
+            for number in range(self.count)
+        ]
 
     def restart(self, outcome: Outcome) -> None:
         """Replaces the process."""
@@ -160,7 +167,7 @@ def measured(relay: Relay, folder: pathlib.Path, *, transfers: int, restarts: in
     """Replaces the process of `relay` so often, while so many transfers run."""
     outcome = Outcome(transfers=transfers)
     with World(relay, folder, transfers) as world:
-        _, sendings = world.begin()
+        sendings = world.begin()
         feeder = Feeder([sending.stdin for sending in sendings])
         for sending in sendings:
             until(lambda s=sending: s.events("started"), 60, "the start of a transfer")  # type: ignore[misc]
@@ -177,7 +184,9 @@ def measured(relay: Relay, folder: pathlib.Path, *, transfers: int, restarts: in
             except (TimeoutError, subprocess.TimeoutExpired, AssertionError):
                 outcome.failed += 1
             outcome.again += bool(sending.events("restarted", "resumed", "interrupted"))
-        stored = {content.sha256(path) for path in world.receiver.inbox.iterdir() if path.is_file()}
+        stored = {
+            content.sha256(path) for receiver in world.receivers for path in receiver.inbox.iterdir() if path.is_file()
+        }
         if not outcome.failed and stored != wanted:
             outcome.notes.append("what was stored is not what was sent")
         # All but the last process have nothing left to do.
