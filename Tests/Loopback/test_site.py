@@ -20,7 +20,7 @@ TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 def get(relay, path, method="GET", **fields):
     """(status, headers, body) over TLS."""
     context = ssl.create_default_context(cafile=relay.ca)
-    connection = http.client.HTTPSConnection(relay.address[0], relay.address[1], context=context, timeout=10)
+    connection = http.client.HTTPSConnection(relay.host, relay.port, context=context, timeout=10)
     connection.request(method, path, headers={name.replace("_", "-"): value for name, value in fields.items()})
     answer = connection.getresponse()
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()

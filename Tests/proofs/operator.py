@@ -30,8 +30,8 @@ def blocks() -> dict[str, list[str]]:
     """The commands of docs/install.md, by the heading that they are under."""
     found: dict[str, list[str]] = {}
     heading = ""
-    page = (REPOSITORY / "docs/install.md").read_text()
-    for part in re.split(r"^(## [^\n]*|```sh\n.*?^```)$", page, flags=re.M | re.S):
+    text = (REPOSITORY / "docs/install.md").read_text(encoding="utf-8")
+    for part in re.split(r"^(## [^\n]*|```sh\n.*?^```)$", text, flags=re.M | re.S):
         if part.startswith("## "):
             heading = part[3:]
         elif part.startswith("```sh"):

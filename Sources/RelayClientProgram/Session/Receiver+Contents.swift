@@ -37,3 +37,11 @@ extension Receiver {
         environment.reporter.report(.failed(label.transfer, code: problem.code, message: problem.message))
     }
 }
+
+extension Reporter {
+    /// Tells of an offer that came, unless it is known, and by which id the relay's log has it.
+    func introduce(_ label: TransferLabel, attempt: TransferID, isKnown: Bool) {
+        if !isKnown { report(.offered(label)) }
+        report(.detail("attempt \(attempt) of transfer \(label.transfer)"))
+    }
+}

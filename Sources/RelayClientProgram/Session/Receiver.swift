@@ -194,8 +194,7 @@ struct Receiver: SessionPart {
         }
         awaitsAnother = false
         transfers.append(IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
-        if !isKnown { environment.reporter.report(.offered(label)) }
-        environment.reporter.report(.detail("attempt \(ring.transfer) of transfer \(label.transfer)"))
+        environment.reporter.introduce(label, attempt: ring.transfer, isKnown: isKnown)
         if verdict == .ask { ask(ring.transfer, label, now: now) } else { decided(ring.transfer, verdict, now: now) }
     }
 

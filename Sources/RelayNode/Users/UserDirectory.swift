@@ -59,6 +59,7 @@ package protocol UserAdministration: UserDirectory {
     func restore(_ copy: RegistryCopy, isWhole: Bool) async throws
     /// How many changes could not be written to the disk; always 0 where they go elsewhere.
     var failedWrites: UInt64 { get }
+}
 
 /// How an operator's wish to rename a user ended.
 package enum RenameOutcome: Hashable, Sendable {

@@ -32,7 +32,8 @@ package struct RelayServerCommand: AsyncParsableCommand {
         version: "relay-server \(ProgramVersion.current)",
         subcommands: [
             ServeCommand.self, InviteCommand.self, UsersCommand.self, SessionsCommand.self, TransfersCommand.self,
-            StatusCommand.self, TopCommand.self, DrainCommand.self, ReloadCommand.self, RestartCommand.self, BackupCommand.self,
+            StatusCommand.self, TopCommand.self, DrainCommand.self, ReloadCommand.self, RestartCommand.self,
+            BackupCommand.self,
             RestoreCommand.self, CheckCommand.self, SetupCommand.self,
         ],
         defaultSubcommand: ServeCommand.self

@@ -30,7 +30,7 @@ struct ServerCertificate: Sendable {
     /// Copies the files of an ACME client, which the relay's user usually cannot read.
     /// - Returns: whether it did; it leaves what is there unless `force`.
     func copy(_ source: CertificateFiles, force: Bool) throws(OperatorError) -> Bool {
-        // What does not fit together, or cannot be read, replaces nothing.
+        // What does not fit together, or cannot be read, takes no other certificate's place.
         _ = try source.load()
         guard force || !isThere else { return false }
         for (from, to) in [(source.key, files.key), (source.chain, files.chain)] {

@@ -225,9 +225,6 @@ package final class Pipe {
         case .cut(let code, bytes: _): services.streams.ended(code, after: time)
         }
     }
-
-    /// Bytes of content that have gone through so far.
-    var forwardedBytes: UInt64 { machine.forwardedBytes }
 }
 
 @available(*, unavailable)
