@@ -115,8 +115,8 @@ struct IncomingTransfer {
         )
     }
 
-    /// The later ring is over.
-    mutating func forgetLater() { later = nil }
+    /// The relay says something about the later ring: it may be over.
+    mutating func heardOfLater(_ message: ServerMessage) { if case .failed = message { later = nil } }
 
     /// The place of `earlier`, whose sender offers the same once more from elsewhere before that was answered.
     func inPlace(of earlier: IncomingTransfer) -> IncomingTransfer {

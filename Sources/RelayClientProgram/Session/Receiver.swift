@@ -91,10 +91,7 @@ struct Receiver: SessionPart {
             if let actions = announcement.answered(by: message, &machine, in: environment) { return run(actions) }
         }
         guard let id = outbox.transfer(of: message), let transfer = transfers[id] else { return }
-        guard transfer.outbox.number == outbox.number else {
-            if case .failed = message { transfers[id]?.forgetLater() }
-            return
-        }
+        guard transfer.outbox.number == outbox.number else { return transfers[id]?.heardOfLater(message) ?? () }
         transfers[id]?.heard(message)
         if transfers.isAnsweredSlowly(id, now: now) { environment.reportSlowness() }
         step(id, now: now) { $0.received(message) }

@@ -18,7 +18,10 @@ import WSProtocol
 
     /// A question that is answered when the test says so.
     private struct Person: Sendable {
-        private let (answers, answer) = AsyncStream<Bool>.makeStream()
+        private let answers: AsyncStream<Bool>
+        private let answer: AsyncStream<Bool>.Continuation
+
+        init() { (answers, answer) = AsyncStream.makeStream() }
 
         func says(_ yes: Bool) {
             answer.yield(yes)
