@@ -2,6 +2,7 @@
 """The server as an operator meets it: starting, stopping, dying, coming back."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -343,10 +344,11 @@ def test_the_state_is_private(own_relay, tmp_path):
     assert all(mode & 0o077 == 0 for mode in modes.values()), modes
 
 
-def test_noise_on_the_admin_socket_does_not_disturb_commands(own_relay):
+def test_noise_on_the_sockets_of_operators_does_not_disturb_commands(own_relay):
     relay = own_relay(registration="open")
-    (path,) = [path for path in relay.state.rglob("*") if path.is_socket()]
-    for noise in (
+    paths = [path for path in relay.state.rglob("*") if path.is_socket()]
+    assert {path.name for path in paths} == {"admin.sock", "restart.sock"}
+    noises = (
         b"",
         b"\n",
         b"{}\n",
@@ -354,7 +356,8 @@ def test_noise_on_the_admin_socket_does_not_disturb_commands(own_relay):
         os.urandom(100_000),
         b'{"command":"dance"}\n',
         b"x" * 5_000_000,
-    ):
+    )
+    for path, noise in itertools.product(paths, noises):
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(5)
             client.connect(str(path))
