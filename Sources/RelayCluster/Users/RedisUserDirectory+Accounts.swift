@@ -62,10 +62,9 @@ extension RedisUserDirectory {
             UserScripts.keepAccount, keys: [ClusterKeys.account(name)], arguments: [records.account(account, of: name)])
     }
 
-    /// Writes the accounts of users that came with this node's own registry.
-    func keepAccounts(of names: Set<PeerName>) {
-        let accounts = state.withLock { $0.localAccounts.filter { names.contains($0.key) } }
-        for (name, account) in accounts { keep(account, of: name) }
+    /// Writes those of `accounts` whose users Redis has got from this node just now.
+    func keep(_ accounts: [PeerName: UserAccount], of names: Set<PeerName>) {
+        for name in names { if let account = accounts[name] { keep(account, of: name) } }
     }
 
     /// The note of an invitation that a client has shown; nil when there is none.

@@ -267,7 +267,12 @@ extension RedisUserDirectory {
     var seen: [User] { state.withLock { $0.cache.all } }
 
     /// Writes those of `users` that Redis does not have and that were not removed; returns how many these were.
-    func restore(_ users: [User]) -> EventLoopFuture<Int> { write(users).map(\.count) }
+    func restore(_ users: [User]) -> EventLoopFuture<Int> {
+        write(users).map { names in
+            self.keep(self.state.withLock { $0.accounts }, of: names)
+            return names.count
+        }
+    }
 
     private func write(_ users: [User]) -> EventLoopFuture<Set<PeerName>> {
         store.run(
@@ -298,7 +303,9 @@ extension RedisUserDirectory {
                 }
                 return state.local.isEmpty
             }
-            if case .success(let written) = result { self.keepAccounts(of: written) }
+            if case .success(let written) = result {
+                self.keep(self.state.withLock { $0.localAccounts }, of: written)
+            }
             if isDone { return self.imported() }
             if case .success = result { self.importLocal() }
         }

@@ -67,12 +67,9 @@ final class LogSink: Sendable {
     func write(_ line: String, recovered: (Int) -> String = { _ in "" }) {
         let failure = state.withLock { state -> SystemError? in
             do throws(SystemError) {
-                if state.lost > 0 || state.isBroken {
-                    let note = recovered(state.lost)
-                    try Self.write((state.isBroken ? "\n" : "") + note, &state)
-                    (state.lost, state.isBroken) = (0, false)
-                }
-                try Self.write(line, &state)
+                let note = state.lost > 0 ? recovered(state.lost) : ""
+                try Self.write((state.isBroken ? "\n" : "") + note + line, &state)
+                state.lost = 0
                 return nil
             } catch {
                 state.lost += 1

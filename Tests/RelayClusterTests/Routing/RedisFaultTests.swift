@@ -184,7 +184,7 @@ struct RedisFaultTests {
             try await redis.command("DEL", "{relay}:user:bob")
             try await Fault.outOfMemory.begin(redis)
             await #expect(throws: ClusterUnavailable.self) {
-                try await node.users.update(User(name: bob, key: key))
+                try await node.users.update(User(name: bob, key: key, prekey: .test(1)))
             }
             try await Fault.outOfMemory.end(redis)
             try await eventually("its return") {

@@ -87,8 +87,10 @@ struct RoutingServiceTests {
             let outcome = try await node.users.register(
                 User(name: bob, key: .random()), invitation: invitation.code)
             #expect(outcome == .registered)
-            try await eventually("all keys") { try await redis.keys().count == 13 }
-            let forever: Set = ["{relay}:user:bob", "{relay}:users", "{relay}:invitations"]
+            try await eventually("all keys") { try await redis.keys().count == 14 }
+            let forever: Set = [
+                "{relay}:user:bob", "{relay}:account:bob", "{relay}:users", "{relay}:invitations",
+            ]
             for key in try await redis.keys().subtracting(forever) {
                 let life = try await Int(redis.command("PTTL", key)) ?? -1
                 #expect(life > 0, "\(key)")
@@ -104,7 +106,8 @@ struct RoutingServiceTests {
         let left = try await redis.keys()
         #expect(
             left.isSubset(of: [
-                "{relay}:user:bob", "{relay}:users", "{relay}:invitations", "{relay}:epoch", "{relay}:tickets",
+                "{relay}:user:bob", "{relay}:account:bob", "{relay}:users", "{relay}:invitations", "{relay}:epoch",
+                "{relay}:tickets",
                 left.first { $0.hasPrefix("{relay}:invitation:") } ?? "",
             ]), "what a node leaves behind: \(left)")
     }
@@ -122,7 +125,7 @@ struct RoutingServiceTests {
             a.routing.addHome(.random())
             try await a.routing.publish(digest, lifetime: .seconds(60)).get()
             _ = try await b.users.register(User(name: bob, key: key), invitation: nil)
-            try await eventually("all keys") { try await redis.keys().count == 11 }
+            try await eventually("all keys") { try await redis.keys().count == 12 }
             let before = try await redis.keys()
             for _ in 0..<3 {
                 try await redis.command("FLUSHALL")

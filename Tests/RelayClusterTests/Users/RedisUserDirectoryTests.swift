@@ -212,7 +212,7 @@ struct RedisUserDirectoryTests {
                     User(name: .test("new"), key: .random()), invitation: nil)
             }
             await #expect(throws: ClusterUnavailable.self) {
-                try await a.users.update(User(name: bob.name, key: bob.key))
+                try await a.users.update(User(name: bob.name, key: bob.key, prekey: .test(1)))
             }
             #expect(try await a.users.update(bob))
             await #expect {

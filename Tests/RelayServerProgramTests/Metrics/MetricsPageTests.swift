@@ -51,6 +51,16 @@ struct MetricsPageTests {
         # HELP relay_certificate_expiry_seconds When the first certificate that this relay shows expires, in Unix time.
         # TYPE relay_certificate_expiry_seconds gauge
         relay_certificate_expiry_seconds 1800000000
+        # HELP relay_log_lines_lost_total Lines of the log that could not be written.
+        # TYPE relay_log_lines_lost_total counter
+        relay_log_lines_lost_total 0
+        # HELP relay_reloads_total How often the configuration and its files were read again.
+        # TYPE relay_reloads_total counter
+        relay_reloads_total{outcome="done"} 0
+        relay_reloads_total{outcome="failed"} 0
+        # HELP relay_reload_failing 1 while the last reload changed nothing because something was wrong, else 0.
+        # TYPE relay_reload_failing gauge
+        relay_reload_failing 0
         # HELP relay_draining 1 while the server drains and takes no new transfers, else 0.
         # TYPE relay_draining gauge
         relay_draining 0

@@ -23,8 +23,8 @@ extension ConfigurationTests {
             .listen: "[::1]:0", .tlsCert: "c", .tlsKey: "k", .stateDir: "/s", .registration: "open",
             .publicURL: "https://relay.example.com/", .httpListen: "127.0.0.1:80", .acmeDir: "/a", .site: "/w",
             .metricsListen: "[::1]:9",
-            .logLevel: "trace",
-            .logFormat: "json", .pidFile: "/p", .logFile: "/l", .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
+            .logLevel: "trace", .logFormat: "json", .logAddresses: "prefix", .pidFile: "/p", .logFile: "/l",
+            .proxyProtocol: "10.0.0.0/8", .trustedProxy: "::1",
             .memoryLimit: "512M", .addressLimit: "2", .limit: "rate=5M",
             .redis: Self.sentinels, .redisCA: "/rca", .redisSentinelLogin: "watch:word2",
             .nodeID: "a", .nodeListen: "0.0.0.0:9443", .nodeAdvertise: "node-a:9443", .clusterCA: "/ca",
@@ -47,7 +47,7 @@ extension ConfigurationTests {
             trustedProxy: [AddressRange("::1")].compactMap(\.self),
             addressLimit: AddressLimit("2") ?? .off, limits: [.rate: 5 << 20],
             memoryLimit: try MemoryLimit("512M"),
-            log: LogConfiguration(level: .trace, format: .json, file: "/l"), pidFile: "/p"
+            log: LogConfiguration(level: .trace, format: .json, addresses: .prefix, file: "/l"), pidFile: "/p"
         )
         let byFlag = try SettingReader(flags: values.mapValues { [$0] }, environment: [:])
         #expect(try ServerConfiguration(byFlag) == expected)
