@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What Swift does not import: functions with variable arguments, and glibc's own.
+#define _GNU_SOURCE
+#include "CProcess.h"
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <linux/openat2.h>
@@ -13,25 +15,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-// glibc shows it to programs that ask for all of GNU only.
-#ifndef POSIX_SPAWN_SETSID
-#define POSIX_SPAWN_SETSID 0x80
-#endif
-
-static inline int CProcess_set_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+int CProcess_set_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 // malloc_trim(3) of everything there is to give back; other C libraries keep nothing for long.
-static inline void CProcess_trim_memory(void) {
+void CProcess_trim_memory(void) {
 #ifdef __GLIBC__
     (void)malloc_trim(0);
 #endif
 }
 
-// Starts `path`, with `report` as descriptor 3 and nothing open above it, in a session of its own if `detached`: the
-// standard input and output of such a process are /dev/null, and what it has to say at its start still goes to the
-// caller's standard error. Returns 0, or what errno would be.
-static inline int CProcess_spawn(
-    const char *path, char *const arguments[], char *const environment[], int report, int detached, pid_t *process
+int CProcess_spawn(
+    const char *path, char *const arguments[], char *const environment[], int report, int detached, int *process
 ) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -61,10 +55,7 @@ static inline int CProcess_spawn(
     return failure;
 }
 
-#define CProcess_most_descriptors 64
-
-// Sends `length` bytes and, with the first of them, `count` descriptors (unix(7), SCM_RIGHTS).
-static inline ssize_t CProcess_send(
+ptrdiff_t CProcess_send(
     int socket, const void *bytes, size_t length, const int *descriptors, size_t count
 ) {
     union { char bytes[CMSG_SPACE(sizeof(int) * CProcess_most_descriptors)]; struct cmsghdr aligned; } control;
@@ -84,9 +75,7 @@ static inline ssize_t CProcess_send(
     return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-// Receives at most `length` bytes, and the descriptors that come with them into `descriptors`, which has room for
-// CProcess_most_descriptors; they are closed in programs that are started.
-static inline ssize_t CProcess_receive(int socket, void *bytes, size_t length, int *descriptors, size_t *count) {
+ptrdiff_t CProcess_receive(int socket, void *bytes, size_t length, int *descriptors, size_t *count) {
     union { char bytes[CMSG_SPACE(sizeof(int) * CProcess_most_descriptors)]; struct cmsghdr aligned; } control;
     struct iovec part = { bytes, length };
     struct msghdr message = {
@@ -108,9 +97,7 @@ static inline ssize_t CProcess_receive(int socket, void *bytes, size_t length, i
     return received;
 }
 
-// The user that the process at the other end of a unix socket runs as (unix(7), SO_PEERCRED).
-struct CProcess_peer { int pid; unsigned int uid; };
-static inline int CProcess_peer(int socket, struct CProcess_peer *peer) {
+int CProcess_peer(int socket, struct CProcess_peer *peer) {
     struct { pid_t pid; uid_t uid; gid_t gid; } found;
     socklen_t length = sizeof found;
     if (getsockopt(socket, SOL_SOCKET, 17 /* SO_PEERCRED */, &found, &length) != 0) return -1;
@@ -119,9 +106,7 @@ static inline int CProcess_peer(int socket, struct CProcess_peer *peer) {
     return 0;
 }
 
-// openat2(2) for reading, with O_CLOEXEC, O_NONBLOCK and O_NOCTTY: a name that leads out of `folder`, by dots or by
-// links, is not opened (EXDEV), and a FIFO is not waited for.
-static inline int CProcess_open_beneath(int folder, const char *name) {
+int CProcess_open_beneath(int folder, const char *name) {
     struct open_how how = { 02004400, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
     return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
 }
