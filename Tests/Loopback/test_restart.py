@@ -2,6 +2,7 @@
 """A relay whose process is replaced while it serves, without an interruption."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -197,6 +198,43 @@ def test_a_process_that_fails_after_it_was_given_everything_leaves_the_old_one_g
     alice.send(bob, tmp_path / "file").expect(0, 20)
     receiving.expect(0, 10)
     assert restarted(relay) != relay.pid
+
+
+def test_a_process_that_fails_at_the_last_step_takes_nothing_along(replaced, tmp_path):
+    relay = replaced()
+    second = Process(
+        [
+            *(relay.binaries / "relay-server", "serve", "--takeover", *relay.process.arguments[2:]),
+            *("--pid-file", tmp_path / "missing" / "pid"),
+        ],
+        env={**os.environ, "HOME": str(tmp_path), "RELAY_METRICS_LISTEN": "off"},
+        folder=tmp_path / "logs",
+    )
+    assert second.wait(15) == 73
+    relay.process.wait_for("did not take over", 10)
+    # Its socket still has its name, and it takes connections.
+    assert relay.status()["pid"] == relay.pid and relay.status()["state"] == "serving"
+    ask(relay)
+    assert restarted(relay) != relay.pid
+
+
+def test_the_bytes_of_the_day_go_over(replaced, tmp_path):
+    relay = replaced()
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    content.file(tmp_path / "file", "restart", 100_000)
+    receiving = bob.receive()
+    alice.send(bob, tmp_path / "file").expect(0, 20)
+    receiving.expect(0, 10)
+
+    def moved():
+        done = relay.command("users", "show", "alice", "--json")
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)["bytesToday"]
+
+    before = moved()
+    assert before >= 100_000
+    restarted(relay)
+    assert moved() == before
 
 
 def test_takeover_by_hand(replaced, tmp_path):

@@ -20,7 +20,13 @@ package final class TrafficFile: TrafficStore {
     }
 
     private let directory: StateDirectory
-    private let contents = Mutex(Contents(day: 0, bytes: [:]))
+    private struct State {
+        var contents = Contents(day: 0, bytes: [:])
+        /// Whether the file is another process's.
+        var isFrozen = false
+    }
+
+    private let state = Mutex(State())
 
     package init(directory: StateDirectory) { self.directory = directory }
 
@@ -29,7 +35,7 @@ package final class TrafficFile: TrafficStore {
         guard let bytes = try? BoundedFile.read(path, limit: Defaults.Traffic.maximumFileSize),
             let found = StrictJSON.decode(Contents.self, from: bytes), found.day == day
         else { return [:] }
-        contents.withLock { $0 = found }
+        state.withLock { $0.contents = found }
         return Dictionary(
             found.bytes.compactMap { name, bytes in PeerName(rawValue: name).map { ($0, bytes) } },
             uniquingKeysWith: max)
@@ -37,19 +43,32 @@ package final class TrafficFile: TrafficStore {
 
     package func add(_ moved: [PeerName: UInt64], day: Int64) async -> [PeerName: UInt64] {
         guard !moved.isEmpty else { return [:] }
-        let now = contents.withLock { contents in
-            if contents.day != day { contents = Contents(day: day, bytes: [:]) }
-            for (name, bytes) in moved { contents.bytes[name.rawValue, default: 0] &+= bytes }
-            return contents
+        state.withLock { state in
+            if state.contents.day != day { state.contents = Contents(day: day, bytes: [:]) }
+            for (name, bytes) in moved { state.contents.bytes[name.rawValue, default: 0] &+= bytes }
+            // With the lock: nothing is written any more once ``setFrozen(_:)`` has returned.
+            if !state.isFrozen { write(state.contents) }
         }
+        return [:]
+    }
+
+    /// Writes nothing any more, once this returns, and counts on in memory; or writes again, with what was counted
+    /// meanwhile: another process reads the file, and writes it from then on.
+    package func setFrozen(_ isFrozen: Bool) {
+        state.withLock { state in
+            defer { state.isFrozen = isFrozen }
+            if state.isFrozen, !isFrozen, !state.contents.bytes.isEmpty { write(state.contents) }
+        }
+    }
+
+    private func write(_ contents: Contents) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         unsafe unlinkat(directory.descriptor, Self.temporaryName, 0)
         // What cannot be written now is with the next: the count in memory goes on.
-        if let text = try? encoder.encode(now) {
+        if let text = try? encoder.encode(contents) {
             try? AtomicFile.write(
                 text, to: Self.name, in: directory.descriptor, by: Self.temporaryName, isDurable: false)
         }
-        return [:]
     }
 }

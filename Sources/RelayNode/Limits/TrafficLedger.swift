@@ -167,7 +167,9 @@ package final class TrafficLedger: Sendable {
     }
 
     /// Writes down what was moved since the last time, and forgets who moves nothing.
-    package func flush() async {
+    /// - Returns: false when it was being done already, and nothing more was written down.
+    @discardableResult
+    package func flush() async -> Bool {
         turn()
         let now = NIODeadline.now()
         let taken = state.withLock { state -> ([PeerName: UInt64], Int64)? in
@@ -188,13 +190,14 @@ package final class TrafficLedger: Sendable {
             }
             return (moved, state.day)
         }
-        guard let (moved, day) = taken else { return }
+        guard let (moved, day) = taken else { return false }
         let sums = await store.add(moved, day: day)
         state.withLock { state in
             state.isFlushing = false
             guard state.day == day else { return }
             for (name, sum) in sums { state.written[name] = max(sum, state.written[name] ?? 0) }
         }
+        return true
     }
 }
 

@@ -15,8 +15,9 @@ import TransferBroker
 struct AdminServer: Sendable {
     let socket: ListeningSocket
     private let path: String
-    /// Whether the socket's name is another process's now.
-    private let isHandedOver = Replaceable(false)
+    /// Whether the socket's name is another process's: the one that it comes from, until that has left, or the one that
+    /// it was handed to.
+    private let isOthers: Replaceable<Bool>
 
     /// Makes the socket in `directory`, in place of one that a killed server left behind.
     /// - Throws: ``OperatorError``.
@@ -51,7 +52,7 @@ struct AdminServer: Sendable {
             // Not bound by NIO, which would remove the name with the socket, when another process has both.
             let descriptor = try inherited ?? UnixAddress.listen(path, backlog: Defaults.Admin.backlog)
             let socket = try await ListeningSocket.bind(bootstrap, at: .inherited(descriptor))
-            return AdminServer(socket: socket, path: path)
+            return AdminServer(socket: socket, path: path, isOthers: Replaceable(inherited != nil))
         } catch let error as OperatorError {
             throw error
         } catch {
@@ -63,11 +64,14 @@ struct AdminServer: Sendable {
     func start() async throws { try await socket.accept() }
 
     /// Another process has the socket, and its name.
-    func handOver() { isHandedOver.replace(with: true) }
+    func handOver() { isOthers.replace(with: true) }
 
-    /// Stops accepting and removes the socket.
+    /// The process that the socket comes from has left it to this one, with its name.
+    func takenOver() { isOthers.replace(with: false) }
+
+    /// Stops accepting and removes the socket, if it is this process's.
     func stop() async {
-        if !isHandedOver.current { unsafe unlink(path) }
+        if !isOthers.current { unsafe unlink(path) }
         await socket.close()
     }
 }

@@ -57,6 +57,9 @@ final class HandoverServer: Sendable {
         listener.stop()
     }
 
+    /// Whether another process serves in this one's place, and has its files.
+    var isHandedOver: Bool { state.withLock { $0.isHandedOver } }
+
     /// Starts a new process and waits until it has taken this one's place; blocks the thread.
     /// - Returns: its id.
     /// - Throws: ``OperatorError`` when it did not: this process goes on.

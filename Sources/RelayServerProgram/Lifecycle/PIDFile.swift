@@ -38,8 +38,9 @@ final class PIDFile: Sendable {
     }
 
     /// Writes this process's id, and a line feed. Readers see all of it or no file.
+    /// - Parameter place: called once the file can be put there, and before it is; when it throws, nothing has changed.
     /// - Throws: ``OperatorError`` when the file cannot be made, or another process has it.
-    func write(predecessor: pid_t? = nil) throws(OperatorError) {
+    func write(predecessor: pid_t? = nil, after place: () throws -> Void = {}) throws(OperatorError) {
         try check(predecessor: predecessor)
         let temporary = path + ".new"
         do {
@@ -52,12 +53,16 @@ final class PIDFile: Sendable {
                 _ = fchmod(file, 0o644)
                 let text = Array("\(getpid())\n".utf8)
                 try unsafe text.withUnsafeBytes { try unsafe SystemError.writeAll($0, to: file) }
+                try place()
                 try SystemError.check { unsafe rename(temporary, path) }
             } catch {
+                unsafe unlink(temporary)
                 close(file)
                 throw error
             }
             self.file.withLock { $0 = file }
+        } catch let error as OperatorError {
+            throw error
         } catch {
             throw OperatorError(.cannotCreate, "cannot write the pid file \(path): \(error)")
         }

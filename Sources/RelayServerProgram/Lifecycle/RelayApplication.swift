@@ -149,7 +149,7 @@ struct RelayApplication: Sendable {
         context.loops.start(on: context.group)
         let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
         // The last thing to go: who waits for that may start another server.
-        defer { pidFile?.remove() }
+        defer { if !server.handover.isHandedOver { pidFile?.remove() } }
         try await withThrowingDiscardingTaskGroup { tasks in
             defer { tasks.cancelAll() }
             try await server.parts.startOrder.run {
@@ -159,8 +159,13 @@ struct RelayApplication: Sendable {
                     let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigusr1)
                     tasks.addTask { await forward(signals, to: server) }
                 }
-                try pidFile?.write(predecessor: takeover?.predecessor)
-                try takeover?.complete()
+                // The other process's files become this one's only when it leaves: until then it may still go on.
+                if let pidFile {
+                    try pidFile.write(predecessor: takeover?.predecessor) { try takeover?.complete() }
+                } else {
+                    try takeover?.complete()
+                }
+                server.parts.admin.takenOver()
                 if context.cluster == nil { try server.handover.start() }
                 defer { server.handover.stop() }
                 announce(await server.figures.status())

@@ -57,6 +57,9 @@ struct ServerComposition: Sendable {
             in: directory, group: context.group, responder: responder, accepts: context.accepts,
             inherited: context.inherited
         )
+        // Every listener has what is its own by now. A port that is not configured any more is closed, as nobody would
+        // accept what comes to it.
+        context.inherited.closeRest()
         parts = ServerParts(
             metrics: metrics, admin: admin,
             cluster: context.cluster.map { ClusterMembership($0, context, services, transfers.broker) },
@@ -64,7 +67,8 @@ struct ServerComposition: Sendable {
         )
         (self.coordinator, self.figures, self.reloader) = (coordinator, figures, reloader)
         let place = ServerPlace(
-            parts: parts, coordinator: coordinator, users: context.users, loop: context.group.any())
+            parts: parts, coordinator: coordinator, users: context.users, traffic: context.traffic,
+            loop: context.group.any())
         self.handover = HandoverServer(directory, place, manager: context.manager, logger: context.logger)
         handover.replace(with: self.handover)
     }

@@ -10,6 +10,8 @@ struct ServerPlace: Replaced {
     let parts: ServerParts
     let coordinator: DrainCoordinator
     let users: any UserAdministration
+    /// Where the bytes of the day are written down.
+    let traffic: any TrafficStore
     /// Where time is waited for.
     let loop: any EventLoop
 
@@ -37,12 +39,18 @@ struct ServerPlace: Replaced {
         parts.transfers.admission.setDraining(true)
         for listener in listeners { await listener.socket.pause() }
         await (users as? FileUserDirectory)?.setFrozen(true)
+        // The other process goes on from what is written down here; what this one counts after that is lost with it.
+        let end = NIODeadline.now() + Defaults.Handover.quietWait
+        while await !parts.transfers.traffic.flush(), NIODeadline.now() < end { await pause() }
+        (traffic as? TrafficFile)?.setFrozen(true)
     }
 
     func release() async {
+        (traffic as? TrafficFile)?.setFrozen(false)
         await (users as? FileUserDirectory)?.setFrozen(false)
         parts.transfers.broker.hold(false)
-        parts.transfers.admission.setDraining(false)
+        // It may have been told to stop meanwhile.
+        parts.transfers.admission.setDraining(!isServing)
         for listener in listeners { try? await listener.socket.accept() }
     }
 
@@ -64,8 +72,12 @@ struct ServerPlace: Replaced {
         let end = NIODeadline.now() + time
         while !condition() {
             guard NIODeadline.now() < end else { return false }
-            try? await loop.scheduleTask(in: Defaults.Handover.quietStep) {}.futureResult.get()
+            await pause()
         }
         return true
+    }
+
+    private func pause() async {
+        try? await loop.scheduleTask(in: Defaults.Handover.quietStep) {}.futureResult.get()
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// Listening sockets that another process has bound: a service manager, or the relay whose place this one takes.
 ///
-/// Each is taken once; those that are not taken are closed with this.
+/// Each is taken once; those that are not taken are closed with this, or before.
 package final class InheritedSockets: Sendable {
     /// What connections to a socket are for.
     package enum Purpose: String, Sendable, CaseIterable, Codable {
@@ -31,7 +31,16 @@ package final class InheritedSockets: Sendable {
 
     package init(_ sockets: [Socket] = []) { self.sockets = Mutex(sockets) }
 
-    deinit { for socket in sockets.withLock({ $0 }) { close(socket.descriptor) } }
+    deinit { closeRest() }
+
+    /// Closes those that nobody has taken.
+    package func closeRest() {
+        let rest = sockets.withLock { sockets in
+            defer { sockets = [] }
+            return sockets
+        }
+        for socket in rest { close(socket.descriptor) }
+    }
 
     /// Takes all sockets of `purpose` that stand in for what is configured.
     package func chosen(_ purpose: Purpose) -> [CInt] {

@@ -3,6 +3,7 @@
 import Logging
 import NIOCore
 import RelayTestFixtures
+import ServerSystem
 import StreamRelay
 import Synchronization
 import TestSupport
@@ -28,6 +29,19 @@ struct TrafficLedgerTests {
                 return sums
             }
         }
+    }
+
+    @Test("what another process goes on from is not written over, unless it does not go on")
+    func frozen() async throws {
+        let temporary = try TemporaryDirectory()
+        let directory = try StateDirectory(path: temporary.file("state"))
+        let file = TrafficFile(directory: directory)
+        _ = await file.add([alice.name: 100], day: 1)
+        file.setFrozen(true)
+        _ = await file.add([alice.name: 10, bob.name: 1], day: 1)
+        #expect(TrafficFile(directory: directory).load(day: 1) == [alice.name: 100])
+        file.setFrozen(false)
+        #expect(TrafficFile(directory: directory).load(day: 1) == [alice.name: 110, bob.name: 1])
     }
 
     @Test("each side of a stream counts it, one who is both counts it once, and a day has an end")

@@ -119,6 +119,28 @@ struct AdminSocketTests {
         }
     }
 
+    @Test("a socket of a process whose place is taken keeps its name until that process has left")
+    func takenOver() async throws {
+        let directory = try StateDirectory(path: path)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let responder = AdminResponder(users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let name = try AdminSocket.path(in: path)
+        for hasLeft in [false, true] {
+            unlink(name)
+            let inherited = InheritedSockets([
+                .init(
+                    purpose: .admin, address: AdminSocket.name, descriptor: try UnixAddress.listen(name, backlog: 1))
+            ])
+            let server = try await AdminServer.bind(
+                in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder,
+                inherited: inherited)
+            try await server.start()
+            if hasLeft { server.takenOver() }
+            await server.stop()
+            #expect(try temporary.names(in: "s").contains("admin.sock") == !hasLeft)
+        }
+    }
+
     @Test("a path that is too long for a socket is refused with what to do")
     func longPath() async throws {
         let directory = try StateDirectory(path: temporary.file(String(repeating: "d", count: 104)))

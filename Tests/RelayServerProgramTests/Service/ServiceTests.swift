@@ -69,6 +69,12 @@ struct ServiceTests {
         #expect(error?.status == .unavailable && error?.message.contains("process \(getpid()) ") == true)
         // Who takes this one's place may.
         try second.write(predecessor: getpid())
+        // What has to be done before it is there was not done.
+        let fourth = PIDFile(path: temporary.file("other"))
+        #expect(throws: OperatorError.self) {
+            try fourth.write { throw OperatorError(.refused, "it goes on") }
+        }
+        #expect(try temporary.names() == ["pid"])
         // Its lock ends with it: the file is stale.
         first = nil
         let third = PIDFile(path: path)

@@ -85,6 +85,10 @@ struct ProcessChannelTests {
         #expect(sockets.take(.https, "a:1") == nil)
         #expect(sockets.chosen(.https) == [descriptors[1]])
         #expect(sockets.chosen(.https).isEmpty)
+        sockets.closeRest()
+        #expect(sockets.take(.http, "a:1") == nil)
+        // Nobody listens there any more.
+        #expect(throws: (any Error).self) { _ = try ProcessChannel(path: temporary.file("s2")) }
         close(descriptors[0])
         close(descriptors[1])
     }
