@@ -53,6 +53,16 @@ struct AdminClient: Sendable {
         }
     }
 
+    /// Whether no server is there to be asked. One that says no, or does not answer, is there.
+    var isAbsent: Bool {
+        get throws(OperatorError) {
+            switch AdminSocket.occupant(of: try AdminSocket.path(in: stateDirectory)) {
+            case .nothing, .stale: true
+            case .live, .foreign: false
+            }
+        }
+    }
+
     /// All users, page by page.
     func users() async throws(OperatorError) -> [AccountRecord] {
         var users: [AccountRecord] = []

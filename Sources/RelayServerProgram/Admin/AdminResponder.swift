@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PrivateFiles
 import RelayNode
 import ServerSystem
 import TransferBroker
@@ -50,9 +51,15 @@ struct AdminResponder: Sendable {
             reply = .failed(message: error.message, exit: error.status.rawValue)
         } catch let error as UserRegistry.Full {
             reply = .failed(message: "the users' registry is full (\(error))", exit: ExitStatus.refused.rawValue)
-        } catch {
+        } catch let error as ClusterUnavailable {
+            reply = .failed(
+                message: "the users' registry is in Redis, which does not answer: \(error)",
+                exit: ExitStatus.unavailable.rawValue)
+        } catch let error as SystemError {
             reply = .failed(
                 message: "the users' registry cannot be written: \(error)", exit: ExitStatus.inputOutput.rawValue)
+        } catch {
+            reply = .failed(message: "the server could not do it: \(error)", exit: ExitStatus.inputOutput.rawValue)
         }
         if let deed = request.deed { audit?.note(deed, by: peer, reply) }
         return reply

@@ -42,12 +42,8 @@ extension BackupCommand {
     /// What the server has, or what is there without one.
     private func copy() async throws(OperatorError) -> RegistryCopy {
         let client = try state.client()
-        do throws(OperatorError) {
-            return RegistryCopy(users: try await client.users(), invitations: try await client.invitations())
-        } catch {
-            guard error.status == .unavailable else { throw error }
-            return try StoppedRegistry(state, client.stateDirectory).copy()
-        }
+        if try client.isAbsent { return try StoppedRegistry(state, client.stateDirectory).copy() }
+        return RegistryCopy(users: try await client.users(), invitations: try await client.invitations())
     }
 
     /// Writes the file as a whole.
@@ -99,11 +95,10 @@ struct RestoreCommand: AsyncParsableCommand {
         }
         let copy = try RegistryBackup.read(contents, from: file)
         let client = try state.client()
-        do throws(OperatorError) {
-            try await send(copy, to: client)
-        } catch {
-            guard error.status == .unavailable else { throw error }
+        if try client.isAbsent {
             try StoppedRegistry(state, client.stateDirectory).restore(copy, replacing: replace)
+        } else {
+            try await send(copy, to: client)
         }
         try Answer.write("restored \(copy.users.count) users and \(copy.invitations.count) invitations")
     }

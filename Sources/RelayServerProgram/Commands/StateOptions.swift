@@ -23,23 +23,27 @@ struct StateOptions: ParsableArguments {
 
     /// The client of that server's admin socket.
     func client() throws(OperatorError) -> AdminClient {
+        AdminClient(stateDirectory: try settings().stateDirectory())
+    }
+
+    /// The settings of that server, as far as files and the environment say.
+    private func settings() throws(OperatorError) -> SettingReader {
         let flags = stateDir.map { [Setting.stateDir: [$0]] } ?? [:]
-        let reader = try SettingReader(flags: flags, file: config)
-        // On a machine with the package, the running server is the package's unless another one is named.
-        if !reader.hasFile, try reader.text(.stateDir) == nil,
-            SystemCommand.isReadable(Defaults.Operations.configuration)
-        {
-            let packaged = try SettingReader(file: Defaults.Operations.configuration)
-            return AdminClient(stateDirectory: try packaged.stateDirectory())
-        }
-        return AdminClient(stateDirectory: try reader.stateDirectory())
+        let named = try SettingReader(flags: flags, file: config)
+        guard !named.hasFile, SystemCommand.isReadable(Defaults.Operations.configuration) else { return named }
+        // On a machine with the package, the server is the package's unless another one is named.
+        let directory = try named.text(.stateDir)?.value
+        let packaged = try SettingReader(flags: flags, file: Defaults.Operations.configuration)
+        guard let directory else { return packaged }
+        let own = try SettingReader(file: Defaults.Operations.configuration, environment: [:]).text(.stateDir)?.value
+        return directory == own ? packaged : named
     }
 }
 
 extension StateOptions {
     /// Whether the server is configured to be a node of a cluster, as far as the file and the environment say.
     func isOfCluster() throws(OperatorError) -> Bool {
-        try SettingReader(flags: [:], file: config).text(.redis) != nil
+        try settings().text(.redis) != nil
     }
 }
 
