@@ -174,6 +174,12 @@ extension RedisUserDirectory {
         return found
     }
 
+    /// `time` as Redis takes it, and gives it back: a score is a double. What stands in a file may be any number.
+    static func milliseconds(of time: UnixTime) -> Int64 {
+        let most: Int64 = 1 << 53
+        return min(max(time.seconds, 1), most / 1000) * 1000
+    }
+
     package func restore(_ copy: RegistryCopy, isWhole: Bool) async throws {
         for record in copy.users {
             let name = record.name
@@ -182,7 +188,9 @@ extension RedisUserDirectory {
                 [ClusterKeys.user(name), ClusterKeys.users, ClusterKeys.removed(name), ClusterKeys.account(name)],
                 [
                     name.rawValue, records.text(of: record.user),
-                    record.account.map { records.account($0, of: name) } ?? "",
+                    // Also where nothing is laid down: a node that remembers something else would write that again if
+                    // there were no record.
+                    records.account(record.account ?? UserAccount(), of: name),
                 ]
             )
             forget(name)
@@ -195,7 +203,7 @@ extension RedisUserDirectory {
                 [ClusterKeys.invitation(digest), ClusterKeys.invitations, ClusterKeys.note(digest)],
                 [
                     digest.rawValue, records.invitation(digest, for: invitation.name),
-                    "\(invitation.expires.seconds * 1000)",
+                    "\(Self.milliseconds(of: invitation.expires))",
                     invitation.note.map { records.note($0, about: digest) } ?? "",
                 ]
             )

@@ -240,13 +240,13 @@ enum UserScripts {
     )
 
     /// Writes a user of a copy, in the place of the user that stands there. Atomic, so that the list never differs from
-    /// the users. KEYS user, users, removal, account. ARGV name, record, account or nothing.
+    /// the users. KEYS user, users, removal, account. ARGV name, record, account.
     static let put = RedisScript(
         """
         redis.call('SET', KEYS[1], ARGV[2])
         redis.call('ZADD', KEYS[2], 0, ARGV[1])
-        redis.call('DEL', KEYS[3], KEYS[4])
-        if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3]) end
+        redis.call('DEL', KEYS[3])
+        redis.call('SET', KEYS[4], ARGV[3])
         return 1
         """
     )

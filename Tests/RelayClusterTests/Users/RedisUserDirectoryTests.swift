@@ -59,6 +59,26 @@ struct RedisUserDirectoryTests {
         }
     }
 
+    @Test("a copy takes the place of what another node remembers of a user")
+    func plainCopy() async throws {
+        try await withTwo { _, a, b in
+            let alice = User(name: .test("alice"), key: .random())
+            #expect(try await b.users.register(alice, invitation: nil) == .registered)
+            _ = try await b.users.changeAccount(of: alice.name) { $0.note = "old" }
+            #expect(try await b.users.account(of: alice.name).note == "old")
+            try await a.users.restore(RegistryCopy(users: [AccountRecord(alice, nil)]), isWhole: true)
+            #expect(try await b.users.account(of: alice.name).isPlain)
+            #expect(try await a.users.account(of: alice.name).isPlain)
+        }
+    }
+
+    @Test("any time in a copy can be given to Redis", arguments: [Int64.min, 0, 1, 1_700_000_000, .max])
+    func times(seconds: Int64) {
+        let milliseconds = RedisUserDirectory.milliseconds(of: UnixTime(seconds: seconds))
+        #expect(milliseconds > 0 && Int64(Double(milliseconds)) == milliseconds)
+        if seconds == 1_700_000_000 { #expect(milliseconds == seconds * 1000) }
+    }
+
     @Test("registering follows the same rules as in a file")
     func rules() async throws {
         try await withTwo(.invite) { redis, a, b in
