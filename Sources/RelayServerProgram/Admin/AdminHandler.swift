@@ -45,7 +45,7 @@ final class AdminHandler: ChannelInboundHandler {
         let channel = context.channel
         let (responder, peer) = (responder, peer)
         // Asked by hand, a few times a day: a task costs nothing that matters here.
-        let reply = context.eventLoop.makeFutureWithTask { () -> ByteBuffer in
+        let exchange = context.eventLoop.makeFutureWithTask { () -> (reply: AdminReply, line: ByteBuffer) in
             let reply =
                 if let request {
                     await responder.reply(to: request, by: peer)
@@ -55,12 +55,17 @@ final class AdminHandler: ChannelInboundHandler {
                         exit: ExitStatus.protocolError.rawValue
                     )
                 }
-            return try AdminLine.encode(reply)
+            return (reply, try AdminLine.encode(reply))
         }
-        reply.flatMap { channel.writeAndFlush($0) }.whenComplete { _ in
-            channel.close(promise: nil)
-            if case .drain? = request { responder.drain() }
-            if case .restart? = request { responder.restartAnswered() }
+        exchange.whenComplete { result in
+            let answer = try? result.get()
+            let written = answer.map { channel.writeAndFlush($0.line) } ?? channel.eventLoop.makeSucceededVoidFuture()
+            written.whenComplete { _ in
+                channel.close(promise: nil)
+                if case .drain? = request { responder.drain() }
+                // Not for one that was refused, as another restart may wait for its own answer.
+                if case .restarted? = answer?.reply { responder.restartAnswered() }
+            }
         }
     }
 }

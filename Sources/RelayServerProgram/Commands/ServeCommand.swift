@@ -39,6 +39,8 @@ struct ServeCommand: AsyncParsableCommand {
     var takeover = false
 
     func run() async throws {
+        // Before anything else, for a restart in days or months: see there.
+        _ = Launch.program
         let report = StartReport.own
         do {
             let settings = try options.configuration()
