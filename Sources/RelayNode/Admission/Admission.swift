@@ -166,7 +166,8 @@ package final class Admission: Sendable {
     fileprivate func share(of address: SocketAddress?) -> String? {
         guard strangersPerAddress != nil, let text = address?.ipAddress else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
-        return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
+        let groups = stride(from: 0, to: 8, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
+        return groups.joined(separator: ":") + "::/64"
     }
 }
 

@@ -83,7 +83,7 @@ package final class LimitReports: Sendable {
 
     /// Says once that all clients may come from one address.
     private func warn(of address: String) {
-        let isLocal = address.hasPrefix("127.") || address == "0:0:0:0" || address.hasPrefix("::ffff:127.")
+        let isLocal = address.hasPrefix("127.") || address == "0:0:0:0::/64" || address.hasPrefix("::ffff:127.")
         guard isLocal, !hasWarned.exchange(true, ordering: .relaxed) else { return }
         logger.warning(
             """

@@ -11,7 +11,7 @@ package enum LogAddresses: String, Hashable, Sendable, CaseIterable {
     /// Nothing of them.
     case none
 
-    /// What is written of `text`, an address or the first half of one in IPv6; nil: nothing.
+    /// What is written of `text`, an address or, in IPv6, a network of 64 bits; nil: nothing.
     package func shown(_ text: String) -> String? {
         switch self {
         case .full: text
@@ -21,9 +21,9 @@ package enum LogAddresses: String, Hashable, Sendable, CaseIterable {
     }
 
     private static func network(of text: String) -> String? {
-        // What an address is counted under may be the first groups of it alone.
-        let isHalf = text.contains(":") && !text.contains("::") && text.count { $0 == ":" } < 7
-        guard let address = try? SocketAddress(ipAddress: isHalf ? text + "::" : text, port: 0),
+        // What an address is counted under may be its network.
+        let address = text.hasSuffix("/64") ? String(text.dropLast(3)) : text
+        guard let address = try? SocketAddress(ipAddress: address, port: 0),
             let bytes = AddressRange.bytes(of: address)
         else { return nil }
         if bytes.count == 4 { return bytes.prefix(3).map { String($0) }.joined(separator: ".") + ".0/24" }

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOEmbedded
+import ServerSystem
 import Testing
 
 @testable import RelayNode
@@ -70,6 +71,21 @@ import Testing
             admission.memoryChanged(pressure)
             #expect(admission.connectionOpened(from: nil).0 == verdict)
         }
+    }
+
+    @Test(
+        "clients of one IPv6 network share its limits, under a name that the log shortens as it does addresses",
+        arguments: [
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::/64", "2001:db8:1::/48"), ("::1", "0:0:0:0::/64", "0:0:0::/48"),
+            ("192.0.2.1", "192.0.2.1", "192.0.2.0/24"),
+        ])
+    func shares(address: String, share: String, shown: String) throws {
+        let (_, lease) = Admission(descriptorLimit: 100).connectionOpened(
+            from: try SocketAddress(ipAddress: address, port: 1))
+        #expect(lease.address.share == share)
+        #expect(LogAddresses.prefix.shown(share) == shown)
+        lease.drop()
     }
 
     @Test func boundsStrangersOfOneAddressOnly() throws {

@@ -52,6 +52,18 @@ import WSProtocol
         #expect(reports.counts.heldBack == 300_000_000)
     }
 
+    @Test("a limit that is met by an address of this machine comes with a hint, once", arguments: ["127.0.0.1", "::1"])
+    func local(address: String) throws {
+        let lines = Lines()
+        let reports = LimitReports(logger: Logger(label: "test") { _ in Recorder(lines: lines) })
+        let admission = Admission(descriptorLimit: 100, strangersPerAddress: 1, reports: reports)
+        let client = try SocketAddress(ipAddress: address, port: 1)
+        let leases = (0..<3).map { _ in admission.connectionOpened(from: client).1 }
+        let share = address == "::1" ? "0:0:0:0::/64" : address
+        #expect(lines.all.withLock { $0.count { $0 == "remote=\(share)" } } == 1)
+        for lease in leases { lease.drop() }
+    }
+
     @Test func everyLimitIsListedOnce() {
         #expect(Set(Limit.allCases).count == Limit.allCases.count)
     }
