@@ -6,6 +6,8 @@ struct ReloadOutcome: Hashable, Sendable, Codable {
     var applied: [String]
     /// Settings that have other values in the configuration, which only a new process takes.
     var waiting: [String]
+    /// Whether it is a node of a cluster, which is not replaced in place.
+    var isNode = false
 }
 
 /// How often the configuration and its files were read again.

@@ -12,7 +12,8 @@ struct ReloadCommand: AsyncParsableCommand {
             read and checked first: when anything is wrong, nothing changes, and the exit code is 78. New connections \
             get the new certificate; those that are open keep theirs.
 
-            Settings that need a new process are named; `relay-server restart` starts one without an interruption.
+            Settings that need a new process are named; `relay-server restart` starts one without an interruption. A node \
+            of a cluster is drained and started again instead.
             """
     )
 
@@ -23,8 +24,7 @@ struct ReloadCommand: AsyncParsableCommand {
         guard case .reloaded(let outcome) = reply else { throw AdminClient.unexpected }
         try Answer.write("reloaded: \(outcome.applied.joined(separator: ", "))")
         guard !outcome.waiting.isEmpty else { return }
-        try Answer.write(
-            "unchanged until `relay-server restart`: \(outcome.waiting.joined(separator: ", "))"
-        )
+        let step = outcome.isNode ? "`relay-server drain` and a new start" : "`relay-server restart`"
+        try Answer.write("unchanged until \(step): \(outcome.waiting.joined(separator: ", "))")
     }
 }

@@ -80,7 +80,8 @@ struct ServerFigures: Sendable {
     }
 
     private func figures() -> StatusFigures {
-        let (broker, flow, process) = (transfers.broker.status, transfers.streams.flow, ProcessFigures.now(context))
+        let (broker, flow) = (transfers.broker.status, transfers.streams.flow)
+        let process = ProcessFigures.now(context, transfers.memory.current)
         return StatusFigures(
             sessions: broker.sessions, receiving: broker.receiving, sharing: broker.sharing, waiting: broker.waiting,
             ringing: broker.ringing, accepted: broker.accepted, parked: broker.parked, streaming: broker.streaming,
@@ -105,7 +106,8 @@ extension ServerFigures: MetricsSource {
         MetricsSnapshot(
             status: await status(), broker: transfers.broker.status, connections: transfers.admission.connections,
             streams: transfers.streams.count, flow: transfers.streams.flow, redis: context.cluster?.redis,
-            accepts: context.accepts.counts, handshakes: context.handshakes.value, process: .now(context),
+            accepts: context.accepts.counts, handshakes: context.handshakes.value,
+            process: .now(context, transfers.memory.current),
             limits: context.reports.counts, started: startTime,
             certificateEnd: context.certificates.current.firstEnd, reloads: reloads(),
             lostLogLines: context.log.sink.lostLines
@@ -117,11 +119,12 @@ extension ServerFigures: MetricsSource {
 
 extension ProcessFigures {
     /// Those of now.
-    static func now(_ context: ServerContext) -> ProcessFigures {
+    /// - Parameter memory: how much memory the process may use, which a reload can change.
+    static func now(_ context: ServerContext, _ memory: MemoryBudget?) -> ProcessFigures {
         let descriptors = context.accepts.openDescriptors
         return ProcessFigures(
             resident: ProcessMemory.resident, openDescriptors: descriptors?.now, descriptorLimit: descriptors?.limit,
-            processorTime: ProcessMemory.processorTime, memoryLimit: context.configuration.memoryLimit.budget?.bytes,
+            processorTime: ProcessMemory.processorTime, memoryLimit: memory?.bytes,
             loopLag: context.loops.lag, clockSteps: context.loops.clockSteps, failedWrites: context.users.failedWrites
         )
     }

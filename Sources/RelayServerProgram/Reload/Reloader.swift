@@ -107,7 +107,7 @@ final class Reloader: Sendable {
             func names(_ settings: some Sequence<Setting>) -> [String] { settings.map(\.rawValue).sorted() }
             return ReloadOutcome(
                 applied: names(changed.intersection(Self.live).union(always)),
-                waiting: names(changed.subtracting(Self.live))
+                waiting: names(changed.subtracting(Self.live)), isNode: targets.node != nil
             )
         }
     }
@@ -115,7 +115,7 @@ final class Reloader: Sendable {
 
 extension ServerConfiguration {
     /// The settings whose values here are not those of `other`.
-    fileprivate func differences(from other: ServerConfiguration) -> Set<Setting> {
+    func differences(from other: ServerConfiguration) -> Set<Setting> {
         var found: Set<Setting> = []
         func compare<Value: Equatable>(_ setting: Setting, _ path: KeyPath<ServerConfiguration, Value>) {
             if self[keyPath: path] != other[keyPath: path] { found.insert(setting) }
@@ -127,6 +127,8 @@ extension ServerConfiguration {
         compare(.registration, \.registration)
         compare(.publicURL, \.publicURL)
         compare(.httpListen, \.httpListen)
+        compare(.acmeDir, \.acmeDirectory)
+        compare(.site, \.site)
         compare(.metricsListen, \.metricsListen)
         compare(.proxyProtocol, \.proxyProtocol)
         compare(.trustedProxy, \.trustedProxy)
@@ -135,16 +137,22 @@ extension ServerConfiguration {
         compare(.memoryLimit, \.memoryLimit)
         compare(.logLevel, \.log.level)
         compare(.logFormat, \.log.format)
+        compare(.logAddresses, \.log.addresses)
         compare(.logFile, \.log.file)
         compare(.pidFile, \.pidFile)
-        if cluster != other.cluster { found.insert(.redis) }
+        switch (cluster, other.cluster) {
+        case (let cluster?, let other?): found.formUnion(cluster.differences(from: other))
+        case (nil, nil): break
+        case (nil, _?), (_?, nil): found.insert(.redis)
+        }
         return found
     }
 
     /// This configuration with what takes effect at once from `new`.
-    fileprivate func takingLive(from new: ServerConfiguration) -> ServerConfiguration {
+    func takingLive(from new: ServerConfiguration) -> ServerConfiguration {
         var configuration = self
         configuration.certificate = new.certificate
+        if let cluster, let new = new.cluster { configuration.cluster = cluster.takingLive(from: new) }
         configuration.memoryLimit = new.memoryLimit
         configuration.limits = new.limits
         configuration.log.level = new.log.level

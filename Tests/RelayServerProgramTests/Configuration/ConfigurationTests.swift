@@ -57,6 +57,18 @@ struct ConfigurationTests {
         #expect(pasted == clean)
     }
 
+    @Test("what has changed is named, and only what takes effect at once is taken")
+    func differences() throws {
+        let old = try read([.httpListen: ["127.0.0.1:80"]])
+        let new = try read([
+            .httpListen: ["127.0.0.1:80"], .site: ["s"], .acmeDir: ["a"], .logAddresses: ["none"], .tlsCert: ["other"],
+            .limit: ["rate=5M"], .logLevel: ["debug"],
+        ])
+        #expect(new.differences(from: old) == [.site, .acmeDir, .logAddresses, .tlsCert, .limit, .logLevel])
+        #expect(new.differences(from: old.takingLive(from: new)) == [.site, .acmeDir, .logAddresses])
+        #expect(new.differences(from: new).isEmpty)
+    }
+
     @Test("what nobody sets has the documented defaults")
     func defaults() throws {
         let settings = try read()

@@ -39,6 +39,32 @@ struct ClusterConfiguration: Hashable, Sendable {
         return ListenAddress(host: advertise.host, port: port)
     }
 
+    /// The settings whose values here are not those of `other`.
+    func differences(from other: Self) -> Set<Setting> {
+        var found: Set<Setting> = []
+        func compare<Value: Equatable>(_ setting: Setting, _ path: KeyPath<Self, Value>) {
+            if self[keyPath: path] != other[keyPath: path] { found.insert(setting) }
+        }
+        compare(.redis, \.redis)
+        compare(.redisCA, \.redisAuthority)
+        compare(.redisSentinelLogin, \.sentinelLogin)
+        compare(.nodeID, \.node)
+        compare(.nodeListen, \.listen)
+        compare(.nodeAdvertise, \.advertise)
+        compare(.clusterCA, \.authority)
+        compare(.clusterCert, \.certificate.chain)
+        compare(.clusterKey, \.certificate.key)
+        compare(.clusterSecret, \.secretFile)
+        return found
+    }
+
+    /// This configuration with what takes effect at once from `new`.
+    func takingLive(from new: Self) -> Self {
+        var configuration = self
+        (configuration.authority, configuration.certificate) = (new.authority, new.certificate)
+        return configuration
+    }
+
     /// Checks the files, without connecting to anything.
     /// - Throws: ``OperatorError`` for the first that other nodes, or this one, could not use.
     func checkFiles() throws(OperatorError) {

@@ -25,6 +25,8 @@ struct ClusterConfiguration: Hashable, Sendable {
     var passwordFile: String? { switch never {} }
     var authority: String { switch never {} }
     var redisAuthority: String? { switch never {} }
+    func differences(from other: Self) -> Set<Setting> { switch never {} }
+    func takingLive(from new: Self) -> Self { switch never {} }
     func checkFiles() throws(OperatorError) {}
     func checkRedis() async throws(OperatorError) {}
 }

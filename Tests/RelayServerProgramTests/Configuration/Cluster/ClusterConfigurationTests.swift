@@ -33,6 +33,19 @@ struct ClusterConfigurationTests {
         throw InVain(description: "nothing was wrong")
     }
 
+    @Test("what has changed is named, one by one; certificates are taken at once")
+    func differences() throws {
+        let old = try read()
+        let new = try read([
+            .clusterCA: ["x"], .clusterCert: ["x"], .clusterKey: ["x"], .clusterSecret: ["x"], .redisCA: ["x"],
+            .nodeAdvertise: ["h:1"],
+        ])
+        let waiting: Set<Setting> = [.clusterSecret, .redisCA, .nodeAdvertise]
+        #expect(new.differences(from: old) == waiting.union([.clusterCA, .clusterCert, .clusterKey]))
+        #expect(new.differences(from: old.takingLive(from: new)) == waiting)
+        #expect(try read([.redis: ["redis://r:2"]]).differences(from: old) == [.redis])
+    }
+
     @Test("what is not said follows from what is")
     func defaults() throws {
         let cluster = try #require(try read().cluster)
