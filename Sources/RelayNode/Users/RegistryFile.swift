@@ -41,10 +41,14 @@ package struct RegistryFile: Sendable {
         } catch {
             guard error.isDamage, let copy = try? load(Self.previousName) else { throw error.problem }
             do {
+                // The damaged file gets a second name and keeps its own until the copy has it: without a file, a next
+                // start would take the registry for a new one, without users.
+                unsafe unlinkat(directory.descriptor, Self.damagedName, 0)
                 try SystemError.check {
-                    unsafe renameat(directory.descriptor, Self.name, directory.descriptor, Self.damagedName)
+                    unsafe linkat(directory.descriptor, Self.name, directory.descriptor, Self.damagedName, 0)
                 }
-                try replace(with: copy)
+                // The previous file stays what it is: it is the only good one until this is done.
+                try write(copy)
             } catch let failure {
                 throw OperatorError(error.problem.status, "\(error.problem.message) (\(failure))")
             }
@@ -91,9 +95,15 @@ package struct RegistryFile: Sendable {
     /// Replaces the file by `registry`. When it throws, the old contents are still there or the new ones already are.
     package func replace(with registry: UserRegistry) throws {
         let contents = try registry.fileContents()
+        keepPrevious()
+        try write(contents)
+    }
+
+    private func write(_ registry: UserRegistry) throws { try write(try registry.fileContents()) }
+
+    private func write(_ contents: Data) throws {
         // A leftover of a process that was killed: the lock proves that no process is writing it now.
         unsafe unlinkat(directory.descriptor, Self.temporaryName, 0)
-        keepPrevious()
         try AtomicFile.write(
             contents, to: Self.name, in: directory.descriptor, by: Self.temporaryName, reached: reached
         )

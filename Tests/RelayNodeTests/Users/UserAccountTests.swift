@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import PrivateFiles
 import RelayTestFixtures
 import ServerSystem
 import TestSupport
@@ -98,6 +99,17 @@ struct UserAccountTests {
             // It is whole from now on.
             #expect(try file.load { _ in Issue.record("damaged again") } == registry)
         }
+    }
+
+    @Test("a damaged registry is mended at the next start when this one is killed", arguments: AtomicFile.Step.allCases)
+    func killedWhileMending(step: AtomicFile.Step) async throws {
+        let file = try await two()
+        try Data("{".utf8).write(to: URL(fileURLWithPath: path("users.json")))
+        var killed = file
+        killed.reached = { if $0 == step { throw InVain(description: "killed") } }
+        #expect(throws: OperatorError.self) { _ = try killed.load() }
+        #expect(try file.load().users.keys.map(\.rawValue) == ["alice"])
+        #expect(try String(contentsOfFile: path("users.json.damaged"), encoding: .utf8) == "{")
     }
 
     @Test("with both files damaged nothing is touched, and the reason is told")
