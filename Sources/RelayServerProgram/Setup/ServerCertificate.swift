@@ -53,10 +53,13 @@ struct ServerCertificate: Sendable {
         try Self.remove(work)
         try account.makeFolder(work)
         defer { try? Self.remove(work) }
-        let authority = ["ca.pem", "ca.key"]
+        // The relay itself never needs the authority's key.
+        let authority: [(name: String, mode: mode_t)] = [("ca.pem", 0o640), ("ca.key", 0o600)]
         let hasAuthority = SystemCommand.exists("\(folder)/ca.pem")
         if hasAuthority {
-            for file in authority { try account.write(try Self.read("\(folder)/\(file)"), to: "\(work)/\(file)") }
+            for (file, mode) in authority {
+                try account.write(try Self.read("\(folder)/\(file)"), to: "\(work)/\(file)", mode: mode)
+            }
         }
         guard let status = SystemCommand.run(["bash", maker, "--out", work, "--", name]) else {
             throw OperatorError(.cannotCreate, "cannot run \(maker): it needs bash and openssl")
@@ -66,10 +69,8 @@ struct ServerCertificate: Sendable {
         }
         let chain = try Self.read("\(work)/server.pem") + Self.read("\(work)/ca.pem")
         if !hasAuthority {
-            for file in authority { try account.write(try Self.read("\(work)/\(file)"), to: "\(folder)/\(file)") }
-            // The relay itself never needs it.
-            guard unsafe chmod("\(folder)/ca.key", 0o600) == 0 else {
-                throw OperatorError(.cannotCreate, "cannot protect \(folder)/ca.key: \(SystemError.last)")
+            for (file, mode) in authority {
+                try account.write(try Self.read("\(work)/\(file)"), to: "\(folder)/\(file)", mode: mode)
             }
         }
         try account.write(try Self.read("\(work)/server.key"), to: files.key)

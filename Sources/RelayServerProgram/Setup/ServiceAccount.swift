@@ -33,8 +33,9 @@ struct ServiceAccount: Hashable, Sendable {
         }
     }
 
-    /// Writes a file as a whole that root owns, if root writes it, and that the group of the account may read.
-    func write(_ text: String, to path: String) throws(OperatorError) {
+    /// Writes a file as a whole that root owns, if root writes it, and that the group of the account may read, unless
+    /// `mode` says something else.
+    func write(_ text: String, to path: String, mode: mode_t = 0o640) throws(OperatorError) {
         let folder = Self.folder(of: path)
         let name = String(path.dropFirst(folder.count).drop { $0 == "/" })
         do {
@@ -43,7 +44,7 @@ struct ServiceAccount: Hashable, Sendable {
             _ = unsafe unlinkat(descriptor, name + ".new", 0)
             // Before the file has its name: no reader of it is ever kept out, or let in too far.
             let place = {
-                try own(StateDirectory.path(of: name + ".new", in: folder), mode: 0o640)
+                try own(StateDirectory.path(of: name + ".new", in: folder), mode: mode)
                 try SystemError.check { unsafe renameat(descriptor, name + ".new", descriptor, name) }
             }
             try AtomicFile.write(Data(text.utf8), to: name, in: descriptor, by: name + ".new", place: place)
