@@ -83,7 +83,7 @@ extension Defaults {
         static let mostInvitations = 1000
         /// Bytes of a copy that are read: what as many users and invitations fill as there may be.
         static let maximumBackup = 128 * 1024 * 1024
-        /// Bytes of a reply's line: a page of users with names of full length takes a quarter of it.
+        /// Bytes of a reply's line: twice what a page of users with names and notes of full length takes.
         static let maximumReply = 1024 * 1024
         /// Users in one reply.
         static let usersPerPage = 1000
