@@ -227,7 +227,7 @@ def test_the_bytes_of_the_day_go_over(replaced, tmp_path):
     receiving.expect(0, 10)
 
     def moved():
-        done = relay.command("users", "show", "alice", "--json")
+        done = relay.command("users", "show", alice.name, "--json")
         assert done.returncode == 0, done
         return json.loads(done.stdout)["bytesToday"]
 
