@@ -6,9 +6,9 @@ import ArgumentParser
 struct ClusterOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Redis of the cluster; makes this relay a node of it. Several host:port with commas between them are servers "
-                + "of a Redis Cluster; redis+sentinel://host:port,host:port/MASTER is one with Sentinels. A URL with a "
-                + "password belongs in RELAY_REDIS or the file: all users of the machine can read arguments.",
+            "Redis of the cluster; makes this relay a node of it. Several host:port with commas name nodes of a Redis "
+                + "Cluster; redis+sentinel://host:port/MASTER names Sentinels. A URL with a password belongs in "
+                + "RELAY_REDIS or the file: all users of the machine can read arguments.",
             valueName: "redis[s]://[user:password@]host:port[/db]"
         )
     )

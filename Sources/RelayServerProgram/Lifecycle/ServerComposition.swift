@@ -57,8 +57,8 @@ struct ServerComposition: Sendable {
             in: directory, group: context.group, responder: responder, accepts: context.accepts,
             inherited: context.inherited
         )
-        // Every listener has what is its own by now. A port that is not configured any more is closed, as nobody would
-        // accept what comes to it.
+        // Every listener has what is its own by now. A port that is not configured any more is closed: connections to
+        // it would never be accepted.
         context.inherited.closeRest()
         parts = ServerParts(
             metrics: metrics, admin: admin,

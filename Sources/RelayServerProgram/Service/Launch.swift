@@ -15,8 +15,8 @@ struct Launch: Sendable {
         case failed(String, ChildProcess.End?)
     }
 
-    /// The program's path as it was when this was read first, which has to be at the start: an upgrade puts another file
-    /// there, which is the one to be started then, and what the system says of this process is no path any more.
+    /// The program's path as it was when this was read first, which has to be at the start: an upgrade puts another
+    /// file there, which is the one to be started then, and what the system says of this process is no path any more.
     static let program: String = {
         let name = CommandLine.arguments.first ?? ""
         if name.hasPrefix("/") { return name }

@@ -33,7 +33,7 @@ package final class InheritedSockets: Sendable {
 
     deinit { closeRest() }
 
-    /// Closes those that nobody has taken.
+    /// Closes those that were not taken.
     package func closeRest() {
         let rest = sockets.withLock { sockets in
             defer { sockets = [] }

@@ -87,7 +87,7 @@ struct ProcessChannelTests {
         #expect(sockets.chosen(.https).isEmpty)
         sockets.closeRest()
         #expect(sockets.take(.http, "a:1") == nil)
-        // Nobody listens there any more.
+        // It is closed, and refuses.
         #expect(throws: (any Error).self) { _ = try ProcessChannel(path: temporary.file("s2")) }
         close(descriptors[0])
         close(descriptors[1])
