@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from harness import content, measure
+from harness import content, measure, protocol
 from harness.mortal import mortal
-from harness.waiting import until
+from harness.waiting import background, until
 
 SIZE = 200_000_000
 
@@ -119,6 +119,27 @@ def test_programs_are_told_who_fetches_what(alice, bob, public):
     assert (delivered["peer"], delivered["name"], delivered["bytes"]) == (bob.name, "a.txt", 1)
     (received,) = [each for each in map(json.loads, fetching.out().splitlines()) if each["event"] == "received"]
     assert received["path"] == str(bob.inbox / "a.txt") and received["transfer"] == delivered["transfer"]
+
+
+@pytest.mark.parametrize("last", [19, 20, 21], ids=["less", "what was asked for", "more"])
+def test_an_answer_has_all_names_that_were_asked_for_and_no_others(relay, bob, last):
+    """Also behind the eighth, which no offer names."""
+    with relay.client("mallory") as mallory:
+        mallory.session.share()
+        fetching = fetch(bob, mallory, *(f"top/{each}" for each in range(10, 20)))
+        offered = mallory.requested().answer({str(each): b"x" for each in range(10, last)})
+        offered.start()
+        background(offered.upload)
+        if last == 20:
+            offered.delivered(20)
+            fetching.expect(0, 20)
+            assert len(bob.received()) == 10
+            return
+        with pytest.raises(protocol.Failed) as failure:
+            offered.delivered(20)
+        assert (failure.value.by, failure.value.code) == ("peer", "protocol_error")
+        fetching.expect(76, 20)
+        assert bob.received() == []
 
 
 def test_to_standard_output(alice, bob, public):

@@ -231,7 +231,7 @@ final class ReceivedParts: Sendable {
         guard let state = replay.state, state.beginning.isOf(offer) else { return nil }
         let reception: TreeReception?
         do throws(TreeFault) {
-            reception = try TreeReception(replay, in: part, environment)
+            reception = try TreeReception(replay, asked: offer.asked, in: part, environment)
         } catch {
             throw FileError(error, of: offer.summary.shownName, in: part)
         }
@@ -246,7 +246,7 @@ final class ReceivedParts: Sendable {
             let beginning = JournalBeginning(offer, since: FileTime.now.milliseconds, options)
             let reception: TreeReception
             do throws(SystemError) {
-                reception = try TreeReception(beginning, in: part, environment)
+                reception = try TreeReception(beginning, asked: offer.asked, in: part, environment)
             } catch {
                 throw FileError.unusable(folder: part.folder.path, error)
             }

@@ -10,6 +10,8 @@ struct OfferedTransfer: Hashable, Sendable {
     let sender: Party
     let receiver: Party
     let summary: OfferSummary
+    /// All names at its top, where it was asked for.
+    var asked: [EntryName]?
 }
 
 extension OfferedTransfer {
@@ -17,7 +19,7 @@ extension OfferedTransfer {
     init(of offer: ReceivedOffer) {
         self.init(
             transfer: offer.transfer, sender: offer.parties.sender, receiver: offer.parties.receiver,
-            summary: offer.summary
+            summary: offer.summary, asked: offer.asked
         )
     }
 }

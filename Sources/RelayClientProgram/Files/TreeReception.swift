@@ -33,13 +33,15 @@ struct TreeReception {
     let beginning: JournalBeginning
 
     private let environment: Environment
+    /// All names at the top, where they were asked for.
+    private let asked: [EntryName]?
     private let options: TreeOptions
     private var journal: JournalFile
     private var durability: PartDurability
     private var phase = Phase.manifest
     private var writer: ManifestFileWriter
     /// Names at the top that have been announced, and have not come.
-    private var due: Set<String>
+    private var due: Set<[UInt8]>
     private var manifest: JournalManifest?
     private var wanted: [WantedRun]?
     private var tree: ContentTree?
@@ -56,8 +58,13 @@ struct TreeReception {
     private var mayBeGone = false
 
     /// Begins a new one in `part`, in which nothing of use is.
-    init(_ beginning: JournalBeginning, in part: PartFolder, _ environment: Environment) throws(SystemError) {
+    ///
+    /// - Parameter asked: all names that it has to have at its top; nil where it was not asked for.
+    init(
+        _ beginning: JournalBeginning, asked: [EntryName]? = nil, in part: PartFolder, _ environment: Environment
+    ) throws(SystemError) {
         self.beginning = beginning
+        self.asked = asked
         self.part = part
         self.environment = environment
         options = TreeOptions(
@@ -65,12 +72,18 @@ struct TreeReception {
         )
         journal = try Self.journal(beginning, in: part, environment)
         durability = PartDurability(part, nil, options)
-        due = Set(beginning.summary.names)
+        due = Self.due(asked, beginning.summary)
         writer = ManifestFileWriter(part.manifest, calls: options.calls)
     }
 
     /// Goes on with what an earlier process has left in `part`; nil when nothing of it is of use.
-    init?(_ replay: JournalReplay, in part: PartFolder, _ environment: Environment) throws(TreeFault) {
+    ///
+    /// - Parameter asked: all names that it has to have at its top, or it is another thing that was asked for then; nil
+    ///   where it was not asked for.
+    init?(
+        _ replay: JournalReplay, asked: [EntryName]? = nil, in part: PartFolder, _ environment: Environment
+    ) throws(TreeFault) {
+        self.asked = asked
         guard let state = replay.state, state.isReady, let manifest = state.manifest else { return nil }
         beginning = state.beginning
         self.part = part
@@ -93,6 +106,7 @@ struct TreeReception {
         } catch {
             throw error.code == EBADMSG ? .damaged : .system(error, "")
         }
+        if let asked { try Self.check(part.manifest, manifest, asked) }
         if let totals = state.totals {
             phase = state.isFinished ? .stored(totals) : .placing(totals)
             placed = state.places.map { place in TreePlacement.Placed(place, in: part.folder) }
@@ -173,7 +187,7 @@ struct TreeReception {
         (manifest, wanted, tree) = (nil, nil, nil)
         durability = PartDurability(part, nil, options)
         writer = ManifestFileWriter(part.manifest, calls: options.calls)
-        due = Set(beginning.summary.names)
+        due = Self.due(asked, beginning.summary)
     }
 
     private static func journal(
@@ -205,14 +219,39 @@ struct TreeReception {
     /// Takes the next entry.
     mutating func take(_ entry: ManifestEntry) throws(TreeFault) {
         guard case .manifest = phase else { return }
-        if entry.parent == nil { try checkOffered(entry.name.text) }
+        if entry.parent == nil { try checkOffered(entry.name) }
         do { try writer.write(entry) } catch { throw Self.fault(error) }
     }
 
-    /// The names at the top that the person was asked about come, and no others where all of them could be told.
-    private mutating func checkOffered(_ name: String) throws(TreeFault) {
-        let isKnown = due.remove(name) != nil
-        if !isKnown, beginning.summary.names.count < SealingDefaults.summaryNames { throw .notOffered(name) }
+    /// A manifest that is here has these names at its top, and no others.
+    private static func check(
+        _ file: OpenFile, _ manifest: JournalManifest, _ names: [EntryName]
+    ) throws(TreeFault) {
+        // Otherwise its summary, which is that of the offer, has told all of them.
+        guard names.count >= SealingDefaults.summaryNames else { return }
+        var reader = ManifestFileReader(file, length: manifest.length)
+        var due = names[...]
+        do {
+            while let entry = try reader.next() {
+                guard entry.parent == nil else { continue }
+                guard due.popFirst() == entry.name else { throw TreeFault.notOffered(entry.name.text) }
+            }
+        } catch {
+            throw error as? TreeFault ?? .damaged
+        }
+        if let name = due.first { throw .notOffered(name.text) }
+    }
+
+    /// Names are compared byte by byte: two that look alike are two.
+    private static func due(_ asked: [EntryName]?, _ summary: OfferSummary) -> Set<[UInt8]> {
+        Set(asked?.map(\.bytes) ?? summary.names.map { Array($0.utf8) })
+    }
+
+    /// The names at the top that the person was asked about, or has asked for, come, and no others where all of them
+    /// are known.
+    private mutating func checkOffered(_ name: EntryName) throws(TreeFault) {
+        let areAllKnown = asked != nil || beginning.summary.names.count < SealingDefaults.summaryNames
+        if due.remove(name.bytes) == nil, areAllKnown { throw .notOffered(name.text) }
     }
 
     /// The manifest is whole.
@@ -225,7 +264,7 @@ struct TreeReception {
     private mutating func endManifest(_ digest: ManifestDigest) throws(TreeFault) {
         do { try writer.flush() } catch { throw Self.fault(error) }
         guard writer.digest == digest else { throw .otherManifest }
-        if let name = due.first { throw .notOffered(name) }
+        if let name = due.first { throw .notOffered(String(decoding: name, as: UTF8.self)) }
         if beginning.existing == .skip {
             let existing = try ExistingFiles(part, length: writer.length)
             wanted = existing.wanted

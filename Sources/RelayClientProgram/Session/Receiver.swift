@@ -159,13 +159,16 @@ struct Receiver: SessionPart {
             return transfers[ring.transfer]?.rungAgain(ring, on: outbox) ?? ()
         }
         guard transfers.count < Defaults.mostRings else { return run(machine.leftUnanswered()) }
-        let (offer, rules): (ReceivedOffer, ReceiveRules)
+        var offer: ReceivedOffer
+        let rules: ReceiveRules
         do throws(ClientError) {
-            (offer, rules) = (try environment.sealing.open(ring), try settings.rules(for: ring.from))
+            offer = try environment.sealing.open(ring)
+            rules = try settings.rules(for: ring.from)
         } catch {
             return refuse(ring, error, on: outbox)
         }
         guard isWanted(offer, ring) else { return refuse(ring, .sealing(.unasked), on: outbox) }
+        offer.asked = ring.request.flatMap { requests?.names(of: $0) }
         let key = OfferMemory.Key(sender: ring.key, transfer: offer.transfer)
         let label = TransferLabel(of: offer)
         if let earlier = transfers.unanswered(key, label) {

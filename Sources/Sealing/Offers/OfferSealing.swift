@@ -25,6 +25,9 @@ package struct ReceivedOffer: Sendable {
     let binding: OfferBinding
     let fresh: [UInt8]
     let random: [UInt8]
+    /// All names that it has to have at its top, in the order of a manifest, where the receiver has asked for it: its
+    /// summary tells the first only.
+    package var asked: [EntryName]? = nil
 }
 
 /// What an acceptance is bound to: all of the offer.

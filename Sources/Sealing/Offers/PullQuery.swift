@@ -58,7 +58,8 @@ package enum PullQuery: Hashable, Sendable {
         }
     }
 
-    /// Whether an offer of `summary` brings what is asked for.
+    /// Whether an offer of `summary` may bring what is asked for. Of many names it tells the first only: the manifest
+    /// is held to all of ``names``.
     package func isAnswered(by summary: OfferSummary) -> Bool {
         let names = names
         guard summary.names == names.prefix(SealingDefaults.summaryNames).map(\.text) else { return false }

@@ -17,6 +17,8 @@ package struct StreamExpectation: Sendable {
     package let bytes: UInt64?
     /// What was announced besides: the first names at the top, and what it is in a word; nil where nothing was.
     package let summary: OfferSummary?
+    /// All names at the top, in the order of a manifest, where the receiver has asked for them; nil where it has not.
+    package let names: [EntryName]?
     /// The digest of the manifest, where the receiver has it.
     package let digest: ManifestDigest?
 
@@ -24,7 +26,8 @@ package struct StreamExpectation: Sendable {
     package init(of offer: ReceivedOffer) {
         self.init(
             form: .manifest, transfer: offer.transfer, sender: offer.parties.sender.identity,
-            entries: offer.summary.entries, bytes: offer.summary.bytes, summary: offer.summary, digest: nil
+            entries: offer.summary.entries, bytes: offer.summary.bytes, summary: offer.summary,
+            names: offer.asked, digest: nil
         )
     }
 
@@ -38,9 +41,10 @@ package struct StreamExpectation: Sendable {
 
     init(
         form: StreamForm, transfer: CarriedTransfer, sender: SigningKey, entries: UInt64?, bytes: UInt64?,
-        summary: OfferSummary? = nil, digest: ManifestDigest?
+        summary: OfferSummary? = nil, names: [EntryName]? = nil, digest: ManifestDigest?
     ) {
         self.summary = summary
+        self.names = names
         self.form = form
         self.transfer = transfer
         self.sender = sender
@@ -86,9 +90,13 @@ struct ManifestDecoder: Sendable {
         return .entry(entry)
     }
 
-    /// The person was asked about these names, and about nothing else.
+    /// The person was asked about these names, or has asked for them, and nothing else comes.
     private mutating func checkTop(_ entry: ManifestEntry) throws(ManifestFault) {
         defer { tops += 1 }
+        if let names = expectation.names {
+            guard names.indices.contains(tops), names[tops] == entry.name
+            else { throw .announced(entry: order.count - 1, entry.name.bytes) }
+        }
         guard let summary = expectation.summary else { return }
         let isNamed = summary.names.indices.contains(tops)
         guard isNamed ? summary.names[tops] == entry.name.text : summary.names.count == SealingDefaults.summaryNames
@@ -104,6 +112,7 @@ struct ManifestDecoder: Sendable {
 
     /// How many entries at the top there have to be.
     private var fewestTops: Int {
+        if let names = expectation.names { return names.count }
         guard let summary = expectation.summary else { return 0 }
         return max(summary.names.count, summary.kind == .several ? 0 : 1)
     }

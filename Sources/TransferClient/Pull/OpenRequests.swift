@@ -22,6 +22,9 @@ package struct OpenRequests: Sendable {
     /// Whether `request` is one of these.
     package func contains(_ request: PullRequest) -> Bool { queries[request] != nil }
 
+    /// All names that an answer to `request` has at its top; nil where it is none of these.
+    package func names(of request: PullRequest) -> [EntryName]? { queries[request]?.query.names }
+
     /// Whether `offer` may be taken: it is from the one who was asked, it says sealed what the relay says of it, and it
     /// brings what was asked for.
     ///

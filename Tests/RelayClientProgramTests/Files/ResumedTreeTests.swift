@@ -309,6 +309,59 @@ struct ResumedTreeTests {
         #expect(try folder.listing().isEmpty)
     }
 
+    /// Behind the eighth name no summary says what is asked for: who has asked knows, also when it goes on.
+    @Test func whatIsHereGoesOnOnlyForTheNamesThatItHas() throws {
+        var tree = SentTree()
+        for number in 10..<20 { try tree.add(String(number), content: [UInt8](repeating: 7, count: 5_000)) }
+        let names = try (10..<20).map { try EntryName(Array(String($0).utf8)) }
+        var offer = try tree.offer
+        offer.asked = names
+        let first = try parts().open(offer)
+        try CarryingAttempt(tree: tree, piece: 1_000, checkpoints: 50).carry(into: first, atMost: 20_000)
+        let position = first.position
+        #expect(position != .beginning)
+        first.keep()
+        for other in [names.dropLast(), names + [try EntryName(Array("x".utf8))]] {
+            offer.asked = Array(other)
+            #expect(throws: FileError.self) { try parts().open(offer) }
+        }
+        offer.asked = names
+        let sink = try parts().open(offer)
+        #expect(sink.position == position)
+        try end(tree, sink)
+    }
+
+    @Test func onlyWhatWasAskedForIsTakenDown() throws {
+        let names = try (10..<20).map { try EntryName(Array(String($0).utf8)) }
+        for came in [(10..<21), (10..<19)] {
+            var tree = SentTree()
+            for number in came { try tree.add(String(number), content: [1]) }
+            var offer = try tree.offer
+            offer.asked = names
+            let sink = try parts().open(offer)
+            #expect(throws: FileError.self) {
+                _ = try sink.acceptance()
+                for entry in tree.entries { try sink.take(entry) }
+                var manifest = ByteBuffer()
+                var encoder = ManifestEncoder()
+                for entry in tree.entries { try encoder.write(entry, into: &manifest) }
+                _ = try sink.takeManifest(
+                    try encoder.finish(of: tree.transfer, signedBy: tree.identity, into: &manifest))
+            }
+            sink.discard()
+        }
+    }
+
+    @Test func namesThatLookAlikeAreTwo() throws {
+        var tree = SentTree()
+        for name in ["e\u{301}", "\u{E9}"] { try tree.add(name, content: [1]) }
+        let sink = try parts().open(try tree.offer)
+        #expect(try CarryingAttempt(tree: tree).carry(into: sink).isWhole)
+        _ = try sink.finish()
+        sink.confirmed()
+        #expect(try folder.listing().count == 2)
+    }
+
     @Test func partsThatAreOpenAreNotOpenedTwiceNorRemoved() throws {
         let tree = try SentTree.file()
         let first = try parts().open(try tree.offer)

@@ -22,12 +22,16 @@ import WSProtocol
     init() throws { try self.init(path: "photos/file") }
 
     private init(path: String, waits: Bool = true, in folder: ReceivedFolder? = nil) throws {
+        try self.init(paths: [path], waits: waits, in: folder)
+    }
+
+    private init(paths: [String], waits: Bool = true, in folder: ReceivedFolder? = nil) throws {
         let folder = try folder ?? ReceivedFolder()
         self.folder = folder
         files = try SentFiles()
         session = try SessionFixture { environment, queue in
             let settings = FetchSettings(
-                sharer: Samples.alice, query: .fetch([try PullPath(path)]), output: .folder(folder.parts()),
+                sharer: Samples.alice, query: .fetch(try paths.map { try PullPath($0) }), output: .folder(folder.parts()),
                 patience: TransferDefaults.patience, waits: waits)
             return [Fetcher(settings, environment: environment, queue: queue)]
         }
@@ -134,6 +138,30 @@ import WSProtocol
             part.stop()
         }
         #expect(try session.lines().last?.contains(#""count":\#(wrong.count),"event":"unasked""#) == true)
+    }
+
+    /// A summary names eight at most: behind them, the manifest is held to what was asked for.
+    @Test(arguments: [19, 20, 21]) func ofManyAllAndNoOthersAreTaken(_ last: Int) async throws {
+        let asker = try FetcherTests(paths: (10..<20).map { "photos/\($0)" })
+        let request = try await asker.request().request
+        let tree = try asker.files.scan((10..<last).map { try asker.files.file(String($0)) })
+        let sent = try asker.ring(answering: request, said: request, as: tree)
+        try await asker.start(sent.offer)
+        let accept = try #require(asker.relay.accepts[sent.offer.parties.attempt])
+        let (acceptance, keys) = try AcceptSealing.open(accept.payload.bytes, to: sent.offer)
+        let stream = try sealedStream(
+            of: tree, as: sent.transfer, acceptance, keys: keys, signedBy: asker.alice.signingKey)
+        let opening = try #require(asker.relay.downloads.last).request.opening
+        let isTaken: Bool
+        do throws(any Error) {
+            _ = try opening.take([ByteBuffer(bytes: stream)])
+            isTaken = try opening.isWhole()
+        } catch {
+            isTaken = false
+        }
+        #expect(isTaken == (last == 20))
+        // Nothing has its name yet.
+        #expect(try asker.folder.listing().allSatisfy { $0.hasPrefix(".relay-") })
     }
 
     @Test func aSecondAnswerIsNotNeeded() async throws {

@@ -192,6 +192,28 @@ import WSProtocol
         #expect(try fault([Self.file("a", size: .max - 1), Self.file("b", size: 2)]) == .counts)
     }
 
+    /// Of more than eight, a summary names the first eight; who has asked knows them all.
+    @Test func hasAllNamesThatWereAskedForAndNoOthers() throws {
+        let names = (10..<20).map(String.init)
+        func fault(_ came: [String]) throws -> ManifestFault? {
+            let stream = try StreamFixture.manifest(came.map { try Self.file($0) }, in: attempt).bytes
+            let summary = OfferSummary(names: Array(names.prefix(8)), kind: .several)
+            let expectation = StreamExpectation(
+                form: .manifest, transfer: attempt.transfer, sender: attempt.alice.party.identity, entries: nil,
+                bytes: nil, summary: summary, names: try names.map { try StreamFixture.name($0) }, digest: nil
+            )
+            do { _ = try StreamFixture.read(stream, expectation) } catch SealingError.manifest(let fault) {
+                return fault
+            } catch {}
+            return nil
+        }
+        #expect(try fault(names) == nil)
+        #expect(try fault(names + ["x"]) == .announced(entry: 10, Array("x".utf8)))
+        #expect(try fault(names.dropLast() + ["x"]) == .announced(entry: 9, Array("x".utf8)))
+        #expect(try fault(names.filter { $0 != "18" }) == .announced(entry: 8, Array("19".utf8)))
+        #expect(try fault(names.dropLast()) == .counts)
+    }
+
     @Test func isBoundToTransferAndSender() throws {
         let stream = try StreamFixture.manifest([Self.file("a")], in: attempt).bytes
         let other = try Attempt(1, transfer: 8)
