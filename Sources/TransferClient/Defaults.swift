@@ -83,9 +83,11 @@ package enum TransferDefaults {
     package static let mostAnswers = 64
     /// The same from one requester: a person's few windows, and a script with a little parallelism.
     package static let mostAnswersToOne = 8
-    /// Requests that a sharer remembers for as long as they could come again: one each 17 seconds for two days, 16
-    /// bytes each.
-    package static let mostSeenRequests = 10_000
+    /// Requests of one requester that a sharer remembers one by one, so that none is answered twice; of those before it
+    /// knows the time only. The older half of them is many times what can be on its way at once, in whatever order.
+    package static let mostSeenRequests = 512
+    /// Requesters of whom a sharer remembers any: with 512 requests of each, these are some 12 MB.
+    package static let mostSeenRequesters = 512
     /// Milliseconds after which those that can come no more are forgotten: a sharer that runs for months holds no more
     /// than what was asked in a day.
     package static let seenRequestsCheck: UInt64 = 60_000

@@ -50,6 +50,7 @@ struct Fetcher: SessionPart {
     private var named: CarriedTransfer?
     private var hasAsked = false
     private var hasToldOfSilence = false
+    private var hasToldOfCrowd = false
     private var failed: SessionEnding?
 
     init(_ settings: FetchSettings, environment: SessionEnvironment, queue: EventQueue<SessionEvent>) {
@@ -135,6 +136,7 @@ struct Fetcher: SessionPart {
             postponed(refusal.code, now: now)
         case .error(let refusal) where lookups.refused(refusal.id) != nil: postponed(refusal.code, now: now)
         case .refused(let refused) where requests.contains(refused.request):
+            if refused.code == .tooManyRequests { tellOfCrowd() }
             if machine.refused(refused.code, now: now) { lookups.forget(settings.sharer) }
         case .refused: break
         case .ring:
@@ -239,6 +241,15 @@ struct Fetcher: SessionPart {
         environment.reporter.report(
             .notice("\(settings.sharer) has not answered: asking again now and then until \(settings.sharer) shares it")
         )
+    }
+
+    /// The one who was asked is there, and does not take this request now: that is no silence.
+    private mutating func tellOfCrowd() {
+        hasToldOfSilence = true
+        guard !hasToldOfCrowd else { return }
+        hasToldOfCrowd = true
+        environment.reporter.report(
+            .notice("\(settings.sharer) has as many requests to answer as it takes at once: asking again now and then"))
     }
 
     /// What to ask for: to go on with what broke, where there is something of it.

@@ -121,7 +121,7 @@ struct SealingParty: Sendable {
     }
 
     /// Throws `sealing` where another identity is known under the name, or `file`.
-    private func check(_ party: Party) throws(ClientError) {
+    func check(_ party: Party) throws(ClientError) {
         let contact: Contact
         do throws(FileError) { contact = try peers.contact(with: party) } catch { throw .file(error) }
         do throws(SealingError) { try contact.check() } catch { throw .sealing(error) }

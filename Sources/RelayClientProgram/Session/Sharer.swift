@@ -34,6 +34,8 @@ struct Sharer: SessionPart {
     private var demands: [ConnectionDemand] = []
     /// Whom the person was warned of.
     private var warned: Set<PeerName> = []
+    /// Of whom the person knows that they ask for more than is answered.
+    private var crowding: Set<PeerName> = []
 
     private struct Asked {
         let request: ReceivedRequest
@@ -165,9 +167,11 @@ struct Sharer: SessionPart {
         guard settings.with.isEmpty || settings.with.contains(requester) else {
             return environment.reporter.report(.detail("\(requester) asks, with whom nothing is shared"))
         }
+        guard isMeant(Party(name: requester, identity: requested.key)) else { return }
         // Before anything is opened, which costs more than to ask.
         guard book.hasRoom(for: requested.key) else {
-            environment.reporter.report(.detail("\(requester) asks for too much at once"))
+            let limits = "\(TransferDefaults.mostAnswersToOne) of one, \(TransferDefaults.mostAnswers) of all"
+            tellOfCrowd(requester, "as many are being answered as may be at once (\(limits))")
             return refuse(requested.request, to: requester, .tooManyRequests, on: outbox)
         }
         let request: ReceivedRequest
@@ -183,7 +187,9 @@ struct Sharer: SessionPart {
         }
         switch book.take(request, from: requested.key, now: environment.sealing.time()) {
         case .ignore: return
-        case .refuse(let code): return refuse(requested.request, to: requester, code, on: outbox)
+        case .refuse(let code):
+            tellOfCrowd(requester, "it was made before others of so many that it may have been answered already")
+            return refuse(requested.request, to: requester, code, on: outbox)
         case .answer: break
         }
         environment.reporter.report(.requested(requester, request.query))
@@ -194,6 +200,25 @@ struct Sharer: SessionPart {
     private mutating func warn(_ requester: PeerName, _ error: ClientError) {
         let isNews = warned.count < Defaults.mostRings && warned.insert(requester).inserted
         let line = "a request of \(requester) was refused: \(error.description)"
+        environment.reporter.report(isNews ? .warning(line) : .detail(line))
+    }
+
+    /// A name that is taken anew is that of a stranger, who is not told that anything is shared.
+    private mutating func isMeant(_ party: Party) -> Bool {
+        guard !settings.with.isEmpty else { return true }
+        do throws(ClientError) {
+            try environment.sealing.check(party)
+        } catch {
+            warn(party.name, error)
+            return false
+        }
+        return true
+    }
+
+    /// A request is refused for how many there are: once, the person is told whose.
+    private mutating func tellOfCrowd(_ requester: PeerName, _ reason: String) {
+        let isNews = crowding.count < Defaults.mostRings && crowding.insert(requester).inserted
+        let line = "a request of \(requester) was refused, and will be made again: \(reason)"
         environment.reporter.report(isNews ? .warning(line) : .detail(line))
     }
 

@@ -39,6 +39,8 @@ package struct FetchMachine: Sendable {
     private var refusal: (code: FailureCode, until: NIODeadline)?
     /// When it was asked first without waiting for an answer.
     private var firstAsked: NIODeadline?
+    /// Whether the last that was heard is that there are too many requests.
+    private var isCrowded = false
     /// How often what came has broken since something moved.
     private var breaks = 0
     /// How often it was asked again because the sharer's key had changed.
@@ -93,6 +95,7 @@ package struct FetchMachine: Sendable {
     /// The relay takes no request now: it is asked again when the next one would be due.
     package mutating func postponed(_ code: FailureCode, now: NIODeadline) {
         guard case .asking = state else { return }
+        isCrowded = code == .tooManyRequests
         if RetryDecision(code).isPassing {
             state = .asking(now + interval)
             return
@@ -103,7 +106,7 @@ package struct FetchMachine: Sendable {
     /// What was asked for is offered, and taken.
     package mutating func coming(now: NIODeadline) {
         guard failure == nil else { return }
-        (state, refusal, firstAsked) = (.coming, nil, nil)
+        (state, refusal, firstAsked, isCrowded) = (.coming, nil, nil, false)
         end = max(end, now + patience)
     }
 
@@ -133,7 +136,7 @@ package struct FetchMachine: Sendable {
         guard case .asking = state else { return false }
         if code == .tooManyRequests {
             // There is something, and it may be had later: it is asked for again as if no sharer had answered.
-            firstAsked = nil
+            (firstAsked, isCrowded) = (nil, true)
             return false
         }
         if code == .badPrekey, freshTries < TransferDefaults.freshTries {
@@ -157,7 +160,7 @@ package struct FetchMachine: Sendable {
             } else if let silence, silence <= now {
                 state = .failed(.unanswered)
             } else if end <= now {
-                state = .failed(.gaveUp)
+                state = .failed(isCrowded ? .refused(.tooManyRequests) : .gaveUp)
             }
         case .away where end <= now: state = .failed(.gaveUp)
         case .away, .coming, .failed: break

@@ -31,7 +31,8 @@ import WSProtocol
         files = try SentFiles()
         session = try SessionFixture { environment, queue in
             let settings = FetchSettings(
-                sharer: Samples.alice, query: .fetch(try paths.map { try PullPath($0) }), output: .folder(folder.parts()),
+                sharer: Samples.alice, query: .fetch(try paths.map { try PullPath($0) }),
+                output: .folder(folder.parts()),
                 patience: TransferDefaults.patience, waits: waits)
             return [Fetcher(settings, environment: environment, queue: queue)]
         }
@@ -190,6 +191,23 @@ import WSProtocol
         pass(600)
         #expect(session.endings == [.status(.gaveUp)])
         #expect(try session.lines().contains { $0.contains(#""code":"timed_out""#) })
+    }
+
+    @Test func whoHasTooMuchToAnswerIsNotSaidToBeSilent() async throws {
+        for count in 1...2 {
+            let request = try await request(count)
+            relay.lines.last?.say([
+                .refused(.init(id: .sequence(.relay, 9), request: request.request, code: .tooManyRequests))
+            ])
+            try await session.run { try session.events("notice").count == 1 }
+            pass(5 * Int64(count))
+        }
+        try await request(3)
+        #expect(try session.events("asking", "notice") == ["asking", "notice"])
+        #expect(try session.lines().contains { $0.contains("as many requests to answer as it takes at once") })
+        pass(600)
+        #expect(session.endings == [.status(.gaveUp)])
+        #expect(try session.lines().contains { $0.contains(#""code":"too_many_requests""#) })
     }
 
     @Test func doesNotWaitForSomebodyWhoSharesNothing() async throws {

@@ -147,6 +147,55 @@ import WSProtocol
         try await session.run { try session.events("delivered").count > TransferDefaults.mostAnswersToOne }
     }
 
+    @Test func whoAsksForTooMuchIsInNobodysWay() async throws {
+        let relay = FakeRelay()
+        let session = try Self.sharing(folder, with: [], relay)
+        await session.run { relay.presences == 1 }
+        let asker = try Self(session, folder)
+        for _ in 0..<TransferDefaults.mostAnswersToOne + 3 { try asker.ask(try fetch("pub/file"), from: asker.bob) }
+        try asker.ask(try fetch("pub/file"), from: asker.alice)
+        await session.run { relay.offers.contains { $0.offer.to == Samples.alice } }
+        #expect(asker.refusals.map(\.to) == Array(repeating: Samples.bob, count: 3))
+        #expect(asker.refusals.allSatisfy { $0.code == .tooManyRequests })
+        // The person is told once.
+        #expect(try session.events("warning").count == 1)
+    }
+
+    /// A name that was free again, and is another one's now.
+    @Test func anotherOneUnderAListedNameHearsNothing() async throws {
+        await present()
+        try ask(try fetch("pub/file"), from: bob)
+        try await session.run { try session.events("delivered").count == 1 }
+        let stranger = try FakePeer(Samples.bob)
+        try ask(try fetch("pub/file"), from: stranger)
+        try ask(try fetch("pub/none"), from: stranger, sealedAs: .random())
+        try ask(try fetch("pub"), from: bob)
+        try await session.run { try session.events("delivered").count == 2 }
+        #expect(refusals.isEmpty && relay.offers.map(\.name) == ["file", "pub"])
+        #expect(try session.events("warning").count == 1)
+    }
+
+    /// Another one's transfer that is on its way is neither cut nor gone on with.
+    @Test func nobodyHasTheTransferOfAnotherOneCut() async throws {
+        let relay = FakeRelay(answer: { _ in [] })
+        let session = try Self.sharing(folder, with: [], relay)
+        await session.run { relay.presences == 1 }
+        let asker = try Self(session, folder)
+        try asker.ask(try fetch("pub/file"), from: asker.bob)
+        await session.run { relay.offers.count == 1 }
+        let transfer = try #require(relay.offers[0].opened?.transfer)
+        let tree = try SourceTree.scan([folder.file("pub/file")], SourceOptions()) { _ in }
+        let broken = BrokenTransfer(transfer: transfer, manifest: tree.digest)
+        try asker.ask(try fetch("pub/file", resuming: broken), from: asker.alice)
+        await session.run { relay.offers.count == 2 }
+        #expect(relay.offers[1].offer.to == Samples.alice && relay.offers[1].opened?.transfer != transfer)
+        #expect(relay.cancels.isEmpty && session.endings == [nil])
+        // The one whose it is goes on with it.
+        try asker.ask(try fetch("pub/file", resuming: broken), from: asker.bob)
+        await session.run { relay.offers.count == 3 }
+        #expect(relay.offers[2].offer.to == Samples.bob && relay.offers[2].opened?.transfer == transfer)
+    }
+
     @Test func whatIsTheSameGoesOnAsTheSameTransfer() async throws {
         await present()
         try ask(try fetch("pub/file"), from: bob)

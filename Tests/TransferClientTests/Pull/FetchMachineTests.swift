@@ -151,6 +151,16 @@ import WSProtocol
         #expect(machine.failure == nil && machine.isDue(now: at(5)))
     }
 
+    @Test func whoGivesUpHearsThatThereWereTooManyRequests() {
+        for isAnswered in [true, false] {
+            var machine = machine()
+            machine.asked(now: start)
+            if isAnswered { _ = machine.refused(.tooManyRequests, now: at(1)) }
+            machine.deadlinePassed(now: start + TransferDefaults.patience)
+            #expect(machine.failure == (isAnswered ? .refused(.tooManyRequests) : .gaveUp))
+        }
+    }
+
     @Test func aKeyThatHasChangedIsLookedUpAFewTimes() {
         var machine = machine()
         machine.asked(now: start)

@@ -72,15 +72,78 @@ import WSProtocol
         #expect(book.remembered == 2)
     }
 
-    @Test func whatCannotComeAgainIsForgottenWhenThereIsNoRoom() throws {
+    /// Asks, and has an answer at once.
+    private func ask(
+        _ book: inout RequestBook, _ number: Int, from requester: SigningKey, time: UInt64? = nil,
+        now: UInt64? = nil
+    ) throws -> RequestBook.Verdict {
+        let request = try request(number, time: time)
+        defer { book.ended(request.request) }
+        return book.take(request, from: requester, now: now ?? self.now)
+    }
+
+    @Test func whoAsksWithoutEndIsInNobodysWay() throws {
         var book = RequestBook()
-        for number in 0..<TransferDefaults.mostSeenRequests {
-            expect(book.take(try request(number), from: try key(1), now: now), .answer)
-            book.ended(try request(number).request)
+        let count = 20 * TransferDefaults.mostSeenRequests
+        for number in 0..<count {
+            expect(try ask(&book, number, from: try key(1), time: now + UInt64(number)), .answer)
         }
-        let more = try request(-1 + 1 << 40, time: now + 2)
-        expect(book.take(more, from: try key(1), now: now), .refuse(.tooManyRequests))
-        expect(book.take(more, from: try key(1), now: now + SealingDefaults.offerTolerance + 1), .answer)
+        #expect(book.remembered <= TransferDefaults.mostSeenRequests)
+        expect(try ask(&book, count, from: try key(2)), .answer)
+        // None is answered twice: neither one that is remembered, nor one of which only the time is.
+        expect(try ask(&book, count - 1, from: try key(1), time: now + UInt64(count - 1)), .ignore)
+        for number in [0, 1, count / 2] {
+            expect(
+                try ask(&book, number, from: try key(1), time: now + UInt64(number)), .refuse(.tooManyRequests))
+        }
+    }
+
+    @Test func onlyWhoAsksTooOftenIsRefused() throws {
+        var book = RequestBook()
+        for number in 0...TransferDefaults.mostSeenRequests {
+            expect(try ask(&book, number, from: try key(1)), .answer)
+        }
+        let next = TransferDefaults.mostSeenRequests + 1
+        expect(try ask(&book, next, from: try key(1)), .refuse(.tooManyRequests))
+        expect(try ask(&book, next, from: try key(2)), .answer)
+        expect(try ask(&book, next + 1, from: try key(1), time: now + 1), .answer)
+    }
+
+    /// Whatever time they say that it is.
+    @Test func manyWhoAskAreInNobodysWay() throws {
+        var book = RequestBook()
+        let ahead = now + SealingDefaults.offerTolerance
+        let strangers = (0..<TransferDefaults.mostSeenRequesters).map { _ in SigningKey.random() }
+        for (number, stranger) in strangers.enumerated() {
+            expect(try ask(&book, number, from: stranger, time: ahead - UInt64(number % 2)), .answer)
+        }
+        // What is still to come makes way for nothing else that is.
+        expect(try ask(&book, 99_999, from: try key(9), time: ahead), .refuse(.tooManyRequests))
+        for second in 0..<3 as Range<UInt64> {
+            let (number, time) = (100_000 + Int(second), now + second * 1_000)
+            expect(try ask(&book, number, from: try key(UInt8(second)), time: time, now: time), .answer)
+            let again = try ask(&book, number, from: try key(UInt8(second)), time: time, now: time)
+            expect(again, .refuse(.tooManyRequests))
+        }
+        // Those are remembered as before.
+        expect(try ask(&book, 0, from: strangers[0], time: ahead), .ignore)
+        #expect(book.remembered <= TransferDefaults.mostSeenRequesters)
+    }
+
+    /// The one who has been silent for longest is known by the time alone, and is answered when that is later.
+    @Test func ofManyTheLastAreRemembered() throws {
+        var book = RequestBook()
+        let count = TransferDefaults.mostSeenRequesters + 5
+        let requesters = (0..<count).map { _ in SigningKey.random() }
+        for (number, requester) in requesters.enumerated() {
+            let time = now + UInt64(number)
+            expect(try ask(&book, number, from: requester, time: time, now: time), .answer)
+        }
+        #expect(book.remembered == TransferDefaults.mostSeenRequesters)
+        let later = now + UInt64(count)
+        expect(try ask(&book, 4, from: requesters[4], time: now + 4, now: later), .refuse(.tooManyRequests))
+        expect(try ask(&book, 5, from: requesters[5], time: now + 5, now: later), .ignore)
+        expect(try ask(&book, count, from: requesters[4], time: later, now: later), .answer)
     }
 }
 
