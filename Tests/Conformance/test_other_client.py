@@ -2,7 +2,10 @@
 """A client written from the documents alone exchanges files with relay-client, in both directions."""
 
 import json
+import os
 import re
+import signal
+import threading
 import time
 
 import pytest
@@ -12,7 +15,7 @@ from harness import content, protocol, sealed
 from harness.executables import REPOSITORY
 from harness.sealed import Accept
 from harness.sealed_tree import Tree
-from harness.waiting import background
+from harness.waiting import background, until
 
 DOCUMENT = REPOSITORY / "docs/wire-protocol.md"
 SIZES = [0, 1, 65_535, 65_536, 65_537, 5_000_000]
@@ -56,6 +59,16 @@ FOLDER = {
 }
 
 
+def laid_out(folder, files):
+    """Makes what `Tree.of` takes in a folder."""
+    for path, body in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        if body is None:
+            (folder / path).mkdir()
+        else:
+            (folder / path).write_bytes(body)
+
+
 def tree_of(folder):
     """What is in a folder, as `Tree.of` takes it."""
     paths = {path: str(path.relative_to(folder)) for path in folder.rglob("*")}
@@ -76,12 +89,7 @@ def test_the_other_client_sends_a_folder(relay, people):
 
 def test_the_other_client_receives_a_folder(relay, people, tmp_path):
     alice = people("alice")
-    for path, body in FOLDER.items():
-        (tmp_path / "out" / path).parent.mkdir(parents=True, exist_ok=True)
-        if body is None:
-            (tmp_path / "out" / path).mkdir()
-        else:
-            (tmp_path / "out" / path).write_bytes(body)
+    laid_out(tmp_path / "out", FOLDER)
     with relay.client("bob", receiving=True) as bob:
         sending = alice.send(bob.name, tmp_path / "out" / "photos", tmp_path / "out" / "notes.txt")
         rung = bob.receive()
@@ -254,6 +262,185 @@ def test_relay_client_sends_what_the_other_client_wants(relay, people, tmp_path)
         assert rung.download(wanted=wanted).files == [b"b" * 100_000, b"c" * 100_000]
         rung.delivered()
         sending.expect(0, 10)
+
+
+def shared(person, *words):
+    """`relay-client share`, waited for until it can be asked."""
+    process = person.run("share", *words)
+    process.wait_for("sharing ", 20)
+    return process
+
+
+@pytest.fixture
+def sharer(relay):
+    """A client that shares, and answers nothing by itself."""
+    with relay.client("alice") as alice:
+        alice.session.share()
+        yield alice
+
+
+def test_the_other_client_fetches_what_relay_client_shares(relay, people, tmp_path):
+    alice = people("alice")
+    laid_out(tmp_path / "out", FOLDER)
+    with relay.client("bob") as bob:
+        sharing = shared(alice, tmp_path / "out" / "photos", tmp_path / "out" / "notes.txt", "--with", bob.name)
+        rung = bob.request(alice.name, {"fetch": ["photos", "notes.txt"]}).fetch()
+        assert rung.summary["kind"] == "several" and rung.summary["names"] == ["notes.txt", "photos"]
+        assert rung.contents.files == Tree.of(FOLDER).files
+        # What is asked for from within a folder is at the top of what comes.
+        rung = bob.request(alice.name, {"fetch": ["photos/2024"]}).fetch()
+        assert rung.summary["kind"] == "folder"
+        assert rung.contents.paths == ["2024", "2024/a.jpg", "2024/empty.jpg"]
+        rung = bob.request(alice.name, {"fetch": ["photos/2024/empty.jpg"]}).fetch()
+        assert rung.summary | {"answers": ""} == {
+            "names": ["empty.jpg"],
+            "entries": 1,
+            "bytes": 0,
+            "kind": "file",
+            "answers": "",
+        }
+        sharing.wait_for(f'delivered "empty.jpg".* to {bob.name}', 10)
+
+
+def listing(client, sharer, path):
+    """What there is at a path: each line is held to section 9 of the sealed format."""
+    rung = client.request(sharer.name, {"list": path}).fetch()
+    assert (rung.summary["names"], rung.summary["kind"]) == (["listing"], "stream")
+    (content,) = rung.contents.files
+    lines = content.split(b"\n")
+    assert lines.pop() == b"" and all(len(line) <= 2_048 for line in lines)
+    entries = [json.loads(line) for line in lines]
+    names = [entry["name"].encode() for entry in entries]
+    assert names == sorted(set(names))
+    for entry in entries:
+        assert entry.keys() == {"name", "type", "modified"} | ({"size"} if entry["type"] == "file" else set()), entry
+    return entries
+
+
+def test_the_other_client_lists_what_relay_client_shares(relay, people, tmp_path):
+    alice = people("alice")
+    photos = tmp_path / "out" / "photos"
+    laid_out(tmp_path / "out", FOLDER)
+    (photos / "link").symlink_to("2024")
+    for each in (*photos.iterdir(), photos):
+        os.utime(each, (0, 1_600_000_000.25), follow_symlinks=False)
+    with relay.client("bob") as bob:
+        shared(alice, photos, tmp_path / "out" / "notes.txt", "--with", bob.name)
+        top = listing(bob, alice, "")
+        assert [(each["name"], each["type"]) for each in top] == [("notes.txt", "file"), ("photos", "folder")]
+        modified = {"modified": 1_600_000_000_250}
+        assert top[0]["size"] == 9 and top[1]["modified"] == modified["modified"]
+        summer = {"name": "été.jpg", "type": "file", "size": 6} | modified
+        assert listing(bob, alice, "photos") == [
+            {"name": "2024", "type": "folder"} | modified,
+            {"name": "2025", "type": "folder"} | modified,
+            {"name": "link", "type": "link"} | modified,
+            summer,
+        ]
+        assert listing(bob, alice, "photos/été.jpg") == [summer]
+        assert listing(bob, alice, "photos/2025") == []
+
+
+def test_the_other_client_is_told_what_is_not_shared(relay, people, tmp_path):
+    alice = people("alice")
+    laid_out(tmp_path / "out", FOLDER)
+    with relay.client("bob") as bob, relay.client("mallory") as mallory:
+        shared(alice, tmp_path / "out" / "photos", "--with", bob.name)
+        for what in ({"fetch": ["notes.txt"]}, {"list": "notes.txt"}, {"fetch": ["photos/2024", "photos/2026"]}):
+            # Those with whom nothing is shared are told nothing at all.
+            mallory.request(alice.name, what)
+            assert bob.request(alice.name, what).refused() == "not_shared"
+        bob.request(alice.name, {"fetch": ["photos/2024"]}).fetch()
+        assert mallory.session.ask("ping")["type"] == "pong"
+        assert not [each for each in mallory.session._arrived if each["type"] in ("ring", "refused")]
+
+
+def test_the_other_client_goes_on_with_what_relay_client_shares(relay, people, tmp_path):
+    alice = people("alice")
+    laid_out(tmp_path, FILES)
+    with relay.client("bob") as bob:
+        sharing = shared(alice, *(tmp_path / name for name in FILES), "--with", bob.name)
+        first = bob.request(alice.name, {"fetch": list(FILES)}).ring()
+        first.accept()
+        contents = first.download()
+    # Its word of it never comes. Who shares may be started again: it has to remember nothing.
+    sharing.signal(signal.SIGINT)
+    sharing.expect(130, 10)
+    shared(alice, *(tmp_path / name for name in FILES), "--with", bob.name)
+    resume = {"transfer": first.transfer, "manifest": protocol.b64(contents.digest)}
+    with bob.again() as again:
+        rung = again.request(alice.name, {"fetch": list(FILES), "resume": resume}).ring()
+        assert rung.transfer == first.transfer and rung.attempt != first.attempt
+        position = Accept(0, 131_073, samples=(sample(FILES["a"]),))
+        rung.accept(position)
+        assert rung.resume(Tree(contents.entries, contents.files), position).files == list(FILES.values())
+        rung.delivered()
+        # Of another manifest it is another transfer.
+        other = resume | {"manifest": protocol.b64(bytes(32))}
+        rung = again.request(alice.name, {"fetch": list(FILES), "resume": other}).fetch()
+        assert rung.transfer != first.transfer and rung.contents.files == list(FILES.values())
+
+
+def test_relay_client_fetches_what_the_other_client_shares(sharer, people):
+    bob = people("bob")
+    fetching = bob.run("fetch", sharer.name, "out/photos", "notes.txt", "--output", bob.inbox)
+    heard = sharer.requested()
+    assert (heard.requester, heard.what) == (bob.name, {"fetch": ["out/photos", "notes.txt"]})
+    heard.serve(FOLDER)
+    fetching.expect(0, 10)
+    assert tree_of(bob.inbox) == FOLDER
+    refused = bob.run("fetch", sharer.name, "more", "--output", bob.inbox)
+    sharer.requested().refuse()
+    refused.expect(66, 10)
+
+
+def test_relay_client_lists_what_the_other_client_shares(sharer, people):
+    bob = people("bob")
+    entries = [
+        {"name": "a", "type": "file", "size": 2**40, "modified": 1_600_000_000_250},
+        {"name": "b", "type": "folder", "modified": 0},
+        {"name": "été", "type": "link", "modified": 1},
+    ]
+    body = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode()
+    listing = bob.run("list", sharer.name, "photos", "--json")
+    heard = sharer.requested()
+    assert heard.what == {"list": "photos"}
+    heard.serve(Tree.of({"listing": body}, sized=False))
+    listing.expect(0, 10)
+    found = [(each["path"], each["type"], each.get("size")) for each in listing.events("entry")]
+    assert found == [("photos/a", "file", 2**40), ("photos/b", "folder", None), ("photos/été", "link", None)]
+
+
+def test_relay_client_goes_on_with_what_the_other_client_shares(sharer, people):
+    bob = people("bob")
+    tree = Tree.of({"film": content.data("pulled", 8_000_000)})
+    fetching = bob.run("fetch", sharer.name, "film", "--output", bob.inbox)
+    offered = sharer.requested().answer(tree)
+    offered.start()
+    whole, enough = offered.sealed.body(), threading.Event()
+
+    def half():
+        yield whole[:4_000_000]
+        enough.wait(20)
+
+    uploading = background(offered.upload, half())
+    until(lambda: content.largest(bob.inbox) >= 1_000_000, 10, "a part of the file")
+    sharer.session.close()
+    enough.set()
+    uploading.exception(20)
+    with sharer.again() as again:
+        again.session.share()
+        heard = again.requested(30)
+        transfer, manifest = protocol.b64(offered.sealed.transfer), protocol.b64(tree.digest)
+        assert heard.what == {"fetch": ["film"], "resume": {"transfer": transfer, "manifest": manifest}}
+        rest = heard.answer(tree, transfer=offered.sealed.transfer)
+        # What it says it has was compared with what there is.
+        position = rest.start()
+        assert position.file == 0 and 1_000_000 <= position.offset < 8_000_000 and position.samples
+        assert rest.upload()[0] == 200
+        rest.delivered()
+    fetching.expect(0, 10)
+    assert (bob.inbox / "film").read_bytes() == tree.files[0] and bob.received() == [b"film"]
 
 
 def test_every_example_of_the_document_is_what_this_client_sends_and_reads():
