@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """share, list and fetch: what one person shares, another gets, and nothing else."""
 
+import itertools
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 
 from harness import content, measure, protocol
 from harness.mortal import mortal
-from harness.waiting import background, until
+from harness.waiting import Deadline, background, until
 
 SIZE = 200_000_000
 
@@ -249,11 +250,15 @@ def test_moving_things_in_a_loop_leads_nowhere(alice, bob, public, tmp_path):
 
     moving = threading.Thread(target=move)
     moving.start()
+    found, deadline = 0, Deadline(60)
     try:
-        for number in range(8):
+        for number in itertools.count():
+            if number >= 8 and found:
+                break
+            assert deadline.passed() < 60, "nothing was ever found"
             output = tmp_path / f"got{number}"
             output.mkdir()
-            fetch(bob, alice, "pub/folder", output=output).wait(30)
+            found += fetch(bob, alice, "pub/folder", output=output).wait(30) == 0
             for path in output.rglob("*"):
                 assert not path.is_file() or b"secret" not in path.read_bytes(), path
             process = bob.run("list", alice.name, "pub/folder", "--json")
@@ -273,6 +278,17 @@ def test_two_fetches_of_the_same_at_once(alice, bob, public, tmp_path):
         each.expect(0, 30)
     for output in outputs:
         assert tree(output / "pub") == tree(public)
+
+
+def test_two_fetches_of_the_same_into_one_folder_at_once(relay, large):
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digest = content.file(large / "film.mkv", "pull", 20_000_000)
+    share(alice, large / "film.mkv", to=[bob])
+    for each in [fetch(bob, alice, "film.mkv") for _ in range(2)]:
+        each.expect(0, 30)
+    assert b"film.mkv" in bob.received() and set(bob.received()) <= {b"film.mkv", b"film (1).mkv"}
+    assert {content.sha256(path) for path in bob.inbox.iterdir()} == {digest}
+    assert "no transfer is unfinished" in bob.run("transfers").expect(0, 10).err()
 
 
 def test_a_sharer_who_is_not_there_is_waited_for(alice, bob, public):
@@ -300,6 +316,26 @@ def test_a_sharer_that_ends_and_comes_back(relay, large, how):
     share(alice, large / "film.mkv", to=[bob])
     fetching.expect(0, 60)
     assert "going on with" in fetching.err(), fetching.tail()
+    assert bob.received() == [b"film.mkv"] and content.sha256(bob.inbox / "film.mkv") == digest
+
+
+def test_of_two_sharers_the_other_goes_on_when_one_is_killed(relay, large):
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digest = content.file(large / "film.mkv", "pull", SIZE // 2)
+    sharing = [share(alice, large / "film.mkv", "--json", to=[bob], ready=False) for _ in range(2)]
+    for each in sharing:
+        until(lambda each=each: each.events("sharing"), 20, "the share")
+    fetching = fetch(bob, alice, "film.mkv", "--json")
+    until(lambda: content.largest(bob.inbox) >= SIZE // 20, 30, "a part of the file")
+    (serving,) = [each for each in sharing if each.events("progress")]
+    (other,) = [each for each in sharing if each is not serving]
+    serving.kill()
+    fetching.expect(0, 60)
+    (received,) = fetching.events("received")
+    until(lambda: other.events("delivered"), 10, "the word of the other one")
+    (delivered,) = other.events("delivered")
+    assert delivered["transfer"] == received["transfer"] == serving.events("progress")[0]["transfer"]
+    assert [each for each in fetching.events("resumed") if each["bytes"] > 0], fetching.tail()
     assert bob.received() == [b"film.mkv"] and content.sha256(bob.inbox / "film.mkv") == digest
 
 
