@@ -151,19 +151,21 @@ def test_a_line_that_no_test_reads_is_looked_at_too(tmp_path):
     program.chmod(0o755)
     mark = processes.mark_of_test()
 
-    def run(said, *words):
-        env = {**clean_environment(tmp_path), "said": said}
+    def run(said, *words, **variables):
+        env = {**clean_environment(tmp_path, **variables), "said": said}
         return processes.Process([program, *words], env=env, folder=tmp_path).expect(0, 10)
 
     run("not for programs\n")
+    run("not for programs\n", RELAY_JSON="off")
     # The last line is not over.
     assert run(json.dumps(READY) + '\n{"sch', "--json").events("ready") == [READY]
     processes.hold_to_schema(mark)
-    bad = run(json.dumps(READY) + "\noops\n", "--json")
-    with pytest.raises(events.BadLine):
-        processes.hold_to_schema(mark)
-    # Nor does it fail this test.
-    bad.stdout_path.write_text("")
+    for words, variables in ((["--json"], {}), ([], {"RELAY_JSON": "1"}), ([], {"RELAY_JSON": "yes"})):
+        bad = run(json.dumps(READY) + "\noops\n", *words, **variables)
+        with pytest.raises(events.BadLine):
+            processes.hold_to_schema(mark)
+        # Nor does it fail this test.
+        bad.stdout_path.write_text("")
 
 
 def test_waiting_ends_at_its_timeout():

@@ -25,6 +25,9 @@ for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
+#: What a variable of a flag says that stands for the flag.
+_YES = ("1", "true", "yes", "on")
+
 _lock = threading.Lock()
 _all: list[Process] = []
 _test_mark = 0
@@ -99,7 +102,7 @@ class Process:
     ) -> None:
         arguments = [os.fspath(argument) for argument in arguments]
         self.name = name or pathlib.Path(os.fsdecode(arguments[0])).name
-        self.arguments = arguments
+        self.arguments, self._env = arguments, env
         self.shared = _sharing
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,9 +147,10 @@ class Process:
 
     @property
     def is_for_programs(self) -> bool:
-        """Whether it is a relay-client that was told to print one object a line."""
+        """Whether it is a relay-client that was told, in words or by a variable, to print one object a line."""
         words = [os.fsdecode(argument) for argument in self.arguments]
-        return "--json" in words and any(pathlib.Path(word).name == "relay-client" for word in words)
+        is_told = "--json" in words or self._env.get("RELAY_JSON", "").lower() in _YES
+        return is_told and any(pathlib.Path(word).name == "relay-client" for word in words)
 
     def events(self, *names: str) -> list[Message]:
         """What a relay-client has said so far with `--json` (only events of these names, if any are given). They are on
