@@ -130,6 +130,23 @@ NOT_SHARED = {
     "deepest": "pub/" + "/".join(["d"] * 1_024),
     "longest name": "pub/" + "n" * 255,
 }
+#: What asks for nothing.
+NO_QUERIES = (
+    "",
+    "{",
+    "null",
+    "{}",
+    '["pub/key"]',
+    '{"fetch":"pub/key"}',
+    '{"fetch":[["pub","key"]]}',
+    '{"fetch":[]}',
+    '{"fetch":[""]}',
+    '{"fetch":["pub/key","pub/folder/key"]}',
+    '{"fetch":["pub/\\ud800"]}',
+    '{"list":"pub","fetch":["pub"]}',
+    '{"list":null}',
+    '{"list":1}',
+)
 #: Links are shown as what they are, and followed nowhere.
 LINKS = ("absolute", "relative", "file", "chain", "within", "root", "self", "process", "loop")
 
@@ -143,9 +160,7 @@ def test_no_odd_path_leads_anywhere(alice, place, mallory):
                     continue
                 asked = ask(mallory, alice, text(query))
                 assert answer(mallory, asked) == code, (what, query)
-    for query in (["pub/key"], {"fetch": "pub/key"}, {"fetch": [["pub", "key"]]}, {"fetch": []}, {}, {"list": None}):
-        assert answer(mallory, ask(mallory, alice, text(query))) == "protocol_error", query
-    for what in ("", "{", "null", '{"fetch":["pub/\\ud800"]}', '{"list":"pub","fetch":["pub"]}', '{"list":1}'):
+    for what in NO_QUERIES:
         assert answer(mallory, ask(mallory, alice, what)) == "protocol_error", what
     rung = answer(mallory, ask(mallory, alice, text({"fetch": ["pub/e\u0301"]})))
     rung.accept()
@@ -205,10 +220,15 @@ def test_what_is_moved_while_it_is_read_leads_nowhere(alice, place, mallory, wha
     sharing = alice.run("share", inside / "pub", "--with", mallory.name)
     sharing.wait_for("sharing ", 20)
     answers = {"found": 0, "refused": 0}
-    queries = [{"fetch": ["pub/folder"]}, {"fetch": ["pub/folder/key"]}, {"fetch": ["pub"]}, {"list": "pub/folder"}]
+    queries = [
+        text({"fetch": ["pub/folder"]}),
+        text({"fetch": ["pub/folder/key"]}),
+        text({"fetch": ["pub"]}),
+        text({"list": "pub/folder"}),
+    ]
     with moved((folder, away), (link, folder)):
         for number in range(60):
-            asked = ask(mallory, alice, text(queries[number % len(queries)]))
+            asked = ask(mallory, alice, queries[number % len(queries)])
             found = answer(mallory, asked)
             if isinstance(found, str):
                 assert found in ("not_shared", "cannot_read"), found
@@ -226,3 +246,18 @@ def test_what_is_moved_while_it_is_read_leads_nowhere(alice, place, mallory, wha
     # What was offered anew meanwhile is rung for on the other connection.
     with mallory.again() as again:
         assert again.request(alice.name, {"fetch": ["pub/folder/key"]}).fetch().contents.files == [b"inside"]
+
+
+def test_nobody_is_given_what_was_begun_for_another(relay, alice, place, mallory):
+    """A transfer of another one is not gone on with, and not cut, for who names it."""
+    sharing = alice.run("share", place / "pub")
+    sharing.wait_for("sharing ", 20)
+    with relay.client("bob") as bob:
+        rung = bob.request(alice.name, {"fetch": ["pub/key"]}).ring()
+        rung.accept()
+        contents = rung.download()
+        resume = {"transfer": rung.transfer, "manifest": protocol.b64(contents.digest)}
+        other = mallory.request(alice.name, {"fetch": ["pub/key"], "resume": resume}).fetch()
+        assert other.transfer != rung.transfer and other.contents.files == [b"inside"]
+        rung.delivered()
+        sharing.wait_for(f'delivered "key".* to {bob.name}', 10)

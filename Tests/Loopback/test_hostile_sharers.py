@@ -9,7 +9,7 @@ import pytest
 
 from harness import protocol
 from harness.sealed_stream import Entry
-from harness.sealed_tree import Tree, text
+from harness.sealed_tree import Files, Tree, text
 from harness.waiting import background
 
 PROTOCOL = 76
@@ -45,7 +45,7 @@ def refused(heard, what, **options):
 
 
 #: What is no answer to who wants "pub/a", and how it is offered.
-UNASKED = [
+UNASKED: list[tuple[Files, dict[str, bytes | None]]] = [
     ({"b": b"another"}, {}),
     ({"a": b"asked for", "b": b"not asked for"}, {}),
     ({"pub/a": b"in a folder"}, {}),

@@ -197,6 +197,25 @@ def test_others_cannot_tell_that_anything_is_shared(relay, alice, bob, public, t
     assert mallory.received() == []
 
 
+def test_what_cannot_be_listed_is_told(relay, alice, bob, public, tmp_path):
+    mallory = relay.person("mallory", tmp_path)
+    assert "nothing came of" in bob.run("list", alice.name, "--timeout", "1s").expect(75, 10).err()
+    (public / "link").symlink_to("folder")
+    sharing = share(alice, public, to=[bob])
+    asked = [
+        (bob.run("list", alice.name, "private"), 66, "shares nothing of that name"),
+        (bob.run("list", alice.name, "pub/vanished"), 66, "shares nothing of that name"),
+        (bob.run("list", alice.name, "pub/link/inner.txt"), 66, "shares nothing of that name"),
+        (bob.run("list", alice.name, "pub/../private"), 64, "pub/../private"),
+        (bob.run("list", alice.name, "/etc"), 64, "/etc"),
+        (mallory.run("list", alice.name, "pub", "--no-wait"), 69, "shares nothing with you, or is not there"),
+    ]
+    for process, code, told in asked:
+        assert told in process.expect(code, 20).err(), process.tail()
+        assert process.out() == "", process.tail()
+    assert mallory.name not in sharing.err()
+
+
 def test_paths_that_lead_elsewhere(alice, bob, public, tmp_path):
     secret = tmp_path / "secret"
     secret.mkdir()
