@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks takes what was asked for, and nothing else: other names, more of them, what nobody asked for, and names that
-lead elsewhere are refused, told and counted, with nothing stored."""
+"""A requester takes what it asked for, and nothing else: other names, more of them, answers to no request, and
+names that lead elsewhere are refused, told and counted, with nothing stored."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def test_what_was_not_asked_for_is_declined_told_and_counted(relay, bob, mallory
     heard = mallory.requested()
     for what, options in UNASKED:
         assert refused(heard, what, **options) == ("peer", "protocol_error"), what
-    # The relay does not ring her for anybody else, nor for what answers nothing.
+    # The relay does not ring him for other users, nor for what answers nothing.
     with pytest.raises(protocol.Refused) as offline:
         mallory.offer(bob.name, {"a": b""}, wait=False)
     assert offline.value.code == "peer_offline"
