@@ -34,6 +34,7 @@ extension Receiver {
 
     /// Tells the person why a transfer has failed.
     func report(_ problem: OfferMemory.Problem, of label: TransferLabel) {
+        environment.reporter.report(.introduced(label))
         environment.reporter.report(.failed(label.transfer, code: problem.code, message: problem.message))
     }
 }
