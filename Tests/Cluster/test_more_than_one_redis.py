@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sentinels and Redis Clusters of real processes: a failover, a lost master, a slot that moves, while transfers run."""
 
+import contextlib
 import os
 import re
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from harness import content, protocol, raw, valkey
 from harness.pairs import Pair, wait_for_bytes
+from harness.redis import RedisError
 from harness.redis_groups import RedisCluster, Sentinels, reserved
 from harness.trial import outcome, works
 from harness.waiting import until
@@ -107,6 +109,16 @@ def test_valkey_by_itself(cluster, program):
     assert re.search(rf"redis is reachable.*version=.?{product} ", made.logs()), made.logs()
 
 
+def is_master_again(sentinels):
+    """Whether the first is the master, and the second its replica. It is asked for again where it came to nothing: one
+    Sentinel alone begins it, and another that has not heard of it in time puts the old master back."""
+    roles = sentinels.first.role(), sentinels.second.role()
+    if roles == ("slave", "master"):
+        with contextlib.suppress(RedisError):
+            sentinels.sentinels[0].redis("SENTINEL", "FAILOVER", "main")
+    return roles == ("master", "slave")
+
+
 def test_a_failover_by_sentinels(cluster, sentinels):
     made, (home, ring, third) = nodes_of(cluster, sentinels.url)
     with Pair(home, receiver=ring, upload=third, timeout=30) as running, Pair(home, receiver=ring) as asking:
@@ -128,8 +140,7 @@ def test_a_failover_by_sentinels(cluster, sentinels):
     # The old master comes back, as a replica, and is made the master again while all live.
     sentinels.first.start()
     until(lambda: sentinels.first.role() == "slave", 30, "the old master is a replica")
-    sentinels.failover()
-    until(lambda: sentinels.first.role() == "master" and sentinels.second.role() == "slave", 30, "it is the master")
+    until(lambda: is_master_again(sentinels), 60, "it is the master", step=0.5)
     until(lambda: works(home, third), BACK + 5, "transfers between nodes", step=0.1)
     addresses = set(re.findall(r"redis is reachable.*?redis=(\S+)", made.logs()))
     assert {f"127.0.0.1:{each.port}" for each in (sentinels.first, sentinels.second)} <= addresses, addresses

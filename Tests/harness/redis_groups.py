@@ -106,17 +106,6 @@ class Sentinels(Group):
         fields = dict(zip(words[::2], words[1::2], strict=True))
         return fields["num-slaves"] == "1" and fields["num-other-sentinels"] == "2"
 
-    def failover(self) -> None:
-        """Makes the replica the master while both live."""
-
-        def begun() -> bool:
-            try:
-                return self.sentinels[0].redis("SENTINEL", "FAILOVER", "main") == b"OK"
-            except RedisError:
-                return False
-
-        until(begun, 30, "the failover has begun")
-
 
 class RedisCluster(Group):
     """Three masters that share the slots, each with a replica where that is wanted."""
