@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from .executables import clean_environment
+from .relay import admin
 from .types import Environment, Path, Word
 from .waiting import until
 
@@ -64,15 +65,7 @@ class Daemon:
 
     def command(self, *arguments: Word) -> subprocess.CompletedProcess[str]:
         """Runs an admin sub-command to its end."""
-        return subprocess.run(
-            [self.binaries / "relay-server", *arguments, "--state-dir", self.state],
-            check=False,
-            timeout=40,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=clean_environment(self.folder),
-        )
+        return admin(self.binaries, self.state, self.folder, *arguments, timeout=40)
 
     def wait_for(self, text: str, timeout: float = 10) -> None:
         """Waits until its log has `text`."""

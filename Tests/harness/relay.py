@@ -30,6 +30,21 @@ _numbers = itertools.count(1)
 PART = re.compile(rb"\.relay-[0-9a-f]{32}\.part")
 
 
+def admin(
+    binaries: pathlib.Path, state: pathlib.Path, folder: pathlib.Path, *arguments: Word, timeout: float = 20
+) -> subprocess.CompletedProcess[str]:
+    """Runs a sub-command for the server of that state directory to its end."""
+    return subprocess.run(
+        [binaries / "relay-server", *arguments, "--state-dir", state],
+        check=False,
+        timeout=timeout,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=clean_environment(folder),
+    )
+
+
 def unique(name: str) -> str:
     """A name that is unique in this run."""
     return f"{name}-{os.getpid()}-{next(_numbers)}"
@@ -86,15 +101,7 @@ class Relay:
 
     def command(self, *arguments: Word) -> subprocess.CompletedProcess[str]:
         """Runs an admin sub-command (`invite`, `users`, `status` …) to its end."""
-        return subprocess.run(
-            [self.binaries / "relay-server", *arguments, "--state-dir", self.state],
-            check=False,
-            timeout=20,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=clean_environment(self.folder),
-        )
+        return admin(self.binaries, self.state, self.folder, *arguments)
 
     def launch(self, port: int = 0) -> Self:
         """Starts the process and does not wait."""
