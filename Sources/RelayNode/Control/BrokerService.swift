@@ -398,7 +398,10 @@ package final class BrokerService: TransferDirectory {
         guard let published = cluster.publish(TokenDigest(token)) else {
             return handle(.tokenMinted(token, for: request))
         }
-        published.whenComplete { _ in self.handle(.tokenMinted(token, for: request)) }
+        published.whenComplete { result in
+            let isAnnounced = if case .success = result { true } else { false }
+            self.handle(.tokenMinted(token, for: request, isAnnounced: isAnnounced))
+        }
     }
 }
 

@@ -91,7 +91,8 @@ package struct Broker: Sendable {
         case .sessionClosed(let session): return sessionClosed(session)
         case .streamChanged(let transfer, let event, let node, let publicURL):
             return home.streamChanged(transfer, event, on: node, publicURL, &sessions, now: now)
-        case .tokenMinted(let token, let request): return home.tokenMinted(token, for: request, &sessions, now: now)
+        case .tokenMinted(let token, let request, let isAnnounced):
+            return home.tokenMinted(token, for: request, isAnnounced: isAnnounced, &sessions, now: now)
         case .timerFired:
             return requests.timerFired(&sessions, now: now) + home.timerFired(&sessions, now: now)
                 + sessions.timerFired(now: now)

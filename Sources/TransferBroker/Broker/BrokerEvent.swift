@@ -15,9 +15,9 @@ package enum BrokerEvent: Hashable, Sendable {
     /// The byte path of a node reports about a transfer of this home. `publicURL` is the node's own address for
     /// clients, such as `https://n2.example.org`, if it has one and holds the download.
     case streamChanged(TransferID, StreamEvent, on: NodeID, publicURL: PublicURL? = nil)
-    /// The token that ``BrokerAction/mint(_:)`` asked for: random, seen by no client yet, and known to the other nodes
-    /// as far as they can be told.
-    case tokenMinted(Token, for: TokenRequest)
+    /// The token that ``BrokerAction/mint(_:)`` asked for: random, and seen by no client yet. `isAnnounced` is false
+    /// when the other nodes could not be told of it.
+    case tokenMinted(Token, for: TokenRequest, isAnnounced: Bool = true)
     /// Deadlines may have passed.
     case timerFired
     /// From now on new offers and accepts are refused; what has been accepted goes on.
@@ -110,7 +110,7 @@ package enum BrokerAction: Hashable, Sendable {
     case close(SessionID, WebSocketCloseCode)
     /// Tell another node.
     case tell(NodeID, NodeMessage)
-    /// Make a token, let the other nodes know of it, and bring it by ``BrokerEvent/tokenMinted(_:for:)``.
+    /// Make a token, let the other nodes know of it, and bring it by ``BrokerEvent/tokenMinted(_:for:isAnnounced:)``.
     case mint(TokenRequest)
     /// End the halves of a stream that this node holds.
     case endStream(StreamKey, TransferOutcome)

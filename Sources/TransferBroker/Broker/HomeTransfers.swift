@@ -249,18 +249,20 @@ struct HomeTransfers: Sendable {
 
     /// Hands `token` out, if what it was made for still stands.
     mutating func tokenMinted(
-        _ token: Token, for request: TokenRequest, _ sessions: inout SessionTable, now: NIODeadline
+        _ token: Token, for request: TokenRequest, isAnnounced: Bool, _ sessions: inout SessionTable, now: NIODeadline
     ) -> [BrokerAction] {
         let id = request.transfer
         // No node is to find a token that was made in vain.
         let void = BrokerAction.announce(.void(TokenDigest(token)))
         guard let transfer = transfers[id] else { return [void] }
+        let hidden = isAnnounced ? [] : change(id, &sessions) { $0.tokenStaysHidden() }
         switch tokens.minted(token, for: request, now: now) {
         case .unwanted: return [void]
         // Room was kept for it; were there none all the same, there would be no stream.
         case .noRoom: return [void] + change(id, &sessions) { $0.streamCut(.unavailable, now: now) }
         case .issued(.download(let session, let request)):
-            return sessions.notify(session, .start(request, id, token, expires: limits.tokenLifetime.wholeSeconds))
+            return hidden
+                + sessions.notify(session, .start(request, id, token, expires: limits.tokenLifetime.wholeSeconds))
         case .issued(.upload(let payload)):
             // The receiver's request is held no longer than this.
             let expires = min(limits.tokenLifetime, limits.timing.attach).wholeSeconds
@@ -268,7 +270,7 @@ struct HomeTransfers: Sendable {
                 id: transfer.offerID, transfer: id, role: .upload, token: token,
                 url: (halves[id].publicURL?.rawValue ?? "") + "/upload", expires: expires, payload: payload
             )
-            return [.send(transfer.sender, .start(start))]
+            return hidden + [.send(transfer.sender, .start(start))]
         }
     }
 

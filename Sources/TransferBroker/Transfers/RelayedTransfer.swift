@@ -56,6 +56,9 @@ struct RelayedTransfer: Sendable {
     /// When it was offered, and when a receiver accepted it.
     let offeredAt: NIODeadline
     private(set) var acceptedAt: NIODeadline?
+    /// Whose half has a token that the other nodes could not be told of: one of them refuses it, and it is no fault of
+    /// the client that its half does not come.
+    private var hidden: TransferRole?
     let timing: TransferTiming
 
     /// A transfer that was offered at `now`, while `receivers` were there to be rung.
@@ -147,11 +150,17 @@ struct RelayedTransfer: Sendable {
     }
 
     /// Ends the transfer because of something the relay found out; both sides are told, except `gone`.
-    mutating func fail(_ code: FailureCode, except gone: SessionID? = nil) -> [TransferAction] {
+    mutating func fail(_ found: FailureCode, except gone: SessionID? = nil) -> [TransferAction] {
+        let code = cause(of: found)
         var actions: [TransferAction] = sender == gone ? [] : [.failSender(code, by: .relay)]
         actions += failPending(code, by: .relay, except: gone)
         if receiver != nil { actions.append(.endStream(.failed(code))) }
         return end(.failed(code), actions)
+    }
+
+    /// What is told of a half that does not come.
+    func cause(of code: FailureCode) -> FailureCode {
+        hidden.map { code == .streamLost(by: $0) } ?? false ? .clusterUnavailable : code
     }
 
     /// Tells the receiver, or each session that is still ringing.
@@ -226,17 +235,18 @@ extension RelayedTransfer {
 
     /// `session`, on either side, ends the transfer.
     mutating func cancelled(
-        by session: SessionID, request: RequestID, code: FailureCode
+        by session: SessionID, request: RequestID, code said: FailureCode
     ) -> [TransferAction] {
         switch state {
         // Nothing can be called off any more: the receiver has it, and the sender is about to hear so.
         case .confirmed, .ended: return [.refuse(session, request, .unknownTransfer)]
         case .waiting, .ringing, .accepted, .parked, .streaming, .streamed, .broken: break
         }
-        let abort: [TransferAction] = receiver == nil ? [] : [.endStream(.failed(code))]
         let role: TransferRole? = session == sender ? .upload : session == receiver ? .download : nil
-        let isLoss = role.map { code == .streamLost(by: $0) } ?? false
-        guard isLoss || code.isClients else { return [.refuse(session, request, .badMessage)] }
+        let isLoss = role.map { said == .streamLost(by: $0) } ?? false
+        guard isLoss || said.isClients else { return [.refuse(session, request, .badMessage)] }
+        let code = cause(of: said)
+        let abort: [TransferAction] = receiver == nil ? [] : [.endStream(.failed(code))]
         let party = isLoss ? ServerMessage.Failed.Party.relay : .peer
         switch role {
         case .upload: return end(.failed(code), [.answer(session, request)] + failPending(code, by: party) + abort)
@@ -348,16 +358,28 @@ extension RelayedTransfer {
     mutating func downloadParked(now: NIODeadline) -> [TransferAction] {
         switch state {
         case .accepted(let receiver, let payload, deadline: _):
+            hidden = nil
             state = .parked(receiver: receiver, deadline: now + timing.attach)
             return [.startUpload(payload)]
         case .waiting, .ringing, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
         }
     }
 
+    /// The other nodes could not be told of the token that has just been made.
+    mutating func tokenStaysHidden() -> [TransferAction] {
+        switch state {
+        case .accepted: hidden = .download
+        case .parked: hidden = .upload
+        case .waiting, .ringing, .streaming, .confirmed, .streamed, .broken, .ended: break
+        }
+        return []
+    }
+
     /// Both halves are joined.
     mutating func streamJoined() -> [TransferAction] {
         switch state {
         case .parked(let receiver, deadline: _):
+            hidden = nil
             state = .streaming(receiver: receiver)
             return []
         case .waiting, .ringing, .accepted, .streaming, .confirmed, .streamed, .broken, .ended: return []

@@ -261,6 +261,35 @@ private enum Event: String, CaseIterable {
         #expect(transfer.sessionClosed(bob).map(summary) == ["sender:peer_offline:relay", "end:peer_offline"])
     }
 
+    @Test("A half that other nodes have not heard of is lost by the cluster, and by nobody else")
+    func aHiddenHalfIsLostByTheCluster() throws {
+        var parked = try Stage.parked.transfer()
+        _ = parked.tokenStaysHidden()
+        let (closed, cancelled, joined, other) = (parked, parked, parked, parked)
+        var transfer = closed
+        #expect(transfer.sessionClosed(alice).map(summary).first == "receiver:cluster_unavailable:relay")
+        transfer = cancelled
+        let request = try id("c")
+        #expect(
+            transfer.cancelled(by: alice, request: request, code: .senderGone).map(summary).dropFirst().first
+                == "receiver:cluster_unavailable:relay")
+        // What the client says on purpose, and what the other client does, is theirs.
+        transfer = other
+        #expect(
+            transfer.cancelled(by: alice, request: request, code: .cancelled).map(summary).dropFirst().first
+                == "receiver:cancelled:peer")
+        transfer = other
+        #expect(transfer.sessionClosed(bob).map(summary).first == "sender:receiver_gone:relay")
+        // It was heard of after all.
+        transfer = joined
+        _ = transfer.streamJoined()
+        #expect(transfer.sessionClosed(alice).map(summary).first == "receiver:sender_gone:relay")
+
+        var accepted = try Stage.accepted.transfer()
+        _ = accepted.tokenStaysHidden()
+        #expect(accepted.sessionClosed(bob).map(summary).first == "sender:cluster_unavailable:relay")
+    }
+
     @Test func aReceiverWhoseNodeCannotBeReachedIsNotReportedAsOffline() throws {
         var transfer = try Stage.ringing.transfer(wait: false)
         let lost = transfer.sessionClosed(bob, .nodeLost)
