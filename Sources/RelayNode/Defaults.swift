@@ -15,7 +15,7 @@ extension Defaults {
         /// Connections of one address that have not yet shown a token or a login, for each of the users that an address
         /// has room for (`Broker.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
         /// says it, it is the address of the balancer's client that counts.
-        static let strangersPerUser = 8
+        static let unauthenticatedPerUser = 8
         /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a
         /// certificate's name, an id) may double that.
         static let proxyHeaderBytes = 2048

@@ -133,8 +133,8 @@ def test_each_refusal_and_each_limit_moves_its_counter(own_relay):
         for _ in range(70):
             address = ("127.0.3.1", 0)
             crowd.enter_context(socket.create_connection(relay.address, 5, source_address=address))
-        strangers = 'relay_limits_met_total{limit="strangers",of="address"}'
-        until(lambda: counted(strangers) == 70 - 64, 10, lambda: counted(strangers))
+        unauthenticated = 'relay_limits_met_total{limit="unauthenticated",of="address"}'
+        until(lambda: counted(unauthenticated) == 70 - 64, 10, lambda: counted(unauthenticated))
 
     identity = protocol.Identity(unique("many"))
     with contextlib.ExitStack() as crowd:

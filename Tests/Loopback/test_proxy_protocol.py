@@ -105,7 +105,7 @@ def test_the_client_address_is_that_of_the_proxy_header(behind, tmp_path, option
 
 
 def test_each_client_behind_the_balancer_has_a_limit_of_its_own(behind):
-    # The header counts: 64 strangers at 203.0.113.9, and no more; the balancer and all others go on.
+    # The header counts: 64 unauthenticated connections at 203.0.113.9, and no more; the balancer and all others go on.
     crowd = [wrapped(behind, V1) for _ in range(64)]
     assert refused(behind, V1, BALANCER) and refused(behind, V2, BALANCER)
     assert healthz(wrapped(behind, V2.replace(b"\x71\x09", b"\x71\x0a"))) == "HTTP/1.1 200"
@@ -136,7 +136,7 @@ def test_an_address_limit_that_is_off_refuses_no_client(own_relay):
         connection.close()
 
 
-def test_a_client_is_a_stranger_until_it_has_logged_in(behind):
+def test_a_client_counts_as_unauthenticated_until_it_has_logged_in(behind):
     def upgraded():
         connection = wrapped(behind, V1)
         connection.sendall(raw.upgrade())

@@ -165,8 +165,8 @@ def test_an_idle_session_costs_little(own_relay):
 
 # What a connection may cost that has said nothing, and a session that has logged in and waits.
 SILENT, IDLE = 8 * 1024, 30 * 1024
-# From each address, as there is a limit for strangers.
-STRANGERS = 50
+# From each address, as there is a limit for unauthenticated connections.
+UNAUTHENTICATED = 50
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def silent(relay, count, crowd):
     before = metrics.scrape(port)["relay_connections"]
     made = [
         crowd.enter_context(
-            socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + n // STRANGERS}", 0))
+            socket.create_connection(relay.address, 5, source_address=(f"127.0.3.{1 + n // UNAUTHENTICATED}", 0))
         )
         for n in range(count)
     ]

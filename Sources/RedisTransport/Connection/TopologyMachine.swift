@@ -146,9 +146,9 @@ extension TopologyMachine {
         }
         let given = seeds.compactMap { seed in answers[seed].map { (seed, $0) } }
         for case (_, .refused(let refusal)) in given { return .refuse(refusal) }
-        let strangers = given.filter { $0.1 == .unknown }
-        if strangers.count * 2 > Set(seeds).count { return .refuse(.noSuchMaster(master ?? "")) }
-        if let (sentinel, _) = strangers.first {
+        let withoutMaster = given.filter { $0.1 == .unknown }
+        if withoutMaster.count * 2 > Set(seeds).count { return .refuse(.noSuchMaster(master ?? "")) }
+        if let (sentinel, _) = withoutMaster.first {
             return .fail(
                 RedisError(.unreachable, "the Sentinel \(sentinel) watches no master called \(master ?? "")"))
         }

@@ -66,8 +66,8 @@ struct SendCommand: AsyncParsableCommand {
     @OptionGroup var waiting: WaitingOptions
 
     func validate() throws {
-        if let stranger = expected.first(where: { !receivers.names.contains($0.name) })?.name {
-            throw ValidationError("--verify names \(stranger), to whom nothing is sent")
+        if let other = expected.first(where: { !receivers.names.contains($0.name) })?.name {
+            throw ValidationError("--verify names \(other), to whom nothing is sent")
         }
         guard !exclude.contains("") else {
             throw ValidationError("--exclude needs a pattern, such as '*.o' in quotes")

@@ -203,7 +203,7 @@ struct Sharer: SessionPart {
         environment.reporter.report(isNews ? .warning(line) : .detail(line))
     }
 
-    /// A name that is taken anew is that of a stranger, who is not told that anything is shared.
+    /// Whether the requester may know that anything is shared: not one with another key than the name had before.
     private mutating func isMeant(_ party: Party) -> Bool {
         guard !settings.with.isEmpty else { return true }
         do throws(ClientError) {

@@ -160,7 +160,7 @@ struct ActiveTransfers: Sendable {
         }
     }
 
-    /// Sizes come from strangers: a sum that is too large is as large as can be.
+    /// Sizes come from the other side: a sum that overflows is the largest number.
     private static func sum(_ values: [UInt64]) -> UInt64 {
         values.reduce(0) { sum, value in
             let (next, overflow) = sum.addingReportingOverflow(value)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Names as they may be shown: whatever a stranger put into a name, it stays inside its place on the screen.
+/// Names as they may be shown: whatever another user put into a name, it stays inside its place on the screen.
 enum DisplayName {
     /// `text` with everything that could move the cursor, change the order of what is read, end a line, or hide
     /// itself, written out as `\u{202e}`, `\n` and the like. A backslash and a double quote are written `\\` and `\"`,

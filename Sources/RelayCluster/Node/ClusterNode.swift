@@ -165,23 +165,23 @@ extension ClusterNode {
     ///
     /// A node that cannot be reached, or an unexpected peer at its address, proves nothing: the address may have been
     /// given to another machine.
-    package func strangerToAll() async -> NodeID? {
+    package func memberOfAnotherCluster() async -> NodeID? {
         let others = await routing.others().shuffled().prefix(Defaults.Link.firstCalls)
         return await withTaskGroup(of: (NodeID, isKnown: Bool?).self) { group in
             for (node, presence) in others {
                 group.addTask { (node, await self.knowsAuthority(of: node, at: presence)) }
             }
-            var stranger: NodeID?
+            var other: NodeID?
             for await (node, isKnown) in group {
                 switch isKnown {
                 case true?:
                     group.cancelAll()
                     return nil
-                case false?: stranger = node
+                case false?: other = node
                 case nil: break
                 }
             }
-            return stranger
+            return other
         }
     }
 

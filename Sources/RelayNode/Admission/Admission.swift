@@ -6,7 +6,8 @@ import StreamRelay
 import Synchronization
 import TransferBroker
 
-/// Decides who may come in, by what is there already: descriptors and memory in use, and strangers of one address.
+/// Decides which connections are accepted, by what is there already: descriptors and memory in use, and unauthenticated
+/// connections of one address.
 package final class Admission: Sendable {
     /// What happens to a connection that was just accepted.
     enum Verdict: Hashable, Sendable {
@@ -24,8 +25,9 @@ package final class Admission: Sendable {
         /// Descriptors that the process has for itself.
         var reserved = 0
         var pressure = MemoryPressure.none
-        var unidentified: [String: Int] = [:]
-        /// The connections of each address, strangers or not.
+        /// The connections of each address that have shown neither a login nor a token.
+        var unauthenticated: [String: Int] = [:]
+        /// All connections of each address.
         var addresses: [String: Int] = [:]
         var isDraining = false
         var emptyCallbacks: [@Sendable () -> Void] = []
@@ -34,23 +36,24 @@ package final class Admission: Sendable {
     private let state = Mutex(State())
     private let refuseAbove: Int
     private let closeAbove: Int
-    private let strangersPerAddress: Int?
+    private let unauthenticatedPerAddress: Int?
     private let reports: LimitReports?
 
     /// - Parameters:
     ///   - descriptorLimit: how many descriptors the process may have.
-    ///   - strangersPerAddress: connections of one address that have shown neither a login nor a token; nil when
+    ///   - unauthenticatedPerAddress: connections of one address that have shown neither a login nor a token; nil when
     ///     nothing is limited by address.
     ///   - reports: who is told of limits that are met.
     package init(
-        descriptorLimit: Int, strangersPerAddress: Int? = AddressLimit.standard.strangers, reports: LimitReports? = nil
+        descriptorLimit: Int, unauthenticatedPerAddress: Int? = AddressLimit.standard.unauthenticated,
+        reports: LimitReports? = nil
     ) {
         // Without overflow, for any limit the system may name.
         let (hundreds, rest) = descriptorLimit.quotientAndRemainder(dividingBy: 100)
         func share(_ percent: Int) -> Int { hundreds * percent + rest * percent / 100 }
         refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
         closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
-        self.strangersPerAddress = strangersPerAddress
+        self.unauthenticatedPerAddress = unauthenticatedPerAddress
         self.reports = reports
     }
 
@@ -90,10 +93,12 @@ package final class Admission: Sendable {
         let key = share(of: address)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
-            if let key { countStranger(of: key, &state) }
+            if let key { countUnauthenticated(of: key, &state) }
             let inUse = inUse(state)
             if inUse > closeAbove { return (.closed, Limit(.descriptors, of: .node)) }
-            if let key, isTooMany(state.unidentified[key]) { return (.closed, Limit(.strangers, of: .address)) }
+            if let key, isTooMany(state.unauthenticated[key]) {
+                return (.closed, Limit(.unauthenticated, of: .address))
+            }
             if inUse > refuseAbove { return (.refused, Limit(.descriptors, of: .node)) }
             if let key, hasMoreThanIsFree(key, state) { return (.refused, Limit(.descriptors, of: .address)) }
             return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
@@ -102,9 +107,9 @@ package final class Admission: Sendable {
         return (verdict, ConnectionLease(admission: self, client: address?.ipAddress, share: key))
     }
 
-    /// A stranger of `address` comes.
-    private func countStranger(of address: String, _ state: inout State) {
-        state.unidentified[address, default: 0] += 1
+    /// Counts a connection from `address`, which is not authenticated yet.
+    private func countUnauthenticated(of address: String, _ state: inout State) {
+        state.unauthenticated[address, default: 0] += 1
         state.addresses[address, default: 0] += 1
     }
 
@@ -115,9 +120,9 @@ package final class Admission: Sendable {
         state.addresses[address, default: 0] > refuseAbove - inUse(state) + 1
     }
 
-    private func isTooMany(_ strangers: Int?) -> Bool {
-        guard let strangersPerAddress, let strangers else { return false }
-        return strangers > strangersPerAddress
+    private func isTooMany(_ count: Int?) -> Bool {
+        guard let unauthenticatedPerAddress, let count else { return false }
+        return count > unauthenticatedPerAddress
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -141,19 +146,19 @@ package final class Admission: Sendable {
         for callback in callbacks { callback() }
     }
 
-    /// Counts a stranger in; false when there are too many of its address.
-    fileprivate func strangerArrived(_ address: String) -> Bool {
+    /// Counts an unauthenticated connection in; false when its address has too many.
+    fileprivate func unauthenticatedOpened(_ address: String) -> Bool {
         let limit = state.withLock { state -> Limit? in
-            countStranger(of: address, &state)
-            if isTooMany(state.unidentified[address]) { return Limit(.strangers, of: .address) }
+            countUnauthenticated(of: address, &state)
+            if isTooMany(state.unauthenticated[address]) { return Limit(.unauthenticated, of: .address) }
             return hasMoreThanIsFree(address, state) ? Limit(.descriptors, of: .address) : nil
         }
         if let limit { reports?.met(limit, address: address) }
         return limit == nil
     }
 
-    fileprivate func strangerGone(_ address: String) {
-        state.withLock { Self.countDown(address, &$0.unidentified) }
+    fileprivate func unauthenticatedEnded(_ address: String) {
+        state.withLock { Self.countDown(address, &$0.unauthenticated) }
     }
 
     private static func countDown(_ address: String, _ counts: inout [String: Int]) {
@@ -164,7 +169,7 @@ package final class Admission: Sendable {
     /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by,
     /// as one machine has all the addresses behind them. Nil when nothing is limited by address.
     fileprivate func share(of address: SocketAddress?) -> String? {
-        guard strangersPerAddress != nil, let text = address?.ipAddress else { return nil }
+        guard unauthenticatedPerAddress != nil, let text = address?.ipAddress else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
         let groups = stride(from: 0, to: 8, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
         return groups.joined(separator: ":") + "::/64"
@@ -175,12 +180,12 @@ package final class Admission: Sendable {
 final class ConnectionLease: CountedConnection {
     private struct State {
         var holders = 1
-        var isStranger = true
+        var isUnauthenticated = true
         /// The client's address.
         var client: String?
         /// What the client's address is counted under.
         var share: String?
-        /// The same for as long as it counts as a stranger.
+        /// The same for as long as it counts as unauthenticated.
         var counted: String?
     }
 
@@ -201,25 +206,25 @@ final class ConnectionLease: CountedConnection {
     }
 
     /// A balancer has said whose the connection is.
-    /// - Returns: false when there are too many strangers of that address: the connection has to go.
+    /// - Returns: false when that address has too many unauthenticated connections: the connection has to go.
     package func belongs(to address: SocketAddress?) -> Bool {
         let key = admission.share(of: address)
         let isNew = state.withLock { state in
-            guard state.isStranger, state.counted == nil else { return false }
+            guard state.isUnauthenticated, state.counted == nil else { return false }
             (state.client, state.share, state.counted) = (address?.ipAddress, key, key)
             return true
         }
         guard isNew, let key else { return true }
-        return admission.strangerArrived(key)
+        return admission.unauthenticatedOpened(key)
     }
 
     /// The connection has shown a token or has logged in: limits of its session or its transfer hold from here on.
     package func identified() {
         let counted = state.withLock { state in
-            defer { (state.isStranger, state.counted) = (false, nil) }
+            defer { (state.isUnauthenticated, state.counted) = (false, nil) }
             return state.counted
         }
-        if let counted { admission.strangerGone(counted) }
+        if let counted { admission.unauthenticatedEnded(counted) }
     }
 
     /// One more channel carries the connection.

@@ -44,7 +44,7 @@ package protocol ControlAcceptor: Sendable {
     /// - Parameters:
     ///   - audience: the Host field of the upgrade request: what a login's signature is made for.
     ///   - client: where the client is.
-    ///   - loggedIn: called on the event loop once a login holds; until then the client is a stranger.
+    ///   - loggedIn: called on the event loop once a login holds; until then the connection counts as unauthenticated.
     func install(
         on channel: any Channel, audience: String, client: ClientAddress, loggedIn: @escaping () -> Void
     ) throws

@@ -17,7 +17,7 @@ struct LoginVerifier: Sendable {
 
     /// Checks the signature, then the registry. A fault of the registry is `unavailable`, never a refusal for good.
     func verdict(on attempt: LoginAttempt) async -> LoginVerdict {
-        // The signature first: a stranger cannot make the registry do anything.
+        // The signature first: a client without the key cannot make the registry do anything.
         guard isSigned(attempt) else { return .refused(.loginRefused) }
         do {
             let verdict =

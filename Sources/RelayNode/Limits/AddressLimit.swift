@@ -29,7 +29,7 @@ package struct AddressLimit: Hashable, Sendable {
     }
 
     /// Connections that have shown neither a login nor a token.
-    package var strangers: Int? { users.map { $0 * Defaults.Connection.strangersPerUser } }
+    package var unauthenticated: Int? { users.map { $0 * Defaults.Connection.unauthenticatedPerUser } }
 
     /// Names that it may register in a day without invitations.
     package var newNames: Int? { users.map { $0 * Defaults.Users.newNamesPerUser } }

@@ -45,7 +45,7 @@ package enum RelayListener {
             .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
-                // A balancer is never a stranger; whom it connects for is counted as soon as it has said so.
+                // A balancer is not counted itself, but its client is, as soon as the balancer has named it.
                 let origin = services.peers.origin(for: channel.remoteAddress)
                 let address = origin == .connection ? channel.remoteAddress : nil
                 let (verdict, lease) = services.admission.connectionOpened(from: address)

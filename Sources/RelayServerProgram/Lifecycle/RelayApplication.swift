@@ -100,7 +100,7 @@ struct RelayApplication: Sendable {
             )
         }
         let admission = Admission(
-            descriptorLimit: descriptorLimit, strangersPerAddress: configuration.addressLimit.strangers,
+            descriptorLimit: descriptorLimit, unauthenticatedPerAddress: configuration.addressLimit.unauthenticated,
             reports: reports
         )
         let users: any UserAdministration

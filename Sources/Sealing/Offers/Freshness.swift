@@ -15,7 +15,7 @@ enum Freshness {
 }
 
 /// The attempts that a receiver has accepted, for two days, so that the relay cannot have one offer accepted twice.
-/// Only of offers that were opened: strangers add nothing to it.
+/// Only of offers that were opened: an offer that does not open adds nothing to it.
 package struct AttemptMemory: Hashable, Sendable {
     /// When each was seen, in milliseconds since 1970: what a profile stores.
     package private(set) var seen: [AttemptID: UInt64]

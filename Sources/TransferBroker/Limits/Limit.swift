@@ -18,7 +18,7 @@ package struct Limit: Hashable, Sendable, CaseIterable {
         /// Key updates, alerts, and what else TLS says by itself.
         case tlsMessages = "tls_messages"
         /// Connections that have shown neither a login nor a token.
-        case strangers
+        case unauthenticated
         case sessions
         /// Names that were registered in a time without invitations.
         case names
@@ -61,7 +61,7 @@ package struct Limit: Hashable, Sendable, CaseIterable {
     package static let allCases: [Limit] =
         [
             Limit(.messagesBeforeLogin, of: .connection), Limit(.controlFrames, of: .connection),
-            Limit(.tlsMessages, of: .connection), Limit(.strangers, of: .address), Limit(.names, of: .address),
+            Limit(.tlsMessages, of: .connection), Limit(.unauthenticated, of: .address), Limit(.names, of: .address),
             Limit(.offers, of: .session),
             Limit(.offers, of: .recipient), Limit(.accepts, of: .session), Limit(.waitingBytes, of: .node),
             Limit(.unread, of: .session), Limit(.progress, of: .session),

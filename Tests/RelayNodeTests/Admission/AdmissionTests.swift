@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct AdmissionTests {
     @Test func refusesBeforeItClosesAndForgetsWhoLeft() throws {
-        let admission = Admission(descriptorLimit: 1000, strangersPerAddress: nil)
+        let admission = Admission(descriptorLimit: 1000, unauthenticatedPerAddress: nil)
         let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)
         var tickets: [ConnectionLease] = []
         var verdicts: [Admission.Verdict] = []
@@ -88,8 +88,8 @@ import Testing
         lease.drop()
     }
 
-    @Test func boundsStrangersOfOneAddressOnly() throws {
-        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
+    @Test func boundsUnauthenticatedConnectionsOfOneAddressOnly() throws {
+        let admission = Admission(descriptorLimit: 10_000, unauthenticatedPerAddress: 2)
         let one = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
         let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
         let (_, first) = admission.connectionOpened(from: one)
@@ -140,8 +140,8 @@ import Testing
         #expect(admission.connectionOpened(from: client).0 == .admitted)
     }
 
-    @Test func oneNetworkOfIPv6IsOneStranger() throws {
-        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
+    @Test func oneNetworkOfIPv6IsOneAddress() throws {
+        let admission = Admission(descriptorLimit: 10_000, unauthenticatedPerAddress: 2)
         func verdict(_ address: String) throws -> Admission.Verdict {
             admission.connectionOpened(from: try SocketAddress(ipAddress: address, port: 1)).0
         }
@@ -153,8 +153,8 @@ import Testing
         for number in 1...3 { #expect(try verdict("::ffff:192.0.2.\(number)") == .admitted) }
     }
 
-    @Test func strangersBehindABalancerAreCountedByTheirOwnAddress() throws {
-        let admission = Admission(descriptorLimit: 10_000, strangersPerAddress: 2)
+    @Test func unauthenticatedConnectionsBehindABalancerAreCountedByTheirOwnAddress() throws {
+        let admission = Admission(descriptorLimit: 10_000, unauthenticatedPerAddress: 2)
         let client = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
         let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
         let local = try SocketAddress(ipAddress: "127.0.0.1", port: 1)

@@ -41,14 +41,14 @@ import WSProtocol
                 now: start + .milliseconds(Int64(step) * 100)
             )
         }
-        reports.met(Limit(.strangers, of: .address), address: "192.0.2.1", now: start)
+        reports.met(Limit(.unauthenticated, of: .address), address: "192.0.2.1", now: start)
         let rest = "limit=messages name=alice remote=192.0.2.1 scope=user"
         #expect(
             lines.all.withLock { $0 } == [
-                "count=1 \(rest)", "count=100 \(rest)", "count=1 limit=strangers remote=192.0.2.1 scope=address",
+                "count=1 \(rest)", "count=100 \(rest)", "count=1 limit=unauthenticated remote=192.0.2.1 scope=address",
             ]
         )
-        #expect(reports.counts.met == [limit: 150, Limit(.strangers, of: .address): 1])
+        #expect(reports.counts.met == [limit: 150, Limit(.unauthenticated, of: .address): 1])
         #expect(reports.counts.heldBack == 300_000_000)
     }
 
@@ -56,7 +56,7 @@ import WSProtocol
     func local(address: String) throws {
         let lines = Lines()
         let reports = LimitReports(logger: Logger(label: "test") { _ in Recorder(lines: lines) })
-        let admission = Admission(descriptorLimit: 100, strangersPerAddress: 1, reports: reports)
+        let admission = Admission(descriptorLimit: 100, unauthenticatedPerAddress: 1, reports: reports)
         let client = try SocketAddress(ipAddress: address, port: 1)
         let leases = (0..<3).map { _ in admission.connectionOpened(from: client).1 }
         let share = address == "::1" ? "0:0:0:0::/64" : address

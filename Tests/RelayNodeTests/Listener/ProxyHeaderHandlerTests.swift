@@ -12,7 +12,7 @@ import Testing
 
 @Suite("PROXY headers in a pipeline")
 struct ProxyHeaderHandlerTests {
-    private let admission = Admission(descriptorLimit: 1000, strangersPerAddress: 2)
+    private let admission = Admission(descriptorLimit: 1000, unauthenticatedPerAddress: 2)
     private let log = Lines()
     private let peers = TrustedPeers()
     private let header = Array("PROXY TCP4 192.0.2.7 198.51.100.2 1 443\r\n".utf8)
@@ -72,7 +72,7 @@ struct ProxyHeaderHandlerTests {
         #expect(log.all.filter { $0.contains("send-proxy-v2") }.count == 1)
     }
 
-    @Test("too many strangers of one address behind the balancer are closed, others are not")
+    @Test("too many unauthenticated connections of one address behind the balancer are closed, others are not")
     func limited() throws {
         let open = try (0..<3).map { _ in
             let (channel, _) = try channel()

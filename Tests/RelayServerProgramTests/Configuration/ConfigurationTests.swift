@@ -85,11 +85,11 @@ struct ConfigurationTests {
 
     @Test("how many users' limits an address has")
     func addressLimit() throws {
-        #expect(try read().addressLimit.strangers == 64)
-        #expect(try read([.addressLimit: ["2"]]).addressLimit.strangers == 16)
+        #expect(try read().addressLimit.unauthenticated == 64)
+        #expect(try read([.addressLimit: ["2"]]).addressLimit.unauthenticated == 16)
         #expect(try read([.addressLimit: ["2"]]).addressLimit.holding?.sessions == 128)
         let off = try read(environment: ["RELAY_ADDRESS_LIMIT": "off"]).addressLimit
-        #expect(off == .off && off.strangers == nil && off.holding == nil && off.messages == nil)
+        #expect(off == .off && off.unauthenticated == nil && off.holding == nil && off.messages == nil)
         for text in ["0", "1001", "-1", "+8", "8x", "no"] {
             let failure = failure([.addressLimit: [text]])
             #expect(failure?.message.contains("--address-limit: \"\(text)\" is not") == true)

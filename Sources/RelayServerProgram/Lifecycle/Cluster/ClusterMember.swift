@@ -110,11 +110,11 @@ final class ClusterMembership: ServerPart {
         do {
             let address = settings.advertised(port: listener.address?.port ?? 0)
             try await node.start(at: address, ownsAddress: address.isExactly(listener.address), broker)
-            if let stranger = await node.strangerToAll() {
+            if let other = await node.memberOfAnotherCluster() {
                 await node.stop()
                 throw OperatorError(
                     .configuration,
-                    "\(settings.authority): the nodes of this Redis (\(stranger)) have certificates of another "
+                    "\(settings.authority): the nodes of this Redis (\(other)) have certificates of another "
                         + "authority: set --cluster-ca, --cluster-cert and --cluster-key to files of theirs"
                 )
             }
