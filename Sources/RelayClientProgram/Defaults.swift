@@ -60,10 +60,10 @@ extension Defaults {
     /// Columns a name takes at most in a list of eight.
     static let listedNameColumns = 30
     /// Columns of the path of a file that was made: three names of the longest kind fit whole, and so does the rest of
-    /// a sentence around it.
+    /// a message around it.
     static let displayedPathColumns = 1_000
 
-    /// Characters of a sentence that are shown: a relay's words are never longer than a screen.
+    /// Characters of a message that are shown: a relay's words are never longer than a screen.
     static let maximumMessage = 2_000
 
     // MARK: Profile

@@ -9,7 +9,7 @@ package enum SystemDefaults {
     static let acceptPause = TimeAmount.milliseconds(100)
     /// Connections closed in one turn when there are no descriptors for them: other connections of the loop come first.
     static let turnedAwayAtOnce = 64
-    /// The same trouble with accepting is logged once in this time.
+    /// The same failure to accept is logged once in this time.
     static let acceptLogInterval = TimeAmount.minutes(1)
     /// A peer that acknowledges nothing for this long is gone (the value DERP uses).
     package static let tcpUserTimeout = TimeAmount.seconds(15)

@@ -176,6 +176,7 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("words", "docs/planted.md", "Who" + "ever writes this\n"),
     ("words", "docs/planted.md", "| a cell | some" + "body |\n"),
     ("words", "Sources/WSProtocol/Planted.swift", "// SPDX-License-Identifier: Apache-2.0\n\n/// No" + "body.\n"),
+    ("words", "Sources/WSProtocol/Planted.swift", swift('let planted = "no' + 'body has it"')),
     ("words", "scripts/checks/planted.py", "# SPDX-License-Identifier: Apache-2.0\n# no" + "body\n"),
     ("words", "scripts/checks/planted.py", '# SPDX-License-Identifier: Apache-2.0\n"""The node is ' + 'no more."""\n'),
     ("words", "scripts/planted", "#!/usr/bin/env bash\n# SPDX-License-Identifier: Apache-2.0\ntrue # any" + "body\n"),

@@ -38,7 +38,7 @@ def python_comments(text: str) -> Iterator[tuple[int, str]]:
 
 
 def comments(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
-    """(line, text) of what a file says to people: documents, and the comments of code."""
+    """(line, text) of what a file says to people: documents, the comments of code, and the texts of the programs."""
     text, language = tree.text(path), tree.language(path)
     if language == "md" or re.search(r"/man/.*\.\d$", path):
         yield from prose(path, text)
@@ -53,13 +53,14 @@ def comments(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
             if comment:
                 yield number, comment.group(0)
     elif language == "swift":
+        # The code of Sources as well: its texts are help and messages, and its names are read, too.
         for number, line in enumerate(text.splitlines(), 1):
-            if line.lstrip().startswith("//"):
+            if path.startswith("Sources/") or line.lstrip().startswith("//"):
                 yield number, line
 
 
 def words(tree: Tree) -> Problems:
-    """Documents and comments name who acts, instead of some vague person."""
+    """Documents, comments, help and messages name who acts, instead of some vague person."""
     for path in tree.paths:
         for number, text in comments(tree, path):
             for match in VAGUE.finditer(text):

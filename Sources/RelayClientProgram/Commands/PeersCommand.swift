@@ -230,7 +230,7 @@ struct PeersCommand: AsyncParsableCommand {
             }
             client.reporter.report(
                 .warning(
-                    "what whoever is \(name) then sends is accepted unasked, as the policy says; to end that: "
+                    "what the next user called \(name) sends is accepted unasked, as the policy says; to end that: "
                         + "relay-client peers policy \(name) --clear"))
         }
     }

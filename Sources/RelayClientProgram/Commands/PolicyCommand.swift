@@ -123,8 +123,8 @@ extension PeersCommand {
             guard try PeerStore(client.directory).pin(of: name) == nil else { return }
             client.reporter.report(
                 .notice(
-                    "there was no contact with \(name) yet: it holds for whoever that is at the first contact; to say "
-                        + "who it has to be: relay-client peers add \(name) FINGERPRINT"))
+                    "there was no contact with \(name) yet: it holds for whom the relay names at the first one; "
+                        + "to say who it has to be: relay-client peers add \(name) FINGERPRINT"))
         }
 
         private func check(_ command: FileCommand?, _ client: Client) throws {

@@ -12,13 +12,13 @@ struct ServiceUnit: Hashable, Sendable {
     var command: [String]
     /// The folder that it runs in: absolute.
     var directory: String
-    /// What the person should know, a sentence each.
+    /// What the person should know, a message each.
     var remarks: [String] = []
 
     /// Statuses that another try does not change: the command line, what is not allowed, the configuration.
     private static let final: [ExitStatus] = [.usage, .refused, .configuration]
 
-    /// Throws, with a sentence, when something in it cannot be written into a unit.
+    /// Throws, with a message, when something in it cannot be written into a unit.
     var text: String {
         get throws(Fault) {
             let parts = command + [directory, description]

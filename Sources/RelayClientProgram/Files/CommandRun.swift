@@ -72,7 +72,7 @@ struct FinishedFile: Sendable {
 
     /// Runs `command`. It may have waited for its turn: the path is the one that the file has when it begins.
     ///
-    /// - Returns: what went wrong, as a sentence; nil after a status of 0.
+    /// - Returns: what went wrong, as a message; nil after a status of 0.
     func run(_ command: FileCommand) async -> String? {
         let status: Int32?? = try? await BlockingWork.commands.run {
             guard let path = content.currentPath() else { return nil }
@@ -108,7 +108,7 @@ extension FileCommand {
             case (.some, .some): break
             }
         } catch {
-            throw ValidationError(error.sentence)
+            throw ValidationError(error.message)
         }
         throw ValidationError("--exec and --exec-shell both say what to run; leave one of them out")
     }
@@ -125,7 +125,7 @@ extension FileCommand {
 }
 
 extension FileCommand.Fault {
-    fileprivate var sentence: String {
+    fileprivate var message: String {
         switch self {
         case .empty: "--exec needs a command, such as --exec 'clamscan \"$RELAY_FILE\"'"
         case .needsShell(let sign):

@@ -46,7 +46,7 @@ enum NameRefusal: Hashable, Sendable {
         return takes("x\(last)") ? nil : last
     }
 
-    /// The sentence for the person: which name, what is wrong with it, what to do.
+    /// The message for the person: which name, what is wrong with it, what to do.
     func message(_ name: String, place: String, failure: SystemError) -> String {
         let place = DisplayName.escape(place)
         let why =
@@ -66,8 +66,8 @@ enum NameRefusal: Hashable, Sendable {
     }
 }
 
-/// The sentences for what the system says about a folder that files are received into: the one place where its numbers
-/// become words. Each names what is really wrong; what has no sentence of its own gets the system's words.
+/// The messages for what the system says about a folder that files are received into: the one place where its numbers
+/// become words. Each names what is really wrong; what has no message of its own gets the system's words.
 extension FileError {
     /// The folder at `path` cannot be opened, or no file can be made in it.
     static func unusable(folder path: String, _ failure: SystemError) -> FileError {

@@ -71,7 +71,7 @@ final class ReceiveFolder: Sendable {
         return nil
     }
 
-    /// Where it is now, or what the kernel says of a folder that is nowhere: for sentences, which must not name another
+    /// Where it is now, or what the kernel says of a folder that is nowhere: for messages, which must not name another
     /// folder that has taken its place.
     var path: String { currentPath() ?? handle.path() ?? firstPath }
 
@@ -120,10 +120,10 @@ final class Remarks: Sendable {
     private let tell: @Sendable (String) -> Void
     private let said = Mutex<Set<Kind>>([])
 
-    /// `tell` gets a sentence; names in it are escaped already.
+    /// `tell` gets a message; names in it are escaped already.
     init(_ tell: @escaping @Sendable (String) -> Void) { self.tell = tell }
 
-    /// Says `sentence`, unless it is of a kind that was said before.
+    /// Reports `message`, unless one of its kind was reported before.
     func say(_ message: String, once kind: Kind? = nil) {
         if let kind, !said.withLock({ said in said.insert(kind).inserted }) { return }
         tell(message)

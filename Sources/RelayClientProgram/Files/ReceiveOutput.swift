@@ -59,7 +59,7 @@ enum ReceiveOutput: Sendable {
         }
     }
 
-    /// Removes what no sender came back for in a week. Returns sentences about it.
+    /// Removes what no sender came back for in a week. Returns messages about it.
     func removeOld(now: UInt64) -> [String] {
         guard case .folder(let parts) = self, now > Defaults.recordLifetime else { return [] }
         return parts.removeOld(before: now - Defaults.recordLifetime).map {

@@ -42,7 +42,7 @@ struct UnfinishedTransfer: Hashable, Sendable {
 final class ReceivedParts: Sendable {
     private let directory: ReceiveDirectory
     let options: ReceivedOptions
-    private let environment: TreeReception.Environment
+    private let environment: IncomingTree.Environment
     private let probed: ProbedFileSystems
 
     /// Others than the system's calls, its boot, and what its file systems say of names are for tests only.
@@ -54,7 +54,7 @@ final class ReceivedParts: Sendable {
         self.options = options
         let probed = ProbedFileSystems(ask: takesAllNames)
         self.probed = probed
-        environment = TreeReception.Environment(remarks: directory.remarks, calls: calls, boot: boot) { part in
+        environment = IncomingTree.Environment(remarks: directory.remarks, calls: calls, boot: boot) { part in
             probed.takesAllNames(part)
         }
     }
@@ -229,29 +229,29 @@ final class ReceivedParts: Sendable {
         _ offer: OfferedTransfer, _ replay: JournalReplay, in part: PartFolder
     ) throws(FileError) -> ReceivedTree? {
         guard let state = replay.state, state.beginning.isOf(offer) else { return nil }
-        let reception: TreeReception?
+        let incoming: IncomingTree?
         do throws(TreeFault) {
-            reception = try TreeReception(replay, asked: offer.asked, in: part, environment)
+            incoming = try IncomingTree(replay, asked: offer.asked, in: part, environment)
         } catch {
             throw FileError(error, of: offer.summary.shownName, in: part)
         }
-        guard let reception else { return nil }
-        if !reception.isWhole { try checkRoom(offer.summary, here: reception.bytes, in: part.folder) }
-        return ReceivedTree(reception)
+        guard let incoming else { return nil }
+        if !incoming.isWhole { try checkRoom(offer.summary, here: incoming.bytes, in: part.folder) }
+        return ReceivedTree(incoming)
     }
 
     private func begin(_ offer: OfferedTransfer, in part: PartFolder) throws(FileError) -> ReceivedTree {
         do throws(FileError) {
             try checkRoom(offer.summary, here: 0, in: part.folder)
             let beginning = JournalBeginning(offer, since: FileTime.now.milliseconds, options)
-            let reception: TreeReception
+            let incoming: IncomingTree
             do throws(SystemError) {
-                reception = try TreeReception(beginning, asked: offer.asked, in: part, environment)
+                incoming = try IncomingTree(beginning, asked: offer.asked, in: part, environment)
             } catch {
                 throw FileError.unusable(folder: part.folder.path, error)
             }
             try checkNames(offer.summary, in: part)
-            return ReceivedTree(reception)
+            return ReceivedTree(incoming)
         } catch {
             part.remove()
             throw error

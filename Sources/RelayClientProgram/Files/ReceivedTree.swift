@@ -11,94 +11,94 @@ final class ReceivedTree: TransferSink {
     let isRepeatable = true
 
     private let name: String
-    private let reception: Mutex<TreeReception?>
+    private let incoming: Mutex<IncomingTree?>
     private let received: Atomic<UInt64>
 
-    init(_ reception: TreeReception) {
-        name = reception.beginning.summary.shownName
-        received = Atomic(reception.bytes)
-        self.reception = Mutex(reception)
+    init(_ incoming: IncomingTree) {
+        name = incoming.beginning.summary.shownName
+        received = Atomic(incoming.bytes)
+        self.incoming = Mutex(incoming)
     }
 
-    var position: TransferPosition { reception.withLock { $0?.position ?? .beginning } }
-    var manifest: ManifestDigest? { reception.withLock { $0?.digest } }
+    var position: TransferPosition { incoming.withLock { $0?.position ?? .beginning } }
+    var manifest: ManifestDigest? { incoming.withLock { $0?.digest } }
     var receivedBytes: UInt64 { received.load(ordering: .relaxed) }
     var hasContent: Bool { receivedBytes > 0 }
 
     /// From now on the checksums of files are taken.
-    func takeChecksums() { reception.withLock { reception in reception?.takeChecksums() } }
+    func takeChecksums() { incoming.withLock { incoming in incoming?.takeChecksums() } }
 
     func acceptance() throws(FileError) -> Acceptance {
-        try perform { (reception) throws(TreeFault) in try reception.acceptance() }
+        try perform { (incoming) throws(TreeFault) in try incoming.acceptance() }
     }
 
     func take(_ entry: ManifestEntry) throws(FileError) {
-        try perform { (reception) throws(TreeFault) in try reception.take(entry) }
+        try perform { (incoming) throws(TreeFault) in try incoming.take(entry) }
     }
 
     func takeManifest(_ digest: ManifestDigest) throws(FileError) -> [WantedNote] {
-        try perform { (reception) throws(TreeFault) in try reception.takeManifest(digest) }
+        try perform { (incoming) throws(TreeFault) in try incoming.takeManifest(digest) }
     }
 
     func nextFile() throws(FileError) -> ExpectedFile? {
-        try perform { (reception) throws(TreeFault) in try reception.nextFile() }
+        try perform { (incoming) throws(TreeFault) in try incoming.nextFile() }
     }
 
     func write(_ data: ByteBuffer) throws(FileError) {
-        try perform { (reception) throws(TreeFault) in try reception.write(data) }
+        try perform { (incoming) throws(TreeFault) in try incoming.write(data) }
     }
 
     func skip(_ hole: UInt64) throws(FileError) {
-        try perform { (reception) throws(TreeFault) in try reception.skip(hole) }
+        try perform { (incoming) throws(TreeFault) in try incoming.skip(hole) }
     }
 
     func endFile() throws(FileError) {
-        try perform { (reception) throws(TreeFault) in try reception.endFile() }
+        try perform { (incoming) throws(TreeFault) in try incoming.endFile() }
     }
 
     func checkpoint(now: NIODeadline, isForced: Bool) throws(FileError) {
-        try perform { (reception) throws(TreeFault) in try reception.checkpoint(now: now, isForced: isForced) }
+        try perform { (incoming) throws(TreeFault) in try incoming.checkpoint(now: now, isForced: isForced) }
     }
 
     func finish() throws(FileError) -> StoredTransfer {
-        try perform { (reception) throws(TreeFault) in try reception.finish() }
+        try perform { (incoming) throws(TreeFault) in try incoming.finish() }
     }
 
-    func confirmed() { remove { reception in reception.isStored } }
+    func confirmed() { remove { incoming in incoming.isStored } }
 
     func keep() {
-        reception.withLock { reception in
+        incoming.withLock { incoming in
             // What is stored, and may have to be confirmed once more, is to be known after a power cut too.
-            if var stored = reception.take(), stored.isStored { stored.confirmParts() }
-            reception = nil
+            if var stored = incoming.take(), stored.isStored { stored.confirmParts() }
+            incoming = nil
         }
     }
 
     /// Removes what has come; what is whole stays where it is.
-    func discard() { remove { reception in !reception.isWhole } }
+    func discard() { remove { incoming in !incoming.isWhole } }
 
     /// Ends it, and removes its parts if that is right; none of its files is open any more then.
-    private func remove(if isRight: (TreeReception) -> Bool) {
-        let part = reception.withLock { reception in
-            defer { reception = nil }
-            return reception.flatMap { reception in isRight(reception) ? reception.part : nil }
+    private func remove(if isRight: (IncomingTree) -> Bool) {
+        let part = incoming.withLock { incoming in
+            defer { incoming = nil }
+            return incoming.flatMap { incoming in isRight(incoming) ? incoming.part : nil }
         }
         part?.remove()
     }
 
     private func perform<Value: Sendable>(
-        _ body: (inout TreeReception) throws(TreeFault) -> Value
+        _ body: (inout IncomingTree) throws(TreeFault) -> Value
     ) throws(FileError) -> Value {
-        try reception.withLock { reception throws(FileError) in
+        try incoming.withLock { incoming throws(FileError) in
             // Taken out meanwhile, so that nothing of it is copied.
-            guard var taken = reception.take() else {
+            guard var taken = incoming.take() else {
                 throw FileError(
                     code: .writeFailed, message: "\"\(DisplayName.escape(name))\" was written to after its end"
                 )
             }
             defer {
                 received.store(taken.bytes, ordering: .relaxed)
-                reception = taken
+                incoming = taken
             }
             do throws(TreeFault) {
                 return try body(&taken)
@@ -110,7 +110,7 @@ final class ReceivedTree: TransferSink {
 }
 
 extension OfferSummary {
-    /// What a transfer is called in a sentence; not escaped.
+    /// What a transfer is called in a message; not escaped.
     var shownName: String {
         guard let first = names.first else { return "nothing" }
         return names.count > 1 ? "\(first) and others" : first

@@ -29,7 +29,7 @@ struct SourceCatalogue: Sendable {
         )
     }
 
-    /// What it is called in a sentence.
+    /// What it is called in a message.
     var shownName: String {
         let first = tops.first?.name.text ?? ""
         switch tops.count {

@@ -7,7 +7,7 @@ import Sealing
 
 /// One of the files and folders that are sent, at the top of the manifest.
 struct SourceTop: Hashable, Sendable {
-    /// As it was named, for the system where the person named it, and for sentences.
+    /// As it was named, for the system where the person named it, and for messages.
     let path: PathName
     /// What it is called: its last component.
     let name: EntryName

@@ -14,7 +14,7 @@ import WSProtocol
 /// disk takes.
 final class SourceTree: Sendable {
     let summary: OfferSummary
-    /// What it is called in a sentence.
+    /// What it is called in a message.
     let name: String
     /// The digest of the manifest.
     let digest: ManifestDigest
@@ -43,8 +43,8 @@ final class SourceTree: Sendable {
         digest = catalogue.manifest.digest
     }
 
-    /// Looks at everything at and below `paths`, following links in these but not below them. Throws, with a sentence
-    /// that names it, what the receiver would refuse or this user cannot read; tells `remark`, in a sentence each, what
+    /// Looks at everything at and below `paths`, following links in these but not below them. Throws, with a message
+    /// that names it, what the receiver would refuse or this user cannot read; tells `remark`, in a message each, what
     /// is left out because it is neither file nor folder.
     static func scan(
         _ paths: [String], _ options: SourceOptions, remark: @escaping @Sendable (String) -> Void

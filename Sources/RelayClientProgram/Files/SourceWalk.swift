@@ -36,7 +36,7 @@ struct SourceWalk {
         return nil
     }
 
-    /// The path of the entry, for sentences.
+    /// The path of the entry, for messages.
     var shownPath: String { way.path(of: path) }
 
     /// Opens the entry, which is a file; throws unless it is still the one that was found.

@@ -29,7 +29,7 @@ enum TreeFault: Error, Hashable {
 }
 
 extension FileError {
-    /// The sentence for `fault`, of what is called `name` as a whole, and whose parts are in `part`.
+    /// The message for `fault`, of what is called `name` as a whole, and whose parts are in `part`.
     init(_ fault: TreeFault, of name: String, in part: PartFolder) {
         let place = part.folder.path
         switch fault {

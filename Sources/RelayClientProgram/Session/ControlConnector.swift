@@ -67,7 +67,7 @@ struct ControlConnector: ControlConnecting {
                 }
             return try ratchet.prekey(signedBy: sealing.signingKey).published
         } catch {
-            reporter.report(.warning("nobody can send to this profile now: \(ClientError(error).description)"))
+            reporter.report(.warning("no user can send to this profile now: \(ClientError(error).description)"))
             return nil
         }
     }

@@ -4,7 +4,7 @@ import Glibc
 import PrivateFiles
 
 extension SystemError {
-    /// The system's words for it, with a small first letter so that they fit inside a sentence.
+    /// The system's words for it, with a small first letter so that they fit inside a message.
     var phrase: String {
         switch code {
         case ENOENT: "no such file or directory"

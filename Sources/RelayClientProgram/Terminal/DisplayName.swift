@@ -28,7 +28,7 @@ enum DisplayName {
     /// system takes in one piece.
     static func path(_ text: String) -> String { escape(text, columns: Defaults.displayedPathColumns) }
 
-    /// A sentence, names in it escaped already or not, with everything written out that could leave its line. It is cut
+    /// A message, names in it escaped already or not, with everything written out that could leave its line. It is cut
     /// at the length that a user would read.
     static func line(_ message: String) -> String {
         var text = ""

@@ -97,7 +97,7 @@ enum KeptContent: Hashable, Sendable {
     case fetched
 }
 
-/// Reports as sentences for people: one line each, fit for a terminal.
+/// Reports as messages for people: one line each, fit for a terminal.
 enum ReportText {
     /// How a line is meant.
     enum Tone: Hashable, Sendable {
@@ -106,7 +106,7 @@ enum ReportText {
         case bad
     }
 
-    /// The line for `report` about the transfer `label`; nil where there is nothing to say in a sentence of its own.
+    /// The line for `report` about the transfer `label`; nil where there is no message of its own.
     static func message(for report: TransferReport, label: TransferLabel?) -> String? {
         switch report {
         case .ready(let name): "ready to receive as \(name)"
@@ -143,7 +143,7 @@ enum ReportText {
         case .reconnecting(let reason, _, _, _): "reconnecting: \(DisplayName.line(reason))"
         case .reconnected: "reconnected"
         case .unasked(let count):
-            "warning: \(count == 1 ? "an offer was" : "\(TransferText.count(count)) offers were") refused that nobody here "
+            "warning: \(count == 1 ? "an offer was" : "\(TransferText.count(count)) offers were") refused that no command here "
                 + "had asked for"
         case .notice(let text), .detail(let text): DisplayName.line(text)
         case .warning(let text): "warning: " + DisplayName.line(text)

@@ -31,7 +31,7 @@ enum LinkConnection: Hashable, Sendable {
 /// Why everything that was shared with another node's process is over. The value is what the log says.
 enum LinkLoss: String, Hashable, Sendable, CaseIterable {
     /// The address book has no live node of that name.
-    case unknown = "nobody knows such a live node"
+    case unknown = "no live node has that id"
     case refused = "its port refuses connections"
     /// Not reached for as long as `LinkTiming.loss`.
     case unreachable = "it cannot be reached"

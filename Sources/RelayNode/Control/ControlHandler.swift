@@ -247,8 +247,8 @@ final class ControlHandler: ChannelInboundHandler {
         else { return true }
         services.reports.met(Limit(.day, of: scope), name: name, address: client.share)
         let whose = scope == .user ? "\(name) has" : "the network you come from has, all its users together,"
-        let sentence = "\(whose) moved as many bytes as it may in a day: the next day begins at 00:00 UTC"
-        send(.refusal(message.id, .dayLimit, sentence), context)
+        let text = "\(whose) moved as many bytes as it may in a day: the next day begins at 00:00 UTC"
+        send(.refusal(message.id, .dayLimit, text), context)
         return false
     }
 

@@ -3,7 +3,7 @@
 import TransferBroker
 package import WSProtocol
 
-/// An answer other than success: its status, a code for programs, and a sentence for a person.
+/// An answer other than success: its status, a code for programs, and a message for a person.
 package struct HTTPError: Error, Hashable, Sendable {
     package var status: HTTPStatus
     package var code: String

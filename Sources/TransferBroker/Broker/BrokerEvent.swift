@@ -83,7 +83,7 @@ package struct LookupResult: Hashable, Sendable {
 extension ServerMessage {
     /// The refusal of a request about a name that is not registered.
     static func unknownPeer(_ request: RequestID, _ name: PeerName) -> ServerMessage {
-        .refusal(request, .unknownPeer, "nobody here is called \"\(name)\"")
+        .refusal(request, .unknownPeer, "no user here is called \"\(name)\"")
     }
 }
 

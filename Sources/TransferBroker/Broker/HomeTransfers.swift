@@ -135,7 +135,7 @@ struct HomeTransfers: Sendable {
         if session.node != node, let transfer = transfers[message.transfer],
             let refusal = sessions.holdings.refusal(of: message, by: Owner(name: transfer.recipient, address: nil))
         {
-            // What other nodes pass on has a code, and the code's own sentence.
+            // What other nodes pass on has a code, and the code's own message.
             return sessions.notify(session, .refuse(message.id, refusal.code)) + [
                 .limitMet(refusal.limit, refusal.owner)
             ]

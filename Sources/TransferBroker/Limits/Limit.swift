@@ -100,7 +100,7 @@ struct LimitRefusal: Hashable, Sendable {
         }
     }
 
-    /// One sentence for a person.
+    /// The message for a person.
     var message: String {
         let whose =
             switch limit.scope {

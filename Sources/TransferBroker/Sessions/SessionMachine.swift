@@ -69,9 +69,9 @@ package struct SessionMachine: Sendable {
             case .accepted:
                 state = .open(attempt.credentials.name)
                 return .admit(attempt.credentials, attempt.id)
-            case .refused(let code, because: let sentence):
+            case .refused(let code, because: let message):
                 state = .closed
-                return .close(.loginFailed, after: .refusal(attempt.id, code, sentence))
+                return .close(.loginFailed, after: .refusal(attempt.id, code, message))
             }
         case .challenged, .open, .closed: return .ignore
         }
@@ -157,6 +157,6 @@ package struct LoginAttempt: Hashable, Sendable {
 /// What became of a ``LoginAttempt``.
 package enum LoginVerdict: Hashable, Sendable {
     case accepted
-    /// With a sentence for the person, where the code's own does not say what to do.
+    /// With a message for the person, where the code's own does not say what to do.
     case refused(FailureCode, because: String? = nil)
 }

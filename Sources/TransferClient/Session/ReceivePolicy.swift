@@ -96,7 +96,7 @@ extension TransferFailure {
             )
         case .unattended:
             (what, advice) = (
-                "was declined, as nobody can be asked without a terminal",
+                "was declined, as there is no terminal to ask on",
                 "to take what \(peer) sends: \(policy) accept"
             )
         case .tooLarge(_, isOfPolicy: false):

@@ -109,8 +109,8 @@ struct RendererTests {
         #expect(
             lines[29] == "kept what came of \(name) and 1 other; it goes on with the same fetch, or with: "
                 + "relay-client transfers resume BwcHBwcH\n")
-        #expect(lines[30] == "warning: an offer was refused that nobody here had asked for\n")
-        #expect(lines[31] == "warning: 1,200 offers were refused that nobody here had asked for\n")
+        #expect(lines[30] == "warning: an offer was refused that no command here had asked for\n")
+        #expect(lines[31] == "warning: 1,200 offers were refused that no command here had asked for\n")
         let path = "/tmp/\(name.dropFirst().dropLast())"
         #expect(lines[32] == "\(name) is stored as \"\(path)\"\n")
         let items = "\(name) and 1 other (3 items, 42.0 kB)"

@@ -288,7 +288,7 @@ import WebSocketTransport
     @Test func anUnknownPeerIsNamed() async throws {
         let alice = try await open("alice")
         let bob = try #require(PeerName(rawValue: "bob"))
-        let refusal = ServerMessage.refusal(c2, .unknownPeer, "nobody here is called \"bob\"")
+        let refusal = ServerMessage.refusal(c2, .unknownPeer, "no user here is called \"bob\"")
         #expect(try await alice.ask(.lookup(.init(id: c2, name: bob))) == refusal)
     }
 }

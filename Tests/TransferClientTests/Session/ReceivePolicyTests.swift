@@ -72,7 +72,7 @@ import WSProtocol
             ),
             (
                 .unattended, .declined,
-                "it was declined, as nobody can be asked without a terminal; to take what alice sends: relay-client "
+                "it was declined, as there is no terminal to ask on; to take what alice sends: relay-client "
                     + "peers policy alice accept"
             ),
             (

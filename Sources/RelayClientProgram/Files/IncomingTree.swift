@@ -8,8 +8,8 @@ import TransferClient
 
 /// What becomes of a transfer in its part folder: first the manifest comes, then the content, and then everything gets
 /// its final name. The journal never says more than the disk has.
-struct TreeReception {
-    /// What a reception needs of its surroundings.
+struct IncomingTree {
+    /// What it needs of its surroundings.
     struct Environment: Sendable {
         let remarks: Remarks
         let calls: FileCalls
