@@ -173,6 +173,13 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("links", "docs/architecture.md", "`PlantedMachine.state`\n"),
     ("links", "docs/architecture.md", "`Broker+Planted`\n"),
     ("links", "Tests/Cluster/README.md", "`planted_fault[both ways]`\n"),
+    ("walks", "docs/architecture.md", "## A token\n\n2 files:\n\n1. `Broker/Broker` has it.\n"),
+    (
+        "walks",
+        "docs/architecture.md",
+        "## A token\n\n11 files:\n\n1. `Broker`, `BrokerService`, `Cluster`, `ControlHandler`, `HomeTransfers`,\n"
+        "   `Pipe`, `RelayResponder`, `Route`, `SessionOutbox`, `SessionTable`, `TokenIssuer`.\n",
+    ),
     ("words", "docs/planted.md", "Who" + "ever writes this\n"),
     ("words", "docs/planted.md", "| a cell | some" + "body |\n"),
     ("words", "Sources/WSProtocol/Planted.swift", "// SPDX-License-Identifier: Apache-2.0\n\n/// No" + "body.\n"),

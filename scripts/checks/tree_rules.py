@@ -143,6 +143,31 @@ def links(tree: Tree) -> Problems:
                 yield path, line_of(text, match.start()), f"no test has that in its name: {match.group(0)}"
 
 
+# The walks of docs/architecture.md, with the files that each may have at most.
+WALKS = {"`send`, file by file": 24, "A chunk on one node": 14, "A token": 10}
+
+
+def walks(tree: Tree) -> Problems:
+    """The walks in docs/architecture.md are as short as they have to be, each with as many files as it says."""
+    page, text = "docs/architecture.md", tree.text("docs/architecture.md")
+    files = {os.path.basename(path).removesuffix(".swift") for path in tree.swift("Sources/")}
+    for title, limit in WALKS.items():
+        section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+        if not section:
+            yield page, 0, f"there is no walk: {title}"
+            continue
+        line = line_of(text, section.start())
+        steps = "".join(re.findall(r"^\d+\. .*\n(?: {3}.*\n)*", section.group(1), re.MULTILINE))
+        # What is in brackets is beside the way.
+        named = re.findall(r"`(?:\w+/)*([A-Z][\w+]*)`", re.sub(r"\([^()]*\)", "", steps))
+        count = len({name for name in named if name in files})
+        said = re.search(r"\b(\d+) files\b", section.group(1))
+        if not said or int(said.group(1)) != count:
+            yield page, line, f"{title}: its steps name {count} files, which the text before them does not say"
+        if not 0 < count <= limit:
+            yield page, line, f"{title}: {count} files, {limit} at most"
+
+
 def described(tree: Tree) -> Problems:
     """Each target, and each folder of one, has a sentence in docs/architecture.md."""
     text = tree.text("docs/architecture.md")
