@@ -238,11 +238,7 @@ final class ControlHandler: ChannelInboundHandler {
 
     /// Whether the user, and the address, may begin to move more today. What goes on is not looked at.
     private func isWithinDay(_ message: ClientMessage, _ context: ChannelHandlerContext) -> Bool {
-        switch message {
-        case .offer, .accept: break
-        default: return true
-        }
-        guard let name, let traffic = services.traffic,
+        guard message.leadsToContent, let name, let traffic = services.traffic,
             let scope = traffic.excessOfDay(Owner(name: name, address: client.share))
         else { return true }
         services.reports.met(Limit(.day, of: scope), name: name, address: client.share)

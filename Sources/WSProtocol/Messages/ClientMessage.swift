@@ -322,6 +322,17 @@ package enum ClientMessage: Hashable, Sendable {
             nil
         }
     }
+
+    /// Whether content may follow from it: the relay looks first at how much the user may still move in the day.
+    package var leadsToContent: Bool {
+        switch self {
+        case .offer, .accept: true
+        case .login, .register, .presence, .lookup, .decline, .progress, .note, .delivered, .cancel, .request,
+            .withdraw,
+            .refuse, .ping:
+            false
+        }
+    }
 }
 
 extension ClientMessage: Codable {
