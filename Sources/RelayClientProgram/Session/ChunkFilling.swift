@@ -17,17 +17,12 @@ final class ChunkFilling: Sendable {
         var contentBytes: UInt64 = 0
     }
 
-    private struct State {
-        var sealer: ChunkSealer
-        var isAtEnd = false
-    }
-
     private let reader: SourceReader
-    private let state: Mutex<State>
+    private let sealer: Mutex<ChunkSealer>
 
     init(_ reader: SourceReader, keys: AttemptKeys) {
         self.reader = reader
-        state = Mutex(State(sealer: ChunkSealer(of: keys)))
+        sealer = Mutex(ChunkSealer(of: keys))
     }
 
     /// How much the receiver has when it has everything it wants.
@@ -43,20 +38,20 @@ final class ChunkFilling: Sendable {
 
     /// The next chunks.
     func next() throws -> Batch {
-        try state.withLock { state in
+        try sealer.withLock { sealer in
             var batch = Batch(bytes: ByteBufferAllocator().buffer(capacity: Defaults.sealedBatch * Chunk.length))
             let end = (Defaults.sealedBatch - 1) * Chunk.length
             while batch.bytes.readableBytes <= end {
-                let step = try state.sealer.write { [reader, room = state.sealer.room] buffer in
+                let step = try sealer.write { [reader, room = sealer.room] buffer in
                     try reader.read(into: &buffer, room: room)
                 }
-                try Self.takeFull(&state.sealer, into: &batch)
+                try Self.takeFull(&sealer, into: &batch)
                 guard step != .more else { continue }
                 if step == .end {
-                    try state.sealer.finish().cipher(into: &batch.bytes)
+                    try sealer.finish().cipher(into: &batch.bytes)
                     (batch.goesOn, batch.isLast) = (false, true)
                 } else {
-                    try Self.fillUp(&state.sealer, into: &batch)
+                    try Self.fillUp(&sealer, into: &batch)
                     batch.goesOn = step == .flush
                 }
                 break
