@@ -2,6 +2,8 @@
 
 import Glibc
 
+@testable import RelayClientProgram
+
 /// The permissions of files that are made for the person.
 enum FileMode {
     /// What any program's new file would have: readable and writable as the person's umask allows, never executable.
