@@ -46,7 +46,7 @@ final class Reloader: Sendable {
     init(
         _ configuration: ServerConfiguration, _ targets: Targets, logger: Logger,
         read: @escaping @Sendable () throws(OperatorError) -> ServerConfiguration,
-        changed: @escaping @Sendable () -> Void = {}
+        changed: @escaping @Sendable () -> Void
     ) {
         state = Mutex(State(configuration: configuration))
         self.read = read
