@@ -82,6 +82,7 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("forbidden", SERVER + ".swift", swift("nonisolated(unsafe) var planted = 1")),
     ("forbidden", SERVER + ".swift", swift("func planted() async throws { try await Task.sleep(for: .seconds(1)) }")),
     ("forbidden", CLIENT + ".swift", swift("let planted = try JSONDecoder().decode(Int.self, from: text)")),
+    ("forbidden", CLIENT + ".swift", swift("let planted = try JSONEncoder().encode(planted)")),
     ("forbidden", SERVER + ".swift", swift('func planted() { print("here") }')),
     ("forbidden", "Tests/WSProtocolTests/PlantedTests.swift", swift("func planted() { usleep(1) }")),
     ("unchecked", SERVER + ".swift", swift("final class Planted: @unchecked Sendable {}")),

@@ -45,9 +45,7 @@ struct ProfileKeys: Sendable {
 
     /// The content of the key file: secret.
     func encoded() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(Stored(v: 1, signing: Base64URL.encode(signing.rawRepresentation)))
+        try StrictJSON.data(of: Stored(v: 1, signing: Base64URL.encode(signing.rawRepresentation)), isIndented: true)
     }
 
     private struct Stored: Codable {

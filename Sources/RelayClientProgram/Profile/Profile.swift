@@ -82,9 +82,8 @@ struct Profile: Sendable, CustomStringConvertible {
     /// Stores name, server and CA durably. An existing profile is replaced; a damaged one is an error instead. Throws
     /// ``FileError``.
     func save() throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let content = try encoder.encode(Stored(v: 1, name: name.rawValue, server: server, ca: caPath))
+        let stored = Stored(v: 1, name: name.rawValue, server: server, ca: caPath)
+        let content = try StrictJSON.data(of: stored, isIndented: true)
         try Self.locked(directory) { folder throws(FileError) in
             try folder.write(content, to: Self.profileFile, replacing: true)
         }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import TransferBroker
 import WSProtocol
 
@@ -29,11 +28,7 @@ struct UserRecord: Hashable, Sendable, Codable {
     }
 
     /// The JSON text. Empty never happens: all fields are texts and numbers.
-    var text: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    }
+    var text: String { (try? StrictJSON.encode(self)) ?? "" }
 
     /// The user of that name.
     func user(_ name: PeerName) -> User { User(name: name, key: key, prekey: prekey) }

@@ -40,10 +40,8 @@ struct UserRecords: Sendable {
 
     /// What stands as the account of `name`.
     func account(_ account: UserAccount, of name: PeerName) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // In Redis there is nothing but ASCII.
-        let text = Base64URL.encode((try? encoder.encode(account)) ?? Data())
+        let text = Base64URL.encode((try? StrictJSON.data(of: account)) ?? Data())
         return "\(mac("account", name.rawValue, text).rawValue) \(text)"
     }
 

@@ -62,11 +62,9 @@ package final class TrafficFile: TrafficStore {
     }
 
     private func write(_ contents: Contents) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
         unsafe unlinkat(directory.descriptor, Self.temporaryName, 0)
         // What cannot be written now is with the next: the count in memory goes on.
-        if let text = try? encoder.encode(contents) {
+        if let text = try? StrictJSON.data(of: contents) {
             try? AtomicFile.write(
                 text, to: Self.name, in: directory.descriptor, by: Self.temporaryName, isDurable: false)
         }

@@ -42,12 +42,10 @@ struct PrekeyFiles: Sendable {
     func write(_ prekey: PublishedPrekey, of user: User) throws {
         let folder = try openFolder()
         defer { close(folder) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
         // A leftover of a process that was killed.
         unsafe unlinkat(folder, Self.temporaryName, 0)
         try AtomicFile.write(
-            try encoder.encode(Contents(key: user.key, prekey: prekey)), to: user.name.rawValue, in: folder,
+            try StrictJSON.data(of: Contents(key: user.key, prekey: prekey)), to: user.name.rawValue, in: folder,
             by: Self.temporaryName
         )
     }

@@ -250,16 +250,15 @@ extension UserRegistry {
 
     /// The registry as JSON, in an order that depends on its content alone.
     func fileContents() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        return try encoder.encode(
-            Contents(
+        try StrictJSON.data(
+            of: Contents(
                 version: Self.fileVersion,
                 users: users.values.sorted { $0.name.rawValue < $1.name.rawValue },
                 accounts: accounts.map { NamedAccount(name: $0.key, account: $0.value) }
                     .sorted { $0.name.rawValue < $1.name.rawValue },
                 invitations: invitations.values.sorted { $0.digest.rawValue < $1.digest.rawValue }
-            )
+            ),
+            isIndented: true
         )
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
+package import FoundationEssentials
 
 /// The grammar of RFC 8259 in UTF-8, without what it leaves to the reader: no byte order mark, no key twice in an
 /// object, no half of a surrogate pair, no number but whole ones of 64 bits: for `1.0` and `1e3`, some readers have a
@@ -213,7 +213,7 @@ package struct JSONGrammar {
 /// JSON from outside, read so that no other reader can see something else in it. Foundation's decoder takes a byte
 /// order mark, UTF-16, commas at the end, `007`, `\q`, a key twice; a program in between that reads the same text may
 /// see something else in it. So each text is checked against ``JSONGrammar`` first. The only place that makes a
-/// decoder.
+/// decoder or an encoder.
 package struct StrictJSON: Sendable {
     private let text: Data
 
@@ -240,10 +240,11 @@ package struct StrictJSON: Sendable {
         String(decoding: try data(of: value), as: UTF8.self)
     }
 
-    /// As ``encode(_:)``.
-    static func data(of value: some Encodable) throws -> Data {
+    /// As ``encode(_:)``, or on several lines, for files that people read.
+    package static func data(of value: some Encodable, isIndented: Bool = false) throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if isIndented { encoder.outputFormatting.insert(.prettyPrinted) }
         return try encoder.encode(value)
     }
 }
