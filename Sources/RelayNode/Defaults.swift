@@ -75,7 +75,7 @@ extension Defaults {
         package static let moveTime = TimeAmount.seconds(10)
     }
 
-    /// What waits for clients that do not read. Who meets one of these limits is closed.
+    /// What waits for clients that do not read. A session that meets one of these limits is closed.
     enum Unread {
         /// What one session may leave unread, besides what its connection has taken already (64 KiB, and what the
         /// kernel holds): everything that may come at once to one that offers and accepts as much as it may, several
@@ -108,8 +108,7 @@ extension Defaults {
         /// The longest that a message waits: below any time within which clients expect an answer, or the pong to a
         /// ping. Only hundreds of connections that share a budget which is used up get so far.
         static let longestWait = TimeAmount.seconds(5)
-        /// Users, and addresses, that can be told apart while they are busy. Who comes on top of that shares one
-        /// budget.
+        /// Users, and addresses, that can be told apart while they are busy. More than that share one budget.
         static let busyAtOnce = 65_536
     }
 

@@ -12,8 +12,8 @@ enum NewName {
         case rename
         /// A second hard link, which fails where the name is taken, and then the first is removed. No folder has one.
         case link
-        /// An empty file or folder of the name, which is made only where there is none, and then replaced. Who looks in
-        /// between sees that one.
+        /// An empty file or folder of the name, which is made only where there is none, and then replaced. Other
+        /// programs see that one in between.
         case reserve
     }
 

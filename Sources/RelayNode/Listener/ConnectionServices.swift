@@ -30,7 +30,7 @@ package struct ConnectionServices: Sendable {
     package var logger: Logger
     /// What the listeners accept, and cannot accept.
     package var accepts = AcceptWatch()
-    /// Who is believed when it says whose a connection is.
+    /// The balancers that are believed when they say whose a connection is.
     package var peers = TrustedPeers()
     /// What browsers are shown; nil for nothing.
     package var site: Site?

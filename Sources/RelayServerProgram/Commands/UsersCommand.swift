@@ -110,7 +110,7 @@ struct UsersCommand: AsyncParsableCommand {
             discussion: """
                 The old name is free after that. The user logs in under the new one, without an invitation:
                   relay-client login https://relay.example.com:8443 --name NEW --renamed
-                Who has verified the old name has to verify the new one.
+                Users who have verified the old name have to verify the new one.
                 """
         )
 

@@ -12,7 +12,7 @@ final class HandoverServer: Sendable {
     private struct State {
         var listener: ProcessListener?
         var isHandedOver = false
-        /// Who asked for a restart gets an answer before this process leaves.
+        /// The command that asked for a restart gets an answer before this process leaves.
         var answer: DispatchSemaphore?
     }
 

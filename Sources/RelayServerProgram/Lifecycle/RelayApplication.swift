@@ -23,7 +23,7 @@ struct RelayApplication: Sendable {
     var inherited = InheritedSockets()
     /// The configuration as its sources say now; what is there from the start when nothing can be read again.
     var read: (@Sendable () throws(OperatorError) -> ServerConfiguration)?
-    /// Who has started this process, and wants to know how it is.
+    /// The service manager that has started this process, and wants to know how it is.
     var manager = ServiceManager(variables: [:])
     var watchdog = Watchdog(variables: [:])
     /// Whether it takes the place of the process that serves with the same state directory.

@@ -171,7 +171,7 @@ struct ServerContext: Sendable {
     var tickets = TicketKeys()
     /// Sockets that another process has bound for this one.
     var inherited = InheritedSockets()
-    /// Who has started this process, and wants to know how it is.
+    /// The service manager that has started this process, and wants to know how it is.
     var manager = ServiceManager(variables: [:])
     /// The configuration as its sources say now.
     var read: @Sendable () throws(OperatorError) -> ServerConfiguration = { () throws(OperatorError) in

@@ -2,8 +2,8 @@
 
 package import NIOCore
 
-/// Reads back what a ``ManifestEncoder`` wrote, without the end. Who uses it has compared the digest of these bytes:
-/// the order of the entries is not looked at again.
+/// Reads back what a ``ManifestEncoder`` wrote, without the end. Its users have compared the digest of these bytes: the
+/// order of the entries is not looked at again.
 package struct ManifestReader: Sendable {
     /// How many entries were read.
     package private(set) var count: UInt64 = 0
