@@ -18,11 +18,6 @@ enum NameRefusal: Hashable, Sendable {
 
     /// What is wrong with `name`, of which `failure` was said; nil when the folder takes no file of any name now.
     /// `takes` says whether a file can be made whose name ends with what it is given.
-    static func find(_ name: SafeFileName, after failure: SystemError, takes: (String) -> Bool) -> NameRefusal? {
-        find(name.text, after: failure, takes: takes)
-    }
-
-    /// The same, of a name as it was offered.
     static func find(_ name: String, after failure: SystemError, takes: (String) -> Bool) -> NameRefusal? {
         guard takes("") else { return nil }
         if failure.code == ENAMETOOLONG { return .length }
@@ -36,11 +31,6 @@ enum NameRefusal: Hashable, Sendable {
     }
 
     /// The end of `name`, if the file system refuses it. The name of the part file has another end.
-    static func refusedEnding(_ name: SafeFileName, takes: (String) -> Bool) -> Unicode.Scalar? {
-        refusedEnding(name.text, takes: takes)
-    }
-
-    /// The same, of a name as it was offered.
     static func refusedEnding(_ name: String, takes: (String) -> Bool) -> Unicode.Scalar? {
         guard let last = name.unicodeScalars.last, last == "." || last == " " else { return nil }
         return takes("x\(last)") ? nil : last

@@ -20,8 +20,6 @@ struct TreeWalk {
 
     /// The folder that the entry which was read last is in; nil when it is missing.
     var folder: OpenFile? { way.current }
-    /// How many folders there are above that one.
-    var depth: Int { way.depth }
 
     /// The next entry, with its number; nil at the end, when all folders were left.
     mutating func next(leaving: Leaving = { _, _ in }) throws(TreeFault) -> (entry: ManifestEntry, number: UInt32)? {

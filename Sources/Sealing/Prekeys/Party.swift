@@ -13,13 +13,6 @@ package struct Party: Hashable, Sendable {
         self.name = name
         self.identity = identity
     }
-
-    /// Throws unless the identity that the relay `shows` for the name is the pinned one.
-    package func check(shows shown: SigningKey) throws(SealingError) {
-        guard shown == identity else {
-            throw .identityChanged(pinned: Fingerprint(of: identity), shown: Fingerprint(of: shown))
-        }
-    }
 }
 
 /// Ed25519, with the checks that a library does not make.

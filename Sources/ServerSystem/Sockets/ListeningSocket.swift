@@ -19,13 +19,8 @@ package struct ListeningSocket: Sendable {
         case inherited(CInt)
     }
 
-    /// Binds `address` with the options and the pipeline of `bootstrap`.
+    /// Binds `place` with the options and the pipeline of `bootstrap`.
     /// - Throws: what the system says when the address cannot be bound.
-    package static func bind(_ bootstrap: ServerBootstrap, to address: SocketAddress) async throws -> ListeningSocket {
-        try await bind(bootstrap, at: .address(address))
-    }
-
-    /// The same at `place`.
     package static func bind(_ bootstrap: ServerBootstrap, at place: Place) async throws -> ListeningSocket {
         let bootstrap = bootstrap.serverChannelOption(.autoRead, value: false)
         switch place {

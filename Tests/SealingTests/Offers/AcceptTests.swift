@@ -148,11 +148,11 @@ import WSProtocol
 @Suite struct PartyTests {
     @Test func saysBothFingerprintsWhenTheIdentityChanged() throws {
         let (pinned, other) = (try Person("bob", 2).party, try Person("bob", 3).party)
-        try pinned.check(shows: pinned.identity)
-        let error = #expect(throws: SealingError.self) { try pinned.check(shows: other.identity) }
-        #expect(error?.code == .identityChanged)
-        for identity in [pinned.identity, other.identity] {
-            #expect(error?.description.contains(Fingerprint(of: identity).description) == true)
+        let (old, new) = (Fingerprint(of: pinned.identity), Fingerprint(of: other.identity))
+        let error = SealingError.identityChanged(pinned: old, shown: new)
+        #expect(error.code == .identityChanged)
+        for fingerprint in [old, new] {
+            #expect(error.description.contains(fingerprint.description))
         }
     }
 }
