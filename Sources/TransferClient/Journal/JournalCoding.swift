@@ -64,11 +64,14 @@ package struct JournalReader: Sendable {
     package mutating func append(_ bytes: ByteBuffer) {
         var bytes = bytes
         if buffer.readableBytes == 0 { buffer = bytes } else { buffer.writeBuffer(&bytes) }
+        // Here, so that a first record that does not count leaves the line in front of it good, in whatever pieces the
+        // two have come.
+        if !isOver { readFirstLine() }
     }
 
     /// The next record; nil when it needs more bytes, or nothing that comes counts.
     package mutating func next() -> JournalRecord? {
-        guard !isOver, readFirstLine(), let check else { return nil }
+        guard !isOver, let check else { return nil }
         let start = buffer.readerIndex
         guard let length = buffer.getInteger(at: start, as: UInt32.self) else { return nil }
         guard length <= JournalCoding.longestBody else {
@@ -97,15 +100,13 @@ package struct JournalReader: Sendable {
     mutating func end() { isOver = true }
 
     /// Whether the first line is right; looks at it once.
-    private mutating func readFirstLine() -> Bool {
-        if check != nil { return true }
-        guard buffer.readableBytes >= JournalCoding.firstLine.count else { return false }
+    private mutating func readFirstLine() {
+        guard check == nil, buffer.readableBytes >= JournalCoding.firstLine.count else { return }
         guard buffer.readBytes(length: JournalCoding.firstLine.count) == JournalCoding.firstLine else {
             isOver = true
-            return false
+            return
         }
         length = UInt64(JournalCoding.firstLine.count)
         check = JournalCoding.firstLine
-        return true
     }
 }

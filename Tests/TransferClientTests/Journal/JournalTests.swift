@@ -227,6 +227,18 @@ struct JournalTests {
         }
     }
 
+    /// A first record that does not count leaves the line in front of it good, however the two have come.
+    @Test func theFirstLineCountsInAnyPieces() throws {
+        let (bytes, _) = try encode([.run(boot: [1])])
+        for pieces in [1, 16, bytes.count] {
+            let replay = replayed(bytes, pieces: pieces)
+            #expect(replay.state == nil && replay.length == UInt64(JournalCoding.firstLine.count), "\(pieces)")
+        }
+        // A second first line, behind what is none, makes no journal of it.
+        let other = [UInt8](repeating: 0, count: JournalCoding.firstLine.count) + JournalCoding.firstLine
+        for pieces in [1, 16, other.count] { #expect(replayed(other, pieces: pieces).length == 0, "\(pieces)") }
+    }
+
     @Test func whatIsTooLongForARecordIsNotWritten() throws {
         var writer = JournalWriter()
         let runs = Array(repeating: WantedRun(skip: 1, take: 1), count: 9_000)
