@@ -19,16 +19,22 @@ struct NodeAnswerParser: Sendable {
     }
 
     private var received: [UInt8] = []
+    /// How many of them were looked through for the end of the head.
+    private var searched = 0
 
     /// Takes what has arrived; nil when the answer is not complete yet.
     mutating func feed(_ bytes: ByteBuffer) -> Answer? {
         guard received.count + bytes.readableBytes <= Defaults.Stream.nodeAnswer else { return .malformed }
         received += bytes.readableBytesView
-        guard let headEnd = Self.end(of: received) else { return nil }
+        guard let headEnd = Self.end(of: received, from: max(0, searched - 3)) else {
+            searched = received.count
+            return nil
+        }
         let lines = String(decoding: received[..<headEnd], as: UTF8.self).split(separator: "\r\n")
         guard let statusLine = lines.first, let status = Self.status(statusLine) else { return .malformed }
         guard status >= 200 else {
             received.removeFirst(headEnd)
+            searched = 0
             return status == 100 ? .proceed : .malformed
         }
         guard let length = Self.contentLength(lines.dropFirst()), length <= Defaults.Stream.nodeAnswer else {
@@ -45,11 +51,12 @@ struct NodeAnswerParser: Sendable {
         var code: String
     }
 
-    /// The index behind the empty line.
-    private static func end(of bytes: [UInt8]) -> Int? {
+    /// The index behind the empty line, which does not begin in front of `start`.
+    private static func end(of bytes: [UInt8], from start: Int) -> Int? {
         let pattern: [UInt8] = [13, 10, 13, 10]
-        guard bytes.count >= pattern.count else { return nil }
-        return (0...(bytes.count - pattern.count)).first { bytes[$0..<($0 + 4)].elementsEqual(pattern) }.map { $0 + 4 }
+        guard bytes.count >= start + pattern.count else { return nil }
+        return (start...(bytes.count - pattern.count)).first { bytes[$0..<($0 + 4)].elementsEqual(pattern) }
+            .map { $0 + 4 }
     }
 
     private static func status(_ line: Substring) -> Int? {
