@@ -207,6 +207,17 @@ let package = Package(
                 nioCore, nioEmbedded, nioHTTP1, nioPosix, argumentParser, crypto,
             ]
         ),
+        // The fuzzer's decoders with their corpora; RELAY_FUZZ makes the fuzzer of the same files.
+        .testTarget(
+            name: "FuzzingTests",
+            dependencies: [
+                "CommandLineInterface", "PrivateFiles", "RedisTransport", "RelayClientProgram", "RelayCluster",
+                "RelayNode", "RelayServerProgram", "Sealing", "ServerSystem", "StreamRelay", "TLSTransport",
+                "TestSupport", "TransferBroker", "TransferClient", "WSProtocol", "WebSocketTransport",
+                nioCore, nioEmbedded, nioHTTP1, crypto,
+            ],
+            exclude: ["Fuzzer"]
+        ),
     ]
 )
 
@@ -217,7 +228,9 @@ for target in package.targets where target.type != .system {
 // `RELAY_SINGLE_NODE=1 swift build` makes a relay-server that is always the only one: without what makes a cluster,
 // which the rest must not need, and without hiredis. See scripts/test single-node.
 if Context.environment["RELAY_SINGLE_NODE"] != nil {
-    let ofCluster: Set = ["CHiredis", "RedisTransport", "RedisTransportTests", "RelayCluster", "RelayClusterTests"]
+    let ofCluster: Set = [
+        "CHiredis", "FuzzingTests", "RedisTransport", "RedisTransportTests", "RelayCluster", "RelayClusterTests",
+    ]
     package.targets.removeAll { ofCluster.contains($0.name) }
     for target in package.targets {
         target.dependencies.removeAll { dependency in
@@ -230,4 +243,29 @@ if Context.environment["RELAY_SINGLE_NODE"] != nil {
         default: break
         }
     }
+}
+
+// `RELAY_FUZZ=1 swift build -c release --scratch-path .build-fuzz --product relay-fuzzer` makes the fuzzer of all
+// decoders of bytes from outside, which `scripts/prove fuzz` runs. Only this package's own code is instrumented.
+if Context.environment["RELAY_FUZZ"] != nil {
+    let instrumented: SwiftSetting = .unsafeFlags([
+        "-sanitize=fuzzer", "-enable-testing", "-profile-generate", "-profile-coverage-mapping",
+    ])
+    // What -sanitize=fuzzer would link has a main function of its own.
+    let libFuzzer = [
+        "--whole-archive", "-l:../clang/lib/linux/libclang_rt.fuzzer_interceptors-x86_64.a", "--no-whole-archive",
+        "-l:../clang/lib/linux/libclang_rt.fuzzer_no_main-x86_64.a", "-lstdc++",
+    ].flatMap { ["-Xlinker", $0] }
+    let fuzzed = package.targets.first { $0.name == "FuzzingTests" }?.dependencies ?? []
+    package.targets.removeAll { $0.type == .test }
+    for target in package.targets where target.type == .regular && target.name != "CProcess" {
+        target.swiftSettings = (target.swiftSettings ?? []) + [instrumented]
+    }
+    package.targets += [
+        .executableTarget(
+            name: "RelayFuzzer", dependencies: fuzzed, path: "Tests/FuzzingTests", exclude: ["Replay"],
+            swiftSettings: strict, linkerSettings: [.unsafeFlags(["-use-ld=lld", "-profile-generate"] + libFuzzer)]
+        )
+    ]
+    package.products.append(.executable(name: "relay-fuzzer", targets: ["RelayFuzzer"]))
 }

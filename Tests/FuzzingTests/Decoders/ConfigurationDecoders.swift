@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import TestSupport
+import WSProtocol
+
+@testable import CommandLineInterface
+@testable import RedisTransport
+@testable import RelayClientProgram
+@testable import RelayCluster
+@testable import RelayNode
+@testable import RelayServerProgram
+@testable import Sealing
+@testable import ServerSystem
+@testable import TransferBroker
+@testable import TransferClient
+
+/// What people configure, and the texts that stand in it.
+enum ConfigurationDecoders {
+    static let server = FuzzedDecoder(
+        "configuration", longest: 4_000,
+        sources: [
+            "RelayServerProgram/Configuration/SettingReader.swift",
+            "RelayServerProgram/Configuration/ServerConfiguration.swift",
+            "RelayServerProgram/Configuration/Setting.swift",
+            "RelayServerProgram/Configuration/LimitText.swift",
+            "RelayServerProgram/Configuration/MemoryLimit.swift",
+        ]
+    ) { input in
+        let folder = try TemporaryDirectory()
+        let rest = Data(input.dropFirst())
+        let path = try folder.write(rest, to: "relay.json")
+        // The files that are named there are not looked at.
+        var environment = ["HOME": "/home/nobody"]
+        var flags: [RelayServerProgram.Setting: [String]] = [:]
+        var file: String? = path
+        switch (input.first ?? 0) % 4 {
+        case 0: environment["RELAY_CONFIG"] = path
+        case 1:
+            file = nil
+            for (name, value) in pairs(rest) { environment[name] = value }
+        case 2:
+            file = nil
+            for (name, value) in pairs(rest) {
+                RelayServerProgram.Setting(rawValue: name).map { flags[$0, default: []].append(value) }
+            }
+        default: environment["XDG_STATE_HOME"] = "/var/lib"
+        }
+        let chosen = file.flatMap { environment["RELAY_CONFIG"] == nil ? $0 : nil }
+        _ = try? ConfigurationFile(path: path)
+        do throws(OperatorError) {
+            let reader = try SettingReader(flags: flags, file: chosen, environment: environment)
+            let configuration = try ServerConfiguration(reader)
+            _ = (configuration.publicHost, configuration.publicPort, configuration.limitSettings, reader.hasFile)
+            _ = (configuration.exposedFiles, configuration.memoryLimit.budget)
+            try? configuration.checkFolders()
+            let again = try ServerConfiguration(reader)
+            if again != configuration { throw OperatorError(.unavailable, "") }
+        } catch {
+            try hold(!error.message.isEmpty, "a configuration is read in two ways")
+            try hold(!error.message.utf8.contains(0x0A) || rest.contains(0x0A), "an error of two lines: \(error)")
+        }
+    }
+
+    private static func pairs(_ content: Data) -> [(String, String)] {
+        String(decoding: content, as: UTF8.self).split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+            return parts.count == 2 ? (parts[0], parts[1]) : nil
+        }
+    }
+
+    static let texts = FuzzedDecoder(
+        "texts", longest: 400,
+        sources: [
+            "CommandLineInterface/ByteSize.swift", "CommandLineInterface/TimeSpan.swift",
+            "RedisTransport/Connection/RedisLogin.swift", "RedisTransport/Connection/RedisURL.swift",
+            "RelayClientProgram/Connect/Proxy.swift", "RelayClientProgram/Connect/RelayURL.swift",
+            "RelayClientProgram/Files/ExcludePattern.swift", "RelayClientProgram/Terminal/DisplayName.swift",
+            "RelayNode/Limits/AddressLimit.swift", "Sealing/Fields/Fingerprint.swift",
+            "ServerSystem/Sockets/AddressRange.swift",
+        ]
+    ) { input in
+        let text = String(decoding: input, as: UTF8.self)
+        try places(text)
+        try addresses(text)
+        try names(text)
+        if let size = try? ByteSize(text) { try hold(try ByteSize("\(size.bytes)") == size, "\(size) changes") }
+        _ = try? TimeSpan(text)
+        if let fingerprint = Fingerprint(text: text) {
+            try hold(Fingerprint(text: fingerprint.description) == fingerprint, "\(fingerprint) changes")
+        }
+        _ = AddressLimit(text)
+        for isDefault in [false, true] {
+            guard let limit = try? LimitText(text, takesDefault: isDefault), let value = limit.value else { continue }
+            let again = "\(limit.name.rawValue)=\(LimitText.text(limit.name, value))"
+            try hold(try LimitText(again, takesDefault: isDefault) == limit, "\(limit) changes")
+        }
+        _ = try? MemoryLimit(text)
+        if let command = try? FileCommand(text) { _ = command.arguments([.file: text]) }
+        // A pattern, and a name behind a line feed.
+        let parts = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let pattern = ExcludePattern(parts[0])
+        _ = pattern.matches(parts.dropFirst().joined(separator: "\n").split(separator: "/").map(String.init))
+    }
+
+    private static func places(_ text: String) throws {
+        if let url = try? RelayURL(text) {
+            try hold((try? RelayURL(url.description)) == url, "\(url) changes")
+            _ = url.controlTarget
+        }
+        for base in ["https://relay.example.com/prefix", "https://[::1]:8443"] {
+            guard let target = (try? RelayURL(base))?.resolve(text) else { continue }
+            try hold(target.target.hasPrefix("/") && !target.target.contains("/../"), "\(target)")
+            try hold(target.target.utf8.allSatisfy { (0x21...0x7E).contains($0) }, "\(target)")
+        }
+        if let proxy = try? Proxy(text, variable: "https_proxy") {
+            try hold(proxy.authorization?.utf8.contains { $0 < 0x20 } != true, "a field of two lines")
+        }
+        let settings = ProxySettings(environment: ["https_proxy": text, "no_proxy": text])
+        for host in ["10.1.2.3", "relay.example.com", "::1"] {
+            guard let endpoint = Endpoint.parse(host.contains(":") ? "[\(host)]" : host, defaultPort: 443) else {
+                throw Broken(description: "\(host) is no host")
+            }
+            _ = try? settings.proxy(for: endpoint)
+            _ = ProxyExemptions(text).contain(endpoint)
+        }
+        if let url = try? RedisURL(text) {
+            _ = (url.host, "\(url)", String(reflecting: url), Mirror(reflecting: url))
+            try hold(!url.endpoints.isEmpty && (1...65_535).contains(url.port), "\(url.endpoints)")
+            if let password = url.password, password.utf8.count > 8 {
+                try hold(!"\(url)".contains(password), "the password is shown")
+            }
+        }
+        if let login = try? RedisLogin(text) {
+            _ = (login.command, "\(login)", String(reflecting: login), Mirror(reflecting: login))
+        }
+    }
+
+    private static func addresses(_ text: String) throws {
+        if let address = ListenAddress(text) {
+            try hold(ListenAddress(address.description) == address, "\(address) changes")
+        }
+        guard let range = AddressRange(text), let first = text.split(separator: "/").first,
+            let address = try? SocketAddress(ipAddress: String(first), port: 0)
+        else { return }
+        try hold(range.contains(address), "\(range) is without its own first address")
+    }
+
+    private static func names(_ text: String) throws {
+        for shown in [DisplayName.escape(text), DisplayName.escape(text, columns: 12), DisplayName.line(text)] {
+            let isHarmless = shown.unicodeScalars.allSatisfy { !DisplayName.isDangerous($0) }
+            try hold(isHarmless, "a name that does harm: \(shown.debugDescription)")
+        }
+        for isFolder in [false, true] {
+            for length in [255, 40] {
+                let name = SafeFileName(offered: text, maximumLength: length, isFolder: isFolder)
+                for made in [name.text, name.numbered(12)] {
+                    try hold((1...max(32, length)).contains(made.utf8.count), "a name of \(made.utf8.count) bytes")
+                    try hold(!made.contains("/") && !made.hasPrefix(".") && !made.utf8.contains(0), "\(made)")
+                }
+            }
+        }
+    }
+}

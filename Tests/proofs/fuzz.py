@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libFuzzer against every decoder of bytes from outside, and what of their code the committed inputs reach.
+
+One program holds all decoders (Tests/FuzzingTests): it is built once, in a folder of its own, with only this package's
+code instrumented.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+
+from harness.executables import REPOSITORY
+
+from . import corpora
+
+#: What the bar is: of the lines of a decoder's files, those that its corpus reaches.
+LEAST = 95.0
+#: No input may make a decoder need more, in MiB, or take longer, in seconds.
+MEMORY, LONGEST = 512, 10
+SCRATCH = ".build-fuzz"
+
+
+class Unbuilt(Exception):
+    """The fuzzer cannot be built."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoder:
+    """One of those that the program names."""
+
+    name: str
+    longest: int
+    sources: tuple[str, ...]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of one."""
+
+    decoder: Decoder
+    inputs: int
+    runs: int = 0
+    seconds: int = 0
+    found: list[bytes] = dataclasses.field(default_factory=list)
+    #: Lines reached, and lines, of each file.
+    lines: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def covered(self) -> float:
+        """The part of all lines that the committed corpus reaches, in per cent."""
+        reached, all_lines = (sum(each) for each in zip(*self.lines.values(), strict=True)) if self.lines else (0, 0)
+        return 100 * reached / all_lines if all_lines else 0.0
+
+    def row(self) -> str:
+        """A line of the table."""
+        return (
+            f"{self.decoder.name:16}{self.inputs:7}{self.runs:13}{self.seconds:9}{len(self.found):8}"
+            f"{self.covered:9.1f} %{len(self.faults):8}"
+        )
+
+    def problems(self) -> Iterable[str]:
+        """What does not hold."""
+        yield from self.faults
+        if self.covered < LEAST:
+            low = ", ".join(
+                f"{path} {100 * reached / count:.0f} %"
+                for path, (reached, count) in sorted(self.lines.items())
+                if count and 100 * reached / count < LEAST
+            )
+            yield f"{self.decoder.name}: its corpus reaches {self.covered:.1f} % of the lines of its files: {low}"
+
+
+HEADER = "decoder          inputs         runs  seconds   found  coverage  faults"
+
+
+def build() -> pathlib.Path:
+    """Builds the fuzzer; returns where it is."""
+    command = ["swift", "build", "-c", "release", "--scratch-path", SCRATCH]
+    environment = {**os.environ, "RELAY_FUZZ": "1"}
+    done = subprocess.run([*command, "--product", "relay-fuzzer"], cwd=REPOSITORY, env=environment, check=False)
+    if done.returncode != 0:
+        raise Unbuilt("the fuzzer does not build")
+    shown = subprocess.run(
+        [*command, "--show-bin-path"], cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True
+    )
+    return pathlib.Path(shown.stdout.strip()) / "relay-fuzzer"
+
+
+def decoders(program: pathlib.Path, names: Iterable[str]) -> list[Decoder]:
+    """Those of these names; all without any."""
+    listed = subprocess.run([str(program), "list"], check=True, capture_output=True, text=True).stdout
+    found = []
+    for line in listed.splitlines():
+        name, longest, sources = line.split("\t")
+        found.append(Decoder(name, int(longest), tuple(sources.split(","))))
+    chosen = list(names)
+    unknown = set(chosen) - {each.name for each in found}
+    if unknown:
+        raise Unbuilt(
+            f"{', '.join(sorted(unknown))}: no decoder is called that; there are "
+            f"{', '.join(each.name for each in found)}"
+        )
+    return [each for each in found if not chosen or each.name in chosen]
+
+
+def run(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path, seconds: int, seed: int) -> Outcome:
+    """Fuzzes one decoder, and measures what its committed corpus reaches."""
+    folder = folder / decoder.name
+    committed, found, faults = folder / "committed", folder / "found", folder / "faults"
+    corpora.unpack(decoder.name, committed)
+    for each in (found, faults):
+        each.mkdir(parents=True, exist_ok=True)
+    outcome = Outcome(decoder, len(list(committed.iterdir())))
+    _replay(program, outcome, committed, faults)
+    if seconds:
+        dictionary = folder / "words"
+        dictionary.write_text(_words(decoder.name), encoding="ascii")
+        said = _fuzzer(
+            program,
+            decoder,
+            faults,
+            found,
+            committed,
+            f"-max_total_time={seconds}",
+            f"-seed={seed}",
+            f"-dict={dictionary}",
+        )
+        outcome.runs = int(_last(r"number_of_executed_units: (\d+)", said) or 0)
+        outcome.seconds = seconds
+        outcome.found = _merged(program, decoder, folder)
+    outcome.faults += [_described(program, decoder, each) for each in sorted(faults.iterdir())]
+    return outcome
+
+
+def _fuzzer(program: pathlib.Path, decoder: Decoder, faults: pathlib.Path, *arguments: object, **more: str) -> str:
+    command = [
+        str(program),
+        decoder.name,
+        f"-max_len={decoder.longest}",
+        f"-rss_limit_mb={MEMORY}",
+        f"-timeout={LONGEST}",
+        f"-artifact_prefix={faults}/",
+        "-print_final_stats=1",
+        "-reload=0",
+        *map(str, arguments),
+    ]
+    # A trap ends the process at once: the runtime's backtrace may hang in one that is instrumented.
+    environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no", "LLVM_PROFILE_FILE": os.devnull, **more}
+    done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _tool(name: str) -> str:
+    """One of the compiler's own tools: profiles are of its version."""
+    swift = shutil.which("swift")
+    beside = pathlib.Path(swift).resolve().parent / name if swift else pathlib.Path(name)
+    return str(beside) if beside.exists() else name
+
+
+def _last(pattern: str, text: str) -> str | None:
+    found = re.findall(pattern, text)
+    return found[-1] if found else None
+
+
+def _words(name: str) -> str:
+    """A dictionary for the fuzzer: the words and names of the corpus."""
+    text = " ".join(corpora.lines(name))
+    words = sorted(set(re.findall(r'"[a-zA-Z_-]{2,24}":?|\b[A-Za-z-]{3,24}: |\b[A-Za-z_-]{3,16}\b', text)))
+    return "".join('"' + word.replace('"', '\\"') + '"\n' for word in words[:400])
+
+
+def _replay(program: pathlib.Path, outcome: Outcome, committed: pathlib.Path, faults: pathlib.Path) -> None:
+    """Runs the committed corpus, and counts the lines that it reaches."""
+    raw, profile = committed.parent / "raw", committed.parent / "profile"
+    _fuzzer(program, outcome.decoder, faults, committed, "-runs=0", LLVM_PROFILE_FILE=str(raw))
+    if not raw.exists() or not raw.stat().st_size:
+        outcome.faults.append(f"{outcome.decoder.name}: its corpus does not run to its end")
+        return
+    subprocess.run([_tool("llvm-profdata"), "merge", "-o", str(profile), str(raw)], check=True)
+    sources = [str(REPOSITORY / "Sources" / path) for path in outcome.decoder.sources]
+    exported = subprocess.run(
+        [_tool("llvm-cov"), "export", "-summary-only", f"-instr-profile={profile}", str(program), *sources],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for file in json.loads(exported)["data"][0]["files"]:
+        summary = file["summary"]["lines"]
+        outcome.lines[os.path.relpath(file["filename"], REPOSITORY / "Sources")] = summary["covered"], summary["count"]
+    missing = set(outcome.decoder.sources) - set(outcome.lines)
+    outcome.faults += [f"{outcome.decoder.name}: there is no {path}" for path in sorted(missing)]
+
+
+def _merged(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path) -> list[bytes]:
+    """What was found and reaches what the committed inputs do not, as few inputs as do."""
+    merged = folder / "merged"
+    shutil.copytree(folder / "committed", merged)
+    before = {each.name for each in merged.iterdir()}
+    aside = folder / "merging"
+    aside.mkdir()
+    _fuzzer(program, decoder, aside, merged, folder / "found", "-set_cover_merge=1")
+    return [each.read_bytes() for each in merged.iterdir() if each.name not in before]
+
+
+def _described(program: pathlib.Path, decoder: Decoder, fault: pathlib.Path) -> str:
+    """A fault as a line of the corpus, made smaller where that goes quickly."""
+    small = fault.parent.parent / "smaller" / fault.name
+    small.parent.mkdir(exist_ok=True)
+    if fault.name.startswith("crash-"):
+        _fuzzer(
+            program,
+            decoder,
+            small.parent,
+            fault,
+            "-minimize_crash=1",
+            "-max_total_time=30",
+            f"-exact_artifact_path={small}",
+        )
+    smallest = small if small.exists() else fault
+    said = _fuzzer(program, decoder, small.parent, smallest)
+    reason = next((line for line in said.splitlines() if line and not line.startswith(("INFO", "Running", "/"))), "")
+    return (
+        f"{decoder.name}: {fault.name.partition('-')[0]}: {reason[:400]}\n    {corpora.encoded(smallest.read_bytes())}"
+    )
+
+
+def proved(
+    names: list[str], folder: pathlib.Path, seed: int, tell: Callable[[str], None], *, seconds: int, keeps: bool
+) -> bool:
+    """Whether all decoders hold, and all corpora reach what they have to."""
+    try:
+        program = build()
+        chosen = decoders(program, names)
+    except Unbuilt as error:
+        tell(f"PROBLEM  {error}")
+        return False
+    tell(f"\n{len(chosen)} decoders, {seconds} seconds each, {os.cpu_count()} at a time\n{HEADER}")
+    good = True
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for outcome in pool.map(lambda decoder: run(program, decoder, folder, seconds, seed % (1 << 31) or 1), chosen):
+            tell(outcome.row())
+            for problem in outcome.problems():
+                good = False
+                tell(f"PROBLEM  {problem}")
+            if keeps and outcome.found:
+                tell(f"         {corpora.grow(outcome.decoder.name, outcome.found)} more in its corpus")
+    return good
