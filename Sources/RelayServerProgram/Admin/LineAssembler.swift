@@ -26,9 +26,10 @@ struct LineAssembler: Sendable {
         guard let kept = piece.getSlice(at: piece.readerIndex, length: min(room, piece.readableBytes)) else {
             return .needMore
         }
+        let searched = buffer.readableBytes
         buffer.writeImmutableBuffer(kept)
         let view = buffer.readableBytesView
-        if let end = view.firstIndex(of: UInt8(ascii: "\n")) {
+        if let end = view.dropFirst(searched).firstIndex(of: UInt8(ascii: "\n")) {
             return .line(ByteBuffer(view[view.startIndex..<end]))
         }
         return buffer.readableBytes > limit ? .tooLong : .needMore

@@ -25,12 +25,14 @@ package struct RequestBodyReader: Hashable, Sendable {
         case chunkSizeEnd(value: UInt64)
         case chunk(UInt64)
         case chunkEnd(seenCR: Bool)
-        case trailer(line: [UInt8], total: Int)
+        case trailer(total: Int)
         case ended
         case broken
     }
 
     private var state: State
+    /// The line of the trailer that is being read. Not in the state, which is made anew with each byte.
+    private var line: [UInt8] = []
 
     package init(_ framing: BodyFraming) {
         switch framing {
@@ -78,7 +80,7 @@ package struct RequestBodyReader: Hashable, Sendable {
     }
 
     /// The state after one byte of chunked framing.
-    private func framingByte(_ byte: UInt8) -> State {
+    private mutating func framingByte(_ byte: UInt8) -> State {
         switch state {
         case .chunkSize(let digits, let value):
             if let digit = Self.hexadecimal(byte) {
@@ -95,27 +97,30 @@ package struct RequestBodyReader: Hashable, Sendable {
             return .chunkExtension(value: value, length: length + 1)
         case .chunkSizeEnd(let value):
             guard byte == 0x0A else { return .broken }
-            return value == 0 ? .trailer(line: [], total: 0) : .chunk(value)
+            return value == 0 ? .trailer(total: 0) : .chunk(value)
         case .chunkEnd(let seenCR):
             if seenCR { return byte == 0x0A ? .chunkSize(digits: 0, value: 0) : .broken }
             return byte == 0x0D ? .chunkEnd(seenCR: true) : .broken
-        case .trailer(let line, let total): return Self.trailerByte(byte, line, total)
+        case .trailer(let total): return trailerByte(byte, total)
         case .remaining, .chunk, .ended, .broken: return state
         }
     }
 
-    private static func trailerByte(_ byte: UInt8, _ line: [UInt8], _ total: Int) -> State {
+    private mutating func trailerByte(_ byte: UInt8, _ total: Int) -> State {
         guard total < Defaults.Request.trailerBytes else { return .broken }
         if byte != 0x0A {
-            return line.last == 0x0D ? .broken : .trailer(line: line + [byte], total: total + 1)
+            if line.last == 0x0D { return .broken }
+            line.append(byte)
+            return .trailer(total: total + 1)
         }
-        guard line.last == 0x0D else { return .broken }
-        guard line.count > 1 else { return .ended }
+        guard line.popLast() == 0x0D else { return .broken }
+        defer { line = [] }
+        if line.isEmpty { return .ended }
         // Fields that frame or route a message must not come in a trailer (RFC 9110, section 6.5.1).
-        guard let field = try? FieldLine.parse(line.dropLast()),
+        guard let field = try? FieldLine.parse(line[...]),
             !["transfer-encoding", "content-length", "host", "authorization"].contains(field.name)
         else { return .broken }
-        return .trailer(line: [], total: total + 1)
+        return .trailer(total: total + 1)
     }
 
     private static func hexadecimal(_ byte: UInt8) -> UInt64? {
