@@ -2,13 +2,14 @@
 """A full relay says so to new clients, and goes on serving those that are there."""
 
 import contextlib
+import json
 import resource
 import select
 import socket
 
 import pytest
 
-from harness import measure, metrics, raw
+from harness import measure, metrics, protocol, raw
 from harness.pairs import Pair, wait_for_bytes
 from harness.relay import Relay
 from harness.waiting import settled, until
@@ -132,3 +133,51 @@ def test_without_memory_connections_are_refused_in_words(own_relay):
     assert answer(relay, raw.request("GET", "/healthz")).status == 200
     assert "memory runs out: new connections are refused" in relay.logs()
     assert metrics.scrape(metrics.port_of(relay))['relay_limits_met_total{limit="memory",of="node"}'] > 0
+
+
+def test_when_memory_runs_out_offers_are_refused_first_then_connections_and_running_ones_go_on(own_relay, tmp_path):
+    file = tmp_path / "server.json"
+    file.write_text("{}")
+    relay = own_relay(
+        registration="open",
+        arguments=["--config", file, "--address-limit", "off", "--metrics-listen", "127.0.0.1:0"],
+    )
+
+    def limit(text):
+        file.write_text(json.dumps({"memory-limit": str(text)}))
+        assert relay.command("reload").returncode == 0
+
+    with contextlib.ExitStack() as stack:
+        pair = stack.enter_context(Pair(relay, timeout=40))
+        offer, download, upload = pair.flowing(1_000_000)
+        upload.send(b"a" * 400_000)
+        assert download.head().status == 200
+        wait_for_bytes(download, 400_000)
+        # Receivers that take nothing, with senders that have more than anyone could keep.
+        crowd = stack.enter_context(Pair(relay, timeout=40))
+        for _ in range(40):
+            _, _, stalled = crowd.flowing()
+            stalled.socket.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                stalled.send(raw.chunked(b"x" * 4_000_000, end=False))
+        settled(lambda: relay.resident() >> 19, 0.5, 20, "the memory")
+        limit(int(relay.resident() / 0.965))
+        relay.process.wait_for("memory runs short: new transfers are refused", 10)
+        with pytest.raises(protocol.Refused) as refused:
+            crowd.accepted()
+        assert refused.value.code == "unavailable"
+        assert "new connections are refused" not in relay.logs()
+        assert not is_refused(relay), "who is new may come in still"
+        limit("1M")
+        until(lambda: is_refused(relay), 10, "connections are refused as well")
+        upload.send(b"b" * 600_000)
+        wait_for_bytes(download, 1_000_000)
+        assert download.buffer == b"a" * 400_000 + b"b" * 600_000
+        assert upload.answer(method="PUT").status == 200
+        pair.receiver.delivered(offer.transfer, 1_000_000, "0" * 64)
+        assert offer.delivered(5)["size"] == 1_000_000
+        assert answer(relay, raw.request("GET", "/healthz")).status == 200
+    limit("off")
+    until(lambda: not is_refused(relay), 10, "there is memory again")
+    with Pair(relay, timeout=20) as pair:
+        pair.whole()
