@@ -275,6 +275,29 @@ def test_a_damaged_registry_is_replaced_by_the_one_before(own_relay, tmp_path):
     alice.login()
 
 
+def test_where_both_registries_are_damaged_nothing_is_guessed_and_a_copy_brings_them_back(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
+    copy = tmp_path / "copy"
+    done(relay, "backup", copy)
+    relay.stop()
+    users, previous = relay.state / "users.json", relay.state / "users.json.previous"
+    for file, line in ((users, 7), (previous, 5)):
+        file.write_text("\n".join(file.read_text().splitlines()[:line]))
+    damaged = {file: file.read_bytes() for file in (users, previous)}
+    process = relay.launch(relay.port).process.expect(78, 10)
+    said = process.err()
+    assert "damaged on line 7" in said and str(users) in said, said
+    assert "put back a copy" in said, "what to do is said"
+    assert {file: file.read_bytes() for file in damaged} == damaged, "nothing was touched"
+    # The relay does not run: a single one takes a copy all the same.
+    done(relay, "restore", "--replace", copy)
+    relay.start(relay.port)
+    names = [line.split("\t")[0] for line in done(relay, "users", "list").splitlines()]
+    assert names == sorted([alice.name, bob.name])
+    alice.login()
+
+
 def test_a_full_disk_refuses_changes_in_words_and_loses_nothing(own_relay, tmp_path, monkeypatch):
     (tmp_path / "disk").mkdir()
     with file_systems.memory(tmp_path / "disk", "size=1m") as disk:

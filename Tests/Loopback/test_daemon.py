@@ -3,11 +3,13 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
 import pytest
 
+from harness import file_systems, metrics, raw
 from harness.daemon import Daemon, is_gone, status_of
 from harness.executables import clean_environment
 from harness.waiting import until
@@ -122,3 +124,31 @@ def test_a_full_disk_loses_lines_of_the_log_and_nothing_else(daemon, tmp_path):
     until(lambda: log.exists() and "log file opened again" in log.read_text(), 10, "the new log")
     first = log.read_text().splitlines()[0]
     assert "lines of this log were lost" in first and "count=" in first
+
+
+def test_a_disk_that_fills_while_it_runs_costs_lines_that_are_counted(daemon, certs, tmp_path):
+    (tmp_path / "disk").mkdir()
+    with file_systems.memory(tmp_path / "disk", "size=1m") as disk:
+        log = disk.folder / "relay.log"
+        relay = daemon("--log-level", "debug", "--metrics-listen", "127.0.0.1:0", log=log)
+        assert relay.done.returncode == 0, relay.done
+        port = int(re.findall(r"address=127\.0\.0\.1:(\d+) purpose=metrics", log.read_text())[-1])
+
+        def come_and_go():
+            with raw.Connection(relay.address, certs.ca) as connection:
+                connection.send(raw.upgrade())
+                return connection.head().status
+
+        assert come_and_go() == 101 and metrics.scrape(port)["relay_log_lines_lost_total"] == 0
+        filler = disk.fill()
+        until(
+            lambda: come_and_go() == 101 and metrics.scrape(port)["relay_log_lines_lost_total"] > 1,
+            20,
+            "lines are lost, and clients are served",
+        )
+        filler.unlink()
+        assert come_and_go() == 101
+        until(lambda: "lines of this log were lost" in log.read_text(), 10, "how many is said")
+        lost = int(re.findall(r"lines of this log were lost.* count=(\d+)", log.read_text())[-1])
+        assert lost == metrics.scrape(port)["relay_log_lines_lost_total"]
+        relay.stop()
