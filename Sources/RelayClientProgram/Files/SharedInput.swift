@@ -94,6 +94,9 @@ final class SharedInput: Sendable {
     /// Whether a read would have to wait.
     func isEmpty(_ branch: Int) -> Bool { state.withLock { [now = clock.now()] in !isReady($0, branch, now) } }
 
+    /// Whether someone waits for the slowest.
+    var isHeld: Bool { state.withLock { $0.heldSince != nil } }
+
     /// Waits until there is something for a branch, its end, or none any more; or until the task is cancelled.
     func ready(_ branch: Int) async {
         while !Task.isCancelled {
