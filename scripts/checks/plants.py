@@ -84,6 +84,13 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("forbidden", CLIENT + ".swift", swift("let planted = try JSONDecoder().decode(Int.self, from: text)")),
     ("forbidden", CLIENT + ".swift", swift("let planted = try JSONEncoder().encode(planted)")),
     ("forbidden", SERVER + ".swift", swift('func planted() { print("here") }')),
+    ("forbidden", CLIENT + ".swift", swift("let planted = try filling.next(on: BlockingThread())")),
+    ("forbidden", CLIENT + ".swift", swift("var planted = ChunkSealer(of: keys)")),
+    (
+        "forbidden",
+        CLIENT + ".swift",
+        swift("func planted() throws { try work.cipher.seal(work.buffer, into: &buffer) }"),
+    ),
     ("forbidden", "Tests/WSProtocolTests/PlantedTests.swift", swift("func planted() { usleep(1) }")),
     ("unchecked", SERVER + ".swift", swift("final class Planted: @unchecked Sendable {}")),
     ("unchecked", SERVER + ".swift", swift("enum Planted {\n" + "".join(UNCHECKED.format(i) for i in range(4)) + "}")),

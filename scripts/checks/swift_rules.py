@@ -58,6 +58,12 @@ FORBIDDEN = (
     ("nonisolated(unsafe)", r"\bnonisolated\s*\(\s*unsafe\s*\)", ()),
     ("JSON outside StrictJSON", r"\bJSON(?:De|En)coder\s*\(|\bJSONSerialization\b", ("/StrictJSON.swift",)),
     ("sleep", r"\bu?sleep\s*\(|\bnanosleep\s*\(", ()),
+    ("a BlockingThread but where one begins", r"\bBlockingThread\s*\(", ("/BlockingWork.swift",)),
+    (
+        "what seals or opens chunks but with a BlockingThread",
+        r"\bChunk(?:Sealer|Opener)\s*\(|\bcipher\s*\.\s*(?:seal|open)\s*\(",
+        ("/ChunkFilling.swift", "/Downloader.swift"),
+    ),
     ("print, which does not say when it fails,", r"(?<![\w.])(?:debugPrint|print|dump)\s*\(", ()),
 )
 

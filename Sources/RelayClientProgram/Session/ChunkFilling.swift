@@ -37,7 +37,7 @@ final class ChunkFilling: Sendable {
     }
 
     /// The next chunks.
-    func next() throws -> Batch {
+    func next(on _: BlockingThread) throws -> Batch {
         try sealer.withLock { sealer in
             var batch = Batch(bytes: ByteBufferAllocator().buffer(capacity: Defaults.sealedBatch * Chunk.length))
             let end = (Defaults.sealedBatch - 1) * Chunk.length

@@ -30,17 +30,17 @@ struct Downloader: Sendable {
     func run() async throws(ClientError) {
         while let pieces = try await next() {
             if Task.isCancelled { throw .interrupted }
-            let notes = try await work { try store(pieces) }
+            let notes = try await work { thread in try store(pieces, on: thread) }
             if !notes.isEmpty { wants(notes) }
         }
-        try await work { [opening] in try opening.finish() }
+        try await work { [opening] thread in try opening.finish(on: thread) }
     }
 
     /// Stores what has arrived, and whatever arrives meanwhile: each change of threads costs as much as a chunk.
-    private func store(_ pieces: [ByteBuffer]) throws -> [WantedNote] {
+    private func store(_ pieces: [ByteBuffer], on thread: BlockingThread) throws -> [WantedNote] {
         var pieces = pieces
         while true {
-            let notes = try opening.take(pieces)
+            let notes = try opening.take(pieces, on: thread)
             progress(sink.receivedBytes)
             guard notes.isEmpty else { return notes }
             pieces = stream.arrived()
@@ -53,7 +53,7 @@ struct Downloader: Sendable {
         do throws(StreamError) {
             return try await stream.next()
         } catch {
-            let isWhole = try await work { [opening] in try opening.isWhole() }
+            let isWhole = try await work { [opening] thread in try opening.isWhole(on: thread) }
             if isWhole { return nil }
             throw .stream(error)
         }
@@ -73,7 +73,7 @@ struct Downloader: Sendable {
     }
 
     private func work<Value: Sendable>(
-        _ body: @escaping @Sendable () throws -> Value
+        _ body: @escaping @Sendable (BlockingThread) throws -> Value
     ) async throws(ClientError) -> Value {
         sink.isAbandonable
             ? try await BlockingWork.output.runAbandonable(body) : try await BlockingWork.files.run(body)
@@ -119,7 +119,7 @@ final class ChunkOpening: Sendable {
     }
 
     /// Takes what came. Returns what the sender is to be told.
-    func take(_ pieces: [ByteBuffer]) throws -> [WantedNote] {
+    func take(_ pieces: [ByteBuffer], on _: BlockingThread) throws -> [WantedNote] {
         try state.withLock { state in
             for piece in pieces {
                 var piece = piece
@@ -132,7 +132,7 @@ final class ChunkOpening: Sendable {
     }
 
     /// The body has ended: throws unless the stream is whole.
-    func finish() throws {
+    func finish(on _: BlockingThread) throws {
         try state.withLock { state in
             guard !state.isWhole else { return }
             let last: ChunkWork
@@ -145,9 +145,9 @@ final class ChunkOpening: Sendable {
     }
 
     /// The body was cut: whether that was behind its last chunk.
-    func isWhole() throws -> Bool {
+    func isWhole(on thread: BlockingThread) throws -> Bool {
         do {
-            try finish()
+            try finish(on: thread)
             return true
         } catch is SealingError {
             return false

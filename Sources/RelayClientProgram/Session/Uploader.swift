@@ -237,13 +237,13 @@ final class Uploader: Sendable {
             if let shared {
                 await shared.pipe.ready()
                 if Task.isCancelled { throw .interrupted }
-                return .success(try await BlockingWork.files.run { try filling.next() })
+                return .success(try await BlockingWork.files.run { thread in try filling.next(on: thread) })
             }
             // A pipe may have nothing for ever.
             let batch =
                 readsPipe
-                ? try await BlockingWork.input.runAbandonable { try filling.next() }
-                : try await BlockingWork.files.run { try filling.next() }
+                ? try await BlockingWork.input.runAbandonable { thread in try filling.next(on: thread) }
+                : try await BlockingWork.files.run { thread in try filling.next(on: thread) }
             return .success(batch)
         } catch {
             return .failure(error)

@@ -36,6 +36,13 @@ struct BlockingWork: Sendable {
 
     /// Runs `body` to its end, also when the calling task is cancelled.
     func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws(ClientError) -> Value {
+        try await run { _ in try body() }
+    }
+
+    /// The same, for what asks for the thread.
+    func run<Value: Sendable>(
+        _ body: @escaping @Sendable (BlockingThread) throws -> Value
+    ) async throws(ClientError) -> Value {
         try await withCheckedContinuation { continuation in
             pool.submit { _ in continuation.resume(returning: Self.result(of: body)) }
         }.get()
@@ -45,6 +52,13 @@ struct BlockingWork: Sendable {
     /// whenever it can.
     func runAbandonable<Value: Sendable>(
         _ body: @escaping @Sendable () throws -> Value
+    ) async throws(ClientError) -> Value {
+        try await runAbandonable { _ in try body() }
+    }
+
+    /// The same, for what asks for the thread.
+    func runAbandonable<Value: Sendable>(
+        _ body: @escaping @Sendable (BlockingThread) throws -> Value
     ) async throws(ClientError) -> Value {
         let waiter = Waiter<Value>()
         return try await withTaskCancellationHandler {
@@ -60,8 +74,8 @@ struct BlockingWork: Sendable {
         }.get()
     }
 
-    private static func result<Value>(of body: () throws -> Value) -> Result<Value, ClientError> {
-        Result(catching: body).mapError { ClientError($0) }
+    private static func result<Value>(of body: (BlockingThread) throws -> Value) -> Result<Value, ClientError> {
+        Result { try body(BlockingThread()) }.mapError { ClientError($0) }
     }
 
     /// The caller that waits for one piece of work: told once, by the work or by the cancellation.
@@ -116,6 +130,13 @@ struct BlockingWork: Sendable {
         }
     }
 }
+
+/// Shows that its holder runs on a thread of ``BlockingWork``, which alone makes one: what asks for it, as the sealing
+/// and opening of chunks does, cannot be called on an event loop. It stays on its thread.
+struct BlockingThread {}
+
+@available(*, unavailable)
+extension BlockingThread: Sendable {}
 
 /// Runs tasks on one event loop, for those that are little more than what a channel of that loop says and hears:
 /// nothing then has to wake a thread for each step. Such a task must not block: blocking calls go through

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import NIOPosix
 import Sealing
 import Synchronization
 import WSProtocol
@@ -97,6 +98,7 @@ final class MemorySink: TransferSink {
         var files: [[UInt8]] = []
         var next = 0
         var checkpoints = 0
+        var loops = 0
     }
 
     private let state: Mutex<State>
@@ -130,6 +132,8 @@ final class MemorySink: TransferSink {
     var files: [[UInt8]] { state.withLock { $0.files } }
     var text: String { String(decoding: files.first ?? [], as: UTF8.self) }
     var checkpoints: Int { state.withLock { $0.checkpoints } }
+    /// How often it was given content on an event loop.
+    var callsOnLoops: Int { state.withLock { $0.loops } }
 
     func acceptance() -> Acceptance { Acceptance(position: position, wantsByNote: wants != nil) }
     func take(_ entry: ManifestEntry) { state.withLock { $0.entries.append(entry) } }
@@ -158,7 +162,10 @@ final class MemorySink: TransferSink {
 
     func write(_ data: ByteBuffer) throws(FileError) {
         if let failure { throw failure }
-        state.withLock { $0.files[$0.files.count - 1] += data.readableBytesView }
+        state.withLock { state in
+            state.files[state.files.count - 1] += data.readableBytesView
+            if MultiThreadedEventLoopGroup.currentEventLoop != nil { state.loops += 1 }
+        }
     }
 
     func skip(_ hole: UInt64) throws(FileError) {

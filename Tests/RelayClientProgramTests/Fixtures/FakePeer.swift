@@ -115,7 +115,7 @@ func sealedStream(
     let filling = ChunkFilling(reader, keys: keys)
     var bytes: [UInt8] = []
     while true {
-        let batch = try filling.next()
+        let batch = try filling.next(on: BlockingThread())
         bytes += batch.bytes.readableBytesView
         if batch.isLast { return bytes }
         if !batch.goesOn { for note in wanted { try filling.want(note) } }

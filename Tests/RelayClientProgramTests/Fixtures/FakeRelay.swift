@@ -94,9 +94,9 @@ final class FakeRelay: ControlConnecting, DataStreams {
         /// These bytes come, and no others.
         func bring(_ bytes: [UInt8]) {
             do {
-                let notes = try request.opening.take([ByteBuffer(bytes: bytes)])
+                let notes = try request.opening.take([ByteBuffer(bytes: bytes)], on: BlockingThread())
                 if !notes.isEmpty { tell(.wants(notes)) }
-                try request.opening.finish()
+                try request.opening.finish(on: BlockingThread())
                 end(.success(()))
             } catch {
                 end(.failure(ClientError(error)))
@@ -287,7 +287,7 @@ final class FakeRelay: ControlConnecting, DataStreams {
     ) async throws(ClientError) -> DeliveredCounts {
         let filling = try await BlockingWork.files.run { ChunkFilling(try request.makeReader(), keys: request.keys) }
         while true {
-            let batch = try await BlockingWork.files.run { try filling.next() }
+            let batch = try await BlockingWork.files.run { thread in try filling.next(on: thread) }
             if batch.isLast || !isWhole {
                 filling.completeChecksums()
                 return filling.sent

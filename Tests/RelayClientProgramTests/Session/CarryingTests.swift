@@ -114,14 +114,14 @@ import WSProtocol
         let sink = MemorySink(wants: [false, true, false, true])
         let opening = ChunkOpening(attempt.offer, keys: attempt.keys, into: sink, limit: nil)
         let manifest = upload.bytes
-        let notes = try opening.take([ByteBuffer(bytes: manifest)])
+        let notes = try opening.take([ByteBuffer(bytes: manifest)], on: BlockingThread())
         #expect(notes == [WantedNote(runs: [.init(skip: 1, take: 1), .init(skip: 1, take: 1)], isLast: true)])
         // In two notes it is the same.
         wishes.post(WantedNote(runs: [.init(skip: 1, take: 1)], isLast: false))
         wishes.post(WantedNote(runs: [.init(skip: 1, take: 1)], isLast: true))
         #expect(await result == nil)
-        _ = try opening.take([ByteBuffer(bytes: upload.bytes.dropFirst(manifest.count))])
-        try opening.finish()
+        _ = try opening.take([ByteBuffer(bytes: upload.bytes.dropFirst(manifest.count))], on: BlockingThread())
+        try opening.finish(on: BlockingThread())
         #expect(sink.files == [SentFiles.content(2), SentFiles.content(4)])
         // The folder, and two of four files.
         #expect(uploader.summary == DeliveredCounts(entries: 3, bytes: 6))

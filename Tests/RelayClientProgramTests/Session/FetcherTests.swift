@@ -155,8 +155,8 @@ import WSProtocol
         let opening = try #require(asker.relay.downloads.last).request.opening
         let isTaken: Bool
         do throws(any Error) {
-            _ = try opening.take([ByteBuffer(bytes: stream)])
-            isTaken = try opening.isWhole()
+            _ = try opening.take([ByteBuffer(bytes: stream)], on: BlockingThread())
+            isTaken = try opening.isWhole(on: BlockingThread())
         } catch {
             isTaken = false
         }
@@ -241,7 +241,8 @@ import WSProtocol
         let (acceptance, keys) = try AcceptSealing.open(accept.payload.bytes, to: sent.offer)
         let stream = try sealedStream(
             of: sent.tree, as: sent.transfer, acceptance, keys: keys, signedBy: alice.signingKey)
-        _ = try #require(relay.downloads.last).request.opening.take([ByteBuffer(bytes: stream.prefix(150_000))])
+        _ = try #require(relay.downloads.last).request.opening.take(
+            [ByteBuffer(bytes: stream.prefix(150_000))], on: BlockingThread())
         try #require(relay.downloads.last).end(.failure(.stream(.cut)))
         relay.lines.last?.say([
             .failed(

@@ -185,7 +185,8 @@ import WSProtocol
         let first = try receiving.ring(size: size)
         try await receiving.start(first)
         let stream = try receiving.stream(of: first)
-        _ = try receiving.relay.downloads[0].request.opening.take([ByteBuffer(bytes: stream.prefix(stream.count / 2))])
+        _ = try receiving.relay.downloads[0].request.opening.take(
+            [ByteBuffer(bytes: stream.prefix(stream.count / 2))], on: BlockingThread())
         receiving.relay.downloads[0].end(.failure(.stream(.cut)))
         await receiving.session.run { receiving.session.isDue }
         receiving.session.passTime()
@@ -221,13 +222,15 @@ import WSProtocol
         try await receiving.start(first)
         let stream = try receiving.stream(of: first)
         let download = receiving.relay.downloads[0]
-        _ = try download.request.opening.take([ByteBuffer(bytes: stream.prefix(stream.count / 4))])
+        _ = try download.request.opening.take(
+            [ByteBuffer(bytes: stream.prefix(stream.count / 4))], on: BlockingThread())
         receiving.relay.lines[0].say([
             .failed(.init(id: .sequence(.relay, 9), transfer: first, code: .senderGone, by: .relay))
         ])
         try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
         let second = try receiving.ring(size: size)
-        _ = try download.request.opening.take([ByteBuffer(bytes: stream[(stream.count / 4)..<(stream.count * 3 / 4)])])
+        _ = try download.request.opening.take(
+            [ByteBuffer(bytes: stream[(stream.count / 4)..<(stream.count * 3 / 4)])], on: BlockingThread())
         #expect(receiving.relay.accepts[second] == nil)
         download.end(.failure(.stream(.cut)))
         try await receiving.start(second)

@@ -24,7 +24,8 @@ import WSProtocol
         try await receiving.start(transfer)
         let stream = try receiving.stream(of: transfer)
         let download = try #require(receiving.relay.downloads.last)
-        _ = try download.request.opening.take([ByteBuffer(bytes: stream.prefix(stream.count / 2))])
+        _ = try download.request.opening.take(
+            [ByteBuffer(bytes: stream.prefix(stream.count / 2))], on: BlockingThread())
         receiving.fail(transfer, .sourceChanged, by: .peer)
         try await receiving.session.run { try receiving.session.events("restarted").count == count + 1 }
         download.end(.failure(.stream(.cut)))
