@@ -193,6 +193,47 @@ def test_a_disk_without_room_for_more_files_is_told_to_both_and_goes_on_when_the
         goes_on(alice, bob, receiving, sending, disk, top, disk.folder)
 
 
+@pytest.mark.parametrize("existing", [(), ("--skip-existing",)], ids=["new", "skip-existing"])
+def test_a_sparse_file_needs_no_room_for_its_holes(people, tmp_path, existing):
+    """Neither to be accepted nor while it comes: it is longer than the disk, and what is in it fits."""
+    alice, bob = people("alice", "bob")
+    image = tmp_path / "disk.img"
+    with open(image, "wb") as file:
+        for start in (0, 700 * MiB):
+            file.seek(start)
+            file.write(content.data(start, 4 * MiB))
+        file.truncate(1_000 * MiB)
+    with file_systems.small(bob.inbox, "64M") as disk:
+        before = disk.free()
+        terminal = Terminal()
+        options = ("--once", "--output", bob.inbox, *existing)
+        receiving = bob.run("receive", *options, prefix=disk.prefix, **terminal.streams())
+        terminal.started()
+        bob.wait_online(receiving)
+        sending = alice.send(bob, image)
+        terminal.wait_for("of which it takes 8.")
+        assert '"disk.img" (1.05 GB)' in terminal.seen(), terminal.seen()
+        terminal.type("y\n")
+        sending.expect(0, 60)
+        receiving.expect(0, 10)
+        assert content.sha256(disk.folder / "disk.img") == content.sha256(image)
+        assert before - disk.free() < 12 * MiB
+
+
+def test_what_is_no_hole_of_a_sparse_file_is_refused_where_it_does_not_fit(people, tmp_path):
+    alice, bob = people("alice", "bob")
+    image = tmp_path / "disk.img"
+    content.file(image, "image", 80 * MiB)
+    os.truncate(image, 1_000 * MiB)
+    with file_systems.small(bob.inbox, "64M") as disk:
+        receiving = bob.receive(prefix=disk.prefix, sender=alice.name)
+        sending = alice.send(bob, image).expect(IO, 20)
+        receiving.expect(IO, 10)
+        assert not list(disk.folder.glob(".relay*"))
+    assert '"disk.img" needs 83.9 MB' in receiving.err() and "left: make room" in receiving.err(), receiving.tail()
+    assert f"{bob.name} has no room for it" in sending.err(), sending.tail()
+
+
 # A folder that goes
 
 

@@ -138,6 +138,11 @@ def memory(folder: Path, options: str) -> Mounted:
     return Mounted(folder, f'mount -t tmpfs -o {options} tmpfs "$1"', what="tmpfs")
 
 
+def small(folder: Path, size: str) -> Mounted:
+    """ext4, on a disk of that size, such as 64M."""
+    return _of_an_image(folder, "mkfs.ext4 -q", 'mount "$device" "$1"', "ext4", size=size)
+
+
 def folding(folder: Path) -> Mounted:
     """exFAT: a name in capitals and one without are the same."""
     return _of_an_image(folder, "mkfs.exfat", 'mount.exfat-fuse "$device" "$1"', "exFAT")

@@ -22,6 +22,7 @@ struct ContentTree {
     private let part: PartFolder
     private let calls: FileCalls
     private let metadata: EntryMetadata
+    private let reserves: Bool
     private var walk: TreeWalk
     private var wanted: WantedFiles
     /// A file that was read from the manifest and is to be opened, with what is here of it.
@@ -40,7 +41,11 @@ struct ContentTree {
     /// Links that are not kept.
     private(set) var linksLeftOut = 0
 
-    init(_ part: PartFolder, _ manifest: JournalManifest, _ wanted: [WantedRun]?, _ options: TreeOptions) {
+    /// - Parameter reserves: whether the room of a file is asked for before it comes; not where some of it are holes.
+    init(
+        _ part: PartFolder, _ manifest: JournalManifest, _ wanted: [WantedRun]?, _ options: TreeOptions, reserves: Bool
+    ) {
+        self.reserves = reserves
         self.part = part
         calls = options.calls
         metadata = EntryMetadata(part: part, options: options)
@@ -126,7 +131,7 @@ struct ContentTree {
     /// Asks for the room of a large file at once, so that a disk too small is found at the first byte and not at the
     /// last.
     private func reserve(_ file: inout CurrentFile) throws(SystemError) {
-        guard !file.isReserved, let size = file.entry.size, size > file.offset else { return }
+        guard reserves, !file.isReserved, let size = file.entry.size, size > file.offset else { return }
         file.isReserved = true
         guard size - file.offset >= Defaults.reservedSize else { return }
         let (start, length) = (Int64(clamping: file.offset), Int64(clamping: size - file.offset))

@@ -119,7 +119,7 @@ struct IncomingTree {
     }
 
     private mutating func goOn(_ state: JournalState, _ manifest: JournalManifest) throws(TreeFault) {
-        var tree = ContentTree(part, manifest, wanted, options)
+        var tree = ContentTree(part, manifest, wanted, options, reserves: !beginning.summary.hasHoles)
         try tree.goOn(state, isSameBoot: environment.boot.isSame(as: state.boot))
         self.tree = tree
         let (position, bytes) = (tree.position, tree.bytes)
@@ -268,7 +268,9 @@ struct IncomingTree {
         if beginning.existing == .skip {
             let existing = try ExistingFiles(part, length: writer.length)
             wanted = existing.wanted
-            if let free = part.folder.freeSpace(), free < existing.bytes { throw .noRoom(needed: existing.bytes, free) }
+            // Any hole may be in what is wanted.
+            let needed = existing.bytes - min(existing.bytes, beginning.summary.holes ?? 0)
+            if let free = part.folder.freeSpace(), free < needed { throw .noRoom(needed: needed, free) }
         }
         let isMadeInAdvance = writer.entries > 1 && !environment.takesAllNames(part)
         if isMadeInAdvance { try NamesInAdvance.make(part, length: writer.length, wanted: wanted, options) }
@@ -282,7 +284,7 @@ struct IncomingTree {
             for note in notes { try journal.append(.wanted(note.runs, isLast: note.isLast)) }
         }
         self.manifest = manifest
-        tree = ContentTree(part, manifest, wanted, options)
+        tree = ContentTree(part, manifest, wanted, options, reserves: !beginning.summary.hasHoles)
         durability = PartDurability(part, manifest, options)
         phase = .content
     }

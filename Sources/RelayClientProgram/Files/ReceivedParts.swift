@@ -258,11 +258,12 @@ final class ReceivedParts: Sendable {
         }
     }
 
-    /// Where files may be there already, what is missing is known only when the manifest is.
+    /// Where files may be there already, what is missing is known only when the manifest is. All holes count as still
+    /// to come, so that no transfer that goes on is refused for those that are here.
     private func checkRoom(
         _ summary: OfferSummary, here: UInt64, in folder: ReceiveFolder
     ) throws(FileError) {
-        guard options.existing != .skip, let bytes = summary.bytes, bytes > here, let free = folder.freeSpace(),
+        guard options.existing != .skip, let bytes = summary.room, bytes > here, let free = folder.freeSpace(),
             free < bytes - here
         else { return }
         throw .noRoom(for: summary.shownName, in: folder.path, needed: bytes - here, free: free)

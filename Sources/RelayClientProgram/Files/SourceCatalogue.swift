@@ -9,8 +9,11 @@ struct SourceCatalogue: Sendable {
     var manifest = WrittenManifest()
     /// Of each entry.
     var versions: [SourceVersion] = []
-    /// Whether any file has holes; otherwise they are not looked for.
-    var hasHoles = false
+    /// Bytes in holes; where there are none, they are not looked for.
+    var holes: UInt64 = 0
+
+    /// Whether any file has holes.
+    var hasHoles: Bool { holes > 0 }
 
     /// What is offered.
     var summary: OfferSummary {
@@ -25,7 +28,7 @@ struct SourceCatalogue: Sendable {
             }
         return OfferSummary(
             names: tops.prefix(SealingDefaults.summaryNames).map(\.name.text), entries: manifest.entries,
-            bytes: manifest.bytes, kind: kind
+            bytes: manifest.bytes, holes: hasHoles && manifest.bytes != nil ? holes : nil, kind: kind
         )
     }
 

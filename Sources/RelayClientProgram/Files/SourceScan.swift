@@ -151,7 +151,7 @@ struct SourceScan {
     ) throws(SourceFault) {
         var status = status
         var size: UInt64? = UInt64(max(0, status.st_size))
-        let isWhole = UInt64(max(0, status.st_blocks)) * 512 >= size ?? 0
+        let isWhole = Self.room(status) >= size ?? 0
         // The owner of a file whose mode says so can read it; anyone else has to try.
         let isReadable = status.st_uid == geteuid() && status.st_mode & S_IRUSR != 0
         if size == 0 || !isWhole || !isReadable {
@@ -159,7 +159,11 @@ struct SourceScan {
                 let file = try open()
                 status = try file.status()
                 size = try Self.size(of: file, status)
-                if let size, size > 0, !isWhole, Self.firstHole(file) < size { catalogue.hasHoles = true }
+                if let size, size > 0, !isWhole, Self.firstHole(file) < size {
+                    // Blocks behind its end count among its own: there is one byte of holes at the least.
+                    let holes = size - min(size - 1, Self.room(status))
+                    catalogue.holes = catalogue.holes.addingReportingOverflow(holes).partialValue
+                }
             } catch {
                 if isGone(error) { return }
                 throw unreadable(way.path(of: path), error)
@@ -174,6 +178,12 @@ struct SourceScan {
         guard status.st_size == 0 else { return UInt64(max(0, status.st_size)) }
         var probe: UInt8 = 0
         return try SystemError.check { unsafe pread(file.descriptor, &probe, 1, 0) } > 0 ? nil : 0
+    }
+
+    /// How much of the disk it takes.
+    private static func room(_ status: stat) -> UInt64 {
+        let (bytes, overflow) = UInt64(max(0, status.st_blocks)).multipliedReportingOverflow(by: 512)
+        return overflow ? .max : bytes
     }
 
     /// Where the first hole begins; far behind the end where the file system does not say.

@@ -86,8 +86,7 @@ extension FileError {
         FileError(
             code: .noSpace,
             message: "\"\(DisplayName.escape(name))\" needs \(ByteFormat.string(needed)) and "
-                + "\"\(DisplayName.escape(path))\" has \(ByteFormat.string(free)) left: make room, then try again (holes in "
-                + "a file count, as its sender does not say how much of it they are)"
+                + "\"\(DisplayName.escape(path))\" has \(ByteFormat.string(free)) left: make room, then try again"
         )
     }
 

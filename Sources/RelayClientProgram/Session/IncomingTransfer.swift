@@ -310,7 +310,9 @@ struct IncomingTransfers {
     /// The attempt that a later one of the same takes the place of, as it has not been answered.
     func unanswered(_ key: OfferMemory.Key, _ label: TransferLabel) -> TransferID? {
         ids.first { id in
-            transfers[id].map { $0.key == key && $0.label.summary == label.summary && $0.machine.isUndecided } ?? false
+            transfers[id].map {
+                $0.key == key && $0.label.summary.offersSame(as: label.summary) && $0.machine.isUndecided
+            } ?? false
         }
     }
 
@@ -344,7 +346,7 @@ struct IncomingTransfers {
         if memory.recall(key, label.summary) != nil { return true }
         // The relay may tell of the new offer before the old attempt is through with the disk.
         return transfers.values.contains {
-            $0.key == key && $0.isRunning && $0.label.summary == label.summary
+            $0.key == key && $0.isRunning && $0.label.summary.offersSame(as: label.summary)
         }
     }
 

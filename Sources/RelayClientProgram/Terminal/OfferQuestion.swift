@@ -41,7 +41,10 @@ struct OfferQuestion: Hashable, Sendable {
     }
 
     private var room: String {
-        place.map { "; \(ByteFormat.string($0.free)) free in \"\(DisplayName.path($0.path))\"" } ?? ""
+        guard let place else { return "" }
+        let free = "; \(ByteFormat.string(place.free)) free in \"\(DisplayName.path(place.path))\""
+        guard label.summary.hasHoles, let taken = label.summary.room else { return free }
+        return free + ", of which it takes \(ByteFormat.string(taken))"
     }
 
     private var named: String {

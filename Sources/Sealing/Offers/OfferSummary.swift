@@ -16,18 +16,35 @@ package struct OfferSummary: Hashable, Sendable {
     package var entries: UInt64?
     /// The sum of the files' sizes.
     package var bytes: UInt64?
+    /// How many of these are in holes, for which the disk needs no room, as far as the sender knows.
+    package var holes: UInt64?
     package var kind: Kind
     /// The request that this answers.
     package var answers: PullRequest?
 
     package init(
-        names: [String], entries: UInt64? = nil, bytes: UInt64? = nil, kind: Kind, answers: PullRequest? = nil
+        names: [String], entries: UInt64? = nil, bytes: UInt64? = nil, holes: UInt64? = nil, kind: Kind,
+        answers: PullRequest? = nil
     ) {
         self.names = names
         self.entries = entries
         self.bytes = bytes
+        self.holes = holes
         self.kind = kind
         self.answers = answers
+    }
+
+    /// How much room it takes at the least, once it is here.
+    package var room: UInt64? { bytes.map { $0 - min($0, holes ?? 0) } }
+
+    /// Whether it takes less room than it is long.
+    package var hasHoles: Bool { holes ?? 0 > 0 }
+
+    /// Whether the same is offered: how much of it are holes is up to a file system, which may change its mind.
+    package func offersSame(as other: OfferSummary) -> Bool {
+        var same = other
+        same.holes = holes
+        return self == same
     }
 
     /// The JSON of it; nil when it is not one that a receiver takes.

@@ -77,7 +77,7 @@ package struct OfferMemory: Sendable {
     /// offered.
     package func recall(_ key: Key, _ summary: OfferSummary) -> RememberedOffer? {
         switch entries[key] {
-        case .accepted(let entry)? where entry.label.summary == summary: .accepted(entry)
+        case .accepted(let entry)? where entry.label.summary.offersSame(as: summary): .accepted(entry)
         case .finished(let transfer)? where summary.bytes ?? transfer.delivered.bytes == transfer.delivered.bytes:
             .finished(transfer)
         case .accepted, .finished, nil: nil

@@ -226,6 +226,40 @@ struct StoringFailureTests {
         try parts(ResumedTreeTests.calls).checkRoom(OfferSummary(names: ["a"], kind: .stream))
     }
 
+    /// What is no hole counts, and the room of a file with holes is not asked for in advance.
+    @Test func holesNeedNoRoom() throws {
+        var calls = ResumedTreeTests.calls
+        calls.reserve = { _, _, _ in
+            Issue.record("room was asked for")
+            return 0
+        }
+        var tree = SentTree()
+        try tree.add("sparse", .file(size: .max / 2))
+        func offer(holes: UInt64) throws -> OfferedTransfer {
+            OfferedTransfer(
+                transfer: tree.transfer, sender: try tree.offer.sender, receiver: try tree.offer.receiver,
+                summary: OfferSummary(names: ["sparse"], entries: 1, bytes: .max / 2, holes: holes, kind: .file)
+            )
+        }
+        #expect(failure { _ = try parts(calls).open(try offer(holes: .max / 8)) }?.code == .noSpace)
+        let fitting = try offer(holes: .max / 2 - 4_096)
+        try parts(calls).checkRoom(fitting.summary)
+        try parts(calls).open(fitting).discard()
+        // In little, as a whole.
+        var content = [UInt8](repeating: 0, count: 3_000_000)
+        content[2_999_999] = 1
+        let little = try SentTree.file("sparse", content)
+        let offered = try OfferedTransfer(
+            transfer: little.transfer, sender: little.offer.sender, receiver: little.offer.receiver,
+            summary: OfferSummary(names: ["sparse"], entries: 1, bytes: 3_000_000, holes: 2_900_000, kind: .file)
+        )
+        let sink = try parts(calls).open(offered)
+        try CarryingAttempt(tree: little).carry(into: sink)
+        _ = try sink.finish()
+        sink.confirmed()
+        #expect(try folder.listing() == ["sparse"])
+    }
+
     /// A disk too small is found at the first byte.
     @Test func roomIsAskedForAtTheFirstByte() throws {
         var calls = ResumedTreeTests.calls
@@ -294,7 +328,7 @@ struct StoringFailureTests {
     }
 
     /// Where all names were made first, a tree comes as elsewhere.
-    @Test(arguments: 1...15 as ClosedRange<UInt64>) func treesWhoseNamesWereMadeFirstArrive(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(15)) func treesWhoseNamesWereMadeFirstArrive(_ seed: UInt64) throws {
         let tree = try SentTree(seed: seed, hasLinks: true)
         let parts = ReceivedParts(
             directory: folder.directory, options: ReceivedOptions(keepsMetadata: true), calls: ResumedTreeTests.calls

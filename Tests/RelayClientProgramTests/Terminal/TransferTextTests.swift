@@ -123,6 +123,13 @@ struct TransferTextTests {
                   alice is known, and not verified yet
                 Accept?
                 """)
+        let sparse = OfferSummary(names: ["disk"], entries: 1, bytes: 1_000_000_000, holes: 999_000_000, kind: .file)
+        #expect(
+            question(sparse, .known(isVerified: true), place) == """
+                alice offers "disk" (1.00 GB)
+                  alice is verified; 120 GB free in "/home/bob/in", of which it takes 1.00 MB
+                Accept?
+                """)
         let several = OfferSummary(names: ["a", "b"], entries: 3, bytes: 42_000, kind: .several)
         #expect(
             question(several, .first, place) == """

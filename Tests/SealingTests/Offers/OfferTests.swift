@@ -226,6 +226,7 @@ private let header = 21
         #"{"names":[".."],"kind":"file"}"#, #"{"names":[""],"kind":"file"}"#, #"{"names":["a\u0000"],"kind":"file"}"#,
         #"{"names":["1","2","3","4","5","6","7","8","9"],"kind":"file"}"#, #"{"names":["a"],"bytes":-1,"kind":"file"}"#,
         #"{"names":["a"],"bytes":1.5,"kind":"file"}"#, #"{"names":["a"],"answers":"x","kind":"file"}"#,
+        #"{"names":["a"],"bytes":1,"holes":-1,"kind":"file"}"#,
     ])
     func refusesASummaryThatIsNone(_ json: String) throws { #expect(OfferSummary(Array(json.utf8)) == nil) }
 
@@ -234,12 +235,22 @@ private let header = 21
         for summary in [
             OfferSummary(names: [], kind: .stream), Attempt.summary,
             OfferSummary(names: ["ä\"\u{1}", "b"], entries: .max, bytes: .max, kind: .several, answers: answers),
+            OfferSummary(names: ["a"], entries: 1, bytes: 7, holes: 6, kind: .file),
             OfferSummary(names: [String](repeating: String(repeating: "\u{1}", count: 255), count: 8), kind: .folder),
         ] {
             #expect(OfferSummary(try #require(summary.encoded)) == summary)
         }
         #expect(OfferSummary(names: ["a/b"], kind: .file).encoded == nil)
         #expect(OfferSummary(Array(#"{"names":["a"],"kind":"file","more":{}}"#.utf8))?.names == ["a"])
+    }
+
+    /// A sender may say anything.
+    @Test func knowsHowMuchRoomItTakes() {
+        func room(_ bytes: UInt64?, _ holes: UInt64?) -> UInt64? {
+            OfferSummary(names: ["a"], bytes: bytes, holes: holes, kind: .file).room
+        }
+        #expect(room(7, nil) == 7 && room(7, 0) == 7 && room(7, 5) == 2 && room(.max, .max) == 0)
+        #expect(room(7, 8) == 0 && room(nil, 8) == nil)
     }
 
     // MARK: - The same with less to say

@@ -78,6 +78,17 @@ import WSProtocol
         #expect(!restarted(7, summary("a", 7), "receiver_gone"))
     }
 
+    /// A file system may find that it needs less room for the same.
+    @Test func anOfferWithOtherHolesIsTheSame() {
+        var memory = OfferMemory()
+        _ = memory.rememberAcceptance(key, label, problem)
+        var sparse = label.summary
+        sparse.holes = 3
+        #expect(memory.recall(key, sparse) == memory.recall(key, label.summary) && memory.recall(key, sparse) != nil)
+        sparse.bytes = 8
+        #expect(memory.recall(key, sparse) == nil)
+    }
+
     @Test func anInterruptedOfferThatMakesRoomIsHandedBack() {
         var memory = OfferMemory()
         #expect(memory.rememberAcceptance(key, label, problem) == nil)
