@@ -6,6 +6,9 @@ package struct SeededGenerator: RandomNumberGenerator {
 
     package init(seed: UInt64) { state = seed }
 
+    /// What a random test is given: the same seeds in every run, and a new one. One that fails says with which it did.
+    package static func seeds(_ count: UInt64) -> [UInt64] { Array(1...count) + [.random(in: (count + 1) ... .max)] }
+
     package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var value = state

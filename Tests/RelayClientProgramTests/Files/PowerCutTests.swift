@@ -175,7 +175,7 @@ struct PowerCutTests {
         return tree
     }
 
-    @Test(arguments: 1...3 as ClosedRange<UInt64>) func noPositionIsAheadOfTheDisk(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(3)) func noPositionIsAheadOfTheDisk(_ seed: UInt64) throws {
         let tree = try tree(seed)
         let folder = try ReceivedFolder()
         let disk = Disk(folder.path)

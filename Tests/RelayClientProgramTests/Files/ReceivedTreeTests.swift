@@ -50,7 +50,7 @@ struct ReceivedTreeTests {
         #expect(status.st_mtim.tv_nsec == 123_456_789)
     }
 
-    @Test(arguments: 1...25 as ClosedRange<UInt64>) func randomTreesArrive(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(25)) func randomTreesArrive(_ seed: UInt64) throws {
         let tree = try SentTree(seed: seed, hasLinks: true)
         let stored = try receive(tree)
         let (found, sent) = (try TreeSnapshot(of: folder.path), TreeSnapshot(of: tree))
@@ -60,7 +60,7 @@ struct ReceivedTreeTests {
         #expect(folder.remarks.all.count == (sent.entries.count < tree.entries.count ? 1 : 0))
     }
 
-    @Test(arguments: 1...15 as ClosedRange<UInt64>) func randomTreesKeepLinksAndPermissions(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(15)) func randomTreesKeepLinksAndPermissions(_ seed: UInt64) throws {
         let tree = try SentTree(seed: seed, hasLinks: true)
         try receive(tree, ReceivedOptions(keepsMetadata: true))
         #expect(try TreeSnapshot(of: folder.path) == TreeSnapshot(of: tree, keepsLinks: true), "seed \(seed)")

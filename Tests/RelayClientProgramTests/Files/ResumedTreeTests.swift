@@ -38,16 +38,18 @@ struct ResumedTreeTests {
 
     private func hidden(_ tree: SentTree) -> String { folder.path + "/" + PartFolder.name(of: tree.transfer) }
 
-    private func end(_ tree: SentTree, _ sink: ReceivedTree, keepsLinks: Bool = false) throws {
-        #expect(try CarryingAttempt(tree: tree).carry(into: sink).isWhole)
+    private func end(
+        _ tree: SentTree, _ sink: ReceivedTree, keepsLinks: Bool = false, comment: Comment? = nil
+    ) throws {
+        #expect(try CarryingAttempt(tree: tree).carry(into: sink).isWhole, comment)
         _ = try sink.finish()
         sink.confirmed()
-        #expect(try TreeSnapshot(of: folder.path) == TreeSnapshot(of: tree, keepsLinks: keepsLinks))
-        #expect(try !folder.listing().contains { $0.hasPrefix(".relay-") })
+        #expect(try TreeSnapshot(of: folder.path) == TreeSnapshot(of: tree, keepsLinks: keepsLinks), comment)
+        #expect(try !folder.listing().contains { $0.hasPrefix(".relay-") }, comment)
     }
 
     /// After a kill, nothing that was written is sent again.
-    @Test(arguments: 1...20 as ClosedRange<UInt64>) func aKilledReceiverGoesOnWhereItWas(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(20)) func aKilledReceiverGoesOnWhereItWas(_ seed: UInt64) throws {
         let keeps = seed.isMultiple(of: 2)
         let tree = try SentTree(seed: seed, hasLinks: true)
         var generator = SeededGenerator(seed: seed)
@@ -71,7 +73,7 @@ struct ResumedTreeTests {
     }
 
     /// The same sink takes one attempt after the other.
-    @Test(arguments: 1...10 as ClosedRange<UInt64>) func attemptsThatBreakGoOnWhereTheyWere(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(10)) func attemptsThatBreakGoOnWhereTheyWere(_ seed: UInt64) throws {
         let tree = try SentTree(seed: seed)
         var generator = SeededGenerator(seed: seed)
         let sink = try parts().open(try tree.offer)
@@ -85,7 +87,7 @@ struct ResumedTreeTests {
     }
 
     /// After another boot, only what the journal says is there.
-    @Test(arguments: 1...20 as ClosedRange<UInt64>) func afterAnotherBootTheJournalCounts(_ seed: UInt64) throws {
+    @Test(arguments: SeededGenerator.seeds(20)) func afterAnotherBootTheJournalCounts(_ seed: UInt64) throws {
         let tree = try SentTree(seed: seed, hasLinks: true)
         var generator = SeededGenerator(seed: seed)
         var durable = TransferPosition.beginning
@@ -196,7 +198,7 @@ struct ResumedTreeTests {
     }
 
     /// Goes on with each of these journals, in the same boot and in another.
-    private func check(_ tree: SentTree, _ journals: [[UInt8]]) throws {
+    private func check(_ tree: SentTree, _ journals: [[UInt8]], _ seed: UInt64? = nil) throws {
         let saved = folder.temporary.file("saved")
         try FileManager.default.copyItem(atPath: hidden(tree), toPath: saved)
         for (index, journal) in journals.enumerated() {
@@ -205,7 +207,8 @@ struct ResumedTreeTests {
             }
             try FileManager.default.copyItem(atPath: saved, toPath: hidden(tree))
             try Data(journal).write(to: URL(fileURLWithPath: hidden(tree) + "/journal"))
-            try end(tree, try parts(boot: index.isMultiple(of: 2) ? "one" : "two").open(try tree.offer))
+            let sink = try parts(boot: index.isMultiple(of: 2) ? "one" : "two").open(try tree.offer)
+            try end(tree, sink, comment: "journal \(index), seed \(seed ?? 0)")
         }
     }
 
@@ -215,15 +218,15 @@ struct ResumedTreeTests {
         try check(tree, stride(from: 0, through: journal.count, by: 3).map { Array(journal.prefix($0)) })
     }
 
-    @Test func aJournalAlteredAnywhereIsNeverWrong() throws {
+    @Test(arguments: SeededGenerator.seeds(1)) func aJournalAlteredAnywhereIsNeverWrong(_ seed: UInt64) throws {
         let (tree, journal) = try interrupted()
-        var generator = SeededGenerator(seed: 11)
+        var generator = SeededGenerator(seed: seed)
         let altered = stride(from: 1, to: journal.count, by: 3).map { index in
             var altered = journal
             altered[index] ^= UInt8.random(in: 1 ... .max, using: &generator)
             return altered
         }
-        try check(tree, altered)
+        try check(tree, altered, seed)
     }
 
     @Test func aManifestThatWasAlteredBeginsAgain() throws {
