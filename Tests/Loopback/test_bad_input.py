@@ -405,15 +405,34 @@ def test_a_file_that_grows_all_the_time_fails_on_both_sides(relay, people, tmp_p
     assert "log.txt" in problem and "copy it first, and send the copy" in problem, problem
 
 
-def test_a_file_that_grows_is_taken_anew_by_a_receiver_who_was_asked_once(people, tmp_path):
+def grow(path):
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+def replace(path):
+    other = path.with_suffix(".new")
+    content.file(other, "another", 1_000_000)
+    os.replace(other, path)
+
+
+CHANGES = {
+    "grown": grow,
+    "shrunk": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "touched": os.utime,
+    "replaced": replace,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_changes_is_taken_anew_by_a_receiver_who_was_asked_once(people, tmp_path, change):
     alice, bob = people("alice", "bob")
     path, size = tmp_path / "log.bin", 300_000_000
     path.write_bytes(content.data("growing", size))
     receiving = bob.receive()
     sending = alice.send(bob, path)
     until(lambda: content.largest(bob.inbox) >= size // 10, 30, "a part of the file")
-    with open(path, "ab") as file:
-        file.write(b"more")
+    CHANGES[change](path)
     sending.expect(0, 60)
     receiving.expect(0, 10)
     assert bob.stored() == [b"log.bin"] and (bob.inbox / "log.bin").read_bytes() == path.read_bytes()

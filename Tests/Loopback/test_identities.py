@@ -5,7 +5,7 @@ import pytest
 
 from harness.waiting import until
 
-PROTOCOL, REFUSED = 76, 77
+REFUSED = 77
 
 
 @pytest.fixture
@@ -67,6 +67,5 @@ def test_a_prekey_of_another_month_is_refused_with_both(fake, alice, tmp_path, m
 
 def test_a_receiver_without_a_prekey_is_told_to_update(fake, alice, tmp_path):
     relay = fake(month=None)
-    sending = send(alice, relay, tmp_path)
-    assert sending.wait(15) in (PROTOCOL, REFUSED), sending.tail()
+    sending = send(alice, relay, tmp_path).expect(REFUSED, 15)
     assert relay.offers == [] and "bob" in sending.err() and "update" in sending.err(), sending.tail()
