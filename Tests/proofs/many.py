@@ -92,33 +92,28 @@ class People:
                 breaking[person.name] = functools.partial(process.signal, number)
             # Those that do not come to an end are first, where they could be waited for.
             receivers = [*self.offline, *self.stopped, *self.killed, *self.refusing, *self.good]
-        names = {person.name for person in self.good}
+        names, others = {person.name for person in self.good}, [*self.killed, *self.stopped]
         begin = monotonic()
         sending = self.sender.send(",".join(person.name for person in receivers), path, "--json", "--timeout", "9m")
 
+        def told(what: str) -> set[str]:
+            return {event["peer"] for event in sending.events(what) if "peer" in event}
+
         def is_done() -> bool:
-            events = sending.events("started", "delivered")
-            ids = {event["transfer"]: event["peer"] for event in events if "peer" in event}
-            for name in {ids[event["transfer"]] for event in events if event["event"] == "started"}:
+            for name in told("started"):
                 breaking.pop(name, lambda: None)()
-            return names <= {ids[event["transfer"]] for event in events if event["event"] == "delivered"}
+            return names <= told("delivered")
 
         until(is_done, SECONDS, sending.tail, step=0.01)
         seconds = monotonic() - begin
-        problems = [f"{name} was done before it could be broken" for name in breaking]
+        problems = [f"{name} was not begun with" for name in breaking]
+        problems += [f"{person.name} had it before it was broken" for person in others if person.name in told("delivered")]
         if not alone:
-            problems += [
-                f"{person.name} did not refuse" for person in self.refusing if not self._failed(sending, person)
-            ]
+            refused = told("failed")
+            problems += [f"{person.name} did not refuse" for person in self.refusing if person.name not in refused]
         for process in (sending, *started):
             process.kill()
         return seconds, problems
-
-    @staticmethod
-    def _failed(sending: Process, person: Person) -> bool:
-        events = sending.events()
-        ids = {event["transfer"] for event in events if event.get("peer") == person.name}
-        return any(event["event"] == "failed" and event.get("transfer") in ids for event in events)
 
 
 def measured(relay: Relay, folder: pathlib.Path, size: int, rounds: int) -> Outcome:
