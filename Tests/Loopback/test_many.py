@@ -11,6 +11,7 @@ import pytest
 from harness import content, metrics
 from harness.terminal import Terminal
 from harness.waiting import TooLate, until
+from proofs import many
 
 
 def events(process, name):
@@ -138,6 +139,13 @@ def test_of_twenty_receivers_each_has_its_own_verdict(relay, people, tmp_path):
     assert {codes[bob.name] for bob in offline} == {"timed_out"}
 
 
+@pytest.mark.slow
+def test_the_proof_of_many_receivers_goes_to_its_end(own_relay, large):
+    """In small, and without a word about time, which is for a machine that does nothing else."""
+    outcome = many.measured(own_relay(registration="open"), large, 8_000_000, 1)
+    assert not outcome.verdicts and len(outcome.alone) == len(outcome.among) == 1, outcome.table()
+
+
 def test_standard_input_goes_to_several_at_once(people, tmp_path):
     alice, bob, carol, dave, eve = people("alice", "bob", "carol", "dave", "eve")
     content.file(tmp_path / "large", "shared input", 40_000_000)
@@ -185,6 +193,32 @@ def test_a_receiver_of_standard_input_who_stops_is_dropped(people, tmp_path):
     (failed,) = events(sending, "failed")
     assert failed["peer"] == carol.name and f"the connection of {carol.name} was cut" in failed["message"], failed
     receiving[1].signal(signal.SIGCONT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_receiver_of_standard_input_who_takes_nothing_is_dropped(people, tmp_path):
+    """One who is there, and whose standard output is not read: the others have waited for a minute."""
+    alice, bob, carol = people("alice", "bob", "carol")
+    content.file(tmp_path / "large", "full pipe", 100_000_000)
+    end, full = os.pipe()
+    bob_receives, carol_receives = bob.receive(), carol.receive(once=False, output="-", stdout=full)
+    os.close(full)
+    with (tmp_path / "large").open("rb") as large:
+        sending = alice.send(f"{bob.name},{carol.name}", "--json", "-", stdin=large)
+        carol_receives.wait_for("receiving from", 30)
+        began = time.monotonic()
+        sending.expect(75, 120)
+    assert time.monotonic() - began >= 60
+    bob_receives.expect(0, 10)
+    assert content.sha256(bob.inbox / "stdin") == content.sha256(tmp_path / "large")
+    assert [event["peer"] for event in events(sending, "delivered")] == [bob.name]
+    (failed,) = events(sending, "failed")
+    assert (failed["peer"], failed["code"]) == (carol.name, "timed_out"), failed
+    assert f"{carol.name} took nothing for 60 s while the other receivers waited for it" in failed["message"], failed
+    # She is told too, and had begun with what is lost now.
+    carol_receives.expect(75, 10)
+    os.close(end)
 
 
 def test_small_files_do_not_wait_for_large_ones(relay, people):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import os
 import pathlib
 import signal
 import statistics
@@ -74,10 +74,19 @@ class People:
         for person in self.refusing:
             person.run("peers", "policy", self.sender.name, "refuse").expect(0, 10)
         for person in (*self.good, *self.refusing):
-            self._receive(person)
+            person.receive(sender=self.sender.name, once=False)
 
-    def _receive(self, person: Person) -> Process:
-        return person.receive(sender=self.sender.name, once=False)
+    def _receive_slowly(self, person: Person, number: signal.Signals) -> tuple[Process, Callable[[], None]]:
+        """(one whose output is not read, so that it is not done before it is broken; what breaks it so)."""
+        end, full = os.pipe()
+        process = person.receive(sender=self.sender.name, once=False, output="-", stdout=full)
+        os.close(full)
+
+        def broken() -> None:
+            process.signal(number)
+            os.close(end)
+
+        return process, broken
 
     def send(self, path: pathlib.Path, *, alone: bool) -> tuple[float, list[str]]:
         """(seconds until all of the good ones have it, what is wrong with what the sender says of the others)."""
@@ -86,10 +95,9 @@ class People:
         receivers = list(self.good)
         if not alone:
             for person in (*self.killed, *self.stopped):
-                process = self._receive(person)
-                started.append(process)
                 number = signal.SIGSTOP if person in self.stopped else signal.SIGKILL
-                breaking[person.name] = functools.partial(process.signal, number)
+                process, breaking[person.name] = self._receive_slowly(person, number)
+                started.append(process)
             # Those that do not come to an end are first, where they could be waited for.
             receivers = [*self.offline, *self.stopped, *self.killed, *self.refusing, *self.good]
         names, others = {person.name for person in self.good}, [*self.killed, *self.stopped]
@@ -107,7 +115,9 @@ class People:
         until(is_done, SECONDS, sending.tail, step=0.01)
         seconds = monotonic() - begin
         problems = [f"{name} was not begun with" for name in breaking]
-        problems += [f"{person.name} had it before it was broken" for person in others if person.name in told("delivered")]
+        problems += [
+            f"{person.name} had it before it was broken" for person in others if person.name in told("delivered")
+        ]
         if not alone:
             refused = told("failed")
             problems += [f"{person.name} did not refuse" for person in self.refusing if person.name not in refused]
