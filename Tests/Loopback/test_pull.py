@@ -453,10 +453,13 @@ def test_laptop_and_desktop_share_different_things(alice, bob, public, tmp_path)
     fetch(bob, alice, "none").expect(66, 20)
 
 
-def test_one_process_shares_and_receives(alice, bob, public, tmp_path):
+def test_one_process_shares_and_receives(relay, alice, bob, public):
     sharing = share(alice, public, "--receive", alice.inbox, "--from", bob.name, "--yes", to=[bob])
     alice.wait_online(sharing)
     (bob.home / "gift").write_bytes(b"gift")
+    # Over one connection.
+    sessions = relay.command("sessions", "list").stdout.splitlines()
+    assert [line.split("\t")[1] for line in sessions].count(alice.name) == 1, sessions
     sending, fetching = bob.send(alice, bob.home / "gift"), fetch(bob, alice, "pub")
     for each in (sending, fetching):
         each.expect(0, 20)

@@ -141,6 +141,78 @@ def test_each_of_several_transfers_has_a_line(relay, people):
         client.session.close()
 
 
+@pytest.mark.parametrize(
+    ("paths", "what"),
+    [(["film.mkv"], r"film\.mkv"), (["film.mkv", "song.ogg"], r"2 files|.*film\.mkv.*")],
+    ids=["alone", "several"],
+)
+def test_a_fetchs_progress_is_one_line_redrawn(relay, people, paths, what):
+    bob, terminal, going = people("bob"), Terminal(), threading.Event()
+
+    def pieces(body):
+        yield body[: len(body) // 2]
+        going.wait(30)
+        yield body[len(body) // 2 :]
+
+    with relay.client("alice") as alice:
+        alice.session.share()
+        fetching = bob.run("fetch", alice.name, *paths, "--output", bob.inbox, **terminal.streams())
+        terminal.started()
+        offered = alice.requested().answer({name: content.data(1, 3_000_000) for name in paths})
+        offered.start()
+        upload = background(offered.upload, pieces(offered.sealed.body()))
+
+        def drawn():
+            return [line for line in rendered(terminal.seen()) if re.match(rf"receiving  ({what})  \[.*%", line)]
+
+        until(lambda: len(drawn()) == 1, 15, lambda: rendered(terminal.seen()))
+        going.set()
+        assert upload.result(30)[0] == 200
+        offered.delivered()
+        fetching.expect(0, 10)
+    terminal.wait_for("received ")
+    until(lambda: not drawn(), 10, lambda: rendered(terminal.seen()))
+    assert sorted(os.listdir(bob.inbox)) == paths
+
+
+def test_each_receiver_of_a_file_has_a_line(relay, people, tmp_path):
+    alice, terminal, going = people("alice"), Terminal(), threading.Event()
+    content.file(tmp_path / "film.mkv", "several receivers", 30_000_000)
+    receivers = [relay.client(name, receiving=True) for name in ("bob", "carol")]
+
+    def receive(client):
+        rung = client.ring(20)
+        start, got = rung.accept(), bytearray()
+
+        def sink(piece):
+            got.extend(piece)
+            if len(got) > 5_000_000:
+                going.wait(30)
+
+        protocol.download(relay, start, sink)
+        rung.sealed.read([bytes(got)])
+        rung.delivered()
+
+    receiving = [background(receive, client) for client in receivers]
+    names = ",".join(client.name for client in receivers)
+    sending = alice.send(names, tmp_path / "film.mkv", **terminal.streams())
+    terminal.started()
+
+    def lines():
+        return [line for line in rendered(terminal.seen()) if re.match(r"sending  film\.mkv  \[.*%", line)]
+
+    until(lambda: len(lines()) == 2, 20, lambda: rendered(terminal.seen()))
+    going.set()
+    for each in receiving:
+        each.result(30)
+    sending.expect(0, 10)
+    until(lambda: terminal.seen().count("delivered ") == 2, 10, terminal.seen)
+    for client in receivers:
+        assert any("delivered " in line and client.name in line for line in rendered(terminal.seen())), client.name
+        client.session.close()
+    until(lambda: not lines(), 10, lambda: rendered(terminal.seen()))
+
+
 @pytest.mark.parametrize(("value", "coloured"), [(None, True), ("", True), ("1", False), ("0", False)])
 def test_no_color_means_no_colours(people, tmp_path, value, coloured):
     (tmp_path / "file").write_bytes(b"x")
