@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sharer and requester on different nodes: what is asked crosses, what is offered comes back, and a node may die."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,7 +9,9 @@ import signal
 import pytest
 
 from harness import content
+from harness.client import Client
 from harness.mortal import mortal
+from harness.protocol import Session
 from harness.waiting import until
 
 SIZE = 300_000_000
@@ -26,6 +29,17 @@ def fetch(person, sharer, *words):
     """`relay-client fetch`, into the inbox unless it is said where."""
     where = () if "--output" in words else ("--output", person.inbox)
     return person.run("fetch", sharer.name, *words, *where)
+
+
+def elsewhere(client, node):
+    """The same user at another node."""
+    session = Session(node, client.session.identity).login(prekey=client.peer.prekey())
+    return Client(node, session, client.peer)
+
+
+def heard(clients, kind):
+    """How often all of them have heard a message of that type."""
+    return sum(message["type"] == kind for client in clients for message in client.session._arrived)
 
 
 def end(sharing):
@@ -135,6 +149,46 @@ def test_one_sends_to_several_on_other_nodes(three, tmp_path):
         assert (person.inbox / "file").read_bytes() == body
     assert {each["peer"] for each in sending.events("delivered")} == {person.name for person in people[:3]}
     assert people[3].received() == []
+
+
+def test_policies_hold_for_senders_on_other_nodes(three, tmp_path):
+    alice, bob, carol = (three.person(name, tmp_path) for name in ("alice", "bob", "carol"))
+    one, other, third = three.members()
+    (tmp_path / "file").write_bytes(b"content")
+    for name, answer in ((alice.name, "accept"), (carol.name, "refuse")):
+        bob.run("peers", "policy", name, answer).expect(0, 10)
+    three.balance(one)
+    receiving = bob.run("receive", "--output", bob.inbox)
+    bob.wait_online(receiving)
+    for person, node, code in ((alice, other, 0), (carol, third, 77)):
+        three.balance(node)
+        person.send(bob, tmp_path / "file").expect(code, 20)
+    assert bob.received() == [b"file"] and receiving.running()
+    three.balance(*three.members())
+    end(receiving)
+
+
+def test_a_flood_over_several_nodes_is_limited_as_on_one(three, tmp_path):
+    """Who asks without end is answered eight times at once, wherever that comes from, and another one as ever."""
+    alice, bob = three.person("alice", tmp_path), three.person("bob", tmp_path)
+    one, other, third = three.members()
+    (tmp_path / "file").write_bytes(b"content")
+    with contextlib.ExitStack() as opened:
+        flooding = [opened.enter_context(one.client("mallory"))]
+        flooding += [opened.enter_context(elsewhere(flooding[0], node)) for node in (other, third)]
+        name = flooding[0].name
+        sharing = share(three, one, alice, tmp_path / "file", "--with", name, "--with", bob.name, "--json")
+        three.balance(third)
+        fetch(bob, alice, "file").expect(0, 20)
+        for number in range(30):
+            flooding[number % 3].request(alice.name, {"fetch": ["file"]})
+        until(lambda: heard(flooding, "ring") + heard(flooding, "refused") == 30, 30, sharing.tail)
+        assert heard(flooding, "ring") == 8
+        (warning,) = sharing.events("warning")
+        assert f"a request of {name} was refused" in warning["message"], warning
+        fetch(bob, alice, "file").expect(0, 20)
+    three.balance(*three.members())
+    end(sharing)
 
 
 def test_a_sharer_on_another_node_goes_on_when_one_is_killed(three, large):
