@@ -32,6 +32,28 @@ ASKED = {
     "relay-client receive --output ./fol": {"./folder"},
     "relay-client send d": set(),
     "relay-client completions f": {"fish"},
+    "relay-client list b": {"bob", "bobby"},
+    "relay-client fetch c": {"carol"},
+    "relay-client share --with ca": {"carol"},
+    "relay-client share ./sen": {"./sent.txt"},
+    "relay-client peers pol": {"policy"},
+    "relay-client peers policy b": {"bob", "bobby"},
+    "relay-client peers policy bob ": {"ask", "accept", "refuse"},
+    "relay-client peers policy bob re": {"refuse"},
+    "relay-client peers policy bob accept --output ./fol": {"./folder"},
+    "relay-client service print --output ./fol": {"./folder"},
+}
+# The same behind an option with its value in the same word, at a terminal: bash takes its `=` for a word.
+JOINED = {
+    "relay-client send --timeout=5m c": {"carol"},
+    "relay-client send --timeout=5m carol ./sen": {"./sent.txt"},
+    "relay-client peers policy --max-size=5M bob re": {"refuse"},
+}
+# And in that word, where shells show all of it.
+VALUES = {
+    "relay-client receive --output=./fol": {"--output=./folder"},
+    "relay-client peers policy bob accept --output=./fol": {"--output=./folder"},
+    "relay-client receive --from=ca": {"--from=carol"},
 }
 
 
@@ -64,11 +86,11 @@ class Asking:
         self.home, self.env, self.other = home, env, other
 
     def __call__(self, shell, line, expected=frozenset()):
-        if shell == "bash":
-            asked = ask_bash(line, self.home, self.env)
-        else:
-            asked = ask_terminal(shell, line, expected, self.home, self.env)
-        return {each.rstrip("/ ") for each in asked}
+        return {each.rstrip("/ ") for each in ask_terminal(shell, line, expected, self.home, self.env)}
+
+    def bash(self, line):
+        """Without a terminal."""
+        return {each.rstrip("/ ") for each in ask_bash(line, self.home, self.env)}
 
 
 # As readline calls it: the function that `complete` has been told of, with the line in its variables.
@@ -96,8 +118,12 @@ def ask_bash(line, home, env):
     return output(["bash", "--norc", "--noprofile", "ask.bash", line], home, env)
 
 
-# How each of the others is made ready at a terminal of its own: what is typed does not hold the prompt.
+# How each is made ready at a terminal of its own: what is typed does not hold the prompt.
 INTERACTIVE = {
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        "PS1='RE''ADY '; bind 'set show-all-if-ambiguous on'; bind 'set bell-style none'; source ./completions.bash",
+    ),
     "zsh": (
         ["zsh", "-f", "-i"],
         "PS1='RE''ADY '; unsetopt beep list_ambiguous; autoload -Uz compinit; compinit -u -D; source ./completions.zsh",
@@ -148,27 +174,32 @@ def ask_terminal(shell, line, expected, home, env):
 
 @pytest.mark.parametrize("line", ASKED)
 def test_bash_offers_what_fits(asking, line):
-    assert asking("bash", line) == ASKED[line]
+    assert asking.bash(line) == ASKED[line]
 
 
-@pytest.mark.parametrize("line", ASKED)
+@pytest.mark.parametrize("line", ASKED | JOINED)
 @pytest.mark.parametrize("shell", INTERACTIVE)
 def test_a_shell_offers_what_fits(asking, shell, line):
-    shown = asking(shell, line, ASKED[line])
-    assert shown >= ASKED[line], shown
-    # Neither those that do not fit, nor those of another profile.
+    offers(asking, shell, line, (ASKED | JOINED)[line])
+
+
+@pytest.mark.parametrize("line", VALUES)
+def test_bash_offers_values_behind_an_equals_sign(asking, line):
+    offers(asking, "bash", line, VALUES[line])
+
+
+def offers(asking, shell, line, fitting):
+    """What fits, neither what does not, nor what is of another profile."""
+    shown = asking(shell, line, fitting)
+    assert shown >= fitting, shown
     typed = line.split()
-    assert not shown & ({"bob", "bobby", "carol", "dave", *COMMANDS} - ASKED[line] - set(typed) - {typed[-1] + "b"}), (
-        shown
-    )
+    assert not shown & ({"bob", "bobby", "carol", "dave", *COMMANDS} - fitting - set(typed) - {typed[-1] + "b"}), shown
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_names_are_those_of_the_profile_that_is_named(asking, shell):
     other = asking.other.profile
-    # bash takes `=` for a word of its own.
-    joined = [f"--profile={other}"] if shell != "bash" else []
-    for option in (f"--profile {other}", f"--profile '{other}'", *joined):
+    for option in (f"--profile {other}", f"--profile '{other}'", f"--profile={other}"):
         assert "dave" in asking(shell, f"relay-client send {option} d")
     # A profile that is not there, or is damaged, has no names, and nothing is said about it.
     assert "bob" not in asking(shell, "relay-client send --profile /nowhere b")

@@ -29,13 +29,15 @@ extension PeersCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Argument(help: "The name.", transform: { try PeerName.argument($0) })
+        @Argument(help: "The name.", completion: PeerCompletion.name, transform: { try PeerName.argument($0) })
         var name: PeerName?
 
-        @Argument(help: "What becomes of an offer: ask, accept or refuse.", transform: { try answer($0) })
+        @Argument(
+            help: "What becomes of an offer: ask, accept or refuse.",
+            completion: .list(SenderPolicy.Answer.allCases.map(\.rawValue)), transform: { try answer($0) })
         var answer: SenderPolicy.Answer?
 
-        @Option(help: "Folder for what comes from this peer.")
+        @Option(help: "Folder for what comes from this peer.", completion: .directory)
         var output: String?
 
         @Option(help: "Decline larger transfers; such as 500M or 1.5G.", transform: { try ByteSize($0) })

@@ -30,7 +30,9 @@ struct ServiceCommand: AsyncParsableCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Option(help: "Folder that it runs in, for all whose policy names no other (default: the current one).")
+        @Option(
+            help: "Folder that it runs in, for all whose policy names no other (default: the current one).",
+            completion: .directory)
         var output = "."
 
         @Argument(parsing: .postTerminator, help: "Arguments of receive.")

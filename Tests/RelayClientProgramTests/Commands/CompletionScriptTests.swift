@@ -28,6 +28,12 @@ struct CompletionScriptTests {
         #expect(script.contains("'--profile=[") && !script.contains("'--profile[") && script.contains("'--json["))
     }
 
+    @Test func bashLooksAtWordsWithoutTheEqualsSignsBetweenThem() {
+        let script = CompletionScript.text(for: .bash)
+        #expect(script.contains("local -ar typed=") && !script.contains(#"local -r cur="${2}""#))
+        #expect(CompletionScript.bash("complete") == "complete")
+    }
+
     @Test func fishIsAskedForTheCursorAtATerminalOnly() {
         let script = CompletionScript.text(for: .fish)
         #expect(script.components(separatedBy: "_tokens -tC").count == 2)
