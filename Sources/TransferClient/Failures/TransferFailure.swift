@@ -51,7 +51,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         case .timedOut:
             side == .sender
                 ? ("the time of --timeout is over", "send it again, or with a longer --timeout")
-                : ("\(peer) gave up, as the time of --timeout was over", "ask \(peer) to send it again")
+                : ("\(peer) gave up waiting", "ask \(peer) to send it again")
         case .noSpace: side == .sender ? ("\(peer) has no room for it", "ask \(peer) to make room") : room
         case .cannotWrite:
             side == .sender

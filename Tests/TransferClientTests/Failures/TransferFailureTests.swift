@@ -41,7 +41,7 @@ import WSProtocol
         #expect(both(.timedOut).sender == "the time of --timeout is over; send it again, or with a longer --timeout")
         #expect(
             both(.timedOut).receiver
-                == "bob gave up, as the time of --timeout was over; ask bob to send it again"
+                == "bob gave up waiting; ask bob to send it again"
         )
         #expect(
             both(.sourceChanged).sender
