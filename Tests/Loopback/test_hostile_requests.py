@@ -12,6 +12,7 @@ from harness import protocol, sealed
 from harness.client import Asked, Rung
 from harness.sealed_peer import milliseconds
 from harness.sealed_tree import text
+from harness.waiting import until
 
 SECRET = b"secret"
 
@@ -261,3 +262,49 @@ def test_nobody_is_given_what_was_begun_for_another(relay, alice, place, mallory
         assert other.transfer != rung.transfer and other.contents.files == [b"inside"]
         rung.delivered()
         sharing.wait_for(f'delivered "key".* to {bob.name}', 10)
+
+
+def test_who_cannot_read_a_list_is_told_of(alice, place, mallory):
+    """The person who shares hears why a list that was sent is of no use."""
+    sharing = share(alice, place, mallory)
+    for path, code, told in (
+        ("pub", "protocol_error", "'s client cannot make sense of it"),
+        ("pub/folder", "too_large", "it has more entries than"),
+    ):
+        asked = mallory.request(alice.name, {"list": path})
+        rung = asked.ring()
+        rung.accept()
+        mallory.session.cancel(rung.attempt, code)
+        sharing.wait_for(f'{mallory.name} does not get the list of "{path}": .*{told}', 10)
+        asked.withdraw()
+    assert sharing.running()
+
+
+def test_a_flood_of_requests_is_limited_and_told(relay, alice, place, mallory, people):
+    """Of one who asks without end, eight are answered at once; another one who asks is served as ever."""
+    bob = people("bob")
+    sharing = alice.run("share", place / "pub", "--with", mallory.name, "--with", bob.name, "--json")
+    until(lambda: sharing.events("sharing"), 20, sharing.tail)
+    asked = [ask(mallory, alice, text({"fetch": ["pub/key"]})) for _ in range(60)]
+    refused = [mallory.session.next(lambda message: message["type"] == "refused", 30, "refused") for _ in asked[8:]]
+    assert {each["code"] for each in refused} == {"too_many_requests"}
+    (warning,) = sharing.events("warning")
+    assert f"a request of {mallory.name} was refused" in warning["message"], warning
+    for number in range(3):
+        fetching = bob.run("fetch", alice.name, "pub/inner.txt", "--output", bob.inbox, "--json")
+        fetching.expect(0, 15)
+        assert fetching.events("received"), number
+    # When those are over, there is room for as many again.
+    for _ in range(8):
+        mallory.ring().decline()
+    with mallory.again() as again:
+
+        def taken():
+            found = answer(again, ask(again, alice, text({"fetch": ["pub/key"]})))
+            return not isinstance(found, str) and found
+
+        found = until(taken, 15, "room for another one", step=0.2)
+        found.accept()
+        assert found.download().files == [b"inside"]
+        found.delivered()
+    assert sharing.running() and len(sharing.events("requested")) == 8 + 3 + 1

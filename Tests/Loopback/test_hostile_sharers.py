@@ -137,6 +137,12 @@ def test_names_that_were_not_asked_for_are_not_stored(bob, mallory, name, inside
 LISTINGS = {
     "parent": b'{"name":"..","type":"folder","modified":0}\n',
     "slash": b'{"name":"a/../../b","type":"file","size":1,"modified":0}\n',
+    "absolute": b'{"name":"/etc/passwd","type":"file","size":1,"modified":0}\n',
+    "empty": b'{"name":"","type":"folder","modified":0}\n',
+    "256 bytes": b'{"name":"' + b"n" * 256 + b'","type":"folder","modified":0}\n',
+    "twice": b'{"name":"a","type":"folder","modified":0}\n' * 2,
+    "no JSON": b"name\n",
+    "another type": b'{"name":"a","type":"door","modified":0}\n',
     "NUL": b'{"name":"a\\u0000b","type":"folder","modified":0}\n',
     "order": b'{"name":"b","type":"folder","modified":0}\n{"name":"a","type":"folder","modified":0}\n',
     "not UTF-8": b'{"name":"a\xff","type":"folder","modified":0}\n',
@@ -147,16 +153,71 @@ LISTINGS = {
 
 @pytest.mark.parametrize("body", LISTINGS.values(), ids=LISTINGS)
 def test_a_listing_of_another_form_is_none(bob, mallory, body):
-    listing = bob.run("list", mallory.name, "--json", "--timeout", "1s")
-    heard = mallory.requested()
-    offered = heard.answer(Tree.of({"listing": body}, sized=False))
+    listing = bob.run("list", mallory.name, "--json")
+    assert broken(mallory, body) == ("peer", "protocol_error")
+    listing.expect(PROTOCOL, 10)
+    assert listing.events("entry") == []
+    (failed,) = listing.events("failed")
+    assert failed["code"] == "protocol_error", failed
+    for told in (f"the list from {mallory.name}: ", "is not of the form of a list", "check that both clients"):
+        assert told in failed["message"], failed
+
+
+def broken(mallory, body, timeout=30):
+    """She answers with a listing of these bytes; how that ends."""
+    offered = mallory.requested().answer(Tree.of({"listing": body}, sized=False))
     offered.start()
     background(offered.upload)
     with pytest.raises(protocol.Failed) as failed:
-        offered.delivered(10)
-    assert failed.value.by == "peer", failed.value
-    assert listing.wait(10) != 0
-    assert listing.events("entry") == []
+        offered.delivered(timeout)
+    return failed.value.by, failed.value.code
+
+
+def test_what_another_computer_lists_is_shown_beside_what_is_none(bob, mallory):
+    with mallory.again() as desktop:
+        desktop.session.share()
+        listing = bob.run("list", mallory.name)
+        good = background(
+            lambda: desktop.requested().serve(
+                Tree.of({"listing": b'{"name":"a","type":"folder","modified":0}\n'}, sized=False)
+            )
+        )
+        assert broken(mallory, b"none\n") == ("peer", "protocol_error")
+        good.result(10)
+        listing.expect(PROTOCOL, 10)
+    assert listing.out().split() == ["a/"]
+    assert "is not of the form of a list" in listing.err(), listing.tail()
+
+
+def test_what_another_computer_does_not_list_is_told(bob, mallory):
+    with mallory.again() as desktop:
+        desktop.session.share()
+        listing = bob.run("list", mallory.name, "--json")
+        heard = mallory.requested()
+        desktop.requested().refuse("cannot_read")
+        heard.serve(Tree.of({"listing": b'{"name":"a","type":"folder","modified":0}\n'}, sized=False))
+        listing.expect(0, 10)
+    assert [each["path"] for each in listing.events("entry")] == ["a"]
+    (warning,) = listing.events("warning")
+    assert f"{mallory.name} cannot read it" in warning["message"], warning
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_listing_that_is_too_long_is_refused_in_words(bob, mallory):
+    listing = bob.run("list", mallory.name)
+    line = '{"name":"%07d","type":"folder","modified":0}\n'
+    body = "".join(line % number for number in range(1_000_001)).encode()
+    assert broken(mallory, body, 300) == ("peer", "too_large")
+    listing.expect(73, 10)
+    assert listing.out() == "" and f"the list from {mallory.name}: it has more than 1,000,000 entries" in listing.err()
+
+
+def test_what_answers_a_list_and_is_none_is_told_of(bob, mallory):
+    listing = bob.run("list", mallory.name, "--timeout", "3s")
+    assert refused(mallory.requested(), {"other": b""}) == ("peer", "protocol_error")
+    listing.expect(75, 15)
+    assert f"an offer from {mallory.name} was refused: it is not what was asked for" in listing.err(), listing.tail()
 
 
 def test_names_of_a_listing_are_harmless_at_a_terminal(bob, mallory):

@@ -45,8 +45,15 @@ struct ListCommand: AsyncParsableCommand {
                 sharer: sharer, query: .list(path), output: .listing(collection), patience: waiting.patience,
                 waits: waiting.waits
             )
-            try await client.run { environment, queue in Fetcher(settings, environment: environment, queue: queue) }
-            show(collection.entries, client.reporter)
+            var failure: ExitCode?
+            do {
+                try await client.run { environment, queue in Fetcher(settings, environment: environment, queue: queue) }
+            } catch let error as ExitCode {
+                failure = error
+            }
+            // Where the answer of one computer is of no use, that of another one is.
+            if failure == nil || collection.count > 0 { show(collection.entries, client.reporter) }
+            if let failure { throw failure }
         }
     }
 

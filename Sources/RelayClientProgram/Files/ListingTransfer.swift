@@ -42,9 +42,14 @@ final class ListingTransfer: TransferSink {
     }
 
     private let collection: ListingCollection
+    private let most: Int
     private let state = Mutex(State())
 
-    init(into collection: ListingCollection) { self.collection = collection }
+    /// - Parameter most: how many entries are kept until they are shown.
+    init(into collection: ListingCollection, most: Int = Defaults.mostListedEntries) {
+        self.collection = collection
+        self.most = most
+    }
 
     var receivedBytes: UInt64 { state.withLock(\.bytes) }
     var hasContent: Bool { false }
@@ -56,7 +61,7 @@ final class ListingTransfer: TransferSink {
 
     func take(_ entry: ManifestEntry) throws(FileError) {
         // That it is one file, of this name, is what was announced, and held against the manifest.
-        guard case .file = entry.kind else { throw Self.malformed }
+        guard case .file = entry.kind else { throw Self.malformed(behind: 0) }
     }
 
     func takeManifest(_ digest: ManifestDigest) -> [WantedNote] {
@@ -75,17 +80,19 @@ final class ListingTransfer: TransferSink {
         try state.withLock { state throws(FileError) in
             state.bytes += UInt64(data.readableBytes)
             do throws(SealingError) { state.entries += try state.reader.append(data.readableBytesView) } catch {
-                throw Self.malformed
+                throw Self.malformed(behind: state.reader.count)
             }
-            guard state.entries.count <= Defaults.mostListedEntries else { throw Self.tooLong }
+            guard state.entries.count <= most else { throw tooLong }
         }
     }
 
-    func skip(_: UInt64) throws(FileError) { throw Self.malformed }
+    func skip(_: UInt64) throws(FileError) { throw Self.malformed(behind: state.withLock(\.reader.count)) }
 
     func endFile() throws(FileError) {
         try state.withLock { state throws(FileError) in
-            do throws(SealingError) { try state.reader.finish() } catch { throw Self.malformed }
+            do throws(SealingError) { try state.reader.finish() } catch {
+                throw Self.malformed(behind: state.reader.count)
+            }
         }
     }
 
@@ -103,12 +110,16 @@ final class ListingTransfer: TransferSink {
     func keep() {}
     func discard() {}
 
-    private static let malformed = FileError(
-        code: .cannotCreate, message: "what came is no listing: check that both clients are of the same version"
-    )
-    private static let tooLong = FileError(
-        code: .cannotCreate,
-        message: "there are more than \(Defaults.mostListedEntries) entries, which is the most "
-            + "that is shown: list a folder that is in it"
-    )
+    /// - Parameter count: the entries that came whole.
+    private static func malformed(behind count: Int) -> FileError {
+        FileError(
+            code: .malformed, "what came is not of the form of a list, from entry \(count + 1) on",
+            "check that both clients are of the same version")
+    }
+
+    private var tooLong: FileError {
+        FileError(
+            code: .tooMany, "it has more than \(TransferText.count(UInt64(most))) entries, the most that are shown",
+            "list a folder in it, or fetch all of it")
+    }
 }

@@ -44,14 +44,18 @@ struct Fetcher: SessionPart {
     private var asked: (id: RequestID, deadline: NIODeadline)?
     private var outbox: Outbox?
     private var demands: [ConnectionDemand] = []
-    /// When the first listing was whole.
+    /// When the first listing had come, whole or not.
     private var listedAt: NIODeadline?
+    /// What sharers say to the last request who do not answer it, besides that they do not share it.
+    private var others: Set<FailureCode> = []
+    /// How many requests went out since anything came.
+    private var unanswered = 0
     /// What was asked to be gone on with.
     private var named: CarriedTransfer?
     private var hasAsked = false
     private var hasToldOfSilence = false
     private var hasToldOfCrowd = false
-    private var failed: SessionEnding?
+    private var over: SessionEnding?
 
     init(_ settings: FetchSettings, environment: SessionEnvironment, queue: EventQueue<SessionEvent>) {
         self.settings = settings
@@ -60,21 +64,14 @@ struct Fetcher: SessionPart {
         machine = FetchMachine(patience: settings.patience, waits: settings.waits, now: environment.clock.now())
         var inner = environment
         if settings.paths == nil { inner.reporter = Reporter(mode: .silent) }
-        receiver = Receiver(
-            settings.receiving, ask: nil, requests: requests, environment: inner, queue: queue)
+        var receiving = settings.receiving
+        receiving.complaints = environment.reporter
+        receiver = Receiver(receiving, ask: nil, requests: requests, environment: inner, queue: queue)
     }
 
     // MARK: - As a part of a session
 
-    var ending: SessionEnding? {
-        if let failed { return failed }
-        if settings.paths == nil, let listedAt, receiver.count == 0,
-            listedAt + TransferDefaults.otherListings <= environment.clock.now()
-        {
-            return .status(.done)
-        }
-        return receiver.ending
-    }
+    var ending: SessionEnding? { over ?? receiver.ending }
 
     var isRung: Bool { true }
     var needsConnection: Bool { true }
@@ -115,7 +112,7 @@ struct Fetcher: SessionPart {
     }
 
     mutating func disconnected(_ error: ConnectionError?, now: NIODeadline) {
-        (outbox, asked) = (nil, nil)
+        (outbox, asked, unanswered) = (nil, nil, 0)
         requests.removeAll()
         receiver.requests = requests
         receiver.disconnected(error, now: now)
@@ -130,6 +127,7 @@ struct Fetcher: SessionPart {
         case .peer(let peer): _ = lookups.answered(peer)
         case .ok(let answer) where answer.id == asked?.id:
             asked = nil
+            machine.passedOn()
             demands.append(.answered)
         case .error(let refusal) where refusal.id == asked?.id:
             asked = nil
@@ -137,12 +135,19 @@ struct Fetcher: SessionPart {
         case .error(let refusal) where lookups.refused(refusal.id) != nil: postponed(refusal.code, now: now)
         case .refused(let refused) where requests.contains(refused.request):
             if refused.code == .tooManyRequests { tellOfCrowd() }
-            if machine.refused(refused.code, now: now) { lookups.forget(settings.sharer) }
+            if machine.refused(refused.code, now: now) {
+                lookups.forget(settings.sharer)
+            } else if refused.code != .notShared {
+                others.insert(refused.code)
+            }
         case .refused: break
         case .ring:
             let before = receiver.count
             receiver.received(message, on: outbox, now: now)
-            if receiver.count > before { machine.coming(now: now) }
+            if receiver.count > before {
+                machine.coming(now: now)
+                unanswered = 0
+            }
         default: receiver.received(message, on: outbox, now: now)
         }
     }
@@ -175,7 +180,8 @@ struct Fetcher: SessionPart {
     mutating func advance(on outbox: Outbox?, now: NIODeadline) {
         receiver.advance(on: outbox, now: now)
         if case .coming = machine.state, receiver.count == 0, receiver.ending == nil { ended(now: now) }
-        if let failure = machine.failure, failed == nil { fail(failure) }
+        if let listedAt, receiver.count == 0, over == nil, listedAt + TransferDefaults.otherListings <= now { listed() }
+        if let failure = machine.failure, over == nil { fail(failure) }
         if let outbox, ending == nil, machine.isDue(now: now) { ask(on: outbox, now: now) }
     }
 
@@ -217,14 +223,16 @@ struct Fetcher: SessionPart {
                 environment.reporter.report(.firstContact(sharer.name, Fingerprint(of: sharer.identity)))
             }
             requests.open(request, query, to: sharer.identity)
+            others = []
             receiver.requests = requests
             let id = outbox.nextID()
             asked = (id, now + ProtocolDefaults.answerTimeout)
             outbox.post(.request(.init(id: id, request: request, to: settings.sharer, payload: payload)))
             machine.asked(now: now)
             tell(query)
+            unanswered += 1
         } catch {
-            failed = .failed(error)
+            over = .failed(error)
         }
     }
 
@@ -236,7 +244,8 @@ struct Fetcher: SessionPart {
             hasAsked = true
             return environment.reporter.report(.asking(settings.sharer, query))
         }
-        guard !hasToldOfSilence, settings.waits else { return }
+        // What has broken was an answer.
+        guard !hasToldOfSilence, settings.waits, unanswered > 0 else { return }
         hasToldOfSilence = true
         environment.reporter.report(
             .notice("\(settings.sharer) has not answered: asking again now and then until \(settings.sharer) shares it")
@@ -273,7 +282,7 @@ struct Fetcher: SessionPart {
 
     /// What was coming is here, or broke.
     private mutating func ended(now: NIODeadline) {
-        if case .listing(let collection) = settings.output, collection.count > 0 {
+        if case .listing(let collection) = settings.output, collection.count > 0 || receiver.failure != nil {
             listedAt = listedAt ?? now
         } else if receiver.awaitsAnother {
             machine.restarted(now: now)
@@ -282,22 +291,46 @@ struct Fetcher: SessionPart {
         }
     }
 
+    /// No other listing is waited for: says why one of them, or what another sharer has, is not among the entries.
+    private mutating func listed() {
+        let sharer = settings.sharer
+        if let error = receiver.failure { return fail(error.description, error.code, error.status) }
+        for code in others.sorted(by: { $0.rawValue < $1.rawValue }) {
+            let problem = TransferFailure(code, side: .receiver, peer: sharer)
+            let what = "the list lacks what \(sharer) shares on another computer"
+            environment.reporter.report(.warning("\(what): \(problem.description)"))
+        }
+        over = .status(.done)
+    }
+
+    /// It has failed, for a reason that is not that of one transfer.
+    private mutating func fail(_ message: String, _ code: String, _ status: ExitStatus) {
+        let line = "\(TransferText.asked(settings.query)) from \(settings.sharer): \(message)"
+        environment.reporter.report(.failed(nil, code: code, message: line))
+        over = .status(status)
+    }
+
     private mutating func fail(_ failure: FetchMachine.Failure) {
         let sharer = settings.sharer
+        // What came before says more than that nothing came since.
+        let before = receiver.broken.map { "\($0.what), and since then " } ?? ""
         let problem: TransferFailure =
             switch failure {
             case .refused(let code): TransferFailure(code, side: .receiver, peer: sharer)
             case .unanswered:
                 TransferFailure(
-                    code: .peerOffline, "\(sharer) shares nothing with you, or is not there",
+                    code: .peerOffline, "\(before)\(sharer) shares nothing with you, or is not there",
                     "try again later, or leave out --no-wait", status: .unreachable)
             case .gaveUp:
                 TransferFailure(
-                    code: .timedOut, "nothing came of \(sharer) in the time of --timeout",
+                    code: .timedOut, "\(before)nothing came of \(sharer) in the time of --timeout",
                     "try again when \(sharer) shares it, or with a longer --timeout", status: .gaveUp)
+            case .hindered(let code):
+                TransferFailure(
+                    code: code,
+                    "\(TransferFailure(code, side: .receiver, peer: sharer).what), up to the end of --timeout",
+                    "try again later, or with a longer --timeout", status: .gaveUp)
             }
-        let line = "\(TransferText.asked(settings.query)) from \(sharer): \(problem.description)"
-        environment.reporter.report(.failed(nil, code: problem.code.rawValue, message: line))
-        failed = .status(problem.status)
+        fail(problem.description, problem.code.rawValue, problem.status)
     }
 }

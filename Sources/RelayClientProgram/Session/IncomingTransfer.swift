@@ -179,8 +179,19 @@ struct IncomingTransfer {
         outbox.post(message)
     }
 
+    /// What is to be carried once the relay has said that it may begin; nil before.
+    func download(in environment: SessionEnvironment) -> DownloadRequest? {
+        guard let start, let sink, let keys else { return nil }
+        let (sealing, offer) = (environment.sealing, offer)
+        return DownloadRequest(
+            begin: { sealing.take(offer) }, start: start, label: label, sink: sink,
+            opening: ChunkOpening(offer, keys: keys, into: sink, limit: limit), isSilent: isHere,
+            progress: progress(environment.clock)
+        )
+    }
+
     /// Tells the sender now and then how many bytes have come.
-    func progress(_ clock: any SessionClock) -> @Sendable (UInt64) -> Void {
+    private func progress(_ clock: any SessionClock) -> @Sendable (UInt64) -> Void {
         let (transfer, outbox) = (machine.ring.transfer, outbox)
         let pace = ProgressPace(now: clock.now())
         return { bytes in

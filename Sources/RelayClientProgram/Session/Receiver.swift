@@ -55,6 +55,11 @@ struct Receiver: SessionPart {
     /// Whether what came last was changed meanwhile, and its sender begins again by itself.
     private(set) var awaitsAnother = false
 
+    /// Why the first that could not be stored is over for good.
+    private(set) var failure: ClientError?
+    /// Why what came last broke, for a reason that may pass.
+    private(set) var broken: ClientError?
+
     /// Whether something that came is still being put away for another attempt.
     var isPuttingAway: Bool { cleanups.isPuttingAway }
 
@@ -202,7 +207,8 @@ struct Receiver: SessionPart {
     private mutating func refuse(_ ring: ServerMessage.Ring, _ error: ClientError, on outbox: Outbox) {
         let code = error.failureCode(or: .cannotWrite)
         outbox.post(.decline(.init(id: outbox.nextID(), transfer: ring.transfer, code: code)))
-        if let report = refused.add(error, from: ring.from) { environment.reporter.report(report) }
+        let reporter = settings.complaints ?? environment.reporter
+        if let report = refused.add(error, from: ring.from) { reporter.report(report) }
     }
 
     private mutating func ask(_ id: TransferID, _ label: TransferLabel, now: NIODeadline) {
@@ -326,16 +332,8 @@ struct Receiver: SessionPart {
     }
 
     private mutating func startDownload(_ id: TransferID, now: NIODeadline) {
-        guard let transfer = transfers[id], let start = transfer.start, let sink = transfer.sink,
-            let keys = transfer.keys
-        else { return }
+        guard let transfer = transfers[id], let request = transfer.download(in: environment) else { return }
         if !transfer.isHere { transfers.forget(transfer) }
-        let (sealing, offer) = (environment.sealing, transfer.offer)
-        let request = DownloadRequest(
-            begin: { sealing.take(offer) }, start: start, label: transfer.label, sink: sink,
-            opening: ChunkOpening(transfer.offer, keys: keys, into: sink, limit: transfer.limit),
-            isSilent: transfer.isHere, progress: transfer.progress(environment.clock)
-        )
         let queue = queue
         let work = environment.streams.download(request) { event in queue.post(.work(id, .download(event))) }
         transfers[id]?.work = work
@@ -428,6 +426,7 @@ struct Receiver: SessionPart {
         report(problem, of: transfer.label)
         // An offer that this client never accepted cannot have been received before.
         let wasAccepted = transfer.sink != nil || transfers.wasAccepted(transfer)
+        if wasAccepted || transfer.cause?.file != nil { failure = failure ?? error }
         transfers.forget(transfer)
         machine.failed(error, isTheOne: wasAccepted || transfer.cause?.file != nil, isSpoilt: transfer.isSpoilt)
     }
@@ -441,6 +440,7 @@ struct Receiver: SessionPart {
             return true
         }
         guard transfer.mayComeAgain else { return false }
+        broken = error
         let problem = IncomingTransfer.problem(error)
         // One line for each break, however many tries come to nothing before bytes flow again.
         let isNews = transfer.later == nil && transfers.recalled(transfer)?.problem != problem

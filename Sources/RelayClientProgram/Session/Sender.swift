@@ -469,9 +469,8 @@ struct Sender: SessionPart {
         let sending = sendings[index]
         if let code, sending.isAccepted || sending.isAwaited { sayGoodbye(to: sending.job, code) }
         end(index)
-        let word = if case .transfer(let failure) = error { failure.code.rawValue } else { error.status.code }
         environment.reporter.report(.introduced(sending.job.label))
-        environment.reporter.report(.failed(sending.job.shownID, code: word, message: error.description))
+        environment.reporter.report(.failed(sending.job.shownID, code: error.code, message: error.description))
         guard !isSharing else { return }
         failures.append((sending.number, error.status))
         guard sending.isAccepted, sending.job.tree.isRepeatable, !sending.job.tree.readsPipe else { return }

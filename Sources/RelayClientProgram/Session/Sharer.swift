@@ -3,6 +3,7 @@
 import NIOCore
 import PrivateFiles
 import Sealing
+import Synchronization
 import TransferClient
 import WSProtocol
 
@@ -27,6 +28,9 @@ struct Sharer: SessionPart {
     private var book = RequestBook()
     /// What was asked and is being looked at.
     private var looking: [TransferID: Asked] = [:]
+    /// What was asked and is answered with a listing, and as which transfer.
+    private var listing: [PullRequest: (asked: Asked, transfer: TransferID)] = [:]
+    private let faults = ListingFaults()
     private var files: Sender
     /// Of what they do, a person who shares need not hear.
     private var listings: Sender
@@ -48,7 +52,7 @@ struct Sharer: SessionPart {
         self.queue = queue
         files = Sender(sharingIn: environment, queue: queue)
         var quiet = environment
-        quiet.reporter = Reporter(mode: .silent)
+        quiet.reporter = Reporter(mode: .silent) { [faults] in faults.add($0) }
         listings = Sender(sharingIn: quiet, queue: queue)
     }
 
@@ -127,7 +131,17 @@ struct Sharer: SessionPart {
 
     mutating func advance(on outbox: Outbox?, now: NIODeadline) {
         forEachSender { $0.advance(on: outbox, now: now) }
-        for request in Array(book.answering) where !isAnswering(request) { book.ended(request) }
+        for (transfer, code) in faults.take() {
+            guard let asked = listing.values.first(where: { $0.transfer == transfer })?.asked,
+                let message = ListingFaults.message(for: code, to: asked.requester)
+            else { continue }
+            environment.reporter.report(
+                .refused(asked.requester, asked.request.query, code: code.rawValue, message: message))
+        }
+        for request in Array(book.answering) where !isAnswering(request) {
+            book.ended(request)
+            listing[request] = nil
+        }
     }
 
     mutating func stop() { forEachSender { $0.stop() } }
@@ -257,7 +271,12 @@ struct Sharer: SessionPart {
             if let transfer = broken, !files.maySend(transfer, to: requester) { broken = nil }
             var job = SendJob(peer: requester, tree: tree, options: settings.tree.options, goingOnWith: broken)
             job.answers = request.request
-            if case .list = request.query { listings.add(job) } else { files.add(job) }
+            if case .list = request.query {
+                listing[request.request] = (asked, job.shownID)
+                listings.add(job)
+            } else {
+                files.add(job)
+            }
         } catch {
             environment.reporter.report(
                 .refused(requester, request.query, code: error.code.rawValue, message: error.message))
@@ -281,6 +300,38 @@ extension SharedTree {
             } catch {
                 throw .cannotRead(error)
             }
+        }
+    }
+}
+
+/// The listings that have come to nothing, of what is told of all of them.
+private final class ListingFaults: Sendable {
+    private let faults = Mutex<[(TransferID, FailureCode)]>([])
+
+    /// Takes note of a failure.
+    func add(_ report: TransferReport) {
+        guard case .failed(let transfer?, let word, _) = report, let code = FailureCode(rawValue: word) else { return }
+        faults.withLock { $0.append((transfer, code)) }
+    }
+
+    /// Each once.
+    func take() -> [(TransferID, FailureCode)] {
+        faults.withLock { faults in
+            defer { faults = [] }
+            return faults
+        }
+    }
+
+    /// What the person who shares reads; nil where there is nothing to mend.
+    static func message(for code: FailureCode, to requester: PeerName) -> String? {
+        switch code {
+        case .protocolError, .verificationFailed:
+            "\(requester)'s client cannot make sense of it; check that both are of the same version"
+        case .tooLarge:
+            "it has more entries than \(requester)'s client shows; put less into one folder, or have it fetched as a whole"
+        case .cannotRead, .cannotWrite, .noSpace:
+            TransferFailure(code, side: .sender, peer: requester).description
+        default: nil
         }
     }
 }

@@ -30,6 +30,7 @@ final class Reporter: Sendable {
     private let output: Int32
     private let errors: Int32
     private let isTerminal: Bool
+    private let listener: (@Sendable (TransferReport) -> Void)?
 
     private struct State {
         var renderer: any ReportRenderer
@@ -45,10 +46,13 @@ final class Reporter: Sendable {
     ///     written there.
     ///   - output: standard output; another descriptor in tests only.
     ///   - errors: standard error; another descriptor in tests only.
+    ///   - listener: told of every report besides, however it is shown.
     init(
         mode: Mode, isVerbose: Bool = false, contentOnStandardOutput: Bool = false,
-        output: Int32 = STDOUT_FILENO, errors: Int32 = STDERR_FILENO
+        output: Int32 = STDOUT_FILENO, errors: Int32 = STDERR_FILENO,
+        listener: (@Sendable (TransferReport) -> Void)? = nil
     ) {
+        self.listener = listener
         self.output = output
         self.errors = errors
         isTerminal = if case .terminal = mode { true } else { false }
@@ -84,6 +88,7 @@ final class Reporter: Sendable {
 
     /// Shows `report`.
     func report(_ report: TransferReport) {
+        listener?(report)
         show { renderer, now, columns in renderer.render(report, now: now, columns: columns) }
     }
 

@@ -52,6 +52,8 @@ package struct ListedEntry: Hashable, Sendable {
 
 /// Reads the answer to a request to list, piece by piece, and keeps a line of it at most.
 package struct ListingReader: Sendable {
+    /// How many entries were whole.
+    package private(set) var count = 0
     private var line: [UInt8] = []
     private var last: EntryName?
 
@@ -73,6 +75,7 @@ package struct ListingReader: Sendable {
             }
             line.removeAll(keepingCapacity: true)
             last = entry.name
+            count += 1
             entries.append(entry)
         }
         return entries

@@ -52,6 +52,19 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// What happened, without what to do next where that can be left out.
+    package var what: String {
+        switch self {
+        case .connection(let error): error.summary
+        case .file(let error): error.what
+        case .transfer(let error): error.what
+        case .stream, .sealing, .tooLarge, .command, .interrupted: description
+        }
+    }
+
+    /// What programs that watch find in the `code` of a failure.
+    package var code: String { if case .transfer(let failure) = self { failure.code.rawValue } else { status.code } }
+
     /// What the process ends with because of it.
     package var status: ExitStatus {
         switch self {

@@ -19,6 +19,10 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         case noSpace
         /// Writing the output failed half way.
         case writeFailed
+        /// What came has not the form that it has to have.
+        case malformed
+        /// There is more of it than this program keeps.
+        case tooMany
         /// There is no profile: no user has logged in with it.
         case noProfile
         /// There is a profile, but it is damaged, or not safe to use.
@@ -58,7 +62,8 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     package var status: ExitStatus {
         switch code {
         case .cannotRead: .noInput
-        case .cannotCreate: .cannotCreate
+        case .cannotCreate, .tooMany: .cannotCreate
+        case .malformed: .protocolBreach
         case .changed, .readFailed, .noSpace, .writeFailed: .inputOutput
         case .noProfile, .unusableProfile: .configuration
         }
@@ -71,6 +76,8 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         case .changed: .sourceChanged
         case .cannotCreate, .writeFailed: .cannotWrite
         case .noSpace: .noSpace
+        case .malformed: .protocolError
+        case .tooMany: .tooLarge
         case .noProfile, .unusableProfile: nil
         }
     }

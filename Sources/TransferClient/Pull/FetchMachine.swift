@@ -14,6 +14,8 @@ package struct FetchMachine: Sendable {
         case unanswered
         /// Nothing has moved for as long as the person gave.
         case gaveUp
+        /// The same, and up to the end the relay took no request, as it said why.
+        case hindered(FailureCode)
     }
 
     /// How far it is.
@@ -39,8 +41,10 @@ package struct FetchMachine: Sendable {
     private var refusal: (code: FailureCode, until: NIODeadline)?
     /// When it was asked first without waiting for an answer.
     private var firstAsked: NIODeadline?
-    /// Whether the last that was heard is that there are too many requests.
+    /// Whether the last that was heard of a sharer is that there are too many requests.
     private var isCrowded = false
+    /// Why the relay took no request the last time, if it did not.
+    private var hindrance: FailureCode?
     /// How often what came has broken since something moved.
     private var breaks = 0
     /// How often it was asked again because the sharer's key had changed.
@@ -95,7 +99,7 @@ package struct FetchMachine: Sendable {
     /// The relay takes no request now: it is asked again when the next one would be due.
     package mutating func postponed(_ code: FailureCode, now: NIODeadline) {
         guard case .asking = state else { return }
-        isCrowded = code == .tooManyRequests
+        hindrance = code
         if RetryDecision(code).isPassing {
             state = .asking(now + interval)
             return
@@ -103,10 +107,13 @@ package struct FetchMachine: Sendable {
         state = .failed(.refused(code))
     }
 
+    /// The relay has taken a request, and passes it on to the sharer's sessions.
+    package mutating func passedOn() { hindrance = nil }
+
     /// What was asked for is offered, and taken.
     package mutating func coming(now: NIODeadline) {
         guard failure == nil else { return }
-        (state, refusal, firstAsked, isCrowded) = (.coming, nil, nil, false)
+        (state, refusal, firstAsked, isCrowded, hindrance) = (.coming, nil, nil, false, nil)
         end = max(end, now + patience)
     }
 
@@ -158,9 +165,10 @@ package struct FetchMachine: Sendable {
             if let refusal, refusal.until <= now {
                 state = .failed(.refused(refusal.code))
             } else if let silence, silence <= now {
-                state = .failed(.unanswered)
+                state = .failed(hindrance.map { Failure.refused($0) } ?? .unanswered)
             } else if end <= now {
-                state = .failed(isCrowded ? .refused(.tooManyRequests) : .gaveUp)
+                let lateness = hindrance.map { Failure.hindered($0) } ?? .gaveUp
+                state = .failed(isCrowded ? .refused(.tooManyRequests) : lateness)
             }
         case .away where end <= now: state = .failed(.gaveUp)
         case .away, .coming, .failed: break

@@ -257,6 +257,35 @@ import WSProtocol
         // The parts are removed beside.
         try await session.run { try folder.listing() == ["file"] }
         #expect(try folder.listing() == ["file"])
+        // It was answered, and is not said to have been silent.
+        #expect(try session.events("interrupted", "notice") == ["interrupted"])
+    }
+
+    @Test func whoGivesUpHearsWhatBrokeBefore() async throws {
+        let request = try await request()
+        let sent = try ring(answering: request.request, said: request.request)
+        try await start(sent.offer)
+        try #require(relay.downloads.last).end(.failure(.stream(.cut)))
+        relay.lines.last?.say([
+            .failed(
+                .init(id: .sequence(.relay, 9), transfer: sent.offer.parties.attempt, code: .senderGone, by: .relay))
+        ])
+        try await self.request(2)
+        pass(600)
+        #expect(session.endings == [.status(.gaveUp)])
+        let told = "the connection of alice was cut, and since then nothing came of alice"
+        #expect(try session.lines().contains { $0.contains(told) && $0.contains(#""event":"failed""#) })
+    }
+
+    @Test func whyTheRelayTookNoRequestIsTold() async throws {
+        try await session.run { try asked().count == 1 }
+        guard case .request(let said)? = relay.said.last(where: { if case .request = $0 { true } else { false } })
+        else { throw SealingError.unasked }
+        session.handle(.message(1, .error(.init(id: said.id, code: .rateLimited, message: ""))))
+        pass(600)
+        #expect(session.endings == [.status(.gaveUp)])
+        let lines = try session.lines()
+        #expect(lines.contains { $0.contains(#""code":"rate_limited""#) && $0.contains("up to the end of --timeout") })
     }
 
     /// The sharer says that what it sends has changed.
@@ -310,6 +339,42 @@ import WSProtocol
         try await request()
         session.handle(.interrupted)
         #expect(session.endings == [.status(.interrupted)])
+    }
+}
+
+@Suite struct ListingTransferTests {
+    private static let lines = ["a", "b", "c"]
+        .map { #"{"name":"\#($0)","type":"folder","modified":1}"# + "\n" }.joined()
+
+    private func fault(_ text: String, most: Int) -> FileError? {
+        let collection = ListingCollection()
+        let listing = ListingTransfer(into: collection, most: most)
+        do throws(FileError) {
+            try listing.write(ByteBuffer(string: text))
+            try listing.endFile()
+            _ = listing.finish()
+        } catch {
+            #expect(collection.count == 0)
+            return error
+        }
+        #expect(collection.entries.map(\.name.text) == ["a", "b", "c"])
+        return nil
+    }
+
+    @Test func whatIsOfItsFormIsTaken() { #expect(fault(Self.lines, most: 3) == nil) }
+
+    @Test func whatIsTooLongIsToldAsSuch() throws {
+        let error = try #require(fault(Self.lines, most: 2))
+        #expect(error.status == .cannotCreate && error.failureCode == .tooLarge)
+        #expect(error.message.contains("more than 2 entries") && error.message.contains("list a folder in it"))
+    }
+
+    @Test(arguments: [("", "4"), ("x", "4"), ("\n", "4"), (lines, "4")])
+    func whatIsOfAnotherFormIsToldAsSuch(_ rest: (text: String, entry: String)) throws {
+        let error = fault(Self.lines + rest.text, most: 10)
+        guard !rest.text.isEmpty else { return #expect(error == nil) }
+        #expect(error?.status == .protocolBreach && error?.failureCode == .protocolError)
+        #expect(error?.message.contains("from entry \(rest.entry) on") == true)
     }
 }
 

@@ -161,6 +161,25 @@ import WSProtocol
         }
     }
 
+    @Test func whyTheRelayTookNoRequestIsSaid() {
+        for isOver in [false, true] {
+            var machine = machine()
+            machine.asked(now: start)
+            machine.postponed(.clusterUnavailable, now: at(1))
+            // A later one was passed on, and had no answer.
+            if isOver { machine.passedOn() }
+            machine.deadlinePassed(now: start + TransferDefaults.patience)
+            #expect(machine.failure == (isOver ? .gaveUp : .hindered(.clusterUnavailable)))
+
+            var impatient = self.machine(waits: false)
+            impatient.asked(now: start)
+            impatient.postponed(.rateLimited, now: at(1))
+            if isOver { impatient.passedOn() }
+            impatient.deadlinePassed(now: start + TransferDefaults.unawaitedAnswer)
+            #expect(impatient.failure == (isOver ? .unanswered : .refused(.rateLimited)))
+        }
+    }
+
     @Test func aKeyThatHasChangedIsLookedUpAFewTimes() {
         var machine = machine()
         machine.asked(now: start)
