@@ -19,6 +19,7 @@ struct SetupCommand: AsyncParsableCommand {
               relay-server setup --public-name relay.example.com
               relay-server setup --public-name relay.example.com --certbot --http-listen 0.0.0.0:80
 
+            Without --public-name it asks for the name, and for what depends on it. \
             Makes what is missing, and leaves what is there: it can be run again. With --force it writes the \
             configuration and the certificate anew; an authority, once made, always stays. Without --certbot or \
             --tls-cert it makes an authority of the relay's own, and a certificate.
@@ -74,7 +75,7 @@ struct SetupCommand: AsyncParsableCommand {
     @Flag(help: "Do not start the service.")
     var noStart = false
 
-    func run() async throws {
+    mutating func run() async throws {
         let name = try name()
         let given = try given(name)
         let account = try ServiceAccount(named: user)
@@ -173,13 +174,18 @@ struct SetupCommand: AsyncParsableCommand {
         if let acmeDir { file[.acmeDir] = .text(acmeDir) }
     }
 
+    /// Where certbot has what it was given for `name`.
+    private static func acmeFiles(_ name: String) -> CertificateFiles {
+        let folder = "/etc/letsencrypt/live/\(name)"
+        return CertificateFiles(chain: "\(folder)/fullchain.pem", key: "\(folder)/privkey.pem")
+    }
+
     /// The certificate that was given; nil when one is to be made.
     private func given(_ name: String) throws -> CertificateFiles? {
         switch (tlsCert, tlsKey, certbot) {
         case (let chain?, let key?, false): return CertificateFiles(chain: chain, key: key)
         case (nil, nil, true):
-            let folder = "/etc/letsencrypt/live/\(name)"
-            return CertificateFiles(chain: "\(folder)/fullchain.pem", key: "\(folder)/privkey.pem")
+            return Self.acmeFiles(name)
         case (nil, nil, false): return nil
         case (_, _, true):
             throw ValidationError("--certbot says where the certificate is: leave --tls-cert and --tls-key out")
@@ -187,13 +193,26 @@ struct SetupCommand: AsyncParsableCommand {
         }
     }
 
-    private func name() throws -> String {
-        var text = publicName
-        if text == nil, StandardStream.isTerminal(STDIN_FILENO) {
-            LogSink.standardError.write("Name that people reach the relay by, such as relay.example.com: ")
-            text = readLine()
+    /// The name that was given; without it, the answers of the person at the terminal, if there is one.
+    private mutating func name() throws -> String {
+        if let publicName { return try Self.host(publicName) }
+        guard SetupQuestions.canAsk else { throw ValidationError("--public-name is missing: the name of the relay") }
+        let name = try SetupQuestions.ask(
+            "Name that people reach the relay by, such as relay.example.com:", Self.host)
+        publicName = name
+        if !renew, !certbot, tlsCert == nil, tlsKey == nil, SystemCommand.exists(Self.acmeFiles(name).chain) {
+            certbot = try SetupQuestions.agrees(to: "certbot has a certificate for \(name). Shall the relay use it?")
         }
-        guard let text, !text.isEmpty else { throw ValidationError("--public-name is missing: the name of the relay") }
+        if !renew, invite == nil {
+            invite = try SetupQuestions.ask("Name of the first person to invite (empty: any):") { typed in
+                typed.isEmpty ? nil : try PeerName.argument(typed)
+            }
+        }
+        return name
+    }
+
+    private static func host(_ text: String) throws -> String {
+        guard !text.isEmpty else { throw ValidationError("--public-name is missing: the name of the relay") }
         let isHost =
             text.utf8.count <= 253
             && text.utf8.allSatisfy { byte in
@@ -213,9 +232,11 @@ struct SetupCommand: AsyncParsableCommand {
     /// - Returns: whether it runs.
     private func start(isChanged: Bool) throws(OperatorError) -> Bool {
         guard !noStart, isService else { return false }
-        var commands = [["systemctl", "enable", "--now", Self.unit]]
         // One that ran before has to take what is new.
-        if isChanged { commands.append(["systemctl", "restart", Self.unit]) }
+        let commands =
+            isChanged
+            ? [["systemctl", "enable", Self.unit], ["systemctl", "restart", Self.unit]]
+            : [["systemctl", "enable", "--now", Self.unit]]
         for command in commands {
             guard SystemCommand.run(command) == 0 else {
                 throw OperatorError(
@@ -230,7 +251,10 @@ struct SetupCommand: AsyncParsableCommand {
 
     /// Whether systemd runs the relay with this configuration.
     private var isService: Bool {
-        let folders = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
+        // The last two are a package's, the one before them is the archive's.
+        let folders = [
+            "/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+        ]
         return config == Defaults.Operations.configuration && SystemCommand.exists("/run/systemd/system")
             && folders.contains { SystemCommand.exists("\($0)/\(Self.unit)") }
     }

@@ -5,7 +5,8 @@ import ServerSystem
 
 /// Running a program of the system for `setup`.
 enum SystemCommand {
-    /// Runs the program, found on the system's usual path, with its errors on standard error, and waits for its end.
+    /// Runs the program, found on the PATH, with its errors on standard error, and waits for its end. What it runs
+    /// itself is found on the system's usual path.
     /// - Returns: its status; nil when it could not be started or was killed.
     static func run(_ command: [String]) -> Int32? {
         guard let program = command.first else { return nil }
