@@ -10,8 +10,11 @@ import sys
 import pytest
 import yaml
 
-from harness import certificates
-from harness.executables import REPOSITORY
+from harness import certificates, content
+from harness.executables import REPOSITORY, clean_environment
+from harness.network import Network, run
+from harness.processes import Process
+from harness.waiting import until
 
 DEPLOY = REPOSITORY / "deploy"
 TOOLS = pathlib.Path(sys.executable).parent
@@ -118,3 +121,119 @@ def test_the_image_is_not_root_and_has_a_health_check():
     text = (DEPLOY / "Containerfile").read_text()
     assert re.search(r"^USER 970:970$", text, re.M) and re.search(r"^HEALTHCHECK .*CMD", text, re.M)
     assert re.search(r"^FROM \S+:trixie-slim$", text, re.M) and re.search(r"^VOLUME /var/lib/relay$", text, re.M)
+
+
+class Composed:
+    """The compose file carried out without an engine: each service in a network of its own, at the address that it has
+    there, with its secrets, its environment and its command."""
+
+    name = "relay.example.com"
+
+    def __init__(self, compose, binaries, network, folder):
+        self.compose, self.binaries, self.network, self.folder = compose, binaries, network, folder
+        # What deploy/README.md says comes first.
+        (steps,) = re.findall(
+            r"^```sh\ncd deploy/compose\n(.*?)^docker", (DEPLOY / "README.md").read_text(), re.M | re.S
+        )
+        assert self.name in steps
+        script = re.sub(r"^chgrp .* && ", "", steps, flags=re.M).replace("../../", f"{REPOSITORY}/")
+        subprocess.run(["bash", "-euc", script], check=True, timeout=60, cwd=folder, capture_output=True)
+        self.password = (folder / ".env").read_text().strip().removeprefix("REDIS_PASSWORD=")
+        balancer = compose["services"]["balancer"]["networks"]["relay"]["ipv4_address"]
+        (folder / "hosts").write_text(f"127.0.0.1 localhost\n{balancer} {self.name}\n")
+
+    def filled(self, text):
+        """A text of the file with its variable filled in."""
+        return re.sub(r"\$\{REDIS_PASSWORD[^}]*\}", self.password, text)
+
+    def environment(self, service):
+        """What the service has: the image's variables and its own."""
+        image = dict(re.findall(r"(RELAY_\w+)=(\S+)", (DEPLOY / "Containerfile").read_text()))
+        own = {
+            name: self.filled(value) for name, value in self.compose["services"][service].get("environment", {}).items()
+        }
+        return clean_environment(self.folder, **image | own | {"RELAY_STATE_DIR": self.folder / service})
+
+    def inside(self, prefix, secrets, *command):
+        """What runs a command with these files as its secrets, and with the names that an engine gives."""
+        script = (
+            'mount -t tmpfs tmpfs /run; mkdir /run/secrets; mount --bind "$1" /etc/hosts; shift; '
+            'while [ "$1" != -- ]; do cp "$2" "/run/secrets/$1"; shift 2; done; shift; exec "$@"'
+        )
+        files = [word for target, path in secrets.items() for word in (target, path)]
+        return [*prefix, "unshare", "--mount", "sh", "-ec", script, "sh", self.folder / "hosts", *files, "--", *command]
+
+    def start(self, service, *command):
+        """Starts a service; returns (its process, what a command line begins with to run beside it)."""
+        entry = self.compose["services"][service]
+        _, prefix = self.network.host(service)
+        address = entry["networks"]["relay"]["ipv4_address"]
+        run(*prefix, "ip", "address", "add", f"{address}/24", "dev", "eth0")
+        secrets = {}
+        for each in entry.get("secrets", []):
+            source, target = (each, each) if isinstance(each, str) else (each["source"], each["target"])
+            secrets[target] = self.folder / self.compose["secrets"][source]["file"]
+        process = Process(
+            self.inside(prefix, secrets, *command),
+            env=self.environment(service),
+            folder=self.folder / "logs",
+            name=service,
+        )
+        return process, prefix
+
+    def ask(self, service, prefix, *command):
+        """Runs a command in the service, as `docker compose exec` does; returns what it printed, or None."""
+        done = subprocess.run(
+            [*prefix, *command], check=False, capture_output=True, text=True, timeout=30, env=self.environment(service)
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+
+def test_the_services_of_the_compose_file_are_a_relay(binaries, compose, short_path):
+    with Network(short_path) as network:
+        composed = Composed(compose, binaries, network, short_path)
+        services = compose["services"]
+        command = [composed.filled(word) for word in services["redis"]["command"]]
+        redis = composed.start("redis", *command, "--dir", short_path)
+        health = services["redis"]["healthcheck"]["test"][1:]
+        until(lambda: composed.ask("redis", redis[1], *health) == "PONG", 10, "Redis is well")
+        server = binaries / "relay-server"
+        nodes = {name: composed.start(name, server, "serve") for name in ("n1", "n2", "n3")}
+        for name, (process, prefix) in nodes.items():
+            until(lambda p=prefix, n=name: composed.ask(n, p, server, "status") is not None, 30, process.tail)
+        haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+        balancer, _ = composed.start("balancer", haproxy, "-db", "-f", DEPLOY / "compose/haproxy.cfg")
+        _, outside = network.host("person")
+        run(*outside, "ip", "address", "add", "172.28.80.100/24", "dev", "eth0")
+
+        def client(name, *words):
+            """A client of that name, outside."""
+            return Process(
+                composed.inside(outside, {}, binaries / "relay-client", *words),
+                env=clean_environment(short_path, RELAY_PROFILE=short_path / name),
+                folder=short_path / "logs",
+                name=name,
+            )
+
+        for number, name in enumerate(("alice", "bob")):
+            code = composed.ask(f"n{number + 1}", nodes[f"n{number + 1}"][1], server, "invite", name)
+            words = ("login", f"https://{composed.name}:8443", "--name", name, "--ca", short_path / "certs/ca.pem")
+            assert code
+            process = Process(
+                composed.inside(outside, {}, binaries / "relay-client", *words),
+                env=clean_environment(short_path, RELAY_PROFILE=short_path / name, RELAY_INVITE=code),
+                folder=short_path / "logs",
+                name=name,
+            )
+            process.expect(0, 30)
+        content.file(short_path / "report.pdf", "composed", 3_000_000)
+        (short_path / "in").mkdir()
+        receiving = client("bob", "receive", "--output", short_path / "in", "--from", "alice", "--yes", "--once")
+        client("alice", "send", "bob", short_path / "report.pdf").expect(0, 60)
+        receiving.expect(0, 30)
+        assert (short_path / "in/report.pdf").read_bytes() == (short_path / "report.pdf").read_bytes()
+        # As `docker compose stop`.
+        for process, _ in nodes.values():
+            process.signal(15)
+            process.expect(0, 60)
+        assert balancer.running() and redis[0].running()

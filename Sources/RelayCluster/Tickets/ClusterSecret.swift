@@ -34,7 +34,7 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
                 throw OperatorError(.configuration, "cannot read the cluster's secret \(path): \(error)\(hint)")
             case .open:
                 throw OperatorError(
-                    .configuration, "the cluster's secret \(path) is open to other users: chmod 600 \(path)")
+                    .configuration, "the cluster's secret \(path) is open to other users: chmod 640 \(path)")
             }
         }
         guard let bytes = Self.bytes(ofHexadecimal: contents), let secret = ClusterSecret(bytes: bytes) else {
@@ -65,7 +65,8 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
         defer { close(file) }
         var status = stat()
         guard unsafe fstat(file, &status) == 0 else { throw .system(.last) }
-        guard status.st_mode & 0o077 == 0 else { throw .open }
+        // Its group may read: files of root's, in a package or a container, are the relay's to read in no other way.
+        guard status.st_mode & 0o037 == 0 else { throw .open }
         do {
             return try BoundedFile.read(file, limit: Defaults.Routing.secretFileSize)
         } catch {

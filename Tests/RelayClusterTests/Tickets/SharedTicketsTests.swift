@@ -158,10 +158,12 @@ struct SharedTicketsTests {
         return key
     }
 
-    @Test("a secret is 32 bytes or more in hexadecimal, and its file is readable by its owner alone")
+    @Test("a secret is 32 bytes or more in hexadecimal, and its file is for its owner and its group to read")
     func secret() throws {
         func failure(_ contents: String, mode: Int = 0o600) throws -> String? {
             let path = try directory.write(Data(contents.utf8), to: "s")
+            // One that may not be written is in the way of the next.
+            defer { try? FileManager.default.removeItem(atPath: path) }
             try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
             do {
                 #expect("\(try ClusterSecret(path: path))" == "[redacted]")
@@ -178,7 +180,10 @@ struct SharedTicketsTests {
             let message = try #require(try failure(wrong))
             #expect(message.contains("hexadecimal") && !message.contains("0a0a"))
         }
-        #expect(try failure(digits, mode: 0o640)?.contains("chmod 600") == true)
+        for mode in [0o640, 0o440, 0o400] { #expect(try failure(digits, mode: mode) == nil) }
+        for mode in [0o644, 0o604, 0o601, 0o660, 0o650] {
+            #expect(try failure(digits, mode: mode)?.contains("chmod 640") == true)
+        }
         #expect(try failure(String(repeating: "0", count: 10_000)) != nil)
         #expect(throws: OperatorError.self) { try ClusterSecret(path: directory.file("none")) }
     }
