@@ -10,7 +10,7 @@ import NIOCore
 /// What Redis says: the bytes, and everything that reads the replies.
 enum RedisDecoder {
     static let replies = FuzzedDecoder(
-        "resp", longest: 6_000,
+        "resp", longest: 5_000,
         sources: [
             "RedisTransport/Codec/ReplyReader.swift", "RedisTransport/Codec/ReplyScanner.swift",
             "RedisTransport/Codec/RESPValue.swift", "RedisTransport/Connection/ClusterMap.swift",
