@@ -230,14 +230,20 @@ extension UnixTime {
 extension RedisUserDirectory: TrafficStore {
     package func load(day: Int64) -> [PeerName: UInt64] { [:] }
 
+    /// All of them are on their way at once: a Redis that does not answer is waited for once, as for any command.
     package func add(_ moved: [PeerName: UInt64], day: Int64) async -> [PeerName: UInt64] {
+        let all = moved.map { ($0.key, $0.value) }
+        let size = Defaults.Routing.keysPerBatch
+        let batches = stride(from: 0, to: all.count, by: size).map { all[$0..<min($0 + size, all.count)] }
+        let replies = batches.map { batch in
+            store.run(
+                UserScripts.traffic, keys: batch.map { ClusterKeys.traffic($0.0, day: day) },
+                arguments: ["\(Defaults.Routing.trafficLife)"] + batch.map { "\($0.1)" })
+        }
         var sums: [PeerName: UInt64] = [:]
-        for (name, bytes) in moved {
-            let reply = try? await store.run(
-                UserScripts.traffic, keys: [ClusterKeys.traffic(name, day: day)],
-                arguments: ["\(bytes)", "\(Defaults.Routing.trafficLife)"]
-            ).get()
-            if let sum = reply?.number { sums[name] = UInt64(clamping: sum) }
+        for (batch, reply) in zip(batches, replies) {
+            guard let found = try? await reply.get().elements, found.count == batch.count else { continue }
+            for ((name, _), sum) in zip(batch, found) { sums[name] = sum.number.map { UInt64(clamping: $0) } }
         }
         return sums
     }

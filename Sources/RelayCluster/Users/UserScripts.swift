@@ -262,13 +262,16 @@ enum UserScripts {
         """
     )
 
-    /// Adds to the bytes that a user has moved on a day. KEYS the count. ARGV bytes, the life of the count in seconds.
-    /// Returns the sum.
+    /// Adds to the bytes that users have moved on a day. KEYS their counts. ARGV the life of a count in seconds, and
+    /// the bytes of each. Returns the sums.
     static let traffic = RedisScript(
         """
-        local sum = redis.call('INCRBY', KEYS[1], ARGV[1])
-        redis.call('EXPIRE', KEYS[1], ARGV[2])
-        return sum
+        local sums = {}
+        for i, key in ipairs(KEYS) do
+            sums[i] = redis.call('INCRBY', key, ARGV[i + 1])
+            redis.call('EXPIRE', key, ARGV[1])
+        end
+        return sums
         """
     )
 }

@@ -59,7 +59,11 @@ struct TransferService: ServerPart {
         admission.whenEmpty { done.finish() }
         for await _ in waiting {}
         deadline.cancel()
-        await traffic.flush()
+        // What is being written down already is waited for: as long as Redis may take for one answer, and no longer.
+        let end = NIODeadline.now() + .seconds(Defaults.Operations.closeTimeout)
+        while await !traffic.flush(), NIODeadline.now() < end {
+            try? await loop.scheduleTask(in: Defaults.Handover.quietStep) {}.futureResult.get()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import NIOCore
 import RelayNode
 import RelayTestFixtures
@@ -240,6 +241,30 @@ struct RedisUserDirectoryTests {
             } throws: {
                 ($0 as? OperatorError)?.status == .unavailable
             }
+        }
+    }
+
+    @Test("the bytes of ten thousand users are some commands, and one wait for a Redis that does not answer")
+    func traffic() async throws {
+        let redis = try await RedisServer()
+        let node = try RoutedNode("a", redis)
+        try await withNodes([node]) {
+            let moved = Dictionary(
+                uniqueKeysWithValues: (0..<10_000).map { (PeerName.test("user\($0)"), UInt64($0 + 1)) })
+            _ = await node.users.add(moved, day: 5)
+            let sums = await node.users.add(moved, day: 5)
+            #expect(sums.count == moved.count && sums.allSatisfy { $0.value == 2 * (moved[$0.key] ?? 0) })
+            // Not a command for each, whose replies would be waited for one after the other.
+            let scripts = try await redis.command("INFO", "commandstats").split(separator: "\r\n")
+                .first { $0.hasPrefix("cmdstat_evalsha:") }?.split(separator: ",").first?.split(separator: "=").last
+            #expect(scripts.flatMap { Int($0) }.map { (20...400).contains($0) } == true)
+            #expect(await node.users.sum(of: .test("user9"), day: 5) == 20)
+            #expect(await node.users.sum(of: .test("user9"), day: 6) == nil)
+            redis.signal(SIGSTOP)
+            let began = ContinuousClock.now
+            #expect(await node.users.add(moved, day: 5).isEmpty)
+            #expect(ContinuousClock.now - began < .seconds(4), "one deadline of 2 s for all of them")
+            redis.signal(SIGCONT)
         }
     }
 }
