@@ -2,6 +2,7 @@
 
 package import Logging
 package import NIOCore
+import Synchronization
 
 /// One connection to Redis for commands, made anew whenever it ends. For any thread.
 ///
@@ -16,6 +17,7 @@ package final class RedisClient: Sendable {
     private let log: Logger
     private let changed: @Sendable (RedisConnectionState) -> Void
     private let core: NIOLoopBoundBox<ClientCore?>
+    private let counted = ClientCounts()
 
     /// Makes a client; ``start()`` connects it.
     ///
@@ -35,7 +37,8 @@ package final class RedisClient: Sendable {
     package func start() {
         eventLoop.execute { [self] in
             guard core.value == nil else { return }
-            core.value = ClientCore(settings: settings, eventLoop: eventLoop, log: log, changed: changed)
+            core.value = ClientCore(
+                settings: settings, eventLoop: eventLoop, log: log, counted: counted, changed: changed)
         }
     }
 
@@ -83,10 +86,8 @@ package final class RedisClient: Sendable {
         }
     }
 
-    /// What can be counted about Redis. On the event loop.
-    package func figures() -> EventLoopFuture<RedisClientFigures> {
-        eventLoop.submit { [self] in core.value?.figures ?? RedisClientFigures() }
-    }
+    /// What was counted about the connection since the start.
+    package var figures: RedisClientFigures { counted.value.withLock { $0 } }
 
     /// The server that commands go to; nil without a connection. On the event loop only.
     var server: RedisEndpoint? { core.value?.server }
@@ -107,6 +108,11 @@ package final class RedisClient: Sendable {
     }
 }
 
+/// What is counted on a client's event loop, and read from everywhere.
+final class ClientCounts: Sendable {
+    let value = Mutex(RedisClientFigures())
+}
+
 /// The part of a client that lives on its event loop.
 final class ClientCore {
     private var connection: RedisConnection?
@@ -116,17 +122,17 @@ final class ClientCore {
     private let eventLoop: any EventLoop
     private let settings: RedisSettings
     private var timer: Scheduled<Void>?
-    private var counted = RedisClientFigures()
+    private let counted: ClientCounts
     /// Commands that wait to be sent again.
     private var waiting = 0
     /// Which server is at the other end; nil without a connection.
     private(set) var version: RedisVersion?
 
     init(
-        settings: RedisSettings, eventLoop: any EventLoop, log: Logger,
+        settings: RedisSettings, eventLoop: any EventLoop, log: Logger, counted: ClientCounts,
         changed: @escaping @Sendable (RedisConnectionState) -> Void
     ) {
-        (self.settings, self.eventLoop) = (settings, eventLoop)
+        (self.settings, self.eventLoop, self.counted) = (settings, eventLoop, counted)
         connection = RedisConnection(
             settings: settings, eventLoop: eventLoop, log: log,
             makeHandler: { [weak self] in
@@ -150,16 +156,10 @@ final class ClientCore {
     /// The server that commands go to; nil without a connection.
     var server: RedisEndpoint? { isConnected ? connection?.server : nil }
 
-    var figures: RedisClientFigures {
-        var figures = counted
-        figures.server = server
-        return figures
-    }
-
     private func connected(_ version: RedisVersion) {
         isConnected = true
         self.version = version
-        counted.connections &+= 1
+        counted.value.withLock { $0.connections &+= 1 }
         checkLater()
     }
 
@@ -211,7 +211,7 @@ final class ClientCore {
             return promise.fail(refused)
         }
         waiting += 1
-        counted.redirections &+= 1
+        counted.value.withLock { $0.redirections &+= 1 }
         _ = eventLoop.assumeIsolated().scheduleTask(deadline: time) {
             self.waiting -= 1
             self.send(command, deadline: deadline, refused: refused, promise)
@@ -229,15 +229,10 @@ final class ClientCore {
 @available(*, unavailable)
 extension ClientCore: Sendable {}
 
-/// What can be counted about the connection of a client of Redis, since its start.
+/// What is counted about the connection of a client of Redis, since its start.
 package struct RedisClientFigures: Hashable, Sendable {
-    /// The server that commands go to; nil without a connection.
-    package var server: RedisEndpoint?
     /// Connections that were made: more than one say that Redis, its master or its slot was elsewhere for a time.
     package var connections: UInt64 = 0
     /// How often a command was sent again because its slot was on the way to another server.
     package var redirections: UInt64 = 0
-
-    /// Nothing yet.
-    package init() {}
 }

@@ -119,7 +119,12 @@ final class ClusterStore: Sendable {
     }
 
     /// How Redis has answered so far.
-    var redis: RedisFigures { figures.withLock { $0 } }
+    var redis: RedisFigures {
+        var figures = figures.withLock { $0 }
+        let ofClient = client.figures
+        (figures.connections, figures.redirections) = (ofClient.connections, ofClient.redirections)
+        return figures
+    }
 
     private func count(_ result: Result<RESPValue, any Error>, since start: NIODeadline) {
         let time = NIODeadline.now() - start

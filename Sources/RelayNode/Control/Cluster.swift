@@ -99,6 +99,10 @@ package struct RedisFigures: Hashable, Sendable {
     /// Commands that it has refused, and those without a reply.
     package var refused: UInt64 = 0
     package var unanswered: UInt64 = 0
+    /// Connections for commands that were made, and commands that were sent again because a Redis Cluster was moving
+    /// their slot.
+    package var connections: UInt64 = 0
+    package var redirections: UInt64 = 0
 
     package init() {}
 }

@@ -164,6 +164,14 @@ enum MetricsPage {
                 "Commands that Redis has refused, and those without a reply."
             ),
             MetricFamily(
+                .counter, "relay_redis_connections_total", redis.connections,
+                "Connections to Redis for commands that were made."
+            ),
+            MetricFamily(
+                .counter, "relay_redis_redirections_total", redis.redirections,
+                "Commands that were sent again because a Redis Cluster was moving their slot."
+            ),
+            MetricFamily(
                 .gauge, "relay_cluster_joined", status.joined ? 1 : 0, "1 while this node's place in Redis stands."
             ),
             MetricFamily(.gauge, "relay_cluster_nodes", status.nodes, "Other nodes that are alive."),

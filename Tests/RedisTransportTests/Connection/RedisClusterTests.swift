@@ -23,7 +23,9 @@ import Testing
         return settings
     }
 
-    private func port(_ node: Node) async throws -> Int? { try await node.client.figures().get().server?.port }
+    private func port(_ node: Node) async throws -> Int? {
+        try await node.client.eventLoop.submit { [client = node.client] in client.server?.port }.get()
+    }
 
     private func listen(
         _ node: Node, _ settings: RedisSettings, _ messages: Journal<RedisMessage>,
@@ -100,7 +102,7 @@ import Testing
         await waiting
         #expect(found.withLock { $0 } == ["ba": 3, "refused": 2])
         #expect(try await port(node) == target.port)
-        #expect(try await node.client.figures().get().redirections > 0)
+        #expect(node.client.figures.redirections > 0)
         // And so are messages.
         try await eventually("the subscription has followed") {
             try await target.command("PUBSUB", "SHARDCHANNELS") == "{relay}:bell:a"

@@ -22,7 +22,9 @@ import Testing
         return settings
     }
 
-    private func port(_ node: Node) async throws -> Int? { try await node.client.figures().get().server?.port }
+    private func port(_ node: Node) async throws -> Int? {
+        try await node.client.eventLoop.submit { [client = node.client] in client.server?.port }.get()
+    }
 
     private func write(_ node: Node, _ value: String) async -> Bool {
         let reply = try? await node.client.reply(to: RedisCommand("SET", "key", value), timeout: .milliseconds(500))

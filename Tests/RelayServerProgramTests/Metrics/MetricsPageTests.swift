@@ -241,12 +241,14 @@ struct MetricsPageTests {
         )
         var redis = RedisFigures()
         (redis.refused, redis.unanswered) = (9, 10)
+        (redis.connections, redis.redirections) = (11, 12)
         redis.replies.record(.microseconds(1500))
         snapshot.redis = redis
         let lines = MetricsPage.render(snapshot).split(separator: "\n")
         let expected = [
             #"relay_redis_errors_total{kind="refused"} 9"#, #"relay_redis_errors_total{kind="unanswered"} 10"#,
             #"relay_redis_reply_seconds_bucket{le="0.001"} 0"#, #"relay_redis_reply_seconds_bucket{le="0.002"} 1"#,
+            "relay_redis_connections_total 11", "relay_redis_redirections_total 12",
             "relay_redis_reply_seconds_sum 0.0015", "relay_draining 1", "relay_redis_connected 0",
             "relay_cluster_joined 1", "relay_cluster_nodes 2",
             "relay_cluster_links 3", "relay_cluster_nodes_lost_total 4", "relay_cluster_certificates_refused_total 5",
