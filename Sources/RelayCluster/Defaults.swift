@@ -52,6 +52,19 @@ extension Defaults {
     }
 }
 
+// MARK: - What operators ask of other nodes
+
+extension Defaults {
+    /// One question of an operator to another node, by way of the one that was asked.
+    enum Inquiry {
+        /// For an answer, with the look for the node's address, which takes 2 s while Redis is silent, and the
+        /// connection: an operator who asks three nodes waits for a silent one about as long as for a slow page.
+        static let deadline = TimeAmount.seconds(5)
+        /// Bytes of an answer: a reply of the admin socket, and a head.
+        static let answer = 1024 * 1024 + 4 * 1024
+    }
+}
+
 // MARK: - What Redis holds of a cluster
 
 extension Defaults {

@@ -2,8 +2,9 @@
 """What operators lay down at one node holds at all of them, and copies of the registry go in and out of Redis."""
 
 import json
+import time
 
-from harness import content
+from harness import content, protocol
 from harness.redis import Redis
 from harness.relay import Relay, unique
 from harness.waiting import until
@@ -103,3 +104,79 @@ def test_a_copy_of_one_relay_moves_into_the_cluster_and_back(cluster, own_relay,
     assert names == sorted([alice.name, bob.name, carol.name])
     done(first, "restore", "--replace", tmp_path / "copy")
     assert "no user has registered" in done(second, "users", "show", carol.name, expect=77)
+
+
+def rows(node, *arguments, expect=0):
+    """What a list has, and what is said on standard error."""
+    ran = node.command(*arguments, "list", "--json")
+    assert ran.returncode == expect, ran
+    return [json.loads(line) for line in ran.stdout.splitlines()], ran.stderr
+
+
+def test_sessions_and_transfers_are_those_of_all_nodes(three):
+    first, second, third = members = three.members()
+    sessions = {node.name: node.session("seen", receiving=True) for node in members}
+    names = {name: session.identity.name for name, session in sessions.items()}
+    listed, _ = rows(second, "sessions")
+    found = {row["name"]: row for row in listed}
+    assert {node: found[name]["node"] for node, name in names.items()} == {node: node for node in names}
+    assert found[names[third.name]]["id"].startswith(f"{third.name}-") and found[names[first.name]]["address"]
+    # The transfer is of the sender's node; it is listed and cancelled at another.
+    offer = sessions[third.name].offer(names[second.name], protocol.pack(v=0, name="file"))
+    assert sessions[second.name].ring()["transfer"] == offer.transfer
+    listed, _ = rows(first, "transfers")
+    (row,) = [row for row in listed if row["id"] == offer.transfer]
+    assert row["node"] == third.name and row["from"] == names[third.name] and row["to"] == names[second.name]
+    table = [line.split("\t") for line in done(first, "transfers", "list").splitlines()]
+    assert [line[5] for line in table if line[0] == offer.transfer] == [third.name]
+    done(first, "transfers", "cancel", offer.transfer)
+    until(lambda: not [row for row in rows(second, "transfers")[0] if row["id"] == offer.transfer], 5, "it is gone")
+    assert "there is no transfer" in done(first, "transfers", "cancel", offer.transfer, expect=77)
+    # A session of another node is closed, and both nodes have written down who asked for it.
+    label = found[names[third.name]]["id"]
+    done(first, "sessions", "close", label)
+    until(lambda: names[third.name] not in [row["name"] for row in rows(second, "sessions")[0]], 5, "it is closed")
+    assert "there is no session" in done(first, "sessions", "close", label, expect=77)
+    assert "there is no session" in done(first, "sessions", "close", "n9-1", expect=77)
+
+    def deeds(node):
+        lines = (node.state / "audit.log").read_text().splitlines()
+        return [deed for line in lines if (deed := json.loads(line)).get("target") == label and deed["exit"] == 0]
+
+    assert [deed.get("node") for deed in deeds(first)] == [None] and deeds(first)[0]["uid"] >= 0
+    assert [(deed["node"], "uid" in deed) for deed in deeds(third)] == [(first.name, False)]
+    for node in (first, second):
+        sessions[node.name].close()
+
+
+def test_a_node_that_does_not_answer_is_named(cluster):
+    made = cluster("--nodes", "3")
+    first, second, third = members = made.members()
+    sessions = {node.name: node.session("seen", receiving=True) for node in members}
+    names = {name: session.identity.name for name, session in sessions.items()}
+    third.freeze()
+    try:
+        began = time.monotonic()
+        listed, said = rows(first, "sessions", expect=69)
+        assert time.monotonic() - began < 8
+        assert f"node {third.name} does not answer" in said and "its sessions are not shown" in said
+        assert {row["name"] for row in listed} >= {names[first.name], names[second.name]}
+        assert names[third.name] not in {row["name"] for row in listed}
+        refused = done(first, "transfers", "cancel", "AAECAwQFBgcICQoLDA0ODw", expect=69)
+        assert f"node {third.name} does not answer" in refused and "it may be there" in refused
+        closing = done(second, "sessions", "close", f"{third.name}-1", expect=69)
+        assert f"node {third.name} does not answer" in closing
+    finally:
+        third.thaw()
+    until(lambda: names[third.name] in {row["name"] for row in rows(first, "sessions")[0]}, 20, "it answers again")
+    # Redis only says where the nodes are: what is known of them still serves, and it is said that it may not be all.
+    redis = made.part("redis")
+    redis.freeze()
+    try:
+        listed, said = rows(first, "sessions", expect=69)
+        assert "Redis does not say which nodes there are" in said
+        assert {row["name"] for row in listed} >= set(names.values())
+    finally:
+        redis.thaw()
+    for session in sessions.values():
+        session.close()

@@ -65,6 +65,9 @@ final class LinkTable {
         }
     }
 
+    /// The nodes that are known to be there now.
+    var connected: [NodeID] { entries.filter { $0.value.peer.isConnected }.map(\.key) }
+
     // MARK: - Events
 
     func send(_ message: NodeMessage, to node: NodeID) {

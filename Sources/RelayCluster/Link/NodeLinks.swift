@@ -60,6 +60,9 @@ package final class NodeLinks: Sendable {
     /// How links are.
     var status: NodeLinkStatus { published.status }
 
+    /// The nodes that are known to be there now.
+    func connected() async -> [NodeID] { (try? await loop.submit { [table] in table.value.connected }.get()) ?? [] }
+
     // MARK: - For the node listener's connections
 
     /// A number for a connection that another node has made.

@@ -7,7 +7,7 @@ import NIOPosix
 package import RelayNode
 package import ServerSystem
 import TLSTransport
-import TransferBroker
+package import TransferBroker
 
 /// Accepts the connections of other nodes: mutual TLS, and one request each, for a link or for a stream.
 package struct NodeListener: Sendable {
@@ -18,10 +18,13 @@ package struct NodeListener: Sendable {
 
     /// Binds `address`. Throws what the system says when it cannot be bound.
     ///
-    /// - Parameter accepted: told of each connection, on its event loop.
+    /// - Parameters:
+    ///   - inquiries: answers what operators ask of this node at other nodes.
+    ///   - accepted: told of each connection, on its event loop.
     package static func bind(
         _ address: SocketAddress, identity: NodeIdentity, group: any EventLoopGroup, links: NodeLinks,
-        streams: any NodeStreamAcceptor, strangers limit: Int = Defaults.Link.strangers, logger: Logger,
+        streams: any NodeStreamAcceptor, inquiries: @escaping InquiryAnswerer = { _, _ in nil },
+        strangers limit: Int = Defaults.Link.strangers, logger: Logger,
         accepts: AcceptWatch = AcceptWatch(),
         accepted: @escaping @Sendable (any Channel) -> Void = { _ in }
     ) async throws -> NodeListener {
@@ -39,7 +42,9 @@ package struct NodeListener: Sendable {
                     channel.closeFuture.whenComplete { _ in stranger.identified() }
                     try channel.pipeline.syncOperations.addHandlers([
                         TLSHandler(server: identity.server, handshakeTimeout: Defaults.Connection.handshakeTimeout),
-                        NodeResponder(links: links, streams: streams, stranger: stranger, logger: logger).reader(),
+                        NodeResponder(
+                            links: links, streams: streams, inquiries: inquiries, stranger: stranger, logger: logger
+                        ).reader(),
                     ])
                 }
             }
@@ -52,3 +57,6 @@ package struct NodeListener: Sendable {
     /// Stops accepting; connections that are there stay.
     package func close() async throws { try await channel.close() }
 }
+
+/// Answers an inquiry of another node; nil when it is none that is answered.
+package typealias InquiryAnswerer = @Sendable (_ inquiry: String, _ node: NodeID) async -> String?

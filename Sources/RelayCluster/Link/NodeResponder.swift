@@ -14,6 +14,7 @@ import WebSocketTransport
 struct NodeResponder: RequestResponder {
     let links: NodeLinks
     let streams: any NodeStreamAcceptor
+    let inquiries: InquiryAnswerer
     let stranger: UnauthenticatedLease
     let logger: Logger
 
@@ -39,6 +40,7 @@ struct NodeResponder: RequestResponder {
                 }
                 try upgrade(handshake, reader)
             case .stream: try streams.accept(head, from: node, reader)
+            case .inquiry(let inquiry): answer(inquiry, of: node, head, reader)
             }
             stranger.identified()
         } catch let refusal as HTTPError {
@@ -46,6 +48,23 @@ struct NodeResponder: RequestResponder {
         } catch {
             logger.error("cannot set up a connection of another node", metadata: [LogKeys.error: "\(error)"])
             reader.channel?.close(promise: nil)
+        }
+    }
+
+    /// Asked by hand, a few times a day: a task costs nothing that matters here.
+    private func answer(_ inquiry: String, of node: NodeID, _ head: RequestHead, _ reader: RequestReader) {
+        guard let loop = reader.channel?.eventLoop else { return }
+        let bound = NIOLoopBound(reader, eventLoop: loop)
+        loop.makeFutureWithTask { [inquiries] in await inquiries(inquiry, node) }.whenSuccess { answer in
+            let (reader, body) = (bound.value, RequestBodyReader(head.framing))
+            // The other node may have given up by now.
+            guard reader.channel != nil else { return }
+            guard let answer else {
+                let unknown = HTTPError(
+                    status: .notFound, code: "not_found", message: "this node answers no such thing")
+                return reader.end(with: unknown, after: body)
+            }
+            reader.end(with: ResponseHead.complete(.ok, type: "application/json", body: answer), after: body)
         }
     }
 

@@ -157,6 +157,37 @@ extension ClusterNode: NodeConnector {
     }
 }
 
+/// What operators ask of other nodes by way of this one.
+extension ClusterNode {
+    /// The other nodes, in the order of their ids: those that Redis names, and those that this node has a link with.
+    /// `isWhole` is false when Redis does not say, so that there may be others.
+    package func others() async -> (nodes: [NodeID], isWhole: Bool) {
+        let (named, isCurrent) = await routing.named()
+        let nodes = named.union(await links.connected())
+        return (nodes.sorted { $0.rawValue < $1.rawValue }, isCurrent)
+    }
+
+    /// Asks `node`, on a connection of its own: what goes on between the nodes' clients does not depend on it.
+    ///
+    /// - Parameter inquiry: printable ASCII.
+    /// - Throws: ``ClusterUnavailable`` without an answer in ``Defaults/Inquiry/deadline``.
+    package func ask(_ node: NodeID, _ inquiry: String) async throws(ClusterUnavailable) -> String {
+        let loop = routing.loop
+        let answer = loop.makePromise(of: String.self)
+        let deadline = loop.scheduleTask(in: Defaults.Inquiry.deadline) { answer.fail(ClusterUnavailable.noAnswer) }
+        connect(to: node, on: loop) { channel in
+            answer.futureResult.whenComplete { _ in channel.close(promise: nil) }
+            try channel.pipeline.syncOperations.addHandler(InquiryHandler(inquiry, to: node, answer: answer))
+        }.whenFailure { answer.fail($0) }
+        defer { deadline.cancel() }
+        do {
+            return try await answer.futureResult.get()
+        } catch {
+            throw error as? ClusterUnavailable ?? ClusterUnavailable(reason: "\(error)")
+        }
+    }
+}
+
 /// Whether this node's certificates are those of the cluster that its Redis belongs to.
 extension ClusterNode {
     /// Another node of an authority that this one does not know, when all that could be asked are: this node was given

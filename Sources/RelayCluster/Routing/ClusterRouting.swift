@@ -475,6 +475,12 @@ extension ClusterRouting: NodeAddressBook {
         return (read?.nodes ?? [:]).filter { $0.key != instance.node }
     }
 
+    /// The other nodes that are alive as far as Redis knows: now or, when it does not say, when they were read last.
+    func named() async -> (nodes: Set<NodeID>, isCurrent: Bool) {
+        guard let read = try? await requests.nodes().get() else { return (core.withLock { $0.others }, false) }
+        return (Set(read.nodes.keys).subtracting([instance.node]), true)
+    }
+
     func address(of node: NodeID) -> EventLoopFuture<NodeAddress?> {
         presence(of: node).map { $0.map(NodeAddress.init) }
     }

@@ -83,6 +83,9 @@ struct RoutingCore {
     /// The presence of `node` as it was read last.
     func presence(of node: NodeID) -> NodePresence? { table.nodes[node] }
 
+    /// The other nodes as they were read last.
+    var others: Set<NodeID> { Set(table.nodes.keys) }
+
     func isWaiting(for name: PeerName) -> Bool { publisher.waiting.contains(name) }
 
     mutating func ignore(_ count: Int) { ignored += count }

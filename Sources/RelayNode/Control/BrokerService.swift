@@ -22,8 +22,8 @@ package final class BrokerService: TransferDirectory {
         var streams: (any StreamControl)?
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
-        /// Where the clients of connections are, and since when.
-        var origins: [SessionID: (address: String, since: NIODeadline)] = [:]
+        /// Where the clients of connections are, as far as that is known.
+        var addresses: [SessionID: String] = [:]
         var lastSession: UInt64 = 0
         var outbox: [BrokerAction] = []
         var isDelivering = false
@@ -63,7 +63,8 @@ package final class BrokerService: TransferDirectory {
     private let state: Mutex<State>
     /// The other nodes.
     package let cluster: any Cluster
-    private let node: NodeID
+    /// This node.
+    package let node: NodeID
     private let claims = PendingClaims()
     private let clock: @Sendable () -> NIODeadline
     private let reports: LimitReports
@@ -107,12 +108,11 @@ package final class BrokerService: TransferDirectory {
     ///
     /// - Parameter address: where the client is, for operators.
     func connected(_ sink: any SessionSink, from address: String = "") -> SessionID {
-        let now = clock()
-        return state.withLock { state in
+        state.withLock { state in
             state.lastSession += 1
             let session = SessionID(node: node, number: state.lastSession)
             state.sinks[session] = sink
-            state.origins[session] = (address, now)
+            if !address.isEmpty { state.addresses[session] = address }
             return session
         }
     }
@@ -124,7 +124,7 @@ package final class BrokerService: TransferDirectory {
             state.outbox += state.broker.handle(event, now: now)
             if case .sessionClosed(let session) = event {
                 state.sinks[session] = nil
-                state.origins[session] = nil
+                state.addresses[session] = nil
             }
             return state.takesDelivery()
         }
@@ -211,13 +211,6 @@ package final class BrokerService: TransferDirectory {
     /// What there is at the moment.
     package var status: BrokerStatus { state.withLock { $0.broker.status } }
 
-    /// At most `limit` of the transfers, and of the sessions, that there are.
-    package func listing(limit: Int) -> BrokerListing {
-        let now = clock()
-        // A copy, so that nothing waits while it is sorted.
-        return state.withLock { $0.broker }.listing(limit: limit, now: now)
-    }
-
     /// Transfers that a receiver has accepted and that are not over.
     package var activeTransfers: Int { state.withLock { $0.broker.activeTransfers } }
 
@@ -289,30 +282,40 @@ package final class BrokerService: TransferDirectory {
 
     // MARK: - What operators see and do
 
+    /// What there is, for lists of it. Copies, so that no client waits for an operator's list.
+    private var copies: (broker: Broker, addresses: [SessionID: String]) {
+        state.withLock { ($0.broker, $0.addresses) }
+    }
+
     /// A page of the sessions that are logged in here, behind the one with that number.
     package func sessions(after number: UInt64, atMost count: Int) -> [SessionEntry] {
-        let now = clock()
-        return state.withLock { state in
-            state.broker.sessions(after: number, atMost: count).map { entry in
-                var entry = entry
-                guard let origin = state.origins[SessionID(node: node, number: entry.number)] else { return entry }
-                entry.address = origin.address.isEmpty ? nil : origin.address
-                entry.seconds = (now - origin.since).nanoseconds / 1_000_000_000
-                return entry
-            }
+        let (broker, addresses) = copies
+        return broker.sessions(after: number, atMost: count, now: clock()).map { entry in
+            var entry = entry
+            entry.address = addresses[SessionID(node: node, number: entry.number)]
+            return entry
         }
     }
 
     /// A page of the transfers whose home this node is.
     package func transfers(after transfer: TransferID?, atMost count: Int) -> [TransferEntry] {
-        state.withLock { $0.broker.transfers(after: transfer, atMost: count) }
+        copies.broker.transfers(after: transfer, atMost: count, now: clock())
     }
+
+    /// At most `limit` of the transfers, and of the sessions, that there are: those that move first.
+    package func foremost(limit: Int) -> (transfers: [TransferEntry], sessions: [SessionEntry]) {
+        let (broker, now) = (copies.broker, clock())
+        return (
+            broker.foremostTransfers(limit: limit, now: now), broker.busiestSessions(limit: limit, now: now)
+        )
+    }
+
+    /// How many sessions of `name` are here.
+    package func sessionCount(of name: PeerName) -> Int { state.withLock { $0.broker.sessionCount(of: name) } }
 
     /// Ends the session that the log calls `label`, and tells it why. False when no such one is here.
     package func closeSession(_ label: String) -> Bool {
-        guard label.hasPrefix("\(node.rawValue)-"), let number = UInt64(label.dropFirst(node.rawValue.utf8.count + 1))
-        else { return false }
-        let session = SessionID(node: node, number: number)
+        guard let session = SessionID(label: label), session.node == node else { return false }
         guard state.withLock({ $0.broker.isOpen(session) }) else { return false }
         handle(.sessionEnded(session))
         return true

@@ -74,26 +74,47 @@ struct AdminClient: Sendable {
         }
     }
 
-    /// All sessions of its node, page by page.
-    func sessions() async throws(OperatorError) -> [SessionEntry] {
-        var sessions: [SessionEntry] = []
-        while true {
-            let reply = try await ask(.sessions(after: sessions.last?.number ?? 0))
-            guard case .sessions(let page, let isLast) = reply else { throw Self.unexpected }
-            sessions += page
-            if isLast || page.isEmpty { return sessions }
+    /// Calls `each` with all sessions, page by page and node by node; returns which nodes were not heard.
+    func sessions(_ each: (SessionEntry) throws -> Void) async throws -> NodeSurvey {
+        try await onEachNode { node in
+            var last: UInt64 = 0
+            while true {
+                let reply = try await ask(.sessions(after: last, node: node))
+                guard case .sessions(let page, let isLast) = reply else { return reply }
+                for session in page { try each(session) }
+                last = page.last?.number ?? 0
+                if isLast || page.isEmpty { return reply }
+            }
         }
     }
 
-    /// All transfers of its node, page by page.
-    func transfers() async throws(OperatorError) -> [TransferEntry] {
-        var transfers: [TransferEntry] = []
-        while true {
-            let reply = try await ask(.transfers(after: transfers.last?.id))
-            guard case .transfers(let page, let isLast) = reply else { throw Self.unexpected }
-            transfers += page
-            if isLast || page.isEmpty { return transfers }
+    /// Calls `each` with all transfers, page by page and node by node; returns which nodes were not heard.
+    func transfers(_ each: (TransferEntry) throws -> Void) async throws -> NodeSurvey {
+        try await onEachNode { node in
+            var last: TransferID?
+            while true {
+                let reply = try await ask(.transfers(after: last, node: node))
+                guard case .transfers(let page, let isLast) = reply else { return reply }
+                for transfer in page { try each(transfer) }
+                last = page.last?.id
+                if isLast || page.isEmpty { return reply }
+            }
         }
+    }
+
+    /// Asks each node by way of the one whose client this is, one after the other; `body` returns its last answer.
+    private func onEachNode(_ body: (NodeID) async throws -> AdminReply) async throws -> NodeSurvey {
+        guard case .nodes(let own, let others, let isWhole) = try await ask(.nodes) else { throw Self.unexpected }
+        var survey = NodeSurvey(isWhole: isWhole)
+        for node in [own] + others {
+            let reply = try await body(node)
+            survey.note(node, reply)
+            switch reply {
+            case .sessions, .transfers, .unanswered: continue
+            default: throw Self.unexpected
+            }
+        }
+        return survey
     }
 
     /// All invitations, page by page.

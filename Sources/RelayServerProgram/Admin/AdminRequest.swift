@@ -24,11 +24,13 @@ enum AdminRequest: Hashable, Sendable, Codable {
     case disable(name: PeerName)
     case enable(name: PeerName)
     case remove(name: PeerName)
-    /// The sessions of this node behind the one of that number, one page of them.
-    case sessions(after: UInt64)
+    /// The nodes of the cluster.
+    case nodes
+    /// The sessions of a node (nil: of the one that is asked) behind the one of that number, one page of them.
+    case sessions(after: UInt64, node: NodeID? = nil)
     case close(session: String)
-    /// The transfers whose home this node is, behind that one, one page of them.
-    case transfers(after: TransferID?)
+    /// The transfers whose home a node is (nil: the one that is asked), behind that one, one page of them.
+    case transfers(after: TransferID?, node: NodeID? = nil)
     case cancel(transfer: TransferID)
     /// The invitations behind that one, one page of them, for a copy of the registry.
     case invitations(after: InvitationDigest?)
@@ -62,6 +64,10 @@ enum AdminReply: Hashable, Sendable, Codable {
     case disabled(name: PeerName)
     case enabled(name: PeerName)
     case removed(name: PeerName)
+    /// The node that is asked, the others, and whether these are all that there are.
+    case nodes(own: NodeID, others: [NodeID], isWhole: Bool)
+    /// The node that was to be asked does not answer.
+    case unanswered(node: NodeID, reason: String)
     case sessions(sessions: [SessionEntry], isLast: Bool)
     case closed(session: String)
     case transfers(transfers: [TransferEntry], isLast: Bool)

@@ -29,6 +29,8 @@ struct AdminResponder: Sendable {
     var restartAnswered: @Sendable () -> Void = {}
     /// The sessions, transfers and limits of the node; nil where there are none.
     var node: NodeOperations?
+    /// The other nodes; nil when there are none.
+    var others: OtherNodes?
     /// Where it is written down what operators do.
     var audit: AuditLog?
     private let restores = RestoreStaging()
@@ -86,7 +88,10 @@ struct AdminResponder: Sendable {
             let accounts = try await users.accounts(of: page.users.map(\.name))
             return .users(users: page.users.map { AccountRecord($0, accounts[$0.name]) }, isLast: page.isLast)
         case .user, .limit, .rename, .disable, .enable, .remove: return try await answerAboutUser(request)
-        case .sessions, .close, .transfers, .cancel: return try await answerAboutNode(request)
+        case .nodes:
+            let (nodes, isWhole) = await others?.known() ?? ([], true)
+            return .nodes(own: try thisNode.broker.node, others: nodes, isWhole: isWhole)
+        case .sessions, .close, .transfers, .cancel: return try await answerAboutNodes(request)
         case .invitations(let after):
             let all = try await users.invitations().sorted { $0.digest.rawValue < $1.digest.rawValue }
             let rest = all.drop { $0.digest.rawValue <= after?.rawValue ?? "" }
@@ -175,26 +180,70 @@ struct AdminResponder: Sendable {
         }
     }
 
-    private func answerAboutNode(_ request: AdminRequest) async throws -> AdminReply {
+    /// The answer to what an operator asks at another node; nil when that is nothing that one node asks another. It is
+    /// about this node alone, so that no question goes on and on.
+    func answer(inquiry: String, of peer: NodeID) async -> String? {
+        guard let request = StrictJSON.decode(AdminRequest.self, from: Array(inquiry.utf8)) else { return nil }
+        switch request {
+        case .sessions(_, nil), .transfers(_, nil), .close, .cancel: break
+        default: return nil
+        }
+        let reply: AdminReply
+        do {
+            reply = try await answerAboutThisNode(request)
+            if let deed = request.deed { audit?.note(deed, by: AdminPeer(node: peer), reply) }
+        } catch {
+            let error = error as? OperatorError ?? AdminClient.unexpected
+            reply = .failed(message: error.message, exit: error.status.rawValue)
+        }
+        return try? StrictJSON.encode(reply)
+    }
+
+    /// Asks the node that it is about, or all where that cannot be known.
+    private func answerAboutNodes(_ request: AdminRequest) async throws -> AdminReply {
+        let own = try thisNode.broker.node
+        guard let others else { return try await answerAboutThisNode(request) }
+        switch request {
+        case .sessions(let number, let node?) where node != own:
+            return await others.list(node, .sessions(after: number))
+        case .transfers(let transfer, let node?) where node != own:
+            return await others.list(node, .transfers(after: transfer))
+        case .close(let label):
+            guard let session = SessionID(label: label), session.node != own,
+                await others.known().nodes.contains(session.node)
+            else { return try await answerAboutThisNode(request) }
+            return await others.ask(session.node, request)
+        case .cancel:
+            do {
+                return try await answerAboutThisNode(request)
+            } catch let refusal as OperatorError where refusal.status == .refused {
+                return await others.askAll(request).outcome(elseRefusal: refusal)
+            }
+        default: return try await answerAboutThisNode(request)
+        }
+    }
+
+    private func answerAboutThisNode(_ request: AdminRequest) async throws -> AdminReply {
         let node = try thisNode
         let count = Defaults.Admin.usersPerPage
         switch request {
-        case .sessions(let number):
+        case .sessions(let number, _):
             let page = node.broker.sessions(after: number, atMost: count)
             return .sessions(sessions: page, isLast: page.count < count)
         case .close(let session):
             guard node.broker.closeSession(session) else {
                 throw OperatorError(
-                    .refused, "there is no session \(session) on this node: `relay-server sessions list` shows them")
+                    .refused, "there is no session \(session): `relay-server sessions list` shows those that there are")
             }
             return .closed(session: session)
-        case .transfers(let transfer):
+        case .transfers(let transfer, _):
             let page = await node.transfers(after: transfer, atMost: count)
             return .transfers(transfers: page, isLast: page.count < count)
         case .cancel(let transfer):
             guard node.broker.stopTransfer(transfer) else {
                 throw OperatorError(
-                    .refused, "no transfer \(transfer) is of this node: `relay-server transfers list` shows them")
+                    .refused,
+                    "there is no transfer \(transfer): `relay-server transfers list` shows those that there are")
             }
             return .cancelled(transfer: transfer)
         default: throw AdminClient.unexpected

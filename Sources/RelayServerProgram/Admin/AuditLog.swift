@@ -14,6 +14,8 @@ struct AdminPeer: Hashable, Sendable {
     /// Nil when the kernel does not say.
     var user: UInt32?
     var process: Int32?
+    /// The node that the command came by, of which the operator is one.
+    var node: NodeID?
 
     static let unknown = AdminPeer()
 }
@@ -30,6 +32,7 @@ final class AuditLog: Sendable {
         let time: String
         let uid: UInt32?
         let pid: Int32?
+        let node: String?
         let command: String
         let target: String?
         let details: String?
@@ -49,15 +52,22 @@ final class AuditLog: Sendable {
     /// Writes down how `deed` of `peer` has ended.
     func note(_ deed: AdminDeed, by peer: AdminPeer, _ reply: AdminReply) {
         let (outcome, exit): (String, Int32) =
-            if case .failed(let message, let exit) = reply { (message, exit) } else { ("done", 0) }
+            switch reply {
+            case .failed(let message, let exit): (message, exit)
+            case .unanswered(let node, let reason):
+                ("node \(node) does not answer: \(reason)", ExitStatus.unavailable.rawValue)
+            default: ("done", 0)
+            }
         let line = Line(
-            time: LogTime.now.description, uid: peer.user, pid: peer.process, command: deed.command,
+            time: LogTime.now.description, uid: peer.user, pid: peer.process, node: peer.node?.rawValue,
+            command: deed.command,
             target: deed.target, details: deed.details, outcome: outcome, exit: exit
         )
         var metadata: Logger.Metadata = [
             LogKeys.purpose: "\(deed.command)", LogKeys.code: "\(exit)",
         ]
         if let target = deed.target { metadata[LogKeys.name] = "\(target)" }
+        if let node = peer.node { metadata[LogKeys.node] = "\(node)" }
         if let user = peer.user { metadata[LogKeys.user] = "\(user)" }
         logger.notice("an operator's command", metadata: metadata)
         do {
@@ -88,7 +98,7 @@ extension AdminRequest {
     /// What is written down of it; nil when it changes nothing.
     var deed: AdminDeed? {
         switch self {
-        case .status, .top, .users, .user, .sessions, .transfers: nil
+        case .status, .top, .users, .user, .nodes, .sessions, .transfers: nil
         case .invite(let name, let lifetime, let note):
             AdminDeed(
                 command: "invite", target: name?.rawValue,

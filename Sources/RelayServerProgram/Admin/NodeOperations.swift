@@ -21,24 +21,31 @@ struct NodeOperations: Sendable {
 
     /// A page of transfers, with what has gone through their streams.
     func transfers(after transfer: TransferID?, atMost count: Int) async -> [TransferEntry] {
-        var bytes: [TransferID: UInt64] = [:]
-        for (stream, count) in streams.progress() { bytes[stream.transfer] = try? await count.get() }
-        return broker.transfers(after: transfer, atMost: count).map { [bytes] entry in
-            var entry = entry
-            entry.bytes = bytes[entry.id]
-            return entry
+        var entries = broker.transfers(after: transfer, atMost: count)
+        for index in entries.indices {
+            entries[index].bytes = await streams.bytesNow(
+                of: StreamKey(home: broker.node, transfer: entries[index].id))
         }
+        return entries
     }
 
     /// All about a user.
     func details(of user: User, _ account: UserAccount) -> UserDetails {
         limits.learned(user.name, account.limits)
-        let sessions = broker.sessions(after: 0, atMost: .max).count { $0.name == user.name }
         return UserDetails(
             name: user.name, key: user.key, state: account.disabled == nil ? .active : .disabled,
-            disabled: account.disabled, registered: account.registered, note: account.note, sessions: sessions,
+            disabled: account.disabled, registered: account.registered, note: account.note,
+            sessions: broker.sessionCount(of: user.name),
             bytesToday: traffic.bytesToday(of: user.name), limits: limits.limits(of: user.name),
             ownLimits: account.limits
         )
+    }
+}
+
+extension StreamTable {
+    /// How many bytes have gone through `stream` so far; nil when it is not here.
+    func bytesNow(of stream: StreamKey) async -> UInt64? {
+        guard let bytes = bytes(of: stream) else { return nil }
+        return try? await bytes.get()
     }
 }

@@ -46,6 +46,23 @@ struct ServerTop: Hashable, Sendable, Codable {
     var sessions: [Session]
 }
 
+extension ServerTop.Transfer {
+    /// A transfer of this home.
+    init(_ entry: TransferEntry, bytes: UInt64?) {
+        self.init(
+            transfer: entry.id, from: entry.from, to: entry.to, state: entry.state.rawValue, age: entry.seconds,
+            node: entry.download?.rawValue, bytes: bytes)
+    }
+}
+
+extension ServerTop.Session {
+    init(_ entry: SessionEntry) {
+        self.init(
+            session: entry.id, name: entry.name, receiving: entry.receiving, sharing: entry.sharing,
+            transfers: entry.transfers, age: entry.seconds)
+    }
+}
+
 /// The figures that an operator looks at first.
 struct StatusFigures: Hashable, Sendable, Codable {
     /// Sessions that are logged in, and those of them that are ready for files and for requests.

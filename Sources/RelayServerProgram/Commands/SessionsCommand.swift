@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import ServerSystem
 import TransferBroker
 import WSProtocol
 
@@ -8,7 +9,7 @@ import WSProtocol
 struct SessionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sessions",
-        abstract: "List the sessions of this node, or close one.",
+        abstract: "List the sessions, or close one.",
         subcommands: [List.self, Close.self]
     )
 
@@ -18,7 +19,8 @@ struct SessionsCommand: AsyncParsableCommand {
             commandName: "list",
             abstract: "Print each session: id, name, address, seconds, what it does, separated by tabs.",
             discussion: """
-                Of a cluster, the sessions of the node that is asked. The id is the one of the log.
+                The id is the one of the log, and begins with the node's. Of a cluster, all nodes are asked: one that \
+                does not answer is named on standard error, and the exit code is 69.
                 """
         )
 
@@ -26,9 +28,10 @@ struct SessionsCommand: AsyncParsableCommand {
         @OptionGroup var state: StateOptions
 
         func run() async throws {
-            for session in try await state.client().sessions() {
+            let survey = try await state.client().sessions { session in
                 try output.write(session) { Self.line(session) }
             }
+            if let gap = survey.gap("its sessions are not shown") { throw OperatorError(.unavailable, gap) }
         }
 
         private static func line(_ session: SessionEntry) -> String {
@@ -39,7 +42,7 @@ struct SessionsCommand: AsyncParsableCommand {
             if session.accepted > 0 { deeds.append("\(session.accepted) accepted") }
             if session.requests > 0 { deeds.append("\(session.requests) requested") }
             let what = deeds.isEmpty ? "idle" : deeds.joined(separator: ", ")
-            return "\(session.id)\t\(session.name)\t\(session.address ?? "-")\t\(session.seconds ?? 0)\t\(what)"
+            return "\(session.id)\t\(session.name)\t\(session.address ?? "-")\t\(session.seconds)\t\(what)"
         }
     }
 
@@ -62,6 +65,10 @@ struct SessionsCommand: AsyncParsableCommand {
 
         func run() async throws {
             let reply = try await state.client().ask(.close(session: id))
+            if case .unanswered(let node, let reason) = reply {
+                throw OperatorError(
+                    .unavailable, "node \(node) does not answer (\(reason)): try again, or at that node")
+            }
             guard case .closed(let session) = reply else { throw AdminClient.unexpected }
             try output.write(["closed": session]) { "closed \(session)" }
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import ServerSystem
 import TransferBroker
 import WSProtocol
 
@@ -8,7 +9,7 @@ import WSProtocol
 struct TransfersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "transfers",
-        abstract: "List the transfers of this node, or cancel one.",
+        abstract: "List the transfers, or cancel one.",
         subcommands: [List.self, Cancel.self]
     )
 
@@ -16,10 +17,11 @@ struct TransfersCommand: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list",
-            abstract: "Print each transfer: id, state, sender, receiver, bytes, separated by tabs.",
+            abstract: "Print each transfer: id, state, sender, receiver, bytes, node, separated by tabs.",
             discussion: """
-                Of a cluster, those whose senders are connected to the node that is asked. What is sent is known to \
-                the clients alone.
+                The node is the one that the sender is connected to. Of a cluster, all nodes are asked: one that does \
+                not answer is named on standard error, and the exit code is 69. What is sent is known to the clients \
+                alone.
                 """
         )
 
@@ -27,12 +29,13 @@ struct TransfersCommand: AsyncParsableCommand {
         @OptionGroup var state: StateOptions
 
         func run() async throws {
-            for transfer in try await state.client().transfers() {
+            let survey = try await state.client().transfers { transfer in
                 try output.write(transfer) {
-                    "\(transfer.id)\t\(transfer.state.rawValue)\t\(transfer.from?.rawValue ?? "-")\t\(transfer.to)\t"
-                        + "\(transfer.bytes.map { "\($0)" } ?? "-")"
+                    "\(transfer.id)\t\(transfer.state.rawValue)\t\(transfer.from)\t\(transfer.to)\t"
+                        + "\(transfer.bytes.map { "\($0)" } ?? "-")\t\(transfer.node)"
                 }
             }
+            if let gap = survey.gap("its transfers are not shown") { throw OperatorError(.unavailable, gap) }
         }
     }
 

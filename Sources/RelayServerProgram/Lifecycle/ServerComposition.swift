@@ -47,6 +47,7 @@ struct ServerComposition: Sendable {
             audit: AuditLog(directory: directory, logger: context.logger)
         )
         responder.top = { [figures] in await figures.top(limit: $0) }
+        responder.others = context.cluster?.others
         // What operators lay down on other nodes.
         context.cluster?.observeAccounts { name, account in transfers.limits.learned(name, account.limits) }
         let handover = Replaceable<HandoverServer?>(nil)
@@ -62,7 +63,7 @@ struct ServerComposition: Sendable {
         context.inherited.closeRest()
         parts = ServerParts(
             metrics: metrics, admin: admin,
-            cluster: context.cluster.map { ClusterMembership($0, context, services, transfers.broker) },
+            cluster: context.cluster.map { ClusterMembership($0, context, services, transfers.broker, responder) },
             transfers: transfers, listeners: listeners
         )
         (self.coordinator, self.figures, self.reloader) = (coordinator, figures, reloader)

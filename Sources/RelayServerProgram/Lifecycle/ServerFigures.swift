@@ -46,37 +46,25 @@ struct ServerFigures: Sendable {
 
     /// The output of `relay-server top`, but for rates.
     func top(limit: Int) async -> ServerTop {
-        let node = context.cluster?.id ?? .alone
-        let listing = transfers.broker.listing(limit: limit)
+        let node = transfers.broker.node
+        let listing = transfers.broker.foremost(limit: limit)
         var entries: [ServerTop.Transfer] = []
         for transfer in listing.transfers {
-            entries.append(
-                .init(
-                    transfer: transfer.id, from: transfer.sender, to: transfer.recipient, state: transfer.state,
-                    age: transfer.age.nanoseconds / 1_000_000_000, node: transfer.node?.rawValue,
-                    bytes: await bytes(of: StreamKey(home: node, transfer: transfer.id))))
+            let bytes = await transfers.streams.bytesNow(of: StreamKey(home: node, transfer: transfer.id))
+            entries.append(ServerTop.Transfer(transfer, bytes: bytes))
         }
         for stream in transfers.streams.keys(limit: max(0, limit - entries.count), where: { $0.home != node }) {
             entries.append(
                 .init(
                     transfer: stream.transfer, state: "streaming", node: stream.home.rawValue,
-                    bytes: await bytes(of: stream)))
+                    bytes: await transfers.streams.bytesNow(of: stream)))
         }
         let uptime = (ContinuousClock.now - started).components
         return ServerTop(
             node: node.rawValue, state: state,
             uptime: uptime.seconds * 1000 + uptime.attoseconds / 1_000_000_000_000_000, figures: figures(),
             transfers: entries,
-            sessions: listing.sessions.map {
-                .init(
-                    session: $0.id.description, name: $0.name, receiving: $0.isReceiving, sharing: $0.isSharing,
-                    transfers: $0.transfers, age: $0.age.nanoseconds / 1_000_000_000)
-            })
-    }
-
-    private func bytes(of stream: StreamKey) async -> UInt64? {
-        guard let bytes = transfers.streams.bytes(of: stream) else { return nil }
-        return try? await bytes.get()
+            sessions: listing.sessions.map(ServerTop.Session.init))
     }
 
     private func figures() -> StatusFigures {

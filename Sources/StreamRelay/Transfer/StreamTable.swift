@@ -84,11 +84,6 @@ package final class StreamTable: StreamControl {
         for place in places { place.loop.execute { place.stream().abort(code) } }
     }
 
-    /// The bytes that have gone through each stream so far, for operators.
-    package func progress() -> [(stream: StreamKey, bytes: EventLoopFuture<UInt64>)] {
-        places.withLock { $0 }.map { key, place in (key, place.loop.submit { place.stream().forwardedBytes }) }
-    }
-
     /// Cuts every stream; one future for each, which fails on a loop that does not run any more and has no streams.
     package func abortEverything(code: FailureCode) -> [EventLoopFuture<Void>] {
         places.withLock { Array($0.values) }.map { place in place.loop.submit { place.stream().abort(code) } }

@@ -131,19 +131,6 @@ package struct Broker: Sendable {
         return claim
     }
 
-    /// The sessions of this node with higher numbers than `number`, in the order in which they came: `count` at most.
-    package func sessions(after number: UInt64, atMost count: Int) -> [SessionEntry] {
-        sessions.sessions.filter { $0.key.number > number }.sorted { $0.key.number < $1.key.number }.prefix(count)
-            .map { SessionEntry($0.key, $0.value) }
-    }
-
-    /// The transfers whose home this node is, behind `transfer` in the order of their ids: `count` at most.
-    package func transfers(after transfer: TransferID?, atMost count: Int) -> [TransferEntry] {
-        home.transfers.transfers.values.filter { $0.id.rawValue > transfer?.rawValue ?? "" }
-            .sorted { $0.id.rawValue < $1.id.rawValue }.prefix(count)
-            .map { TransferEntry($0, from: sessions[$0.sender]?.user.name) }
-    }
-
     /// Whether this node is the home of `transfer`.
     package func isHome(of transfer: TransferID) -> Bool { home[transfer] != nil }
 

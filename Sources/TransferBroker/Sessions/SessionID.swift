@@ -19,6 +19,14 @@ package struct SessionID: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { "\(node.rawValue)-\(number)" }
 
+    /// Reads what ``description`` wrote; nil when it is nothing like that.
+    package init?(label: String) {
+        guard let dash = label.lastIndex(of: "-"), let node = NodeID(rawValue: String(label[..<dash])),
+            let number = UInt64(label[label.index(after: dash)...])
+        else { return nil }
+        self.init(node: node, number: number)
+    }
+
     /// The form in `welcome` and in logs, such as `n1-7`.
     package var label: Label { Label(clipping: description) }
 }

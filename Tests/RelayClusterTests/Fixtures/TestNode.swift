@@ -98,7 +98,9 @@ final class TestNode: Sendable {
         links.start(inbox)
         listener = try await NodeListener.bind(
             SocketAddress(ipAddress: "127.0.0.1", port: 0), identity: identity, group: group, links: links,
-            streams: streams, strangers: strangers, logger: logger)
+            streams: streams,
+            inquiries: { inquiry, node in inquiry == "nonsense" ? nil : "\(inquiry) of \(node)" }, strangers: strangers,
+            logger: logger)
         book.set(identity.id, address)
     }
 

@@ -75,6 +75,10 @@ struct ClusterMember: Sendable {
     var cluster: any Cluster { node }
     /// Makes connections to the other nodes.
     var connector: any NodeConnector { node }
+    /// The other nodes, as operators ask them.
+    var others: OtherNodes {
+        OtherNodes(known: { [node] in await node.others() }, send: { [node] in try await node.ask($0, $1) })
+    }
     /// How this node stands with the others.
     var status: ClusterStatus { node.status }
     /// How Redis has answered so far.
@@ -87,9 +91,15 @@ final class ClusterMembership: ServerPart {
     private let context: ServerContext
     private let services: ConnectionServices
     private let broker: BrokerService
+    private let responder: AdminResponder
     private let listener = Mutex<NodeListener?>(nil)
 
-    init(_ member: ClusterMember, _ context: ServerContext, _ services: ConnectionServices, _ broker: BrokerService) {
+    /// - Parameter responder: answers what operators ask of this node at other nodes.
+    init(
+        _ member: ClusterMember, _ context: ServerContext, _ services: ConnectionServices, _ broker: BrokerService,
+        _ responder: AdminResponder
+    ) {
+        self.responder = responder
         self.member = member
         self.context = context
         self.services = services
@@ -100,10 +110,12 @@ final class ClusterMembership: ServerPart {
     /// - Throws: ``OperatorError`` when the address cannot be bound, or the cluster does not want this node.
     func start() async throws {
         let (settings, node) = (member.settings, member.node)
-        let listener = try await settings.listen.bind { [services, context] socketAddress in
+        let listener = try await settings.listen.bind { [services, context, responder] socketAddress in
             try await NodeListener.bind(
                 socketAddress, identity: node.identity, group: context.group, links: node.links,
-                streams: NodeStreams(services: services), logger: context.logger, accepts: context.accepts,
+                streams: NodeStreams(services: services),
+                inquiries: { await responder.answer(inquiry: $0, of: $1) }, logger: context.logger,
+                accepts: context.accepts,
                 accepted: { services.admission.count($0) }
             )
         }

@@ -26,6 +26,7 @@ struct ClusterMember: Sendable {
     func observeAccounts(_: @escaping @Sendable (PeerName, UserAccount) -> Void) { switch never {} }
     var cluster: any Cluster { switch never {} }
     var connector: any NodeConnector { switch never {} }
+    var others: OtherNodes { switch never {} }
     var status: ClusterStatus { switch never {} }
     var redis: RedisFigures { switch never {} }
 }
@@ -34,7 +35,9 @@ struct ClusterMember: Sendable {
 struct ClusterMembership: ServerPart {
     private let member: ClusterMember
 
-    init(_ member: ClusterMember, _: ServerContext, _: ConnectionServices, _: BrokerService) { self.member = member }
+    init(
+        _ member: ClusterMember, _: ServerContext, _: ConnectionServices, _: BrokerService, _: AdminResponder
+    ) { self.member = member }
 
     func start() { switch member.never {} }
     func stop() { switch member.never {} }
