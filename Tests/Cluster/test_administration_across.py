@@ -180,3 +180,32 @@ def test_a_node_that_does_not_answer_is_named(cluster):
         redis.thaw()
     for session in sessions.values():
         session.close()
+
+
+def test_one_command_moves_a_relay_into_the_cluster_and_back(cluster, own_relay, tmp_path):
+    alone = own_relay()
+    alice, bob = (alone.person(name, tmp_path) for name in ("alice", "bob"))
+    done(alone, "users", "limit", alice.name, "rate=1M")
+    done(alone, "users", "disable", bob.name)
+    spare = alone.invite("--note", "spare")
+    first, second = cluster("--nodes", "2").members()
+    assert "took over 2 users and 1 invitations" in done(first, "migrate", alone.state)
+    assert shown(second, alice.name)["ownLimits"] == {"rate": 1 << 20}
+    assert shown(second, bob.name)["state"] == "disabled"
+    assert "--replace" in done(second, "migrate", alone.state, expect=77)
+    assert "itself" in done(first, "migrate", first.state, expect=64)
+    assert "has no users" in done(first, "migrate", tmp_path, "--replace", expect=66)
+    carol = second.person("carol", tmp_path, login=False)
+    carol.login(env={"RELAY_INVITE": spare})
+    # Back, into a relay that runs, and into one that does not.
+    running: Relay = own_relay()
+    stopped: Relay = own_relay()
+    stopped.stop()
+    for other in (running, stopped):
+        assert "took over 3 users and 0 invitations" in done(other, "migrate", second.state)
+    stopped.start()
+    for other in (running, stopped):
+        names = [line.split("\t")[0] for line in done(other, "users", "list").splitlines()]
+        assert names == sorted([alice.name, bob.name, carol.name])
+        assert shown(other, alice.name)["ownLimits"] == {"rate": 1 << 20}
+        assert shown(other, carol.name)["note"] == "spare"

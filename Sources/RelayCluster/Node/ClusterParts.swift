@@ -40,8 +40,7 @@ package struct ClusterParts: Sendable {
         let doorbell = Doorbell(node: node, incarnation: incarnation, store: store, logger: logger)
         users = RedisUserDirectory(
             store: store, secret: secret, epoch: epoch, logger: logger, mode: registration,
-            local: Array(local.users.values), accounts: local.accounts,
-            imported: imported, changed: { doorbell.notifyAll(.user($0)) }
+            local: local, imported: imported, changed: { doorbell.notifyAll(.user($0)) }
         )
         let shared = SharedTickets(store: store, secret: secret, keys: tickets, logger: logger)
         routing = ClusterRouting(

@@ -197,16 +197,11 @@ extension RedisUserDirectory {
             changed(name)
         }
         for invitation in copy.invitations {
-            let digest = invitation.digest
-            _ = try await ask(
-                UserScripts.putInvitation,
-                [ClusterKeys.invitation(digest), ClusterKeys.invitations, ClusterKeys.note(digest)],
-                [
-                    digest.rawValue, records.invitation(digest, for: invitation.name),
-                    "\(Self.milliseconds(of: invitation.expires))",
-                    invitation.note.map { records.note($0, about: digest) } ?? "",
-                ]
-            )
+            do {
+                _ = try await put(invitation).get()
+            } catch {
+                throw OperatorError(.unavailable, "the users' registry is in Redis, which does not answer: \(error)")
+            }
         }
         guard isWhole else { return }
         let kept = Set(copy.users.map(\.name))

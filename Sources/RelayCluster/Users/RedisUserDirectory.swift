@@ -22,9 +22,13 @@ package final class RedisUserDirectory: UserDirectory {
         /// The accounts of `local`.
         var localAccounts: [PeerName: UserAccount] = [:]
         var accountObserver: (@Sendable (PeerName, UserAccount) -> Void)?
+        /// Invitations of this node's own registry that are written once its users are.
+        var localInvitations: [Invitation] = []
         /// Users of this node's own registry that have not been offered to Redis yet, and whether that is being done.
         var local: [User]
         var isImporting = false
+        /// Whether all of that has been done.
+        var hasImported = true
         var observer: (@Sendable (PeerName, User?) -> Void)?
         var counts = (users: 0, invitations: 0)
         /// Records that were found and that no node of this cluster has written, and when the log spoke of one last.
@@ -45,13 +49,12 @@ package final class RedisUserDirectory: UserDirectory {
     /// - Parameters:
     ///   - secret: what shows that a record was written by a node of this cluster.
     ///   - mode: whether a new name may be registered, and how.
-    ///   - local: users of a registry this node had before it joined a cluster.
-    ///   - accounts: what was laid down about them.
-    ///   - imported: all of `local` are in Redis, or have no place there.
+    ///   - local: a registry this node had before it joined a cluster.
+    ///   - imported: all of `local` is in Redis, or has no place there.
     ///   - changed: a name was removed or has other keys.
     init(
         store: ClusterStore, secret: ClusterSecret, epoch: ClusterEpoch, logger: Logger,
-        mode: ServerMessage.Registration, local: [User] = [], accounts: [PeerName: UserAccount] = [:],
+        mode: ServerMessage.Registration, local: UserRegistry = UserRegistry(),
         imported: @escaping @Sendable () -> Void, changed: @escaping @Sendable (PeerName) -> Void
     ) {
         self.store = store
@@ -61,7 +64,10 @@ package final class RedisUserDirectory: UserDirectory {
         self.mode = mode
         self.changed = changed
         self.imported = imported
-        state = Mutex(State(localAccounts: accounts, local: local))
+        state = Mutex(
+            State(
+                localAccounts: local.accounts, localInvitations: local.invitations.values.filter { $0.expires > .now },
+                local: Array(local.users.values), hasImported: local.users.isEmpty && local.invitations.isEmpty))
     }
 
     /// The owner of `name`; the last one seen when Redis does not say.
@@ -282,33 +288,62 @@ extension RedisUserDirectory {
         ).map { reply in Set((reply.elements ?? []).compactMap { $0.text.flatMap(PeerName.init(rawValue:)) }) }
     }
 
-    /// Writes the users of this node's own registry that Redis does not have, a few at a time. What fails is tried
-    /// again with the next call.
+    /// Writes the users of this node's own registry that Redis does not have, a few at a time, and then its
+    /// invitations. What fails is tried again with the next call.
     func importLocal() {
-        let batch = state.withLock { state -> [User] in
-            guard !state.isImporting, !state.local.isEmpty else { return [] }
+        let batch = state.withLock { state -> [User]? in
+            guard !state.isImporting, !state.hasImported else { return nil }
             state.isImporting = true
             return Array(state.local.prefix(Defaults.Routing.usersPerBatch))
         }
-        guard !batch.isEmpty else { return }
+        guard let batch else { return }
+        guard !batch.isEmpty else { return importInvitations() }
         write(batch).whenComplete { result in
-            let isDone = self.state.withLock { state in
+            self.state.withLock { state in
                 state.isImporting = false
-                guard case .success(let written) = result else { return false }
+                guard case .success(let written) = result else { return }
                 state.local.removeFirst(min(batch.count, state.local.count))
                 // Should Redis lose them, this node knows them.
                 for user in batch where written.contains(user.name) {
                     state.cache[user.name] = user
                     state.accounts[user.name] = state.localAccounts[user.name]
                 }
-                return state.local.isEmpty
             }
             if case .success(let written) = result {
                 self.keep(self.state.withLock { $0.localAccounts }, of: written)
             }
-            if isDone { return self.imported() }
             if case .success = result { self.importLocal() }
         }
+    }
+
+    /// The invitations come last: one that was used by now must not come back because what is imported before it has to
+    /// be tried again.
+    private func importInvitations() {
+        let batch = state.withLock { $0.localInvitations.prefix(Defaults.Routing.usersPerBatch) }
+        EventLoopFuture.andAllSucceed(batch.map { put($0) }, on: store.eventLoop).whenComplete { result in
+            let (isDone, isOver) = self.state.withLock { state in
+                state.isImporting = false
+                guard case .success = result else { return (false, false) }
+                state.localInvitations.removeFirst(batch.count)
+                state.hasImported = state.localInvitations.isEmpty
+                return (true, state.hasImported)
+            }
+            if isOver { return self.imported() }
+            if isDone { self.importLocal() }
+        }
+    }
+
+    /// Writes an invitation of a copy.
+    func put(_ invitation: Invitation) -> EventLoopFuture<RESPValue> {
+        let digest = invitation.digest
+        return store.run(
+            UserScripts.putInvitation,
+            keys: [ClusterKeys.invitation(digest), ClusterKeys.invitations, ClusterKeys.note(digest)],
+            arguments: [
+                digest.rawValue, records.invitation(digest, for: invitation.name),
+                "\(Self.milliseconds(of: invitation.expires))",
+                invitation.note.map { records.note($0, about: digest) } ?? "",
+            ])
     }
 }
 

@@ -33,8 +33,7 @@ package struct RelayServerCommand: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, InviteCommand.self, UsersCommand.self, SessionsCommand.self, TransfersCommand.self,
             StatusCommand.self, TopCommand.self, DrainCommand.self, ReloadCommand.self, RestartCommand.self,
-            BackupCommand.self,
-            RestoreCommand.self, CheckCommand.self, SetupCommand.self,
+            BackupCommand.self, RestoreCommand.self, MigrateCommand.self, CheckCommand.self, SetupCommand.self,
         ],
         defaultSubcommand: ServeCommand.self
     )

@@ -51,22 +51,24 @@ final class RoutedNode: ClusterRoutingDelegate {
     convenience init(
         _ id: String, _ redis: RedisServer, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
-        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, timing: RoutingTiming = RoutedNode.quick
+        local: [User] = [], registry: UserRegistry = UserRegistry(),
+        imported: @escaping @Sendable () -> Void = {}, timing: RoutingTiming = RoutedNode.quick
     ) throws {
         try self.init(
             id, redisPort: redis.port, port: port, login: login, registration: registration, secret: secret,
-            local: local,
+            local: local, registry: registry,
             imported: imported, timing: timing)
     }
 
     init(
         _ id: String, redisPort: Int, port: UInt16 = 1000, login: String = "",
         registration: ServerMessage.Registration = .open, secret: String? = nil,
-        local: [User] = [], imported: @escaping @Sendable () -> Void = {}, timing: RoutingTiming = RoutedNode.quick
+        local: [User] = [], registry: UserRegistry = UserRegistry(),
+        imported: @escaping @Sendable () -> Void = {}, timing: RoutingTiming = RoutedNode.quick
     ) throws {
         address = ListenAddress(host: "127.0.0.1", port: port)
         let redis = try RedisURL("redis://\(login)127.0.0.1:\(redisPort)")
-        var registry = UserRegistry()
+        var registry = registry
         for user in local { registry.users[user.name] = user }
         parts = ClusterParts(
             node: .test(id), redis: try RedisSettings(url: redis, trust: .system),

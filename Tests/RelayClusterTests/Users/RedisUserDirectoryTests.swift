@@ -5,6 +5,7 @@ import NIOCore
 import RelayNode
 import RelayTestFixtures
 import ServerSystem
+import Synchronization
 import TestSupport
 import Testing
 import TransferBroker
@@ -241,6 +242,35 @@ struct RedisUserDirectoryTests {
             } throws: {
                 ($0 as? OperatorError)?.status == .unavailable
             }
+        }
+    }
+
+    @Test("invitations of a registry the node had before are imported after its users, notes and names included")
+    func importedInvitations() async throws {
+        let redis = try await RedisServer()
+        var local = UserRegistry()
+        let codes = try (0..<150).map { _ in try #require(InvitationCode.random()) }
+        for (index, code) in codes.enumerated() {
+            let invitation = Invitation(
+                digest: try #require(code.digest), name: index == 0 ? .test("carol") : nil,
+                expires: UnixTime(seconds: UnixTime.now.seconds + (index == 1 ? -5 : 3600)),
+                note: index == 2 ? "course of May" : nil)
+            local.invitations[invitation.digest] = invitation
+        }
+        let isImported = Mutex(false)
+        let node = try RoutedNode(
+            "a", redis, registration: .invite, registry: local, imported: { isImported.withLock { $0 = true } })
+        try await withNodes([node]) {
+            try await eventually("the import") { isImported.withLock { $0 } }
+            #expect(await node.users.counts() == (users: 0, invitations: 149), "one has expired")
+            #expect(try await Set(node.users.invitations().compactMap(\.note)) == ["course of May"])
+            func register(_ name: String, _ index: Int) async throws -> RegistrationOutcome {
+                try await node.users.register(User(name: .test(name), key: .random()), invitation: codes[index])
+            }
+            #expect(try await register("dave", 0) == .badInvitation, "it is carol's")
+            #expect(try await register("carol", 0) == .registered)
+            #expect(try await register("dave", 1) == .badInvitation, "it has expired")
+            #expect(try await register("dave", 2) == .registered)
         }
     }
 
