@@ -143,6 +143,36 @@ def test_a_rate_holds_a_stream_back_and_can_be_lifted_while_it_runs(own_relay, t
     assert metrics.scrape(metrics.port_of(relay))['relay_limits_met_total{limit="rate",of="user"}'] > 0
 
 
+def test_an_address_has_limits_of_its_own_and_the_person_hears_of_them(own_relay, tmp_path):
+    limits = ["--limit", "rate=1M", "--limit", "day=6M", "--address-limit", "1"]
+    relay = own_relay(registration="open", arguments=[*limits, "--metrics-listen", "127.0.0.1:0"])
+    port = metrics.port_of(relay)
+    alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))
+    # None of them has one, and all come from one address.
+    for person in (alice, bob, carol):
+        done(relay, "users", "limit", person.name, "rate=off", "day=off")
+    content.file(tmp_path / "file", "address", 5_000_000)
+    receiving = bob.receive()
+    began = time.monotonic()
+    sending = alice.send(bob, tmp_path / "file", "--json")
+    sending.expect(0, 30)
+    receiving.expect(0, 10)
+    assert time.monotonic() - began > 1.5
+    told = [event["message"] for event in sending.events("notice")]
+    assert [line for line in told if "at most 1.05 MB a second" in line], told
+    assert "at most 1.05 MB a second" in receiving.err()
+    receiving = carol.receive()
+    bob.send(carol, tmp_path / "file").expect(0, 30)
+    receiving.expect(0, 10)
+    again = carol.receive(once=False)
+    assert "try again after 00:00 UTC" in alice.send(carol, tmp_path / "file").expect(77, 20).err()
+    again.kill()
+    figures = metrics.scrape(port)
+    assert figures['relay_limits_met_total{limit="rate",of="address"}'] > 0
+    assert figures['relay_limits_met_total{limit="day",of="address"}'] > 0
+    assert figures['relay_limits_met_total{limit="day",of="user"}'] == 0
+
+
 def test_the_bytes_of_a_day_survive_a_kill_and_refuse_what_is_new(own_relay, tmp_path):
     relay = own_relay(registration="open", arguments=["--limit", "day=3M"])
     alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from harness import certificates, metrics, raw
+from harness import certificates, metrics, protocol, raw
 from harness.daemon import Daemon
 from harness.pairs import Pair, wait_for_bytes
 from harness.waiting import until
@@ -165,3 +165,46 @@ def test_a_certificate_that_ends_soon_is_said_at_the_reload(served, tmp_path):
     served.relay.process.wait_for("a certificate ends soon", 10)
     ends = metrics.scrape(served.metrics)["relay_certificate_expiry_seconds"]
     assert 4 * 86_400 < ends - metrics.scrape(served.metrics)["process_start_time_seconds"] < 6 * 86_400
+
+
+def test_limits_are_read_again_and_hold_for_what_comes_next(own_relay, tmp_path):
+    file = tmp_path / "server.json"
+    file.write_text("{}")
+    relay = own_relay(registration="open", arguments=["--config", file, "--metrics-listen", "127.0.0.1:0"])
+
+    def met(of):
+        return metrics.scrape(metrics.port_of(relay))[f'relay_limits_met_total{{limit="sessions",of="{of}"}}']
+
+    def reload(**settings):
+        file.write_text(json.dumps(settings))
+        done = relay.command("reload")
+        assert done.returncode == 0, done
+        return done.stdout.splitlines()[0], relay.status()
+
+    status = relay.status()
+    assert status["limits"]["connections"] == 64 and status["limits"]["day"] == 0 and status["addressLimit"] == 8
+    assert "connections=64" in relay.command("status").stdout
+    first, second = relay.session("alice"), relay.session("bob")
+    applied, status = reload(limit=["connections=1", "rate=2M"], **{"address-limit": "2"})
+    assert "address-limit" in applied and " limit" in applied, applied
+    assert status["limits"]["connections"] == 1 and status["limits"]["rate"] == 2 << 20 and status["addressLimit"] == 2
+    # One of the user is there, and two of the address.
+    with pytest.raises(protocol.Refused) as refused:
+        relay.session(identity=first.identity)
+    assert refused.value.code == "too_many_sessions" and met("user") == 1 and met("address") == 0
+    with pytest.raises(protocol.Refused) as refused:
+        relay.session("carol")
+    assert refused.value.code == "too_many_sessions" and met("address") == 1
+    # Who was there stays, and has room again when the limits are what they were.
+    first.lookup(first.identity.name)
+    _, status = reload()
+    assert status["limits"]["connections"] == 64 and status["addressLimit"] == 8
+    relay.session(identity=first.identity).close()
+    relay.session("carol").close()
+    # No limits by address at all.
+    _, status = reload(limit=["connections=1"], **{"address-limit": "off"})
+    assert "addressLimit" not in status
+    others = [relay.session("dave") for _ in range(4)]
+    assert met("address") == 1
+    for session in (first, second, *others):
+        session.close()

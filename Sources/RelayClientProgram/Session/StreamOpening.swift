@@ -40,6 +40,7 @@ struct StreamOpening: Sendable {
         guard var target = connector.relay.resolve(start.url), let home = connector.relay.resolve(path) else {
             throw .stream(.badAddress)
         }
+        if let rate = start.rate, rate > 0 { context.report(.notice(TransferText.limited(rate))) }
         var machine = OpeningMachine(target, home: home, expires: start.expires, now: begin)
         var generator = SystemRandomNumberGenerator()
         var isAway = false

@@ -25,6 +25,12 @@ enum TransferText {
     /// `alice offers "report.pdf" (12.3 MB)`
     static func offer(_ label: TransferLabel) -> String { "\(label.peer) offers \(what(label))" }
 
+    /// What a limit of the relay means for who waits.
+    static func limited(_ rate: Int64) -> String {
+        "the relay moves at most \(ByteFormat.string(UInt64(clamping: rate))) a second of your transfers: "
+            + "its operator can allow more"
+    }
+
     /// `"photos/2024" and 1 other`, or `the list of "photos"`.
     static func asked(_ query: PullQuery) -> String {
         switch query {

@@ -36,7 +36,8 @@ package final class Admission: Sendable {
     private let state = Mutex(State())
     private let refuseAbove: Int
     private let closeAbove: Int
-    private let unauthenticatedPerAddress: Int?
+    /// Connections of one address that have shown neither a login nor a token; nil when nothing is limited by address.
+    private let unauthenticatedPerAddress: Replaceable<Int?>
     private let reports: LimitReports?
 
     /// - Parameters:
@@ -53,9 +54,12 @@ package final class Admission: Sendable {
         func share(_ percent: Int) -> Int { hundreds * percent + rest * percent / 100 }
         refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
         closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
-        self.unauthenticatedPerAddress = unauthenticatedPerAddress
+        self.unauthenticatedPerAddress = Replaceable(unauthenticatedPerAddress)
         self.reports = reports
     }
+
+    /// Takes another limit of each address from now on: who is there stays.
+    package func apply(_ limit: AddressLimit) { unauthenticatedPerAddress.replace(with: limit.unauthenticated) }
 
     /// Connections of clients that are open now.
     package var connections: Int { state.withLock { $0.connections } }
@@ -121,8 +125,8 @@ package final class Admission: Sendable {
     }
 
     private func isTooMany(_ count: Int?) -> Bool {
-        guard let unauthenticatedPerAddress, let count else { return false }
-        return count > unauthenticatedPerAddress
+        guard let most = unauthenticatedPerAddress.current, let count else { return false }
+        return count > most
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -169,7 +173,7 @@ package final class Admission: Sendable {
     /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by,
     /// as one machine has all the addresses behind them. Nil when nothing is limited by address.
     fileprivate func share(of address: SocketAddress?) -> String? {
-        guard unauthenticatedPerAddress != nil, let text = address?.ipAddress else { return nil }
+        guard unauthenticatedPerAddress.current != nil, let text = address?.ipAddress else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
         let groups = stride(from: 0, to: 8, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
         return groups.joined(separator: ":") + "::/64"

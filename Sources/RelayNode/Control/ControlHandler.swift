@@ -344,7 +344,13 @@ final class ControlHandler: ChannelInboundHandler {
     // MARK: - Messages out
 
     private func send(_ message: ServerMessage, _ context: ChannelHandlerContext) {
+        var message = message
         if case .error(let refusal) = message { services.reports.refused(refusal.code) }
+        if case .start(var start) = message, let name {
+            // Nothing else tells a person that it is the relay that is slow, and not the network.
+            start.rate = services.limits?.rate(of: name, isAddressed: client.share != nil)
+            message = .start(start)
+        }
         if case .requested = message, !hasRoom(for: message) {
             // Who asks must not be able to fill up, and so end, a session that is slow to read: it asks again.
             services.reports.met(Limit(.unreadRequests, of: .session), name: name, address: client.share)

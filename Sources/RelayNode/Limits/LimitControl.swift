@@ -77,6 +77,9 @@ package final class LimitControl: Sendable {
         if hasChanged { tell(name, limits) }
     }
 
+    /// What the relay is configured with.
+    package var settings: LimitSettings { state.withLock { $0.settings } }
+
     /// All limits of `name`.
     package func limits(of name: PeerName) -> LimitSet {
         state.withLock { state in (state.users[name] ?? [:]).over(state.ofUser) }
@@ -94,6 +97,12 @@ package final class LimitControl: Sendable {
         return most == 0 ? nil : most
     }
 
+    /// Bytes a second that `name` may move, by its own limit or, where it has one, by its address'; nil when there is
+    /// none.
+    func rate(of name: PeerName, isAddressed: Bool) -> Int64? {
+        [most(.rate, of: name), isAddressed ? mostOfAddress(.rate) : nil].compactMap(\.self).min()
+    }
+
     /// How fast `name` may say what it has to say; nil: as fast as each user.
     func messages(of name: PeerName) -> Pace.Limits? {
         let most = state.withLock { $0.users[name]?[.messages] ?? $0.settings.user[.messages] }
@@ -101,9 +110,10 @@ package final class LimitControl: Sendable {
     }
 
     /// The same of each address.
-    var messagesOfAddress: Pace.Limits? {
-        guard state.withLock({ $0.settings.user[.messages] }) != nil else { return nil }
-        return mostOfAddress(.messages).map(Self.pace)
+    var messagesOfAddress: Pace.Limits {
+        let settings = state.withLock { $0.settings }
+        guard settings.user[.messages] == nil else { return Self.pace(mostOfAddress(.messages) ?? 0) }
+        return settings.address.messages ?? Self.pace(0)
     }
 
     private static func pace(_ perSecond: Int64) -> Pace.Limits {

@@ -26,7 +26,7 @@ package final class MessageBudgets: Sendable {
     private let control: LimitControl?
 
     /// - Parameters:
-    ///   - address: none when no address is ever counted.
+    ///   - address: where `control` does not say.
     ///   - control: says what other limits there are.
     package init(
         user: Pace.Limits = Defaults.Messages.user, address: Pace.Limits? = AddressLimit.standard.messages,

@@ -12,19 +12,25 @@ package final class NewNames: Sendable {
         var counts: [String: Int] = [:]
         /// When all of them begin again.
         var end: NIODeadline?
+        var limit: Int?
     }
 
-    private let state = Mutex(State())
-    private let limit: Int?
+    private let state: Mutex<State>
 
     /// - Parameter limit: names of one address; nil when there are no limits by address.
-    package init(limit: Int? = AddressLimit.standard.newNames) { self.limit = limit }
+    package init(limit: Int? = AddressLimit.standard.newNames) { state = Mutex(State(limit: limit)) }
+
+    /// Takes another limit of each address from now on.
+    package func apply(_ limit: AddressLimit) { state.withLock { $0.limit = limit.newNames } }
 
     /// `address` registers one more. False when it has as many as it may.
     func take(_ address: String?, now: NIODeadline) -> Bool {
-        guard let limit, let address else { return true }
+        guard let address else { return true }
         return state.withLock { state in
-            if state.end.map({ $0 <= now }) ?? true { state = State(end: now + Defaults.Users.newNamesInterval) }
+            guard let limit = state.limit else { return true }
+            if state.end.map({ $0 <= now }) ?? true {
+                (state.counts, state.end) = ([:], now + Defaults.Users.newNamesInterval)
+            }
             guard state.counts[address, default: 0] < limit else { return false }
             state.counts[address, default: 0] += 1
             return true

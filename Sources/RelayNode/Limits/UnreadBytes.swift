@@ -10,17 +10,20 @@ package final class UnreadBytes: Sendable {
     private struct State {
         var users: [PeerName: Int] = [:]
         var addresses: [String: Int] = [:]
+        var limitOfAddress: Int?
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let limit: Int
-    private let limitOfAddress: Int?
 
     /// - Parameter limitOfAddress: nil when there are no limits by address.
     package init(limit: Int = Defaults.Unread.bytesOfUser, limitOfAddress: Int? = AddressLimit.standard.unreadBytes) {
         self.limit = limit
-        self.limitOfAddress = limitOfAddress
+        state = Mutex(State(limitOfAddress: limitOfAddress))
     }
+
+    /// Takes another limit of each address from now on: what is unread already stays.
+    package func apply(_ limit: AddressLimit) { state.withLock { $0.limitOfAddress = limit.unreadBytes } }
 
     /// Users and addresses with anything unread.
     package var count: Int { state.withLock { $0.users.count + $0.addresses.count } }
@@ -29,7 +32,7 @@ package final class UnreadBytes: Sendable {
     func isLessThanHalfFull(of name: PeerName, at address: String?) -> Bool {
         state.withLock { state in
             guard state.users[name] ?? 0 <= limit / 2 else { return false }
-            guard let limitOfAddress, let address else { return true }
+            guard let limitOfAddress = state.limitOfAddress, let address else { return true }
             return state.addresses[address] ?? 0 <= limitOfAddress / 2
         }
     }
@@ -41,7 +44,7 @@ package final class UnreadBytes: Sendable {
             let ofUser = Self.add(bytes, to: &state.users[name])
             let ofAddress = address.map { Self.add(bytes, to: &state.addresses[$0]) } ?? 0
             if ofUser > limit { return .user }
-            return limitOfAddress.map { ofAddress > $0 } ?? false ? .address : nil
+            return state.limitOfAddress.map { ofAddress > $0 } ?? false ? .address : nil
         }
     }
 

@@ -2,6 +2,7 @@
 
 import RelayNode
 import StreamRelay
+import TransferBroker
 import WSProtocol
 
 /// What a running server says about itself; also the output of `relay-server status --json`.
@@ -33,6 +34,10 @@ struct ServerStatus: Hashable, Sendable, Codable {
     var transfers: Int
     /// Streams that were joined on this node since the start.
     var streams = StreamCounts()
+    /// What each user may do, unless an operator has said otherwise of it; 0 stands for no limit.
+    var limits: LimitSet = [:]
+    /// How many users' limits an address has; nil when there are none of addresses.
+    var addressLimit: Int?
     /// What goes on.
     var figures = StatusFigures()
     /// How this node stands with the others; nil when it is the only one.

@@ -3,6 +3,7 @@
 import ArgumentParser
 import RelayNode
 import StreamRelay
+import TransferBroker
 import WSProtocol
 
 /// `relay-server status`
@@ -38,9 +39,18 @@ struct StatusCommand: AsyncParsableCommand {
             "users         \(status.users) (\(status.invitations) invited)",
             "sessions      \(status.sessions)",
             "transfers     \(status.transfers)",
+            "limits        \(limits(status))",
             "streams       \(status.streams.toReceivers) to receivers, \(status.streams.toNodes) to other nodes",
         ]
         return (lines + figures(status.figures) + cluster(status)).joined(separator: "\n")
+    }
+
+    private static func limits(_ status: ServerStatus) -> String {
+        let ofUser = status.limits.all.map { limit in
+            "\(limit.name.rawValue)=\(LimitText.text(limit.name, limit.value))"
+        }
+        let ofAddress = status.addressLimit.map { "an address has \($0) times that" } ?? "none of addresses"
+        return ofUser.joined(separator: " ") + "; " + ofAddress
     }
 
     private static func figures(_ figures: StatusFigures) -> [String] {

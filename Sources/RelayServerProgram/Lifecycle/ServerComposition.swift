@@ -98,12 +98,7 @@ struct ServerComposition: Sendable {
             Reloader.Targets(
                 tls: context.tls, certificates: context.certificates, tickets: context.tickets,
                 node: context.cluster.map(Self.reloading),
-                limits: {
-                    transfers.memory.replace(with: $0.memoryLimit.budget)
-                    // How many users' limits an address has takes a new process.
-                    transfers.limits.apply(
-                        limits: LimitSettings(user: $0.limits, address: context.configuration.addressLimit))
-                }, level: context.log.level
+                limits: { transfers.apply($0) }, level: context.log.level
             ),
             logger: context.logger, read: context.read, changed: { watch.look() }
         )
@@ -115,12 +110,10 @@ struct ServerComposition: Sendable {
         guard let agent = Label(rawValue: "relay-server/\(ProgramVersion.current)") else {
             throw OperatorError(.configuration, "the program's version is not printable")
         }
-        let limit = context.configuration.addressLimit
         let control = ControlServices(
             broker: transfers.broker, directory: context.users, registration: context.configuration.registration,
             agent: agent, logger: context.logger,
-            budgets: MessageBudgets(address: limit.messages, control: transfers.limits),
-            unread: UnreadBytes(limitOfAddress: limit.unreadBytes), newNames: NewNames(limit: limit.newNames),
+            budgets: MessageBudgets(control: transfers.limits), unread: transfers.unread, newNames: transfers.newNames,
             limits: transfers.limits, traffic: transfers.traffic, reports: context.reports
         )
         var services = ConnectionServices(

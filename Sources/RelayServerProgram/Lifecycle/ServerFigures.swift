@@ -34,13 +34,15 @@ struct ServerFigures: Sendable {
     /// The output of `relay-server status`.
     func status() async -> ServerStatus {
         let counts = await context.users.counts()
+        let limits = transfers.limits.settings
         return ServerStatus(
             version: ProgramVersion.current, state: state, pid: getpid(),
             uptime: (ContinuousClock.now - started).components.seconds, listen: listeners.addresses,
             httpListen: listeners.redirectAddresses, metricsListen: metricsListen,
             registration: context.configuration.registration, users: counts.users, invitations: counts.invitations,
             sessions: transfers.broker.connections, transfers: transfers.broker.activeTransfers,
-            streams: transfers.streams.counts, figures: figures(), cluster: context.cluster?.status
+            streams: transfers.streams.counts, limits: limits.ofUser, addressLimit: limits.address.users,
+            figures: figures(), cluster: context.cluster?.status
         )
     }
 

@@ -17,6 +17,9 @@ struct TransferService: ServerPart {
     let memory: Replaceable<MemoryBudget?>
     let limits: LimitControl
     let traffic: TrafficLedger
+    /// What sessions leave unread, and the names that were registered without an invitation, by address.
+    let unread: UnreadBytes
+    let newNames: NewNames
     private let cluster: ClusterMember?
     private let loop: any EventLoop
     private let logger: Logger
@@ -33,7 +36,18 @@ struct TransferService: ServerPart {
         streams.onEmptied { [weak broker] in broker?.streamsEmptied() }
         (self.streams, self.broker) = (streams, broker)
         limits = LimitControl(context.configuration.limitSettings) { [weak broker] in broker?.handle($0) }
+        let ofAddress = context.configuration.addressLimit
+        (unread, newNames) = (UnreadBytes(limitOfAddress: ofAddress.unreadBytes), NewNames(limit: ofAddress.newNames))
         traffic = TrafficLedger(limits: limits, store: context.traffic, reports: context.reports)
+    }
+
+    /// Takes the limits of a configuration from now on.
+    func apply(_ configuration: ServerConfiguration) {
+        memory.replace(with: configuration.memoryLimit.budget)
+        limits.apply(limits: configuration.limitSettings)
+        admission.apply(configuration.addressLimit)
+        unread.apply(configuration.addressLimit)
+        newNames.apply(configuration.addressLimit)
     }
 
     /// Looks at deadlines and at memory from now on, until the event loop ends.

@@ -24,7 +24,7 @@ final class Reloader: Sendable {
 
     /// What has an effect without a new process.
     static let live: Set<Setting> = [
-        .tlsCert, .tlsKey, .clusterCA, .clusterCert, .clusterKey, .limit, .memoryLimit, .logLevel,
+        .tlsCert, .tlsKey, .clusterCA, .clusterCert, .clusterKey, .limit, .addressLimit, .memoryLimit, .logLevel,
     ]
 
     private struct State {
@@ -155,6 +155,7 @@ extension ServerConfiguration {
         if let cluster, let new = new.cluster { configuration.cluster = cluster.takingLive(from: new) }
         configuration.memoryLimit = new.memoryLimit
         configuration.limits = new.limits
+        configuration.addressLimit = new.addressLimit
         configuration.log.level = new.log.level
         return configuration
     }

@@ -167,11 +167,14 @@ package enum ServerMessage: Hashable, Sendable {
         package var expires: Int
         /// The payload of the receiver's `accept`; only on the sender's side.
         package var payload: Payload?
+        /// Bytes a second that the relay moves of all transfers of this user together; nil without a limit.
+        package var rate: Int64?
 
         package init(
             id: RequestID, transfer: TransferID, role: TransferRole, token: Token, url: String, expires: Int,
-            payload: Payload? = nil
+            payload: Payload? = nil, rate: Int64? = nil
         ) {
+            self.rate = rate
             self.id = id
             self.transfer = transfer
             self.role = role
