@@ -2,6 +2,7 @@
 """Metrics of a cluster: streams that took a hop against those that did not."""
 
 import re
+import subprocess
 
 from harness import descriptors, metrics
 from harness.executables import REPOSITORY
@@ -70,6 +71,11 @@ def test_the_document_names_each_metric_of_a_node_and_no_other(three):
     seen = {}
     url = three.variables["RELAY_METRICS_URLS"].split()[0].removesuffix("/metrics")
     page = metrics.ask(three.port_of(url), "/metrics")[2]
+    # What a node has besides, Prometheus takes as well.
+    checked = subprocess.run(
+        ("promtool", "check", "metrics"), check=False, input=page, capture_output=True, text=True, timeout=30
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
     histograms = set(re.findall(r"(?m)^# TYPE (\w+) histogram$", page))
     for sample in metrics.scrape(three.port_of(url)):
         labels = re.findall(r'([a-z_]+)="', sample)

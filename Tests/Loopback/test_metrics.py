@@ -108,6 +108,26 @@ def test_handshakes_are_counted_by_what_they_took(own_relay):
     until(lambda: counts() == [full + 1, resumed + 1, failed + 1], 10, counts)
 
 
+def test_an_offer_that_follows_a_failure_between_the_same_two_is_counted(own_relay):
+    relay = own_relay(registration="open", arguments=CHOSEN)
+    payload = protocol.pack(v=0, name="file")
+
+    def counted():
+        page = metrics.scrape(metrics.port_of(relay))
+        return page["relay_transfers_offered_total"], page["relay_transfers_offered_again_total"]
+
+    with relay.session("alice") as alice, relay.session("bob", receiving=True) as bob, relay.session("eve") as eve:
+        first = alice.offer(bob.identity.name, payload)
+        assert counted() == (1, 0)
+        alice.cancel(first.transfer)
+        # To another, and from another: neither is the same transfer once more.
+        alice.offer(eve.identity.name, payload)
+        eve.offer(bob.identity.name, payload)
+        assert counted() == (3, 0)
+        alice.offer(bob.identity.name, payload)
+        assert counted() == (4, 1)
+
+
 def test_each_refusal_and_each_limit_moves_its_counter(own_relay):
     relay = own_relay(registration="open", arguments=(*CHOSEN, "--address-limit", "8"))
     port = metrics.port_of(relay)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import processes, protocol, raw
+from harness import metrics, processes, protocol, raw
 from harness.pairs import Pair
 from harness.relay import Relay
 from harness.waiting import background
@@ -230,16 +230,26 @@ SCENARIOS = {
 
 
 @pytest.fixture(scope="module")
-def outcome(binaries, certs, tmp_path_factory):
-    """Starts every scenario at once, at a relay of its own; `outcome(name)` waits for one."""
+def timed(binaries, certs, tmp_path_factory):
+    """The relay of all scenarios."""
+    arguments = ["--metrics-listen", "127.0.0.1:0"]
     with processes.shared():
-        relay = Relay(binaries, certs, tmp_path_factory.mktemp("timers"), registration="open").start()
+        relay = Relay(
+            binaries, certs, tmp_path_factory.mktemp("timers"), registration="open", arguments=arguments
+        ).start()
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture(scope="module")
+def outcome(timed):
+    """Starts every scenario at once; `outcome(name)` waits for one."""
+    relay = timed
     running = {name: background(function, relay) for name, function in SCENARIOS.items()}
     yield lambda name: running[name].result(120)
     # A worker that runs some of the tests only has scenarios left; a stop would wait for their transfers.
     for each in running.values():
         each.exception(120)
-    relay.stop()
 
 
 @pytest.mark.parametrize("name", ["silence", "half_hello", "dripped_hello"])
@@ -310,3 +320,13 @@ def test_a_dripping_sender_is_aborted(outcome):
     how, took = outcome("dripping_sender")
     assert how in (raw.TRUNCATED, raw.RESET), (how, took)
     assert took <= PROGRESS, took
+
+
+def test_streams_that_stood_still_are_counted(outcome, timed):
+    for name in ("stalled_receiver", "silent_sender", "dripping_sender"):
+        outcome(name)
+    page = metrics.scrape(metrics.port_of(timed))
+    assert page['relay_streams_cut_total{code="stalled"}'] >= 3, page
+    assert page['relay_transfers_failed_total{code="stalled"}'] >= 3, page
+    # Timers are looked at four times a second, on each event loop.
+    assert page["relay_event_loop_lag_seconds_count"] > 100
