@@ -3,6 +3,7 @@
 not, and of the certificates that other nodes would be shown."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from harness import certificates
 from harness.clocks import clock
 from harness.executables import clean_environment
 from harness.listener import Listener
-from harness.nodes import LoneNode, Nodes, Reserved, redis_server
+from harness.nodes import LoneNode, Nodes, Reserved
 from harness.processes import Process
 from harness.waiting import until
 
@@ -109,7 +110,17 @@ def secure(nodes):
     folder.mkdir()
     process = Process(
         [
-            *(redis_server(), "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--requirepass", "word"),
+            *(
+                os.environ.get("RELAY_REDIS_SERVER", "redis-server"),
+                "--port",
+                "0",
+                "--tls-port",
+                str(port),
+                "--bind",
+                "127.0.0.1",
+                "--requirepass",
+                "word",
+            ),
             *("--tls-cert-file", nodes.certs.chain, "--tls-key-file", nodes.certs.key, "--tls-auth-clients", "no"),
             *("--tls-ca-cert-file", nodes.certs.ca, "--save", "", "--dir", folder),
         ],

@@ -19,14 +19,21 @@ from harness.waiting import until
 CONFIGURATION = 78
 
 
+class Renewable(Nodes):
+    """Nodes with three names, whose files the test may replace."""
+
+    def __init__(self, binaries, folder):
+        super().__init__(binaries, folder, ("n1", "n2", "n3"))
+        # Clients have an authority file of their own.
+        self.authority = self.certs.folder / "nodes-ca.pem"
+        shutil.copy(self.certs.ca, self.authority)
+        self.redis = self.start_redis()
+
+
 @pytest.fixture
 def nodes(binaries, tmp_path):
     """Three names, and the nodes that the test starts."""
-    made = Nodes(binaries, tmp_path / "nodes", ("n1", "n2", "n3"))
-    # Clients have an authority file of their own.
-    made.authority = made.certs.folder / "nodes-ca.pem"
-    shutil.copy(made.certs.ca, made.authority)
-    made.redis = made.start_redis()
+    made = Renewable(binaries, tmp_path / "nodes")
     yield made
     for node in made.members():
         node.process.kill()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No memory is to be had when it is asked for: in OpenSSL a connection ends, in Swift the process does, and nobody
-takes a part for the whole. libfiu makes malloc fail in a running relay."""
+"""No memory is to be had when it is asked for: in OpenSSL a connection ends, in Swift the process does, and no
+receiver takes a part for the whole. libfiu makes malloc fail in a running relay."""
 
 import shutil
 import signal
