@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP and `relay-server reload`: what is good takes effect, what is not changes nothing."""
 
+import contextlib
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import ssl
 
 import pytest
@@ -12,7 +15,8 @@ import pytest
 from harness import certificates, metrics, protocol, raw
 from harness.daemon import Daemon
 from harness.pairs import Pair, wait_for_bytes
-from harness.waiting import until
+from harness.relay import unique
+from harness.waiting import settled, until
 
 
 class Served:
@@ -155,8 +159,140 @@ def test_the_configuration_file_is_read_again(binaries, certs, tmp_path):
         file.write_text(json.dumps({"log-level": "notice", "memory-limit": "off"}))
         assert relay.command("reload").returncode == 0
         relay.wait_for("there is memory again", 20)
+        # By the signal as well: a level, and a mistake that changes nothing.
+        for level, mistake, is_shown in (("debug", "", True), ("notice", "x", True), ("notice", "", False)):
+            before = relay.log.read_text().count("reloaded")
+            file.write_text(json.dumps({"log-level": level + mistake, "memory-limit": "off"}))
+            os.kill(relay.pid, signal.SIGHUP)
+            until(lambda before=before: relay.log.read_text().count("reloaded") > before, 10, "the reload")
+            assert shows_connections(relay, certs) == is_shown, (level, mistake)
     finally:
         relay.stop()
+
+
+def shows_connections(relay, certs):
+    """Whether a control connection is worth a line of the log."""
+    before = relay.log.read_text().count("control connection opened")
+    with raw.Connection(relay.address, certs.ca) as connection:
+        connection.send(raw.upgrade())
+        assert connection.head().status == 101
+        # The challenge is sent after that line.
+        wait_for_bytes(connection, 1)
+    return relay.log.read_text().count("control connection opened") > before
+
+
+class Configured:
+    """A relay with a configuration file that the test writes anew."""
+
+    def __init__(self, own_relay, tmp_path, **settings):
+        self.file = tmp_path / "server.json"
+        self.write(**settings)
+        # An environment would win over the file.
+        self.relay = own_relay(
+            registration="open",
+            arguments=["--config", self.file, "--metrics-listen", "127.0.0.1:0"],
+            env={"RELAY_ADDRESS_LIMIT": ""},
+        )
+
+    def write(self, **settings):
+        """Writes the file."""
+        self.file.write_text(json.dumps({name.replace("_", "-"): value for name, value in settings.items()}))
+
+    def reload(self, *words, **settings):
+        """Writes the file and reloads; returns what is said, which has these words."""
+        self.write(**settings)
+        done = self.relay.command("reload")
+        assert done.returncode == 0, done
+        for word in words:
+            assert word in done.stdout.splitlines()[0], done
+        return done.stdout
+
+    def admitted(self, identity):
+        """Whether one more session of that user is let in, and the session or the code."""
+        session = protocol.Session(self.relay, identity)
+        try:
+            return True, session.login()
+        except protocol.Refused as refused:
+            session.close()
+            return False, refused.code
+
+
+def test_limits_of_users_change_for_what_comes_next_and_close_nothing(own_relay, tmp_path):
+    configured = Configured(own_relay, tmp_path, limit=["connections=2"])
+    with Pair(configured.relay, timeout=20) as pair:
+        alice = pair.sender.identity
+        assert configured.admitted(alice)[0]
+        assert configured.admitted(alice) == (False, "too_many_sessions")
+        offer, download, upload = pair.flowing(2_000_000)
+        upload.send(b"a" * 1_000_000)
+        assert download.head().status == 200
+        configured.reload("limit", limit=["connections=3"])
+        assert configured.admitted(alice)[0]
+        assert configured.admitted(alice) == (False, "too_many_sessions")
+        # Fewer than there are: they stay, and a mistake beside it changes nothing.
+        configured.reload("limit", limit=["connections=1", "transfers=1"])
+        configured.write(limit=["connections=9", "transfers=many"])
+        done = configured.relay.command("reload")
+        assert done.returncode == 78 and "transfers goes from 1" in done.stderr, done
+        assert configured.admitted(alice) == (False, "too_many_sessions")
+        with pytest.raises(protocol.Refused) as refused:
+            pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="second"))
+        assert refused.value.code == "too_many_transfers"
+        upload.send(b"b" * 1_000_000)
+        wait_for_bytes(download, 2_000_000)
+        assert upload.answer(method="PUT").status == 200
+        pair.receiver.delivered(offer.transfer, 2_000_000, "0" * 64)
+        assert offer.delivered(5)["size"] == 2_000_000
+        # By the signal as well, and back to what is usual.
+        configured.write()
+        configured.relay.process.signal(signal.SIGHUP)
+        until(lambda: configured.admitted(alice)[0], 10, "the usual limit")
+
+
+def kept(relay, count):
+    """How many of so many connections that say nothing are kept."""
+    with contextlib.ExitStack() as crowd:
+        made = [crowd.enter_context(socket.create_connection(relay.address, 5)) for _ in range(count)]
+        poll = select.poll()
+        for each in made:
+            poll.register(each, select.POLLIN)
+        settled(lambda: len(poll.poll(0)), 0.3, 5, "those that are closed")
+        staying = count - len(poll.poll(0))
+    until(lambda: metrics.scrape(metrics.port_of(relay))["relay_connections"] == 0, 10, "all are gone")
+    return staying
+
+
+def test_limits_of_addresses_change_for_who_comes_next(own_relay, tmp_path):
+    configured = Configured(own_relay, tmp_path, address_limit="1")
+    # A user's share of them, and twice that.
+    assert kept(configured.relay, 20) == 8
+    said = configured.reload("address-limit", address_limit="2")
+    assert "unchanged" not in said
+    assert kept(configured.relay, 20) == 16
+    configured.reload("address-limit", address_limit="off")
+    assert kept(configured.relay, 20) == 20
+    configured.reload("address-limit", address_limit="1")
+    assert kept(configured.relay, 20) == 8
+    configured.write(address_limit="1001")
+    done = configured.relay.command("reload")
+    assert done.returncode == 78 and "address-limit" in done.stderr and "1001" in done.stderr, done
+    assert kept(configured.relay, 20) == 8
+
+
+def test_the_sessions_of_an_address_change_with_its_limit(own_relay, tmp_path):
+    configured = Configured(own_relay, tmp_path, address_limit="1", limit=["connections=1"])
+    relay = configured.relay
+    with contextlib.ExitStack() as sessions:
+        names = [protocol.Identity(unique("guest")) for _ in range(3)]
+        sessions.enter_context(contextlib.closing(relay.session(identity=names[0])))
+        with pytest.raises(protocol.Refused) as refused:
+            relay.session(identity=names[1])
+        assert refused.value.code == "too_many_sessions"
+        configured.reload("address-limit", address_limit="2", limit=["connections=1"])
+        sessions.enter_context(contextlib.closing(relay.session(identity=names[1])))
+        with pytest.raises(protocol.Refused) as refused:
+            relay.session(identity=names[2])
+        assert refused.value.code == "too_many_sessions"
 
 
 def test_a_certificate_that_ends_soon_is_said_at_the_reload(served, tmp_path):

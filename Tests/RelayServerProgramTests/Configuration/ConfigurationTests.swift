@@ -62,9 +62,10 @@ struct ConfigurationTests {
         let old = try read([.httpListen: ["127.0.0.1:80"]])
         let new = try read([
             .httpListen: ["127.0.0.1:80"], .site: ["s"], .acmeDir: ["a"], .logAddresses: ["none"], .tlsCert: ["other"],
-            .limit: ["rate=5M"], .logLevel: ["debug"],
+            .limit: ["rate=5M"], .addressLimit: ["3"], .logLevel: ["debug"],
         ])
-        #expect(new.differences(from: old) == [.site, .acmeDir, .logAddresses, .tlsCert, .limit, .logLevel])
+        #expect(
+            new.differences(from: old) == [.site, .acmeDir, .logAddresses, .tlsCert, .limit, .addressLimit, .logLevel])
         #expect(new.differences(from: old.takingLive(from: new)) == [.site, .acmeDir, .logAddresses])
         #expect(new.differences(from: new).isEmpty)
     }
