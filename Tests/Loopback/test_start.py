@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `relay-server check` and the start of a relay say about its certificates, and where plain HTTP sends people."""
 
+import resource
 import socket
 import subprocess
 
@@ -11,7 +12,7 @@ from harness.executables import clean_environment
 from harness.relay import Relay
 from harness.waiting import until
 
-CONFIGURATION = 78
+UNAVAILABLE, CANNOT_CREATE, CONFIGURATION = 69, 73, 78
 
 
 def check(binaries, folder, certs, *arguments):
@@ -73,3 +74,87 @@ def test_plain_http_redirects_to_the_relays_own_names_alone(own_relay):
             answer = b"".join(iter(lambda: plain.recv(4096), b""))
         assert answer[9:12] == status, answer
         assert (location in answer) if location else (b"Location" not in answer and b"evil" not in answer), answer
+
+
+#: What root has that lets it read what others may not.
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+
+
+@pytest.mark.parametrize("setting", ["--tls-cert", "--tls-key"])
+def test_a_file_that_may_not_be_read_is_named(binaries, tmp_path, setting):
+    certs = certificates.forged(tmp_path / "certs", "localhost")
+    file = {"--tls-cert": certs.chain, "--tls-key": certs.key}[setting]
+    file.chmod(0)
+    for command in ("serve", "check"):
+        done = subprocess.run(
+            [
+                *(*WITHOUT_RIGHTS, binaries / "relay-server", command, "--listen", "127.0.0.1:0"),
+                *("--tls-cert", certs.chain, "--tls-key", certs.key, "--state-dir", tmp_path / "state"),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=clean_environment(tmp_path),
+        )
+        assert done.returncode == CONFIGURATION and done.stdout == "", done
+        (line,) = done.stderr.splitlines()
+        assert str(file) in line and "Permission denied" in line, done
+
+
+def test_a_key_that_may_not_be_read_any_more_is_said_at_the_reload(binaries, tmp_path, monkeypatch):
+    monkeypatch.setattr(Relay, "prefix", WITHOUT_RIGHTS)
+    certs = certificates.forged(tmp_path / "certs", "127.0.0.1")
+    relay = Relay(binaries, certs, tmp_path / "relay").start()
+    certs.key.chmod(0)
+    done = relay.command("reload")
+    assert done.returncode == CONFIGURATION and "nothing was reloaded" in done.stderr, done
+    assert str(certs.key) in done.stderr and "Permission denied" in done.stderr, done
+    relay.healthy()
+    certs.key.chmod(0o600)
+    assert relay.command("reload").returncode == 0
+    relay.stop()
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_an_admin_socket_of_another_is_refused_and_a_stale_one_is_not(binaries, certs, tmp_path, is_alive):
+    relay = Relay(binaries, certs, tmp_path / "relay")
+    relay.state.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as other:
+        path = relay.state / "admin.sock"
+        other.bind(str(path))
+        if is_alive:
+            other.listen(8)
+            process = relay.launch().process.expect(UNAVAILABLE, 10)
+            (line,) = process.err().splitlines()
+            assert f"another relay-server answers on {path}" in line, line
+            assert path.is_socket(), "it is the other one's"
+            return
+    # The process that has made it is gone.
+    relay.start()
+    assert relay.status()["state"] == "serving"
+    relay.stop()
+
+
+@pytest.mark.parametrize("setting", ["--log-file", "--pid-file"])
+def test_a_file_that_cannot_be_made_is_named(binaries, certs, tmp_path, setting):
+    file = tmp_path / "missing" / "file"
+    process = Relay(binaries, certs, tmp_path / "relay", arguments=[setting, file]).launch().process
+    process.expect(CANNOT_CREATE, 10)
+    said = [line for line in process.err().splitlines() if "error" in line or "relay-server:" in line]
+    assert len(said) == 1 and str(file) in said[0] and "No such file or directory" in said[0], process.tail()
+
+
+def test_a_relay_of_root_says_what_it_should_be_instead(own_relay):
+    """Tests run as root, of this machine or of a namespace."""
+    relay = own_relay()
+    (line,) = [line for line in relay.logs().splitlines() if "is root" in line]
+    assert " warning " in line and "CAP_NET_BIND_SERVICE" in line, line
+
+
+def test_a_relay_has_all_descriptors_that_it_may_have_and_says_how_many(own_relay, monkeypatch):
+    monkeypatch.setattr(Relay, "prefix", ("prlimit", "--nofile=100:3000"))
+    relay = own_relay()
+    assert resource.prlimit(relay.pid, resource.RLIMIT_NOFILE) == (3000, 3000)
+    assert resource.prlimit(relay.pid, resource.RLIMIT_CORE) == (0, 0)
+    assert "descriptors=3000" in relay.logs()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CloseOnExec
+import Glibc
 import Logging
 import NIOCore
 import NIOPosix
@@ -28,6 +29,8 @@ struct RelayApplication: Sendable {
     var watchdog = Watchdog(variables: [:])
     /// Whether it takes the place of the process that serves with the same state directory.
     var takesOver = false
+    /// Whether it may do everything on this machine, which a relay never needs.
+    var isRoot = geteuid() == 0
     /// What tells the process that waits for this start; nil when none does.
     var report: StartReport?
 
@@ -203,6 +206,11 @@ struct RelayApplication: Sendable {
             logger.warning(
                 "every user of this machine may read a file with a secret: chmod 600 it",
                 metadata: [LogKeys.file: "\(path)"]
+            )
+        }
+        if isRoot {
+            logger.warning(
+                "this process is root and need not be: start it as a user of its own, with CAP_NET_BIND_SERVICE for ports below 1024, as the service of the package does"
             )
         }
         logger.notice(

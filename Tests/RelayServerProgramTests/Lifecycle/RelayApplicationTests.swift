@@ -61,6 +61,26 @@ struct RelayApplicationTests {
         #expect(!exists(temporary.file("state/admin.sock")))
     }
 
+    @Test("one that may do everything on the machine says so, and no other", arguments: [true, false])
+    func root(isRoot: Bool) async throws {
+        let (lines, written) = AsyncStream.makeStream(of: String.self)
+        var application = application(configuration) { written.yield($0) }
+        application.isRoot = isRoot
+        let server = application
+        async let end: Void = {
+            defer { written.finish() }
+            try await server.run()
+        }()
+        var warnings = 0
+        for await line in lines {
+            if line.contains("is root") { warnings += 1 }
+            if line.contains("listening") { break }
+        }
+        #expect(warnings == (isRoot ? 1 : 0))
+        _ = try await AdminClient(stateDirectory: configuration.stateDirectory).ask(.drain)
+        try await end
+    }
+
     @Test("a process id that cannot be written stops every part again")
     func noProcessID() async throws {
         var configuration = configuration
