@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node whose clock is an hour off: nothing expires at once, and nothing lives an hour longer."""
+"""A node whose clock is an hour off, or is set: nothing expires at once, and nothing lives an hour longer."""
 
 import contextlib
 import time
@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import raw
-from harness.clocks import PREFIX, clock
+from harness.clocks import PREFIX, Clock, clock
 from harness.nodes import Nodes
 from harness.pairs import Pair
 from harness.trial import Trial, whole
@@ -15,7 +15,7 @@ from harness.waiting import until
 
 
 @contextlib.contextmanager
-def off_by(shift, binaries, tmp_path):
+def off_by(shift, binaries, tmp_path, environment=None):
     """A node with the right time, and one with another: (trial, right, wrong)."""
     # A certificate from the future is refused, rightly: these are some hours old.
     nodes = Nodes(binaries, tmp_path / "nodes", ("n1", "n2"), making=clock("-3h"))
@@ -24,7 +24,7 @@ def off_by(shift, binaries, tmp_path):
     wrong = nodes.start(
         "n2",
         prefix=PREFIX,
-        environment=clock(shift),
+        environment=environment or clock(shift),
     )
     until(lambda: redis.incarnation("n1") and redis.incarnation("n2"), 10, "both are announced")
     with Trial(nodes, tmp_path) as t:
@@ -61,6 +61,42 @@ def test_a_token_is_good_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift)
         # What the wrong one has written lives as long as what the right one has.
         tokens = {node for key, node, _ in assert_lives(t.redis) if key.startswith("{relay}:token:")}
         assert tokens == {"n1", "n2"}
+
+
+@pytest.mark.parametrize(
+    "jump",
+    [
+        {"hours": 1},
+        pytest.param({"hours": -1}, marks=pytest.mark.long),
+        pytest.param({"days": 60}, marks=pytest.mark.long),
+    ],
+    ids=str,
+)
+def test_a_node_whose_clock_is_set_stays_what_it_was(binaries, tmp_path, jump):
+    own = Clock(tmp_path)
+    with off_by(None, binaries, tmp_path, own.environment) as (t, right, wrong), contextlib.ExitStack() as pairs:
+        before = t.redis.incarnation("n2")
+        waiting = [pairs.enter_context(Pair(one, receiver=other)) for one, other in ((right, wrong), (wrong, right))]
+        parked = [(pair, *pair.parked()) for pair in waiting]
+        begin = time.monotonic()
+        own.set(**jump)
+        # Tokens of before, each at the other node.
+        for pair, offer, download, start in parked:
+            upload = pair.connect()
+            upload.send(raw.request("PUT", "/upload", f"Authorization: Bearer {start.token}", "Content-Length: 5"))
+            upload.send(b"later")
+            assert download.head().status == 200 and upload.answer(method="PUT").status == 200
+            pair.receiver.delivered(offer.transfer, 5, "0" * 64)
+            assert offer.delivered(5)["size"] == 5
+        whole(right, wrong, 1 << 20)
+        whole(wrong, right, 1 << 20)
+        assert_lives(t.redis)
+        # A presence that was not renewed would be gone after 15 s.
+        until(lambda: time.monotonic() - begin > 16, 20, "16 s have passed", step=0.2)
+        assert t.redis.incarnation("n2") == before
+        tokens_of_both(pairs, wrong, right)
+        own.set()
+        whole(wrong, right, 1 << 20)
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ package final class LoopWatch: Sendable {
     private let lags = Mutex(Histogram(.instants))
     private let offset = Mutex<TimeAmount?>(nil)
     private let steps = Atomic<UInt64>(0)
+    private let stepped = Mutex<(@Sendable () -> Void)?>(nil)
     private let means: Means
     private let logger: Logger
 
@@ -35,6 +36,9 @@ package final class LoopWatch: Sendable {
     package var lag: Histogram { lags.withLock { $0 } }
     /// How often the calendar clock was set.
     package var clockSteps: UInt64 { steps.load(ordering: .relaxed) }
+
+    /// Calls `callback` each time that the clock was set.
+    package func whenStepped(_ callback: @escaping @Sendable () -> Void) { stepped.withLock { $0 = callback } }
 
     /// Looks from now on, for as long as the loops run.
     package func start(on group: any EventLoopGroup) {
@@ -67,5 +71,6 @@ package final class LoopWatch: Sendable {
         logger.warning(
             "the clock of this machine was set: invitations, certificates and offers are compared with it",
             metadata: [LogKeys.seconds: "\(step.nanoseconds / 1_000_000_000)"])
+        stepped.withLock { $0 }?()
     }
 }

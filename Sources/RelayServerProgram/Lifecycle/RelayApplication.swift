@@ -175,7 +175,10 @@ struct RelayApplication: Sendable {
                 manager.tell(.ready, .status("serving"))
                 watchdog.start(context.group, manager)
                 report?.succeeded()
-                CertificateWatch(certificates: context.certificates, logger: logger).start(on: context.group.any())
+                let watch = CertificateWatch(certificates: context.certificates, logger: logger)
+                watch.start(on: context.group.any())
+                // By another time, others of them are good.
+                context.loops.whenStepped { watch.look() }
                 let reason = await server.coordinator.waitForStop()
                 manager.tell(.stopping, .status("stopping"))
                 logger.notice("stopping", metadata: [LogKeys.outcome: "\(reason.rawValue)"])

@@ -34,6 +34,8 @@ struct LoopWatchTests {
         let watch = LoopWatch(
             means: .init(clockOffset: { offset.withLock { $0 } }),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let told = Atomic<UInt64>(0)
+        watch.whenStepped { told.wrappingAdd(1, ordering: .relaxed) }
         let looks: [(Int64?, UInt64)] = [
             (1_000_000, 0), (1_000_900, 0), (990_000, 1), (nil, 1), (990_000, 1), (5_000_000, 2),
         ]
@@ -41,6 +43,7 @@ struct LoopWatchTests {
             offset.withLock { $0 = seen.map { TimeAmount.milliseconds($0) } }
             watch.lookAtClock()
             #expect(watch.clockSteps == steps)
+            #expect(told.load(ordering: .relaxed) == steps)
         }
     }
 }
