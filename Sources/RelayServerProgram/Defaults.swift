@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import RelayNode
 import ServerSystem
 import TransferBroker
 
@@ -49,9 +50,17 @@ extension Defaults {
         /// two clients take to connect; and the same while no new one is handed out.
         static let quietWait = TimeAmount.seconds(5)
         static let quietWaitHeld = TimeAmount.seconds(3)
+        /// How long those who are just coming in have to get through: four round trips in a country, and less than
+        /// passes between two questions of a balancer that asks often.
+        static let newcomersWait = TimeAmount.milliseconds(100)
         static let quietStep = TimeAmount.milliseconds(5)
-        /// The sum of the two, and as much again for a machine that is busy.
+        /// The sum of the three, and nearly as much again for a machine that is busy.
         static let claimTimeout = TimeAmount.seconds(16)
+        /// Names in one message: some 7 KiB, of the 16 that a line may have.
+        static let namesAtOnce = 100
+        /// How long names of the old process count as there while none of their sessions has come: as long as it gives
+        /// them, and a moment for those that it closes then and that connect again.
+        static let arrivalTime = Defaults.Control.moveTime + .seconds(5)
         /// For what is left of a start. Clients wait in the kernel's queue meanwhile.
         static let serveTimeout = TimeAmount.seconds(10)
         /// Seconds a start has that a person waits for: below the time for an answer of the admin socket.

@@ -18,8 +18,19 @@ package final class Admission: Sendable {
         case closed
     }
 
+    /// What is refused because the process is about to go.
+    package enum Stop: Hashable, Sendable {
+        case none
+        /// There is another process for clients: who comes in all the same is told to go there.
+        case leaving
+        /// New sessions are refused.
+        case draining
+    }
+
     private struct State {
         var connections = 0
+        /// Those of them that have shown neither a login nor a token.
+        var newcomers = 0
         /// Those to and from other nodes.
         var nodeConnections = 0
         /// Descriptors that the process has for itself.
@@ -29,7 +40,7 @@ package final class Admission: Sendable {
         var unauthenticated: [String: Int] = [:]
         /// All connections of each address.
         var addresses: [String: Int] = [:]
-        var isDraining = false
+        var stop = Stop.none
         var emptyCallbacks: [@Sendable () -> Void] = []
     }
 
@@ -64,6 +75,9 @@ package final class Admission: Sendable {
     /// Connections of clients that are open now.
     package var connections: Int { state.withLock { $0.connections } }
 
+    /// Whether any of them has shown neither a login nor a token.
+    package var hasNewcomers: Bool { state.withLock { $0.newcomers > 0 } }
+
     /// Counts a connection with another node until it closes. None is ever refused: a transfer that was let in is
     /// behind it.
     package func count(_ channel: any Channel) {
@@ -82,14 +96,14 @@ package final class Admission: Sendable {
     /// The process is as near to the end of its memory as `pressure` says.
     package func memoryChanged(_ pressure: MemoryPressure) { state.withLock { $0.pressure = pressure } }
 
-    /// From now on new transfers and sessions are refused.
-    package func beginDrain() { setDraining(true) }
+    /// What is refused from now on.
+    package func stop(_ stop: Stop) { state.withLock { $0.stop = stop } }
 
-    /// The same, or no longer.
-    package func setDraining(_ isDraining: Bool) { state.withLock { $0.isDraining = isDraining } }
+    /// Whether the process is about to go.
+    var isStopping: Bool { state.withLock { $0.stop != .none } }
 
-    /// Whether the relay is about to stop.
-    var isDraining: Bool { state.withLock { $0.isDraining } }
+    /// Whether new sessions are refused.
+    var refusesSessions: Bool { state.withLock { $0.stop == .draining } }
 
     /// Counts a connection from `address` in; the lease counts it out again. Nil when it is not known yet: the lease
     /// is told when it is.
@@ -97,6 +111,7 @@ package final class Admission: Sendable {
         let key = share(of: address)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
+            state.newcomers += 1
             if let key { countUnauthenticated(of: key, &state) }
             let inUse = inUse(state)
             if inUse > closeAbove { return (.closed, Limit(.descriptors, of: .node)) }
@@ -161,8 +176,12 @@ package final class Admission: Sendable {
         return limit == nil
     }
 
-    fileprivate func unauthenticatedEnded(_ address: String) {
-        state.withLock { Self.countDown(address, &$0.unauthenticated) }
+    /// - Parameter address: what its client's address was counted under, if it was.
+    fileprivate func unauthenticatedEnded(_ address: String?) {
+        state.withLock { state in
+            state.newcomers -= 1
+            if let address { Self.countDown(address, &state.unauthenticated) }
+        }
     }
 
     private static func countDown(_ address: String, _ counts: inout [String: Int]) {
@@ -224,11 +243,11 @@ final class ConnectionLease: CountedConnection {
 
     /// The connection has shown a token or has logged in: limits of its session or its transfer hold from here on.
     package func identified() {
-        let counted = state.withLock { state in
+        let (isFirst, counted) = state.withLock { state in
             defer { (state.isUnauthenticated, state.counted) = (false, nil) }
-            return state.counted
+            return (state.isUnauthenticated, state.counted)
         }
-        if let counted { admission.unauthenticatedEnded(counted) }
+        if isFirst { admission.unauthenticatedEnded(counted) }
     }
 
     /// One more channel carries the connection.

@@ -224,10 +224,19 @@ package final class BrokerService: TransferDirectory {
     /// its listeners, where the client opens a new session before it closes this one. To be called before
     /// ``beginDrain()``, which closes idle sessions at once otherwise.
     ///
-    /// - Parameter deadline: how long they have: those that are left then are closed, once nothing of them goes on.
-    package func moveSessions(deadline: TimeAmount = Defaults.Control.moveTime) {
-        handle(.moveBegun(within: deadline))
+    /// - Parameters:
+    ///   - toSuccessor: whether it is the process that follows: names that have gone there still count as there.
+    ///   - deadline: how long they have: those that are left then are closed, once nothing of them goes on.
+    package func moveSessions(toSuccessor: Bool = false, deadline: TimeAmount = Defaults.Control.moveTime) {
+        handle(.moveBegun(within: deadline, toSuccessor: toSuccessor))
     }
+
+    /// The names that are there to be rung, on this node or on their way to it.
+    package var namesThere: Set<PeerName> { state.withLock { $0.broker.namesThere } }
+
+    /// Sessions of `names` come from the process whose place this one takes, in `time`: until then the names count as
+    /// there.
+    package func expect(_ names: [PeerName], within time: TimeAmount) { handle(.namesExpected(names, within: time)) }
 
     /// Whether no connection is awaited that only this process could join to a transfer.
     package var isQuiet: Bool { state.withLock { $0.broker.isQuiet } }

@@ -63,5 +63,5 @@ package struct ConnectionServices: Sendable {
     package var stream: StreamServices { StreamServices(transfers: transfers, streams: streams, memory: memory) }
 
     /// Why a stream that a sender comes for is not here: a relay that stops has cut it, else its receiver has left.
-    var missingStream: FailureCode { admission.isDraining ? .draining : .receiverGone }
+    var missingStream: FailureCode { admission.isStopping ? .draining : .receiverGone }
 }

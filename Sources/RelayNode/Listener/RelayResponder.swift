@@ -49,7 +49,7 @@ struct RelayResponder: RequestResponder, Sendable {
                 reader.end(with: answer, after: body)
             case .page: try page(head, body, reader)
             case .control(let handshake):
-                guard !services.admission.isDraining else { throw .draining }
+                guard !services.admission.refusesSessions else { throw .draining }
                 guard reader.pending.readableBytes == 0 else { throw .malformed("bytes follow the upgrade request") }
                 upgrade(handshake, reader)
             case .download(let token):

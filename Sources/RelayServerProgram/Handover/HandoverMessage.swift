@@ -17,8 +17,9 @@ enum HandoverMessage: Hashable, Sendable, Codable {
     // From the new process:
     /// It wants to take the place.
     case take(version: String)
-    /// Its configuration and certificates are good: only what must not be done twice is left to do.
-    case ready
+    /// Its configuration and certificates are good: only what must not be done twice is left to do. `takesNames` says
+    /// that it knows what ``names(_:)`` is, which older versions do not.
+    case ready(takesNames: Bool? = nil)
     /// It accepts connections.
     case serving
     /// It ends; the old process goes on.
@@ -26,6 +27,8 @@ enum HandoverMessage: Hashable, Sendable, Codable {
 
     // From the old process:
     case sockets([Socket])
+    /// Some of the names that are there to be rung, and are told to come over: before ``yours``, as often as it takes.
+    case names([PeerName])
     /// It has stopped accepting, and writes nothing any more.
     case yours
     /// It leaves.

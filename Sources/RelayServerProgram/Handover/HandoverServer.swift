@@ -6,6 +6,7 @@ import Logging
 import ServerSystem
 import Synchronization
 import TransferBroker
+import WSProtocol
 
 /// Waits for the process that takes this one's place, and lets it.
 final class HandoverServer: Sendable {
@@ -112,13 +113,16 @@ final class HandoverServer: Sendable {
         }
         logger.notice("another process prepares to take over", metadata: process)
         guard giveSockets(to: channel) else { return goesOn(process, "it is gone") }
+        let takesNames: Bool
         switch channel.receive(within: Defaults.Handover.prepareTimeout)?.handover {
-        case .ready?: break
+        case .ready(let wish)?: takesNames = wish == true
         case .failed(let why)?: return goesOn(process, why)
         default: return goesOn(process, "it ended before it was ready")
         }
         waiting { [place] in await place.hold() }
-        guard (try? channel.tell(.yours)) != nil else { return resume(process, "it is gone") }
+        guard !takesNames || giveNames(to: channel), (try? channel.tell(.yours)) != nil else {
+            return resume(process, "it is gone")
+        }
         switch channel.receive(within: Defaults.Handover.serveTimeout)?.handover {
         case .serving?: break
         case .failed(let why)?: return resume(process, why)
@@ -148,6 +152,18 @@ final class HandoverServer: Sendable {
         return (try? channel.tell(.sockets(names), descriptors: [lock] + all.map(\.descriptor))) != nil
     }
 
+    /// Tells who is there, so that no name is missed before its sessions have come over.
+    private func giveNames(to channel: ProcessChannel) -> Bool {
+        var names = place.names[...]
+        while !names.isEmpty {
+            guard (try? channel.tell(.names(Array(names.prefix(Defaults.Handover.namesAtOnce))))) != nil else {
+                return false
+            }
+            names = names.dropFirst(Defaults.Handover.namesAtOnce)
+        }
+        return true
+    }
+
     private func resume(_ process: Logger.Metadata, _ why: String) {
         waiting { [place] in await place.release() }
         goesOn(process, why)
@@ -175,6 +191,8 @@ protocol Replaced: Sendable {
     var isServing: Bool { get }
     /// Its listening sockets, each as a new descriptor.
     func sockets() async -> [InheritedSockets.Socket]
+    /// The names that are there to be rung.
+    var names: [PeerName] { get }
     /// Stops accepting connections and writing state, at a moment at which no token waits for its connection if there
     /// is one soon.
     func hold() async

@@ -4,6 +4,7 @@ import Glibc
 import PrivateFiles
 import ServerSystem
 import TransferBroker
+import WSProtocol
 
 /// This process takes the place of one that serves: its listening sockets first, then what must not be done by two at a
 /// time, and in the end the work. Until then the other goes on when this one dies, at any moment.
@@ -47,11 +48,19 @@ final class Takeover: Sendable {
     }
 
     /// Waits until the other process has stopped accepting and writes nothing any more.
+    /// - Returns: the names that are there to be rung, and come over.
     /// - Throws: ``OperatorError`` when it goes on instead.
-    func claim() throws(OperatorError) {
-        try channel.tell(.ready)
-        let reply = channel.receive(within: Defaults.Handover.claimTimeout)?.handover
-        guard case .yours? = reply else { throw Self.failure(reply, "did not stop accepting", predecessor) }
+    func claim() throws(OperatorError) -> [PeerName] {
+        try channel.tell(.ready(takesNames: true))
+        var names: [PeerName] = []
+        while true {
+            let reply = channel.receive(within: Defaults.Handover.claimTimeout)?.handover
+            switch reply {
+            case .names(let more)?: names += more
+            case .yours?: return names
+            default: throw Self.failure(reply, "did not stop accepting", predecessor)
+            }
+        }
     }
 
     /// This process serves: the other one leaves.

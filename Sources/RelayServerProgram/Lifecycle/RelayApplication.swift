@@ -70,10 +70,10 @@ struct RelayApplication: Sendable {
         let result: Result<Void, any Error>
         do {
             // All that can be wrong with files is known by now, and the registry is not read yet.
-            try takeover?.claim()
+            let names = try takeover?.claim() ?? []
             let registry = RegistryFile(directory: directory)
             let context = try context(group, tls, certificates, tickets, registry, takeover?.inherited)
-            result = .success(try await serve(context, directory, pidFile, takeover))
+            result = .success(try await serve(context, directory, pidFile, takeover, expecting: names))
         } catch {
             result = .failure(error)
         }
@@ -147,10 +147,12 @@ struct RelayApplication: Sendable {
     }
 
     private func serve(
-        _ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?, _ takeover: Takeover?
+        _ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?, _ takeover: Takeover?,
+        expecting names: [PeerName]
     ) async throws {
         context.loops.start(on: context.group)
         let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
+        server.parts.transfers.broker.expect(names, within: Defaults.Handover.arrivalTime)
         // The last thing to go: who waits for that may start another server.
         defer { if !server.handover.isHandedOver { pidFile?.remove() } }
         try await withThrowingDiscardingTaskGroup { tasks in

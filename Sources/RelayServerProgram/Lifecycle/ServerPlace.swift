@@ -4,6 +4,7 @@ import NIOCore
 import RelayNode
 import ServerSystem
 import TransferBroker
+import WSProtocol
 
 /// The place that a running server has: its listeners, its sessions and its users' registry.
 struct ServerPlace: Replaced {
@@ -28,6 +29,8 @@ struct ServerPlace: Replaced {
         return sockets
     }
 
+    var names: [PeerName] { Array(parts.transfers.broker.namesThere) }
+
     func hold() async {
         let broker = parts.transfers.broker
         // A token's connection would come to the new process, which knows nothing of it. Most of the time there is a
@@ -36,8 +39,10 @@ struct ServerPlace: Replaced {
             broker.hold(true)
             _ = await soon(Defaults.Handover.quietWaitHeld) { broker.isQuiet }
         }
-        parts.transfers.admission.setDraining(true)
+        parts.transfers.admission.stop(.leaving)
         for listener in listeners { await listener.socket.pause() }
+        // Who is about to log in here may have to be written down here. What comes now waits in the kernel's queue.
+        _ = await soon(Defaults.Handover.newcomersWait) { !parts.transfers.admission.hasNewcomers }
         await (users as? FileUserDirectory)?.setFrozen(true)
         // The other process goes on from what is written down here; what this one counts after that is lost with it.
         let end = NIODeadline.now() + Defaults.Handover.quietWait
@@ -50,7 +55,7 @@ struct ServerPlace: Replaced {
         await (users as? FileUserDirectory)?.setFrozen(false)
         parts.transfers.broker.hold(false)
         // It may have been told to stop meanwhile.
-        parts.transfers.admission.setDraining(!isServing)
+        parts.transfers.admission.stop(isServing ? .none : .draining)
         for listener in listeners { try? await listener.socket.accept() }
     }
 

@@ -85,15 +85,16 @@ extension TransferService: Drainable {
     var activeTransfers: Int { broker.activeTransfers }
 
     func beginDrain() {
-        admission.beginDrain()
         // Without another node, clients would only come back here, to be refused.
-        if let cluster, cluster.status.nodes > 0 { broker.moveSessions() }
+        let hasOthers = cluster.map { $0.status.nodes > 0 } ?? false
+        admission.stop(hasOthers ? .leaving : .draining)
+        if hasOthers { broker.moveSessions() }
         broker.beginDrain()
     }
 
     func beginLeave() {
-        admission.beginDrain()
-        broker.moveSessions()
+        admission.stop(.leaving)
+        broker.moveSessions(toSuccessor: true)
         broker.beginDrain()
     }
 

@@ -50,6 +50,9 @@ package struct Broker: Sendable {
     /// The names that have sessions here.
     package var names: [PeerName] { sessions.presentNames }
 
+    /// The names that are there to be rung, on this node or on their way to it.
+    package var namesThere: Set<PeerName> { sessions.namesThere }
+
     /// What there is at the moment. Looks at every transfer: for the operator's requests, not for events.
     package var status: BrokerStatus {
         var status = home.totals
@@ -95,9 +98,13 @@ package struct Broker: Sendable {
             return home.tokenMinted(token, for: request, isAnnounced: isAnnounced, &sessions, now: now)
         case .timerFired:
             return requests.timerFired(&sessions, now: now) + home.timerFired(&sessions, now: now)
-                + sessions.timerFired(now: now)
+                + sessions.timerFired(now: now) + home.missed(sessions.missed(now: now), &sessions)
         case .drainBegun: return sessions.beginDrain()
-        case .moveBegun(let time): return sessions.beginMove(until: now + time, now: now)
+        case .moveBegun(let time, let toSuccessor):
+            return sessions.beginMove(until: now + time, toSuccessor: toSuccessor, now: now)
+        case .namesExpected(let names, let time):
+            sessions.expect(names, until: now + time)
+            return []
         case .memoryChanged(let isShort):
             isShortOfMemory = isShort
             return []
@@ -175,7 +182,7 @@ package struct Broker: Sendable {
                 + (begins ? home.ring([session], asking.user.name, &sessions, now: now) : [])
         case .lookup(let request):
             guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }
-            let isHere = found.user.map { !sessions.presence(of: $0.name).receiving.isEmpty } ?? false
+            let isHere = found.user.map { sessions.isThere($0.name) } ?? false
             return [.send(session, found.answer(to: request, isHere: isHere))]
         case .offer(let request):
             guard let found else { return [.send(session, .refusal(request.id, .unavailable))] }

@@ -24,7 +24,10 @@ package enum BrokerEvent: Hashable, Sendable {
     case drainBegun
     /// The sessions are told, one after the other, to go to another node, or to the process that follows this one.
     /// Those that are left once so much time has gone by are closed when nothing of them goes on.
-    case moveBegun(within: TimeAmount)
+    case moveBegun(within: TimeAmount, toSuccessor: Bool = false)
+    /// Sessions of these names, which want to be rung, are about to come from the process whose place this one takes:
+    /// the names count as there, for that long at most.
+    case namesExpected([PeerName], within: TimeAmount)
     /// The process has little memory left, or enough again: new offers are refused meanwhile.
     case memoryChanged(isShort: Bool)
     /// The name belongs to no user any more, or only to that key: its other sessions have to go.

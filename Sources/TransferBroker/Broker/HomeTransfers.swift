@@ -45,6 +45,8 @@ struct HomeTransfers: Sendable {
         guard let sender = sessions[session]?.user.name else { return [] }
         guard found.user != nil else { return [.send(session, .unknownPeer(offer.id, offer.to))] }
         let receivers = requesters ?? receivers(of: offer.to, found, except: session, sessions)
+        // A receiver that is about to come is rung then.
+        let isExpected = requesters == nil && receivers.isEmpty && sessions.isExpected(offer.to)
         let refusal: FailureCode? =
             if let refusal {
                 refusal
@@ -52,6 +54,8 @@ struct HomeTransfers: Sendable {
                 .transferExists
             } else if requesters != nil {
                 receivers.isEmpty ? .unknownRequest : nil
+            } else if isExpected {
+                nil
             } else if receivers.isEmpty && found.elsewhere == .unknown {
                 // A receiver may be on another node: to answer that there is none would be a guess.
                 .clusterUnavailable
@@ -63,7 +67,8 @@ struct HomeTransfers: Sendable {
             return sessions.refuse(offer.id, of: session, refusal)
         }
         let (transfer, actions) = RelayedTransfer.offered(
-            offer, by: session, named: sender, ringing: receivers, timing: limits.timing, now: now
+            offer, by: session, named: sender, ringing: receivers, expectsOne: isExpected, timing: limits.timing,
+            now: now
         )
         totals.offered &+= 1
         if failures.began(.init(sender: transfer.senderName, recipient: transfer.recipient), now: now) {
@@ -155,6 +160,17 @@ struct HomeTransfers: Sendable {
         var actions: [BrokerAction] = []
         for receiver in receivers {
             for offer in offers { actions += change(offer, &sessions) { $0.sessionReceiving(receiver, now: now) } }
+        }
+        return actions
+    }
+
+    /// No session of these names has come, though each was expected: their offers wait, or end.
+    mutating func missed(_ names: Set<PeerName>, _ sessions: inout SessionTable) -> [BrokerAction] {
+        var actions: [BrokerAction] = []
+        for name in names {
+            for offer in sessions.presence(of: name).offers {
+                actions += change(offer, &sessions) { $0.nobodyHasCome() }
+            }
         }
         return actions
     }

@@ -77,6 +77,8 @@ struct SessionTable: Sendable {
     private(set) var isDraining = false
     /// Who has been told to go elsewhere.
     private var moves = SessionMoves()
+    /// The names that are on their way to this process, or from it to the one that takes its place.
+    private var passing = PassingNames()
     /// Whether nothing new is taken for a moment, while another process takes this one's place, or fails to.
     var isHeld = false
     /// Whether offers, accepts and requests are refused, to be tried again elsewhere.
@@ -97,6 +99,32 @@ struct SessionTable: Sendable {
     /// The names that have sessions here.
     var presentNames: [PeerName] { names.filter { !$0.value.sessions.isEmpty }.map(\.key) }
 
+    // MARK: - Names that are on their way
+
+    /// Whether `name` is there to be rung, as far as this node knows: here, or on its way.
+    func isThere(_ name: PeerName) -> Bool { !presence(of: name).receiving.isEmpty || passing.contains(name) }
+
+    /// Whether a session of `name` is about to come here and to be rung.
+    func isExpected(_ name: PeerName) -> Bool { passing.contains(name) }
+
+    /// Those that are there to be rung.
+    var namesThere: Set<PeerName> {
+        passing.all.union(names.lazy.filter { !$0.value.receiving.isEmpty }.map(\.key))
+    }
+
+    /// Sessions of `names` are about to come from the process whose place this one takes.
+    mutating func expect(_ names: [PeerName], until deadline: NIODeadline) {
+        passing.open(until: deadline)
+        for name in names where presence(of: name).receiving.isEmpty { passing.insert(name) }
+    }
+
+    /// A session of `name` wants to be rung no more: where all are told to go to the process that takes this one's
+    /// place, it is there that its client wants to be rung now, most likely.
+    private mutating func left(_ name: PeerName) { if isDraining { passing.insert(name) } }
+
+    /// The names that were on their way until now and have not come.
+    mutating func missed(now: NIODeadline) -> Set<PeerName> { passing.missed(now: now) }
+
     // MARK: - Sessions
 
     /// The login of `session` holds; `request` is to be answered.
@@ -114,9 +142,9 @@ struct SessionTable: Sendable {
         let welcome = ServerMessage.Welcome(
             id: request, name: user.name, session: session.label, heartbeat: limits.heartbeat
         )
-        // One that was just logging in when the others were told.
+        // One that was just coming in when the others were told.
         return [.send(session, .welcome(welcome))]
-            + (moves.deadline.map { tellMove([session], until: $0, now: now) } ?? [])
+            + (moves.deadline.map { tellMove([session], until: $0, now: now) } ?? closeIfIdle(session))
     }
 
     /// `session` is gone: what it was, and what other nodes have to know; nil when it was never open.
@@ -127,6 +155,7 @@ struct SessionTable: Sendable {
         for _ in gone.requests { holdings.requestClosed(of: gone.owner) }
         if gone.isReceiving { receivingCount -= 1 }
         if gone.isSharing { sharingCount -= 1 }
+        if gone.isReceiving { left(gone.user.name) }
         let actions = changePresence(gone.user.name) { presence in
             presence.sessions.removeAll { $0 == session }
             presence.receiving.removeAll { $0 == session }
@@ -139,6 +168,9 @@ struct SessionTable: Sendable {
     mutating func setReceiving(_ session: SessionID, _ isReceiving: Bool) -> [BrokerAction] {
         guard sessions[session]?.isReceiving == !isReceiving else { return [] }
         receivingCount += isReceiving ? 1 : -1
+        if let name = sessions[session]?.user.name {
+            if isReceiving { passing.remove(name) } else { left(name) }
+        }
         return set(session, \.isReceiving, \.receiving, isReceiving)
     }
 
@@ -176,7 +208,13 @@ struct SessionTable: Sendable {
     var isMoving: Bool { moves.isUnderWay && !sessions.isEmpty }
 
     /// The sessions are to go elsewhere until `deadline`, each told at another moment. Asking again changes nothing.
-    mutating func beginMove(until deadline: NIODeadline, now: NIODeadline) -> [BrokerAction] {
+    ///
+    /// - Parameter toSuccessor: whether it is the process that takes this one's place: no other node can be asked
+    ///   whether a name is there.
+    mutating func beginMove(
+        until deadline: NIODeadline, toSuccessor: Bool, now: NIODeadline
+    ) -> [BrokerAction] {
+        if toSuccessor { passing.open(until: deadline) }
         moves.begin(Array(sessions.keys), until: deadline, now: now)
         return timerFired(now: now)
     }

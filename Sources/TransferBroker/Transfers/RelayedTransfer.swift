@@ -22,7 +22,8 @@ struct RelayedTransfer: Sendable {
     enum State: Hashable, Sendable {
         /// No session is there to be rung.
         case waiting(Payload)
-        /// At least one session has been rung, and not all of them declined. `lastDecline` is the last decliner's code.
+        /// At least one session has been rung, and not all of them declined; or one is about to come and be rung.
+        /// `lastDecline` is the last decliner's code.
         case ringing(Payload, rung: [Rung], lastDecline: FailureCode?, deadline: NIODeadline)
         /// The receiver has its token; its `accept` payload is kept for the sender.
         case accepted(receiver: SessionID, Payload, deadline: NIODeadline)
@@ -64,12 +65,14 @@ struct RelayedTransfer: Sendable {
     /// A transfer that was offered at `now`, while `receivers` were there to be rung.
     ///
     /// The caller has refused the offer if there are none and it does not wait.
+    ///
+    /// - Parameter expectsOne: whether a receiver is on its way, where none is there.
     static func offered(
         _ offer: ClientMessage.Offer, by sender: SessionID, named name: PeerName, ringing receivers: [SessionID],
-        timing: TransferTiming, now: NIODeadline
+        expectsOne: Bool = false, timing: TransferTiming, now: NIODeadline
     ) -> (RelayedTransfer, [TransferAction]) {
         var transfer = RelayedTransfer(offer, by: sender, named: name, timing: timing, now: now)
-        guard !receivers.isEmpty else { return (transfer, [.tellOffered(.waiting)]) }
+        guard !receivers.isEmpty || expectsOne else { return (transfer, [.tellOffered(.waiting)]) }
         transfer.state = .ringing(
             offer.payload, rung: receivers.map { Rung(session: $0, hasDeclined: false) }, lastDecline: nil,
             deadline: now + timing.ring
@@ -198,6 +201,12 @@ extension RelayedTransfer {
             return [.ring(session, payload)]
         case .accepted, .parked, .streaming, .confirmed, .streamed, .broken, .ended: return []
         }
+    }
+
+    /// The receiver that was on its way when the transfer was offered has not come.
+    mutating func nobodyHasCome() -> [TransferAction] {
+        guard case .ringing(_, let rung, lastDecline: _, deadline: _) = state, rung.isEmpty else { return [] }
+        return endIfNobodyIsLeft()
     }
 
     /// `session` takes the transfer; the first one gets it.

@@ -53,6 +53,33 @@ import Testing
         #expect(admission.connectionOpened(from: nil).0 == .admitted)
     }
 
+    /// With and without a limit for those of one address, and of addresses that are not known.
+    @Test(arguments: [nil, 8], [nil, "127.0.0.1"])
+    func whoHasShownNothingIsNew(limit: Int?, address: String?) throws {
+        let admission = Admission(descriptorLimit: 100, unauthenticatedPerAddress: limit)
+        let address = try address.map { try SocketAddress(ipAddress: $0, port: 1) }
+        let leases = (0..<3).map { _ in admission.connectionOpened(from: address).1 }
+        leases[0].identified()
+        leases[0].identified()
+        leases[1].drop()
+        #expect(admission.hasNewcomers && admission.connections == 2)
+        leases[2].identified()
+        #expect(!admission.hasNewcomers)
+        for lease in [leases[0], leases[2]] { lease.drop() }
+        #expect(!admission.hasNewcomers && admission.connections == 0)
+    }
+
+    @Test func whoComesWhileClientsGoElsewhereIsLetIn() {
+        let admission = Admission(descriptorLimit: 100)
+        #expect(!admission.isStopping && !admission.refusesSessions)
+        admission.stop(.leaving)
+        #expect(admission.isStopping && !admission.refusesSessions)
+        admission.stop(.draining)
+        #expect(admission.isStopping && admission.refusesSessions)
+        admission.stop(.none)
+        #expect(!admission.isStopping && !admission.refusesSessions)
+    }
+
     @Test func whatTheProcessHasForItselfCountsAsUsed() {
         let admission = Admission(descriptorLimit: 60)
         admission.reserve(30)

@@ -5,6 +5,7 @@ import NIOCore
 import ServerSystem
 import TestSupport
 import Testing
+import WSProtocol
 
 @testable import RelayServerProgram
 
@@ -55,6 +56,14 @@ struct ServiceTests {
         #expect(throws: OperatorError.self) {
             _ = try SocketActivation.take(variables: variables, process: 7, first: descriptor)
         }
+    }
+
+    @Test("a new process of an older version, which is ready for no names, is understood")
+    func older() throws {
+        let ready = try #require(StrictJSON.decode(HandoverMessage.self, from: #"{"ready":{}}"#.utf8))
+        #expect(ready == .ready(takesNames: nil))
+        #expect(
+            try StrictJSON.decode(HandoverMessage.self, from: StrictJSON.encode(HandoverMessage.yours).utf8) == .yours)
     }
 
     @Test("a pid file is locked while its process lives, and says which one it is")

@@ -134,6 +134,12 @@ import WSProtocol
         fixture.now = fixture.now + .seconds(4)
         let opened = fixture.handle(.sessionOpened(late, BrokerFixture.user("bob"), .unknown))
         #expect(Self.messages(opened) == ["99:move.6", "99:welcome"])
+        _ = fixture.handle(.drainBegun)
+        fixture.now = fixture.now + .seconds(6)
+        _ = fixture.handle(.timerFired)
+        let last = SessionID(node: .alone, number: 100)
+        let tooLate = fixture.handle(.sessionOpened(last, BrokerFixture.user("carol"), .unknown))
+        #expect(Self.messages(tooLate) == ["100:close.1001", "100:welcome"])
     }
 
     @Test func withoutAMoveTheIdleAreClosedAtOnce() {
