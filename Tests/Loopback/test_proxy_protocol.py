@@ -5,17 +5,14 @@ The balancer of these tests connects from 127.0.0.2, the relay's operator from 1
 the same machine.
 """
 
-import copy
-import shutil
 import socket
 import ssl
 
 import pytest
 
 from harness import raw
-from harness.executables import clean_environment
+from harness.balancer import Balancer
 from harness.pairs import Pair, received
-from harness.processes import Process
 from harness.waiting import until
 
 BALANCER, CLIENT = "127.0.0.2", "127.0.0.77"
@@ -35,33 +32,6 @@ def behind(own_relay):
     """A relay that wants a PROXY header of the balancer, and of no other peer."""
     arguments = ["--proxy-protocol", f"{BALANCER},192.0.2.0/24", "--address-limit", "8"]
     return own_relay(registration="open", level="debug", arguments=arguments)
-
-
-def haproxy(relay, folder, option):
-    """The relay as seen through HAProxy."""
-    reserved = socket.socket()
-    # Bound and never listening: the system assigns the port to no other socket, and HAProxy may still listen on it.
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.bind((relay.host, 0))
-    seen = copy.copy(relay)
-    seen.port = reserved.getsockname()[1]
-    config = folder / "haproxy.cfg"
-    config.write_text(
-        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n"
-        f"listen relay\n  bind {relay.host}:{seen.port}\n"
-        f"  server node {relay.host}:{relay.port} source {BALANCER} {option}\n"
-    )
-    binary = shutil.which("haproxy") or "/usr/sbin/haproxy"
-    process = Process([binary, "-db", "-f", config], env=clean_environment(folder), folder=folder / "logs")
-
-    def listens():
-        assert process.running(), process.tail()
-        with socket.socket() as probe:
-            return probe.connect_ex((relay.host, seen.port)) == 0
-
-    until(listens, 10, "HAProxy listens")
-    reserved.close()
-    return seen
 
 
 def wrapped(relay, header, source=BALANCER, pieces=1):
@@ -91,7 +61,7 @@ def refused(relay, header, source):
 
 @pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"])
 def test_the_client_address_is_that_of_the_proxy_header(behind, tmp_path, option):
-    seen = haproxy(behind, tmp_path, option)
+    seen = Balancer(behind, tmp_path, f"source {BALANCER} {option}").seen
     seen.session("alice", source=CLIENT).close()
     assert f"remote={CLIENT}" in behind.logs()
     assert f"remote={BALANCER}" not in behind.logs()

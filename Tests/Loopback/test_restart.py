@@ -15,10 +15,13 @@ import time
 
 import pytest
 
-from harness import content, metrics, raw
+from harness import content, metrics, protocol, raw
+from harness.balancer import Balancer
 from harness.daemon import Daemon, is_gone
+from harness.executables import clean_environment
 from harness.pairs import Pair, wait_for_bytes
 from harness.processes import Process
+from harness.relay import Relay
 from harness.waiting import background, until
 from proofs import restart
 
@@ -327,9 +330,143 @@ def test_noise_on_the_socket_disturbs_no_one_else(replaced):
     assert restarted(relay) != relay.pid
 
 
-@pytest.mark.skipif(not shutil.which("wrk"), reason="there is no wrk")
+needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="there is no wrk")
+
+
+@needs_wrk
 def test_no_client_is_refused_and_no_transfer_is_cut(replaced, tmp_path):
     """The small form of `scripts/prove restart`."""
     relay = replaced()
     outcome = restart.measured(relay, tmp_path, transfers=4, restarts=3, connections=8)
     assert not outcome.problems() and outcome.restarts == 3, outcome.table()
+
+
+@needs_wrk
+def test_a_balancer_never_sees_the_relay_down(replaced, tmp_path):
+    """Health checks five times a second, and all clients come by the balancer, which tries nothing twice."""
+    balancer = Balancer(replaced(), tmp_path)
+    until(lambda: int(balancer.figures()["check_duration"] or -1) >= 0, 5, "the first check")
+    outcome = restart.measured(balancer.seen, tmp_path, transfers=4, restarts=3, connections=8, balancer=balancer)
+    assert not outcome.problems() and outcome.restarts == 3, outcome.table()
+
+
+class Kept(Relay):
+    """A relay that knows its processes."""
+
+    processes: set[int]
+
+    def start(self, port=0):
+        """Starts the first of them."""
+        super().start(port)
+        self.processes = {self.pid}
+        return self
+
+
+class Activated(Kept):
+    """A relay whose socket the service manager has bound."""
+
+    def launch(self, port=0):
+        """Starts it, by the first connection."""
+        with socket.create_server((self.host, port)) as free:
+            port = free.getsockname()[1]
+        variables = clean_environment(self.folder, **self.env)
+        self.prefix = [
+            *("systemd-socket-activate", "-l", f"{self.host}:{port}"),
+            *(f"--setenv={key}={value}" for key, value in variables.items()),
+        ]
+        super().launch(1)
+        self.process.wait_for("Listening on", 10)
+        socket.create_connection((self.host, port), 5).close()
+        return self
+
+
+@needs_wrk
+@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="there is no systemd-socket-activate")
+def test_a_socket_of_the_service_manager_goes_over(binaries, certs, tmp_path):
+    path = str(tmp_path / "notify")
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(path)
+    relay = Activated(binaries, certs, tmp_path / "relay", registration="open", env={"NOTIFY_SOCKET": path}).start()
+    before = relay.status()
+    assert before["pid"] == relay.pid and before["listen"] == [f"{relay.host}:{relay.port}"]
+    new = restarted(relay)
+    after = relay.status()
+    assert after["pid"] == new != relay.pid and after["listen"] == before["listen"]
+    assert b"LISTEN_FDS" not in pathlib.Path(f"/proc/{new}/environ").read_bytes(), "they were the old process's"
+    assert relay.process.wait(15) == 0
+    heard = b""
+    manager.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while said := manager.recv(4096):
+            heard += said + b"\n"
+    assert f"MAINPID={new}".encode() in heard.splitlines(), heard
+    # And once more, from a process that has its sockets from another one.
+    outcome = restart.measured(relay, tmp_path, transfers=2, restarts=2, connections=4)
+    assert not outcome.problems() and outcome.restarts == 2, outcome.table()
+
+
+def test_the_program_that_is_installed_now_is_started(binaries, certs, tmp_path):
+    """Also where the old one was started by its name alone, and its file is gone."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program, upgrade = folder / "relay-server", folder / "upgrade"
+    for each in (program, upgrade):
+        shutil.copy(binaries / "relay-server", each)
+    relay = Kept(folder, certs, tmp_path / "relay", registration="open")
+    relay.prefix = ["bash", "-c", 'exec -a relay-server "$0" "$@"']
+    relay.start()
+    try:
+        assert pathlib.Path(f"/proc/{relay.pid}/cmdline").read_bytes().startswith(b"relay-server\0")
+        installed = upgrade.stat().st_ino
+        upgrade.rename(program)
+        for _ in range(2):
+            new = restarted(relay)
+            assert os.stat(f"/proc/{new}/exe").st_ino == installed
+    finally:
+        for pid in relay.processes:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_who_is_coming_over_is_there_all_the_time(replaced):
+    """No client moves here before the test says so: each side is asked for the one who is on the other."""
+    relay = replaced()
+    carol, dave = relay.session("carol", receiving=True), relay.session("dave", receiving=True)
+    stays = relay.session("stays")
+    restarted(relay)
+    comes = relay.session("comes")
+    # The new process has none of their sessions.
+    assert relay.status()["sessions"] == 1
+    assert comes.lookup(carol.identity.name)["online"] and comes.lookup(dave.identity.name)["online"]
+    assert not comes.lookup(stays.identity.name)["online"], "it was never to be rung"
+    offer = comes.offer(carol.identity.name, protocol.pack(v=0), wait=False)
+    until(carol.is_to_move, 8, "carol is told to move")
+    new = carol.moved(receiving=True)
+    assert new.ring()["transfer"] == offer.transfer
+    assert offer.states == ["ringing"]
+    # The old one has none of hers any more.
+    assert stays.lookup(carol.identity.name)["online"]
+    # A name that has come, and leaves, is gone.
+    new.close()
+    until(lambda: not comes.lookup(carol.identity.name)["online"], 5, "carol is gone")
+    assert comes.lookup(dave.identity.name)["online"]
+    # One that is still to come when yet another process takes the place is not lost on the way.
+    restarted(relay)
+    again = relay.session("again")
+    assert again.lookup(dave.identity.name)["online"] and not again.lookup(carol.identity.name)["online"]
+    for session in (dave, stays, comes, again):
+        session.close()
+
+
+def test_a_client_that_comes_in_at_the_last_moment_is_let_in_and_moves(replaced):
+    relay = replaced()
+    # With the handshake, the connection is the old process's.
+    late = raw.Connection(relay.address, relay.ca)
+    holding = relay.session("holding", receiving=True)
+    restarted(relay)
+    until(holding.is_to_move, 8, "the old process leaves")
+    late.send(raw.upgrade())
+    answer = late.head(5)
+    assert answer.status == 101, answer
+    late.close()
+    holding.close()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A relay whose process is replaced again and again, under load: no client is refused, and no transfer is cut.
+"""A relay whose process is replaced again and again, under load: no client is refused, no transfer is cut, and who
+waits to be rung is found all the time.
 
 What the transfers carry comes from pipes that are fed all the while, so that each of them runs through every restart
 that happens: none could begin again, since what was read from a pipe is gone.
@@ -19,11 +20,14 @@ import threading
 import time
 from typing import IO, Self
 
-from harness import content
+from websockets.exceptions import InvalidHandshake
+
+from harness import content, protocol
+from harness.balancer import Balancer
 from harness.daemon import is_gone
 from harness.processes import Process
 from harness.relay import Person, Relay
-from harness.waiting import until
+from harness.waiting import background, until
 
 #: Bytes a pipe is fed with at a time, and how often.
 PIECE, STEP = 4096, 0.1
@@ -45,6 +49,15 @@ class Outcome:
     transfers: int = 0
     failed: int = 0
     again: int = 0
+    #: Who was looked for, how often, and when they were not found.
+    looks: dict[str, int] = dataclasses.field(default_factory=dict)
+    missed: list[str] = dataclasses.field(default_factory=list)
+    #: Clients that were not let in.
+    turned_away: list[str] = dataclasses.field(default_factory=list)
+    #: Clients that say that they are away.
+    away: int = 0
+    #: What a balancer saw.
+    balancer: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def problems(self) -> list[str]:
@@ -52,17 +65,25 @@ class Outcome:
         found = [f"{self.refused} of {self.requests} requests failed"] if self.refused else []
         found += [f"{self.failed} of {self.transfers} transfers failed"] if self.failed else []
         found += [f"{self.again} transfers began again"] if self.again else []
+        found += [f"not found: {each}" for each in self.missed[:10]]
+        found += [f"not let in: {each}" for each in self.turned_away[:10]]
+        found += [f"{who}: looked for nobody" for who, count in self.looks.items() if count < self.restarts]
+        found += [f"a client said {self.away} times that it is away"] if self.away else []
         found += [] if self.requests else ["nothing was requested"]
         return found + self.notes
 
     def table(self) -> str:
         """Everything, for people."""
+        looks = ", ".join(f"{count} times as {who}" for who, count in self.looks.items())
         slowest = max(self.seconds, default=0.0)
         return "\n".join(
             [
                 f"{self.restarts} restarts, the slowest took {slowest:.2f} s",
                 f"{self.requests} requests beside them, {self.refused} refused or cut",
                 f"{self.transfers} transfers through all of them, {self.failed} failed, {self.again} begun again",
+                f"looked for receivers {looks}: missed {len(self.missed)} times",
+                f"clients that were not let in {len(self.turned_away)}, reconnecting {self.away}",
+                *self.balancer,
                 *(f"PROBLEM  {each}" for each in self.problems()),
             ]
         )
@@ -121,6 +142,70 @@ class Feeder:
         return {digest.hexdigest() for digest in self.digests}
 
 
+class Watch:
+    """Looks for names all the time, as three kinds of client: one that moves when it is told to, one that stays where
+    it is until it is closed, and one that is new each time."""
+
+    def __init__(self, relay: Relay, names: list[str]) -> None:
+        self._relay, self._names, self._stop = relay, names, threading.Event()
+        self._began = time.monotonic()
+        self.looks = dict.fromkeys(("a client that moves", "one that stays", "a new one"), 0)
+        self.missed: list[str] = []
+        self.refused: list[str] = []
+        kinds = (self._move, self._stay, self._come)
+        self._workers = [background(kind, who) for kind, who in zip(kinds, self.looks, strict=True)]
+
+    def _look(self, who: str, session: protocol.Session) -> None:
+        name = self._names[self.looks[who] % len(self._names)]
+        online = session.lookup(name)["online"]
+        self.looks[who] += 1
+        if not online:
+            self.missed.append(f"{time.monotonic() - self._began:.3f} s: {name}, by {who}")
+        self._stop.wait(0.005)
+
+    def _session(self, identity: protocol.Identity | None = None) -> protocol.Session:
+        while True:
+            try:
+                return protocol.Session(self._relay, identity).login() if identity else self._relay.session("watcher")
+            except (InvalidHandshake, ConnectionError, protocol.Refused) as error:
+                self.refused.append(f"{time.monotonic() - self._began:.3f} s: {error!r}")
+                assert len(self.refused) < 1000, error
+
+    def _move(self, who: str) -> None:
+        session = self._session()
+        while not self._stop.is_set():
+            if session.is_to_move():
+                old, session = session, self._session(session.identity)
+                old.close()
+            self._look(who, session)
+        session.close()
+
+    def _stay(self, who: str) -> None:
+        session = self._session()
+        while not self._stop.is_set():
+            try:
+                self._look(who, session)
+            except ConnectionError:
+                # It was given its time to go.
+                session = self._session(session.identity)
+        session.close()
+
+    def _come(self, who: str) -> None:
+        session = self._session()
+        while not self._stop.is_set():
+            session.close()
+            session = self._session(session.identity)
+            self._look(who, session)
+        session.close()
+
+    def stop(self, outcome: Outcome) -> None:
+        """Ends it, and counts; raises what went wrong with the watching itself."""
+        self._stop.set()
+        for worker in self._workers:
+            worker.result(30)
+        outcome.looks, outcome.missed, outcome.turned_away = self.looks, self.missed, self.refused
+
+
 class World:
     """A relay, and people at it. The relay's process is another one after each restart."""
 
@@ -131,6 +216,7 @@ class World:
         self.receivers = [Person(relay, f"bob-{number}", folder) for number in range(count)]
         for person in (*self.receivers, self.sender):
             person.login()
+        self.receiving: list[Process] = []
         self.processes = {relay.pid}
 
     def __enter__(self) -> Self:
@@ -143,8 +229,7 @@ class World:
 
     def begin(self) -> list[Process]:
         """What sends: every transfer is offered when this returns."""
-        for receiver in self.receivers:
-            receiver.receive(once=False)
+        self.receiving = [receiver.receive("--json", once=False) for receiver in self.receivers]
         return [
             self.sender.send(self.receivers[number // PER_RECEIVER], "-", "--json", stdin=subprocess.PIPE)
             for number in range(self.count)
@@ -163,8 +248,19 @@ class World:
         outcome.restarts += 1
 
 
-def measured(relay: Relay, folder: pathlib.Path, *, transfers: int, restarts: int, connections: int = 20) -> Outcome:
-    """Replaces the process of `relay` so often, while so many transfers run."""
+def measured(
+    relay: Relay,
+    folder: pathlib.Path,
+    *,
+    transfers: int,
+    restarts: int,
+    connections: int = 20,
+    balancer: Balancer | None = None,
+) -> Outcome:
+    """Replaces the process of `relay` so often, while so many transfers run.
+
+    Behind a balancer, `relay` is what its clients see.
+    """
     outcome = Outcome(transfers=transfers)
     with World(relay, folder, transfers) as world:
         sendings = world.begin()
@@ -172,11 +268,17 @@ def measured(relay: Relay, folder: pathlib.Path, *, transfers: int, restarts: in
         for sending in sendings:
             until(lambda s=sending: s.events("started"), 60, "the start of a transfer")  # type: ignore[misc]
         load = Load(relay, connections)
+        watch = Watch(relay, [receiver.name for receiver in world.receivers])
         time.sleep(PAUSE)
         for _ in range(restarts):
             world.restart(outcome)
             time.sleep(PAUSE)
+        watch.stop(outcome)
         load.stop(outcome)
+        if balancer:
+            figures = balancer.figures()
+            outcome.balancer.append(f"checks that failed {figures['chkfail']}, times marked down {figures['chkdown']}")
+            outcome.notes += [f"the balancer: {each}" for each in balancer.problems()]
         wanted = feeder.end()
         for sending in sendings:
             try:
@@ -184,6 +286,7 @@ def measured(relay: Relay, folder: pathlib.Path, *, transfers: int, restarts: in
             except (TimeoutError, subprocess.TimeoutExpired, AssertionError):
                 outcome.failed += 1
             outcome.again += bool(sending.events("restarted", "resumed", "interrupted"))
+        outcome.away = sum(len(each.events("reconnecting", "reconnected")) for each in (*sendings, *world.receiving))
         stored = {
             content.sha256(path) for receiver in world.receivers for path in receiver.inbox.iterdir() if path.is_file()
         }
