@@ -30,7 +30,7 @@ struct Sharer: SessionPart {
     private var looking: [TransferID: Asked] = [:]
     /// What was asked and is answered with a listing, and as which transfer.
     private var listing: [PullRequest: (asked: Asked, transfer: TransferID)] = [:]
-    private let faults = ListingFaults()
+    private let faults: ListingFaults
     private var files: Sender
     /// Of what they do, a person who shares need not hear.
     private var listings: Sender
@@ -51,8 +51,10 @@ struct Sharer: SessionPart {
         self.environment = environment
         self.queue = queue
         files = Sender(sharingIn: environment, queue: queue)
+        let faults = ListingFaults()
+        self.faults = faults
         var quiet = environment
-        quiet.reporter = Reporter(mode: .silent) { [faults] in faults.add($0) }
+        quiet.reporter = Reporter(mode: .silent) { faults.add($0) }
         listings = Sender(sharingIn: quiet, queue: queue)
     }
 
