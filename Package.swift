@@ -259,7 +259,8 @@ if Context.environment["RELAY_FUZZ"] != nil {
     let fuzzed = package.targets.first { $0.name == "FuzzingTests" }?.dependencies ?? []
     package.targets.removeAll { $0.type == .test }
     for target in package.targets where target.type == .regular && target.name != "CProcess" {
-        target.swiftSettings = (target.swiftSettings ?? []) + [instrumented]
+        // Instrumented code has warnings of its own.
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .warning), instrumented]
     }
     package.targets += [
         .executableTarget(
