@@ -145,7 +145,8 @@ enum HTTPDecoders {
     static let answers = FuzzedDecoder(
         "http-answer", longest: 12_000,
         sources: [
-            "StreamRelay/Transfer/NodeAnswerParser.swift", "RelayCluster/Link/UpgradeAnswer.swift",
+            "StreamRelay/HTTP/AnswerParser.swift", "StreamRelay/Transfer/NodeAnswerParser.swift",
+            "RelayCluster/Link/UpgradeAnswer.swift",
             "RelayClientProgram/Connect/HTTPCoding.swift",
         ]
     ) { input in
