@@ -26,7 +26,8 @@ struct BrokerEntriesTests {
         #expect(sessions.count == fixture.broker.status.sessions)
         #expect(sessions.allSatisfy { $0.node == fixture.broker.node })
         #expect(sessions.first { $0.number == running.receiver.number }?.transfers == 1)
-        #expect(fixture.broker.sessionCount(of: .test("alice")) == 1)
+        #expect(
+            fixture.broker.sessionCount(of: .test("alice")) == 2 && fixture.broker.sessionCount(of: .test("bob")) == 1)
         #expect(fixture.broker.sessionCount(of: .test("nobody-here")) == 0)
     }
 

@@ -76,7 +76,7 @@ import WSProtocol
             return
         }
         // What came from the other client may be of another form; everything else is of this computer.
-        let ours: [ExitStatus] = [.noInput, .cannotCreate, .inputOutput]
+        let ours: [TransferClient.ExitStatus] = [.noInput, .cannotCreate, .inputOutput]
         #expect(failure.isClients && (code == .malformed ? [.protocolBreach] : ours).contains(error.status))
     }
 
