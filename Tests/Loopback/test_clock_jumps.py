@@ -34,7 +34,6 @@ class Clocked(Relay):
     prefix = PREFIX
 
     def __init__(self, binaries, folder, *, certs=None, **options):
-        folder.mkdir()
         self.clock = Clock(folder, at=12)
         # It is valid for longer than any clock here is off.
         certs = certs or certificates.forged(folder / "certs", "127.0.0.1", starts=-2_000, ends=2_000)
@@ -43,12 +42,12 @@ class Clocked(Relay):
 
 
 @pytest.fixture
-def clocked(binaries, tmp_path):
+def clocked(binaries, tmp_path_factory):
     """Makes relays whose clock can be set."""
     made: list[Clocked] = []
 
     def make(**options):
-        made.append(Clocked(binaries, tmp_path / f"clocked{len(made)}", **options).start())
+        made.append(Clocked(binaries, tmp_path_factory.mktemp("clocked"), **options).start())
         return made[-1]
 
     yield make

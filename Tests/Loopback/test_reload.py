@@ -304,25 +304,21 @@ def test_a_certificate_that_ends_soon_is_said_at_the_reload(served, tmp_path):
 
 
 def test_limits_are_read_again_and_hold_for_what_comes_next(own_relay, tmp_path):
-    file = tmp_path / "server.json"
-    file.write_text("{}")
-    relay = own_relay(registration="open", arguments=["--config", file, "--metrics-listen", "127.0.0.1:0"])
+    configured = Configured(own_relay, tmp_path)
+    relay = configured.relay
 
     def met(of):
         return metrics.scrape(metrics.port_of(relay))[f'relay_limits_met_total{{limit="sessions",of="{of}"}}']
 
-    def reload(**settings):
-        file.write_text(json.dumps(settings))
-        done = relay.command("reload")
-        assert done.returncode == 0, done
-        return done.stdout.splitlines()[0], relay.status()
+    def reload(*words, **settings):
+        configured.reload(*words, **settings)
+        return relay.status()
 
     status = relay.status()
     assert status["limits"]["connections"] == 64 and status["limits"]["day"] == 0 and status["addressLimit"] == 8
     assert "connections=64" in relay.command("status").stdout
     first, second = relay.session("alice"), relay.session("bob")
-    applied, status = reload(limit=["connections=1", "rate=2M"], **{"address-limit": "2"})
-    assert "address-limit" in applied and " limit" in applied, applied
+    status = reload("address-limit", " limit", limit=["connections=1", "rate=2M"], address_limit="2")
     assert status["limits"]["connections"] == 1 and status["limits"]["rate"] == 2 << 20 and status["addressLimit"] == 2
     # One of the user is there, and two of the address.
     with pytest.raises(protocol.Refused) as refused:
@@ -333,12 +329,12 @@ def test_limits_are_read_again_and_hold_for_what_comes_next(own_relay, tmp_path)
     assert refused.value.code == "too_many_sessions" and met("address") == 1
     # Who was there stays, and has room again when the limits are what they were.
     first.lookup(first.identity.name)
-    _, status = reload()
+    status = reload()
     assert status["limits"]["connections"] == 64 and status["addressLimit"] == 8
     relay.session(identity=first.identity).close()
     relay.session("carol").close()
     # No limits by address at all.
-    _, status = reload(limit=["connections=1"], **{"address-limit": "off"})
+    status = reload(limit=["connections=1"], address_limit="off")
     assert "addressLimit" not in status
     others = [relay.session("dave") for _ in range(4)]
     assert met("address") == 1

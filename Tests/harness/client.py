@@ -46,9 +46,9 @@ class Client:
         return Heard(self, message["from"], message["request"], self.peer.requested(message).what)
 
     def again(self, *, receiving: bool = False) -> Client:
-        """The same user on another connection."""
+        """The same user on another connection, as from another computer."""
         session = Session(self.relay, self.session.identity).login(prekey=self.peer.prekey())
-        return Client(self.relay, session.presence() if receiving else session, self.peer)
+        return Client(self.relay, session.presence() if receiving else session, self.peer.on_another_computer())
 
     def offer(
         self, to: str, what: Tree | Files, *, wait: bool = True, request: str | None = None, **options: Any

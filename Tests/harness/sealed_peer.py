@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import os
 import time
@@ -36,6 +37,12 @@ class SealedPeer:
         self.owner = sealed.Owner(identity.name, key, epoch or this_month(), seed or os.urandom(32))
         self.pins: dict[str, bytes] = {}
         self._seen: set[bytes] = set()
+
+    def on_another_computer(self) -> SealedPeer:
+        """The same name there: it knows the same others, and has seen nothing that was sent here."""
+        other = copy.copy(self)
+        other._seen = set()
+        return other
 
     @property
     def name(self) -> str:
