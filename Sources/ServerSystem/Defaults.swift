@@ -25,6 +25,9 @@ package enum SystemDefaults {
     package static let unsentBytes = 512 * 1024
     /// The most bytes of the system's reports about a process.
     static let reportSize = 16 * 1024
+    /// Seconds that a process may take no byte of what another one sends it: that holds up a relay which is being
+    /// replaced.
+    static let sendSeconds = 5
     /// Descriptors when the system does not say: what POSIX systems have given for decades.
     static let assumedDescriptors = 1024
 }

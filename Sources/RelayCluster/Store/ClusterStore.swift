@@ -134,6 +134,8 @@ final class ClusterStore: Sendable {
             case .failure(let error as RedisError) where error.code == .replied:
                 figures.replies.record(time)
                 figures.refused &+= 1
+            // Before the first connection there was nothing that could have been answered.
+            case .failure where client.figures.connections == 0: break
             case .failure: figures.unanswered &+= 1
             }
         }

@@ -34,7 +34,8 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
                 throw OperatorError(.configuration, "cannot read the cluster's secret \(path): \(error)\(hint)")
             case .open:
                 throw OperatorError(
-                    .configuration, "the cluster's secret \(path) is open to other users: chmod 640 \(path)")
+                    .configuration,
+                    "the cluster's secret \(path) is open to other users: chmod 600 \(path), or 640 where root owns it")
             }
         }
         guard let bytes = Self.bytes(ofHexadecimal: contents), let secret = ClusterSecret(bytes: bytes) else {

@@ -320,16 +320,18 @@ extension RedisUserDirectory {
     /// be tried again.
     private func importInvitations() {
         let batch = state.withLock { $0.localInvitations.prefix(Defaults.Routing.usersPerBatch) }
-        EventLoopFuture.andAllSucceed(batch.map { put($0) }, on: store.eventLoop).whenComplete { result in
-            let (isDone, isOver) = self.state.withLock { state in
+        // Each for itself: one that stands there may be used from now on, and must not be written again.
+        let writes = batch.map { invitation in put(invitation).map { _ in invitation.digest } }
+        EventLoopFuture.whenAllComplete(writes, on: store.eventLoop).whenSuccess { results in
+            let written = Set(results.compactMap { try? $0.get() })
+            let isOver = self.state.withLock { state in
                 state.isImporting = false
-                guard case .success = result else { return (false, false) }
-                state.localInvitations.removeFirst(batch.count)
+                state.localInvitations.removeAll { written.contains($0.digest) }
                 state.hasImported = state.localInvitations.isEmpty
-                return (true, state.hasImported)
+                return state.hasImported
             }
             if isOver { return self.imported() }
-            if isDone { self.importLocal() }
+            if written.count == batch.count { self.importLocal() }
         }
     }
 

@@ -268,8 +268,10 @@ enum UserScripts {
         """
         local sums = {}
         for i, key in ipairs(KEYS) do
-            sums[i] = redis.call('INCRBY', key, ARGV[i + 1])
-            redis.call('EXPIRE', key, ARGV[1])
+            -- One that holds something else must not take the others with it.
+            local sum = redis.pcall('INCRBY', key, ARGV[i + 1])
+            sums[i] = type(sum) == 'number' and sum or ''
+            if sums[i] ~= '' then redis.call('EXPIRE', key, ARGV[1]) end
         end
         return sums
         """

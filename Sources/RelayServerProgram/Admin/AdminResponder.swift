@@ -209,9 +209,11 @@ struct AdminResponder: Sendable {
         case .transfers(let transfer, let node?) where node != own:
             return await others.list(node, .transfers(after: transfer))
         case .close(let label):
-            guard let session = SessionID(label: label), session.node != own,
-                await others.known().nodes.contains(session.node)
-            else { return try await answerAboutThisNode(request) }
+            guard let session = SessionID(label: label), session.node != own else {
+                return try await answerAboutThisNode(request)
+            }
+            let (nodes, isWhole) = await others.known()
+            guard nodes.contains(session.node) || !isWhole else { return try await answerAboutThisNode(request) }
             return await others.ask(session.node, request)
         case .cancel:
             do {

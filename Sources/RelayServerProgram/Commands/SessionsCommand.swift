@@ -42,7 +42,9 @@ struct SessionsCommand: AsyncParsableCommand {
             if session.accepted > 0 { deeds.append("\(session.accepted) accepted") }
             if session.requests > 0 { deeds.append("\(session.requests) requested") }
             let what = deeds.isEmpty ? "idle" : deeds.joined(separator: ", ")
-            return "\(session.id)\t\(session.name)\t\(session.address ?? "-")\t\(session.seconds)\t\(what)"
+            // Another node has said these two.
+            let (id, address) = (TextEscape.escape(session.id), TextEscape.escape(session.address ?? "-"))
+            return "\(id)\t\(session.name)\t\(address)\t\(session.seconds)\t\(what)"
         }
     }
 
@@ -69,7 +71,7 @@ struct SessionsCommand: AsyncParsableCommand {
                 throw OperatorError(
                     .unavailable, "node \(node) does not answer (\(reason)): try again, or at that node")
             }
-            guard case .closed(let session) = reply else { throw AdminClient.unexpected }
+            guard case .closed(let session) = reply, session == id else { throw AdminClient.unexpected }
             try output.write(["closed": session]) { "closed \(session)" }
         }
     }

@@ -46,8 +46,11 @@ package final class ProcessChannel: Sendable {
         return (peer.pid, peer.uid == geteuid())
     }
 
-    /// Sends `line` and a line feed, and copies of `descriptors`.
+    /// Sends `line` and a line feed, and copies of `descriptors`. Throws when the other end, which may be there and
+    /// read nothing, takes no byte for ``SystemDefaults/sendSeconds``.
     package func send(_ line: String, descriptors: [CInt] = []) throws(SystemError) {
+        var limit = timeval(tv_sec: SystemDefaults.sendSeconds, tv_usec: 0)
+        _ = unsafe setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var bytes = Array((line + "\n").utf8)[...]
         var left = descriptors
         while !bytes.isEmpty {

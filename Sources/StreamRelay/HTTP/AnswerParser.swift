@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+import TransferBroker
 
 /// Reads the short answers of another node: a head, and a body of the length that it says. Pure.
 package struct AnswerParser: Sendable {
@@ -27,8 +28,9 @@ package struct AnswerParser: Sendable {
         received += bytes.readableBytesView
         guard let headEnd = Self.end(of: received, from: max(0, searched - 3)) else {
             searched = received.count
-            return nil
+            return searched > Defaults.Stream.nodeAnswer ? .malformed : nil
         }
+        guard headEnd <= Defaults.Stream.nodeAnswer else { return .malformed }
         let lines = String(decoding: received[..<headEnd], as: UTF8.self).split(separator: "\r\n")
         guard let statusLine = lines.first, let status = Self.status(statusLine) else { return .malformed }
         guard status >= 200 else {

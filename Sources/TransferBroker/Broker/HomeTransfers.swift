@@ -46,7 +46,7 @@ struct HomeTransfers: Sendable {
         guard found.user != nil else { return [.send(session, .unknownPeer(offer.id, offer.to))] }
         let receivers = requesters ?? receivers(of: offer.to, found, except: session, sessions)
         // A receiver that is about to come is rung then.
-        let isExpected = requesters == nil && receivers.isEmpty && sessions.isExpected(offer.to)
+        let isExpected = requesters == nil && receivers.isEmpty && offer.to != sender && sessions.isExpected(offer.to)
         let refusal: FailureCode? =
             if let refusal {
                 refusal

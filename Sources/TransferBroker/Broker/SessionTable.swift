@@ -114,6 +114,7 @@ struct SessionTable: Sendable {
 
     /// Sessions of `names` are about to come from the process whose place this one takes.
     mutating func expect(_ names: [PeerName], until deadline: NIODeadline) {
+        guard !names.isEmpty else { return }
         passing.open(until: deadline)
         for name in names where presence(of: name).receiving.isEmpty { passing.insert(name) }
     }

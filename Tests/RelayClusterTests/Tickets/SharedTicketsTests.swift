@@ -182,7 +182,7 @@ struct SharedTicketsTests {
         }
         for mode in [0o640, 0o440, 0o400] { #expect(try failure(digits, mode: mode) == nil) }
         for mode in [0o644, 0o604, 0o601, 0o660, 0o650] {
-            #expect(try failure(digits, mode: mode)?.contains("chmod 640") == true)
+            #expect(try failure(digits, mode: mode)?.contains("chmod 600") == true)
         }
         #expect(try failure(String(repeating: "0", count: 10_000)) != nil)
         #expect(throws: OperatorError.self) { try ClusterSecret(path: directory.file("none")) }

@@ -141,6 +141,30 @@ struct AdminSocketTests {
         }
     }
 
+    @Test("another node asks about sessions and transfers of this one, and about nothing else")
+    func inquiries() async throws {
+        let directory = try StateDirectory(path: path)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let responder = AdminResponder(users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let (n2, n3, name) = (NodeID.test("n2"), NodeID.test("n3"), PeerName.test("alice"))
+        let allowed: [AdminRequest] = [
+            .sessions(after: 0), .transfers(after: nil), .close(session: "n1-1"), .cancel(transfer: .random()),
+        ]
+        for request in allowed {
+            #expect(await responder.answer(inquiry: try StrictJSON.encode(request), of: n2) != nil, "\(request)")
+        }
+        let others: [AdminRequest] = [
+            .status, .top(limit: 1), .nodes, .users(after: nil), .invitations(after: nil), .reload, .restart, .drain,
+            .invite(name: nil, lifetime: 60), .disable(name: name), .remove(name: name),
+            .sessions(after: 0, node: n3), .transfers(after: nil, node: n3),
+        ]
+        for request in others {
+            #expect(await responder.answer(inquiry: try StrictJSON.encode(request), of: n2) == nil, "\(request)")
+        }
+        #expect(await responder.answer(inquiry: "nonsense", of: n2) == nil)
+        #expect(users.counts() == (0, 0))
+    }
+
     @Test("a path that is too long for a socket is refused with what to do")
     func longPath() async throws {
         let directory = try StateDirectory(path: temporary.file(String(repeating: "d", count: 104)))

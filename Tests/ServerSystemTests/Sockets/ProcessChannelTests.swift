@@ -3,6 +3,7 @@
 import Dispatch
 import Foundation
 import NIOCore
+import PrivateFiles
 import ServerSystem
 import TestSupport
 import Testing
@@ -51,6 +52,13 @@ struct ProcessChannelTests {
         _ = other?.peer
         other = nil
         #expect(end.receive(within: .seconds(5)) == nil)
+    }
+
+    @Test("an end that is there and reads nothing does not hold the other one up")
+    func nothingIsRead() throws {
+        let (client, server) = try pair()
+        #expect(throws: SystemError.self) { try client.send(String(repeating: "x", count: 4 << 20)) }
+        #expect(server.peer?.isOwn == true)
     }
 
     @Test("the other end is known, and the socket is private")

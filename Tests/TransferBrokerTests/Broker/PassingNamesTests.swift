@@ -89,11 +89,12 @@ import WSProtocol
         #expect(isOnline(alice, "dave") == true)
         fixture.now = fixture.now + .seconds(10)
         _ = fixture.handle(.timerFired)
-        #expect(isOnline(alice) != true)
+        #expect(isOnline(alice) == false)
     }
 
     /// In a cluster the others know: a name that has gone elsewhere is there.
     @Test mutating func whoLeavesANodeThatStopsIsNotThere() {
+        _ = fixture.handle(.namesExpected([], within: Self.time))
         let (alice, bob) = (fixture.open("alice"), fixture.open("bob"))
         _ = fixture.handle(.moveBegun(within: .seconds(10)))
         _ = fixture.handle(.drainBegun)
