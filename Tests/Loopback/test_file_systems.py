@@ -211,7 +211,7 @@ def test_a_sparse_file_needs_no_room_for_its_holes(people, tmp_path, existing):
         terminal.started()
         bob.wait_online(receiving)
         sending = alice.send(bob, image)
-        terminal.wait_for("of which it takes 8.")
+        terminal.wait_for("of which it takes at least 8.")
         assert '"disk.img" (1.05 GB)' in terminal.seen(), terminal.seen()
         terminal.type("y\n")
         sending.expect(0, 60)

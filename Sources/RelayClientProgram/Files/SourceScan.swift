@@ -162,7 +162,8 @@ struct SourceScan {
                 if let size, size > 0, !isWhole, Self.firstHole(file) < size {
                     // Blocks behind its end count among its own: there is one byte of holes at the least.
                     let holes = size - min(size - 1, Self.room(status))
-                    catalogue.holes = catalogue.holes.addingReportingOverflow(holes).partialValue
+                    let (sum, overflow) = catalogue.holes.addingReportingOverflow(holes)
+                    catalogue.holes = overflow ? .max : sum
                 }
             } catch {
                 if isGone(error) { return }

@@ -79,7 +79,8 @@ struct Fetcher: SessionPart {
     func isBound(to connection: UInt64) -> Bool { receiver.isBound(to: connection) }
 
     var deadline: NIODeadline? {
-        let others = listedAt.map { $0 + TransferDefaults.otherListings }
+        // While another one comes, its end is what is waited for.
+        let others = receiver.count == 0 ? listedAt.map { $0 + TransferDefaults.otherListings } : nil
         return [machine.deadline, receiver.deadline, lookups.deadline, asked?.deadline, others].compactMap { $0 }.min()
     }
 
@@ -295,10 +296,11 @@ struct Fetcher: SessionPart {
     private mutating func listed() {
         let sharer = settings.sharer
         if let error = receiver.failure { return fail(error.description, error.code, error.status) }
+        let lack = "the list lacks what \(sharer) shares on another computer"
+        if let error = receiver.broken { environment.reporter.report(.warning("\(lack): \(error.description)")) }
         for code in others.sorted(by: { $0.rawValue < $1.rawValue }) {
             let problem = TransferFailure(code, side: .receiver, peer: sharer)
-            let what = "the list lacks what \(sharer) shares on another computer"
-            environment.reporter.report(.warning("\(what): \(problem.description)"))
+            environment.reporter.report(.warning("\(lack): \(problem.description)"))
         }
         over = .status(.done)
     }

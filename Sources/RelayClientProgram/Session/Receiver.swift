@@ -197,7 +197,7 @@ struct Receiver: SessionPart {
         } catch {
             return refuse(ring, error, on: outbox)
         }
-        awaitsAnother = false
+        (awaitsAnother, broken) = (false, nil)
         transfers.append(IncomingTransfer(ring, offer, label: label, rules: rules, on: outbox, before: before))
         environment.reporter.introduce(label, attempt: ring.transfer, isKnown: isKnown)
         if verdict == .ask { ask(ring.transfer, label, now: now) } else { decided(ring.transfer, verdict, now: now) }

@@ -44,7 +44,7 @@ struct OfferQuestion: Hashable, Sendable {
         guard let place else { return "" }
         let free = "; \(ByteFormat.string(place.free)) free in \"\(DisplayName.path(place.path))\""
         guard label.summary.hasHoles, let taken = label.summary.room else { return free }
-        return free + ", of which it takes \(ByteFormat.string(taken))"
+        return free + ", of which it takes at least \(ByteFormat.string(taken))"
     }
 
     private var named: String {

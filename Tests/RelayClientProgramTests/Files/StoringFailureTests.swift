@@ -247,6 +247,8 @@ struct StoringFailureTests {
         try parts(calls).open(fitting).discard()
         // In little, as a whole.
         var content = [UInt8](repeating: 0, count: 3_000_000)
+        // Written first, when most of it is still to come.
+        content[0] = 1
         content[2_999_999] = 1
         let little = try SentTree.file("sparse", content)
         let offered = try OfferedTransfer(

@@ -127,7 +127,7 @@ struct TransferTextTests {
         #expect(
             question(sparse, .known(isVerified: true), place) == """
                 alice offers "disk" (1.00 GB)
-                  alice is verified; 120 GB free in "/home/bob/in", of which it takes 1.00 MB
+                  alice is verified; 120 GB free in "/home/bob/in", of which it takes at least 1.00 MB
                 Accept?
                 """)
         let several = OfferSummary(names: ["a", "b"], entries: 3, bytes: 42_000, kind: .several)
