@@ -188,7 +188,7 @@ def test_one_command_moves_a_relay_into_the_cluster_and_back(cluster, own_relay,
     done(alone, "users", "limit", alice.name, "rate=1M")
     done(alone, "users", "disable", bob.name)
     spare = alone.invite("--note", "spare")
-    first, second = cluster("--nodes", "2").members()
+    first, second = cluster("--nodes", "2", env={"RELAY_REGISTRATION": "invite"}).members()
     assert "took over 2 users and 1 invitations" in done(first, "migrate", alone.state)
     assert shown(second, alice.name)["ownLimits"] == {"rate": 1 << 20}
     assert shown(second, bob.name)["state"] == "disabled"

@@ -177,13 +177,14 @@ def test_what_another_computer_lists_is_shown_beside_what_is_none(bob, mallory):
     with mallory.again() as desktop:
         desktop.session.share()
         listing = bob.run("list", mallory.name)
-        good = background(
-            lambda: desktop.requested().serve(
-                Tree.of({"listing": b'{"name":"a","type":"folder","modified":0}\n'}, sized=False)
-            )
+        # Offered before the other one ends: what is on its way is waited for.
+        good = desktop.requested().answer(
+            Tree.of({"listing": b'{"name":"a","type":"folder","modified":0}\n'}, sized=False)
         )
         assert broken(mallory, b"none\n") == ("peer", "protocol_error")
-        good.result(10)
+        good.start()
+        background(good.upload)
+        good.delivered(10)
         listing.expect(PROTOCOL, 10)
     assert listing.out().split() == ["a/"]
     assert "is not of the form of a list" in listing.err(), listing.tail()

@@ -249,13 +249,14 @@ def test_limits_of_users_change_for_what_comes_next_and_close_nothing(own_relay,
         until(lambda: configured.admitted(alice)[0], 10, "the usual limit")
 
 
-def kept(relay, count):
-    """How many of so many connections that say nothing are kept."""
+def kept(relay, count, expected):
+    """How many of so many connections that say nothing are kept, once as many as expected are closed."""
     with contextlib.ExitStack() as crowd:
         made = [crowd.enter_context(socket.create_connection(relay.address, 5)) for _ in range(count)]
         poll = select.poll()
         for each in made:
             poll.register(each, select.POLLIN)
+        until(lambda: len(poll.poll(0)) >= count - expected, 5, "those that are closed")
         settled(lambda: len(poll.poll(0)), 0.3, 5, "those that are closed")
         staying = count - len(poll.poll(0))
     until(lambda: metrics.scrape(metrics.port_of(relay))["relay_connections"] == 0, 10, "all are gone")
@@ -265,18 +266,18 @@ def kept(relay, count):
 def test_limits_of_addresses_change_for_who_comes_next(own_relay, tmp_path):
     configured = Configured(own_relay, tmp_path, address_limit="1")
     # A user's share of them, and twice that.
-    assert kept(configured.relay, 20) == 8
+    assert kept(configured.relay, 20, 8) == 8
     said = configured.reload("address-limit", address_limit="2")
     assert "unchanged" not in said
-    assert kept(configured.relay, 20) == 16
+    assert kept(configured.relay, 20, 16) == 16
     configured.reload("address-limit", address_limit="off")
-    assert kept(configured.relay, 20) == 20
+    assert kept(configured.relay, 20, 20) == 20
     configured.reload("address-limit", address_limit="1")
-    assert kept(configured.relay, 20) == 8
+    assert kept(configured.relay, 20, 8) == 8
     configured.write(address_limit="1001")
     done = configured.relay.command("reload")
     assert done.returncode == 78 and "address-limit" in done.stderr and "1001" in done.stderr, done
-    assert kept(configured.relay, 20) == 8
+    assert kept(configured.relay, 20, 8) == 8
 
 
 def test_the_sessions_of_an_address_change_with_its_limit(own_relay, tmp_path):

@@ -19,6 +19,7 @@ from harness import content, metrics, protocol, raw
 from harness.balancer import Balancer
 from harness.daemon import Daemon, is_gone
 from harness.executables import clean_environment
+from harness.nodes import Reserved
 from harness.pairs import Pair, wait_for_bytes
 from harness.processes import Process
 from harness.relay import Relay
@@ -367,8 +368,8 @@ class Activated(Kept):
 
     def launch(self, port=0):
         """Starts it, by the first connection."""
-        with socket.create_server((self.host, port)) as free:
-            port = free.getsockname()[1]
+        self.reserved = Reserved()
+        port = port or int(self.reserved)
         variables = clean_environment(self.folder, **self.env)
         self.prefix = [
             *("systemd-socket-activate", "-l", f"{self.host}:{port}"),

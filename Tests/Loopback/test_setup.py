@@ -194,7 +194,7 @@ case "$*" in
 "enable --now {UNIT}") start ;;
 "restart {UNIT}")
     [ ! -e relay.pid ] || {server} drain --config /etc/relay/server.json
-    while [ -e relay.pid ]; do sleep 0.1; done
+    for _ in $(seq 300); do [ ! -e relay.pid ] || sleep 0.1; done
     start ;;
 "try-reload-or-restart {UNIT}") {server} reload --config /etc/relay/server.json ;;
 *) exit 5 ;;
@@ -290,7 +290,8 @@ def machine(binaries, tmp_path):
     made = Machine(binaries, tmp_path)
     yield made
     if pid := made.pid:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def first(path):

@@ -36,6 +36,8 @@ class Clock:
     def __init__(self, folder: Path, *, at: int | None = None) -> None:
         now = datetime.datetime.now(datetime.UTC)
         begin = now if at is None else now.replace(hour=at, minute=0, second=0, microsecond=0)
+        #: The day that it begins on, in days since 1970.
+        self.day = int(begin.timestamp()) // 86_400
         self._base = round((begin - now).total_seconds())
         self._file = pathlib.Path(folder) / "clock"
         self.environment = _faked(FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_NO_CACHE="1")

@@ -136,6 +136,9 @@ def run(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path, seconds: 
         )
         outcome.runs = int(_last(r"number_of_executed_units: (\d+)", said) or 0)
         outcome.seconds = seconds
+        # Of a run that was killed, or never began, there is no input to show.
+        if not outcome.runs and not any(faults.iterdir()):
+            outcome.faults.append(f"{decoder.name}: the fuzzer has not run: {said[-400:]}")
         outcome.found = _merged(program, decoder, folder)
     outcome.faults += [_described(program, decoder, each) for each in sorted(faults.iterdir())]
     return outcome
