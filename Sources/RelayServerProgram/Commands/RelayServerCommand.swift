@@ -4,6 +4,7 @@ package import ArgumentParser
 import CommandLineInterface
 import Glibc
 import ServerSystem
+import WSProtocol
 
 /// The command line of `relay-server`.
 package struct RelayServerCommand: AsyncParsableCommand {
@@ -47,10 +48,20 @@ package struct RelayServerCommand: AsyncParsableCommand {
         StartReport.claim()
     }
 
+    /// Puts the id of a transfer that begins with a dash, as one of 64 does, behind `--`: it would be an option.
+    static func separated(_ arguments: [String]) -> [String] {
+        guard arguments.first == "transfers", !arguments.contains("--"),
+            let index = arguments.firstIndex(where: { $0.hasPrefix("-") && TransferID(rawValue: $0) != nil })
+        else { return arguments }
+        var rest = arguments
+        let id = rest.remove(at: index)
+        return rest + ["--", id]
+    }
+
     /// Runs the command line's command, and turns what it throws into one line and an exit code.
     package static func main() async {
         do {
-            let arguments = Array(CommandLine.arguments.dropFirst())
+            let arguments = separated(Array(CommandLine.arguments.dropFirst()))
             try await Program.run(Self.self, arguments: arguments) { TextEscape.escape($0) }
         } catch let error as OperatorError {
             LogSink.standardError.write("relay-server: \(error)\n")
