@@ -116,7 +116,7 @@ def test_a_bad_file_changes_nothing_and_is_said_in_answer_log_and_metric(served,
     assert "nothing was reloaded" in done.stderr and str(served.files.folder) in done.stderr
     served.relay.process.signal(signal.SIGHUP)
     until(lambda: served.figures() == (0, 2, 1), 10, "the metric of two failures")
-    assert served.relay.logs().count("nothing was reloaded") >= 2
+    until(lambda: served.relay.logs().count("nothing was reloaded") >= 2, 10, "the log of two failures")
     assert served.shown() == "first"
     served.put(served.second)
     assert served.relay.command("reload").returncode == 0

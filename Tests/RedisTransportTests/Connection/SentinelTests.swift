@@ -58,6 +58,8 @@ import Testing
 
         // It comes back as a replica, and becomes the master again while both live.
         try await group.first.start()
+        // What the Sentinels do, too, at a time of their own.
+        _ = try await group.first.command("REPLICAOF", "127.0.0.1", "\(group.second.port)")
         try await eventually("it has become a replica") {
             try await group.first.command("GET", "key") == "one"
         }
