@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func theClientAndItsSubscriptionFollowTheMaster() async throws {
-        let group = try await RedisSentinels(patience: 500)
+        let group = try await RedisSentinels(patience: 2_000)
         var settings = try settings(group.url)
         settings.sentinelTimeout = .seconds(1)
         settings.heartbeat.interval = .milliseconds(50)
@@ -63,13 +63,17 @@ import Testing
         try await eventually("it has become a replica") {
             try await group.first.command("GET", "key") == "one"
         }
-        try await eventually("a failover is begun") {
-            try await group.command(0, "SENTINEL", "FAILOVER", "main") == "OK\n"
-        }
-        try await eventually("the first is written to again") {
+        try await eventually("the first is written to again", seconds: 60) {
             let isWritten = await write(node, "two")
             let port = try await port(node)
-            return isWritten && port == group.first.port
+            if isWritten && port == group.first.port { return true }
+            // It is asked for again where it came to nothing: a Sentinel that has not heard of it in time puts the old
+            // master back.
+            let roles = try await (group.first.command("ROLE"), group.second.command("ROLE"))
+            if roles.0.hasPrefix("slave") && roles.1.hasPrefix("master") {
+                try await group.command(0, "SENTINEL", "FAILOVER", "main")
+            }
+            return false
         }
         try await eventually("the subscription has followed") {
             try await group.first.command("PUBSUB", "NUMSUB", "own") == "own\n1"
