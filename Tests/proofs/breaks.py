@@ -30,6 +30,9 @@ from harness.waiting import TooLate, background, until
 MiB = content.MiB
 #: What may be carried twice for each break.
 AGAIN = 64 * MiB
+#: Bits a second of all that passes, each byte some five times: a client says twice a second how far it is, and what
+#: is to be broken twice has to last for longer.
+WIRE = 8_000_000_000
 #: For one transfer with its breaks; the sender's own --timeout is below it.
 SECONDS = 600
 STOPPED_SECONDS = 40
@@ -172,7 +175,7 @@ class Client:
 class World:
     """A cluster on a loopback of its own, a sender and a receiver."""
 
-    def __init__(self, binaries: pathlib.Path, folder: pathlib.Path, *, rate: int | None = None) -> None:
+    def __init__(self, binaries: pathlib.Path, folder: pathlib.Path, *, rate: int = WIRE) -> None:
         self.folder = folder
         self._stack = contextlib.ExitStack()
         self.lo = self._stack.enter_context(Loopback(rate))
