@@ -10,14 +10,18 @@ import ssl
 import subprocess
 import sys
 import threading
+import types
+from typing import Any
 
 import pytest
 
 from harness import certificates, content, events, processes, protocol, raw
 from harness.executables import REPOSITORY, clean_environment
+from harness.history import History
 from harness.listener import Listener
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
+from proofs import rolling
 
 
 @pytest.fixture
@@ -233,3 +237,20 @@ def test_the_renderer_shows_what_a_terminal_would():
     assert rendered("one\rtwo\nthree\r\x1b[Kfour\n") == ["two", "four", ""]
     assert rendered("aaaa\rb") == ["baaa"]
     assert hashlib.sha256(b"").hexdigest() == hashlib.sha256(content.data(0, 0)).hexdigest()
+
+
+def test_whoever_is_not_found_during_rolling_restarts_is_a_problem():
+    """Not there, and not to be said: both mean that a client would have heard it."""
+
+    load: Any = types.SimpleNamespace(done=[1])
+
+    def problems(**seen):
+        watch: Any = types.SimpleNamespace(
+            **{"lookups": 200, "looks": 200, "moves": 1, "missed": [], "refused": []} | seen
+        )
+        return list(rolling.Outcome(8, 3, [1.0], watch, History(), load).problems())
+
+    assert not problems()
+    assert problems(missed=["1.000 s: lookup: bob is not there"]) == ["1.000 s: lookup: bob is not there"]
+    assert problems(refused=["1.000 s: bob: unavailable"]) == ["a lookup was refused: 1.000 s: bob: unavailable"]
+    assert problems(lookups=5) and problems(looks=5) and problems(moves=0)

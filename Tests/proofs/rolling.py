@@ -32,7 +32,7 @@ class Watch:
         self._cluster, self._names, self._stop = cluster, names, threading.Event()
         self.lookups, self.looks, self.moves = 0, 0, 0
         self.missed: list[str] = []
-        self.unanswered: list[str] = []
+        self.refused: list[str] = []
         self._began = time.monotonic()
         self._workers = [background(self._look_up), background(self._look_into_redis)]
 
@@ -50,7 +50,7 @@ class Watch:
                 if not session.lookup(name)["online"]:
                     self._note(self.missed, f"lookup: {name} is not there")
             except Refused as refused:
-                self._note(self.unanswered, f"{name}: {refused.code}")
+                self._note(self.refused, f"{name}: {refused.code}")
             self._stop.wait(0.002)
         session.close()
 
@@ -144,6 +144,7 @@ class Outcome:
             for each in self.history.events(word):
                 yield f"{each['who']} says {word}: {each}"
         yield from self.watch.missed[:20]
+        yield from (f"a lookup was refused: {each}" for each in self.watch.refused[:20])
         for each in self.history.events("failed"):
             yield f"{each['who']}: {each}"
         yield from self.begun_again()
@@ -158,7 +159,7 @@ class Outcome:
         return "\n".join(
             [
                 f"{self.clients} idle clients, {self.restarts} restarts ({restarts}), {sum(self.load.done)} transfers",
-                f"looked for {self.watch.lookups} times by lookup ({len(self.watch.unanswered)} without an answer), "
+                f"looked for {self.watch.lookups} times by lookup ({len(self.watch.refused)} refused), "
                 f"{self.watch.looks} times in Redis: missed {len(self.watch.missed)} times",
                 ", ".join(
                     f"{word} {len(self.history.events(word))}" for word in ("reconnecting", "failed", "interrupted")
