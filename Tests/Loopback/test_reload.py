@@ -13,6 +13,7 @@ import ssl
 import pytest
 
 from harness import certificates, metrics, protocol, raw
+from harness.configured import Configured
 from harness.daemon import Daemon
 from harness.pairs import Pair, wait_for_bytes
 from harness.relay import unique
@@ -179,42 +180,6 @@ def shows_connections(relay, certs):
         # The challenge is sent after that line.
         wait_for_bytes(connection, 1)
     return relay.log.read_text().count("control connection opened") > before
-
-
-class Configured:
-    """A relay with a configuration file that the test writes anew."""
-
-    def __init__(self, own_relay, tmp_path, **settings):
-        self.file = tmp_path / "server.json"
-        self.write(**settings)
-        # An environment would win over the file.
-        self.relay = own_relay(
-            registration="open",
-            arguments=["--config", self.file, "--metrics-listen", "127.0.0.1:0"],
-            env={"RELAY_ADDRESS_LIMIT": ""},
-        )
-
-    def write(self, **settings):
-        """Writes the file."""
-        self.file.write_text(json.dumps({name.replace("_", "-"): value for name, value in settings.items()}))
-
-    def reload(self, *words, **settings):
-        """Writes the file and reloads; returns what is said, which has these words."""
-        self.write(**settings)
-        done = self.relay.command("reload")
-        assert done.returncode == 0, done
-        for word in words:
-            assert word in done.stdout.splitlines()[0], done
-        return done.stdout
-
-    def admitted(self, identity):
-        """Whether one more session of that user is let in, and the session or the code."""
-        session = protocol.Session(self.relay, identity)
-        try:
-            return True, session.login()
-        except protocol.Refused as refused:
-            session.close()
-            return False, refused.code
 
 
 def test_limits_of_users_change_for_what_comes_next_and_close_nothing(own_relay, tmp_path):

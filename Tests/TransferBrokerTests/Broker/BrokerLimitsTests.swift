@@ -107,21 +107,42 @@ import WSProtocol
     }
 
     private enum Figure: CaseIterable {
-        case sessions, offers, accepts, waitingBytes
+        case sessions, offers, pending, accepts, waitingBytes
+
+        /// What a user or an address may hold that may have four of these, and a hundred of everything else.
+        func four(payloads size: Int) -> Holding {
+            var holding = Self.hundred(payloads: size)
+            switch self {
+            case .sessions: holding.sessions = 4
+            case .offers: holding.offers = 4
+            case .pending: holding.pending = 4
+            case .accepts: holding.accepts = 4
+            case .waitingBytes: holding.waitingBytes = 4 * size
+            }
+            return holding
+        }
+
+        static func hundred(payloads size: Int) -> Holding {
+            Holding(sessions: 100, offers: 100, pending: 100, accepts: 100, waitingBytes: 100 * size)
+        }
+
+        /// The word of the metrics.
+        var subject: Limit.Subject {
+            switch self {
+            case .sessions: .sessions
+            case .offers: .offers
+            case .pending: .pending
+            case .accepts: .accepts
+            case .waitingBytes: .waitingBytes
+            }
+        }
     }
 
     /// One user, or two users of one address, have as much as there may be: they are refused, and no other user is.
     @Test(arguments: Figure.allCases, [Limit.Scope.user, .address])
     private func aUserOrAddressAtItsLimitIsRefusedAndOthersAreNot(_ figure: Figure, _ scope: Limit.Scope) {
         let size = BrokerFixture.payload.rawValue.utf8.count
-        var small = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
-        switch figure {
-        case .sessions: small.sessions = 4
-        case .offers: small.offers = 4
-        case .accepts: small.accepts = 4
-        case .waitingBytes: small.waitingBytes = 4 * size
-        }
-        let wide = Holding(sessions: 100, offers: 100, accepts: 100, waitingBytes: 100 * size)
+        let (small, wide) = (figure.four(payloads: size), Figure.hundred(payloads: size))
         var fixture = BrokerFixture {
             $0.user = scope == .user ? small : wide
             $0.address = scope == .address ? small : wide
@@ -152,7 +173,7 @@ import WSProtocol
             for session in sessions.prefix(2) { for _ in 0..<2 { _ = fixture.offer(session, to: "nobody") } }
             let (_, actions) = fixture.offer(sessions[2], to: "nobody")
             #expect(summary(actions) == ["3:error.too_many_transfers"])
-            #expect(met(actions) == [Limit(figure == .offers ? .offers : .waitingBytes, of: scope)])
+            #expect(met(actions) == [Limit(figure.subject, of: scope)])
         }
         // Another user may, and the same ones as soon as they hold less.
         let other = fixture.open("carol", receiving: false, at: "192.0.2.2")
