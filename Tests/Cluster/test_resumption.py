@@ -1,40 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A TLS session that was begun on one node goes on at another, as openssl's own client sees it."""
 
-import subprocess
-
 import pytest
 
 from harness.hellos import Hellos
 from harness.nodes import Nodes
+from harness.openssl import ask
 from harness.trial import whole
 from harness.waiting import until
-
-
-def ask(node, ca, *arguments):
-    """A request by `openssl s_client`; what it says."""
-    done = subprocess.run(
-        [
-            "openssl",
-            "s_client",
-            "-connect",
-            f"127.0.0.1:{node.port}",
-            "-CAfile",
-            ca,
-            "-verify_return_error",
-            "-alpn",
-            "http/1.1",
-            "-ign_eof",
-            *map(str, arguments),
-        ],
-        input=b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n",
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
-    said = done.stdout.decode("utf-8", "replace")
-    assert "HTTP/1.1 200" in said and "Verify return code: 0" in said, said + done.stderr.decode("utf-8", "replace")
-    return said
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
@@ -45,15 +18,15 @@ def test_a_session_of_one_node_is_resumed_on_the_others(three, tmp_path, version
     for other in others:
 
         def resumed(other=other):
-            assert "New, TLS" in ask(one, three.ca, version, "-sess_out", kept)
-            return "Reused, TLS" in ask(other, three.ca, version, "-sess_in", kept)
+            assert "New, TLS" in ask(one, version, "-sess_out", kept)
+            return "Reused, TLS" in ask(other, version, "-sess_in", kept)
 
         until(resumed, 15, f"a session of {one.name} is resumed on {other.name}")
     # The way back, and through the balancer, wherever that leads.
-    assert "New, TLS" in ask(others[-1], three.ca, version, "-sess_out", kept)
-    assert "Reused, TLS" in ask(one, three.ca, version, "-sess_in", kept)
+    assert "New, TLS" in ask(others[-1], version, "-sess_out", kept)
+    assert "Reused, TLS" in ask(one, version, "-sess_in", kept)
     for _ in others:
-        assert "Reused, TLS" in ask(three, three.ca, version, "-sess_in", kept)
+        assert "Reused, TLS" in ask(three, version, "-sess_in", kept)
 
 
 def test_a_session_goes_on_after_its_node_was_restarted(cluster, tmp_path):
@@ -61,14 +34,12 @@ def test_a_session_goes_on_after_its_node_was_restarted(cluster, tmp_path):
     one, other = made.members()
     kept = tmp_path / "session.pem"
     until(
-        lambda: ask(one, made.ca, "-sess_out", kept) and "Reused, TLS" in ask(other, made.ca, "-sess_in", kept),
+        lambda: ask(one, "-sess_out", kept) and "Reused, TLS" in ask(other, "-sess_in", kept),
         15,
         "keys are shared",
     )
     one.restart()
-    until(
-        lambda: "Reused, TLS" in ask(one, made.ca, "-sess_in", kept), 15, "the new process has the keys of the old one"
-    )
+    until(lambda: "Reused, TLS" in ask(one, "-sess_in", kept), 15, "the new process has the keys of the old one")
 
 
 def test_a_node_resumes_its_session_with_another_node(binaries, tmp_path):

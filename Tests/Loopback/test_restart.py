@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness import content, metrics, protocol, raw
+from harness import content, metrics, openssl, protocol, raw
 from harness.balancer import Balancer
 from harness.daemon import Daemon, is_gone
 from harness.executables import clean_environment
@@ -121,6 +121,24 @@ def test_a_token_that_is_not_used_yet_is_waited_for(replaced):
     assert download.head(5).status == 200
     wait_for_bytes(download, 10)
     assert upload.answer(method="PUT").status == 200
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_ticket_of_the_old_process_gets_a_full_handshake_from_the_new_one(replaced, tmp_path, version):
+    """Decision 0052: keys of tickets are not handed over."""
+    relay, old, new = replaced(), tmp_path / "old.pem", tmp_path / "new.pem"
+
+    def goes_on(session):
+        said = openssl.ask(relay, version, "-sess_in", session)
+        assert ("Reused, TLS" in said) != ("New, TLS" in said), said
+        return "Reused, TLS" in said
+
+    openssl.ask(relay, version, "-sess_out", old)
+    assert goes_on(old), "the process that made it takes it"
+    restarted(relay)
+    assert not goes_on(old)
+    openssl.ask(relay, version, "-sess_out", new)
+    assert goes_on(new) and not goes_on(old)
 
 
 def test_users_of_the_old_process_are_users_of_the_new_one(replaced, tmp_path):
