@@ -54,6 +54,9 @@ def test_the_built_in_page_says_what_this_is_and_whose_certificate(relay):
     assert headers["x-content-type-options"] == "nosniff"
     page = body.decode()
     assert "<script" not in page and "style=" not in page
+    said = " ".join(re.sub("<[^>]+>", "", page).split())
+    assert "passes files and folders from one person to another when neither can reach the other directly" in said
+    assert "Install the package relay-client (Debian 12 and 13)" in said and "apt install ./relay-client_" in said
     assert f"relay-client login https://{relay.host}:{relay.port}" in page
     shown = ssl.PEM_cert_to_DER_cert(
         relay.certs.chain.read_text().partition("-----END")[0] + "-----END CERTIFICATE-----"
