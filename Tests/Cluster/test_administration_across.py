@@ -81,12 +81,18 @@ def test_bytes_of_a_day_are_counted_across_nodes(three, tmp_path):
     again.kill()
 
 
-def test_a_copy_of_one_relay_moves_into_the_cluster_and_back(cluster, own_relay, tmp_path):
+def kept_alone(own_relay, tmp_path):
+    """One relay with all that its registry may hold: a limited user, a disabled one, and an invitation with a note."""
     alone = own_relay()
     alice, bob = (alone.person(name, tmp_path) for name in ("alice", "bob"))
     done(alone, "users", "limit", alice.name, "rate=1M")
     done(alone, "users", "disable", bob.name)
     spare = alone.invite("--note", "spare")
+    return alone, alice, bob, spare
+
+
+def test_a_copy_of_one_relay_moves_into_the_cluster_and_back(cluster, own_relay, tmp_path):
+    alone, alice, bob, spare = kept_alone(own_relay, tmp_path)
     done(alone, "backup", tmp_path / "copy")
     first, second = cluster("--nodes", "2").members()
     assert "restored 2 users and 1 invitations" in done(first, "restore", tmp_path / "copy")
@@ -183,11 +189,7 @@ def test_a_node_that_does_not_answer_is_named(cluster):
 
 
 def test_one_command_moves_a_relay_into_the_cluster_and_back(cluster, own_relay, tmp_path):
-    alone = own_relay()
-    alice, bob = (alone.person(name, tmp_path) for name in ("alice", "bob"))
-    done(alone, "users", "limit", alice.name, "rate=1M")
-    done(alone, "users", "disable", bob.name)
-    spare = alone.invite("--note", "spare")
+    alone, alice, bob, spare = kept_alone(own_relay, tmp_path)
     first, second = cluster("--nodes", "2", env={"RELAY_REGISTRATION": "invite"}).members()
     assert "took over 2 users and 1 invitations" in done(first, "migrate", alone.state)
     assert shown(second, alice.name)["ownLimits"] == {"rate": 1 << 20}

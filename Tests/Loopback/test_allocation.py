@@ -52,12 +52,18 @@ def failing(own_relay, tmp_path, monkeypatch):
     return Failing(own_relay, tmp_path, monkeypatch)
 
 
+def half_through(pair):
+    """A stream of 2 MB of which one has arrived."""
+    offer, download, upload = pair.flowing(2_000_000)
+    upload.send(b"a" * 1_000_000)
+    assert download.head().status == 200
+    wait_for_bytes(download, 1_000_000)
+    return offer, download, upload
+
+
 def test_a_new_connection_without_memory_is_closed_and_a_running_stream_goes_on(failing):
     with Pair(failing.relay, timeout=20) as pair:
-        offer, download, upload = pair.flowing(2_000_000)
-        upload.send(b"a" * 1_000_000)
-        assert download.head().status == 200
-        wait_for_bytes(download, 1_000_000)
+        offer, download, upload = half_through(pair)
         failing.fails_in("SSL_new")
         assert not any(failing.serves() for _ in range(20))
         upload.send(b"b" * 1_000_000)
@@ -73,10 +79,7 @@ def test_a_new_connection_without_memory_is_closed_and_a_running_stream_goes_on(
 
 def test_a_connection_that_has_no_memory_to_read_ends_and_is_no_whole(failing):
     with Pair(failing.relay, timeout=20) as pair:
-        _, download, upload = pair.flowing(2_000_000)
-        upload.send(b"a" * 1_000_000)
-        assert download.head().status == 200
-        wait_for_bytes(download, 1_000_000)
+        _, download, upload = half_through(pair)
         failing.fails_in("SSL_read_ex")
         assert not any(failing.serves() for _ in range(20))
         upload.send(b"b" * 500_000)
