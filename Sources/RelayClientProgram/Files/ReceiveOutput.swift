@@ -12,10 +12,11 @@ enum ReceiveOutput: Sendable {
     /// The memory of a person's question, and nothing of it anywhere else.
     case listing(ListingCollection)
 
-    /// Whether the person has said yes to `transfer` before, and some of it may be here.
-    func hasAccepted(_ transfer: CarriedTransfer, from sender: Party) -> Bool {
+    /// Whether the person has said yes to the same transfer as what it is offered as, and some of it may be here.
+    func hasAccepted(_ offer: ReceivedOffer) -> Bool {
         switch self {
-        case .folder(let parts): parts.hasAccepted(transfer, from: sender.identity)
+        case .folder(let parts):
+            parts.hasAccepted(offer.summary, of: offer.transfer, from: offer.parties.sender.identity)
         case .standardOutput, .listing: false
         }
     }

@@ -65,8 +65,9 @@ final class ReceivedParts: Sendable {
     /// The bytes that can still be written there; nil where its file system does not say.
     var freeSpace: UInt64? { (try? directory.folder())?.freeSpace() }
 
-    /// Whether this transfer of this sender was accepted before, and has not been confirmed or forgotten.
-    func hasAccepted(_ transfer: CarriedTransfer, from sender: SigningKey) -> Bool {
+    /// Whether this transfer of this sender was accepted before, as `summary` tells of it, and has not been confirmed
+    /// or forgotten.
+    func hasAccepted(_ summary: OfferSummary, of transfer: CarriedTransfer, from sender: SigningKey) -> Bool {
         guard let folder = try? directory.folder() else { return false }
         for number in 0..<Defaults.partFolderTries {
             guard let journal = PartFolder.journal(of: PartFolder.name(of: transfer, number: number), in: folder) else {
@@ -74,7 +75,9 @@ final class ReceivedParts: Sendable {
             }
             let replay = try? JournalFile.replay(journal, limit: Defaults.journalBeginning)
             guard let beginning = replay?.state?.beginning else { continue }
-            if beginning.transfer == transfer, beginning.sender.identity == sender { return true }
+            if beginning.transfer == transfer, beginning.sender.identity == sender, beginning.isOf(summary) {
+                return true
+            }
         }
         return false
     }
@@ -326,8 +329,12 @@ extension JournalBeginning {
 
     /// Whether it is what is offered.
     fileprivate func isOf(_ offer: OfferedTransfer) -> Bool {
-        let (before, now) = (summary, offer.summary)
-        return isBetween(offer) && before.names == now.names && before.entries == now.entries
-            && before.bytes == now.bytes && before.kind == now.kind
+        isBetween(offer) && isOf(offer.summary)
+    }
+
+    /// Whether a person who is asked about `offered` sees what was accepted.
+    fileprivate func isOf(_ offered: OfferSummary) -> Bool {
+        summary.names == offered.names && summary.entries == offered.entries && summary.bytes == offered.bytes
+            && summary.kind == offered.kind
     }
 }

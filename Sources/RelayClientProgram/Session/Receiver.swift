@@ -190,7 +190,7 @@ struct Receiver: SessionPart {
         if let only = settings.only, only != offer.transfer, before == nil { return }
         guard machine.takes(isHere: transfers.finished(key, label) != nil) else { return }
         let isKnown = transfers.isKnown(key, label)
-        let isAgain = isKnown || before != nil || rules.output.hasAccepted(offer.transfer, from: offer.parties.sender)
+        let isAgain = isKnown || before != nil || rules.output.hasAccepted(offer)
         let verdict: ReceivePolicy.Verdict
         do throws(ClientError) {
             verdict = try rules.judge(size: label.size, isAgain: isAgain, now: environment.sealing.time())

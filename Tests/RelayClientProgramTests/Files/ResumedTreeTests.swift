@@ -291,11 +291,26 @@ struct ResumedTreeTests {
             #expect(sink.position == .beginning)
             sink.discard()
         }
-        #expect(parts().hasAccepted(offer.transfer, from: offer.sender.identity))
-        #expect(!parts().hasAccepted(offer.transfer, from: other.sender.identity))
-        #expect(!parts().hasAccepted(other.transfer, from: offer.sender.identity))
+        #expect(parts().hasAccepted(offer))
+        #expect(!parts().hasAccepted(offer.summary, of: offer.transfer, from: other.sender.identity))
+        #expect(!parts().hasAccepted(offer.summary, of: other.transfer, from: offer.sender.identity))
         try end(tree, try parts().open(offer))
-        #expect(!parts().hasAccepted(offer.transfer, from: offer.sender.identity))
+        #expect(!parts().hasAccepted(offer))
+    }
+
+    /// The person said yes to what was offered, and to nothing else of the same transfer.
+    @Test func whatIsOfferedAsSomethingElseWasNotAccepted() throws {
+        let (tree, _) = try interrupted()
+        let offer = try tree.offer
+        #expect(parts().hasAccepted(offer))
+        var others = [OfferSummary](repeating: offer.summary, count: 4)
+        others[0].names = ["other"]
+        others[1].bytes = (offer.summary.bytes ?? 0) + 1
+        others[2].entries = 2
+        others[3].kind = .several
+        for other in others {
+            #expect(!parts().hasAccepted(other, of: offer.transfer, from: offer.sender.identity))
+        }
     }
 
     @Test func anotherSourceUnderTheSameTransferBeginsAgain() throws {

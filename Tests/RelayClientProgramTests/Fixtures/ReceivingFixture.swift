@@ -221,3 +221,10 @@ extension ReceivedFolder {
         ReceivedParts(directory: directory, options: options)
     }
 }
+
+extension ReceivedParts {
+    /// Whether what is offered there was accepted before.
+    func hasAccepted(_ offer: OfferedTransfer) -> Bool {
+        hasAccepted(offer.summary, of: offer.transfer, from: offer.sender.identity)
+    }
+}
