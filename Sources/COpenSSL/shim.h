@@ -23,6 +23,8 @@ static inline void *COpenSSL_SSL_get_app_data(const SSL *ssl) { return SSL_get_a
 static inline uint64_t COpenSSL_SSL_OP_NO_RENEGOTIATION(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline uint64_t COpenSSL_SSL_OP_NO_COMPRESSION(void) { return SSL_OP_NO_COMPRESSION; }
 static inline void COpenSSL_BIO_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
+// RFC 4514: one line, in which control characters and all beyond ASCII are written out.
+static inline int COpenSSL_X509_NAME_print(BIO *bio, const X509_NAME *name) { return X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253); }
 static inline void COpenSSL_BIO_clear_retry_flags(BIO *bio) { BIO_clear_retry_flags(bio); }
 // A parameter keeps the address of its name, so the name has to be a constant of C's: a string of Swift's would be gone.
 static inline int COpenSSL_EVP_MAC_CTX_use_hmac_sha256(EVP_MAC_CTX *ctx, void *key, size_t length) {

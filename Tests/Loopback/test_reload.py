@@ -105,11 +105,15 @@ def damage(served, kind):
         key.write_bytes(b"")
     elif kind == "missing":
         key.unlink()
+    elif kind == "foreign issuer":
+        chain.write_bytes(chain.read_bytes() + served.first.ca.read_bytes())
     elif kind == "expired":
         served.put(certificates.forged(served.files.folder / "old", "127.0.0.1", starts=-30, ends=-1))
 
 
-@pytest.mark.parametrize("kind", ["garbage", "half-written", "another key", "empty key", "missing", "expired"])
+@pytest.mark.parametrize(
+    "kind", ["garbage", "half-written", "another key", "empty key", "missing", "foreign issuer", "expired"]
+)
 def test_a_bad_file_changes_nothing_and_is_said_in_answer_log_and_metric(served, kind):
     damage(served, kind)
     done = served.relay.command("reload")

@@ -58,6 +58,65 @@ def test_a_relay_starts_with_a_certificate_out_of_its_time_and_says_so(binaries,
     relay.stop()
 
 
+@pytest.fixture
+def chains(tmp_path):
+    """A function: a relay's certificate with intermediates in the order that the words say, `foreign` for another's."""
+    certs = certificates.chained(tmp_path / "certs", "localhost", "127.0.0.1")
+    other = certificates.chained(tmp_path / "other", "localhost")
+    leaf, between = pieces(certs.chain)
+    named = {"leaf": leaf, "between": between, "foreign": pieces(other.chain)[1], "root": certs.ca.read_text()}
+
+    def make(order):
+        certs.chain.write_text("".join(named[word] for word in order.split()))
+        return certs
+
+    return make
+
+
+def pieces(file):
+    """The certificates of a file, each as PEM."""
+    end = "-----END CERTIFICATE-----\n"
+    return [piece + end for piece in file.read_text().split(end)[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ("leaf between", None),
+        ("leaf between root", None),
+        # Whether something is missing behind it depends on what clients have.
+        ("leaf", None),
+        ("leaf root between", "and not by certificate 2 (CN=test root), but by certificate 3: put that there"),
+        ("leaf foreign", "and not by certificate 2 (another CN=test intermediate): put the issuer's there"),
+        ("leaf root", "and not by certificate 2 (CN=test root): put the issuer's there"),
+    ],
+)
+def test_check_says_which_certificate_is_not_issued_by_the_next(binaries, tmp_path, chains, order, words):
+    certs = chains(order)
+    done = check(binaries, tmp_path, certs)
+    if words is None:
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return
+    assert done.returncode == CONFIGURATION and done.stdout == "", done
+    (line,) = done.stderr.splitlines()
+    assert f"certificate 1 of {len(pieces(certs.chain))} in {certs.chain} is issued by CN=test intermediate" in line
+    assert words in line and "the server's certificate comes first, then its intermediates" in line, line
+
+
+def test_a_relay_starts_with_a_chain_out_of_order_and_says_so_and_reloads_none(binaries, tmp_path, chains):
+    """Most clients find their way through it, and a relay that does not start helps none of them."""
+    certs = chains("leaf root between")
+    relay = Relay(binaries, certs, tmp_path / "relay").start()
+    until(lambda: "the certificates are no chain" in relay.logs(), 10, relay.logs)
+    line = next(line for line in relay.logs().splitlines() if "are no chain" in line)
+    assert "but by certificate 3: put that there" in line, line
+    done = relay.command("reload")
+    assert done.returncode == CONFIGURATION and "nothing was reloaded: certificate 1 of 3 in " in done.stderr, done
+    chains("leaf between")
+    assert relay.command("reload").returncode == 0
+    relay.stop()
+
+
 def test_plain_http_redirects_to_the_relays_own_names_alone(own_relay):
     relay = own_relay(arguments=["--http-listen", "127.0.0.1:0", "--public-url", "https://relay.example:9443"])
     port = int(relay.status()["httpListen"][0].rpartition(":")[2])

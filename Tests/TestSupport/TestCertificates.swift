@@ -58,6 +58,46 @@ package final class TestCertificates: Sendable {
         return certificate
     }
 
+    /// An intermediate authority that ``ca`` has signed, and a certificate of the server's key that it has signed.
+    ///
+    /// - Parameters:
+    ///   - file: what distinguishes its files from those of another one.
+    ///   - name: its common name.
+    ///   - extensions: more extensions of the server's certificate, as OpenSSL writes them.
+    package func intermediate(
+        _ file: String, name: String = "between", extensions: String = ""
+    ) throws -> (server: String, intermediate: String) {
+        func path(_ ending: String) -> String { directory.file("\(file)-\(ending)") }
+        let authority = "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign"
+        let (own, leaf) = (
+            try directory.write(Data(authority.utf8), to: "\(file)-ca.cnf"),
+            try directory.write(Data("subjectAltName = DNS:localhost\n\(extensions)".utf8), to: "\(file)-leaf.cnf")
+        )
+        try openssl(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path("ca.key")])
+        try openssl(["req", "-new", "-key", path("ca.key"), "-subj", "/CN=\(name)", "-out", path("ca.csr")])
+        try openssl([
+            "x509", "-req", "-days", "300", "-in", path("ca.csr"), "-CA", ca, "-CAkey", directory.file("ca.key"),
+            "-set_serial", "9", "-extfile", own, "-out", path("ca.pem"),
+        ])
+        try openssl(["req", "-new", "-key", serverKey, "-subj", "/CN=localhost", "-out", path("leaf.csr")])
+        try openssl([
+            "x509", "-req", "-days", "300", "-in", path("leaf.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
+            "-set_serial", "10", "-extfile", leaf, "-out", path("leaf.pem"),
+        ])
+        return (path("leaf.pem"), path("ca.pem"))
+    }
+
+    /// Another certificate of the intermediate authority that was made as `file`, issued by itself.
+    package func twin(of file: String) throws -> String {
+        let twin = directory.file("\(file)-twin.pem")
+        try openssl([
+            "x509", "-req", "-days", "300", "-in", directory.file("\(file)-ca.csr"),
+            "-signkey", directory.file("\(file)-ca.key"), "-set_serial", "11",
+            "-extfile", directory.file("\(file)-ca.cnf"), "-out", twin,
+        ])
+        return twin
+    }
+
     private func openssl(_ arguments: [String]) throws {
         let result = try ChildProcess.runBlocking("openssl", arguments)
         guard result.status == 0 else { throw ChildProcess.Failure(description: result.errors) }

@@ -68,43 +68,69 @@ def made(
 
 def forged(folder: Path, *names: str, starts: float = -1, ends: float = 30) -> Certificates:
     """A CA and a server certificate for `names`, valid from day `starts` to day `ends` counted from now."""
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = _Authority("test CA", min(-60, starts), max(60, ends))
+    key = ec.generate_private_key(ec.SECP256R1())
+    leaf = authority.server(key.public_key(), names, starts, ends)
+    return _stored(pathlib.Path(folder), authority.certificate, [leaf], key)
 
-    def builder(subject: str, public: ec.EllipticCurvePublicKey, first: float, last: float) -> x509.CertificateBuilder:
+
+def chained(folder: Path, *names: str) -> Certificates:
+    """A CA, an intermediate of it, and a chain for `names`: the server's certificate, then the intermediate's."""
+    root = _Authority("test root", -60, 60)
+    between = _Authority("test intermediate", -60, 60, root)
+    key = ec.generate_private_key(ec.SECP256R1())
+    leaf = between.server(key.public_key(), names, -1, 59)
+    return _stored(pathlib.Path(folder), root.certificate, [leaf, between.certificate], key)
+
+
+class _Authority:
+    """An authority with a key of its own, good from one day to another."""
+
+    def __init__(self, name: str, starts: float, ends: float, issuer: _Authority | None = None) -> None:
+        self.name, self.key = name, ec.generate_private_key(ec.SECP256R1())
+        issuer = issuer or self
+        builder = (
+            issuer._builder(name, self.key.public_key(), starts, ends)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(
+                x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NO_OTHER_USE),
+                critical=True,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+        )
+        self.certificate = builder.sign(issuer.key, hashes.SHA256())
+
+    def server(
+        self, public: ec.EllipticCurvePublicKey, names: Sequence[str], starts: float, ends: float
+    ) -> x509.Certificate:
+        """A server's certificate for `names`."""
+        return (
+            self._builder(names[0], public, starts, ends)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NO_OTHER_USE),
+                critical=True,
+            )
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def _builder(
+        self, subject: str, public: ec.EllipticCurvePublicKey, starts: float, ends: float
+    ) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)]))
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now + datetime.timedelta(days=first))
-            .not_valid_after(now + datetime.timedelta(days=last))
+            .not_valid_before(now + datetime.timedelta(days=starts))
+            .not_valid_after(now + datetime.timedelta(days=ends))
         )
-
-    ca = (
-        builder("test CA", ca_key.public_key(), min(-60, starts), max(60, ends))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NO_OTHER_USE), critical=True
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    leaf = (
-        builder(names[0], key.public_key(), starts, ends)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NO_OTHER_USE), critical=True
-        )
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    return _stored(folder, ca, leaf, key)
 
 
 def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
@@ -118,10 +144,11 @@ def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def _stored(
-    folder: pathlib.Path, ca: x509.Certificate, leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey
+    folder: pathlib.Path, ca: x509.Certificate, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey
 ) -> Certificates:
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    (folder / "server.pem").write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    (folder / "server.pem").write_bytes(b"".join(each.public_bytes(serialization.Encoding.PEM) for each in chain))
     keyfile = folder / "server.key"
     keyfile.touch(mode=0o600)
     keyfile.write_bytes(

@@ -19,6 +19,8 @@ struct CertificateInventory: Hashable, Sendable {
 
     private let files: [File]
     private let publicHost: String?
+    /// What is wrong with how those that clients are shown hang together.
+    private let chain: CertificateProblem?
 
     /// - Throws: ``OperatorError`` for a file that cannot be read.
     init(_ configuration: ServerConfiguration) throws(OperatorError) {
@@ -30,6 +32,8 @@ struct CertificateInventory: Hashable, Sendable {
         }
         self.files = files
         publicHost = configuration.publicHost
+        // Those of a node are looked at as other nodes do, against their authority.
+        chain = files.first.flatMap { CertificateProblem(chain: $0.certificates, path: $0.path) }
     }
 
     private static func read(
@@ -65,6 +69,7 @@ struct CertificateInventory: Hashable, Sendable {
     /// What is wrong at `now`, in seconds since 1970, the worst first.
     func problems(at now: Int64) -> [CertificateProblem] {
         var problems = files.flatMap { Self.problems(of: $0, at: now) }
+        if let chain { problems.append(chain) }
         if let publicHost, !names.contains(where: { $0.covers(publicHost) }), let path = files.first?.path {
             problems.append(CertificateProblem(path: path, isNotFor: publicHost))
         }
@@ -97,6 +102,10 @@ struct CertificateProblem: Hashable, Sendable {
         case endsSoon
         /// It is not for the host of the public URL.
         case otherName
+        /// Behind it there is another than the one that issued it.
+        case notIssued
+        /// The one that issued it is not there, and clients do not have it.
+        case alone
     }
 
     let kind: Kind
@@ -106,8 +115,8 @@ struct CertificateProblem: Hashable, Sendable {
     /// What to do about it, and where: one line.
     let message: String
 
-    /// Whether the other side refuses the certificate now.
-    var isFatal: Bool { kind == .expired || kind == .notYetValid }
+    /// Whether the other side refuses the certificate now, or not all of them take it.
+    var isFatal: Bool { kind == .expired || kind == .notYetValid || kind == .notIssued }
 
     /// The problem of a certificate that is good from `begins` to `ends`; nil when there is none.
     init?(begins: Int64, ends: Int64, now: Int64, setting: Setting, path: String, place: String) {
@@ -135,5 +144,39 @@ struct CertificateProblem: Hashable, Sendable {
         setting = .tlsCert
         self.path = path
         message = "\(path) is not for \(host), the host of the public URL: clients that are sent there refuse it"
+    }
+
+    /// The certificates at `path`, which clients are shown, are no chain; nil where they are one, or it cannot be told.
+    init?(chain certificates: [CertificateFacts], path: String) {
+        setting = .tlsCert
+        self.path = path
+        if let found = ChainBreak(certificates) {
+            kind = .notIssued
+            message = Self.message(of: found, in: certificates, path: path)
+        } else if let only = certificates.first, certificates.count == 1, only.hasAuthorityAccess, !only.isSelfIssued {
+            // An authority of one's own is one that clients were given; the public ones issue nothing with a key that
+            // clients have.
+            kind = .alone
+            message = """
+                the certificate \(path) stands alone, without the one of \(only.issuer) that issued it: clients that \
+                do not have that refuse the relay; of an ACME client's files, use fullchain.pem
+                """
+        } else {
+            return nil
+        }
+    }
+
+    private static func message(of found: ChainBreak, in certificates: [CertificateFacts], path: String) -> String {
+        let (before, count) = (certificates[found.place - 1], certificates.count)
+        let which = "certificate \(found.place) of \(count) in \(path)"
+        let other = certificates[found.place].subject
+        let next = "certificate \(found.place + 1) (\(other == before.issuer ? "another " : "")\(other))"
+        let order = "the server's certificate comes first, then its intermediates, each behind the one that it issued"
+        guard !before.isSelfIssued else {
+            return "\(which) has issued itself, and \(next) issued none before it: remove it; \(order)"
+        }
+        let what = "\(which) is issued by \(before.issuer), and not by \(next)"
+        guard let issuer = found.issuer else { return "\(what): put the issuer's there; \(order)" }
+        return "\(what), but by certificate \(issuer + 1): put that there; \(order)"
     }
 }

@@ -32,6 +32,9 @@ struct CertificateWatch: Sendable {
             case .endsSoon: logger.warning("a certificate ends soon", metadata: details)
             case .otherName:
                 logger.warning("the certificate is for other names than the public URL's", metadata: details)
+            case .notIssued:
+                logger.error("the certificates are no chain: some clients refuse the relay", metadata: details)
+            case .alone: logger.warning("the certificate's issuer is not in its file", metadata: details)
             }
         }
     }

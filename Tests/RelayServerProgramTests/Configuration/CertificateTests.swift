@@ -56,7 +56,8 @@ struct CertificateTests {
         let inventory = try CertificateInventory(configuration(chain, certificates))
         let now = Int64(Date().timeIntervalSince1970)
         let problems = inventory.problems(at: now)
-        #expect(problems.map(\.kind) == [.expired])
+        // Nor has it issued the first.
+        #expect(problems.map(\.kind) == [.expired, .notIssued])
         #expect(problems.first?.message.hasPrefix("certificate 2 of 2 in \(chain) expired on ") == true)
         #expect(inventory.firstEnd < now)
         #expect(Set(inventory.names) == [.dns("localhost"), .ip("127.0.0.1")])
@@ -75,6 +76,63 @@ struct CertificateTests {
         let problems = try CertificateInventory(settings).problems(at: Int64(Date().timeIntervalSince1970))
         #expect(problems.map(\.kind) == (isNamed ? [] : [.otherName]))
         #expect(problems.allSatisfy { !$0.isFatal && $0.message.contains(host) })
+    }
+
+    @Test(
+        "are a chain, or it is said which does not belong",
+        arguments: [
+            ("leaf", nil), ("leaf between", nil), ("leaf between root", nil), ("root", nil),
+            // One name, and another key.
+            ("leaf other", "1 of 2 in * is issued by CN=between, and not by certificate 2 (another CN=between): put"),
+            ("leaf root", "1 of 2 in * is issued by CN=between, and not by certificate 2 (*): put the issuer's there"),
+            ("leaf root between", "1 of 3 in * is issued by CN=between, and not by *, but by certificate 3: put that"),
+            ("leaf leaf between", "1 of 3 in * is issued by CN=between, and not by *, but by certificate 3: put that"),
+            ("leaf between leaf", "2 of 3 in * is issued by *, and not by certificate 3 (CN=localhost): put the"),
+            ("leaf between root leaf", "3 of 4 in * has issued itself, and certificate 4 (CN=localhost) issued none"),
+            // Two certificates of one authority.
+            ("leaf between twin", nil), ("leaf between twin root", nil), ("leaf twin between root", nil),
+        ] as [(String, String?)])
+    func chainOrder(_ names: String, _ words: String?) throws {
+        let (certificates, temporary) = (try TestCertificates(), try TemporaryDirectory())
+        let (mine, other) = (try certificates.intermediate("mine"), try certificates.intermediate("other"))
+        let files = [
+            "leaf": mine.server, "between": mine.intermediate, "twin": try certificates.twin(of: "mine"),
+            "other": other.intermediate, "root": certificates.ca,
+        ]
+        let content = try names.split(separator: " ").map { name in
+            try Data(contentsOf: URL(fileURLWithPath: try #require(files[String(name)])))
+        }
+        let path = try temporary.write(content.reduce(Data(), +), to: "chain.pem")
+        let inventory = try CertificateInventory(configuration(path, certificates))
+        let problems = inventory.problems(at: Int64(Date().timeIntervalSince1970))
+        guard let words else {
+            #expect(problems.isEmpty)
+            return
+        }
+        let problem = try #require(problems.first)
+        #expect(problems.count == 1 && problem.kind == .notIssued && problem.isFatal)
+        var rest = problem.message[...]
+        for piece in words.split(separator: "*") {
+            let found = try #require(rest.firstRange(of: piece), "\(piece) in \(problem.message)")
+            rest = rest[found.upperBound...]
+        }
+        #expect(problem.message.contains(path))
+        #expect(rest.hasSuffix("first, then its intermediates, each behind the one that it issued"))
+    }
+
+    @Test("of a public authority, alone in their file, get a warning", arguments: [true, false])
+    func alone(_ isPublic: Bool) throws {
+        let certificates = try TestCertificates()
+        let access = isPublic ? "authorityInfoAccess = caIssuers;URI:http://ca.example/between.der" : ""
+        let made = try certificates.intermediate("mine", extensions: access)
+        let now = Int64(Date().timeIntervalSince1970)
+        let problems = try CertificateInventory(configuration(made.server, certificates)).problems(at: now)
+        #expect(problems.map(\.kind) == (isPublic ? [.alone] : []))
+        #expect(problems.allSatisfy { !$0.isFatal && $0.message.contains("without the one of CN=between") })
+        let temporary = try TemporaryDirectory()
+        let both = try [made.server, made.intermediate].map { try Data(contentsOf: URL(fileURLWithPath: $0)) }
+        let chain = try temporary.write(both[0] + both[1], to: "chain.pem")
+        #expect(try CertificateInventory(configuration(chain, certificates)).problems(at: now).isEmpty)
     }
 
     @Test("that cannot be read are refused in words")
