@@ -98,6 +98,34 @@ def test_one_users_offers_leave_room_for_others(busy):
         session.close()
 
 
+@pytest.mark.parametrize(("limit", "words"), [("transfers", "offers"), ("offers", "unanswered offers")])
+def test_a_person_hears_whose_limit_an_offer_has_met_and_how_much_that_is(busy, tmp_path, limit, words):
+    alice, bob = busy.person("alice", tmp_path), busy.person("bob", tmp_path)
+    assert busy.command("users", "limit", alice.name, f"{limit}=1").returncode == 0
+    (tmp_path / "first").write_bytes(b"1")
+    (tmp_path / "second").write_bytes(b"2")
+    first = alice.send(bob, tmp_path / "first", "--json")
+    until(lambda: first.events("waiting"), 10, first.tail)
+    second = alice.send(bob, tmp_path / "second", "--timeout", "2s").expect(75, 20)
+    told = f"the relay says: {alice.name} has, on all connections together, as many {words} as there may be (1): wait"
+    assert told in second.err(), second.tail()
+    first.kill()
+
+
+def test_a_person_hears_that_the_relay_holds_back_what_is_too_much(busy, tmp_path):
+    alice, bob, carol = (busy.person(name, tmp_path) for name in ("alice", "bob", "carol"))
+    # One unit a second: the look-ups of two receivers make their offers wait for more than two.
+    assert busy.command("users", "limit", alice.name, "messages=1").returncode == 0
+    receiving = [each.receive() for each in (bob, carol)]
+    (tmp_path / "file").write_bytes(b"slow")
+    sending = alice.send(f"{bob.name},{carol.name}", tmp_path / "file").expect(0, 60)
+    assert sending.err().count(f"{busy.url} is slow to answer: it holds back what comes too fast") == 1, sending.tail()
+    for each in receiving:
+        each.expect(0, 20)
+        assert "slow to answer" not in each.err()
+    assert met(busy, "messages", "user") and not met(busy, "messages", "address")
+
+
 @pytest.mark.alone
 def test_sessions_that_do_not_read_cost_no_copies(busy):
     """64 sessions of one name, rung by 128 offers of the largest size: 350 MB, if each had a copy."""

@@ -141,6 +141,9 @@ def test_a_rate_holds_a_stream_back_and_can_be_lifted_while_it_runs(own_relay, t
     receiving.expect(0, 5)
     assert content.sha256(bob.inbox / "file") == digest
     assert metrics.scrape(metrics.port_of(relay))['relay_limits_met_total{limit="rate",of="user"}'] > 0
+    # The user whose limit it is hears of it, and the other one does not.
+    assert sending.err().count("the relay moves at most 2.10 MB a second of your transfers") == 1, sending.tail()
+    assert "a second of your transfers" not in receiving.err(), receiving.tail()
 
 
 def test_an_address_has_limits_of_its_own_and_the_person_hears_of_them(own_relay, tmp_path):
@@ -203,7 +206,8 @@ def test_limits_of_sessions_are_told_with_their_number(own_relay, tmp_path):
     receiving = alice.receive(once=False)
     done(relay, "users", "limit", alice.name, "connections=1")
     (tmp_path / "file").write_bytes(b"x")
-    assert "too often already" in alice.send(unique("nobody"), tmp_path / "file").expect(77, 20).err()
+    refused = alice.send(unique("nobody"), tmp_path / "file").expect(77, 20).err()
+    assert f"too often already; the relay says: {alice.name} has" in refused and "may be (1): end one" in refused
     done(relay, "users", "limit", alice.name, "connections=2")
     alice.send(unique("nobody"), tmp_path / "file").expect(69, 20)
     receiving.kill()

@@ -138,6 +138,16 @@ def test_a_limit_is_waited_for_on_the_same_connection(fake, alice, tmp_path, cod
     assert len(relay.offers) == 2 and relay.logins == 1 and relay.content == BODY
 
 
+def test_a_limit_is_told_in_the_relays_own_words(fake, alice, tmp_path):
+    """Whose it is, and how much, only the relay knows; what it says stays on its line, and ends."""
+    said = "alice has as many offers as there may be (1): wait until some of them are over"
+    relay = fake(refusals=[("too_many_transfers", said), ("too_many_transfers", f"\x1b[2J\n{'A' * 20_000}")])
+    sending = send(alice, relay, tmp_path).expect(0, 30)
+    assert f"the relay says: {said}; sending again" in sending.err(), sending.tail()
+    assert "the relay says: \\u{1b}[2J\\u{a}AAAA" in sending.err() and b"\x1b[2J" not in sending.output()
+    assert 100 < sending.err().count("A") < 500 and relay.content == BODY
+
+
 def test_refusals_without_end_end_at_the_timeout(fake, alice, tmp_path):
     relay = fake(refusals=["cluster_unavailable"] * 1_000)
     sending = alice.send("bob", "--timeout", "2s", "--server", relay.url, tmp_path / "file").expect(75, 15)

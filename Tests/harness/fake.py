@@ -35,7 +35,7 @@ class FakeRelay:
     `answers` are the refusals that uploads get before one is taken: (status, code, Retry-After or None). As long as
     there are some, a receiver that accepts a ring is told to download, and gets one.
     `busy` is how many upgrades are answered by 503 before one is taken; after each, the relay is gone for a moment.
-    `refusals` are the codes that offers are refused with before one is taken.
+    `refusals` are the codes that offers are refused with before one is taken, each alone or with what people are told.
     `unheard` are the types of messages of which the first is not answered.
     `ring` is what every receiver is offered, by zoe: each time in another attempt of the same transfer.
     `endings` are what follows the `101` of upgrades, before one is served: "cut", "close_notify" or "silence".
@@ -54,7 +54,7 @@ class FakeRelay:
         certs: Certificates,
         *,
         answers: Iterable[tuple[int, str, int | None]] = (),
-        refusals: Iterable[str] = (),
+        refusals: Iterable[str | tuple[str, str]] = (),
         url: str | None = None,
         busy: int = 0,
         unheard: Iterable[str] = (),
@@ -255,7 +255,9 @@ class FakeRelay:
         message = {**message, "sealed": self.resident(message["to"]).ring(ring)}
         self.offers.append(message)
         if self.refusals:
-            self._say(channel, protocol, type="error", id=id, code=self.refusals.pop(0), message="x")
+            refusal = self.refusals.pop(0)
+            code, said = refusal if isinstance(refusal, tuple) else (refusal, "x")
+            self._say(channel, protocol, type="error", id=id, code=code, message=said)
             return
         self._session = (channel, protocol, message)
         transfer = message["transfer"]

@@ -220,7 +220,9 @@ extension ConnectionError {
     }
 
     /// The relay refused the login.
-    init(refused code: FailureCode, name: PeerName, relay: RelayURL) {
+    ///
+    /// - Parameter said: its own sentence, if it gave one.
+    init(refused code: FailureCode, saying said: String? = nil, name: PeerName, relay: RelayURL) {
         let (summary, advice): (String, String) =
             switch code {
             case .loginRefused:
@@ -238,7 +240,10 @@ extension ConnectionError {
                 ("\(relay) takes no new names, or no more from this network today", "ask the relay's operator")
             case .accountDisabled: ("\(name) is disabled on \(relay)", "ask the relay's operator")
             case .tooManySessions:
-                ("\(name) is logged in to \(relay) too often already", "close another session of this name first")
+                (
+                    "\(name) is logged in to \(relay) too often already",
+                    said.map { "the relay says: \($0)" } ?? "close another session of this name first"
+                )
             default: ("\(relay) refused the login of \(name) (\(code.rawValue))", "try again in a moment")
             }
         let isTemporary =

@@ -223,7 +223,10 @@ extension ControlConnection {
         }
         switch try await answer() {
         case .welcome(let welcome) where welcome.id == id: return welcome
-        case .error(let refusal): throw ConnectionError(refused: refusal.code, name: identity.name, relay: relay)
+        case .error(let refusal):
+            throw ConnectionError(
+                refused: refusal.code, saying: refusal.sentence, name: identity.name, relay: relay
+            )
         case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
             .requested, .refused, .move, .pong:
             throw unexpected()

@@ -130,6 +130,9 @@ struct IncomingTransfer {
     mutating func heard(_ message: ServerMessage) {
         if case .start(let start) = message, self.start == nil { self.start = start }
         if case .failed(let failed) = message, failed.by == .peer { isEndedByPeer = true }
+        if case .error(let refusal) = message, cause == nil, let sentence = refusal.sentence {
+            cause = .transfer(TransferFailure(refusal.code, side: .receiver, peer: label.peer, said: sentence))
+        }
     }
 
     /// The person, or the policy, has said yes.

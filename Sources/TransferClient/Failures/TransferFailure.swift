@@ -23,8 +23,13 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
     ///   - code: what the relay or the peer said, or what this side found out.
     ///   - side: which end this is.
     ///   - peer: who is at the other end.
-    package init(_ code: FailureCode, side: Side, peer: PeerName) {
-        let (what, advice) = Self.message(for: code, side: side, peer: peer)
+    ///   - said: the relay's own sentence, if it gave one: of a limit it alone knows whose it is, and how much it is.
+    package init(_ code: FailureCode, side: Side, peer: PeerName, said: String? = nil) {
+        let (what, advice) =
+            switch (code, said) {
+            case (.tooManyTransfers, let said?): ("the relay says: \(said)", "try again then")
+            default: Self.message(for: code, side: side, peer: peer)
+            }
         self.init(code: code, what, advice)
     }
 

@@ -9,6 +9,8 @@ package struct AttemptResult: Sendable {
     package var cause: ClientError?
     /// Why the control connection ended, if it did.
     package var lost: ConnectionError?
+    /// What the relay said when it refused the offer, for a person; nil when it said nothing.
+    package var said: String?
     /// Whether the relay took the offer.
     package var isTaken = false
     /// Whether the receiver was there, and was asked.
@@ -129,7 +131,7 @@ package struct AttemptFailure: Sendable {
         let peer = transfer.peer
         let absence = transfer.wasAccepted ? "did not come back in time" : "was not receiving in time"
         func failure(_ code: FailureCode) -> ClientError {
-            .transfer(TransferFailure(code, side: .sender, peer: peer))
+            .transfer(TransferFailure(code, side: .sender, peer: peer, said: result.said))
         }
         switch outcome {
         case .delivered: return failure(.verificationFailed)
@@ -173,8 +175,9 @@ extension ClientError {
             switch (outcome, cause) {
             case (.declined, .file?), (.notStored, .file?): cause ?? failure(.cannotWrite)
             case (.notStored(.protocolError), .sealing(let error)?): .transfer(.breach(by: peer, error))
-            // This side knows better why it declined.
+            // This side knows better why it declined, and what the relay said.
             case (.declined(let code), .transfer(let known)?) where known.code == code: .transfer(known)
+            case (.refused(let code), .transfer(let known)?) where known.code == code: .transfer(known)
             case (.declined(let code), _), (.notStored(let code), _): failure(code)
             case (.refused(let code), _), (.failed(let code, by: _), _): failure(code)
             case (.broken(.refused(_, let code)), _): failure(code ?? .receiverGone)

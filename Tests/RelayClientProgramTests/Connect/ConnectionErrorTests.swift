@@ -53,6 +53,14 @@ import WSProtocol
         }
     }
 
+    @Test func whoseSessionsAreTooManyIsTheRelaysToSay() {
+        let plain = ConnectionError(refused: .tooManySessions, name: name, relay: relay)
+        #expect(plain.description.hasSuffix("too often already; close another session of this name first"))
+        let told = ConnectionError(refused: .tooManySessions, saying: "too many (2): end one", name: name, relay: relay)
+        #expect(told.description.hasSuffix("too often already; the relay says: too many (2): end one"))
+        #expect(told.summary == plain.summary && told.status == plain.status)
+    }
+
     @Test func anUpgradeThatIsRefusedSaysWhetherToComeAgain() {
         for status in [500, 502, 503, 504] {
             let busy = ConnectionError(upgradeRefused: HTTPResponse(status: status), relay: relay)

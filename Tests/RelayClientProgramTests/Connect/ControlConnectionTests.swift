@@ -180,7 +180,7 @@ import WSProtocol
         (FailureCode.loginRefused, TransferClient.ExitStatus.refused, "with an invitation", false),
         (.nameTaken, .refused, "choose another name", false),
         (.registrationClosed, .refused, "ask the relay's operator", false),
-        (.tooManySessions, .refused, "close another session", true), (.draining, .gaveUp, "try again", true),
+        (.tooManySessions, .refused, "the relay says: no", true), (.draining, .gaveUp, "try again", true),
         (.internalError, .unreachable, "try again", true),
     ])
     func aRefusalSaysWhatToDo(

@@ -321,6 +321,17 @@ import WSProtocol
         #expect(try receiving.session.events("notice").count == notices)
     }
 
+    @Test func aLimitIsToldInTheRelaysWords() async throws {
+        let receiving = try ReceivingFixture(isTrusting: true)
+        await receiving.present()
+        let id = try await receiving.acceptance(of: try receiving.ring())
+        let said = "bob has as many accepted transfers as there may be (1): wait until some of them are over"
+        receiving.relay.lines[0].say([.error(.init(id: id, code: .tooManyTransfers, message: said))])
+        try await receiving.session.run { try receiving.session.events("interrupted").count == 1 }
+        let line = try #require(try receiving.session.lines().first { $0.contains("\"event\":\"interrupted\"") })
+        #expect(line.contains("the relay says: \(said); it goes on when alice sends it again"))
+    }
+
     @Test func aNodeThatDoesNotAnswerIsLeft() async throws {
         let receiving = try ReceivingFixture(isTrusting: true)
         await receiving.present()

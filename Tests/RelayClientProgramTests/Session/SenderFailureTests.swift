@@ -164,6 +164,30 @@ import WSProtocol
         }
     }
 
+    /// Whose limit it is, and how much that is, only the relay knows.
+    @Test func aLimitIsToldInTheRelaysWords() async throws {
+        let said = "carol has as many offers as there may be (1): wait until some of them are over"
+        let relay = FakeRelay { offered in
+            guard offered.number == 1 else { return FakeRelay.acceptance(of: offered) }
+            return [.error(.init(id: offered.id, code: .tooManyTransfers, message: said))]
+        }
+        let sending = try SessionFixture.sending([try tree()], over: relay)
+        await sending.runToEnd()
+        #expect(sending.endings == [.status(.done)] && relay.offers.count == 2)
+        let line = try #require(try sending.lines().first { $0.contains("\"event\":\"interrupted\"") })
+        #expect(line.contains("the relay says: \(said); sending again"))
+    }
+
+    /// A relay's words stay words: on their line, and within bounds.
+    @Test func whatARelaySaysMovesNoCursorAndEnds() {
+        func sentence(_ message: String) -> String? {
+            ServerMessage.Refusal(id: .unknown, code: .tooManyTransfers, message: message).sentence
+        }
+        #expect(sentence("") == nil && sentence("too many (2)") == "too many (2)")
+        #expect(sentence("a\n\u{1B}[2Jb") == "a\\u{a}\\u{1b}[2Jb")
+        #expect(sentence(String(repeating: "a", count: 60_000))?.count == Defaults.relaySentence)
+    }
+
     @Test func aRelayThatIsSlowIsSaidToBeOnce() async throws {
         let relay = FakeRelay { _ in [] }
         let sending = try SessionFixture.sending([try tree()], over: relay)

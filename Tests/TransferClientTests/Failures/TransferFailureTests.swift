@@ -62,6 +62,20 @@ import WSProtocol
         #expect(both(.loginRefused).sender.contains("login_refused"))
     }
 
+    @Test func aLimitIsToldInTheRelaysWords() {
+        let said = "bob has as many offers as there may be (2): wait until some of them are over"
+        for side in TransferFailure.Side.allCases {
+            let told = TransferFailure(.tooManyTransfers, side: side, peer: bob, said: said)
+            #expect(told.what == "the relay says: \(said)" && told.status == .gaveUp)
+            #expect(told.description == "the relay says: \(said); try again then")
+        }
+        // For everything else there are words of this side.
+        for code in FailureCode.allCases where code != .tooManyTransfers {
+            let plain = TransferFailure(code, side: .sender, peer: bob)
+            #expect(TransferFailure(code, side: .sender, peer: bob, said: said) == plain, "\(code)")
+        }
+    }
+
     @Test func theStatusIsTheCodesUnlessItIsGiven() {
         #expect(TransferFailure(.noSpace, side: .sender, peer: bob).status == .inputOutput)
         let other = TransferFailure(code: .noSpace, "it is full", "make room", status: .gaveUp)

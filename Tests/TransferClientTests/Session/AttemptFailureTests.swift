@@ -132,6 +132,17 @@ import WSProtocol
         for (amount, text) in words { #expect(AttemptFailure.description(of: amount) == text) }
     }
 
+    @Test func aLimitIsToldInTheRelaysWords() {
+        let met = AttemptFailure(.refused(.tooManyTransfers), result { $0.said = "too many of alice" }, of: transfer())
+        #expect(met.reason == "the relay says: too many of alice" && met.next == "sending again")
+        #expect(met.error.description == "the relay says: too many of alice; try again then")
+        let wordless = AttemptFailure(.refused(.tooManyTransfers), result(), of: transfer())
+        #expect(wordless.reason == "the relay allows no more transfers at once")
+        let told = TransferFailure(.tooManyTransfers, side: .receiver, peer: bob, said: "too many of bob")
+        #expect(receiving(.refused(.tooManyTransfers), cause: .transfer(told)) == .transfer(told))
+        #expect(receiving(.refused(.unknownTransfer), cause: .transfer(told)) == failure(.unknownTransfer))
+    }
+
     // MARK: - The receiver
 
     private func receiving(_ outcome: ReceiveMachine.Outcome, cause: ClientError? = nil) -> ClientError {

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WSProtocol
+
+extension ServerMessage.Refusal {
+    /// What the relay says of it to a person, as it may be shown; nil when it says nothing.
+    var sentence: String? {
+        guard !message.isEmpty else { return nil }
+        let shown = message.unicodeScalars.prefix(Defaults.relaySentence)
+        return DisplayName.line(String(String.UnicodeScalarView(shown)))
+    }
+}
