@@ -62,9 +62,9 @@ final class AdminHandler: ChannelInboundHandler {
             let written = answer.map { channel.writeAndFlush($0.line) } ?? channel.eventLoop.makeSucceededVoidFuture()
             written.whenComplete { _ in
                 channel.close(promise: nil)
-                if case .drain? = request { responder.drain() }
+                if case .drain? = request { responder.server.drain() }
                 // Not for one that was refused, as another restart may wait for its own answer.
-                if case .restarted? = answer?.reply { responder.restartAnswered() }
+                if case .restarted? = answer?.reply { responder.server.restartAnswered() }
             }
         }
     }

@@ -6,42 +6,44 @@ import ServerSystem
 import TransferBroker
 import WSProtocol
 
+/// What operators ask of the server as a whole.
+protocol ServerControl: Sendable {
+    /// What the server is doing.
+    func status() async -> ServerStatus
+    /// What goes on, with at most `limit` transfers and sessions.
+    func top(limit: Int) async -> ServerTop
+    /// Begins to drain; harmless when that has begun. A server without transfers ends at once, so it is called when the
+    /// reply is sent: one that comes first might never arrive.
+    func drain()
+    /// A user's name was freed: its sessions end.
+    func nameRemoved(_ name: PeerName)
+    /// Reads the configuration and its files again.
+    func reload() throws(OperatorError) -> ReloadOutcome
+    /// Starts a process that takes this one's place, and waits until it has.
+    /// - Returns: the new process's id.
+    func restart() async throws(OperatorError) -> Int32
+    /// The reply to the restart is sent.
+    func restartAnswered()
+}
+
 /// Answers what sub-commands ask.
 struct AdminResponder: Sendable {
     let users: any UserAdministration
-    /// What the server is doing.
-    let status: @Sendable () async -> ServerStatus
-    /// Begins to drain; harmless when that has begun. A server without transfers ends at once, so it is called when the
-    /// reply is sent: one that comes first might never arrive.
-    let drain: @Sendable () -> Void
-    /// A user's name was freed: its sessions end.
-    let nameRemoved: @Sendable (PeerName) -> Void
-    /// What goes on, with at most so many transfers and sessions; nil where nothing does.
-    var top: (@Sendable (Int) async -> ServerTop)?
-    /// Reads the configuration and its files again.
-    var reload: @Sendable () async throws(OperatorError) -> ReloadOutcome = { () throws(OperatorError) in
-        throw OperatorError(.refused, "this server does not reload")
-    }
-    /// Starts a process that takes this one's place, and waits until it has; and what is done once that is answered.
-    var restart: @Sendable () async throws(OperatorError) -> Int32 = { () throws(OperatorError) in
-        throw OperatorError(.refused, "this server does not restart")
-    }
-    var restartAnswered: @Sendable () -> Void = {}
+    /// The server as a whole.
+    let server: any ServerControl
     /// The sessions, transfers and limits of the node; nil where there are none.
-    var node: NodeOperations?
+    let node: NodeOperations?
     /// The other nodes; nil when there are none.
-    var others: OtherNodes?
-    /// Where it is written down what operators do.
-    var audit: AuditLog?
+    let others: OtherNodes?
+    /// Where it is written down what operators do; nil where nothing is.
+    let audit: AuditLog?
     private let restores = RestoreStaging()
 
     init(
-        users: any UserAdministration, status: @escaping @Sendable () async -> ServerStatus,
-        drain: @escaping @Sendable () -> Void, nameRemoved: @escaping @Sendable (PeerName) -> Void,
-        node: NodeOperations? = nil, audit: AuditLog? = nil
+        users: any UserAdministration, server: any ServerControl, node: NodeOperations?, others: OtherNodes?,
+        audit: AuditLog?
     ) {
-        (self.users, self.status, self.drain, self.nameRemoved) = (users, status, drain, nameRemoved)
-        (self.node, self.audit) = (node, audit)
+        (self.users, self.server, self.node, self.others, self.audit) = (users, server, node, others, audit)
     }
 
     /// The reply to `request`; what goes wrong is a reply too.
@@ -69,10 +71,9 @@ struct AdminResponder: Sendable {
 
     private func answer(_ request: AdminRequest) async throws -> AdminReply {
         switch request {
-        case .status: return .status(status: await status())
+        case .status: return .status(status: await server.status())
         case .top(let limit):
-            guard let top else { throw OperatorError(.refused, "there is nothing to look at") }
-            return .top(top: await top(min(max(limit, 0), Defaults.Admin.mostInTop)))
+            return .top(top: await server.top(limit: min(max(limit, 0), Defaults.Admin.mostInTop)))
         case .invite(let name, let lifetime, let note):
             if let note, note.utf8.count > Defaults.Limits.noteBytes {
                 throw OperatorError(.usage, "a note has \(Defaults.Limits.noteBytes) bytes at most")
@@ -98,12 +99,12 @@ struct AdminResponder: Sendable {
             let page = rest.prefix(Defaults.Admin.usersPerPage)
             return .invitations(invitations: Array(page), isLast: page.count == rest.count)
         case .restore(let part): return try await restore(part)
-        case .reload: return .reloaded(outcome: try await reload())
+        case .reload: return .reloaded(outcome: try server.reload())
         case .restart:
-            let transfers = await status().transfers
-            return .restarted(process: try await restart(), transfers: transfers)
+            let transfers = await server.status().transfers
+            return .restarted(process: try await server.restart(), transfers: transfers)
         case .drain:
-            return .draining(transfers: await status().transfers, seconds: Defaults.Operations.drainTimeout)
+            return .draining(transfers: await server.status().transfers, seconds: Defaults.Operations.drainTimeout)
         }
     }
 
@@ -141,13 +142,13 @@ struct AdminResponder: Sendable {
             let account = try await users.account(of: new)
             node?.accountChanged(new, account)
             node?.accountChanged(old, UserAccount())
-            nameRemoved(old)
+            server.nameRemoved(old)
             return .renamed(name: new)
         case .remove(let name):
             let isFreed = try await users.remove(name)
             node?.accountChanged(name, UserAccount())
             // Also when no user had it: the registry of a cluster may have lost a user that is here.
-            nameRemoved(name)
+            server.nameRemoved(name)
             guard isFreed else { throw Self.unknown(name) }
             return .removed(name: name)
         default: throw AdminClient.unexpected
@@ -262,7 +263,7 @@ struct AdminResponder: Sendable {
         // Who is here and is another one now, or none, has to go.
         for name in node?.broker.names ?? [] {
             guard let user = try await users.user(named: name) else {
-                nameRemoved(name)
+                server.nameRemoved(name)
                 continue
             }
             node?.broker.nameOwned(name, by: user.key)

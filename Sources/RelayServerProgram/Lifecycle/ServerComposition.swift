@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import Logging
 import NIOCore
 import RelayNode
@@ -30,30 +29,26 @@ struct ServerComposition: Sendable {
             timeout: drainTimeout, logger: context.logger
         )
         let reloader = Self.reloader(context, transfers)
-        var figures = ServerFigures(context, transfers, listeners, coordinator)
-        figures.reloads = { reloader.counts }
+        var figures = ServerFigures(context, transfers, listeners, coordinator, reloader)
         let metrics = try await MetricsListener.bind(
             at: context.configuration.metricsListen, context.inherited, group: context.group, source: figures,
             accepts: context.accepts, logger: context.logger
         )
         figures.metricsListen = metrics?.address?.hostAndPort
-        var responder = AdminResponder(
-            users: context.users, status: { [figures] in await figures.status() },
-            drain: { coordinator.drainRequested() }, nameRemoved: { transfers.broker.nameRemoved($0) },
+        let handover = Replaceable<HandoverServer?>(nil)
+        let responder = AdminResponder(
+            users: context.users,
+            server: RunningServer(
+                figures: figures, coordinator: coordinator, transfers: transfers, reloader: reloader, handover: handover
+            ),
             node: NodeOperations(
                 broker: transfers.broker, streams: transfers.streams, limits: transfers.limits,
                 traffic: transfers.traffic
             ),
-            audit: AuditLog(directory: directory, logger: context.logger)
+            others: context.cluster?.others, audit: AuditLog(directory: directory, logger: context.logger)
         )
-        responder.top = { [figures] in await figures.top(limit: $0) }
-        responder.others = context.cluster?.others
         // What operators lay down on other nodes.
         context.cluster?.observeAccounts { name, account in transfers.limits.learned(name, account.limits) }
-        let handover = Replaceable<HandoverServer?>(nil)
-        responder.restart = { () async throws(OperatorError) in try await Self.restart(handover.current) }
-        responder.restartAnswered = { handover.current?.replied() }
-        responder.reload = { () async throws(OperatorError) in try reloader.reload() }
         let admin = try await AdminServer.bind(
             in: directory, group: context.group, responder: responder, accepts: context.accepts,
             inherited: context.inherited
@@ -72,17 +67,6 @@ struct ServerComposition: Sendable {
             loop: context.group.any())
         self.handover = HandoverServer(directory, place, manager: context.manager, logger: context.logger)
         handover.replace(with: self.handover)
-    }
-
-    /// On a thread of its own: it waits for another process.
-    private static func restart(_ handover: HandoverServer?) async throws(OperatorError) -> Int32 {
-        guard let handover else { throw OperatorError(.unavailable, "the server is not ready yet: try again") }
-        let result: Result<Int32, OperatorError> = await withCheckedContinuation { continuation in
-            DispatchQueue(label: "relay.restart").async {
-                continuation.resume(returning: Result { () throws(OperatorError) in try handover.restart() })
-            }
-        }
-        return try result.get()
     }
 
     private static func reloading(
@@ -168,9 +152,7 @@ struct ServerContext: Sendable {
     /// The service manager that has started this process, and wants to know how it is.
     var manager = ServiceManager(variables: [:])
     /// The configuration as its sources say now.
-    var read: @Sendable () throws(OperatorError) -> ServerConfiguration = { () throws(OperatorError) in
-        throw OperatorError(.refused, "this server has no configuration to read again")
-    }
+    let read: @Sendable () throws(OperatorError) -> ServerConfiguration
 
     /// How the handshakes of clients ended.
     let handshakes = HandshakeCounts()

@@ -14,21 +14,21 @@ struct ServerFigures: Sendable {
     private let transfers: TransferService
     private let listeners: ClientListeners
     private let coordinator: DrainCoordinator
+    private let reloader: Reloader
     private let started = ContinuousClock.now
     private let startTime = Int64(Date().timeIntervalSince1970)
     /// The address of the metrics listener, once it is bound.
     var metricsListen: String?
-    /// How often the configuration was read again.
-    var reloads: @Sendable () -> ReloadCounts = { ReloadCounts() }
 
     init(
         _ context: ServerContext, _ transfers: TransferService, _ listeners: ClientListeners,
-        _ coordinator: DrainCoordinator
+        _ coordinator: DrainCoordinator, _ reloader: Reloader
     ) {
         self.context = context
         self.transfers = transfers
         self.listeners = listeners
         self.coordinator = coordinator
+        self.reloader = reloader
     }
 
     /// The output of `relay-server status`.
@@ -99,7 +99,7 @@ extension ServerFigures: MetricsSource {
             accepts: context.accepts.counts, handshakes: context.handshakes.value,
             process: .now(context, transfers.memory.current),
             limits: context.reports.counts, started: startTime,
-            certificateEnd: context.certificates.current.firstEnd, reloads: reloads(),
+            certificateEnd: context.certificates.current.firstEnd, reloads: reloader.counts,
             lostLogLines: context.log.sink.lostLines
         )
     }

@@ -23,16 +23,8 @@ struct AdminSocketTests {
         path = temporary.file("s")
     }
 
-    private static let status = ServerStatus(
-        version: "1", state: .serving, pid: 7, uptime: 1, listen: ["127.0.0.1:1"], httpListen: [],
-        registration: .invite, users: 0, invitations: 0, sessions: 2, transfers: 3
-    )
-
-    /// As many transfers as were asked for.
-    private static func top(limit: Int) -> ServerTop {
-        ServerTop(
-            node: "n1", state: .serving, uptime: 1, figures: StatusFigures(),
-            transfers: (0..<limit).map { _ in .init(transfer: .random(), state: "waiting") }, sessions: [])
+    private func responder(_ users: FileUserDirectory, _ events: EventLog = EventLog()) -> AdminResponder {
+        AdminResponder(users: users, server: FakeServer(events: events), node: nil, others: nil, audit: nil)
     }
 
     @Test("no look at the server is larger than a reply may be, whatever is asked for")
@@ -58,13 +50,8 @@ struct AdminSocketTests {
         let directory = try StateDirectory(path: path)
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
         let events = EventLog()
-        var responder = AdminResponder(
-            users: users, status: { Self.status }, drain: { events.append("drain") },
-            nameRemoved: { events.append("removed \($0)") }
-        )
-        responder.top = { Self.top(limit: $0) }
         let server = try await AdminServer.bind(
-            in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
+            in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder(users, events)
         )
         try await server.start()
         do {
@@ -82,7 +69,7 @@ struct AdminSocketTests {
     func requests() async throws {
         try await withServer { client, users, events in
             #expect(try TemporaryDirectory.mode(of: path + "/admin.sock") == 0o600)
-            #expect(try await client.ask(.status) == .status(status: Self.status))
+            #expect(try await client.ask(.status) == .status(status: FakeServer.status))
             let alice = PeerName.test("alice")
             let reply = try await client.ask(.invite(name: alice, lifetime: 60))
             guard case .invited(let code, _) = reply else {
@@ -119,11 +106,23 @@ struct AdminSocketTests {
         }
     }
 
+    @Test("a server hears that the answer to a restart is sent, which it waits for before it leaves")
+    func restart() async throws {
+        try await withServer { client, _, events in
+            let outcome = FakeServer.reloaded
+            #expect(try await client.ask(.reload) == .reloaded(outcome: outcome))
+            #expect(try await client.ask(.restart) == .restarted(process: FakeServer.successor, transfers: 3))
+            try await eventually("the word that it is sent") {
+                events.all == ["reload", "restart", "restart answered"]
+            }
+        }
+    }
+
     @Test("a socket of a process whose place is taken keeps its name until that process has left")
     func takenOver() async throws {
         let directory = try StateDirectory(path: path)
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
-        let responder = AdminResponder(users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let responder = self.responder(users)
         let name = try AdminSocket.path(in: path)
         for hasLeft in [false, true] {
             unlink(name)
@@ -145,7 +144,7 @@ struct AdminSocketTests {
     func inquiries() async throws {
         let directory = try StateDirectory(path: path)
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
-        let responder = AdminResponder(users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let responder = self.responder(users)
         let (n2, n3, name) = (NodeID.test("n2"), NodeID.test("n3"), PeerName.test("alice"))
         let allowed: [AdminRequest] = [
             .sessions(after: 0), .transfers(after: nil), .close(session: "n1-1"), .cancel(transfer: .random()),
@@ -169,8 +168,7 @@ struct AdminSocketTests {
     func longPath() async throws {
         let directory = try StateDirectory(path: temporary.file(String(repeating: "d", count: 104)))
         let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
-        let responder = AdminResponder(
-            users: users, status: { Self.status }, drain: {}, nameRemoved: { _ in })
+        let responder = self.responder(users)
         let refused = await #expect(throws: OperatorError.self) {
             try await AdminServer.bind(
                 in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder
@@ -213,7 +211,7 @@ struct AdminSocketTests {
         try await withServer { client, _, _ in
             let answer = try await broker(Array(repeating: 0x20, count: Defaults.Admin.maximumRequest + 1))
             #expect(String(decoding: answer, as: UTF8.self).contains("failed"))
-            #expect(try await client.ask(.status) == .status(status: Self.status))
+            #expect(try await client.ask(.status) == .status(status: FakeServer.status))
         }
     }
 
@@ -259,7 +257,7 @@ struct AdminSocketTests {
         #expect(AdminSocket.occupant(of: socket) == .stale)
         try await withServer { client, _, _ in
             let reply = try await client.ask(.status)
-            #expect(reply == .status(status: Self.status))
+            #expect(reply == .status(status: FakeServer.status))
         }
         #expect(FileManager.default.createFile(atPath: socket, contents: nil))
         #expect(AdminSocket.occupant(of: socket) == .foreign)

@@ -32,7 +32,8 @@ struct ServerPartsTests {
             traffic: NoTrafficStore(), cluster: nil,
             admission: Admission(descriptorLimit: 1000, reports: reports), reports: reports,
             log: ServerLog(logger: logger),
-            descriptorLimit: 1000, accepts: AcceptWatch()
+            descriptorLimit: 1000, accepts: AcceptWatch(),
+            read: { [configuration] () throws(OperatorError) in configuration }
         )
         let parts = try await ServerComposition(context, directory, drainTimeout: .seconds(1)).parts
         // One of a cluster has one more.
