@@ -43,7 +43,7 @@ extension Defaults {
         static let memory = TimeAmount.minutes(10)
         /// Connections to the node listener that have not shown a certificate and a request yet: many times the number
         /// of nodes that can restart at once.
-        static let strangers = 256
+        static let unauthenticated = 256
         /// The same warning about the same address is logged once in this time, for so many addresses.
         static let warningInterval = TimeAmount.minutes(1)
         static let warnings = 256

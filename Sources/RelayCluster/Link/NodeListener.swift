@@ -20,15 +20,15 @@ package struct NodeListener: Sendable {
     ///
     /// - Parameters:
     ///   - inquiries: answers what operators ask of this node at other nodes.
-    ///   - accepted: told of each connection, on its event loop.
+    ///   - admission: counts each connection.
+    ///   - limit: connections that have not been authenticated yet; more are closed.
     package static func bind(
         _ address: SocketAddress, identity: NodeIdentity, group: any EventLoopGroup, links: NodeLinks,
-        streams: any NodeStreamAcceptor, inquiries: @escaping InquiryAnswerer = { _, _ in nil },
-        strangers limit: Int = Defaults.Link.strangers, logger: Logger,
-        accepts: AcceptWatch = AcceptWatch(),
-        accepted: @escaping @Sendable (any Channel) -> Void = { _ in }
+        streams: any NodeStreamAcceptor, inquiries: @escaping InquiryAnswerer, admission: Admission,
+        unauthenticated limit: Int = Defaults.Link.unauthenticated, logger: Logger,
+        accepts: AcceptWatch = AcceptWatch()
     ) async throws -> NodeListener {
-        let strangers = PreAuthConnectionLimit(limit: limit)
+        let unauthenticated = PreAuthConnectionLimit(limit: limit)
         var bootstrap = ServerBootstrap(group: group).watched(by: accepts)
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -36,14 +36,14 @@ package struct NodeListener: Sendable {
             .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
-                accepted(channel)
+                admission.count(channel)
                 return channel.eventLoop.makeCompletedFuture {
-                    guard let stranger = strangers.admit() else { throw ChannelError.eof }
-                    channel.closeFuture.whenComplete { _ in stranger.identified() }
+                    guard let lease = unauthenticated.admit() else { throw ChannelError.eof }
+                    channel.closeFuture.whenComplete { _ in lease.identified() }
                     try channel.pipeline.syncOperations.addHandlers([
                         TLSHandler(server: identity.server, handshakeTimeout: Defaults.Connection.handshakeTimeout),
                         NodeResponder(
-                            links: links, streams: streams, inquiries: inquiries, stranger: stranger, logger: logger
+                            links: links, streams: streams, inquiries: inquiries, lease: lease, logger: logger
                         ).reader(),
                     ])
                 }

@@ -15,7 +15,7 @@ struct NodeResponder: RequestResponder {
     let links: NodeLinks
     let streams: any NodeStreamAcceptor
     let inquiries: InquiryAnswerer
-    let stranger: UnauthenticatedLease
+    let lease: UnauthenticatedLease
     let logger: Logger
 
     /// The handler that reads the request and asks this.
@@ -42,7 +42,7 @@ struct NodeResponder: RequestResponder {
             case .stream: try streams.accept(head, from: node, reader)
             case .inquiry(let inquiry): answer(inquiry, of: node, head, reader)
             }
-            stranger.identified()
+            lease.identified()
         } catch let refusal as HTTPError {
             reader.end(with: refusal, after: RequestBodyReader(head.framing))
         } catch {

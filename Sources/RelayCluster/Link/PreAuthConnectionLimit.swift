@@ -29,7 +29,7 @@ final class UnauthenticatedLease: Sendable {
 
     fileprivate init(_ count: PreAuthConnectionLimit) { self.count = count }
 
-    /// It is no stranger any more, or it is gone.
+    /// The other end is known now, or the connection is gone.
     func identified() {
         let wasCounted = isCounted.withLock { isCounted in
             defer { isCounted = false }

@@ -83,7 +83,7 @@ final class TestNode: Sendable {
     init(
         _ name: String, _ book: TestBook, timing: LinkTiming = LinkTiming(),
         heartbeat: WebSocketHeartbeat = .init(
-            interval: Defaults.Link.heartbeat, answerWithin: Defaults.Link.heartbeatAnswer), strangers: Int = 16,
+            interval: Defaults.Link.heartbeat, answerWithin: Defaults.Link.heartbeatAnswer), unauthenticated: Int = 16,
         certificates: TestCertificates? = nil, certificateOf: String? = nil
     ) async throws {
         let files = try certificates ?? Self.certificates
@@ -99,8 +99,8 @@ final class TestNode: Sendable {
         listener = try await NodeListener.bind(
             SocketAddress(ipAddress: "127.0.0.1", port: 0), identity: identity, group: group, links: links,
             streams: streams,
-            inquiries: { inquiry, node in inquiry == "nonsense" ? nil : "\(inquiry) of \(node)" }, strangers: strangers,
-            logger: logger)
+            inquiries: { inquiry, node in inquiry == "nonsense" ? nil : "\(inquiry) of \(node)" },
+            admission: Admission(descriptorLimit: 1000), unauthenticated: unauthenticated, logger: logger)
         book.set(identity.id, address)
     }
 

@@ -114,9 +114,8 @@ final class ClusterMembership: ServerPart {
             try await NodeListener.bind(
                 socketAddress, identity: node.identity, group: context.group, links: node.links,
                 streams: NodeStreams(services: services),
-                inquiries: { await responder.answer(inquiry: $0, of: $1) }, logger: context.logger,
-                accepts: context.accepts,
-                accepted: { services.admission.count($0) }
+                inquiries: { await responder.answer(inquiry: $0, of: $1) }, admission: services.admission,
+                logger: context.logger, accepts: context.accepts
             )
         }
         do {
