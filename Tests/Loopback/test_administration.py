@@ -309,6 +309,21 @@ def test_a_damaged_registry_is_replaced_by_the_one_before(own_relay, tmp_path):
     alice.login()
 
 
+def test_a_backup_of_a_stopped_relay_says_that_its_registry_was_damaged(own_relay, tmp_path):
+    relay = own_relay(registration="open")
+    relay.person("alice", tmp_path)
+    relay.person("bob", tmp_path)
+    relay.stop()
+    users = relay.state / "users.json"
+    lines = users.read_text().splitlines()
+    users.write_text("\n".join(lines[:7]))
+    ran = relay.command("backup", tmp_path / "copy")
+    assert ran.returncode == 0 and ran.stdout.startswith("wrote 1 users"), ran
+    assert "warning: the users' registry was damaged" in ran.stderr and "damaged on line 7" in ran.stderr, ran
+    assert (relay.state / "users.json.damaged").read_text() == "\n".join(lines[:7])
+    assert relay.command("backup", tmp_path / "again").stderr == "", "it is repaired"
+
+
 def test_where_both_registries_are_damaged_nothing_is_guessed_and_a_copy_brings_them_back(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)

@@ -32,7 +32,7 @@ package final class FileUserDirectory: UserAdministration {
     ///   - now: the calendar clock, for invitations.
     /// - Throws: ``OperatorError`` when the file is damaged; it is left as it is.
     package init(
-        file: RegistryFile, mode: ServerMessage.Registration, repaired: (_ problem: String) -> Void = { _ in },
+        file: RegistryFile, mode: ServerMessage.Registration, repaired: (_ problem: String) -> Void,
         now: @escaping @Sendable () -> UnixTime = { UnixTime(seconds: Int64(Date().timeIntervalSince1970)) }
     ) throws(OperatorError) {
         registry = Mutex(try file.load(repaired: repaired))

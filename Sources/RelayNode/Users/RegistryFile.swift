@@ -33,9 +33,7 @@ package struct RegistryFile: Sendable {
     /// - Parameter repaired: told what was wrong with a file in whose place a copy has been put.
     /// - Throws: ``OperatorError`` when the file cannot be read, or is damaged and there is no good copy; all is left
     ///   as it is then.
-    package func load(
-        repaired: (_ problem: String) -> Void = { _ in }
-    ) throws(OperatorError) -> UserRegistry {
+    package func load(repaired: (_ problem: String) -> Void) throws(OperatorError) -> UserRegistry {
         do {
             return try load(Self.name) ?? UserRegistry()
         } catch {

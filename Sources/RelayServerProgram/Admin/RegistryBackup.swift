@@ -96,3 +96,12 @@ enum RegistryBackup {
 
     private static func checksum(_ bytes: [UInt8]) -> String { RegistryCopy.checksum(of: bytes) }
 }
+
+extension RegistryFile {
+    /// Tells the operator who runs a command that it has put a copy in the place of a damaged registry.
+    static func warn(ofRepair problem: String) {
+        LogSink.standardError.write(
+            "warning: the users' registry was damaged, and the copy before its last change was put in its place; the "
+                + "damaged one is \(damagedName): \(TextEscape.escape(problem))\n")
+    }
+}

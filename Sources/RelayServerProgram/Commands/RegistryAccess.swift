@@ -28,7 +28,7 @@ struct RegistryAccess {
         guard try client.isAbsent else {
             return RegistryCopy(users: try await client.users(), invitations: try await client.invitations())
         }
-        let registry = try stopped().load()
+        let registry = try stopped().load(repaired: RegistryFile.warn)
         return RegistryCopy(
             users: registry.users.values.sorted { $0.name.rawValue < $1.name.rawValue }
                 .map { AccountRecord($0, registry.accounts[$0.name]) },
@@ -44,7 +44,7 @@ struct RegistryAccess {
         var registry = UserRegistry()
         // What is damaged may be replaced as well.
         if !replacing {
-            registry = try file.load()
+            registry = try file.load(repaired: RegistryFile.warn)
             guard registry.users.isEmpty else { throw AdminResponder.notEmpty(registry.users.count) }
         }
         do {

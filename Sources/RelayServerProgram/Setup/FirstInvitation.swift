@@ -25,7 +25,7 @@ struct FirstInvitation: Sendable {
         }
         try account.become()
         let registry = RegistryFile(directory: try StateDirectory(path: state))
-        let users = try FileUserDirectory(file: registry, mode: settings.registration)
+        let users = try FileUserDirectory(file: registry, mode: settings.registration, repaired: RegistryFile.warn)
         let (code, expires) = try await users.invite(name, lifetime: lifetime)
         return FirstInvitation(code: code, expires: expires, name: name)
     }

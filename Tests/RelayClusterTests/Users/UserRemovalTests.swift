@@ -144,7 +144,7 @@ struct UserRemovalTests {
         registry.users[bob.name] = bob
         try file.replace(with: registry)
         try file.retire()
-        #expect(try file.load().users.isEmpty)
+        #expect(try file.load { _ in }.users.isEmpty)
         #expect(throws: SystemError.self) { try file.retire() }
     }
 }

@@ -28,7 +28,8 @@ struct FileUserDirectoryTests {
     private var file: String { path + "/users.json" }
 
     private func open(mode: ServerMessage.Registration = .invite) throws -> FileUserDirectory {
-        try FileUserDirectory(file: RegistryFile(directory: try StateDirectory(path: path)), mode: mode)
+        try FileUserDirectory(
+            file: RegistryFile(directory: try StateDirectory(path: path)), mode: mode, repaired: { _ in })
     }
 
     /// Opens it as soon as the one before has let go of it, which its last thread does a moment after it has answered.
@@ -142,7 +143,7 @@ struct FileUserDirectoryTests {
         do {
             var registryFile = RegistryFile(directory: try StateDirectory(path: path))
             registryFile.reached = { reached in if reached == step, box.isOn { throw Killed() } }
-            let directory = try FileUserDirectory(file: registryFile, mode: .invite)
+            let directory = try FileUserDirectory(file: registryFile, mode: .invite, repaired: { _ in })
             code = try await directory.invite(nil, lifetime: 3_600).code
             box.turnOn()
             await #expect(throws: Killed.self) {

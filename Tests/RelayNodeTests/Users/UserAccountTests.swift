@@ -30,7 +30,8 @@ struct UserAccountTests {
     @Test("an account goes with its user: to another name, to the disk and back, and away")
     func accounts() async throws {
         let file = try file()
-        let directory = try FileUserDirectory(file: file, mode: .invite, now: { UnixTime(seconds: 1000) })
+        let directory = try FileUserDirectory(
+            file: file, mode: .invite, repaired: { _ in }, now: { UnixTime(seconds: 1000) })
         let code = try await directory.invite(nil, lifetime: 60, note: "from the course").code
         let user = user(alice)
         #expect(try await directory.register(user, invitation: code) == .registered)
@@ -46,10 +47,10 @@ struct UserAccountTests {
         #expect(try await directory.rename(alice, to: bob) == .renamed)
         #expect(try await directory.user(named: alice) == nil)
         #expect(try await directory.user(named: bob)?.key == user.key)
-        let again = try file.load()
+        let again = try file.load { _ in }
         #expect(again.accounts == [bob: try #require(changed)])
         #expect(try await directory.remove(bob))
-        #expect(try file.load() == UserRegistry())
+        #expect(try file.load { _ in } == UserRegistry())
     }
 
     @Test("a file of the first version is read, and written as the second")
@@ -60,16 +61,16 @@ struct UserAccountTests {
             #"{"name":"alice","key":"\#(user.key.rawValue)","exchangeKey":"\#(SigningKey.random().rawValue)"}"#
         try Data(#"{"version":1,"users":[\#(record)],"invitations":[]}"#.utf8)
             .write(to: URL(fileURLWithPath: path("users.json")))
-        let directory = try FileUserDirectory(file: file, mode: .closed)
+        let directory = try FileUserDirectory(file: file, mode: .closed, repaired: { _ in })
         #expect(try await directory.account(of: alice).isPlain)
         _ = try await directory.changeAccount(of: alice) { $0.note = "old" }
-        #expect(try file.load().accounts[alice]?.note == "old")
+        #expect(try file.load { _ in }.accounts[alice]?.note == "old")
     }
 
     /// A registry with two changes, so that there is a previous file.
     private func two() async throws -> RegistryFile {
         let file = try file()
-        let directory = try FileUserDirectory(file: file, mode: .open)
+        let directory = try FileUserDirectory(file: file, mode: .open, repaired: { _ in })
         _ = try await directory.register(user(alice), invitation: nil)
         _ = try await directory.register(user(bob), invitation: nil)
         return file
@@ -107,8 +108,8 @@ struct UserAccountTests {
         try Data("{".utf8).write(to: URL(fileURLWithPath: path("users.json")))
         var killed = file
         killed.reached = { if $0 == step { throw InVain(description: "killed") } }
-        #expect(throws: OperatorError.self) { _ = try killed.load() }
-        #expect(try file.load().users.keys.map(\.rawValue) == ["alice"])
+        #expect(throws: OperatorError.self) { _ = try killed.load { _ in } }
+        #expect(try file.load { _ in }.users.keys.map(\.rawValue) == ["alice"])
         #expect(try String(contentsOfFile: path("users.json.damaged"), encoding: .utf8) == "{")
     }
 
@@ -118,7 +119,7 @@ struct UserAccountTests {
         for name in ["users.json", "users.json.previous"] {
             try Data("{".utf8).write(to: URL(fileURLWithPath: path(name)))
         }
-        let error = #expect(throws: OperatorError.self) { _ = try file.load() }
+        let error = #expect(throws: OperatorError.self) { _ = try file.load { _ in } }
         #expect(error?.message.contains("damaged on line 1: put back a copy") == true, "\(String(describing: error))")
         #expect(try String(contentsOfFile: path("users.json"), encoding: .utf8) == "{")
         #expect(!FileManager.default.fileExists(atPath: path("users.json.damaged")))
@@ -127,7 +128,7 @@ struct UserAccountTests {
     @Test("a copy replaces all or nothing")
     func restored() async throws {
         let file = try await two()
-        let directory = try FileUserDirectory(file: file, mode: .open)
+        let directory = try FileUserDirectory(file: file, mode: .open, repaired: { _ in })
         let carol = AccountRecord(user(.test("carol")), UserAccount(note: "n"))
         try await directory.restore(RegistryCopy(users: [carol]), isWhole: true)
         #expect(directory.users().map(\.name.rawValue) == ["carol"])

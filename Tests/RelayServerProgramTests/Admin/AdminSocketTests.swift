@@ -48,7 +48,7 @@ struct AdminSocketTests {
         _ body: (AdminClient, FileUserDirectory, EventLog) async throws -> Void
     ) async throws {
         let directory = try StateDirectory(path: path)
-        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in })
         let events = EventLog()
         let server = try await AdminServer.bind(
             in: directory, group: MultiThreadedEventLoopGroup.singleton, responder: responder(users, events)
@@ -121,7 +121,7 @@ struct AdminSocketTests {
     @Test("a socket of a process whose place is taken keeps its name until that process has left")
     func takenOver() async throws {
         let directory = try StateDirectory(path: path)
-        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in })
         let responder = self.responder(users)
         let name = try AdminSocket.path(in: path)
         for hasLeft in [false, true] {
@@ -143,7 +143,7 @@ struct AdminSocketTests {
     @Test("another node asks about sessions and transfers of this one, and about nothing else")
     func inquiries() async throws {
         let directory = try StateDirectory(path: path)
-        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in })
         let responder = self.responder(users)
         let (n2, n3, name) = (NodeID.test("n2"), NodeID.test("n3"), PeerName.test("alice"))
         let allowed: [AdminRequest] = [
@@ -167,7 +167,7 @@ struct AdminSocketTests {
     @Test("a path that is too long for a socket is refused with what to do")
     func longPath() async throws {
         let directory = try StateDirectory(path: temporary.file(String(repeating: "d", count: 104)))
-        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open)
+        let users = try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in })
         let responder = self.responder(users)
         let refused = await #expect(throws: OperatorError.self) {
             try await AdminServer.bind(

@@ -28,7 +28,7 @@ struct ServerPartsTests {
             configuration: configuration, group: MultiThreadedEventLoopGroup.singleton,
             tls: Replaceable(try configuration.certificate.load()),
             certificates: Replaceable(try CertificateInventory(configuration)),
-            users: try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open),
+            users: try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in }),
             traffic: NoTrafficStore(), cluster: nil,
             admission: Admission(descriptorLimit: 1000, reports: reports), reports: reports,
             log: ServerLog(logger: logger),
