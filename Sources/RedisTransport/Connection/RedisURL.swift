@@ -23,11 +23,6 @@ package struct RedisURL: Hashable, Sendable {
     /// The database's number.
     let database: Int
 
-    /// The first server or Sentinel: a DNS name or an IP address, an IPv6 address without its brackets.
-    package var host: String { endpoints.first?.host ?? "" }
-    /// Its port, 1 to 65535.
-    package var port: Int { endpoints.first?.port ?? RedisDefaults.port }
-
     /// Why a text is not the URL of a Redis.
     package struct Malformed: Error, Hashable, Sendable, CustomStringConvertible {
         /// What is wrong and how to write it, for an operator.

@@ -31,11 +31,6 @@ struct UnfinishedTransfer: Hashable, Sendable {
     let isFinished: Bool
     /// The folder that its parts are in.
     let path: String
-
-    /// The first top-level names, as the sender gave them.
-    var names: [String] { summary.names }
-    /// How many bytes it has, where that is known.
-    var bytes: UInt64? { summary.bytes }
 }
 
 /// The parts of transfers in the folder that is received into: begins them, finds them again, and removes them.

@@ -86,8 +86,6 @@ protocol DownloadByteStream: Sendable {
     func next() async throws(StreamError) -> [ByteBuffer]?
     /// The same without waiting, on any thread; empty when that is nothing, or at the end.
     func arrived() -> [ByteBuffer]
-    /// Closes the connection at once, so that nothing can take it for an end.
-    func abort()
 }
 
 extension DownloadStream: DownloadByteStream {}

@@ -19,7 +19,7 @@ package import WSProtocol
 package final class BrokerService: TransferDirectory {
     private struct State: Sendable {
         var broker: Broker
-        var streams: (any StreamControl)?
+        let streams: (any StreamControl)?
         /// The connections of this node, logged in or not.
         var sinks: [SessionID: any SessionSink] = [:]
         /// Where the clients of connections are, as far as that is known.
@@ -73,7 +73,7 @@ package final class BrokerService: TransferDirectory {
     /// - Parameters:
     ///   - node: this node's name, which its sessions' ids begin with.
     ///   - cluster: the other nodes.
-    ///   - streams: may also be given later, to ``attach(_:)``.
+    ///   - streams: whom to ask to cut streams; nil where nothing streams.
     ///   - reports: who is told of limits that are met.
     ///   - clock: the time; another one in tests.
     package init(
@@ -87,11 +87,6 @@ package final class BrokerService: TransferDirectory {
         self.logger = logger
         self.clock = clock
         self.state = Mutex(State(broker: Broker(node: node, limits: limits), streams: streams))
-    }
-
-    /// Whom to ask to cut streams from now on.
-    func attach(_ streams: any StreamControl) {
-        state.withLock { $0.streams = streams }
     }
 
     /// Looks at the deadlines every ``Defaults/Broker/sweepInterval`` from now on, on `loop`; until the task is

@@ -93,7 +93,4 @@ struct StatusFigures: Hashable, Sendable, Codable {
     var descriptorLimit: Int?
     /// When the first certificate that this relay shows ends, in seconds since 1970.
     var certificateEnd: Int64 = 0
-
-    /// Transfers of this home that are not over.
-    var transfers: Int { waiting + ringing + accepted + parked + streaming + streamed }
 }

@@ -18,8 +18,6 @@ package struct TransferLabel: Hashable, Sendable {
     /// What it carries. Names are as the sender gave them: not yet fit for a terminal.
     package let summary: OfferSummary
 
-    /// The first of the names, as the sender gave it.
-    package var name: String { summary.names.first ?? "" }
     /// Bytes of content; nil where that is not known.
     package var size: UInt64? { summary.bytes }
 
@@ -28,12 +26,6 @@ package struct TransferLabel: Hashable, Sendable {
         self.direction = direction
         self.peer = peer
         self.summary = summary
-    }
-
-    /// One file, or what comes through a pipe.
-    package init(transfer: TransferID, direction: Direction, peer: PeerName, name: String, size: UInt64?) {
-        let summary = OfferSummary(names: [name], entries: 1, bytes: size, kind: size == nil ? .stream : .file)
-        self.init(transfer: transfer, direction: direction, peer: peer, summary: summary)
     }
 
     /// What is offered, under the id that it has on both sides.

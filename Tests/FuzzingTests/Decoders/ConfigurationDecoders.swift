@@ -127,8 +127,9 @@ enum ConfigurationDecoders {
             _ = ProxyExemptions(text).contain(endpoint)
         }
         if let url = try? RedisURL(text) {
-            _ = (url.host, "\(url)", String(reflecting: url), Mirror(reflecting: url))
-            try hold(!url.endpoints.isEmpty && (1...65_535).contains(url.port), "\(url.endpoints)")
+            _ = ("\(url)", String(reflecting: url), Mirror(reflecting: url))
+            let isReachable = url.endpoints.allSatisfy { (1...65_535).contains($0.port) }
+            try hold(!url.endpoints.isEmpty && isReachable, "\(url.endpoints)")
             let shown = "\(url)".replacing(":***@", with: "")
             let others =
                 "redis://rediss://redis+sentinel://rediss+sentinel://\(url.user ?? "")\(url.address)/\(url.database)"

@@ -398,7 +398,8 @@ struct ResumedTreeTests {
     @Test func whatWasBegunIsListedForgottenAndRemovedWhenItIsOld() throws {
         let (tree, _) = try interrupted()
         let listed = try #require(parts().unfinished().first)
-        #expect(listed.transfer == tree.transfer && listed.names == ["top"] && listed.bytes == nil)
+        #expect(listed.transfer == tree.transfer && listed.summary.names == ["top"])
+        #expect(listed.summary.bytes == nil)
         #expect(listed.sender == (try tree.offer.sender) && !listed.isFinished)
         #expect(listed.bytesHere > 18_000 && listed.path == hidden(tree))
         #expect(listed.since <= listed.changed && listed.since > 1_700_000_000_000)

@@ -85,7 +85,6 @@ final class MemoryDownload: DownloadByteStream {
     }
 
     func arrived() -> [ByteBuffer] { [] }
-    func abort() {}
 }
 
 /// Keeps a transfer in memory.

@@ -343,7 +343,7 @@ struct RendererTests {
         for number in 1...3 {
             let other = TransferLabel(
                 transfer: try #require(TransferID(bytes: [UInt8](repeating: UInt8(number), count: 16))),
-                direction: .send, peer: label.peer, name: label.name, size: number == 3 ? .max : 1_000)
+                direction: .send, peer: label.peer, name: Self.hostile, size: number == 3 ? .max : 1_000)
             _ = transfers.apply(number == 1 ? .ringing(other) : .started(other), now: start)
             _ = transfers.apply(.progress(other.transfer, bytes: 500), now: start)
         }

@@ -70,7 +70,12 @@ private final class RecordingStreams: StreamControl {
 }
 
 @Suite struct BrokerServiceTests {
-    private let service = BrokerService(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    private let streams = RecordingStreams()
+    private let service: BrokerService
+
+    init() {
+        service = BrokerService(streams: streams, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
 
     private func open(_ name: String, _ sink: RecordingSink, receiving: Bool = true) -> SessionID {
         let session = service.connected(sink)
@@ -167,8 +172,6 @@ private final class RecordingStreams: StreamControl {
     }
 
     @Test func streamsAreCutAndClaimsAnswered() async throws {
-        let streams = RecordingStreams()
-        service.attach(streams)
         let sink = RecordingSink()
         let alice = open("alice", RecordingSink(), receiving: false)
         let bob = open("bob", sink)

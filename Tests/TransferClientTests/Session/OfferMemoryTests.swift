@@ -24,8 +24,8 @@ import WSProtocol
         key = OfferMemory.Key(sender: .random(), transfer: transfer)
         other = OfferMemory.Key(sender: .random(), transfer: transfer)
         label = TransferLabel(
-            transfer: .random(), direction: .receive, peer: try #require(PeerName(rawValue: "alice")), name: "a",
-            size: 7
+            transfer: .random(), direction: .receive, peer: try #require(PeerName(rawValue: "alice")),
+            summary: OfferSummary(names: ["a"], entries: 1, bytes: 7, kind: .file)
         )
     }
 
