@@ -18,7 +18,7 @@ struct Proxy: Hashable, Sendable, CustomStringConvertible {
     /// Where the proxy is; never its credentials.
     var description: String { "http://\(endpoint)" }
 
-    /// Why a variable's value is not a proxy this client can use, as a sentence that never holds the value.
+    /// Why a variable's value is not a proxy this client can use, as a message that never holds the value.
     struct Malformed: Error, Hashable, Sendable, CustomStringConvertible {
         let description: String
     }

@@ -64,7 +64,7 @@ struct NodeSurvey: Hashable, Sendable {
         }
     }
 
-    /// What was not heard, as one sentence for an operator; nil when all has been.
+    /// What was not heard, as one message for an operator; nil when all has been.
     ///
     /// - Parameter what: what is missing then, such as `its sessions are not shown`.
     func gap(_ what: String) -> String? {
