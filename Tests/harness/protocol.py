@@ -204,6 +204,14 @@ class Session:
         except websockets.exceptions.ConnectionClosed as error:
             raise ConnectionError(str(error)) from None
 
+    def ping(self) -> None:
+        """Pings, and waits for the pong."""
+
+        async def answered() -> None:
+            await (await self.socket.ping())
+
+        self._loop.run(answered(), 30)
+
     def next(self, wanted: Callable[[Message], bool], timeout: float = 15, what: str = "a message") -> Message:
         """Takes the first message for which `wanted` is true."""
         deadline = time.monotonic() + timeout
