@@ -16,7 +16,7 @@ let strict: [SwiftSetting] = [
 /// Targets that call C: every unsafe expression has to say so.
 let callC: Set = [
     "TLSTransport", "CloseOnExec", "RedisTransport", "CommandLineInterface", "ServerSystem", "StreamRelay",
-    "RelayNode", "RelayServerProgram", "RelayClientProgram", "PrivateFiles", "Sealing",
+    "RelayNode", "RelayServerProgram", "RelayClientProgram", "PrivateFiles", "Sealing", "ConstantTime",
 ]
 
 // What the targets use of other packages.
@@ -126,6 +126,13 @@ let package = Package(
             dependencies: ["WSProtocol", "WebSocketTransport", nioCore, nioPosix],
             path: "Tests/WebSocketEcho"
         ),
+        // What compares secrets, for memcheck to look at; no product of the package.
+        .target(name: "CMemcheck", path: "Tests/CMemcheck"),
+        .executableTarget(
+            name: "ConstantTime",
+            dependencies: ["CMemcheck", "RelayCluster", "TransferBroker", "WSProtocol", crypto],
+            path: "Tests/ConstantTime"
+        ),
         // How fast chunks are sealed and opened; no product of the package.
         .executableTarget(
             name: "SealingSpeed",
@@ -229,7 +236,8 @@ for target in package.targets where target.type != .system {
 // which the rest must not need, and without hiredis. See scripts/test single-node.
 if Context.environment["RELAY_SINGLE_NODE"] != nil {
     let ofCluster: Set = [
-        "CHiredis", "FuzzingTests", "RedisTransport", "RedisTransportTests", "RelayCluster", "RelayClusterTests",
+        "CHiredis", "ConstantTime", "FuzzingTests", "RedisTransport", "RedisTransportTests", "RelayCluster",
+        "RelayClusterTests",
     ]
     package.targets.removeAll { ofCluster.contains($0.name) }
     for target in package.targets {

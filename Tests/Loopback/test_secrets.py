@@ -3,9 +3,12 @@
 
 import itertools
 
-from harness import content, protocol, raw, sealed
+import pytest
+
+from harness import content, executables, protocol, raw, sealed
 from harness.pairs import Pair
 from harness.waiting import background, until
+from proofs import secrets
 
 CANARY = "canary-3f9a1c7e"
 
@@ -105,3 +108,39 @@ def test_no_key_of_an_attempt_is_written_down(relay, people):
         for key in keys:
             for form in (key, key.hex().encode(), protocol.b64(key).encode()):
                 assert form not in found, path
+
+
+@pytest.mark.parametrize("case", secrets.CASES)
+def test_no_decision_depends_on_a_secret_that_is_compared(binaries, tmp_path, case):
+    if executables.REPOSITORY / ".build" not in binaries.parents and not (binaries / "ConstantTime").exists():
+        pytest.skip("these are the programs of a package: there is no ConstantTime beside them")
+    seen = secrets.compared(binaries, tmp_path, case)
+    assert seen.is_good, seen.said
+
+
+def test_the_keys_of_an_attempt_are_gone_with_it_and_never_at_the_relay(relay, tmp_path):
+    found = secrets.kept(relay, tmp_path)
+    print(secrets.table_of_keys(*found[:2]))
+    assert list(secrets.problems_of_keys(*found)) == []
+
+
+def test_a_relay_makes_no_file_and_writes_to_none_while_it_carries_one(own_relay, tmp_path):
+    assert list(secrets.stored(own_relay(registration="open", level="notice"), tmp_path)) == []
+
+
+def test_what_is_written_to_a_file_is_seen():
+    lines = (
+        '7 openat(6</state>, "users", O_RDONLY|O_CLOEXEC) = 27</state/users>',
+        "7 write(25<socket:[12]>, ..., 69) = 69",
+        '7 openat(6</state>, "users.new", O_WRONLY|O_CREAT, 0600) = 27</state/users.new>',
+        "7 pwrite64(27</state/users.new>, ..., 69, 0) = 69",
+        '7 rename("users.new", "users") = 0',
+        "7 write(27</state/traffic.json.new>, ..., 69) = 69",
+    )
+    assert len(secrets.on_disk("\n".join(lines[:2]))) == 0 and len(secrets.on_disk("\n".join(lines))) == 3
+
+
+def test_a_relay_that_is_aborted_leaves_no_core_file(own_relay, tmp_path):
+    of_relay, of_other = secrets.aborted(lambda: own_relay(registration="open"), tmp_path)
+    print(f"another program: {of_other}")
+    assert not of_relay

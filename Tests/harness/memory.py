@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
+import subprocess
 from collections.abc import Callable
 
 PIECE = 1 << 16
@@ -47,3 +49,19 @@ def _read(memory: int, start: int, end: int, take: Callable[[bytes], None]) -> i
         take(piece if piece.count(0) < len(piece) else piece[:ZEROS])
         position += len(piece)
     return position - start
+
+
+def dump(pid: int, take: Callable[[bytes], None], folder: pathlib.Path) -> None:
+    """Makes a core dump of a process, which goes on, in `folder`, shows all of it in pieces, and removes it. It needs
+    the rights of a debugger, too."""
+    begin = folder / "core"
+    # All mappings, also those that the kernel would leave out.
+    done = subprocess.run(
+        ["gcore", "-a", "-o", begin, str(pid)], check=False, timeout=120, text=True, capture_output=True
+    )
+    written = begin.with_name(f"core.{pid}")
+    assert done.returncode == 0 and written.is_file(), done.stderr[-1000:]
+    with written.open("rb") as file:
+        while piece := file.read(PIECE):
+            take(piece if piece.count(0) < len(piece) else piece[:ZEROS])
+    written.unlink()

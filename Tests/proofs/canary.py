@@ -35,6 +35,7 @@ LOOKS_INSIDE = 10
 #: What a transfer may be. Those behind `cut` end badly, and their messages must not say of what.
 KINDS = ("file", "several", "folder", "stream", "cut", "declined", "unwritable")
 INSIDE, BETWEEN, MEMORY, LOG = "inside TLS at a node", "inside TLS between nodes", "memory of ", "log of "
+CORE = "core dump of "
 MONITOR, KEYS, METRICS = "Redis: commands", "Redis: keys", "metrics"
 
 
@@ -100,6 +101,11 @@ class World:
         """Looks at the memory of the relays, and of Redis."""
         for relay in self.relays:
             dump(self.search, relay.process)
+
+    def look_at_cores(self) -> None:
+        """Looks at core dumps of the relays: another program's view of the same memory, and of registers."""
+        for relay in self.relays:
+            memory.dump(relay.pid, self.search.stream(CORE + relay.process.name, frames=True), self.folder)
 
     def close(self) -> None:
         """Ends everything, and looks at what was printed."""
@@ -271,8 +277,16 @@ def contents(path: pathlib.Path) -> Any:
     return {each.name: contents(each) for each in path.iterdir()} if path.is_dir() else path.read_bytes()
 
 
-def prove(make: Callable[[pathlib.Path, object], World], folder: pathlib.Path, kinds: list[str], seed: int) -> Result:
-    """Sends what `kinds` says through a new world, looks everywhere, and tears it down."""
+def prove(
+    make: Callable[[pathlib.Path, object], World],
+    folder: pathlib.Path,
+    kinds: list[str],
+    seed: int,
+    *,
+    cores: bool = False,
+) -> Result:
+    """Sends what `kinds` says through a new world, looks everywhere, and tears it down; with `cores`, core dumps are
+    among what is looked at."""
     world = make(folder, seed)
     try:
         transfers = Transfers(world, random.Random(seed))
@@ -285,10 +299,12 @@ def prove(make: Callable[[pathlib.Path, object], World], folder: pathlib.Path, k
         with held(world):
             world.look()
             world.look_inside()
+            if cores:
+                world.look_at_cores()
         blind = [] if own_memory(transfers) else ["memory of a client that sends it"]
     finally:
         world.close()
-    return Result(world.search, done, blind + list(unseen(world)))
+    return Result(world.search, done, blind + list(unseen(world, cores)))
 
 
 @contextlib.contextmanager
@@ -328,11 +344,19 @@ def own_memory(transfers: Transfers) -> bool:
     return bool(search.findings("sealed"))
 
 
-def unseen(world: World) -> Iterator[str]:
+def unseen(world: World, cores: bool) -> Iterator[str]:
     """Places in which even what is no secret was not found: nothing was shown by looking there."""
     names = {relay.process.name for relay in world.relays}
     for canary, places in (
-        ("control", {INSIDE, *(MEMORY + name for name in names), *([BETWEEN] if world.redis else [])}),
+        (
+            "control",
+            {
+                INSIDE,
+                *(MEMORY + name for name in names),
+                *(CORE + name for name in names if cores),
+                *([BETWEEN] if world.redis else []),
+            },
+        ),
         ("known", {METRICS, *(LOG + name for name in names), *([MONITOR, KEYS] if world.redis else [])}),
     ):
         for place in sorted(places - world.search.places(canary)):

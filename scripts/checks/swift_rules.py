@@ -27,7 +27,13 @@ LAYERS = (
     "RelayServerProgram",
     "RelayServer",
 )
-MAY_NEED_CLUSTER = {"FuzzingTests", "RelayServerProgram", "RelayClusterTests", "RelayServerProgramTests"}
+MAY_NEED_CLUSTER = {
+    "ConstantTime",
+    "FuzzingTests",
+    "RelayServerProgram",
+    "RelayClusterTests",
+    "RelayServerProgramTests",
+}
 
 IMPORT = re.compile(
     r"^[ \t]*((?:@\w+(?:\([^)]*\))?[ \t]+)*)(?:(\w+)[ \t]+)?import[ \t]+(?:(?:struct|class|enum|func|var|let|"

@@ -15,7 +15,7 @@ package struct ClusterSecret: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "[redacted]" }
 
     /// Nil unless there are at least ``Defaults/Routing/secretLength`` bytes.
-    init?(bytes: [UInt8]) {
+    package init?(bytes: [UInt8]) {
         guard bytes.count >= Defaults.Routing.secretLength else { return nil }
         self.bytes = bytes
     }

@@ -9,10 +9,10 @@ import WSProtocol
 /// What nodes write about users, invitations and removals to Redis, and how they know it again: each value carries a
 /// MAC (HMAC-SHA-256) under a key of the cluster's secret, which binds it to the name, or to the digest, that it stands
 /// under. A client of Redis can put back what once was there, or take something away, but not make anything up.
-struct UserRecords: Sendable {
+package struct UserRecords: Sendable {
     private let key: SymmetricKey
 
-    init(_ secret: ClusterSecret) { key = secret.key(for: "relay user records v1") }
+    package init(_ secret: ClusterSecret) { key = secret.key(for: "relay user records v1") }
 
     /// What stands under the name of `user`.
     func text(of user: User) -> String { text(of: UserRecord(user), under: user.name) }
@@ -77,22 +77,24 @@ struct UserRecords: Sendable {
         Array("\(kind)\n\(place)\n\(value)".utf8)
     }
 
-    private func mac(_ kind: String, _ place: String, _ value: String) -> RecordMAC {
+    /// The MAC of `value`.
+    package func mac(_ kind: String, _ place: String, _ value: String) -> RecordMAC {
         RecordMAC(HMAC<SHA256>.authenticationCode(for: covered(kind, place, value), using: key))
     }
 
-    private func isGood(_ mac: RecordMAC, _ kind: String, _ place: String, _ value: String) -> Bool {
+    /// Whether `mac` is that of `value`. How long it takes says nothing about where the two differ.
+    package func isGood(_ mac: RecordMAC, _ kind: String, _ place: String, _ value: String) -> Bool {
         HMAC<SHA256>.isValidAuthenticationCode(mac.bytes, authenticating: covered(kind, place, value), using: key)
     }
 }
 
 /// The MAC of a record: 32 bytes in base64url.
-struct RecordMAC: Hashable, Sendable, ValidatedString {
-    let bytes: [UInt8]
+package struct RecordMAC: Hashable, Sendable, ValidatedString {
+    package let bytes: [UInt8]
 
-    var rawValue: String { Base64URL.encode(bytes) }
+    package var rawValue: String { Base64URL.encode(bytes) }
 
-    init?(rawValue: String) {
+    package init?(rawValue: String) {
         guard rawValue.utf8.count <= 2 * SHA256.byteCount, let bytes = Base64URL.decode(rawValue),
             bytes.count == SHA256.byteCount
         else { return nil }

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets: compared in constant time, in no core dump, on no disk, and gone with what they were for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from harness import content, measure, memory, processes, sealed
+from harness.canary import Canary, Marks, Search
+from harness.processes import Process
+from harness.relay import Relay
+from harness.waiting import until
+
+if TYPE_CHECKING:
+    from harness.client import Offered
+
+MiB = 1 << 20
+#: The cases of Tests/ConstantTime, and how many decisions by a secret memcheck may find there: whether an AEAD's tag is
+#: right is the answer itself, which the library gives by a jump. At least one must be found in the planted one.
+CASES = {"record": 0, "token": 0, "open": 1, "planted": None}
+_ERRORS = re.compile(r"ERROR SUMMARY: (\d+) errors from (\d+) contexts")
+#: The decision of the case `open`.
+TAG = "aead_aes_gcm_open"
+#: What a relay does write as time goes by: how many bytes its users have had today, a line for each; and how much the
+#: disk gets of that, file system and all.
+TRAFFIC, TRAFFIC_BYTES = re.compile(r"traffic\.json(\.new)?\b"), 64 << 10
+# Calls that make a file, or write to one, by name.
+_MAKING = (
+    "open,openat,openat2,creat,mknod,mknodat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat"
+)
+_WRITING = "write,writev,pwrite64,pwritev,pwritev2,sendfile,splice,copy_file_range,ftruncate,fallocate"
+_MADE = re.compile(r"(?:O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE)|^\d+ +(?:creat|mk|rename|link|symlink)\w*\(")
+_WRITTEN = re.compile(rf"^\d+ +({_WRITING.replace(',', '|')})\(\d+<([^>]*)>", re.MULTILINE)
+
+
+@dataclasses.dataclass
+class Compared:
+    """What memcheck has seen of one case."""
+
+    case: str
+    status: int
+    decisions: int
+    places: int
+    said: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is what has to be seen."""
+        most = CASES[self.case]
+        if self.status != 0:
+            return False
+        if most is None:
+            return self.decisions > 0
+        return self.places <= most and (not self.places or TAG in self.said)
+
+
+def compared(binaries: pathlib.Path, folder: pathlib.Path, case: str) -> Compared:
+    """Runs one case under memcheck, with its secrets marked."""
+    # Valgrind 3.19 cannot read the debug information of Swift's compiler; the symbols stay.
+    program = folder / "ConstantTime"
+    if not program.exists():
+        subprocess.run(["strip", "--strip-debug", "-o", program, binaries / "ConstantTime"], check=True, timeout=60)
+    done = subprocess.run(
+        ["valgrind", "--tool=memcheck", "--num-callers=6", program, case],
+        check=False,
+        timeout=120,
+        text=True,
+        capture_output=True,
+    )
+    summary = _ERRORS.search(done.stderr)
+    assert summary, done.stderr[-2000:]
+    return Compared(case, done.returncode, int(summary.group(1)), int(summary.group(2)), done.stderr)
+
+
+def aborted(start: Callable[[], Relay], folder: pathlib.Path) -> tuple[bool, bool]:
+    """Whether a core file is there once a relay, and once any other program, has ended by SIGABRT, both started without
+    a limit for such files: (relay, other). Where the kernel hands them to a program, neither leaves one."""
+    limits = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
+    try:
+        relay = start()
+        other = Process(["sleep", "60"], env={"PATH": "/usr/bin:/bin"}, folder=folder / "logs", cwd=folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, limits)
+    place = pathlib.Path(f"/proc/{relay.pid}/cwd").resolve()
+    before = _cores(place)
+    for process in (relay.process, other):
+        process.signal(signal.SIGABRT)
+        assert process.wait(20) == -signal.SIGABRT, process.describe()
+    return bool(_cores(place) - before), bool(_cores(folder))
+
+
+def _cores(folder: pathlib.Path) -> set[pathlib.Path]:
+    return {path for path in folder.iterdir() if path.name.startswith("core") and path.is_file()}
+
+
+@contextlib.contextmanager
+def calls(pid: int, path: pathlib.Path) -> Iterator[None]:
+    """Writes down, in `path`, what a process makes and writes meanwhile."""
+    tracing = subprocess.Popen(
+        ["strace", "-f", "-y", "-s", "0", "-o", path, "-e", f"trace={_MAKING},{_WRITING}", "-p", str(pid)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert tracing.stderr and "attached" in tracing.stderr.readline()
+        yield
+    finally:
+        tracing.send_signal(signal.SIGINT)
+        tracing.wait(20)
+        if tracing.stderr:
+            tracing.stderr.close()
+
+
+def on_disk(text: str) -> list[str]:
+    """What strace has seen that makes a file, or that writes to one which is neither a socket nor a pipe; but for what
+    a relay counts."""
+    made = [line for line in text.splitlines() if _MADE.search(line) and "/dev/null" not in line]
+    written = [f"{name} to {path}" for name, path in _WRITTEN.findall(text) if path.startswith("/")]
+    return [line for line in made + written if not TRAFFIC.search(line)]
+
+
+def stored(relay: Relay, folder: pathlib.Path) -> Iterator[str]:
+    """What a relay puts on a disk while a file goes through it: there must be nothing. The relay must say
+    warnings only: its log is a file here."""
+    alice, bob = relay.person("alice", folder), relay.person("bob", folder)
+    canary = Canary("disk")
+    receiving = bob.receive(once=False)
+    # One before: what is made at the first time only is made.
+    alice.send(bob, canary.file(folder, 64 << 10)).expect(0, 30)
+    path, before = folder / "calls", measure.io(relay.pid)["write_bytes"]
+    with calls(relay.pid, path):
+        alice.send(bob, canary.file(folder, 24 * MiB)).expect(0, 120)
+    after = measure.io(relay.pid)["write_bytes"]
+    receiving.kill()
+    text = path.read_text()
+    # It has written to sockets, so it was seen.
+    if "socket:" not in text:
+        yield "strace has seen nothing"
+    yield from (f"on disk: {line}" for line in on_disk(text))
+    if after - before > (TRAFFIC_BYTES if TRAFFIC.search(text) else 0):
+        yield f"on disk: {after - before} bytes"
+    search = Search(canary=canary)
+    for each in (relay.folder, relay.state):
+        for file in each.rglob("*"):
+            if file.is_file():
+                search.whole(str(file), file.read_bytes())
+    yield from (f"on disk: {finding}" for finding in search.findings("canary"))
+
+
+#: The keys that are gone from a client with their attempt, and what of it stays in memory that was given back until
+#: something else is written there; docs/threat-model.md says why.
+GONE = ("content", "notes of the sender", "notes of the receiver")
+MAY_STAY = ("a chunk's", "delivered", "random bytes of the sender")
+
+
+def keys(offered: Offered) -> dict[str, bytes]:
+    """The keys of an attempt, and what they are made of."""
+    made, random = offered.sealed.keys, offered.sealed.secrets[0]
+    return {
+        "content": made.content,
+        "notes of the sender": made.sender_notes,
+        "notes of the receiver": made.receiver_notes,
+        "delivered": made.delivered,
+        "a chunk's": sealed.expand(made.content, sealed.label("chunks") + sealed.number(0, 8)),
+        "random bytes of the sender": random,
+    }
+
+
+def places(process: Process, marks: dict[str, bytes]) -> dict[str, int]:
+    """In how many places of its memory each is."""
+    found = dict.fromkeys(marks, 0)
+    search = Search(**{name: Marks(mark) for name, mark in marks.items()})
+    memory.show(process.pid, search.stream)
+    return {name: len(search.findings(name)) for name in found}
+
+
+def kept(relay: Relay, folder: pathlib.Path) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Where the keys of an attempt are: in a receiver while it runs and once it is over, and in the relay."""
+    bob = relay.person("bob", folder)
+    receiving = bob.receive(once=False)
+    with relay.client("alice") as alice:
+        offered = alice.offer(bob.name, {"file": content.data("keys", 5 * MiB)})
+        offered.start()
+        marks = keys(offered)
+        body = offered.sealed.body()
+
+        def pieces() -> Iterator[bytes]:
+            yield body[: -sealed.CHUNK]
+            until(lambda: content.largest(bob.inbox) > MiB, 20, "a part of it")
+            running.update(places(receiving, marks))
+            yield body[-sealed.CHUNK :]
+
+        running: dict[str, int] = {}
+        status, answer = offered.upload(pieces())
+        assert status == 200, answer
+        offered.delivered()
+        # Its cleanups run behind the confirmation.
+        deadline = time.monotonic() + 10
+        while any((over := places(receiving, marks))[name] for name in GONE) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        of_relay = places(relay.process, {**marks, "a name": relay_knows(bob.name)})
+    receiving.kill()
+    return running, over, of_relay
+
+
+def relay_knows(name: str) -> bytes:
+    """What a relay's memory does hold: without it the search has shown nothing."""
+    return name.encode()
+
+
+def problems_of_keys(running: dict[str, int], over: dict[str, int], of_relay: dict[str, int]) -> Iterator[str]:
+    """What is where it must not be; and where nothing was found that has to be there."""
+    if not running["content"]:
+        yield "the key of the content was not found while it was in use"
+    yield from (f"{name}: still in {over[name]} places of the receiver's memory" for name in GONE if over[name])
+    if not of_relay["a name"]:
+        yield "a name was not found in the relay's memory"
+    yield from (f"{name}: in the relay's memory" for name, count in of_relay.items() if count and name != "a name")
+
+
+def table_of_keys(running: dict[str, int], over: dict[str, int]) -> str:
+    """For a terminal."""
+    lines = [f"{'in a receiver, places':32}{'meanwhile':>12}{'after':>8}"]
+    lines += [f"{name:32}{running[name]:>12}{over[name]:>8}" for name in (*GONE, *MAY_STAY)]
+    return "\n".join(lines)
+
+
+def proved(
+    binaries: pathlib.Path, folder: pathlib.Path, started: Callable[[pathlib.Path], Relay], tell: Callable[[str], None]
+) -> bool:
+    """All of it but the canary, which is looked for by `canary.prove`."""
+    found: list[str] = []
+    for case in CASES:
+        seen = compared(binaries, folder, case)
+        tell(f"{case:10}{seen.decisions:>4} decisions by a secret, in {seen.places} places")
+        found += [] if seen.is_good else [f"{case}: {seen.said[-2000:]}"]
+    of_keys = kept(started(folder / "keys"), folder)
+    tell(table_of_keys(*of_keys[:2]))
+    found += problems_of_keys(*of_keys)
+    found += (on := list(stored(started(folder / "disk"), folder)))
+    tell(f"a relay through which a file goes: {len(on)} things on a disk")
+    of_relay, of_other = aborted(lambda: started(folder / "aborted"), folder)
+    tell(f"core files after SIGABRT: {int(of_relay)} of the relay, {int(of_other)} of another program")
+    if of_relay:
+        found.append("the relay left a core file")
+    processes.stop_since(0)
+    for problem in found:
+        tell(f"PROBLEM  {problem}")
+    return not found
