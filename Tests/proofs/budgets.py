@@ -24,7 +24,7 @@ WARM_UP, MEASURED = 1 << 20, 4 << 20
 MESSAGES, SESSIONS = 50, 30
 REST_SECONDS = 4
 PATIENCE = 60
-#: The line of the byte path that `planted` makes worse, and what it says then: each piece of content is copied once.
+#: The line of the byte path that `planted` makes worse, and what it says then: each piece of content is copied twice.
 PLANT = (
     "Sources/StreamRelay/Transfer/BodyOutput.swift",
     "framing.framed(content)",
@@ -173,7 +173,7 @@ def proved(binaries: pathlib.Path, folder: pathlib.Path, tell: Tell) -> bool:
 
 
 def planted(folder: pathlib.Path, tell: Tell) -> bool:
-    """Whether a relay with one more copy of each byte is over its budget: one line is changed in a copy of the tree,
+    """Whether a relay that copies each byte twice more is over its budget: one line is changed in a copy of the tree,
     which is built where this one is (in a mount namespace: a build depends on its path)."""
     copy = folder / "tree"
     # Without what only tests, benchmarks and the other build need.
