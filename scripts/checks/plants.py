@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planted failures: for every check at least one change to the tree that it has to notice."""
 
+import json
+
 from . import swift_rules
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n\n"
@@ -39,6 +41,25 @@ def manifest(target: str, dependency: str) -> str:
     declared = dict.fromkeys(swift_rules.LAYERS, "") | {target: f'"{dependency}"'}
     targets = (f'.target(name: "{name}", dependencies: [{listed}]),' for name, listed in declared.items())
     return swift("let package = Package(targets: [\n" + "\n".join(targets) + "\n])")
+
+
+def bill(**changes: object) -> str:
+    """packaging/components.json with something else in it."""
+    component = {"licence": "MIT", "programs": ["relay-server"]}
+    register: dict[str, object] = {
+        "packages": {"planted": component},
+        "runtime": {"name": "swift", "licence": "MIT"},
+        "libraries": {},
+        "advisories": [],
+    }
+    return json.dumps(register | changes) + "\n"
+
+
+def known(fixed: str) -> list[dict[str, str]]:
+    """An advisory about a package of Swift, in all versions before `fixed`."""
+    return [
+        {"package": "swift-log", "id": "CVE-0", "source": "X", "introduced": "0", "fixed": fixed, "about": "planted"}
+    ]
 
 
 UNCHECKED = "    // SAFETY: planted\n    final class C{0}: @unchecked Sendable {{}}\n"
@@ -173,6 +194,30 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
         "python-types",
         "Tests/Loopback/test_planted.py",
         "# SPDX-License-Identifier: Apache-2.0\nplanted: int = str(1)\n",
+    ),
+    ("supply", "packaging/components.json", bill(packages={"planted": {"licence": "SSPL-1.0", "programs": []}})),
+    (
+        "supply",
+        "packaging/components.json",
+        bill(packages={"planted": {"licence": "LGPL-2.1-or-later", "programs": ["relay-server"]}}),
+    ),
+    ("supply", "packaging/components.json", bill(libraries={"libx.so": {"licence": "", "programs": ["relay-server"]}})),
+    ("supply", "packaging/components.json", bill(advisories=known("0"))),
+    ("supply", "packaging/copyright", bill()),
+    ("supply", "Package.swift", swift('.package(url: "https://github.com/planted/planted", from: "1.0.0"),')),
+    ("supply", "Package.swift", swift('.package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),')),
+    (
+        "supply",
+        "Package.swift",
+        {
+            "packaging/components.json": bill(advisories=known("9.0.0")),
+            "Package.swift": swift('.package(url: "https://github.com/apple/swift-log", from: "1.16.0"),'),
+        },
+    ),
+    (
+        "supply",
+        "Package.resolved",
+        '{"pins": [{"identity": "swift-nio", "location": "x", "state": {"revision": "0", "version": "2.100.9"}}]}\n',
     ),
     ("links", "docs/planted.md", "[a page](nowhere.md)\n"),
     ("links", "docs/planted.md", "`Loopback/test_cuts.py::test_planted`\n"),

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bill of materials names what the programs were linked with, and a program with anything else gets none."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from harness.executables import REPOSITORY
+
+PROGRAMS = ["relay-server", "relay-client"]
+REGISTER = json.loads((REPOSITORY / "packaging/components.json").read_text())
+
+
+def sbom(program, folder, *arguments):
+    """Runs scripts/sbom."""
+    return subprocess.run(
+        [REPOSITORY / "scripts/sbom", "--bin", folder, *arguments, program],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_bill_names_what_is_linked(binaries, program):
+    done = sbom(program, binaries)
+    assert done.returncode == 0, done.stderr
+    bill = json.loads(done.stdout)
+    assert bill["bomFormat"] == "CycloneDX" and bill["metadata"]["component"]["name"] == program
+    listed = {each["name"]: each for each in bill["components"]}
+    assert {name for name, each in REGISTER["packages"].items() if program in each["programs"]} <= set(listed)
+    for name, each in listed.items():
+        assert each["licenses"][0]["expression"], name
+        assert each.get("version"), f"{name} has no version"
+    assert {"libssl3", "libssl3t64"} & set(listed) and "libc6" in listed
+    assert any("hiredis" in name for name in listed) == (program == "relay-server")
+    assert [each["bom-ref"] for each in bill["components"]] == bill["dependencies"][0]["dependsOn"]
+    again = sbom(program, binaries)
+    assert again.stdout == done.stdout
+
+
+def copied(binaries, folder):
+    """A folder with a copy of a program, and of what the linker was given for it."""
+    shutil.copy(binaries / "relay-server", folder)
+    given = folder / "relay-server.product/Objects.LinkFileList"
+    given.parent.mkdir()
+    shutil.copy(binaries / "relay-server.product/Objects.LinkFileList", given)
+    (folder / "checkouts").symlink_to(REPOSITORY / ".build/checkouts")
+    return given
+
+
+@pytest.mark.parametrize(
+    ("object_file", "said"),
+    [
+        ("/x/NIOSSL.build/NIOSSLHandler.swift.o", "swift-nio-ssl is in it"),
+        ("/x/HTTPTypes.build/HTTPField.swift.o", "swift-http-types is in it"),
+        ("/x/Planted.build/Planted.swift.o", "the module Planted is of no package"),
+    ],
+)
+def test_what_is_linked_besides_is_refused(binaries, tmp_path, object_file, said):
+    given = copied(binaries, tmp_path)
+    assert sbom("relay-server", tmp_path, "--check").stdout.endswith("as the linker was given\n")
+    given.write_text(given.read_text() + object_file + "\n")
+    done = sbom("relay-server", tmp_path)
+    assert done.returncode == 1 and said in done.stderr and done.stdout == "", done
+
+
+def test_another_library_of_the_system_is_refused(tmp_path):
+    # Any program that needs another one.
+    shutil.copy(pathlib.Path(shutil.which("curl")).resolve(), tmp_path / "relay-server")
+    done = sbom("relay-server", tmp_path)
+    assert done.returncode == 1 and "needs libcurl" in done.stderr, done
+
+
+def test_without_the_linkers_list_that_is_said(binaries, tmp_path):
+    shutil.copy(binaries / "relay-server", tmp_path)
+    done = sbom("relay-server", tmp_path, "--check")
+    assert done.returncode == 0 and "no list of the linker" in done.stdout, done
