@@ -33,7 +33,7 @@ class Upstream:
     def _serve(self, plain: socket.socket) -> None:
         try:
             plain.settimeout(10)
-            self._skip_header(plain)
+            self.skip_header(plain)
             with self._context.wrap_socket(plain, server_side=True) as connection:
                 first = connection.recv(4096).partition(b"\r\n")[0].decode()
                 if "/healthz" in first:
@@ -46,7 +46,8 @@ class Upstream:
             plain.close()
 
     @staticmethod
-    def _skip_header(plain: socket.socket) -> None:
+    def skip_header(plain: socket.socket) -> None:
+        """Reads the PROXY header away, if there is one."""
         start = plain.recv(16, socket.MSG_PEEK | socket.MSG_WAITALL)
         if start.startswith(b"PROXY "):
             while plain.recv(1) != b"\n":
