@@ -43,12 +43,26 @@ def test_the_bill_names_what_is_linked(binaries, program):
     assert again.stdout == done.stdout
 
 
+#: A module of each package that is in relay-server.
+MODULES = {
+    "swift-argument-parser": "ArgumentParser",
+    "swift-atomics": "Atomics",
+    "swift-collections": "DequeModule",
+    "swift-configuration": "Configuration",
+    "swift-crypto": "Crypto",
+    "swift-log": "Logging",
+    "swift-nio": "NIOCore",
+    "swift-service-lifecycle": "UnixSignals",
+    "swift-system": "SystemPackage",
+}
+
+
 def copied(binaries, folder):
-    """A folder with a copy of a program, and of what the linker was given for it."""
+    """A folder with a copy of a program, and with what the linker would have been given for it."""
     shutil.copy(binaries / "relay-server", folder)
     given = folder / "relay-server.product/Objects.LinkFileList"
     given.parent.mkdir()
-    shutil.copy(binaries / "relay-server.product/Objects.LinkFileList", given)
+    given.write_text("".join(f"/x/{each}.build/{each}.swift.o\n" for each in (*MODULES.values(), "RelayNode")))
     (folder / "checkouts").symlink_to(REPOSITORY / ".build/checkouts")
     return given
 
@@ -64,9 +78,13 @@ def copied(binaries, folder):
 def test_what_is_linked_besides_is_refused(binaries, tmp_path, object_file, said):
     given = copied(binaries, tmp_path)
     assert sbom("relay-server", tmp_path, "--check").stdout.endswith("as the linker was given\n")
-    given.write_text(given.read_text() + object_file + "\n")
+    as_it_was = given.read_text()
+    given.write_text(as_it_was + object_file + "\n")
     done = sbom("relay-server", tmp_path)
     assert done.returncode == 1 and said in done.stderr and done.stdout == "", done
+    given.write_text(as_it_was.replace("Crypto", "Logging"))
+    done = sbom("relay-server", tmp_path)
+    assert done.returncode == 1 and "swift-crypto is not in it" in done.stderr, done
 
 
 def test_another_library_of_the_system_is_refused(tmp_path):

@@ -16,8 +16,11 @@ from harness.executables import REPOSITORY
 PROGRAMS = ("relay-server", "relay-client")
 #: Names of different lengths: what has a path in it is not only other bytes, but also other places.
 FOLDERS = ("one", "another-of-a-longer-name")
-#: As scripts/package has it.
-STRIPPED = ("--strip-unneeded", "--remove-section=.comment", "--remove-section=.note")
+#: As scripts/package has it; and without the digest that the linker makes of everything, of what is stripped as well.
+STRIPPED = (
+    "--strip-unneeded",
+    *(f"--remove-section={section}" for section in (".comment", ".note", ".note.gnu.build-id")),
+)
 SECONDS = 3600
 
 
@@ -50,6 +53,7 @@ def copied(folder: pathlib.Path) -> None:
 def built(folder: pathlib.Path, tell: Callable[[str], None]) -> dict[str, bytes]:
     """The stripped programs, from that folder."""
     scratch = folder / ".build"
+    # The paths in the programs are those of files of C, in what BoringSSL says of errors.
     maps = [
         *("-Xswiftc", "-file-prefix-map", "-Xswiftc", f"{folder}=/relay"),
         *("-Xcc", f"-ffile-prefix-map={folder}=/relay", "-Xcxx", f"-ffile-prefix-map={folder}=/relay"),
@@ -57,15 +61,17 @@ def built(folder: pathlib.Path, tell: Callable[[str], None]) -> dict[str, bytes]
     programs = {}
     for program in PROGRAMS:
         tell(f"building {program} in {folder}")
-        subprocess.run(
+        done = subprocess.run(
             [
                 *("swift", "build", "-c", "release", "--package-path", folder, "--scratch-path", scratch),
                 *("--static-swift-stdlib", "--disable-automatic-resolution", *maps, "--product", program),
             ],
-            check=True,
-            stdout=subprocess.DEVNULL,
+            check=False,
+            capture_output=True,
+            text=True,
             timeout=SECONDS,
         )
+        assert done.returncode == 0, f"swift build: {(done.stdout + done.stderr)[-1000:]}"
         small = folder / f"{program}.stripped"
         subprocess.run(["strip", *STRIPPED, "-o", small, scratch / "release" / program], check=True, timeout=60)
         programs[program] = small.read_bytes()
