@@ -5,11 +5,11 @@ import contextlib
 
 import pytest
 
-from harness import certificates, content, raw
+from harness import certificates, content, measure, raw
 from harness.network import Network
 from harness.pairs import Pair, wait_for_bytes
 from harness.relay import Relay
-from harness.waiting import Deadline, background
+from harness.waiting import Deadline, background, until
 
 # Within 15 s, and 5 s for a busy machine. Rules that look at something else are later: 30 s for a sender that brings
 # nothing, 60 s for a receiver that takes nothing.
@@ -95,3 +95,47 @@ def test_the_other_side_is_told_when_a_clients_network_vanishes(machine):
             assert each.result(TOLD + 10) == (502, "receiver_gone")
         # Who closes does not have to wait for those who are gone.
         network.heal()
+
+
+#: Within 60 s, and 5 s for a busy machine.
+FORGOTTEN = 65
+
+
+@pytest.mark.long
+def test_nothing_is_kept_for_long_of_two_clients_who_both_vanish(machine):
+    relay, network = machine
+    relay.healthy()
+    before = measure.descriptors(relay.pid)
+    with Both(relay, network) as both:
+        both.moves()
+        # Bytes are on their way, and nobody is left who could acknowledge them.
+        assert measure.descriptors(relay.pid) >= before + 4
+        forgotten = Deadline(FORGOTTEN)
+        network.vanish(both.place)
+        until(
+            lambda: measure.descriptors(relay.pid) <= before,
+            forgotten.left(),
+            lambda: f"{measure.connections(relay.pid)}, {before} descriptors before",
+            step=0.1,
+        )
+        forgotten.seen("descriptors", measure.descriptors(relay.pid))
+        assert relay.status()["sessions"] == 0
+        network.heal()
+    relay.healthy()
+
+
+class Both(Pair):
+    """A transfer in the middle, with all of its four connections at one address that can vanish."""
+
+    def __init__(self, relay, network):
+        self.place = network.place()
+        super().__init__(relay, source=self.place, timeout=60)
+        _, self.download, self.upload = self.flowing(SIZE)
+        self.upload.send(bytes(FIRST))
+        assert self.download.head().status == 200
+        wait_for_bytes(self.download, FIRST)
+
+    def moves(self):
+        """A last byte comes through."""
+        self.upload.send(b"x")
+        wait_for_bytes(self.download, FIRST + 1)

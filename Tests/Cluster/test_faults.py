@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table that `scripts/prove faults` runs: every row has tests that there are, and a row can fail."""
+
+import pytest
+
+from proofs import faults
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="Tests.Loopback.test_cuts" name="test_one[a]@group" time="1.5">{one}</testcase>
+<testcase classname="Tests.Loopback.test_cuts" name="test_one[b]" time="2">{other}</testcase>
+</testsuite></testsuites>"""
+ROW = faults.Row(6, "a fault", ("Loopback/test_cuts.py::test_one",))
+
+
+def test_every_row_of_the_table_has_tests():
+    assert [row.number for row in faults.ROWS] == list(range(1, 47))
+    assert all(row.tests for row in faults.ROWS)
+    assert not [test for row in faults.ROWS for test in faults.missing(row)]
+
+
+def test_a_test_that_there_is_not_is_missed():
+    row = faults.Row(1, "", ("Loopback/test_cuts.py::test_none", "Loopback/test_none.py::test_one"))
+    assert faults.missing(row) == list(row.tests)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wrong"),
+    [
+        ("", "", []),
+        ("<failure/>", "", ["test_one[a]"]),
+        ("", "<error/>", ["test_one[b]"]),
+        ("<skipped/>", "", ["test_one[a]"]),
+    ],
+    ids=["good", "failure", "error", "skip"],
+)
+def test_a_row_holds_only_when_every_variant_has_passed(tmp_path, one, other, wrong):
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT.format(one=one, other=other))
+    found = faults.results([report], set())
+    problems = list(faults.problems(ROW, found))
+    assert len(problems) == len(wrong) and all(word in text for word, text in zip(wrong, problems, strict=True))
+    assert ("holds" if not wrong else "FAILS") in faults.line(ROW, found)
+
+
+def test_a_row_of_which_nothing_ran_does_not_hold():
+    assert list(faults.problems(ROW, {})) == ["Loopback/test_cuts.py::test_one: did not run"]
