@@ -108,7 +108,7 @@ def test_nothing_is_kept_for_long_of_two_clients_who_both_vanish(machine):
     before = measure.descriptors(relay.pid)
     with Both(relay, network) as both:
         both.moves()
-        # Bytes are on their way, and nobody is left who could acknowledge them.
+        # Bytes are on their way, and no client is left that could acknowledge them.
         assert measure.descriptors(relay.pid) >= before + 4
         forgotten = Deadline(FORGOTTEN)
         network.vanish(both.place)

@@ -54,7 +54,8 @@ class Balancer:
     def _listens(self) -> bool:
         assert self.process.running(), self.process.tail()
         with socket.socket() as probe:
-            return probe.connect_ex(self.seen.address) == 0
+            # The socket for operators gets its name last.
+            return probe.connect_ex(self.seen.address) == 0 and self.control.exists()
 
     def figures(self) -> dict[str, str]:
         """What HAProxy counts of the relay, by the names of its documentation: `chkfail`, `econ`, `status` …"""

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of `scripts/prove chaos` find what they are for, and a few transfers are broken at random."""
+
+import itertools
+import random
+
+import pytest
+
+from harness.history import History
+from proofs import chaos, chaos_rules
+
+A, B = "a" * 64, "b" * 64
+CUT, OWN = "the connection of bob was cut; sending again", "our own connection was cut; it goes on"
+
+
+@pytest.fixture
+def good():
+    """Two transfers: the receiver of the first was killed, and nothing happened to the second."""
+    ticks = itertools.count()
+    history = History(lambda: float(next(ticks)))
+    for pair, (file, sha256) in enumerate((("one", A), ("two", B))):
+        history.add("test", "began", pair=pair, file=file, sha256=sha256)
+    history.add("test", "broke", kind="killed", pair=0, side="receiver", until=5.0)
+    history.add("sender 0", "interrupted", file="one", message=CUT)
+    for pair, (file, sha256) in enumerate((("one", A), ("two", B))):
+        history.add(f"receiver {pair}", "received", file=file, sha256=sha256, path=f"/inbox/{file}")
+        history.add(f"sender {pair}", "delivered", file=file, sha256=sha256)
+        history.add("test", "ended", pair=pair, file=file, status=0, gives_up=False)
+        history.add("test", "stored", pair=pair, file=file, sha256=sha256)
+    return history
+
+
+def test_a_good_history_has_no_problem(good):
+    assert not chaos_rules.problems(good)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        ("lost", "nothing_is_lost"),
+        ("twice", "nothing_comes_twice"),
+        ("changed", "nothing_comes_twice"),
+        ("blamed", "no_part_is_blamed_falsely"),
+        ("unended", "nothing_is_lost"),
+    ],
+)
+def test_what_is_planted_is_found(good, kind, rule):
+    assert chaos_rules.planted(good, kind)
+    assert any(problem.startswith(rule) for problem in chaos_rules.problems(good))
+
+
+def test_every_plant_is_tried():
+    assert set(chaos_rules.PLANTS) == {"lost", "twice", "changed", "blamed", "unended"}
+
+
+@pytest.mark.parametrize(
+    ("who", "message", "is_true"),
+    [
+        ("sender 0", CUT, True),
+        # The one who was killed blames itself alone.
+        ("receiver 0", OWN, True),
+        ("receiver 0", "the connection of alice was cut; it goes on", False),
+        ("sender 0", OWN, False),
+        ("sender 0", "bob interrupted it; ask bob", False),
+        ("sender 0", "what arrived is not what was sent; send it again", False),
+        ("sender 1", CUT, False),
+    ],
+)
+def test_who_may_be_blamed_for_a_killed_receiver(good, who, message, is_true):
+    good.add(who, "interrupted", file="one", message=message)
+    assert bool(chaos_rules.problems(good)) is not is_true
+
+
+def test_a_break_of_what_all_use_is_everybodys_but_says_nothing_of_a_client(good):
+    good.add("test", "broke", kind="Redis killed", pair=None, side=None, until=100.0)
+    good.add("sender 1", "reconnecting", message="the relay cannot do it now")
+    assert not chaos_rules.problems(good)
+    good.add("sender 1", "interrupted", file="two", message=CUT)
+    assert chaos_rules.problems(good)
+
+
+@pytest.mark.parametrize(("told", "is_good"), [(True, True), (False, False)])
+def test_what_a_person_gave_up_is_told_to_both(told, is_good):
+    history = History()
+    history.add("test", "began", pair=0, file="one", sha256=A)
+    history.add("receiver 0", "started", file="one")
+    history.add("test", "broke", kind="interrupted", pair=0, side="sender", until=history.now() + 9)
+    history.add("sender 0", "failed", file="one", code="cancelled", message="interrupted")
+    if told:
+        history.add("receiver 0", "failed", file="one", code="cancelled", message="alice interrupted it; ask")
+    history.add("test", "ended", pair=0, file="one", status=130, gives_up=True)
+    assert (not chaos_rules.problems(history)) is is_good
+
+
+def test_a_seed_repeats_a_plan_and_all_kinds_have_their_turn():
+    plans = list(chaos.rounds(1000, 7))
+    assert plans == list(chaos.rounds(1000, 7)) != list(chaos.rounds(1000, 8))
+    assert sum(len(plan.sizes) for plan in plans) == 1000
+    kinds = {each.kind for plan in plans for each in (*plan.clients, plan.shared) if each}
+    assert kinds == {*chaos_rules.CLIENTS, *chaos_rules.SHARED}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_transfers_are_broken_at_random(binaries, tmp_path):
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}")
+    # Without the breaks that last for long.
+    planned = [plan for plan in chaos.rounds(600, seed) if not _is_long(plan)][:3]
+    with chaos.World(binaries, tmp_path) as world:
+        outcome = chaos.prove(world, planned, print)
+    assert not outcome.problems and outcome.runs == 18
+
+
+def _is_long(plan):
+    return any(each.kind.endswith("for long") for each in (*plan.clients, plan.shared) if each)
