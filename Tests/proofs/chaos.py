@@ -19,7 +19,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from harness import clocks, content, file_systems, loopback
@@ -48,6 +48,8 @@ DISK = 64 * MiB
 SIZES = ((2, 0, 4096), (3, 64 << 10, MiB), (4, 2 * MiB, 8 * MiB), (1, 16 * MiB, 24 * MiB))
 #: For one transfer with all of its breaks.
 SECONDS = 180
+#: The exit status of a client that has never reached the relay: it is tried again by hand.
+UNREACHABLE = 69
 #: How long breaks last that have to be noticed, and those that need not be.
 LONG, SHORT = (35.0, 45.0), (0.2, 3.0)
 #: One of so many breaks is of those that last long.
@@ -335,6 +337,10 @@ class Hurt:
 
     def resumes(self, status: int) -> bool:
         """Whether the same is sent again after it has ended like this."""
+        if status == UNREACHABLE and self._again < 10:
+            # The rules hold it to what was broken then.
+            self._again += 1
+            return True
         if not self._done.is_set() or self.planned is None or self._again >= 3:
             return False
         self._again += 1
@@ -525,9 +531,9 @@ class Parts:
         self._reloaded: Process | None = None
         self.links = [_link_port(node) for node in self._cluster.members()]
 
-    def do(self, planned: Break, chance: random.Random) -> None:
-        """Breaks it, for as long as it is to be, and mends it."""
-        node = chance.choice(self._cluster.members())
+    def do(self, planned: Break, chance: random.Random, nodes: Sequence[Node] | None = None) -> None:
+        """Breaks it, for as long as it is to be, and mends it. Of the nodes it is one of these."""
+        node = chance.choice(list(nodes or self._cluster.members()))
         redis = self._cluster.part("redis")
         away = min(planned.seconds, 2.0)
         if planned.kind == "node killed":

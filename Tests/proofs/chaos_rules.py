@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What a client may say about why a transfer did not go on, by the part that it blames.
 PEER, OWN, RELAY, STALLED, LATE = "the peer's connection", "its own connection", "the relay", "silence", "lateness"
+#: Who starts when no connection can be made ends at once.
+ABSENT = "the relay that is not there"
 INTERRUPTED_BY_PEER, INTERRUPTED, ROOM, OTHER = "the peer's person", "its own person", "the disk", "something else"
 _WORDS = (
     (r"the connection of \S+ was cut", PEER),
@@ -33,6 +35,7 @@ _WORDS = (
     (r"did not (come back|send|answer|accept)|was not receiving in time|gave up", LATE),
     (r"relay cannot do it now|about to stop|relay does not know the transfer|connection to the relay", RELAY),
     (r"^interrupted\b", INTERRUPTED),
+    (r"^cannot connect to", ABSENT),
 )
 #: For the message of an end that comes with one.
 _CODES = {"no_space": ROOM, "timed_out": LATE, "stalled": STALLED, "unavailable": RELAY, "cluster_unavailable": RELAY}
@@ -62,7 +65,7 @@ SHARED: dict[str, set[str]] = {
     "Redis emptied": {RELAY},
     "Redis connections closed": {RELAY},
     "Redis unreachable": {RELAY},
-    "balancer restarted": {OWN, PEER, RELAY},
+    "balancer restarted": {OWN, PEER, RELAY, ABSENT},
     "balancer reloaded": _NOBODY,
     "links cut": {OWN, PEER, RELAY},
     "packets lost": _NOBODY,

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of `scripts/prove overload` and `scripts/prove soak` find what they are for."""
+
+import pytest
+
+from proofs import overload, soak
+
+MiB = 1 << 20
+QUIET = [0.030] * 100
+
+
+def series(memory, descriptors=(33, 33)):
+    made = soak.Series("n1", 1, list(range(len(memory))), memory, [40] * len(memory), list(descriptors))
+    assert made.row()
+    return list(made.problems())
+
+
+def test_memory_that_stays_is_no_problem():
+    # The first of everything costs something once.
+    warm_up = [(20 + number) * MiB for number in range(25)]
+    assert not series([*warm_up, *[45 * MiB + number % 7 for number in range(75)]])
+
+
+def test_memory_that_grows_all_the_time_is_one():
+    (problem,) = series([40 * MiB + number * MiB // 50 for number in range(100)])
+    assert "has grown by" in problem
+
+
+def test_a_descriptor_that_stays_open_is_one():
+    (problem,) = series([40 * MiB] * 100, descriptors=(33, 34))
+    assert "34 descriptors" in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, []),
+        ({"faults": []}, ["nothing was broken"]),
+        ({"transfers": 0}, ["nothing was carried"]),
+        ({"failed": ["file-1 is lost"]}, ["file-1 is lost"]),
+    ],
+    ids=["good", "no faults", "no transfers", "a lost file"],
+)
+def test_a_soak_is_load_and_faults(change, words):
+    made = soak.Series("n1", 1, [0], [MiB], [33], [33, 33])
+    fields = {"seconds": 60, "rate": 1.0, "full": 2.0, "series": [made], "faults": ["node frozen"], "transfers": 9}
+    outcome = soak.Outcome(**{**fields, **change})
+    assert outcome.problems() == words and outcome.table()
+
+
+def phase(name, times=QUIET, **more):
+    told = dict.fromkeys(overload.TOLD.get(name, ()), 1)
+    limits = dict.fromkeys(overload.LIMITS.get(name, ()), 1)
+    return overload.Phase(name, list(times), list(times), **{"told": told, "limits": limits, **more})
+
+
+@pytest.mark.parametrize(
+    ("attack", "left", "words"),
+    [
+        (phase("one hostile user"), (40 * MiB, 30), []),
+        (phase("one hostile user", [0.059] * 100), (40 * MiB, 30), []),
+        (phase("one hostile user", [0.030] * 98 + [0.090] * 2), (40 * MiB, 30), ["lookups", "transfers"]),
+        (phase("one hostile user", told={}), (40 * MiB, 30), ["was told"] * 3),
+        (phase("10 times the rate", limits={}), (40 * MiB, 30), ["counts no"]),
+        (phase("one hostile address", failed=["a transfer failed"]), (40 * MiB, 30), ["failed"]),
+        (phase("one hostile user"), (61 * MiB, 30), ["memory"]),
+        (phase("one hostile user"), (40 * MiB, 46), ["descriptors"]),
+    ],
+    ids=["good", "slower", "too slow", "told nothing", "not counted", "failed", "memory", "descriptors"],
+)
+def test_what_is_left_of_an_overload(attack, left, words):
+    outcome = overload.Outcome([phase("no attack"), attack], (40 * MiB, left[0]), (30, left[1]), 120, 500)
+    problems = list(outcome.problems())
+    assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
+    assert outcome.table()

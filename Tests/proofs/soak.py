@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Half of what a cluster can carry, for long, with a fault each 20 s: memory does not grow, descriptors come back."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from harness import measure
+from harness.history import History
+from harness.members import Node
+from harness.waiting import TooLate, background, until
+
+from . import chaos, chaos_rules
+from .chaos import Break, Couple, Round, World
+
+MiB = 1 << 20
+#: Seconds between two faults, and between two looks at what nodes use.
+FAULT, STEP = 20.0, 1.0
+#: What belongs to the warm-up, of the whole time: the first of everything.
+WARM_UP = 0.25
+#: How much more a node may need in the last quarter of the rest than in its first one.
+SLOPE = 0.01
+#: Sizes of what is sent.
+SIZES = (64 << 10, MiB, 4 * MiB, 12 * MiB)
+#: Faults after which every node is still the same process, but the last one, which may also be killed.
+KINDS = (
+    "node frozen",
+    "Redis killed",
+    "Redis frozen",
+    "Redis emptied",
+    "Redis connections closed",
+    "Redis unreachable",
+    "balancer restarted",
+    "links cut",
+    "packets lost",
+    "line slow",
+)
+LAST_KINDS = ("node killed", "node restarted")
+
+
+@dataclasses.dataclass
+class Series:
+    """What one process has used, from the first look to the last; it has been the same process all the time."""
+
+    name: str
+    pid: int
+    times: list[float] = dataclasses.field(default_factory=list)
+    memory: list[int] = dataclasses.field(default_factory=list)
+    descriptors: list[int] = dataclasses.field(default_factory=list)
+    #: Without clients' transfers, before and after.
+    idle: list[int] = dataclasses.field(default_factory=list)
+
+    def look(self, now: float) -> None:
+        """Adds a look."""
+        memory, descriptors = measure.resident(self.pid), measure.descriptors(self.pid)
+        self.times.append(now)
+        self.memory.append(memory)
+        self.descriptors.append(descriptors)
+
+    def slope(self) -> float:
+        """By how much the memory has grown after the warm-up, as a part of what it was."""
+        first, last = self._quarters()
+        return last / first - 1
+
+    def _quarters(self) -> tuple[float, float]:
+        rest = self.memory[int(len(self.memory) * WARM_UP) :]
+        quarter = max(1, len(rest) // 4)
+        # The median: what a single moment needs is no growth.
+        return statistics.median(rest[:quarter]), statistics.median(rest[-quarter:])
+
+    def row(self) -> str:
+        """A line of the table."""
+        first, last = self._quarters()
+        return (
+            f"{self.name:3} {len(self.memory):6} looks   memory {first / MiB:6.1f} MiB, then {last / MiB:6.1f} MiB "
+            f"({self.slope():+.1%}), {max(self.memory) / MiB:6.1f} MiB at most   descriptors {self.idle[0]} before, "
+            f"{max(self.descriptors)} at most, {self.idle[-1]} after"
+        )
+
+    def problems(self) -> Iterator[str]:
+        """What does not hold."""
+        if self.slope() > SLOPE:
+            yield f"{self.name}: its memory has grown by {self.slope():.1%}, {SLOPE:.0%} at most"
+        if self.idle[-1] > self.idle[0]:
+            yield f"{self.name}: it has {self.idle[-1]} descriptors, and had {self.idle[0]}"
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of it."""
+
+    seconds: float
+    rate: float
+    full: float
+    series: list[Series]
+    faults: list[str] = dataclasses.field(default_factory=list)
+    transfers: int = 0
+    failed: list[str] = dataclasses.field(default_factory=list)
+
+    def problems(self) -> list[str]:
+        """What does not hold."""
+        found = [problem for each in self.series for problem in each.problems()]
+        found += [] if self.faults else ["nothing was broken"]
+        found += [] if self.transfers else ["nothing was carried"]
+        return found + self.failed[:20]
+
+    def table(self) -> str:
+        """For a terminal."""
+        return "\n".join(
+            [
+                f"{self.seconds:.0f} s, {self.transfers} transfers, {self.rate / MiB:.1f} MiB a second of "
+                f"{self.full / MiB:.1f}; {len(self.faults)} faults: {', '.join(self.faults)}",
+                *(each.row() for each in self.series),
+                *(f"PROBLEM  {each}" for each in self.problems()),
+            ]
+        )
+
+
+class Soak:
+    """The load, the faults, and the looks."""
+
+    def __init__(self, world: World, seed: int, tell: Callable[[str], None]) -> None:
+        self._world, self._seed, self._tell = world, seed, tell
+        self._numbers, self._lock = itertools.count(1), threading.Lock()
+        self._chance = random.Random(seed)
+        self._stop = threading.Event()
+        self.carried, self.transfers = 0, 0
+
+    def _carry(self, couple: Couple, pause: Callable[[float], float], until_when: float) -> None:
+        """One transfer after the other, with the pauses that are asked for."""
+        chance = random.Random(f"{self._seed} {couple.number}")
+        while time.monotonic() < until_when:
+            with self._lock:
+                number = next(self._numbers)
+            size = chance.choice(SIZES)
+            sizes = tuple(size for _ in self._world.couples)
+            plan = Round(number, number, sizes, tuple(None for _ in sizes), None)
+            began = time.monotonic()
+            couple.carry(plan)
+            with self._lock:
+                self.carried += size
+                self.transfers += 1
+            self._stop.wait(pause(time.monotonic() - began))
+
+    def _all(self, pause: Callable[[float], float], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        working = [background(self._carry, couple, pause, end) for couple in self._world.couples]
+        for each in working:
+            each.result(seconds + chaos.SECONDS * 2)
+
+    def measured(self, minutes: float, plant: str | None = None) -> Outcome:
+        """All of it: first as much as it can carry, then half of that with faults."""
+        nodes = self._world.cluster.members()
+        probe = 10.0
+        self._all(lambda _: 0.0, probe)
+        full, self.carried, self.transfers = self.carried / probe, 0, 0
+        # The last one may be killed; what it uses is another process's then.
+        series = [Series(node.name, node.pid) for node in nodes[:-1]]
+        _idle(nodes)
+        for each in series:
+            each.idle.append(measure.descriptors(each.pid))
+        self._world.history = History()
+        seconds = minutes * 60
+        looking = background(self._look, series, plant)
+        breaking = background(self._break, seconds)
+        self._all(lambda spent: spent, seconds)
+        self._stop.set()
+        faults = breaking.result(chaos.SECONDS)
+        looking.result(30)
+        for each in series:
+            self._back(each)
+        outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers)
+        outcome.failed = [
+            problem
+            for rule in (chaos_rules.nothing_is_lost, chaos_rules.nothing_comes_twice, chaos_rules.what_is_said_is_true)
+            for problem in rule(self._world.history)
+        ]
+        return outcome
+
+    @staticmethod
+    def _back(each: Series) -> None:
+        # The table says how many there are.
+        with contextlib.suppress(TooLate):
+            until(lambda: measure.descriptors(each.pid) <= each.idle[0], 60, "descriptors", step=0.2)
+        each.idle.append(measure.descriptors(each.pid))
+
+    def _look(self, series: list[Series], plant: str | None) -> None:
+        began = time.monotonic()
+        while not self._stop.wait(STEP):
+            for each in series:
+                each.look(time.monotonic() - began)
+                if plant == "memory":
+                    each.memory[-1] += len(each.memory) * MiB // 4
+
+    def _break(self, seconds: float) -> list[str]:
+        """A fault each 20 s, but none so late that its end is not waited for."""
+        end = time.monotonic() + seconds - FAULT / 2
+        done: list[str] = []
+        kinds = itertools.cycle(self._chance.sample(KINDS, len(KINDS)))
+        while not self._stop.wait(FAULT) and time.monotonic() < end:
+            of_the_last = len(done) % 4 == 3
+            kind = self._chance.choice(LAST_KINDS) if of_the_last else next(kinds)
+            nodes = self._world.cluster.members()
+            planned = Break(kind, 0, self._chance.uniform(1, 4))
+            broke = self._world.history.add("test", "broke", kind=kind, pair=None, side=None, until=float("inf"))
+            self._world.parts.do(planned, self._chance, nodes[-1:] if of_the_last else nodes)
+            broke["until"] = self._world.history.now()
+            done.append(kind)
+            self._tell(f"{len(done) * FAULT:6.0f} s  {kind}, {self.transfers} transfers")
+        return done
+
+
+def _idle(nodes: list[Node]) -> None:
+    for node in nodes:
+        streams = node.status().get("transfers", 0)
+        assert streams == 0, f"{node.name} has {streams} transfers"
+
+
+def prove(
+    binaries: pathlib.Path,
+    folder: pathlib.Path,
+    *,
+    minutes: float,
+    seed: int,
+    tell: Callable[[str], None],
+    plant: str | None = None,
+) -> Outcome:
+    """A cluster of its own for it."""
+    with World(binaries, folder, pairs=4) as world:
+        return Soak(world, seed, tell).measured(minutes, plant)
