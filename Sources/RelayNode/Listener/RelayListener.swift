@@ -45,6 +45,11 @@ package enum RelayListener {
             .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
+                // A client that was gone before its connection was accepted has no address any more, and so no limits.
+                // A flood of such connections must not cost what handshakes cost.
+                guard channel.remoteAddress != nil else {
+                    return channel.eventLoop.makeFailedFuture(ChannelError.eof)
+                }
                 // A balancer is not counted itself, but its client is, as soon as the balancer has named it.
                 let origin = services.peers.origin(for: channel.remoteAddress)
                 let address = origin == .connection ? channel.remoteAddress : nil

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+import RelayTestFixtures
+import Synchronization
+import Testing
+
+@testable import RelayNode
+
+@Suite("Listening for clients", .timeLimit(.minutes(1))) struct RelayListenerTests {
+    @Test("a connection whose client was gone before it was accepted costs no pipeline and is not counted")
+    func goneBeforeItWasAccepted() async throws {
+        let relay = try await TestRelay.start()
+        let installed = Mutex(0)
+        let (letIn, arrivals) = AsyncStream.makeStream(of: Void.self)
+        let listener = try await RelayListener.bootstrap(group: relay.group, services: relay.services) { _, _ in
+            installed.withLock { $0 += 1 }
+            arrivals.yield()
+        }
+        .serverChannelOption(.autoRead, value: false)
+        .bind(host: "127.0.0.1", port: 0).get()
+        let address = try #require(listener.localAddress)
+
+        // They are in the kernel's queue, and reset before the listener looks.
+        for _ in 0..<3 {
+            let client = try await ClientBootstrap(group: relay.group)
+                .connect(to: address).get()
+            try await #require(client as? any SocketOptionProvider).setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+            try await client.close()
+        }
+        let client = try await ClientBootstrap(group: relay.group).connect(to: address).get()
+        try await listener.setOption(.autoRead, value: true).get()
+        listener.read()
+        // All before the first one that is let in have been looked at by then, and it is the last one in the queue.
+        for await _ in letIn { break }
+        #expect(relay.services.admission.connections == 1)
+        #expect(installed.withLock { $0 } == 1)
+
+        try await client.close()
+        try await listener.close()
+        try await relay.stop()
+    }
+}
