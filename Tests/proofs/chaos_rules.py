@@ -15,6 +15,7 @@ The events are those of harness.history, of clients called `sender N` and `recei
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -146,7 +147,9 @@ def nothing_is_lost(history: History) -> Iterator[str]:
 def _untold(history: History, pair: int, file: str, end: Event) -> Iterator[str]:
     """Who was not told of an end that was a person's decision: the one who offered it always is, and the one who was
     offered it."""
-    if not end["status"] or end["status"] < 0:
+    # A program that is interrupted before it has begun has nothing to say.
+    has_begun = bool(history.events(who=f"sender {pair}", file=file)) or end["status"] != -signal.SIGINT
+    if has_begun and (not end["status"] or end["status"] < 0):
         yield f"{file}: the sender has not said why it is not delivered (exit status {end['status']})"
     receiver = history.events(who=f"receiver {pair}", file=file)
     began = any(event["event"] in ("started", "resumed", "progress") for event in receiver)
