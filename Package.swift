@@ -257,7 +257,7 @@ if Context.environment["RELAY_SINGLE_NODE"] != nil {
 // decoders of bytes from outside, which `scripts/prove fuzz` runs. Only this package's own code is instrumented.
 if Context.environment["RELAY_FUZZ"] != nil {
     let instrumented: SwiftSetting = .unsafeFlags([
-        "-sanitize=fuzzer", "-enable-testing", "-profile-generate", "-profile-coverage-mapping",
+        "-Onone", "-sanitize=fuzzer", "-enable-testing", "-profile-generate", "-profile-coverage-mapping",
     ])
     // What -sanitize=fuzzer would link has a main function of its own.
     let libFuzzer = [

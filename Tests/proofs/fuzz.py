@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -33,6 +32,22 @@ class Unbuilt(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is asked for."""
+
+    #: Their names; all without any.
+    decoders: list[str]
+    seed: int
+    seconds: int
+    #: How many at a time.
+    jobs: int
+    #: Whether inputs that reach more are added to the committed ones.
+    keeps: bool
+    #: Whether the lines are named that the committed ones do not reach.
+    shows: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Decoder:
     """One of those that the program names."""
 
@@ -52,6 +67,8 @@ class Outcome:
     found: list[bytes] = dataclasses.field(default_factory=list)
     #: Lines reached, and lines, of each file.
     lines: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    #: The lines of each file that it does not reach.
+    unreached: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -67,6 +84,13 @@ class Outcome:
             f"{self.covered:9.1f} %{len(self.faults):8}"
         )
 
+    def rows(self) -> Iterable[str]:
+        """What its corpus reaches of each file, and the lines that it does not."""
+        for path, (reached, count) in sorted(self.lines.items()):
+            part = 100 * reached / count if count else 100
+            missing = ", ".join(_spans(self.unreached.get(path, [])))
+            yield f"         {path:64}{reached:5} of {count:4}{part:7.1f} %  {missing}".rstrip()
+
     def problems(self) -> Iterable[str]:
         """What does not hold."""
         yield from self.faults
@@ -77,6 +101,17 @@ class Outcome:
                 if count and 100 * reached / count < LEAST
             )
             yield f"{self.decoder.name}: its corpus reaches {self.covered:.1f} % of the lines of its files: {low}"
+
+
+def _spans(numbers: list[int]) -> Iterable[str]:
+    """Numbers as people write them: 3, 7-9."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1][-1] = number
+        else:
+            spans.append([number, number])
+    return (str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
 HEADER = "decoder          inputs         runs  seconds   found  coverage  faults"
@@ -191,14 +226,17 @@ def _replay(program: pathlib.Path, outcome: Outcome, committed: pathlib.Path, fa
     subprocess.run([_tool("llvm-profdata"), "merge", "-o", str(profile), str(raw)], check=True)
     sources = [str(REPOSITORY / "Sources" / path) for path in outcome.decoder.sources]
     exported = subprocess.run(
-        [_tool("llvm-cov"), "export", "-summary-only", f"-instr-profile={profile}", str(program), *sources],
+        [_tool("llvm-cov"), "export", "-format=lcov", f"-instr-profile={profile}", str(program), *sources],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    for file in json.loads(exported)["data"][0]["files"]:
-        summary = file["summary"]["lines"]
-        outcome.lines[os.path.relpath(file["filename"], REPOSITORY / "Sources")] = summary["covered"], summary["count"]
+    for file in exported.split("end_of_record"):
+        if named := re.search(r"^SF:(.*)$", file, re.MULTILINE):
+            path = os.path.relpath(named.group(1), REPOSITORY / "Sources")
+            counts = {int(line): int(count) for line, count in re.findall(r"^DA:(\d+),(\d+)", file, re.MULTILINE)}
+            outcome.unreached[path] = sorted(line for line, count in counts.items() if not count)
+            outcome.lines[path] = len(counts) - len(outcome.unreached[path]), len(counts)
     missing = set(outcome.decoder.sources) - set(outcome.lines)
     outcome.faults += [f"{outcome.decoder.name}: there is no {path}" for path in sorted(missing)]
 
@@ -236,24 +274,25 @@ def _described(program: pathlib.Path, decoder: Decoder, fault: pathlib.Path) -> 
     )
 
 
-def proved(
-    names: list[str], folder: pathlib.Path, seed: int, tell: Callable[[str], None], *, seconds: int, keeps: bool
-) -> bool:
+def proved(wanted: Wanted, folder: pathlib.Path, tell: Callable[[str], None]) -> bool:
     """Whether all decoders hold, and all corpora reach what they have to."""
     try:
         program = build()
-        chosen = decoders(program, names)
+        chosen = decoders(program, wanted.decoders)
     except Unbuilt as error:
         tell(f"PROBLEM  {error}")
         return False
-    tell(f"\n{len(chosen)} decoders, {seconds} seconds each, {os.cpu_count()} at a time\n{HEADER}")
+    tell(f"\n{len(chosen)} decoders, {wanted.seconds} seconds each, {wanted.jobs} at a time\n{HEADER}")
     good = True
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for outcome in pool.map(lambda decoder: run(program, decoder, folder, seconds, seed % (1 << 31) or 1), chosen):
+    seed = wanted.seed % (1 << 31) or 1
+    with concurrent.futures.ThreadPoolExecutor(wanted.jobs) as pool:
+        for outcome in pool.map(lambda decoder: run(program, decoder, folder, wanted.seconds, seed), chosen):
             tell(outcome.row())
+            for row in outcome.rows() if wanted.shows else ():
+                tell(row)
             for problem in outcome.problems():
                 good = False
                 tell(f"PROBLEM  {problem}")
-            if keeps and outcome.found:
+            if wanted.keeps and outcome.found:
                 tell(f"         {corpora.grow(outcome.decoder.name, outcome.found)} more in its corpus")
     return good

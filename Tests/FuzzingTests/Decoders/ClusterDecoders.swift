@@ -34,8 +34,8 @@ enum ClusterDecoders {
     static let records = FuzzedDecoder(
         "cluster-records", longest: 3_000,
         sources: [
-            "RelayCluster/Routing/ClusterRoute.swift", "RelayCluster/Users/UserRecord.swift",
-            "RelayCluster/Users/UserRecords.swift",
+            "RelayCluster/Routing/ClusterRoute.swift", "RelayCluster/Routing/NodePresence.swift",
+            "RelayCluster/Users/UserRecord.swift", "RelayCluster/Users/UserRecords.swift",
         ]
     ) { input in
         let text = String(decoding: input, as: UTF8.self)
@@ -52,9 +52,24 @@ enum ClusterDecoders {
             try hold(Set(routes.map { $0.key(on: node) }).count == routes.count, "two routes of one key")
         }
         if let home = RouteValue.Home(text) { try hold(RouteValue.Home(home.text) == home, "\(home) changes") }
-        if let read = NodePresence(text) { try hold(read.text.flatMap(NodePresence.init) == read, "\(read) changes") }
+        if let read = NodePresence(text) { try present(read) }
         if let user = UserRecord(text) { try hold(UserRecord(user.text) == user, "\(user) changes") }
         try signed(text, input)
+    }
+
+    /// A node that is there, and is gone, or has begun again.
+    private static func present(_ read: NodePresence) throws {
+        try hold(read.text.flatMap(NodePresence.init) == read, "\(read) changes")
+        guard let own = NodeID(rawValue: "n1"), let other = NodeID(rawValue: "n2") else { return }
+        var again = read
+        again.incarnation = .random()
+        var table = NodeTable(own: own)
+        try hold(table.update([own: again, other: read], isSettled: true).isEmpty, "a node that is gone")
+        try hold(table.update([:], isSettled: false).isEmpty && table.nodes == [other: read], "a node is forgotten")
+        let gone = NodeTable.Gone(node: other, incarnation: read.incarnation)
+        try hold(table.update([other: again], isSettled: true) == [gone], "a node that has not begun again")
+        try hold(table.update([:], isSettled: true).count == 1 && table.nodes.isEmpty, "a node that stays")
+        _ = NodeAddress(read)
     }
 
     /// What stands behind a MAC that is good.

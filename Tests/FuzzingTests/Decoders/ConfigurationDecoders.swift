@@ -26,6 +26,7 @@ enum ConfigurationDecoders {
             "RelayServerProgram/Configuration/Setting.swift",
             "RelayServerProgram/Configuration/LimitText.swift",
             "RelayServerProgram/Configuration/MemoryLimit.swift",
+            "RelayServerProgram/Setup/ConfigurationFile.swift",
         ]
     ) { input in
         let folder = try TemporaryDirectory()

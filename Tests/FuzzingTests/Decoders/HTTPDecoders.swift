@@ -22,7 +22,7 @@ enum HTTPDecoders {
             "StreamRelay/HTTP/RequestHead.swift", "StreamRelay/HTTP/RequestHeadParser.swift",
             "StreamRelay/HTTP/RequestLine.swift", "StreamRelay/HTTP/Route.swift",
             "StreamRelay/HTTP/WebSocketHandshake.swift", "RelayNode/Site/ByteRange.swift",
-            "RelayNode/Listener/RedirectNames.swift", "RelayCluster/Link/LinkRoute.swift",
+            "RelayNode/Site/SitePath.swift", "RelayNode/Listener/RedirectNames.swift", "RelayCluster/Link/LinkRoute.swift",
             "WebSocketTransport/WebSocketKey.swift", "WSProtocol/Fields/PercentEncoding.swift",
         ]
     ) { input in
@@ -64,6 +64,7 @@ enum HTTPDecoders {
         if case .part(let part) = range {
             try hold(!part.isEmpty && part.lowerBound >= 0 && part.upperBound <= 100, "a part \(part) of 100 bytes")
         }
+        try files(head.path)
         _ = EntityTag.matches(head.values(of: "if-none-match"), "\"tag\"")
         for port in [443, 8_443] {
             let names = RedirectNames(
@@ -74,6 +75,19 @@ enum HTTPDecoders {
                 answer.fields.allSatisfy { !$0.value.utf8.contains { $0 < 0x20 } }, "a redirection of two lines")
         }
         try upgrade(head)
+    }
+
+    /// A path of a site means one file below its folder, and none that is hidden.
+    private static func files(_ path: String) throws {
+        if let file = SitePath.file(of: path) {
+            let isPlain = file.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
+                !$0.isEmpty && !$0.hasPrefix(".") && $0.utf8.count <= 255
+            }
+            try hold(isPlain && !file.utf8.contains { $0 < 0x20 }, "the file \(file.debugDescription) of \(path)")
+        }
+        if let file = ChallengePath.file(of: path) {
+            try hold(ChallengePath.covers(path) && "/" + file == path && !file.contains(".."), "the file \(file)")
+        }
     }
 
     /// What a server answers to an upgrade is what a client takes.

@@ -17,7 +17,7 @@ enum SealedDecoders {
             "Sealing/Offers/AcceptSealing.swift", "Sealing/Offers/OfferSealing.swift",
             "Sealing/Offers/OfferSummary.swift", "Sealing/Offers/PullQuery.swift",
             "Sealing/Offers/RequestSealing.swift", "Sealing/Offers/SignedEnvelope.swift",
-            "Sealing/Errors/EntryName.swift",
+            "Sealing/Errors/EntryName.swift", "Sealing/Fields/Fields.swift",
         ]
     ) { input in
         var reader = InputReader(input)

@@ -16,7 +16,8 @@ enum ServerFileDecoders {
     static let registry = FuzzedDecoder(
         "registry", longest: 6_000,
         sources: [
-            "RelayNode/Users/UserAccount.swift", "RelayNode/Users/UserRegistry.swift",
+            "RelayNode/Users/Invitation.swift", "RelayNode/Users/UserAccount.swift",
+            "RelayNode/Users/UserRegistry.swift",
             "RelayServerProgram/Admin/RegistryBackup.swift",
             "TransferBroker/Limits/LimitSet.swift",
         ]
