@@ -132,7 +132,8 @@ def build() -> pathlib.Path:
 
 def decoders(program: pathlib.Path, names: Iterable[str]) -> list[Decoder]:
     """Those of these names; all without any."""
-    listed = subprocess.run([str(program), "list"], check=True, capture_output=True, text=True).stdout
+    environment = {**os.environ, "LLVM_PROFILE_FILE": os.devnull}
+    listed = subprocess.run([str(program), "list"], env=environment, check=True, capture_output=True, text=True).stdout
     found = []
     for line in listed.splitlines():
         name, longest, sources = line.split("\t")

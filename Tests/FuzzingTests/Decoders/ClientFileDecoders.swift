@@ -130,7 +130,8 @@ enum ClientFileDecoders {
             others[name] = nil
             try hold(others[name] == nil && others.count == policies.count - 1, "a policy that stays")
             guard let command = policy.command else { continue }
-            _ = command.arguments([.file: "/in/$x; \"y\""])
+            let words = command.arguments([.file: "/in/$x; \"y\""])
+            try hold(!words.isEmpty && command.arguments([:]).first == command.program, "\(command) has no program")
         }
     }
 
@@ -148,6 +149,13 @@ enum ClientFileDecoders {
             count.settle(transfer, bytes: .max, needed: 3)
             counts.set(count, of: name)
         }
+        var many = counts.count(of: name, day: "2026-06-02")
+        for number in 0..<300 {
+            let bytes = [UInt8](repeating: 0, count: 14) + [UInt8(number >> 8), UInt8(number & 0xFF)]
+            guard let other = CarriedTransfer(bytes: bytes) else { continue }
+            _ = many.reserve(other, needed: 1, limit: .max, most: nil)
+        }
+        try hold(many.open.count <= TransferDefaults.mostOpenCounts, "\(many.open.count) open transfers of \(many.day)")
         counts.keepOnly(day: "2026-06-02")
         try hold((try? DayCounts(counts.encoded)) == counts, "\(counts) change")
     }

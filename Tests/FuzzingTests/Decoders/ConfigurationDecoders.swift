@@ -49,7 +49,7 @@ enum ConfigurationDecoders {
         default: environment["XDG_STATE_HOME"] = "/var/lib"
         }
         let chosen = file.flatMap { environment["RELAY_CONFIG"] == nil ? $0 : nil }
-        _ = try? ConfigurationFile(path: path)
+        try written(path, folder.file("again.json"))
         do throws(OperatorError) {
             let reader = try SettingReader(flags: flags, file: chosen, environment: environment)
             let configuration = try ServerConfiguration(reader)
@@ -62,6 +62,17 @@ enum ConfigurationDecoders {
             try hold(!error.message.isEmpty, "a configuration is read in two ways")
             try hold(!"\(error)".utf8.contains(0x0A), "an error of two lines: \(error)")
         }
+    }
+
+    /// What `setup` reads, and writes.
+    private static func written(_ path: String, _ other: String) throws {
+        try hold(try ConfigurationFile(path: other) == ConfigurationFile(), "a file that is not there")
+        guard var read = try? ConfigurationFile(path: path) else { return }
+        try read.text.write(toFile: other, atomically: false, encoding: .utf8)
+        let again = try? ConfigurationFile(path: other)
+        try hold(again == read, "\(read) is \(String(describing: again)) when it is written again")
+        read[.tlsCert] = .text("it")
+        try hold(read.isSetUp && read[.tlsCert] == .text("it"), "a certificate that is not set")
     }
 
     private static func pairs(_ content: Data) -> [(String, String)] {
@@ -87,11 +98,22 @@ enum ConfigurationDecoders {
         try addresses(text)
         try names(text)
         if let size = try? ByteSize(text) { try hold(try ByteSize("\(size.bytes)") == size, "\(size) changes") }
-        _ = try? TimeSpan(text)
+        if let span = try? TimeSpan(text) {
+            try hold(try TimeSpan(span.description) == span, "\(span) changes")
+            try hold(TimeSpan(milliseconds: span.milliseconds) == span, "\(span) is another one")
+        }
         if let fingerprint = Fingerprint(text: text) {
             try hold(Fingerprint(text: fingerprint.description) == fingerprint, "\(fingerprint) changes")
         }
-        _ = AddressLimit(text)
+        if let key = SigningKey(rawValue: text) {
+            let fingerprint = Fingerprint(of: key)
+            try hold(Fingerprint(text: fingerprint.description.uppercased()) == fingerprint, "\(fingerprint) changes")
+        }
+        if let limit = AddressLimit(text) {
+            let figures = [limit.unauthenticated, limit.newNames, limit.unreadBytes]
+            try hold(figures.allSatisfy { ($0 == nil) == (limit.users == nil) && $0 ?? 1 > 0 }, "\(limit): \(figures)")
+            _ = (limit.holding, limit.messages)
+        }
         for isDefault in [false, true] {
             guard let limit = try? LimitText(text, takesDefault: isDefault), let value = limit.value else { continue }
             let again = "\(limit.name.rawValue)=\(LimitText.text(limit.name, value))"
@@ -118,6 +140,7 @@ enum ConfigurationDecoders {
         }
         if let proxy = try? Proxy(text, variable: "https_proxy") {
             try hold(proxy.authorization?.utf8.contains { $0 < 0x20 } != true, "a field of two lines")
+            try hold(proxy.description == "http://\(proxy.endpoint)", "more than the place of \(proxy)")
         }
         let settings = ProxySettings(environment: ["https_proxy": text, "no_proxy": text])
         for host in ["10.1.2.3", "relay.example.com", "::1"] {
@@ -158,6 +181,13 @@ enum ConfigurationDecoders {
             let isHarmless = shown.unicodeScalars.allSatisfy { !DisplayName.isDangerous($0) }
             try hold(isHarmless, "a name that does harm: \(shown.debugDescription)")
         }
+        for columns in [0, 3, 40] {
+            let prefix = TextWidth.prefix(of: text, columns: columns)
+            let isPrefix = text.unicodeScalars.starts(with: prefix.unicodeScalars)
+            try hold(isPrefix && TextWidth.columns(of: prefix) <= columns, "\(prefix) in \(columns) columns")
+        }
+        let path = DisplayName.path(text)
+        try hold(!path.unicodeScalars.contains(where: DisplayName.isDangerous), "a path that does harm: \(path)")
         for isFolder in [false, true] {
             for length in [255, 40] {
                 let name = SafeFileName(offered: text, maximumLength: length, isFolder: isFolder)

@@ -22,7 +22,8 @@ enum HTTPDecoders {
             "StreamRelay/HTTP/RequestHead.swift", "StreamRelay/HTTP/RequestHeadParser.swift",
             "StreamRelay/HTTP/RequestLine.swift", "StreamRelay/HTTP/Route.swift",
             "StreamRelay/HTTP/WebSocketHandshake.swift", "RelayNode/Site/ByteRange.swift",
-            "RelayNode/Site/SitePath.swift", "RelayNode/Listener/RedirectNames.swift", "RelayCluster/Link/LinkRoute.swift",
+            "RelayNode/Site/SitePath.swift", "RelayNode/Listener/RedirectNames.swift",
+            "RelayCluster/Link/LinkRoute.swift",
             "WebSocketTransport/WebSocketKey.swift", "WSProtocol/Fields/PercentEncoding.swift",
         ]
     ) { input in
@@ -33,6 +34,8 @@ enum HTTPDecoders {
     private struct ReadHead: Equatable {
         var outcome = RequestHeadParser.Outcome.needMore
         var rest: [UInt8] = []
+        /// Whether it began at all.
+        var isEmpty = true
     }
 
     private static func readHead(_ pieces: [ByteBuffer]) -> ReadHead {
@@ -40,6 +43,7 @@ enum HTTPDecoders {
         var read = ReadHead()
         for var piece in pieces {
             if read.outcome == .needMore { read.outcome = parser.feed(&piece) }
+            read.isEmpty = parser.isEmpty
             // What is left of a head that was refused is never looked at.
             if case .head = read.outcome { read.rest += piece.readableBytesView }
         }
@@ -84,6 +88,10 @@ enum HTTPDecoders {
                 !$0.isEmpty && !$0.hasPrefix(".") && $0.utf8.count <= 255
             }
             try hold(isPlain && !file.utf8.contains { $0 < 0x20 }, "the file \(file.debugDescription) of \(path)")
+        }
+        if let text = PercentEncoding.decodeUTF8(path[...]) {
+            let bytes = PercentEncoding.decode(path[...])
+            try hold(Array(text.utf8) == bytes, "\(path) is \(text.debugDescription), and \(bytes ?? [])")
         }
         if let file = ChallengePath.file(of: path) {
             try hold(ChallengePath.covers(path) && "/" + file == path && !file.contains(".."), "the file \(file)")

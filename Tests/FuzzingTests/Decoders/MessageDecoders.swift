@@ -5,6 +5,7 @@ import NIOCore
 import WSProtocol
 
 @testable import RelayServerProgram
+@testable import ServerSystem
 
 /// JSON: its grammar, control messages, and what administrators ask.
 enum MessageDecoders {
@@ -17,6 +18,11 @@ enum MessageDecoders {
         let again = try JSONSerialization.data(withJSONObject: read, options: .fragmentsAllowed)
         try hold((try? StrictJSON(again)) != nil, "it is not taken when another writer has written it")
         _ = json.decode([String: Int].self)
+        guard let words = StrictJSON.decode([String: String].self, from: input) else { return }
+        let written = try StrictJSON.encode(words)
+        try hold(StrictJSON.decode([String: String].self, from: written.utf8) == words, "\(words) change")
+        let indented = StrictJSON.decode([String: String].self, from: try StrictJSON.data(of: words, isIndented: true))
+        try hold(indented == words, "\(words) change when they are written on several lines")
     }
 
     static let control = FuzzedDecoder(
@@ -33,14 +39,16 @@ enum MessageDecoders {
         case .success(let message):
             try stays(message, MessageCodec.decodeClientMessage)
             try hold(MessageCopies.copy(message) == message, "\(message) is another one when it is made")
-            _ = (message.id, message.kind, message.transfer, message.lookedUpName)
+            _ = (message.kind, Set([message.transfer]), message.lookedUpName, message.leadsToContent)
+            let refusal = ServerMessage.refusal(message.id, .badMessage)
+            try hold(refusal.id == message.id, "a refusal of another message: \(refusal)")
             _ = ("\(message)", Token.random(), RequestID.sequence(.relay, UInt64(input.count)))
         case .failure(let refusal): try hold(!refusal.id.rawValue.isEmpty, "a refusal of nothing")
         }
         if case .success(let message) = MessageCodec.decodeServerMessage(text) {
             try stays(message, MessageCodec.decodeServerMessage)
             try hold(MessageCopies.copy(message) == message, "\(message) is another one when it is made")
-            _ = (message.transfer, "\(message)")
+            _ = (message.id, message.transfer, "\(message)")
         }
     }
 
@@ -70,6 +78,21 @@ enum MessageDecoders {
         try reads(AdminRequest.self, line)
         try reads(AdminReply.self, line)
         try reads(HandoverMessage.self, line)
+        if let message = AdminLine.decode(HandoverMessage.self, line) { try passes(message) }
+    }
+
+    /// Two processes of one relay.
+    private static func passes(_ message: HandoverMessage) throws {
+        var sockets: [CInt] = [-1, -1]
+        guard socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &sockets) == 0 else { return }
+        let near = ProcessChannel(socket: sockets[0])
+        do {
+            let far = ProcessChannel(socket: sockets[1])
+            try near.tell(message)
+            let heard = far.receive(within: .seconds(1))?.handover
+            try hold(heard == message, "\(message) is \(String(describing: heard)) to the other process")
+        }
+        try hold((try? near.tell(message)) == nil, "a message to a process that is gone")
     }
 
     private static func reads<Value: Codable & Equatable>(_: Value.Type, _ line: ByteBuffer) throws {

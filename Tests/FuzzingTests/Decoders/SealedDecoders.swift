@@ -40,6 +40,9 @@ enum SealedDecoders {
     private static func summary(_ json: [UInt8]) throws {
         guard let summary = OfferSummary(json) else { return }
         if let again = summary.encoded { try hold(OfferSummary(again) == summary, "\(summary) changes") }
+        try hold(summary.offersSame(as: summary), "\(summary) is another offer than itself")
+        try hold(summary.room ?? 0 <= summary.bytes ?? 0, "\(summary) takes more room than it is long")
+        _ = summary.hasHoles
     }
 
     private static func query(_ json: [UInt8]) throws {

@@ -58,6 +58,11 @@ struct Place: Sendable {
         keys = try AcceptSealing.seal(Acceptance(), of: opened, signedBy: receiver, using: &generator).keys
     }
 
+    /// What the receiver of the offer awaits; of a manifest that it has, when there is one.
+    func expectation(goesOnWith digest: ManifestDigest?) -> StreamExpectation {
+        digest.map { StreamExpectation(goingOnWith: opened, manifest: $0) } ?? StreamExpectation(of: opened)
+    }
+
     /// What a payload is sealed to, and for.
     private enum Part {
         case offer, accept, request

@@ -71,6 +71,25 @@ enum ServerFileDecoders {
             _ = registry.rename(name, to: dora)
             if let other = PeerName(rawValue: "other") { _ = registry.rename(name, to: other) }
         }
+        for (name, account) in read.accounts {
+            guard let user = read.users[name] else { throw Broken(description: "an account of nobody: \(name)") }
+            let record = AccountRecord(user, account)
+            try hold(record.user == User(name: name, key: user.key), "\(record) is of another user")
+            let limits = account.limits
+            let named = limits.all.reduce(into: LimitSet()) { $0[$1.name] = $1.value }
+            try hold(named == limits && limits.over(limits) == limits && limits.over([:]) == limits, "\(limits)")
+            try hold(
+                limits.times(1) == limits && limits.times(3).all.count == limits.all.count, "\(limits), three times")
+            _ = (Holding(limits), limits.all.map { $0.name.isBytes })
+        }
+        try hold(InvitationCode.random()?.digest != digest, "a code that was guessed")
+        var none = UserRegistry(limits: .init(users: 0, invitations: 0))
+        try hold((try? none.register(user, invitation: nil, mode: .open, now: now)) == nil, "one user of none")
+        let whole = RegistryCopy(
+            users: read.users.values.map { AccountRecord($0, read.accounts[$0.name]) },
+            invitations: Array(read.invitations.values))
+        let fits = read.users.isEmpty && read.invitations.isEmpty
+        try hold(((try? none.restore(whole, isWhole: false)) != nil) == fits, "more than there is room for")
         registry.withdraw(digest)
         let again = try UserRegistry(fileContents: registry.fileContents())
         try hold(again.users == registry.users, "\(registry) is \(again) when it is read again")

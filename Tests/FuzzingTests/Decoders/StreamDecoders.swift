@@ -32,6 +32,8 @@ extension SealedDecoders {
 
     private static func expectation(_ choice: UInt8, _ place: Place) throws -> StreamExpectation {
         let isWhole = choice & 0x80 == 0
+        // As a receiver makes it of the offer that it has opened.
+        if choice & 0x7F == 0x7F { return place.expectation(goesOnWith: isWhole ? nil : digest) }
         let kinds = OfferSummary.Kind.allCases
         let names = choice & 4 == 0 ? ["a"] : ["a", "b"]
         let summary = OfferSummary(names: names, kind: kinds[Int(choice >> 3) % kinds.count])

@@ -62,16 +62,18 @@ enum WebSocketDecoder {
         let pieces = Pieces.ways(bytes)[2]
         for (index, piece) in pieces.enumerated() {
             if line.channel.isActive { try line.channel.writeInbound(piece) }
-            switch (Int(command) + index) % 9 {
+            switch (Int(command) + index) % 12 {
             case 0: line.channel.embeddedEventLoop.advanceTime(by: .seconds(Int64(command % 64)))
             case 1: line.channel.triggerUserOutboundEvent(WebSocketCommand.close(code: 1_000), promise: nil)
             case 2: line.channel.triggerUserOutboundEvent(WebSocketCommand.hold, promise: nil)
-            case 3: line.channel.triggerUserOutboundEvent(WebSocketCommand.resume, promise: nil)
-            case 4: line.channel.write(ByteBuffer(bytes: bytes), promise: nil)
-            case 5: line.channel.isWritable.toggle()
-            case 6: line.channel.read()
-            case 7: line.channel.triggerUserOutboundEvent(WebSocketCommand.close(code: 5), promise: nil)
-            default: line.channel.pipeline.fireChannelWritabilityChanged()
+            case 3, 7: line.channel.read()
+            case 4: line.channel.triggerUserOutboundEvent(WebSocketCommand.resume, promise: nil)
+            case 5: line.channel.write(ByteBuffer(bytes: bytes), promise: nil)
+            case 6, 8: line.setTaking(!line.channel.isWritable)
+            case 9: try beat(line, as: role)
+            case 10: stall(line, by: Int(command))
+            case 11 where command == 0xFF: line.channel.pipeline.fireErrorCaught(ChannelError.eof)
+            default: line.channel.triggerUserOutboundEvent(WebSocketCommand.close(code: 5), promise: nil)
             }
         }
         line.channel.embeddedEventLoop.advanceTime(by: .hours(1))
@@ -79,21 +81,62 @@ enum WebSocketDecoder {
         try hold(line.ear.events.count == 1, "\(line.ear.events.count) ends of a connection")
     }
 
+    /// More is to be sent than a peer takes that does not read; or less.
+    private static func stall(_ line: Line, by pieces: Int) {
+        line.setTaking(false)
+        let text = ByteBuffer(repeating: UInt8(ascii: "a"), count: MessageCodec.maximumLength)
+        for _ in 0..<(pieces % 16) { line.channel.write(text, promise: nil) }
+    }
+
+    /// A ping is due, and a peer answers what stands in it.
+    private static func beat(_ line: Line, as role: WebSocketRole) throws {
+        _ = try line.written()
+        line.channel.embeddedEventLoop.advanceTime(by: .seconds(30))
+        let written = try line.written()
+        let isMasked = role == .client
+        guard written.first == 0x89, written.count >= (isMasked ? 14 : 10), line.channel.isActive else { return }
+        let mask = isMasked ? Array(written[2..<6]) : [0, 0, 0, 0]
+        let content = zip(written.dropFirst(isMasked ? 6 : 2), mask + mask).map { $0 ^ $1 }
+        let head: [UInt8] = role == .server ? [0x8A, 0x88, 0, 0, 0, 0] : [0x8A, 0x08]
+        try line.channel.writeInbound(ByteBuffer(bytes: head + content))
+    }
+
     /// One end of a connection in memory.
     private struct Line {
         let channel = EmbeddedChannel()
         let ear = Ear()
+        private let dam = Dam()
 
         init(_ role: WebSocketRole) throws {
+            try channel.pipeline.syncOperations.addHandler(dam)
             try WebSocketPipeline.install(on: channel.pipeline.syncOperations, role: role)
             try channel.pipeline.syncOperations.addHandler(ear)
             channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 443), promise: nil)
+        }
+
+        /// Whether the peer takes what is written.
+        func setTaking(_ isTaking: Bool) {
+            dam.isShut = !isTaking
+            channel.isWritable = isTaking
+            channel.pipeline.fireChannelWritabilityChanged()
+            if isTaking { channel.flush() }
         }
 
         func written() throws -> [UInt8] {
             var bytes: [UInt8] = []
             while let buffer = try channel.readOutbound(as: ByteBuffer.self) { bytes += buffer.readableBytesView }
             return bytes
+        }
+    }
+
+    /// Nothing leaves while it is shut: the peer does not read.
+    private final class Dam: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+
+        var isShut = false
+
+        func flush(context: ChannelHandlerContext) {
+            if !isShut { context.flush() }
         }
     }
 
