@@ -35,8 +35,19 @@ enum ClientFileDecoders {
         try hold(replay.length <= UInt64(bytes.count), "\(replay.length) good bytes of \(bytes.count)")
         try hold(replay.state == nil || replay.length > 16, "a state of no record")
         _ = replay.state?.isReady
-        // What was read is the same when it is written again.
+        // What was read is the same when it is written again, and when it goes on.
         let records = read(bytes)
+        if let first = records.first {
+            var whole = JournalReader()
+            whole.append(ByteBuffer(bytes: bytes))
+            while whole.next() != nil {}
+            var behind = whole.writer
+            let more = Array(bytes.prefix(Int(whole.length))) + (behind.encode(first) ?? [])
+            try hold(read(more) == records + [first], "\(read(more)) with one more than \(records)")
+            var states = JournalReplay()
+            states.append(ByteBuffer(bytes: bytes))
+            _ = states.writer
+        }
         var writer = JournalWriter()
         var again = JournalCoding.firstLine
         for record in records {
@@ -149,7 +160,7 @@ enum ClientFileDecoders {
             count.settle(transfer, bytes: .max, needed: 3)
             counts.set(count, of: name)
         }
-        var many = counts.count(of: name, day: "2026-06-02")
+        var many = counts.count(of: name, day: "2026-06-03")
         for number in 0..<300 {
             let bytes = [UInt8](repeating: 0, count: 14) + [UInt8(number >> 8), UInt8(number & 0xFF)]
             guard let other = CarriedTransfer(bytes: bytes) else { continue }

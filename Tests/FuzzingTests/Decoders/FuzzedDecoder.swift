@@ -23,7 +23,8 @@ struct FuzzedDecoder: Sendable {
 
     /// All of them.
     static let all: [FuzzedDecoder] =
-        [HTTPDecoders.head, HTTPDecoders.body, HTTPDecoders.answers, WebSocketDecoder.frames]
+        [HTTPDecoders.head, HTTPDecoders.body, HTTPDecoders.answers, ConnectionDecoder.request]
+        + [WebSocketDecoder.frames]
         + [MessageDecoders.json, MessageDecoders.control, MessageDecoders.administration]
         + [RedisDecoder.replies, ClusterDecoders.link, ClusterDecoders.records, ClusterDecoders.tickets]
         + [ProxyHeaderDecoder.header, TLSDecoder.records]

@@ -128,6 +128,7 @@ struct Place: Sendable {
         guard let acceptance = read?.acceptance else { return }
         try hold(acceptance.samples.count <= SealingDefaults.samples, "\(acceptance.samples.count) samples")
         for sample in acceptance.samples { try? sample.check(fields) }
+        try SourceSample(file: 0, block: 0, content: fields).check(fields)
         var generator = SeededGenerator(seed: 2)
         let again = try AcceptSealing.seal(acceptance, of: opened, signedBy: receiver, using: &generator)
         try hold(try AcceptSealing.open(again.payload, to: offer).acceptance == acceptance, "\(acceptance) changes")

@@ -55,7 +55,8 @@ extension SealedDecoders {
             let rest = reader.rest
             let kind = reader.byte()
             let length = reader.short() << 16 | reader.short()
-            guard kind == StreamRecordKind.manifestEnd.rawValue, length == 0 else {
+            // One byte stands for the one whose signature is another.
+            guard kind == StreamRecordKind.manifestEnd.rawValue, length < 2 else {
                 guard kind < StreamRecordKind.manifestEnd.rawValue else { return finished + rest }
                 let record = Array(rest.prefix(StreamRecordKind.headLength)) + reader.bytes(length)
                 hash.update(data: record)
@@ -66,6 +67,7 @@ extension SealedDecoders {
             try ManifestEncoder.writeEnd(
                 Array(hash.finalize()), of: place.transfer, signedBy: place.sender, into: &end)
             finished += end.readableBytesView
+            if length == 1 { finished[finished.count - 1] ^= max(1, reader.byte()) }
             return finished + reader.rest
         }
         return finished + reader.rest
@@ -92,6 +94,9 @@ extension SealedDecoders {
             try hold(outline.parent == entry.parent && entry.name.bytes == Array(outline.name), "another \(outline)")
         }
         try hold(written.next(&cursor) == nil && bytes.readableBytes == 0, "more entries than there are")
+        var other = ByteBuffer()
+        let signed = try encoder.finish(of: place.transfer, signedBy: place.sender, into: &other)
+        try hold(signed == written.digest, "two digests of one manifest")
         let start = written.streamLength
         var end = ByteBuffer()
         try written.writeEnd(of: place.transfer, signedBy: place.sender, into: &end)
@@ -124,6 +129,24 @@ extension SealedDecoders {
         )
         let read = StreamRead([stream], plain, resumed: false)
         try hold(read.fault == nil && read.entries == entries, "what was written is not read: \(read)")
+        try goOn(place)
+    }
+
+    /// A stream whose manifest the receiver has, to its end and to a file that cannot be read.
+    private static func goOn(_ place: Place) throws {
+        var stream = ByteBuffer()
+        StreamEncoder.writeDigest(digest, into: &stream)
+        StreamEncoder.writeDataHead(length: 2, into: &stream)
+        stream.writeInteger(UInt16(7))
+        StreamEncoder.writeFileEnd(into: &stream)
+        var cut = stream
+        StreamEncoder.writeFileEnd(into: &stream)
+        StreamEncoder.writeEnd(into: &stream)
+        StreamEncoder.writeUnreadable(.shrank, into: &cut)
+        let expectation = place.expectation(goesOnWith: digest)
+        let read = StreamRead([stream], expectation, resumed: true)
+        try hold(read.fault == nil, "what goes on is not read: \(read)")
+        try hold(StreamRead([cut], expectation, resumed: true).fault != nil, "a file that cannot be read is read")
     }
 }
 
