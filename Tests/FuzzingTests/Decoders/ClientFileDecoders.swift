@@ -14,7 +14,7 @@ import WSProtocol
 enum ClientFileDecoders {
     /// The journal of a transfer. No input comes upon a good check by itself, so records are given theirs.
     static let journal = FuzzedDecoder(
-        "journal", longest: 4_000,
+        "journal", longest: 4_000, of: .records(lengthBytes: 2, prefix: .damage),
         sources: [
             "TransferClient/Journal/JournalCoding.swift", "TransferClient/Journal/JournalRecord+Coding.swift",
             "TransferClient/Journal/JournalReplay.swift",
@@ -88,7 +88,7 @@ enum ClientFileDecoders {
     }
 
     static let profile = FuzzedDecoder(
-        "profile", longest: 4_000,
+        "profile", longest: 4_000, of: .lines,
         sources: [
             "RelayClientProgram/Profile/DayCounts.swift", "RelayClientProgram/Profile/KnownPeers.swift",
             "RelayClientProgram/Profile/PolicyLine.swift", "RelayClientProgram/Profile/SenderPolicies.swift",

@@ -11,7 +11,7 @@ import WSProtocol
 /// A connection with the one request that it may bring, whatever comes on it and whenever.
 enum ConnectionDecoder {
     static let request = FuzzedDecoder(
-        "http-connection", longest: 12_000,
+        "http-connection", longest: 8_000, of: .lines,
         sources: [
             "StreamRelay/HTTP/RequestReader.swift", "StreamRelay/HTTP/LingerHandler.swift",
             "StreamRelay/HTTP/ResponseHead.swift",

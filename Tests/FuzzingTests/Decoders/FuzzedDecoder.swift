@@ -9,14 +9,20 @@ struct FuzzedDecoder: Sendable {
     let name: String
     /// The longest input worth trying, in bytes.
     let longest: Int
+    /// What inputs consist of, for who changes them.
+    let form: InputForm
     /// The files whose lines its corpus has to reach, below `Sources`.
     let sources: [String]
     /// Decodes an input, and throws ``Broken`` when something does not hold that has to hold for any.
     let run: @Sendable (_ input: [UInt8]) throws -> Void
 
-    init(_ name: String, longest: Int, sources: [String], run: @escaping @Sendable ([UInt8]) throws -> Void) {
+    init(
+        _ name: String, longest: Int, of form: InputForm = .bytes, sources: [String],
+        run: @escaping @Sendable ([UInt8]) throws -> Void
+    ) {
         self.name = name
         self.longest = longest
+        self.form = form
         self.sources = sources
         self.run = run
     }

@@ -16,7 +16,7 @@ import WebSocketTransport
 /// HTTP: heads and bodies of requests, and answers.
 enum HTTPDecoders {
     static let head = FuzzedDecoder(
-        "http-head", longest: 20_000,
+        "http-head", longest: 20_000, of: .lines,
         sources: [
             "StreamRelay/HTTP/FieldLine.swift", "StreamRelay/HTTP/HeadChecks.swift",
             "StreamRelay/HTTP/RequestHead.swift", "StreamRelay/HTTP/RequestHeadParser.swift",
@@ -112,7 +112,7 @@ enum HTTPDecoders {
     }
 
     static let body = FuzzedDecoder(
-        "http-body", longest: 20_000,
+        "http-body", longest: 12_000, of: .lines,
         sources: ["StreamRelay/HTTP/RequestBodyReader.swift", "StreamRelay/HTTP/BodyWriter.swift"]
     ) { input in
         for framing in [BodyFraming.chunked, .length(7), .length(.max), .none] {
@@ -165,7 +165,7 @@ enum HTTPDecoders {
     }
 
     static let answers = FuzzedDecoder(
-        "http-answer", longest: 12_000,
+        "http-answer", longest: 12_000, of: .lines,
         sources: [
             "StreamRelay/HTTP/AnswerParser.swift", "StreamRelay/Transfer/NodeAnswerParser.swift",
             "RelayCluster/Link/UpgradeAnswer.swift",

@@ -10,7 +10,7 @@ import NIOCore
 /// What Redis says: the bytes, and everything that reads the replies.
 enum RedisDecoder {
     static let replies = FuzzedDecoder(
-        "resp", longest: 5_000,
+        "resp", longest: 5_000, of: .lines,
         sources: [
             "RedisTransport/Codec/ReplyReader.swift", "RedisTransport/Codec/ReplyScanner.swift",
             "RedisTransport/Codec/RESPValue.swift", "RedisTransport/Connection/ClusterMap.swift",
@@ -95,20 +95,23 @@ enum RedisDecoder {
         _ = PresenceOutcome(reply)
     }
 
+    private static let urls = Result {
+        try [
+            "redis://h", "redis://u:p@h/1", "redis://:p@h,i", "redis+sentinel://h/m", "redis+sentinel://:p@h/m/2",
+        ].map { try RedisURL($0) }
+    }
+
     /// Logins of all kinds, to which these are the answers.
     private static func logIn(_ replies: [RESPValue]) throws {
-        let urls = [
-            "redis://h", "redis://u:p@h/1", "redis://:p@h,i", "redis+sentinel://h/m", "redis+sentinel://:p@h/m/2",
-        ]
-        for text in urls {
+        for url in try urls.get() {
             let server = RedisEndpoint(host: "h", port: 6_379)
             for key in [nil, "{relay}:key"] {
-                var machine = HandshakeMachine(url: try RedisURL(text), server: server, key: key)
+                var machine = HandshakeMachine(url: url, server: server, key: key)
                 _ = machine.connected()
                 for reply in replies { _ = machine.replyReceived(reply) }
                 _ = machine.closed()
                 _ = machine.timedOut()
-                var early = HandshakeMachine(url: try RedisURL(text))
+                var early = HandshakeMachine(url: url)
                 for reply in replies { _ = early.replyReceived(reply) }
                 _ = early.timedOut()
             }

@@ -14,7 +14,7 @@ import WSProtocol
 /// What a relay keeps in files.
 enum ServerFileDecoders {
     static let registry = FuzzedDecoder(
-        "registry", longest: 6_000,
+        "registry", longest: 6_000, of: .lines,
         sources: [
             "RelayNode/Users/Invitation.swift", "RelayNode/Users/UserAccount.swift",
             "RelayNode/Users/UserRegistry.swift",

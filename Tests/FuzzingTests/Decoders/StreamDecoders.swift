@@ -10,7 +10,7 @@ extension SealedDecoders {
     /// The plaintext of a stream. An end of the manifest without a body stands for the one with the right digest,
     /// signed by the sender: no input comes upon that by itself.
     static let stream = FuzzedDecoder(
-        "stream", longest: 6_000,
+        "stream", longest: 6_000, of: .records(lengthBytes: 4, prefix: .bytes(2)),
         sources: [
             "Sealing/Stream/EntryOrder.swift", "Sealing/Stream/ManifestDecoder.swift",
             "Sealing/Stream/ManifestEncoder.swift", "Sealing/Stream/ManifestEntry.swift",

@@ -44,6 +44,9 @@ struct FuzzerProgram {
     /// Set once, before the first input.
     nonisolated(unsafe) private static var chosen: FuzzedDecoder?
 
+    /// What its inputs consist of.
+    static var form: InputForm { unsafe chosen?.form ?? .bytes }
+
     private static func run(_ input: [UInt8]) {
         do {
             try unsafe chosen?.run(input)

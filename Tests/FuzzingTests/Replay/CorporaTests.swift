@@ -24,6 +24,20 @@ struct CorporaTests {
         }
     }
 
+    @Test func partsAreWhatTheInputIs() throws {
+        let records = InputForm.records(lengthBytes: 2, prefix: .damage)
+        let input: [UInt8] = [0, 7, 0, 1, 9, 8, 0, 0, 6, 0, 5, 1]
+        let parts = records.parts(of: input)
+        #expect(parts.prefix == [0] && parts.parts == [[7, 0, 1, 9], [8, 0, 0]] && parts.rest == [6, 0, 5, 1])
+        #expect(parts.joined == input)
+        #expect(records.part([7, 0, 1, 9], body: [1, 2, 3]) == [7, 0, 3, 1, 2, 3])
+        for decoder in FuzzedDecoder.all {
+            for input in try CorpusFile.inputs(of: decoder.name) {
+                #expect(decoder.form.parts(of: input).joined == input)
+            }
+        }
+    }
+
     @Test func piecesThatAreReadOtherwiseAreNoticed() throws {
         #expect(throws: Broken.self) {
             try Pieces.same([1, 2, 3], "the count") { $0.count }
