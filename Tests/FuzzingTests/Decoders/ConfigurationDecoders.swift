@@ -54,6 +54,10 @@ enum ConfigurationDecoders {
             let reader = try SettingReader(flags: flags, file: chosen, environment: environment)
             let configuration = try ServerConfiguration(reader)
             _ = (configuration.publicHost, configuration.publicPort, configuration.limitSettings, reader.hasFile)
+            for (name, value) in configuration.limitSettings.user.all {
+                let limit = try? LimitText("\(name.rawValue)=\(LimitText.text(name, value))", takesDefault: false)
+                if limit?.value != value { throw OperatorError(.unavailable, "") }
+            }
             _ = (configuration.exposedFiles, configuration.memoryLimit.budget)
             try? configuration.checkFolders()
             let again = try ServerConfiguration(reader)

@@ -80,8 +80,11 @@ enum RedisDecoder {
         _ = (reply.text, reply.number, reply.bytes)
         let server = RedisEndpoint(host: "redis", port: 6_379)
         _ = ClusterMap.nodes(reply, by: server)
+        if case .error(let text) = reply, let server {
+            _ = RedisEndpoint(moved: text, by: server).map { "\($0)" }
+        }
         if let text = reply.text {
-            _ = RedisVersion(info: text)
+            _ = RedisVersion(info: text).map { "\($0)" }
             if let server { _ = RedisEndpoint(moved: text, by: server) }
         }
         guard let own = NodeID(rawValue: "n1") else { return }

@@ -62,7 +62,11 @@ enum ServerFileDecoders {
         let user = User(name: dora, key: key)
         _ = registry.invite(Invitation(digest: digest, name: nil, expires: now.advanced(by: 60)), now: now)
         for mode in ServerMessage.Registration.allCases {
-            _ = try? registry.register(user, invitation: code, mode: mode, now: now)
+            var other = registry
+            let outcome = try? other.register(user, invitation: code, mode: mode, now: now)
+            let isThere = other.users[dora]?.key == key
+            try hold((outcome == .registered) == isThere, "\(String(describing: outcome)) in the mode \(mode)")
+            if mode == .invite { registry = other }
         }
         for name in read.users.keys.prefix(3) {
             _ = registry.invite(Invitation(digest: digest, name: name, expires: now), now: now)

@@ -23,6 +23,9 @@ extension SealedDecoders {
         let place = try Place()
         let expectation = try expectation(choice, place)
         let stream = try finished(Array(reader.rest), place)
+        // A manifest that was kept in a file.
+        var (kept, manifest) = (ByteBuffer(bytes: reader.rest.dropFirst()), ManifestReader())
+        while let entry = try? manifest.next(from: &kept) { _ = entry.kind }
         let read = try Pieces.same(stream, "a stream") { StreamRead($0, expectation, resumed: choice & 0x80 != 0) }
         guard let read, !read.entries.isEmpty else { return }
         try writeAgain(read.entries, place)
