@@ -134,6 +134,7 @@ enum TLSDecoder {
                     loop.run()
                 }
             }
+            for end in [client, server] { end.channel.read() }
             try pump()
             for _ in 0..<2 {
                 for end in [client, server] where end.channel.isActive {
