@@ -72,7 +72,9 @@ struct ConfigurationFile: Hashable, Sendable {
             (order.firstIndex(of: left) ?? order.count, left) < (order.firstIndex(of: right) ?? order.count, right)
         }
         let lines = names.compactMap { name in
-            values[name].flatMap { value in try? StrictJSON.encode(value) }.map { "    \"\(name)\": \($0)" }
+            values[name].flatMap { value in
+                (try? (StrictJSON.encode(name), StrictJSON.encode(value))).map { "    \($0): \($1)" }
+            }
         }
         return "{\n\(lines.joined(separator: ",\n"))\n}\n"
     }

@@ -57,6 +57,13 @@ struct ConfigurationTests {
         #expect(pasted == clean)
     }
 
+    @Test("settings that setup does not know stay as they are, whatever their names")
+    func unknownSettings() throws {
+        let read = try ConfigurationFile(path: file(#"{"a\"\\b\n": "x", "listen": ["a", "b"], "tls-cert": "/c"}"#))
+        let written = try ConfigurationFile(path: file(read.text))
+        #expect(written == read && written.values.count == 3 && written.isSetUp)
+    }
+
     @Test("what has changed is named, and only what takes effect at once is taken")
     func differences() throws {
         let old = try read([.httpListen: ["127.0.0.1:80"]])
