@@ -21,7 +21,7 @@ from harness.history import History
 from harness.listener import Listener
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
-from proofs import rolling
+from proofs import rolling, sanitizers
 
 
 @pytest.fixture
@@ -254,3 +254,55 @@ def test_whoever_is_not_found_during_rolling_restarts_is_a_problem():
     assert problems(missed=["1.000 s: lookup: bob is not there"]) == ["1.000 s: lookup: bob is not there"]
     assert problems(refused=["1.000 s: bob: unavailable"]) == ["a lookup was refused: 1.000 s: bob: unavailable"]
     assert problems(lookups=5) and problems(looks=5) and problems(moves=0)
+
+
+LEAKS = """==7==AddressSanitizer Init done
+==7==ERROR: LeakSanitizer: detected memory leaks
+
+Direct leak of 32 byte(s) in 1 object(s) allocated from:
+    #0 0x55a6 in malloc asan_malloc_linux.cpp:67:3
+    #1 0x7f51 in lost lost.swift:3
+
+Indirect leak of 48 byte(s) in 2 object(s) allocated from:
+    #0 0x55a6 in malloc asan_malloc_linux.cpp:67:3
+    #1 0x7f51 in lost lost.swift:4
+
+-----------------------------------------------------
+Suppressions used:
+  count      bytes template
+      3        144 known_leak
+-----------------------------------------------------
+SUMMARY: AddressSanitizer: 80 byte(s) leaked in 3 allocation(s).
+"""
+RACE = """==================
+WARNING: ThreadSanitizer: data race (pid={pid})
+  Write of size 8 at 0x7208000000{pid} by thread T2:
+    #0 raced raced.swift:60:50 (raced+0xfe588)
+SUMMARY: ThreadSanitizer: data race raced.swift:60:50 in raced
+==================
+ThreadSanitizer: Matched 2 suppressions (pid={pid}):
+2 race:known_race
+"""
+
+
+def test_what_a_sanitizer_writes_is_read_and_counted_by_kind(tmp_path):
+    assert sanitizers.seen(tmp_path) == sanitizers.Seen()
+    (tmp_path / "report.none.6").write_text("==6==AddressSanitizer Init done\n")
+    assert sanitizers.seen(tmp_path) == sanitizers.Seen(1)
+    (tmp_path / "report.one.7").write_text(LEAKS)
+    for pid in (8, 9):
+        (tmp_path / f"report.two.{pid}").write_text("***** Running under ThreadSanitizer v3\n" + RACE.format(pid=pid))
+    (tmp_path / "report.three.10").write_text("==three==10==LeakSanitizer has encountered a fatal error.\n")
+    found = sanitizers.seen(tmp_path)
+    assert found.processes == 4
+    assert sorted(found.reports.values()) == [1, 1, 1, 2], found.reports
+    assert any("in lost lost.swift:4" in example for example in found.examples.values()), found.examples
+    assert found.suppressed == {"known_leak": 3, "known_race": 4}
+
+
+def test_what_is_suppressed_has_a_reason(tmp_path):
+    file = tmp_path / "entries"
+    file.write_text("# The file.\n\n# It is known,\n# and harmless.\nrace:one\nrace:two\n")
+    assert list(sanitizers.entries(file)) == [("race:one", "It is known, and harmless."), ("race:two", "")]
+    for each in sanitizers.SANITIZERS.values():
+        assert all(reason for _, reason in sanitizers.entries(each.suppressing[1]))

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Faults that a sanitizer has to find, one for each argument. No target of the package has this file: the proof compiles
+// it by itself and runs it before everything else.
+
+private import Foundation
+
+/// What is written without a lock.
+private final class Counters: @unchecked Sendable {
+    private var values = [Int](repeating: 0, count: 4096)
+    var sum: Int { values.reduce(0, +) }
+
+    /// So often that two who begin at about the same time do it side by side; of one word alone, a sanitizer may miss it.
+    @inline(never)
+    func count() {
+        for _ in 0..<20 {
+            for index in values.indices { values[index] &+= 1 }
+        }
+    }
+}
+
+/// Two of them hold each other.
+private final class Holder {
+    var other: Holder?
+}
+
+@inline(never)
+private func bytes(_ count: Int) -> UnsafeMutablePointer<UInt8> {
+    let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: count)
+    memory.initialize(repeating: 1, count: count)
+    return memory
+}
+
+/// Reads the byte behind an allocation.
+@inline(never)
+private func overflow(_ count: Int) -> Int {
+    let memory = bytes(16)
+    defer { memory.deallocate() }
+    return Int(memory[15 + count])
+}
+
+/// Reads what was freed.
+@inline(never)
+private func useAfterFree(_ count: Int) -> Int {
+    let memory = bytes(16)
+    memory.deallocate()
+    return Int(memory[count])
+}
+
+/// Frees twice.
+@inline(never)
+private func doubleFree() -> Int {
+    let memory = bytes(16)
+    memory.deallocate()
+    memory.deallocate()
+    return 0
+}
+
+/// Loses memory. More than once: a register or an old word of the stack may still hold one address.
+@inline(never)
+private func leak(_ count: Int) -> Int {
+    (0..<64).reduce(0) { sum, _ in sum + Int(bytes(1000)[count]) }
+}
+
+/// Loses objects.
+@inline(never)
+private func cycle() -> Int {
+    for _ in 0..<64 {
+        let (one, two) = (Holder(), Holder())
+        (one.other, two.other) = (two, one)
+    }
+    return 0
+}
+
+/// Counts on two threads.
+private func race() -> Int {
+    let counters = Counters()
+    let ends = DispatchSemaphore(value: 0)
+    for _ in 0..<2 {
+        Thread {
+            counters.count()
+            ends.signal()
+        }
+        .start()
+    }
+    ends.wait()
+    ends.wait()
+    return counters.sum
+}
+
+/// Counts in two tasks.
+private func taskRace() async -> Int {
+    let counters = Counters()
+    await withTaskGroup(of: Void.self) { group in
+        group.addTask { counters.count() }
+        group.addTask { counters.count() }
+    }
+    return counters.sum
+}
+
+/// The program.
+@main
+private enum Planted {
+    static func main() async {
+        // One, which the compiler does not know.
+        let count = CommandLine.arguments.count - 1
+        switch CommandLine.arguments.last {
+        case "overflow": print(overflow(count))
+        case "use-after-free": print(useAfterFree(count))
+        case "double-free": print(doubleFree())
+        case "leak": print(leak(count))
+        case "cycle": print(cycle())
+        case "race": print(race())
+        case "task-race": print(await taskRace())
+        default: print("nothing")
+        }
+    }
+}

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unit tests, and process tests, with both programs built for a sanitizer: AddressSanitizer with LeakSanitizer, and
+ThreadSanitizer.
+
+What a sanitizer has to say goes into files of its own, one for each process, so that no report is lost with the output
+of a program whose test does not look at it, or that a test has killed. What is known and is not this package's is in
+Tests/proofs/sanitized, an entry each with its reason. That all of this can find something is shown first, with faults
+that are planted into a program of their own.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree
+from collections.abc import Callable, Iterable, Iterator
+
+from harness.executables import REPOSITORY
+
+SANITIZED = REPOSITORY / "Tests/proofs/sanitized"
+#: What is run of the process tests: transfers of files, folders and lists, one relay and several nodes, those who do
+#: not behave, and processes that are replaced. None that measure memory or time: a sanitizer needs more of both.
+PROCESS_TESTS = (
+    "Loopback/test_transfers.py",
+    "Loopback/test_trees.py",
+    "Loopback/test_content.py",
+    "Loopback/test_cuts.py",
+    "Loopback/test_damaged_parts.py",
+    "Loopback/test_lost_answers.py",
+    "Loopback/test_many.py",
+    "Loopback/test_pull.py",
+    "Loopback/test_restart.py",
+    "Loopback/test_reload.py",
+    "Loopback/test_stopping.py",
+    "Loopback/test_daemon.py",
+    "Loopback/test_proxy.py",
+    "Loopback/test_bad_input.py",
+    "Loopback/test_hostile_manifests.py",
+    "Loopback/test_hostile_requests.py",
+    "Loopback/test_hostile_sharers.py",
+    "Conformance/test_hostile_clients.py",
+    "Conformance/test_http_vectors.py",
+    "Conformance/test_requests.py",
+    "Conformance/test_sealed_peers.py",
+    "Conformance/test_tokens.py",
+    "Conformance/test_websocket.py",
+    "Cluster/test_crossing_notes.py",
+    "Cluster/test_crossing_requests.py",
+    "Cluster/test_crossing_streams.py",
+    "Cluster/test_dead_nodes.py",
+    "Cluster/test_forgeries.py",
+    "Cluster/test_pull_across.py",
+    "Cluster/test_stopping_nodes.py",
+)
+MARKERS = "not slow and not large and not long and not alone"
+#: In minutes: a build from nothing, all unit tests, all process tests.
+LONGEST_BUILD, LONGEST_UNIT, LONGEST_PROCESSES = 60, 30, 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Sanitizer:
+    """One of them."""
+
+    name: str
+    #: The folder of its build.
+    scratch: str
+    #: The symbol that a program has that is built for it.
+    symbol: str
+    #: By variable.
+    settings: dict[str, tuple[str, ...]]
+    #: The variable that takes suppressions, and the file.
+    suppressing: tuple[str, pathlib.Path]
+    #: What it has to find, and what it says then.
+    planted: dict[str, str]
+
+    def environment(self, reports: pathlib.Path) -> dict[str, str]:
+        """What makes it write into that folder. A process that has begun is seen there by what it says about itself."""
+        variables = {name: [*values] for name, values in self.settings.items()}
+        variables[self.suppressing[0]] += [f"suppressions={self.suppressing[1]}", "print_suppressions=1"]
+        logged = (f"log_path={reports}/report", "log_exe_name=1", "verbosity=1")
+        return {
+            name: ":".join([*values, *(logged if name != "LSAN_OPTIONS" else ())]) for name, values in variables.items()
+        }
+
+
+SANITIZERS = {
+    each.name: each
+    for each in (
+        Sanitizer(
+            "address",
+            ".build-asan",
+            "__asan_init",
+            {"ASAN_OPTIONS": ("detect_leaks=1", "strict_string_checks=1"), "LSAN_OPTIONS": ()},
+            ("LSAN_OPTIONS", SANITIZED / "leaks.txt"),
+            {
+                "overflow": "AddressSanitizer: heap-buffer-overflow",
+                "use-after-free": "AddressSanitizer: heap-use-after-free",
+                "double-free": "AddressSanitizer: attempting double-free",
+                "leak": "LeakSanitizer: detected memory leaks",
+                "cycle": "LeakSanitizer: detected memory leaks",
+            },
+        ),
+        Sanitizer(
+            "thread",
+            ".build-tsan",
+            "__tsan_init",
+            # A race is told only where the stack of the first access is still known: without the longest history, most
+            # of the planted ones are not.
+            {"TSAN_OPTIONS": ("history_size=7", "second_deadlock_stack=1", "atexit_sleep_ms=100")},
+            ("TSAN_OPTIONS", SANITIZED / "threads.txt"),
+            dict.fromkeys(("race", "task-race"), "ThreadSanitizer: (?:data|Swift access) race"),
+        ),
+    )
+}
+
+#: Where a report begins: also one of a sanitizer that could not do what it should.
+REPORT = re.compile(
+    r"^(?:==(?:[^=\n]+==){1,2})?(?:ERROR: (?:Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|FATAL: \w+Sanitizer"
+    r"|\w+Sanitizer has encountered a fatal error|\w+Sanitizer:? CHECK failed)",
+    re.MULTILINE,
+)
+BEGUN = re.compile(r"Running under ThreadSanitizer|AddressSanitizer Init done")
+#: In what a sanitizer says at the end of a process: how often it has used an entry.
+USED = re.compile(r"^\s*(\d+)\s+(?:\d+\s+)?(\S+)$", re.MULTILINE)
+USED_BY_THREADS = re.compile(
+    r"^(\d+)\s+(?:race|mutex|thread|signal|deadlock|called_from_lib|race_top):(\S+)", re.MULTILINE
+)
+
+
+class Failed(Exception):
+    """Something that the proof needs does not work."""
+
+
+@dataclasses.dataclass
+class Seen:
+    """What is in a folder of reports."""
+
+    processes: int = 0
+    #: Each kind of report once, with how many there were.
+    reports: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    examples: dict[str, str] = dataclasses.field(default_factory=dict)
+    suppressed: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+    def add(self, text: str) -> None:
+        """Takes what one process has said."""
+        self.processes += bool(BEGUN.search(text))
+        for report in reports_in(text):
+            kind = kind_of(report)
+            self.reports[kind] += 1
+            self.examples.setdefault(kind, report)
+        used = text.rpartition("Suppressions used:")
+        for count, entry in [*USED.findall(used[2] if used[1] else ""), *USED_BY_THREADS.findall(text)]:
+            self.suppressed[entry] += int(count)
+
+
+def reports_in(text: str) -> Iterator[str]:
+    """The reports of one process. Each leak is one of its own."""
+    begins = [match.start() for match in REPORT.finditer(text)]
+    for begin, end in itertools.pairwise([*begins, len(text)]):
+        report = text[begin:end]
+        leaks = re.split(r"^(?=(?:Direct|Indirect) leak of )", report, flags=re.MULTILINE)
+        yield from leaks[1:] or [report]
+
+
+def kind_of(report: str) -> str:
+    """What two reports of the same have in common: the words, and the frames near the place."""
+    lines = report.splitlines()
+    head = re.sub(r"0x[0-9a-f]+|\d+", "N", lines[0]) if lines else ""
+    frames = re.findall(r"^\s+#\d+ (?:0x[0-9a-f]+ in )?(\S+)", report, re.MULTILINE)
+    return " ".join([head, *frames[:6]])
+
+
+def seen(folder: pathlib.Path) -> Seen:
+    """Reads all that sanitizers have written there."""
+    result = Seen()
+    for file in sorted(folder.glob("report*")):
+        result.add(file.read_text("utf-8", "replace"))
+    return result
+
+
+def entries(path: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """The suppressions of a file, each with its reason: the comment right above it."""
+    reason: list[str] = []
+    for line in path.read_text("utf-8").splitlines():
+        if line.startswith("#"):
+            reason.append(line[1:].strip())
+        else:
+            if line:
+                yield line, " ".join(reason)
+            reason = []
+
+
+def _run(
+    command: Iterable[object], log: pathlib.Path, minutes: float, environment: dict[str, str] | None = None
+) -> int | None:
+    """Runs a command with its output in a file; returns its exit status, or None where it takes too long."""
+    with log.open("wb") as out:
+        try:
+            done = subprocess.run(
+                [str(each) for each in command],
+                cwd=REPOSITORY,
+                env={**os.environ, **(environment or {})},
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=minutes * 60,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+    return done.returncode
+
+
+def _tail(log: pathlib.Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
+
+
+def demangled(text: str) -> str:
+    """The same with Swift's names as they are written."""
+    done = subprocess.run(
+        ["swift", "demangle", "--simplified"], input=text, check=False, capture_output=True, text=True
+    )
+    return done.stdout if done.returncode == 0 else text
+
+
+class Proof:
+    """One sanitizer's."""
+
+    def __init__(self, sanitizer: Sanitizer, folder: pathlib.Path, tell: Callable[[str], None]) -> None:
+        self.sanitizer, self.folder, self.tell = sanitizer, folder, tell
+        self.good = True
+        self.suppressed: collections.Counter[str] = collections.Counter()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def problem(self, text: str) -> None:
+        """Something does not hold."""
+        self.good = False
+        self.tell(f"PROBLEM  {self.sanitizer.name}: {text}")
+
+    def reports(self, name: str) -> pathlib.Path:
+        """A new folder for reports."""
+        made = self.folder / f"reports-{name}"
+        made.mkdir()
+        return made
+
+    def environment(self, reports: pathlib.Path) -> dict[str, str]:
+        """What a process is started with."""
+        # A trap ends the process at once: the runtime's backtrace may hang in one that is instrumented.
+        return {"SWIFT_BACKTRACE": "enable=no", **self.sanitizer.environment(reports)}
+
+    def planted(self) -> None:
+        """Each planted fault is found, and where there is none, nothing."""
+        program, log = self.folder / "planted", self.folder / "planted.log"
+        command = ["swiftc", "-swift-version", "6", "-Onone", "-g", "-parse-as-library"]
+        command += [f"-sanitize={self.sanitizer.name}", str(SANITIZED / "Planted.swift"), "-o", str(program)]
+        if _run(command, log, 10) != 0:
+            raise Failed(f"the planted faults do not build:\n{_tail(log)}")
+        found = 0
+        for fault, says in self.sanitizer.planted.items():
+            reports = self.reports(fault)
+            status = _run([program, fault], log, 5, self.environment(reports))
+            said = "\n".join(file.read_text("utf-8", "replace") for file in reports.glob("report*"))
+            if status in (0, None) or not re.search(says, said) or not seen(reports).reports:
+                self.problem(f"the planted fault {fault} is not found (exit status {status})")
+            else:
+                found += 1
+        reports = self.reports("nothing")
+        if _run([program, "nothing"], log, 5, self.environment(reports)) != 0 or seen(reports).reports:
+            self.problem("something is found where nothing is planted")
+        if seen(reports).processes != 1:
+            self.problem("a process that begins is not seen")
+        self.tell(f"{self.sanitizer.name:9}{'planted faults':16}{found} of {len(self.sanitizer.planted)} found")
+
+    def build(self) -> pathlib.Path:
+        """Builds the programs and the tests; returns where."""
+        log = self.folder / "build.log"
+        command = ["swift", "build", "--build-tests", f"--sanitize={self.sanitizer.name}"]
+        command += ["--scratch-path", self.sanitizer.scratch]
+        if _run(command, log, LONGEST_BUILD) != 0:
+            raise Failed(f"it does not build:\n{_tail(log)}")
+        shown = subprocess.run(
+            [*command, "--show-bin-path"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+        )
+        binaries = pathlib.Path(shown.stdout.strip())
+        for name in ("relay-server", "relay-client"):
+            symbols = subprocess.run(["nm", binaries / name], check=True, capture_output=True, text=True).stdout
+            if self.sanitizer.symbol not in symbols:
+                raise Failed(f"{name} is not built for it")
+        return binaries
+
+    def unit(self) -> None:
+        """The unit tests."""
+        command: list[object] = ["swift", "test", "--skip-build", f"--sanitize={self.sanitizer.name}"]
+        command += ["--scratch-path", self.sanitizer.scratch, "--xunit-output", self.folder / "unit-tests.xml"]
+        self._tests("unit tests", command, LONGEST_UNIT, {})
+
+    def processes(self, binaries: pathlib.Path, tests: Iterable[str]) -> None:
+        """The process tests."""
+        command: list[object] = [sys.executable, "-m", "pytest", "-q", "-m", MARKERS, "--timeout", 600]
+        command += ["--junitxml", self.folder / "process-tests.xml"]
+        command += ["--numprocesses", min(4, os.cpu_count() or 1), "--dist", "loadgroup"]
+        command += [f"Tests/{each}" for each in tests]
+        environment = {"RELAY_BIN": str(binaries), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._tests("process tests", command, LONGEST_PROCESSES, environment)
+
+    def _tests(self, name: str, command: list[object], minutes: int, environment: dict[str, str]) -> None:
+        stem = name.replace(" ", "-")
+        log, reports = self.folder / f"{stem}.log", self.reports(stem)
+        variables = {"SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH": "8", **self.environment(reports), **environment}
+        status = _run(command, log, minutes, variables)
+        found = seen(reports)
+        self.suppressed += found.suppressed
+        # Each library for tests has a report of its own.
+        ran, failed = _counted(self.folder.glob(f"{stem}*.xml"))
+        self.tell(
+            f"{self.sanitizer.name:9}{name:16}{ran} ran, {len(failed)} failed; {found.processes} processes, "
+            f"{sum(found.reports.values())} reports of {len(found.reports)} kinds, "
+            f"{sum(found.suppressed.values())} suppressed"
+        )
+        for kind, count in found.reports.most_common():
+            self.problem(f"{count} times:\n{demangled(found.examples[kind][:6000])}")
+        for each in failed:
+            self.problem(f"{name}: {each} failed")
+        if failed:
+            self.tell(_tail(log, 200))
+        if status is None:
+            self.problem(f"the {name} have not ended in {minutes} minutes")
+        elif status != 0 and not failed:
+            self.problem(f"the {name} ended with status {status}:\n{_tail(log)}")
+        if not ran or not found.processes:
+            self.problem(f"no {name} have run, or none of their processes are seen")
+
+    def run(self, only: str | None) -> bool:
+        """All of it, or a part of the tests."""
+        for entry, reason in entries(self.sanitizer.suppressing[1]):
+            if not reason:
+                self.problem(f"{entry} is suppressed without a reason")
+        try:
+            self.planted()
+            binaries = self.build()
+            if only in (None, "unit"):
+                self.unit()
+            if only != "unit":
+                self.processes(binaries, [only] if only else PROCESS_TESTS)
+        except Failed as error:
+            self.problem(str(error))
+        for entry, _ in entries(self.sanitizer.suppressing[1]):
+            count = self.suppressed[entry.partition(":")[2]]
+            self.tell(f"{self.sanitizer.name:9}{'suppressed':16}{count:6} times {entry}")
+        return self.good
+
+
+def _counted(files: Iterable[pathlib.Path]) -> tuple[int, list[str]]:
+    """How many tests a report tells of, and the names of those that failed."""
+    ran, failed = 0, []
+    for path in files:
+        for case in xml.etree.ElementTree.parse(path).iter("testcase"):
+            ran += case.find("skipped") is None
+            if case.find("failure") is not None or case.find("error") is not None:
+                failed.append(f"{case.get('classname')}.{case.get('name')}")
+    return ran, failed
+
+
+def proved(names: list[str], folder: pathlib.Path, tell: Callable[[str], None], only: str | None = None) -> bool:
+    """Whether nothing is found by the sanitizers of these names; all without any."""
+    chosen = [SANITIZERS[name] for name in names or SANITIZERS]
+    good = [Proof(each, folder / each.name, tell).run(only) for each in chosen]
+    return all(good)
