@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Faults that a sanitizer has to find, one for each argument. No target of the package has this file: the proof compiles
-// it by itself and runs it before everything else.
+// Faults that a sanitizer has to find, one for each argument. No target of the package has this file: the proof
+// compiles it by itself and runs it before everything else.
 
 private import Foundation
 
@@ -10,7 +10,8 @@ private final class Counters: @unchecked Sendable {
     private var values = [Int](repeating: 0, count: 4096)
     var sum: Int { values.reduce(0, +) }
 
-    /// So often that two who begin at about the same time do it side by side; of one word alone, a sanitizer may miss it.
+    /// So often that two who begin at about the same time do it side by side; many words, since a sanitizer may miss
+    /// one.
     @inline(never)
     func count() {
         for _ in 0..<20 {
