@@ -143,6 +143,10 @@ class _Loop:
         """Runs a coroutine to its end and returns its value."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
 
+    def call(self, function: Callable[[], object]) -> None:
+        """Lets it call a function, and does not wait."""
+        self._loop.call_soon_threadsafe(function)
+
 
 class Session:
     """A control connection, for use by one thread at a time (what arrives is kept until it is asked for)."""
@@ -197,6 +201,10 @@ class Session:
         """Ends the connection."""
         self._loop.run(self.socket.close(), 10)
 
+    def abort(self) -> None:
+        """Ends the connection without a word, as when its program is killed."""
+        self._loop.call(self.socket.transport.abort)
+
     def send(self, **message: Any) -> None:
         """Sends one message as it is; ConnectionError when the connection is over."""
         try:
@@ -226,6 +234,12 @@ class Session:
                 if left <= 0:
                     raise TooLate(f"not within {timeout} s: {what}; had {self._arrived}")
                 self._news.wait(left)
+
+    def take(self) -> list[Message]:
+        """Takes all that has arrived, in its order."""
+        with self._news:
+            taken, self._arrived = self._arrived, []
+            return taken
 
     def close_code(self, timeout: float = 15) -> int:
         """Waits for the end of the connection and returns its close code."""
