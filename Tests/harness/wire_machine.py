@@ -7,6 +7,7 @@ which there is nothing is none. So a run is repeated by its seed, or by what hyp
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -24,20 +25,55 @@ T = TypeVar("T")
 NAMES = ("a", "b", "c")
 #: Of one name.
 MOST_SESSIONS = 3
-STEPS = 40
+STEPS = 50
+FORGED = ("accept", "decline", "cancel", "delivered", "note")
 CODES = ("declined", "cancelled", "no_space", "cannot_write", "too_large")
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """The numbers of a step."""
+
+    which: int
+    what: int
+    who: str
+    yes: bool
+    also: bool
+    times: int
+    size: int
+    #: Whether everything may come before the next step: without that, several things happen at once.
+    rest: bool
+
 
 pick = strategies.integers(0, 11)
 flag = strategies.booleans()
-name = strategies.sampled_from(NAMES)
-#: Whether everything may come before the next step: without that, several things happen at once.
-rests = strategies.sampled_from((True, True, False))
-times = strategies.sampled_from((1, 1, 1, 2, 3))
+draws = strategies.builds(
+    Draw,
+    which=pick,
+    what=pick,
+    who=strategies.sampled_from(NAMES),
+    yes=flag,
+    also=flag,
+    times=strategies.sampled_from((1, 1, 1, 2, 3)),
+    size=strategies.integers(1, 200_000),
+    rest=strategies.sampled_from((True, True, False)),
+)
 
 
 def one(of: Sequence[T], number: int) -> T | None:
     """One of them; None if there is none."""
     return of[number % len(of)] if of else None
+
+
+#: How often each kind of step is drawn.
+WEIGHTS = {
+    **dict.fromkeys(("offer", "accept", "attach", "upload"), 4),
+    **dict.fromkeys(("come", "cut", "deliver", "request", "answer", "show", "advance"), 3),
+    **dict.fromkeys(("go", "present", "decline", "cancel", "finish", "forge", "note", "offer again"), 2),
+    **dict.fromkeys(
+        ("log in badly", "offer to nobody", "progress", "talk nonsense", "lookup", "withdraw", "refuse"), 1
+    ),
+}
 
 
 class Clients(RuleBasedStateMachine):
@@ -76,26 +112,40 @@ class Clients(RuleBasedStateMachine):
         """The sender may still do something about them."""
         return [each for each in self.model.attempts if each.sender.open and each.states and each.ended is None]
 
+    def _flowing(self) -> list[Attempt]:
+        """Their bytes may move: also when the receiver has said too early that it has them all."""
+        return [each for each in self._running() if each.receiver and each.receiver.live.open]
+
     def _accepted(self) -> list[Attempt]:
-        """Both sides may."""
+        """Both sides may do something about them."""
         return [
             each for each in self._running() if each.receiver and each.receiver.live.open and not each.receiver.ended
         ]
 
     # Coming and going.
 
-    @initialize(receiving=flag, entries=strategies.tuples(pick, pick, pick), sharing=flag)
-    def begin(self, receiving: bool, entries: tuple[int, int, int], sharing: bool) -> None:
-        """One session of each name."""
+    @initialize(draw=draws)
+    def begin(self, draw: Draw) -> None:
+        """A session of each name, two of one, and an offer."""
 
         def step() -> None:
-            self.model.come("a", entries[0], sharing=sharing)
-            self.model.come("b", entries[1], receiving=True)
-            self.model.come("c", entries[2], receiving=receiving)
+            alice = self.model.come("a", draw.which, sharing=draw.yes)
+            bob = self.model.come("b", draw.what, receiving=True)
+            self.model.come("b", draw.which // 3, receiving=draw.also)
+            self.model.come("c", draw.what // 3, receiving=draw.yes, sharing=draw.also)
+            self.model.rest()
+            self.model.offer(alice, bob.name, waits=draw.yes)
 
-        self._step(step, True)
+        self._step(step, draw.rest)
 
-    @rule(who=name, entry=pick, receiving=flag, sharing=flag, rest=rests)
+    @rule(kind=strategies.sampled_from([name for name, weight in WEIGHTS.items() for _ in range(weight)]), draw=draws)
+    def act(self, kind: str, draw: Draw) -> None:
+        """A step of this kind; if there is nothing for it, something else goes on."""
+        before = len(self.model.history)
+        KINDS[kind](self, draw)
+        if len(self.model.history) == before:
+            self._step(functools.partial(self._next, draw.which, draw.what, draw.size), draw.rest)
+
     def come(self, who: str, entry: int, receiving: bool, sharing: bool, rest: bool) -> None:
         """Another session of a name: of one that is there, or that has gone."""
 
@@ -106,7 +156,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, kindly=flag, rest=rests)
     def go(self, which: int, kindly: bool, rest: bool) -> None:
         """A session ends."""
 
@@ -117,7 +166,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, receiving=flag, sharing=flag, rest=rests)
     def present(self, which: int, receiving: bool, sharing: bool, rest: bool) -> None:
         """A session wants to hear something else."""
 
@@ -127,7 +175,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, who=name, how=pick)
     def log_in_badly(self, which: int, who: str, how: int) -> None:
         """A login that must not succeed, or a second one, which changes nothing."""
         kinds = (self._twice, self._with_another_key, self._for_another_nonce, self._before_login)
@@ -165,7 +212,6 @@ class Clients(RuleBasedStateMachine):
 
     # Offers.
 
-    @rule(which=pick, to=name, waits=flag, rest=rests)
     def offer(self, which: int, to: str, waits: bool, rest: bool) -> None:
         """Offers something new."""
 
@@ -175,7 +221,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, waits=flag, rest=rests)
     def offer_again(self, which: int, waits: bool, rest: bool) -> None:
         """Offers what has ended under the same id, or what runs, which is refused."""
 
@@ -194,7 +239,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, rest=rests)
     def offer_to_nobody(self, which: int, rest: bool) -> None:
         """Offers something to a name that there is not."""
 
@@ -204,7 +248,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, rest=rests)
     def accept(self, which: int, rest: bool) -> None:
         """Takes what it was rung for."""
 
@@ -214,7 +257,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, verb=strategies.sampled_from(("decline", "decline", "cancel")), code=pick, rest=rests)
     def decline(self, which: int, verb: str, code: int, rest: bool) -> None:
         """Does not take it."""
 
@@ -224,7 +266,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, side=flag, code=pick, rest=rests)
     def cancel(self, which: int, side: bool, code: int, rest: bool) -> None:
         """One side ends what runs: the sender from its offer on, the receiver from its token on."""
 
@@ -239,7 +280,6 @@ class Clients(RuleBasedStateMachine):
 
     # Streams.
 
-    @rule(which=pick, entry=pick, number=times, rest=rests)
     def attach(self, which: int, entry: int, number: int, rest: bool) -> None:
         """Shows the download's token, once or several times at once."""
 
@@ -249,40 +289,36 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, entry=pick, number=times, size=strategies.integers(1, 200_000), part=pick, rest=rests)
     def upload(self, which: int, entry: int, number: int, size: int, part: int, rest: bool) -> None:
         """Shows the upload's token, and sends all of the body, or a part of it."""
 
         def step() -> None:
-            attempt = one([each for each in self._accepted() if each.token and not each.upload], which)
+            attempt = one([each for each in self._flowing() if each.token and not each.upload], which)
             if attempt:
                 self.model.upload(attempt, entry, number, size, size * min(part, 8) // 8)
 
         self._step(step, rest)
 
-    @rule(which=pick, rest=rests)
     def finish(self, which: int, rest: bool) -> None:
         """Sends the rest of a body."""
 
         def step() -> None:
-            halves = [each.upload for each in self._accepted() if each.upload and not each.upload.cut]
+            halves = [each.upload for each in self._flowing() if each.upload and not each.upload.cut]
             if half := one([each for each in halves if not each.whole], which):
                 self.model.finish(half)
 
         self._step(step, rest)
 
-    @rule(which=pick, role=flag, reset=flag, rest=rests)
     def cut(self, which: int, role: bool, reset: bool, rest: bool) -> None:
         """Cuts one half of a stream."""
 
         def step() -> None:
-            halves = [each.upload if role else each.download for each in self._accepted()]
+            halves = [each.upload if role else each.download for each in self._flowing()]
             if half := one([each for each in halves if each and not each.cut], which):
                 self.model.cut(half, reset=reset)
 
         self._step(step, rest)
 
-    @rule(which=pick, rest=rests)
     def deliver(self, which: int, rest: bool) -> None:
         """The receiver says that it has everything: when it may, or too early."""
 
@@ -292,7 +328,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, entry=pick, size=strategies.integers(1, 100_000), number=strategies.integers(1, 4))
     def advance(self, which: int, entry: int, size: int, number: int) -> None:
         """Something goes on as it should, for so many steps."""
         for _ in range(number):
@@ -317,7 +352,6 @@ class Clients(RuleBasedStateMachine):
         else:
             self.model.deliver(ring)
 
-    @rule(which=pick, way=flag, rest=rests)
     def note(self, which: int, way: bool, rest: bool) -> None:
         """One side says something to the other."""
 
@@ -327,7 +361,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, count=strategies.integers(0, 2**63), rest=rests)
     def progress(self, which: int, count: int, rest: bool) -> None:
         """The receiver says how far it is."""
 
@@ -339,12 +372,6 @@ class Clients(RuleBasedStateMachine):
 
     # What is not its own, or no good.
 
-    @rule(
-        which=pick,
-        what=pick,
-        verb=strategies.sampled_from(("accept", "decline", "cancel", "delivered", "note")),
-        guessed=flag,
-    )
     def forge(self, which: int, what: int, verb: str, guessed: bool) -> None:
         """A session speaks about a transfer that it has no part in."""
 
@@ -365,7 +392,6 @@ class Clients(RuleBasedStateMachine):
     def _of(self, id: str) -> list[Attempt]:
         return [each for each in self.model.attempts if each.id == id]
 
-    @rule(what=pick, entry=pick, kind=pick)
     def show(self, what: int, entry: int, kind: int) -> None:
         """A token that is guessed, used, over, or the other side's; a good one in a way that does not use it up."""
 
@@ -396,7 +422,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, True)
 
-    @rule(which=pick, what=pick)
     def talk_nonsense(self, which: int, what: int) -> None:
         """A message that is none, or of no type."""
 
@@ -411,7 +436,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, True)
 
-    @rule(which=pick, who=name, rest=rests)
     def lookup(self, which: int, who: str, rest: bool) -> None:
         """Looks a name up: its key, and whether it is there."""
 
@@ -426,7 +450,6 @@ class Clients(RuleBasedStateMachine):
 
     # Requests.
 
-    @rule(which=pick, to=name, again=flag, rest=rests)
     def request(self, which: int, to: str, again: bool, rest: bool) -> None:
         """Asks for something; or once more under the same id, which is refused."""
 
@@ -442,7 +465,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, what=pick, own=flag, rest=rests)
     def withdraw(self, which: int, what: int, own: bool, rest: bool) -> None:
         """Has had enough; or says so about another's request, which changes nothing."""
 
@@ -454,7 +476,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, what=pick, right=flag, code=pick, rest=rests)
     def refuse(self, which: int, what: int, right: bool, code: int, rest: bool) -> None:
         """Says that there will be no offer; or says so in place of who was asked."""
 
@@ -467,7 +488,6 @@ class Clients(RuleBasedStateMachine):
 
         self._step(step, rest)
 
-    @rule(which=pick, what=pick, right=flag, waits=flag, rest=rests)
     def answer(self, which: int, what: int, right: bool, waits: bool, rest: bool) -> None:
         """Offers something for a request; or for one that it was not asked."""
 
@@ -495,6 +515,36 @@ class Clients(RuleBasedStateMachine):
         except BaseException:
             self.model.abandon()
             raise
+
+
+KINDS: dict[str, Callable[[Clients, Draw], None]] = {
+    "come": lambda at, d: at.come(d.who, d.what, d.yes, d.also, d.rest),
+    "go": lambda at, d: at.go(d.which, d.yes, d.rest),
+    "present": lambda at, d: at.present(d.which, d.yes, d.also, d.rest),
+    "log in badly": lambda at, d: at.log_in_badly(d.which, d.who, d.what),
+    "offer": lambda at, d: at.offer(d.which, d.who, d.yes, d.rest),
+    "offer again": lambda at, d: at.offer_again(d.which, d.yes, d.rest),
+    "offer to nobody": lambda at, d: at.offer_to_nobody(d.which, d.rest),
+    "accept": lambda at, d: at.accept(d.which, d.rest),
+    "decline": lambda at, d: at.decline(d.which, "decline" if d.yes or d.also else "cancel", d.what, d.rest),
+    "cancel": lambda at, d: at.cancel(d.which, d.yes, d.what, d.rest),
+    "attach": lambda at, d: at.attach(d.which, d.what, d.times, d.rest),
+    "upload": lambda at, d: at.upload(d.which, d.what, d.times, d.size, 8 if d.yes else d.what % 8, d.rest),
+    "finish": lambda at, d: at.finish(d.which, d.rest),
+    "cut": lambda at, d: at.cut(d.which, d.yes, d.also, d.rest),
+    "deliver": lambda at, d: at.deliver(d.which, d.rest),
+    "advance": lambda at, d: at.advance(d.which, d.what, d.size, d.what % 4 + 1),
+    "note": lambda at, d: at.note(d.which, d.yes, d.rest),
+    "progress": lambda at, d: at.progress(d.which, d.size, d.rest),
+    "forge": lambda at, d: at.forge(d.which, d.what, FORGED[d.size % len(FORGED)], d.yes and d.also),
+    "show": lambda at, d: at.show(d.what, d.which, d.size),
+    "talk nonsense": lambda at, d: at.talk_nonsense(d.which, d.what),
+    "lookup": lambda at, d: at.lookup(d.which, d.who, d.rest),
+    "request": lambda at, d: at.request(d.which, d.who, d.yes and d.also, d.rest),
+    "withdraw": lambda at, d: at.withdraw(d.which, d.what, d.yes, d.rest),
+    "refuse": lambda at, d: at.refuse(d.which, d.what, d.yes, d.size, d.rest),
+    "answer": lambda at, d: at.answer(d.which, d.what, d.yes or d.also, d.yes, d.rest),
+}
 
 
 def run(world: World, *, examples: int, seed: int | None, steps: int = STEPS, shrinks: bool = False) -> None:

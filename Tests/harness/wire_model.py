@@ -26,10 +26,8 @@ from .wire_parts import Asked, Attempt, Cause, Half, Live, Request, Ring
 
 #: How many seconds something that has to come may take, and what is waited for may take on a busy machine.
 DUE = 20
-#: A half is held for 30 s: from then on, and no sooner, an attempt may expire.
+#: Halves are held for 30 s, and have to move within them: before that, no attempt may expire or stall.
 HELD = 29
-OWN_LOSS = {"sender": "sender_gone", "receiver": "receiver_gone"}
-GAUGES = ("relay_sessions", "relay_receivers", "relay_sharers", "relay_requests")
 STATES = ("waiting", "ringing", "accepted", "parked", "streaming", "streamed")
 
 
@@ -263,7 +261,8 @@ class Model:
     def cancel(self, attempt: Attempt, code: str) -> None:
         """The sender takes it back."""
         attempt.causes.append(Cause("cancel", attempt.sender, code))
-        sure = ["ok"] if self.calm and attempt.ended is None else None
+        is_open = attempt.ended is None and not (attempt.receiver and attempt.receiver.ended)
+        sure = ["ok"] if self.calm and is_open else None
         self.ask(
             attempt.sender, "cancel", ["ok", "unknown_transfer"], attempt, sure=sure, transfer=attempt.id, code=code
         )
@@ -325,6 +324,8 @@ class Model:
         """Says that there will be no offer."""
         if live.name == request.to and to == request.live.name:
             request.refusals.append(code)
+            if self.calm and request.open and not self.world.several:
+                request.due += 1
         self.ask(live, "refuse", ["ok"], request=request.id, to=to, code=code)
 
     # Streams.
@@ -589,14 +590,13 @@ class Model:
         if code == "accepted_elsewhere":
             return isinstance(about, Ring) and attempt.has("accept", besides=live)
         if code in ("sender_gone", "receiver_gone"):
-            half, lost = ("upload", attempt.sender) if code == "sender_gone" else ("download", None)
-            left = any(
-                each.what == "gone" and (each.who is lost if lost else each.who is not attempt.sender)
-                for each in attempt.causes
-            )
+            half = "upload" if code == "sender_gone" else "download"
+            accepted = [ring.live for ring in attempt.rings.values() if ring.said == "accept"]
+            lost = [attempt.sender] if code == "sender_gone" else accepted
+            left = any(each.what == "gone" and each.who in lost for each in attempt.causes)
             return left or attempt.has("cut", code=half) or attempt.has("cancel", "decline", code=code)
-        if code == "expired":
-            return any(time.monotonic() - half.began > HELD for half in (attempt.download, attempt.upload) if half)
+        if code in ("expired", "stalled"):
+            return time.monotonic() - attempt.began > HELD
         alone = isinstance(about, Attempt) and gone and attempt.receiver is None
         return alone and code == ("unknown_request" if attempt.request else "peer_offline")
 
@@ -636,18 +636,13 @@ class Model:
         if ring is None:
             answered = [each for each in attempt.rings.values() if each.ended in ("declined", "cancelled")]
             return bool(answered) and all(each in answered or not each.live.open for each in attempt.rings.values())
-        halves = [half for half in (attempt.download, attempt.upload) if half and half.cut]
-        streamed = attempt.upload is not None and attempt.upload.whole and attempt.upload.sent > 0
-        return bool(ring.ended) or not ring.live.open or (bool(halves) and not streamed and self._was_certain(attempt))
-
-    @staticmethod
-    def _was_certain(attempt: Attempt) -> bool:
-        # A download that was cut has ended it; an upload, unless all of it was sent.
-        return any(
-            half.cut and not (half.role == "upload" and half.whole)
-            for half in (attempt.download, attempt.upload)
-            if half
-        )
+        # What was cut after the last byte had been sent may have been over already.
+        is_cut = any(half and half.cut for half in (attempt.download, attempt.upload))
+        is_sent = attempt.upload is not None and attempt.upload.whole
+        if ring.live.open and ring.ended == "delivered" and attempt.download and not is_cut:
+            # The relay lets an upload that has begun, or may begin, come to its end first: for 30 s.
+            return is_sent
+        return bool(ring.ended) or not ring.live.open or (is_cut and not is_sent)
 
     def _may_be_over(self, attempt: Attempt) -> bool:
         return self._is_over(attempt) or attempt.has("gone", "cancel", "cut", "delivered") or bool(attempt.ended)
@@ -665,11 +660,8 @@ class Model:
             for live in request.hearers - request.heard:
                 if request.granted and live.open:
                     yield f"the request of {request.live} at {live}"
-            if self._hears_refusals(request) and len(request.refused) < len(request.refusals):
+            if request.open and len(request.refused) < request.due:
                 yield f"a refusal at {request.live}"
-
-    def _hears_refusals(self, request: Request) -> bool:
-        return request.open and not self.world.several
 
     def _owed_of(self, attempt: Attempt) -> Iterator[str]:
         over = self._is_over(attempt)
@@ -751,7 +743,7 @@ class Model:
             for each in attempt.rings.values():
                 answered = each.said in ("decline", "cancel") or not each.live.open
                 self.demand(answered, f"{attempt} was declined for all, and {each.live} has not answered")
-        if ring and attempt.sender.open and ring.live.open and (attempt.ended or ring.ended):
+        if ring and attempt.sender.open and ring.live.open and attempt.ended and ring.ended:
             pair = (attempt.ended, ring.ended)
             self.demand((pair[0] == "delivered") == (pair[1] == "delivered"), f"{attempt}: {pair}")
             if (

@@ -86,6 +86,7 @@ class Attempt:
     notes: dict[str, list[str]] = dataclasses.field(default_factory=lambda: {"up": [], "down": []})
     heard: dict[str, int] = dataclasses.field(default_factory=lambda: {"up": 0, "down": 0})
     progress: set[int] = dataclasses.field(default_factory=set)
+    began: float = dataclasses.field(default_factory=time.monotonic)
 
     def __repr__(self) -> str:
         return f"attempt {self.serial} of {self.sender}"
@@ -118,11 +119,13 @@ class Request:
     payload: str
     granted: bool = False
     withdrawn: bool = False
-    #: Which sessions have to hear it, those that have, and how often it was refused and that was heard.
+    #: Which sessions have to hear it, those that have, what was refused, and what of that was heard.
     hearers: set[Live] = dataclasses.field(default_factory=set)
     heard: set[Live] = dataclasses.field(default_factory=set)
     refusals: list[str] = dataclasses.field(default_factory=list)
     refused: list[str] = dataclasses.field(default_factory=list)
+    #: How many refusals have to come.
+    due: int = 0
 
     @property
     def open(self) -> bool:
@@ -135,7 +138,6 @@ class Half:
 
     def __init__(self, server: Server, attempt: Attempt, role: str, token: str, times: int, body: bytes = b"") -> None:
         self.attempt, self.role, self.body, self.cut = attempt, role, body, False
-        self.began = time.monotonic()
         self.sent = 0
         self.shown = [raw.Connection(server.address, server.ca) for _ in range(times)]
         method, path = ("GET", "/download") if role == "download" else ("PUT", "/upload")
