@@ -168,7 +168,8 @@ let package = Package(
         ),
         .testTarget(
             name: "TransferBrokerTests",
-            dependencies: ["RelayTestFixtures", "TransferBroker", "WSProtocol", nioCore]
+            dependencies: ["RelayTestFixtures", "TransferBroker", "WSProtocol", nioCore],
+            exclude: ["ModelProgram"]
         ),
         .testTarget(
             name: "StreamRelayTests",
@@ -277,4 +278,31 @@ if Context.environment["RELAY_FUZZ"] != nil {
         )
     ]
     package.products.append(.executable(name: "relay-fuzzer", targets: ["RelayFuzzer"]))
+}
+
+// `RELAY_MODEL=1 swift build -c release --scratch-path .build-model --product relay-model` makes a program of the claim
+// and routing model, which `scripts/prove model` runs: optimised, and without what the model does not need.
+if Context.environment["RELAY_MODEL"] != nil {
+    package.targets.removeAll { $0.type == .test }
+    for target in package.targets {
+        switch target.name {
+        case "TransferBroker": target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-enable-testing"])]
+        case "RelayTestFixtures":
+            target.dependencies = ["TransferBroker", "WSProtocol", nioCore]
+            target.exclude = ["TestDirectory.swift"]
+        default: break
+        }
+    }
+    package.targets += [
+        .executableTarget(
+            name: "ClaimAndRoutingModel", dependencies: ["RelayTestFixtures", "TransferBroker", "WSProtocol", nioCore],
+            path: "Tests/TransferBrokerTests",
+            exclude: [
+                "Broker", "Figures", "Sessions", "Tokens", "Transfers", "Fixtures/BrokerNetwork.swift",
+                "Model/ClaimAndRoutingModelTests.swift", "Model/ModelSchedulesTests.swift",
+            ],
+            swiftSettings: strict
+        )
+    ]
+    package.products.append(.executable(name: "relay-model", targets: ["ClaimAndRoutingModel"]))
 }

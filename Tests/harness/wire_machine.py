@@ -347,9 +347,9 @@ class Clients(RuleBasedStateMachine):
         elif attempt.upload is None:
             if attempt.token:
                 self.model.upload(attempt, entry // 2, 1, size, size)
-        elif not attempt.upload.whole:
+        elif not attempt.upload.whole and not attempt.upload.cut:
             self.model.finish(attempt.upload)
-        else:
+        elif ring.ended is None and ring.live.open:
             self.model.deliver(ring)
 
     def note(self, which: int, way: bool, rest: bool) -> None:

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Testing
-
 @testable import TransferBroker
 
 /// Who is there and what may happen in one exploration. Alice, on the first node, offers one transfer to bob: unasked,
 /// or once she has heard that he asks for it.
-struct ModelScenario: CustomTestStringConvertible {
+struct ModelScenario {
     /// Something that need not happen. Each takes one off the budget of a path.
     enum Surprise: Hashable, CaseIterable {
         /// A link breaks for so long that one side takes the other for lost.
@@ -37,7 +35,6 @@ struct ModelScenario: CustomTestStringConvertible {
     }
 
     let name: String
-    var testDescription: String { name }
 
     /// The nodes on which bob has a session, by their indices.
     var bobs = [1, 2]

@@ -123,7 +123,9 @@ extension ModelWorld {
         if nodes[home].broker.claim(digest, as: other, by: Self.ids[asker], now: now) != nil {
             violate("a token is good for the other half")
         }
+        let before = nodes[home].broker
         let claim = nodes[home].broker.claim(digest, as: role, by: Self.ids[asker], now: now)
+        if fault == .keepsTokens { nodes[home].broker = before }
         refresh(home)
         guard let claim else { return nil }
         grants[role, default: 0] += 1

@@ -25,6 +25,8 @@ struct ModelWorld {
     static let stream = StreamKey(home: ids[0], transfer: transfer)
 
     let scenario: ModelScenario
+    /// What is wrong on purpose.
+    let fault: ModelFault?
     var nodes: [ModelNode]
     /// What is on its way, by sender and receiver.
     var links: [[ModelNode.Message]] = Array(repeating: [], count: count * count)
@@ -39,8 +41,9 @@ struct ModelWorld {
     /// What should never happen, and has.
     var violation: String?
 
-    init(_ scenario: ModelScenario) {
+    init(_ scenario: ModelScenario, fault: ModelFault? = nil) {
         self.scenario = scenario
+        self.fault = fault
         surprisesLeft = scenario.budget
         nodes = Self.ids.map { ModelNode(broker: Broker(node: $0, limits: Defaults.Broker.limits)) }
         open("alice", at: 0, isSender: true)
@@ -104,7 +107,9 @@ struct ModelWorld {
     // MARK: - Brokers
 
     mutating func handle(_ event: BrokerEvent, at node: Int) {
-        let actions = nodes[node].broker.handle(event, now: now)
+        if let fault, fault.swallows(event, at: node) { return }
+        var actions = nodes[node].broker.handle(event, now: now)
+        if let fault { actions = actions.flatMap { fault.spoilt($0, in: self) } }
         run(actions, at: node)
     }
 

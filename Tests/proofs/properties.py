@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random clients of one relay and of three nodes, held to a model of what may be said."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable
+
+from harness import certificates, metrics, processes
+from harness.cluster import Cluster
+from harness.relay import Relay
+from harness.wire_machine import run
+from harness.wire_model import Violation, World
+
+#: How many examples between two lines.
+ROUND = 250
+
+
+def one_relay(binaries: pathlib.Path, folder: pathlib.Path) -> World:
+    """A relay of its own."""
+    arguments = ("--metrics-listen", "127.0.0.1:0")
+    certs = certificates.made(folder / "certs")
+    relay = Relay(binaries, certs, folder / "relay", registration="open", arguments=arguments)
+    relay.start()
+    return World([relay], [metrics.port_of(relay)])
+
+
+def three_nodes(binaries: pathlib.Path, folder: pathlib.Path) -> World:
+    """Three nodes, each of them and their balancer."""
+    return World.of_cluster(Cluster(binaries, folder))
+
+
+WORLDS = {"one relay": one_relay, "three nodes": three_nodes}
+
+
+def proved(binaries: pathlib.Path, folder: pathlib.Path, examples: int, seed: int, tell: Callable[[str], None]) -> bool:
+    """Runs so many examples in each world; the rounds of a seed are repeated by the seed that is printed with each."""
+    good = True
+    for number, (name, made) in enumerate(WORLDS.items()):
+        world = made(binaries, folder / f"world-{number}")
+        began, done = time.monotonic(), 0
+        while good and done < examples:
+            count, part = min(ROUND, examples - done), (seed + done) % 2**32
+            try:
+                run(world, examples=count, seed=part)
+            except Violation as violation:
+                tell(f"{name}: {violation}\n  repeated by: --seed {part} --examples {count}")
+                good = False
+            done += count
+            tell(f"{name}: {done} examples in {time.monotonic() - began:.0f} s")
+        tell(f"{name}: " + ", ".join(f"{count} x {what}" for what, count in sorted(world.seen.items())))
+        processes.stop_since(0)
+    return good
