@@ -356,19 +356,20 @@ class Model:
         self._act()
 
     def cut(self, half: Half, *, reset: bool) -> None:
-        """Cuts one half."""
-        self.log(f"the {half.role} of {half.attempt} is cut")
-        who = (
-            half.attempt.sender
-            if half.role == "upload"
-            else half.attempt.receiver.live
-            if half.attempt.receiver
-            else None
-        )
-        assert who
-        half.attempt.causes.append(Cause("cut", who, half.role))
+        """Cuts one half. If the relay may not have seen it, its client says that it is gone, as section 1.8 wants."""
+        attempt, ring = half.attempt, half.attempt.receiver
+        assert ring
+        self.log(f"the {half.role} of {attempt} is cut")
+        who = attempt.sender if half.role == "upload" else ring.live
+        attempt.causes.append(Cause("cut", who, half.role))
         half.close(reset=reset)
         self._act()
+        if half.taken:
+            return
+        if half.role == "upload":
+            self.cancel(attempt, "sender_gone")
+        elif ring.ended is None:
+            self.decline(ring, "receiver_gone", "cancel")
 
     def show(self, entry: int, method: str, path: str, token: str, allowed: Sequence[int]) -> None:
         """Shows a token that must not be let in, and waits for the refusal."""
@@ -637,7 +638,7 @@ class Model:
             answered = [each for each in attempt.rings.values() if each.ended in ("declined", "cancelled")]
             return bool(answered) and all(each in answered or not each.live.open for each in attempt.rings.values())
         # What was cut after the last byte had been sent may have been over already.
-        is_cut = any(half and half.cut for half in (attempt.download, attempt.upload))
+        is_cut = any(half and half.cut and half.taken for half in (attempt.download, attempt.upload))
         is_sent = attempt.upload is not None and attempt.upload.whole
         if ring.live.open and ring.ended == "delivered" and attempt.download and not is_cut:
             # The relay lets an upload that has begun, or may begin, come to its end first: for 30 s.
@@ -723,6 +724,8 @@ class Model:
         for attempt in self.attempts:
             self._check(attempt)
         self._compare_figures()
+        for half in self._halves():
+            half.taken = True
         self._acts = 0
 
     def _wait(self) -> None:
@@ -778,6 +781,19 @@ class Model:
             elif attempt.by == "relay" and attempt.ended:
                 self.demand(f'"{attempt.ended}"' in answer, f"{attempt}: {attempt.ended}, and the upload {answer}")
 
+    @staticmethod
+    def _state_of(attempt: Attempt) -> str:
+        """What the relay calls it, when nothing is on its way."""
+        if attempt.receiver is None:
+            return attempt.states[-1]
+        if attempt.download is None:
+            return "accepted"
+        if attempt.receiver.ended:
+            return "streaming"
+        if attempt.upload is None:
+            return "parked"
+        return "streamed" if attempt.upload.whole else "streaming"
+
     def _compare_figures(self) -> None:
         """What operators see is what is there."""
         there = self.present
@@ -790,7 +806,10 @@ class Model:
         if self.world.several:
             # Each node that has a part in a request counts it.
             expected.pop("relay_requests")
-        running = sum(not self._is_over(each) for each in self.attempts)
+        running = [each for each in self.attempts if not self._is_over(each)]
+        if not any(half and half.cut for each in running for half in (each.download, each.upload)):
+            states = collections.Counter(self._state_of(each) for each in running)
+            expected |= {f'relay_transfers{{state="{state}"}}': states[state] for state in STATES}
         seen: dict[str, float] = {}
 
         def same() -> bool:
@@ -803,12 +822,12 @@ class Model:
             seen["tokens"] = figures["relay_unclaimed_tokens"]
             if not there and any(seen[name] for name in ("streams", "connections", "tokens")):
                 return False
-            return seen["transfers"] == running and all(seen[name] == figure for name, figure in expected.items())
+            return seen["transfers"] == len(running) and all(seen[name] == figure for name, figure in expected.items())
 
         try:
             until(same, self.world.due, "figures", step=0.01)
         except TooLate:
-            raise self.violate(f"metrics say {seen}; there are {expected}, and {running} transfers") from None
+            raise self.violate(f"metrics say {seen}; there are {expected}, and {len(running)} transfers") from None
 
     def end(self) -> None:
         """All sessions go, and nothing is left."""

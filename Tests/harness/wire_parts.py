@@ -139,6 +139,8 @@ class Half:
     def __init__(self, server: Server, attempt: Attempt, role: str, token: str, times: int, body: bytes = b"") -> None:
         self.attempt, self.role, self.body, self.cut = attempt, role, body, False
         self.sent = 0
+        #: Whether the relay has had the time to take it: what is cut before that, it may never have seen.
+        self.taken = False
         self.shown = [raw.Connection(server.address, server.ca) for _ in range(times)]
         method, path = ("GET", "/download") if role == "download" else ("PUT", "/upload")
         fields = [f"Authorization: Bearer {token}"]
