@@ -19,7 +19,7 @@ from hypothesis import strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from .protocol import Identity, Session, b64
-from .wire_model import Model, Violation, World
+from .wire_model import Model, World
 from .wire_parts import Attempt, Live, Request, Ring
 
 T = TypeVar("T")
@@ -567,6 +567,8 @@ def run(world: World, *, examples: int, seed: int | None, steps: int = STEPS, sh
     )
     try:
         run_state_machine_as_test(machine if seed is None else hypothesis.seed(seed)(machine), settings=settings)
-    except hypothesis.errors.FlakyFailure as flaky:
+    except hypothesis.errors.Flaky as flaky:
         # It did not go wrong again, as is the way of races: what was seen the first time counts.
-        raise next((each for each in flaky.exceptions if isinstance(each, Violation)), flaky) from flaky
+        if world.violation is None:
+            raise
+        raise world.violation from flaky

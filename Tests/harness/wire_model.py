@@ -70,6 +70,8 @@ class World:
         self.due = DUE
         #: What was done, and what came of it, how often.
         self.seen: collections.Counter[str] = collections.Counter()
+        #: The first that was found.
+        self.violation: Violation | None = None
         self._people: dict[str, Identity] = {}
         # Of each run of this process, and of each process: no two worlds have a name in common.
         self._suffix = b64(os.urandom(6)).lower().replace("_", "x").replace("-", "y")
@@ -123,7 +125,9 @@ class Model:
 
     def violate(self, what: str) -> Violation:
         """What to raise."""
-        return Violation("\n".join([what, *self.history]))
+        made = Violation("\n".join([what, *self.history]))
+        self.world.violation = self.world.violation or made
+        return made
 
     def demand(self, holds: object, what: str) -> None:
         """Raises a Violation if it does not hold."""
@@ -652,7 +656,9 @@ class Model:
         """What has not come yet, and has to."""
         for live in self.present:
             for asked in live.asked.values():
-                if not asked.may_be_silent:
+                # The end of what was just accepted may overtake the token, and is then the only answer.
+                is_over = asked.verb == "accept" and isinstance(asked.about, Ring) and asked.about.ended
+                if not asked.may_be_silent and not is_over:
                     yield f"the answer to {asked.verb} of {live}"
         for attempt in self.attempts:
             if attempt.ended != "refused":
