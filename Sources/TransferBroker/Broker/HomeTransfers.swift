@@ -224,7 +224,8 @@ struct HomeTransfers: Sendable {
         let (id, offer) = (transfer.id, transfer.offerID)
         func toSender(_ message: ServerMessage) -> [BrokerAction] { [.send(transfer.sender, message)] }
         switch action {
-        case .answer(let session, let request): return sessions.notify(session, .ok(request))
+        case .answer(let session, let request):
+            return sessions.notify(session, .ok(request)) + refuseToken(of: id, to: session, &sessions)
         case .refuse(let session, let request, let code): return sessions.notify(session, .refuse(request, code))
         case .tellOffered(let state): return toSender(.offered(.init(id: offer, transfer: id, state: state)))
         case .ring(let session, let payload):
@@ -242,13 +243,21 @@ struct HomeTransfers: Sendable {
         case .failSender(let code, let party):
             return toSender(.failed(.init(id: offer, transfer: id, code: code, by: party)))
         case .failReceiver(let session, let code, let party):
-            return sessions.notify(session, .failed(id, code, by: party))
+            return sessions.notify(session, .failed(id, code, by: party)) + refuseToken(of: id, to: session, &sessions)
         case .endStream(let outcome): return halves[id].nodes.flatMap { endStream(of: id, on: $0, outcome) }
         case .end(let outcome):
             count(outcome, of: transfer)
             halves.forget(id)
             return tokens.revoke(id).map { .announce(.void($0)) } + [.transferEnded(id, outcome)]
         }
+    }
+
+    /// The answer to the `accept` of a session that hears the end while its token is still being made.
+    private mutating func refuseToken(
+        of transfer: TransferID, to session: SessionID, _ sessions: inout SessionTable
+    ) -> [BrokerAction] {
+        guard let request = tokens.withdraw(transfer, from: session) else { return [] }
+        return sessions.notify(session, .refuse(request, .unknownTransfer))
     }
 
     private mutating func count(_ outcome: TransferOutcome, of transfer: RelayedTransfer) {

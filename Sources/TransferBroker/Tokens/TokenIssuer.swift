@@ -67,9 +67,17 @@ struct TokenIssuer: Sendable {
     /// `token` has been made for `request`.
     mutating func minted(_ token: Token, for request: TokenRequest, now: NIODeadline) -> Issue {
         guard let wanted = pending[request.transfer], wanted.number == request.number else { return .unwanted }
+        // Without room the transfer ends, and who waits for the token is told then.
+        guard ledger.issue(token, for: request.transfer, request.role, now: now) else { return .noRoom }
         pending[request.transfer] = nil
-        let isIssued = ledger.issue(token, for: request.transfer, request.role, now: now)
-        return isIssued ? .issued(wanted.purpose) : .noRoom
+        return .issued(wanted.purpose)
+    }
+
+    /// The token that is being made is none for `session` any more; the `accept` that it would have answered.
+    mutating func withdraw(_ transfer: TransferID, from session: SessionID) -> RequestID? {
+        guard case .download(session, let request)? = pending[transfer]?.purpose else { return nil }
+        pending[transfer] = nil
+        return request
     }
 
     /// Uses a token up; see ``TokenLedger/claim(_:as:now:)``.

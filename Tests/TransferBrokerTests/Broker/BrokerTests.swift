@@ -50,6 +50,37 @@ import WSProtocol
         #expect(summary(fixture.offer(alice, to: "bob", transfer: transfer).1) == ["1:ringing", "2:ring"])
     }
 
+    /// An end that comes while the receiver's token is still being made.
+    private mutating func accepted() -> (transfer: TransferID, alice: SessionID, bob: SessionID, token: TokenRequest?) {
+        let (alice, bob) = (fixture.open("alice", receiving: false), fixture.open("bob"))
+        let (transfer, _) = fixture.offer(alice, to: "bob")
+        let accept = ClientMessage.accept(
+            .init(id: fixture.nextID(), transfer: transfer, payload: BrokerFixture.payload))
+        let actions = fixture.broker.handle(.requestReceived(accept, from: bob), now: fixture.now)
+        for case .mint(let request) in actions { return (transfer, alice, bob, request) }
+        return (transfer, alice, bob, nil)
+    }
+
+    @Test mutating func anAcceptIsAnsweredWhenTheSenderCancelsBeforeThereIsAToken() throws {
+        let (transfer, alice, _, request) = accepted()
+        let cancelled = fixture.ask(alice) { .cancel(.init(id: $0, transfer: transfer, code: .cancelled)) }
+        #expect(summary(cancelled) == ["1:ok", "2:failed.cancelled", "2:error.unknown_transfer"])
+        let minted = fixture.broker.handle(.tokenMinted(.random(), for: try #require(request)), now: fixture.now)
+        #expect(summary(minted) == [])
+    }
+
+    @Test mutating func anAcceptIsAnsweredWhenItsOwnSessionCancelsBeforeThereIsAToken() {
+        let (transfer, _, bob, _) = accepted()
+        let cancelled = fixture.ask(bob) { .cancel(.init(id: $0, transfer: transfer, code: .noSpace)) }
+        #expect(summary(cancelled) == ["2:ok", "2:error.unknown_transfer", "1:failed.no_space"])
+    }
+
+    @Test mutating func anAcceptOfASessionThatIsGoneIsNotAnswered() {
+        let (_, _, bob, _) = accepted()
+        let closed = fixture.handle(.sessionClosed(bob))
+        #expect(summary(closed) == ["1:failed.receiver_gone"])
+    }
+
     @Test mutating func notesGoBetweenTheTwoSessionsOfAnAcceptedTransfer() throws {
         let (alice, bob, bobToo) = (fixture.open("alice"), fixture.open("bob"), fixture.open("bob"))
         let (transfer, offered) = fixture.offer(alice, to: "bob")
