@@ -41,6 +41,10 @@ final class PartFolder: Sendable {
         content = try OpenFile(Self.contentName, in: handle, flags: Self.flags)
     }
 
+    /// A program that is being started has the folder open, too, until it is executed: closing it here would not unlock
+    /// it, and who opens it next would take it for one that is in use.
+    deinit { _ = flock(handle.descriptor, LOCK_UN) }
+
     private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
 
     /// What it is called for a transfer; `number` above zero where others of the name belong to someone else.

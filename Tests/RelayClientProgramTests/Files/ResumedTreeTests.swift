@@ -298,6 +298,17 @@ struct ResumedTreeTests {
         #expect(!parts().hasAccepted(offer))
     }
 
+    /// Between fork and exec, a program that is being started has everything open that this process has.
+    @Test func partsThatWereLetGoAreNotInUseByAProgramThatIsBeingStarted() throws {
+        let receiving = try folder.directory.folder()
+        var part = try PartFolder.open(".relay-part", in: receiving)
+        let inherited = OpenFile(descriptor: dup(try #require(part).handle.descriptor))
+        #expect(try PartFolder.open(".relay-part", in: receiving) == nil)
+        part = nil
+        let again = try PartFolder.open(".relay-part", in: receiving)
+        withExtendedLifetime(inherited) { #expect(again != nil) }
+    }
+
     /// The person said yes to what was offered, and to nothing else of the same transfer.
     @Test func whatIsOfferedAsSomethingElseWasNotAccepted() throws {
         let (tree, _) = try interrupted()
