@@ -55,7 +55,7 @@ enum ConnectionDecoder {
             case 6: line.channel.read()
             case 9 where command & 0x20 != 0: line.channel.pipeline.fireUserInboundEventTriggered(TLSEvent.peerClosed)
             case 11: line.channel.pipeline.fireUserInboundEventTriggered(TLSEvent.truncated)
-            case 13 where command & 0x40 != 0: line.channel.pipeline.fireErrorCaught(ChannelError.eof)
+            case 13 where command & 0x40 != 0: line.channel.pipeline.fireErrorCaught(ChannelError.inputClosed)
             default: break
             }
         }

@@ -72,7 +72,7 @@ enum WebSocketDecoder {
             case 6, 8: line.setTaking(!line.channel.isWritable)
             case 9: try beat(line, as: role)
             case 10: stall(line, by: Int(command))
-            case 11 where command == 0xFF: line.channel.pipeline.fireErrorCaught(ChannelError.eof)
+            case 11 where command == 0xFF: line.channel.pipeline.fireErrorCaught(ChannelError.inputClosed)
             default: line.channel.triggerUserOutboundEvent(WebSocketCommand.close(code: 5), promise: nil)
             }
         }
