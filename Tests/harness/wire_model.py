@@ -656,9 +656,7 @@ class Model:
         """What has not come yet, and has to."""
         for live in self.present:
             for asked in live.asked.values():
-                # The end of what was just accepted may overtake the token, and is then the only answer.
-                is_over = asked.verb == "accept" and isinstance(asked.about, Ring) and asked.about.ended
-                if not asked.may_be_silent and not is_over:
+                if not asked.may_be_silent:
                     yield f"the answer to {asked.verb} of {live}"
         for attempt in self.attempts:
             if attempt.ended != "refused":
