@@ -93,4 +93,8 @@ package enum TLSDefaults {
 
     /// How many certificates of a file are looked at: more than any chain has, or any system's bundle of authorities.
     static let certificatesPerFile = 1024
+
+    /// How many certificates a file has that may be a chain: servers are shown with three or four. Each is compared
+    /// with those before it.
+    package static let chainLength = 16
 }

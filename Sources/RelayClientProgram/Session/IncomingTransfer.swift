@@ -130,7 +130,10 @@ struct IncomingTransfer {
     mutating func heard(_ message: ServerMessage) {
         if case .start(let start) = message, self.start == nil { self.start = start }
         if case .failed(let failed) = message, failed.by == .peer { isEndedByPeer = true }
-        if case .error(let refusal) = message, cause == nil, let sentence = refusal.sentence {
+        // Of a limit the relay says more than the client knows; of all else it is the code that counts.
+        if case .error(let refusal) = message, refusal.code == .tooManyTransfers, cause == nil,
+            let sentence = refusal.sentence
+        {
             cause = .transfer(TransferFailure(refusal.code, side: .receiver, peer: label.peer, said: sentence))
         }
     }

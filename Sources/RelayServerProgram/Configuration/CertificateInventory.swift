@@ -148,6 +148,7 @@ struct CertificateProblem: Hashable, Sendable {
 
     /// The certificates at `path`, which clients are shown, are no chain; nil where they are one, or it cannot be told.
     init?(chain certificates: [CertificateFacts], path: String) {
+        guard certificates.count <= TLSDefaults.chainLength else { return nil }
         setting = .tlsCert
         self.path = path
         if let found = ChainBreak(certificates) {

@@ -27,7 +27,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
     package init(_ code: FailureCode, side: Side, peer: PeerName, said: String? = nil) {
         let (what, advice) =
             switch (code, said) {
-            case (.tooManyTransfers, let said?): ("the relay says: \(said)", "try again then")
+            case (.tooManyTransfers, let said?): ("the relay says: \(said)", "try again later")
             default: Self.message(for: code, side: side, peer: peer)
             }
         self.init(code: code, what, advice)

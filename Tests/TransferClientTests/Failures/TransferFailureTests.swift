@@ -67,7 +67,7 @@ import WSProtocol
         for side in TransferFailure.Side.allCases {
             let told = TransferFailure(.tooManyTransfers, side: side, peer: bob, said: said)
             #expect(told.what == "the relay says: \(said)" && told.status == .gaveUp)
-            #expect(told.description == "the relay says: \(said); try again then")
+            #expect(told.description == "the relay says: \(said); try again later")
         }
         // For everything else there are words of this side.
         for code in FailureCode.allCases where code != .tooManyTransfers {

@@ -135,7 +135,7 @@ import WSProtocol
     @Test func aLimitIsToldInTheRelaysWords() {
         let met = AttemptFailure(.refused(.tooManyTransfers), result { $0.said = "too many of alice" }, of: transfer())
         #expect(met.reason == "the relay says: too many of alice" && met.next == "sending again")
-        #expect(met.error.description == "the relay says: too many of alice; try again then")
+        #expect(met.error.description == "the relay says: too many of alice; try again later")
         let wordless = AttemptFailure(.refused(.tooManyTransfers), result(), of: transfer())
         #expect(wordless.reason == "the relay allows no more transfers at once")
         let told = TransferFailure(.tooManyTransfers, side: .receiver, peer: bob, said: "too many of bob")
