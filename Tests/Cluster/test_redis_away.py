@@ -68,6 +68,22 @@ def test_running_transfers_go_on_and_new_ones_wait_for_redis(trial, how):
         t.traffic.through(again)
 
 
+def accepted(pair):
+    """An offer and what it is accepted with; None when a node is connecting to Redis again, and said so."""
+    try:
+        offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
+    except protocol.Refused as refusal:
+        assert refusal.code == "cluster_unavailable", refusal
+        return None
+    ring = pair.receiver.next(lambda m: m.get("type") == "ring" and m["transfer"] == offer.transfer, 15, "a ring")
+    try:
+        return offer, pair.receiver.accept(ring["transfer"])
+    except protocol.Refused as refusal:
+        assert refusal.code == "cluster_unavailable", refusal
+        pair.sender.cancel(offer.transfer)
+        return None
+
+
 @pytest.mark.parametrize("how", ["without memory", "a replica"])
 def test_a_fault_of_redis_is_not_reported_as_a_clients(trial, how):
     """Redis answers but accepts no writes: clients retry their offers, and deliver them once Redis recovers."""
@@ -88,8 +104,7 @@ def test_a_fault_of_redis_is_not_reported_as_a_clients(trial, how):
             try:
                 sending = [t.traffic.send("alice", "bob", 1 << 20, deadline=120) for _ in range(3)]
                 # A half that arrives at another node than the token's is not found; the token is valid.
-                offer = pair.sender.offer(pair.receiver.identity.name, protocol.pack(v=0, name="file"))
-                start = pair.receiver.accept(pair.receiver.ring()["transfer"])
+                offer, start = until(lambda: accepted(pair), 20, "an offer that is accepted", step=0.2)
                 with raw.Connection(ring.address, ring.ca) as download:
                     download.send(raw.request("GET", "/download", f"Authorization: Bearer {start.token}"))
                     answer = download.answer()
