@@ -57,13 +57,22 @@ MODULES = {
 }
 
 
-def copied(binaries, folder):
+@pytest.fixture
+def checkouts(binaries):
+    """The sources of the packages that were built: beside the programs, or of another build of this tree."""
+    places = [*binaries.parents, REPOSITORY / ".build", *sorted(REPOSITORY.glob(".build-package/*"))]
+    found = next((each / "checkouts" for each in places if (each / "checkouts").is_dir()), None)
+    return found or pytest.skip("the sources of the packages are not there: nothing was built here")
+
+
+def copied(binaries, folder, checkouts=None):
     """A folder with a copy of a program, and with what the linker would have been given for it."""
     shutil.copy(binaries / "relay-server", folder)
     given = folder / "relay-server.product/Objects.LinkFileList"
     given.parent.mkdir()
     given.write_text("".join(f"/x/{each}.build/{each}.swift.o\n" for each in (*MODULES.values(), "RelayNode")))
-    (folder / "checkouts").symlink_to(REPOSITORY / ".build/checkouts")
+    if checkouts:
+        (folder / "checkouts").symlink_to(checkouts)
     return given
 
 
@@ -74,9 +83,10 @@ def copied(binaries, folder):
         ("/x/HTTPTypes.build/HTTPField.swift.o", "swift-http-types is in it"),
         ("/x/Planted.build/Planted.swift.o", "the module Planted is of no package"),
     ],
+    ids=["tls", "types", "module"],
 )
-def test_what_is_linked_besides_is_refused(binaries, tmp_path, object_file, said):
-    given = copied(binaries, tmp_path)
+def test_what_is_linked_besides_is_refused(binaries, checkouts, tmp_path, object_file, said):
+    given = copied(binaries, tmp_path, checkouts)
     assert sbom("relay-server", tmp_path, "--check").stdout.endswith("as the linker was given\n")
     as_it_was = given.read_text()
     given.write_text(as_it_was + object_file + "\n")
@@ -85,6 +95,13 @@ def test_what_is_linked_besides_is_refused(binaries, tmp_path, object_file, said
     given.write_text(as_it_was.replace("Crypto", "Logging"))
     done = sbom("relay-server", tmp_path)
     assert done.returncode == 1 and "swift-crypto is not in it" in done.stderr, done
+
+
+def test_without_the_packages_sources_that_is_said(binaries, tmp_path):
+    copied(binaries, tmp_path)
+    done = sbom("relay-server", tmp_path)
+    assert done.returncode == 1 and "no folder above it has the `checkouts`" in done.stderr, done
+    assert "Traceback" not in done.stderr
 
 
 def test_another_library_of_the_system_is_refused(tmp_path):
