@@ -206,6 +206,9 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("supply", "packaging/copyright", bill()),
     ("supply", "Package.swift", swift('.package(url: "https://github.com/planted/planted", from: "1.0.0"),')),
     ("supply", "Package.swift", swift('.package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),')),
+    ("supply", "Package.swift", swift('.package(url: "https://github.com/apple/swift-log.git", branch: "main"),')),
+    ("supply", "Package.swift", swift('.package(url: "https://github.com/apple/swift-log", "1.16.0"..<"2.0.0"),')),
+    ("supply", "Package.swift", swift('.package(path: "../swift-log"),')),
     (
         "supply",
         "Package.swift",

@@ -76,21 +76,32 @@ def supply(tree: Tree) -> Problems:
         return
     yield from registered(text, register)
     yield from told(tree.text(COPYRIGHT), register)
-    manifest = tree.text("Package.swift")
-    for match in re.finditer(r'\.package\(url: "[^"]+/([^"/]+)", from: "([^"]+)"', manifest):
-        name, least = match.groups()
-        line = line_of(manifest, match.start())
-        if name not in register["packages"]:
-            yield "Package.swift", line, f"{name} has no licence in {REGISTER}"
-        for each in advisories(register, name, least):
-            yield "Package.swift", line, f"{name} {least} has {each['id']}: {each['about']}; from {each['fixed']}"
+    yield from depended(tree.uncommented("Package.swift"), register)
     resolved = os.path.join(tree.root, RESOLVED)
-    if os.path.exists(resolved):
+    if not os.path.exists(resolved):
+        tree.notes.append(f"there is no {RESOLVED} before the first build: only the least versions were looked at")
+    else:
         with open(resolved, encoding="utf-8") as file:
             chosen = pins(file.read())
         for name, pin in chosen.items():
             for each in advisories(register, name, pin["version"]):
                 yield RESOLVED, 0, f"{name} {pin['version']} has {each['id']}: {each['about']}; swift package update"
+
+
+def depended(manifest: str, register: dict[str, Any]) -> Problems:
+    """What is wrong in what Package.swift asks for. Only `from:` says a least version, which can be looked up."""
+    for match in re.finditer(r"\.package\([^()]*", manifest):
+        line = line_of(manifest, match.start())
+        asked = dict(re.findall(r'(\w+):\s*"([^"]+)"', match[0]))
+        name = asked.get("url", "").removesuffix(".git").rpartition("/")[2]
+        least = asked.get("from", "")
+        if not name or not least:
+            yield "Package.swift", line, f"{name or 'a package'} is not asked for by `url:` and `from:`"
+            continue
+        if name not in register["packages"]:
+            yield "Package.swift", line, f"{name} has no licence in {REGISTER}"
+        for each in advisories(register, name, least):
+            yield "Package.swift", line, f"{name} {least} has {each['id']}: {each['about']}; from {each['fixed']}"
 
 
 def told(text: str, register: dict[str, Any]) -> Problems:

@@ -26,6 +26,8 @@ class Tree:
             if os.path.isfile(os.path.join(root, path))
         )
         self._texts: dict[str, str] = {}
+        #: What a check has to say although it passes.
+        self.notes: list[str] = []
 
     def _git(self, *arguments: str) -> list[str]:
         result = subprocess.run(("git", "-C", self.root, *arguments), capture_output=True, check=False, timeout=60)
