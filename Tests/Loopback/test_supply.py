@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -14,14 +15,15 @@ PROGRAMS = ["relay-server", "relay-client"]
 REGISTER = json.loads((REPOSITORY / "packaging/components.json").read_text())
 
 
-def sbom(program, folder, *arguments):
+def sbom(program, folder, *arguments, env=None):
     """Runs scripts/sbom."""
     return subprocess.run(
-        [REPOSITORY / "scripts/sbom", "--bin", folder, *arguments, program],
+        [sys.executable, REPOSITORY / "scripts/sbom", "--bin", folder, *arguments, program],
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
+        env=env,
     )
 
 
@@ -102,6 +104,30 @@ def test_without_the_packages_sources_that_is_said(binaries, tmp_path):
     done = sbom("relay-server", tmp_path)
     assert done.returncode == 1 and "no folder above it has the `checkouts`" in done.stderr, done
     assert "Traceback" not in done.stderr
+
+
+def tools(folder):
+    """A PATH with what scripts/sbom runs, and dpkg-query on a system that has libc for other processors, too."""
+    made = folder / "tools"
+    made.mkdir()
+    for each in ("readelf", "ldd", "bash", "sh", "cat"):
+        (made / each).symlink_to(shutil.which(each))
+    (made / "dpkg-query").write_text(
+        "#!/bin/sh\ncase $* in *' -S '*) echo 'libc6-i386: /usr/lib32/libc.so.6' ;; esac\n"
+        f'exec {shutil.which("dpkg-query")} "$@"\n'
+    )
+    (made / "dpkg-query").chmod(0o755)
+    return {"PATH": str(made)}
+
+
+def test_without_swift_and_with_another_libc_the_bill_names_what_is_used(binaries, tmp_path):
+    shutil.copy(binaries / "relay-client", tmp_path)
+    done = sbom("relay-client", tmp_path, env=tools(tmp_path))
+    assert done.returncode == 0, done.stderr
+    listed = {each["name"]: each for each in json.loads(done.stdout)["components"]}
+    named = REPOSITORY / ".swift-version"
+    assert listed["swift"]["version"] == (named.read_text().strip() if named.exists() else "unknown")
+    assert listed["libc6"]["version"] and "glibc" not in listed and "libc6-i386" not in listed, listed
 
 
 def test_another_library_of_the_system_is_refused(tmp_path):
