@@ -14,13 +14,18 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 import hypothesis
+import hypothesis.configuration
 import hypothesis.errors
 from hypothesis import strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from .executables import REPOSITORY
 from .protocol import Identity, Session, b64
 from .wire_model import Model, World
 from .wire_parts import Attempt, Live, Request, Ring
+
+# What it keeps from one run to the next belongs to no working directory.
+hypothesis.configuration.set_hypothesis_home_dir(REPOSITORY / ".build/hypothesis")
 
 T = TypeVar("T")
 NAMES = ("a", "b", "c")

@@ -26,6 +26,8 @@ from .wire_parts import Asked, Attempt, Cause, Half, Live, Request, Ring
 
 #: How many seconds something that has to come may take, and what is waited for may take on a busy machine.
 DUE = 20
+#: The same where a fault keeps it from coming.
+DUE_IN_VAIN = 2
 #: Halves are held for 30 s, and have to move within them: before that, no attempt may expire or stall.
 HELD = 29
 STATES = ("waiting", "ringing", "accepted", "parked", "streaming", "streamed")
@@ -41,18 +43,20 @@ class Fault:
 
     spoil: Callable[[Message], list[Message]]
     found: str
+    #: Whether something does not come, which is all that is waited for in vain.
+    withholds: bool = False
 
 
-def _of(kind: str, spoil: Callable[[Message], list[Message]], found: str) -> Fault:
-    return Fault(lambda message: spoil(message) if message["type"] == kind else [message], found)
+def _of(kind: str, spoil: Callable[[Message], list[Message]], found: str, *, withholds: bool = False) -> Fault:
+    return Fault(lambda message: spoil(message) if message["type"] == kind else [message], found, withholds)
 
 
 FAULTS = {
     "a ring that comes twice": _of("ring", lambda m: [m, m], "is rung twice"),
     "a ring of somebody else": _of("ring", lambda m: [{**m, "from": "mallory"}], "is rung by mallory"),
-    "a ring that does not come": _of("ring", lambda m: [], "a ring for attempt"),
+    "a ring that does not come": _of("ring", lambda m: [], "a ring for attempt", withholds=True),
     "an end that comes twice": _of("failed", lambda m: [m, m], "hears .* after"),
-    "an end that does not come": _of("failed", lambda m: [], "the end of attempt"),
+    "an end that does not come": _of("failed", lambda m: [], "the end of attempt", withholds=True),
     "the wrong one blamed": _of("failed", lambda m: [{**m, "code": "stalled"}], "nobody has done that"),
     "a word that nobody said": _of("delivered", lambda m: [{**m, "payload": "e30"}], "the receiver has not said so"),
     "an answer that nobody asked for": _of("pong", lambda m: [m, m], "an answer to what it has not asked"),
@@ -85,9 +89,10 @@ class World:
         return cls([cluster, *cluster.members()], ports, several=True)
 
     def with_fault(self, name: str) -> World:
-        """The same, with one of the ``FAULTS``, and with less patience: what comes too late is of no interest there."""
+        """The same, with one of the ``FAULTS``; with less patience where something never comes."""
         made = copy.copy(self)
-        made.fault, made.due = FAULTS[name], 2
+        made.fault = FAULTS[name]
+        made.due = DUE_IN_VAIN if made.fault.withholds else DUE
         return made
 
     def person(self, name: str) -> Identity:
