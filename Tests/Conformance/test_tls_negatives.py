@@ -55,8 +55,7 @@ def outcome(relay, version, twist=lambda *_: None, after=None):
 
     The name of the alert, or that there was none; or the first line of an answer.
     """
-    with socket.create_connection(relay.address, 10) as plain:
-        plain.settimeout(5)
+    with socket.create_connection(relay.address, 20) as plain:
         client = Twisted(plain, twist)
         # It ends in its own way, which is none of this test's.
         client.ignoreAbruptClose = True

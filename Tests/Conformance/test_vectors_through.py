@@ -8,7 +8,6 @@ the same body.
 
 import contextlib
 import sys
-import time
 
 import h11
 import pytest
@@ -19,7 +18,7 @@ from harness.executables import REPOSITORY, clean_environment
 from harness.pairs import Pair
 from harness.processes import Process
 from harness.processes import shared as sharing
-from harness.reader import QUIET_SECONDS, Reader
+from harness.reader import Reader, Reading
 from harness.waiting import until
 
 sys.path.insert(0, str(REPOSITORY / "cluster"))
@@ -68,8 +67,7 @@ class Front:
             with contextlib.suppress(TimeoutError):
                 while answer := connection.answer(timeout=ANSWER_SECONDS):
                     statuses.append(answer.status)
-        # Where it was cut in the middle, the reader notices when this connection is gone.
-        time.sleep(0 if statuses else QUIET_SECONDS / 4)
+        # Where it was cut in the middle, the reader notices when this connection is gone, and is waited for.
         return statuses, self.reader.taken()
 
 
@@ -158,8 +156,6 @@ def test_h11_and_the_relay_would_be_told_apart(relay):
     parser = h11.Connection(h11.SERVER)
     parser.receive_data(sent)
     assert isinstance(parser.next_event(), h11.Request)
-    from harness.reader import Reading
-
     assert agrees(relay, Reading(sent=sent, requests=[(b"PUT", b"/upload", b"abcd")]))
     assert agrees(relay, Reading(sent=sent, requests=[(b"PUT", b"/upload", b"abc")], rest=b"d"))
     assert agrees(relay, Reading(sent=put(b"Content-Length: 3", body=b"abc"), problem="refused"))

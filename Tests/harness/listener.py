@@ -14,8 +14,11 @@ class Listener:
 
     host = "127.0.0.1"
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
-        self._serve = serve
+    def __init__(
+        self, serve: Callable[[socket.socket], None], accepted: Callable[[int], None] = lambda port: None
+    ) -> None:
+        """`accepted` hears the other side's port of each, in the order in which they came, before it is served."""
+        self._serve, self._accepted = serve, accepted
         self._socket = socket.create_server((self.host, 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -23,7 +26,8 @@ class Listener:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._socket.accept()
+                client, address = self._socket.accept()
+                self._accepted(address[1])
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def close(self) -> None:

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from typing import Self
 
 import h11
@@ -84,9 +82,11 @@ class Reader:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
         self._lock = threading.Condition()
+        #: Connections from the moment they are accepted: a handshake may take long on a busy machine.
         self._busy = 0
+        self._ports: set[int] = set()
         self._readings: list[Reading] = []
-        self._listener = Listener(self._serve)
+        self._listener = Listener(self._serve, self._begin)
         self.port = self._listener.port
 
     def __enter__(self) -> Self:
@@ -97,16 +97,28 @@ class Reader:
 
     def taken(self) -> list[Reading]:
         """What was read since this was asked the last time, whole; checks of health are left out."""
+        # What was connected before this is accepted before it.
+        with socket.create_connection((self._listener.host, self.port), 10) as marker:
+            port = marker.getsockname()[1]
+            with self._lock:
+                assert self._lock.wait_for(lambda: port in self._ports, 20), "nothing is accepted"
         with self._lock:
-            assert self._lock.wait_for(lambda: self._busy == 0, 10), "the balancer holds its connections open"
+            assert self._lock.wait_for(lambda: self._busy == 0, 20), "the balancer holds its connections open"
+            self._ports.clear()
             readings, self._readings = self._readings, []
         return readings
+
+    def _begin(self, port: int) -> None:
+        with self._lock:
+            self._busy += 1
+            self._ports.add(port)
+            self._lock.notify_all()
 
     def _serve(self, plain: socket.socket) -> None:
         try:
             plain.settimeout(10)
             Upstream.skip_header(plain)
-            with self._context.wrap_socket(plain, server_side=True) as connection, self._counted():
+            with self._context.wrap_socket(plain, server_side=True) as connection:
                 reading = read(connection, answers=True)
                 # The recipes ask for it by this name.
                 if reading.sent and b"\r\nhost: relay\r\n" not in reading.sent.lower():
@@ -115,14 +127,6 @@ class Reader:
             pass
         finally:
             plain.close()
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._lock:
-            self._busy += 1
-        try:
-            yield
-        finally:
             with self._lock:
                 self._busy -= 1
                 self._lock.notify_all()
