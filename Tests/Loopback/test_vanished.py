@@ -9,7 +9,7 @@ from harness import certificates, content, measure, raw
 from harness.network import Network
 from harness.pairs import Pair, wait_for_bytes
 from harness.relay import Relay
-from harness.waiting import Deadline, background, until
+from harness.waiting import Deadline, background, settled, until
 
 # Within 15 s, and 5 s for a busy machine. Rules that look at something else are later: 30 s for a sender that brings
 # nothing, 60 s for a receiver that takes nothing.
@@ -105,7 +105,7 @@ FORGOTTEN = 65
 def test_nothing_is_kept_for_long_of_two_clients_who_both_vanish(machine):
     relay, network = machine
     relay.healthy()
-    before = measure.descriptors(relay.pid)
+    before = settled(lambda: measure.descriptors(relay.pid), 0.5, 20, "descriptors")
     with Both(relay, network) as both:
         both.moves()
         # Bytes are on their way, and no client is left that could acknowledge them.

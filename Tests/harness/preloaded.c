@@ -69,6 +69,15 @@ void *realloc(void *block, size_t size) {
     return taken(moved);
 }
 
+void *reallocarray(void *block, size_t number, size_t size) {
+    size_t total;
+    if (__builtin_mul_overflow(number, size, &total)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(block, total);
+}
+
 void *memalign(size_t alignment, size_t size) { return taken(__libc_memalign(alignment, size)); }
 
 void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
