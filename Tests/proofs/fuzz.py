@@ -20,7 +20,7 @@ from harness.executables import REPOSITORY
 
 from . import corpora
 
-#: What the bar is: of the lines of a decoder's files, those that its corpus reaches.
+#: How many percent of the lines of a decoder's files its corpus has to reach.
 LEAST = 95.0
 #: No input may make a decoder need more, in MiB, or take longer, in seconds.
 MEMORY, LONGEST = 512, 10
