@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pathlib
 import socket
 import ssl
 import subprocess
@@ -21,7 +22,7 @@ from harness.history import History
 from harness.listener import Listener
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
-from proofs import rolling, sanitizers
+from proofs import model, rolling, running, sanitizers
 
 
 @pytest.fixture
@@ -306,3 +307,32 @@ def test_what_is_suppressed_has_a_reason(tmp_path):
     assert list(sanitizers.entries(file)) == [("race:one", "It is known, and harmless."), ("race:two", "")]
     for each in sanitizers.SANITIZERS.values():
         assert all(reason for _, reason in sanitizers.entries(each.suppressing[1]))
+
+
+def test_a_command_that_takes_too_long_is_ended_with_what_it_has_started(tmp_path):
+    pid, log = tmp_path / "pid", tmp_path / "log"
+    # One that is told to end and does not; what it has started outlives those that are killed alone.
+    command = ["sh", "-c", f"trap '' INT; sleep 60 & echo $! >{pid}; wait; sleep 60"]
+    assert running.ended(command, log, 1, clearing=0.2) is None
+    until(lambda: not is_running(int(pid.read_text())), 10, "what it has started is gone")
+    assert running.ended(["sh", "-c", "echo said; exit 3"], log, 20) == 3 and log.read_text() == "said\n"
+
+
+def is_running(pid):
+    """Whether that process is there, and not only its exit status."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_tests_that_sanitizers_name_are_there():
+    assert not running.missing((*sanitizers.PROCESS_TESTS, *sanitizers.LEFT_OUT))
+    assert running.missing(["Loopback/test_none.py", "Loopback/test_harness.py::test_none"])
+
+
+def test_a_program_of_the_model_that_does_not_end_is_a_failure(monkeypatch):
+    monkeypatch.setattr(model, "RUNNING", 0.2)
+    schedules, _, failure = model.run(pathlib.Path("sleep"), 60)
+    assert schedules == 0 and "was not over" in failure

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import os
 import pathlib
 import re
-import signal
-import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
+
+from . import running
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 SKIPS = TESTS / "skips.txt"
@@ -315,15 +314,7 @@ def chosen(numbers: list[int]) -> tuple[Row, ...]:
 
 def missing(row: Row) -> list[str]:
     """Those of its tests that there are not."""
-    return [test for test in row.tests if test.partition("::")[2] not in _functions(test.partition("::")[0])]
-
-
-def _functions(file: str) -> set[str]:
-    path = TESTS / file
-    if not path.exists():
-        return set()
-    parsed = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.name for node in parsed.body if isinstance(node, ast.FunctionDef)}
+    return running.missing(row.tests)
 
 
 @dataclasses.dataclass
@@ -388,6 +379,7 @@ def line(row: Row, found: dict[str, Result]) -> str:
 def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]) -> bool:
     """Runs the tests of the rows, and tells the table."""
     rows = chosen(numbers)
+    assert rows, f"there is no row {', '.join(map(str, numbers))}"
     tests = sorted({test for row in rows for test in row.tests})
     reports = []
     for name, marks, more in (
@@ -396,7 +388,9 @@ def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]
     ):
         report, log = folder / f"{name}.xml", folder / f"{name}.log"
         command = [sys.executable, "-m", "pytest", "-q", "-m", marks, *more, "--junitxml", str(report)]
-        status = _run([*command, *(str(TESTS / test) for test in tests)], log)
+        status = running.ended([*command, *(TESTS / test for test in tests)], log, SECONDS)
+        if status is None:
+            tell(f"what runs {name} was not over after {SECONDS // 60} minutes")
         # 5: there is none of this kind.
         if status not in (0, 5):
             text = log.read_text(encoding="utf-8", errors="replace")
@@ -412,17 +406,3 @@ def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]
     bad = sum(bool(list(problems(row, found))) for row in rows)
     tell(f"{len(rows)} rows: {len(rows) - bad} hold, {bad} fail; {sum(each.passed for each in found.values())} tests")
     return not wrong
-
-
-def _run(command: list[str], log: pathlib.Path) -> int:
-    """The exit status; pytest clears up behind itself when it is told to end."""
-    with open(log, "wb") as out:
-        running = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=TESTS.parent
-        )
-        try:
-            return running.wait(SECONDS)
-        except BaseException:
-            running.send_signal(signal.SIGINT)
-            running.wait(60)
-            raise

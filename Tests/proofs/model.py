@@ -13,11 +13,15 @@ from collections.abc import Callable
 
 from harness.executables import REPOSITORY
 
+from . import running
+
 SCRATCH = ".build-model"
 #: How many schedules a process runs before another one takes its place.
 ROUND = 50_000
 #: How many schedules at most find a planted fault.
 PLANTED = 20_000
+#: In seconds: a build from nothing, what only asks, and the schedules of one process.
+BUILDING, ASKING, RUNNING = 3600, 300, 1800
 DONE = re.compile(r"schedules=(\d+) steps=(\d+) early=(\d+) states=(\d+)\n(.*)", re.DOTALL)
 
 
@@ -29,18 +33,31 @@ def build() -> pathlib.Path:
     """Builds the program; returns where it is."""
     command = ["swift", "build", "-c", "release", "--scratch-path", SCRATCH]
     environment = {**os.environ, "RELAY_MODEL": "1"}
-    done = subprocess.run([*command, "--product", "relay-model"], cwd=REPOSITORY, env=environment, check=False)
-    if done.returncode != 0:
+    status = running.ended([*command, "--product", "relay-model"], None, BUILDING, environment)
+    if status is None:
+        raise Unbuilt(f"the model's program is not built after {BUILDING // 60} minutes")
+    if status != 0:
         raise Unbuilt("the model's program does not build")
     shown = subprocess.run(
-        [*command, "--show-bin-path"], cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True
+        [*command, "--show-bin-path"],
+        cwd=REPOSITORY,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=ASKING,
     )
     return pathlib.Path(shown.stdout.strip()) / "relay-model"
 
 
 def run(program: pathlib.Path, *words: object) -> tuple[int, int, str]:
     """How many schedules and steps were run, and what went wrong."""
-    done = subprocess.run([str(program), *map(str, words)], check=False, capture_output=True, text=True)
+    try:
+        done = subprocess.run(
+            [str(program), *map(str, words)], check=False, capture_output=True, text=True, timeout=RUNNING
+        )
+    except subprocess.TimeoutExpired:
+        return 0, 0, f"the program was not over after {RUNNING} s: {' '.join(map(str, words))}"
     said = DONE.fullmatch(done.stdout)
     if done.returncode != 0 or said is None:
         return 0, 0, f"the program ended with {done.returncode}: {done.stdout[-400:]}{done.stderr[-400:]}"
@@ -50,13 +67,14 @@ def run(program: pathlib.Path, *words: object) -> tuple[int, int, str]:
 
 def finds_what_is_planted(program: pathlib.Path, seed: int, tell: Callable[[str], None]) -> bool:
     """Whether each fault that is planted in the model's world is found."""
-    faults = subprocess.run([str(program), "faults"], check=True, capture_output=True, text=True).stdout.split()
+    asked = subprocess.run([str(program), "faults"], check=True, capture_output=True, text=True, timeout=ASKING)
+    faults = asked.stdout.split()
     good = bool(faults)
     for fault in faults:
         schedules, _, failure = run(program, seed, 0, PLANTED, fault)
-        first = failure.partition("\n")[0]
-        tell(f"planted: {fault}: " + (f"found after {schedules}: {first}" if failure else "NOT found"))
-        good = good and bool(failure) and schedules > 0
+        first, is_found = failure.partition("\n")[0], bool(failure) and schedules > 0
+        tell(f"planted: {fault}: " + (f"found after {schedules}: {first}" if is_found else f"NOT found {first}"))
+        good = good and is_found
     return good
 
 

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from harness.executables import REPOSITORY
 
+from . import running
+
 SANITIZED = REPOSITORY / "Tests/proofs/sanitized"
 #: What is run of the process tests: transfers of files, folders and lists, one relay and several nodes, those who do
 #: not behave, and processes that are replaced. None that measure memory or time: a sanitizer needs more of both.
@@ -68,6 +70,8 @@ LEFT_OUT = (
 MARKERS = "not slow and not large and not long and not alone"
 #: In minutes: a build from nothing, all unit tests, all process tests.
 LONGEST_BUILD, LONGEST_UNIT, LONGEST_PROCESSES = 60, 30, 60
+#: In seconds: what only asks about what is built.
+SHORT = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,21 +211,7 @@ def _run(
     command: Iterable[object], log: pathlib.Path, minutes: float, environment: dict[str, str] | None = None
 ) -> int | None:
     """Runs a command with its output in a file; returns its exit status, or None where it takes too long."""
-    with log.open("wb") as out:
-        try:
-            done = subprocess.run(
-                [str(each) for each in command],
-                cwd=REPOSITORY,
-                env={**os.environ, **(environment or {})},
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                timeout=minutes * 60,
-            )
-        except subprocess.TimeoutExpired:
-            return None
-    return done.returncode
+    return running.ended(command, log, minutes * 60, environment)
 
 
 def _tail(log: pathlib.Path, lines: int = 20) -> str:
@@ -230,9 +220,17 @@ def _tail(log: pathlib.Path, lines: int = 20) -> str:
 
 def demangled(text: str) -> str:
     """The same with Swift's names as they are written."""
-    done = subprocess.run(
-        ["swift", "demangle", "--simplified"], input=text, check=False, capture_output=True, text=True
-    )
+    try:
+        done = subprocess.run(
+            ["swift", "demangle", "--simplified"],
+            input=text,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SHORT,
+        )
+    except subprocess.TimeoutExpired:
+        return text
     return done.stdout if done.returncode == 0 else text
 
 
@@ -292,12 +290,12 @@ class Proof:
         if _run(command, log, LONGEST_BUILD) != 0:
             raise Failed(f"it does not build:\n{_tail(log)}")
         shown = subprocess.run(
-            [*command, "--show-bin-path"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+            [*command, "--show-bin-path"], cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=SHORT
         )
         binaries = pathlib.Path(shown.stdout.strip())
         for name in ("relay-server", "relay-client"):
-            symbols = subprocess.run(["nm", binaries / name], check=True, capture_output=True, text=True).stdout
-            if self.sanitizer.symbol not in symbols:
+            symbols = subprocess.run(["nm", binaries / name], check=True, capture_output=True, text=True, timeout=SHORT)
+            if self.sanitizer.symbol not in symbols.stdout:
                 raise Failed(f"{name} is not built for it")
         return binaries
 
@@ -349,6 +347,8 @@ class Proof:
         for entry, reason in entries(self.sanitizer.suppressing[1]):
             if not reason:
                 self.problem(f"{entry} is suppressed without a reason")
+        for test in running.missing((*PROCESS_TESTS, *LEFT_OUT)):
+            self.problem(f"{test} is named here, and is not there")
         try:
             self.planted()
             binaries = self.build()
@@ -356,7 +356,7 @@ class Proof:
                 self.unit()
             if only != "unit":
                 self.processes(binaries, [only] if only else PROCESS_TESTS)
-        except Failed as error:
+        except (Failed, subprocess.SubprocessError) as error:
             self.problem(str(error))
         for entry, _ in entries(self.sanitizer.suppressing[1]):
             count = self.suppressed[entry.partition(":")[2]]
