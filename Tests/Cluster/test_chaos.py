@@ -49,6 +49,29 @@ def test_what_is_planted_is_found(good, kind, rule):
     assert any(problem.startswith(rule) for problem in chaos_rules.problems(good))
 
 
+@pytest.mark.parametrize("kind", chaos_rules.PLANTS)
+def test_a_plant_passes_exactly_when_it_was_made_and_found(good, monkeypatch, kind):
+    outcome = chaos.Outcome()
+    outcome.plant(good, kind)
+    outcome.add(good)
+    assert (outcome.planted, outcome.found) == (1, 1) and outcome.problems
+    assert outcome.holds(kind) and not outcome.holds(None)
+    # A round with nothing to plant it in is none of those that have to be found, and such rounds alone show nothing.
+    outcome.plant(History(), kind)
+    assert outcome.holds(kind) and not chaos.Outcome(runs=1).holds(kind) and chaos.Outcome(runs=1).holds(None)
+    assert not chaos.Outcome().holds(None)
+    monkeypatch.setattr(chaos_rules, "RULES", ())
+    other = chaos.Outcome()
+    other.plant(good, "twice")
+    assert other.planted == 1 and not other.holds("twice")
+
+
+def test_what_was_not_delivered_is_not_lost_by_a_plant(good):
+    for event in good.events("delivered"):
+        good.forget(event)
+    assert not chaos_rules.planted(good, "lost")
+
+
 def test_every_plant_is_tried():
     assert set(chaos_rules.PLANTS) == {"lost", "twice", "changed", "blamed", "unended"}
 

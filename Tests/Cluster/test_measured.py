@@ -48,6 +48,20 @@ def test_a_soak_is_load_and_faults(change, words):
     assert outcome.problems() == words and outcome.table()
 
 
+def test_planted_growth_passes_exactly_when_it_was_made_and_found():
+    def outcome(step, planted):
+        memory = [40 * MiB + number * step for number in range(100)]
+        made = [soak.Series(name, 1, list(range(100)), memory, [40] * 100, [33, 33]) for name in ("n1", "n2")]
+        return soak.Outcome(60, 1.0, 2.0, made, ["node frozen"], 9, planted=planted)
+
+    grown, flat = outcome(MiB, 200), outcome(0, 200)
+    assert grown.holds("memory") and not grown.holds(None) and "200 looks" in grown.table()
+    assert not flat.holds("memory") and flat.holds(None)
+    assert not outcome(MiB, 0).holds("memory")
+    grown.series[1].memory = flat.series[1].memory
+    assert not grown.holds("memory")
+
+
 def phase(name, times=QUIET, **more):
     told = dict.fromkeys(overload.TOLD.get(name, ()), 1)
     limits = dict.fromkeys(overload.LIMITS.get(name, ()), 1)

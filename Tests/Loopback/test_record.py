@@ -55,7 +55,17 @@ def test_each_proof_has_a_row_and_all_runs_it():
 
 
 @pytest.mark.parametrize(
-    "words", [["all", "--long"], ["fuzz", "--seconds", "-1"], ["nothing"]], ids=["all", "fuzz", "unknown"]
+    "words",
+    [
+        ["all", "--long"],
+        ["fuzz", "--seconds", "-1"],
+        ["nothing"],
+        ["faults", "99"],
+        ["chaos", "--runs", "12", "--only", "3"],
+        ["breaks", "--runs", "2", "--only", "3"],
+        ["breaks", "--only", "-1"],
+    ],
+    ids=" ".join,
 )
 def test_what_is_not_understood_is_told_in_one_line(words):
     ended = subprocess.run(

@@ -686,6 +686,20 @@ class Outcome:
     breaks: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     stages: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     problems: list[str] = dataclasses.field(default_factory=list)
+    #: How many rounds were made wrong ones, and in how many of these the rules said more than before.
+    planted: int = 0
+    found: int = 0
+
+    def holds(self, plant: str | None) -> bool:
+        """Whether it is as it has to be: of what is planted, all was found."""
+        return 0 < self.planted == self.found if plant else self.runs > 0 and not self.problems
+
+    def plant(self, history: History, kind: str) -> None:
+        """Makes a round a wrong one, where it has what it takes, and counts whether that is found."""
+        before = collections.Counter(chaos_rules.problems(history))
+        if chaos_rules.planted(history, kind):
+            self.planted += 1
+            self.found += bool(collections.Counter(chaos_rules.problems(history)) - before)
 
     def add(self, history: History) -> list[str]:
         """Counts one round; returns what is wrong in it."""
@@ -717,7 +731,8 @@ class Outcome:
                 + ", ".join(f"{kind} {count}" for kind, count in sorted(self.breaks.items())),
                 "those of clients were when the transfer was at: "
                 + ", ".join(f"{stage} {count}" for stage, count in self.stages.most_common()),
-                f"{len(self.problems)} problems",
+                f"{len(self.problems)} problems"
+                + (f"; {self.planted} rounds were made wrong ones, {self.found} found" if self.planted else ""),
             ]
         )
 
@@ -729,7 +744,7 @@ def prove(world: World, planned: list[Round], tell: Callable[[str], None], plant
     for each in planned:
         history = world.go(each)
         if plant:
-            chaos_rules.planted(history, plant)
+            outcome.plant(history, plant)
         found = outcome.add(history)
         broken = [each.shared.kind] if each.shared else []
         broken += [f"{b.kind} ({b.side} {pair})" for pair, b in enumerate(each.clients) if b]
@@ -740,4 +755,6 @@ def prove(world: World, planned: list[Round], tell: Callable[[str], None], plant
         if found:
             tell("\n".join([*(f"PROBLEM  {problem}" for problem in found), history.tail(200), world.logged()]))
     tell(outcome.table())
+    if plant and not outcome.planted:
+        tell(f"PROBLEM  there was nothing to plant {plant} in")
     return outcome

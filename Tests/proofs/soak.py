@@ -85,9 +85,13 @@ class Series:
             f"{max(self.descriptors)} at most, {self.idle[-1]} after"
         )
 
+    def grows(self) -> bool:
+        """Whether its memory has grown by more than it may."""
+        return self.slope() > SLOPE
+
     def problems(self) -> Iterator[str]:
         """What does not hold."""
-        if self.slope() > SLOPE:
+        if self.grows():
             yield f"{self.name}: its memory has grown by {self.slope():.1%}, {SLOPE:.0%} at most"
         if self.idle[-1] > self.idle[0]:
             yield f"{self.name}: it has {self.idle[-1]} descriptors, and had {self.idle[0]}"
@@ -104,6 +108,14 @@ class Outcome:
     faults: list[str] = dataclasses.field(default_factory=list)
     transfers: int = 0
     failed: list[str] = dataclasses.field(default_factory=list)
+    #: How many looks were made larger than they were.
+    planted: int = 0
+
+    def holds(self, plant: str | None) -> bool:
+        """Whether it is as it has to be: what is planted was found, in each process."""
+        if not plant:
+            return not self.problems()
+        return self.planted > 0 and bool(self.series) and all(each.grows() for each in self.series)
 
     def problems(self) -> list[str]:
         """What does not hold."""
@@ -119,6 +131,7 @@ class Outcome:
                 f"{self.seconds:.0f} s, {self.transfers} transfers, {self.rate / MiB:.1f} MiB a second of "
                 f"{self.full / MiB:.1f}; {len(self.faults)} faults: {', '.join(self.faults)}",
                 *(each.row() for each in self.series),
+                *([f"{self.planted} looks were made larger"] if self.planted else []),
                 *(f"PROBLEM  {each}" for each in self.problems()),
             ]
         )
@@ -132,7 +145,7 @@ class Soak:
         self._numbers, self._lock = itertools.count(1), threading.Lock()
         self._chance = random.Random(seed)
         self._stop = threading.Event()
-        self.carried, self.transfers = 0, 0
+        self.carried, self.transfers, self.planted = 0, 0, 0
 
     def _carry(self, couple: Couple, pause: Callable[[float], float], until_when: float) -> None:
         """One transfer after the other, with the pauses that are asked for."""
@@ -177,7 +190,7 @@ class Soak:
         looking.result(30)
         for each in series:
             self._back(each)
-        outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers)
+        outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers, planted=self.planted)
         outcome.failed = [
             problem
             for rule in (chaos_rules.nothing_is_lost, chaos_rules.nothing_comes_twice, chaos_rules.what_is_said_is_true)
@@ -199,6 +212,7 @@ class Soak:
                 each.look(time.monotonic() - began)
                 if plant == "memory":
                     each.memory[-1] += len(each.memory) * MiB // 4
+                    self.planted += 1
 
     def _break(self, seconds: float) -> list[str]:
         """A fault each 20 s, but none so late that its end is not waited for."""
