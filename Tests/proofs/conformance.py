@@ -26,10 +26,19 @@ from harness.processes import Process
 from harness.relay import Relay
 from harness.waiting import until
 
-PACKAGES = ("nginx", "openssl", "slowhttptest", "testssl.sh")
+#: What each suite needs of Debian.
+PACKAGES = {
+    "tlsfuzzer": ("git", "nginx", "openssl"),
+    "slow": ("slowhttptest", "ss:iproute2"),
+    "testssl": ("testssl.sh",),
+}
+#: What scripts/require ends with where a package cannot be installed.
+UNAVAILABLE = 69
 Tell = Callable[[str], None]
 
 TLSFUZZER = "https://github.com/tlsfuzzer/tlsfuzzer"
+#: Of January 2026: a newer one may have other scripts.
+COMMIT = "14555fe211456c46deccc4b2d94751dbd894aece"
 TLSLITE = "tlslite-ng==0.9.0b2"
 #: Scripts of TLS 1.2 take ciphers of CBC for granted, which neither side here has.
 C = ("-C", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")
@@ -107,6 +116,22 @@ MODES = {
 }
 # A transfer of a MiB that takes longer was held up by something.
 TRANSFER_SECONDS = 3
+#: For so long transfers are alone first; half of those beside may take so many times what half of these took, or so
+#: many seconds more: below that a machine that runs both cannot tell one from the other.
+QUIET_SECONDS, TIMES, MORE_SECONDS = 8, 2, 0.25
+#: testssl.sh has more findings of any server that it could look at.
+FEWEST_FINDINGS = 100
+SEVERE = ("MEDIUM", "HIGH", "CRITICAL", "FATAL", "WARN")
+#: An authority of one's own says nothing of revocation; that the client chooses the cipher is Mozilla's advice.
+OWN = {"cert_revocation", "OCSP_stapling", "cert_crlDistributionPoints", "cert_ocspURL", "cipher_order"}
+#: Warnings of testssl.sh about the OpenSSL that it runs with, and not about a server, by what they are of.
+BENIGN = {
+    "NPN": "doesn't support NPN",
+    "CRIME_TLS": "lacks zlib support",
+    "SWEET32": "[Nn]ot tested, lack of local support|local ciphers only",
+    "SSLv2": "lack of local support",
+    "SSLv3": "lack of local support",
+}
 
 
 class Absent(Exception):
@@ -167,17 +192,24 @@ def fetched(folder: pathlib.Path) -> pathlib.Path:
     named = os.environ.get("RELAY_TLSFUZZER")
     if named:
         return pathlib.Path(named)
-    done = subprocess.run(
-        ["git", "clone", "--quiet", "--depth", "1", TLSFUZZER, folder / "tlsfuzzer"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
-    )
-    if done.returncode != 0:
-        raise Absent(f"{TLSFUZZER} cannot be fetched (RELAY_TLSFUZZER names a checkout): {done.stderr.strip()[-200:]}")
-    return folder / "tlsfuzzer"
+    checkout = folder / "tlsfuzzer"
+    for words in (
+        ("init", "--quiet", checkout),
+        ("-C", checkout, "fetch", "--quiet", "--depth", "1", TLSFUZZER, COMMIT),
+        ("-C", checkout, "checkout", "--quiet", "FETCH_HEAD"),
+    ):
+        done = subprocess.run(
+            ["git", *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
+        )
+        if done.returncode != 0:
+            why = " ".join(done.stderr.split())[:200]
+            raise Absent(f"{TLSFUZZER} at {COMMIT} cannot be fetched (RELAY_TLSFUZZER names a checkout): {why}")
+    return checkout
 
 
 def python(folder: pathlib.Path) -> pathlib.Path:
@@ -221,6 +253,19 @@ def ran(interpreter: pathlib.Path, checkout: pathlib.Path, script: str, port: in
     return Ran(int(total[1]), failed or ({f"exit status {done.returncode}"} if done.returncode else set()))
 
 
+def worse(here: Ran, there: Ran) -> Iterator[str]:
+    """What fails at the relay alone; where either was not probed at all, nothing is shown."""
+    if not here.total or not there.total:
+        said = [
+            f"{name} {', '.join(sorted(each.failed)) or 'no probes'}"
+            for name, each in (("relay", here), ("nginx", there))
+            if not each.total
+        ]
+        yield f"not run: {'; '.join(said)}"
+    else:
+        yield from sorted(here.failed - there.failed)
+
+
 def tlsfuzzer(binaries: pathlib.Path, folder: pathlib.Path, seed: int, tell: Tell) -> Iterator[str]:
     """Every script against both; yields what fails at the relay alone."""
     checkout, interpreter = fetched(folder), python(folder)
@@ -229,16 +274,16 @@ def tlsfuzzer(binaries: pathlib.Path, folder: pathlib.Path, seed: int, tell: Tel
     process, port = nginx(certs, folder / "nginx")
     until(lambda: process.running() and _listens(port), 20, "nginx listens")
     commit = subprocess.run(
-        ["git", "-C", checkout, "rev-parse", "--short", "HEAD"], check=False, capture_output=True, text=True, timeout=10
+        ["git", "-C", checkout, "rev-parse", "HEAD"], check=False, capture_output=True, text=True, timeout=10
     ).stdout.strip()
-    tell(f"tlsfuzzer {commit}\n{'script':44}{'probes':>8}{'relay':>8}{'nginx':>8}")
+    another = "" if commit == COMMIT else f", and not {COMMIT[:12]}"
+    tell(f"tlsfuzzer {commit[:12] or 'of no commit'}{another}\n{'script':44}{'probes':>8}{'relay':>8}{'nginx':>8}")
     probes = both = 0
     for script in SCRIPTS:
         here, there = (ran(interpreter, checkout, script, each, seed) for each in (relay.port, port))
         probes, both = probes + here.total, both + len(here.failed & there.failed)
         tell(f"{script[:42]:44}{here.total:>8}{len(here.failed):>8}{len(there.failed):>8}")
-        for name in sorted(here.failed - there.failed):
-            yield f"{script}: {name}"
+        yield from (f"{script}: {each}" for each in worse(here, there))
     tell(f"{probes} probes; {both} fail at both")
     relay.healthy()
     relay.stop()
@@ -273,8 +318,14 @@ class Honest:
 
     def end(self) -> list[float]:
         """How long each took."""
+        if not self._thread.is_alive():
+            self.problems.append("transfers beside were not made any more")
         self._over.set()
         self._thread.join(60)
+        if self._thread.is_alive():
+            self.problems.append("a transfer beside did not end")
+        if not self.seconds:
+            self.problems.append("no transfer beside ended")
         return sorted(self.seconds)
 
 
@@ -282,7 +333,7 @@ class Counted:
     """How many connections of 127.0.0.1 a relay has, each half second."""
 
     def __init__(self, port: int) -> None:
-        self.port, self.counts = port, list[tuple[float, int]]()
+        self.port, self.counts, self.problems = port, list[tuple[float, int]](), list[str]()
         self._over, self._begun = threading.Event(), time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -290,14 +341,38 @@ class Counted:
     def _run(self) -> None:
         command = ["ss", "-Htn", "state", "established", "sport", "=", f":{self.port}", "dst", "127.0.0.1"]
         while not self._over.wait(0.5):
-            listed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+            try:
+                listed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+            except (OSError, subprocess.SubprocessError) as error:
+                self.problems.append(f"connections were not counted: {error}")
+                return
             self.counts.append((time.monotonic() - self._begun, listed.count("\n")))
 
     def end(self) -> tuple[int, float]:
         """(the most at any time, when there was one for the last time)."""
         self._over.set()
         self._thread.join(30)
-        return max(count for _, count in self.counts), max((at for at, count in self.counts if count), default=0)
+        if not self.counts and not self.problems:
+            self.problems.append("connections were not counted")
+        return max((count for _, count in self.counts), default=0), max(
+            (at for at, count in self.counts if count), default=0
+        )
+
+
+def middle(seconds: list[float]) -> float:
+    """What half of them, which are sorted, took at most."""
+    return seconds[len(seconds) // 2]
+
+
+def held_up(quiet: list[float], beside: list[float]) -> Iterator[str]:
+    """How transfers were held up, by how long each took alone and beside what is slow; both are sorted."""
+    if not beside:
+        return
+    if beside[-1] > TRANSFER_SECONDS:
+        yield f"a transfer beside took {beside[-1]:.1f} s"
+    before, now = middle(quiet), middle(beside)
+    if now > max(TIMES * before, before + MORE_SECONDS):
+        yield f"half of the transfers beside took more than {now:.2f} s, and {before:.2f} s alone"
 
 
 def slow(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -> Iterator[str]:
@@ -310,8 +385,15 @@ def slow(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -
     relay = Relay(binaries, certs, folder / "relay", registration="open", arguments=options).start()
     with Pair(relay, source=HONEST) as pair:
         pair.whole(1 << 20)
+    alone = Honest(relay)
+    time.sleep(QUIET_SECONDS)
+    quiet = alone.end()
+    yield from (f"before anything was slow: {each}" for each in alone.problems)
+    if not quiet:
+        return
     descriptors = relay.descriptors()
-    tell(f"{'mode':32}{'connections':>12}{'most open':>10}{'last open':>11}{'transfers':>10}{'longest':>9}")
+    tell(f"{len(quiet)} transfers alone, half of them within {middle(quiet):.2f} s, the longest {quiet[-1]:.2f} s")
+    tell(f"{'mode':32}{'connections':>12}{'most open':>10}{'last open':>11}{'transfers':>10}{'half':>9}{'longest':>9}")
     for mode, (what, most_seconds) in MODES.items():
         for count in (FEW, MANY):
             honest, counted = Honest(relay), Counted(relay.port)
@@ -320,10 +402,11 @@ def slow(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SLOW_SECONDS + 60)
             taken, (most, last) = honest.end(), counted.end()
             said = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", done.stdout)
-            tell(f"{mode}: {what:29}{count:>12}{most:>10}{last:>9.1f} s{len(taken):>10}{taken[-1]:>7.2f} s")
-            problems = honest.problems
-            if taken[-1] > TRANSFER_SECONDS:
-                problems.append(f"a transfer beside took {taken[-1]:.1f} s")
+            half, longest = (middle(taken), taken[-1]) if taken else (0.0, 0.0)
+            tell(f"{mode}: {what:29}{count:>12}{most:>10}{last:>9.1f} s{len(taken):>10}{half:>7.2f} s{longest:>7.2f} s")
+            problems = [*honest.problems, *counted.problems, *held_up(quiet, taken)]
+            if "Exit status" not in said:
+                problems.append(f"slowhttptest ended with {done.returncode}: {said.strip()[-200:]!r}")
             if last > most_seconds:
                 problems.append(f"connections were open after {last:.0f} s")
             # The probe of the service is one more, and those that are refused are there for a moment. What is answered
@@ -358,15 +441,35 @@ def testssl(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell
         capture_output=True,
         timeout=600,
     )
-    text = report.read_text()
-    found = [each for each in _findings(json.loads(text)) if each.get("severity") in ("MEDIUM", "HIGH", "CRITICAL")]
-    # An authority of one's own says nothing of revocation; that the client chooses the cipher is Mozilla's advice.
-    own = {"cert_revocation", "OCSP_stapling", "cert_crlDistributionPoints", "cert_ocspURL", "cipher_order"}
-    tell(f"testssl.sh: {len(list(_findings(json.loads(text))))} findings, {len(found)} of severity medium or above")
-    for each in found:
-        if each["id"].partition(" ")[0] not in own:
-            yield f"{each['id']}: {each['finding']}"
+    done = list(_reported(report))
+    found = [each for each in done if each.get("severity") in SEVERE]
+    tell(f"testssl.sh: {len(done)} findings, {len(found)} of severity medium or above, or warnings")
+    yield from unexpected(done)
+    relay.healthy()
     relay.stop()
+
+
+def unexpected(findings: list[dict[str, str]]) -> Iterator[str]:
+    """What may not be among the findings of testssl.sh; and where there are too few, it has not looked."""
+    if len(findings) < FEWEST_FINDINGS:
+        yield f"testssl.sh has {len(findings)} findings, {FEWEST_FINDINGS} at least when it has looked at all"
+    for each in findings:
+        id = each["id"].partition(" ")[0]
+        if each.get("severity") not in SEVERE:
+            continue
+        if each["severity"] != "FATAL" and id in OWN:
+            continue
+        if each["severity"] == "WARN" and re.search(BENIGN.get(id, "$^"), each.get("finding", "")):
+            continue
+        yield f"{each['id']}: {each['severity']}: {each.get('finding')}"
+
+
+def _reported(report: pathlib.Path) -> Iterator[dict[str, str]]:
+    assert report.is_file(), "testssl.sh has written no report"
+    try:
+        yield from _findings(json.loads(report.read_text()))
+    except ValueError as error:
+        raise AssertionError(f"the report of testssl.sh cannot be read: {error}") from error
 
 
 def _findings(report: object) -> Iterator[dict[str, str]]:
@@ -388,6 +491,16 @@ SUITES: dict[str, Callable[[pathlib.Path, pathlib.Path, int, Tell], Iterator[str
 }
 
 
+def required(suite: str) -> None:
+    """Installs what a suite needs; Absent where that is not to be had."""
+    done = subprocess.run(
+        [REPOSITORY / "scripts/require", *PACKAGES[suite]], check=False, capture_output=True, text=True, timeout=1200
+    )
+    if done.returncode == UNAVAILABLE:
+        raise Absent(done.stderr.strip().rpartition("\n")[2])
+    assert done.returncode == 0, f"scripts/require {' '.join(PACKAGES[suite])}: {done.stderr.strip()[-200:]}"
+
+
 def proved(names: list[str], binaries: pathlib.Path, folder: pathlib.Path, seed: int, tell: Tell) -> bool:
     """Runs the suites, or those that are named; one that is absent fails only where it is named."""
     unknown = set(names) - set(SUITES)
@@ -398,6 +511,7 @@ def proved(names: list[str], binaries: pathlib.Path, folder: pathlib.Path, seed:
         place = folder / name
         place.mkdir()
         try:
+            required(name)
             for problem in SUITES[name](binaries, place, seed, tell):
                 good = False
                 tell(f"PROBLEM  {problem}")
@@ -405,6 +519,10 @@ def proved(names: list[str], binaries: pathlib.Path, folder: pathlib.Path, seed:
             absent.append(name)
             tell(f"ABSENT   {why}")
             good = good and name not in names
+        except (AssertionError, subprocess.SubprocessError) as error:
+            # The others are run all the same.
+            good = False
+            tell(f"PROBLEM  {name}: {error}")
     if absent:
         tell(f"\nnothing was shown by {', '.join(absent)}, absent here")
     return good and len(absent) < len(names or SUITES)

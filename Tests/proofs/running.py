@@ -72,3 +72,16 @@ def _is_there(file: str, separator: str, function: str) -> bool:
         return False
     parsed = ast.parse(path.read_text(encoding="utf-8"))
     return not separator or function in {node.name for node in parsed.body if isinstance(node, ast.FunctionDef)}
+
+
+def in_a_line(error: Exception) -> str:
+    """What a proof, or a command that it has run, ended with."""
+    if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
+        return str(error)
+    words = [error.cmd] if isinstance(error.cmd, str | os.PathLike) else error.cmd
+    command = " ".join(map(str, words))[:200].replace("\n", " ")
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"{command} was not over after {error.timeout:.0f} s"
+    said = error.stderr.decode("utf-8", "replace") if isinstance(error.stderr, bytes) else error.stderr or ""
+    last = said.strip().rpartition("\n")[2][-200:]
+    return f"{command} ended with {error.returncode}{f': {last}' if last else ''}"
