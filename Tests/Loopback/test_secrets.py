@@ -118,6 +118,30 @@ def test_no_decision_depends_on_a_secret_that_is_compared(binaries, tmp_path, ca
     assert seen.is_good, seen.said
 
 
+@pytest.mark.parametrize(
+    ("case", "seen", "is_good"),
+    [
+        ("token", (0, 0, 0, ""), True),
+        ("token", (0, 1, 1, secrets.TAG), False),
+        ("open", (0, 2, 1, secrets.TAG), True),
+        ("open", (0, 1, 1, "another place"), False),
+        ("open", (0, 2, 2, secrets.TAG), False),
+        # What has not seen the answer itself has seen nothing.
+        ("open", (0, 0, 0, secrets.TAG), False),
+        ("open", (9, 1, 1, secrets.TAG), False),
+        ("planted", (0, 3, 2, ""), True),
+        ("planted", (0, 0, 0, ""), False),
+    ],
+)
+def test_which_decisions_are_expected(case, seen, is_good):
+    assert secrets.Compared(case, *seen).is_good is is_good
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(AssertionError, match="there is no ConstantTime in"):
+        secrets.compared(tmp_path, tmp_path, "open")
+
+
 def test_the_keys_of_an_attempt_are_gone_with_it_and_never_at_the_relay(relay, tmp_path):
     found = secrets.kept(relay, tmp_path)
     print(secrets.table_of_keys(*found[:2]))
