@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of `scripts/prove overload` and `scripts/prove soak` find what they are for."""
 
+import types
+from typing import Any
+
 import pytest
 
+from harness import metrics
 from proofs import overload, soak
 
 MiB = 1 << 20
@@ -87,3 +91,32 @@ def test_what_is_left_of_an_overload(attack, left, words):
     problems = list(outcome.problems())
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
     assert outcome.table()
+
+
+@pytest.mark.parametrize("missing", ["lookups", "transfers"])
+def test_an_overload_without_quiet_times_shows_nothing(missing):
+    quiet = phase("no attack")
+    setattr(quiet, missing, [])
+    outcome = overload.Outcome([quiet, phase("one hostile user")], (40 * MiB, 40 * MiB), (30, 30), 120, 500)
+    (problem,) = outcome.problems()
+    assert f"there were no {missing}" in problem
+    assert list(overload.Outcome([phase("no attack")], (1, 1), (1, 1), 1, 1).problems()) == ["there was no attack"]
+
+
+def test_an_attack_can_be_made_alone(monkeypatch):
+    made: list[list[str]] = []
+
+    def one(_, name, attack, seconds=None):
+        made.append(attack)
+        return phase(name)
+
+    monkeypatch.setattr(overload.Overload, "_phase", one)
+    monkeypatch.setattr(overload.Overload, "_rate", lambda _: 7)
+    monkeypatch.setattr(overload, "Honest", lambda _: types.SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(metrics, "port_of", lambda _: 1)
+    relay: Any = types.SimpleNamespace(resident=lambda: 1, descriptors=lambda: 1)
+    for only, attacks in (("rate", [["rate", "70"]]), (None, [["user"], ["address"], ["crowd", "9"], ["rate", "70"]])):
+        made.clear()
+        outcome = overload.Overload(relay, 1, 9, print).measured(only)
+        assert made[2:] == attacks and len(outcome.phases) == 1 + len(attacks)
+    assert {*overload.TOLD, *overload.LIMITS} <= set(overload.ATTACKS.values())

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from proofs import conformance, running
+from proofs import conformance, reproducible, running
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,9 @@ def test_a_suite_whose_packages_cannot_be_had_is_absent(monkeypatch, tmp_path, s
 )
 def test_what_a_proof_ends_with_is_one_line(error, line):
     assert running.in_a_line(error) == line
+
+
+def test_a_build_without_its_versions_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(reproducible, "REPOSITORY", tmp_path)
+    with pytest.raises(AssertionError, match="swift package resolve"):
+        reproducible.proved(tmp_path, print)

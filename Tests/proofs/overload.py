@@ -31,6 +31,13 @@ LEFT, SECONDS = 1.5, 120
 SIZE = 65_536
 #: How many times what a relay takes is tried, and how long that is measured before.
 TIMES, PROBE = 10, 5
+#: Each attack, and what its phase is called.
+ATTACKS = {
+    "user": "one hostile user",
+    "address": "one hostile address",
+    "crowd": "{connections} connections",
+    "rate": "10 times the rate",
+}
 #: What shows that an attack was refused: words that the hostile client was told, or limits that the relay counts.
 LIMITS = {
     "one hostile user": ('relay_limits_met_total{limit="messages",of="user"}',),
@@ -84,6 +91,11 @@ class Outcome:
     def problems(self) -> Iterator[str]:
         """What does not hold."""
         quiet, *attacks = self.phases
+        for what, times in (("lookups", quiet.lookups), ("transfers", quiet.transfers)):
+            if not times:
+                yield f"{quiet.name}: there were no {what}, so that nothing can be held to them"
+        if not attacks:
+            yield "there was no attack"
         for phase in attacks:
             for name, now, before in (
                 ("lookups", slow(phase.lookups), slow(quiet.lookups)),
@@ -202,21 +214,17 @@ class Overload:
         self._honest = Honest(relay)
         self._port = metrics.port_of(relay)
 
-    def measured(self) -> Outcome:
-        """All attacks, one after the other."""
+    def measured(self, only: str | None = None) -> Outcome:
+        """All attacks, one after the other, or one of them."""
         # What is used for the first time costs memory once.
         self._phase("warm-up", [], seconds=3)
         memory, descriptors = self._relay.resident(), self._relay.descriptors()
         phases = [self._phase("no attack", [])]
         rate = self._rate()
-        attacks = {
-            "one hostile user": ("user",),
-            "one hostile address": ("address",),
-            f"{self._connections} connections": ("crowd", str(self._connections)),
-            "10 times the rate": ("rate", str(TIMES * rate)),
-        }
-        for name, arguments in attacks.items():
-            phases.append(self._phase(name, list(arguments)))
+        arguments = {"crowd": [str(self._connections)], "rate": [str(TIMES * rate)]}
+        for attack in [only] if only else ATTACKS:
+            name = ATTACKS[attack].format(connections=self._connections)
+            phases.append(self._phase(name, [attack, *arguments.get(attack, [])]))
             self._tell(phases[-1].row())
         began = time.monotonic()
         with contextlib.suppress(TooLate):
@@ -268,9 +276,11 @@ class Overload:
         return max(1, int(float(line.split()[1])))
 
 
-def measured(relay: Relay, seconds: float, connections: int, tell: Callable[[str], None]) -> Outcome:
-    """All of it. The relay shows its metrics."""
+def measured(
+    relay: Relay, seconds: float, connections: int, tell: Callable[[str], None], only: str | None = None
+) -> Outcome:
+    """All of it, or a single attack. The relay shows its metrics."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     assert measure.descriptors(relay.pid) > 0
-    return Overload(relay, seconds, connections, tell).measured()
+    return Overload(relay, seconds, connections, tell).measured(only)

@@ -112,6 +112,8 @@ def differences(first: pathlib.Path, second: pathlib.Path, folder: pathlib.Path)
 
 def proved(folder: pathlib.Path, tell: Callable[[str], None]) -> bool:
     """Builds twice, and compares."""
+    # Without it each build would be of other versions, or of none.
+    assert (REPOSITORY / "Package.resolved").is_file(), "there is no Package.resolved: run swift package resolve"
     folders = [folder / name / "relay" for name in FOLDERS]
     made = []
     for each in folders:
