@@ -69,7 +69,7 @@ class Network:
             name=f"host-{name}",
         )
         until(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != outside, 10, "the host has a network of its own")
-        prefix = ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
+        prefix = self._prefix(holder)
         run("ip", "link", "add", f"relay{number}", "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
         run("ip", "link", "set", f"relay{number}", "master", "relay0", "up")
         for words in (
@@ -80,6 +80,10 @@ class Network:
             run(*prefix, "ip", *words)
         self._hosts[name] = (holder, address)
         return address, prefix
+
+    @staticmethod
+    def _prefix(holder: Process) -> tuple[str, ...]:
+        return ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
 
     def place(self) -> str:
         """One more address of ours: clients that come from it are gone when it vanishes."""
@@ -101,6 +105,22 @@ class Network:
         """Nothing gets from one host to the other any more (nor back, unless it is one way)."""
         for source, target in ((one, other), (other, one))[: 2 if both else 1]:
             self._rule("bridge", "forward", f"ip saddr {self.address(source)} ip daddr {self.address(target)} drop")
+
+    def narrow(self, name: str, megabits: int) -> None:
+        """The line to a host, and back, takes so many megabits a second, with a queue of 50 ms before it."""
+        prefix = self._prefix(self._hosts[name][0])
+        shaper = f"root tbf rate {megabits}mbit burst 32kbit latency 50ms".split()
+        run("tc", "qdisc", "add", "dev", f"relay{self.address(name).rpartition('.')[2]}", *shaper)
+        run(*prefix, "tc", "qdisc", "add", "dev", "eth0", *shaper)
+
+    def lose(self, name: str, percent: int) -> None:
+        """So many packets of a hundred are lost on the way to a host, and as many on the way back."""
+        # One at a time, as on a wire: what the kernel passes on together would be lost together.
+        run("ip", "link", "set", "dev", "relay0", "gso_max_segs", "1")
+        run(*self._prefix(self._hosts[name][0]), "ip", "link", "set", "dev", "eth0", "gso_max_segs", "1")
+        for side, chain in (("saddr", "input"), ("daddr", "output")):
+            rule = f"ip {side} {self.address(name)} numgen random mod 100 < {percent} counter drop"
+            self._rule("inet", chain, rule)
 
     def cut_from_here(self, name: str, port: int, *, verdict: str = "drop", source_port: int | None = None) -> None:
         """Nothing gets from a host to that port of ours, or back; or only one connection is hit."""

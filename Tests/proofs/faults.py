@@ -280,6 +280,8 @@ ROWS = (
         f"{_SOCKET}::test_frames_in_single_bytes_are_understood",
         f"{_SOCKET}::test_too_many_control_frames_close",
         "Loopback/test_abuse.py::test_a_flood_of_control_frames_ends_itself_alone",
+        "Conformance/test_autobahn.py::test_autobahn_finds_the_expected_in_the_server",
+        "Conformance/test_autobahn.py::test_autobahn_finds_the_expected_in_the_client",
     ),
     _row(
         44,
@@ -289,6 +291,10 @@ ROWS = (
         f"{_TLS}::test_an_old_version_is_refused",
         f"{_TLS}::test_compression_and_early_data_are_off",
         f"{_TLS}::test_what_is_no_tls_is_closed_at_once",
+        "Conformance/test_tls_negatives.py::test_a_wrong_handshake_ends_with_its_alert",
+        "Conformance/test_tls_negatives.py::test_a_wrong_record_ends_with_its_alert",
+        "Conformance/test_tls_negatives.py::test_the_same_client_is_served_where_nothing_is_wrong",
+        "Conformance/test_tls_negatives.py::test_all_others_are_served_after_it",
     ),
     _row(
         45,
@@ -296,6 +302,9 @@ ROWS = (
         f"{_VECTORS}::test_a_hostile_head_is_refused_and_the_connection_closed",
         f"{_VECTORS}::test_a_hostile_chunked_body_is_refused_and_never_looks_whole",
         f"{_VECTORS}::test_a_second_request_on_one_connection_is_not_answered",
+        "Conformance/test_vectors_through.py::test_what_a_balancer_lets_through_is_read_in_one_way",
+        "Conformance/test_vectors_through.py::test_a_good_request_passes_and_is_read_the_same",
+        "Conformance/test_vectors_through.py::test_h11_and_the_relay_would_be_told_apart",
     ),
     _row(
         46,
@@ -303,6 +312,28 @@ ROWS = (
         "Loopback/test_names.py::test_an_offered_name_is_made_safe_or_declined",
         "Loopback/test_names.py::test_a_name_that_only_the_manifest_has_is_refused",
         "Loopback/test_secrets.py::test_nothing_of_a_client_forges_a_line_of_the_log",
+    ),
+    _row(
+        47,
+        "the receiver's disk is full",
+        "Loopback/test_file_systems.py::test_a_disk_that_fills_up_midway_is_told_to_both_and_goes_on_when_there_is_room",
+    ),
+    _row(
+        48,
+        "the relay's process ends by a fault",
+        "Loopback/test_allocation.py::test_where_swift_has_no_memory_the_process_ends_and_its_next_start_goes_on",
+        "Loopback/test_reconnecting.py::test_a_transfer_whose_relay_is_killed_midway_begins_again",
+        "Loopback/test_systemd.py::test_the_units_are_ones_that_systemd_takes",
+    ),
+    _row(
+        49,
+        "a line of 10 megabits",
+        "Loopback/test_lines.py::test_a_narrow_line_is_used_and_who_waits_is_still_heard",
+    ),
+    _row(
+        50,
+        "a fifth of the packets is lost",
+        "Loopback/test_lines.py::test_a_file_arrives_whole_over_a_line_that_loses_a_fifth",
     ),
 )
 
@@ -362,7 +393,7 @@ def problems(row: Row, found: dict[str, Result]) -> Iterator[str]:
         result = found.get(test, Result())
         yield from (f"{test}: {name}" for name in result.failed)
         if not result.passed and not result.failed:
-            yield f"{test}: did not run"
+            yield f"{test}: did not run" + (", for a reason that Tests/skips.txt has" if result.excused else "")
 
 
 def line(row: Row, found: dict[str, Result]) -> str:
