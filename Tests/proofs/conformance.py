@@ -126,11 +126,8 @@ SEVERE = ("MEDIUM", "HIGH", "CRITICAL", "FATAL", "WARN")
 OWN = {"cert_revocation", "OCSP_stapling", "cert_crlDistributionPoints", "cert_ocspURL", "cipher_order"}
 #: Warnings of testssl.sh about the OpenSSL that it runs with, and not about a server, by what they are of.
 BENIGN = {
-    "NPN": "doesn't support NPN",
-    "CRIME_TLS": "lacks zlib support",
-    "SWEET32": "[Nn]ot tested, lack of local support|local ciphers only",
-    "SSLv2": "lack of local support",
-    "SSLv3": "lack of local support",
+    "engine_problem": "No engine or GOST support via engine with your",
+    "RC4": "not supported by local OpenSSL",
 }
 
 
