@@ -11,7 +11,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// `login` and `doctor` against a relay on a real socket.
-@Suite(.timeLimit(.minutes(1))) struct LoginTests {
+@Suite(.timeLimit(.minutes(5))) struct LoginTests {
     private let fixture: ClientFixture
     private let folder: TemporaryDirectory
 

@@ -12,7 +12,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// `peers`, and `send --verify`.
-@Suite(.timeLimit(.minutes(1))) struct PeersCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct PeersCommandTests {
     private let screen: Screen
     private let store: PeerStore
     private let bob: Party

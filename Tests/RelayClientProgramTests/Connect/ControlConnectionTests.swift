@@ -10,7 +10,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// Upgrade and login at a relay on a real socket, and each way in which the relay does not do its part.
-@Suite(.timeLimit(.minutes(1))) struct ControlConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct ControlConnectionTests {
     typealias Step = ScriptedServer.Step
 
     private let client: ClientFixture

@@ -24,13 +24,13 @@ struct ControlMessageHandlerTests {
         lost = ConnectionError(closed: nil, reason: .lost, relay: relay)
     }
 
-    @Test(.timeLimit(.minutes(1))) func aConnectionThatEndedBeforeIsOver() async throws {
+    @Test(.timeLimit(.minutes(5))) func aConnectionThatEndedBeforeIsOver() async throws {
         let channel = EmbeddedChannel()
         try channel.pipeline.syncOperations.addHandler(handler)
         await #expect(throws: lost) { for try await _ in messages {} }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aHandlerThatIsRemovedEndsTheMessages() async throws {
+    @Test(.timeLimit(.minutes(5))) func aHandlerThatIsRemovedEndsTheMessages() async throws {
         let channel = EmbeddedChannel()
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)
         try channel.pipeline.syncOperations.addHandler(handler)
@@ -58,7 +58,7 @@ struct ControlMessageHandlerTests {
         return (all, nil)
     }
 
-    @Test(.timeLimit(.minutes(1))) func messagesArriveInOrderBeforeTheEnd() async throws {
+    @Test(.timeLimit(.minutes(5))) func messagesArriveInOrderBeforeTheEnd() async throws {
         let channel = try open()
         for id in ["a", "b"] { try channel.writeInbound(ByteBuffer(string: #"{"id":"\#(id)","type":"pong"}"#)) }
         channel.pipeline.fireUserInboundEventTriggered(
@@ -68,7 +68,7 @@ struct ControlMessageHandlerTests {
         #expect(heard.end == ConnectionError(closed: 1001, reason: .peer("bye"), relay: relay))
     }
 
-    @Test(.timeLimit(.minutes(1))) func aTypeThatALaterRelayMaySayIsPassedOver() async throws {
+    @Test(.timeLimit(.minutes(5))) func aTypeThatALaterRelayMaySayIsPassedOver() async throws {
         let channel = try open()
         try channel.writeInbound(ByteBuffer(string: #"{"id":"a","type":"a_later_one"}"#))
         try channel.writeInbound(ByteBuffer(string: #"{"id":"a","type":"pong"}"#))
@@ -77,7 +77,7 @@ struct ControlMessageHandlerTests {
         #expect(heard.messages.count == 1 && heard.end == lost)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: ["", "{}", "[]", #"{"id":"a","type":"ok"#, #"{"id":"","type":"pong"}"#])
+    @Test(.timeLimit(.minutes(5)), arguments: ["", "{}", "[]", #"{"id":"a","type":"ok"#, #"{"id":"","type":"pong"}"#])
     func malformedMessagesEndTheConnection(_ text: String) async throws {
         let channel = try open()
         try channel.writeInbound(ByteBuffer(string: text))
@@ -87,7 +87,7 @@ struct ControlMessageHandlerTests {
         #expect(heard.messages.isEmpty && heard.end?.status == .protocolBreach)
     }
 
-    @Test(.timeLimit(.minutes(1))) func aRelayThatSendsFasterThanIsReadIsLeft() async throws {
+    @Test(.timeLimit(.minutes(5))) func aRelayThatSendsFasterThanIsReadIsLeft() async throws {
         let (messages, queue) = ControlMessageHandler.Messages.makeStream(bufferingPolicy: .bufferingOldest(3))
         let channel = EmbeddedChannel()
         channel.connect(to: try SocketAddress(ipAddress: "127.0.0.1", port: 1), promise: nil)

@@ -10,7 +10,7 @@ import Testing
 @testable import TransferClient
 
 /// The way to a relay over real sockets, with and without a proxy, and each place where it may end.
-@Suite(.timeLimit(.minutes(1))) struct DialerTests {
+@Suite(.timeLimit(.minutes(5))) struct DialerTests {
     private let client: ClientFixture
     private let relay = Endpoint(host: "127.0.0.1", port: 8443)
 

@@ -11,7 +11,7 @@ import Testing
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) final class SharedInputTests: Sendable {
+@Suite(.timeLimit(.minutes(5))) final class SharedInputTests: Sendable {
     private let clock = ManualClock()
     private let reading: OpenFile
     private let writing: Mutex<OpenFile?>

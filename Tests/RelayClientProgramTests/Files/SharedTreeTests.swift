@@ -13,7 +13,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// What others get of what is shared, and what they never get.
-@Suite(.timeLimit(.minutes(1))) struct SharedTreeTests {
+@Suite(.timeLimit(.minutes(5))) struct SharedTreeTests {
     let fixture: SourceFixture
 
     init() throws {

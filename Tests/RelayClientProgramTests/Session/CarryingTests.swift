@@ -11,7 +11,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// The bytes of a transfer without a network: what goes into an upload, and what comes out of a download.
-@Suite(.timeLimit(.minutes(1))) struct CarryingTests {
+@Suite(.timeLimit(.minutes(5))) struct CarryingTests {
     private let files: SentFiles
 
     init() throws { files = try SentFiles() }

@@ -10,7 +10,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// A sender whose files are changed while they are sent.
-@Suite(.timeLimit(.minutes(1))) struct ChangedSourceTests {
+@Suite(.timeLimit(.minutes(5))) struct ChangedSourceTests {
     private let files: SentFiles
 
     init() throws { files = try SentFiles() }

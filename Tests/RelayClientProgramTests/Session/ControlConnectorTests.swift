@@ -10,7 +10,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// Control connections for a session, and what an interrupt does to those that are being made.
-@Suite(.timeLimit(.minutes(1))) struct ControlConnectorTests {
+@Suite(.timeLimit(.minutes(5))) struct ControlConnectorTests {
     private let client: ClientFixture
 
     init() throws { client = try ClientFixture() }

@@ -9,7 +9,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// One connection, and the parts that share it.
-@Suite(.timeLimit(.minutes(1))) struct ControlSessionTests {
+@Suite(.timeLimit(.minutes(5))) struct ControlSessionTests {
     private let files: SentFiles
     /// What comes in.
     private let incoming: SourceTree

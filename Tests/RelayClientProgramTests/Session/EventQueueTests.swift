@@ -5,7 +5,7 @@ import Testing
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) struct EventQueueTests {
+@Suite(.timeLimit(.minutes(5))) struct EventQueueTests {
     @Test func eventsComeInTheirOrder() async {
         let queue = EventQueue<Int>()
         for number in 1...100 { queue.post(number) }

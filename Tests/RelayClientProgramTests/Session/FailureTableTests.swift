@@ -11,7 +11,7 @@ import WSProtocol
 
 /// Walks the table of failures of docs/wire-protocol.md, section 3.1, row by row, for a sender and for a receiver: it
 /// has no rows of its own.
-@Suite(.timeLimit(.minutes(1))) struct FailureTableTests {
+@Suite(.timeLimit(.minutes(5))) struct FailureTableTests {
     /// What goes wrong in the middle of a transfer.
     enum Cause: Hashable, Sendable, CustomStringConvertible {
         /// The control connection ends, with this close code or with none.

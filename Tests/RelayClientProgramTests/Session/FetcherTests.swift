@@ -10,7 +10,7 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) struct FetcherTests {
+@Suite(.timeLimit(.minutes(5))) struct FetcherTests {
     private let folder: ReceivedFolder
     private let files: SentFiles
     private let session: SessionFixture
@@ -232,7 +232,7 @@ import WSProtocol
         #expect(try session.lines().contains { $0.contains("relay-client list alice") && $0.contains("not_shared") })
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatBreaksIsAskedForAgainFromWhereItWas() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatBreaksIsAskedForAgainFromWhereItWas() async throws {
         let request = try await request()
         let sent = try ring(answering: request.request, said: request.request, size: 200_000)
         try await start(sent.offer)
@@ -376,7 +376,7 @@ import WSProtocol
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ListingReaderTests {
+@Suite(.timeLimit(.minutes(5))) struct ListingReaderTests {
     private func read(_ text: String) throws -> [ListedEntry] {
         var reader = ListingReader()
         var entries: [ListedEntry] = []

@@ -9,7 +9,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// What a client does that is told to move to another node.
-@Suite(.timeLimit(.minutes(1))) struct MovingTests {
+@Suite(.timeLimit(.minutes(5))) struct MovingTests {
     private static let move = ServerMessage.move(.init(id: .sequence(.relay, 7), deadline: 10))
 
     private let files: SentFiles

@@ -8,7 +8,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// A session that lasts longer than a month.
-@Suite(.timeLimit(.minutes(1))) struct PrekeyRenewalTests {
+@Suite(.timeLimit(.minutes(5))) struct PrekeyRenewalTests {
     /// From the day of the samples, the 28th of a month, into the next one.
     private static let fewDays = 4 * Samples.day
 

@@ -9,7 +9,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// Whom it is from that is offered, and whether it is the first time.
-@Suite(.timeLimit(.minutes(1))) struct ReceiverIdentityTests {
+@Suite(.timeLimit(.minutes(5))) struct ReceiverIdentityTests {
     @Test func aFirstContactIsToldOnceAndOnlyIfSomethingIsTaken() async throws {
         let receiving = try ReceivingFixture()
         let peers = receiving.session.environment.sealing.peers

@@ -10,7 +10,7 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) struct ReceiverTests {
+@Suite(.timeLimit(.minutes(5))) struct ReceiverTests {
     private static let content = "content"
 
     @Test func whatIsOfferedIsAskedAboutAcceptedAndStored() async throws {

@@ -9,7 +9,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// A receiver whose sender begins again, because what is sent was changed meanwhile.
-@Suite(.timeLimit(.minutes(1))) struct RestartedTransferTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartedTransferTests {
     /// A receiver with half of a file of `size` bytes when its sender says that it has changed.
     private func changed(size: UInt64 = 1_000_000, isOnce: Bool = false) async throws -> ReceivingFixture {
         let receiving = try ReceivingFixture(isOnce: isOnce)

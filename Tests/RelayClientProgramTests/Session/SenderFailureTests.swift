@@ -11,7 +11,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// What a sender does when something is not as it should be.
-@Suite(.timeLimit(.minutes(1))) struct SenderFailureTests {
+@Suite(.timeLimit(.minutes(5))) struct SenderFailureTests {
     private let files: SentFiles
 
     init() throws { files = try SentFiles() }

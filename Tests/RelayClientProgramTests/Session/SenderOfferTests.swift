@@ -11,7 +11,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// Whom a sender offers to, and under which ids.
-@Suite(.timeLimit(.minutes(1))) struct SenderOfferTests {
+@Suite(.timeLimit(.minutes(5))) struct SenderOfferTests {
     private let files: SentFiles
 
     init() throws { files = try SentFiles() }

@@ -8,7 +8,7 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) struct SenderTests {
+@Suite(.timeLimit(.minutes(5))) struct SenderTests {
     typealias Offered = FakeRelay.Offered
 
     private let files: SentFiles

@@ -11,7 +11,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// What a receiver says about the files that it wants.
-@Suite(.timeLimit(.minutes(1))) struct SenderWishTests {
+@Suite(.timeLimit(.minutes(5))) struct SenderWishTests {
     private let files: SentFiles
 
     init() throws { files = try SentFiles() }

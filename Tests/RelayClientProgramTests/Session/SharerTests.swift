@@ -10,7 +10,7 @@ import WSProtocol
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) struct SharerTests {
+@Suite(.timeLimit(.minutes(5))) struct SharerTests {
     private let folder: TemporaryDirectory
     private let session: SessionFixture
     private let bob: FakePeer

@@ -10,7 +10,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// What `receive` does with the policies of the profile.
-@Suite(.timeLimit(.minutes(1))) struct StandingPolicyTests {
+@Suite(.timeLimit(.minutes(5))) struct StandingPolicyTests {
     private func fixture(
         isTrusting: Bool = false, maximumSize: UInt64? = nil, isAttended: Bool = true, _ policy: SenderPolicy? = nil
     ) throws -> ReceivingFixture {

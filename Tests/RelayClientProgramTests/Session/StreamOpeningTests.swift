@@ -12,7 +12,7 @@ import WSProtocol
 @testable import TransferClient
 
 /// One half of a transfer over real sockets: where it is asked for, how often, and what comes of it.
-@Suite(.timeLimit(.minutes(1))) struct StreamOpeningTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamOpeningTests {
     typealias Step = ScriptedServer.Step
 
     private let client: ClientFixture

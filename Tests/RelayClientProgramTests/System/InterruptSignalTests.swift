@@ -6,7 +6,7 @@ import Testing
 @testable import RelayClientProgram
 @testable import TransferClient
 
-@Suite(.timeLimit(.minutes(1))) struct InterruptSignalTests {
+@Suite(.timeLimit(.minutes(5))) struct InterruptSignalTests {
     /// What was done, in order.
     private final class Done: Sendable {
         private let list = Mutex<[Int]>([])
@@ -71,7 +71,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct BlockingWorkTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockingWorkTests {
     private struct Foreign: Error {}
 
     @Test func resultsAndErrorsComeBack() async throws {

@@ -11,7 +11,7 @@ import WSProtocol
 @testable import RelayCluster
 
 /// Links between nodes of one process, over real sockets and with real certificates.
-@Suite(.timeLimit(.minutes(2))) struct NodeLinksTests {
+@Suite(.timeLimit(.minutes(5))) struct NodeLinksTests {
     private let book = TestBook()
     /// Losses come soon, so that tests that wait for one do not take long.
     private static let hasty = LinkTiming(loss: .milliseconds(400))

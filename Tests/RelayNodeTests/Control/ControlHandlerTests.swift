@@ -14,7 +14,7 @@ import WebSocketTransport
 
 @testable import RelayNode
 
-@Suite(.timeLimit(.minutes(1))) struct ControlHandlerTests {
+@Suite(.timeLimit(.minutes(5))) struct ControlHandlerTests {
     private let directory = FakeDirectory()
     private let services: ControlServices
 

@@ -46,7 +46,7 @@ private final class NotingCluster: Cluster {
 }
 
 /// Which tokens are made, and which of them other nodes can find.
-@Suite(.timeLimit(.minutes(1))) struct TokenRoutesTests {
+@Suite(.timeLimit(.minutes(5))) struct TokenRoutesTests {
     private let cluster: NotingCluster
     private let service: BrokerService
     private let services: ControlServices

@@ -9,7 +9,7 @@ import WSProtocol
 
 @testable import RelayNode
 
-@Suite(.timeLimit(.minutes(1))) struct StreamStopTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamStopTests {
     @Test(arguments: StreamLayout.allCases) func whatStillRunsIsCutAndSaysWhy(layout: StreamLayout) async throws {
         try await layout.withNodes { nodes in
             let (transfer, up, download) = try await nodes.down.parked()

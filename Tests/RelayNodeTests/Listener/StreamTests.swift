@@ -10,7 +10,7 @@ import WSProtocol
 @testable import RelayNode
 
 /// What a stream promises to both ends, wherever its halves are.
-@Suite(.timeLimit(.minutes(1))) struct StreamTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamTests {
     @Test(arguments: StreamLayout.allCases, [false, true])
     func carriesAnUploadIntoADownload(layout: StreamLayout, isChunked: Bool) async throws {
         try await layout.withNodes { nodes in

@@ -8,7 +8,7 @@ import Testing
 @testable import StreamRelay
 
 /// A real connection whose client finishes while the server does not ask for more.
-@Suite(.timeLimit(.minutes(1))) struct HalfCloseReadGateTests {
+@Suite(.timeLimit(.minutes(5))) struct HalfCloseReadGateTests {
     private static let piece = 4096
     private static let total = 25 * piece
 

@@ -9,7 +9,7 @@ import Testing
 @testable import TLSTransport
 
 /// Other people's TLS on real sockets.
-@Suite(.timeLimit(.minutes(2))) struct InteropTests {
+@Suite(.timeLimit(.minutes(5))) struct InteropTests {
     private func withServer(
         _ handler: @escaping @Sendable () -> any ChannelHandler & Sendable, _ body: (Int) async throws -> Void
     ) async throws {

@@ -8,7 +8,7 @@ import Testing
 @testable import TLSTransport
 
 /// Resumption at another server, by OpenSSL's own client.
-@Suite(.timeLimit(.minutes(2))) struct TicketTests {
+@Suite(.timeLimit(.minutes(5))) struct TicketTests {
     private static let versions = ["-tls1_2", "-tls1_3"]
 
     private func context(_ tickets: TicketKeys) throws -> TLSContext {
