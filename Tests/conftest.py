@@ -12,6 +12,7 @@ import pytest
 from harness import certificates, executables, processes
 from harness.fake import FakeRelay
 from harness.groups import pytest_collection_modifyitems
+from harness.network import Network
 from harness.relay import Relay
 
 # A thousand connections at once are some tests' business; a shell may allow no more.
@@ -147,3 +148,15 @@ def people(relay, tmp_path):
         return made[0] if len(made) == 1 else made
 
     return make
+
+
+@pytest.fixture
+def networked_relay(binaries, tmp_path):
+    """A relay on a machine of its own, and the network to it: (relay, network)."""
+    with Network(tmp_path) as network:
+        address, prefix = network.host("relay")
+        relay = Relay(binaries, certificates.made(tmp_path / "certs", address), tmp_path / "relay", registration="open")
+        relay.host, relay.prefix = address, prefix
+        relay.start()
+        yield relay, network
+        relay.process.kill()

@@ -6,11 +6,9 @@ import time
 
 import pytest
 
-from harness import certificates, content
+from harness import content
 from harness.content import MiB
-from harness.network import Network
 from harness.pairs import Pair, wait_for_bytes
-from harness.relay import Relay
 from harness.waiting import background
 
 MEGABITS, PERCENT = 10, 20
@@ -20,20 +18,8 @@ FULL = 0.7
 ANSWERED = 1.1
 
 
-@pytest.fixture
-def machine(binaries, tmp_path):
-    """A relay on a machine of its own, and the network to it: (relay, network)."""
-    with Network(tmp_path) as network:
-        address, prefix = network.host("relay")
-        relay = Relay(binaries, certificates.made(tmp_path / "certs", address), tmp_path / "relay", registration="open")
-        relay.host, relay.prefix = address, prefix
-        relay.start()
-        yield relay, network
-        relay.process.kill()
-
-
-def test_a_narrow_line_is_used_and_who_waits_is_still_heard(machine):
-    relay, network = machine
+def test_a_narrow_line_is_used_and_who_waits_is_still_heard(networked_relay):
+    relay, network = networked_relay
     network.narrow("relay", MEGABITS)
     sent, over, answers = content.data("narrow", 4 * MiB), threading.Event(), []
     with Pair(relay, timeout=60) as pair:
@@ -66,8 +52,8 @@ def test_a_narrow_line_is_used_and_who_waits_is_still_heard(machine):
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-def test_a_file_arrives_whole_over_a_line_that_loses_a_fifth(machine, tmp_path):
-    relay, network = machine
+def test_a_file_arrives_whole_over_a_line_that_loses_a_fifth(networked_relay, tmp_path):
+    relay, network = networked_relay
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
     file = tmp_path / "file"
     sha256 = content.file(file, "lossy", MiB // 2)

@@ -5,10 +5,8 @@ import contextlib
 
 import pytest
 
-from harness import certificates, content, measure, raw
-from harness.network import Network
+from harness import content, measure, raw
 from harness.pairs import Pair, wait_for_bytes
-from harness.relay import Relay
 from harness.waiting import Deadline, background, settled, until
 
 # Within 15 s, and 5 s for a busy machine. Rules that look at something else are later: 30 s for a sender that brings
@@ -16,18 +14,6 @@ from harness.waiting import Deadline, background, settled, until
 TOLD = 20
 SIZE = 64 * content.MiB
 FIRST = content.MiB
-
-
-@pytest.fixture
-def machine(binaries, tmp_path):
-    """A relay on a machine of its own, and the network to it: (relay, network)."""
-    with Network(tmp_path) as network:
-        address, prefix = network.host("relay")
-        relay = Relay(binaries, certificates.made(tmp_path / "certs", address), tmp_path / "relay", registration="open")
-        relay.host, relay.prefix = address, prefix
-        relay.start()
-        yield relay, network
-        relay.process.kill()
 
 
 class Half(Pair):
@@ -73,8 +59,8 @@ class Half(Pair):
 
 
 @pytest.mark.long
-def test_the_other_side_is_told_when_a_clients_network_vanishes(machine):
-    relay, network = machine
+def test_the_other_side_is_told_when_a_clients_network_vanishes(networked_relay):
+    relay, network = networked_relay
     with contextlib.ExitStack() as pairs:
         # All at the same time: the bytes' connection alone, so that what the other one shows does not count, and both.
         lost = {
@@ -102,8 +88,8 @@ FORGOTTEN = 65
 
 
 @pytest.mark.long
-def test_nothing_is_kept_for_long_of_two_clients_who_both_vanish(machine):
-    relay, network = machine
+def test_nothing_is_kept_for_long_of_two_clients_who_both_vanish(networked_relay):
+    relay, network = networked_relay
     relay.healthy()
     before = settled(lambda: measure.descriptors(relay.pid), 0.5, 20, "descriptors")
     with Both(relay, network) as both:

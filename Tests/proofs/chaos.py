@@ -400,21 +400,18 @@ class Hurt:
         return "before"
 
     def _kill(self, actor: Actor, planned: Break) -> bool:
-        self._done.set()
-        if not actor.signal(signal.SIGKILL):
-            return False
-        if actor is self.couple.receiving:
-            actor.ended(10)
-            time.sleep(min(planned.seconds, 2.0))
-            actor.begin()
-        return True
+        return self._ended(actor, planned, signal.SIGKILL, 10)
 
     def _interrupt(self, actor: Actor, planned: Break) -> bool:
+        return self._ended(actor, planned, signal.SIGINT, 30)
+
+    def _ended(self, actor: Actor, planned: Break, number: signal.Signals, patience: float) -> bool:
+        """Ended by a signal; a receiver is started again."""
         self._done.set()
-        if not actor.signal(signal.SIGINT):
+        if not actor.signal(number):
             return False
         if actor is self.couple.receiving:
-            actor.ended(30)
+            actor.ended(patience)
             time.sleep(min(planned.seconds, 2.0))
             actor.begin()
         return True
