@@ -408,7 +408,7 @@ class Clients(RuleBasedStateMachine):
             good: list[tuple[str, str]] = []
             for attempt in self.model.attempts:
                 down, up = attempt.receiver.token if attempt.receiver else None, attempt.token
-                over = attempt not in self._accepted()
+                over = attempt not in self._flowing()
                 if down:
                     (used if attempt.download or over else good).append(("/download", down))
                 if up:
