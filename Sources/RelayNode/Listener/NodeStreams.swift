@@ -36,10 +36,9 @@ package struct NodeStreams: NodeStreamAcceptor {
                 request, into: download.stream(), lossMeans: .clusterUnavailable, replacing: reader)
         case (.move, let download?):
             // Only connections of clients have a lease.
-            guard
-                ConnectionMove.move(
-                    channel, request: request, to: download, lease: nil, lossMeans: .clusterUnavailable)
-            else { throw HTTPError.stream(.internalError) }
+            let problem = ConnectionMove.move(
+                channel, request: request, to: download, lease: nil, lossMeans: .clusterUnavailable)
+            if let problem { throw HTTPError.stream(problem) }
         case (.gone, _), (.hop, _), (.local, nil), (.move, nil): throw HTTPError.stream(services.missingStream)
         }
     }

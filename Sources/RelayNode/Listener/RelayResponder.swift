@@ -128,11 +128,11 @@ struct RelayResponder: RequestResponder, Sendable {
         switch (placement, download) {
         case (.local, let download?): UploadPipeline.install(request, into: download.stream(), replacing: reader)
         case (.move, let download?):
-            if ConnectionMove.move(channel, request: request, to: download, lease: connection.lease) { return }
-            // It needs a second descriptor for a moment.
+            let problem = ConnectionMove.move(channel, request: request, to: download, lease: connection.lease)
+            guard let problem else { return }
             if services.admission.isShortOfDescriptors { services.accepts.ranShort() }
-            services.streams.end(claim.stream, .failed(.internalError))
-            reader.end(with: .stream(.internalError), after: request.body)
+            services.streams.end(claim.stream, .failed(problem))
+            reader.end(with: .stream(problem), after: request.body)
         case (.hop(let node), _): hop(to: node, request, claim.stream, reader)
         case (.gone, _), (.local, nil), (.move, nil): cut(claim.stream, services.missingStream, request.body, reader)
         }

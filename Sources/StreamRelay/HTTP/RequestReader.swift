@@ -51,6 +51,8 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
     /// Set once the request's fate is being decided: nothing more is read until it is.
     private var isDeciding = false
     private var isReadHeldBack = false
+    /// Set once the connection is being closed. TLS takes a moment to say so to its peer.
+    private var isClosing = false
     /// What arrived behind the head.
     package private(set) var pending = ByteBuffer()
     /// The names of the other side's certificate, if it has shown one.
@@ -61,8 +63,11 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
         self.patience = patience
     }
 
-    /// The channel, as long as it is open.
-    package var channel: (any Channel)? { context?.channel.isActive == true ? context?.channel : nil }
+    /// The channel, as long as it is open and is not being closed.
+    package var channel: (any Channel)? {
+        guard let channel = context?.channel, channel.isActive, !isClosing else { return nil }
+        return channel
+    }
 
     // MARK: - Ends
 
@@ -70,7 +75,7 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
     package func replace(with handler: any ChannelHandler) {
         guard let context else { return }
         guard (try? context.pipeline.syncOperations.addHandler(handler, position: .after(self))) != nil else {
-            return context.close(promise: nil)
+            return close()
         }
         leave()
     }
@@ -117,7 +122,7 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
         switch event as? TLSEvent {
         case .handshakeCompleted(let summary): peerNames = summary.peerNames
         // A peer that ends TLS waits for nothing more.
-        case .peerClosed: context.close(promise: nil)
+        case .peerClosed: close()
         case .truncated, nil: break
         }
         context.fireUserInboundEventTriggered(event)
@@ -137,7 +142,7 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
         guard !isDeciding else {
             // A read may already be on its way when reading stops; more than one or two is a fault below.
             pending.writeBuffer(&arrived)
-            if pending.readableBytes > 4 * SystemDefaults.receiveBytes { context.close(promise: nil) }
+            if pending.readableBytes > 4 * SystemDefaults.receiveBytes { close() }
             return
         }
         switch parser.feed(&arrived) {
@@ -153,16 +158,20 @@ package final class RequestReader: ChannelDuplexHandler, RemovableChannelHandler
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         responder.failed(error, self)
-        context.close(promise: nil)
+        close()
     }
 
     private func timedOut() {
         // A client that has said nothing at all gets no answer either.
         guard let late = patience.late, !isDeciding, !parser.isEmpty else {
-            context?.close(promise: nil)
-            return
+            return close()
         }
         end(with: late, after: nil)
+    }
+
+    private func close() {
+        isClosing = true
+        context?.close(promise: nil)
     }
 }
 

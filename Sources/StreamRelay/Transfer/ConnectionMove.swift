@@ -21,7 +21,8 @@ package protocol CountedConnection: Sendable {
 /// The bytes of a stream then never change threads: they are decrypted, passed on and encrypted in one call, and
 /// nothing has to be queued, locked or woken. It happens once per transfer, before the first byte of content is taken.
 package enum ConnectionMove {
-    /// Starts the move; false when it cannot be done, with the connection left as it was.
+    /// Starts the move, if it can be done: returns nil then, and otherwise what that means for the transfer, with the
+    /// connection left as it was.
     ///
     /// - Parameters:
     ///   - lease: the connection's place in the count; nil when it is not counted.
@@ -29,20 +30,22 @@ package enum ConnectionMove {
     package static func move(
         _ channel: any Channel, request: UploadRequest, to place: StreamTable.Location,
         lease: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
-    ) -> Bool {
+    ) -> FailureCode? {
         let operations = channel.pipeline.syncOperations
         // What the kernel has not taken would be lost with the old channel.
-        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return false }
+        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return .internalError }
         let duplicate = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
             fcntl(socket, F_DUPFD_CLOEXEC, 0)
         }
-        guard let descriptor = duplicate ?? nil, descriptor >= 0 else { return false }
+        // It needs a second descriptor for a moment.
+        guard let descriptor = duplicate ?? nil, descriptor >= 0 else { return .internalError }
         var session: TLSHandover?
         if let tls = try? operations.handler(type: TLSHandler.self) {
             session = try? tls.detach()
             guard session != nil else {
                 Glibc.close(descriptor)
-                return false
+                // The connection has ended already.
+                return lossMeans
             }
         }
         lease?.hold()
@@ -68,6 +71,6 @@ package enum ConnectionMove {
                     loop.execute { place.stream().abort(lossMeans) }
                 }
             }
-        return true
+        return nil
     }
 }
