@@ -44,6 +44,12 @@ package struct Pace: Hashable, Sendable {
         return true
     }
 
+    /// Gives back `units` that were taken under the same limits.
+    package mutating func giveBack(_ units: Int64, of limits: Limits) {
+        // What came back by itself meanwhile puts this into the past, which is the same as a full one.
+        isFullAt = isFullAt - limits.time(units)
+    }
+
     /// Takes `units` that are there, or will be: returns how long to wait before they may be used. Waits follow one
     /// another in the order in which they were asked for, so that each request gets a turn. None waits longer than
     /// `longest`: what was taken beyond that is forgotten.

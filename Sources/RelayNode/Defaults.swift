@@ -16,6 +16,12 @@ extension Defaults {
         /// has room for (`Broker.usersPerAddress`): as many as a browser opens to one server. Behind a balancer that
         /// says it, it is the address of the balancer's client that counts.
         static let unauthenticatedPerUser = 8
+        /// Connections that end so, for each of those users. A handshake takes a relay 0.8 ms, so that an address with
+        /// all of them has an eighth of a core. A browser that comes for a page stays far below, and a client that logs
+        /// in or shows a token does not count.
+        package static let unauthenticated = Pace.Limits(perSecond: 20, burst: 50)
+        /// Addresses that are known to have used some of that up, at 100 bytes each.
+        static let busyAddresses = 16_384
         /// The longest PROXY header. The protocol wants 536 bytes at least; the values that balancers add (a
         /// certificate's name, an id) may double that.
         static let proxyHeaderBytes = 2048
@@ -26,6 +32,8 @@ extension Defaults {
         static let closeAbovePercent = 90
         /// Pending connections in the kernel: a reconnect storm after a restart is what it has to hold.
         package static let listenBacklog: Int32 = 4096
+        /// Connections that are accepted from one look at the listener to the next: nothing else is done on its loop.
+        static let acceptedAtOnce: UInt = 64
     }
 
     /// The memory of the whole process. Every queue has a limit of its own; this is for the sum of them.

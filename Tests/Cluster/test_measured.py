@@ -111,12 +111,11 @@ def test_an_attack_can_be_made_alone(monkeypatch):
         return phase(name)
 
     monkeypatch.setattr(overload.Overload, "_phase", one)
-    monkeypatch.setattr(overload.Overload, "_rate", lambda _: 7)
     monkeypatch.setattr(overload, "Honest", lambda _: types.SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(metrics, "port_of", lambda _: 1)
     relay: Any = types.SimpleNamespace(resident=lambda: 1, descriptors=lambda: 1)
     for only, attacks in (("rate", [["rate", "70"]]), (None, [["user"], ["address"], ["crowd", "9"], ["rate", "70"]])):
         made.clear()
-        outcome = overload.Overload(relay, 1, 9, print).measured(only)
+        outcome = overload.Overload(relay, 1, 9, print, lambda: 7).measured(only)
         assert made[2:] == attacks and len(outcome.phases) == 1 + len(attacks)
     assert {*overload.TOLD, *overload.LIMITS} <= set(overload.ATTACKS.values())

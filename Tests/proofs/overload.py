@@ -209,7 +209,10 @@ class Hostile:
 class Overload:
     """One relay, and what is done to it."""
 
-    def __init__(self, relay: Relay, seconds: float, connections: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, relay: Relay, seconds: float, connections: int, tell: Callable[[str], None], rate: Callable[[], int]
+    ) -> None:
+        self._rate = rate
         self._relay, self._seconds, self._connections, self._tell = relay, seconds, connections, tell
         self._honest = Honest(relay)
         self._port = metrics.port_of(relay)
@@ -262,25 +265,31 @@ class Overload:
             name: count for name, count in metrics.scrape(self._port).items() if name.startswith("relay_limits_met")
         }
 
-    def _rate(self) -> int:
-        """How many connections a second it takes when all of them come from where they may."""
-        done = subprocess.run(
-            ["wrk", "-t1", "-c32", f"-d{PROBE}s", "-H", "Connection: close", f"{self._relay.url}/healthz"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-            env={"PATH": os.environ["PATH"]},
-        )
-        line = next(line for line in done.stdout.splitlines() if line.startswith("Requests/sec"))
-        return max(1, int(float(line.split()[1])))
+
+def rate_of(relay: Relay) -> int:
+    """How many connections a second a relay takes that limits no address."""
+    done = subprocess.run(
+        ["wrk", "-t1", "-c32", f"-d{PROBE}s", "-H", "Connection: close", f"{relay.url}/healthz"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    )
+    line = next(line for line in done.stdout.splitlines() if line.startswith("Requests/sec"))
+    return max(1, int(float(line.split()[1])))
 
 
 def measured(
-    relay: Relay, seconds: float, connections: int, tell: Callable[[str], None], only: str | None = None
+    relay: Relay,
+    seconds: float,
+    connections: int,
+    tell: Callable[[str], None],
+    rate: Callable[[], int],
+    only: str | None = None,
 ) -> Outcome:
-    """All of it, or a single attack. The relay shows its metrics."""
+    """All of it, or a single attack. The relay shows its metrics; `rate` measures what such a relay takes."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     assert measure.descriptors(relay.pid) > 0
-    return Overload(relay, seconds, connections, tell).measured(only)
+    return Overload(relay, seconds, connections, tell, rate).measured(only)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import NIOCore
+package import Pacing
 import ServerSystem
 import StreamRelay
 import Synchronization
@@ -40,25 +41,31 @@ package final class Admission: Sendable {
         var unauthenticated: [String: Int] = [:]
         /// All connections of each address.
         var addresses: [String: Int] = [:]
+        /// How fast they follow one another. One that shows a login or a token gives back what it took, so that this
+        /// may be far below what a client may do that is known.
+        var newcomerPace: PaceTable<String>
         var stop = Stop.none
         var emptyCallbacks: [@Sendable () -> Void] = []
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let refuseAbove: Int
     private let closeAbove: Int
     /// Connections of one address that have shown neither a login nor a token; nil when nothing is limited by address.
     private let unauthenticatedPerAddress: Replaceable<Int?>
+    /// How fast they may follow one another.
+    private let unauthenticatedPace: Replaceable<Pace.Limits>
     private let reports: LimitReports?
 
     /// - Parameters:
     ///   - descriptorLimit: how many descriptors the process may have.
     ///   - unauthenticatedPerAddress: connections of one address that have shown neither a login nor a token; nil when
     ///     nothing is limited by address.
+    ///   - unauthenticatedPace: how fast those may follow one another.
     ///   - reports: who is told of limits that are met.
     package init(
         descriptorLimit: Int, unauthenticatedPerAddress: Int? = AddressLimit.standard.unauthenticated,
-        reports: LimitReports? = nil
+        unauthenticatedPace: Pace.Limits = AddressLimit.standard.unauthenticatedPace, reports: LimitReports? = nil
     ) {
         // Without overflow, for any limit the system may name.
         let (hundreds, rest) = descriptorLimit.quotientAndRemainder(dividingBy: 100)
@@ -66,11 +73,19 @@ package final class Admission: Sendable {
         refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
         closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
         self.unauthenticatedPerAddress = Replaceable(unauthenticatedPerAddress)
+        self.unauthenticatedPace = Replaceable(unauthenticatedPace)
+        state = Mutex(
+            State(
+                newcomerPace: PaceTable(
+                    limits: unauthenticatedPace, longest: .zero, capacity: Defaults.Connection.busyAddresses)))
         self.reports = reports
     }
 
     /// Takes another limit of each address from now on: who is there stays.
-    package func apply(_ limit: AddressLimit) { unauthenticatedPerAddress.replace(with: limit.unauthenticated) }
+    package func apply(_ limit: AddressLimit) {
+        unauthenticatedPerAddress.replace(with: limit.unauthenticated)
+        unauthenticatedPace.replace(with: limit.unauthenticatedPace)
+    }
 
     /// Connections of clients that are open now.
     package var connections: Int { state.withLock { $0.connections } }
@@ -107,7 +122,9 @@ package final class Admission: Sendable {
 
     /// Counts a connection from `address` in; the lease counts it out again. Nil when it is not known yet: the lease
     /// is told when it is.
-    func connectionOpened(from address: SocketAddress?) -> (Verdict, ConnectionLease) {
+    func connectionOpened(
+        from address: SocketAddress?, now: NIODeadline = .now()
+    ) -> (Verdict, ConnectionLease) {
         let key = share(of: address)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
@@ -115,7 +132,7 @@ package final class Admission: Sendable {
             if let key { countUnauthenticated(of: key, &state) }
             let inUse = inUse(state)
             if inUse > closeAbove { return (.closed, Limit(.descriptors, of: .node)) }
-            if let key, isTooMany(state.unauthenticated[key]) {
+            if let key, !hasRoom(for: key, &state, now: now) {
                 return (.closed, Limit(.unauthenticated, of: .address))
             }
             if inUse > refuseAbove { return (.refused, Limit(.descriptors, of: .node)) }
@@ -139,9 +156,11 @@ package final class Admission: Sendable {
         state.addresses[address, default: 0] > refuseAbove - inUse(state) + 1
     }
 
-    private func isTooMany(_ count: Int?) -> Bool {
-        guard let most = unauthenticatedPerAddress.current, let count else { return false }
-        return count > most
+    /// Whether an address may have one more unauthenticated connection, which is counted already.
+    private func hasRoom(for address: String, _ state: inout State, now: NIODeadline) -> Bool {
+        guard let most = unauthenticatedPerAddress.current else { return true }
+        guard state.unauthenticated[address, default: 0] <= most else { return false }
+        return state.newcomerPace.take(1, for: address, within: unauthenticatedPace.current, now: now)
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -166,21 +185,25 @@ package final class Admission: Sendable {
     }
 
     /// Counts an unauthenticated connection in; false when its address has too many.
-    fileprivate func unauthenticatedOpened(_ address: String) -> Bool {
+    fileprivate func unauthenticatedOpened(_ address: String, now: NIODeadline) -> Bool {
         let limit = state.withLock { state -> Limit? in
             countUnauthenticated(of: address, &state)
-            if isTooMany(state.unauthenticated[address]) { return Limit(.unauthenticated, of: .address) }
+            guard hasRoom(for: address, &state, now: now) else { return Limit(.unauthenticated, of: .address) }
             return hasMoreThanIsFree(address, state) ? Limit(.descriptors, of: .address) : nil
         }
         if let limit { reports?.met(limit, address: address) }
         return limit == nil
     }
 
-    /// - Parameter address: what its client's address was counted under, if it was.
-    fileprivate func unauthenticatedEnded(_ address: String?) {
+    /// - Parameters:
+    ///   - address: what its client's address was counted under, if it was.
+    ///   - isIdentified: whether it has shown a login or a token.
+    fileprivate func unauthenticatedEnded(_ address: String?, isIdentified: Bool) {
         state.withLock { state in
             state.newcomers -= 1
-            if let address { Self.countDown(address, &state.unauthenticated) }
+            guard let address else { return }
+            Self.countDown(address, &state.unauthenticated)
+            if isIdentified { state.newcomerPace.giveBack(1, to: address, within: unauthenticatedPace.current) }
         }
     }
 
@@ -230,7 +253,7 @@ final class ConnectionLease: CountedConnection {
 
     /// A balancer has said whose the connection is.
     /// - Returns: false when that address has too many unauthenticated connections: the connection has to go.
-    package func belongs(to address: SocketAddress?) -> Bool {
+    package func belongs(to address: SocketAddress?, now: NIODeadline = .now()) -> Bool {
         let key = admission.share(of: address)
         let isNew = state.withLock { state in
             guard state.isUnauthenticated, state.counted == nil else { return false }
@@ -238,16 +261,18 @@ final class ConnectionLease: CountedConnection {
             return true
         }
         guard isNew, let key else { return true }
-        return admission.unauthenticatedOpened(key)
+        return admission.unauthenticatedOpened(key, now: now)
     }
 
     /// The connection has shown a token or has logged in: limits of its session or its transfer hold from here on.
-    package func identified() {
+    package func identified() { unauthenticatedEnded(isIdentified: true) }
+
+    private func unauthenticatedEnded(isIdentified: Bool) {
         let (isFirst, counted) = state.withLock { state in
             defer { (state.isUnauthenticated, state.counted) = (false, nil) }
             return (state.isUnauthenticated, state.counted)
         }
-        if isFirst { admission.unauthenticatedEnded(counted) }
+        if isFirst { admission.unauthenticatedEnded(counted, isIdentified: isIdentified) }
     }
 
     /// One more channel carries the connection.
@@ -260,7 +285,7 @@ final class ConnectionLease: CountedConnection {
             return (state.holders == 0, state.share)
         }
         guard isLast else { return }
-        identified()
+        unauthenticatedEnded(isIdentified: false)
         admission.connectionClosed(of: share)
     }
 }

@@ -31,6 +31,11 @@ package struct AddressLimit: Hashable, Sendable {
     /// Connections that have shown neither a login nor a token.
     package var unauthenticated: Int? { users.map { $0 * Defaults.Connection.unauthenticatedPerUser } }
 
+    /// How fast those of them may follow one another that end so.
+    package var unauthenticatedPace: Pace.Limits {
+        Defaults.Connection.unauthenticated.times(Int64(users ?? 1))
+    }
+
     /// Names that it may register in a day without invitations.
     package var newNames: Int? { users.map { $0 * Defaults.Users.newNamesPerUser } }
 

@@ -39,6 +39,18 @@ struct PaceTable<Key: Hashable & Sendable>: Sendable {
         return wait
     }
 
+    /// Takes `units` of what `key` may use, if they are there. A key that there is no room to know about has all of it.
+    mutating func take(_ units: Int64, for key: Key, within own: Pace.Limits? = nil, now: NIODeadline) -> Bool {
+        if paces[key] == nil { makeRoom(now: now) }
+        guard paces[key] != nil || paces.count < capacity else { return true }
+        return paces[key, default: Pace(now: now)].take(units, of: own ?? limits, now: now)
+    }
+
+    /// Gives back `units` that were taken.
+    mutating func giveBack(_ units: Int64, to key: Key, within own: Pace.Limits? = nil) {
+        paces[key]?.giveBack(units, of: own ?? limits)
+    }
+
     /// Forgets who has everything back, each time that the table has doubled.
     private mutating func makeRoom(now: NIODeadline) {
         guard paces.count >= min(sweepAt, capacity) else { return }

@@ -14,10 +14,10 @@ package enum RelayListener {
     /// Listens at `place`, to serve TLS there: each connection with the certificate of its moment. Throws what the
     /// system says when the address cannot be bound.
     package static func bind(
-        _ place: ListeningSocket.Place, tls: Replaceable<TLSContext>, group: any EventLoopGroup,
+        _ place: ListeningSocket.Place, tls: Replaceable<TLSContext>, loops: ListenerLoops,
         services: ConnectionServices
     ) async throws -> ListeningSocket {
-        let bootstrap = bootstrap(group: group, services: services) { channel, connection in
+        let bootstrap = bootstrap(loops: loops, services: services) { channel, connection in
             try ClientPipeline.installTLS(on: channel, connection, tls: tls.current, services: services)
         }
         return try await ListeningSocket.bind(bootstrap, at: place)
@@ -25,42 +25,31 @@ package enum RelayListener {
 
     /// Listens at `place`, to serve plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
     package static func bindRedirect(
-        _ place: ListeningSocket.Place, to names: RedirectNames, group: any EventLoopGroup, services: ConnectionServices
+        _ place: ListeningSocket.Place, to names: RedirectNames, loops: ListenerLoops, services: ConnectionServices
     ) async throws -> ListeningSocket {
-        let bootstrap = bootstrap(group: group, services: services) { channel, connection in
+        let bootstrap = bootstrap(loops: loops, services: services) { channel, connection in
             try ClientPipeline.installRedirect(on: channel, connection, to: names, services: services)
         }
         return try await ListeningSocket.bind(bootstrap, at: place)
     }
 
-    /// Accepts connections and lets `pipeline` add the handlers of each.
+    /// Accepts connections on `loops.accepting`, and lets `pipeline` add the handlers of each that is let in.
     static func bootstrap(
-        group: any EventLoopGroup, services: ConnectionServices,
+        loops: ListenerLoops, services: ConnectionServices,
         pipeline: @escaping @Sendable (any Channel, AcceptedConnection) throws -> Void
     ) -> ServerBootstrap {
-        var bootstrap = ServerBootstrap(group: group).watched(by: services.accepts)
+        let waiting = AdmittedConnections()
+        var bootstrap = ServerBootstrap(group: loops.accepting, childGroup: loops.connections)
+            .watched(by: services.accepts) { AdmissionHandler(services: services, waiting: waiting) }
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
+            .serverChannelOption(.maxMessagesPerRead, value: Defaults.Connection.acceptedAtOnce)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
-                // A client that was gone before its connection was accepted has no address any more, and so no limits.
-                // A flood of such connections must not cost what handshakes cost.
-                guard channel.remoteAddress != nil else {
-                    return channel.eventLoop.makeFailedFuture(ChannelError.eof)
-                }
-                // A balancer is not counted itself, but its client is, as soon as the balancer has named it.
-                let origin = services.peers.origin(for: channel.remoteAddress)
-                let address = origin == .connection ? channel.remoteAddress : nil
-                let (verdict, lease) = services.admission.connectionOpened(from: address)
-                channel.closeFuture.whenComplete { _ in lease.drop() }
-                if verdict != .admitted, services.admission.isShortOfDescriptors { services.accepts.ranShort() }
                 return channel.eventLoop.makeCompletedFuture {
-                    guard verdict != .closed else { throw ChannelError.eof }
-                    let connection = AcceptedConnection(
-                        lease: lease, sendsProxyHeader: origin == .header, isRefused: verdict == .refused
-                    )
+                    guard let connection = waiting.take(channel) else { throw ChannelError.eof }
                     try pipeline(channel, connection)
                 }
             }
@@ -71,12 +60,15 @@ package enum RelayListener {
     }
 }
 
-/// A connection that was let in.
-struct AcceptedConnection: Sendable {
-    /// Its place in the count.
-    let lease: ConnectionLease
-    /// Whether it is a balancer's, which begins with a PROXY header.
-    let sendsProxyHeader: Bool
-    /// Whether its request is only heard to be refused: the relay is full.
-    let isRefused: Bool
+/// Where a listener's work is done.
+package struct ListenerLoops: Sendable {
+    /// Connections are accepted here, and those that there is no room for are closed.
+    package let accepting: any EventLoopGroup
+    /// The loops of those that are let in.
+    package let connections: any EventLoopGroup
+
+    package init(accepting: any EventLoopGroup, connections: any EventLoopGroup) {
+        self.accepting = accepting
+        self.connections = connections
+    }
 }

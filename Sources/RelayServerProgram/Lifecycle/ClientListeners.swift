@@ -28,7 +28,7 @@ struct ClientListeners: ServerPart {
         _ context: ServerContext, _ services: ConnectionServices
     ) async throws(OperatorError) -> ClientListeners {
         let tls = try await listeners(.https, context.configuration.listen, context.inherited) { place in
-            try await RelayListener.bind(place, tls: context.tls, group: context.group, services: services)
+            try await RelayListener.bind(place, tls: context.tls, loops: context.listenerLoops, services: services)
         }
         let configuration = context.configuration
         let port = configuration.publicPort ?? tls.first?.socket.address?.port ?? 443
@@ -38,7 +38,7 @@ struct ClientListeners: ServerPart {
         let redirects = try await listeners(
             .http, [configuration.httpListen].compactMap(\.self), context.inherited
         ) { place in
-            try await RelayListener.bindRedirect(place, to: names, group: context.group, services: services)
+            try await RelayListener.bindRedirect(place, to: names, loops: context.listenerLoops, services: services)
         }
         return ClientListeners(
             tls: tls, redirects: redirects, admission: context.admission, accepts: context.accepts,

@@ -66,17 +66,19 @@ struct RelayApplication: Sendable {
         try configuration.cluster?.checkFiles()
         let directory = try StateDirectory(path: configuration.stateDirectory, lock: takeover?.lock)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let accepting = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         CloseOnExec.markOpen()
         let result: Result<Void, any Error>
         do {
             // All that can be wrong with files is known by now, and the registry is not read yet.
             let names = try takeover?.claim() ?? []
             let registry = RegistryFile(directory: directory)
-            let context = try context(group, tls, certificates, tickets, registry, takeover?.inherited)
+            let context = try context(group, accepting, tls, certificates, tickets, registry, takeover?.inherited)
             result = .success(try await serve(context, directory, pidFile, takeover, expecting: names))
         } catch {
             result = .failure(error)
         }
+        try? await accepting.shutdownGracefully()
         try? await group.shutdownGracefully()
         try result.get()
         logger.notice("stopped")
@@ -92,8 +94,9 @@ struct RelayApplication: Sendable {
 
     /// Where the users are is where the node keeps what it knows: in its own file, or with the cluster.
     private func context(
-        _ group: any EventLoopGroup, _ tls: TLSContext, _ certificates: CertificateInventory, _ tickets: TicketKeys,
-        _ registry: RegistryFile, _ handed: InheritedSockets?
+        _ group: any EventLoopGroup, _ accepting: any EventLoopGroup, _ tls: TLSContext,
+        _ certificates: CertificateInventory, _ tickets: TicketKeys, _ registry: RegistryFile,
+        _ handed: InheritedSockets?
     ) throws(OperatorError) -> ServerContext {
         let reports = LimitReports(logger: logger)
         let repaired = { [logger] (problem: String) in
@@ -104,6 +107,7 @@ struct RelayApplication: Sendable {
         }
         let admission = Admission(
             descriptorLimit: descriptorLimit, unauthenticatedPerAddress: configuration.addressLimit.unauthenticated,
+            unauthenticatedPace: configuration.addressLimit.unauthenticatedPace,
             reports: reports
         )
         let users: any UserAdministration
@@ -121,7 +125,7 @@ struct RelayApplication: Sendable {
             traffic = TrafficFile(directory: registry.directory)
         }
         return ServerContext(
-            configuration: configuration, group: group, tls: Replaceable(tls),
+            configuration: configuration, group: group, accepting: accepting, tls: Replaceable(tls),
             certificates: Replaceable(certificates), users: users, traffic: traffic, cluster: cluster,
             admission: admission,
             reports: reports, log: log, descriptorLimit: descriptorLimit,

@@ -121,6 +121,8 @@ struct ServerContext: Sendable {
     let configuration: ServerConfiguration
     /// One event loop for each processor.
     let group: any EventLoopGroup
+    /// One more, which accepts the connections of clients.
+    let accepting: any EventLoopGroup
     let tls: Replaceable<TLSContext>
     let certificates: Replaceable<CertificateInventory>
     let users: any UserAdministration
@@ -160,4 +162,5 @@ struct ServerContext: Sendable {
     var loops = LoopWatch()
 
     var logger: Logger { log.logger }
+    var listenerLoops: ListenerLoops { ListenerLoops(accepting: accepting, connections: group) }
 }

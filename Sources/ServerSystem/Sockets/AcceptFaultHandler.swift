@@ -2,7 +2,7 @@
 
 import CloseOnExec
 import Glibc
-import NIOCore
+package import NIOCore
 package import NIOPosix
 
 /// Stands in a listener's own pipeline. NIO goes on trying to accept when it cannot, as fast as it can: here that ends.
@@ -47,12 +47,17 @@ extension AcceptFaultHandler: Sendable {}
 
 extension ServerBootstrap {
     /// Tells `watch` what comes to the listener, does not spin when nothing can be accepted, and keeps the listener
-    /// from programs that are started.
-    package func watched(by watch: AcceptWatch) -> ServerBootstrap {
+    /// from programs that are started. What was accepted goes through the handler that `admission` makes, if there is
+    /// one.
+    package func watched(
+        by watch: AcceptWatch, admission: (@Sendable () -> any ChannelInboundHandler)? = nil
+    ) -> ServerBootstrap {
         serverChannelInitializer { channel in
             CloseOnExec.mark(channel)
             return channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(AcceptFaultHandler(watch))
+                let pipeline = channel.pipeline.syncOperations
+                try pipeline.addHandler(AcceptFaultHandler(watch))
+                if let admission { try pipeline.addHandler(admission()) }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 import NIOCore
 import NIOEmbedded
+import Pacing
 import ServerSystem
 import Testing
 
@@ -128,6 +129,42 @@ import Testing
         first.identified()
         first.identified()
         #expect(admission.connectionOpened(from: one).0 == .admitted)
+    }
+
+    @Test("connections that end without a login or a token may follow one another only so fast")
+    func paceOfThoseThatShowNothing() throws {
+        let admission = Admission(
+            descriptorLimit: 10_000, unauthenticatedPace: Pace.Limits(perSecond: 10, burst: 3))
+        let one = try SocketAddress(ipAddress: "192.0.2.1", port: 1)
+        let other = try SocketAddress(ipAddress: "192.0.2.2", port: 1)
+        let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        func comes(_ address: SocketAddress, at now: NIODeadline, shows: Bool) -> Admission.Verdict {
+            let (verdict, lease) = admission.connectionOpened(from: address, now: now)
+            if shows, verdict == .admitted { lease.identified() }
+            lease.drop()
+            return verdict
+        }
+        // Those that have shown something are not counted, and those that are still there are.
+        for _ in 0..<20 { #expect(comes(one, at: start, shows: true) == .admitted) }
+        for _ in 0..<3 { #expect(comes(one, at: start, shows: false) == .admitted) }
+        #expect(comes(one, at: start, shows: true) == .closed)
+        #expect(comes(other, at: start, shows: false) == .admitted)
+        // Those that were closed are not, either, so that one comes in each tenth of a second.
+        for _ in 0..<20 { #expect(comes(one, at: start, shows: false) == .closed) }
+        #expect(comes(one, at: start + .milliseconds(99), shows: false) == .closed)
+        #expect(comes(one, at: start + .milliseconds(100), shows: false) == .admitted)
+        #expect(comes(one, at: start + .milliseconds(100), shows: false) == .closed)
+        // Behind a balancer it is the client that counts.
+        let (_, named) = admission.connectionOpened(from: nil, now: start + .milliseconds(110))
+        #expect(!named.belongs(to: one, now: start + .milliseconds(110)))
+        named.drop()
+        let (_, later) = admission.connectionOpened(from: nil, now: start + .milliseconds(200))
+        #expect(later.belongs(to: one, now: start + .milliseconds(200)))
+        later.drop()
+        #expect(comes(one, at: start + .milliseconds(299), shows: false) == .closed)
+        // An operator may allow an address more.
+        admission.apply(.standard)
+        #expect(comes(one, at: start + .milliseconds(299), shows: false) == .admitted)
     }
 
     /// Addresses whose clients are logged in, or carry bytes, share the descriptors by how many are free.

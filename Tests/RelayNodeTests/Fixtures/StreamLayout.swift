@@ -55,7 +55,9 @@ enum StreamLayout: CaseIterable {
 
     private static func door(to relay: TestRelay) async throws -> any Channel {
         let services = relay.services
-        return try await RelayListener.bootstrap(group: relay.group, services: services) { channel, _ in
+        return try await RelayListener.bootstrap(
+            loops: ListenerLoops(accepting: relay.group, connections: relay.group), services: services
+        ) { channel, _ in
             try channel.pipeline.syncOperations.addHandler(
                 RequestReader(Door(services: services), patience: .init(Defaults.Connection.headTimeout)))
         }.bind(host: "127.0.0.1", port: 0).get()

@@ -31,7 +31,9 @@ struct TestRelay {
             admission: Admission(descriptorLimit: 1000), control: NoControl(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
-        let channel = try await RelayListener.bootstrap(group: group, services: services) { channel, connection in
+        let channel = try await RelayListener.bootstrap(
+            loops: ListenerLoops(accepting: group, connections: group), services: services
+        ) { channel, connection in
             try channel.pipeline.syncOperations.addHandler(
                 RelayResponder(services: services, connection: connection, purpose: .relay).reader()
             )

@@ -14,7 +14,9 @@ import Testing
         let relay = try await TestRelay.start()
         let installed = Mutex(0)
         let (letIn, arrivals) = AsyncStream.makeStream(of: Void.self)
-        let listener = try await RelayListener.bootstrap(group: relay.group, services: relay.services) { _, _ in
+        let listener = try await RelayListener.bootstrap(
+            loops: ListenerLoops(accepting: relay.group, connections: relay.group), services: relay.services
+        ) { _, _ in
             installed.withLock { $0 += 1 }
             arrivals.yield()
         }
@@ -38,6 +40,30 @@ import Testing
         #expect(installed.withLock { $0 } == 1)
 
         try await client.close()
+        try await listener.close()
+        try await relay.stop()
+    }
+
+    @Test("a connection that its address has no room for is closed, and costs no pipeline")
+    func tooManyOfOneAddress() async throws {
+        let relay = try await TestRelay.start()
+        relay.services.admission.apply(try #require(AddressLimit("1")))
+        let installed = Mutex(0)
+        let listener = try await RelayListener.bootstrap(
+            loops: ListenerLoops(accepting: relay.group, connections: relay.group), services: relay.services
+        ) { _, _ in installed.withLock { $0 += 1 } }
+        .bind(host: "127.0.0.1", port: 0).get()
+        let address = try #require(listener.localAddress)
+
+        var clients: [any Channel] = []
+        for _ in 0..<9 { clients.append(try await ClientBootstrap(group: relay.group).connect(to: address).get()) }
+        try await clients[8].closeFuture.get()
+        // The one before it has been let in by the same loop, and has its handlers when it is known to be closed.
+        try await clients[7].close()
+        while relay.services.admission.connections > 7 { await Task.yield() }
+        #expect(installed.withLock { $0 } == 8)
+
+        for client in clients.prefix(7) { try await client.close() }
         try await listener.close()
         try await relay.stop()
     }

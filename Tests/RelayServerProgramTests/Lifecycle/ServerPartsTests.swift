@@ -26,6 +26,7 @@ struct ServerPartsTests {
         let reports = LimitReports(logger: logger)
         let context = ServerContext(
             configuration: configuration, group: MultiThreadedEventLoopGroup.singleton,
+            accepting: MultiThreadedEventLoopGroup.singleton,
             tls: Replaceable(try configuration.certificate.load()),
             certificates: Replaceable(try CertificateInventory(configuration)),
             users: try FileUserDirectory(file: RegistryFile(directory: directory), mode: .open, repaired: { _ in }),
