@@ -32,8 +32,9 @@ package enum ConnectionMove {
         lease: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
     ) -> FailureCode? {
         let operations = channel.pipeline.syncOperations
-        // What the kernel has not taken would be lost with the old channel.
-        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return .internalError }
+        // What the kernel has not taken would be lost with the old channel. Those are the tickets of TLS and nothing
+        // else, for which the kernel has room: it has refused them, and NIO looks for what has come before it closes.
+        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return lossMeans }
         let duplicate = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
             fcntl(socket, F_DUPFD_CLOEXEC, 0)
         }
