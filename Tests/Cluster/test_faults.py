@@ -3,7 +3,7 @@
 
 import pytest
 
-from proofs import faults
+from proofs import faults, running
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="Tests.Loopback.test_cuts" name="test_one[a]@group" time="1.5">{one}</testcase>
@@ -52,3 +52,23 @@ def test_a_row_whose_tests_were_skipped_does_not_hold_and_says_why(tmp_path):
     excused = {"Loopback.test_cuts.test_one[a]", "Loopback.test_cuts.test_one[b]"}
     (problem,) = faults.problems(ROW, faults.results([report], excused))
     assert "did not run, for a reason" in problem
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_may_be_skipped_is_absent_where_others_of_its_row_have_passed(tmp_path, monkeypatch, named):
+    one, other = "Loopback/test_cuts.py::test_one", "Loopback/test_cuts.py::test_other"
+    row = faults.Row(6, "a fault", (one, other))
+    found = {one: faults.Result(passed=1), other: faults.Result(excused=1)}
+    assert faults.absent(row, found) == [other] and not list(faults.problems(row, found))
+    monkeypatch.setattr(faults, "ROWS", (row,))
+    monkeypatch.setattr(faults, "results", lambda *_: found)
+    monkeypatch.setattr(running, "ended", lambda *_: 0)
+    said: list[str] = []
+    if named:
+        with pytest.raises(running.Absent, match=r"row 6: .*test_other"):
+            faults.proved([6], tmp_path, said.append)
+    else:
+        assert faults.proved([], tmp_path, said.append)
+        assert f"ABSENT   row 6: {other}, as Tests/skips.txt says" in said
+    # Where none has passed, nothing was shown.
+    assert len(list(faults.problems(row, {**found, one: faults.Result(excused=1)}))) == 2

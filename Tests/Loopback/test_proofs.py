@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proofs that look at what others' programs say, or at a whole machine, tell what is wrong. Builds and runs nothing."""
+"""Proofs that look at what others' programs say, or at a whole machine, tell what is wrong; and a complete run
+of proofs tells what came of each. Builds nothing, and runs no relay."""
 
+import json
 import subprocess
+import sys
 
 import pytest
 
-from proofs import conformance, reproducible, running
+from proofs import conformance, every, faults, reproducible, running
 
 
 @pytest.mark.parametrize(
@@ -81,12 +84,104 @@ def test_a_suite_whose_packages_cannot_be_had_is_absent(monkeypatch, tmp_path, s
 
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(conformance, "SUITES", {"slow": lambda *_: iter(()), "testssl": lambda *_: iter(())})
-    monkeypatch.setattr(conformance, "required", lambda name, real=conformance.required: name == "slow" and real(name))
+    monkeypatch.setattr(conformance, "PACKAGES", {"slow": ("x",)})
+    monkeypatch.setattr(running, "required", lambda *of, real=running.required: of and real(*of))
     said: list[str] = []
-    names = ["slow", "testssl"] if named else []
-    good = conformance.proved(names, tmp_path, tmp_path, 1, said.append)
-    assert good is (is_absent and not named)
-    assert any(line.startswith("ABSENT   cannot install x: y") for line in said) is is_absent, said
+    if named and is_absent:
+        with pytest.raises(running.Absent, match="slow: cannot install x: y"):
+            conformance.proved(["slow", "testssl"], tmp_path, tmp_path, 1, said.append)
+        return
+    good = conformance.proved(["slow", "testssl"] if named else [], tmp_path, tmp_path, 1, said.append)
+    assert good is is_absent
+    assert any(line.startswith("ABSENT   slow: cannot install x: y") for line in said) is is_absent, said
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "words"),
+    [
+        (faults.Result(passed=3), 0, []),
+        (faults.Result(passed=3, failed=["x"]), 1, ["a: x"]),
+        (faults.Result(passed=3), 3, ["ended with 3"]),
+        (faults.Result(passed=3, excused=1), 0, []),
+        (faults.Result(excused=2), 0, None),
+        (faults.Result(), 5, ["ended with 5"]),
+    ],
+    ids=["good", "failed", "status", "one skipped", "all skipped", "none"],
+)
+def test_a_suite_of_process_tests_shows_something_only_where_some_have_passed(result, status, words):
+    found = conformance.outcome("autobahn", {"a": result}, status, print)
+    if words is None:
+        with pytest.raises(running.Absent, match="was skipped"):
+            list(found)
+        return
+    problems = list(found)
+    assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
+
+
+@pytest.mark.parametrize("name", conformance.ENVIRONMENTS)
+def test_a_suite_whose_environment_there_is_not_is_absent(monkeypatch, tmp_path, name):
+    monkeypatch.setattr(conformance, "REPOSITORY", tmp_path)
+    with pytest.raises(running.Absent, match=r"scripts/test processes.* makes it"):
+        list(conformance.SUITES[name](tmp_path, tmp_path, 1, print))
+
+
+PLAN = (
+    every.Part("one", 1, 1, ("--runs", "2")),
+    every.Part("two", 1, 1),
+    every.Part("three", 1, 1, None, why="it is long"),
+)
+#: In the place of scripts/prove: it says what it was given, and ends as it is told.
+SCRIPT = """
+import json, pathlib, sys, time
+words = sys.argv[3:]
+name = next(each for each in words if each in ("one", "two", "three"))
+with open(sys.argv[1], "a") as file:
+    print(*words[words.index(name):], file=file)
+how = json.loads(sys.argv[2]).get(name, 0)
+if how == "hangs":
+    time.sleep(60)
+pathlib.Path(words[words.index("--result") + 1]).write_text(json.dumps({"notes": ["ABSENT   x"] if how else []}))
+sys.exit(how)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "short", "good", "verdicts", "line"),
+    [
+        ({}, True, True, "PASS, PASS, LEFT OUT", "2 of 3 hold; 1 left out (three); 0 min"),
+        ({}, False, True, "PASS, PASS, PASS", "3 of 3 hold; 0 min"),
+        ({"one": 1}, False, False, "FAIL, PASS, PASS", "2 of 3 hold; 1 fail (one); 0 min"),
+        ({"one": 69}, False, True, "ABSENT, PASS, PASS", "2 of 3 hold; 1 absent (one); 0 min"),
+        ({"two": "hangs"}, False, False, "PASS, FAIL, PASS", "2 of 3 hold; 1 fail (two); 0 min"),
+        ({"two": 130}, False, None, "PASS", "1 of 1 hold; 0 min"),
+    ],
+    ids=["short", "whole", "fails", "absent", "hangs", "interrupted"],
+)
+def test_a_complete_run_goes_on_and_tells_what_came_of_each(tmp_path, monkeypatch, how, short, good, verdicts, line):
+    said: list[str] = []
+    hung: list[str] = []
+    given = tmp_path / "given"
+    command = (sys.executable, "-c", SCRIPT, str(given), json.dumps(how))
+    way = every.Way(command, tmp_path, short, said.append, lambda part, *_: hung.append(part.name))
+    if "hangs" in how.values():
+        real = running.ended
+        monkeypatch.setattr(
+            running, "ended", lambda words, log, seconds: real(words, log, 1 if "two" in words else seconds, clearing=1)
+        )
+    if good is None:
+        with pytest.raises(KeyboardInterrupt):
+            every.proved(way, 7, PLAN)
+    else:
+        assert every.proved(way, 7, PLAN) == (good, line)
+    table = said[-1].splitlines()
+    assert table[0] == "seed 7" and table[-1] == line
+    rows = table[2 : 5 if good is not None else 3]
+    assert ", ".join(row[24:34].strip() for row in rows) == verdicts
+    assert hung == (["two"] if "hangs" in how.values() else [])
+    options = "one --runs 2" if short else "one"
+    assert given.read_text().splitlines()[0] == options
+    assert ("--runs 2" in rows[0]) is short and (short or rows[0].endswith("whole"))
+    assert ("LEFT OUT  three: it is long" in table) is short
 
 
 @pytest.mark.parametrize(

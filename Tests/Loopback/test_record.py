@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from harness.executables import REPOSITORY
-from proofs import record
+from proofs import conformance, every, faults, record
 
 PAGE = """\
 | command | what it shows | expected | last result | date |
@@ -49,9 +49,20 @@ def test_each_proof_has_a_row_and_all_runs_it():
     assert len(proofs) > 20
     rows = set(re.findall(r"^\| `scripts/prove (\w+)", (REPOSITORY / "docs/reliability.md").read_text(), re.MULTILINE))
     assert rows == proofs
-    # The operator's way needs packages, which `scripts/package test` makes first.
-    short = text.partition("SHORT: ")[2].partition("\n}")[0]
-    assert set(re.findall(r'^    "(\w+)": \[', short, re.MULTILINE)) == proofs - {"operator"}
+    assert {part.proof for part in every.PLAN} == proofs
+    suites = {name for part in every.PLAN for name in part.suite}
+    # Those that are not in it are files of tests in the fault table.
+    files = {test.partition("::")[0] for row in faults.ROWS for test in row.tests}
+    assert suites <= set(conformance.SUITES)
+    assert {conformance.TESTS[name][0] for name in set(conformance.SUITES) - suites} <= files
+
+
+def test_a_complete_run_is_the_first_row_of_its_table():
+    page = record.completed(f"a\n{record.COMPLETE}| old | | | | |\n", "x --short", 7, "0123", run().day, "all hold")
+    assert page == f"a\n{record.COMPLETE}| `x --short` | 7 | 0123 | 2026-11-29 | all hold |\n| old | | | | |\n"
+    with pytest.raises(record.Unlisted):
+        record.completed("a\n", "x", 7, "0123", run().day, "")
+    assert record.COMPLETE in (REPOSITORY / "docs/reliability.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suites that others wrote, against a relay: tlsfuzzer beside an nginx, slowhttptest with transfers beside, testssl.sh.
+"""Suites that others wrote, against a relay: tlsfuzzer beside an nginx, slowhttptest with transfers beside, testssl.sh;
+and those that are process tests, each by its name.
 
 tlsfuzzer is fetched when it is run, or absent; nothing of it is here. The measure for it is an nginx on the same
 OpenSSL, with the same settings: what fails there as well is OpenSSL's answer, and not a relay's.
@@ -26,14 +27,31 @@ from harness.processes import Process
 from harness.relay import Relay
 from harness.waiting import until
 
+from . import faults, running
+from .running import Absent
+
 #: What each suite needs of Debian.
 PACKAGES = {
     "tlsfuzzer": ("git", "nginx", "openssl"),
     "slow": ("slowhttptest", "ss:iproute2"),
     "testssl": ("testssl.sh",),
+    "balancers": ("haproxy", "nginx", "openssl"),
 }
-#: What scripts/require ends with where a package cannot be installed.
-UNAVAILABLE = 69
+#: Those that are process tests: of which file, and which of its functions (all without one).
+TESTS = {
+    "autobahn": ("Conformance/test_autobahn.py", ""),
+    "sslyze": ("Conformance/test_tls.py", "test_sslyze_finds_mozilla_intermediate"),
+    "negatives": ("Conformance/test_tls_negatives.py", ""),
+    "vectors": ("Conformance/test_http_vectors.py", ""),
+    "balancers": ("Conformance/test_vectors_through.py", ""),
+}
+#: Those whose programs have an environment of their own, and what makes that.
+ENVIRONMENTS = {
+    "autobahn": (".build-venv-autobahn", "scripts/test processes, with a Python 2.7 on the PATH or in ~/.pyenv"),
+    "sslyze": (".build-venv-sslyze", "scripts/test processes"),
+}
+#: In seconds: all tests of one file.
+TESTING = 1200
 Tell = Callable[[str], None]
 
 TLSFUZZER = "https://github.com/tlsfuzzer/tlsfuzzer"
@@ -51,6 +69,9 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "tls13-zero-length-data": (),
     "tls13-zero-content-type": (),
     "tls13-keyupdate": (),
+    # A handshake brings two tickets, as OpenSSL does by itself, and one resumes.
+    "tls13-count-tickets": ("-t", "2"),
+    "tls13-session-resumption": ("-d", "--tls1.2-cipher", C[1]),
     "tls13-unrecognised-groups": (),
     "tls13-connection-abort": (),
     "tls13-version-negotiation": C,
@@ -131,10 +152,6 @@ BENIGN = {
 }
 
 
-class Absent(Exception):
-    """A suite cannot be had here."""
-
-
 @dataclasses.dataclass
 class Ran:
     """What a script of tlsfuzzer said about one server."""
@@ -205,7 +222,7 @@ def fetched(folder: pathlib.Path) -> pathlib.Path:
         )
         if done.returncode != 0:
             why = " ".join(done.stderr.split())[:200]
-            raise Absent(f"{TLSFUZZER} at {COMMIT} cannot be fetched (RELAY_TLSFUZZER names a checkout): {why}")
+            raise Absent(f"{TLSFUZZER} at {COMMIT} cannot be fetched; set RELAY_TLSFUZZER to a checkout of it ({why})")
     return checkout
 
 
@@ -481,45 +498,72 @@ def _findings(report: object) -> Iterator[dict[str, str]]:
             yield from _findings(each)
 
 
+def tested(name: str) -> Callable[[pathlib.Path, pathlib.Path, int, Tell], Iterator[str]]:
+    """A suite that is a file of process tests, or one function of it."""
+
+    def run(binaries: pathlib.Path, folder: pathlib.Path, _seed: int, tell: Tell) -> Iterator[str]:
+        file, function = TESTS[name]
+        environment, maker = ENVIRONMENTS.get(name, ("", ""))
+        if not (REPOSITORY / environment).is_dir():
+            raise Absent(f"there is no {environment}: {maker} makes it")
+        report, log = folder / "report.xml", folder / "log"
+        command = [sys.executable, "-m", "pytest", "-q", "--junitxml", report]
+        test = f"{REPOSITORY / 'Tests' / file}{'::' if function else ''}{function}"
+        status = running.ended([*command, test], log, TESTING, {"RELAY_BIN": str(binaries)})
+        if status is None:
+            yield f"{file} was not over after {TESTING} s"
+        elif not report.is_file():
+            yield f"{file} did not run: {log.read_text(errors='replace').strip()[-400:]}"
+        else:
+            yield from outcome(name, faults.results([report], faults.excuses()), status, tell)
+
+    return run
+
+
+def outcome(name: str, found: dict[str, faults.Result], status: int, tell: Tell) -> Iterator[str]:
+    """What failed of the tests of a suite; Absent where none of them could be run."""
+    failed = [f"{test}: {each}" for test, result in found.items() for each in result.failed]
+    passed = sum(each.passed for each in found.values())
+    excused = sum(each.excused for each in found.values())
+    yield from failed
+    if not passed and not failed and excused:
+        raise Absent(f"{TESTS[name][0]} was skipped, for a reason that Tests/skips.txt has")
+    if not failed and (status or not passed):
+        yield f"{TESTS[name][0]} ended with {status}, and {passed} tests have passed"
+    tell(f"{name}: {passed} tests passed, {len(failed)} failed" + (f", {excused} skipped" if excused else ""))
+
+
 SUITES: dict[str, Callable[[pathlib.Path, pathlib.Path, int, Tell], Iterator[str]]] = {
     "tlsfuzzer": tlsfuzzer,
     "slow": slow,
     "testssl": testssl,
+    **{name: tested(name) for name in TESTS},
 }
 
 
-def required(suite: str) -> None:
-    """Installs what a suite needs; Absent where that is not to be had."""
-    done = subprocess.run(
-        [REPOSITORY / "scripts/require", *PACKAGES[suite]], check=False, capture_output=True, text=True, timeout=1200
-    )
-    if done.returncode == UNAVAILABLE:
-        raise Absent(done.stderr.strip().rpartition("\n")[2])
-    assert done.returncode == 0, f"scripts/require {' '.join(PACKAGES[suite])}: {done.stderr.strip()[-200:]}"
-
-
 def proved(names: list[str], binaries: pathlib.Path, folder: pathlib.Path, seed: int, tell: Tell) -> bool:
-    """Runs the suites, or those that are named; one that is absent fails only where it is named."""
+    """Runs the suites, or those that are named. One that is absent is told; where it was asked for, or where nothing
+    else was run, the proof is Absent, unless something has failed."""
     unknown = set(names) - set(SUITES)
     assert not unknown, f"there is no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}"
-    good, absent = True, []
+    good, absent = True, {}
     for name in names or SUITES:
         tell(f"\n== {name}")
         place = folder / name
         place.mkdir()
         try:
-            required(name)
+            running.required(*PACKAGES.get(name, ()))
             for problem in SUITES[name](binaries, place, seed, tell):
                 good = False
                 tell(f"PROBLEM  {problem}")
         except Absent as why:
-            absent.append(name)
-            tell(f"ABSENT   {why}")
-            good = good and name not in names
+            absent[name] = str(why)
         except (AssertionError, subprocess.SubprocessError) as error:
             # The others are run all the same.
             good = False
             tell(f"PROBLEM  {name}: {error}")
-    if absent:
-        tell(f"\nnothing was shown by {', '.join(absent)}, absent here")
-    return good and len(absent) < len(names or SUITES)
+    if good and absent and (names or len(absent) == len(SUITES)):
+        raise Absent("; ".join(f"{name}: {reason}" for name, reason in absent.items()))
+    for name, reason in absent.items():
+        tell(f"ABSENT   {name}: {reason}")
+    return good

@@ -387,13 +387,23 @@ def excuses() -> set[str]:
     return {line.partition(": ")[0] for line in lines if line and not line.startswith("#")}
 
 
+def absent(row: Row, found: dict[str, Result]) -> list[str]:
+    """Its tests that were skipped whole, for a reason that Tests/skips.txt has."""
+    own = {test: found.get(test, Result()) for test in row.tests}
+    return [test for test, each in own.items() if each.excused and not each.passed and not each.failed]
+
+
 def problems(row: Row, found: dict[str, Result]) -> Iterator[str]:
-    """Why a row does not hold: a test has failed, or there is none of it that has passed."""
+    """Why a row does not hold: a test has failed, or did not run. One that may be skipped is absent, and no problem,
+    where others of the row have passed."""
+    skipped = absent(row, found)
     for test in row.tests:
         result = found.get(test, Result())
         yield from (f"{test}: {name}" for name in result.failed)
-        if not result.passed and not result.failed:
-            yield f"{test}: did not run" + (", for a reason that Tests/skips.txt has" if result.excused else "")
+        if test in skipped and not any(found.get(each, Result()).passed for each in row.tests):
+            yield f"{test}: did not run, for a reason that Tests/skips.txt has"
+        elif not result.passed and not result.failed and test not in skipped:
+            yield f"{test}: did not run"
 
 
 def line(row: Row, found: dict[str, Result]) -> str:
@@ -434,6 +444,11 @@ def proved(numbers: list[int], folder: pathlib.Path, tell: Callable[[str], None]
         tell(line(row, found))
     for problem in dict.fromkeys(wrong):
         tell(f"PROBLEM  {problem}")
+    skipped = [f"row {row.number}: {test}, as Tests/skips.txt says" for row in rows for test in absent(row, found)]
+    if numbers and skipped and not wrong:
+        raise running.Absent("; ".join(skipped))
+    for each in skipped:
+        tell(f"ABSENT   {each}")
     bad = sum(bool(list(problems(row, found))) for row in rows)
     tell(f"{len(rows)} rows: {len(rows) - bad} hold, {bad} fail; {sum(each.passed for each in found.values())} tests")
     return not wrong

@@ -284,10 +284,11 @@ def proved(wanted: Wanted, folder: pathlib.Path, tell: Callable[[str], None]) ->
         tell(f"PROBLEM  {error}")
         return False
     tell(f"\n{len(chosen)} decoders, {wanted.seconds} seconds each, {wanted.jobs} at a time\n{HEADER}")
-    good = True
+    outcomes, good = list[Outcome](), True
     seed = wanted.seed % (1 << 31) or 1
     with concurrent.futures.ThreadPoolExecutor(wanted.jobs) as pool:
         for outcome in pool.map(lambda decoder: run(program, decoder, folder, wanted.seconds, seed), chosen):
+            outcomes.append(outcome)
             tell(outcome.row())
             for row in outcome.rows() if wanted.shows else ():
                 tell(row)
@@ -296,4 +297,7 @@ def proved(wanted: Wanted, folder: pathlib.Path, tell: Callable[[str], None]) ->
                 tell(f"PROBLEM  {problem}")
             if wanted.keeps and outcome.found:
                 tell(f"         {corpora.grow(outcome.decoder.name, outcome.found)} more in its corpus")
+    runs, faults = sum(each.runs for each in outcomes), sum(len(each.faults) for each in outcomes)
+    least = min((each.covered for each in outcomes), default=0.0)
+    tell(f"{len(outcomes)} decoders, {runs:,} inputs, {faults} faults; the least has {least:.1f} % of its lines")
     return good

@@ -36,6 +36,7 @@ WORLDS = {"one relay": one_relay, "three nodes": three_nodes}
 
 def proved(binaries: pathlib.Path, folder: pathlib.Path, examples: int, seed: int, tell: Callable[[str], None]) -> bool:
     """Runs so many examples in each world; the rounds of a seed are repeated by the seed that is printed with each."""
+    messages = 0
     for number, (name, made) in enumerate(WORLDS.items()):
         world = made(binaries, folder / f"world-{number}")
         began, done = time.monotonic(), 0
@@ -49,5 +50,7 @@ def proved(binaries: pathlib.Path, folder: pathlib.Path, examples: int, seed: in
             done += count
             tell(f"{name}: {done} runs in {time.monotonic() - began:.0f} s")
         tell(f"{name}: " + ", ".join(f"{count} x {what}" for what, count in sorted(world.seen.items())))
+        messages += sum(world.seen.values())
         processes.stop_since(0)
+    tell(f"{examples * len(WORLDS)} runs, {messages} messages of relays, all as the model has it")
     return True

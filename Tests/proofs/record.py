@@ -56,6 +56,21 @@ def commit(root: pathlib.Path) -> str:
     return git("rev-parse", "--short=8", "HEAD") + ("+" if changed else "")
 
 
+#: Above the table of complete runs, whose newest row is its first.
+COMPLETE = "| complete run | seed | commit | date | result |\n| --- | --- | --- | --- | --- |\n"
+
+
+def completed(page: str, command: str, seed: int, commit: str, day: datetime.date, summary: str) -> str:
+    """The page with another complete run.
+
+    Raises Unlisted where there is no table of them.
+    """
+    before, header, after = page.partition(COMPLETE)
+    if not header:
+        raise Unlisted("docs/reliability.md has no table of complete runs")
+    return f"{before}{header}| `{command}` | {seed} | {commit} | {day.isoformat()} | {summary} |\n{after}"
+
+
 def recorded(page: str, run: Run) -> str:
     """The page with that run in its row: that of the whole command, or else that of the proof.
 

@@ -15,8 +15,24 @@ from collections.abc import Iterable, Mapping
 from harness.executables import REPOSITORY
 
 TESTS = REPOSITORY / "Tests"
+#: What scripts/require ends with where a package cannot be installed.
+UNAVAILABLE = 69
 #: How long a command has to clear up behind itself once it is told to end.
 CLEARING = 60.0
+
+
+class Absent(Exception):
+    """Something that a proof needs cannot be had here; it says what, and what would bring it."""
+
+
+def required(*packages: str) -> None:
+    """Installs what a proof needs; Absent where that is not to be had."""
+    done = subprocess.run(
+        [REPOSITORY / "scripts/require", *packages], check=False, capture_output=True, text=True, timeout=1200
+    )
+    if done.returncode == UNAVAILABLE:
+        raise Absent(done.stderr.strip().rpartition("\n")[2])
+    assert done.returncode == 0, f"scripts/require {' '.join(packages)}: {done.stderr.strip()[-200:]}"
 
 
 def ended(
