@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from harness import content, measure, memory, processes, sealed
 from harness.canary import Canary, Marks, Search
+from harness.cluster import Cluster
+from harness.pairs import Pair
 from harness.processes import Process
 from harness.relay import Relay
 from harness.waiting import until
@@ -145,15 +147,46 @@ def stored(relay: Relay, folder: pathlib.Path) -> Iterator[str]:
         alice.send(bob, canary.file(folder, 24 * MiB)).expect(0, 120)
     after = measure.io(relay.pid)["write_bytes"]
     receiving.kill()
-    text = path.read_text()
+    yield from _stored(path.read_text(), after - before)
+    yield from _found(canary, relay.folder, relay.state)
+
+
+def stored_by_nodes(cluster: Cluster, folder: pathlib.Path) -> Iterator[str]:
+    """The same of every node of a cluster while a file goes from the first node to the second, and bytes to the second
+    from the third, to which they are sent; both under offers that the first one keeps."""
+    nodes = cluster.members()
+    home, ring, third = nodes
+    alice, bob = home.person("alice", folder), ring.person("bob", folder)
+    canary = Canary("disk")
+    receiving = bob.receive(once=False)
+    with contextlib.ExitStack() as tracing, Pair(home, receiver=ring, upload=third) as pair:
+        alice.send(bob, canary.file(folder, 64 << 10)).expect(0, 30)
+        pair.whole()
+        before = [measure.io(node.pid)["write_bytes"] for node in nodes]
+        for node in nodes:
+            tracing.enter_context(calls(node.pid, folder / f"calls-{node.name}"))
+        alice.send(bob, canary.file(folder, 24 * MiB)).expect(0, 120)
+        pair.whole(8 * MiB)
+    after = [measure.io(node.pid)["write_bytes"] for node in nodes]
+    receiving.kill()
+    for node, first, last in zip(nodes, before, after, strict=True):
+        problems = _stored((folder / f"calls-{node.name}").read_text(), last - first)
+        yield from (f"{node.name}: {problem}" for problem in problems)
+    yield from _found(canary, cluster.directory)
+
+
+def _stored(text: str, count: int) -> Iterator[str]:
     # It has written to sockets, so it was seen.
     if "socket:" not in text:
         yield "strace has seen nothing"
     yield from (f"on disk: {line}" for line in on_disk(text))
-    if after - before > (TRAFFIC_BYTES if TRAFFIC.search(text) else 0):
-        yield f"on disk: {after - before} bytes"
+    if count > (TRAFFIC_BYTES if TRAFFIC.search(text) else 0):
+        yield f"on disk: {count} bytes"
+
+
+def _found(canary: Canary, *folders: pathlib.Path) -> Iterator[str]:
     search = Search(canary=canary)
-    for each in (relay.folder, relay.state):
+    for each in folders:
         for file in each.rglob("*"):
             if file.is_file():
                 search.whole(str(file), file.read_bytes())
@@ -252,6 +285,10 @@ def proved(
     found += problems_of_keys(*of_keys)
     found += (on := list(stored(started(folder / "disk"), folder)))
     tell(f"a relay through which a file goes: {len(on)} things on a disk")
+    nodes = Cluster(binaries, folder / "nodes", env={"RELAY_LOG_LEVEL": "notice"})
+    found += (on := list(stored_by_nodes(nodes, folder / "nodes")))
+    nodes.stop()
+    tell(f"three nodes through which files go: {len(on)} things on a disk")
     of_relay, of_other = aborted(lambda: started(folder / "aborted"), folder)
     nothing = "" if of_other else ": nothing shown, the kernel writes none here"
     tell(f"core files after SIGABRT: {int(of_relay)} of the relay, {int(of_other)} of another program{nothing}")
