@@ -238,8 +238,9 @@ class Clients(RuleBasedStateMachine):
                 return
             latest = next(each for each in reversed(self.model.attempts) if each.id == attempt.id)
             if latest.ended is None:
-                self.model.again(latest)
-                self.model.rest()
+                if self.model.settled(latest):
+                    self.model.again(latest)
+                    self.model.rest()
             else:
                 self.model.offer(latest.sender, latest.to, waits=waits, id=latest.id)
 
@@ -409,10 +410,10 @@ class Clients(RuleBasedStateMachine):
             for attempt in self.model.attempts:
                 down, up = attempt.receiver.token if attempt.receiver else None, attempt.token
                 over = attempt not in self._flowing()
-                if down:
-                    (used if attempt.download or over else good).append(("/download", down))
-                if up:
-                    (used if attempt.upload or over else good).append(("/upload", up))
+                for place, given, half in (("/download", down, attempt.download), ("/upload", up, attempt.upload)):
+                    # A connection that the relay may not have seen has used nothing up yet.
+                    if given and (over or not half or half.taken):
+                        (used if half or over else good).append((place, given))
             path, token = one(used, what) or ("/download", b64(os.urandom(32)))
             if kind % 3 == 0:
                 self.model.show(entry, "GET" if path == "/download" else "PUT", path, token, (403,))

@@ -214,6 +214,9 @@ class Model:
 
     def present_as(self, live: Live, *, receiving: bool, sharing: bool) -> None:
         """Says what it wants to hear."""
+        for attempt in self.attempts:
+            if not receiving and attempt.to == live.name:
+                attempt.causes.append(Cause("stopped", live))
         live.has_received |= receiving
         live.has_shared |= sharing
         self.ask(live, "presence", ["ok"], receiving=receiving, sharing=sharing)
@@ -241,6 +244,8 @@ class Model:
             sure, allowed = {"ringing" if self.receivers(attempt) else nobody}, {"ringing", nobody}
         if self.world.several or not self.calm:
             sure = allowed
+        # Who went, or stopped receiving, right before it may have been rung all the same; in a cluster also longer ago.
+        attempt.rushed = not self.calm or (self.world.several and not self.receivers(attempt))
         self.attempts.append(attempt)
         more = {"request": request.id} if request else {}
         fields: Message = {"to": to, "transfer": attempt.id, "payload": attempt.payload, "wait": waits, **more}
@@ -271,7 +276,7 @@ class Model:
         """The sender takes it back."""
         attempt.causes.append(Cause("cancel", attempt.sender, code))
         is_open = attempt.ended is None and not (attempt.receiver and attempt.receiver.ended)
-        sure = ["ok"] if self.calm and is_open else None
+        sure = ["ok"] if self.calm and is_open and self.settled(attempt) else None
         self.ask(
             attempt.sender, "cancel", ["ok", "unknown_transfer"], attempt, sure=sure, transfer=attempt.id, code=code
         )
@@ -281,7 +286,7 @@ class Model:
         word = pack(serial=ring.attempt.serial, word=1)
         ring.attempt.causes.append(Cause("delivered", ring.live))
         ring.attempt.word = word
-        sure = ["ok"] if self.calm and ring.ended is None else None
+        sure = ["ok"] if self.calm and ring.ended is None and self.settled(ring.attempt) else None
         self.ask(
             ring.live, "delivered", ["ok", "unknown_transfer"], ring, sure=sure, transfer=ring.attempt.id, payload=word
         )
@@ -307,7 +312,16 @@ class Model:
 
     def _is_sure(self, ring: Ring) -> bool:
         """Whether nothing has been done that could have ended it."""
-        return ring.ended is None and not self._is_over(ring.attempt) and ring.attempt.receiver in (None, ring)
+        attempt = ring.attempt
+        is_open = ring.ended is None and not self._is_over(attempt) and attempt.receiver in (None, ring)
+        return is_open and self.settled(attempt)
+
+    @staticmethod
+    def settled(attempt: Attempt) -> bool:
+        """Whether nothing ends it by itself, at a moment of its own: a cut is waited upon for half a second, and may
+        have come behind the last byte; and what does not come is waited for only so long."""
+        halves = [half for half in (attempt.download, attempt.upload) if half]
+        return not any(half.cut for half in halves) and time.monotonic() - attempt.began < HELD
 
     # Requests.
 
@@ -596,7 +610,6 @@ class Model:
         if by == "peer":
             kinds = ("cancel",) if isinstance(about, Ring) else ("cancel", "decline")
             return any(each.what in kinds and each.code == code and each.who in sides for each in attempt.causes)
-        gone = attempt.has("gone", besides=live)
         if code == "accepted_elsewhere":
             return isinstance(about, Ring) and attempt.has("accept", besides=live)
         if code in ("sender_gone", "receiver_gone"):
@@ -607,15 +620,22 @@ class Model:
             return left or attempt.has("cut", code=half) or attempt.has("cancel", "decline", code=code)
         if code in ("expired", "stalled"):
             return time.monotonic() - attempt.began > HELD
-        alone = isinstance(about, Attempt) and gone and attempt.receiver is None
+        alone = isinstance(about, Attempt) and attempt.receiver is None and self._may_be_alone(attempt, live)
         return alone and code == ("unknown_request" if attempt.request else "peer_offline")
+
+    @staticmethod
+    def _may_be_alone(attempt: Attempt, live: Live) -> bool:
+        """Whether all that were rung may be gone, or may have been none that receives any more."""
+        is_heard = any(ring.live.open for ring in attempt.rings.values())
+        return attempt.has("gone", "stopped", besides=live) or (attempt.rushed and not is_heard)
 
     def _noted_receiver(self, live: Live, message: Message) -> None:
         ring = live.rings.get(message["transfer"])
         self.demand(ring and ring.token, f"{live} hears a note about what it has not accepted")
         assert ring
         self._noted(ring.attempt, "down", message)
-        self.demand(ring.ended is None, f"{live} hears a note about what has ended")
+        # What it has called delivered is over once its sender has heard so.
+        self.demand(ring.ended in (None, "delivered"), f"{live} hears a note about what has ended")
 
     def _requested(self, live: Live, message: Message) -> None:
         request = next((each for each in self.requests if each.payload == message["payload"]), None)
@@ -707,7 +727,7 @@ class Model:
             if attempt.heard[way] < len(said):
                 yield f"note {attempt.heard[way]} of {attempt}, {way}"
         for half in (attempt.download, attempt.upload):
-            if half and len(half.shown) - len(half.let_in) < len(half.shown) - 1:
+            if half and not half.cut and len(half.shown) - len(half.let_in) < len(half.shown) - 1:
                 yield f"that a token of {attempt} is good once"
         if attempt.download and attempt.token is None and not attempt.download.cut:
             yield f"the start of {attempt}"
@@ -729,13 +749,27 @@ class Model:
                 self.ask(live, "ping", ["pong"])
             self._wait()
         for live in self.present:
-            live.asked.clear()
+            # What need not be answered may be answered later: by another node, behind what this one has said.
+            live.asked = {id: asked for id, asked in live.asked.items() if asked.may_be_silent}
         for attempt in self.attempts:
             self._check(attempt)
-        self._compare_figures()
+        states_are_known = self._compare_figures()
         for half in self._halves():
-            half.taken = True
+            half.taken = half.taken or self._is_taken(half, states_are_known)
         self._acts = 0
+
+    @staticmethod
+    def _is_taken(half: Half, states_are_known: bool) -> bool:
+        """Whether it is shown that the relay has seen it: that nothing else is due shows nothing of a connection."""
+        attempt = half.attempt
+        if half.cut:
+            return False
+        if half.role == "download":
+            return attempt.token is not None
+        answered = any(half.status(each) is not None for each in half.let_in)
+        came = attempt.download is not None and len(attempt.download.let_in) == 1 and attempt.download.received
+        streams = states_are_known and attempt.receiver is not None and attempt.receiver.ended is None
+        return bool(answered or came or streams)
 
     def _wait(self) -> None:
         def has_come() -> bool:
@@ -803,8 +837,8 @@ class Model:
             return "parked"
         return "streamed" if attempt.upload.whole else "streaming"
 
-    def _compare_figures(self) -> None:
-        """What operators see is what is there."""
+    def _compare_figures(self) -> bool:
+        """What operators see is what is there; returns whether the states of transfers were compared as well."""
         there = self.present
         expected: dict[str, float] = {
             "relay_sessions": len(there),
@@ -816,7 +850,8 @@ class Model:
             # Each node that has a part in a request counts it.
             expected.pop("relay_requests")
         running = [each for each in self.attempts if not self._is_over(each)]
-        if not any(half and half.cut for each in running for half in (each.download, each.upload)):
+        are_known = not any(half and half.cut for each in running for half in (each.download, each.upload))
+        if are_known:
             states = collections.Counter(self._state_of(each) for each in running)
             expected |= {f'relay_transfers{{state="{state}"}}': states[state] for state in STATES}
         seen: dict[str, float] = {}
@@ -837,6 +872,7 @@ class Model:
             until(same, self.world.due, "figures", step=0.01)
         except TooLate:
             raise self.violate(f"metrics say {seen}; there are {expected}, and {len(running)} transfers") from None
+        return are_known
 
     def end(self) -> None:
         """All sessions go, and nothing is left."""

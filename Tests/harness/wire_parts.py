@@ -85,6 +85,8 @@ class Attempt:
     word: str | None = None
     notes: dict[str, list[str]] = dataclasses.field(default_factory=lambda: {"up": [], "down": []})
     heard: dict[str, int] = dataclasses.field(default_factory=lambda: {"up": 0, "down": 0})
+    #: Whether who went before it may be rung for it.
+    rushed: bool = False
     progress: set[int] = dataclasses.field(default_factory=set)
     began: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -139,7 +141,7 @@ class Half:
     def __init__(self, server: Server, attempt: Attempt, role: str, token: str, times: int, body: bytes = b"") -> None:
         self.attempt, self.role, self.body, self.cut = attempt, role, body, False
         self.sent = 0
-        #: Whether the relay has had the time to take it: what is cut before that, it may never have seen.
+        #: Whether it was seen that the relay has it: what is cut before that, it may never have seen.
         self.taken = False
         self.shown = [raw.Connection(server.address, server.ca) for _ in range(times)]
         method, path = ("GET", "/download") if role == "download" else ("PUT", "/upload")
