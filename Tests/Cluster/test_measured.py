@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of `scripts/prove overload` and `scripts/prove soak` find what they are for."""
+"""The rules of `scripts/prove overload`, `stalled` and `soak` find what they are for."""
 
+import contextlib
 import types
 from typing import Any
 
 import pytest
 
-from harness import metrics
-from proofs import overload, soak
+from harness import measure, metrics
+from proofs import overload, soak, stalled
 
 MiB = 1 << 20
 QUIET = [0.030] * 100
@@ -66,6 +67,29 @@ def test_planted_growth_passes_exactly_when_it_was_made_and_found():
     assert not grown.holds("memory")
 
 
+def test_each_life_of_a_node_that_is_killed_is_measured_apart(monkeypatch):
+    used = {1: 30 * MiB, 2: 40 * MiB}
+    monkeypatch.setattr(measure, "resident", lambda pid: used[pid])
+    monkeypatch.setattr(measure, "descriptors", lambda _: 33)
+    node: Any = types.SimpleNamespace(name="n3", pid=1)
+    lives = soak.Lives(node, idle=[33])
+    for pid in (1, 1, 7, 2, 2, 2):
+        # Of 7 there is nothing to see.
+        node.pid = pid
+        with contextlib.suppress(KeyError):
+            lives.look(0)
+    assert [(each.name, each.memory) for each in lives.lives] == [("n3.1", [30 * MiB] * 2), ("n3.2", [40 * MiB] * 3)]
+    lives.back()
+    other = soak.Series("n1", 1, [0], [39 * MiB], [33], [33, 33])
+    outcome = soak.Outcome(60, 1.0, 2.0, [other], ["node killed"], 9, lives=lives)
+    assert outcome.problems() == [] and "n3.2" in outcome.table()
+    other.memory = [26 * MiB]
+    assert ["n3.2: it has needed" in each for each in outcome.problems()] == [True]
+    lives.idle[-1] = 34
+    assert len(outcome.problems()) == 2
+    assert list(soak.Lives(node, idle=[33, 33]).problems(MiB)) == ["n3: it was never seen"]
+
+
 def phase(name, times=QUIET, **more):
     told = dict.fromkeys(overload.TOLD.get(name, ()), 1)
     limits = dict.fromkeys(overload.LIMITS.get(name, ()), 1)
@@ -119,3 +143,23 @@ def test_an_attack_can_be_made_alone(monkeypatch):
         outcome = overload.Overload(relay, 1, 9, print, lambda: 7).measured(only)
         assert made[2:] == attacks and len(outcome.phases) == 1 + len(attacks)
     assert {*overload.TOLD, *overload.LIMITS} <= set(overload.ATTACKS.values())
+
+
+@pytest.mark.parametrize(
+    ("beside", "pushed", "words"),
+    [
+        ([0.1] * 100, [1 << 20], []),
+        ([0.109] * 100, [1 << 20], []),
+        ([0.1] * 98 + [0.12] * 2, [1 << 20], ["p99 is 120.0 ms"]),
+        ([0.1] * 100, [1 << 30], ["has stopped no sender"]),
+        ([], [], ["nothing was measured"]),
+    ],
+    ids=["good", "within", "slower", "not stopped", "nothing"],
+)
+def test_what_receivers_that_do_not_read_may_take_from_others(beside, pushed, words):
+    outcome = stalled.Outcome([0.1] * 100, beside, pushed)
+    problems = list(outcome.problems())
+    assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
+    assert outcome.table()
+    # Where transfers take next to nothing, so do differences.
+    assert not list(stalled.Outcome([0.010] * 100, [0.0149] * 100, [1]).problems())

@@ -44,6 +44,7 @@ class Part:
 #: more: it is for what hangs.
 PLAN = (
     Part("overload", 40, 25, ("--seconds", "20")),
+    Part("stalled", 20, 15, ("--blocks", "5")),
     Part("soak", 60, 30, ("--minutes", "5")),
     Part("restart", 30, 15, ("--restarts", "5")),
     Part("rolling", 30, 30),

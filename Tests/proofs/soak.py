@@ -28,6 +28,9 @@ FAULT, STEP = 20.0, 1.0
 WARM_UP = 0.25
 #: How much more a node may need in the last quarter of the rest than in its first one.
 SLOPE = 0.01
+#: How many times what the others have needed at most a node may need that is started again and again: none of its lives
+#: is long enough for a slope.
+PEAK = 1.5
 #: Sizes of what is sent.
 SIZES = (64 << 10, MiB, 4 * MiB, 12 * MiB)
 #: Faults after which every node is still the same process, but the last one, which may also be killed.
@@ -79,10 +82,11 @@ class Series:
     def row(self) -> str:
         """A line of the table."""
         first, last = self._quarters()
+        idle = [f"{count} {when}" for count, when in zip(self.idle, ("before", "after"), strict=False)]
         return (
             f"{self.name:3} {len(self.memory):6} looks   memory {first / MiB:6.1f} MiB, then {last / MiB:6.1f} MiB "
-            f"({self.slope():+.1%}), {max(self.memory) / MiB:6.1f} MiB at most   descriptors {self.idle[0]} before, "
-            f"{max(self.descriptors)} at most, {self.idle[-1]} after"
+            f"({self.slope():+.1%}), {max(self.memory) / MiB:6.1f} MiB at most   descriptors "
+            f"{', '.join([*idle[:1], f'{max(self.descriptors)} at most', *idle[1:]])}"
         )
 
     def grows(self) -> bool:
@@ -98,6 +102,53 @@ class Series:
 
 
 @dataclasses.dataclass
+class Lives:
+    """What a node has used that is killed and started again: each of its processes apart."""
+
+    node: Node
+    #: Its descriptors without clients' transfers, before and after.
+    idle: list[int] = dataclasses.field(default_factory=list)
+    lives: list[Series] = dataclasses.field(default_factory=list)
+
+    def look(self, now: float) -> None:
+        """Adds a look, if it is there."""
+        # It may be between two of its processes.
+        with contextlib.suppress(OSError, ValueError, AssertionError):
+            pid = self.node.pid
+            life = self.lives[-1] if self.lives and self.lives[-1].pid == pid else None
+            made = life or Series(f"{self.node.name}.{len(self.lives) + 1}", pid)
+            made.look(now)
+            if not life:
+                self.lives.append(made)
+
+    def back(self) -> None:
+        """Waits until its descriptors are back, and counts them."""
+        _back(self.node.pid, self.idle)
+
+    def rows(self) -> Iterator[str]:
+        """Lines of the table."""
+        yield from (life.row() for life in self.lives)
+        yield f"{self.node.name}: descriptors {self.idle[0]} before, {self.idle[-1]} after, in another process"
+
+    def problems(self, most: int) -> Iterator[str]:
+        """What does not hold, where the others have needed so much at most."""
+        if not self.lives:
+            yield f"{self.node.name}: it was never seen"
+        for life in self.lives:
+            if max(life.memory) > PEAK * most:
+                yield f"{life.name}: it has needed {max(life.memory) / MiB:.1f} MiB, and the others {most / MiB:.1f}"
+        if self.idle[-1] > self.idle[0]:
+            yield f"{self.node.name}: it has {self.idle[-1]} descriptors, and its first process had {self.idle[0]}"
+
+
+def _back(pid: int, idle: list[int]) -> None:
+    # The table says how many there are.
+    with contextlib.suppress(TooLate):
+        until(lambda: measure.descriptors(pid) <= idle[0], 60, "descriptors", step=0.2)
+    idle.append(measure.descriptors(pid))
+
+
+@dataclasses.dataclass
 class Outcome:
     """What came of it."""
 
@@ -110,6 +161,8 @@ class Outcome:
     failed: list[str] = dataclasses.field(default_factory=list)
     #: How many looks were made larger than they were.
     planted: int = 0
+    #: Of the node that may be killed.
+    lives: Lives | None = None
 
     def holds(self, plant: str | None) -> bool:
         """Whether it is as it has to be: what is planted was found, in each process."""
@@ -120,6 +173,8 @@ class Outcome:
     def problems(self) -> list[str]:
         """What does not hold."""
         found = [problem for each in self.series for problem in each.problems()]
+        if self.lives:
+            found += self.lives.problems(max(max(each.memory) for each in self.series))
         found += [] if self.faults else ["nothing was broken"]
         found += [] if self.transfers else ["nothing was carried"]
         return found + self.failed[:20]
@@ -131,6 +186,7 @@ class Outcome:
                 f"{self.seconds:.0f} s, {self.transfers} transfers, {self.rate / MiB:.1f} MiB a second of "
                 f"{self.full / MiB:.1f}; {len(self.faults)} faults: {', '.join(self.faults)}",
                 *(each.row() for each in self.series),
+                *(self.lives.rows() if self.lives else ()),
                 *([f"{self.planted} looks were made larger"] if self.planted else []),
                 *(f"PROBLEM  {each}" for each in self.problems()),
             ]
@@ -176,21 +232,24 @@ class Soak:
         self._all(lambda _: 0.0, probe)
         full, self.carried, self.transfers = self.carried / probe, 0, 0
         # The last one may be killed; what it uses is another process's then.
-        series = [Series(node.name, node.pid) for node in nodes[:-1]]
+        series, lives = [Series(node.name, node.pid) for node in nodes[:-1]], Lives(nodes[-1])
         _idle(nodes)
         for each in series:
             each.idle.append(measure.descriptors(each.pid))
+        lives.idle.append(measure.descriptors(nodes[-1].pid))
         self._world.history = History()
         seconds = minutes * 60
-        looking = background(self._look, series, plant)
+        looking = background(self._look, series, lives, plant)
         breaking = background(self._break, seconds)
         self._all(lambda spent: spent, seconds)
         self._stop.set()
         faults = breaking.result(chaos.SECONDS)
         looking.result(30)
         for each in series:
-            self._back(each)
-        outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers, planted=self.planted)
+            _back(each.pid, each.idle)
+        lives.back()
+        outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers, lives=lives)
+        outcome.planted = self.planted
         outcome.failed = [
             problem
             for rule in (chaos_rules.nothing_is_lost, chaos_rules.nothing_comes_twice, chaos_rules.what_is_said_is_true)
@@ -198,16 +257,10 @@ class Soak:
         ]
         return outcome
 
-    @staticmethod
-    def _back(each: Series) -> None:
-        # The table says how many there are.
-        with contextlib.suppress(TooLate):
-            until(lambda: measure.descriptors(each.pid) <= each.idle[0], 60, "descriptors", step=0.2)
-        each.idle.append(measure.descriptors(each.pid))
-
-    def _look(self, series: list[Series], plant: str | None) -> None:
+    def _look(self, series: list[Series], lives: Lives, plant: str | None) -> None:
         began = time.monotonic()
         while not self._stop.wait(STEP):
+            lives.look(time.monotonic() - began)
             for each in series:
                 each.look(time.monotonic() - began)
                 if plant == "memory":
