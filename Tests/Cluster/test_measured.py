@@ -71,8 +71,8 @@ def test_each_life_of_a_node_that_is_killed_is_measured_apart(monkeypatch):
     used = {1: 30 * MiB, 2: 40 * MiB}
     monkeypatch.setattr(measure, "resident", lambda pid: used[pid])
     monkeypatch.setattr(measure, "descriptors", lambda _: 33)
-    node: Any = types.SimpleNamespace(name="n3", pid=1)
-    lives = soak.Lives(node, idle=[33])
+    node: Any = types.SimpleNamespace(name="n3", pid=1, status=lambda: {"sessions": 2})
+    lives = soak.Lives(node, idle=[31])
     for pid in (1, 1, 7, 2, 2, 2):
         # Of 7 there is nothing to see.
         node.pid = pid
@@ -80,6 +80,7 @@ def test_each_life_of_a_node_that_is_killed_is_measured_apart(monkeypatch):
             lives.look(0)
     assert [(each.name, each.memory) for each in lives.lives] == [("n3.1", [30 * MiB] * 2), ("n3.2", [40 * MiB] * 3)]
     lives.back()
+    assert lives.idle == [31, 31]
     other = soak.Series("n1", 1, [0], [39 * MiB], [33], [33, 33])
     outcome = soak.Outcome(60, 1.0, 2.0, [other], ["node killed"], 9, lives=lives)
     assert outcome.problems() == [] and "n3.2" in outcome.table()

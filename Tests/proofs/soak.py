@@ -58,7 +58,7 @@ class Series:
     times: list[float] = dataclasses.field(default_factory=list)
     memory: list[int] = dataclasses.field(default_factory=list)
     descriptors: list[int] = dataclasses.field(default_factory=list)
-    #: Without clients' transfers, before and after.
+    #: Without clients' transfers and sessions, before and after.
     idle: list[int] = dataclasses.field(default_factory=list)
 
     def look(self, now: float) -> None:
@@ -106,7 +106,7 @@ class Lives:
     """What a node has used that is killed and started again: each of its processes apart."""
 
     node: Node
-    #: Its descriptors without clients' transfers, before and after.
+    #: Its descriptors without clients' transfers and sessions, before and after.
     idle: list[int] = dataclasses.field(default_factory=list)
     lives: list[Series] = dataclasses.field(default_factory=list)
 
@@ -123,7 +123,7 @@ class Lives:
 
     def back(self) -> None:
         """Waits until its descriptors are back, and counts them."""
-        _back(self.node.pid, self.idle)
+        _back(self.node, self.idle)
 
     def rows(self) -> Iterator[str]:
         """Lines of the table."""
@@ -141,11 +141,16 @@ class Lives:
             yield f"{self.node.name}: it has {self.idle[-1]} descriptors, and its first process had {self.idle[0]}"
 
 
-def _back(pid: int, idle: list[int]) -> None:
+def _resting(node: Node) -> int:
+    """The descriptors of a node, but for those of sessions: who was at a node that is killed waits at another one."""
+    return measure.descriptors(node.pid) - int(node.status()["sessions"])
+
+
+def _back(node: Node, idle: list[int]) -> None:
     # The table says how many there are.
     with contextlib.suppress(TooLate):
-        until(lambda: measure.descriptors(pid) <= idle[0], 60, "descriptors", step=0.2)
-    idle.append(measure.descriptors(pid))
+        until(lambda: _resting(node) <= idle[0], 60, "descriptors", step=0.5)
+    idle.append(_resting(node))
 
 
 @dataclasses.dataclass
@@ -234,9 +239,9 @@ class Soak:
         # The last one may be killed; what it uses is another process's then.
         series, lives = [Series(node.name, node.pid) for node in nodes[:-1]], Lives(nodes[-1])
         _idle(nodes)
-        for each in series:
-            each.idle.append(measure.descriptors(each.pid))
-        lives.idle.append(measure.descriptors(nodes[-1].pid))
+        for each, node in zip(series, nodes, strict=False):
+            each.idle.append(_resting(node))
+        lives.idle.append(_resting(nodes[-1]))
         self._world.history = History()
         seconds = minutes * 60
         looking = background(self._look, series, lives, plant)
@@ -245,8 +250,8 @@ class Soak:
         self._stop.set()
         faults = breaking.result(chaos.SECONDS)
         looking.result(30)
-        for each in series:
-            _back(each.pid, each.idle)
+        for each, node in zip(series, nodes, strict=False):
+            _back(node, each.idle)
         lives.back()
         outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers, lives=lives)
         outcome.planted = self.planted
