@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import itertools
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 from collections.abc import Callable, Iterable, Iterator
 
@@ -89,6 +91,10 @@ class Sanitizer:
     suppressing: tuple[str, pathlib.Path]
     #: What it has to find, and what it says then.
     planted: dict[str, str]
+    #: What it must say nothing about.
+    faultless: tuple[str, ...] = ("nothing",)
+    #: C that is linked into every program.
+    linked: pathlib.Path | None = None
 
     def environment(self, reports: pathlib.Path) -> dict[str, str]:
         """What makes it write into that folder. A process that has begun is seen there by what it says about itself."""
@@ -125,7 +131,9 @@ SANITIZERS = {
             # of the planted ones are not.
             {"TSAN_OPTIONS": ("history_size=7", "second_deadlock_stack=1", "atexit_sleep_ms=100")},
             ("TSAN_OPTIONS", SANITIZED / "threads.txt"),
-            dict.fromkeys(("race", "task-race"), "ThreadSanitizer: (?:data|Swift access) race"),
+            dict.fromkeys(("race", "task-race", "half-locked"), "ThreadSanitizer: (?:data|Swift access) race"),
+            ("nothing", "locked"),
+            SANITIZED / "mutexes.c",
         ),
     )
 }
@@ -218,6 +226,10 @@ def _tail(log: pathlib.Path, lines: int = 20) -> str:
     return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
 
 
+def _minutes(began: float) -> str:
+    return f"{(time.monotonic() - began) / 60:.1f} min"
+
+
 def demangled(text: str) -> str:
     """The same with Swift's names as they are written."""
     try:
@@ -262,8 +274,8 @@ class Proof:
     def planted(self) -> None:
         """Each planted fault is found, and where there is none, nothing."""
         program, log = self.folder / "planted", self.folder / "planted.log"
-        command = ["swiftc", "-swift-version", "6", "-Onone", "-g", "-parse-as-library"]
-        command += [f"-sanitize={self.sanitizer.name}", str(SANITIZED / "Planted.swift"), "-o", str(program)]
+        command: list[object] = ["swiftc", "-swift-version", "6", "-Onone", "-g", "-parse-as-library"]
+        command += [f"-sanitize={self.sanitizer.name}", SANITIZED / "Planted.swift", "-o", program, *self.linked()]
         if _run(command, log, 10) != 0:
             raise Failed(f"the planted faults do not build:\n{_tail(log)}")
         found = 0
@@ -275,22 +287,47 @@ class Proof:
                 self.problem(f"the planted fault {fault} is not found (exit status {status})")
             else:
                 found += 1
-        reports = self.reports("nothing")
-        if _run([program, "nothing"], log, 5, self.environment(reports)) != 0 or seen(reports).reports:
-            self.problem("something is found where nothing is planted")
-        if seen(reports).processes != 1:
-            self.problem("a process that begins is not seen")
+        for name in self.sanitizer.faultless:
+            reports = self.reports(name)
+            if _run([program, name], log, 5, self.environment(reports)) != 0 or seen(reports).reports:
+                self.problem(f"something is found where nothing is planted: {name}")
+            if seen(reports).processes != 1:
+                self.problem("a process that begins is not seen")
         self.tell(f"{self.sanitizer.name:9}{'planted faults':16}{found} of {len(self.sanitizer.planted)} found")
+
+    def linked(self) -> list[object]:
+        """What is linked into every program besides its own: compiled, under a name that says which text it is of."""
+        source = self.sanitizer.linked
+        if not source:
+            return []
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+        compiled = REPOSITORY / self.sanitizer.scratch / f"{source.stem}-{digest}.o"
+        compiled.parent.mkdir(exist_ok=True)
+        log = self.folder / "linked.log"
+        if _run(["clang", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-c", source, "-o", compiled], log, 5) != 0:
+            raise Failed(f"{source.name} does not build:\n{_tail(log)}")
+        return ["-Xlinker", compiled]
+
+    def swift(self, does: str, *arguments: object) -> list[object]:
+        """A command of the package manager in the build folder of this sanitizer."""
+        where = ["--scratch-path", self.sanitizer.scratch, f"--sanitize={self.sanitizer.name}"]
+        return ["swift", does, *arguments, *where, *self.linked()]
 
     def build(self) -> pathlib.Path:
         """Builds the programs and the tests; returns where."""
         log = self.folder / "build.log"
-        command = ["swift", "build", "--build-tests", f"--sanitize={self.sanitizer.name}"]
-        command += ["--scratch-path", self.sanitizer.scratch]
+        command = self.swift("build", "--build-tests")
+        began = time.monotonic()
         if _run(command, log, LONGEST_BUILD) != 0:
             raise Failed(f"it does not build:\n{_tail(log)}")
+        self.tell(f"{self.sanitizer.name:9}{'built':16}in {_minutes(began)}")
         shown = subprocess.run(
-            [*command, "--show-bin-path"], cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=SHORT
+            [*map(str, command), "--show-bin-path"],
+            cwd=REPOSITORY,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=SHORT,
         )
         binaries = pathlib.Path(shown.stdout.strip())
         for name in ("relay-server", "relay-client"):
@@ -301,8 +338,7 @@ class Proof:
 
     def unit(self) -> None:
         """The unit tests."""
-        command: list[object] = ["swift", "test", "--skip-build", f"--sanitize={self.sanitizer.name}"]
-        command += ["--scratch-path", self.sanitizer.scratch, "--xunit-output", self.folder / "unit-tests.xml"]
+        command = self.swift("test", "--skip-build", "--xunit-output", self.folder / "unit-tests.xml")
         self._tests("unit tests", command, LONGEST_UNIT, {})
 
     def processes(self, binaries: pathlib.Path, tests: Iterable[str]) -> None:
@@ -319,6 +355,7 @@ class Proof:
         stem = name.replace(" ", "-")
         log, reports = self.folder / f"{stem}.log", self.reports(stem)
         variables = {"SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH": "8", **self.environment(reports), **environment}
+        began = time.monotonic()
         status = _run(command, log, minutes, variables)
         found = seen(reports)
         self.suppressed += found.suppressed
@@ -327,7 +364,7 @@ class Proof:
         self.tell(
             f"{self.sanitizer.name:9}{name:16}{ran} ran, {len(failed)} failed; {found.processes} processes, "
             f"{sum(found.reports.values())} reports of {len(found.reports)} kinds, "
-            f"{sum(found.suppressed.values())} suppressed"
+            f"{sum(found.suppressed.values())} suppressed; {_minutes(began)}"
         )
         for kind, count in found.reports.most_common():
             self.problem(f"{count} times:\n{demangled(found.examples[kind][:6000])}")

@@ -4,20 +4,34 @@
 // compiles it by itself and runs it before everything else.
 
 private import Foundation
+private import Synchronization
 
-/// What is written without a lock.
+/// What is written without a lock of its own.
 private final class Counters: @unchecked Sendable {
-    private var values = [Int](repeating: 0, count: 4096)
+    private var values = [Int](repeating: 0, count: 16)
     var sum: Int { values.reduce(0, +) }
 
-    /// So often that two who begin at about the same time do it side by side; many words, since a sanitizer may miss
-    /// one.
+    /// Several words, since a sanitizer may miss one.
     @inline(never)
     func count() {
-        for _ in 0..<20 {
-            for index in values.indices { values[index] &+= 1 }
+        for index in values.indices { values[index] &+= 1 }
+    }
+
+    /// So often that two who begin at about the same time do it side by side, and, with a lock, that each has to wait
+    /// for the other, now and then in the kernel. Each time is short: of what was long ago, a sanitizer no longer knows.
+    @inline(never)
+    func countOften(holding lock: Lock? = nil) {
+        for _ in 0..<50_000 {
+            if let lock { lock.held(count) } else { count() }
         }
     }
+}
+
+/// A lock that threads share.
+private final class Lock: Sendable {
+    private let mutex = Mutex(())
+
+    func held(_ body: () -> Void) { mutex.withLock { _ in body() } }
 }
 
 /// Two of them hold each other.
@@ -73,13 +87,14 @@ private func cycle() -> Int {
     return 0
 }
 
-/// Counts on two threads.
-private func race() -> Int {
+/// Counts on two threads, of which as many hold a lock for it.
+private func race(locking: Int) -> Int {
     let counters = Counters()
+    let lock = Lock()
     let ends = DispatchSemaphore(value: 0)
-    for _ in 0..<2 {
+    for thread in 0..<2 {
         Thread {
-            counters.count()
+            counters.countOften(holding: thread < locking ? lock : nil)
             ends.signal()
         }
         .start()
@@ -93,8 +108,8 @@ private func race() -> Int {
 private func taskRace() async -> Int {
     let counters = Counters()
     await withTaskGroup(of: Void.self) { group in
-        group.addTask { counters.count() }
-        group.addTask { counters.count() }
+        group.addTask { counters.countOften() }
+        group.addTask { counters.countOften() }
     }
     return counters.sum
 }
@@ -111,7 +126,9 @@ private enum Planted {
         case "double-free": print(doubleFree())
         case "leak": print(leak(count))
         case "cycle": print(cycle())
-        case "race": print(race())
+        case "race": print(race(locking: 0))
+        case "half-locked": print(race(locking: 1))
+        case "locked": print(race(locking: 2))
         case "task-race": print(await taskRace())
         default: print("nothing")
         }
