@@ -311,6 +311,20 @@ def test_two_fetches_of_the_same_into_one_folder_at_once(relay, large):
     assert "no transfer is unfinished" in bob.run("transfers").expect(0, 10).err()
 
 
+def test_a_fetch_of_what_another_one_receives_does_not_cut_it(relay, large):
+    alice, bob = relay.person("alice", large), relay.person("bob", large)
+    digest = content.file(large / "film.mkv", "pull", SIZE)
+    share(alice, large / "film.mkv", to=[bob])
+    first = fetch(bob, alice, "film.mkv")
+    until(lambda: content.largest(bob.inbox) >= SIZE // 10, 30, "a part of the file")
+    first.signal(signal.SIGSTOP)
+    second = fetch(bob, alice, "film.mkv").expect(0, 30)
+    assert "going on" not in second.err()
+    first.signal(signal.SIGCONT)
+    first.expect(0, 30)
+    assert {content.sha256(path) for path in bob.inbox.iterdir()} == {digest} and len(bob.received()) == 2
+
+
 def test_a_sharer_who_is_not_there_is_waited_for(alice, bob, public):
     fetching = fetch(bob, alice, "pub/a.txt")
     fetching.wait_for("has not answered", 15)

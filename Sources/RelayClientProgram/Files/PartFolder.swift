@@ -83,6 +83,13 @@ final class PartFolder: Sendable {
         return try? OpenFile(journalName, in: handle, flags: O_RDONLY | O_NOFOLLOW)
     }
 
+    /// Whether the folder `name` is open somewhere, or not this user's.
+    static func isInUse(_ name: String, in folder: ReceiveFolder) -> Bool {
+        guard let handle = try? lock(name, in: folder) else { return true }
+        _ = flock(handle.descriptor, LOCK_UN)
+        return false
+    }
+
     /// The bytes of the only file in the tree of the folder `name`, for a look; nil when there is none, or not this
     /// user's.
     static func lengthOfOnlyFile(of name: String, in folder: ReceiveFolder) -> UInt64? {

@@ -77,17 +77,17 @@ final class ReceivedParts: Sendable {
         return false
     }
 
-    /// The digest of the manifest of a transfer that broke, of which something is here.
+    /// The digest of the manifest of a transfer that broke, of which something is here; nil also where another process
+    /// receives it: that one's would be cut if it were asked for again.
     func manifest(of transfer: CarriedTransfer, from sender: SigningKey) -> ManifestDigest? {
         guard let folder = try? directory.folder() else { return nil }
         for number in 0..<Defaults.partFolderTries {
-            guard let journal = PartFolder.journal(of: PartFolder.name(of: transfer, number: number), in: folder) else {
-                return nil
-            }
+            let name = PartFolder.name(of: transfer, number: number)
+            guard let journal = PartFolder.journal(of: name, in: folder) else { return nil }
             guard let state = (try? JournalFile.replay(journal))?.state, state.beginning.transfer == transfer,
                 state.beginning.sender.identity == sender
             else { continue }
-            return state.manifest?.digest
+            return PartFolder.isInUse(name, in: folder) ? nil : state.manifest?.digest
         }
         return nil
     }

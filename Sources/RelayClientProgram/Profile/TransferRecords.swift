@@ -46,19 +46,20 @@ struct TransferRecords: Sendable {
         return nil
     }
 
-    /// What was fetched of `sharer` into `folder` and is not complete; the youngest, if there are several.
+    /// What was fetched of `sharer` into `folder` and is not complete, the youngest first.
     ///
     /// - Parameters:
     ///   - paths: in the order of the command line.
     ///   - now: in milliseconds since 1970.
     func fetching(
         from sharer: Party, paths: [String], into folder: String, now: UInt64
-    ) throws(FileError) -> ReceivedRecord? {
-        for case .receiving(let record) in try all(now: now)
-        where record.sender == sharer && record.fetched == paths && record.folder == folder {
+    ) throws(FileError) -> [ReceivedRecord] {
+        try all(now: now).compactMap { record in
+            guard case .receiving(let record) = record, record.sender == sharer, record.fetched == paths,
+                record.folder == folder
+            else { return nil }
             return record
         }
-        return nil
     }
 
     /// Keeps it in mind until it is forgotten, or for a week; also to be called when it is worked on again, from which

@@ -265,11 +265,14 @@ struct Fetcher: SessionPart {
     /// What to ask for: to go on with what broke, where there is something of it.
     private func query(to sharer: Party) -> PullQuery {
         guard case .fetch(let paths, resuming: _) = settings.query, case .folder(let parts) = settings.output,
-            let record = try? environment.records.fetching(
-                from: sharer, paths: paths.map(\.description), into: parts.path, now: environment.sealing.time()),
-            let manifest = parts.manifest(of: record.transfer, from: sharer.identity)
+            let records = try? environment.records.fetching(
+                from: sharer, paths: paths.map(\.description), into: parts.path, now: environment.sealing.time())
         else { return settings.query }
-        return .fetch(paths, resuming: BrokenTransfer(transfer: record.transfer, manifest: manifest))
+        for record in records {
+            guard let manifest = parts.manifest(of: record.transfer, from: sharer.identity) else { continue }
+            return .fetch(paths, resuming: BrokenTransfer(transfer: record.transfer, manifest: manifest))
+        }
+        return settings.query
     }
 
     /// The relay did not pass a question on.

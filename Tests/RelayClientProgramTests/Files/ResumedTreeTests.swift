@@ -309,6 +309,16 @@ struct ResumedTreeTests {
         withExtendedLifetime(inherited) { #expect(again != nil) }
     }
 
+    @Test func whatAnotherProcessReceivesIsNotAskedForAgain() throws {
+        let (tree, _) = try interrupted()
+        let offer = try tree.offer
+        let broken = try #require(parts().manifest(of: offer.transfer, from: offer.sender.identity))
+        let sink = try parts().open(offer)
+        #expect(parts().manifest(of: offer.transfer, from: offer.sender.identity) == nil)
+        sink.keep()
+        #expect(parts().manifest(of: offer.transfer, from: offer.sender.identity) == broken)
+    }
+
     /// The person said yes to what was offered, and to nothing else of the same transfer.
     @Test func whatIsOfferedAsSomethingElseWasNotAccepted() throws {
         let (tree, _) = try interrupted()
