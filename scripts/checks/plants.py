@@ -162,6 +162,24 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("waiting", "Sources/TLSTransport/Planted.swift", swift("func planted() async {}")),
     ("waiting", "Sources/StreamRelay/Planted.swift", swift("func planted() async {}")),
     ("waiting", "Sources/TransferClient/Planted.swift", swift("func planted() async {}")),
+    (
+        "isolated",
+        SERVER + ".swift",
+        swift(
+            "func planted(context: ChannelHandlerContext) {\n"
+            "    let bound = NIOLoopBound(context, eventLoop: context.eventLoop)\n"
+            "    context.eventLoop.scheduleTask(in: Defaults.time(of: 1)) { bound.value.close(promise: nil) }\n}"
+        ),
+    ),
+    (
+        "isolated",
+        CLIENT + ".swift",
+        swift(
+            "func planted(loop: any EventLoop) {\n    let planted = NIOLoopBound(Planted(), eventLoop: loop)\n"
+            "    work(on: loop) { planted.value.begin() }\n        .whenComplete { result in\n"
+            "            if case .success = result {} else { planted.value.end() }\n        }\n}"
+        ),
+    ),
     ("circles", "Sources/RedisTransport/Codec/Planted.swift", swift("let planted: RedisClient? = nil")),
     ("circles", "Sources/WSProtocol/Fields/Planted.swift", swift("extension ServerMessage {}")),
     ("documented", SERVER + ".swift", swift("struct Planted {}")),

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from .tree import Place, Problems, Tree, functions, line_of
 
@@ -42,6 +42,14 @@ IMPORT = re.compile(
 )
 TLS_CALL = re.compile(r"\bSSL_(?:read|write|do_handshake|shutdown)(?:_ex)?\s*\(")
 LOG_CALL = re.compile(r"\b\w*[lL]og(?:ger)?\s*\.\s*(?:trace|debug|info|notice|warning|error|critical)\s*\(\s*")
+
+# A NIOLoopBound that is no field of something that goes from thread to thread, and its name.
+LOOP_BOUND = re.compile(r"\b(?:let|var)\s+(\w+)\s*=\s*NIOLoopBound(?:Box)?\b")
+# What comes before the closure of an event loop or of a future, all of which have an isolated view.
+CLOSURE_OF_LOOP = re.compile(
+    r"(\.\s*assumeIsolated\s*\(\s*\))?\s*\.\s*(execute|submit|(?:flatS|s)cheduleTask|when(?:Success|Failure|Complete)"
+    r"|map|flatMap\w*|recover|always)\s*(?:\([^(){}]*(?:\([^(){}]*\)[^(){}]*)*\)\s*)?$"
+)
 
 # What comes with Swift.
 SYSTEM_MODULES = {
@@ -314,6 +322,29 @@ def waiting(tree: Tree) -> Problems:
         r"\b(?:async|await|Task)\b",
         "async has no place here",
     )
+
+
+def isolated(tree: Tree) -> Problems:
+    """What runs on the loop that made it is given to assumeIsolated(); NIOLoopBound is for what crosses threads."""
+    for path in tree.swift("Sources/"):
+        code = tree.code(path)
+        for bound in LOOP_BOUND.finditer(code):
+            for use in re.finditer(rf"\b{bound.group(1)}\s*\.\s*value\b", code[bound.end() :]):
+                position = bound.end() + use.start()
+                for call in calls_between(code, bound.start(), position):
+                    yield path, line_of(code, position), f"{call} is there with assumeIsolated(), for any closure"
+
+
+def calls_between(code: str, outside: int, inside: int) -> Iterator[str]:
+    """The methods that have an isolated view, called without it, whose closures only the second position is in."""
+    depth = 0
+    for index in range(inside - 1, outside, -1):
+        depth += {"}": 1, "{": -1}.get(code[index], 0)
+        if depth < 0:
+            depth = 0
+            call = CLOSURE_OF_LOOP.search(code[:index])
+            if call and not call.group(1):
+                yield call.group(2)
 
 
 def circles(tree: Tree) -> Problems:

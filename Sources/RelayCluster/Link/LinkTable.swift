@@ -210,10 +210,9 @@ final class LinkTable {
 /// Ways to other nodes.
 extension LinkTable {
     private func resolve(_ node: NodeID, _ attempt: UInt64) {
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        addresses.address(of: node).whenSuccess { [loop] address in
+        addresses.address(of: node).hop(to: loop).assumeIsolated().whenSuccess { [self] address in
             // Never within the step that asks.
-            loop.execute { bound.value.step(node) { $0.resolved(address, attempt: attempt) } }
+            loop.assumeIsolated().execute { self.step(node) { $0.resolved(address, attempt: attempt) } }
         }
     }
 
@@ -229,9 +228,9 @@ extension LinkTable {
                 bound.value.heard(event, from: node, connection)
             }
             try channel.pipeline.syncOperations.addHandler(upgrade)
-        }.whenFailure { error in
+        }.assumeIsolated().whenFailure { error in
             let error = error as? NodeDialError ?? .unreachable("\(error)")
-            bound.value.dialFailed(node, address, connection, error)
+            self.dialFailed(node, address, connection, error)
         }
     }
 

@@ -54,11 +54,11 @@ struct NodeResponder: RequestResponder {
     /// Asked by hand, a few times a day: a task costs nothing that matters here.
     private func answer(_ inquiry: String, of node: NodeID, _ head: RequestHead, _ reader: RequestReader) {
         guard let loop = reader.channel?.eventLoop else { return }
-        let bound = NIOLoopBound(reader, eventLoop: loop)
-        loop.makeFutureWithTask { [inquiries] in await inquiries(inquiry, node) }.whenSuccess { answer in
-            let (reader, body) = (bound.value, RequestBodyReader(head.framing))
+        let answer = loop.makeFutureWithTask { [inquiries] in await inquiries(inquiry, node) }
+        answer.assumeIsolated().whenSuccess { answer in
             // The other node may have given up by now.
             guard reader.channel != nil else { return }
+            let body = RequestBodyReader(head.framing)
             guard let answer else {
                 let unknown = HTTPError(
                     status: .notFound, code: "not_found", message: "this node answers no such thing")

@@ -90,8 +90,7 @@ final class ControlHandler: ChannelInboundHandler {
         )
         guard let wait else { return hear(text, context) }
         noteHeldBack(wait, context)
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let timer = context.eventLoop.scheduleTask(in: wait.time) { bound.value.timeHasCome(for: text) }
+        let timer = context.eventLoop.assumeIsolated().scheduleTask(in: wait.time) { self.timeHasCome(for: text) }
         hold(.untilItsTime(timer), context)
     }
 
@@ -132,8 +131,9 @@ final class ControlHandler: ChannelInboundHandler {
         machine = SessionMachine(
             nonce: nonce, loginTimeout: Defaults.Control.loginTimeout, now: context.eventLoop.now
         )
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        loginTimer = context.eventLoop.scheduleTask(in: Defaults.Control.loginTimeout) { bound.value.loginTimedOut() }
+        loginTimer = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.Control.loginTimeout) {
+            self.loginTimedOut()
+        }
         let challenge = ServerMessage.Challenge(
             id: .sequence(.relay, 1), nonce: nonce, agent: services.agent, registration: services.registration
         )
@@ -249,13 +249,8 @@ final class ControlHandler: ChannelInboundHandler {
     }
 
     private func check(_ attempt: LoginAttempt, _ context: ChannelHandlerContext) {
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let loop = context.eventLoop
-        let verifier = verifier
-        Task {
-            let verdict = await verifier.verdict(on: attempt)
-            loop.execute { bound.value.loginChecked(verdict) }
-        }
+        let verdict = context.eventLoop.makeFutureWithTask { [verifier] in await verifier.verdict(on: attempt) }
+        verdict.assumeIsolated().whenSuccess { self.loginChecked($0) }
     }
 
     /// A login that holds is paid for by its user, and waits until that is possible: a user that connects again and
@@ -272,10 +267,9 @@ final class ControlHandler: ChannelInboundHandler {
         )
         guard let wait else { return run(machine?.loginChecked(verdict) ?? .ignore, context) }
         noteHeldBack(wait, context)
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: wait.time) {
-            guard let context = bound.value.context else { return }
-            bound.value.run(bound.value.machine?.loginChecked(verdict) ?? .ignore, context)
+        context.eventLoop.assumeIsolated().scheduleTask(in: wait.time) {
+            guard let context = self.context else { return }
+            self.run(self.machine?.loginChecked(verdict) ?? .ignore, context)
         }
     }
 

@@ -37,9 +37,7 @@ extension RelayResponder {
         _ find: @escaping @Sendable () -> SiteAnswer
     ) {
         guard let loop = reader.channel?.eventLoop else { return }
-        let bound = NIOLoopBound(reader, eventLoop: loop)
-        NIOThreadPool.singleton.runIfActive(eventLoop: loop, find).whenComplete { result in
-            let reader = bound.value
+        NIOThreadPool.singleton.runIfActive(eventLoop: loop, find).assumeIsolated().whenComplete { result in
             guard reader.channel != nil else { return }
             switch result {
             case .success(.complete(let answer)): reader.end(with: answer, after: body)

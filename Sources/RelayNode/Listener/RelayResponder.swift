@@ -91,9 +91,7 @@ struct RelayResponder: RequestResponder, Sendable {
         then proceed: @escaping (StreamClaim, RequestReader) -> Void
     ) {
         guard let loop = reader.channel?.eventLoop else { return }
-        let bound = NIOLoopBound((reader, proceed), eventLoop: loop)
-        services.transfers.claim(token, as: role, on: loop).whenComplete { result in
-            let (reader, proceed) = bound.value
+        services.transfers.claim(token, as: role, on: loop).assumeIsolated().whenComplete { result in
             guard reader.channel != nil else {
                 if case .success(let claim?) = result { abandon(claim.stream, role) }
                 return
@@ -150,17 +148,15 @@ struct RelayResponder: RequestResponder, Sendable {
         guard let loop = reader.channel?.eventLoop, let connector = services.connector else {
             return cut(stream, .clusterUnavailable, request.body, reader)
         }
-        let bound = NIOLoopBound(reader, eventLoop: loop)
         PeerUploadHandler.open(stream, on: node, length: request.length, loop: loop, connector: connector)
             .whenComplete { result in
-                let reader = bound.value
                 switch result {
                 case .success(let uplink):
                     guard reader.channel != nil else {
-                        uplink.value.cut(.senderGone)
+                        uplink.cut(.senderGone)
                         return abandon(stream, .upload)
                     }
-                    let pipe = uplink.value.park(services.stream, on: loop)
+                    let pipe = uplink.park(services.stream, on: loop)
                     UploadPipeline.install(request, into: pipe, replacing: reader)
                 case .failure(let error):
                     let code = (error as? StreamHopRefused)?.code ?? .clusterUnavailable

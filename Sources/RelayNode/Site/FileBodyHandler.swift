@@ -40,10 +40,9 @@ final class FileBodyHandler: ChannelInboundHandler {
     private func send(_ block: ByteBuffer) {
         guard let context else { return }
         stall?.cancel()
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        stall = context.eventLoop.scheduleTask(in: Defaults.Site.stallTimeout) { bound.value.abort() }
+        stall = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.Site.stallTimeout) { self.abort() }
         let sent = context.eventLoop.makePromise(of: Void.self)
-        sent.futureResult.whenSuccess { bound.value.readOn() }
+        sent.futureResult.assumeIsolated().whenSuccess { self.readOn() }
         context.writeAndFlush(Self.wrapOutboundOut(block), promise: sent)
     }
 
@@ -52,14 +51,13 @@ final class FileBodyHandler: ChannelInboundHandler {
         guard !rest.isEmpty else { return context.close(promise: nil) }
         let (from, count) = (rest.lowerBound, Int(min(Int64(rest.count), Int64(Defaults.Site.blockBytes))))
         rest = (from + Int64(count))..<rest.upperBound
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         NIOThreadPool.singleton.runIfActive(eventLoop: context.eventLoop) { [file] in
             try file.read(at: from, count: count)
-        }.whenComplete { result in
+        }.assumeIsolated().whenComplete { result in
             // A file that became shorter has no such bytes: what was promised cannot be sent, and the client must see
             // that.
-            guard case .success(let block) = result, block.readableBytes == count else { return bound.value.abort() }
-            bound.value.send(block)
+            guard case .success(let block) = result, block.readableBytes == count else { return self.abort() }
+            self.send(block)
         }
     }
 

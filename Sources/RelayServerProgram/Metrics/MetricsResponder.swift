@@ -38,12 +38,10 @@ struct MetricsResponder: RequestResponder {
 
     private func page(_ withBody: Bool, _ body: RequestBodyReader, _ reader: RequestReader) {
         guard let loop = reader.channel?.eventLoop else { return }
-        let bound = NIOLoopBound(reader, eventLoop: loop)
         loop.makeFutureWithTask { [source] in
             let page = MetricsPage.render(await source.snapshot())
             return ResponseHead.complete(.ok, type: MetricsPage.type, body: page, withBody: withBody)
-        }.whenSuccess { answer in
-            let reader = bound.value
+        }.assumeIsolated().whenSuccess { answer in
             // The client may have left, or the deadline may have passed, while the figures were asked for.
             if reader.channel != nil { reader.end(with: answer, after: body) }
         }

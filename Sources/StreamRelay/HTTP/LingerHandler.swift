@@ -24,12 +24,8 @@ final class LingerHandler: ChannelInboundHandler {
     func handlerAdded(context: ChannelHandlerContext) {
         context.writeAndFlush(Self.wrapOutboundOut(answer), promise: nil)
         if body?.isComplete ?? false { return context.close(promise: nil) }
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        total = context.eventLoop.scheduleTask(
-            in: body == nil ? Defaults.Request.lingerMalformed : Defaults.Request.lingerTotal
-        ) {
-            bound.value.close(promise: nil)
-        }
+        let time = body == nil ? Defaults.Request.lingerMalformed : Defaults.Request.lingerTotal
+        total = context.eventLoop.assumeIsolated().scheduleTask(in: time) { context.close(promise: nil) }
         restartIdle(context)
     }
 
@@ -70,8 +66,9 @@ final class LingerHandler: ChannelInboundHandler {
 
     private func restartIdle(_ context: ChannelHandlerContext) {
         idle?.cancel()
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        idle = context.eventLoop.scheduleTask(in: Defaults.Request.lingerIdle) { bound.value.close(promise: nil) }
+        idle = context.eventLoop.assumeIsolated().scheduleTask(in: Defaults.Request.lingerIdle) {
+            context.close(promise: nil)
+        }
     }
 }
 

@@ -56,9 +56,8 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
     /// Sends the end of the body and tells the pipe when everything is in the kernel's hands.
     func finish() {
         guard let loop = output.context?.eventLoop else { return }
-        let bound = NIOLoopBound(self, eventLoop: loop)
         let sent = loop.makePromise(of: Void.self)
-        sent.futureResult.whenSuccess { bound.value.pipe?.downloadFlushed() }
+        sent.futureResult.assumeIsolated().whenSuccess { self.pipe?.downloadFlushed() }
         output.end(promise: sent)
     }
 
@@ -77,12 +76,11 @@ final class DownloadHandler: ChannelInboundHandler, ConnectionSink {
         case .senderGone, .receiverGone, .clusterUnavailable: break
         default: return abort()
         }
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        let deadline = loop.scheduleTask(in: Defaults.Stream.cutTimeout) { bound.value.abort() }
+        let deadline = loop.assumeIsolated().scheduleTask(in: Defaults.Stream.cutTimeout) { self.abort() }
         let sent = loop.makePromise(of: Void.self)
-        sent.futureResult.whenComplete { _ in
+        sent.futureResult.assumeIsolated().whenComplete { _ in
             deadline.cancel()
-            bound.value.abort()
+            self.abort()
         }
         output.context?.writeAndFlush(Self.wrapOutboundOut(ByteBuffer()), promise: sent)
     }

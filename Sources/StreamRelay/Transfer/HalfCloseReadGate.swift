@@ -44,11 +44,7 @@ final class HalfCloseReadGate: ChannelDuplexHandler {
         case .finished(let unasked, isReading: false):
             state = .finished(unasked: unasked, isReading: true)
             // Later: the handler that asks may be in the middle of writing what was read before.
-            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-            context.eventLoop.execute {
-                let (handler, context) = bound.value
-                handler.readOn(context)
-            }
+            context.eventLoop.assumeIsolated().execute { self.readOn(context) }
         case .finished, .closed: break
         }
     }
@@ -61,9 +57,8 @@ final class HalfCloseReadGate: ChannelDuplexHandler {
             state = .finished(unasked: unasked, isReading: false)
             let stopped = context.eventLoop.makePromise(of: Void.self)
             context.close(mode: .input, promise: stopped)
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
             // After a reset there is no such direction any more.
-            stopped.futureResult.whenFailure { _ in bound.value.close(promise: nil) }
+            stopped.futureResult.assumeIsolated().whenFailure { _ in context.close(promise: nil) }
         case .open:
             state = .open(isAsked: false)
             context.fireChannelRead(data)

@@ -16,7 +16,7 @@ package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
 
     private enum State {
         /// The other node has to be reached, and to say that it has the download.
-        case asking(EventLoopPromise<NIOLoopBound<PeerUploadHandler>>, deadline: Scheduled<Void>)
+        case asking(EventLoopPromise<PeerUploadHandler>, deadline: Scheduled<Void>)
         case open(Pipe)
         /// The whole body is sent; the other node has to say that it was handed over.
         case finished(Pipe)
@@ -36,24 +36,27 @@ package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
         self.length = length
     }
 
-    /// Asks `node` for the download of `stream`. Fails with ``StreamHopRefused``, within
+    /// Asks `node` for the download of `stream`; on `loop`. Fails with ``StreamHopRefused``, within
     /// ``Defaults/Stream/nodeTimeout``.
     package static func open(
         _ stream: StreamKey, on node: NodeID, length: UInt64?, loop: any EventLoop, connector: any NodeConnector
-    ) -> EventLoopFuture<NIOLoopBound<PeerUploadHandler>> {
-        let handler = NIOLoopBound(PeerUploadHandler(stream, on: node, length: length), eventLoop: loop)
-        let joined = loop.makePromise(of: NIOLoopBound<PeerUploadHandler>.self)
-        let deadline = loop.scheduleTask(in: Defaults.Stream.nodeTimeout) { handler.value.broke(.clusterUnavailable) }
-        handler.value.state = .asking(joined, deadline: deadline)
+    ) -> EventLoopFuture<PeerUploadHandler>.Isolated {
+        let handler = PeerUploadHandler(stream, on: node, length: length)
+        let joined = loop.makePromise(of: PeerUploadHandler.self)
+        let deadline = loop.assumeIsolated().scheduleTask(in: Defaults.Stream.nodeTimeout) {
+            handler.broke(.clusterUnavailable)
+        }
+        handler.state = .asking(joined, deadline: deadline)
+        let bound = NIOLoopBound(handler, eventLoop: loop)
         connector.connect(to: node, on: loop) { channel in
-            try PeerUploadPipeline.install(handler.value, on: channel)
-        }.whenComplete { result in
+            try PeerUploadPipeline.install(bound.value, on: channel)
+        }.assumeIsolated().whenComplete { result in
             switch result {
-            case .success(let channel): handler.value.ask(on: channel)
-            case .failure: handler.value.broke(.clusterUnavailable)
+            case .success(let channel): handler.ask(on: channel)
+            case .failure: handler.broke(.clusterUnavailable)
             }
         }
-        return joined.futureResult
+        return joined.futureResult.assumeIsolated()
     }
 
     private func ask(on channel: any Channel) {
@@ -115,18 +118,18 @@ package final class PeerUploadHandler: ChannelInboundHandler, ConnectionSink {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        take(Self.unwrapInboundIn(data), context.eventLoop)
+        take(Self.unwrapInboundIn(data))
     }
 
-    private func take(_ bytes: ByteBuffer, _ loop: any EventLoop) {
+    private func take(_ bytes: ByteBuffer) {
         guard let answer = parser.feed(bytes) else { return }
         switch (answer, state) {
         case (.proceed, .asking(let joined, let deadline)):
             deadline.cancel()
             state = .ended
-            joined.succeed(NIOLoopBound(self, eventLoop: loop))
+            joined.assumeIsolated().succeed(self)
             // The next answer may have come with this one.
-            take(ByteBuffer(), loop)
+            take(ByteBuffer())
         case (.complete, .finished(let pipe)): pipe.downloadFlushed()
         case (.refused(let code), _): broke(code)
         case (.proceed, _), (.complete, _), (.malformed, _): broke(.clusterUnavailable)

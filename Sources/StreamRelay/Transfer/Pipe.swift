@@ -116,8 +116,7 @@ package final class Pipe {
         isPaced = wait > .zero
         guard wait > .zero, pause == nil else { return }
         machine.heldBack()
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        pause = loop.scheduleTask(in: wait) { bound.value.pauseEnded() }
+        pause = loop.assumeIsolated().scheduleTask(in: wait) { self.pauseEnded() }
     }
 
     private func pauseEnded() {
