@@ -54,6 +54,12 @@ static inline long CLinux_file_system_type(int file) {
     return fstatfs(file, &system) == 0 ? (long)system.f_type : 0;
 }
 
+// prctl(2) with PR_SET_DUMPABLE: no core dumps, and no other process of the user looks into the memory. A program that
+// is started is asked again.
+static inline int CLinux_set_not_dumpable(void) {
+    return (int)syscall(SYS_prctl, 4, 0, 0, 0, 0);
+}
+
 // mallopt(3), whose header would bring in others.
 extern int mallopt(int, int);
 

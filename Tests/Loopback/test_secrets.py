@@ -164,7 +164,7 @@ def test_what_is_written_to_a_file_is_seen():
     assert len(secrets.on_disk("\n".join(lines[:2]))) == 0 and len(secrets.on_disk("\n".join(lines))) == 3
 
 
-def test_a_relay_that_is_aborted_leaves_no_core_file(own_relay, tmp_path):
-    of_relay, of_other = secrets.aborted(lambda: own_relay(registration="open"), tmp_path)
+def test_neither_a_relay_nor_a_client_that_is_aborted_leaves_a_core_file(own_relay, tmp_path):
+    of_relay, of_client, of_other = secrets.aborted(lambda: own_relay(registration="open"), tmp_path)
     print(f"another program: {of_other}")
-    assert not of_relay
+    assert not of_relay and not of_client

@@ -86,22 +86,27 @@ def compared(binaries: pathlib.Path, folder: pathlib.Path, case: str) -> Compare
     return Compared(case, done.returncode, int(summary.group(1)), int(summary.group(2)), done.stderr)
 
 
-def aborted(start: Callable[[], Relay], folder: pathlib.Path) -> tuple[bool, bool]:
-    """Whether a core file is there once a relay, and once any other program, has ended by SIGABRT, both started without
-    a limit for such files: (relay, other). Where the kernel hands them to a program, neither leaves one."""
+def aborted(start: Callable[[], Relay], folder: pathlib.Path) -> tuple[bool, bool, bool]:
+    """Whether a core file is there once a relay, a client, and any other program have ended by SIGABRT, all
+    started without a limit for such files: (relay, client, other). Where the kernel hands them to a program, none
+    leaves one."""
     limits = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
     try:
         relay = start()
+        client = relay.person("bob", folder).receive(once=False)
         other = Process(["sleep", "60"], env={"PATH": "/usr/bin:/bin"}, folder=folder / "logs", cwd=folder)
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, limits)
-    place = pathlib.Path(f"/proc/{relay.pid}/cwd").resolve()
-    before = _cores(place)
-    for process in (relay.process, other):
+    left = []
+    for process in (client, relay.process, other):
+        place = pathlib.Path(f"/proc/{process.pid}/cwd").resolve()
+        before = _cores(place)
         process.signal(signal.SIGABRT)
         assert process.wait(20) == -signal.SIGABRT, process.describe()
-    return bool(_cores(place) - before), bool(_cores(folder))
+        left.append(bool(_cores(place) - before))
+    of_client, of_relay, of_other = left
+    return of_relay, of_client, of_other
 
 
 def _cores(folder: pathlib.Path) -> set[pathlib.Path]:
@@ -289,11 +294,13 @@ def proved(
     found += (on := list(stored_by_nodes(nodes, folder / "nodes")))
     nodes.stop()
     tell(f"three nodes through which files go: {len(on)} things on a disk")
-    of_relay, of_other = aborted(lambda: started(folder / "aborted"), folder)
+    of_relay, of_client, of_other = aborted(lambda: started(folder / "aborted"), folder)
     nothing = "" if of_other else ": nothing shown, the kernel writes none here"
-    tell(f"core files after SIGABRT: {int(of_relay)} of the relay, {int(of_other)} of another program{nothing}")
-    if of_relay:
-        found.append("the relay left a core file")
+    tell(
+        f"core files after SIGABRT: {int(of_relay)} of the relay, {int(of_client)} of a client,"
+        f" {int(of_other)} of another program{nothing}"
+    )
+    found += [f"{who} left a core file" for who, has in (("the relay", of_relay), ("a client", of_client)) if has]
     processes.stop_since(0)
     for problem in found:
         tell(f"PROBLEM  {problem}")

@@ -55,6 +55,8 @@ package struct RelayClientCommand: AsyncParsableCommand {
         // Before anything here changes them.
         _ = InheritedSignals.ignored
         StandardStream.secure()
+        // They would hold keys, and what is sent. The limit of core files stays as it is, for what `--exec` runs.
+        _ = CLinux_set_not_dumpable()
         CLinux_keep_memory(Defaults.keptMemory, Defaults.largestKeptBlock)
     }
 
