@@ -234,7 +234,7 @@ import WSProtocol
     @Test func lengthsAreKnownBefore() {
         #expect(StreamEncoder.contentLength(of: 0) == 5)
         #expect(StreamEncoder.contentLength(of: 1) == 11)
-        #expect(StreamEncoder.contentLength(of: 1 << 32) == (1 << 32) + 15)
+        #expect(StreamEncoder.contentLength(of: 1 << 32) == UInt64((1 << 32) + 15))
         #expect(StreamEncoder.contentLength(of: .max) == nil)
     }
 }
