@@ -64,6 +64,8 @@ PROCESS_TESTS = (
 )
 #: What is in those files and needs the speed of a build without a sanitizer.
 LEFT_OUT = (
+    # A second is measured.
+    "Loopback/test_cuts.py::test_a_receiver_fails_within_a_second_when_its_sender_ends_midway",
     # A balancer gives a check 200 ms.
     "Loopback/test_restart.py::test_a_balancer_never_sees_the_relay_down",
     # Four clients fill the buffers of the system in 30 s.
@@ -95,6 +97,8 @@ class Sanitizer:
     faultless: tuple[str, ...] = ("nothing",)
     #: C that is linked into every program.
     linked: pathlib.Path | None = None
+    #: The functions of the sanitizer that it stands before.
+    wrapped: tuple[str, ...] = ()
 
     def environment(self, reports: pathlib.Path) -> dict[str, str]:
         """What makes it write into that folder. A process that has begun is seen there by what it says about itself."""
@@ -133,7 +137,8 @@ SANITIZERS = {
             ("TSAN_OPTIONS", SANITIZED / "threads.txt"),
             dict.fromkeys(("race", "task-race", "half-locked"), "ThreadSanitizer: (?:data|Swift access) race"),
             ("nothing", "locked"),
-            SANITIZED / "mutexes.c",
+            SANITIZED / "runtime.c",
+            ("__tsan_external_write",),
         ),
     )
 }
@@ -306,7 +311,8 @@ class Proof:
         log = self.folder / "linked.log"
         if _run(["clang", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-c", source, "-o", compiled], log, 5) != 0:
             raise Failed(f"{source.name} does not build:\n{_tail(log)}")
-        return ["-Xlinker", compiled]
+        arguments = [compiled, *(f"--wrap={each}" for each in self.sanitizer.wrapped)]
+        return [word for each in arguments for word in ("-Xlinker", each)]
 
     def swift(self, does: str, *arguments: object) -> list[object]:
         """A command of the package manager in the build folder of this sanitizer."""
@@ -338,7 +344,9 @@ class Proof:
 
     def unit(self) -> None:
         """The unit tests."""
-        command = self.swift("test", "--skip-build", "--xunit-output", self.folder / "unit-tests.xml")
+        command = self.swift(
+            "test", "--skip-build", "--disable-xctest", "--xunit-output", self.folder / "unit-tests.xml"
+        )
         self._tests("unit tests", command, LONGEST_UNIT, {})
 
     def processes(self, binaries: pathlib.Path, tests: Iterable[str]) -> None:
@@ -354,7 +362,10 @@ class Proof:
     def _tests(self, name: str, command: list[object], minutes: int, environment: dict[str, str]) -> None:
         stem = name.replace(" ", "-")
         log, reports = self.folder / f"{stem}.log", self.reports(stem)
-        variables = {"SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH": "8", **self.environment(reports), **environment}
+        # As many unit tests at once as Swift's pool has threads: with more, one that calculates for minutes, as it does
+        # here, has others wait until their deadlines.
+        width = {"SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH": str(os.cpu_count() or 1)}
+        variables = {**width, **self.environment(reports), **environment}
         began = time.monotonic()
         status = _run(command, log, minutes, variables)
         found = seen(reports)
@@ -405,7 +416,13 @@ def _counted(files: Iterable[pathlib.Path]) -> tuple[int, list[str]]:
     """How many tests a report tells of, and the names of those that failed."""
     ran, failed = 0, []
     for path in files:
-        for case in xml.etree.ElementTree.parse(path).iter("testcase"):
+        try:
+            cases = [*xml.etree.ElementTree.parse(path).iter("testcase")]
+        except xml.etree.ElementTree.ParseError:
+            # It ends where its process did.
+            failed.append(f"{path.name}, which has no end,")
+            continue
+        for case in cases:
             ran += case.find("skipped") is None
             if case.find("failure") is not None or case.find("error") is not None:
                 failed.append(f"{case.get('classname')}.{case.get('name')}")
