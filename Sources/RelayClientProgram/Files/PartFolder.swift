@@ -13,7 +13,7 @@ final class PartFolder: Sendable {
     /// The folder that is received into.
     let folder: ReceiveFolder
     let name: String
-    let handle: OpenFile
+    private let locked: LockedFolder
     /// The folder in it that the tree is in.
     let content: OpenFile
     let journal: OpenFile
@@ -25,13 +25,14 @@ final class PartFolder: Sendable {
     private static let prefix = ".relay-"
     private static let suffix = ".part"
 
-    private init(
-        _ name: String, in folder: ReceiveFolder, handle: OpenFile, journal: OpenFile
-    ) throws(SystemError) {
+    private init(_ name: String, in folder: ReceiveFolder, _ locked: LockedFolder) throws(SystemError) {
+        let handle = locked.handle
         self.name = name
         self.folder = folder
-        self.handle = handle
-        self.journal = journal
+        self.locked = locked
+        journal = try OpenFile(
+            Self.journalName, in: handle, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600
+        )
         manifest = try OpenFile(
             Self.manifestName, in: handle, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600
         )
@@ -41,9 +42,7 @@ final class PartFolder: Sendable {
         content = try OpenFile(Self.contentName, in: handle, flags: Self.flags)
     }
 
-    /// A program that is being started has the folder open, too, until it is executed: closing it here would not unlock
-    /// it, and who opens it next would take it for one that is in use.
-    deinit { _ = flock(handle.descriptor, LOCK_UN) }
+    var handle: OpenFile { locked.handle }
 
     private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
 
@@ -61,12 +60,9 @@ final class PartFolder: Sendable {
             let isNew = unsafe mkdirat(folder.handle.descriptor, name, PrivateFolder.mode) == 0
             if !isNew, SystemError.last.code != EEXIST { throw SystemError.last }
             do throws(SystemError) {
-                guard let handle = try lock(name, in: folder) else { return nil }
-                guard isStill(handle, name, in: folder) else { continue }
-                let journal = try OpenFile(
-                    journalName, in: handle, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600
-                )
-                return try PartFolder(name, in: folder, handle: handle, journal: journal)
+                guard let locked = try lock(name, in: folder) else { return nil }
+                guard isStill(locked.handle, name, in: folder) else { continue }
+                return try PartFolder(name, in: folder, locked)
             } catch {
                 if isNew { remove(name, in: folder) }
                 if error.code != ENOENT { throw error }
@@ -85,9 +81,7 @@ final class PartFolder: Sendable {
 
     /// Whether the folder `name` is open somewhere, or not this user's.
     static func isInUse(_ name: String, in folder: ReceiveFolder) -> Bool {
-        guard let handle = try? lock(name, in: folder) else { return true }
-        _ = flock(handle.descriptor, LOCK_UN)
-        return false
+        (try? lock(name, in: folder)) == nil
     }
 
     /// The bytes of the only file in the tree of the folder `name`, for a look; nil when there is none, or not this
@@ -135,8 +129,10 @@ final class PartFolder: Sendable {
     /// removed.
     @discardableResult
     static func remove(_ name: String, in folder: ReceiveFolder) -> Bool {
-        guard let handle = try? lock(name, in: folder), isStill(handle, name, in: folder) else { return false }
-        return remove(handle, name, in: folder)
+        guard let locked = try? lock(name, in: folder) else { return false }
+        return withExtendedLifetime(locked) {
+            isStill(locked.handle, name, in: folder) && remove(locked.handle, name, in: folder)
+        }
     }
 
     /// Removes it with all that is in it.
@@ -235,7 +231,8 @@ final class PartFolder: Sendable {
         return unsafe unlinkat(folder.handle.descriptor, name, AT_REMOVEDIR) == 0
     }
 
-    private static func lock(_ name: String, in folder: ReceiveFolder) throws(SystemError) -> OpenFile? {
+    /// Opens the folder `name` and locks it. Nil when it is in use, or not this user's.
+    static func lock(_ name: String, in folder: ReceiveFolder) throws(SystemError) -> LockedFolder? {
         let handle: OpenFile
         do throws(SystemError) {
             handle = try OpenFile(name, in: folder.handle, flags: flags)
@@ -250,7 +247,7 @@ final class PartFolder: Sendable {
         } catch {
             // Not every file system has locks; there, users see to it that they receive once.
         }
-        return handle
+        return LockedFolder(handle: handle)
     }
 
     /// Whether it was put there by this user, or by one who could replace anything there.
@@ -262,4 +259,15 @@ final class PartFolder: Sendable {
     private static func isStill(_ handle: OpenFile, _ name: String, in folder: ReceiveFolder) -> Bool {
         OpenFile.status(of: name, in: folder.handle).map(OpenFile.Identity.init) == (try? handle.identity())
     }
+}
+
+/// A folder that is locked for as long as this is there.
+final class LockedFolder: Sendable {
+    let handle: OpenFile
+
+    fileprivate init(handle: OpenFile) { self.handle = handle }
+
+    /// A program that is being started has the folder open, too, until it is executed: closing it here would not unlock
+    /// it, and who opens it next would take it for one that is in use.
+    deinit { _ = flock(handle.descriptor, LOCK_UN) }
 }

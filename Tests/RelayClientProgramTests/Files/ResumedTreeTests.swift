@@ -319,6 +319,18 @@ struct ResumedTreeTests {
         #expect(parts().manifest(of: offer.transfer, from: offer.sender.identity) == broken)
     }
 
+    /// As when what is in it cannot be opened, or is removed.
+    @Test func aLockThatWasLetGoIsNotHeldByAProgramThatIsBeingStarted() throws {
+        let receiving = try folder.directory.folder()
+        #expect(mkdir(folder.path + "/.relay-part", 0o700) == 0)
+        var locked = try PartFolder.lock(".relay-part", in: receiving)
+        let inherited = OpenFile(descriptor: dup(try #require(locked).handle.descriptor))
+        #expect(try PartFolder.lock(".relay-part", in: receiving) == nil)
+        locked = nil
+        let again = try PartFolder.lock(".relay-part", in: receiving)
+        withExtendedLifetime(inherited) { #expect(again != nil) }
+    }
+
     /// The person said yes to what was offered, and to nothing else of the same transfer.
     @Test func whatIsOfferedAsSomethingElseWasNotAccepted() throws {
         let (tree, _) = try interrupted()
