@@ -8,14 +8,13 @@ import time
 
 import pytest
 
-from harness import content, protocol, raw, valkey
-from harness.pairs import Pair, wait_for_bytes
+from harness import protocol, valkey
+from harness.pairs import Pair, Stream
 from harness.redis import RedisError
 from harness.redis_groups import RedisCluster, Sentinels, reserved
 from harness.trial import outcome, works
 from harness.waiting import until
 
-MiB = 1 << 20
 # Seconds within which full service is back once there is a master.
 BACK = 5
 
@@ -49,36 +48,6 @@ def redis_cluster(program, tmp_path):
     yield make
     for each in made:
         each.__exit__(None, None, None)
-
-
-class Stream:
-    """A transfer across two nodes that goes on piece by piece, for as long as a test wants it."""
-
-    def __init__(self, pair, size=16 * MiB):
-        self.pair, self.size = pair, size
-        self.offer, self.download, self.upload = pair.flowing(size)
-        self.pieces, self.head = content.blocks(self.offer.transfer, size, 65_536), None
-
-    def go_on(self, pieces=8):
-        """Some more of it arrives."""
-        for _ in range(pieces):
-            piece = next(self.pieces, None)
-            if piece is None:
-                return False
-            self.upload.send(piece)
-            self.head = self.head or self.download.head()
-            wait_for_bytes(self.download, len(piece))
-            assert self.download.buffer == piece
-            self.download.buffer = b""
-        return True
-
-    def end(self):
-        """The rest of it, and the answer."""
-        while self.go_on(64):
-            pass
-        answer = self.upload.answer(method="PUT")
-        assert answer and answer.status == 200, answer
-        assert self.download.how_ended() == raw.NOTIFY
 
 
 def known(node, session):

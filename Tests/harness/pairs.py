@@ -113,3 +113,34 @@ def wait_for_bytes(connection: raw.Connection, count: int, timeout: float = 15) 
 
     until(enough, timeout, f"{count} bytes")
     assert len(connection.buffer) >= count, (len(connection.buffer), connection.ended)
+
+
+class Stream:
+    """A transfer that goes on piece by piece, for as long as a test wants it."""
+
+    def __init__(self, pair: Pair, size: int = 16 << 20) -> None:
+        self.pair, self.size = pair, size
+        self.offer, self.download, self.upload = pair.flowing(size)
+        self._pieces = content.blocks(self.offer.transfer, size, 65_536)
+        self._head: raw.Answer | None = None
+
+    def go_on(self, pieces: int = 8) -> bool:
+        """Some more of it arrives; False once all of it has."""
+        for _ in range(pieces):
+            piece = next(self._pieces, None)
+            if piece is None:
+                return False
+            self.upload.send(piece)
+            self._head = self._head or self.download.head()
+            wait_for_bytes(self.download, len(piece))
+            assert self.download.buffer == piece
+            self.download.buffer = b""
+        return True
+
+    def end(self) -> None:
+        """The rest of it, and the answer."""
+        while self.go_on(64):
+            pass
+        answer = self.upload.answer(method="PUT")
+        assert answer and answer.status == 200, answer
+        assert self.download.how_ended() == raw.NOTIFY

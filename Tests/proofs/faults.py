@@ -170,6 +170,7 @@ ROWS = (
     _row(
         26,
         "Redis says nonsense",
+        "Cluster/test_what_redis_says.py::test_replies_that_are_none_end_no_node_and_no_transfer",
         "Cluster/test_check.py::test_what_is_no_redis_is_said",
         "Cluster/test_forgeries.py::test_a_forged_route_leads_nowhere",
     ),
@@ -206,6 +207,9 @@ ROWS = (
         "tokens are guessed",
         "Conformance/test_tokens.py::test_unknown_used_and_wrong_side_tokens_look_the_same",
         "Conformance/test_tokens.py::test_tokens_have_nothing_to_do_with_the_transfers_id",
+        # How many may guess at a time.
+        "Loopback/test_proxy_protocol.py::test_each_client_behind_the_balancer_has_a_limit_of_its_own",
+        "Loopback/test_metrics.py::test_each_refusal_and_each_limit_moves_its_counter",
     ),
     _row(32, "a balancer repeats a request", "Cluster/test_recipes.py::test_no_request_is_sent_twice"),
     _row(
