@@ -333,28 +333,6 @@ package enum ServerMessage: Hashable, Sendable {
         case .error: .error
         }
     }
-
-    /// The message's `id` field.
-    package var id: RequestID {
-        switch self {
-        case .challenge(let message): message.id
-        case .welcome(let message): message.id
-        case .ok(let message): message.id
-        case .peer(let message): message.id
-        case .offered(let message): message.id
-        case .ring(let message): message.id
-        case .start(let message): message.id
-        case .progress(let message): message.id
-        case .note(let message): message.id
-        case .delivered(let message): message.id
-        case .failed(let message): message.id
-        case .requested(let message): message.id
-        case .refused(let message): message.id
-        case .move(let message): message.id
-        case .pong(let message): message.id
-        case .error(let message): message.id
-        }
-    }
 }
 
 extension ServerMessage: Codable {

@@ -41,14 +41,15 @@ enum MessageDecoders {
             try hold(MessageCopies.copy(message) == message, "\(message) is another one when it is made")
             _ = (message.kind, Set([message.transfer]), message.lookedUpName, message.leadsToContent)
             let refusal = ServerMessage.refusal(message.id, .badMessage)
-            try hold(refusal.id == message.id, "a refusal of another message: \(refusal)")
+            let isOfIt = if case .error(let error) = refusal { error.id == message.id } else { false }
+            try hold(isOfIt, "a refusal of another message: \(refusal)")
             _ = ("\(message)", Token.random(), RequestID.sequence(.relay, UInt64(input.count)))
         case .failure(let refusal): try hold(!refusal.id.rawValue.isEmpty, "a refusal of nothing")
         }
         if case .success(let message) = MessageCodec.decodeServerMessage(text) {
             try stays(message, MessageCodec.decodeServerMessage)
             try hold(MessageCopies.copy(message) == message, "\(message) is another one when it is made")
-            _ = (message.id, message.transfer, "\(message)")
+            _ = (message.transfer, "\(message)")
         }
     }
 

@@ -129,7 +129,12 @@ import WSProtocol
     }
 
     private func messageID(_ action: BrokerAction) -> RequestID? {
-        if case .send(_, let message) = action { message.id } else { nil }
+        switch action {
+        case .send(_, .offered(let message)): message.id
+        case .send(_, .progress(let message)): message.id
+        case .send(_, .note(let message)): message.id
+        default: nil
+        }
     }
 
     @Test mutating func theFirstOfThreeToAcceptWins() {
