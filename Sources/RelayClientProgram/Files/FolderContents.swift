@@ -65,6 +65,7 @@ enum FolderContents {
             }
             unsafe fchmodat(descriptor, inner, 0o700, AT_SYMLINK_NOFOLLOW)
             number += 1
+            // Replaces nothing, which AtomicFile would be for: the path becomes shorter, and can be removed.
             let above = ".removed-\(SafeFileName.randomTag())-\(number)"
             if unsafe renameat(descriptor, inner, top.descriptor, above) == 0 { hasChanged = true }
         }

@@ -4,6 +4,9 @@ import Glibc
 import PrivateFiles
 
 /// Gives what was received its final name, without replacing anything unless that is what is asked for.
+///
+/// AtomicFile is for small files, written at once in one folder: what comes here was written and synced over hours, may
+/// be a folder or go into another one, and goes by ways that file systems of a network have, too.
 enum NewName {
     /// How the name is given. What one file system refuses, with whatever number, another way may do: each is tried, in
     /// this order.

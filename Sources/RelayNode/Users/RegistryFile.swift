@@ -118,6 +118,7 @@ package struct RegistryFile: Sendable {
 
     /// Puts the file away under ``importedName``, since its users are elsewhere now.
     package func retire() throws(SystemError) {
+        // No new contents, which AtomicFile would be for: those that are there get another name.
         try SystemError.check {
             unsafe renameat(directory.descriptor, Self.name, directory.descriptor, Self.importedName)
         }

@@ -43,6 +43,7 @@ final class PIDFile: Sendable {
     func write(predecessor: pid_t? = nil, after place: () throws -> Void = {}) throws(OperatorError) {
         try check(predecessor: predecessor)
         let temporary = path + ".new"
+        // Not as an AtomicFile: it stays open with its lock, and nothing of it has to outlive a power cut.
         do {
             let file = try SystemError.check {
                 unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)

@@ -43,11 +43,11 @@ struct ServiceAccount: Hashable, Sendable {
             defer { close(descriptor) }
             _ = unsafe unlinkat(descriptor, name + ".new", 0)
             // Before the file has its name: no reader of it is ever kept out, or let in too far.
-            let place = {
-                try own(StateDirectory.path(of: name + ".new", in: folder), mode: mode)
-                try SystemError.check { unsafe renameat(descriptor, name + ".new", descriptor, name) }
+            let own = { (step: AtomicFile.Step) in
+                guard step == .written else { return }
+                try self.own(StateDirectory.path(of: name + ".new", in: folder), mode: mode)
             }
-            try AtomicFile.write(Data(text.utf8), to: name, in: descriptor, by: name + ".new", place: place)
+            try AtomicFile.write(Data(text.utf8), to: name, in: descriptor, by: name + ".new", reached: own)
         } catch {
             throw OperatorError(.cannotCreate, "cannot write \(path): \(error)")
         }
