@@ -110,9 +110,10 @@ extension Defaults {
             BrokerLimits(
                 user: user, address: address, transfersPerSession: transfersPerSession,
                 offersPerRecipient: offersPerRecipient, requestsPerSession: requestsPerSession,
-                openRequests: openRequests, requestLifetime: requestLifetime,
-                heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
-                tokenLifetime: tokenLifetime, timing: timing, heartbeat: heartbeat
+                openRequests: openRequests, heldBytes: heldBytes, unclaimedTokens: unclaimedTokens,
+                timing: BrokerTiming(
+                    transfer: timing, request: requestLifetime, token: tokenLifetime, heartbeat: heartbeat
+                )
             )
         }
     }

@@ -15,7 +15,7 @@ struct ReplyScanner {
         case arrayLength
     }
 
-    private enum Place: Hashable {
+    private enum Position: Hashable {
         case type
         /// In a status or an error; `length` bytes so far.
         case text(length: Int)
@@ -30,7 +30,7 @@ struct ReplyScanner {
 
     /// The most digits of a 64-bit number.
     private static let integerDigits = 19
-    private var place = Place.type
+    private var position = Position.type
 
     /// Goes over the next bytes.
     ///
@@ -38,19 +38,19 @@ struct ReplyScanner {
     mutating func scan(_ bytes: ByteBufferView) throws(RedisError) {
         var index = bytes.startIndex
         while index < bytes.endIndex {
-            if case .body(let remaining) = place {
+            if case .body(let remaining) = position {
                 let count = min(remaining, bytes.endIndex - index)
                 index += count
-                place = count == remaining ? .bodyReturn : .body(remaining: remaining - count)
+                position = count == remaining ? .bodyReturn : .body(remaining: remaining - count)
             } else {
-                place = try next(bytes[index])
+                position = try next(bytes[index])
                 index += 1
             }
         }
     }
 
-    private func next(_ byte: UInt8) throws(RedisError) -> Place {
-        switch place {
+    private func next(_ byte: UInt8) throws(RedisError) -> Position {
+        switch position {
         case .type: return try Self.begin(byte)
         case .text(let length): return try Self.text(byte, length)
         case .number(let number, let isNegative, let digits, let value):
@@ -59,7 +59,7 @@ struct ReplyScanner {
             guard byte == UInt8(ascii: "\n") else { throw Self.violation("a line does not end with CR LF") }
             guard let body else { return .type }
             return body == 0 ? .bodyReturn : .body(remaining: body)
-        case .body: return place
+        case .body: return position
         case .bodyReturn:
             guard byte == UInt8(ascii: "\r") else { throw Self.violation("a bulk string is longer than it says") }
             return .bodyFeed
@@ -69,7 +69,7 @@ struct ReplyScanner {
         }
     }
 
-    private static func begin(_ byte: UInt8) throws(RedisError) -> Place {
+    private static func begin(_ byte: UInt8) throws(RedisError) -> Position {
         switch byte {
         case UInt8(ascii: "+"), UInt8(ascii: "-"): return .text(length: 0)
         case UInt8(ascii: ":"): return .number(.integer, isNegative: false, digits: 0, value: 0)
@@ -79,7 +79,7 @@ struct ReplyScanner {
         }
     }
 
-    private static func text(_ byte: UInt8, _ length: Int) throws(RedisError) -> Place {
+    private static func text(_ byte: UInt8, _ length: Int) throws(RedisError) -> Position {
         if byte == UInt8(ascii: "\r") { return .lineFeed(body: nil) }
         guard byte != UInt8(ascii: "\n") else { throw violation("a line does not end with CR LF") }
         guard length < RedisDefaults.lineLength else { throw violation("a line is too long") }
@@ -88,7 +88,7 @@ struct ReplyScanner {
 
     private static func number(
         _ byte: UInt8, _ number: Number, _ isNegative: Bool, _ digits: Int, _ value: Int
-    ) throws(RedisError) -> Place {
+    ) throws(RedisError) -> Position {
         switch byte {
         case UInt8(ascii: "-") where digits == 0 && !isNegative:
             return .number(number, isNegative: true, digits: 0, value: 0)

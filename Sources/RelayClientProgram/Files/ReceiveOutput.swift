@@ -79,9 +79,9 @@ enum ReceiveOutput: Sendable {
     }
 
     /// What a person is told of it before something goes there.
-    var place: OfferQuestion.Place? {
+    var destination: OfferQuestion.Destination? {
         switch self {
-        case .folder(let parts): parts.freeSpace.map { OfferQuestion.Place(path: parts.path, free: $0) }
+        case .folder(let parts): parts.freeSpace.map { OfferQuestion.Destination(path: parts.path, free: $0) }
         case .standardOutput, .listing: nil
         }
     }

@@ -13,10 +13,10 @@ struct TreeWay {
         let number: UInt32?
         /// What the manifest says of it; nil at the top.
         let entry: ManifestEntry?
-        fileprivate var place: Place
+        fileprivate var handle: Handle
     }
 
-    fileprivate enum Place {
+    fileprivate enum Handle {
         case open(OpenFile)
         /// Too far above to be held open.
         case closed(OpenFile.Identity)
@@ -26,7 +26,7 @@ struct TreeWay {
 
     private var levels: [Level]
 
-    init(_ top: OpenFile) { levels = [Level(number: nil, entry: nil, place: .open(top))] }
+    init(_ top: OpenFile) { levels = [Level(number: nil, entry: nil, handle: .open(top))] }
 
     /// The number of the folder that entries come into now.
     var number: UInt32? { levels[levels.count - 1].number }
@@ -36,7 +36,7 @@ struct TreeWay {
 
     /// It, unless it is missing.
     var current: OpenFile? {
-        if case .open(let folder) = levels[levels.count - 1].place { folder } else { nil }
+        if case .open(let folder) = levels[levels.count - 1].handle { folder } else { nil }
     }
 
     /// The path of `name` in it, from the top of the tree.
@@ -51,20 +51,20 @@ struct TreeWay {
     mutating func enter(_ number: UInt32, _ entry: ManifestEntry, _ folder: OpenFile?) throws(SystemError) {
         if folder != nil {
             let far = levels.count - Defaults.openFolders
-            if far > 0, case .open(let open) = levels[far].place { levels[far].place = .closed(try open.identity()) }
+            if far > 0, case .open(let open) = levels[far].handle { levels[far].handle = .closed(try open.identity()) }
         }
-        levels.append(Level(number: number, entry: entry, place: folder.map(Place.open) ?? .missing))
+        levels.append(Level(number: number, entry: entry, handle: folder.map(Handle.open) ?? .missing))
     }
 
     /// Goes up one level; returns the folder that was left, which is nil where it was missing or is the top.
     mutating func leave() throws(SystemError) -> (entry: ManifestEntry, folder: OpenFile)? {
         guard levels.count > 1, let left = levels.popLast(), let entry = left.entry else { return nil }
-        guard case .open(let folder) = left.place else { return nil }
-        if case .closed(let identity) = levels[levels.count - 1].place {
+        guard case .open(let folder) = left.handle else { return nil }
+        if case .closed(let identity) = levels[levels.count - 1].handle {
             let above = try OpenFile("..", in: folder, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             // One that was moved meanwhile is somewhere else.
             guard try above.identity() == identity else { throw SystemError(code: ESTALE) }
-            levels[levels.count - 1].place = .open(above)
+            levels[levels.count - 1].handle = .open(above)
         }
         return (entry, folder)
     }

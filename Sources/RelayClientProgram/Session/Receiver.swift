@@ -221,7 +221,7 @@ struct Receiver: SessionPart {
             question = OfferQuestion(
                 label: label, fingerprint: Fingerprint(of: offer.parties.sender.identity),
                 contact: try environment.sealing.peers.contact(with: offer.parties.sender),
-                place: output.place, replaces: output.replaces(offer.summary))
+                destination: output.destination, replaces: output.replaces(offer.summary))
         } catch {
             return cannotStore(id, .file(error), now: now)
         }

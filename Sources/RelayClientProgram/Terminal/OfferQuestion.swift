@@ -10,12 +10,12 @@ struct OfferQuestion: Hashable, Sendable {
     let fingerprint: Fingerprint
     let contact: Contact
     /// Where it goes; nil where that is no folder, or its file system does not say how much fits.
-    var place: Place?
+    var destination: Destination?
     /// Which of its names mean something there that it replaces, or goes into; not escaped.
     var replaces: [String] = []
 
     /// A folder.
-    struct Place: Hashable, Sendable {
+    struct Destination: Hashable, Sendable {
         let path: String
         /// Bytes.
         let free: UInt64
@@ -41,8 +41,8 @@ struct OfferQuestion: Hashable, Sendable {
     }
 
     private var room: String {
-        guard let place else { return "" }
-        let free = "; \(ByteFormat.string(place.free)) free in \"\(DisplayName.path(place.path))\""
+        guard let destination else { return "" }
+        let free = "; \(ByteFormat.string(destination.free)) free in \"\(DisplayName.path(destination.path))\""
         guard label.summary.hasHoles, let taken = label.summary.room else { return free }
         return free + ", of which it takes at least \(ByteFormat.string(taken))"
     }

@@ -14,10 +14,8 @@ struct DoorbellMachine: Sendable {
         case heard(ClusterNotification)
     }
 
-    /// Amounts and times.
+    /// The most of each.
     struct Limits: Hashable, Sendable {
-        /// How long an answer may take.
-        var patience = Defaults.Routing.notificationPatience
         /// How often a notification is sent in all.
         var attempts = Defaults.Routing.notificationAttempts
         /// Notifications that wait for an answer.
@@ -47,6 +45,8 @@ struct DoorbellMachine: Sendable {
     /// In front of each id, so that no two starts of a node use the same ones.
     private let prefix: String
     private let limits: Limits
+    /// How long an answer may take.
+    private let patience: TimeAmount
     private var count: UInt64 = 0
     private var unanswered: [RequestID: Unanswered] = [:]
     private var targets: [Target: RequestID] = [:]
@@ -57,10 +57,14 @@ struct DoorbellMachine: Sendable {
     /// Notifications that were not answered, and those that were not sent because too many were unanswered.
     private(set) var lost = 0
 
-    init(node: NodeID, incarnation: Incarnation, limits: Limits = Limits()) {
+    init(
+        node: NodeID, incarnation: Incarnation, limits: Limits = Limits(),
+        patience: TimeAmount = Defaults.Routing.notificationPatience
+    ) {
         self.node = node
         self.prefix = incarnation.rawValue
         self.limits = limits
+        self.patience = patience
     }
 
     /// Notifications that wait for an answer.
@@ -87,7 +91,7 @@ struct DoorbellMachine: Sendable {
         guard var entry = unanswered[id] else { return [] }
         entry.attempts += 1
         unanswered[id] = entry
-        deadlines.append((id, entry.attempts, now + limits.patience))
+        deadlines.append((id, entry.attempts, now + patience))
         return [.publish(.notification(id: id, from: node, entry.target.notification), to: entry.target.node)]
     }
 

@@ -27,15 +27,11 @@ struct RoutePublisher: Sendable {
         case gone
     }
 
-    /// Lives and amounts.
+    /// The most of each.
     struct Limits: Hashable, Sendable {
-        var life = Defaults.Routing.life
-        var renewal = Defaults.Routing.renewal
+        /// Keys that are written at once.
         var batch = Defaults.Routing.keysPerBatch
         var tokens = Defaults.Broker.unclaimedTokens
-
-        /// Without a renewal for longer than this, a process is not heard of any more: renewals may be a little late.
-        var silence: TimeAmount { .nanoseconds(renewal.nanoseconds / 4 * 5) }
     }
 
     let node: NodeID
@@ -44,6 +40,7 @@ struct RoutePublisher: Sendable {
     private(set) var address: ListenAddress?
     /// Whether only this process can be dialled there: then an earlier process that announced the address has ended.
     private var ownsAddress = false
+    private let timing: RoutingTiming
     private let limits: Limits
 
     private(set) var state = State.away
@@ -90,9 +87,12 @@ struct RoutePublisher: Sendable {
         var longest: TimeAmount
     }
 
-    init(node: NodeID, incarnation: Incarnation, limits: Limits = Limits()) {
+    init(
+        node: NodeID, incarnation: Incarnation, timing: RoutingTiming = RoutingTiming(), limits: Limits = Limits()
+    ) {
         self.node = node
         self.incarnation = incarnation
+        self.timing = timing
         self.limits = limits
     }
 
@@ -190,7 +190,7 @@ extension RoutePublisher {
         for (digest, expiry) in tokens where expiry <= now { tokens[digest] = nil }
         (isBlocked, areUsersBlocked) = (false, false)
         mayReplace = true
-        if state == .held, let stoodAt, now >= stoodAt + limits.life {
+        if state == .held, let stoodAt, now >= stoodAt + timing.life {
             // Redis answers, and does not take what it is told: the place has run out.
             state = .joining
             changed.removeAll()
@@ -282,21 +282,21 @@ extension RoutePublisher {
             let value = receiving[name].map {
                 RouteValue.Receiving(incarnation: incarnation, sessions: Array($0)).text
             }
-            return RouteWrite(route: route, value: value, life: limits.life)
+            return RouteWrite(route: route, value: value, life: timing.life)
         case .sharing(let name):
             let value = sharing.contains(name) ? incarnation.rawValue : nil
-            return RouteWrite(route: route, value: value, life: limits.life)
+            return RouteWrite(route: route, value: value, life: timing.life)
         case .waiting(let name):
             let value = waiting.contains(name) ? incarnation.rawValue : nil
-            return RouteWrite(route: route, value: value, life: limits.life)
+            return RouteWrite(route: route, value: value, life: timing.life)
         case .transfer(let transfer):
             let value = homes.contains(transfer) ? incarnation.rawValue : nil
-            return RouteWrite(route: route, value: value, life: limits.life)
+            return RouteWrite(route: route, value: value, life: timing.life)
         case .token(let digest):
             let life = tokens[digest].map { $0 - now } ?? .nanoseconds(0)
             let value = life >= .milliseconds(1) ? RouteValue.Home(node: node, incarnation: incarnation).text : nil
             // Renewed like everything else, it is gone as soon when this node is.
-            return RouteWrite(route: route, value: value, life: min(life, limits.life))
+            return RouteWrite(route: route, value: value, life: min(life, timing.life))
         }
     }
 
@@ -344,7 +344,7 @@ extension RoutePublisher {
         rival = Rival(text: text, remaining: remaining, longest: longest)
         // A live process renews in time. That only one of two has the address, which a copied configuration may deny,
         // is known where no other process can be dialled there.
-        let isSilent = longest - remaining > limits.silence
+        let isSilent = longest - remaining > timing.silence
         if !hasHeld, mayReplace, let address, presence?.address == address, ownsAddress || isSilent {
             // It was an earlier start of this node.
             (mayReplace, replacing, isPresenceDue) = (false, text, true)

@@ -62,9 +62,7 @@ struct RoutingCore {
     private(set) var delegate: (any ClusterRoutingDelegate)?
 
     init(_ instance: NodeInstance, timing: RoutingTiming) {
-        var limits = RoutePublisher.Limits()
-        (limits.life, limits.renewal) = (timing.life, timing.renewal)
-        publisher = RoutePublisher(node: instance.node, incarnation: instance.incarnation, limits: limits)
+        publisher = RoutePublisher(node: instance.node, incarnation: instance.incarnation, timing: timing)
         table = NodeTable(own: instance.node)
     }
 

@@ -36,6 +36,9 @@ package struct RoutingTiming: Hashable, Sendable {
     var claimLookup = Defaults.Routing.claimLookup
     /// How often ticket keys are read.
     var ticketLookup = Defaults.Routing.ticketLookup
+
+    /// Without a renewal for longer than this, a process is not heard of any more: renewals may be a little late.
+    var silence: TimeAmount { .nanoseconds(renewal.nanoseconds / 4 * 5) }
 }
 
 /// What a node does about changes elsewhere in its cluster. Called on the event loop of Redis' connection; all of it

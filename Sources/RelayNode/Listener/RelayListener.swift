@@ -11,26 +11,28 @@ import TransferBroker
 /// Binds the listeners that clients connect to, and lets each connection in or not. ``ClientPipeline`` has the handlers
 /// of those that are let in.
 package enum RelayListener {
-    /// Listens at `place`, to serve TLS there: each connection with the certificate of its moment. Throws what the
+    /// Listens at `endpoint`, to serve TLS there: each connection with the certificate of its moment. Throws what the
     /// system says when the address cannot be bound.
     package static func bind(
-        _ place: ListeningSocket.Place, tls: Replaceable<TLSContext>, loops: ListenerLoops,
+        _ endpoint: ListeningSocket.Endpoint, tls: Replaceable<TLSContext>, loops: ListenerLoops,
         services: ConnectionServices
     ) async throws -> ListeningSocket {
         let bootstrap = bootstrap(loops: loops, services: services) { channel, connection in
             try ClientPipeline.installTLS(on: channel, connection, tls: tls.current, services: services)
         }
-        return try await ListeningSocket.bind(bootstrap, at: place)
+        return try await ListeningSocket.bind(bootstrap, at: endpoint)
     }
 
-    /// Listens at `place`, to serve plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing else.
+    /// Listens at `endpoint`, to serve plain HTTP there: redirections to `https` at `names`, `/healthz`, and nothing
+    /// else.
     package static func bindRedirect(
-        _ place: ListeningSocket.Place, to names: RedirectNames, loops: ListenerLoops, services: ConnectionServices
+        _ endpoint: ListeningSocket.Endpoint, to names: RedirectNames, loops: ListenerLoops,
+        services: ConnectionServices
     ) async throws -> ListeningSocket {
         let bootstrap = bootstrap(loops: loops, services: services) { channel, connection in
             try ClientPipeline.installRedirect(on: channel, connection, to: names, services: services)
         }
-        return try await ListeningSocket.bind(bootstrap, at: place)
+        return try await ListeningSocket.bind(bootstrap, at: endpoint)
     }
 
     /// Accepts connections on `loops.accepting`, and lets `pipeline` add the handlers of each that is let in.

@@ -27,8 +27,8 @@ struct ClientListeners: ServerPart {
     static func bind(
         _ context: ServerContext, _ services: ConnectionServices
     ) async throws(OperatorError) -> ClientListeners {
-        let tls = try await listeners(.https, context.configuration.listen, context.inherited) { place in
-            try await RelayListener.bind(place, tls: context.tls, loops: context.listenerLoops, services: services)
+        let tls = try await listeners(.https, context.configuration.listen, context.inherited) { endpoint in
+            try await RelayListener.bind(endpoint, tls: context.tls, loops: context.listenerLoops, services: services)
         }
         let configuration = context.configuration
         let port = configuration.publicPort ?? tls.first?.socket.address?.port ?? 443
@@ -37,8 +37,8 @@ struct ClientListeners: ServerPart {
             names: context.certificates.current.names + [publicHost].compactMap(\.self), port: port)
         let redirects = try await listeners(
             .http, [configuration.httpListen].compactMap(\.self), context.inherited
-        ) { place in
-            try await RelayListener.bindRedirect(place, to: names, loops: context.listenerLoops, services: services)
+        ) { endpoint in
+            try await RelayListener.bindRedirect(endpoint, to: names, loops: context.listenerLoops, services: services)
         }
         return ClientListeners(
             tls: tls, redirects: redirects, admission: context.admission, accepts: context.accepts,
@@ -48,7 +48,7 @@ struct ClientListeners: ServerPart {
 
     private static func listeners(
         _ purpose: InheritedSockets.Purpose, _ addresses: [ListenAddress], _ inherited: InheritedSockets,
-        _ bind: (ListeningSocket.Place) async throws -> ListeningSocket
+        _ bind: (ListeningSocket.Endpoint) async throws -> ListeningSocket
     ) async throws(OperatorError) -> [Listener] {
         var listeners: [Listener] = []
         for descriptor in inherited.chosen(purpose) {

@@ -29,8 +29,8 @@ struct MetricsListener: Sendable {
                 socket: try await address.adopt(descriptor, bootstrap), configured: nil)
         }
         do {
-            let socket = try await address.bind(.metrics, inherited) { place in
-                try await ListeningSocket.bind(bootstrap, at: place)
+            let socket = try await address.bind(.metrics, inherited) { endpoint in
+                try await ListeningSocket.bind(bootstrap, at: endpoint)
             }
             return MetricsListener(socket: socket, configured: "\(address)")
         } catch {

@@ -13,17 +13,17 @@ package struct ListeningSocket: Sendable {
     package var address: SocketAddress? { channel.localAddress }
 
     /// Where a listener's socket comes from.
-    package enum Place: Sendable {
+    package enum Endpoint: Sendable {
         case address(SocketAddress)
         /// Another process has bound it, and it listens. It is closed with the listener.
         case inherited(CInt)
     }
 
-    /// Binds `place` with the options and the pipeline of `bootstrap`.
+    /// Binds `endpoint` with the options and the pipeline of `bootstrap`.
     /// - Throws: what the system says when the address cannot be bound.
-    package static func bind(_ bootstrap: ServerBootstrap, at place: Place) async throws -> ListeningSocket {
+    package static func bind(_ bootstrap: ServerBootstrap, at endpoint: Endpoint) async throws -> ListeningSocket {
         let bootstrap = bootstrap.serverChannelOption(.autoRead, value: false)
-        switch place {
+        switch endpoint {
         case .address(let address): return ListeningSocket(channel: try await bootstrap.bind(to: address).get())
         case .inherited(let descriptor):
             return ListeningSocket(channel: try await bootstrap.withBoundSocket(descriptor).get())
@@ -83,16 +83,16 @@ extension ListenAddress {
     /// - Throws: ``OperatorError`` when the address is not known, or cannot be bound.
     package func bind<Listener: Sendable>(
         _ purpose: InheritedSockets.Purpose, _ inherited: InheritedSockets,
-        _ bind: (ListeningSocket.Place) async throws -> Listener
+        _ bind: (ListeningSocket.Endpoint) async throws -> Listener
     ) async throws(OperatorError) -> Listener {
-        let place: ListeningSocket.Place =
+        let endpoint: ListeningSocket.Endpoint =
             if let descriptor = inherited.take(purpose, "\(self)") {
                 .inherited(descriptor)
             } else {
                 .address(try resolved())
             }
         do {
-            return try await bind(place)
+            return try await bind(endpoint)
         } catch {
             throw failure(error)
         }

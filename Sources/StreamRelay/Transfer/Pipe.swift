@@ -59,7 +59,9 @@ package final class Pipe {
         self.isHop = isHop
         self.loop = loop
         self.services = services
-        machine = StreamMachine(limits: isHop ? .hop : .init(), now: .now())
+        machine = StreamMachine(
+            timing: isHop ? .hop : .init(), gone: isHop ? .clusterUnavailable : .receiverGone, now: .now()
+        )
         buffers = services.memory.buffers(of: loop)
         meter = services.streams.meter(of: loop)
     }

@@ -8,7 +8,7 @@ import WSProtocol
 /// too long. Pure: the pipe tells it what happened and carries out what it answers.
 struct StreamMachine {
     /// How long things may take.
-    struct Limits: Hashable, Sendable {
+    struct Timing: Hashable, Sendable {
         /// The receiver's request waits this long for the sender's.
         var attach: TimeAmount = Defaults.Stream.attachTimeout
         /// A sender that is not held back has to bring at least `minimumBytes` in any time of this length.
@@ -18,8 +18,6 @@ struct StreamMachine {
         var stall: TimeAmount? = Defaults.Stream.receiverStall
         /// A receiver whose network acknowledges nothing of what is in flight for this long is gone.
         var silence: TimeAmount = Defaults.Stream.receiverSilence
-        /// What it means that the far end is gone.
-        var gone = FailureCode.receiverGone
         /// How long the sender's answer waits for the word of the transfer's home.
         var verdict: TimeAmount = Defaults.Stream.verdictTimeout
         /// What a lost client's stream still has on its way is passed on for as long as `drain`, and only while
@@ -28,7 +26,7 @@ struct StreamMachine {
         var drainSilence: TimeAmount = Defaults.Stream.drainSilence
 
         /// For a stream into another node: whether the receiver takes anything is that node's business.
-        static let hop = Limits(stall: nil, gone: .clusterUnavailable)
+        static let hop = Timing(stall: nil)
     }
 
     /// What the kernel knows about the connection to the receiver.
@@ -105,12 +103,15 @@ struct StreamMachine {
     }
 
     private var state: State
-    private let limits: Limits
+    private let timing: Timing
+    /// What it means that the far end is gone.
+    private let gone: FailureCode
 
     /// The receiver's request is there; the sender's is awaited.
-    init(limits: Limits = Limits(), now: NIODeadline) {
-        self.limits = limits
-        state = .parked(until: now + limits.attach)
+    init(timing: Timing = Timing(), gone: FailureCode = .receiverGone, now: NIODeadline) {
+        self.timing = timing
+        self.gone = gone
+        state = .parked(until: now + timing.attach)
     }
 
     /// Whether nothing more will happen.
@@ -231,7 +232,7 @@ struct StreamMachine {
     }
 
     /// The receiver's connection ended before the body did.
-    mutating func downloadCut(now: NIODeadline) -> [Action] { broke(limits.gone, now: now) }
+    mutating func downloadCut(now: NIODeadline) -> [Action] { broke(gone, now: now) }
 
     /// The transfer's home says how the transfer ended.
     ///
@@ -283,7 +284,7 @@ struct StreamMachine {
             if progress.bytes != drain.bytes || receiver?.acknowledged != drain.acknowledged {
                 (drain.bytes, drain.acknowledged, drain.lastMoved) = (progress.bytes, receiver?.acknowledged, now)
             }
-            if now >= drain.until || now - drain.lastMoved >= limits.drainSilence {
+            if now >= drain.until || now - drain.lastMoved >= timing.drainSilence {
                 return drained(.refuseUpload(code))
             }
             state = .draining(progress, code, drain)
@@ -296,7 +297,7 @@ struct StreamMachine {
 
     /// It cannot go on, for a reason found here.
     private mutating func broke(_ code: FailureCode, now: NIODeadline) -> [Action] {
-        let until = now + limits.verdict
+        let until = now + timing.verdict
         switch state {
         case .parked:
             state = .undecided(code, bytes: 0, hasUpload: false, until: until)
@@ -312,8 +313,8 @@ struct StreamMachine {
     /// For how long what is on its way is passed on after the transfer has ended with `code`; nil: not at all. A sender
     /// that is gone sends no more. One that is not hears at once why it is over, and is answered in time.
     private func drainTime(_ code: FailureCode) -> TimeAmount? {
-        if code == .senderGone { return limits.drain }
-        return code == .receiverGone ? min(limits.verdict, limits.drain) : nil
+        if code == .senderGone { return timing.drain }
+        return code == .receiverGone ? min(timing.verdict, timing.drain) : nil
     }
 
     /// Nothing more is passed on.
@@ -332,19 +333,19 @@ struct StreamMachine {
     private func lapse(_ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline) -> FailureCode? {
         if let code = receiverLapse(&progress, receiver, now) { return code }
         // A sender that we held back is not the slow one. A good start counts for nothing afterwards.
-        if progress.wasBlocked || progress.bytes - progress.bytesAtMark >= limits.minimumBytes {
+        if progress.wasBlocked || progress.bytes - progress.bytesAtMark >= timing.minimumBytes {
             progress.mark = now
             progress.bytesAtMark = progress.bytes
             progress.wasBlocked = progress.isBlocked
         }
-        return now - progress.mark >= limits.progressWindow ? .stalled : nil
+        return now - progress.mark >= timing.progressWindow ? .stalled : nil
     }
 
     private func receiverLapse(
         _ progress: inout Progress, _ receiver: ReceiverState?, _ now: NIODeadline
     ) -> FailureCode? {
         if let receiver {
-            if receiver.hasUnacknowledged, receiver.sinceAcknowledgement >= limits.silence { return limits.gone }
+            if receiver.hasUnacknowledged, receiver.sinceAcknowledgement >= timing.silence { return gone }
             if receiver.acknowledged != progress.acknowledged {
                 progress.acknowledged = receiver.acknowledged
                 progress.lastTaken = now
@@ -356,6 +357,6 @@ struct StreamMachine {
         case .parked, .streaming, .draining, .undecided, .ended: hasSomethingToTake = progress.isBlocked
         }
         if !hasSomethingToTake { progress.lastTaken = now }
-        return limits.stall.map { now - progress.lastTaken >= $0 } ?? false ? .stalled : nil
+        return timing.stall.map { now - progress.lastTaken >= $0 } ?? false ? .stalled : nil
     }
 }

@@ -26,7 +26,7 @@ struct HomeTransfers: Sendable {
         self.limits = limits
         failures = RecentFailures(
             memory: Defaults.Broker.retryMemory, capacity: Defaults.Broker.rememberedFailures)
-        tokens = TokenIssuer(lifetime: limits.tokenLifetime, capacity: limits.unclaimedTokens)
+        tokens = TokenIssuer(lifetime: limits.timing.token, capacity: limits.unclaimedTokens)
     }
 
     subscript(transfer: TransferID) -> RelayedTransfer? { transfers[transfer] }
@@ -67,7 +67,8 @@ struct HomeTransfers: Sendable {
             return sessions.refuse(offer.id, of: session, refusal)
         }
         let (transfer, actions) = RelayedTransfer.offered(
-            offer, by: session, named: sender, ringing: receivers, expectsOne: isExpected, timing: limits.timing,
+            offer, by: session, named: sender, ringing: receivers, expectsOne: isExpected,
+            timing: limits.timing.transfer,
             now: now
         )
         totals.offered &+= 1
@@ -287,10 +288,10 @@ struct HomeTransfers: Sendable {
         case .noRoom: return [void] + change(id, &sessions) { $0.streamCut(.unavailable, now: now) }
         case .issued(.download(let session, let request)):
             return hidden
-                + sessions.notify(session, .start(request, id, token, expires: limits.tokenLifetime.wholeSeconds))
+                + sessions.notify(session, .start(request, id, token, expires: limits.timing.token.wholeSeconds))
         case .issued(.upload(let payload)):
             // The receiver's request is held no longer than this.
-            let expires = min(limits.tokenLifetime, limits.timing.attach).wholeSeconds
+            let expires = min(limits.timing.token, limits.timing.transfer.attach).wholeSeconds
             let start = ServerMessage.Start(
                 id: transfer.offerID, transfer: id, role: .upload, token: token,
                 url: (halves[id].publicURL?.rawValue ?? "") + "/upload", expires: expires, payload: payload

@@ -69,7 +69,7 @@ struct PullRequests: Sendable {
             return sessions.refuse(request.id, of: session, refusal)
         }
         let nodes = elsewhere.filter { $0 != node }
-        let deadline = now + limits.requestLifetime
+        let deadline = now + limits.timing.request
         let open = Open(requester: user.name, asked: request.to, deadline: deadline, nodes: nodes)
         insert(open, Key(request: request.request, session: session))
         sessions.requestOpened(request.request, by: session)
@@ -128,7 +128,7 @@ struct PullRequests: Sendable {
         if requests[request]?[session] == nil, count >= limits.openRequests {
             return [.limitMet(Limit(.requests, of: .node), Owner(name: user.name, address: nil))]
         }
-        let deadline = now + limits.requestLifetime
+        let deadline = now + limits.timing.request
         insert(Open(requester: user.name, asked: name, deadline: deadline, nodes: []), key)
         return tell(request, from: user, to: name, payload, except: nil, &sessions)
     }

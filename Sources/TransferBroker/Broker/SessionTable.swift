@@ -141,7 +141,7 @@ struct SessionTable: Sendable {
         holdings.sessionOpened(by: opened.owner)
         names[user.name, default: Presence()].sessions.append(session)
         let welcome = ServerMessage.Welcome(
-            id: request, name: user.name, session: session.label, heartbeat: limits.heartbeat
+            id: request, name: user.name, session: session.label, heartbeat: limits.timing.heartbeat
         )
         // One that was just coming in when the others were told.
         return [.send(session, .welcome(welcome))]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import NIOCore
+import NIOCore
 import WSProtocol
 
 /// A limit that was met: what there was too much of, and whose.
@@ -139,13 +139,20 @@ package struct BrokerLimits: Hashable, Sendable {
     var requestsPerSession: Int
     /// Requests that are open on the node, those of other nodes' sessions that are known here included.
     var openRequests: Int
-    /// How long a request may be answered.
-    var requestLifetime: TimeAmount
     /// Bytes of payloads that are kept for later.
     var heldBytes: Int
     package var unclaimedTokens: Int
-    package var tokenLifetime: TimeAmount
-    package var timing: TransferTiming
+    var timing: BrokerTiming
+}
+
+/// How long the broker waits for what.
+struct BrokerTiming: Hashable, Sendable {
+    /// For what becomes of a transfer.
+    var transfer: TransferTiming
+    /// How long a request may be answered.
+    var request: TimeAmount
+    /// How long a token may be used.
+    var token: TimeAmount
     /// Seconds, as announced in `welcome`.
-    package var heartbeat: Int
+    var heartbeat: Int
 }

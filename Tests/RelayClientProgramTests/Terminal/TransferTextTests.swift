@@ -71,10 +71,12 @@ struct TransferTextTests {
     // MARK: - The question
 
     private func question(
-        _ summary: OfferSummary, _ contact: Contact, _ place: OfferQuestion.Place? = nil, replaces: [String] = []
+        _ summary: OfferSummary, _ contact: Contact, _ destination: OfferQuestion.Destination? = nil,
+        replaces: [String] = []
     ) -> String {
         OfferQuestion(
-            label: label(summary), fingerprint: fingerprint, contact: contact, place: place, replaces: replaces
+            label: label(summary), fingerprint: fingerprint, contact: contact, destination: destination,
+            replaces: replaces
         ).text
     }
 
@@ -109,10 +111,10 @@ struct TransferTextTests {
     }
 
     @Test func theQuestionSaysWhoWhatHowMuchAndWhereTo() {
-        let place = OfferQuestion.Place(path: "/home/bob/in", free: 120_000_000_000)
+        let destination = OfferQuestion.Destination(path: "/home/bob/in", free: 120_000_000_000)
         let file = OfferSummary(names: ["report.pdf"], entries: 1, bytes: 42_800_000, kind: .file)
         #expect(
-            question(file, .known(isVerified: true), place) == """
+            question(file, .known(isVerified: true), destination) == """
                 alice offers "report.pdf" (42.8 MB)
                   alice is verified; 120 GB free in "/home/bob/in"
                 Accept?
@@ -125,14 +127,14 @@ struct TransferTextTests {
                 """)
         let sparse = OfferSummary(names: ["disk"], entries: 1, bytes: 1_000_000_000, holes: 999_000_000, kind: .file)
         #expect(
-            question(sparse, .known(isVerified: true), place) == """
+            question(sparse, .known(isVerified: true), destination) == """
                 alice offers "disk" (1.00 GB)
                   alice is verified; 120 GB free in "/home/bob/in", of which it takes at least 1.00 MB
                 Accept?
                 """)
         let several = OfferSummary(names: ["a", "b"], entries: 3, bytes: 42_000, kind: .several)
         #expect(
-            question(several, .first, place) == """
+            question(several, .first, destination) == """
                 alice offers "a" and 1 other (3 items, 42.0 kB)
                   "a", "b"
                   first contact with alice, whose fingerprint is \(fingerprint); 120 GB free in "/home/bob/in"

@@ -17,9 +17,8 @@ struct RoutePublisherPlaceTests {
 
     /// A publisher that asks for its presence.
     private func joining(ownsAddress: Bool = false) -> RoutePublisher {
-        var limits = RoutePublisher.Limits()
-        (limits.life, limits.renewal) = (.seconds(15), .seconds(3))
-        var publisher = RoutePublisher(node: .test("a"), incarnation: .random(), limits: limits)
+        let timing = RoutingTiming(renewal: .seconds(3), life: .seconds(15))
+        var publisher = RoutePublisher(node: .test("a"), incarnation: .random(), timing: timing)
         publisher.begin(at: own, ownsAddress: ownsAddress)
         publisher.connected()
         return publisher

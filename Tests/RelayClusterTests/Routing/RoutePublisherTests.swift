@@ -20,8 +20,9 @@ struct RoutePublisherTests {
 
     private func fresh(batch: Int = 3, tokens: Int = 4) -> RoutePublisher {
         var limits = RoutePublisher.Limits()
-        (limits.batch, limits.tokens, limits.life) = (batch, tokens, .seconds(15))
-        var publisher = RoutePublisher(node: .test("a"), incarnation: incarnation, limits: limits)
+        (limits.batch, limits.tokens) = (batch, tokens)
+        let timing = RoutingTiming(life: .seconds(15))
+        var publisher = RoutePublisher(node: .test("a"), incarnation: incarnation, timing: timing, limits: limits)
         publisher.begin(at: own, ownsAddress: true)
         return publisher
     }
