@@ -118,6 +118,41 @@ def test_a_suite_of_process_tests_shows_something_only_where_some_have_passed(re
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
 
 
+def test_tlsfuzzer_is_fetched_once_and_again_where_it_was_changed(monkeypatch, tmp_path):
+    origin = tmp_path / "origin"
+
+    def git(*words):
+        settings = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
+        done = subprocess.run(["git", *settings, *words], check=True, capture_output=True, text=True, timeout=60)
+        return done.stdout.strip()
+
+    git("init", "--quiet", origin)
+    (origin / "file").write_text("one")
+    git("-C", origin, "add", "file")
+    git("-C", origin, "commit", "--quiet", "--message", "one")
+    monkeypatch.delenv("RELAY_TLSFUZZER", raising=False)
+    monkeypatch.setattr(conformance, "REPOSITORY", tmp_path / "tree")
+    monkeypatch.setattr(conformance, "TLSFUZZER", str(origin))
+    monkeypatch.setattr(conformance, "COMMIT", git("-C", origin, "rev-parse", "HEAD"))
+    (tmp_path / "tree").mkdir()
+
+    def fetched(name):
+        (tmp_path / name).mkdir()
+        return conformance.fetched(tmp_path / name)
+
+    kept = fetched("first")
+    assert kept == tmp_path / "tree/.build/tlsfuzzer" and (kept / "file").read_text() == "one"
+    (kept / "file").write_text("two")
+    assert fetched("second") == kept and (kept / "file").read_text() == "one"
+    origin.rename(tmp_path / "gone")
+    assert fetched("third") == kept
+    (kept / "file").write_text("two")
+    with pytest.raises(running.Absent, match="set RELAY_TLSFUZZER"):
+        fetched("fourth")
+    monkeypatch.setenv("RELAY_TLSFUZZER", str(tmp_path))
+    assert fetched("fifth") == tmp_path
+
+
 @pytest.mark.parametrize("name", conformance.ENVIRONMENTS)
 def test_a_suite_whose_environment_there_is_not_is_absent(monkeypatch, tmp_path, name):
     monkeypatch.setattr(conformance, "REPOSITORY", tmp_path)

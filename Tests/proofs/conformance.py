@@ -202,28 +202,32 @@ def nginx(certs: Certificates, folder: pathlib.Path) -> tuple[Process, int]:
 
 
 def fetched(folder: pathlib.Path) -> pathlib.Path:
-    """A checkout of tlsfuzzer: that which RELAY_TLSFUZZER names, or a new one."""
-    named = os.environ.get("RELAY_TLSFUZZER")
-    if named:
+    """A checkout of tlsfuzzer: that which RELAY_TLSFUZZER names, or one of the commit, which is kept in .build."""
+    if named := os.environ.get("RELAY_TLSFUZZER"):
         return pathlib.Path(named)
-    checkout = folder / "tlsfuzzer"
+    kept, checkout = REPOSITORY / ".build/tlsfuzzer", folder / "tlsfuzzer"
+    if (kept / ".git").is_dir() and _git("-C", kept, "rev-parse", "HEAD").stdout.strip() == COMMIT:
+        state = _git("-C", kept, "status", "--porcelain")
+        if state.returncode == 0 and not state.stdout:
+            return kept
     for words in (
         ("init", "--quiet", checkout),
         ("-C", checkout, "fetch", "--quiet", "--depth", "1", TLSFUZZER, COMMIT),
         ("-C", checkout, "checkout", "--quiet", "FETCH_HEAD"),
     ):
-        done = subprocess.run(
-            ["git", *words],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
-        )
+        done = _git(*words)
         if done.returncode != 0:
             why = " ".join(done.stderr.split())[:200]
             raise Absent(f"{TLSFUZZER} at {COMMIT} cannot be fetched; set RELAY_TLSFUZZER to a checkout of it ({why})")
-    return checkout
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.parent.mkdir(exist_ok=True)
+    shutil.move(checkout, kept)
+    return kept
+
+
+def _git(*words: str | pathlib.Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    return subprocess.run(["git", *words], check=False, capture_output=True, text=True, timeout=300, env=environment)
 
 
 def python(folder: pathlib.Path) -> pathlib.Path:
@@ -287,9 +291,7 @@ def tlsfuzzer(binaries: pathlib.Path, folder: pathlib.Path, seed: int, tell: Tel
     relay = Relay(binaries, certs, folder / "relay", registration="open", level="notice").start()
     process, port = nginx(certs, folder / "nginx")
     until(lambda: process.running() and _listens(port), 20, "nginx listens")
-    commit = subprocess.run(
-        ["git", "-C", checkout, "rev-parse", "HEAD"], check=False, capture_output=True, text=True, timeout=10
-    ).stdout.strip()
+    commit = _git("-C", checkout, "rev-parse", "HEAD").stdout.strip()
     another = "" if commit == COMMIT else f", and not {COMMIT[:12]}"
     tell(f"tlsfuzzer {commit[:12] or 'of no commit'}{another}\n{'script':44}{'probes':>8}{'relay':>8}{'nginx':>8}")
     probes = both = 0
