@@ -149,7 +149,7 @@ package struct Broker: Sendable {
         guard let (gone, announced) = sessions.close(session) else { return [] }
         var actions = announced + requests.sessionClosed(session, gone)
         let why: SessionEnd = sessions.isDraining ? .nodeStopping : .closed
-        for transfer in gone.offered.union(gone.incoming) {
+        for transfer in gone.offered.union(gone.incoming).inOrder() {
             actions += home.change(transfer, &sessions) { $0.sessionClosed(session, why) }
             actions += remote.sessionClosed(session, transfer, sessions)
         }

@@ -168,7 +168,7 @@ struct HomeTransfers: Sendable {
     /// No session of these names has come, though each was expected: their offers wait, or end.
     mutating func missed(_ names: Set<PeerName>, _ sessions: inout SessionTable) -> [BrokerAction] {
         var actions: [BrokerAction] = []
-        for name in names {
+        for name in names.inOrder() {
             for offer in sessions.presence(of: name).offers {
                 actions += change(offer, &sessions) { $0.nobodyHasCome() }
             }
@@ -402,7 +402,7 @@ struct StreamHalves: Sendable {
     subscript(transfer: TransferID) -> Halves { streams[transfer] ?? Halves() }
 
     /// The transfers of which `node` holds a half.
-    func transfers(on node: NodeID) -> [TransferID] { streams.filter { $0.value.has(node) }.map(\.key) }
+    func transfers(on node: NodeID) -> [TransferID] { streams.filter { $0.value.has(node) }.keys.inOrder() }
 
     /// `node` has claimed the token of a half, and is about to hold it.
     mutating func claimed(_ transfer: TransferID, _ role: TransferRole, by node: NodeID) {

@@ -39,7 +39,7 @@ struct PullRequests: Sendable {
 
     /// The sessions of `requester` that have a request of that id to `asked` open, on whichever node they are.
     func sessions(of requester: PeerName, having request: PullRequestID, to asked: PeerName) -> [SessionID] {
-        (requests[request] ?? [:]).filter { $0.value.requester == requester && $0.value.asked == asked }.map(\.key)
+        (requests[request] ?? [:]).filter { $0.value.requester == requester && $0.value.asked == asked }.keys.inOrder()
     }
 
     /// Whether `session` has a request of that id to `asked` open.
@@ -102,7 +102,7 @@ struct PullRequests: Sendable {
 
     /// A session of this node is gone, and with it its requests.
     mutating func sessionClosed(_ session: SessionID, _ gone: BrokerSession) -> [BrokerAction] {
-        gone.requests.flatMap { forget(Key(request: $0, session: session)) }
+        gone.requests.inOrder().flatMap { forget(Key(request: $0, session: session)) }
     }
 
     /// Those who have waited as long as they may wait no longer. The other nodes are told, as their time begins when

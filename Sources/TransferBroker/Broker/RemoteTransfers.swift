@@ -111,8 +111,8 @@ struct RemoteTransfers: Sendable {
     /// `home` is gone, and all its transfers with it.
     mutating func homeLost(_ home: NodeID, _ sessions: inout SessionTable) -> [BrokerAction] {
         var actions: [BrokerAction] = []
-        for (transfer, remote) in transfers where remote.home == home {
-            for session in remote.sessions {
+        for transfer in transfers.filter({ $0.value.home == home }).keys.inOrder() {
+            for session in transfers[transfer]?.sessions.inOrder() ?? [] {
                 actions += sessions.notify(session, .failed(transfer, .clusterUnavailable, by: .relay))
                 actions += released(transfer, session, by: home, &sessions)
             }

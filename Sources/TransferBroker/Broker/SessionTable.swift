@@ -202,7 +202,7 @@ struct SessionTable: Sendable {
     /// their time, when they have been told to go elsewhere.
     mutating func beginDrain() -> [BrokerAction] {
         isDraining = true
-        return sessions.keys.flatMap { closeIfIdle($0) }
+        return sessions.keys.inOrder().flatMap { closeIfIdle($0) }
     }
 
     /// Whether there are sessions that have still time to go elsewhere.
@@ -226,7 +226,7 @@ struct SessionTable: Sendable {
         switch moves.due(now: now) {
         case .nothing: return []
         case .tell(let due, let deadline): return tellMove(due, until: deadline, now: now)
-        case .over: return sessions.keys.flatMap { closeIfIdle($0) }
+        case .over: return sessions.keys.inOrder().flatMap { closeIfIdle($0) }
         }
     }
 

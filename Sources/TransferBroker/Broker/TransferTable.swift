@@ -55,7 +55,9 @@ struct RemoteSessions: Sendable {
 
     /// Each of `node`'s sessions, with each transfer that it has a part in.
     func transfers(ofNode node: NodeID) -> [(session: SessionID, transfer: TransferID)] {
-        sessions.filter { $0.key.node == node }.flatMap { session, transfers in transfers.map { (session, $0) } }
+        sessions.keys.filter { $0.node == node }.inOrder().flatMap { session in
+            (sessions[session] ?? []).inOrder().map { (session, $0) }
+        }
     }
 
     /// A transfer whose home is this node has changed: lets go of the sessions that have no part in it any more.
