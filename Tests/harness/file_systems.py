@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 from typing import Self
@@ -81,16 +82,19 @@ class Mounted:
         user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         # It ends with the standard input of the shell that has made it, at the latest.
         self._input, self._kept = os.pipe()
+        self._logs = tempfile.mkdtemp(prefix="relay-mounted-")
         self._holder = Process(
             ["unshare", "--mount", *user, "sh", "-ec", f"{script}; echo mounted; read -r end", "sh", self._place],
             stdin=self._input,
             env={"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"},
-            folder=tempfile.mkdtemp(prefix="relay-mounted-"),
+            folder=self._logs,
         )
         os.close(self._input)
         until(lambda: "mounted" in self._holder.out() or not self._holder.running(), 20, what)
         if not self._holder.running():
-            pytest.skip(f"{what} cannot be mounted here: {self._holder.err().strip()[-300:]}")
+            said = self._holder.err().strip()[-300:]
+            shutil.rmtree(self._logs)
+            pytest.skip(f"{what} cannot be mounted here: {said}")
         self._user = ["--user", "--preserve-credentials"] if user else []
 
     def __enter__(self) -> Self:
@@ -101,6 +105,7 @@ class Mounted:
         self.run("umount", "--lazy", self._place)
         os.close(self._kept)
         self._holder.wait(10)
+        shutil.rmtree(self._logs)
 
     @property
     def prefix(self) -> list[str]:
