@@ -158,9 +158,11 @@ def test_an_attack_can_be_made_alone(monkeypatch):
     ids=["good", "within", "slower", "not stopped", "nothing"],
 )
 def test_what_receivers_that_do_not_read_may_take_from_others(beside, pushed, words):
-    outcome = stalled.Outcome([0.1] * 100, beside, pushed)
+    outcome = stalled.Outcome([[0.1] * 100] * 3, [beside] * 3 if beside else [], pushed)
     problems = list(outcome.problems())
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
     assert outcome.table()
     # Where transfers take next to nothing, so do differences.
-    assert not list(stalled.Outcome([0.010] * 100, [0.0149] * 100, [1]).problems())
+    assert not list(stalled.Outcome([[0.010] * 100], [[0.0149] * 100], [1]).problems())
+    # One block of three says more of the machine than of the relay.
+    assert not list(stalled.Outcome([[0.1] * 100], [[0.1] * 100, [0.3] * 100, [0.1] * 100], [1]).problems())
