@@ -18,7 +18,7 @@ private final class Counters: @unchecked Sendable {
     }
 
     /// So often that two who begin at about the same time do it side by side, and, with a lock, that each has to wait
-    /// for the other, now and then in the kernel. Each time is short: of what was long ago, a sanitizer no longer knows.
+    /// for the other, now and then in the kernel. Each time is short: of what was long ago, a sanitizer knows no more.
     @inline(never)
     func countOften(holding lock: Lock? = nil) {
         for _ in 0..<50_000 {
