@@ -85,12 +85,14 @@ import Testing
         let bytes = (0..<400 * 1024).map { UInt8(truncatingIfNeeded: $0 / 7) }
         try folder.write(Data(bytes), to: "input")
         let file = try OpenFile(folder.file("input"), flags: O_RDONLY)
+        let clock = WakingClock()
         let input = SharedInput(
             descriptor: file.descriptor, window: 328 * 1024, reserve: 256 * 1024, patience: .seconds(60), clock: clock,
             work: BlockingWork(threads: 1, name: "test-"))
         let pipes = (0..<2).map { SourcePipe(input, branch: $0) }
         var taken = try await take(pipes[0], all: 72 * 1024)
         #expect(pipes[0].isEmpty)
+        try await eventually("all is read that may be") { lseek(file.descriptor, 0, SEEK_CUR) == 328 * 1024 }
         for _ in 0..<4 {
             async let piece = take(pipes[0], atMost: 100_000)
             try await eventually("someone waits") { input.isHeld }
@@ -172,5 +174,38 @@ import Testing
         trees[1].close()
         var buffer = ByteBuffer()
         #expect(throws: SystemError.self) { try pipes[1].read(1, into: &buffer) }
+    }
+}
+
+/// A clock that is moved by hand, and wakes who has asked for it.
+private final class WakingClock: SessionClock {
+    private struct State {
+        var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+        var waiting: [(deadline: NIODeadline, wake: @Sendable () -> Void)] = []
+    }
+
+    private let state = Mutex(State())
+
+    func now() -> NIODeadline { state.withLock { $0.now } }
+
+    func advance(to deadline: NIODeadline) {
+        state.withLock { $0.now = max($0.now, deadline) }
+        wakeDue()
+    }
+
+    func wake(at deadline: NIODeadline, _ wake: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        state.withLock { $0.waiting.append((deadline, wake)) }
+        wakeDue()
+        return {}
+    }
+
+    /// Not here: who asks may hold a lock that the other one takes.
+    private func wakeDue() {
+        let due = state.withLock { state in
+            let due = state.waiting.filter { $0.deadline <= state.now }
+            state.waiting.removeAll { $0.deadline <= state.now }
+            return due
+        }
+        for each in due { DispatchQueue.global().async(execute: each.wake) }
     }
 }

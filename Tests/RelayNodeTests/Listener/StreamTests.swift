@@ -116,7 +116,7 @@ import WSProtocol
             let answer = try await download.everything()
             #expect(answer.hasPrefix("HTTP/1.1 502 "))
             #expect(answer.contains("\"cancelled\""))
-            #expect(nodes.streams == 0)
+            while nodes.streams > 0 { await Task.yield() }
         }
     }
 
