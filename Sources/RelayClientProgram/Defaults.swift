@@ -66,8 +66,8 @@ extension Defaults {
     /// Characters of a message that are shown: a relay's words are never longer than a screen.
     static let maximumMessage = 2_000
 
-    /// Characters of a relay's own sentence that are shown, within a message: twice its longest.
-    static let relaySentence = 400
+    /// Characters of a relay's own message that are shown, within a message: twice its longest.
+    static let relayMessage = 400
 
     // MARK: Profile
 

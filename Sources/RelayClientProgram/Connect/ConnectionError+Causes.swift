@@ -221,7 +221,7 @@ extension ConnectionError {
 
     /// The relay refused the login.
     ///
-    /// - Parameter said: its own sentence, if it gave one.
+    /// - Parameter said: its own message, if it gave one.
     init(refused code: FailureCode, saying said: String? = nil, name: PeerName, relay: RelayURL) {
         let (summary, advice): (String, String) =
             switch code {

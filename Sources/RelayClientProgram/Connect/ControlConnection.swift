@@ -225,7 +225,7 @@ extension ControlConnection {
         case .welcome(let welcome) where welcome.id == id: return welcome
         case .error(let refusal):
             throw ConnectionError(
-                refused: refusal.code, saying: refusal.sentence, name: identity.name, relay: relay
+                refused: refusal.code, saying: refusal.shownMessage, name: identity.name, relay: relay
             )
         case .challenge, .welcome, .ok, .peer, .offered, .ring, .start, .progress, .note, .delivered, .failed,
             .requested, .refused, .move, .pong:

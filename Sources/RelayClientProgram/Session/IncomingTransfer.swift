@@ -132,9 +132,9 @@ struct IncomingTransfer {
         if case .failed(let failed) = message, failed.by == .peer { isEndedByPeer = true }
         // Of a limit the relay says more than the client knows; of all else it is the code that counts.
         if case .error(let refusal) = message, refusal.code == .tooManyTransfers, cause == nil,
-            let sentence = refusal.sentence
+            let said = refusal.shownMessage
         {
-            cause = .transfer(TransferFailure(refusal.code, side: .receiver, peer: label.peer, said: sentence))
+            cause = .transfer(TransferFailure(refusal.code, side: .receiver, peer: label.peer, said: said))
         }
     }
 

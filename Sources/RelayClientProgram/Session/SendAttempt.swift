@@ -116,7 +116,7 @@ struct SendAttempt {
         case .progress(let progress) where progress.transfer == transfer && progress.bytes > receivedBytes:
             receivedBytes = progress.bytes
             upload?.receiverProgressed()
-        case .error(let refusal) where refusal.id == offerID: result.said = refusal.sentence
+        case .error(let refusal) where refusal.id == offerID: result.said = refusal.shownMessage
         default: break
         }
         run(machine.received(message, now: now))

@@ -23,7 +23,7 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
     ///   - code: what the relay or the peer said, or what this side found out.
     ///   - side: which end this is.
     ///   - peer: who is at the other end.
-    ///   - said: the relay's own sentence, if it gave one: of a limit it alone knows whose it is, and how much it is.
+    ///   - said: the relay's own message, if it gave one: of a limit it alone knows whose it is, and how much it is.
     package init(_ code: FailureCode, side: Side, peer: PeerName, said: String? = nil) {
         let (what, advice) =
             switch (code, said) {

@@ -180,12 +180,12 @@ import WSProtocol
 
     /// A relay's words stay words: on their line, and within bounds.
     @Test func whatARelaySaysMovesNoCursorAndEnds() {
-        func sentence(_ message: String) -> String? {
-            ServerMessage.Refusal(id: .unknown, code: .tooManyTransfers, message: message).sentence
+        func shown(_ message: String) -> String? {
+            ServerMessage.Refusal(id: .unknown, code: .tooManyTransfers, message: message).shownMessage
         }
-        #expect(sentence("") == nil && sentence("too many (2)") == "too many (2)")
-        #expect(sentence("a\n\u{1B}[2Jb") == "a\\u{a}\\u{1b}[2Jb")
-        #expect(sentence(String(repeating: "a", count: 60_000))?.count == Defaults.relaySentence)
+        #expect(shown("") == nil && shown("too many (2)") == "too many (2)")
+        #expect(shown("a\n\u{1B}[2Jb") == "a\\u{a}\\u{1b}[2Jb")
+        #expect(shown(String(repeating: "a", count: 60_000))?.count == Defaults.relayMessage)
     }
 
     @Test func aRelayThatIsSlowIsSaidToBeOnce() async throws {
