@@ -3,6 +3,7 @@
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -54,10 +55,10 @@ static inline long CLinux_file_system_type(int file) {
     return fstatfs(file, &system) == 0 ? (long)system.f_type : 0;
 }
 
-// prctl(2) with PR_SET_DUMPABLE: no core dumps, and no other process of the user looks into the memory. A program that
-// is started is asked again.
+// prctl(2) with PR_SET_DUMPABLE: no core dumps, and no other process of the user looks into the memory. execve(2) sets
+// it back for the programs that are started.
 static inline int CLinux_set_not_dumpable(void) {
-    return (int)syscall(SYS_prctl, 4, 0, 0, 0, 0);
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 // mallopt(3), whose header would bring in others.

@@ -46,7 +46,8 @@ package struct Pace: Hashable, Sendable {
 
     /// Gives back `units` that were taken under the same limits.
     package mutating func giveBack(_ units: Int64, of limits: Limits) {
-        // What came back by itself meanwhile puts this into the past, which is the same as a full one.
+        // Where some of it has come back by itself and others have taken that, they have it once more. What would be
+        // more than a full one is none: that point is in the past then.
         isFullAt = isFullAt - limits.time(units)
     }
 

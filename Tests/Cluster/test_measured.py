@@ -153,9 +153,10 @@ def test_an_attack_can_be_made_alone(monkeypatch):
         ([0.109] * 100, [1 << 20], []),
         ([0.1] * 98 + [0.12] * 2, [1 << 20], ["p99 is 120.0 ms"]),
         ([0.1] * 100, [1 << 30], ["has stopped no sender"]),
+        ([0.1] * 100, [1 << 20, 0], ["was not stopped by its receiver"]),
         ([], [], ["nothing was measured"]),
     ],
-    ids=["good", "within", "slower", "not stopped", "nothing"],
+    ids=["good", "within", "slower", "not stopped", "no bytes", "nothing"],
 )
 def test_what_receivers_that_do_not_read_may_take_from_others(beside, pushed, words):
     outcome = stalled.Outcome([[0.1] * 100] * 3, [beside] * 3 if beside else [], pushed)
@@ -163,6 +164,6 @@ def test_what_receivers_that_do_not_read_may_take_from_others(beside, pushed, wo
     assert len(problems) == len(words) and all(word in text for word, text in zip(words, problems, strict=True))
     assert outcome.table()
     # Where transfers take next to nothing, so do differences.
-    assert not list(stalled.Outcome([[0.010] * 100], [[0.0149] * 100], [1]).problems())
+    assert not list(stalled.Outcome([[0.010] * 100], [[0.0149] * 100], [1 << 20]).problems())
     # One block of three says more of the machine than of the relay.
-    assert not list(stalled.Outcome([[0.1] * 100], [[0.1] * 100, [0.3] * 100, [0.1] * 100], [1]).problems())
+    assert not list(stalled.Outcome([[0.1] * 100], [[0.1] * 100, [0.3] * 100, [0.1] * 100], [1 << 20]).problems())

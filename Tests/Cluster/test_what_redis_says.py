@@ -96,7 +96,7 @@ def test_replies_that_are_none_end_no_node_and_no_transfer(cluster, between):
                 # Whatever comes of them: it is words.
                 with contextlib.suppress(protocol.Failed, protocol.Refused, TimeoutError):
                     outcome(asking)
-                stream.go_on(2)
+                assert stream.go_on(1), "what runs does not go on"
                 time.sleep(0.1)
             between.spoil = None
             assert between.spoilt > before, f"{name}: nothing was made of a reply"

@@ -40,8 +40,8 @@ class Part:
         return " ".join([self.proof, *self.suite])
 
 
-#: First what measures times, while nothing has run yet; last what builds. A limit is three times what it takes, or
-#: more: it is for what hangs.
+#: First what measures times, while nothing has run yet; last what builds. A limit is well above what it takes on two
+#: processors: it is for what hangs.
 PLAN = (
     Part("overload", 40, 25, ("--seconds", "20")),
     Part("stalled", 20, 15, ("--blocks", "5")),
@@ -66,7 +66,7 @@ PLAN = (
     Part("budgets", 30, 30),
     Part("operator", 30, 30),
     Part("model", 150, 90, ("--schedules", "300000")),
-    Part("fuzz", 1200, 90, ("--seconds", "5")),
+    Part("fuzz", 1500, 90, ("--seconds", "5")),
     Part("sanitizers", 360, 120, ("--only", "unit", "address")),
     Part("reproducible", 240, 0, None, why="two whole builds, and no chance in them"),
 )

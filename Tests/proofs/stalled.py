@@ -25,6 +25,8 @@ STALLED, EACH, SIZE = 7, 100, 65_536
 FACTOR, FLOOR = 1.10, 0.005
 #: How long a sender that gets nothing rid any more waits before that counts as stopped.
 STOPPED = 0.5
+#: What it gets rid of at least: what a relay holds for a transfer.
+LEAST = 256 * 1024
 
 
 @dataclasses.dataclass
@@ -42,6 +44,8 @@ class Outcome:
             return
         if max(self.pushed) >= content.GiB:
             yield "a receiver that does not read has stopped no sender"
+        if min(self.pushed) < LEAST:
+            yield f"a stopped sender got rid of {min(self.pushed)} bytes only, and was not stopped by its receiver"
         alone, beside = p99(self.alone), p99(self.beside)
         if beside > max(FACTOR * alone, alone + FLOOR):
             times = [slow(each) for each in self.alone]

@@ -81,7 +81,7 @@ final class PartFolder: Sendable {
 
     /// Whether the folder `name` is open somewhere, or not this user's.
     static func isInUse(_ name: String, in folder: ReceiveFolder) -> Bool {
-        (try? lock(name, in: folder)) == nil
+        (try? lock(name, in: folder, as: LOCK_SH)) == nil
     }
 
     /// The bytes of the only file in the tree of the folder `name`, for a look; nil when there is none, or not this
@@ -232,7 +232,11 @@ final class PartFolder: Sendable {
     }
 
     /// Opens the folder `name` and locks it. Nil when it is in use, or not this user's.
-    static func lock(_ name: String, in folder: ReceiveFolder) throws(SystemError) -> LockedFolder? {
+    ///
+    /// - Parameter kind: LOCK_SH for a look, of which there may be several at a time.
+    static func lock(
+        _ name: String, in folder: ReceiveFolder, as kind: CInt = LOCK_EX
+    ) throws(SystemError) -> LockedFolder? {
         let handle: OpenFile
         do throws(SystemError) {
             handle = try OpenFile(name, in: folder.handle, flags: flags)
@@ -241,7 +245,7 @@ final class PartFolder: Sendable {
         }
         guard isOwn(handle, in: folder) else { return nil }
         do throws(SystemError) {
-            try SystemError.check { flock(handle.descriptor, LOCK_EX | LOCK_NB) }
+            try SystemError.check { flock(handle.descriptor, kind | LOCK_NB) }
         } catch  where error.code == EWOULDBLOCK {
             return nil
         } catch {

@@ -53,8 +53,6 @@ package final class Admission: Sendable {
     private let closeAbove: Int
     /// Connections of one address that have shown neither a login nor a token; nil when nothing is limited by address.
     private let unauthenticatedPerAddress: Replaceable<Int?>
-    /// How fast they may follow one another.
-    private let unauthenticatedPace: Replaceable<Pace.Limits>
     private let reports: LimitReports?
 
     /// - Parameters:
@@ -73,7 +71,6 @@ package final class Admission: Sendable {
         refuseAbove = max(1, share(Defaults.Connection.refuseAbovePercent))
         closeAbove = max(2, share(Defaults.Connection.closeAbovePercent))
         self.unauthenticatedPerAddress = Replaceable(unauthenticatedPerAddress)
-        self.unauthenticatedPace = Replaceable(unauthenticatedPace)
         state = Mutex(
             State(
                 newcomerPace: PaceTable(
@@ -84,7 +81,7 @@ package final class Admission: Sendable {
     /// Takes another limit of each address from now on: who is there stays.
     package func apply(_ limit: AddressLimit) {
         unauthenticatedPerAddress.replace(with: limit.unauthenticated)
-        unauthenticatedPace.replace(with: limit.unauthenticatedPace)
+        state.withLock { $0.newcomerPace.limits = limit.unauthenticatedPace }
     }
 
     /// Connections of clients that are open now.
@@ -160,7 +157,7 @@ package final class Admission: Sendable {
     private func hasRoom(for address: String, _ state: inout State, now: NIODeadline) -> Bool {
         guard let most = unauthenticatedPerAddress.current else { return true }
         guard state.unauthenticated[address, default: 0] <= most else { return false }
-        return state.newcomerPace.take(1, for: address, within: unauthenticatedPace.current, now: now)
+        return state.newcomerPace.take(1, for: address, now: now)
     }
 
     /// Calls `callback` once, as soon as no connection is open; at once when there is none.
@@ -203,7 +200,7 @@ package final class Admission: Sendable {
             state.newcomers -= 1
             guard let address else { return }
             Self.countDown(address, &state.unauthenticated)
-            if isIdentified { state.newcomerPace.giveBack(1, to: address, within: unauthenticatedPace.current) }
+            if isIdentified { state.newcomerPace.giveBack(1, to: address) }
         }
     }
 

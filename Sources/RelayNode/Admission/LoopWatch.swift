@@ -41,11 +41,11 @@ package final class LoopWatch: Sendable {
     package func whenStepped(_ callback: @escaping @Sendable () -> Void) { stepped.withLock { $0 = callback } }
 
     /// Looks from now on, for as long as the loops run.
-    package func start(on group: any EventLoopGroup) {
+    package func start(on loops: [any EventLoop]) {
         lookAtClock()
-        for loop in group.makeIterator() { lookAgain(at: loop) }
+        for loop in loops { lookAgain(at: loop) }
         let interval = Defaults.Loops.clockInterval
-        group.any().scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in self.lookAtClock() }
+        loops.first?.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in self.lookAtClock() }
     }
 
     private func lookAgain(at loop: any EventLoop) {

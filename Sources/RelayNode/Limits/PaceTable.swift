@@ -5,7 +5,7 @@ import Pacing
 
 /// One ``Pace`` for each key that has been busy lately. A value of bounded size: what is full again is forgotten.
 struct PaceTable<Key: Hashable & Sendable>: Sendable {
-    let limits: Pace.Limits
+    var limits: Pace.Limits
     private let longest: TimeAmount
     private let capacity: Int
     private var paces: [Key: Pace] = [:]
@@ -40,15 +40,15 @@ struct PaceTable<Key: Hashable & Sendable>: Sendable {
     }
 
     /// Takes `units` of what `key` may use, if they are there. A key that there is no room to know about has all of it.
-    mutating func take(_ units: Int64, for key: Key, within own: Pace.Limits? = nil, now: NIODeadline) -> Bool {
+    mutating func take(_ units: Int64, for key: Key, now: NIODeadline) -> Bool {
         if paces[key] == nil { makeRoom(now: now) }
         guard paces[key] != nil || paces.count < capacity else { return true }
-        return paces[key, default: Pace(now: now)].take(units, of: own ?? limits, now: now)
+        return paces[key, default: Pace(now: now)].take(units, of: limits, now: now)
     }
 
     /// Gives back `units` that were taken.
-    mutating func giveBack(_ units: Int64, to key: Key, within own: Pace.Limits? = nil) {
-        paces[key]?.giveBack(units, of: own ?? limits)
+    mutating func giveBack(_ units: Int64, to key: Key) {
+        paces[key]?.giveBack(units, of: limits)
     }
 
     /// Forgets who has everything back, each time that the table has doubled.

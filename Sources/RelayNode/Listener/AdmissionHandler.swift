@@ -3,18 +3,26 @@
 import NIOCore
 import ServerSystem
 import Synchronization
+import TransferBroker
 
-/// Stands in the pipeline of a clients' listener, and closes the connections that there is no room for before anything
-/// is made for them.
+/// Stands in the pipeline of a clients' listener, and closes the connections that there is no room for before they get
+/// any handlers.
 ///
 /// The loops of connections have handshakes to do: if they had to look at each new connection, too, a flood of them
-/// would fill the kernel's queue, and honest clients would have to ask the kernel a second time, after a second.
-final class AdmissionHandler: ChannelInboundHandler {
+/// would fill the kernel's queue, and honest clients would have to ask the kernel a second time, after a second. They
+/// have to close those that are refused all the same: when many of those are open still, no more are accepted, as each
+/// has a descriptor.
+final class AdmissionHandler: ChannelDuplexHandler {
     /// The accepted channel, passed on if it is let in.
     typealias InboundIn = any Channel
+    /// A listener writes nothing.
+    typealias OutboundIn = Never
 
     private let services: ConnectionServices
     private let waiting: AdmittedConnections
+    /// Connections that are refused, and are still open.
+    private var closing = 0
+    private var isReadHeldBack = false
 
     init(services: ConnectionServices, waiting: AdmittedConnections) {
         self.services = services
@@ -25,7 +33,7 @@ final class AdmissionHandler: ChannelInboundHandler {
         let channel = unwrapInboundIn(data)
         // A client that was gone before its connection was accepted has no address any more, and so no limits. A flood
         // of such connections must not cost what handshakes cost.
-        guard let peer = channel.remoteAddress else { return channel.close(promise: nil) }
+        guard let peer = channel.remoteAddress else { return close(channel, context) }
         // A balancer is not counted itself, but its client is, as soon as the balancer has named it.
         let origin = services.peers.origin(for: peer)
         let (verdict, lease) = services.admission.connectionOpened(from: origin == .connection ? peer : nil)
@@ -34,12 +42,30 @@ final class AdmissionHandler: ChannelInboundHandler {
             _ = waiting.take(channel)
             lease.drop()
         }
-        guard verdict != .closed else { return channel.close(promise: nil) }
+        guard verdict != .closed else { return close(channel, context) }
         waiting.put(
             channel,
             AcceptedConnection(lease: lease, sendsProxyHeader: origin == .header, isRefused: verdict == .refused)
         )
         context.fireChannelRead(data)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if closing < Defaults.Connection.closingAtOnce { context.read() } else { isReadHeldBack = true }
+    }
+
+    private func close(_ channel: any Channel, _ context: ChannelHandlerContext) {
+        closing += 1
+        channel.closeFuture.hop(to: context.eventLoop).assumeIsolated().whenComplete { _ in self.closed(context) }
+        channel.close(promise: nil)
+    }
+
+    private func closed(_ context: ChannelHandlerContext) {
+        closing -= 1
+        guard isReadHeldBack, closing <= Defaults.Connection.closingAtOnce / 2 else { return }
+        isReadHeldBack = false
+        // The listener may have been told to rest, or to stop, meanwhile.
+        if (try? context.channel.syncOptions?.getOption(.autoRead)) ?? false { context.read() }
     }
 }
 

@@ -73,4 +73,7 @@ package struct ListenerLoops: Sendable {
         self.accepting = accepting
         self.connections = connections
     }
+
+    /// All of them.
+    package var all: [any EventLoop] { Array(connections.makeIterator()) + Array(accepting.makeIterator()) }
 }

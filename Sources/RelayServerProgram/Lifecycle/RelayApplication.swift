@@ -78,8 +78,9 @@ struct RelayApplication: Sendable {
         } catch {
             result = .failure(error)
         }
-        try? await accepting.shutdownGracefully()
+        // Connections that close say so to the loop that has accepted them.
         try? await group.shutdownGracefully()
+        try? await accepting.shutdownGracefully()
         try result.get()
         logger.notice("stopped")
     }
@@ -154,7 +155,7 @@ struct RelayApplication: Sendable {
         _ context: ServerContext, _ directory: StateDirectory, _ pidFile: PIDFile?, _ takeover: Takeover?,
         expecting names: [PeerName]
     ) async throws {
-        context.loops.start(on: context.group)
+        context.loops.start(on: context.listenerLoops.all)
         let server = try await ServerComposition(context, directory, drainTimeout: drainTimeout)
         server.parts.transfers.broker.expect(names, within: Defaults.Handover.arrivalTime)
         // The last thing to go: who waits for that may start another server.
@@ -179,7 +180,7 @@ struct RelayApplication: Sendable {
                 defer { server.handover.stop() }
                 announce(await server.figures.status())
                 manager.tell(.ready, .status("serving"))
-                watchdog.start(context.group, manager)
+                watchdog.start(context.listenerLoops.all, manager)
                 report?.succeeded()
                 let watch = CertificateWatch(certificates: context.certificates, logger: logger)
                 watch.start(on: context.group.any())

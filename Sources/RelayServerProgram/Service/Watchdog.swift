@@ -24,11 +24,9 @@ struct Watchdog: Sendable {
         interval = .microseconds(microseconds / 2)
     }
 
-    /// Tells `manager` from now on, for as long as the loops of `group` run.
-    func start(_ group: any EventLoopGroup, _ manager: ServiceManager) {
-        guard let interval else { return }
-        let loops = Array(group.makeIterator())
-        guard let first = loops.first else { return }
+    /// Tells `manager` from now on, for as long as `loops` run.
+    func start(_ loops: [any EventLoop], _ manager: ServiceManager) {
+        guard let interval, let first = loops.first else { return }
         let others = loops.dropFirst()
         first.scheduleRepeatedTask(initialDelay: .zero, delay: interval) { _ in
             // Each has to come by before the manager is told.

@@ -32,9 +32,12 @@ package enum ConnectionMove {
         lease: (any CountedConnection)?, lossMeans: FailureCode = .senderGone
     ) -> FailureCode? {
         let operations = channel.pipeline.syncOperations
-        // What the kernel has not taken would be lost with the old channel. Those are the tickets of TLS and nothing
-        // else, for which the kernel has room: it has refused them, and NIO looks for what has come before it closes.
-        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else { return lossMeans }
+        // What the kernel has not taken would be lost with the old channel. When it has refused a write because the
+        // connection has ended, NIO gives out what had come before, and closes only then.
+        guard (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0 else {
+            let hasEnded = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self, hasEnded)
+            return hasEnded ?? nil ?? false ? lossMeans : .internalError
+        }
         let duplicate = try? operations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
             fcntl(socket, F_DUPFD_CLOEXEC, 0)
         }
@@ -73,5 +76,11 @@ package enum ConnectionMove {
                 }
             }
         return nil
+    }
+
+    /// Whether the other side has reset a connection, or it has broken otherwise.
+    private static func hasEnded(_ socket: NIOBSDSocket.Handle) -> Bool {
+        var looked = pollfd(fd: socket, events: 0, revents: 0)
+        return unsafe poll(&looked, 1, 0) > 0 && looked.revents & Int16(POLLERR | POLLHUP) != 0
     }
 }

@@ -18,7 +18,7 @@ struct LoopWatchTests {
         let watch = LoopWatch(
             means: .init(now: { loop.now + late.withLock { $0 } }, clockOffset: { nil }),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        watch.start(on: loop)
+        watch.start(on: [loop])
         loop.advanceTime(by: Defaults.Loops.interval)
         #expect(watch.lag.count == 1)
         #expect(watch.lag.counts.first == 1)

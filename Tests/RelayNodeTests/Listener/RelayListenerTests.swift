@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import NIOCore
 import NIOPosix
 import RelayTestFixtures
+import ServerSystem
 import Synchronization
 import Testing
+import TransferBroker
 
 @testable import RelayNode
 
@@ -47,10 +50,11 @@ import Testing
     @Test("a connection that its address has no room for is closed, and costs no pipeline")
     func tooManyOfOneAddress() async throws {
         let relay = try await TestRelay.start()
+        let accepting = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         relay.services.admission.apply(try #require(AddressLimit("1")))
         let installed = Mutex(0)
         let listener = try await RelayListener.bootstrap(
-            loops: ListenerLoops(accepting: relay.group, connections: relay.group), services: relay.services
+            loops: ListenerLoops(accepting: accepting, connections: relay.group), services: relay.services
         ) { _, _ in installed.withLock { $0 += 1 } }
         .bind(host: "127.0.0.1", port: 0).get()
         let address = try #require(listener.localAddress)
@@ -66,5 +70,50 @@ import Testing
         for client in clients.prefix(7) { try await client.close() }
         try await listener.close()
         try await relay.stop()
+        try await accepting.shutdownGracefully()
+    }
+
+    @Test("no more are accepted while many that were refused are not closed yet")
+    func refusedOnesAreClosedFirst() async throws {
+        let relay = try await TestRelay.start()
+        let admission = relay.services.admission
+        admission.apply(try #require(AddressLimit("1")))
+        let (accepting, connections) = (MultiThreadedEventLoopGroup(numberOfThreads: 1), OneLoop())
+        let listener = try await RelayListener.bootstrap(
+            loops: ListenerLoops(accepting: accepting, connections: connections.group), services: relay.services
+        ) { _, _ in }
+        .bind(host: "127.0.0.1", port: 0).get()
+        let address = try #require(listener.localAddress)
+
+        // Their loop is busy, so that none of them is closed.
+        let busy = connections.hold()
+        var clients: [any Channel] = []
+        for _ in 0..<400 { clients.append(try await ClientBootstrap(group: relay.group).connect(to: address).get()) }
+        let most = Defaults.Connection.closingAtOnce + Int(Defaults.Connection.acceptedAtOnce) + 8
+        while admission.connections < Defaults.Connection.closingAtOnce { await Task.yield() }
+        for _ in 0..<100 { try await accepting.any().submit {}.get() }
+        #expect(admission.connections <= most)
+        #expect(relay.services.accepts.counts.accepted <= UInt64(most))
+
+        busy.signal()
+        for client in clients.dropFirst(8) { try await client.closeFuture.get() }
+        while relay.services.accepts.counts.accepted < 400 { await Task.yield() }
+        for client in clients.prefix(8) { try await client.close() }
+        try await listener.close()
+        try await relay.stop()
+        try await connections.group.shutdownGracefully()
+        try await accepting.shutdownGracefully()
+    }
+
+    /// A loop that can be kept busy.
+    private struct OneLoop {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+        /// Its thread waits until the semaphore is signalled.
+        func hold() -> DispatchSemaphore {
+            let end = DispatchSemaphore(value: 0)
+            group.any().execute { end.wait() }
+            return end
+        }
     }
 }
