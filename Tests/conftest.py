@@ -14,10 +14,11 @@ from harness.fake import FakeRelay
 from harness.groups import pytest_collection_modifyitems
 from harness.network import Network
 from harness.relay import Relay
+from harness.reports import pytest_report_to_serializable, pytest_runtest_makereport
 
 # A thousand connections at once are some tests' business; a shell may allow no more.
 DESCRIPTORS = 8192
-__all__ = ["pytest_collection_modifyitems"]
+__all__ = ["pytest_collection_modifyitems", "pytest_report_to_serializable", "pytest_runtest_makereport"]
 
 
 def pytest_configure():
@@ -35,16 +36,6 @@ def _interrupted(*_):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows the end of what its processes, and the relays that still run, have printed."""
-    outcome = yield
-    report = outcome.get_result()
-    if report.when == "call" and report.failed:
-        for process in processes.of_interest():
-            report.sections.append((f"{process.name} {process.describe()}", process.tail()))
 
 
 @pytest.hookimpl(wrapper=True)

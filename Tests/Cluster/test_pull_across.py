@@ -163,7 +163,8 @@ def test_policies_hold_for_senders_on_other_nodes(three, tmp_path):
     for person, node, code in ((alice, other, 0), (carol, third, 77)):
         three.balance(node)
         person.send(bob, tmp_path / "file").expect(code, 20)
-    assert bob.received() == [b"file"] and receiving.running()
+    until(lambda: bob.received() == [b"file"], 5, bob.received)
+    assert receiving.running()
     three.balance(*three.members())
     end(receiving)
 

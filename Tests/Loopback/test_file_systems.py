@@ -36,6 +36,11 @@ def resumable(process):
     return id
 
 
+def slow(sender, rate):
+    """Lets the relay move no more of what `sender` sends, so that it is not over before a test acts."""
+    assert sender.relay.command("users", "limit", sender.name, f"rate={rate}").returncode == 0
+
+
 def folder_of_files(top, count, size):
     """A folder of files each too small for its room to be asked for in advance."""
     top.mkdir()
@@ -101,10 +106,12 @@ def test_a_tree_arrives_where_capitals_do_not_count(people, tmp_path):
     with file_systems.folding(bob.inbox) as disk:
         (disk.folder / "TOP").mkdir()
         (disk.folder / "TOP" / "mine").write_bytes(b"mine")
+        slow(alice, "16M")
         receiving = bob.receive(prefix=disk.prefix, sender=alice.name)
         sending = alice.send(bob, top)
-        until(lambda: sum(content.listing(disk.folder).values()) > 10_000_000, 20, "a part of it")
+        until(lambda: content.total(disk.folder) > 10_000_000, 20, "a part of it")
         receiving.kill()
+        slow(alice, "off")
         receiving = bob.receive(prefix=disk.prefix, sender=alice.name, ready=False)
         sending.expect(0, 40)
         receiving.expect(0, 10)
@@ -126,7 +133,7 @@ def test_a_quota_that_is_met_is_told_to_both_and_goes_on_when_it_is_raised(peopl
         sending = alice.send(bob, top).expect(IO, 20)
         receiving.expect(IO, 10)
         assert_full(sending, receiving, bob, inbox)
-        came = sum(content.listing(inbox).values())
+        came = content.total(inbox)
         assert came > 10_000_000
         disk.run("btrfs", "qgroup", "limit", "none", bob.inbox / "inbox")
         goes_on(alice, bob, receiving, sending, disk, top, inbox)
@@ -166,12 +173,14 @@ def test_a_disk_that_fills_up_midway_is_told_to_both_and_goes_on_when_there_is_r
     alice, bob = people("alice", "bob")
     top = folder_of_files(tmp_path / "top", 80, 900_000)
     with file_systems.memory(bob.inbox, "size=160m") as disk:
+        slow(alice, "16M")
         receiving = bob.receive(prefix=disk.prefix, sender=alice.name)
         sending = alice.send(bob, top)
-        until(lambda: sum(content.listing(disk.folder).values()) > 5_000_000, 20, "a part of it")
+        until(lambda: content.total(disk.folder) > 5_000_000, 20, "a part of it")
         receiving.signal(signal.SIGSTOP)
         filler = disk.fill(4 * MiB)
         receiving.signal(signal.SIGCONT)
+        slow(alice, "off")
         sending.expect(IO, 20)
         receiving.expect(IO, 10)
         kept = [name for name in names(disk.folder) if name != b"filler"]
@@ -240,6 +249,7 @@ def test_what_is_no_hole_of_a_sparse_file_is_refused_where_it_does_not_fit(peopl
 def test_a_folder_that_is_removed_midway_is_told_to_both(people, tmp_path):
     alice, bob = people("alice", "bob")
     content.file(tmp_path / "film.mkv", "removed", 300_000_000)
+    slow(alice, "64M")
     receiving = bob.receive(sender=alice.name)
     sending = alice.send(bob, tmp_path / "film.mkv")
     until(lambda: content.largest(bob.inbox) > 0, 20, "a part of it")
@@ -259,6 +269,7 @@ def test_a_folder_that_may_not_be_written_to_any_more_keeps_what_came(people, tm
     """It is whole, and has no name: once the folder may be written to, nothing is sent a second time."""
     alice, bob = people("alice", "bob")
     sha256 = content.file(tmp_path / "film.mkv", "read-only", 300_000_000)
+    slow(alice, "64M")
     receiving = bob.receive(prefix=mortal(), sender=alice.name)
     sending = alice.send(bob, tmp_path / "film.mkv")
     until(lambda: content.largest(bob.inbox) > 0, 20, "a part of it")

@@ -210,6 +210,46 @@ def test_a_run_that_crashed_is_one_failure(tmp_path, left):
     assert "unit-swift-testing.xml" in done.stdout
 
 
+def nested(folder, *arguments):
+    """Runs pytest in a folder, with what this one has of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, folder],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "Tests")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_failure_reaches_its_reader_whatever_it_is_about(tmp_path):
+    """A name that is not UTF-8, and a process whose output is gone."""
+    (tmp_path / "test_failing.py").write_text(
+        "import os, shutil, sys\n"
+        "from harness import processes\n"
+        "def test_name(): assert False, os.fsdecode(b'caf\\xe9')\n"
+        "def test_output(tmp_path):\n"
+        "    processes.Process([sys.executable, '-c', ''], env={}, folder=tmp_path / 'logs').wait(10)\n"
+        "    shutil.rmtree(tmp_path / 'logs')\n"
+        "    assert False, 'it is gone'\n"
+    )
+    done = nested(tmp_path, "-n", "2", "-p", "harness.reports", "--junitxml", tmp_path / "processes.xml")
+    assert done.returncode == 1 and "2 failed" in done.stdout, done
+    for told in ("caf\\udce9", "it is gone", "what it has printed cannot be shown"):
+        assert told in done.stdout, done
+    (tmp_path / "steps").write_text("pytest\t1\n")
+    counted = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts/testing/tally.py", tmp_path, REPOSITORY / "Tests/skips.txt"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert counted.returncode == 1 and counted.stdout.endswith("\n0 passed, 2 failed\n"), counted
+    assert "AssertionError: caf\\udce9" in counted.stdout and "it is gone" in counted.stdout, counted
+
+
 @pytest.mark.parametrize("distribution", ["loadgroup", "load"])
 def test_a_module_fixture_starts_once_with_loadgroup_alone(tmp_path, distribution):
     (tmp_path / "test_sharing.py").write_text(
@@ -220,15 +260,7 @@ def test_a_module_fixture_starts_once_with_loadgroup_alone(tmp_path, distributio
         "@pytest.mark.parametrize('number', range(20))\n"
         "def test_one(shared, number): pass\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "3", "--dist", distribution, "-p", "harness.groups", tmp_path],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "Tests")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = nested(tmp_path, "-n", "3", "--dist", distribution, "-p", "harness.groups")
     assert done.returncode == 0 and "40 passed" in done.stdout, done
     starts = sorted((tmp_path / "starts").read_text())
     assert (starts == ["a", "b"]) == (distribution == "loadgroup"), starts

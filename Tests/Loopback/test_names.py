@@ -13,7 +13,7 @@ from harness import content, file_systems, protocol
 from harness.sealed_stream import Entry
 from harness.sealed_tree import Tree, text
 from harness.terminal import Terminal
-from harness.waiting import background
+from harness.waiting import background, until
 
 # What could move a cursor, hide or reorder text: C0 but tab and newline, C1, and the marks of direction.
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -232,7 +232,7 @@ def test_a_name_that_the_file_system_refuses_is_not_asked_about(people, tmp_path
     terminal.wait_for("[y/N]")
     terminal.type("y\n")
     sending.expect(0, 20)
-    assert bob.received() == [b"12.30.txt"]
+    until(lambda: bob.received() == [b"12.30.txt"], 5, bob.received)
 
 
 def evil_tar(path):

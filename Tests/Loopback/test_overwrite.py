@@ -114,5 +114,5 @@ def test_the_question_says_what_is_replaced(both, tmp_path):
         terminal.type(typed)
         assert sending.wait(10) == status, sending.tail()
         until(lambda text=left: (bob.inbox / "plan.txt").read_text() == text, 5, receiving.tail)
+        until(lambda: bob.received() == [b"plan.txt"], 5, bob.received)
         receiving.kill()
-    assert bob.received() == [b"plan.txt"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -47,20 +48,26 @@ def sha256(path: Path | bytes) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def largest(folder: Path) -> int:
-    """How large the largest file below `folder` is, while others write and remove files there."""
-    largest = 0
+def sizes(folder: Path) -> Iterator[int]:
+    """The size of each file below `folder`, while others write and remove files there."""
     for where, _, names in os.walk(folder):
         for name in names:
-            try:
-                largest = max(largest, os.lstat(os.path.join(where, name)).st_size)
-            except FileNotFoundError:
-                continue
-    return largest
+            with contextlib.suppress(FileNotFoundError):
+                yield os.lstat(os.path.join(where, name)).st_size
+
+
+def largest(folder: Path) -> int:
+    """How large the largest file below `folder` is, while others write and remove files there."""
+    return max(sizes(folder), default=0)
+
+
+def total(folder: Path) -> int:
+    """How large all files below `folder` are together, while others write and remove files there."""
+    return sum(sizes(folder))
 
 
 def listing(folder: Path) -> dict[bytes, int]:
-    """Everything below `folder`: relative path (bytes) to size."""
+    """Everything below `folder`, in which no process writes any more: relative path (bytes) to size."""
     found = {}
     root = os.fsencode(folder)
     for where, folders, files in os.walk(root):

@@ -16,7 +16,25 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
+
+#: How much is printed of why tests failed, so that it fits on a screen: tests, lines of each, characters of a line.
+REASONS, LINES, WIDTH = 20, 4, 240
+
+
+class Case(NamedTuple):
+    """A test: its name, what became of it (passed, failed or skipped), and the last lines about its failure."""
+
+    name: str
+    outcome: str
+    reason: tuple[str, ...] = ()
+
+
+class Failure(NamedTuple):
+    """What has failed, and the last lines about it."""
+
+    name: str
+    reason: tuple[str, ...] = ()
 
 
 def excuses(path: str) -> dict[str, str]:
@@ -34,22 +52,30 @@ def excuses(path: str) -> dict[str, str]:
     return found
 
 
-def cases(path: str) -> Iterator[tuple[str, str]]:
-    """(name, outcome) of each test in a JUnit file; the outcome is passed, failed or skipped.
+def reason(case: ElementTree.Element) -> tuple[str, ...]:
+    """The first line and the last ones of what a JUnit file says of a failure."""
+    for child in case:
+        if child.tag in ("failure", "error"):
+            first = (child.get("message") or "").strip().splitlines()[:1]
+            rest = [line for line in (child.text or "").splitlines() if line.strip()]
+            lines = first + [line for line in rest[-(LINES - 1) :] if line.strip() not in first]
+            return tuple(line[:WIDTH] for line in lines)
+    return ()
 
-    A file that is empty or cut, as tests leave it that crash, is one failure.
-    """
+
+def cases(path: str) -> Iterator[Case]:
+    """Each test in a JUnit file. A file that is empty or cut, as tests leave it that crash, is one failure."""
     try:
         parsed = ElementTree.parse(path)
     except ElementTree.ParseError as error:
-        yield f"{os.path.basename(path)} (not whole: the tests that write it have crashed; {error})", "failed"
+        yield Case(f"{os.path.basename(path)} (not whole: the tests that write it have crashed; {error})", "failed")
         return
     for case in parsed.iter("testcase"):
         name = ".".join(part for part in (case.get("classname"), case.get("name")) if part)
         name = re.sub(r"@[^]]*$", "", name)  # the group that pytest-xdist adds
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        yield name, outcome
+        yield Case(name, outcome, reason(case))
 
 
 def steps(path: str) -> Iterator[tuple[str, int]]:
@@ -63,38 +89,40 @@ def steps(path: str) -> Iterator[tuple[str, int]]:
 
 
 def tally(folder: str, skips: str) -> tuple[Any, ...]:
-    """(number that passed, names that failed, number of excused skips)."""
+    """(number that passed, failures, number of excused skips)."""
     allowed = excuses(skips)
-    passed, failed, excused = 0, [], 0
+    passed, failed, excused = 0, list[Failure](), 0
     for path in sorted(glob.glob(os.path.join(folder, "*.xml"))):
-        for name, outcome in cases(path):
+        for name, outcome, why in cases(path):
             if outcome == "passed":
                 passed += 1
             elif outcome == "failed":
-                failed.append(name)
+                failed.append(Failure(name, why))
             elif name in allowed:
                 excused += 1
                 print(f"skipped: {name}: {allowed[name]}")
             else:
-                failed.append(f"{name} (skipped, and not in {skips})")
+                failed.append(Failure(f"{name} (skipped, and not in {skips})"))
     counted = {"swift test": "unit*.xml", "pytest": "processes.xml", "pytest, one by one": "processes-alone.xml"}
     for name, status in steps(os.path.join(folder, "steps")):
         if name in counted:
             files = glob.glob(os.path.join(folder, counted[name]))
-            ran = [outcome for file in files for _, outcome in cases(file)]
+            ran = [case.outcome for file in files for case in cases(file)]
             if not ran or (status != 0 and "failed" not in ran):
-                failed.append(f"{name} (exit status {status}, {len(ran)} tests seen)")
+                failed.append(Failure(f"{name} (exit status {status}, {len(ran)} tests seen)"))
         elif status == 0:
             passed += 1
         else:
-            failed.append(f"{name} (exit status {status})")
+            failed.append(Failure(f"{name} (exit status {status})"))
     return passed, failed, excused
 
 
 def main(folder: str, skips: str) -> int:
     """Returns the exit status."""
     passed, failed, _ = tally(folder, skips)
-    for name in failed:
+    for name, why in failed[:REASONS]:
+        print("\n".join((f"FAILED: {name}", *(f"    {line}" for line in why))))
+    for name, _ in failed[REASONS:]:
         print(f"FAILED: {name}")
     print(f"{passed} passed, {len(failed)} failed")
     return 0 if passed and not failed else 1
