@@ -67,7 +67,7 @@ let package = Package(
         // The layers of relay-server, from the bottom up; docs/architecture.md has a sentence for each.
         .target(
             name: "ServerSystem",
-            dependencies: ["CProcess", "CloseOnExec", "PrivateFiles", nioCore, nioPosix, logging]
+            dependencies: ["CLinux", "CProcess", "CloseOnExec", "PrivateFiles", nioCore, nioPosix, logging]
         ),
         .target(name: "TransferBroker", dependencies: ["WSProtocol", nioCore, crypto]),
         .target(

@@ -9,13 +9,10 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-int CProcess_set_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
 // malloc_trim(3) of everything there is to give back; other C libraries keep nothing for long.
 void CProcess_trim_memory(void) {

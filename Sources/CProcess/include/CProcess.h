@@ -6,8 +6,6 @@
 
 #include <stddef.h>
 
-int CProcess_set_not_dumpable(void);
-
 // Gives memory back to the system, where the library does so only when asked.
 void CProcess_trim_memory(void);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-private import CProcess
+private import CLinux
 import Glibc
 import Synchronization
 
@@ -14,7 +14,7 @@ package enum ProcessLimits {
         _ = umask(0o077)
         var none = rlimit(rlim_cur: 0, rlim_max: 0)
         _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
-        _ = CProcess_set_not_dumpable()
+        _ = CLinux_set_not_dumpable()
         return raiseDescriptors()
     }
 
