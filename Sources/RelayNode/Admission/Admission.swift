@@ -122,7 +122,8 @@ package final class Admission: Sendable {
     func connectionOpened(
         from address: SocketAddress?, now: NIODeadline = .now()
     ) -> (Verdict, ConnectionLease) {
-        let key = share(of: address)
+        let client = address?.ipAddress
+        let key = share(of: address, client)
         let (verdict, limit) = state.withLock { state -> (Verdict, Limit?) in
             state.connections += 1
             state.newcomers += 1
@@ -137,7 +138,7 @@ package final class Admission: Sendable {
             return state.pressure == .critical ? (.refused, Limit(.memory, of: .node)) : (.admitted, nil)
         }
         if let limit { reports?.met(limit, address: key) }
-        return (verdict, ConnectionLease(admission: self, client: address?.ipAddress, share: key))
+        return (verdict, ConnectionLease(admission: self, client: client, share: key))
     }
 
     /// Counts a connection from `address`, which is not authenticated yet.
@@ -211,8 +212,10 @@ package final class Admission: Sendable {
 
     /// Whose limits a client shares: those of its address or, with IPv6, of the 64 bits that its network is known by,
     /// as one machine has all the addresses behind them. Nil when nothing is limited by address.
-    fileprivate func share(of address: SocketAddress?) -> String? {
-        guard unauthenticatedPerAddress.current != nil, let text = address?.ipAddress else { return nil }
+    ///
+    /// - Parameter text: the address as text.
+    fileprivate func share(of address: SocketAddress?, _ text: String?) -> String? {
+        guard unauthenticatedPerAddress.current != nil, let text else { return nil }
         guard let bytes = address.flatMap(AddressRange.bytes), bytes.count == 16 else { return text }
         let groups = stride(from: 0, to: 8, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
         return groups.joined(separator: ":") + "::/64"
@@ -251,10 +254,11 @@ final class ConnectionLease: CountedConnection {
     /// A balancer has said whose the connection is.
     /// - Returns: false when that address has too many unauthenticated connections: the connection has to go.
     package func belongs(to address: SocketAddress?, now: NIODeadline = .now()) -> Bool {
-        let key = admission.share(of: address)
+        let client = address?.ipAddress
+        let key = admission.share(of: address, client)
         let isNew = state.withLock { state in
             guard state.isUnauthenticated, state.counted == nil else { return false }
-            (state.client, state.share, state.counted) = (address?.ipAddress, key, key)
+            (state.client, state.share, state.counted) = (client, key, key)
             return true
         }
         guard isNew, let key else { return true }

@@ -20,9 +20,7 @@ final class AdmissionHandler: ChannelDuplexHandler {
 
     private let services: ConnectionServices
     private let waiting: AdmittedConnections
-    /// Connections that are refused, and are still open.
-    private var closing = 0
-    private var isReadHeldBack = false
+    private let closing = ClosingConnections()
 
     init(services: ConnectionServices, waiting: AdmittedConnections) {
         self.services = services
@@ -38,11 +36,11 @@ final class AdmissionHandler: ChannelDuplexHandler {
         let origin = services.peers.origin(for: peer)
         let (verdict, lease) = services.admission.connectionOpened(from: origin == .connection ? peer : nil)
         if verdict != .admitted, services.admission.isShortOfDescriptors { services.accepts.ranShort() }
+        guard verdict != .closed else { return close(channel, context, lease) }
         channel.closeFuture.whenComplete { [waiting] _ in
             _ = waiting.take(channel)
             lease.drop()
         }
-        guard verdict != .closed else { return close(channel, context) }
         waiting.put(
             channel,
             AcceptedConnection(lease: lease, sendsProxyHeader: origin == .header, isRefused: verdict == .refused)
@@ -51,19 +49,21 @@ final class AdmissionHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if closing < Defaults.Connection.closingAtOnce { context.read() } else { isReadHeldBack = true }
+        if closing.hasRoom() { context.read() }
     }
 
-    private func close(_ channel: any Channel, _ context: ChannelHandlerContext) {
-        closing += 1
-        channel.closeFuture.hop(to: context.eventLoop).assumeIsolated().whenComplete { _ in self.closed(context) }
+    /// Nothing that is done here for each of a flood of connections wakes another loop, but for the closing itself.
+    private func close(_ channel: any Channel, _ context: ChannelHandlerContext, _ lease: ConnectionLease? = nil) {
+        closing.began()
+        let (loop, context) = (context.eventLoop, NIOLoopBound(context, eventLoop: context.eventLoop))
+        channel.closeFuture.whenComplete { [closing] _ in
+            lease?.drop()
+            if closing.ended() { loop.execute { Self.resume(context.value) } }
+        }
         channel.close(promise: nil)
     }
 
-    private func closed(_ context: ChannelHandlerContext) {
-        closing -= 1
-        guard isReadHeldBack, closing <= Defaults.Connection.closingAtOnce / 2 else { return }
-        isReadHeldBack = false
+    private static func resume(_ context: ChannelHandlerContext) {
         // The listener may have been told to rest, or to stop, meanwhile.
         if (try? context.channel.syncOptions?.getOption(.autoRead)) ?? false { context.read() }
     }
@@ -71,6 +71,32 @@ final class AdmissionHandler: ChannelDuplexHandler {
 
 @available(*, unavailable)
 extension AdmissionHandler: Sendable {}
+
+/// Connections that are refused and are still open, and whether no more are accepted because of them.
+private final class ClosingConnections: Sendable {
+    private let count = Atomic(0)
+    private let isHeldBack = Atomic(false)
+
+    /// Counts one in.
+    func began() { count.add(1, ordering: .sequentiallyConsistent) }
+
+    /// Counts one out, on its own loop.
+    /// - Returns: whether more are to be accepted again: once for each time that there was no room.
+    func ended() -> Bool {
+        let left = count.subtract(1, ordering: .sequentiallyConsistent).newValue
+        return left <= Defaults.Connection.closingAtOnce / 2 && goesOn()
+    }
+
+    /// Whether more are to be accepted. If not, `ended` says when.
+    func hasRoom() -> Bool {
+        guard count.load(ordering: .sequentiallyConsistent) >= Defaults.Connection.closingAtOnce else { return true }
+        isHeldBack.store(true, ordering: .sequentiallyConsistent)
+        // Those that have closed meanwhile have not seen that.
+        return count.load(ordering: .sequentiallyConsistent) <= Defaults.Connection.closingAtOnce / 2 && goesOn()
+    }
+
+    private func goesOn() -> Bool { isHeldBack.exchange(false, ordering: .sequentiallyConsistent) }
+}
 
 /// Connections on their way from the listener's loop to their own, where they get their handlers.
 final class AdmittedConnections: Sendable {
