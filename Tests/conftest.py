@@ -11,14 +11,19 @@ import pytest
 
 from harness import certificates, executables, processes
 from harness.fake import FakeRelay
-from harness.groups import pytest_collection_modifyitems
+from harness.groups import pytest_addoption, pytest_collection_modifyitems
 from harness.network import Network
 from harness.relay import Relay
 from harness.reports import pytest_report_to_serializable, pytest_runtest_makereport
 
 # A thousand connections at once are some tests' business; a shell may allow no more.
 DESCRIPTORS = 8192
-__all__ = ["pytest_collection_modifyitems", "pytest_report_to_serializable", "pytest_runtest_makereport"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_report_to_serializable",
+    "pytest_runtest_makereport",
+]
 
 
 def pytest_configure():

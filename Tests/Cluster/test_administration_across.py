@@ -4,6 +4,8 @@
 import json
 import time
 
+import pytest
+
 from harness import content, protocol
 from harness.redis import Redis
 from harness.relay import Relay, unique
@@ -60,6 +62,7 @@ def test_a_forged_or_deleted_account_counts_for_nothing(three, tmp_path):
     assert shown(second, alice.name)["state"] == "disabled"
 
 
+@pytest.mark.slow
 def test_bytes_of_a_day_are_counted_across_nodes(three, tmp_path):
     first, second, third = three.members()
     alice, bob = first.person("alice", tmp_path), second.person("bob", tmp_path)
@@ -155,6 +158,7 @@ def test_sessions_and_transfers_are_those_of_all_nodes(three):
         sessions[node.name].close()
 
 
+@pytest.mark.slow
 def test_a_node_that_does_not_answer_is_named(cluster):
     made = cluster("--nodes", "3")
     first, second, third = members = made.members()

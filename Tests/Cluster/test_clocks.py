@@ -53,6 +53,7 @@ def assert_lives(redis):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", ["-1h", "+1h"])
 def test_a_token_is_good_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift):
     with off_by(shift, binaries, tmp_path) as (t, right, wrong), contextlib.ExitStack() as pairs:
@@ -63,6 +64,7 @@ def test_a_token_is_good_on_a_node_with_a_wrong_clock(binaries, tmp_path, shift)
         assert tokens == {"n1", "n2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "jump",
     [

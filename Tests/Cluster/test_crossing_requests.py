@@ -134,6 +134,7 @@ def test_two_sealed_clients_pull_through_three_nodes(three):
         serving.result(30)
 
 
+@pytest.mark.slow
 def test_without_redis_all_are_told_the_same(trial):
     """No Redis: whether a session shares, here or elsewhere, or none does, makes no difference."""
     with trial() as t:
@@ -168,6 +169,7 @@ def test_without_redis_all_are_told_the_same(trial):
             session.close()
 
 
+@pytest.mark.slow
 def test_a_lost_node_takes_its_requests_with_it(trial):
     with trial() as t:
         first, second, _ = t.nodes

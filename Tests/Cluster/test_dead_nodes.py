@@ -32,6 +32,7 @@ def crossing(one, other):
         yield pair, offer, download, upload, sent
 
 
+@pytest.mark.slow
 def test_the_receiver_is_told_when_the_senders_node_is_killed(trial):
     with trial() as t:
         home, ring, _ = t.nodes
@@ -43,6 +44,7 @@ def test_the_receiver_is_told_when_the_senders_node_is_killed(trial):
             assert pair.receiver.failed(offer.transfer, 1)["code"] in PASSING
 
 
+@pytest.mark.slow
 def test_the_sender_is_told_when_the_receivers_node_is_killed(trial):
     with trial() as t:
         home, ring, _ = t.nodes
@@ -56,6 +58,7 @@ def test_the_sender_is_told_when_the_receivers_node_is_killed(trial):
             t.took("bob", offer, sent, download)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["home", pytest.param("ring", marks=pytest.mark.long)])
 def test_clients_go_on_when_their_node_is_killed(trial, which):
     with trial() as t:
@@ -76,6 +79,7 @@ def test_clients_go_on_when_their_node_is_killed(trial, which):
                 whole(dead, node, 1 << 20)
 
 
+@pytest.mark.slow
 def test_clients_go_on_when_a_node_that_only_carried_bytes_is_killed(trial):
     with trial() as t:
         home, ring, carrier = t.nodes
@@ -96,6 +100,7 @@ def test_clients_go_on_when_a_node_that_only_carried_bytes_is_killed(trial):
         t.traffic.through()
 
 
+@pytest.mark.slow
 def test_the_sender_is_told_when_the_receivers_node_is_frozen(trial):
     with trial() as t:
         home, ring, _ = t.nodes

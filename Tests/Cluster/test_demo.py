@@ -29,6 +29,7 @@ def test_files_arrive_whole_wherever_their_halves_land(binaries, tmp_path, balan
     assert said and int(said[1]) == count and int(said[2]) * 2 >= count, process.out()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_what_was_sent_counts_as_failed(binaries, tmp_path):
     """A stored file is changed: the demonstration reports it, and fails."""
     fake = tmp_path / "bin"

@@ -91,6 +91,7 @@ def refused(nodes):
     return sum(node.status()["cluster"]["refused"] for node in nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_tls", [True, pytest.param(False, marks=pytest.mark.long)], ids=["tls", "plain"])
 def test_a_forged_route_leads_nowhere(trial, with_tls):
     with trial() as t, Trap(t.cluster.certs if with_tls else None) as trap:

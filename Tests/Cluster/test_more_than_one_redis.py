@@ -88,6 +88,7 @@ def is_master_again(sentinels):
     return roles == ("master", "slave")
 
 
+@pytest.mark.slow
 def test_a_failover_by_sentinels(cluster, sentinels):
     made, (home, ring, third) = nodes_of(cluster, sentinels.url)
     with Pair(home, receiver=ring, upload=third, timeout=30) as running, Pair(home, receiver=ring) as asking:
@@ -123,6 +124,7 @@ def test_one_sentinel_less_costs_nothing(cluster, sentinels):
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_sentinels_is_said(cluster, sentinels, binaries):
     with pytest.raises(AssertionError, match="no master called other"):
         cluster("--nodes", "1", "--redis", sentinels.url.replace("/main", "/other"))
@@ -136,6 +138,7 @@ def test_what_is_wrong_with_sentinels_is_said(cluster, sentinels, binaries):
         assert len(re.findall("redis is not reachable", made.logs())) < 20
 
 
+@pytest.mark.slow
 def test_a_redis_cluster_of_three_masters(cluster, redis_cluster):
     group = redis_cluster()
     _, (home, ring, third) = nodes_of(cluster, group.url)
@@ -165,6 +168,7 @@ def test_a_redis_cluster_of_three_masters(cluster, redis_cluster):
     until(lambda: works(third, home), 10, "a transfer between new names", step=0.1)
 
 
+@pytest.mark.slow
 def test_a_replica_in_a_redis_cluster_takes_over(cluster, redis_cluster):
     group = redis_cluster(replicas=1)
     # One node of it is enough to find the others.
@@ -182,6 +186,7 @@ def test_a_replica_in_a_redis_cluster_takes_over(cluster, redis_cluster):
     until(lambda: works(home, third), 10, "a transfer between new names", step=0.1)
 
 
+@pytest.mark.slow
 def test_the_slot_moves_while_transfers_run(cluster, redis_cluster):
     group = redis_cluster()
     made, (home, ring, third) = nodes_of(cluster, group.url)

@@ -17,6 +17,7 @@ from proofs import rolling
 MiB = rolling.MiB
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_client_is_there_while_every_node_is_restarted(binaries, tmp_path):
     with rolling.World(binaries, tmp_path, clients=8, pairs=2) as world:
@@ -24,6 +25,7 @@ def test_every_client_is_there_while_every_node_is_restarted(binaries, tmp_path)
     assert not list(outcome.problems()), outcome.table()
 
 
+@pytest.mark.slow
 def test_each_session_is_told_once_and_closed_at_the_deadline(cluster):
     made = cluster("--nodes", "2")
     staying, leaving = made.members()

@@ -68,6 +68,7 @@ def across(pair, timeout=TOLD):
     return refused_code(lambda: offer.start(timeout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.long)], ids=["both ways", "one way"])
 def test_both_sides_are_told_when_the_link_between_their_nodes_is_cut(trial, both):
     one, other, third = trial.nodes
@@ -108,6 +109,7 @@ def test_both_sides_are_told_when_the_link_between_their_nodes_is_cut(trial, bot
     whole(one, other, MiB)
 
 
+@pytest.mark.slow
 def test_clients_wait_until_the_link_is_back(trial):
     one, other, _ = trial.nodes
     trial.traffic.person("alice", at=one)
@@ -146,6 +148,7 @@ def test_a_node_without_redis_serves_its_own_clients_and_recovers(trial):
     until(lambda: works(one, other), 10, "a transfer between two nodes", step=0.1)
 
 
+@pytest.mark.slow
 def test_a_node_whose_redis_connections_are_reset_recovers(trial):
     one, other, _ = trial.nodes
     whole(one, other, MiB)

@@ -3,9 +3,12 @@
 
 import random
 
+import pytest
+
 from harness.wire_machine import run
 from harness.wire_model import World
 
 
+@pytest.mark.slow
 def test_other_clients_each_time(three):
     run(World.of_cluster(three), examples=15, seed=random.SystemRandom().getrandbits(32))

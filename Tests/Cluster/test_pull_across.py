@@ -48,6 +48,7 @@ def end(sharing):
     sharing.expect(130, 20)
 
 
+@pytest.mark.slow
 def test_requests_cross_nodes(three, tmp_path):
     alice, bob = three.person("alice", tmp_path), three.person("bob", tmp_path)
     mallory = three.person("mallory", tmp_path)
@@ -71,6 +72,7 @@ def test_requests_cross_nodes(three, tmp_path):
     three.balance(*three.members())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_told_across_nodes(three, tmp_path):
     alice, bob = three.person("alice", tmp_path), three.person("bob", tmp_path)
     one, other, _ = three.members()
@@ -97,6 +99,7 @@ def test_what_cannot_be_had_is_told_across_nodes(three, tmp_path):
     three.balance(*three.members())
 
 
+@pytest.mark.slow
 def test_a_sharer_who_comes_later_is_waited_for_across_nodes(three, tmp_path):
     alice, bob = three.person("alice", tmp_path), three.person("bob", tmp_path)
     one, other, _ = three.members()
@@ -208,6 +211,7 @@ def test_a_sharer_on_another_node_goes_on_when_one_is_killed(three, large):
     assert bob.received() == [b"film.mkv"] and content.sha256(bob.inbox / "film.mkv") == digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["sharer", "requester"])
 def test_a_node_dies_in_the_middle_of_a_fetch(cluster, large, whose):
     made = cluster()

@@ -71,6 +71,7 @@ def race(racers, request, history, token):
     return winners[0] if winners else (*left.values(), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distinct", [False, True], ids=["home", "elsewhere"])
 def test_an_upload_token_is_good_once(trial, distinct):
     with trial() as t:
@@ -88,6 +89,7 @@ def test_an_upload_token_is_good_once(trial, distinct):
             pair.receiver.delivered(offer.transfer, 4, "0" * 64)
 
 
+@pytest.mark.slow
 def test_a_download_token_is_good_once(trial):
     with trial() as t:
         one, other, third = t.nodes

@@ -70,6 +70,7 @@ def test_a_body_is_passed_on_as_it_comes(one, size):
     assert not spilled, spilled
 
 
+@pytest.mark.slow
 def test_a_slow_receiver_holds_the_sender_back_and_nothing_is_stored(one):
     with Pair(one) as pair:
         _, _, upload = pair.flowing(2 * HELD)
@@ -219,6 +220,7 @@ def test_no_request_is_sent_twice(balancer, method, certs, tmp_path):
             assert len(first.requests + second.requests) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balancer", BALANCERS)
 def test_a_dead_node_is_taken_out_of_rotation_and_comes_back(cluster, balancer):
     made = cluster("--nodes", "2", "--balancer", balancer)

@@ -34,6 +34,7 @@ def give_back(t, how):
     until(t.redis.answers, 10, "Redis answers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_running_transfers_go_on_and_new_ones_wait_for_redis(trial, how):
     with trial() as t:
@@ -84,6 +85,7 @@ def accepted(pair):
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["without memory", "a replica"])
 def test_a_fault_of_redis_is_not_reported_as_a_clients(trial, how):
     """Redis answers but accepts no writes: clients retry their offers, and deliver them once Redis recovers."""
@@ -124,6 +126,7 @@ def test_a_fault_of_redis_is_not_reported_as_a_clients(trial, how):
         until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)
 
 
+@pytest.mark.slow
 def test_an_accept_waits_for_a_frozen_redis_once(trial):
     """Only the token's home waits for Redis, to publish it; the node of the session does not need to."""
     with trial() as t:
@@ -144,6 +147,7 @@ def test_an_accept_waits_for_a_frozen_redis_once(trial):
             until(lambda: outcome(pair) is None, 5, "a transfer between two nodes", step=0.1)
 
 
+@pytest.mark.slow
 def test_transfers_survive_an_emptied_redis(trial):
     with trial() as t:
         home, ring, third = t.nodes
@@ -200,6 +204,7 @@ class Shaker:
         self._thread.join(10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["kill_subscriptions", pytest.param("kill_commands", marks=pytest.mark.long)])
 def test_transfers_survive_redis_connections_that_are_closed_again_and_again(trial, which):
     with trial() as t:
@@ -255,6 +260,7 @@ def test_lost_notifications_only_delay_transfers(trial):
         until(lambda: works(home, ring), 15, "a transfer between two nodes", step=0.1)
 
 
+@pytest.mark.slow
 def test_repeated_and_reordered_notifications_change_nothing(trial):
     with trial() as t:
         home, ring, _ = t.nodes

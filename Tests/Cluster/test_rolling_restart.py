@@ -48,6 +48,7 @@ class Load:
             worker.result(120)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_three_nodes_are_restarted_under_load_and_no_transfer_fails(trial):
     with trial() as t:

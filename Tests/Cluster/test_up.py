@@ -216,6 +216,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(cluster, whole_group):
     assert_nothing_left(made, tree)
 
 
+@pytest.mark.slow
 def test_frozen_processes_do_not_delay_the_end(cluster):
     made = cluster("--nodes", "2")
     tree = Tree(made.process.pid)

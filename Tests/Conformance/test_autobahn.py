@@ -91,6 +91,7 @@ def listens(port):
     return False
 
 
+@pytest.mark.slow
 def test_autobahn_finds_the_expected_in_the_server(suite, echo, tmp_path):
     server = echo("serve")
     port = until(lambda: server.out().strip(), 20, "the echo server's port")
@@ -100,6 +101,7 @@ def test_autobahn_finds_the_expected_in_the_server(suite, echo, tmp_path):
     judge(tmp_path, "server")
 
 
+@pytest.mark.slow
 def test_autobahn_finds_the_expected_in_the_client(suite, echo, tmp_path):
     reserved = Reserved()
     port = int(reserved)

@@ -112,6 +112,7 @@ def test_a_person_hears_whose_limit_an_offer_has_met_and_how_much_that_is(busy, 
     first.kill()
 
 
+@pytest.mark.slow
 def test_a_person_hears_that_the_relay_holds_back_what_is_too_much(busy, tmp_path):
     alice, bob, carol = (busy.person(name, tmp_path) for name in ("alice", "bob", "carol"))
     # One unit a second: the look-ups of two receivers make their offers wait for more than two.
@@ -166,6 +167,7 @@ def test_a_flood_of_progress_is_not_passed_on(busy):
         assert len(offer.progress) < 100
 
 
+@pytest.mark.slow
 def test_a_flood_of_progress_ends_the_session(busy):
     """Twenty thousand reports of one transfer, which the budget of messages only slows down."""
     before = met(busy, "progress", "session")

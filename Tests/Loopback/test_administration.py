@@ -123,6 +123,7 @@ def test_a_cancelled_transfer_ends_on_both_sides_in_words(own_relay, tmp_path):
     assert "no transfer" in done(relay, "transfers", "cancel", line[0], expect=77)
 
 
+@pytest.mark.slow
 def test_a_rate_holds_a_stream_back_and_can_be_lifted_while_it_runs(own_relay, tmp_path):
     relay = own_relay(registration="open", arguments=["--metrics-listen", "127.0.0.1:0"])
     alice, bob = relay.person("alice", tmp_path), relay.person("bob", tmp_path)
@@ -146,6 +147,7 @@ def test_a_rate_holds_a_stream_back_and_can_be_lifted_while_it_runs(own_relay, t
     assert "a second of your transfers" not in receiving.err(), receiving.tail()
 
 
+@pytest.mark.slow
 def test_an_address_has_limits_of_its_own_and_the_person_hears_of_them(own_relay, tmp_path):
     limits = ["--limit", "rate=1M", "--limit", "day=6M", "--address-limit", "1"]
     relay = own_relay(registration="open", arguments=[*limits, "--metrics-listen", "127.0.0.1:0"])
@@ -176,6 +178,7 @@ def test_an_address_has_limits_of_its_own_and_the_person_hears_of_them(own_relay
     assert figures['relay_limits_met_total{limit="day",of="user"}'] == 0
 
 
+@pytest.mark.slow
 def test_the_bytes_of_a_day_survive_a_kill_and_refuse_what_is_new(own_relay, tmp_path):
     relay = own_relay(registration="open", arguments=["--limit", "day=3M"])
     alice, bob, carol = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol"))

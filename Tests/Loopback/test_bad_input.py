@@ -424,6 +424,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_file_that_changes_is_taken_anew_by_a_receiver_who_was_asked_once(people, tmp_path, change):
     alice, bob = people("alice", "bob")

@@ -94,6 +94,7 @@ def test_sessions_tokens_and_streams_do_not_notice(clocked, jump):
         again.close()
 
 
+@pytest.mark.slow
 def test_a_jump_is_counted_and_said_and_certificates_are_looked_at_again(clocked, tmp_path):
     certs = certificates.forged(tmp_path / "certs", "127.0.0.1", starts=-90, ends=100)
     relay = clocked(certs=certs, registration="open")
@@ -117,6 +118,7 @@ def test_a_jump_is_counted_and_said_and_certificates_are_looked_at_again(clocked
     assert relay.logs().count("has expired") == 1, "at the jump, and not when it was set right"
 
 
+@pytest.mark.slow
 def test_the_timers_of_who_says_nothing_end_when_they_should(clocked):
     """Who says nothing is sent away after 10 s, and not before."""
     with contextlib.ExitStack() as stack:
@@ -201,6 +203,7 @@ def offer_is_refused(pair):
     return False
 
 
+@pytest.mark.slow
 def test_a_day_ends_with_the_calendars_and_no_user_is_kept_out_for_longer(clocked):
     relay = clocked(registration="open", arguments=["--limit", "day=1M"])
     with Pair(relay, timeout=20) as pair:
@@ -290,6 +293,7 @@ def test_a_receiver_whose_clock_was_set_a_year_ahead_says_what_to_do(people):
     receiving.expect(0, 10)
 
 
+@pytest.mark.slow
 @every_jump
 @pytest.mark.parametrize("whose", ["sender", "receiver"])
 def test_a_transfer_goes_on_while_a_clients_clock_is_set(people, tmp_path, jump, whose):
@@ -308,6 +312,7 @@ def test_a_transfer_goes_on_while_a_clients_clock_is_set(people, tmp_path, jump,
     assert "again" not in sending.err() and "reconnect" not in sending.err(), sending.tail()
 
 
+@pytest.mark.slow
 def test_the_patience_of_a_sender_is_as_long_as_it_was_said(people, tmp_path):
     sending = []
     for number, jump in enumerate(JUMPS):

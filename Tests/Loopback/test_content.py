@@ -30,6 +30,7 @@ def test_a_file_arrives(people, tmp_path, size):
     assert "delivered" in sending.out() + sending.err()
 
 
+@pytest.mark.slow
 @pytest.mark.large
 @pytest.mark.timeout(240)
 def test_two_gibibytes_arrive(people, large):

@@ -103,6 +103,7 @@ def test_a_killed_receiver_is_waited_for_and_served_when_it_is_back(people, larg
     assert "reconnecting" not in sending.err() and sending.err().count("was cut") == 1, sending.tail()
 
 
+@pytest.mark.slow
 def test_a_receiver_that_stays_away_ends_the_sender_at_its_timeout(people, large):
     alice, bob = people("alice", "bob")
     sending, receiving = halfway(alice, bob, large, send=("--timeout", "2s"))

@@ -93,6 +93,7 @@ def half_a_journal(part):
     (part / "journal").write_bytes(journal[: len(journal) // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -141,6 +142,7 @@ def test_a_part_that_was_edited_is_not_taken_for_what_was_sent(killed, tree):
     same(tree, bob.inbox / "top")
 
 
+@pytest.mark.slow
 def test_parts_of_another_profile_are_left_alone(relay, people, killed, tree):
     """Carol receives into the same folder, from the same sender, what bob has begun to receive."""
     alice, sending, bob, part = killed

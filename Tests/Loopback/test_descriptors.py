@@ -54,6 +54,7 @@ def test_every_descriptor_of_both_clients_in_a_transfer_is_close_on_exec(people)
     receiving.expect(0, 20)
 
 
+@pytest.mark.slow
 def test_every_descriptor_of_a_relay_with_connections_is_close_on_exec(own_relay):
     relay = own_relay(registration="open", arguments=["--metrics-listen", "127.0.0.1:0"])
     with (

@@ -147,6 +147,7 @@ def test_a_relay_that_does_not_know_the_key_fails_the_login_step(alice, own_rela
     )
 
 
+@pytest.mark.slow
 def test_a_silent_server_fails_the_step_that_waits_for_it(alice, certs):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certs.chain, certs.key)

@@ -44,6 +44,7 @@ def variable(words, option):
     return "_".join(["RELAY", *words, option]).upper().replace("-", "_")
 
 
+@pytest.mark.slow
 def test_every_option_has_a_variable(binaries, tmp_path):
     """A flag that is neither on nor off is refused, with the variable's name: so it was read. A variable that no option
     has is refused, too."""

@@ -202,6 +202,7 @@ def test_a_disk_without_room_for_more_files_is_told_to_both_and_goes_on_when_the
         goes_on(alice, bob, receiving, sending, disk, top, disk.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [(), ("--skip-existing",)], ids=["new", "skip-existing"])
 def test_a_sparse_file_needs_no_room_for_its_holes(people, tmp_path, existing):
     """Neither to be accepted nor while it comes: it is longer than the disk, and what is in it fits."""

@@ -135,6 +135,7 @@ def test_without_memory_connections_are_refused_in_words(own_relay):
     assert metrics.scrape(metrics.port_of(relay))['relay_limits_met_total{limit="memory",of="node"}'] > 0
 
 
+@pytest.mark.slow
 def test_when_memory_runs_out_offers_are_refused_first_then_connections_and_running_ones_go_on(own_relay, tmp_path):
     file = tmp_path / "server.json"
     file.write_text("{}")

@@ -194,6 +194,19 @@ def test_a_closed_listener_refuses_connections():
             socket.create_connection((listener.host, listener.port), 5)
 
 
+def test_a_quick_look_takes_one_of_each_that_is_not_left_out(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n")
+    (tmp_path / "test_values.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('number', [pytest.param(1, marks=pytest.mark.slow), 2, 3])\n"
+        "def test_one(number): pass\n"
+        "def test_two(): pass\n"
+    )
+    done = nested(tmp_path, "-v", "-p", "harness.groups", "--one-of-each", "-m", "not slow")
+    assert done.returncode == 0 and "2 passed, 2 deselected" in done.stdout, done
+    assert "test_one[2] PASSED" in done.stdout and "test_two PASSED" in done.stdout, done
+
+
 @pytest.mark.parametrize("left", ["", "<testsuites><testsuite><testcase na"], ids=["empty", "cut"])
 def test_a_run_that_crashed_is_one_failure(tmp_path, left):
     (tmp_path / "unit-swift-testing.xml").write_text(left)
@@ -250,6 +263,7 @@ def test_a_failure_reaches_its_reader_whatever_it_is_about(tmp_path):
     assert "AssertionError: caf\\udce9" in counted.stdout and "it is gone" in counted.stdout, counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution", ["loadgroup", "load"])
 def test_a_module_fixture_starts_once_with_loadgroup_alone(tmp_path, distribution):
     (tmp_path / "test_sharing.py").write_text(

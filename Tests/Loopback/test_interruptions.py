@@ -208,6 +208,7 @@ def film(tmp_path_factory):
     path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", list(parameters()))
 def test_an_interruption_ends_as_its_row_of_the_table_says(own_relay, large, film, row):
     who, how, duration, alice_says, bob_says, alice_ends, bob_ends = row

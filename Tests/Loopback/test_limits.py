@@ -77,6 +77,7 @@ def ask(session, count=100):
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [FLAG, RELOAD, USER])
 def test_messages_wait_for_what_is_set(own_relay, tmp_path, way):
     limited = Limited(own_relay, tmp_path, way, "messages=50")
@@ -107,6 +108,7 @@ def test_messages_wait_for_what_is_set(own_relay, tmp_path, way):
             assert limited.held() - held < 2
 
 
+@pytest.mark.slow
 def test_the_messages_of_an_address_are_those_of_so_many_users(own_relay, tmp_path):
     limited = Limited(own_relay, tmp_path, FLAG, "messages=50")
     limited.reload("address-limit", address_limit="1")

@@ -18,6 +18,7 @@ FULL = 0.7
 ANSWERED = 1.1
 
 
+@pytest.mark.slow
 def test_a_narrow_line_is_used_and_who_waits_is_still_heard(networked_relay):
     relay, network = networked_relay
     network.narrow("relay", MEGABITS)

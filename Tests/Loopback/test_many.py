@@ -95,6 +95,7 @@ def test_online_receivers_do_not_wait_for_offline_ones(people, tmp_path):
     assert bob.stored() == [b"one", b"three", b"two"] and late.running()
 
 
+@pytest.mark.slow
 def test_of_twenty_receivers_each_has_its_own_verdict(relay, people, tmp_path):
     """3 refuse, 2 are not there, 2 are killed while it comes, 1 is stopped: the 12 others have it all the same."""
     alice = people("alice")
@@ -174,6 +175,7 @@ def test_standard_input_goes_to_several_at_once(people, tmp_path):
     assert (eve.inbox / "stdin").read_bytes() == b"small"
 
 
+@pytest.mark.slow
 def test_a_receiver_of_standard_input_who_stops_is_dropped(people, tmp_path):
     """The others wait for a minute, and no longer."""
     alice, bob, carol = people("alice", "bob", "carol")

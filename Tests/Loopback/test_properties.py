@@ -22,10 +22,12 @@ def world(binaries, certs, tmp_path_factory):
     relay.stop()
 
 
+@pytest.mark.slow
 def test_the_same_clients_each_time(world):
     run(world, examples=20, seed=None)
 
 
+@pytest.mark.slow
 def test_other_clients_each_time(world):
     run(world, examples=20, seed=random.SystemRandom().getrandbits(32))
 

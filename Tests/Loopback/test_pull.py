@@ -67,6 +67,7 @@ def bob(relay, tmp_path):
     return relay.person("bob", tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_shared_is_listed_and_fetched(alice, bob, public):
     sharing = share(alice, public, to=[bob])
     assert [(each["path"], each["type"]) for each in listed(bob, alice)] == [("pub", "folder")]
@@ -89,6 +90,7 @@ def test_what_is_shared_is_listed_and_fetched(alice, bob, public):
     sharing.expect(130, 10)
 
 
+@pytest.mark.slow
 def test_the_table_is_for_people(alice, bob, public):
     share(alice, public, to=[bob])
     lines = bob.run("list", alice.name, "pub").expect(0, 20).out().splitlines()
@@ -171,6 +173,7 @@ def test_nothing_new_is_said_to_be_nothing(alice, bob, public):
     assert sorted(os.listdir(bob.inbox / "pub")) == ["a (1).txt", "a.txt", "empty", "folder", "zero"]
 
 
+@pytest.mark.slow
 def test_what_has_come_since_is_there(alice, bob, public):
     share(alice, public, to=[bob])
     listed(bob, alice, "pub")
@@ -181,6 +184,7 @@ def test_what_has_come_since_is_there(alice, bob, public):
     assert "relay-client list" in fetch(bob, alice, "pub/later").expect(66, 20).err()
 
 
+@pytest.mark.slow
 def test_others_cannot_tell_that_anything_is_shared(relay, alice, bob, public, tmp_path):
     mallory = relay.person("mallory", tmp_path)
     sharing = share(alice, public, to=[bob])
@@ -196,6 +200,7 @@ def test_others_cannot_tell_that_anything_is_shared(relay, alice, bob, public, t
     assert mallory.received() == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_listed_is_told(relay, alice, bob, public, tmp_path):
     mallory = relay.person("mallory", tmp_path)
     assert "nothing came of" in bob.run("list", alice.name, "--timeout", "1s").expect(75, 10).err()
@@ -215,6 +220,7 @@ def test_what_cannot_be_listed_is_told(relay, alice, bob, public, tmp_path):
     assert mallory.name not in sharing.err()
 
 
+@pytest.mark.slow
 def test_paths_that_lead_elsewhere(alice, bob, public, tmp_path):
     secret = tmp_path / "secret"
     secret.mkdir()
@@ -236,6 +242,7 @@ def test_paths_that_lead_elsewhere(alice, bob, public, tmp_path):
     assert not any(b"secret" in path.read_bytes() for path in bob.inbox.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_what_the_sharer_may_not_read_is_told_to_both(alice, bob, public):
     (public / "unreadable").write_bytes(b"secret")
     (public / "unreadable").chmod(0)
@@ -249,6 +256,7 @@ def test_what_the_sharer_may_not_read_is_told_to_both(alice, bob, public):
     assert (bob.inbox / "unreadable").read_bytes() == b"secret"
 
 
+@pytest.mark.slow
 def test_moving_things_in_a_loop_leads_nowhere(alice, bob, public, tmp_path):
     secret = tmp_path / "secret"
     secret.mkdir()
@@ -325,6 +333,7 @@ def test_a_fetch_of_what_another_one_receives_does_not_cut_it(relay, large):
     assert {content.sha256(path) for path in bob.inbox.iterdir()} == {digest} and len(bob.received()) == 2
 
 
+@pytest.mark.slow
 def test_a_sharer_who_is_not_there_is_waited_for(alice, bob, public):
     fetching = fetch(bob, alice, "pub/a.txt")
     fetching.wait_for("has not answered", 15)
@@ -337,6 +346,7 @@ def test_a_sharer_who_is_not_there_is_waited_for(alice, bob, public):
     ).err().replace("nobody-here", "nobody")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_sharer_that_ends_and_comes_back(relay, large, how):
     alice, bob = relay.person("alice", large), relay.person("bob", large)
@@ -454,6 +464,7 @@ def test_what_changes_all_the_time_is_not_fetched(alice, bob, tmp_path):
     assert bob.received() == []
 
 
+@pytest.mark.slow
 def test_laptop_and_desktop_share_different_things(alice, bob, public, tmp_path):
     other = tmp_path / "other/docs"
     other.mkdir(parents=True)
@@ -505,6 +516,7 @@ def test_without_with_everyone_may_fetch(alice, bob, public):
     fetch(bob, alice, "pub/a.txt").expect(0, 20)
 
 
+@pytest.mark.slow
 def test_a_long_listing(alice, bob, tmp_path):
     many = tmp_path / "many"
     many.mkdir()

@@ -111,6 +111,7 @@ def test_a_relay_that_stays_away_ends_the_sender_at_its_timeout(own_relay, large
     assert bob.stored() == [] and len(bob.parts()) == 1, bob.received()
 
 
+@pytest.mark.slow
 def test_one_outage_is_waited_for_once(own_relay, tmp_path):
     relay = own_relay(registration="open")
     alice, *others = (relay.person(name, tmp_path) for name in ("alice", "bob", "carol", "dave"))
@@ -307,6 +308,7 @@ def test_a_delivery_that_a_sender_gave_up_on_is_reported_to_its_next_one(own_rel
     assert bob.received() == [b"file"] and content.sha256(bob.inbox / "file") == digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["receiver", "sender"])
 def test_a_transfer_whose_stream_alone_is_cut_begins_again(relay, people, large, whose):
     """Both clients are still there, and so is the relay."""

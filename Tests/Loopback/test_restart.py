@@ -82,6 +82,7 @@ def test_the_new_process_has_everything_and_the_old_one_ends(replaced, tmp_path)
     assert not pid_file.exists() and not (relay.state / "admin.sock").exists()
 
 
+@pytest.mark.slow
 def test_a_running_transfer_goes_on_in_the_old_process(replaced):
     relay = replaced()
     pair = Pair(relay, timeout=20)
@@ -352,6 +353,7 @@ def test_noise_on_the_socket_disturbs_no_one_else(replaced):
 needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="there is no wrk")
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_no_client_is_refused_and_no_transfer_is_cut(replaced, tmp_path):
     """The small form of `scripts/prove restart`."""
@@ -360,6 +362,7 @@ def test_no_client_is_refused_and_no_transfer_is_cut(replaced, tmp_path):
     assert not outcome.problems() and outcome.restarts == 3, outcome.table()
 
 
+@pytest.mark.slow
 @needs_wrk
 def test_a_balancer_never_sees_the_relay_down(replaced, tmp_path):
     """Health checks five times a second, and all clients come by the balancer, which tries nothing twice."""
@@ -399,6 +402,7 @@ class Activated(Kept):
         return self
 
 
+@pytest.mark.slow
 @needs_wrk
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="there is no systemd-socket-activate")
 def test_a_socket_of_the_service_manager_goes_over(binaries, certs, tmp_path):

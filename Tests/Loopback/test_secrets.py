@@ -110,6 +110,7 @@ def test_no_key_of_an_attempt_is_written_down(relay, people):
                 assert form not in found, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", secrets.CASES)
 def test_no_decision_depends_on_a_secret_that_is_compared(binaries, tmp_path, case):
     if executables.REPOSITORY / ".build" not in binaries.parents and not (binaries / "ConstantTime").exists():

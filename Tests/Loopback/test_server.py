@@ -66,6 +66,7 @@ def refuses(relay):
         return True
 
 
+@pytest.mark.slow
 def test_sigterm_lets_clients_finish_a_running_transfer(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)

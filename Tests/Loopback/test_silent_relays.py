@@ -47,6 +47,7 @@ def test_receive_tries_a_few_times_at_first(fake, alice, ending):
     assert len(relay.endings) == 6, "it may be no relay at all"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["cut", "close_notify"])
 def test_receive_goes_on_looking_for_a_relay_that_was_there(fake, alice, ending):
     relay = fake()
@@ -60,6 +61,7 @@ def test_receive_goes_on_looking_for_a_relay_that_was_there(fake, alice, ending)
     assert relay.endings == [] and receiving.running(), receiving.tail()
 
 
+@pytest.mark.slow
 def test_a_silent_relay_is_given_up(fake, alice, tmp_path):
     silent, quiet, relay = fake(endings=["silence"] * 10), fake(endings=["silence"] * 10), fake()
     receiving = alice.receive("--server", relay.url, sender="bob", ready=False)

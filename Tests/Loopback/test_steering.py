@@ -103,6 +103,7 @@ def test_what_the_receiver_said_is_final(fake, alice, tmp_path, code, status):
     assert len(relay.offers) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [(502, "receiver_gone"), (504, "stalled"), (504, "expired"), (403, "token_refused"), (500, "internal_error")],
@@ -131,6 +132,7 @@ def test_an_offer_is_made_again_on_another_connection(fake, alice, tmp_path, cod
     assert len(relay.offers) == 2 and relay.logins == 2 and relay.content == BODY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["rate_limited", "too_many_transfers", "transfer_exists"])
 def test_a_limit_is_waited_for_on_the_same_connection(fake, alice, tmp_path, code):
     relay = fake(refusals=[code])
@@ -138,6 +140,7 @@ def test_a_limit_is_waited_for_on_the_same_connection(fake, alice, tmp_path, cod
     assert len(relay.offers) == 2 and relay.logins == 1 and relay.content == BODY
 
 
+@pytest.mark.slow
 def test_a_limit_is_told_in_the_relays_own_words(fake, alice, tmp_path):
     """Whose it is, and how much, only the relay knows; what it says stays on its line, and ends."""
     said = "alice has as many offers as there may be (1): wait until some of them are over"

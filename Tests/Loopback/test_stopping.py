@@ -60,6 +60,7 @@ def finish(pair, offer, download, upload):
     assert offer.delivered(10)["size"] == 2 * HALF
 
 
+@pytest.mark.slow
 def test_a_hundred_transfers_finish_inside_the_window(own_relay):
     relay = own_relay(registration="open", level="notice", arguments=["--address-limit", "off"])
     with contextlib.ExitStack() as stack:

@@ -27,6 +27,7 @@ def sbom(program, folder, *arguments, env=None):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_bill_names_what_is_linked(binaries, program):
     done = sbom(program, binaries)

@@ -28,6 +28,7 @@ def traced(folder, name, calls):
     return ("strace", "-f", "-y", "-s", "0", "-o", path, "-e", f"trace={calls}"), path
 
 
+@pytest.mark.slow
 def test_many_small_files_are_made_durable_together(people, tmp_path):
     alice, bob = people
     folder = tmp_path / "many"

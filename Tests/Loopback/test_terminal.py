@@ -86,6 +86,7 @@ def plain(piece):
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)
 
 
+@pytest.mark.slow
 def test_progress_fits_a_terminal_that_is_made_narrower(relay, people, tmp_path):
     alice = people("alice")
     content.file(tmp_path / "film.mkv", "resized", 40_000_000)
@@ -333,6 +334,7 @@ def test_a_question_ends_when_the_sender_leaves(people, tmp_path):
     assert bob.received() == [b"second"]
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_relay_does_not_repeat_a_question(own_relay, large):
     relay = own_relay(registration="open")
     alice, bob = relay.person("alice", large), relay.person("bob", large)
@@ -368,6 +370,7 @@ def test_ctrl_c_typed_at_the_terminal_ends_a_receiver_that_waits(people):
     terminal.wait_for(f"ready to receive as {bob.name}\r\n")
     terminal.type("\x03")
     receiving.expect(130, 2)
+    terminal.wait_for("^C")
     # There is nothing to say: nothing was on its way.
     assert rendered(terminal.seen()) == [f"ready to receive as {bob.name}", "^C"]
 

@@ -252,6 +252,7 @@ def outcome(timed):
         each.exception(120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["silence", "half_hello", "dripped_hello"])
 def test_an_incomplete_handshake_is_closed_within_10_s(outcome, name):
     took = outcome(name)
@@ -270,6 +271,7 @@ def test_no_login_in_10_s_closes_with_4401(outcome):
     assert code == 4401 and 8 <= took <= 12, (took, code)
 
 
+@pytest.mark.slow
 def test_a_client_without_pongs_is_closed_within_45_s(outcome):
     told, how, buffer = outcome("no_pong")
     assert (4408).to_bytes(2, "big") in buffer, "the close code is 4408"
@@ -277,6 +279,7 @@ def test_a_client_without_pongs_is_closed_within_45_s(outcome):
     assert how != raw.OPEN, "it is closed also when the close is not answered"
 
 
+@pytest.mark.slow
 def test_a_client_that_answers_pings_stays(outcome):
     assert outcome("answered_pings") == "pong"
 

@@ -13,11 +13,14 @@ import termios
 import time
 import xml.etree.ElementTree
 
+import pytest
+
 from harness.executables import REPOSITORY
 from harness.pairs import Pair, wait_for_bytes
 from harness.waiting import background, until
 
 
+@pytest.mark.slow
 def test_top_shows_who_sends_to_whom_how_fast_and_for_how_long(own_relay):
     relay = own_relay(registration="open")
     with Pair(relay) as pair:
@@ -82,6 +85,7 @@ def test_top_says_when_no_server_runs(own_relay):
     assert gone.returncode == 69 and "no relay-server runs" in gone.stderr and not gone.stdout
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_documents_is_drawn_from_a_real_run(binaries, tmp_path):
     picture = tmp_path / "top.svg"
     done = subprocess.run(

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tests belong together when several workers run them (`pytest -n`, `--dist loadgroup`)."""
+"""Which tests belong together when several workers run them (`pytest -n`, `--dist loadgroup`), and which are enough for
+a quick look (`--one-of-each`)."""
 
 from __future__ import annotations
+
+from collections.abc import Generator
 
 import pytest
 
@@ -21,8 +24,25 @@ def group(item: pytest.Item) -> str | None:
     return " ".join([item.path.stem, *(str(variants[name]) for name in sorted(shared & set(variants)))])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--one-of-each`."""
+    parser.addoption("--one-of-each", action="store_true", help="run each test with the first of its values only")
+
+
+def first_of_each(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Each test with the first of its values, and all others."""
+    seen: set[str] = set()
+    first: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        (others if name in seen else first).append(item)
+        seen.add(name)
+    return first, others
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Marks the groups, and lets the longest tests of the others go first."""
     for item in items:
         name = group(item)
@@ -30,3 +50,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(name))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    yield
+    # Here those that `-m` leaves out are gone.
+    if config.getoption("one_of_each"):
+        items[:], others = first_of_each(items)
+        config.hook.pytest_deselected(items=others)

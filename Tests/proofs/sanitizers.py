@@ -64,6 +64,15 @@ PROCESS_TESTS = (
 )
 #: What is in those files and needs the speed of a build without a sanitizer.
 LEFT_OUT = (
+    # Many files, entries, receivers or requesters: minutes with a sanitizer.
+    "Loopback/test_trees.py::test_a_folder_of_many_files_arrives_as_it_was",
+    "Loopback/test_hostile_manifests.py::test_a_manifest_of_very_many_entries_costs_no_memory",
+    "Loopback/test_hostile_manifests.py::test_a_manifest_whose_records_never_end_with_a_chunk_costs_no_memory",
+    "Loopback/test_hostile_sharers.py::test_a_listing_that_is_too_long_is_refused_in_words",
+    "Loopback/test_many.py::test_the_proof_of_many_receivers_goes_to_its_end",
+    "Loopback/test_many.py::test_a_receiver_of_standard_input_who_takes_nothing_is_dropped",
+    "Loopback/test_many.py::test_one_send_after_the_other_meets_no_limit",
+    "Loopback/test_pull.py::test_fifty_requesters_at_once_while_it_receives",
     # libfaketime, and a sanitizer, each want to be loaded first: the client does not get beyond its start.
     "Loopback/test_transfers.py::test_what_no_sender_came_back_for_is_removed_after_a_week",
     # 20,000 entries in 20 s.
@@ -84,7 +93,7 @@ UNIT_LEFT_OUT = (
     # It goes through all states of the model in one thread, for longer than all others together.
     r"ClaimAndRoutingModelTests/noReachableStateBreaksAnInvariant",
 )
-MARKERS = "not slow and not large and not long and not alone"
+MARKERS = "not large and not long and not alone"
 #: In minutes: a build from nothing, all unit tests, all process tests.
 LONGEST_BUILD, LONGEST_UNIT, LONGEST_PROCESSES = 60, 30, 60
 #: In seconds: what only asks about what is built.
