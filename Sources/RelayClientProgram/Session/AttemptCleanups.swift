@@ -29,25 +29,30 @@ struct AttemptCleanups {
     /// A place is looked for, which is to be told with ``took(_:)`` when there is one, or none.
     mutating func looks(_ attempt: TransferID, _ work: Task<PreparedSink?, Never>) { places[attempt] = work }
 
-    /// The place of that attempt is used, or put away, by the one who is told of it.
-    mutating func took(_ attempt: TransferID) { places[attempt] = nil }
+    /// The place of that attempt is used from now on.
+    /// - Returns: false where it was given up meanwhile: the next attempt may have the same number, and looks itself.
+    mutating func took(_ attempt: TransferID) -> Bool { places.removeValue(forKey: attempt) != nil }
 
-    /// Puts away what came, once nothing writes to it any more. The next attempt waits for that, and goes on behind it.
+    /// Puts away what came, once nothing writes to it any more, or the place for it, once there is one. The next
+    /// attempt waits for that, and goes on behind it.
     mutating func putAway(_ transfer: IncomingTransfer, keeping isKept: Bool) {
-        guard let sink = transfer.sink else { return }
+        let search = transfer.searched.flatMap { places.removeValue(forKey: $0) }
+        guard transfer.sink != nil || search != nil else { return }
         let (records, carried, clock) = (environment.records, transfer.offer.transfer, environment.clock)
         let number = tasks.start {
-            if let work = transfer.work { await DrainWatch(work, into: sink, clock: clock).finish() }
+            if let work = transfer.work, let sink = transfer.sink {
+                await DrainWatch(work, into: sink, clock: clock).finish()
+            }
+            let found = await search?.value?.sink
+            guard let sink = transfer.sink ?? found else { return }
             let isLeft = await IncomingTransfer.putAway(sink, keeping: isKept)
             if !isLeft { try? await BlockingWork.files.run { try records.forget(carried, .receive) } }
         }
         leaving[number] = (transfer.key, transfer.work)
     }
 
-    /// Puts away a place that nothing has come to.
-    mutating func putAway(_ sink: any TransferSink, keeping isKept: Bool) {
-        tasks.start { _ = await IncomingTransfer.putAway(sink, keeping: isKept) }
-    }
+    /// Forgets the place that is looked for, where nothing has to be received.
+    mutating func giveUpPlace(of transfer: IncomingTransfer) { transfer.searched.map { places[$0] = nil } }
 
     /// `transfer` is stored in `sink`: runs what is to be run for its files.
     ///

@@ -25,6 +25,8 @@ struct IncomingTransfer {
     /// What seals what is said to the sender, once it was accepted.
     private(set) var keys: AttemptKeys?
     private var notes: NoteSealing?
+    /// The attempt that a place was looked for as: this one, or one that it took the place of; nil before its turn.
+    private(set) var searched: TransferID?
     /// Where it goes, once there is a place.
     private(set) var sink: (any TransferSink)?
     /// The most bytes of content that are taken of it; nil without a limit.
@@ -88,8 +90,8 @@ struct IncomingTransfer {
     var isSpoilt: Bool { sink.map { !$0.isRepeatable } ?? false }
 
     /// Whether it can come once more. What has no size is read from a pipe, and does not come a second time once some
-    /// of it has come.
-    var mayComeAgain: Bool { sink.map { $0.isRepeatable && (label.size != nil || !$0.hasContent) } ?? false }
+    /// of it has come. Without a place nothing has come yet.
+    var mayComeAgain: Bool { sink.map { $0.isRepeatable && (label.size != nil || !$0.hasContent) } ?? true }
 
     /// Whether its bytes cost little beside the steps of its transfer.
     var isSmall: Bool { label.size.map { $0 <= Defaults.smallContent } ?? false }
@@ -121,7 +123,7 @@ struct IncomingTransfer {
     /// The place of `earlier`, whose sender offers the same once more from elsewhere before that was answered.
     func inPlace(of earlier: IncomingTransfer) -> IncomingTransfer {
         var transfer = self
-        (transfer.stage, transfer.work) = (earlier.stage, earlier.work)
+        (transfer.stage, transfer.work, transfer.searched) = (earlier.stage, earlier.work, earlier.searched)
         (transfer.isHere, transfer.agreed) = (earlier.isHere, earlier.agreed)
         return transfer
     }
@@ -144,7 +146,9 @@ struct IncomingTransfer {
     /// Its turn has come.
     ///
     /// - Parameter isHere: whether an earlier attempt has brought everything.
-    mutating func dequeued(isHere: Bool) { (stage, self.isHere) = (.running, isHere) }
+    mutating func dequeued(isHere: Bool) {
+        (stage, self.isHere, searched) = (.running, isHere, machine.ring.transfer)
+    }
 
     /// It is over, but not what is on its way.
     mutating func drains() { isDraining = true }

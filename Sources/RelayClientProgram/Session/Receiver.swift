@@ -19,8 +19,6 @@ struct Receiver: SessionPart {
     private var announcement = Announcement()
     private var demands: [ConnectionDemand] = []
     private var cleanups: AttemptCleanups
-    /// Attempts that were over before there was a place for them, and of which nothing is to be kept.
-    private var useless: Set<TransferID> = []
     /// What was refused before the person could be asked.
     private(set) var refused = RefusedOffers()
     /// What this client has asked for, where it takes nothing else; nil where it takes what others offer.
@@ -102,12 +100,12 @@ struct Receiver: SessionPart {
         step(id, now: now) { $0.received(message) }
     }
 
-    mutating func worked(_ event: WorkEvent, on id: TransferID, now: NIODeadline) {
-        let id = transfers.current(id)
+    mutating func worked(_ event: WorkEvent, on attempt: TransferID, now: NIODeadline) {
+        let id = transfers.current(attempt)
         switch event {
         case .decided(let verdict): decided(id, verdict, now: now)
         case .download(.report(let report)): environment.reporter.report(report)
-        case .prepared(let result): prepared(id, result, now: now)
+        case .prepared(let result): if cleanups.took(attempt) { prepared(id, result, now: now) }
         case .download(.wants(let notes)): wanted(id, notes)
         case .download(.ended(.success)): downloaded(id, now: now)
         case .download(.ended(.failure(let error))): downloadFailed(id, error, now: now)
@@ -287,14 +285,7 @@ struct Receiver: SessionPart {
     private mutating func prepared(
         _ id: TransferID, _ result: Result<PreparedSink, ClientError>, now: NIODeadline
     ) {
-        cleanups.took(id)
-        guard let transfer = transfers[id] else {
-            // It was over before there was a place for it.
-            let isUseless = useless.remove(id) != nil
-            guard case .success(let place) = result else { return }
-            cleanups.putAway(place.sink, keeping: place.sink.hasContent && !isUseless)
-            return
-        }
+        guard let transfer = transfers[id] else { return }
         do throws(ClientError) {
             let place = try result.get()
             let (payload, keys) = try environment.sealing.accept(place.acceptance, of: transfer.offer)
@@ -397,7 +388,10 @@ struct Receiver: SessionPart {
         _ transfer: IncomingTransfer, _ outcome: ReceiveMachine.Outcome, _ decision: RetryDecision, now: NIODeadline
     ) {
         if case .unanswered = outcome { leave(.elsewhere, "the relay does not answer", transfer) }
-        if transfer.isHere { return confirmed(transfer, outcome) }
+        if transfer.isHere {
+            cleanups.giveUpPlace(of: transfer)
+            return confirmed(transfer, outcome)
+        }
         if case .received(let isConfirmed) = outcome { return received(transfer, isConfirmed: isConfirmed, now: now) }
         let error = ClientError(receiving: outcome, cause: transfer.cause, from: transfer.label.peer)
         let isKept = transfer.mayComeAgain && (decision.isPassing || IncomingTransfer.keeps(outcome))
@@ -453,8 +447,6 @@ struct Receiver: SessionPart {
     /// accepted.
     private mutating func restarts(_ transfer: IncomingTransfer, _ error: ClientError) -> Bool {
         guard transfer.isRunning || transfers.wasAccepted(transfer), !transfer.isSpoilt else { return false }
-        // It may be just looked for what is there of it.
-        if transfer.sink == nil, transfer.work != nil { useless.insert(transfer.machine.ring.transfer) }
         forgotten(transfers.rememberAcceptance(transfer, IncomingTransfer.problem(error)))
         awaitsAnother = true
         let what = TransferFailure(.sourceChanged, side: .receiver, peer: transfer.label.peer).what

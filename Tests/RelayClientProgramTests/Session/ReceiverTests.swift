@@ -238,6 +238,30 @@ import WSProtocol
         #expect(receiving.relay.cutDownloads == 0)
     }
 
+    /// The sender has not heard that it was accepted, and offers it once more as the same attempt.
+    @Test(arguments: [false, true]) func aLossWhileAPlaceIsLookedForLeavesNoneBehind(isSameAttempt: Bool) async throws {
+        let receiving = try ReceivingFixture()
+        await receiving.present()
+        let first = try receiving.ring()
+        await receiving.session.run {
+            (receiving.session.session.parts.first as? Receiver)?.transfers[first]?.isRunning ?? false
+        }
+        let relay = receiving.session.environment.relay
+        receiving.session.handle(.ended(1, ConnectionError(closed: nil, reason: .lost, relay: relay)))
+        #expect(try receiving.session.events("interrupted", "failed") == ["interrupted"])
+        receiving.session.passTime()
+        await receiving.present(2)
+        let second = isSameAttempt ? first : try receiving.ring()
+        if isSameAttempt { try receiving.ringAgain(first) }
+        try await receiving.start(second)
+        try receiving.complete()
+        await receiving.session.run { !receiving.deliveries.isEmpty }
+        receiving.relay.lines[1].say([.ok(.init(id: try #require(receiving.deliveries.last).id))])
+        try await receiving.session.run { try receiving.session.events("received").count == 1 }
+        for part in receiving.session.session.parts { await part.stopped() }
+        #expect(try receiving.folder.listing() == ["file"] && receiving.asked.labels.count == 1)
+    }
+
     @Test func whatTheSenderHasEndedIsCutAtOnce() async throws {
         let receiving = try ReceivingFixture()
         await receiving.present()
