@@ -207,18 +207,23 @@ def test_a_quick_look_takes_one_of_each_that_is_not_left_out(tmp_path):
     assert "test_one[2] PASSED" in done.stdout and "test_two PASSED" in done.stdout, done
 
 
-@pytest.mark.parametrize("left", ["", "<testsuites><testsuite><testcase na"], ids=["empty", "cut"])
-def test_a_run_that_crashed_is_one_failure(tmp_path, left):
-    (tmp_path / "unit-swift-testing.xml").write_text(left)
-    (tmp_path / "processes.xml").write_text('<testsuites><testcase classname="a" name="b"/></testsuites>')
-    (tmp_path / "steps").write_text("swift test\t1\npytest\t0\n")
-    done = subprocess.run(
-        [sys.executable, REPOSITORY / "scripts/testing/tally.py", tmp_path, REPOSITORY / "Tests/skips.txt"],
+def tallied(folder):
+    """What scripts/test says at its end of what a run has left in a folder."""
+    return subprocess.run(
+        [sys.executable, REPOSITORY / "scripts/testing/tally.py", folder, REPOSITORY / "Tests/skips.txt"],
         capture_output=True,
         text=True,
         timeout=20,
         check=False,
     )
+
+
+@pytest.mark.parametrize("left", ["", "<testsuites><testsuite><testcase na"], ids=["empty", "cut"])
+def test_a_run_that_crashed_is_one_failure(tmp_path, left):
+    (tmp_path / "unit-swift-testing.xml").write_text(left)
+    (tmp_path / "processes.xml").write_text('<testsuites><testcase classname="a" name="b"/></testsuites>')
+    (tmp_path / "steps").write_text("swift test\t1\npytest\t0\n")
+    done = tallied(tmp_path)
     assert done.returncode == 1 and done.stdout.endswith("\n1 passed, 1 failed\n"), done
     assert "unit-swift-testing.xml" in done.stdout
 
@@ -252,13 +257,7 @@ def test_a_failure_reaches_its_reader_whatever_it_is_about(tmp_path):
     for told in ("caf\\udce9", "it is gone", "what it has printed cannot be shown"):
         assert told in done.stdout, done
     (tmp_path / "steps").write_text("pytest\t1\n")
-    counted = subprocess.run(
-        [sys.executable, REPOSITORY / "scripts/testing/tally.py", tmp_path, REPOSITORY / "Tests/skips.txt"],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    counted = tallied(tmp_path)
     assert counted.returncode == 1 and counted.stdout.endswith("\n0 passed, 2 failed\n"), counted
     assert "AssertionError: caf\\udce9" in counted.stdout and "it is gone" in counted.stdout, counted
 
