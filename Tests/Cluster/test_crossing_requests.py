@@ -114,6 +114,8 @@ def test_nothing_of_a_request_is_in_redis(three):
             bob.requested()
             bob.refuse(request, alice.identity.name)
             alice.refused(request)
+            # Redis tells of commands after it has answered them.
+            until(lambda: any(b"{relay}:sharing:" in line for line in list(commands.seen)), 5, "the look for sharers")
         given = "\n".join(line.decode() for line in commands.seen)
         assert "{relay}:sharing:" in given and canary not in given and request not in given
         assert canary not in redis.contents() and request not in redis.contents()

@@ -143,7 +143,7 @@ def test_a_redis_cluster_of_three_masters(cluster, redis_cluster):
     group = redis_cluster()
     _, (home, ring, third) = nodes_of(cluster, group.url)
     owner, (other, _) = group.owner(), group.others()
-    assert works(home, ring)
+    until(lambda: works(home, ring), 10, "a transfer between nodes", step=0.1)
     # All of it is in one place.
     assert owner.redis("DBSIZE") > 0 and not any(each.redis("DBSIZE") for each in group.others())
     assert len(owner.redis("PUBSUB", "SHARDCHANNELS")) == 3
