@@ -30,13 +30,6 @@ class Case(NamedTuple):
     reason: tuple[str, ...] = ()
 
 
-class Failure(NamedTuple):
-    """What has failed, and the last lines about it."""
-
-    name: str
-    reason: tuple[str, ...] = ()
-
-
 def excuses(path: str) -> dict[str, str]:
     """Names of tests that may be skipped, with the reason for each."""
     if not os.path.exists(path):
@@ -89,41 +82,40 @@ def steps(path: str) -> Iterator[tuple[str, int]]:
 
 
 def tally(folder: str, skips: str) -> tuple[Any, ...]:
-    """(number that passed, failures, number of excused skips)."""
+    """(number that passed, those that failed, number of excused skips)."""
     allowed = excuses(skips)
-    passed, failed, excused = 0, list[Failure](), 0
+    passed, failed, excused = 0, list[Case](), 0
     for path in sorted(glob.glob(os.path.join(folder, "*.xml"))):
-        for name, outcome, why in cases(path):
-            if outcome == "passed":
+        for case in cases(path):
+            if case.outcome == "passed":
                 passed += 1
-            elif outcome == "failed":
-                failed.append(Failure(name, why))
-            elif name in allowed:
+            elif case.outcome == "failed":
+                failed.append(case)
+            elif case.name in allowed:
                 excused += 1
-                print(f"skipped: {name}: {allowed[name]}")
+                print(f"skipped: {case.name}: {allowed[case.name]}")
             else:
-                failed.append(Failure(f"{name} (skipped, and not in {skips})"))
+                failed.append(Case(f"{case.name} (skipped, and not in {skips})", "failed"))
     counted = {"swift test": "unit*.xml", "pytest": "processes.xml", "pytest, one by one": "processes-alone.xml"}
     for name, status in steps(os.path.join(folder, "steps")):
         if name in counted:
             files = glob.glob(os.path.join(folder, counted[name]))
             ran = [case.outcome for file in files for case in cases(file)]
             if not ran or (status != 0 and "failed" not in ran):
-                failed.append(Failure(f"{name} (exit status {status}, {len(ran)} tests seen)"))
+                failed.append(Case(f"{name} (exit status {status}, {len(ran)} tests seen)", "failed"))
         elif status == 0:
             passed += 1
         else:
-            failed.append(Failure(f"{name} (exit status {status})"))
+            failed.append(Case(f"{name} (exit status {status})", "failed"))
     return passed, failed, excused
 
 
 def main(folder: str, skips: str) -> int:
     """Returns the exit status."""
     passed, failed, _ = tally(folder, skips)
-    for name, why in failed[:REASONS]:
-        print("\n".join((f"FAILED: {name}", *(f"    {line}" for line in why))))
-    for name, _ in failed[REASONS:]:
-        print(f"FAILED: {name}")
+    for number, case in enumerate(failed):
+        why = case.reason if number < REASONS else ()
+        print("\n".join((f"FAILED: {case.name}", *(f"    {line}" for line in why))))
     print(f"{passed} passed, {len(failed)} failed")
     return 0 if passed and not failed else 1
 
