@@ -198,8 +198,9 @@ let package = Package(
         .testTarget(
             name: "RelayServerProgramTests",
             dependencies: [
-                "RedisTransport", "RelayCluster", "RelayNode", "RelayServerProgram", "RelayTestFixtures",
-                "ServerSystem", "StreamRelay", "TLSTransport", "TestSupport", "TransferBroker", "WSProtocol",
+                "PrivateFiles", "RedisTransport", "RelayCluster", "RelayNode", "RelayServerProgram",
+                "RelayTestFixtures", "ServerSystem", "StreamRelay", "TLSTransport", "TestSupport", "TransferBroker",
+                "WSProtocol",
                 nioCore, nioEmbedded, nioPosix, logging,
             ]
         ),

@@ -52,7 +52,9 @@ struct AttemptCleanups {
     }
 
     /// Forgets the place that is looked for, where nothing has to be received.
-    mutating func giveUpPlace(of transfer: IncomingTransfer) { transfer.searched.map { places[$0] = nil } }
+    mutating func giveUpPlace(of transfer: IncomingTransfer) {
+        if let attempt = transfer.searched { places[attempt] = nil }
+    }
 
     /// `transfer` is stored in `sink`: runs what is to be run for its files.
     ///

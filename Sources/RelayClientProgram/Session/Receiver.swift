@@ -225,7 +225,10 @@ struct Receiver: SessionPart {
         }
         let queue = queue
         transfers[id]?.work = Task {
-            queue.post(.work(id, .decided(await ask(question) ? .accept : .decline(.person))))
+            let isAccepted = await ask(question)
+            // A question that was cut has no answer: the same attempt may be asked about again.
+            guard !Task.isCancelled else { return }
+            queue.post(.work(id, .decided(isAccepted ? .accept : .decline(.person))))
         }
     }
 

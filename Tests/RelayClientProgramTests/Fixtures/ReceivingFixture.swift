@@ -29,16 +29,24 @@ struct ReceivingFixture {
 
     /// The questions, and the answers to them.
     final class Asked: Sendable {
-        private let state = Mutex((questions: [OfferQuestion](), answer: true))
+        private let state = Mutex((questions: [OfferQuestion](), answer: Bool?.some(true)))
+        /// The questions that wait for an answer, though they be cancelled.
+        let unanswered: AsyncStream<CheckedContinuation<Bool, Never>>
+        private let waiting: AsyncStream<CheckedContinuation<Bool, Never>>.Continuation
+
+        init() { (unanswered, waiting) = AsyncStream.makeStream() }
 
         var questions: [OfferQuestion] { state.withLock { $0.questions } }
         var labels: [TransferLabel] { questions.map(\.label) }
-        func answer(_ answer: Bool) { state.withLock { $0.answer = answer } }
-        fileprivate func ask(_ question: OfferQuestion) -> Bool {
-            state.withLock { state in
+        /// What each question is answered from now on; nil: it is one of ``unanswered``.
+        func answer(_ answer: Bool?) { state.withLock { $0.answer = answer } }
+        fileprivate func ask(_ question: OfferQuestion) async -> Bool {
+            let answer = state.withLock { state in
                 state.questions.append(question)
                 return state.answer
             }
+            if let answer { return answer }
+            return await withCheckedContinuation { question in _ = waiting.yield(question) }
         }
     }
 
@@ -75,7 +83,8 @@ struct ReceivingFixture {
                 settings.policies = store
                 settings.folders = SenderFolders(options: ReceivedOptions()) { _ in }
             }
-            let ask: (@Sendable (OfferQuestion) async -> Bool)? = isAttended ? { @Sendable in asked.ask($0) } : nil
+            let ask: (@Sendable (OfferQuestion) async -> Bool)? =
+                isAttended ? { @Sendable in await asked.ask($0) } : nil
             return [Receiver(settings, ask: ask, environment: environment, queue: queue)]
         }
         alice = try session.relay.peer(Samples.alice)

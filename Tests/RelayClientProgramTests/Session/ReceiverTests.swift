@@ -262,6 +262,30 @@ import WSProtocol
         #expect(try receiving.folder.listing() == ["file"] && receiving.asked.labels.count == 1)
     }
 
+    @Test func anAnswerToAQuestionThatWasCutIsNoneToTheNextOne() async throws {
+        let receiving = try ReceivingFixture()
+        receiving.asked.answer(nil)
+        await receiving.present()
+        let attempt = try receiving.ring()
+        try await receiving.session.run { try receiving.session.events("offered").count == 1 }
+        var questions = receiving.asked.unanswered.makeAsyncIterator()
+        let first = try #require(await questions.next())
+        let relay = receiving.session.environment.relay
+        receiving.session.handle(.ended(1, ConnectionError(closed: nil, reason: .lost, relay: relay)))
+        receiving.session.passTime()
+        await receiving.present(2)
+        try receiving.ringAgain(attempt)
+        try await receiving.session.run { try receiving.session.events("offered").count == 2 }
+        let second = try #require(await questions.next())
+        first.resume(returning: false)
+        receiving.asked.answer(true)
+        let other = try receiving.ring("other", isKnown: false)
+        await receiving.session.run { receiving.relay.accepts[other] != nil }
+        second.resume(returning: true)
+        await receiving.session.run { receiving.relay.accepts[attempt] != nil || !receiving.relay.declines.isEmpty }
+        #expect(receiving.relay.declines.isEmpty)
+    }
+
     @Test func whatTheSenderHasEndedIsCutAtOnce() async throws {
         let receiving = try ReceivingFixture()
         await receiving.present()

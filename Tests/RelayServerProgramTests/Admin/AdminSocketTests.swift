@@ -3,6 +3,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import PrivateFiles
 import RelayNode
 import RelayTestFixtures
 import ServerSystem
@@ -242,7 +243,7 @@ struct AdminSocketTests {
 
     @Test("a socket left behind by a killed server is replaced; a live one, or a file, is refused")
     func leftovers() async throws {
-        _ = try StateDirectory(path: path)
+        try PrivateFolder.make(path)
         let socket = path + "/admin.sock"
         #expect(AdminSocket.occupant(of: socket) == .nothing)
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
