@@ -45,7 +45,7 @@ class Part:
 PLAN = (
     Part("overload", 40, 25, ("--seconds", "20")),
     Part("stalled", 20, 15, ("--blocks", "5")),
-    Part("soak", 60, 30, ("--minutes", "5")),
+    Part("soak", 60, 30, ("--minutes", "10")),
     Part("restart", 30, 15, ("--restarts", "5")),
     Part("rolling", 30, 30),
     Part("many", 30, 15, ("--rounds", "2")),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 import itertools
@@ -24,7 +25,7 @@ from .chaos import Break, Couple, Round, World
 MiB = 1 << 20
 #: Seconds between two faults, and between two looks at what nodes use.
 FAULT, STEP = 20.0, 1.0
-#: What belongs to the warm-up, of the whole time: the first of everything.
+#: What belongs to the warm-up, of the whole time; and all until each kind of fault has been: the first of everything.
 WARM_UP = 0.25
 #: How much more a node may need in the last quarter of the rest than in its first one.
 SLOPE = 0.01
@@ -60,6 +61,8 @@ class Series:
     descriptors: list[int] = dataclasses.field(default_factory=list)
     #: Without clients' transfers and sessions, before and after.
     idle: list[int] = dataclasses.field(default_factory=list)
+    #: When each kind of fault had been.
+    warm: float = 0.0
 
     def look(self, now: float) -> None:
         """Adds a look."""
@@ -74,7 +77,8 @@ class Series:
         return last / first - 1
 
     def _quarters(self) -> tuple[float, float]:
-        rest = self.memory[int(len(self.memory) * WARM_UP) :]
+        begin = max(int(len(self.memory) * WARM_UP), bisect.bisect_left(self.times, self.warm))
+        rest = self.memory[begin:] or self.memory[-1:]
         quarter = max(1, len(rest) // 4)
         # The median: what a single moment needs is no growth.
         return statistics.median(rest[:quarter]), statistics.median(rest[-quarter:])
@@ -181,6 +185,8 @@ class Outcome:
         if self.lives:
             found += self.lives.problems(max(max(each.memory) for each in self.series))
         found += [] if self.faults else ["nothing was broken"]
+        never = [kind for kind in KINDS if kind not in self.faults]
+        found += [f"too short for a slope: there was no {', no '.join(never)}"] if self.faults and never else []
         found += [] if self.transfers else ["nothing was carried"]
         return found + self.failed[:20]
 
@@ -207,6 +213,7 @@ class Soak:
         self._chance = random.Random(seed)
         self._stop = threading.Event()
         self.carried, self.transfers, self.planted = 0, 0, 0
+        self.warm = 0.0
 
     def _carry(self, couple: Couple, pause: Callable[[float], float], until_when: float) -> None:
         """One transfer after the other, with the pauses that are asked for."""
@@ -255,6 +262,8 @@ class Soak:
         lives.back()
         outcome = Outcome(seconds, self.carried / seconds, full, series, faults, self.transfers, lives=lives)
         outcome.planted = self.planted
+        for each in series:
+            each.warm = self.warm
         outcome.failed = [
             problem
             for rule in (chaos_rules.nothing_is_lost, chaos_rules.nothing_comes_twice, chaos_rules.what_is_said_is_true)
@@ -274,7 +283,8 @@ class Soak:
 
     def _break(self, seconds: float) -> list[str]:
         """A fault each 20 s, but none so late that its end is not waited for."""
-        end = time.monotonic() + seconds - FAULT / 2
+        began = time.monotonic()
+        end = began + seconds - FAULT / 2
         done: list[str] = []
         kinds = itertools.cycle(self._chance.sample(KINDS, len(KINDS)))
         while not self._stop.wait(FAULT) and time.monotonic() < end:
@@ -286,6 +296,8 @@ class Soak:
             self._world.parts.do(planned, self._chance, nodes[-1:] if of_the_last else nodes)
             broke["until"] = self._world.history.now()
             done.append(kind)
+            if kind in KINDS and len({*done} & {*KINDS}) == len(KINDS) and not self.warm:
+                self.warm = time.monotonic() - began
             self._tell(f"{len(done) * FAULT:6.0f} s  {kind}, {self.transfers} transfers")
         return done
 
