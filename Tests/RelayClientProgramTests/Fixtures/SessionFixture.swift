@@ -52,6 +52,9 @@ final class SessionFixture {
         session.begin(now: clock.now())
     }
 
+    /// A task that reads from a line that is not ended would wait for ever.
+    deinit { for line in relay.lines { line.abort() } }
+
     /// Takes events until `condition` holds.
     func run(until condition: () throws -> Bool) async rethrows {
         while try !condition(), let event = await events.next() { session.handle(event, now: clock.now()) }
@@ -132,7 +135,8 @@ final class FakeLine: ControlLine {
     /// From 1.
     let number: Int
     private let queue: ControlMessageHandler.Messages.Continuation
-    private let relay: FakeRelay
+    /// It keeps this line.
+    private unowned let relay: FakeRelay
     private let ids = Mutex(UInt64(0))
     private let closed = Mutex(false)
 

@@ -10,13 +10,15 @@ import WSProtocol
 @testable import TransferClient
 
 @Suite struct IncomingTransfersTests {
-    private let outbox = Outbox(FakeLine(FakeRelay(), number: 1), number: 1)
+    private let relay = FakeRelay()
+    private let outbox: Outbox
     private let temporary: TemporaryDirectory
     private let bob: SealingParty
     private let alice: FakePeer
     private let carried = CarriedTransfer.random()
 
     init() throws {
+        outbox = Outbox(FakeLine(relay, number: 1), number: 1)
         temporary = try TemporaryDirectory()
         bob = .fresh(Samples.bob, in: temporary.file("profile"))
         alice = try FakePeer(Samples.alice)

@@ -236,6 +236,7 @@ import WSProtocol
         try await receiving.start(second)
         #expect(try receiving.agreed(second).acceptance.position.offset > size * 2 / 3)
         #expect(receiving.relay.cutDownloads == 0)
+        receiving.relay.downloads.last?.end(.failure(.stream(.cut)))
     }
 
     /// The sender has not heard that it was accepted, and offers it once more as the same attempt.

@@ -44,7 +44,7 @@ final class RecordingSink: SessionSink {
 private final class HastySink: SessionSink {
     let session = Mutex<SessionID?>(nil)
     private let transfer: TransferID
-    private let service: BrokerService
+    private unowned let service: BrokerService
 
     init(_ transfer: TransferID, _ service: BrokerService) {
         self.transfer = transfer
