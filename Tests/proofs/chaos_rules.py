@@ -14,6 +14,7 @@ The events are those of harness.history, of clients called `sender N` and `recei
 
 from __future__ import annotations
 
+import collections
 import re
 import signal
 from collections.abc import Iterator
@@ -170,11 +171,15 @@ def nothing_comes_twice(history: History) -> Iterator[str]:
         elif event["sha256"] != sent[event["file"]]["sha256"]:
             yield f"{event['file']} is not what was sent"
         seen.add(place)
+    # Gone through once: a long soak has thousands of files, and hundreds of thousands of events.
+    delivered = collections.Counter((event["who"], event.get("file")) for event in history.events("delivered"))
+    received = collections.defaultdict(set)
+    for event in history.events("received"):
+        received[event["who"], event.get("file")].add(event.get("path"))
     for file, began in sent.items():
-        said = history.events("delivered", who=f"sender {began['pair']}", file=file)
-        paths = {event.get("path") for event in history.events("received", who=f"receiver {began['pair']}", file=file)}
-        if len(said) > 1:
-            yield f"{file} was delivered {len(said)} times"
+        said, paths = delivered[f"sender {began['pair']}", file], received[f"receiver {began['pair']}", file]
+        if said > 1:
+            yield f"{file} was delivered {said} times"
         if len(paths) > 1:
             yield f"{file} was received {len(paths)} times: {', '.join(map(str, sorted(map(str, paths))))}"
 

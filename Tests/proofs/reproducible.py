@@ -53,8 +53,10 @@ def copied(folder: pathlib.Path) -> None:
 def built(folder: pathlib.Path, tell: Callable[[str], None]) -> dict[str, bytes]:
     """The stripped programs, from that folder."""
     scratch = folder / ".build"
-    # The paths in the programs are those of files of C, in what BoringSSL says of errors.
+    # The paths in the programs are those of files of C, in what BoringSSL says of errors; and the compiler leaves a
+    # digest of each module in them, with its paths, to know at the next build whether it has changed.
     maps = [
+        *("-Xswiftc", "-Xfrontend", "-Xswiftc", "-disable-incremental-llvm-codegen"),
         *("-Xswiftc", "-file-prefix-map", "-Xswiftc", f"{folder}=/relay"),
         *("-Xcc", f"-ffile-prefix-map={folder}=/relay", "-Xcxx", f"-ffile-prefix-map={folder}=/relay"),
     ]
