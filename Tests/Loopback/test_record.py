@@ -48,7 +48,8 @@ def test_each_proof_has_a_row_and_all_runs_it():
     proofs = set(re.findall(r'^    "(\w+)": prove_', text, re.MULTILINE))
     assert len(proofs) > 20
     rows = set(re.findall(r"^\| `scripts/prove (\w+)", (REPOSITORY / "docs/reliability.md").read_text(), re.MULTILINE))
-    assert rows == proofs
+    # A complete run has rows of its own.
+    assert rows - {"all"} == proofs
     assert {part.proof for part in every.PLAN} == proofs
     suites = {name for part in every.PLAN for name in part.suite}
     # Those that are not in it are files of tests in the fault table.
