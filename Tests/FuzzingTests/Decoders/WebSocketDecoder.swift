@@ -129,14 +129,31 @@ enum WebSocketDecoder {
         }
     }
 
-    /// Nothing leaves while it is shut: the peer does not read.
+    /// Nothing leaves while it is shut: the peer does not read. What has not left when it is closed fails.
     private final class Dam: ChannelOutboundHandler {
         typealias OutboundIn = ByteBuffer
 
         var isShut = false
+        private var held: [(data: NIOAny, promise: EventLoopPromise<Void>?)] = []
+
+        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+            if isShut { held.append((data, promise)) } else { context.write(data, promise: promise) }
+        }
 
         func flush(context: ChannelHandlerContext) {
-            if !isShut { context.flush() }
+            guard !isShut else { return }
+            for (data, promise) in take() { context.write(data, promise: promise) }
+            context.flush()
+        }
+
+        func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+            for (_, promise) in take() { promise?.fail(ChannelError.ioOnClosedChannel) }
+            context.close(mode: mode, promise: promise)
+        }
+
+        private func take() -> [(data: NIOAny, promise: EventLoopPromise<Void>?)] {
+            defer { held = [] }
+            return held
         }
     }
 
