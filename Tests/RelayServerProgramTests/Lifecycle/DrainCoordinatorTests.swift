@@ -41,9 +41,12 @@ struct DrainCoordinatorTests {
 
     @Test("the drain ends at its deadline while a transfer runs")
     func deadline() throws {
-        let coordinator = coordinator(FakeTransfers(transfers: 1))
+        let transfers = FakeTransfers(transfers: 1)
+        let coordinator = coordinator(transfers)
         coordinator.signalled()
         loop.advanceTime(by: .seconds(30))
+        #expect(coordinator.state == .stopping)
+        transfers.finish()
         #expect(coordinator.state == .stopping)
     }
 
