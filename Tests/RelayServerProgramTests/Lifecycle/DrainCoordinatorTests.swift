@@ -52,10 +52,13 @@ struct DrainCoordinatorTests {
 
     @Test("a second signal ends the drain while a transfer runs")
     func hurried() throws {
-        let coordinator = coordinator(FakeTransfers(transfers: 1))
+        let transfers = FakeTransfers(transfers: 1)
+        let coordinator = coordinator(transfers)
         coordinator.signalled()
         #expect(coordinator.state == .draining)
         coordinator.signalled()
+        #expect(coordinator.state == .stopping)
+        transfers.finish()
         #expect(coordinator.state == .stopping)
     }
 }
@@ -73,6 +76,7 @@ extension DrainCoordinatorTests {
         #expect(coordinator.state == .draining)
         loop.advanceTime(by: .seconds(30))
         #expect(coordinator.state == .stopping)
+        transfers.finish()
     }
 }
 
@@ -107,6 +111,8 @@ private final class FakeTransfers: Drainable {
     func finish() {
         let callback = state.withLock { state in
             state.transfers = 0
+            // It keeps the coordinator, which keeps these.
+            defer { state.callback = nil }
             return state.callback
         }
         callback?()
