@@ -296,7 +296,7 @@ class Soak:
             self._world.parts.do(planned, self._chance, nodes[-1:] if of_the_last else nodes)
             broke["until"] = self._world.history.now()
             done.append(kind)
-            if kind in KINDS and len({*done} & {*KINDS}) == len(KINDS) and not self.warm:
+            if not self.warm and {*KINDS} <= {*done}:
                 self.warm = time.monotonic() - began
             self._tell(f"{len(done) * FAULT:6.0f} s  {kind}, {self.transfers} transfers")
         return done
