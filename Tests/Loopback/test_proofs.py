@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from proofs import conformance, every, faults, reproducible, running
+from proofs import conformance, every, faults, fuzz, reproducible, running
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,24 @@ def test_what_testssl_may_say(id, severity, text, is_told):
     found = list(conformance.unexpected([*fine, {"id": id, "severity": severity, "finding": text}]))
     assert len(found) == is_told
     assert list(conformance.unexpected(fine[1:]))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "INFO: x\n#12 NEW\na message changes\n==12== ERROR: libFuzzer: deadly signal\nx\n",
+            "a message changes, deadly",
+        ),
+        ("INFO: x\n==12== ERROR: libFuzzer: out-of-memory (used: 513Mb)\n", "out-of-memory"),
+        ("Running: x\nExecuted x in 12345 ms\n", "12.3 s"),
+        ("Running: x\nExecuted x in 9999 ms\n", None),
+    ],
+    ids=["message", "memory", "slow", "good"],
+)
+def test_why_the_fuzzer_ended(said, why):
+    found = fuzz.reason("WARNING: Failed to find function x\n" + said)
+    assert found is None if why is None else found.startswith(why)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ class Outcome:
     #: The lines of each file that it does not reach.
     unreached: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
+    #: Inputs that took too long once, and not again by themselves.
+    slow: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def covered(self) -> float:
@@ -157,6 +159,7 @@ def run(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path, seconds: 
         each.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(decoder, len(list(committed.iterdir())))
     _replay(program, outcome, committed, faults)
+    said = ""
     if seconds:
         dictionary = folder / "words"
         dictionary.write_text(_words(decoder.name), encoding="ascii")
@@ -176,7 +179,15 @@ def run(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path, seconds: 
         if not outcome.runs and not any(faults.iterdir()):
             outcome.faults.append(f"{decoder.name}: the fuzzer has not run: {said[-400:]}")
         outcome.found = _merged(program, decoder, folder)
-    outcome.faults += [_described(program, decoder, each) for each in sorted(faults.iterdir())]
+    for each in sorted(faults.iterdir()):
+        line, again = _smallest(program, decoder, each)
+        kind = each.name.partition("-")[0]
+        described = f"{decoder.name}: {kind}: {again or reason(said) or 'it says no more'}\n    {line}"
+        # Such a time is one of the machine as well, which may have stood still.
+        if kind in {"slow", "timeout"} and not again:
+            outcome.slow.append(described)
+        else:
+            outcome.faults.append(described if again else f"{described}\n    does no harm by itself")
     return outcome
 
 
@@ -206,7 +217,7 @@ def _tool(name: str) -> str:
 
 
 def _last(pattern: str, text: str) -> str | None:
-    found = re.findall(pattern, text)
+    found = re.findall(pattern, text, re.MULTILINE)
     return found[-1] if found else None
 
 
@@ -253,8 +264,8 @@ def _merged(program: pathlib.Path, decoder: Decoder, folder: pathlib.Path) -> li
     return [each.read_bytes() for each in merged.iterdir() if each.name not in before]
 
 
-def _described(program: pathlib.Path, decoder: Decoder, fault: pathlib.Path) -> str:
-    """A fault as a line of the corpus, made smaller where that goes quickly."""
+def _smallest(program: pathlib.Path, decoder: Decoder, fault: pathlib.Path) -> tuple[str, str | None]:
+    """The input of a fault as a line of the corpus, made smaller where that goes quickly; what it does alone."""
     small = fault.parent.parent / "smaller" / fault.name
     small.parent.mkdir(exist_ok=True)
     if fault.name.startswith("crash-"):
@@ -268,11 +279,17 @@ def _described(program: pathlib.Path, decoder: Decoder, fault: pathlib.Path) -> 
             f"-exact_artifact_path={small}",
         )
     smallest = small if small.exists() else fault
-    said = _fuzzer(program, decoder, small.parent, smallest)
-    reason = next((line for line in said.splitlines() if line and not line.startswith(("INFO", "Running", "/"))), "")
-    return (
-        f"{decoder.name}: {fault.name.partition('-')[0]}: {reason[:400]}\n    {corpora.encoded(smallest.read_bytes())}"
-    )
+    return corpora.encoded(smallest.read_bytes()), reason(_fuzzer(program, decoder, small.parent, smallest))
+
+
+def reason(said: str) -> str | None:
+    """Why the fuzzer has ended before its time, if it has: what it says, behind what the program said last."""
+    before, mark, error = said.partition("ERROR: libFuzzer: ")
+    if mark:
+        words = [line for line in before.splitlines()[:-1] if line and not re.match(r"INFO|WARNING|Running|/|#", line)]
+        return ", ".join([*words[-1:], error.partition("\n")[0]])[:400]
+    taken = int(_last(r"^Executed .* in (\d+) ms$", said) or 0)
+    return f"{taken / 1000:.1f} s" if taken >= 1000 * LONGEST else None
 
 
 def proved(wanted: Wanted, folder: pathlib.Path, tell: Callable[[str], None]) -> bool:
@@ -284,7 +301,7 @@ def proved(wanted: Wanted, folder: pathlib.Path, tell: Callable[[str], None]) ->
         tell(f"PROBLEM  {error}")
         return False
     tell(f"\n{len(chosen)} decoders, {wanted.seconds} seconds each, {wanted.jobs} at a time\n{HEADER}")
-    outcomes, good = list[Outcome](), True
+    outcomes, problems = list[Outcome](), list[str]()
     seed = wanted.seed % (1 << 31) or 1
     with concurrent.futures.ThreadPoolExecutor(wanted.jobs) as pool:
         for outcome in pool.map(lambda decoder: run(program, decoder, folder, wanted.seconds, seed), chosen):
@@ -292,12 +309,17 @@ def proved(wanted: Wanted, folder: pathlib.Path, tell: Callable[[str], None]) ->
             tell(outcome.row())
             for row in outcome.rows() if wanted.shows else ():
                 tell(row)
+            for each in outcome.slow:
+                tell(f"         too long once, and not again: {each}")
+            problems += outcome.problems()
             for problem in outcome.problems():
-                good = False
                 tell(f"PROBLEM  {problem}")
             if wanted.keeps and outcome.found:
                 tell(f"         {corpora.grow(outcome.decoder.name, outcome.found)} more in its corpus")
     runs, faults = sum(each.runs for each in outcomes), sum(len(each.faults) for each in outcomes)
     least = min((each.covered for each in outcomes), default=0.0)
     tell(f"{len(outcomes)} decoders, {runs:,} inputs, {faults} faults; the least has {least:.1f} % of its lines")
-    return good
+    # Again, where who has only the end of a long output sees them.
+    for problem in problems:
+        print(problem, flush=True)
+    return not problems
