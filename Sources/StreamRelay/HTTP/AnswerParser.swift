@@ -22,15 +22,16 @@ package struct AnswerParser: Sendable {
     /// - Parameter limit: the most bytes of an answer, its head included.
     package init(limit: Int) { self.limit = limit }
 
-    /// Takes what has arrived; nil when the answer is not complete yet.
+    /// Takes what has arrived; nil when the answer is not complete yet. What stands behind a whole answer changes
+    /// nothing about it, whether it comes in the same read or later.
     package mutating func feed(_ bytes: ByteBuffer) -> Outcome? {
-        guard received.count + bytes.readableBytes <= limit else { return .malformed }
         received += bytes.readableBytesView
-        guard let headEnd = Self.end(of: received, from: max(0, searched - 3)) else {
+        guard let headEnd = Self.end(of: received, from: max(0, searched - 3)),
+            headEnd <= Defaults.Stream.nodeAnswer
+        else {
             searched = received.count
             return searched > Defaults.Stream.nodeAnswer ? .malformed : nil
         }
-        guard headEnd <= Defaults.Stream.nodeAnswer else { return .malformed }
         let lines = String(decoding: received[..<headEnd], as: UTF8.self).split(separator: "\r\n")
         guard let statusLine = lines.first, let status = Self.status(statusLine) else { return .malformed }
         guard status >= 200 else {
@@ -38,7 +39,7 @@ package struct AnswerParser: Sendable {
             searched = 0
             return .interim(status: status)
         }
-        guard let length = Self.contentLength(lines.dropFirst()), length <= limit else { return .malformed }
+        guard let length = Self.contentLength(lines.dropFirst()), length <= limit - headEnd else { return .malformed }
         let body = received[headEnd...]
         return body.count >= length ? .answer(status: status, body: body.prefix(length)) : nil
     }

@@ -55,6 +55,26 @@ import WSProtocol
         }
     }
 
+    @Test(arguments: [1, 4096, 65_536])
+    func whatStandsBehindAnAnswerChangesNothing(_ count: Int) {
+        var (joined, refused) = (NodeAnswerParser(), NodeAnswerParser())
+        let refusal = Self.refusal.readableBytesView + [UInt8](repeating: 120, count: count)
+        #expect(refused.feed(ByteBuffer(bytes: refusal)) == .refused(.receiverGone))
+        #expect(joined.feed(ByteBuffer(bytes: Array("HTTP/1.1 100 Continue\r\n\r\n".utf8) + refusal)) == .proceed)
+        #expect(joined.feed(ByteBuffer()) == .refused(.receiverGone))
+    }
+
+    /// The limit is that of a whole answer: 4 KiB.
+    @Test(arguments: [(4055, nil), (4056, .malformed)] as [(Int, NodeAnswerParser.Answer?)])
+    func anAnswerThatIsTooLongIsMalformedAtItsHead(_ length: Int, _ answer: NodeAnswerParser.Answer?) {
+        var parser = NodeAnswerParser()
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: \(length)\r\n\r\n"
+        #expect(parser.feed(ByteBuffer(string: head)) == answer)
+        guard answer == nil else { return }
+        #expect(parser.feed(ByteBuffer(repeating: 120, count: length - 1)) == nil)
+        #expect(parser.feed(ByteBuffer(repeating: 120, count: 1)) == .complete)
+    }
+
     @Test func aRefusalWithoutAKnownCodeMeansClusterUnavailable() {
         var parser = NodeAnswerParser()
         let answer = ResponseHead.complete(.badGateway, type: "text/plain", body: "no")
