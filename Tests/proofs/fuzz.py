@@ -203,8 +203,15 @@ def _fuzzer(program: pathlib.Path, decoder: Decoder, faults: pathlib.Path, *argu
         "-reload=0",
         *map(str, arguments),
     ]
-    # A trap ends the process at once: the runtime's backtrace may hang in one that is instrumented.
-    environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no", "LLVM_PROFILE_FILE": os.devnull, **more}
+    environment = {
+        **os.environ,
+        # A trap ends the process at once: the runtime's backtrace may hang in one that is instrumented.
+        "SWIFT_BACKTRACE": "enable=no",
+        # The same seed tries the same inputs, but for decoders that draw numbers of their own.
+        "SWIFT_DETERMINISTIC_HASHING": "1",
+        "LLVM_PROFILE_FILE": os.devnull,
+        **more,
+    }
     done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.stdout.decode("utf-8", "replace")
 
