@@ -107,6 +107,8 @@ PLANTS: tuple[tuple[str, str, str | dict[str, str]], ...] = (
     ("forbidden", SERVER + ".swift", swift('func planted() { print("here") }')),
     ("forbidden", CLIENT + ".swift", swift("let planted = try filling.next(on: BlockingThread())")),
     ("forbidden", CLIENT + ".swift", swift("var planted = ChunkSealer(of: keys)")),
+    ("forbidden", SERVER + ".swift", swift("let planted = Mutex<(@Sendable () -> Void)?>(nil)")),
+    ("forbidden", SERVER + ".swift", swift("let planted = Replaceable<(Int, Int) async throws -> Int>(work)")),
     (
         "forbidden",
         CLIENT + ".swift",

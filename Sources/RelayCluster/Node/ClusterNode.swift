@@ -11,6 +11,11 @@ package import WSProtocol
 
 /// One node among others: brings the broker, the links, the byte path and what Redis knows together. For any thread.
 package final class ClusterNode: Sendable {
+    /// In a structure: a closure that is itself the value of a mutex is wrapped once more by each access.
+    private struct AccountObserver {
+        var call: (@Sendable (PeerName, UserAccount) -> Void)?
+    }
+
     package let identity: NodeIdentity
     package let links: NodeLinks
     package let publicURL: PublicURL?
@@ -19,7 +24,7 @@ package final class ClusterNode: Sendable {
     private let admission: Admission
     /// What goes on here. Set from the start to the stop; it holds this node as well.
     private let broker = Mutex<BrokerService?>(nil)
-    private let accounts = Mutex<(@Sendable (PeerName, UserAccount) -> Void)?>(nil)
+    private let accounts = Mutex(AccountObserver())
 
     /// - Parameters:
     ///   - publicURL: this node's own address for clients, from its configuration.
@@ -131,12 +136,12 @@ extension ClusterNode: ClusterRoutingDelegate {
 
     package func accountChanged(_ name: PeerName, _ account: UserAccount) {
         if account.disabled != nil { withBroker { $0.nameDisabled(name) } }
-        accounts.withLock { $0 }?(name, account)
+        accounts.withLock { $0.call }?(name, account)
     }
 
     /// Tells `observer` what operators lay down about users, as it is found to have changed.
     package func observeAccounts(_ observer: @escaping @Sendable (PeerName, UserAccount) -> Void) {
-        accounts.withLock { $0 = observer }
+        accounts.withLock { $0.call = observer }
     }
 
     package var names: [PeerName] { broker.withLock { $0 }?.names ?? [] }

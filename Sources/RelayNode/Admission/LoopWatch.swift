@@ -16,10 +16,15 @@ package final class LoopWatch: Sendable {
         var clockOffset: @Sendable () -> TimeAmount? = { SystemClock.offset }
     }
 
+    /// In a structure: a closure that is itself the value of a mutex is wrapped once more by each access.
+    private struct Callback {
+        var call: (@Sendable () -> Void)?
+    }
+
     private let lags = Mutex(Histogram(.instants))
     private let offset = Mutex<TimeAmount?>(nil)
     private let steps = Atomic<UInt64>(0)
-    private let stepped = Mutex<(@Sendable () -> Void)?>(nil)
+    private let stepped = Mutex(Callback())
     private let means: Means
     private let logger: Logger
 
@@ -38,7 +43,7 @@ package final class LoopWatch: Sendable {
     package var clockSteps: UInt64 { steps.load(ordering: .relaxed) }
 
     /// Calls `callback` each time that the clock was set.
-    package func whenStepped(_ callback: @escaping @Sendable () -> Void) { stepped.withLock { $0 = callback } }
+    package func whenStepped(_ callback: @escaping @Sendable () -> Void) { stepped.withLock { $0.call = callback } }
 
     /// Looks from now on, for as long as the loops run.
     package func start(on loops: [any EventLoop]) {
@@ -71,6 +76,6 @@ package final class LoopWatch: Sendable {
         logger.warning(
             "the clock of this machine was set: invitations, certificates and offers are compared with it",
             metadata: [LogKeys.seconds: "\(step.nanoseconds / 1_000_000_000)"])
-        stepped.withLock { $0 }?()
+        stepped.withLock { $0.call }?()
     }
 }

@@ -23,8 +23,13 @@ package final class StreamTable: StreamControl {
         package func stream() -> Pipe { pipe.value }
     }
 
+    /// In a structure: a closure that is itself the value of a mutex is wrapped once more by each access.
+    private struct Callback {
+        var call: (@Sendable () -> Void)?
+    }
+
     private let places = Mutex<[StreamKey: Location]>([:])
-    private let emptied = Mutex<(@Sendable () -> Void)?>(nil)
+    private let emptied = Mutex(Callback())
     private let joins = Mutex(StreamCounts())
     private let figures = Mutex(StreamFigures())
     /// One for each event loop that streams: there are as many as processors.
@@ -117,14 +122,14 @@ package final class StreamTable: StreamControl {
         let removed = places.withLock { places -> (@Sendable () -> Void)? in
             guard places[pipe.key]?.identity == ObjectIdentifier(pipe) else { return nil }
             places[pipe.key] = nil
-            return places.isEmpty ? emptied.withLock { $0 } : nil
+            return places.isEmpty ? emptied.withLock { $0.call } : nil
         }
         removed?()
     }
 
     /// Calls `callback` from now on whenever the last stream has gone.
     package func onEmptied(_ callback: @escaping @Sendable () -> Void) {
-        emptied.withLock { $0 = callback }
+        emptied.withLock { $0.call = callback }
     }
 }
 
