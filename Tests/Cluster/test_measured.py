@@ -103,7 +103,7 @@ def test_each_life_of_a_node_that_is_killed_is_measured_apart(monkeypatch):
 
 
 def phase(name, times=QUIET, **more):
-    told = dict.fromkeys(overload.TOLD.get(name, ()), 1)
+    told = dict.fromkeys(overload.TOLD.get(name, ()), 1) | {"tried in a second": 4500}
     limits = dict.fromkeys(overload.LIMITS.get(name, ()), 1)
     return overload.Phase(name, list(times), list(times), **{"told": told, "limits": limits, **more})
 
@@ -116,11 +116,28 @@ def phase(name, times=QUIET, **more):
         (phase("one hostile user", [0.030] * 98 + [0.090] * 2), (40 * MiB, 30), ["lookups", "transfers"]),
         (phase("one hostile user", told={}), (40 * MiB, 30), ["was told"] * 3),
         (phase("10 times the rate", limits={}), (40 * MiB, 30), ["counts no"]),
+        (phase("10 times the rate"), (40 * MiB, 30), []),
+        (
+            phase("10 times the rate", told={"connection closed": 1, "tried in a second": 4499}),
+            (40 * MiB, 30),
+            ["tried"],
+        ),
         (phase("one hostile address", failed=["a transfer failed"]), (40 * MiB, 30), ["failed"]),
         (phase("one hostile user"), (61 * MiB, 30), ["memory"]),
         (phase("one hostile user"), (40 * MiB, 46), ["descriptors"]),
     ],
-    ids=["good", "slower", "too slow", "told nothing", "not counted", "failed", "memory", "descriptors"],
+    ids=[
+        "good",
+        "slower",
+        "too slow",
+        "told nothing",
+        "not counted",
+        "fast",
+        "not fast",
+        "failed",
+        "memory",
+        "descriptors",
+    ],
 )
 def test_what_is_left_of_an_overload(attack, left, words):
     outcome = overload.Outcome([phase("no attack"), attack], (40 * MiB, left[0]), (30, left[1]), 120, 500)

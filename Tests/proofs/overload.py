@@ -29,8 +29,8 @@ FACTOR, FLOOR = 2.0, 0.050
 LEFT, SECONDS = 1.5, 120
 #: What honest clients send each other.
 SIZE = 65_536
-#: How many times what a relay takes is tried, and how long that is measured before.
-TIMES, PROBE = 10, 5
+#: How many times what a relay takes is tried, how long that is measured before, and how much of it has to come.
+TIMES, PROBE, ENOUGH = 10, 5, 0.9
 #: Each attack, and what its phase is called.
 ATTACKS = {
     "user": "one hostile user",
@@ -106,6 +106,9 @@ class Outcome:
         for phase in self.phases:
             yield from (f"{phase.name}: {each}" for each in phase.failed[:5])
             yield from _unrefused(phase)
+            tried, due = phase.told.get("tried in a second", 0), TIMES * self.rate
+            if phase.name == ATTACKS["rate"] and tried < ENOUGH * due:
+                yield f"{phase.name}: {tried} connections a second were tried, of {due}"
         for what, (before, after) in (("memory", self.memory), ("descriptors", self.descriptors)):
             if after > LEFT * before:
                 yield f"{what}: {after} after {self.waited:.0f} s, and {before} before"
@@ -176,16 +179,8 @@ class Hostile:
     def __init__(self, relay: Relay, *arguments: str) -> None:
         self._process = Process(
             [
-                "nice",
-                "-n",
-                "19",
-                sys.executable,
-                "-m",
-                "proofs.attack",
-                arguments[0],
-                str(relay.port),
-                relay.ca,
-                *arguments[1:],
+                *(sys.executable, "-m", "proofs.attack"),
+                *(arguments[0], str(relay.port), relay.ca, str(relay.folder), *arguments[1:]),
             ],
             env=clean_environment(relay.folder, PYTHONPATH=TESTS, PYTHONDONTWRITEBYTECODE="1"),
             folder=relay.folder / "logs",
