@@ -34,9 +34,8 @@ extension Defaults {
         package static let listenBacklog: Int32 = 4096
         /// Connections that are accepted from one look at the listener to the next: nothing else is done on its loop.
         static let acceptedAtOnce: UInt = 64
-        /// Connections that are refused, and not closed yet, above which no more are accepted: with the 64 of one look
-        /// a third of the least descriptors that a process has.
-        static let closingAtOnce = 256
+        /// From one look at the listener to the next while connections are refused.
+        static let floodInterval = TimeAmount.milliseconds(1)
     }
 
     /// The memory of the whole process. Every queue has a limit of its own; this is for the sum of them.

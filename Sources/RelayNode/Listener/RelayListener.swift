@@ -40,9 +40,23 @@ package enum RelayListener {
         loops: ListenerLoops, services: ConnectionServices,
         pipeline: @escaping @Sendable (any Channel, AcceptedConnection) throws -> Void
     ) -> ServerBootstrap {
-        let waiting = AdmittedConnections()
+        let admitted = AdmittedConnections()
+        // Those that NIO does not accept, with the options of those that it does.
+        let adopt: AdmissionHandler.Adoption = { descriptor, connection in
+            var bootstrap = ClientBootstrap(group: loops.connections)
+                .channelOption(.maxMessagesPerRead, value: 1)
+                .channelOption(.recvAllocator, value: SocketSettings.receiveAllocator)
+                .channelInitializer { channel in
+                    CloseOnExec.mark(channel)
+                    return channel.eventLoop.makeCompletedFuture { try pipeline(channel, connection) }
+                }
+            for (option, value) in SocketSettings.accepted { bootstrap = bootstrap.channelOption(option, value: value) }
+            return bootstrap.withConnectedSocket(descriptor)
+        }
         var bootstrap = ServerBootstrap(group: loops.accepting, childGroup: loops.connections)
-            .watched(by: services.accepts) { AdmissionHandler(services: services, waiting: waiting) }
+            .watched(by: services.accepts) {
+                AdmissionHandler(services: services, admitted: admitted, adopt: adopt)
+            }
             .serverChannelOption(.backlog, value: Defaults.Connection.listenBacklog)
             .serverChannelOption(.maxMessagesPerRead, value: Defaults.Connection.acceptedAtOnce)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -51,7 +65,7 @@ package enum RelayListener {
             .childChannelInitializer { channel in
                 CloseOnExec.mark(channel)
                 return channel.eventLoop.makeCompletedFuture {
-                    guard let connection = waiting.take(channel) else { throw ChannelError.eof }
+                    guard let connection = admitted.take(channel) else { throw ChannelError.eof }
                     try pipeline(channel, connection)
                 }
             }

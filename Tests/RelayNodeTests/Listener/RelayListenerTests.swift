@@ -72,36 +72,109 @@ import TransferBroker
         try await accepting.shutdownGracefully()
     }
 
-    @Test("no more are accepted while many that were refused are not closed yet")
-    func refusedOnesAreClosedFirst() async throws {
-        let relay = try await TestRelay.start()
-        let admission = relay.services.admission
-        admission.apply(try #require(AddressLimit("1")))
-        let (accepting, connections) = (MultiThreadedEventLoopGroup(numberOfThreads: 1), OneLoop())
-        let listener = try await RelayListener.bootstrap(
-            loops: ListenerLoops(accepting: accepting, connections: connections.group), services: relay.services
-        ) { _, _ in }
-        .bind(host: "127.0.0.1", port: 0).get()
-        let address = try #require(listener.localAddress)
+    @Test("in a flood, connections are refused while the loops of those that are let in are busy")
+    func refusedBesideBusyLoops() async throws {
+        let flood = try await Flood()
+        // Those that NIO had accepted before the first was refused have to be closed by their loop, which is busy.
+        let most = Int(Defaults.Connection.acceptedAtOnce) + 8
+        for client in flood.clients.dropFirst(most) { try await client.closeFuture.get() }
+        #expect(flood.admission.connections <= most)
+        #expect(flood.installed.withLock { $0 } == [])
 
-        // Their loop is busy, so that none of them is closed.
-        let busy = connections.hold()
-        var clients: [any Channel] = []
-        for _ in 0..<400 { clients.append(try await ClientBootstrap(group: relay.group).connect(to: address).get()) }
-        let most = Defaults.Connection.closingAtOnce + Int(Defaults.Connection.acceptedAtOnce) + 8
-        while admission.connections < Defaults.Connection.closingAtOnce { await Task.yield() }
-        for _ in 0..<100 { try await accepting.any().submit {}.get() }
-        #expect(admission.connections <= most)
-        #expect(relay.services.accepts.counts.accepted <= UInt64(most))
+        flood.busy.signal()
+        for client in flood.clients.dropFirst(8) { try await client.closeFuture.get() }
+        while flood.admission.connections > 8 { await Task.yield() }
+        #expect(flood.relay.services.accepts.counts.accepted == UInt64(flood.clients.count))
+        try await flood.end()
+    }
 
-        busy.signal()
-        for client in clients.dropFirst(8) { try await client.closeFuture.get() }
-        while relay.services.accepts.counts.accepted < 400 { await Task.yield() }
-        for client in clients.prefix(8) { try await client.close() }
-        try await listener.close()
-        try await relay.stop()
-        try await connections.group.shutdownGracefully()
-        try await accepting.shutdownGracefully()
+    @Test("in a flood, who has room is let in, with its address, and counted until it leaves; and after it")
+    func letInDuringAFlood() async throws {
+        let flood = try await Flood()
+        for client in flood.clients.dropFirst(Int(Defaults.Connection.acceptedAtOnce) + 8) {
+            try await client.closeFuture.get()
+        }
+        // Refused ones are open still, so that it goes on.
+        flood.admission.apply(.off)
+        let accepted = flood.relay.services.accepts.counts.accepted
+        let honest = try await flood.connect()
+        while flood.relay.services.accepts.counts.accepted == accepted { await Task.yield() }
+
+        flood.busy.signal()
+        for client in flood.clients.dropFirst(8) { try await client.closeFuture.get() }
+        let address = try #require(honest.localAddress)
+        while flood.installed.withLock({ !$0.contains(address) }) { await Task.yield() }
+        while flood.admission.connections > 9 { await Task.yield() }
+        #expect(flood.admission.connections == 9)
+        try await honest.close()
+        while flood.admission.connections > 8 { await Task.yield() }
+
+        let later = try await flood.connect()
+        let place = try #require(later.localAddress)
+        while flood.installed.withLock({ !$0.contains(place) }) { await Task.yield() }
+        try await later.close()
+        try await flood.end()
+    }
+
+    /// A listener with room for 8 connections of an address, whose loop of connections is busy, and 400 clients.
+    private struct Flood {
+        let relay: TestRelay
+        let accepting = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let connections = OneLoop()
+        let busy: DispatchSemaphore
+        /// Where those that were let in come from, once they have their handlers and are heard.
+        let installed: Installed
+        let listener: any Channel
+        private(set) var clients: [any Channel] = []
+
+        var admission: Admission { relay.services.admission }
+
+        init() async throws {
+            relay = try await TestRelay.start()
+            let installed = Installed()
+            self.installed = installed
+            relay.services.admission.apply(try #require(AddressLimit("1")))
+            listener = try await RelayListener.bootstrap(
+                loops: ListenerLoops(accepting: accepting, connections: connections.group), services: relay.services
+            ) { channel, _ in try channel.pipeline.syncOperations.addHandler(Arrival(installed)) }
+            .bind(host: "127.0.0.1", port: 0).get()
+            busy = connections.hold()
+            for _ in 0..<400 { clients.append(try await connect()) }
+        }
+
+        func connect() async throws -> any Channel {
+            try await ClientBootstrap(group: relay.group).connect(to: #require(listener.localAddress)).get()
+        }
+
+        func end() async throws {
+            for client in clients.prefix(8) { try await client.close() }
+            try await listener.close()
+            try await relay.stop()
+            try await connections.group.shutdownGracefully()
+            try await accepting.shutdownGracefully()
+        }
+    }
+
+    /// Addresses of connections.
+    private final class Installed: Sendable {
+        private let addresses = Mutex<[SocketAddress]>([])
+
+        func withLock<Result: Sendable>(_ body: (inout [SocketAddress]) -> Result) -> Result {
+            addresses.withLock { body(&$0) }
+        }
+    }
+
+    /// Notes where a connection comes from when it is there.
+    private final class Arrival: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+
+        private let installed: Installed
+
+        init(_ installed: Installed) { self.installed = installed }
+
+        func channelActive(context: ChannelHandlerContext) {
+            if let address = context.channel.remoteAddress { installed.withLock { $0.append(address) } }
+        }
     }
 
     /// A loop that can be kept busy.
