@@ -167,7 +167,10 @@ def test_relay_client_says_why_the_sender_cannot_read_on(relay, people, reason, 
         offered.start()
         plaintext = offered.sealed.beginning + record(DATA, b"ab") + record(UNREADABLE, reason.to_bytes(2, "big"))
         uploading = background(offered.upload, offered.sealed.body(plaintext))
-        alice.session.cancel(offered.attempt, code)
+        try:
+            alice.session.cancel(offered.attempt, code)
+        except protocol.Refused as refused:
+            assert refused.code == "unknown_transfer", "who receives it has read why, and may end it first"
         uploading.exception(15)
         if code == "source_changed":
             # It comes again, as another transfer, for which the person has said yes.
