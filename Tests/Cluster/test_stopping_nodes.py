@@ -8,7 +8,7 @@ import pytest
 
 from harness import content, metrics, raw
 from harness.content import MiB
-from harness.members import gone
+from harness.measure import is_gone
 from harness.pairs import Pair, wait_for_bytes
 from harness.waiting import Deadline, until
 
@@ -70,7 +70,7 @@ def test_what_a_drain_cuts_at_its_deadline_goes_on_by_the_other_node(cluster, tm
     os.kill(pid, signal.SIGTERM)
     until(lambda: sending.events("resumed") and receiving.events("resumed"), drain.left(), sending.tail)
     assert drain.seen("both go on", drain.passed()) >= DRAIN
-    until(lambda: gone(pid), drain.left(), leaving.logs)
+    until(lambda: is_gone(pid), drain.left(), leaving.logs)
     assert "outcome=deadline" in leaving.logs()
     assert staying.command("users", "limit", alice.name, "rate=default").returncode == 0
     sending.expect(0, 60)

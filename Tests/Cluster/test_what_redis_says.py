@@ -12,7 +12,7 @@ import pytest
 
 from harness import protocol
 from harness.listener import Listener
-from harness.members import gone
+from harness.measure import is_gone
 from harness.pairs import Pair, Stream
 from harness.redis_groups import Server
 from harness.trial import outcome, works
@@ -100,7 +100,7 @@ def test_replies_that_are_none_end_no_node_and_no_transfer(cluster, between):
                 time.sleep(0.1)
             between.spoil = None
             assert between.spoilt > before, f"{name}: nothing was made of a reply"
-            assert not any(map(gone, pids)), f"{name}: {made.logs()[-3000:]}"
+            assert not any(map(is_gone, pids)), f"{name}: {made.logs()[-3000:]}"
             until(lambda: outcome(asking) is None, BACK, f"transfers between nodes after {name}", step=0.1)
         stream.end()
     until(lambda: works(home, ring), BACK, "a transfer between new names")

@@ -10,8 +10,9 @@ import subprocess
 import pytest
 
 from harness import file_systems, metrics, raw
-from harness.daemon import Daemon, is_gone, status_of
+from harness.daemon import Daemon
 from harness.executables import clean_environment
+from harness.measure import is_gone, status
 from harness.waiting import until
 
 
@@ -38,7 +39,7 @@ def test_the_daemon_has_left_the_terminal_and_serves(daemon):
     assert os.getsid(pid) == pid and os.getsid(0) != pid, "it has a session of its own"
     for stream in (0, 1, 2):
         assert os.readlink(f"/proc/{pid}/fd/{stream}") == "/dev/null"
-    assert int(status_of(pid)["Umask"], 8) & 0o027 == 0o027
+    assert int(status(pid)["Umask"], 8) & 0o027 == 0o027
     core = next(line for line in pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines() if "core file" in line)
     assert core.split()[4:6] == ["0", "0"]
     os.kill(pid, signal.SIGTERM)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ from harness import certificates, content, events, processes, protocol, raw
 from harness.executables import REPOSITORY, clean_environment
 from harness.history import History
 from harness.listener import Listener
+from harness.measure import has_stopped, is_gone
 from harness.terminal import rendered
 from harness.waiting import TooLate, background, settled, until
 from proofs import model, rolling, running, sanitizers
@@ -359,17 +361,26 @@ def test_a_command_that_takes_too_long_is_ended_with_what_it_has_started(tmp_pat
     # One that is told to end and does not; what it has started outlives those that are killed alone.
     command = ["sh", "-c", f"trap '' INT; sleep 60 & echo $! >{pid}; wait; sleep 60"]
     assert running.ended(command, log, 1, clearing=0.2) is None
-    until(lambda: not is_running(int(pid.read_text())), 10, "what it has started is gone")
+    until(lambda: is_gone(int(pid.read_text())), 10, "what it has started is gone")
     assert running.ended(["sh", "-c", "echo said; exit 3"], log, 20) == 3 and log.read_text() == "said\n"
 
 
-def is_running(pid):
-    """Whether that process is there, and not only its exit status."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
-        return False
+def test_a_process_that_was_told_to_stop_does_nothing_more(tmp_path):
+    """A thread in a system call comes to its end first, and may still make a file."""
+    # 64 MiB by each call, from the start of the file again.
+    writing = (
+        "import os; made = os.open('made', os.O_WRONLY | os.O_CREAT)\nwhile True: os.pwrite(made, bytes(1 << 26), 0)"
+    )
+    writer = processes.Process([sys.executable, "-c", writing], env={}, folder=tmp_path, cwd=tmp_path)
+    until((tmp_path / "made").exists, 10, "what it writes")
+    for _ in range(20):
+        assert not has_stopped(writer.pid)
+        writer.signal(signal.SIGSTOP)
+        assert has_stopped(writer.pid)
+        writer.signal(signal.SIGCONT)
+        until(lambda: not has_stopped(writer.pid), 10, "it goes on")
+    writer.kill()
+    assert has_stopped(writer.pid)
 
 
 def test_the_tests_that_sanitizers_name_are_there():

@@ -17,8 +17,9 @@ import pytest
 
 from harness import content, metrics, openssl, protocol, raw
 from harness.balancer import Balancer
-from harness.daemon import Daemon, is_gone
+from harness.daemon import Daemon
 from harness.executables import clean_environment
+from harness.measure import is_gone
 from harness.nodes import Reserved
 from harness.pairs import Pair, wait_for_bytes
 from harness.processes import Process

@@ -16,8 +16,8 @@ import subprocess
 import pytest
 
 from harness import certificates
-from harness.daemon import is_gone
 from harness.executables import clean_environment
+from harness.measure import is_gone
 from harness.processes import Process
 from harness.terminal import Terminal
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import measure
-from .members import Node, gone
+from .members import Node
 from .waiting import TooLate, until
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Baseline:
         """Waits until the descriptors are back, as long as that may take; the history's rule is the judge."""
         for node in self._nodes:
             before = self._before.get((node.name, node.pid))
-            if before is None or gone(node.pid):
+            if before is None or measure.is_gone(node.pid):
                 continue
             try:
                 until(functools.partial(_has_at_most, node, before), timeout, "descriptors", step=0.1)

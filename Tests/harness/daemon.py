@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from .executables import clean_environment
+from .measure import is_gone
 from .relay import admin
 from .types import Environment, Path, Word
 from .waiting import until
@@ -77,17 +78,3 @@ class Daemon:
             pid = self.pid
             os.kill(pid, signal.SIGKILL)
             until(lambda: is_gone(pid), 10, "the end of the daemon")
-
-
-def status_of(pid: int) -> dict[str, str]:
-    """What /proc says about a process."""
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no process has that id; one that has ended and waits for its parent counts as gone."""
-    try:
-        return status_of(pid)["State"].startswith("Z")
-    except (FileNotFoundError, ProcessLookupError):
-        return True

@@ -4,6 +4,29 @@
 import os
 
 
+def status(pid: int | str) -> dict[str, str]:
+    """The lines of /proc/PID/status."""
+    with open(f"/proc/{pid}/status") as file:
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in file)}
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process has that id; one that has ended and waits for its parent counts as gone."""
+    try:
+        return status(pid)["State"].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def has_stopped(pid: int) -> bool:
+    """Whether none of its threads does anything more until SIGCONT: one in a system call first comes to its end."""
+    try:
+        # `t`: a debugger holds it.
+        return all(status(f"{pid}/task/{each}")["State"][0] in "TtZX" for each in os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return is_gone(pid)
+
+
 def resident(pid: int) -> int:
     """Resident memory in bytes, from smaps_rollup: what is really mapped in, summed page by page."""
     with open(f"/proc/{pid}/smaps_rollup") as file:

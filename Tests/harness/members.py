@@ -9,20 +9,12 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from .measure import has_stopped, is_gone
 from .relay import Relay
 from .waiting import until
 
 if TYPE_CHECKING:
     from .cluster import Cluster
-
-
-def gone(pid: int) -> bool:
-    """Whether a process is over."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"Z"
-    except OSError:
-        return True
 
 
 class Member:
@@ -40,11 +32,13 @@ class Member:
         """kill -9, and it is over."""
         pid = self.pid
         os.kill(pid, signal.SIGKILL)
-        until(lambda: gone(pid), 5, f"{self.name} is dead")
+        until(lambda: is_gone(pid), 5, f"{self.name} is dead")
 
     def freeze(self) -> None:
         """SIGSTOP: it is there and does nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        pid = self.pid
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: has_stopped(pid), 10, f"{self.name} has stopped")
 
     def thaw(self) -> None:
         """SIGCONT."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Self
 
 from .events import events_of
+from .measure import has_stopped
 from .types import Message, Path, Stream, Word
 from .waiting import TooLate, until
 
@@ -193,9 +194,11 @@ class Process:
         return until(look, timeout, lambda: f"/{pattern}/ from {self.name}\n{self.tail()}")
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the process alone."""
+        """Sends a signal to the process alone. After SIGSTOP it has stopped."""
         if self.running():
             self.popen.send_signal(number)
+            if number == signal.SIGSTOP:
+                until(lambda: has_stopped(self.pid), 10, f"{self.name} has stopped")
 
     def kill(self) -> None:
         """Kills it and its descendants, and waits for the end. Harmless when it has ended."""

@@ -24,7 +24,7 @@ from websockets.exceptions import InvalidHandshake
 
 from harness import content, protocol
 from harness.balancer import Balancer
-from harness.daemon import is_gone
+from harness.measure import is_gone
 from harness.processes import Process
 from harness.relay import Person, Relay
 from harness.waiting import background, until
