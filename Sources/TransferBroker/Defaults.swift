@@ -77,7 +77,7 @@ extension Defaults {
         /// From minting a token to its use (strelaysrv gives a minute to join).
         package static let tokenLifetime = TimeAmount.seconds(60)
         /// The receiver's request waits this long for the sender's.
-        package static let attachTimeout = TimeAmount.seconds(30)
+        package static let attachTimeout = ProtocolDefaults.attachTimeout
         /// Seconds between pings, as `welcome` announces them.
         package static let heartbeat = ProtocolDefaults.heartbeat
         /// The timing of a transfer's states.

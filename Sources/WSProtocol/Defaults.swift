@@ -48,6 +48,8 @@ package enum ProtocolDefaults {
     package static let loginTimeout = TimeAmount.seconds(10)
     /// For the relay's answer to a request: it may ask Redis and another node, with 2 s for each.
     package static let answerTimeout = TimeAmount.seconds(30)
+    /// For how long a relay holds the receiver's request until the sender's comes.
+    package static let attachTimeout = TimeAmount.seconds(30)
     /// For `delivered`, after the last byte: the receiver may have to hash and flush a large file. The relay and the
     /// sender's client wait for the same time.
     package static let deliveryTimeout = TimeAmount.minutes(10)

@@ -30,11 +30,11 @@ ABSENT = "the relay that is not there"
 INTERRUPTED_BY_PEER, INTERRUPTED, ROOM, OTHER = "the peer's person", "its own person", "the disk", "something else"
 _WORDS = (
     (r"the connection of \S+ was cut", PEER),
-    (r"our own connection was cut", OWN),
+    (r"our own connection (was cut|did not reach the relay)", OWN),
     (r" interrupted it", INTERRUPTED_BY_PEER),
     (r"no room", ROOM),
     (r"no bytes moved", STALLED),
-    (r"did not (come back|send|answer|accept)|was not receiving in time|gave up", LATE),
+    (r"did not (come back|send|answer|accept|take)|was not receiving in time|gave up", LATE),
     (r"relay cannot do it now|about to stop|relay does not know the transfer|connection to the relay", RELAY),
     (r"^interrupted\b", INTERRUPTED),
     (r"^cannot connect to", ABSENT),
@@ -42,7 +42,8 @@ _WORDS = (
 #: For the message of an end that comes with one.
 _CODES = {"no_space": ROOM, "timed_out": LATE, "stalled": STALLED, "unavailable": RELAY, "cluster_unavailable": RELAY}
 _CUT = {"own": {OWN, RELAY}, "other": {PEER}}
-_LONG = {"own": {OWN, RELAY, STALLED}, "other": {PEER, STALLED}}
+#: What is waited for in vain for long enough is late.
+_LONG = {"own": {OWN, RELAY, STALLED}, "other": {PEER, STALLED, LATE}}
 #: Of breaks of one client: what it may say itself, and what the other one may.
 CLIENTS: dict[str, dict[str, set[str]]] = {
     "killed": _CUT,

@@ -48,7 +48,7 @@ PLAN = (
     Part("soak", 60, 30, ("--minutes", "10")),
     Part("restart", 30, 15, ("--restarts", "5")),
     Part("rolling", 30, 30),
-    Part("many", 30, 15, ("--rounds", "2")),
+    Part("many", 30, 15),
     Part("resume", 30, 30),
     Part("files", 30, 15, ("--rounds", "1")),
     Part("conformance", 30, 30, suite=("slow",)),

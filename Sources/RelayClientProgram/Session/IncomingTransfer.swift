@@ -17,8 +17,9 @@ struct IncomingTransfer {
     let rules: ReceiveRules
     /// The connection that it was rung on: its ids belong to that one.
     private(set) var outbox: Outbox
-    /// The relay's `start`, once it has come.
+    /// The relay's `start`, once it has come, and when that was.
     private(set) var start: ServerMessage.Start?
+    private var startedAt: NIODeadline?
     private var stage = Stage.deciding
     /// The question, the preparation, the download, or the storing: whatever runs now.
     var work: Task<Void, Never>?
@@ -129,9 +130,17 @@ struct IncomingTransfer {
     }
 
     /// The relay says something about it.
-    mutating func heard(_ message: ServerMessage) {
-        if case .start(let start) = message, self.start == nil { self.start = start }
-        if case .failed(let failed) = message, failed.by == .peer { isEndedByPeer = true }
+    mutating func heard(_ message: ServerMessage, now: NIODeadline) {
+        if case .start(let start) = message, self.start == nil { (self.start, startedAt) = (start, now) }
+        if case .failed(let failed) = message {
+            if failed.by == .peer { isEndedByPeer = true }
+            // The relay has not held this side's request for as long as it waits for the sender's.
+            if failed.by == .relay, failed.code == .expired, cause == nil, let startedAt,
+                now - startedAt < ProtocolDefaults.attachTimeout
+            {
+                cause = .transfer(.ownLateness(.receiver, peer: label.peer))
+            }
+        }
         // Of a limit the relay says more than the client knows; of all else it is the code that counts.
         if case .error(let refusal) = message, refusal.code == .tooManyTransfers, cause == nil,
             let said = refusal.shownMessage

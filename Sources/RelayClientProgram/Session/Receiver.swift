@@ -95,7 +95,7 @@ struct Receiver: SessionPart {
         }
         guard let id = outbox.transfer(of: message), let transfer = transfers[id] else { return }
         guard transfer.outbox.number == outbox.number else { return transfers[id]?.heardOfLater(message) ?? () }
-        transfers[id]?.heard(message)
+        transfers[id]?.heard(message, now: now)
         if transfers.isAnsweredSlowly(id, now: now) { environment.reportSlowness() }
         step(id, now: now) { $0.received(message) }
     }

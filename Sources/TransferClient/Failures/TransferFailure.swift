@@ -46,6 +46,13 @@ package struct TransferFailure: Error, Hashable, Sendable, CustomStringConvertib
         return TransferFailure(code: .protocolError, "\(what): \(error)", advice)
     }
 
+    /// The relay had all of the other side that it needed, and waited for this side's stream in vain.
+    package static func ownLateness(_ side: Side, peer: PeerName) -> TransferFailure {
+        TransferFailure(
+            code: .expired, "our own connection did not reach the relay in time",
+            "check the network; then \(again(side, peer))")
+    }
+
     private static func message(for code: FailureCode, side: Side, peer: PeerName) -> (String, String) {
         switch code {
         case .unknownPeer: ("no user of this relay is called \(peer)", "check the name")

@@ -17,6 +17,8 @@ package struct AttemptResult: Sendable {
     package var hasRung = false
     /// Whether the receiver accepted.
     package var isAccepted = false
+    /// Whether the receiver's stream was with the relay, which asked for this side's.
+    package var isAwaited = false
     /// Whether bytes began to flow.
     package var hasStarted = false
 
@@ -136,6 +138,12 @@ package struct AttemptFailure: Sendable {
         switch outcome {
         case .delivered: return failure(.verificationFailed)
         case .refused(.peerOffline) where transfer.hasMissedReceiver: return late(transfer, "\(peer) \(absence)")
+        // The relay waits for one stream at a time: first for the receiver's.
+        case .failed(.expired, by: .relay) where result.isAwaited:
+            return .transfer(.ownLateness(.sender, peer: peer))
+        case .failed(.expired, by: .relay) where result.isAccepted:
+            return .transfer(
+                TransferFailure(code: .expired, "\(peer) accepted, and did not take it in time", "send it again"))
         case .refused(let code), .failed(let code, by: _): return failure(code)
         case .broken(.cut):
             if case .connection(let error)? = result.cause?.stream { return .connection(error) }
@@ -175,10 +183,11 @@ extension ClientError {
             switch (outcome, cause) {
             case (.declined, .file?), (.notStored, .file?): cause ?? failure(.cannotWrite)
             case (.notStored(.protocolError), .sealing(let error)?): .transfer(.breach(by: peer, error))
-            // This side knows better why it declined, and what the relay said.
+            // This side knows better why it declined, what the relay said, and who was late.
             case (.declined(let code), .transfer(let known)?) where known.code == code: .transfer(known)
             case (.refused(let code), .transfer(let known)?) where known.code == code: .transfer(known)
             case (.declined(let code), _), (.notStored(let code), _): failure(code)
+            case (.failed(let code, by: .relay), .transfer(let known)?) where known.code == code: .transfer(known)
             case (.refused(let code), _), (.failed(let code, by: _), _): failure(code)
             case (.broken(.refused(_, let code)), _): failure(code ?? .receiverGone)
             case (.broken(.cut), .stream(.connection(let error))?): .connection(error)

@@ -72,6 +72,29 @@ import WSProtocol
         #expect(transfers[ids[0]]?.isQueued == true)
     }
 
+    /// A relay that has waited for the sender has held this side's request all the while.
+    @Test func whoWasLateIsNotTheOneWhoWaited() throws {
+        func cause(after wait: TimeAmount, by party: ServerMessage.Failed.Party = .relay) throws -> ClientError? {
+            let began = NIODeadline.uptimeNanoseconds(1_000_000_000)
+            var transfer = running(try transfer())
+            let id = transfer.machine.ring.transfer
+            let start = ServerMessage.Start(
+                id: .sequence(.client, 1), transfer: id, role: .download, token: .random(), url: "/download",
+                expires: 60
+            )
+            transfer.heard(.start(start), now: began)
+            let end = ServerMessage.failed(
+                .init(id: .sequence(.relay, 9), transfer: id, code: .expired, by: party))
+            transfer.heard(end, now: began + wait)
+            return transfer.cause
+        }
+        let own = ClientError.transfer(.ownLateness(.receiver, peer: Samples.alice))
+        #expect(try cause(after: .zero) == own)
+        #expect(try cause(after: ProtocolDefaults.attachTimeout - .milliseconds(1)) == own)
+        #expect(try cause(after: ProtocolDefaults.attachTimeout) == nil)
+        #expect(try cause(after: .zero, by: .peer) == nil)
+    }
+
     @Test func thoseThatRunAreCountedByTheirSize() throws {
         var transfers = IncomingTransfers()
         transfers.append(try transfer())

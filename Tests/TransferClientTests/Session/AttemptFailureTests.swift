@@ -57,6 +57,20 @@ import WSProtocol
             } == "bob accepted, but no bytes could be sent in time" + advice)
     }
 
+    /// The relay waits for one stream at a time, first for the receiver's: who was late is known.
+    @Test func whoWasLateIsNotTheOneWhoWaited() {
+        func words(_ change: (inout AttemptResult) -> Void) -> String {
+            AttemptFailure(.failed(.expired, by: .relay), result(change), of: transfer()).error.description
+        }
+        #expect(words { $0.hasRung = true } == "bob did not answer in time; try again when bob is there")
+        #expect(words { $0.isAccepted = true } == "bob accepted, and did not take it in time; send it again")
+        #expect(
+            words {
+                $0.isAccepted = true
+                $0.isAwaited = true
+            } == "our own connection did not reach the relay in time; check the network; then send it again")
+    }
+
     /// A command that is run again makes no second file where the first one has arrived, but for what came from a pipe.
     @Test(arguments: [
         (true, "the same send asks again, and sends only what is missing there"),
@@ -169,6 +183,10 @@ import WSProtocol
         #expect(receiving(.notStored(.protocolError)) == failure(.protocolError))
         #expect(receiving(.refused(.acceptedElsewhere)) == failure(.acceptedElsewhere))
         #expect(receiving(.failed(.cancelled, by: .peer), cause: full) == failure(.cancelled))
+        let late = ClientError.transfer(.ownLateness(.receiver, peer: bob))
+        #expect(receiving(.failed(.expired, by: .relay), cause: late) == late)
+        #expect(receiving(.failed(.senderGone, by: .relay), cause: late) == failure(.senderGone))
+        #expect(receiving(.failed(.expired, by: .relay)) == failure(.expired))
         #expect(receiving(.broken(.refused(status: 504, code: .expired))) == failure(.expired))
         #expect(receiving(.broken(.refused(status: 500, code: nil))) == failure(.receiverGone))
         #expect(receiving(.broken(.cut)) == failure(.receiverGone))
